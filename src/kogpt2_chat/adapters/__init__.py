@@ -1,0 +1,1 @@
+"""One client library each, behind a port. Nothing here decides anything."""

@@ -1,0 +1,30 @@
+"""The roster: which bots there are, and who they are."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bot:
+    """One NPC. Its id is its answer topic, its registered model and its Airflow asset.
+
+    Attributes:
+        id: the wire name, e.g. ``ChatbotA``.
+        name: what players see.
+        persona: one sentence in Korean about what it talks about.
+        label: its rows in ``ChatbotData.csv`` (0 everyday, 1 farewell, 2 love).
+    """
+
+    id: str
+    name: str
+    persona: str
+    label: int
+
+
+ROSTER: Final = (
+    Bot(id="ChatbotA", name="마루", persona="일상 대화와 별마루 길 안내", label=0),
+    Bot(id="ChatbotB", name="온유", persona="위로와 공감", label=1),
+    Bot(id="ChatbotC", name="설이", persona="사랑과 관계 이야기", label=2),
+)
+BOT_IDS: Final = tuple(bot.id for bot in ROSTER)
+BOT_BY_ID: Final = {bot.id: bot for bot in ROSTER}

@@ -1,0 +1,1 @@
+"""The real servers on one machine, without Docker: jars, configuration, supervision, health."""
