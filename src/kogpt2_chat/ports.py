@@ -161,7 +161,9 @@ class Tables(Protocol):
         """The table's newest version; None when the table does not exist yet."""
         ...
 
-    def read(self, table: str, columns: Sequence[str] | None = None, version: int | None = None) -> list[dict[str, object]]:
+    def read(
+        self, table: str, columns: Sequence[str] | None = None, version: int | None = None
+    ) -> list[dict[str, object]]:
         """All rows of a version (newest by default); empty when the table does not exist."""
         ...
 

@@ -49,9 +49,7 @@ class Ports(BaseModel):
             InvalidInput: the shifted port is above 65535.
         """
         if port + self.offset > 65535:
-            raise InvalidInput(
-                f"port {port} + offset {self.offset} is above 65535: lower KOGPT2_PORTS__OFFSET"
-            )
+            raise InvalidInput(f"port {port} + offset {self.offset} is above 65535: lower KOGPT2_PORTS__OFFSET")
         return port + self.offset
 
 
