@@ -1,0 +1,85 @@
+"""What the worker knows of decoding: requests go in, finished token ids come out, step by step.
+
+Knows nothing of Kafka, and imports no model library, so that the worker's tests need none. The engine is
+not thread safe: one thread owns it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+StopReason = Literal["end", "length", "deadline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One request that will get no further token.
+
+    Attributes:
+        request_id: as given to ``add_request``.
+        token_ids: the answer's tokens, without the end token; possibly none.
+        stop_reason: ``end`` (the model ended its answer), ``length`` (the bound on new tokens) or
+            ``deadline`` (its time was up; the tokens are what there was).
+    """
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    stop_reason: StopReason
+
+
+class BotModel(Protocol):
+    """A bot's loaded model version, as :func:`kogpt2_chat.model.load.load_bot` gives it."""
+
+    @property
+    def version(self) -> str:
+        """Which version this is, as text."""
+        ...
+
+    @property
+    def network(self) -> Any:
+        """The weights; only an engine looks at them."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Prompt ids of a question: normalised, bounded, ready for ``add_request``."""
+        ...
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Plain answer text of generated ids: no control token or character, bounded; possibly empty."""
+        ...
+
+
+class Engine(Protocol):
+    """Decodes the requests of all bots side by side."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests added and not yet finished or cancelled."""
+        ...
+
+    def set_model(self, bot: str, model: BotModel) -> None:
+        """Use this model for a bot's requests from now on; those already decoding end with their old one."""
+        ...
+
+    def add_request(self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None) -> None:
+        """Queue a question.
+
+        Args:
+            request_id: unique among those in flight.
+            bot: whose model answers.
+            prompt_ids: from that model's ``encode``.
+            deadline_s: seconds from now after which the request finishes with what it has.
+
+        Raises:
+            NotFound: the bot has no model.
+            Conflict: the id is in flight already.
+        """
+        ...
+
+    def cancel(self, request_id: str) -> None:
+        """Forget a request; nothing happens when it is not in flight."""
+        ...
+
+    def step(self) -> list[Finished]:
+        """Advance every request in flight by one token; give those that finished."""
+        ...

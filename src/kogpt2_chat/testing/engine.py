@@ -1,0 +1,106 @@
+"""A scripted engine and model for tests of the worker: no weights, answers as the test says them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kogpt2_chat.domain.prompt import answer_text, normalise, prompt_ids
+from kogpt2_chat.errors import Conflict, NotFound
+from kogpt2_chat.model.engine import BotModel, Finished, StopReason
+
+_FIRST_TEXT_ID = 200
+
+
+class ScriptedModel:
+    """Speaks fixed answers: a mapping from question to answer, or a function; else it repeats the question.
+
+    Args:
+        version: what ``version`` says.
+        answers: answer by normalised question, or a function of it.
+    """
+
+    network: Any = None
+
+    def __init__(self, version: str = "1", answers: Mapping[str, str] | Callable[[str], str] | None = None) -> None:
+        self.version = version
+        self._answers = answers
+
+    def encode(self, text: str) -> list[int]:
+        """Code points, shifted past the control ids."""
+        return prompt_ids([ord(character) + _FIRST_TEXT_ID for character in normalise(text)], 512)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of shifted code points."""
+        return answer_text("".join(chr(id_ - _FIRST_TEXT_ID) for id_ in token_ids if id_ >= _FIRST_TEXT_ID))
+
+    def answer_ids(self, question_ids: Sequence[int]) -> tuple[int, ...]:
+        """What this model will say to a prompt."""
+        question = self.decode(question_ids)
+        said = self._answers(question) if callable(self._answers) else (self._answers or {}).get(question, question)
+        return tuple(ord(character) + _FIRST_TEXT_ID for character in said)
+
+
+class ScriptedEngine:
+    """Gives each request's whole answer after a number of steps.
+
+    Args:
+        steps: how many ``step`` calls a request takes.
+        stop_reason: what every request finishes with.
+    """
+
+    def __init__(self, steps: int = 1, stop_reason: StopReason = "end") -> None:
+        self.steps = steps
+        self.stop_reason: StopReason = stop_reason
+        self.models: dict[str, BotModel] = {}
+        self._left: dict[str, int] = {}
+        self._answers: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Requests not finished yet."""
+        return len(self._left)
+
+    def set_model(self, bot: str, model: BotModel) -> None:
+        """Answers of later requests come from this model."""
+        self.models[bot] = model
+
+    def add_request(self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None) -> None:
+        """Queue a question.
+
+        Args:
+            request_id: unique among those in flight.
+            bot: whose model answers.
+            prompt_ids: from that model's ``encode``.
+            deadline_s: 0 or less finishes at the next step with nothing; otherwise not looked at.
+
+        Raises:
+            NotFound: the bot has no model.
+            Conflict: the id is in flight already.
+        """
+        if bot not in self.models:
+            raise NotFound(f"bot {bot!r} has no model: call set_model first")
+        if request_id in self._left:
+            raise Conflict(f"request {request_id!r} is in flight already")
+        model = self.models[bot]
+        late = deadline_s is not None and deadline_s <= 0
+        said = model.answer_ids(prompt_ids) if isinstance(model, ScriptedModel) else ()
+        self._left[request_id] = 0 if late else self.steps
+        self._answers[request_id] = () if late else said
+
+    def cancel(self, request_id: str) -> None:
+        """Forget a request."""
+        self._left.pop(request_id, None)
+        self._answers.pop(request_id, None)
+
+    def step(self) -> list[Finished]:
+        """Count every request down by one; give those that reached nought."""
+        finished = []
+        for request_id in list(self._left):
+            late = self._left[request_id] == 0
+            self._left[request_id] -= 1
+            if self._left[request_id] <= 0:
+                del self._left[request_id]
+                reason: StopReason = "deadline" if late else self.stop_reason
+                finished.append(
+                    Finished(request_id=request_id, token_ids=self._answers.pop(request_id), stop_reason=reason)
+                )
+        return finished
