@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kogpt2_chat.errors import InvalidInput
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
+HIGHEST_PORT: Final = 65535
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -48,7 +49,7 @@ class Ports(BaseModel):
         Raises:
             InvalidInput: the shifted port is above 65535.
         """
-        if port + self.offset > 65535:
+        if port + self.offset > HIGHEST_PORT:
             raise InvalidInput(f"port {port} + offset {self.offset} is above 65535: lower KOGPT2_PORTS__OFFSET")
         return port + self.offset
 
@@ -282,7 +283,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"  KOGPT2_{'__'.join(str(part).upper() for part in fault['loc'])}: {fault['msg']} (found {fault['input']!r})"
+            f"  KOGPT2_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']} (found {fault['input']!r})"
             for fault in error.errors()
         ]
         raise InvalidInput("these settings are wrong:\n" + "\n".join(lines)) from error

@@ -1,0 +1,55 @@
+"""The one place that knows which client library stands behind which port.
+
+Every function takes settings and gives a port; nothing is imported or opened before it is asked for.
+"""
+
+from kogpt2_chat.ports import Files, Index, Registry, SparkJobs, Tables, Topics
+from kogpt2_chat.settings import Settings
+
+
+def topics(settings: Settings) -> Topics:
+    """Kafka's topics, by position."""
+    from kogpt2_chat.adapters.kafka import KafkaTopics
+
+    return KafkaTopics(settings)
+
+
+def files(settings: Settings) -> Files:
+    """HDFS."""
+    from kogpt2_chat.adapters.hdfs import HdfsFiles
+
+    return HdfsFiles(settings)
+
+
+def tables(settings: Settings) -> Tables:
+    """Delta tables on HDFS."""
+    from kogpt2_chat.adapters.delta import DeltaTables
+
+    return DeltaTables(settings)
+
+
+def index(settings: Settings) -> Index:
+    """Elasticsearch."""
+    from kogpt2_chat.adapters.elastic import ElasticIndex
+
+    return ElasticIndex(settings)
+
+
+def registry(settings: Settings) -> Registry:
+    """MLflow."""
+    from kogpt2_chat.adapters.mlflow import MlflowRegistry
+
+    return MlflowRegistry(settings)
+
+
+def spark(settings: Settings) -> SparkJobs:
+    """Spark, local or a cluster."""
+    from kogpt2_chat.adapters.spark import SparkSubmit
+
+    return SparkSubmit(settings)
+
+
+def prepare_servers(settings: Settings) -> None:
+    """What the servers need before workers and DAGs use them: topics, and the index with its mapping."""
+    topics(settings).ensure()
+    index(settings).ensure()

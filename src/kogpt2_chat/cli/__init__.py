@@ -1,0 +1,22 @@
+"""The command line: one verb, one job. ``kogpt2-chat --help`` is the map."""
+
+import typer
+
+from kogpt2_chat.cli import learning, output, servers, talk
+
+app = typer.Typer(
+    name="kogpt2-chat",
+    help="Three KoGPT2 chatbots of a virtual world: talk to them, run their servers, retrain them.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+talk.add_to(app)
+servers.add_to(app)
+learning.add_to(app)
+
+
+def main() -> None:
+    """Run the CLI and end the process."""
+    output.run(app)

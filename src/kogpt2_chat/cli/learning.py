@@ -1,0 +1,230 @@
+"""Commands of the learning loop, in the order in which ``retrain_bots`` runs them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.errors import GateRefused, InvalidInput
+from kogpt2_chat.settings import load_settings
+
+Mode = Literal["from_base", "from_champion"]
+
+
+def known_bot(bot: str) -> str:
+    """The bot's id, or a usage error that names the roster."""
+    if bot not in BOT_IDS:
+        raise typer.BadParameter(f"no bot {bot!r}; the bots are {', '.join(BOT_IDS)}")
+    return bot
+
+
+def complete_bot() -> list[str]:
+    """Shell completion of bot names."""
+    return list(BOT_IDS)
+
+
+BotName = Annotated[str, typer.Argument(callback=known_bot, autocompletion=complete_bot, metavar="BOT")]
+VersionNumber = Annotated[int, typer.Argument(min=1, metavar="VERSION")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the commands into the CLI."""
+    commands = (ingest, index, export_daily_csv, import_corpus, prepare_base, build_dataset)
+    for command in (*commands, finetune, register, evaluate, nominate, rollout, rollback):
+        app.command()(command)
+
+
+def ingest(*, as_json: Json = False) -> None:
+    """Move new turns and feedback from Kafka into the lake, each exactly once.
+
+    Example: `kogpt2-chat ingest`
+    """
+    from kogpt2_chat.jobs.ingest import ingest as run
+
+    settings = load_settings()
+    _show(run(topics=bootstrap.topics(settings), tables=bootstrap.tables(settings), settings=settings), as_json=as_json)
+
+
+def index(
+    *,
+    rebuild: Annotated[bool, typer.Option(help="Drop all documents and index the whole lake again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the search index up to the lake's turns.
+
+    Example: `kogpt2-chat index --rebuild`
+    """
+    from kogpt2_chat.jobs.index import index as run
+
+    settings = load_settings()
+    result = run(tables=bootstrap.tables(settings), index=bootstrap.index(settings), rebuild=rebuild)
+    _show(result, as_json=as_json)
+
+
+def export_daily_csv(*, as_json: Json = False) -> None:
+    """Write the daily `Q,A` files of this year's conversations into the lake.
+
+    Example: `kogpt2-chat export-daily-csv`
+    """
+    from kogpt2_chat.jobs.export_daily_csv import export_daily_csv as run
+
+    settings = load_settings()
+    result = run(tables=bootstrap.tables(settings), files=bootstrap.files(settings), settings=settings)
+    _show(result, as_json=as_json)
+
+
+def import_corpus(
+    source: Annotated[Path, typer.Argument(help="ChatbotData.csv: columns Q,A,label; labels 0, 1, 2 are the bots A, B, C.")],
+    folder: Annotated[Path, typer.Argument(help="Corpora folder to write; point KOGPT2_LEARNING__CORPORA at it.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make seed, gold and golden files for every bot out of one labelled CSV.
+
+    Example: `kogpt2-chat import-corpus ChatbotData.csv var/corpora`
+    """
+    from kogpt2_chat.jobs.import_corpus import import_corpus as run
+
+    _show(run(source=source, folder=folder), as_json=as_json)
+
+
+def prepare_base(*, as_json: Json = False) -> None:
+    """Get the base model: imported from a hub or folder, else trained small, once, from the seed corpora.
+
+    Example: `KOGPT2_MODEL__BASE=small kogpt2-chat prepare-base`
+    """
+    from kogpt2_chat.jobs.prepare_base import prepare_base as run
+
+    _show(run(settings=load_settings(), progress=progress).as_json(), as_json=as_json)
+
+
+def build_dataset(
+    bots: Annotated[list[str], typer.Argument(autocompletion=complete_bot, metavar="BOT...")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Build an immutable dataset for each bot, in one Spark application.
+
+    Example: `kogpt2-chat build-dataset ChatbotA ChatbotC`
+    """
+    from kogpt2_chat.jobs.build_dataset import build_datasets as run
+
+    settings = load_settings()
+    chosen = tuple(dict.fromkeys(known_bot(bot) for bot in bots))
+    datasets = run(bots=chosen, spark=bootstrap.spark(settings), files=bootstrap.files(settings), settings=settings)
+    _show({"datasets": datasets}, as_json=as_json)
+
+
+def finetune(
+    bot: BotName,
+    dataset: Annotated[str, typer.Argument(help="Dataset version, as `build-dataset` names it.")],
+    mode: Annotated[Mode, typer.Option(help="Which weights to start from.")] = "from_base",
+    epochs: Annotated[int | None, typer.Option(min=1, max=200, help="Passes over the dataset; default by setting.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune one bot on one dataset; the result is an MLflow run with the version's files.
+
+    Example: `kogpt2-chat finetune ChatbotA 3f2a9c81d04e --epochs 12`
+    """
+    from kogpt2_chat.jobs.finetune import finetune as run
+
+    settings = load_settings()
+    result = run(
+        bot=bot,
+        dataset=dataset,
+        mode=mode,
+        epochs=epochs,
+        files=bootstrap.files(settings),
+        registry=bootstrap.registry(settings),
+        settings=settings,
+        progress=progress,
+    )
+    _show(result, as_json=as_json)
+
+
+def register(
+    bot: BotName,
+    run_id: Annotated[str, typer.Argument(help="MLflow run of a finished fine-tuning.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Register a run's model as the bot's next version.
+
+    Example: `kogpt2-chat register ChatbotA 8a1f…`
+    """
+    from kogpt2_chat.jobs.register import register as run
+
+    settings = load_settings()
+    _show(run(bot=bot, run_id=run_id, registry=bootstrap.registry(settings), settings=settings), as_json=as_json)
+
+
+def evaluate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> None:
+    """Measure a version against the champion, the base and retrieval, and let the gate decide. Exit 3: refused.
+
+    Example: `kogpt2-chat evaluate ChatbotA 2`
+    """
+    from kogpt2_chat.jobs.evaluate import evaluate as run
+
+    settings = load_settings()
+    decision = run(
+        bot=bot,
+        version=version,
+        registry=bootstrap.registry(settings),
+        files=bootstrap.files(settings),
+        settings=settings,
+        progress=progress,
+    )
+    _show(decision.as_json(), as_json=as_json)
+    if not decision.passed:
+        raise GateRefused(f"{bot} version {version}: " + "; ".join(decision.refusals()))
+
+
+def nominate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> None:
+    """Make a version that passed the gate the bot's candidate.
+
+    Example: `kogpt2-chat nominate ChatbotA 2`
+    """
+    from kogpt2_chat.jobs.nominate import nominate as run
+
+    _show(run(bot=bot, version=version, registry=bootstrap.registry(load_settings())), as_json=as_json)
+
+
+def rollout(
+    bot: BotName,
+    version: Annotated[int | None, typer.Option(min=1, help="A version that passed the gate; default: the candidate.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Let all workers load the candidate, then make it champion; any failure leaves the old one speaking.
+
+    Example: `kogpt2-chat rollout ChatbotA`
+    """
+    from kogpt2_chat.jobs.rollout import rollout as run
+
+    settings = load_settings()
+    ports = {"topics": bootstrap.topics(settings), "registry": bootstrap.registry(settings)}
+    _show(run(bot=bot, version=version, settings=settings, progress=progress, **ports), as_json=as_json)
+
+
+def rollback(bot: BotName, *, as_json: Json = False) -> None:
+    """Let the previous version speak again.
+
+    Example: `kogpt2-chat rollback ChatbotA`
+    """
+    from kogpt2_chat.jobs.rollout import rollback as run
+
+    settings = load_settings()
+    ports = {"topics": bootstrap.topics(settings), "registry": bootstrap.registry(settings)}
+    _show(run(bot=bot, settings=settings, progress=progress, **ports), as_json=as_json)
+
+
+def _show(result: Mapping[str, object], *, as_json: bool) -> None:
+    """A job's facts, a line each where a person reads them."""
+    if not isinstance(result, Mapping):
+        raise InvalidInput(f"expected a job's result as a mapping, found {type(result).__name__}")
+    show(result, "\n".join(f"{name}: {value}" for name, value in result.items()), as_json=as_json)

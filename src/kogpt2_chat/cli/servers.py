@@ -1,0 +1,115 @@
+"""Commands about the servers: ``stack …``, ``status`` and ``settings``."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.cli.output import Exit, Json, leave, progress, show
+from kogpt2_chat.settings import Settings, load_settings
+
+stack_app = typer.Typer(help="The servers on this machine: start, stop, look.", no_args_is_help=True)
+Only = Annotated[str, typer.Option(help="Comma-separated services, e.g. `kafka,namenode`; all when left out.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the commands into the CLI."""
+    app.add_typer(stack_app, name="stack")
+    app.command()(status)
+    app.command(name="settings")(show_settings)
+
+
+@stack_app.command()
+def up(only: Only = "", *, as_json: Json = False) -> None:
+    """Start what is not running and wait until all of it is healthy.
+
+    Example: `kogpt2-chat stack up`
+    """
+    from kogpt2_chat.stack.stack import up as start
+
+    settings = load_settings()
+    start(
+        settings,
+        only=_names(only),
+        progress=progress,
+        on_ready=lambda: bootstrap.prepare_servers(settings),
+    )
+    status(as_json=as_json)
+
+
+@stack_app.command()
+def down(
+    *,
+    wipe: Annotated[bool, typer.Option(help="Remove the servers' data as well.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Stop everything in the right order; data stays unless `--wipe` is given.
+
+    Example: `kogpt2-chat stack down --wipe`
+    """
+    from kogpt2_chat.stack.stack import down as stop
+
+    stop(load_settings(), wipe=wipe, progress=progress)
+    show({"stopped": True, "wiped": wipe}, "the stack is down" + (", its data removed" if wipe else ""), as_json=as_json)
+
+
+@stack_app.command()
+def logs(
+    service: Annotated[str, typer.Argument(help="A service's name as `status` shows it.")],
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines until ctrl-C.")] = False,
+) -> None:
+    """Show a server's log.
+
+    Example: `kogpt2-chat stack logs worker-1 -f`
+    """
+    from kogpt2_chat.stack.stack import logs as show_logs
+
+    for line in show_logs(load_settings(), service, lines=lines, follow=follow):
+        typer.echo(line)
+
+
+def status(*, as_json: Json = False) -> None:
+    """Which servers run and are healthy, what each bot speaks with, and where the UIs are.
+
+    Example: `kogpt2-chat status --json`. Exit code 1 when something that should run is not healthy.
+    """
+    from kogpt2_chat.cli.status import report, table
+
+    facts = report(load_settings())
+    show(facts, table(facts), as_json=as_json)
+    services = facts["services"]
+    if not isinstance(services, list) or not services or not all(service["healthy"] for service in services):
+        leave(Exit.FAILED)
+
+
+def show_settings(
+    *,
+    defaults: Annotated[bool, typer.Option(help="The defaults instead of the values in force.")] = False,
+    as_json: Json = False,
+) -> None:
+    """All settings with their values and the environment variables that change them.
+
+    Example: `kogpt2-chat settings`
+    """
+    settings = Settings.model_construct() if defaults else load_settings()
+    tree = json.loads(settings.model_dump_json())
+    show(tree, "\n".join(_lines("KOGPT2", tree)), as_json=as_json)
+
+
+stack_app.command(name="status")(status)
+
+
+def _names(only: str) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in only.split(",") if name.strip()) or None
+
+
+def _lines(prefix: str, tree: dict[str, object]) -> list[str]:
+    """``KOGPT2_SECTION__FIELD=value`` lines of a settings tree."""
+    lines: list[str] = []
+    for name, value in tree.items():
+        path = f"{prefix}{'_' if prefix == 'KOGPT2' else '__'}{name.upper()}"
+        lines += _lines(path, value) if isinstance(value, dict) else [f"{path}={value}"]
+    return lines
