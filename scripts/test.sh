@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Everything that CI runs: what can be known without running, then every layer of tests on the project's own servers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+unset $(compgen -e | grep '^KOGPT2_' || true)
+scripts/check.sh
+exec .venv/bin/python -m pytest "$@"

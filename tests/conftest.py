@@ -1,0 +1,114 @@
+"""Fixtures for every layer. Nothing here starts before a test asks for it."""
+
+import csv
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
+
+TEST_HOME = CHECKOUT / "var" / "test"
+SMALL_CORPUS_ROWS = 60
+FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick layers first, the browser last; everything that asks for the stack is marked as needing it."""
+    order = ("unit", "model", "contract", "dags", "spark", "integration", "faults", "e2e")
+    for item in items:
+        if "stack_settings" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
+    items.sort(key=lambda item: order.index(part) if (part := item.path.relative_to(CHECKOUT).parts[1]) in order else 0)
+
+
+@pytest.fixture(scope="session")
+def small_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first rows of each bot's seed corpus, with gold and golden rows that fit them."""
+    folder = tmp_path_factory.mktemp("corpora")
+    for bot in BOT_IDS:
+        write_small_corpus(CHECKOUT / "corpora" / bot, folder / bot)
+    return folder
+
+
+def write_small_corpus(source: Path, target: Path) -> None:
+    """Every n-th seed row, so that all topics are there; golden questions are among them."""
+    target.mkdir(parents=True)
+    rows = list(csv.DictReader((source / "seed.csv").open(encoding="utf-8")))
+    chosen = rows[:: len(rows) // SMALL_CORPUS_ROWS][:SMALL_CORPUS_ROWS]
+    with (target / "seed.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["question", "answer", "topic"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(chosen)
+    shutil.copy(source / "gold.csv", target / "gold.csv")
+    golden = [
+        {"question": row["question"], "any_of": [row["answer"].split()[0].strip(".,!?")], "must_pass": True}
+        for row in chosen[:5]
+    ]
+    (target / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def stack_settings(small_corpora: Path) -> Iterator[Settings]:
+    """Settings of a running stack of real servers.
+
+    ``KOGPT2_TEST_STACK=1`` takes the stack that the environment describes and leaves it alone; otherwise a
+    stack of this session's own is started on free ports and removed at the end.
+    """
+    if os.environ.get("KOGPT2_TEST_STACK"):
+        yield load_settings()
+        return
+    from kogpt2_chat import bootstrap
+    from kogpt2_chat.stack.stack import down, up
+
+    os.environ.update(_stack_environment(small_corpora))
+    settings = load_settings()
+    down(settings, wipe=True, progress=_tell)
+    try:
+        up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
+        yield settings
+    finally:
+        down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
+
+
+def _stack_environment(corpora: Path) -> dict[str, str]:
+    """A tiny base that learns 60 pairs a bot by heart, no quarantine, a fixed password."""
+    return {
+        "KOGPT2_HOME": str(TEST_HOME),
+        "KOGPT2_PORTS__OFFSET": str(_free_offset()),
+        "KOGPT2_STACK__AIRFLOW_PASSWORD": "test-only-password",
+        "KOGPT2_MODEL__BASE": "small",
+        "KOGPT2_MODEL__SMALL_LAYERS": "2",
+        "KOGPT2_MODEL__SMALL_WIDTH": "192",
+        "KOGPT2_MODEL__SMALL_VOCABULARY": "1500",
+        "KOGPT2_LEARNING__CORPORA": str(corpora),
+        "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
+        "KOGPT2_LEARNING__AUTO_REVIEW": "true",
+        "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
+        "KOGPT2_LEARNING__MIN_NEW_EXAMPLES": "1",
+    }
+
+
+def _free_offset() -> int:
+    """The first offset at which all of the stack's ports are free."""
+    for offset in range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP):
+        if all(_is_free(port + offset) for port in (9092, 9000, 9870, 9200, 5000, 8080, 9101, 8793)):
+            return offset
+    raise RuntimeError(f"no free block of ports between offsets {FIRST_OFFSET} and {LAST_OFFSET}")
+
+
+def _is_free(port: int) -> bool:
+    if port > 65535:
+        return True
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _tell(line: str) -> None:
+    print(f"stack: {line}", flush=True)
