@@ -1,0 +1,262 @@
+"""What the registry promises, held by the double and by a real MLflow server."""
+
+import os
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.domain.bots import Bot
+from kogpt2_chat.errors import Conflict, NotFound, Unavailable
+from kogpt2_chat.ports import Registry
+from kogpt2_chat.settings import Mlflow, Ports, Settings
+from kogpt2_chat.testing.registry import MemoryRegistry
+
+
+@pytest.fixture(params=["double", pytest.param("mlflow", marks=pytest.mark.stack)])
+def registry(request: pytest.FixtureRequest) -> Registry:
+    if request.param == "double":
+        return MemoryRegistry()
+    from kogpt2_chat.adapters.mlflow import MlflowRegistry
+
+    return MlflowRegistry(request.getfixturevalue("stack_settings"))
+
+
+@pytest.fixture
+def bot() -> str:
+    """A model name of this test alone: the server outlives the test."""
+    return f"시험봇-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def trained(registry: Registry, tmp_path: Path) -> str:
+    return run_with_files(registry, tmp_path, "첫 번째")
+
+
+def run_with_files(registry: Registry, tmp_path: Path, content: str) -> str:
+    folder = tmp_path / f"made-{uuid.uuid4().hex[:8]}"
+    (folder / "engine").mkdir(parents=True)
+    (folder / "model.json").write_text(f'{{"말": "{content}"}}', encoding="utf-8")
+    (folder / "engine" / "weights.bin").write_bytes(bytes(range(256)) * 40)
+    run_id = registry.start_run("ChatbotA 마루 학습", {"epochs": 3, "방식": "처음부터"}, {"봇": "마루"})
+    registry.log_files(run_id, folder, "version")
+    return run_id
+
+
+def test_a_version_comes_back_byte_for_byte(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
+    """What was logged under the version's path is what `download` gives, folders included."""
+    version = registry.add_version(bot, trained, "version", {})
+
+    folder = registry.download(bot, version, tmp_path / "models" / "새 폴더")
+
+    assert {entry.relative_to(folder).as_posix() for entry in folder.rglob("*") if entry.is_file()} == {
+        "model.json",
+        "engine/weights.bin",
+    }
+    assert (folder / "engine" / "weights.bin").read_bytes() == bytes(range(256)) * 40
+    assert (folder / "model.json").read_text(encoding="utf-8") == '{"말": "첫 번째"}'
+    assert [entry.name for entry in (tmp_path / "models").iterdir()] == ["새 폴더"]
+
+
+def test_a_download_never_touches_an_existing_folder(
+    registry: Registry, bot: str, trained: str, tmp_path: Path
+) -> None:
+    """A folder that is there was finished by somebody: it stays as it is."""
+    version = registry.add_version(bot, trained, "version", {})
+    taken = tmp_path / "taken"
+    taken.mkdir()
+
+    with pytest.raises(Conflict, match="taken"):
+        registry.download(bot, version, taken)
+
+    assert list(taken.iterdir()) == []
+
+
+def test_a_failed_download_leaves_nothing(registry: Registry, bot: str, tmp_path: Path) -> None:
+    """All of a version's files or none, and no rubbish beside them."""
+    with pytest.raises(NotFound):
+        registry.download(bot, 7, tmp_path / "models" / "7")
+
+    assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == []
+    assert not (tmp_path / "models" / "7").exists()
+
+
+def test_the_same_run_is_the_same_version(registry: Registry, bot: str, trained: str) -> None:
+    """A retried registration adds nothing."""
+    first = registry.add_version(bot, trained, "version", {"dataset": "abc"})
+
+    assert registry.add_version(bot, trained, "version", {"dataset": "abc"}) == first
+    assert [version.version for version in registry.versions(bot)] == [first]
+
+
+def test_two_registrations_at_once_agree(registry: Registry, bot: str, trained: str) -> None:
+    """Airflow may run two copies of a task: both learn the same number, and one version stays."""
+    answers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(registry.add_version(bot, trained, "version", {})))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert len(answers) == 2
+    assert {version.version for version in registry.versions(bot)} == set(answers)
+    assert len(set(answers)) == 1
+
+
+def test_versions_are_listed_oldest_first(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
+    """Numbers rise with age, and each version knows its run and tags."""
+    one = registry.add_version(bot, trained, "version", {"dataset": "첫째"})
+    second_run = run_with_files(registry, tmp_path, "둘째")
+    two = registry.add_version(bot, second_run, "version", {"dataset": "둘째"})
+
+    listed = registry.versions(bot)
+
+    assert [version.version for version in listed] == [one, two]
+    assert [version.run_id for version in listed] == [trained, second_run]
+    assert [version.tags["dataset"] for version in listed] == ["첫째", "둘째"]
+
+
+def test_an_unknown_bot_has_no_versions(registry: Registry, bot: str) -> None:
+    """Asking about a bot that was never trained is not an error."""
+    assert registry.versions(bot) == []
+    assert registry.by_alias(bot, "champion") is None
+
+
+def test_a_missing_version_is_not_found(registry: Registry, bot: str) -> None:
+    """A number that was never given out is named in the error."""
+    with pytest.raises(NotFound, match="41"):
+        registry.get(bot, 41)
+
+
+def test_a_run_without_files_cannot_become_a_version(registry: Registry, bot: str) -> None:
+    """A version is a folder; a run that uploaded nothing has none."""
+    run_id = registry.start_run("빈 학습", {}, {})
+
+    with pytest.raises(NotFound):
+        registry.add_version(bot, run_id, "version", {})
+
+    assert registry.versions(bot) == []
+
+
+def test_an_alias_points_at_one_version_at_a_time(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
+    """Moving an alias takes it from the old version; None takes it away, twice without harm."""
+    one = registry.add_version(bot, trained, "version", {})
+    two = registry.add_version(bot, run_with_files(registry, tmp_path, "둘"), "version", {})
+    registry.set_alias(bot, "champion", one)
+    registry.set_alias(bot, "previous", one)
+
+    registry.set_alias(bot, "champion", two)
+
+    champion = registry.by_alias(bot, "champion")
+    assert champion is not None
+    assert champion.version == two
+    assert registry.get(bot, one).aliases == ("previous",)
+    assert [version.aliases for version in registry.versions(bot)] == [("previous",), ("champion",)]
+    registry.set_alias(bot, "previous", None)
+    registry.set_alias(bot, "previous", None)
+    assert registry.by_alias(bot, "previous") is None
+
+
+def test_an_alias_cannot_point_at_nothing(registry: Registry, bot: str, trained: str) -> None:
+    """A number that does not exist is refused, and the alias stays where it was."""
+    one = registry.add_version(bot, trained, "version", {})
+    registry.set_alias(bot, "champion", one)
+
+    with pytest.raises(NotFound):
+        registry.set_alias(bot, "champion", one + 40)
+
+    champion = registry.by_alias(bot, "champion")
+    assert champion is not None
+    assert champion.version == one
+
+
+def test_tags_are_added_and_replaced(registry: Registry, bot: str, trained: str) -> None:
+    """Korean text survives; a value over the limit is cut, not refused."""
+    version = registry.add_version(bot, trained, "version", {"gate": "refused"})
+
+    registry.tag(bot, version, {"gate": "pass", "gate_reasons": "새로 배운 말 " * 1000, "이유": "더 나음"})
+
+    tags = registry.get(bot, version).tags
+    assert tags["gate"] == "pass"
+    assert tags["이유"] == "더 나음"
+    assert len(tags["gate_reasons"]) == 5000
+
+
+def test_an_artefact_is_read_by_its_path(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
+    """Files logged after the registration belong to the version too; a missing one is NotFound."""
+    version = registry.add_version(bot, trained, "version", {})
+    decision = tmp_path / "decision.json"
+    decision.write_text('{"verdict": "통과"}', encoding="utf-8")
+
+    registry.log_files(trained, decision, "")
+
+    assert registry.read_file(bot, version, "decision.json").decode() == '{"verdict": "통과"}'
+    assert registry.read_file(bot, version, "version/model.json").decode() == '{"말": "첫 번째"}'
+    with pytest.raises(NotFound, match=r"gone\.json"):
+        registry.read_file(bot, version, "gone.json")
+    with pytest.raises(NotFound):
+        registry.read_file(bot, version, "version/gone.json")
+
+
+def test_nothing_to_upload_is_said_at_once(registry: Registry, trained: str, tmp_path: Path) -> None:
+    """A path that does not exist never becomes an empty artefact."""
+    with pytest.raises(NotFound, match="없는곳"):
+        registry.log_files(trained, tmp_path / "없는곳", "version")
+
+
+@pytest.mark.stack
+def test_two_versions_can_be_compared_in_the_ui(stack_settings: Settings, bot: str, tmp_path: Path) -> None:
+    """The comparison shows what the runs carry: params, metrics of each step, name, end state."""
+    from mlflow import MlflowClient
+
+    from kogpt2_chat.adapters.mlflow import MlflowRegistry
+
+    registry = MlflowRegistry(stack_settings)
+    run_id = run_with_files(registry, tmp_path, "비교")
+    for step, loss in enumerate((3.0, 2.0, 1.0)):
+        registry.log_metrics(run_id, {"train_loss": loss}, step)
+    registry.end_run(run_id)
+    registry.add_version(bot, run_id, "version", {})
+
+    client = MlflowClient(stack_settings.mlflow_url)
+    run = client.get_run(run_id)
+    assert run.info.run_name == "ChatbotA 마루 학습"
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"epochs": "3", "방식": "처음부터"}
+    assert [metric.value for metric in client.get_metric_history(run_id, "train_loss")] == [3.0, 2.0, 1.0]
+    assert client.get_model_version(bot, "1").run_id == run_id
+
+
+@pytest.mark.stack
+def test_a_roster_bot_is_described_by_its_persona(
+    stack_settings: Settings, bot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens the registry sees who the model is."""
+    from mlflow import MlflowClient
+
+    from kogpt2_chat.adapters import mlflow
+
+    monkeypatch.setattr(mlflow, "BOT_BY_ID", {bot: Bot(id=bot, name="온유", persona="위로와 공감", label=1)})
+    registry = mlflow.MlflowRegistry(stack_settings)
+    registry.add_version(bot, run_with_files(registry, tmp_path, "온유"), "version", {"gate": "refused"})
+
+    assert MlflowClient(stack_settings.mlflow_url).get_registered_model(bot).description == "온유: 위로와 공감"
+
+
+def test_a_server_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens: the caller learns to try again later, and which server it was."""
+    from kogpt2_chat.adapters.mlflow import MlflowRegistry
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    address = f"http://127.0.0.1:{Ports().at(1)}"
+    registry = MlflowRegistry(Settings(mlflow=Mlflow(tracking_uri=address)))
+
+    with pytest.raises(Unavailable, match=address):
+        registry.versions("ChatbotA")
+    with pytest.raises(Unavailable, match=address):
+        registry.start_run("학습", {}, {})
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
