@@ -142,14 +142,23 @@ class Files(Protocol):
 class Tables(Protocol):
     """Delta tables of the lake, by short name: ``turns`` and ``feedback``."""
 
-    def append(self, table: str, rows: Sequence[Row], positions: Mapping[str, int]) -> bool:
+    def append(
+        self,
+        table: str,
+        rows: Sequence[Row],
+        positions: Mapping[str, int],
+        expected: Mapping[str, int] | None = None,
+    ) -> bool:
         """Add rows and move positions (app id -> end position) in one commit.
+
+        ``expected`` names the positions that the work was planned from (an app id without one is left out); with
+        it, work planned from positions that have moved since is refused.
 
         Returns:
             False when every position had already been reached: somebody did this work before.
 
         Raises:
-            Conflict: another writer moved one of the positions at the same time.
+            Conflict: another writer moved one of the positions at the same time, or since the plan.
         """
         ...
 

@@ -1,0 +1,244 @@
+"""Where things lie in the lake, and what the rows of its tables look like.
+
+Names and values only: the adapters turn column kinds into their library's types.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final, Literal
+
+from kogpt2_chat.domain.cleaning import mask_pii, masked_count
+from kogpt2_chat.domain.turns import Feedback, Turn
+
+Kind = Literal["string", "long", "bool", "time", "longs"]
+TableName = Literal["turns", "feedback", "quarantine"]
+SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
+"""Korea has no summer time, so calendar dates need no time zone database."""
+
+DELTA_LOG: Final = "_delta_log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of the lake.
+
+    Attributes:
+        topic: the topic whose records it holds; empty when it holds records of several.
+        columns: kind by column name, in order; every column but the partitions may be null.
+        partition_by: columns that are folders.
+    """
+
+    name: TableName
+    topic: str
+    columns: Mapping[str, Kind]
+    partition_by: tuple[str, ...]
+
+
+_POSITION: Final[Mapping[str, Kind]] = {
+    "date": "string",
+    "kafka_partition": "long",
+    "kafka_offset": "long",
+    "ingested_at": "time",
+}
+TURNS: Final = Table(
+    name="turns",
+    topic="conversation_log",
+    columns={
+        "turn_id": "string",
+        "question_id": "string",
+        "bot": "string",
+        "player_id": "string",
+        "sender": "string",
+        "session_id": "string",
+        "text": "string",
+        "answer": "string",
+        "answer_token_ids": "longs",
+        "prompt_tokens": "long",
+        "model_version": "long",
+        "epoch": "long",
+        "decoding": "string",
+        "fallback": "string",
+        "sent_at": "time",
+        "received_at": "time",
+        "answered_at": "time",
+        "latency_ms": "long",
+        "consent_store": "bool",
+        "consent_train": "bool",
+        "source": "string",
+        "worker": "string",
+        "extra": "string",
+        "v": "long",
+        "pii_hits": "long",
+        **_POSITION,
+    },
+    partition_by=("bot", "date"),
+)
+# A feedback record names a turn and not a bot, so its table is partitioned by date alone.
+FEEDBACK: Final = Table(
+    name="feedback",
+    topic="feedback",
+    columns={
+        "feedback_id": "string",
+        "turn_id": "string",
+        "player_id": "string",
+        "kind": "string",
+        "text": "string",
+        "sent_at": "time",
+        "received_at": "time",
+        "extra": "string",
+        "v": "long",
+        "pii_hits": "long",
+        **_POSITION,
+    },
+    partition_by=("date",),
+)
+# Records that could not be read as what their topic promises, kept as they came for a person to look at.
+QUARANTINE: Final = Table(
+    name="quarantine",
+    topic="",
+    columns={"topic": "string", "reason": "string", "value": "string", **_POSITION},
+    partition_by=("topic",),
+)
+TABLE_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in (TURNS, FEEDBACK, QUARANTINE)}
+
+
+def table_path(root: str, table: str) -> str:
+    """Folder of a Delta table."""
+    return f"{root}/lake/{table}"
+
+
+def datasets_path(root: str, bot: str) -> str:
+    """Folder of a bot's datasets."""
+    return f"{root}/datasets/{bot}"
+
+
+def dataset_path(root: str, bot: str, version: str) -> str:
+    """Folder of one immutable dataset."""
+    return f"{datasets_path(root, bot)}/{version}"
+
+
+def building_path(root: str, build: str) -> str:
+    """Folder in which one Spark application writes before anything is published."""
+    return f"{root}/datasets/.building/{build}"
+
+
+def quarantined_dataset_path(root: str, bot: str, build: str) -> str:
+    """Where a dataset that failed its validation is kept for a person to look at."""
+    return f"{root}/quarantine/datasets/{bot}/{build}"
+
+
+def daily_csv_path(root: str, date: str, bot: str) -> str:
+    """The daily file of a bot; ``date`` is ``YYYY-MM-DD`` and its year is the current one."""
+    return f"{root}/dailydata/{date[5:7]}{date[8:10]}/{bot}.csv"
+
+
+def app_id(table: str, topic: str, partition: int) -> str:
+    """Under which name a table remembers how far a partition has been read."""
+    return f"{table}/{topic}/{partition}"
+
+
+def seoul_date(time: datetime) -> str:
+    """Calendar date in Korea, ``YYYY-MM-DD``."""
+    return time.astimezone(SEOUL).date().isoformat()
+
+
+def read_time(text: str | None) -> datetime | None:
+    """An RFC 3339 time as UTC; a time without offset is taken as UTC; None for none or an unreadable one."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
+    """A row of ``turns``; the text is masked again, which changes nothing that the worker already masked.
+
+    Args:
+        turn: the turn as logged.
+        partition: of the record in ``conversation_log``.
+        offset: likewise.
+        timestamp_ms: the broker's time, for a worker whose clock cannot be read.
+        ingested_at: one time for all rows of an ingest run.
+
+    Returns:
+        A value for each column.
+    """
+    text, answer = mask_pii(turn.text)[0], mask_pii(turn.answer)[0]
+    received_at = read_time(turn.received_at) or datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    row: dict[str, Any] = asdict(turn) | {
+        "text": text,
+        "answer": answer,
+        "answer_token_ids": list(turn.answer_token_ids),
+        "decoding": _compact(turn.decoding),
+        "extra": _compact(turn.extra),
+        "sent_at": read_time(turn.sent_at),
+        "received_at": received_at,
+        "answered_at": read_time(turn.answered_at) or received_at,
+        "pii_hits": masked_count(text) + masked_count(answer),
+    }
+    return row | _position(received_at, partition, offset, ingested_at)
+
+
+def feedback_row(
+    feedback: Feedback, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime
+) -> dict[str, object]:
+    """A row of ``feedback``, its text masked.
+
+    Args:
+        feedback: the feedback as sent.
+        partition: of the record in ``feedback``.
+        offset: likewise.
+        timestamp_ms: the broker's time; the client's ``sent_at`` is kept but decides nothing.
+        ingested_at: one time for all rows of an ingest run.
+
+    Returns:
+        A value for each column.
+    """
+    received_at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    text = None if feedback.text is None else mask_pii(feedback.text)[0]
+    row: dict[str, Any] = asdict(feedback) | {
+        "text": text,
+        "extra": _compact(feedback.extra),
+        "sent_at": read_time(feedback.sent_at),
+        "received_at": received_at,
+        "pii_hits": masked_count(text or ""),
+    }
+    return row | _position(received_at, partition, offset, ingested_at)
+
+
+def quarantine_row(
+    topic: str, reason: str, value: bytes | None, *, partition: int, offset: int, ingested_at: datetime
+) -> dict[str, object]:
+    """A row of ``quarantine``: the record's bytes as text, unreadable bytes escaped, personal details masked.
+
+    Args:
+        topic: where the record stands.
+        reason: why it could not be read.
+        value: its value.
+        partition: of the record.
+        offset: likewise.
+        ingested_at: one time for all rows of an ingest run.
+
+    Returns:
+        A value for each column.
+    """
+    text = mask_pii((value or b"").decode("utf-8", "backslashreplace"))[0]
+    return {"topic": topic, "reason": reason, "value": text} | _position(ingested_at, partition, offset, ingested_at)
+
+
+def _position(time: datetime, partition: int, offset: int, ingested_at: datetime) -> dict[str, object]:
+    return {
+        "date": seoul_date(time),
+        "kafka_partition": partition,
+        "kafka_offset": offset,
+        "ingested_at": ingested_at,
+    }
+
+
+def _compact(value: Mapping[str, object]) -> str:
+    return json.dumps(dict(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))

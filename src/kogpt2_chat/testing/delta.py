@@ -1,0 +1,76 @@
+"""Delta tables in memory; passes the contract suite of :class:`kogpt2_chat.ports.Tables`."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME
+from kogpt2_chat.errors import Conflict
+from kogpt2_chat.ports import Row
+
+
+class InMemoryTables:
+    """Rows and positions of each table, with every version kept.
+
+    Attributes:
+        before_commit: called between an append's check and its commit; a test puts the other writer here.
+    """
+
+    def __init__(self) -> None:
+        self._versions: dict[str, list[list[dict[str, object]]]] = {}
+        self._positions: dict[str, dict[str, int]] = {}
+        self.before_commit: Callable[[], None] = lambda: None
+
+    def append(
+        self,
+        table: str,
+        rows: Sequence[Row],
+        positions: Mapping[str, int],
+        expected: Mapping[str, int] | None = None,
+    ) -> bool:
+        """Add rows and move positions in one commit.
+
+        Args:
+            table: short name.
+            rows: values by column; a column left out is null.
+            positions: end position by app id.
+            expected: positions the work was planned from.
+
+        Returns:
+            False when every position had already been reached.
+
+        Raises:
+            Conflict: a position moved since the plan, or during the commit.
+        """
+        committed = self.positions(table, list(positions))
+        if positions and all(committed.get(app_id, -1) >= end for app_id, end in positions.items()):
+            return False
+        if expected is not None and committed != dict(expected):
+            raise Conflict(f"table {table}: planned from {dict(expected)}, the table stands at {committed}: plan again")
+        self.before_commit()
+        if self.positions(table, list(positions)) != committed:
+            raise Conflict(f"table {table}: another writer moved {sorted(positions)} at the same time: plan again")
+        columns = TABLE_BY_NAME[table].columns
+        added = [{name: row.get(name) for name in columns} for row in rows]
+        versions = self._versions.setdefault(table, [])
+        versions.append([*(versions[-1] if versions else []), *added])
+        self._positions.setdefault(table, {}).update(positions)
+        return True
+
+    def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
+        """Committed end position of each app id that has one."""
+        known = self._positions.get(table, {})
+        return {app_id: known[app_id] for app_id in app_ids if app_id in known}
+
+    def version(self, table: str) -> int | None:
+        """The table's newest version."""
+        versions = self._versions.get(table)
+        return len(versions) - 1 if versions else None
+
+    def read(
+        self, table: str, columns: Sequence[str] | None = None, version: int | None = None
+    ) -> list[dict[str, object]]:
+        """All rows of a version."""
+        versions = self._versions.get(table)
+        if not versions:
+            return []
+        rows = versions[-1 if version is None else version]
+        return [{name: row[name] for name in (columns or row)} for row in rows]

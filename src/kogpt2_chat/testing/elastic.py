@@ -1,0 +1,35 @@
+"""The search index in memory; passes the contract suite of :class:`kogpt2_chat.ports.Index`."""
+
+from collections.abc import Iterable
+
+from kogpt2_chat.ports import Row
+
+
+class InMemoryIndex:
+    """Documents by turn id.
+
+    Attributes:
+        document_by_id: every document, for tests to look at.
+    """
+
+    def __init__(self) -> None:
+        self.document_by_id: dict[str, dict[str, object]] = {}
+
+    def ensure(self) -> None:
+        """Nothing to create in memory."""
+
+    def put(self, documents: Iterable[Row]) -> int:
+        """Index documents by their ``turn_id``; give how many."""
+        count = 0
+        for document in documents:
+            self.document_by_id[str(document["turn_id"])] = dict(document)
+            count += 1
+        return count
+
+    def count(self, bot: str | None = None) -> int:
+        """Documents, of one bot or all."""
+        return sum(bot in {None, document["bot"]} for document in self.document_by_id.values())
+
+    def clear(self) -> None:
+        """Drop every document."""
+        self.document_by_id.clear()
