@@ -1,0 +1,53 @@
+"""Commands that talk to the bots."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.cli.learning import BotName
+from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.settings import load_settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the commands into the CLI."""
+    app.command()(ask)
+    app.command()(demo)
+
+
+def ask(
+    bot: BotName,
+    text: Annotated[str, typer.Argument(help="What to say, 1 to 500 characters.")],
+    sender: Annotated[str, typer.Option(help="Who asks.")] = "",
+    timeout_s: Annotated[float, typer.Option(min=1, help="How long to wait.")] = 30.0,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Ask a bot through Kafka and say which version answered.
+
+    Example: `kogpt2-chat ask ChatbotA "안녕"`
+    """
+    from kogpt2_chat.jobs.ask import Utterance
+    from kogpt2_chat.jobs.ask import ask as run
+
+    utterance = Utterance(bot=bot, sender=sender or getpass.getuser(), text=text)
+    reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
+    spoken_by = f"fixed notice: {reply.fallback}" if reply.fallback else f"version {reply.version}"
+    show(reply.as_json(), f"{bot}: {reply.answer}\n  ({spoken_by}, {reply.latency_ms} ms)", as_json=as_json)
+
+
+def demo(
+    dataset: Annotated[str, typer.Option(help="A ChatbotData.csv instead of the shipped corpora.", envvar="DATASET")] = "",
+    *,
+    as_json: Json = False,
+) -> None:
+    """The whole loop once: train, talk, learn, roll out, talk again; leaves the stack running.
+
+    Example: `kogpt2-chat demo`
+    """
+    from kogpt2_chat.demo.run import run as run_demo
+
+    report = run_demo(dataset=dataset, progress=progress)
+    show(report.as_json(), report.text(), as_json=as_json)
