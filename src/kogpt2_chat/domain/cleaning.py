@@ -12,7 +12,8 @@ from typing import Final
 MAX_QUESTION_CHARS: Final = 200
 MAX_ANSWER_CHARS: Final = 120
 _MAX_RUN: Final = 3
-_MIN_HANGUL_SHARE: Final = 0.4
+_MIN_HANGUL_SHARE: Final = 0.3
+_MAX_SHORTHAND: Final = 4
 _EMOTICON_JAMO: Final = frozenset("ㅋㅎㅠㅜ")
 
 _SPACES: Final = re.compile(r"\s+")
@@ -58,10 +59,14 @@ _SELF_HARM: Final = re.compile(
     r"목숨을?\s?끊|목을?\s?매|손목을?\s?(?:긋|그었|그어)|뛰어\s?내리고\s?싶|유서|생을?\s?마감|세상을?\s?(?:떠나고|등지고)\s?싶"
 )
 _ABUSE: Final = re.compile(
-    r"[씨시씹]\s?[ㅂ발빨팔]\s?(?:놈|년|아|롬|$|[ ,.!?])|씨발|시발|씨팔|ㅅㅂ|ㅆㅂ|ㅂㅅ|병신|븅신|지랄|ㅈㄹ|개새끼|개새|새끼야|"
-    r"좆|존나|ㅈㄴ|니미|느금|엠창|미친\s?[놈년]|닥쳐(?![가-힣])|꺼져\s?버려|걸레\s?년|창녀|보지년|자지\s?빨|섹스(?!리스)|fuck|shit|bitch",
+    r"[씨씹][ㅂ발빨팔]|(?<![가-힣])시[ㅂ발팔](?![가-힣]*(?:점|역|표))|ㅅㅂ|ㅆㅂ|ㅂㅅ|병신|븅신|지랄|ㅈㄹ|개새|새끼야|"
+    r"좆|존나|ㅈㄴ|니미|느금|엠창|미친\s?[놈년]|닥쳐(?![가-힣])|꺼져\s?버려|걸레\s?년|창녀|보지년|섹스(?!리스)|"
+    r"fuck|shit|bitch",
     re.IGNORECASE,
 )
+_MONTHS, _DAYS = range(1, 13), range(1, 32)
+_ACCOUNT_DIGITS: Final = range(10, 17)
+_NAMED_ACCOUNT_DIGITS: Final = range(9, 17)
 
 
 def normalise(text: str) -> str:
@@ -144,10 +149,16 @@ def is_abusive(text: str) -> bool:
 
 
 def is_korean(text: str) -> bool:
-    """Whether the letters of a text are mostly Hangul syllables: no loose jamo, keyboard noise or other script."""
+    """Whether the letters of a text are Hangul syllables for the most part: no keyboard noise or other script."""
     letters = [char for char in text if char.isalpha() and char not in _EMOTICON_JAMO]
     syllables = sum("가" <= char <= "힣" for char in letters)
     return syllables > 0 and syllables >= _MIN_HANGUL_SHARE * len(letters)
+
+
+def is_chat_shorthand(text: str) -> bool:
+    """Whether a text is a few loose jamo, as in ``ㅎㅇ`` or ``ㅠㅠㅠ``: players say it, and it can be answered."""
+    letters = [char for char in text if char.isalpha()]
+    return 0 < len(letters) <= _MAX_SHORTHAND and all("ㄱ" <= char <= "ㅣ" for char in letters)
 
 
 def reject_reason(question: str, answer: str) -> str | None:
@@ -160,22 +171,26 @@ def reject_reason(question: str, answer: str) -> str | None:
     Returns:
         One reason, the first that holds, or None for a usable pair.
     """
-    if not question or not answer:
-        return "empty_question" if not question else "empty_answer"
-    if len(question) > MAX_QUESTION_CHARS or len(answer) > MAX_ANSWER_CHARS:
-        return "question_too_long" if len(question) > MAX_QUESTION_CHARS else "answer_too_long"
-    both = f"{question}\n{answer}"
-    if _SPECIAL_TOKEN.search(both):
-        return "special_token"
-    if mentions_self_harm(both):
-        return "self_harm"
-    if is_abusive(both):
-        return "abuse"
-    if masked_count(both) or mask_pii(question)[1] or mask_pii(answer)[1]:
-        return "pii"
-    if not is_korean(question) or not is_korean(answer):
-        return "not_korean"
-    return "echo" if phrase_key(question) == phrase_key(answer) else None
+    return next((reason for reason, holds in _REASONS if holds(question, answer)), None)
+
+
+def _has_pii(question: str, answer: str) -> bool:
+    return any(masked_count(text) or mask_pii(text)[1] for text in (question, answer))
+
+
+_REASONS: Final[tuple[tuple[str, Callable[[str, str], bool]], ...]] = (
+    ("empty_question", lambda question, _: not question),
+    ("empty_answer", lambda _, answer: not answer),
+    ("question_too_long", lambda question, _: len(question) > MAX_QUESTION_CHARS),
+    ("answer_too_long", lambda _, answer: len(answer) > MAX_ANSWER_CHARS),
+    ("special_token", lambda *pair: any(_SPECIAL_TOKEN.search(text) for text in pair)),
+    ("self_harm", lambda *pair: any(map(mentions_self_harm, pair))),
+    ("abuse", lambda *pair: any(map(is_abusive, pair))),
+    ("pii", _has_pii),
+    ("not_korean", lambda question, _: not (is_korean(question) or is_chat_shorthand(question))),
+    ("not_korean", lambda _, answer: not is_korean(answer)),
+    ("echo", lambda question, answer: phrase_key(question) == phrase_key(answer)),
+)
 
 
 def _digits(text: str) -> list[int]:
@@ -191,7 +206,7 @@ def _is_resident(found: re.Match[str]) -> bool:
     birthday, separator, rest = found.groups()
     digits = _digits(birthday + rest)
     month, day = digits[2] * 10 + digits[3], digits[4] * 10 + digits[5]
-    if not (1 <= month <= 12 and 1 <= day <= 31):
+    if month not in _MONTHS or day not in _DAYS:
         return False
     weights = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
     weighted = sum(weight * digit for weight, digit in zip(weights, digits, strict=False))
@@ -199,11 +214,11 @@ def _is_resident(found: re.Match[str]) -> bool:
 
 
 def _is_account(found: re.Match[str]) -> bool:
-    return 10 <= len(_digits(found.group())) <= 16 and not _ISO_DATE.match(found.group())
+    return len(_digits(found.group())) in _ACCOUNT_DIGITS and not _ISO_DATE.match(found.group())
 
 
 def _mask_named_account(found: re.Match[str], hits: list[str]) -> str:
-    if not 9 <= len(_digits(found.group(2))) <= 16:
+    if len(_digits(found.group(2))) not in _NAMED_ACCOUNT_DIGITS:
         return found.group()
     hits.append("account")
     return found.group(1) + _MASK["account"]
