@@ -191,5 +191,6 @@ def _read_object(text: str | bytes, what: str) -> dict[str, Any]:
 
 
 def _one_of(body: Mapping[str, object], what: str, name: str, choices: tuple[str, ...]) -> None:
-    if body.get(name) not in choices:
-        raise InvalidMessage("schema", f"{what}: `{name}` must be one of {', '.join(choices)}, found {body.get(name)!r}")
+    found = body.get(name)
+    if found not in choices:
+        raise InvalidMessage("schema", f"{what}: `{name}` must be one of {', '.join(choices)}, found {found!r}")
