@@ -196,6 +196,13 @@ class Serving(BaseModel):
     nice: int = Field(0, ge=0, le=19)
 
 
+class Rollout(BaseModel):
+    """How long a new version may take to be spoken by all workers."""
+
+    ready_timeout_s: Seconds = Field(120.0, description="past it the old champion is published again")
+    poll_s: Seconds = Field(0.5, description="how often the workers' states are read meanwhile")
+
+
 class Settings(BaseSettings):
     """The whole tree. Derived addresses live here too, so that nobody else joins hosts and ports."""
 
@@ -217,6 +224,7 @@ class Settings(BaseSettings):
     training: Training = Training()
     learning: Learning = Learning()
     serving: Serving = Serving()
+    rollout: Rollout = Rollout()
 
     def local(self, port: int) -> str:
         """``host:port`` of one of the stack's servers."""
