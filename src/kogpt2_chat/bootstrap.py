@@ -3,8 +3,13 @@
 Every function takes settings and gives a port; nothing is imported or opened before it is asked for.
 """
 
+from typing import TYPE_CHECKING
+
 from kogpt2_chat.ports import Files, Index, Registry, SparkJobs, Tables, Topics
 from kogpt2_chat.settings import Settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.adapters.airflow import AirflowRest
 
 
 def topics(settings: Settings) -> Topics:
@@ -53,3 +58,10 @@ def prepare_servers(settings: Settings) -> None:
     """What the servers need before workers and DAGs use them: topics, and the index with its mapping."""
     topics(settings).ensure()
     index(settings).ensure()
+
+
+def airflow(settings: Settings) -> "AirflowRest":
+    """Airflow's REST API, to start DAG runs and follow them."""
+    from kogpt2_chat.adapters.airflow import AirflowRest
+
+    return AirflowRest(settings)

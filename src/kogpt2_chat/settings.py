@@ -211,7 +211,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(CHECKOUT / "var", description="folder of this stack's state: data, logs, pids, models")
-    cache: Path = Field(Path(), description="folder shared by checkouts: jars, base models; empty: chosen")
+    cache: Path | None = Field(None, description="folder shared by checkouts: jars, base models; unset: the user's cache")
     ports: Ports = Ports()
     stack: Stack = Stack()
     kafka: Kafka = Kafka()
@@ -274,7 +274,7 @@ class Settings(BaseSettings):
 
         Root's home is closed to the unprivileged user that Elasticsearch runs as, hence /var/cache.
         """
-        if self.cache != Path():
+        if self.cache is not None:
             return self.cache
         if os.geteuid() == 0:
             return Path("/var/cache/kogpt2-chat")

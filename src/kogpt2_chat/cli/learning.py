@@ -78,7 +78,9 @@ def export_daily_csv(*, as_json: Json = False) -> None:
 
 
 def import_corpus(
-    source: Annotated[Path, typer.Argument(help="ChatbotData.csv: columns Q,A,label; labels 0, 1, 2 are the bots A, B, C.")],
+    source: Annotated[
+        Path, typer.Argument(help="ChatbotData.csv: columns Q,A,label; labels 0, 1, 2 are the bots A, B, C.")
+    ],
     folder: Annotated[Path, typer.Argument(help="Corpora folder to write; point KOGPT2_LEARNING__CORPORA at it.")],
     *,
     as_json: Json = False,
@@ -123,7 +125,9 @@ def finetune(
     bot: BotName,
     dataset: Annotated[str, typer.Argument(help="Dataset version, as `build-dataset` names it.")],
     mode: Annotated[Mode, typer.Option(help="Which weights to start from.")] = "from_base",
-    epochs: Annotated[int | None, typer.Option(min=1, max=200, help="Passes over the dataset; default by setting.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=200, help="Passes over the dataset; default by setting.")
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -196,7 +200,9 @@ def nominate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> 
 
 def rollout(
     bot: BotName,
-    version: Annotated[int | None, typer.Option(min=1, help="A version that passed the gate; default: the candidate.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="A version that passed the gate; default: the candidate.")
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:

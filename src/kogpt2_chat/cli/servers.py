@@ -51,7 +51,9 @@ def down(
     from kogpt2_chat.stack.stack import down as stop
 
     stop(load_settings(), wipe=wipe, progress=progress)
-    show({"stopped": True, "wiped": wipe}, "the stack is down" + (", its data removed" if wipe else ""), as_json=as_json)
+    show(
+        {"stopped": True, "wiped": wipe}, "the stack is down" + (", its data removed" if wipe else ""), as_json=as_json
+    )
 
 
 @stack_app.command()

@@ -39,7 +39,9 @@ def ask(
 
 
 def demo(
-    dataset: Annotated[str, typer.Option(help="A ChatbotData.csv instead of the shipped corpora.", envvar="DATASET")] = "",
+    dataset: Annotated[
+        str, typer.Option(help="A ChatbotData.csv instead of the shipped corpora.", envvar="DATASET")
+    ] = "",
     *,
     as_json: Json = False,
 ) -> None:

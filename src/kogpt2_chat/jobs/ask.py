@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from kogpt2_chat.domain.wire import QUESTION_TOPIC, legacy_text, v1_text
+from kogpt2_chat.domain.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.wire import legacy_text, v1_text
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
 

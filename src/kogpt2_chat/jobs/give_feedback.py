@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from kogpt2_chat.domain.topics import FEEDBACK_TOPIC
 from kogpt2_chat.domain.turns import Feedback, FeedbackKind
-from kogpt2_chat.domain.wire import FEEDBACK_TOPIC
 from kogpt2_chat.ports import Outgoing, Topics
 
 

@@ -1,0 +1,64 @@
+"""How the command line behaves, whatever the command."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kogpt2_chat.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+def test_help_names_every_command_of_the_loop() -> None:
+    """`--help` is the map."""
+    shown = run("--help").stdout
+    for command in ("ask", "status", "stack", "ingest", "build-dataset", "finetune", "evaluate", "rollout", "settings"):
+        assert command in shown
+
+
+@pytest.mark.parametrize("command", ["ask", "finetune", "rollout", "build-dataset", "ingest", "status"])
+def test_a_commands_help_shows_an_example(command: str) -> None:
+    """Nobody has to guess how a command is called."""
+    assert "Example:" in run(command, "--help").stdout
+
+
+def test_an_unknown_bot_is_a_usage_error_that_names_the_roster() -> None:
+    """Exit 2, and the bots that there are."""
+    ended = run("ask", "ChatbotZ", "안녕")
+    assert ended.returncode == 2
+    assert "ChatbotA" in ended.stderr
+
+
+def test_wrong_settings_are_a_usage_error() -> None:
+    """Exit 2 and the variable's name, no traceback."""
+    ended = run("settings", KOGPT2_PORTS__KAFKA="kafka")
+    assert ended.returncode == 2
+    assert "KOGPT2_PORTS__KAFKA" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_server_that_is_away_is_one_sentence() -> None:
+    """Exit 1, what did not answer, no traceback."""
+    ended = run("ask", "ChatbotA", "안녕", KOGPT2_KAFKA__BOOTSTRAP="127.0.0.1:9", KOGPT2_KAFKA__REQUEST_TIMEOUT_S="2")
+    assert ended.returncode == 1
+    assert "127.0.0.1:9" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_json_goes_to_stdout_alone() -> None:
+    """A machine can parse all of stdout."""
+    assert json.loads(run("settings", "--json").stdout)["ports"]["kafka"] == 9092
+
+
+def test_shell_completion_is_there() -> None:
+    """A completion script is printed for the usual shells."""
+    assert "kogpt2" in run("--show-completion", "bash").stdout.lower() or run("--show-completion").returncode == 0
