@@ -1,0 +1,48 @@
+"""Make a finished run a version of its bot."""
+
+import json
+from typing import Final
+
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.ports import Registry
+from kogpt2_chat.settings import Settings
+
+VERSION_PATH: Final = "version"
+"""Artefact folder of a run that holds the version's files."""
+TAGS: Final = ("base", "licence", "dataset", "git_commit", "parent", "small")
+"""Facts of ``model.json`` that a reader of the registry wants to see without opening it."""
+
+
+def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -> dict[str, object]:
+    """Register a run's model as the bot's next version; the same run twice is the same version.
+
+    Every trained model becomes a version, whether it will pass the gate or not. The licence of the base
+    model travels with it as a tag.
+
+    Args:
+        bot: the bot.
+        run_id: the run of a finished fine-tuning.
+        registry: where versions live.
+        settings: unused so far; every job takes them.
+
+    Returns:
+        ``bot``, ``version``, ``run_id`` and the tags.
+
+    Raises:
+        CheckpointCorrupt: the run's ``model.json`` cannot be read.
+    """
+    del settings
+    version = registry.add_version(bot, run_id, VERSION_PATH, {})
+    tags = _facts(registry.read_file(bot, version, f"{VERSION_PATH}/model.json"), f"{bot} version {version}")
+    registry.tag(bot, version, tags)
+    return {"bot": bot, "version": version, "run_id": run_id, "tags": tags}
+
+
+def _facts(content: bytes, what: str) -> dict[str, str]:
+    try:
+        facts = json.loads(content)
+    except ValueError as error:
+        raise CheckpointCorrupt(f"model.json of {what} is no JSON: train again ({error})") from error
+    if not isinstance(facts, dict):
+        raise CheckpointCorrupt(f"model.json of {what} must be an object, found {type(facts).__name__}: train again")
+    return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}

@@ -1,0 +1,149 @@
+"""Make another version champion: first the workers, then the aliases.
+
+The order makes each step safe to repeat: (1) choose the version once, (2) publish it with a rising epoch,
+(3) wait until every live worker has it ready, (4) move the aliases. A crash between any two steps is
+finished by the same command again. If (3) fails, the old champion is published again.
+"""
+
+from collections.abc import Callable
+
+from kogpt2_chat.domain.rollout import RolloutState
+from kogpt2_chat.errors import NotFound
+from kogpt2_chat.jobs.nominate import require_pass
+from kogpt2_chat.jobs.switch import Clock, Switch, Workers
+from kogpt2_chat.ports import ModelVersion, Registry, Topics
+from kogpt2_chat.settings import Settings
+
+
+def rollout(
+    *,
+    bot: str,
+    topics: Topics,
+    registry: Registry,
+    settings: Settings,
+    progress: Callable[[str], None],
+    version: int | None = None,
+    by: str = "rollout",
+    clock: Clock | None = None,
+) -> dict[str, object]:
+    """Make the candidate (or a named version that passed the gate) champion.
+
+    Without a candidate the champion itself is chosen: then nothing is done, unless the workers were never
+    told about it (a lost topic), which the same steps repair.
+
+    Args:
+        bot: the bot.
+        topics: where ``rollout_state`` is published and ``worker_state`` read.
+        registry: where the aliases live.
+        settings: how long to wait.
+        progress: told what is waited for.
+        version: a version number; None takes the alias ``candidate``.
+        by: who asked, for the record.
+        clock: the time; tests bring their own.
+
+    Returns:
+        ``bot version previous epoch workers changed reason``.
+    """
+    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    champion = registry.by_alias(bot, "champion")
+    chosen = _chosen(bot, registry, champion, version)
+    require_pass(chosen)
+    already = champion is not None and champion.version == chosen.version
+    known = workers.told(bot)
+    if already and known is not None and known.champion == chosen.version:
+        _drop_candidate(registry, bot, chosen.version)
+        progress(f"{bot}: version {chosen.version} is champion already, nothing to do")
+        return _result(known, workers=(), changed=False, reason="champion already")
+    switch = Switch(
+        bot=bot,
+        target=chosen.version,
+        old=_number(champion),
+        previous=_number(registry.by_alias(bot, "previous") if already else champion),
+        reason=f"version {chosen.version} passed the gate",
+        by=by,
+    )
+    state, answers = workers.switch(switch)
+    # `previous` first: a crash here is finished by a second call, which finds the old champion still in office.
+    registry.set_alias(bot, "previous", switch.previous)
+    registry.set_alias(bot, "champion", switch.target)
+    _drop_candidate(registry, bot, switch.target)
+    progress(f"{bot}: version {switch.target} is champion, spoken by {', '.join(answers.ready)}")
+    return _result(state, workers=answers.ready, changed=True, reason=switch.reason)
+
+
+def rollback(
+    *,
+    bot: str,
+    topics: Topics,
+    registry: Registry,
+    settings: Settings,
+    progress: Callable[[str], None],
+    by: str = "rollback",
+    clock: Clock | None = None,
+) -> dict[str, object]:
+    """Let the previous version speak again; the one that is left is tagged ``rolled_back``.
+
+    Afterwards there is no previous version: a second call has nowhere to go, and never returns to the one left.
+
+    Args:
+        bot: the bot.
+        topics: where ``rollout_state`` is published and ``worker_state`` read.
+        registry: where the aliases live.
+        settings: how long to wait.
+        progress: told what is waited for.
+        by: who asked, for the record.
+        clock: the time; tests bring their own.
+
+    Returns:
+        ``bot version previous epoch workers changed reason``.
+
+    Raises:
+        NotFound: the bot has no previous version.
+    """
+    target = registry.by_alias(bot, "previous")
+    if target is None:
+        raise NotFound(f"{bot} has no previous version to go back to: name one with `rollout {bot} --version N`")
+    require_pass(target)
+    old = _number(registry.by_alias(bot, "champion"))
+    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    reason = f"rolled back from version {old}"
+    switch = Switch(bot=bot, target=target.version, old=old, previous=None, reason=reason, by=by)
+    state, answers = workers.switch(switch)
+    if old is not None and old != target.version:
+        registry.tag(bot, old, {"rolled_back": state.at})
+    # `champion` first: while `previous` is there, a second call finishes what a crash left.
+    registry.set_alias(bot, "champion", target.version)
+    registry.set_alias(bot, "previous", None)
+    progress(f"{bot}: version {target.version} is champion again, spoken by {', '.join(answers.ready)}")
+    return _result(state, workers=answers.ready, changed=True, reason=reason)
+
+
+def _chosen(bot: str, registry: Registry, champion: ModelVersion | None, version: int | None) -> ModelVersion:
+    if version is not None:
+        return registry.get(bot, version)
+    chosen = registry.by_alias(bot, "candidate") or champion
+    if chosen is None:
+        raise NotFound(f"{bot} has neither candidate nor champion: train it with the DAG retrain_bots first")
+    return chosen
+
+
+def _number(found: ModelVersion | None) -> int | None:
+    return None if found is None else found.version
+
+
+def _drop_candidate(registry: Registry, bot: str, version: int) -> None:
+    """Take the alias away, unless a newer candidate has come meanwhile."""
+    if _number(registry.by_alias(bot, "candidate")) == version:
+        registry.set_alias(bot, "candidate", None)
+
+
+def _result(state: RolloutState, *, workers: tuple[str, ...], changed: bool, reason: str) -> dict[str, object]:
+    return {
+        "bot": state.bot,
+        "version": state.champion,
+        "previous": state.previous,
+        "epoch": state.epoch,
+        "workers": list(workers),
+        "changed": changed,
+        "reason": reason,
+    }

@@ -1,0 +1,160 @@
+"""Bring every live worker to one version of a bot, or back to the old one.
+
+Publishes ``rollout_state`` and listens to ``worker_state``. Knows nothing of the registry and its aliases.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from kogpt2_chat.domain.rollout import (
+    Answers,
+    RolloutState,
+    WorkerState,
+    live_workers,
+    next_epoch,
+    rollout_answers,
+)
+from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.errors import Conflict, InvalidMessage, Unavailable
+from kogpt2_chat.ports import Outgoing, Topics
+from kogpt2_chat.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """One change of a bot's champion.
+
+    Attributes:
+        target: the version that is to speak.
+        old: the champion until now; None for a bot's first version.
+        previous: what ``previous`` is to be afterwards.
+        reason: why, for whoever reads the topic.
+        by: who asked.
+    """
+
+    bot: str
+    target: int
+    old: int | None
+    previous: int | None
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """The time, and how to let it pass between two looks."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    pause: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """All workers, as they are reached through the topics."""
+
+    topics: Topics
+    settings: Settings
+    progress: Callable[[str], None]
+    clock: Clock = Clock()
+
+    def told(self, bot: str) -> RolloutState | None:
+        """What the workers were last told about a bot."""
+        content = self.topics.latest_by_key(ROLLOUT_TOPIC).get(bot)
+        return None if content is None else RolloutState.from_json(content)
+
+    def switch(self, switch: Switch) -> tuple[RolloutState, Answers]:
+        """Publish a version and wait until every live worker has it ready.
+
+        A state that names the version already was published by a call that did not finish: it is waited
+        for, not published again.
+
+        Args:
+            switch: the change.
+
+        Returns:
+            The state that the workers follow now, and their answers.
+
+        Raises:
+            Conflict: another rollout of this bot published a state meanwhile; its outcome counts.
+            Unavailable: a worker could not load the version, or not in time, or none is alive. The old
+                champion has been published again.
+        """
+        known = self.told(switch.bot)
+        state = known if known is not None and _names(known, switch.target) else self._publish_target(switch, known)
+        self.progress(f"{switch.bot}: version {switch.target} is published as epoch {state.epoch}")
+        answers = self._wait(switch, state)
+        newest = self.told(switch.bot)
+        if newest is None or not _names(newest, switch.target):
+            raise Conflict(
+                f"{switch.bot}: epoch {state.epoch} (version {switch.target}) was overtaken by "
+                f"{f'epoch {newest.epoch} (version {newest.champion})' if newest else 'an emptied topic'}: "
+                "another rollout is at work, its outcome counts"
+            )
+        if not answers.complete:
+            self._put_back(switch, newest, answers)
+        return newest, answers
+
+    def _wait(self, switch: Switch, state: RolloutState) -> Answers:
+        deadline = self.clock.now() + timedelta(seconds=self.settings.rollout.ready_timeout_s)
+        told: Answers | None = None
+        while True:
+            live = live_workers(self._states(), self.clock.now())
+            answers = rollout_answers(switch.bot, switch.target, state.epoch, live)
+            if answers != told:
+                self.progress(f"{switch.bot}: {_sentence(answers)}")
+                told = answers
+            if answers.complete or answers.degraded or self.clock.now() >= deadline:
+                return answers
+            self.clock.pause(self.settings.rollout.poll_s)
+
+    def _put_back(self, switch: Switch, state: RolloutState, answers: Answers) -> None:
+        why = f"version {switch.target} was not taken up: {_sentence(answers)}"
+        restored = self._publish(
+            RolloutState(bot=switch.bot, epoch=next_epoch(state), champion=switch.old, muted=state.muted, reason=why),
+            by=switch.by,
+        )
+        raise Unavailable(
+            f"{switch.bot}: {why}. Expected every live worker to be ready within "
+            f"{self.settings.rollout.ready_timeout_s:.0f} s; "
+            f"{f'version {switch.old} speaks on' if switch.old else 'the bot has no version to speak with'} "
+            f"(epoch {restored.epoch}). Look at the workers with `kogpt2-chat status`, then roll out again"
+        )
+
+    def _publish_target(self, switch: Switch, known: RolloutState | None) -> RolloutState:
+        state = RolloutState(
+            bot=switch.bot,
+            epoch=next_epoch(known),
+            champion=switch.target,
+            previous=switch.previous,
+            muted=known.muted if known else False,
+            reason=switch.reason,
+        )
+        return self._publish(state, by=switch.by)
+
+    def _publish(self, state: RolloutState, by: str) -> RolloutState:
+        signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
+        self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
+        return signed
+
+    def _states(self) -> list[WorkerState]:
+        states = []
+        for content in self.topics.latest_by_key(WORKER_TOPIC).values():
+            try:
+                states.append(WorkerState.from_json(content))
+            except InvalidMessage:  # one unreadable record must not stop a rollout: its worker counts as silent
+                continue
+        return states
+
+
+def _names(state: RolloutState, version: int) -> bool:
+    return state.phase == "steady" and state.champion == version
+
+
+def _sentence(answers: Answers) -> str:
+    if not (answers.ready or answers.degraded or answers.waiting):
+        return "no worker is alive"
+    degraded = [f"{worker} ({answers.details.get(worker) or 'no detail'})" for worker in answers.degraded]
+    groups = (("ready", answers.ready), ("degraded", degraded), ("waiting for", answers.waiting))
+    return "; ".join(f"{name} {', '.join(workers)}" for name, workers in groups if workers)

@@ -1,0 +1,443 @@
+"""A rollout against workers of the test's own: who may become champion, when, and what a crash leaves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
+from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, NotFound, Unavailable
+from kogpt2_chat.jobs.nominate import nominate
+from kogpt2_chat.jobs.register import register
+from kogpt2_chat.jobs.rollout import rollback, rollout
+from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.ports import Alias, Outgoing
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.registry import MemoryRegistry
+
+BOT = "ChatbotA"
+MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "dataset": "0123456789ab", "parent": null}'
+
+
+class KilledError(Exception):
+    """Stands for kill -9."""
+
+
+class CrashingRegistry(MemoryRegistry):
+    """Dies at the n-th alias move."""
+
+    moves_left: int | None = None
+
+    def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
+        if self.moves_left == 0:
+            raise KilledError
+        if self.moves_left is not None:
+            self.moves_left -= 1
+        super().set_alias(bot, alias, version)
+
+
+@dataclass
+class Worker:
+    """Acts on what it is told, each time the job waits."""
+
+    name: str = "worker-1"
+    broken: set[int] = field(default_factory=set)
+    alive: bool = True
+    slow: bool = False
+    serving: int = 0
+
+    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
+        epoch = 0 if state is None or self.slow else state.epoch
+        degraded = state is not None and state.champion in self.broken and not self.slow
+        if state is not None and not degraded and not self.slow:
+            self.serving = state.champion or 0
+        detail = "model.safetensors: 해시가 다름" if degraded else ""
+        slot = SlotReport(bot=BOT, version=self.serving, state="degraded" if degraded else "ready", detail=detail)
+        return WorkerState(worker=self.name, epoch_by_bot={BOT: epoch}, slots=(slot,), at=at.isoformat())
+
+
+@dataclass
+class World:
+    """Everything a rollout touches, and a clock that only moves when the job waits."""
+
+    registry: CrashingRegistry = field(default_factory=CrashingRegistry)
+    topics: MemoryTopics = field(default_factory=lambda: MemoryTopics(Broker()))
+    settings: Settings = field(default_factory=Settings)
+    workers: list[Worker] = field(default_factory=lambda: [Worker()])
+    lines: list[str] = field(default_factory=list)
+    time: datetime = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+    meanwhile: Callable[[], None] = lambda: None
+
+    def pause(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.meanwhile()
+        self.beat()
+
+    def beat(self) -> None:
+        state = self.told()
+        for worker in self.workers:
+            if worker.alive:
+                self.send(WORKER_TOPIC, worker.name, worker.report(state, self.time).to_json())
+
+    def send(self, topic: str, key: str, value: str) -> None:
+        self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value.encode())])
+
+    def told(self) -> RolloutState | None:
+        content = self.topics.latest_by_key(ROLLOUT_TOPIC).get(BOT)
+        return RolloutState.from_json(content) if content else None
+
+    def train(self, **tags: str) -> int:
+        run_id = self.registry.start_run("학습", {}, {})
+        self.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
+        return self.registry.add_version(BOT, run_id, "version", tags)
+
+    def rollout(self, version: int | None = None) -> dict[str, object]:
+        return rollout(
+            bot=BOT,
+            topics=self.topics,
+            registry=self.registry,
+            settings=self.settings,
+            progress=self.lines.append,
+            version=version,
+            clock=Clock(now=lambda: self.time, pause=self.pause),
+        )
+
+    def rollback(self) -> dict[str, object]:
+        return rollback(
+            bot=BOT,
+            topics=self.topics,
+            registry=self.registry,
+            settings=self.settings,
+            progress=self.lines.append,
+            clock=Clock(now=lambda: self.time, pause=self.pause),
+        )
+
+    def aliases(self) -> dict[str, int]:
+        return {alias: one.version for one in self.registry.versions(BOT) for alias in one.aliases}
+
+    def promote(self) -> int:
+        """Train, nominate and roll out one good version."""
+        version = self.train(gate="pass")
+        nominate(bot=BOT, version=version, registry=self.registry)
+        self.rollout()
+        return version
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.topics.ensure()
+    return made
+
+
+def told(world: World) -> RolloutState:
+    state = world.told()
+    assert state is not None
+    return state
+
+
+def test_the_first_version_becomes_champion(world: World) -> None:
+    """Workers first, aliases after: champion set, no previous, candidate gone."""
+    version = world.train(gate="pass")
+    nominate(bot=BOT, version=version, registry=world.registry)
+
+    result = world.rollout()
+
+    assert result == {
+        "bot": BOT,
+        "version": 1,
+        "previous": None,
+        "epoch": 1,
+        "workers": ["worker-1"],
+        "changed": True,
+        "reason": "version 1 passed the gate",
+    }
+    assert world.aliases() == {"champion": 1}
+    assert (told(world).phase, told(world).percent, told(world).by) == ("steady", 100, "rollout")
+    assert told(world).at == "2026-11-24T09:00:00.000+00:00"
+
+
+def test_the_next_version_leaves_the_old_one_as_previous(world: World) -> None:
+    """The epoch rises, the old champion is kept to go back to."""
+    world.promote()
+    world.promote()
+
+    assert world.aliases() == {"champion": 2, "previous": 1}
+    assert (told(world).epoch, told(world).champion, told(world).previous) == (2, 2, 1)
+
+
+def test_rolling_out_the_champion_again_does_nothing(world: World) -> None:
+    """A retried task is a success, says so, and publishes nothing."""
+    world.promote()
+
+    result = world.rollout()
+    named = world.rollout(version=1)
+
+    assert (result["changed"], result["version"], result["epoch"]) == (False, 1, 1)
+    assert named["changed"] is False
+    assert "nothing to do" in world.lines[-1]
+    assert told(world).epoch == 1
+
+
+def test_a_lost_topic_is_told_again(world: World) -> None:
+    """The champion of the registry reaches workers that know of none; the aliases stay."""
+    world.promote()
+    world.promote()
+    world.topics = MemoryTopics(Broker())
+    world.topics.ensure()
+
+    world.rollout()
+
+    assert (told(world).champion, told(world).previous, told(world).epoch) == (2, 1, 1)
+    assert world.aliases() == {"champion": 2, "previous": 1}
+
+
+@pytest.mark.parametrize("tags", [{}, {"gate": "refused", "gate_reasons": "반복"}, {"gate": "pass", "tainted": "p1"}])
+def test_only_the_gate_opens_the_way(world: World, tags: dict[str, str]) -> None:
+    """Neither nominate nor rollout takes a version that was not judged, was refused, or is tainted."""
+    version = world.train(**tags)
+
+    with pytest.raises(GateRefused, match="version 1"):
+        nominate(bot=BOT, version=version, registry=world.registry)
+    with pytest.raises(GateRefused, match="version 1"):
+        world.rollout(version=version)
+
+    assert world.aliases() == {}
+    assert world.told() is None
+
+
+def test_a_bot_that_was_never_trained_has_nothing_to_roll_out(world: World) -> None:
+    """The message names the way out."""
+    with pytest.raises(NotFound, match="retrain_bots"):
+        world.rollout()
+
+
+def test_a_degraded_worker_brings_the_old_champion_back(world: World) -> None:
+    """One worker that cannot load the version is enough; aliases untouched, its words in the error."""
+    world.promote()
+    world.workers.append(Worker(name="worker-2", broken={2}))
+    version = world.train(gate="pass")
+    nominate(bot=BOT, version=version, registry=world.registry)
+
+    with pytest.raises(Unavailable, match=r"worker-2 \(model\.safetensors: 해시가 다름\)"):
+        world.rollout()
+
+    assert (told(world).epoch, told(world).champion) == (3, 1)
+    assert world.aliases() == {"champion": 1, "candidate": 2}
+    assert "was not taken up" in told(world).reason
+
+
+def test_a_worker_that_never_answers_times_out(world: World) -> None:
+    """Past the deadline the old champion is published again, and a later call may succeed."""
+    world.promote()
+    world.workers[0].slow = True
+    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+    started = world.time
+
+    with pytest.raises(Unavailable, match="waiting for worker-1"):
+        world.rollout()
+
+    assert (world.time - started).total_seconds() == pytest.approx(world.settings.rollout.ready_timeout_s, abs=1)
+    assert told(world).champion == 1
+    world.workers[0].slow = False
+    assert world.rollout()["changed"] is True
+    assert (world.aliases(), told(world).epoch) == ({"champion": 2, "previous": 1}, 4)
+
+
+def test_no_worker_alive_is_no_success(world: World) -> None:
+    """An alias never moves on silence; for a first version the workers are told that there is none."""
+    world.workers[0].alive = False
+    version = world.train(gate="pass")
+
+    with pytest.raises(Unavailable, match="no worker is alive"):
+        world.rollout(version=version)
+
+    assert world.aliases() == {}
+    assert (told(world).champion, told(world).epoch) == (None, 2)
+
+
+def test_dead_workers_are_not_waited_for(world: World) -> None:
+    """A heartbeat of minutes ago belongs to a worker that is gone; an unreadable one to nobody."""
+    ghost = Worker(name="worker-9")
+    world.send(WORKER_TOPIC, "worker-9", ghost.report(None, world.time - timedelta(minutes=5)).to_json())
+    world.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
+
+    world.promote()
+
+    assert world.aliases() == {"champion": 1}
+
+
+def test_a_worker_that_starts_meanwhile_is_waited_for(world: World) -> None:
+    """Who is alive is asked at each look, not once."""
+    late = Worker(name="worker-2", slow=True)
+    world.workers[0].slow = True
+
+    def arrive() -> None:
+        if late not in world.workers:
+            world.workers.append(late)
+        elif world.workers[0].slow:
+            world.workers[0].slow = False
+        else:
+            late.slow = False
+
+    world.meanwhile = arrive
+
+    world.promote()
+
+    assert world.lines[-1].endswith("spoken by worker-1, worker-2")
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+def test_a_crash_between_publishing_and_aliases_is_finished_by_a_second_call(world: World, moves: int) -> None:
+    """Killed before any of the three alias moves: the same command ends in the same state, with no new epoch."""
+    world.promote()
+    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+    world.registry.moves_left = moves
+    with pytest.raises(KilledError):
+        world.rollout()
+    world.registry.moves_left = None
+
+    world.rollout()
+
+    assert world.aliases() == {"champion": 2, "previous": 1}
+    assert (told(world).epoch, told(world).champion) == (2, 2)
+
+
+@pytest.mark.parametrize("moves", [0, 1])
+def test_a_crashed_rollback_is_finished_by_a_second_call(world: World, moves: int) -> None:
+    """Killed before either alias move of a rollback: the second call ends it."""
+    world.promote()
+    world.promote()
+    world.registry.moves_left = moves
+    with pytest.raises(KilledError):
+        world.rollback()
+    world.registry.moves_left = None
+
+    world.rollback()
+
+    assert world.aliases() == {"champion": 1}
+    assert told(world).champion == 1
+    assert "rolled_back" in world.registry.get(BOT, 2).tags
+
+
+def test_a_newer_candidate_survives_the_rollout_of_an_older_one(world: World) -> None:
+    """Only the alias of the version that was rolled out is taken away."""
+    first, second = world.train(gate="pass"), world.train(gate="pass")
+    nominate(bot=BOT, version=second, registry=world.registry)
+
+    world.rollout(version=first)
+
+    assert world.aliases() == {"champion": first, "candidate": second}
+
+
+def test_another_rollout_overtakes(world: World) -> None:
+    """When somebody published another champion meanwhile, this call moves no alias and publishes nothing."""
+    world.workers[0].slow = True
+    version = world.train(gate="pass")
+    other = RolloutState(bot=BOT, epoch=9, champion=7)
+    world.meanwhile = lambda: world.send(ROLLOUT_TOPIC, BOT, other.to_json())
+
+    with pytest.raises(Conflict, match=r"epoch 9 \(version 7\)"):
+        world.rollout(version=version)
+
+    assert told(world).epoch == 9
+    assert world.aliases() == {}
+
+
+def test_a_muted_bot_stays_muted_through_a_rollout(world: World) -> None:
+    """Another champion is no reason to let a silenced bot speak."""
+    world.promote()
+    world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=2, champion=1, muted=True).to_json())
+
+    world.promote()
+
+    assert (told(world).champion, told(world).muted) == (2, True)
+
+
+def test_rollback_lets_the_previous_version_speak(world: World) -> None:
+    """The version left is marked; there is no previous one, so a second rollback cannot swing back."""
+    world.promote()
+    world.promote()
+
+    result = world.rollback()
+
+    assert (result["version"], result["changed"], result["epoch"]) == (1, True, 3)
+    assert world.aliases() == {"champion": 1}
+    assert told(world).reason == "rolled back from version 2"
+    with pytest.raises(NotFound, match="no previous version"):
+        world.rollback()
+
+
+def test_a_version_rolled_back_returns_only_by_a_persons_word(world: World) -> None:
+    """A cleared task cannot nominate it again; naming its number can."""
+    world.promote()
+    world.promote()
+    world.rollback()
+
+    with pytest.raises(GateRefused, match="rolled back"):
+        nominate(bot=BOT, version=2, registry=world.registry)
+    world.rollout(version=2)
+
+    assert world.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_a_rollback_that_fails_keeps_the_champion(world: World) -> None:
+    """If the previous version no longer loads, the champion speaks on and the aliases stay."""
+    world.promote()
+    world.promote()
+    world.workers[0].broken = {1}
+
+    with pytest.raises(Unavailable, match="version 2 speaks on"):
+        world.rollback()
+
+    assert told(world).champion == 2
+    assert world.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_a_champion_is_not_nominated_again(world: World) -> None:
+    """A retried DAG after the rollout leaves no stale candidate."""
+    version = world.promote()
+
+    assert nominate(bot=BOT, version=version, registry=world.registry)["nominated"] is False
+    assert world.aliases() == {"champion": 1}
+
+
+def test_a_registered_version_carries_its_facts(world: World) -> None:
+    """Base, licence and dataset become tags; the same run twice is one version."""
+    run_id = world.registry.start_run("학습", {}, {})
+    world.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
+
+    first = register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
+    second = register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
+
+    assert first == second
+    assert world.registry.get(BOT, 1).tags == {
+        "base": "skt/kogpt2-base-v2",
+        "licence": "CC BY-NC-SA 4.0",
+        "dataset": "0123456789ab",
+    }
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
+def test_an_unreadable_model_card_is_named(world: World, content: bytes) -> None:
+    """A run whose model.json is no object cannot be described, and the message says so."""
+    run_id = world.registry.start_run("학습", {}, {})
+    world.registry.runs[run_id].files["version/model.json"] = content
+
+    with pytest.raises(CheckpointCorrupt, match=r"model\.json of ChatbotA version 1"):
+        register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
+
+
+def test_progress_says_who_is_waited_for(world: World) -> None:
+    """A person reads what happens, one line a change."""
+    world.promote()
+
+    assert world.lines == [
+        "ChatbotA: version 1 is published as epoch 1",
+        "ChatbotA: no worker is alive",
+        "ChatbotA: ready worker-1",
+        "ChatbotA: version 1 is champion, spoken by worker-1",
+    ]
