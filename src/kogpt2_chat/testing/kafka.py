@@ -1,0 +1,226 @@
+"""Kafka in memory: topics with positions, holes and compaction, a worker's exchange with real transactions.
+
+What it keeps of Kafka, since code has been wrong about each: positions have holes (a transaction ends with a
+marker in each partition it wrote to), an aborted transaction leaves its records unseen but its positions
+used, and a batch whose partitions were lost can no longer be published.
+"""
+
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS
+from kogpt2_chat.errors import InvalidMessage, NotFound
+from kogpt2_chat.ports import Batch, Outgoing, Record
+
+DEFAULT_MAX_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Log:
+    """One partition: committed records by position, and where the next one will stand."""
+
+    records: dict[int, Record] = field(default_factory=dict)
+    end: int = 0
+
+
+class Broker:
+    """The state that every double shares."""
+
+    def __init__(self) -> None:
+        self.logs: dict[str, list[_Log]] = {}
+        self.committed: dict[int, int] = {}
+        self.generation = 1
+        self.aborted = 0
+        self._without_key = 0
+
+    def create(self, name: str, partitions: int) -> None:
+        """Add an empty topic."""
+        self.logs[name] = [_Log() for _ in range(partitions)]
+
+    def log(self, topic: str, partition: int) -> _Log:
+        """One partition.
+
+        Args:
+            topic: its topic.
+            partition: its number.
+
+        Returns:
+            The partition's log.
+
+        Raises:
+            NotFound: there is no such topic.
+        """
+        if topic not in self.logs:
+            raise NotFound(f"topic {topic!r} does not exist: call ensure() first")
+        return self.logs[topic][partition]
+
+    def append(self, outgoing: Sequence[Outgoing], *, transaction: bool) -> None:
+        """Make records visible; a transaction also writes its markers."""
+        self._write(outgoing, transaction=transaction, visible=True)
+
+    def abort(self, outgoing: Sequence[Outgoing]) -> None:
+        """Write records that no reader will ever see."""
+        self.aborted += len(outgoing)
+        self._write(outgoing, transaction=True, visible=False)
+
+    def rebalance(self) -> None:
+        """Batches polled before this moment can no longer be published."""
+        self.generation += 1
+
+    def all(self, topic: str) -> list[Record]:
+        """Every visible record of a topic, by partition and position."""
+        return [record for log in self.logs[topic] for record in log.records.values()]
+
+    def _write(self, outgoing: Sequence[Outgoing], *, transaction: bool, visible: bool) -> None:
+        touched: list[_Log] = []
+        for item in outgoing:
+            partition = self._partition(item)
+            log = self.log(item.topic, partition)
+            if visible:
+                log.records[log.end] = Record(
+                    topic=item.topic,
+                    partition=partition,
+                    offset=log.end,
+                    key=item.key,
+                    value=item.value,
+                    headers=dict(item.headers),
+                    timestamp_ms=int(time.time() * 1000),
+                )
+            log.end += 1
+            if not any(log is seen for seen in touched):
+                touched.append(log)
+        if transaction:
+            for log in touched:
+                log.end += 1
+
+    def _partition(self, item: Outgoing) -> int:
+        if item.topic not in self.logs:
+            raise NotFound(f"topic {item.topic!r} does not exist: call ensure() first")
+        count = len(self.logs[item.topic])
+        if item.key is None:
+            self._without_key += 1
+            return self._without_key % count
+        return zlib.crc32(item.key) % count
+
+
+class MemoryTopics:
+    """The port Topics on a broker in memory."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def ensure(self) -> list[str]:
+        """Create the contract's topics that are missing; give the names of those created."""
+        missing = [topic for topic in TOPICS if topic.name not in self._broker.logs]
+        for topic in missing:
+            self._broker.create(topic.name, topic.partitions)
+        return [topic.name for topic in missing]
+
+    def start_positions(self, topic: str) -> dict[int, int]:
+        """First retained offset of each partition: nothing is ever dropped here."""
+        return dict.fromkeys(range(self._partitions(topic)), 0)
+
+    def end_positions(self, topic: str) -> dict[int, int]:
+        """Offset after the last committed record of each partition."""
+        return {number: self._broker.log(topic, number).end for number in range(self._partitions(topic))}
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
+        """Committed records with ``start <= offset < end``, in order."""
+        records = self._broker.log(topic, partition).records
+        yield from [records[offset] for offset in sorted(records) if start <= offset < end]
+
+    def latest_by_key(self, topic: str) -> dict[str, bytes]:
+        """The last value of each key; tombstoned keys are left out."""
+        latest = {record.key.decode(): record.value for record in self._broker.all(topic) if record.key is not None}
+        return {key: value for key, value in latest.items() if value is not None}
+
+    def send(self, records: Iterable[Outgoing]) -> None:
+        """Make records visible at once."""
+        self._broker.append(list(records), transaction=False)
+
+    def _partitions(self, topic: str) -> int:
+        self._broker.log(topic, 0)
+        return len(self._broker.logs[topic])
+
+
+class MemoryExchange:
+    """The port Exchange on a broker in memory.
+
+    Args:
+        broker: the shared state.
+        max_records: most questions of one poll.
+        fail_publishes: this many publications are aborted before one succeeds.
+    """
+
+    def __init__(self, broker: Broker, max_records: int = 32, fail_publishes: int = 0) -> None:
+        self._broker = broker
+        self._max_records = max_records
+        self._positions: dict[int, int] = {}
+        self._generation = broker.generation
+        self.fail_publishes = fail_publishes
+        self.closed = False
+
+    def poll(self, timeout_s: float) -> Batch:
+        """Next questions, possibly none; never waits."""
+        del timeout_s
+        if self._generation != self._broker.generation:
+            self._generation = self._broker.generation
+            self._positions.clear()
+        records: list[Record] = []
+        for partition, log in enumerate(self._broker.logs[QUESTION_TOPIC]):
+            position = self._positions.setdefault(partition, self._broker.committed.get(partition, 0))
+            ready = [log.records[offset] for offset in sorted(log.records) if offset >= position]
+            taken = ready[: self._max_records - len(records)]
+            if taken:
+                self._positions[partition] = taken[-1].offset + 1
+            records += taken
+        return Batch(tuple(records), claim=self._generation)
+
+    def publish(self, batch: Batch, outgoing: Sequence[Outgoing]) -> bool:
+        """Make all records and the batch's offsets visible at once, or nothing.
+
+        Args:
+            batch: from :meth:`poll`.
+            outgoing: what it leads to.
+
+        Returns:
+            False when the batch was dropped; its questions will be polled again.
+
+        Raises:
+            InvalidMessage: a record is larger than its topic takes; nothing was published.
+        """
+        if batch.claim != self._broker.generation or self.fail_publishes:
+            self.fail_publishes = max(self.fail_publishes - 1, 0)
+            self._drop(outgoing)
+            return False
+        for item in outgoing:
+            if len(item.value or b"") > _max_bytes(item.topic):
+                self._drop(outgoing)
+                raise InvalidMessage("answer_too_large", "larger than its topic takes", item.headers.get("turn_id"))
+        self._broker.append(outgoing, transaction=True)
+        for record in batch.records:
+            self._broker.committed[record.partition] = record.offset + 1
+        return True
+
+    def close(self) -> None:
+        """Nothing to give back."""
+        self.closed = True
+
+    def _drop(self, outgoing: Sequence[Outgoing]) -> None:
+        self._broker.abort(outgoing)
+        self._positions.clear()
+
+
+def put_question(broker: Broker, value: bytes, partition: int = 0, key: bytes | None = None) -> Record:
+    """Append a question to a chosen partition; give the record as it stands there."""
+    log = broker.log(QUESTION_TOPIC, partition)
+    record = Record(topic=QUESTION_TOPIC, partition=partition, offset=log.end, key=key, value=value)
+    log.records[log.end] = replace(record, timestamp_ms=int(time.time() * 1000))
+    log.end += 1
+    return log.records[record.offset]
+
+
+def _max_bytes(topic: str) -> int:
+    return int(TOPIC_BY_NAME[topic].configs.get("max.message.bytes", DEFAULT_MAX_BYTES))
