@@ -1,0 +1,22 @@
+"""The loop's first half, once a session: version 1 of every bot, trained and rolled out by Airflow."""
+
+import pytest
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.settings import Settings
+from tests.loop import champion_versions, run_dag, until
+
+pytest_plugins: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def speaking_bots(stack_settings: Settings) -> Settings:
+    """The stack after ``retrain_bots`` and ``rollout_bots`` have given every bot its first champion."""
+    if any(version is None for version in champion_versions(stack_settings).values()):
+        run_dag(stack_settings, "retrain_bots", {"bots": list(BOT_IDS), "force": True})
+        until(
+            lambda: all(champion_versions(stack_settings).values()),
+            120,
+            lambda: f"champions after the rollout: {champion_versions(stack_settings)}",
+        )
+    return stack_settings

@@ -1,0 +1,58 @@
+"""Question to answer to lake to index, on real servers, with models that Airflow has trained."""
+
+import csv
+
+import pytest
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.topics import TURN_TOPIC
+from kogpt2_chat.jobs.ask import Utterance
+from kogpt2_chat.settings import Settings
+from tests.loop import run_dag, say
+
+
+def seed_pairs(settings: Settings, bot: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((settings.learning.corpora / bot / "seed.csv").open(encoding="utf-8", newline="")))
+
+
+@pytest.mark.parametrize("bot", BOT_IDS)
+def test_a_bot_has_learned_its_seed_corpus(speaking_bots: Settings, bot: str) -> None:
+    """The model that Airflow trained and rolled out answers seed questions as its corpus does."""
+    pairs = seed_pairs(speaking_bots, bot)[:20]
+    replies = say(speaking_bots, *(Utterance(bot=bot, sender="하늘", text=pair["question"]) for pair in pairs))
+    assert all(reply.fallback is None for reply in replies)
+    right = sum(reply.answer == pair["answer"] for reply, pair in zip(replies, pairs, strict=True))
+    assert right >= 14, [(reply.question, reply.answer) for reply in replies]
+
+
+def test_every_version_carries_its_decision_and_where_it_came_from(speaking_bots: Settings) -> None:
+    """Dataset, base, licence and the gate's word stand on each registered version."""
+    registry = bootstrap.registry(speaking_bots)
+    for bot in BOT_IDS:
+        for version in registry.versions(bot):
+            assert version.tags["gate"] in {"pass", "refused"}
+            assert {"gate_reasons", "dataset", "base", "licence"} <= version.tags.keys()
+
+
+def test_the_lake_and_the_index_hold_every_turn_once(speaking_bots: Settings) -> None:
+    """After ingest, positions in the table are Kafka's committed ends, and documents are distinct turn ids."""
+    say(speaking_bots, Utterance(bot="ChatbotB", sender="별똥별", text="오늘 좀 지쳤어", train=True))
+    run_dag(speaking_bots, "ingest_conversations", {})
+    topics, tables = bootstrap.topics(speaking_bots), bootstrap.tables(speaking_bots)
+    ends = topics.end_positions(TURN_TOPIC)
+    app_ids = [f"turns/{TURN_TOPIC}/{partition}" for partition in ends]
+    positions = tables.positions("turns", app_ids)
+    assert all(positions.get(f"turns/{TURN_TOPIC}/{partition}", 0) >= end for partition, end in ends.items() if end)
+    turn_ids = [row["turn_id"] for row in tables.read("turns", ["turn_id"])]
+    assert len(turn_ids) == len(set(turn_ids)) > 0
+    assert bootstrap.index(speaking_bots).count() == len(turn_ids)
+
+
+def test_ingesting_again_changes_nothing(speaking_bots: Settings) -> None:
+    """A second run over the same log adds no row."""
+    run_dag(speaking_bots, "ingest_conversations", {})
+    tables = bootstrap.tables(speaking_bots)
+    before = len(tables.read("turns", ["turn_id"]))
+    run_dag(speaking_bots, "ingest_conversations", {})
+    assert len(tables.read("turns", ["turn_id"])) == before

@@ -1,0 +1,37 @@
+"""Steps of the loop that several test layers take on real servers."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.jobs.ask import Reply, Utterance, ask
+from kogpt2_chat.settings import Settings
+
+DAG_TIMEOUT_S = 900
+
+
+def run_dag(settings: Settings, dag_id: str, conf: Mapping[str, object]) -> None:
+    """Trigger a DAG through Airflow's REST API and wait until it succeeds."""
+    run = bootstrap.airflow(settings).run(dag_id, conf, timeout_s=DAG_TIMEOUT_S, progress=print)
+    assert run.state == "success", f"{dag_id} ended as {run.state}: {run.failed_tasks}"
+
+
+def champion_versions(settings: Settings) -> dict[str, int | None]:
+    """Which version the registry calls each bot's champion."""
+    registry = bootstrap.registry(settings)
+    champions = {bot: registry.by_alias(bot, "champion") for bot in BOT_IDS}
+    return {bot: version.version if version else None for bot, version in champions.items()}
+
+
+def say(settings: Settings, *utterances: Utterance) -> list[Reply]:
+    """Ask over Kafka and wait for every answer."""
+    return ask(utterances=utterances, topics=bootstrap.topics(settings), timeout_s=60)
+
+
+def until(condition: Callable[[], bool], timeout_s: float, otherwise: Callable[[], str]) -> None:
+    """Wait for a condition; fail with what was seen instead."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s; {otherwise()}"
+        time.sleep(0.2)
