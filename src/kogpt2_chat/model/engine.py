@@ -61,7 +61,9 @@ class Engine(Protocol):
         """Use this model for a bot's requests from now on; those already decoding end with their old one."""
         ...
 
-    def add_request(self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None) -> None:
+    def add_request(
+        self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None
+    ) -> None:
         """Queue a question.
 
         Args:

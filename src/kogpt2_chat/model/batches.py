@@ -1,0 +1,116 @@
+"""Pairs to examples, examples to padded batches: bucketed by length, shuffled by seed, weighted.
+
+Only the answer and its end are learned: a batch names the positions whose logits are needed, so that the
+vocabulary projection is done for those alone (57 % of the tokens would be padding at a fixed length of 40).
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from kogpt2_chat.domain.prompt import PAD_ID
+from kogpt2_chat.model.tokenizer import ChatTokenizer
+
+# Batches that are sorted by length together: enough to cut padding, few enough to stay well shuffled.
+_BUCKET_BATCHES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A question and the answer to learn.
+
+    Attributes:
+        question: as the player said it.
+        answer: what to say.
+        weight: times it is seen in one epoch.
+        cluster: pairs of one cluster are not independent; empty: its own.
+        source: where it comes from (``seed``, ``praised``, ``correction``).
+        topic: for slices.
+    """
+
+    question: str
+    answer: str
+    weight: int = 1
+    cluster: str = ""
+    source: str = "seed"
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """Token ids of one pair; the loss begins at ``answer_start``."""
+
+    ids: tuple[int, ...]
+    answer_start: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleBatch:
+    """Examples of similar length, padded on the right (a causal model never looks at that padding).
+
+    Attributes:
+        ids: (batch, seq) int64.
+        rows: (targets,) int64, the example of each target.
+        columns: (targets,) int64, the position whose logits predict it.
+        targets: (targets,) int64, the token to predict.
+    """
+
+    ids: Tensor
+    rows: Tensor
+    columns: Tensor
+    targets: Tensor
+
+
+def make_examples(
+    pairs: Iterable[Pair], tokenizer: ChatTokenizer, max_prompt_tokens: int, max_answer_tokens: int
+) -> list[Example]:
+    """Tokenise pairs in the chat format."""
+    examples = []
+    for pair in pairs:
+        asked = tokenizer.encode_prompt(pair.question, max_prompt_tokens)
+        said = tokenizer.encode_answer(pair.answer, max_answer_tokens)
+        examples.append(Example(ids=(*asked, *said), answer_start=len(asked), weight=pair.weight))
+    return examples
+
+
+def collate(examples: Sequence[Example]) -> ExampleBatch:
+    """Pad examples to one batch."""
+    width = max(len(example.ids) for example in examples)
+    ids = torch.full((len(examples), width), PAD_ID, dtype=torch.long)
+    rows: list[int] = []
+    columns: list[int] = []
+    targets: list[int] = []
+    for row, example in enumerate(examples):
+        ids[row, : len(example.ids)] = torch.tensor(example.ids)
+        answer = range(example.answer_start, len(example.ids))
+        rows.extend([row] * len(answer))
+        columns.extend(position - 1 for position in answer)
+        targets.extend(example.ids[position] for position in answer)
+    return ExampleBatch(
+        ids=ids, rows=torch.tensor(rows), columns=torch.tensor(columns), targets=torch.tensor(targets)
+    )
+
+
+def epoch_batches(examples: Sequence[Example], batch_size: int, seed: int, epoch: int) -> list[list[Example]]:
+    """The batches of one epoch: a function of its arguments alone, so that a resumed run sees the same."""
+    order = random.Random(f"{seed}/{epoch}")  # noqa: S311 - shuffling, not secrets
+    seen = [example for example in examples for _ in range(example.weight)]
+    order.shuffle(seen)
+    bucket = batch_size * _BUCKET_BATCHES
+    batches: list[list[Example]] = []
+    for start in range(0, len(seen), bucket):
+        alike = sorted(seen[start : start + bucket], key=lambda example: len(example.ids))
+        batches.extend(alike[first : first + batch_size] for first in range(0, len(alike), batch_size))
+    order.shuffle(batches)
+    return batches
+
+
+def length_batches(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
+    """Indices of examples in batches of similar length, for measuring."""
+    order = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,0 +1,57 @@
+"""The network: GPT-2 as transformers has it, and the answer-only loss on it."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from kogpt2_chat.domain.prompt import END_ID, PAD_ID
+from kogpt2_chat.model.batches import Example, ExampleBatch, collate, length_batches
+
+
+def gpt2_config(*, vocabulary: int, layers: int, width: int, heads: int, positions: int, dropout: float) -> GPT2Config:
+    """A GPT-2 of some size with KoGPT2's control ids. KoGPT2 itself: 51200, 12, 768, 12, 1024, 0.1."""
+    return GPT2Config(
+        vocab_size=vocabulary, n_layer=layers, n_embd=width, n_head=heads, n_positions=positions, n_ctx=positions,
+        resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout,
+        bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=PAD_ID,
+    )  # fmt: skip
+
+
+def new_network(config: GPT2Config, seed: int) -> GPT2LMHeadModel:
+    """A randomly initialised network; the same seed gives the same weights."""
+    torch.manual_seed(seed)
+    return GPT2LMHeadModel(config)
+
+
+def answer_logits(network: GPT2LMHeadModel, batch: ExampleBatch) -> Tensor:
+    """Logits at the positions that predict answer tokens: (targets, vocabulary)."""
+    hidden = network.transformer(batch.ids, use_cache=False).last_hidden_state
+    return network.lm_head(hidden[batch.rows, batch.columns])
+
+
+@torch.no_grad()
+def nll_by_example(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[float]:
+    """Mean negative log likelihood of each example's answer tokens, in nat, in the order given."""
+    network.eval()
+    figures = [0.0] * len(examples)
+    for places in length_batches(examples, batch_size):
+        batch = collate([examples[place] for place in places])
+        losses = functional.cross_entropy(answer_logits(network, batch).float(), batch.targets, reduction="none")
+        sums = torch.zeros(len(places)).index_add_(0, batch.rows, losses)
+        counts = torch.bincount(batch.rows, minlength=len(places))
+        for place, figure in zip(places, (sums / counts).tolist(), strict=True):
+            figures[place] = figure
+    return figures
+
+
+def weights_hash(network: GPT2LMHeadModel) -> str:
+    """SHA-256 over every weight's name and bytes."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()

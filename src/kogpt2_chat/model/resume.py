@@ -1,0 +1,68 @@
+"""Checkpoints of a training in progress: weights, optimizer and counters, in safetensors and JSON.
+
+No pickle here either: a working folder may have been touched by others. The newest whole checkpoint wins;
+it appears by one rename, so a kill in mid-write leaves the one before it.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import GPT2LMHeadModel
+
+_NAME: Final = "in-progress"
+_STATE: Final = ("exp_avg", "exp_avg_sq", "step")
+
+
+def save_progress(
+    folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, counters: dict[str, Any]
+) -> None:
+    """Replace the folder's checkpoint."""
+    aside = folder / f".{_NAME}-{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    weights = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    moments = {
+        f"{place}.{key}": optimizer.state[weight][key]
+        for place, weight in enumerate(_weights(optimizer))
+        for key in _STATE
+    }
+    save_file(weights, aside / "weights.safetensors")
+    save_file(moments, aside / "optimizer.safetensors")
+    (aside / "counters.json").write_text(json.dumps(counters), "utf-8")
+    target, old = folder / _NAME, folder / f".{_NAME}-old"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    aside.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_progress(
+    folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim.Optimizer
+) -> dict[str, Any] | None:
+    """Put the newest checkpoint into network and optimizer; give its counters, or None without one."""
+    found = next((place for place in (folder / _NAME, folder / f".{_NAME}-old") if place.exists()), None)
+    if found is None:
+        return None
+    weights = load_file(found / "weights.safetensors")
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            weight.copy_(weights[name])
+    moments = load_file(found / "optimizer.safetensors")
+    for place, weight in enumerate(_weights(optimizer)):
+        optimizer.state[weight] = {key: moments[f"{place}.{key}"] for key in _STATE}
+    return json.loads((found / "counters.json").read_text("utf-8"))
+
+
+def clear_progress(folder: Path) -> None:
+    """Forget a finished training's checkpoints."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _weights(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]

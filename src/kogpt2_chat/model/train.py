@@ -1,0 +1,247 @@
+"""Fit a network to examples: ``setup -> fit -> validate``, deterministic, and resumable after any kill.
+
+Same weights, examples and recipe give the same result on a CPU with the same number of threads, whether or
+not the run was interrupted in between: batches depend on (seed, epoch), dropout on (seed, step).
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
+from transformers import GPT2LMHeadModel
+
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.model.batches import Example, collate, epoch_batches
+from kogpt2_chat.model.network import answer_logits, nll_by_example
+from kogpt2_chat.model.resume import load_progress, save_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the examples.
+        batch_size: examples per optimizer step.
+        learning_rate: the schedule's peak.
+        warmup_fraction: of all steps, before the peak; a cosine down to a tenth follows.
+        weight_decay: of AdamW, on matrices only.
+        clip_norm: largest gradient norm of a step.
+        label_smoothing: share of each target spread over the vocabulary; keeps answers from overconfidence.
+        precision: ``bf16`` runs the forward pass in bfloat16; weights stay fp32.
+        seed: of order and dropout.
+        max_steps: 0, or a bound: fewer epochs are run when they would take more steps.
+        checkpoint_every_steps: how much work a kill may cost.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    label_smoothing: float = 0.0
+    precision: str = "bf16"
+    seed: int = 20
+    max_steps: int = 0
+    checkpoint_every_steps: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReport:
+    """What one epoch came to."""
+
+    epoch: int
+    step: int
+    loss: float
+    validation_nll: float | None
+    gradient_norm: float
+    learning_rate: float
+    tokens_per_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sums:
+    """Running figures of the epoch in progress; part of a checkpoint."""
+
+    loss: float = 0.0
+    norm: float = 0.0
+    tokens: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Fit:
+    """Everything that a checkpoint must bring back, besides weights and optimizer."""
+
+    step: int = 0
+    sums: _Sums = field(default_factory=_Sums)
+    reports: list[EpochReport] = field(default_factory=list)
+
+
+def planned_epochs(examples: Sequence[Example], recipe: Recipe) -> int:
+    """Epochs that will be run: fewer than asked where the step bound says so, at least one."""
+    if not recipe.max_steps:
+        return recipe.epochs
+    a_epoch = math.ceil(sum(example.weight for example in examples) / recipe.batch_size)
+    return max(1, min(recipe.epochs, recipe.max_steps // a_epoch))
+
+
+def fit(
+    network: GPT2LMHeadModel,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    *,
+    validation: Sequence[Example] = (),
+    progress: Callable[[str], None] = lambda _: None,
+    resume: Path | None = None,
+) -> list[EpochReport]:
+    """Train in place.
+
+    Args:
+        network: changed in place; in evaluation mode afterwards.
+        examples: what to learn.
+        recipe: how.
+        validation: examples whose NLL is measured after each epoch; never learned.
+        progress: told about every epoch.
+        resume: folder for checkpoints; what an interrupted run left there is taken up.
+
+    Returns:
+        One report an epoch.
+
+    Raises:
+        InvalidInput: there is nothing to learn, or the loss is no number any more.
+    """
+    if not examples:
+        raise InvalidInput("no examples to train on: the dataset's train split is empty")
+    epochs = planned_epochs(examples, recipe)
+    plan = [epoch_batches(examples, recipe.batch_size, recipe.seed, epoch) for epoch in range(epochs)]
+    total = sum(map(len, plan))
+    optimizer = _optimizer(network, recipe)
+    done = _Fit()
+    if resume is not None and (saved := load_progress(resume, network, optimizer)):
+        done = _restored(saved)
+        progress(f"resumed at step {done.step} of {total}")
+    first = 0
+    for epoch, batches in enumerate(plan, start=1):
+        for step, batch in enumerate(batches, start=first):
+            if step < done.step:
+                continue
+            _train_step(network, optimizer, batch, recipe, done, total)
+            if resume is not None and done.step % recipe.checkpoint_every_steps == 0 and done.step < total:
+                save_progress(resume, network, optimizer, asdict(done))
+        first += len(batches)
+        if len(done.reports) < epoch:
+            _finish_epoch(network, validation, epoch, epochs, optimizer, done, progress)
+    network.eval()
+    return done.reports
+
+
+def _optimizer(network: GPT2LMHeadModel, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW that decays matrices and leaves biases and norms alone."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": recipe.weight_decay},
+        {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def _learning_rate(step: int, total: int, recipe: Recipe) -> float:
+    """Linear warm-up, then a cosine down to a tenth of the peak."""
+    warmup = max(1, int(total * recipe.warmup_fraction))
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(1, total - warmup)
+    return recipe.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))
+
+
+def _autocast(precision: str) -> AbstractContextManager[object]:
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _train_step(
+    network: GPT2LMHeadModel,
+    optimizer: torch.optim.Optimizer,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    done: _Fit,
+    total: int,
+) -> None:
+    """One optimizer step.
+
+    Raises:
+        InvalidInput: the loss or the gradient is not finite.
+    """
+    started = time.perf_counter()
+    torch.manual_seed(recipe.seed * 1_000_003 + done.step)  # dropout of this very step, resumed or not
+    network.train()
+    batch = collate(examples)
+    with _autocast(recipe.precision):
+        logits = answer_logits(network, batch)
+    loss = functional.cross_entropy(logits.float(), batch.targets, label_smoothing=recipe.label_smoothing)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = float(clip_grad_norm_(network.parameters(), recipe.clip_norm))
+    if not (math.isfinite(norm) and math.isfinite(loss.item())):
+        raise InvalidInput(
+            f"training diverged at step {done.step}: loss {loss.item()}, gradient norm {norm}; "
+            f"lower the learning rate ({recipe.learning_rate}) or use precision fp32"
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = _learning_rate(done.step, total, recipe)
+    optimizer.step()
+    done.step += 1
+    sums = done.sums
+    sums.loss += loss.item()
+    sums.norm += norm
+    sums.tokens += len(batch.targets)
+    sums.steps += 1
+    sums.seconds += time.perf_counter() - started
+
+
+def _finish_epoch(
+    network: GPT2LMHeadModel,
+    validation: Sequence[Example],
+    epoch: int,
+    epochs: int,
+    optimizer: torch.optim.Optimizer,
+    done: _Fit,
+    progress: Callable[[str], None],
+) -> None:
+    """Validate, report, and begin new sums."""
+    nll = None
+    if validation:
+        figures = nll_by_example(network, validation)
+        nll = sum(figures) / len(figures)
+    sums = done.sums
+    report = EpochReport(
+        epoch=epoch,
+        step=done.step,
+        loss=sums.loss / max(sums.steps, 1),
+        validation_nll=nll,
+        gradient_norm=sums.norm / max(sums.steps, 1),
+        learning_rate=float(optimizer.param_groups[0]["lr"]),
+        tokens_per_s=sums.tokens / max(sums.seconds, 1e-9),
+    )
+    done.reports.append(report)
+    done.sums = _Sums()
+    shown = "" if nll is None else f", validation {nll:.3f}"
+    progress(f"epoch {epoch}/{epochs}: loss {report.loss:.3f}{shown}, {report.tokens_per_s:.0f} answer tokens/s")
+
+
+def _restored(saved: dict[str, object]) -> _Fit:
+    """A checkpoint's plain values as they were."""
+    sums, reports = saved["sums"], saved["reports"]
+    if not isinstance(sums, dict) or not isinstance(reports, list):
+        raise InvalidInput("a training checkpoint is unreadable: delete the working folder and train again")
+    return _Fit(
+        step=int(str(saved["step"])), sums=_Sums(**sums), reports=[EpochReport(**report) for report in reports]
+    )
