@@ -1,0 +1,121 @@
+"""Find the Java runtime that every server here runs on, or install the distribution's.
+
+Knows nothing of the servers. Java 17 and 21 are the versions all four of them run on; the module
+``jdk.incubator.vector`` is what Spark needs and small repackaged runtimes leave out.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kogpt2_chat.errors import Unavailable
+
+VERSIONS: Final = (17, 21)
+MODULE: Final = "jdk.incubator.vector"
+JVM_FOLDER: Final = Path("/usr/lib/jvm")
+PACKAGES: Final = tuple(f"openjdk-{version}-jre-headless" for version in VERSIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Java:
+    """A runtime that was asked and answered."""
+
+    home: Path
+    version: int
+
+    @property
+    def program(self) -> Path:
+        """The ``java`` binary."""
+        return self.home / "bin" / "java"
+
+
+def find_java(jvm_folder: Path = JVM_FOLDER) -> Java | None:
+    """The first usable runtime of JAVA_HOME, PATH and the system's JVM folder."""
+    seen: set[Path] = set()
+    for home in _candidates(jvm_folder):
+        if home not in seen and (java := _ask(home)):
+            return java
+        seen.add(home)
+    return None
+
+
+def ensure_java(progress: Callable[[str], None], *, install: bool = False) -> Java:
+    """Find a runtime; with ``install``, let apt bring one where that is possible.
+
+    Args:
+        progress: told what is being installed.
+        install: whether a missing runtime may be installed (root on Debian or Ubuntu only).
+
+    Returns:
+        The runtime to use.
+
+    Raises:
+        Unavailable: there is none, and it was not or could not be installed.
+    """
+    java = find_java()
+    if java is None and install and _apt_can_install():
+        _apt_install(progress)
+        java = find_java()
+    if java is None:
+        raise Unavailable(
+            f"no usable Java found: expected version {' or '.join(map(str, VERSIONS))} with module {MODULE} in JAVA_HOME, "
+            f"PATH or {JVM_FOLDER}; install it (Debian, Ubuntu: sudo apt-get install {PACKAGES[0]}), "
+            "or point JAVA_HOME at one"
+        )
+    return java
+
+
+def _candidates(jvm_folder: Path) -> Iterator[Path]:
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home).resolve()
+    if program := shutil.which("java"):
+        yield Path(program).resolve().parent.parent
+    if jvm_folder.is_dir():
+        yield from sorted(path.resolve() for path in jvm_folder.iterdir() if (path / "bin" / "java").exists())
+
+
+def _ask(home: Path) -> Java | None:
+    """Ask the runtime itself: a file called ``java`` may be anything."""
+    program = home / "bin" / "java"
+    try:
+        version = _output(program, "-version")
+        match = re.search(r'version "(\d+)', version)
+        if match is None or int(match[1]) not in VERSIONS or MODULE not in _output(program, "--list-modules"):
+            return None
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Java(home=home, version=int(match[1]))
+
+
+def _output(program: Path, option: str) -> str:
+    done = subprocess.run([program, option], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout + done.stderr
+
+
+def _apt_can_install() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _apt_install(progress: Callable[[str], None]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    progress("Java is missing: refreshing the distribution's package lists")
+    subprocess.run(["apt-get", "-qq", "update"], env=environment, capture_output=True, check=False)
+    for package in PACKAGES:
+        progress(f"Java is missing: installing {package} with apt-get")
+        command = ["apt-get", "-qq", "install", "--yes", "--no-install-recommends", package]
+        if subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0:
+            return
+
+
+if __name__ == "__main__":
+    import sys
+
+    try:
+        print(ensure_java(lambda line: print(line, file=sys.stderr), install=True).home)  # noqa: T201
+    except Unavailable as error:
+        sys.exit(str(error))
