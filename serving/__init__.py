@@ -1,0 +1,1 @@
+"""The daemon that answers: `python -m serving`."""

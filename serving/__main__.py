@@ -1,0 +1,181 @@
+"""`python -m serving`: one worker, until SIGTERM.
+
+Joins the parts; each of them is told what it needs and knows none of the others' libraries.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import structlog
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.errors import KogptChatError, Unavailable
+from kogpt2_chat.log import configure_logging
+from kogpt2_chat.model.engine import BotModel, Engine
+from kogpt2_chat.ports import Exchange
+from kogpt2_chat.settings import Settings, load_settings
+from serving.control import Control
+from serving.crashes import CrashLog
+from serving.health import Condition, Counters, HealthServer
+from serving.loop import Loop
+from serving.shelf import Shelf
+from serving.slot import Slots
+from serving.watchdog import Failpoint, Watchdog
+from serving.worker import Worker
+
+FINISH_BATCH_S: Final = 5.0
+"""After SIGTERM: how long the batch in hand may still take before it is dropped. All of it ends within 10 s."""
+
+_log = structlog.get_logger("serving")
+
+
+class Stop:
+    """SIGTERM and SIGINT, remembered."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._at = 0.0
+
+    def listen(self) -> None:
+        """Take over both signals of this process."""
+        signal.signal(signal.SIGTERM, self._hear)
+        signal.signal(signal.SIGINT, self._hear)
+
+    def is_urgent(self) -> bool:
+        """Whether the batch in hand has had its time."""
+        return self.event.is_set() and time.monotonic() - self._at > FINISH_BATCH_S
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if not self.event.is_set():
+            self._at = time.monotonic()
+            self.event.set()
+
+
+def main() -> int:
+    """Answer questions until told to stop.
+
+    Returns:
+        The exit code: 0 stopped on request, 1 failed, 2 unusable settings.
+    """
+    configure_logging("json")
+    try:
+        settings = load_settings()
+    except KogptChatError as error:
+        _log.error("settings_wrong", error=str(error))
+        return 2
+    name = f"worker-{settings.serving.slot}"
+    structlog.contextvars.bind_contextvars(worker=name)
+    stop = Stop()
+    stop.listen()
+    if settings.serving.nice:
+        os.nice(settings.serving.nice)
+    try:
+        _serve(settings, name, stop)
+    except (KogptChatError, OSError) as error:
+        _log.error("worker_failed", error=f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+def _serve(settings: Settings, name: str, stop: Stop) -> None:
+    watchdog = Watchdog(settings.serving.watchdog_s, lambda silent_s: _log.critical("stalled", silent_s=silent_s))
+    failpoint = Failpoint()
+
+    def on_step(step: str) -> None:
+        watchdog.beat()
+        failpoint.reach(step)
+
+    slots, counters = Slots(), Counters()
+    engine, load, make_engine = _model_parts(settings)
+    worker = Worker(
+        engine=engine,
+        slots=slots,
+        crashes=CrashLog(settings.home / "run" / f"{name}.crashes.json"),
+        settings=settings,
+        name=name,
+        on_step=on_step,
+        give_up=stop.is_urgent,
+    )
+    shelf = Shelf(
+        folder=settings.home / "models" / name,
+        registry=bootstrap.registry(settings),
+        load=load,
+        make_engine=make_engine,
+    )
+    exchange = _open_exchange(settings, on_step, stop)
+    loop = Loop(exchange=exchange, worker=worker, slots=slots, counters=counters, stop=stop.event, on_step=on_step)
+
+    def look() -> Condition:
+        turning = loop.polled_once.is_set() and watchdog.silent_s < settings.serving.watchdog_s / 2
+        return Condition(
+            ready=turning and not stop.event.is_set(),
+            worker=name,
+            counters=counters,
+            slots=slots.reports(),
+            epoch=slots.epochs(),
+            silent_s=watchdog.silent_s,
+        )
+
+    port = settings.ports.at(settings.ports.worker_metrics) + settings.serving.slot - 1
+    health = HealthServer(settings.stack.host, port, look)
+    topics = bootstrap.topics(settings)
+    control = Control(topics=topics, slots=slots, shelf=shelf, worker=name, every_s=settings.serving.swap_poll_s)
+    health.start()
+    control.start()
+    watchdog.start()
+    _log.info("worker_started", port=port, kafka=settings.kafka_bootstrap)
+    try:
+        loop.run()
+    finally:
+        _shut_down(exchange, control, health, counters)
+
+
+def _shut_down(exchange: Exchange, control: Control, health: HealthServer, counters: Counters) -> None:
+    """In this order, each step within its own bound.
+
+    1. Polling has stopped, and the batch in hand is published or dropped, when this is called.
+    2. The exchange leaves, so that the partitions can go to others.
+    3. The control thread signs off, so that no rollout waits for this worker.
+    4. The health page goes last: until then it said that the worker was stopping.
+    """
+    exchange.close()
+    control.stop()
+    health.close()
+    _log.info("worker_stopped", answered=counters.answered, dead_letters=counters.dead_letters)
+
+
+def _open_exchange(settings: Settings, on_step: Callable[[str], None], stop: Stop) -> Exchange:
+    """Kafka may be starting too: wait for it, until told to stop."""
+    from kogpt2_chat.adapters.kafka_exchange import KafkaExchange
+
+    while True:
+        on_step("connecting")
+        try:
+            return KafkaExchange(settings, settings.serving.slot, on_step=on_step)
+        except Unavailable as error:
+            _log.warning("kafka_unavailable", error=str(error))
+            if stop.event.wait(1.0):
+                raise
+
+
+def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel], Callable[[], Engine]]:
+    """The engine that answers, how a version is loaded, and fresh engines for probes."""
+    from kogpt2_chat.model.load import load_bot
+    from kogpt2_chat.model.transformers_engine import TransformersEngine
+
+    def make_engine() -> Engine:
+        return TransformersEngine(settings)
+
+    return make_engine(), lambda folder: load_bot(folder, settings), make_engine
+
+
+if __name__ == "__main__":
+    sys.exit(main())

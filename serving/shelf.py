@@ -1,0 +1,97 @@
+"""Model versions on this machine's disk: fetched once, verified at every load, tried before they may speak."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.model.engine import BotModel, Engine
+from kogpt2_chat.ports import Registry
+from serving.slot import Loaded
+
+PROBE_QUESTION: Final = "안녕?"
+PROBE_STEPS: Final = 1000
+_LAST_GOOD: Final = "last_good"
+
+
+class Shelf:
+    """The local cache of versions.
+
+    Args:
+        folder: holds ``BOT/VERSION/``.
+        registry: where versions come from; needed only for those not on the shelf.
+        load: reads a version's folder and verifies its hashes.
+        make_engine: a fresh engine for the probe, so that the serving one is not disturbed.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        registry: Registry,
+        load: Callable[[Path], BotModel],
+        make_engine: Callable[[], Engine],
+    ) -> None:
+        self._folder = folder
+        self._registry = registry
+        self._load = load
+        self._make_engine = make_engine
+
+    def take(self, bot: str, version: int) -> Loaded:
+        """A version in memory, verified and tried.
+
+        Args:
+            bot: whose.
+            version: the registered version.
+
+        Returns:
+            The loaded version.
+
+        Raises:
+            CheckpointCorrupt: the registry's own copy is damaged, or the model does not survive its probe.
+        """
+        folder = self._folder / bot / str(version)
+        if folder.exists():
+            try:
+                return self._tried(bot, version, folder)
+            except CheckpointCorrupt:  # damaged here; the registry may have a sound copy
+                shutil.rmtree(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._registry.download(bot, version, folder)
+        try:
+            return self._tried(bot, version, folder)
+        except CheckpointCorrupt:
+            shutil.rmtree(folder)  # fetched anew at the next try
+            raise
+
+    def last_good(self, bot: str) -> int | None:
+        """The version that this machine served last and still has on the shelf."""
+        try:
+            version = int((self._folder / bot / _LAST_GOOD).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        return version if (self._folder / bot / str(version)).is_dir() else None
+
+    def keep(self, bot: str, serving: int, versions: set[int]) -> None:
+        """Remember what serves now, and clear away versions that nobody holds."""
+        home = self._folder / bot
+        if not home.is_dir():
+            return
+        aside = home / f".{_LAST_GOOD}"
+        aside.write_text(str(serving), encoding="ascii")
+        aside.replace(home / _LAST_GOOD)
+        for folder in home.iterdir():
+            if folder.is_dir() and folder.name.isdecimal() and int(folder.name) not in versions | {serving}:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _tried(self, bot: str, version: int, folder: Path) -> Loaded:
+        model = self._load(folder)
+        engine = self._make_engine()
+        engine.set_model(bot, model)
+        engine.add_request("probe", bot, model.encode(PROBE_QUESTION))
+        for _ in range(PROBE_STEPS):
+            for finished in engine.step():
+                model.decode(finished.token_ids)
+                return Loaded(version=version, model=model)
+        raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")

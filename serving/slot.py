@@ -1,0 +1,160 @@
+"""Where each bot's model lives in a worker, and how one model takes over from another between two batches.
+
+The control thread offers models; the answering thread, and only it, swaps them in. One lock guards both sides.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.rollout import SlotReport, SlotState
+from kogpt2_chat.model.engine import BotModel, Engine
+
+WARM_FOR_S: Final = 120.0
+"""How long the previous version stays loaded after a swap: as long as its rollout may still be taken back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A registered version in memory."""
+
+    version: int
+    model: BotModel
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """One bot in one worker.
+
+    Attributes:
+        serving: what answers now.
+        previous: what answered before, kept warm until ``warm_until`` (monotonic seconds).
+        offered: what will answer from the next batch on.
+        epoch: the last rollout epoch that was acted on, well or badly.
+    """
+
+    bot: str
+    serving: Loaded | None = None
+    previous: Loaded | None = None
+    offered: Loaded | None = None
+    warm_until: float = 0.0
+    epoch: int = 0
+    muted: bool = False
+    state: SlotState = "degraded"
+    detail: str = "no version has been rolled out yet"
+
+
+class Slots:
+    """All slots of a worker."""
+
+    def __init__(self, bots: Sequence[str] = BOT_IDS, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._slot_by_bot = {bot: Slot(bot=bot) for bot in bots}
+        self._lock = threading.Lock()
+        self._monotonic = monotonic
+
+    def serving(self, bot: str) -> tuple[Loaded | None, int, bool]:
+        """For one question: the model (or None), the epoch, and whether the bot is muted."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            return slot.serving, slot.epoch, slot.muted
+
+    def newest(self, bot: str) -> Loaded | None:
+        """What answers now, or will from the next batch on."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            return slot.offered or slot.serving
+
+    def warm(self, bot: str, version: int) -> Loaded | None:
+        """A version that is still in memory."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            held = (slot.serving, slot.offered, slot.previous)
+            return next((loaded for loaded in held if loaded and loaded.version == version), None)
+
+    def mute(self, bot: str, *, muted: bool) -> None:
+        """Answer with a fixed notice, or speak again."""
+        with self._lock:
+            self._slot_by_bot[bot].muted = muted
+
+    def loading(self, bot: str, version: int) -> None:
+        """A version is being fetched; the old one goes on answering."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            slot.state, slot.detail = "loading", f"loading version {version}"
+
+    def offer(self, bot: str, loaded: Loaded, epoch: int, trouble: str = "") -> None:
+        """Hand over a model that has answered its probe.
+
+        Args:
+            bot: whose.
+            loaded: the model; the one already serving is a mere confirmation.
+            epoch: the rollout it belongs to.
+            trouble: why it is not the version that was asked for; empty when it is.
+        """
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            slot.epoch = epoch
+            slot.detail = trouble
+            if slot.serving is not None and slot.serving.version == loaded.version:
+                slot.offered = None
+                slot.state = "degraded" if trouble else "ready"
+            else:
+                slot.offered = loaded
+                slot.state = "degraded" if trouble else "loading"
+
+    def degrade(self, bot: str, epoch: int, detail: str) -> None:
+        """A version would not load: whatever served before goes on, and everybody is told."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            slot.epoch, slot.state, slot.detail = epoch, "degraded", detail
+
+    def swap(self, engine: Engine) -> list[tuple[str, int]]:
+        """Between two batches: put offered models to work, and let go of those no longer kept warm.
+
+        Args:
+            engine: gets the new models.
+
+        Returns:
+            Bot and version of each swap.
+        """
+        swapped = []
+        with self._lock:
+            now = self._monotonic()
+            for slot in self._slot_by_bot.values():
+                if slot.previous is not None and now >= slot.warm_until:
+                    slot.previous = None
+                if slot.offered is None:
+                    continue
+                engine.set_model(slot.bot, slot.offered.model)
+                slot.previous, slot.serving, slot.offered = slot.serving, slot.offered, None
+                slot.warm_until = now + WARM_FOR_S
+                slot.state = "degraded" if slot.detail else "ready"
+                swapped.append((slot.bot, slot.serving.version))
+        return swapped
+
+    def versions_in_use(self, bot: str) -> set[int]:
+        """Versions that are in memory now."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            return {held.version for held in (slot.serving, slot.previous, slot.offered) if held}
+
+    def reports(self) -> tuple[SlotReport, ...]:
+        """What ``worker_state`` says of each slot."""
+        with self._lock:
+            return tuple(
+                SlotReport(
+                    bot=slot.bot,
+                    version=slot.serving.version if slot.serving else 0,
+                    state=slot.state,
+                    detail=slot.detail,
+                )
+                for slot in self._slot_by_bot.values()
+            )
+
+    def epochs(self) -> dict[str, int]:
+        """The rollout epoch of each slot."""
+        with self._lock:
+            return {bot: slot.epoch for bot, slot in self._slot_by_bot.items()}
