@@ -1,0 +1,110 @@
+"""Columns of the frames that :mod:`spark_jobs.transforms` takes and gives; written, never inferred."""
+
+from typing import Final
+
+from pyspark.sql.types import (
+    BooleanType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+SEEDS: Final = StructType(
+    [
+        StructField("bot", StringType()),
+        StructField("question", StringType()),
+        StructField("answer", StringType()),
+        StructField("topic", StringType()),
+    ]
+)
+
+GOLD: Final = StructType(
+    [
+        StructField("bot", StringType()),
+        StructField("key", StringType()),
+    ]
+)
+
+# The columns that a dataset needs of the lake's tables; the tables have more.
+TURNS: Final = StructType(
+    [
+        StructField("turn_id", StringType()),
+        StructField("bot", StringType()),
+        StructField("player_id", StringType()),
+        StructField("text", StringType()),
+        StructField("answer", StringType()),
+        StructField("fallback", StringType()),
+        StructField("answered_at", TimestampType()),
+        StructField("consent_train", BooleanType()),
+    ]
+)
+
+FEEDBACK: Final = StructType(
+    [
+        StructField("turn_id", StringType()),
+        StructField("player_id", StringType()),
+        StructField("kind", StringType()),
+        StructField("text", StringType()),
+        StructField("received_at", TimestampType()),
+        StructField("kafka_partition", LongType()),
+        StructField("kafka_offset", LongType()),
+    ]
+)
+
+# A pair on its way into the dataset, with all that the rules look at.
+CANDIDATES: Final = StructType(
+    [
+        StructField("bot", StringType()),
+        StructField("question", StringType()),
+        StructField("answer", StringType()),
+        StructField("source", StringType()),
+        StructField("topic", StringType()),
+        StructField("turn_id", StringType()),
+        StructField("player_id", StringType()),
+        StructField("marked_at", TimestampType()),
+        StructField("consent_train", BooleanType()),
+        StructField("fallback", StringType()),
+        StructField("likes", LongType()),
+        StructField("dislikes", LongType()),
+    ]
+)
+
+CLEANED: Final = StructType(
+    [
+        *CANDIDATES.fields,
+        StructField("question_key", StringType()),
+        StructField("answer_key", StringType()),
+        StructField("text_reason", StringType()),
+    ]
+)
+
+AGREED: Final = StructType([*CLEANED.fields, StructField("agreeing", LongType())])
+
+# ``reason`` says why a row is left out; null for a row that is kept.
+EXAMINED: Final = StructType([*AGREED.fields, StructField("reason", StringType())])
+
+DATASET: Final = StructType(
+    [
+        StructField("bot", StringType()),
+        StructField("question", StringType()),
+        StructField("answer", StringType()),
+        StructField("source", StringType()),
+        StructField("topic", StringType()),
+        StructField("weight", IntegerType()),
+        StructField("turn_id", StringType()),
+        StructField("player_id", StringType()),
+        StructField("cluster", StringType()),
+        StructField("split", StringType()),
+        StructField("row_hash", StringType()),
+    ]
+)
+
+FAULTS: Final = StructType(
+    [
+        StructField("bot", StringType()),
+        StructField("fault", StringType()),
+    ]
+)

@@ -1,0 +1,87 @@
+"""The last look at a dataset before it is published: its faults block that bot, and no other."""
+
+from typing import Any, Final
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from kogpt2_chat.domain.cleaning import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS
+from kogpt2_chat.domain.dataset import SOURCES, SPLITS
+from spark_jobs import schemas
+
+_LARGEST_ANSWER_SHARE: Final = 0.2
+_LARGEST_PLAYER_SHARE: Final = 0.5
+_SHARES_FROM_ROWS: Final = 50
+
+
+def find_faults(dataset: DataFrame) -> DataFrame:
+    """Faults of each bot's dataset, a sentence each; none for a good one."""
+    return dataset.groupBy("bot").applyInArrow(_faults_of, schemas.FAULTS)
+
+
+def _faults_of(table: pa.Table) -> pa.Table:
+    rows = [{"bot": table["bot"][0].as_py(), "fault": fault} for fault in faults(table)]
+    return pa.Table.from_pylist(rows, schema=to_arrow_schema(schemas.FAULTS))
+
+
+def faults(table: pa.Table) -> list[str]:
+    """What is wrong with the dataset of one bot.
+
+    Args:
+        table: all its rows.
+
+    Returns:
+        A sentence for each fault.
+    """
+    from pandera.errors import SchemaErrors
+
+    try:
+        _schema().validate(table.to_pandas(), lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases[["column", "check"]].drop_duplicates()
+        return [
+            str(check) if column is None or column != column else f"{column}: {check}"  # noqa: PLR0124 - NaN
+            for column, check in cases.itertuples(index=False)
+        ]
+    return []
+
+
+def _schema() -> Any:
+    import pandera.pandas as pa_checks
+
+    column, check = pa_checks.Column, pa_checks.Check
+    text = [check(lambda texts: texts.str.strip().ne(""), error="empty text")]
+    return pa_checks.DataFrameSchema(
+        {
+            "bot": column(nullable=False),
+            "question": column(
+                checks=[*text, check(lambda texts: texts.str.len() <= MAX_QUESTION_CHARS, error="too long")]
+            ),
+            "answer": column(
+                checks=[*text, check(lambda texts: texts.str.len() <= MAX_ANSWER_CHARS, error="too long")]
+            ),
+            "source": column(checks=check.isin(SOURCES)),
+            "split": column(checks=check.isin(SPLITS)),
+            "weight": column(checks=check.ge(1)),
+            "cluster": column(nullable=False),
+        },
+        checks=[
+            check(lambda rows: set(rows["split"]) == set(SPLITS), error="train, val or test is empty"),
+            check(lambda rows: (rows.groupby("cluster")["split"].nunique() == 1).all(), error="a cluster is divided"),
+            check(lambda rows: not rows.duplicated(["question", "answer"]).any(), error="a pair stands twice"),
+            check(_no_answer_rules, error="one answer makes up more than a fifth of all rows"),
+            check(_no_player_rules, error="one player taught more than half of all rows"),
+        ],
+    )
+
+
+def _no_answer_rules(rows: Any) -> bool:
+    return len(rows) < _SHARES_FROM_ROWS or rows["answer"].value_counts(normalize=True).iloc[0] <= _LARGEST_ANSWER_SHARE
+
+
+def _no_player_rules(rows: Any) -> bool:
+    if len(rows) < _SHARES_FROM_ROWS:
+        return True
+    taught = rows.loc[rows["player_id"] != "", "player_id"]
+    return taught.empty or taught.value_counts().iloc[0] <= _LARGEST_PLAYER_SHARE * len(rows)

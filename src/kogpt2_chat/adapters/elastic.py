@@ -1,0 +1,174 @@
+"""The search index of turns in Elasticsearch.
+
+Derived from the lake and idempotent: a document's id is its turn id. The mapping is strict, so that a field
+nobody planned is an error here and not a surprise in a dashboard.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from elasticsearch import ApiError, Elasticsearch, TransportError
+
+from kogpt2_chat.domain.lake_layout import TURNS
+from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.ports import Row
+from kogpt2_chat.settings import Settings
+
+INDEX: Final = "kogpt2-turns"
+_BATCH: Final = 500
+_RETRIES: Final = 6
+_FIRST_DELAY_S: Final = 0.5
+_TOO_MANY_REQUESTS, _SERVER_ERROR, _NOT_FOUND = 429, 500, 404
+_TYPE_BY_KIND: Final[Mapping[str, dict[str, object]]] = {
+    "string": {"type": "keyword", "ignore_above": 1024},
+    "long": {"type": "long"},
+    "bool": {"type": "boolean"},
+    "time": {"type": "date"},
+    "longs": {"type": "long", "index": False},
+}
+# Words are searched in the texts; what a client sent beside them is kept and not searched.
+_TYPE_BY_COLUMN: Final[Mapping[str, dict[str, object]]] = {
+    "text": {"type": "text", "analyzer": "standard"},
+    "answer": {"type": "text", "analyzer": "standard", "fields": {"exact": {"type": "keyword", "ignore_above": 1024}}},
+    "decoding": {"type": "keyword", "index": False, "doc_values": False},
+    "extra": {"type": "keyword", "index": False, "doc_values": False},
+    "date": {"type": "date", "format": "yyyy-MM-dd"},
+}
+
+
+class ElasticIndex:
+    """Turns by turn id."""
+
+    def __init__(self, settings: Settings) -> None:
+        elastic = settings.elastic
+        self._url = settings.elastic_url
+        self._client = Elasticsearch(
+            self._url,
+            basic_auth=(elastic.username, elastic.password.get_secret_value()) if elastic.username else None,
+            request_timeout=elastic.timeout_s,
+            # Version 7 servers know neither the compatibility header of the 8 client nor its product check.
+            headers={"accept": "application/json", "content-type": "application/json"},
+        )
+
+    def ensure(self) -> None:
+        """Create the index with its strict mapping if it is missing."""
+        properties = {name: _TYPE_BY_COLUMN.get(name, _TYPE_BY_KIND[kind]) for name, kind in TURNS.columns.items()}
+        try:
+            if not self._client.indices.exists(index=INDEX):
+                self._client.indices.create(
+                    index=INDEX,
+                    mappings={"dynamic": "strict", "properties": properties},
+                    settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
+                )
+        except ApiError as error:
+            if error.error != "resource_already_exists_exception":
+                raise self._refused("create the index", error) from error
+        except TransportError as error:
+            raise self._unavailable(error) from error
+
+    def put(self, documents: Iterable[Row]) -> int:
+        """Index documents by their ``turn_id``, in bulk; what the server was too busy for is sent again.
+
+        Args:
+            documents: rows of the table ``turns``.
+
+        Returns:
+            How many.
+
+        Raises:
+            InvalidInput: a document does not fit the mapping.
+            Unavailable: the server did not take all of them in time; doing it again is safe.
+        """
+        iterator = iter(documents)
+        count = 0
+        while batch := list(islice(iterator, _BATCH)):
+            self._put_batch(batch)
+            count += len(batch)
+        return count
+
+    def count(self, bot: str | None = None) -> int:
+        """Documents, of one bot or all, after a refresh."""
+        query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}
+        try:
+            self._client.indices.refresh(index=INDEX)
+            return int(self._client.count(index=INDEX, query=query)["count"])
+        except ApiError as error:
+            if error.status_code == _NOT_FOUND:
+                return 0
+            raise self._refused("count", error) from error
+        except TransportError as error:
+            raise self._unavailable(error) from error
+
+    def clear(self) -> None:
+        """Drop every document: the index is removed and made again."""
+        try:
+            self._client.indices.delete(index=INDEX, ignore_unavailable=True)
+        except ApiError as error:
+            raise self._refused("clear the index", error) from error
+        except TransportError as error:
+            raise self._unavailable(error) from error
+        self.ensure()
+
+    def _put_batch(self, batch: Sequence[Row]) -> None:
+        left, delay_s, error = list(batch), _FIRST_DELAY_S, "busy"
+        for attempt in range(_RETRIES + 1):
+            if attempt:
+                time.sleep(delay_s)
+                delay_s *= 2
+            try:
+                reply = self._client.bulk(operations=_operations(left))
+            except ApiError as found:
+                if not _is_passing(found.status_code):
+                    raise self._refused("index", found) from found
+                error = str(found)
+            except TransportError as found:
+                error = str(found)
+            else:
+                left = self._left_over(left, reply["items"])
+                if not left:
+                    return
+        raise Unavailable(
+            f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not taken in {_RETRIES + 1} "
+            f"attempts ({error}): index again later, nothing is lost"
+        )
+
+    def _left_over(self, sent: Sequence[Row], items: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Documents to send again; raises for one that will never fit."""
+        left = []
+        for document, item in zip(sent, items, strict=True):
+            status = int(item["index"]["status"])
+            if _is_passing(status):
+                left.append(document)
+            elif status >= 400:  # noqa: PLR2004
+                cause = item["index"]["error"]
+                raise InvalidInput(
+                    f"Elasticsearch {self._url} refused turn {document['turn_id']}: {cause['type']}: {cause['reason']}"
+                )
+        return left
+
+    def _refused(self, what: str, error: ApiError) -> Unavailable:
+        return Unavailable(f"Elasticsearch {self._url} refused to {what}: {error.status_code} {error.error}")
+
+    def _unavailable(self, error: TransportError) -> Unavailable:
+        return Unavailable(f"Elasticsearch {self._url} did not answer: {error.message}; is it running?")
+
+
+def _is_passing(status: int) -> bool:
+    return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+
+
+def _operations(documents: Iterable[Row]) -> list[dict[str, object]]:
+    return list(_operation_lines(documents))
+
+
+def _operation_lines(documents: Iterable[Row]) -> Iterator[dict[str, object]]:
+    for document in documents:
+        yield {"index": {"_index": INDEX, "_id": document["turn_id"]}}
+        yield {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in document.items()
+            if value is not None
+        }

@@ -1,0 +1,219 @@
+"""The dataset's rules, applied to frames of a few rows."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.domain.dataset import Rules, content_hash
+
+pytestmark = pytest.mark.slow
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+OLD = NOW - timedelta(days=3)
+FREE = Rules(quarantine_hours=24, auto_review=True, seed_share=0, new_pair_weight=4)
+
+
+def turn(turn_id: str, text: str, answer: str, **other: Any) -> dict[str, Any]:
+    return {
+        "turn_id": turn_id,
+        "bot": "ChatbotA",
+        "player_id": "player-1",
+        "text": text,
+        "answer": answer,
+        "fallback": None,
+        "answered_at": OLD,
+        "consent_train": True,
+    } | other
+
+
+def mark(turn_id: str, kind: str, player: str = "player-1", text: str | None = None, **other: Any) -> dict[str, Any]:
+    mark.offset = getattr(mark, "offset", 0) + 1  # type: ignore[attr-defined]
+    return {
+        "turn_id": turn_id,
+        "player_id": player,
+        "kind": kind,
+        "text": text,
+        "received_at": OLD,
+        "kafka_partition": 0,
+        "kafka_offset": mark.offset,  # type: ignore[attr-defined]
+    } | other
+
+
+def examined(
+    spark: Any,
+    *,
+    seeds: list[tuple[str, str]] = (),  # type: ignore[assignment]
+    gold: list[str] = (),  # type: ignore[assignment]
+    turns: list[dict[str, Any]] = (),  # type: ignore[assignment]
+    feedback: list[dict[str, Any]] = (),  # type: ignore[assignment]
+    rules: Rules = FREE,
+) -> Any:
+    from spark_jobs import schemas
+    from spark_jobs.build_dataset import examine
+
+    def frame(rows: list[Mapping[str, Any]], schema: Any) -> Any:
+        return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
+
+    return examine(
+        spark.createDataFrame([("ChatbotA", *pair, "인사") for pair in seeds], schemas.SEEDS),
+        spark.createDataFrame([("ChatbotA", key) for key in gold], schemas.GOLD),
+        frame(turns, schemas.TURNS),
+        frame(feedback, schemas.FEEDBACK),
+        rules,
+        NOW,
+    )
+
+
+def reasons(frame: Any) -> dict[tuple[str, str], str | None]:
+    """Reason by source and answer."""
+    return {(row["source"], row["answer"]): row["reason"] for row in frame.collect()}
+
+
+def test_an_unmarked_answer_of_the_bot_is_never_learned(spark: Any) -> None:
+    """Only praise that nobody contradicts makes an answer an example."""
+    result = reasons(
+        examined(
+            spark,
+            turns=[
+                turn("t1", "뭐 해?", "노래를 듣고 있어요."),
+                turn("t2", "배고파", "떡볶이 어때요?"),
+                turn("t3", "심심해", "산책을 가 볼까요?"),
+                turn("t4", "졸려", "잠깐 눈을 붙여요.", fallback="timeout"),
+            ],
+            feedback=[mark("t2", "up"), mark("t3", "up"), mark("t3", "down", "player-2"), mark("t4", "up")],
+        )
+    )
+    assert result == {
+        ("praised", "노래를 듣고 있어요."): "unmarked",
+        ("praised", "떡볶이 어때요?"): None,
+        ("praised", "산책을 가 볼까요?"): "disliked",
+        ("praised", "잠깐 눈을 붙여요."): "fallback",
+    }
+
+
+def test_the_last_word_of_a_player_on_a_turn_counts(spark: Any) -> None:
+    """Of two marks by one player the later one, by the broker's clock and then by position."""
+    result = reasons(
+        examined(
+            spark,
+            turns=[turn("t1", "배고파", "떡볶이 어때요?"), turn("t2", "추워", "이불을 덮어요.")],
+            feedback=[
+                mark("t1", "down"),
+                mark("t1", "up"),
+                mark("t2", "up"),
+                mark("t2", "report", received_at=OLD + timedelta(minutes=1)),
+            ],
+        )
+    )
+    assert result == {("praised", "떡볶이 어때요?"): None, ("praised", "이불을 덮어요."): "disliked"}
+
+
+def test_a_correction_needs_review_or_two_players_who_agree(spark: Any) -> None:
+    """Spaces and punctuation do not matter for agreement; one player twice is one player."""
+    turns = [turn("t1", "축제가 언제야?", "몰라요."), turn("t2", "축제가 언제야", "글쎄요."), turn("t3", "이름이 뭐야", "몰라요")]
+    feedback = [
+        mark("t1", "correction", "player-1", "토요일 저녁이에요."),
+        mark("t2", "correction", "player-2", "토요일  저녁이에요!"),
+        mark("t3", "correction", "player-3", "저는 마루예요."),
+    ]
+    strict = Rules(auto_review=False, seed_share=0)
+    result = reasons(examined(spark, turns=turns, feedback=feedback, rules=strict))
+    assert result["correction", "저는 마루예요."] == "needs_review"
+    kept = [answer for (source, answer), reason in result.items() if source == "correction" and reason is None]
+    assert len(kept) == 1
+    assert reasons(examined(spark, turns=turns, feedback=feedback))["correction", "저는 마루예요."] is None
+
+
+def test_consent_and_quarantine_hold_rows_back(spark: Any) -> None:
+    """A turn without consent to train, or younger than the quarantine, is not learned from."""
+    result = reasons(
+        examined(
+            spark,
+            turns=[
+                turn("t1", "배고파", "떡볶이 어때요?", consent_train=False),
+                turn("t2", "추워", "이불을 덮어요.", answered_at=NOW - timedelta(hours=1)),
+            ],
+            feedback=[mark("t1", "up"), mark("t2", "up")],
+        )
+    )
+    assert result == {("praised", "떡볶이 어때요?"): "no_consent", ("praised", "이불을 덮어요."): "quarantine"}
+
+
+def test_a_correction_replaces_what_the_seed_says(spark: Any) -> None:
+    """A corrected question has one answer: its newest correction."""
+    result = reasons(
+        examined(
+            spark,
+            seeds=[("이름이 뭐야?", "저는 돌이예요."), ("안녕", "어서 와요!")],
+            turns=[turn("t1", "이름이 뭐야", "저는 돌이예요.")],
+            feedback=[
+                mark("t1", "correction", "player-1", "저는 마루예요."),
+                mark("t1", "correction", "player-2", "마루라고 불러 주세요.", received_at=OLD + timedelta(hours=1)),
+            ],
+        )
+    )
+    assert result == {
+        ("seed", "저는 돌이예요."): "superseded",
+        ("seed", "어서 와요!"): None,
+        ("praised", "저는 돌이예요."): "disliked",
+        ("correction", "저는 마루예요."): "superseded",
+        ("correction", "마루라고 불러 주세요."): None,
+    }
+
+
+def test_a_pair_stands_once_and_never_in_the_gold_set(spark: Any) -> None:
+    """Duplicates by normalised text are dropped; so is what shares a question or an answer with the gold set."""
+    result = examined(
+        spark,
+        seeds=[("안녕", "어서 와요!"), ("안녕!!", "어서 와요"), ("금색 질문", "대답이에요."), ("다른 질문", "금색 대답.")],
+        gold=["금색질문", "금색대답"],
+    )
+    assert sorted(str(row["reason"]) for row in result.collect()) == ["None", "duplicate", "gold", "gold"]
+
+
+def test_caps_count_only_rows_that_are_kept(spark: Any) -> None:
+    """A player's, a phrase's and the seeds' share: the newest taught rows stay, and rejected rows use up nothing."""
+    numbers = ["하나", "둘", "셋", "넷"]
+    turns = [turn(f"t{n}", f"{word} 다음은 뭐야?", f"{word} 다음이에요.") for n, word in enumerate(numbers)]
+    feedback = [mark(f"t{n}", "up") for n in range(4)] + [mark("t3", "down", "player-2")]
+    capped = examined(spark, turns=turns, feedback=feedback, rules=Rules(rows_per_player=2, seed_share=0))
+    assert sorted(str(row["reason"]) for row in capped.collect()) == ["None", "None", "disliked", "player_cap"]
+
+    seeds = [(f"{word} 씨앗?", f"{word} 씨앗이에요.") for word in numbers]
+    shared = examined(
+        spark, seeds=seeds, turns=turns, feedback=feedback, rules=Rules(seed_share=0.5, new_pair_weight=4)
+    )
+    taught = [str(row["reason"]) for row in shared.collect() if row["source"] == "praised"]
+    assert sorted(taught) == ["None", "disliked", "seed_share", "seed_share"]
+
+
+def test_the_content_hash_is_the_domains_and_ignores_the_order_of_rows(spark: Any) -> None:
+    """Spark's hash equals the pure definition; shuffled input gives the same dataset."""
+    from spark_jobs.transforms import place_rows, summarise
+
+    seeds = [(f"질문 {word}?", f"대답 {word}예요.") for word in ("하나", "둘", "셋", "넷", "다섯", "여섯")]
+    hashes = set()
+    for order in (seeds, seeds[::-1]):
+        dataset = place_rows(examined(spark, seeds=order), FREE)
+        rows = dataset.collect()
+        (summary,) = summarise(dataset).collect()
+        assert summary["content_hash"] == content_hash([row["row_hash"] for row in rows])
+        assert {row["split"] for row in rows} == {"train", "val", "test"}
+        hashes.add(summary["content_hash"])
+    assert len(hashes) == 1
+
+
+def test_faults_of_a_dataset_are_named(spark: Any) -> None:
+    """A dataset without a test split, with an empty text or a pair twice is not published."""
+    from spark_jobs.transforms import place_rows
+    from spark_jobs.validation import find_faults, faults
+
+    seeds = [(f"질문 {word}?", f"대답 {word}예요.") for word in ("하나", "둘", "셋", "넷", "다섯", "여섯")]
+    dataset = place_rows(examined(spark, seeds=seeds), FREE)
+    assert find_faults(dataset).collect() == []
+    broken = dataset.where("split = 'train'").withColumn("answer", dataset["answer"].substr(0, 0)).toArrow()
+    found = " / ".join(faults(broken))
+    assert "answer: empty text" in found
+    assert "train, val or test is empty" in found
