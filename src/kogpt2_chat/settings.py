@@ -146,6 +146,9 @@ class Model(BaseModel):
     small_vocabulary: Positive = 4000
     small_epochs: Positive = 60
     small_learning_rate: float = 1.5e-3
+    small_dropout: float = Field(0.1, ge=0, lt=1)
+    small_label_smoothing: float = Field(0.0, ge=0, lt=1)
+    small_max_steps: Positive = Field(4000, description="bound for large corpora: fewer epochs are run then")
     max_prompt_tokens: Positive = 128
     max_new_tokens: Positive = 48
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
@@ -159,6 +162,8 @@ class Training(BaseModel):
     learning_rate: float = Field(5e-4, gt=0, description="peak of the cosine schedule")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    max_steps: Positive = Field(1500, description="bound for large datasets: fewer epochs are run then")
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = 20

@@ -91,9 +91,7 @@ def collate(examples: Sequence[Example]) -> ExampleBatch:
         rows.extend([row] * len(answer))
         columns.extend(position - 1 for position in answer)
         targets.extend(example.ids[position] for position in answer)
-    return ExampleBatch(
-        ids=ids, rows=torch.tensor(rows), columns=torch.tensor(columns), targets=torch.tensor(targets)
-    )
+    return ExampleBatch(ids=ids, rows=torch.tensor(rows), columns=torch.tensor(columns), targets=torch.tensor(targets))
 
 
 def epoch_batches(examples: Sequence[Example], batch_size: int, seed: int, epoch: int) -> list[list[Example]]:

@@ -42,9 +42,7 @@ def save_progress(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load_progress(
-    folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim.Optimizer
-) -> dict[str, Any] | None:
+def load_progress(folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
     """Put the newest checkpoint into network and optimizer; give its counters, or None without one."""
     found = next((place for place in (folder / _NAME, folder / f".{_NAME}-old") if place.exists()), None)
     if found is None:

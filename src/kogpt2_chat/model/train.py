@@ -242,6 +242,4 @@ def _restored(saved: dict[str, object]) -> _Fit:
     sums, reports = saved["sums"], saved["reports"]
     if not isinstance(sums, dict) or not isinstance(reports, list):
         raise InvalidInput("a training checkpoint is unreadable: delete the working folder and train again")
-    return _Fit(
-        step=int(str(saved["step"])), sums=_Sums(**sums), reports=[EpochReport(**report) for report in reports]
-    )
+    return _Fit(step=int(str(saved["step"])), sums=_Sums(**sums), reports=[EpochReport(**report) for report in reports])

@@ -63,7 +63,9 @@ class ScriptedEngine:
         """Answers of later requests come from this model."""
         self.models[bot] = model
 
-    def add_request(self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None) -> None:
+    def add_request(
+        self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None
+    ) -> None:
         """Queue a question.
 
         Args:

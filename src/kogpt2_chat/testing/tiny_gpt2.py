@@ -1,0 +1,89 @@
+"""A tiny GPT-2 with KoGPT2's token layout in a version folder, made in a moment and random; tests only.
+
+It goes through the same loading, training and decoding as a real base. ``full_size_files`` lays out what a
+hub would give for KoGPT2 itself: its size, its vocabulary, random weights.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+LINES: Final = (
+    "안녕하세요! 별마루에 잘 오셨어요.",
+    "오늘은 어디부터 구경하고 싶으세요?",
+    "달빛호수에서 같이 산책해요.",
+    "등불축제는 토요일 저녁에 열려요.",
+    "힘들었겠어요. 잠깐 쉬어 가요.",
+    "고백할 때는 웃으면서 말해 봐요!",
+)
+
+
+def tiny_version(
+    folder: Path, *, bot: str = "ChatbotA", seed: int = 1, vocabulary: int = 1000, lines: Sequence[str] = LINES
+) -> Path:
+    """Write a version of a random two-layer network.
+
+    Args:
+        folder: where.
+        bot: whose.
+        seed: another seed is another model.
+        vocabulary: most entries of the tokenizer.
+        lines: what the tokenizer learns from.
+
+    Returns:
+        The folder.
+    """
+    from kogpt2_chat.model.checkpoint import ModelCard, write_checkpoint
+    from kogpt2_chat.model.network import gpt2_config, new_network
+    from kogpt2_chat.model.tokenizer import train_tokenizer
+
+    tokenizer = train_tokenizer(lines, vocabulary)
+    config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=32, heads=2, positions=256, dropout=0.0)
+    card = ModelCard(base="tiny", licence="Apache-2.0", small=True, bot=bot)
+    write_checkpoint(folder, new_network(config, seed), tokenizer, card)
+    return folder
+
+
+def full_size_files(folder: Path, *, layers: int = 12, width: int = 768, heads: int = 12) -> Path:
+    """Files as a hub has them for KoGPT2: config, a 51,200-entry tokenizer, random ``pytorch_model.bin``.
+
+    Args:
+        folder: where.
+        layers: 12 for the real size.
+        width: 768 for the real size.
+        heads: 12 for the real size.
+
+    Returns:
+        The folder.
+    """
+    import torch
+
+    from kogpt2_chat.model.network import gpt2_config, new_network
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = gpt2_config(vocabulary=51_200, layers=layers, width=width, heads=heads, positions=1024, dropout=0.1)
+    network = new_network(config, seed=1)
+    (folder / "config.json").write_text(config.to_json_string(use_diff=False), "utf-8")
+    torch.save({name: weight for name, weight in network.state_dict().items() if name != "lm_head.weight"},
+               folder / "pytorch_model.bin")  # fmt: skip
+    (folder / "tokenizer.json").write_text(_full_tokenizer(51_200), "utf-8")
+    return folder
+
+
+def _full_tokenizer(size: int) -> str:
+    """A tokenizer of KoGPT2's layout and size: control tokens first, then syllables, then entries never used."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    from kogpt2_chat.domain.prompt import CONTROL_TOKENS, UNKNOWN
+
+    letters = ["▁", *map(chr, range(0x21, 0x7F)), *map(chr, range(0xAC00, 0xD7A4))]
+    entries = [*CONTROL_TOKENS, *letters]
+    entries += [f"▁빈칸{number}" for number in range(size - len(entries))]
+    tokenizer = Tokenizer(
+        models.BPE(vocab={token: id_ for id_, token in enumerate(entries)}, merges=[], unk_token=UNKNOWN)
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.add_special_tokens(list(CONTROL_TOKENS))
+    return json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False)

@@ -1,0 +1,146 @@
+"""The engine: the same answers however requests are mixed."""
+
+import pytest
+import torch
+
+from kogpt2_chat.errors import Conflict, NotFound
+from kogpt2_chat.model.load import load_bot
+from kogpt2_chat.model.transformers_engine import TransformersEngine
+from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
+
+QUESTIONS = (*LINES, "네?", "등불시장에서 오늘 저녁에 뭐 하면 좋을까요 알려 주세요")
+
+
+@pytest.fixture
+def bot(tiny, settings):
+    return load_bot(tiny, settings)
+
+
+def run(engine, steps=200):
+    done = {}
+    for _ in range(steps):
+        if not engine.in_flight:
+            return done
+        done.update({finished.request_id: finished for finished in engine.step()})
+    raise AssertionError(f"{engine.in_flight} requests never finished")
+
+
+def alone(bot, question, **kwargs):
+    engine = TransformersEngine(max_new_tokens=10, **kwargs)
+    engine.set_model("ChatbotA", bot)
+    engine.add_request("q", "ChatbotA", bot.encode(question))
+    return run(engine)["q"].token_ids
+
+
+@torch.inference_mode()
+def uncached(bot, question, new_tokens=10):
+    """The original way: the whole sequence again for each token."""
+    ids, tokens = bot.encode(question), []
+    banned = [id_ for id_ in bot.tokenizer.control_ids if id_ != 1]
+    while len(tokens) < new_tokens:
+        logits = bot.network(torch.tensor([ids + tokens])).logits[0, -1]
+        logits[banned] = -float("inf")
+        if (token := int(logits.argmax())) == 1:
+            break
+        tokens.append(token)
+    return tuple(tokens)
+
+
+def test_cached_equals_uncached(bot):
+    """The KV cache changes the time, not the tokens."""
+    for question in QUESTIONS:
+        assert alone(bot, question) == uncached(bot, question)
+
+
+def test_batched_equals_single(bot):
+    """Neighbours of other lengths change nothing."""
+    engine = TransformersEngine(max_new_tokens=10)
+    engine.set_model("ChatbotA", bot)
+    for place, question in enumerate(QUESTIONS):
+        engine.add_request(str(place), "ChatbotA", bot.encode(question))
+    done = run(engine)
+    assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
+
+
+def test_requests_may_join_and_leave_between_steps(bot):
+    """Staggered arrivals, a full batch and a cancelled neighbour change nothing either."""
+    engine = TransformersEngine(max_new_tokens=10, max_batch=3)
+    engine.set_model("ChatbotA", bot)
+    done = {}
+    engine.add_request("cancelled", "ChatbotA", bot.encode("취소될 질문이에요"))
+    for place, question in enumerate(QUESTIONS):
+        engine.add_request(str(place), "ChatbotA", bot.encode(question))
+        done.update({finished.request_id: finished for finished in engine.step()})
+        if place == 1:
+            engine.cancel("cancelled")
+    done.update(run(engine))
+    assert "cancelled" not in done
+    assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
+
+
+def test_bots_decode_side_by_side_with_their_own_models(bot, settings, tmp_path):
+    """Each bot's answers are those of its own model."""
+    other = load_bot(tiny_version(tmp_path / "2", seed=2), settings)
+    engine = TransformersEngine(max_new_tokens=10)
+    engine.set_model("ChatbotA", bot)
+    engine.set_model("ChatbotB", other)
+    engine.add_request("a", "ChatbotA", bot.encode(LINES[0]))
+    engine.add_request("b", "ChatbotB", other.encode(LINES[0]))
+    done = run(engine)
+    assert done["a"].token_ids == alone(bot, LINES[0])
+    assert done["b"].token_ids == alone(other, LINES[0])
+    assert done["a"].token_ids != done["b"].token_ids
+
+
+def test_a_swap_leaves_started_answers_to_the_old_model(bot, settings, tmp_path):
+    """set_model between two steps changes later requests only."""
+    other = load_bot(tiny_version(tmp_path / "2", seed=2), settings)
+    engine = TransformersEngine(max_new_tokens=10)
+    engine.set_model("ChatbotA", bot)
+    engine.add_request("before", "ChatbotA", bot.encode(LINES[0]))
+    done = {finished.request_id: finished for finished in engine.step()}
+    engine.set_model("ChatbotA", other)
+    engine.add_request("after", "ChatbotA", other.encode(LINES[0]))
+    done.update(run(engine))
+    assert done["before"].token_ids == alone(bot, LINES[0])
+    assert done["after"].token_ids == alone(other, LINES[0])
+
+
+def test_answers_are_bounded_and_deadlines_kept(bot):
+    """A request ends at its bound, or at its deadline with what it has; one late from the start gets nothing."""
+    now = [0.0]
+    engine = TransformersEngine(max_new_tokens=10, clock=lambda: now[0])
+    engine.set_model("ChatbotA", bot)
+    engine.add_request("late", "ChatbotA", bot.encode("안녕"), deadline_s=0)
+    engine.add_request("cut", "ChatbotA", bot.encode("안녕"), deadline_s=5)
+    engine.add_request("free", "ChatbotA", bot.encode("안녕"))
+    done = {finished.request_id: finished for finished in engine.step()}
+    now[0] = 6.0
+    done.update({finished.request_id: finished for finished in engine.step()})
+    done.update(run(engine))
+    assert (done["late"].stop_reason, done["late"].token_ids) == ("deadline", ())
+    assert done["cut"].stop_reason == "deadline"
+    assert len(done["cut"].token_ids) == 2
+    assert len(done["free"].token_ids) <= 10
+
+
+def test_control_tokens_are_never_chosen_unless_asked_to_look(bot):
+    """Even a model that wants to say <usr> cannot; the gate's look shows that it would."""
+    with torch.no_grad():
+        bot.network.lm_head.weight[:] = 0
+        bot.network.lm_head.weight[2] = 1
+        bot.network.transformer.ln_f.bias[:] = 1
+    assert 2 not in alone(bot, "안녕")
+    assert alone(bot, "안녕", suppress_control=False) == (2,) * 10
+
+
+def test_misuse_is_named(bot):
+    """An unknown bot and a doubled id are errors, an unknown cancel is none."""
+    engine = TransformersEngine()
+    with pytest.raises(NotFound, match="ChatbotZ"):
+        engine.add_request("1", "ChatbotZ", [2, 10, 4])
+    engine.set_model("ChatbotA", bot)
+    engine.add_request("1", "ChatbotA", bot.encode("안녕"))
+    with pytest.raises(Conflict, match="in flight"):
+        engine.add_request("1", "ChatbotA", bot.encode("안녕"))
+    engine.cancel("unknown")

@@ -1,0 +1,69 @@
+"""The chat format: control tokens and text never mix."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kogpt2_chat.domain import prompt
+
+
+def test_control_tokens_stand_where_kogpt2_has_them():
+    """The ids are those of skt/kogpt2-base-v2."""
+    expected = {"<s>": 0, "</s>": 1, "<usr>": 2, "<pad>": 3, "<sys>": 4, "<unk>": 5, "<mask>": 6, "<d>": 7, "</d>": 8}
+    assert {token: prompt.CONTROL_ID_BY_TOKEN[token] for token in expected} == expected
+    assert prompt.CONTROL_ID_BY_TOKEN["<unused0>"] == 9
+    assert prompt.CONTROL_ID_BY_TOKEN["<unused1>"] == 10
+
+
+def test_a_prompt_is_user_question_sentence_system():
+    """KoGPT2's format, as ids."""
+    assert prompt.prompt_ids([200, 201], 16) == [2, 200, 201, 10, 4]
+
+
+def test_a_too_long_question_keeps_its_beginning_and_the_format():
+    """Truncation never cuts a control token off."""
+    assert prompt.prompt_ids(list(range(200, 300)), 6) == [2, 200, 201, 202, 10, 4]
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("  안녕\t하세요\n ", "안녕 하세요"),
+        ("\u1112\u1161\u11ab글", "한글"),
+        ("숨\u200b은\u202e 글자\x00", "숨은 글자"),
+        ("＜ｕｓｒ＞", "＜ｕｓｒ＞"),
+        ("좋아요 😀", "좋아요 😀"),
+    ],
+)
+def test_normalising_is_nfc_without_hidden_characters(raw, clean):
+    """NFC, never NFKC; hidden characters go, visible ones stay."""
+    assert prompt.normalise(raw) == clean
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("네</s> 좋아요", "네 좋아요"),
+        ("<u<usr>sr>그래요", "그래요"),
+        ("<unused1><sys>안녕", "안녕"),
+        ("1 < 2 그리고 <b>", "1 < 2 그리고 <b>"),
+        ("\ufffd깨진 글자\ufffd", "깨진 글자"),
+    ],
+)
+def test_an_answer_leaves_without_control_tokens(raw, clean):
+    """Control tokens go even when taking one out makes another; other text stays."""
+    assert prompt.answer_text(raw) == clean
+
+
+def test_an_answer_is_bounded():
+    """No answer is longer than the wire's bound."""
+    assert prompt.answer_text("가나 " * 300, 10) == "가나 가나 가나 가"
+
+
+@given(st.text())
+def test_no_text_leaves_with_a_control_token_or_character(text):
+    """Whatever the model said."""
+    answer = prompt.answer_text(text)
+    assert not prompt.has_control_token(answer)
+    assert answer == prompt.normalise(answer)
+    assert len(answer) <= prompt.MAX_ANSWER_CHARS
