@@ -1,0 +1,40 @@
+"""
+### Move conversations from Kafka into the lake
+
+Every ten minutes: new turns (`conversation_log`) and feedback (`feedback`) become rows of the Delta tables
+`turns` and `feedback` on HDFS, each exactly once. Then, side by side, the turns are indexed in Elasticsearch
+and the daily `Q,A` files under `/Chatbot/dailydata` are written anew.
+
+**Inputs** Kafka topics `conversation_log`, `feedback`. **Outputs** tables `turns`, `feedback`; index of turns;
+`/Chatbot/dailydata/MMDD/BOT.csv`.
+
+**Re-run** at any time, any task: positions live in the tables, so a second run finds nothing to do. A run that
+was missed needs no backfill, the next one takes all that is there.
+By hand: `kogpt2-chat ingest`, `kogpt2-chat index`, `kogpt2-chat export-daily-csv`.
+"""
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import DAG
+
+from kogpt2_airflow.operators import JobOperator
+from kogpt2_airflow.parts import DEFAULT_ARGS
+
+with DAG(
+    dag_id="ingest_conversations",
+    description="Kafka → Delta tables on HDFS → search index and daily CSV",
+    doc_md=__doc__,
+    schedule="*/10 * * * *",
+    start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Seoul"),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    default_args=DEFAULT_ARGS,
+    tags=["kogpt2", "lake"],
+):
+    ingest = JobOperator(task_id="ingest", command=["ingest"])
+    index = JobOperator(task_id="index", command=["index"])
+    export = JobOperator(task_id="export_daily_csv", command=["export-daily-csv"])
+
+    ingest >> [index, export]

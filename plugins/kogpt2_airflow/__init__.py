@@ -1,0 +1,1 @@
+"""What the DAGs are built from: an operator for the project's commands, and parts that follow the roster."""

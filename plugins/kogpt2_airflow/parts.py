@@ -1,0 +1,118 @@
+"""Parts of the DAGs that follow the roster: params, assets, defaults and the few tasks that are no command."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from airflow.sdk import Asset, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from kogpt2_chat.domain.bots import BOT_BY_ID, BOT_IDS
+
+TRAINING_POOL: Final = "training"
+"""One slot: torch takes every core it finds, so two trainings at once only slow each other down."""
+SPARK_POOL: Final = "spark"
+
+DEFAULT_ARGS: Final[dict[str, Any]] = {
+    "owner": "kogpt2-chat",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=5),
+    "execution_timeout": timedelta(minutes=10),
+}
+
+CANDIDATE_BY_BOT: Final = {
+    bot: Asset(name=bot, uri=f"kogpt2://registry/{bot}/candidate", group="candidates") for bot in BOT_IDS
+}
+"""The asset of each bot: updated when a version has passed the gate. Its event carries bot and version."""
+
+
+def bots_param(description: str) -> Param:
+    """A multi-select of the roster in the trigger form; all bots by default."""
+    return Param(
+        list(BOT_IDS),
+        description=description,
+        title="Bots",
+        type="array",
+        items={"type": "string", "enum": list(BOT_IDS)},
+        examples=list(BOT_IDS),
+        values_display={bot: f"{bot} · {BOT_BY_ID[bot].name}, {BOT_BY_ID[bot].persona}" for bot in BOT_IDS},
+        minItems=1,
+        uniqueItems=True,
+    )
+
+
+def word_if_chosen(bot: str) -> str:
+    """A template that becomes the bot's name where the run's params name it, else nothing."""
+    return f"{{{{ '{bot}' if '{bot}' in params.bots else '' }}}}"
+
+
+@task
+def choose_bots(datasets: Mapping[str, Mapping[str, Any]], *, force: str) -> dict[str, dict[str, object]]:
+    """Say for each bot of the run whether there is enough that is new to train it.
+
+    Args:
+        datasets: what `build-dataset` published, by bot.
+        force: `True` trains them all.
+
+    Returns:
+        ``train``, ``dataset``, ``new_pairs`` and ``reason`` by bot.
+    """
+    from kogpt2_chat import bootstrap
+    from kogpt2_chat.jobs.choose import choose
+    from kogpt2_chat.settings import load_settings
+
+    settings = load_settings()
+    return choose(
+        datasets={bot: str(facts["version"]) for bot, facts in datasets.items()},
+        force=force == "True",
+        files=bootstrap.files(settings),
+        registry=bootstrap.registry(settings),
+        settings=settings,
+    )
+
+
+@task
+def chosen(bot: str, choices: Mapping[str, Mapping[str, Any]]) -> str:
+    """The dataset to train a bot on; skips the bot, with the reason, where it is not to be trained.
+
+    Args:
+        bot: the bot.
+        choices: what :func:`choose_bots` said.
+
+    Returns:
+        The dataset's version.
+
+    Raises:
+        AirflowSkipException: the run does not name the bot, or there is too little that is new.
+    """
+    choice = choices.get(bot)
+    if choice is None:
+        raise AirflowSkipException(f"{bot} is not among the bots of this run")
+    if not choice["train"]:
+        raise AirflowSkipException(f"{bot} is not trained: {choice['reason']}")
+    return str(choice["dataset"])
+
+
+@task
+def announce(bot: str, version: int) -> None:
+    """Tell `rollout_bots`, through the bot's asset, that a version has become candidate."""
+    asset = CANDIDATE_BY_BOT[bot]
+    get_current_context()["outlet_events"][asset].extra = {"bot": bot, "version": version}
+
+
+@task
+def rollout_commands() -> list[list[str]]:
+    """One command for each bot that has a new candidate; in a run started by hand, for each bot it names.
+
+    The version is left to the command, which takes the alias `candidate` once: an old event that is replayed
+    then finds nothing to do, where its version number would bring an old model back.
+
+    Returns:
+        The words of the commands.
+    """
+    context = get_current_context()
+    events = [event for found in context["triggering_asset_events"].values() for event in found]
+    bots = [str(event.extra["bot"]) for event in events if event.extra.get("bot") in BOT_IDS]
+    return [["rollout", bot] for bot in dict.fromkeys(bots or context["params"]["bots"])]

@@ -1,0 +1,225 @@
+"""How a task runs a command: what becomes of its output, its exit code, and of what it started."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from kogpt2_airflow.operators import JobOperator, words_of
+from kogpt2_airflow.process import Command
+
+DEADLINE_S = 20.0
+
+
+class FakeTaskInstance:
+    """Keeps what is pushed."""
+
+    def __init__(self) -> None:
+        self.xcoms: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+
+class ScriptOperator(JobOperator):
+    """Runs a Python text in place of the CLI."""
+
+    program = (sys.executable, "-u", "-c")
+
+
+def operator_of(script: str) -> ScriptOperator:
+    return ScriptOperator(task_id="command", command=[script])
+
+
+def run(script: str) -> tuple[dict[str, Any], FakeTaskInstance]:
+    instance = FakeTaskInstance()
+    return operator_of(script).execute({"ti": instance}), instance
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait on a condition with a deadline, without a loop of sleeps."""
+    done = threading.Event()
+    for _ in range(int(DEADLINE_S / 0.05)):
+        if condition():
+            return
+        done.wait(0.05)
+    raise AssertionError("the condition did not become true in time")
+
+
+def test_the_last_json_object_is_the_result() -> None:
+    """Other lines, arrays and numbers on standard output are not taken for it; Korean survives."""
+    result, _ = run("""print('시작'); print('{"old": 1}'); print('{"version": 3, "이유": "더 나음"}'); print('[1]'); print(5)""")
+
+    assert result == {"version": 3, "이유": "더 나음"}
+
+
+def test_the_operator_asks_for_json() -> None:
+    """The command gets its words as they are, and `--json` last."""
+    result, _ = run("import sys, json; print(json.dumps({'words': sys.argv[1:]}))")
+
+    assert result == {"words": ["--json"]}
+
+
+def test_progress_is_logged_as_it_comes(tmp_path: Path) -> None:
+    """A line of standard error is said before the command has ended."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    heard: list[str] = []
+
+    def say(line: str) -> None:
+        heard.append(line)
+        if line == "1단계":
+            gate.write_text("weiter", encoding="utf-8")
+
+    script = f"import sys; print('1단계', file=sys.stderr, flush=True); open({str(gate)!r}).read(); print('2단계', file=sys.stderr)"
+    ending = Command([sys.executable, "-c", script], say=say).run()
+
+    assert ending.code == 0
+    assert heard == ["1단계", "2단계"]
+
+
+def test_much_output_does_not_block() -> None:
+    """Both pipes are drained together, however full they get, and no line is lost."""
+    heard: list[str] = []
+    script = "import sys\nfor n in range(5000): print('x' * 100); print('y' * 100, file=sys.stderr)"
+
+    ending = Command([sys.executable, "-c", script], say=heard.append).run()
+
+    assert len(ending.stdout) == 5000
+    assert len(heard) == 5000
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_task() -> None:
+    """A broken byte in a library's output is shown as one, nothing more."""
+    heard: list[str] = []
+
+    ending = Command([sys.executable, "-c", r"import os; os.write(2, b'\xff\xfe ok\n')"], say=heard.append).run()
+
+    assert ending.code == 0
+    assert heard[0].endswith(" ok")
+
+
+def test_a_refused_gate_skips_and_keeps_the_result() -> None:
+    """Exit 3 is an outcome: the reasons are in the message and the result in XCom."""
+    instance = FakeTaskInstance()
+    script = "import sys; print('{\"passed\": false}'); print('refused: 반복', file=sys.stderr); sys.exit(3)"
+
+    with pytest.raises(AirflowSkipException, match="반복"):
+        operator_of(script).execute({"ti": instance})
+
+    assert instance.xcoms == {"passed": False, "return_value": {"passed": False}}
+
+
+def test_wrong_usage_is_not_tried_again() -> None:
+    """Exit 2 fails at once: the same words would fail the same way."""
+    with pytest.raises(AirflowFailException, match="no bot"):
+        run("import sys; print('no bot ChatbotZ', file=sys.stderr); sys.exit(2)")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("import sys; print('MLflow away', file=sys.stderr); sys.exit(1)", "failed with exit code 1: MLflow away"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
+        ("import sys; sys.exit(130)", "was interrupted"),
+    ],
+)
+def test_every_other_failure_is_tried_again(script: str, words: str) -> None:
+    """Exit 1, a signal or an interruption: Airflow's retries apply, and the last words are in the message."""
+    with pytest.raises(AirflowException, match=words) as caught:
+        run(script)
+
+    assert type(caught.value) is AirflowException
+
+
+def test_success_without_a_result_is_a_fault() -> None:
+    """A command that promises JSON and prints none is broken, and a retry would not mend it."""
+    with pytest.raises(AirflowFailException, match="no JSON object"):
+        run("print('done')")
+
+
+def family(folder: Path, *, stubborn: bool = False) -> str:
+    """A command with a child that would outlive it; both write their ids."""
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" if stubborn else "pass"
+    child = f"{ignore}; import os, pathlib, time; pathlib.Path({str(folder / 'child')!r}).write_text(str(os.getpid())); time.sleep(600)"
+    return (
+        f"{ignore}; import os, pathlib, subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); "
+        f"pathlib.Path({str(folder / 'parent')!r}).write_text(str(os.getpid())); time.sleep(600)"
+    )
+
+
+def pid_in(path: Path) -> int | None:
+    text = path.read_text() if path.exists() else ""
+    return int(text) if text else None
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_kill_ends_the_whole_group(tmp_path: Path, stubborn: bool) -> None:
+    """`on_kill` ends the command and its children, also those that do not listen to SIGTERM."""
+    operator = operator_of(family(tmp_path, stubborn=stubborn))
+    raised: list[BaseException] = []
+
+    def execute() -> None:
+        try:
+            operator.execute({"ti": FakeTaskInstance()})
+        except AirflowException as error:
+            raised.append(error)
+
+    task = threading.Thread(target=execute)
+    task.start()
+    wait_until(lambda: pid_in(tmp_path / "child") is not None and pid_in(tmp_path / "parent") is not None)
+
+    operator.on_kill()
+    task.join(timeout=DEADLINE_S)
+
+    assert not task.is_alive()
+    assert "killed by signal" in str(raised[0])
+    wait_until(lambda: not any(alive(pid_in(tmp_path / name)) for name in ("parent", "child")))
+
+
+def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
+    """An exception that reaches the waiting task (Airflow's timeout does) leaves nothing running."""
+
+    class TimedOutError(Exception):
+        pass
+
+    def say(_line: str) -> None:
+        wait_until(lambda: pid_in(tmp_path / "child") is not None)
+        raise TimedOutError
+
+    script = f"import sys; print('working', file=sys.stderr, flush=True); {family(tmp_path)}"
+    with pytest.raises(TimedOutError):
+        Command([sys.executable, "-c", script], say=say).run()
+
+    wait_until(lambda: not alive(pid_in(tmp_path / "child")))
+
+
+def test_a_child_left_behind_is_ended(tmp_path: Path) -> None:
+    """A command that ends while its child still holds the pipes neither hangs the task nor leaves the child."""
+    script = family(tmp_path).rpartition("; time.sleep(600)")[0]
+
+    ending = Command([sys.executable, "-c", f"{script}; print('{{}}')"], say=lambda _line: None).run()
+
+    assert ending.code == 0
+    assert ending.stdout == ("{}",)
+    wait_until(lambda: not alive(pid_in(tmp_path / "child")))
+
+
+def alive(pid: int | None) -> bool:
+    if pid is None or not psutil.pid_exists(pid):
+        return False
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_empty_words_are_left_out() -> None:
+    """A template that came out empty is no argument; numbers from XCom become words."""
+    assert words_of(["finetune", "ChatbotA", "", None, 3]) == ["finetune", "ChatbotA", "3"]
