@@ -1,0 +1,82 @@
+"""Turn and Feedback: written and read by different versions, and strict about types."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Feedback, Turn
+from kogpt2_chat.errors import InvalidMessage
+
+TURN = Turn(
+    turn_id="bot_question-0-1",
+    question_id="q",
+    bot="ChatbotA",
+    player_id="legacy:하늘",
+    sender="하늘",
+    text="안녕?",
+    answer="안녕하세요!",
+    answer_token_ids=(3, 5),
+    received_at="2026-11-24T10:00:00+09:00",
+    answered_at="2026-11-24T10:00:00.012+09:00",
+    latency_ms=12,
+    consent_store=True,
+    consent_train=False,
+    source="legacy",
+    worker="worker-1",
+    decoding={"strategy": "greedy"},
+)
+
+
+@given(st.text(), st.dictionaries(st.text(max_size=5), st.integers() | st.none() | st.lists(st.text(max_size=3), max_size=2), max_size=3))
+def test_a_turn_is_read_back_as_it_was_written(text, extra):
+    """Any text, whatever is in it."""
+    turn = Turn.from_json(TURN.to_json())
+    assert turn == TURN
+    other = Turn(**{**{name: getattr(TURN, name) for name in Turn.__slots__}, "text": text, "extra": extra})
+    assert Turn.from_json(other.to_json()) == other
+
+
+def test_fields_of_a_later_writer_are_kept_in_extra():
+    """An old reader passes on what it does not understand."""
+    body = {**json.loads(TURN.to_json()), "mood": "기쁨", "extra": {"x": 1}}
+    assert Turn.from_json(json.dumps(body)).extra == {"x": 1, "mood": "기쁨"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"v": 2}, {"v": None}, {"text": 3}, {"latency_ms": 1.5}, {"consent_store": 1}, {"source": "fax"}, {"fallback": "lazy"},
+     {"answer_token_ids": ["a"]}, {"decoding": []}, {"extra": []}, {"epoch": "1"}],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_type_is_a_schema_fault(change):
+    """Nothing is guessed or converted."""
+    with pytest.raises(InvalidMessage) as caught:
+        Turn.from_json(json.dumps({**json.loads(TURN.to_json()), **change}))
+    assert caught.value.reason == "schema"
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"nul", b"\xff", b"[" * 100_000], ids=lambda value: repr(value[:5]))
+def test_what_is_no_object_is_a_schema_fault(value):
+    """Deep nesting too: a fault of the record, never of the reader."""
+    for read in (Turn.from_json, Feedback.from_json):
+        with pytest.raises(InvalidMessage):
+            read(value)
+
+
+def test_a_correction_needs_the_better_answer():
+    """Without a text there is nothing to learn from it."""
+    feedback = Feedback(feedback_id="f", turn_id="t", player_id="p", kind="correction", sent_at="2026-11-24T10:00:00+09:00", text="잘 자요")
+    assert Feedback.from_json(feedback.to_json()) == feedback
+    for text in (None, "", "  "):
+        with pytest.raises(InvalidMessage, match="correction"):
+            Feedback.from_json(json.dumps({**json.loads(feedback.to_json()), "text": text}))
+    thumb = Feedback.from_json(json.dumps({"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "up", "sent_at": "x", "via": "world"}))
+    assert (thumb.text, thumb.extra) == (None, {"via": "world"})
+
+
+def test_every_fallback_has_a_korean_notice():
+    """A player never reads an empty or an English line."""
+    assert all(any("가" <= char <= "힣" for char in notice) for notice in NOTICE_BY_FALLBACK.values())
+    assert NOTICE_BY_FALLBACK["timeout"] == "잠시 후 다시 말해 주세요."

@@ -1,0 +1,272 @@
+"""The border: every record is a question or a dead letter with the contract's reason, and nothing else."""
+
+import json
+import re
+import unicodedata
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.wire import (
+    MAX_RECORD_BYTES,
+    answer_headers,
+    dead_letter_headers,
+    legacy_text,
+    read_question,
+    v1_text,
+)
+from kogpt2_chat.domain.wire_fields import clean_text
+from kogpt2_chat.errors import InvalidMessage
+
+V1 = {"v": 1, "question_id": "q-1", "bot": "ChatbotA", "sender": "하늘", "text": "안녕?"}
+
+
+def read(value, **options):
+    return read_question(value.encode() if isinstance(value, str) else value, 3, 42, **options)
+
+
+def reason_of(value) -> str:
+    with pytest.raises(InvalidMessage) as caught:
+        read(value)
+    return caught.value.reason
+
+
+def v1(**changes) -> str:
+    body = {**V1, **changes}
+    return json.dumps({name: value for name, value in body.items() if value is not ...}, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "안녕?",
+        "quit",
+        "그건 '진짜' \"대박\"이야",
+        "}{ {'to' : 'x'} '}",
+        "첫 줄\n둘째 줄\t끝",
+        "역슬래시 \\n \\' 끝",
+        "😀👍🏽 좋아",
+        "', 'message' : '",
+        "it's",
+        "'",
+        "</s><usr>",
+    ],
+)
+def test_the_legacy_frame_takes_the_message_as_it_is(text):
+    """Quotes, braces, newlines, `quit`, separators inside the message: all of it is text."""
+    question = read(legacy_text("하늘", "ChatbotB", text))
+    assert (question.sender, question.bot, question.text) == ("하늘", "ChatbotB", text)
+    assert question.question_id == question.turn_id == "bot_question-3-42"
+    assert question.player_id == "legacy:하늘"
+    assert (question.source, question.consent_store, question.consent_train) == ("legacy", True, False)
+
+
+def test_spaces_around_each_token_of_the_legacy_frame_are_optional():
+    """Hand-written clients space the frame in their own way."""
+    for frame in ("{'from':'하늘','to':'ChatbotA','message':'응'}", "  {  'from'  : '하늘' , 'to':  'ChatbotA'  ,  'message'  :  '응' }\n"):
+        assert read(frame).text == "응"
+
+
+def test_a_setting_allows_training_on_legacy_questions():
+    """The old client can't ask for consent, so a deployment says what holds."""
+    assert read(legacy_text("하늘", "ChatbotA", "안녕"), legacy_consent=True).consent_train
+
+
+def separators_overlap(nick: str) -> bool:
+    """Whether the frame's first separator would begin inside the nickname."""
+    found = re.search(r"' *, *'to' *: *'", nick + "', 'to' : '")
+    return found is None or found.start() != len(nick)
+
+
+@given(
+    nick=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    bot=st.sampled_from(BOT_IDS),
+    text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80),
+)
+@example(nick="'", bot="ChatbotA", text="'}")
+@example(nick="{'from' : '", bot="ChatbotC", text="a' ")
+def test_what_the_unity_client_sends_is_read_back(nick, bot, text):
+    """Any nickname and message without the separator come back exactly, the message cleaned of unseen characters."""
+    assume(not separators_overlap(nick) and len(unicodedata.normalize("NFC", nick)) <= 64)
+    assume(any(not char.isspace() and char not in "\u115f\u1160\u3164\uffa0\u2800" for char in clean_text(text)))
+    question = read(legacy_text(nick, bot, text))
+    assert (question.sender, question.bot, question.text) == (nick, bot, clean_text(text))
+
+
+@given(
+    sender=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    text=st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), max_size=80),
+    extra=st.dictionaries(st.text(min_size=1, max_size=8).map(lambda name: f"x{name}"), st.integers() | st.text(max_size=9), max_size=3),
+)
+def test_v1_questions_are_read_back_with_their_unknown_fields(sender, text, extra):
+    """JSON escapes are undone once; fields of a later version are kept."""
+    assume(not any(0xD800 <= ord(char) <= 0xDFFF for char in json.dumps(extra, ensure_ascii=False)))
+    question = read(v1_text(question_id="q", bot="ChatbotA", sender=sender, text=f"가{text}", **extra))
+    assert (question.sender, question.text, question.extra) == (sender, clean_text(f"가{text}"), extra)
+
+
+@given(st.binary(max_size=400))
+@example(b"{'")
+@example(b"{'}")
+@example(b"{'from' : '")
+@example(b"{'from' : 'a', 'to' : 'ChatbotA', 'message' : '}")
+@example(b'{"')
+def test_random_bytes_are_dead_letters_at_worst(value):
+    """Nothing but InvalidMessage ever leaves the border."""
+    try:
+        read(value)
+    except InvalidMessage as error:
+        assert error.reason in {"not_utf8", "not_a_question", "schema", "too_large", "too_long", "empty", "unknown_bot"}
+
+
+@given(st.data())
+def test_mutations_of_real_questions_are_dead_letters_at_worst(data):
+    """A byte lost, doubled or changed anywhere in a real question does not stop the worker."""
+    whole = data.draw(st.sampled_from([legacy_text("하늘", "ChatbotA", "안녕?"), v1(consent={"store": True}, sent_at="2026-11-24T10:00:00+09:00")]))
+    value = bytearray(whole.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(value) - 1))
+        value[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+        assume(value)
+    try:
+        read(bytes(value))
+    except InvalidMessage:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "not_a_question"),
+        (b"", "not_a_question"),
+        (b"   ", "not_a_question"),
+        ("안녕?", "not_a_question"),
+        ("[1]", "not_a_question"),
+        ('{ "v": 1}', "not_a_question"),
+        ("\ufeff" + v1(), "not_a_question"),
+        (b"\xff\xfe", "not_utf8"),
+        (legacy_text("n", "ChatbotA", "x").encode()[:-2] + b"\xed\xa0\x80'}", "not_utf8"),
+        ("{'from' : 'n'}", "schema"),
+        ("{'from' : 'n', 'to' : 'ChatbotA'}", "schema"),
+        ("{'to' : 'ChatbotA', 'from' : 'n', 'message' : 'x'}", "schema"),
+        ("{'from' : 'n', 'to' : 'ChatbotA', 'message' : 'x'", "schema"),
+        ("{'from' : 'n', 'to' : 'ChatbotA', 'message' : '}", "schema"),
+        ("{'from' : 'n', 'to' : 'ChatbotA', 'message' : 'x'} more", "schema"),
+        (legacy_text("n", "chatbota", "x"), "unknown_bot"),
+        (legacy_text("n", "", "x"), "unknown_bot"),
+        (legacy_text("n" * 65, "ChatbotA", "x"), "too_long"),
+        (legacy_text("n", "ChatbotA", "가" * 501), "too_long"),
+        (legacy_text("n", "ChatbotA", ""), "empty"),
+        (legacy_text("n", "ChatbotA", " \n\t "), "empty"),
+        (legacy_text("n", "ChatbotA", "\u200b\u200d\ufeff\u3164\x00"), "empty"),
+        ('{"v": 1', "schema"),
+        ('{"v": 1} {}', "schema"),
+        (v1(v=...), "schema"),
+        (v1(v=2), "schema"),
+        (v1(v=True), "schema"),
+        (v1(v=1.0), "schema"),
+        (v1(v="1"), "schema"),
+        (v1(question_id=...), "schema"),
+        (v1(question_id=""), "schema"),
+        (v1(question_id=7), "schema"),
+        (v1(question_id="q" * 65), "schema"),
+        (v1(bot=3), "schema"),
+        (v1(bot="ChatbotZ"), "unknown_bot"),
+        (v1(sender=""), "schema"),
+        (v1(sender=None), "schema"),
+        (v1(sender="가" * 65), "too_long"),
+        (v1(text=["안녕"]), "schema"),
+        (v1(text="\u200b"), "empty"),
+        (v1(text="가" * 501), "too_long"),
+        (v1(sender_id=""), "schema"),
+        (v1(session_id=None), "schema"),
+        (v1(sent_at="어제"), "schema"),
+        (v1(sent_at=1700000000), "schema"),
+        (v1(sent_at="2026-11-24T10:00:00"), "schema"),
+        (v1(sent_at="2026-02-30T10:00:00Z"), "schema"),
+        (v1(reply_by="0001-01-01T00:00:00+14:00"), "schema"),
+        (v1(consent="yes"), "schema"),
+        (v1(consent={"train": 1}), "schema"),
+        (v1(consent=None), "schema"),
+        ('{"v": 1, "x": NaN}', "schema"),
+        ('{"v": 1, "x": 1e999}', "schema"),
+        ('{"v": 1, "x": "\\ud800"}', "schema"),
+        (v1()[:-1] + ', "n": ' + "9" * 5000 + "}", "schema"),
+        (v1()[:-1] + ', "n": ' + "[" * 5000 + "]" * 5000 + "}", "schema"),
+        (v1()[:-1] + ', "n": ' + "[" * 40 + "]" * 40 + "}", "schema"),
+        (v1()[:-1] + ', "n": ' + '{"a":' * 2000 + "1" + "}" * 2000 + "}", "schema"),
+    ],
+    ids=lambda value: re.sub(r"\W+", " ", str(value))[:40],
+)
+def test_a_bad_record_has_the_reason_of_the_contract(value, reason):
+    """Each way of being wrong has its own name, so that a dead letter can be understood."""
+    assert reason_of(value) == reason
+
+
+def test_a_record_of_16_kib_is_read_and_one_byte_more_is_too_large():
+    """The bound is on bytes, counted before anything else is looked at."""
+    frame = v1(pad="")
+    padding = MAX_RECORD_BYTES - len(frame.encode())
+    assert read(v1(pad="x" * padding)).text == "안녕?"
+    assert reason_of(v1(pad="x" * (padding + 1))) == "too_large"
+    assert reason_of(b"\xff" * (MAX_RECORD_BYTES + 1)) == "too_large"
+
+
+def test_length_is_counted_in_code_points_after_nfc():
+    """Decomposed Hangul is three times as long on the wire, and just as long as a question."""
+    decomposed = unicodedata.normalize("NFD", "각" * 500)
+    assert read(legacy_text("n", "ChatbotA", decomposed)).text == "각" * 500
+    assert read(legacy_text("n", "ChatbotA", "\u200b" * 9 + "😀" * 500)).text == "😀" * 500
+    nick = unicodedata.normalize("NFD", "각" * 64)
+    assert read(legacy_text(nick, "ChatbotA", "응")).sender == nick, "the client waits for the very key it sent"
+
+
+def test_a_dead_letter_names_the_question_where_its_id_could_be_read():
+    """A client can find out what became of its question."""
+    with pytest.raises(InvalidMessage) as caught:
+        read(v1(text="", question_id="q-7"))
+    headers = dead_letter_headers(caught.value, 3, 42)
+    assert headers == {
+        "reason": "empty",
+        "error": "the question has no visible character",
+        "turn_id": "bot_question-3-42",
+        "question_partition": "3",
+        "question_offset": "42",
+        "question_id": "q-7",
+    }
+
+
+def test_v1_says_who_asks_and_what_may_be_done_with_it():
+    """player_id is the sender's id where there is one; training needs an explicit yes."""
+    full = read(v1(sender_id="p-1", session_id="s", sent_at="2026-11-24T10:00:00.5+09:00", reply_by="2026-11-24T01:00:05Z", consent={"train": True}))
+    assert (full.player_id, full.session_id, full.sent_at) == ("p-1", "s", "2026-11-24T10:00:00.500000+09:00")
+    assert full.reply_by is not None and (full.consent_store, full.consent_train) == (True, True)
+    plain = read(v1())
+    assert (plain.player_id, plain.consent_store, plain.consent_train) == ("legacy:하늘", True, False)
+    assert (read(v1(consent=True)).consent_train, read(v1(consent=False)).consent_store) == (True, True)
+    refused = read(v1(consent={"store": False, "train": True}))
+    assert (refused.consent_store, refused.consent_train) == (False, False), "what is not stored can't be trained on"
+
+
+def test_answer_headers_are_text_and_carry_the_question_s_position():
+    """Readers drop a second answer by partition and offset."""
+    headers = answer_headers(read(v1()), model_version=3, epoch=2, latency_ms=15, fallback=None)
+    assert headers == {
+        "turn_id": "bot_question-3-42",
+        "question_id": "q-1",
+        "question_partition": "3",
+        "question_offset": "42",
+        "model_version": "3",
+        "epoch": "2",
+        "latency_ms": "15",
+    }
+    assert answer_headers(read(v1()), model_version=0, epoch=0, latency_ms=0, fallback="muted")["fallback"] == "muted"
+
+
+@pytest.mark.parametrize("filling", ["'" * 16000, "' , " * 4000, "',   'to'" * 1500, "'   " * 4000, "{" * 16000, "'}" * 8000])
+def test_hostile_frames_cost_no_more_than_their_size(filling):
+    """The number of characters looked at is linear: a frame of separators' beginnings is done at once."""
+    for frame in ("{'from' : '" + filling, "{'from' : 'n', 'to' : 'ChatbotA', 'message' : '" + filling, "{'" + filling):
+        assert reason_of(frame[: MAX_RECORD_BYTES - 8]) in {"schema", "too_long"}
