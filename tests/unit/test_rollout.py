@@ -31,19 +31,40 @@ def worker(name: str, version: int, state="ready", epoch: int = 2, age_s: float 
 
 def test_states_are_read_back_as_they_were_written():
     """Both sides of the rollout speak the same JSON."""
-    state = RolloutState(bot="ChatbotA", epoch=3, champion=2, previous=1, muted=True, reason="시험", by="test", at=NOW.isoformat())
+    state = RolloutState(
+        bot="ChatbotA", epoch=3, champion=2, previous=1, muted=True, reason="시험", by="test", at=NOW.isoformat()
+    )
     assert RolloutState.from_json(state.to_json()) == state
     assert WorkerState.from_json(worker("worker-1", 2).to_json().encode()) == worker("worker-1", 2)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"bot": "ChatbotA", "epoch": true}', '{"bot":"A","epoch":1,"champion":"2"}', '{"bot":"A","epoch":1,"phase":"party"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"bot": "ChatbotA", "epoch": true}',
+        '{"bot":"A","epoch":1,"champion":"2"}',
+        '{"bot":"A","epoch":1,"phase":"party"}',
+    ],
+)
 def test_an_unreadable_rollout_state_is_refused(text):
     """A worker skips it and goes on serving."""
     with pytest.raises(InvalidMessage):
         RolloutState.from_json(text)
 
 
-@pytest.mark.parametrize("change", [{"slots": [1]}, {"slots": [{"bot": "A", "version": 1, "state": "odd"}]}, {"epoch_by_bot": {"A": "1"}}, {"at": None}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slots": [1]},
+        {"slots": [{"bot": "A", "version": 1, "state": "odd"}]},
+        {"epoch_by_bot": {"A": "1"}},
+        {"at": None},
+    ],
+    ids=str,
+)
 def test_an_unreadable_worker_state_is_refused(change):
     """It is no answer to a rollout."""
     with pytest.raises(InvalidMessage):
@@ -54,8 +75,10 @@ def test_only_a_higher_epoch_is_news():
     """Compaction and retries may show an old state again."""
     first = RolloutState(bot="ChatbotA", epoch=next_epoch(None), champion=1)
     second = RolloutState(bot="ChatbotA", epoch=next_epoch(first), champion=2)
-    assert is_news(first, None) and is_news(second, first)
-    assert not is_news(first, second) and not is_news(second, second)
+    assert is_news(first, None)
+    assert is_news(second, first)
+    assert not is_news(first, second)
+    assert not is_news(second, second)
     assert (wanted_version(None), wanted_version(second)) == (None, 2)
 
 
@@ -71,9 +94,16 @@ def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
         "ChatbotA",
         2,
         2,
-        [worker("w1", 2), worker("w2", 1, "loading"), worker("w3", 2, epoch=1), worker("w4", 1, "degraded"), worker("w5", 1)],
+        [
+            worker("w1", 2),
+            worker("w2", 1, "loading"),
+            worker("w3", 2, epoch=1),
+            worker("w4", 1, "degraded"),
+            worker("w5", 1),
+        ],
     )
     assert (answers.ready, answers.degraded, answers.waiting) == (("w1",), ("w4",), ("w2", "w3", "w5"))
-    assert answers.details["w4"] == "왜냐하면" and not answers.complete
+    assert answers.details["w4"] == "왜냐하면"
+    assert not answers.complete
     assert rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)]).complete
     assert not rollout_answers("ChatbotA", 2, 2, []).complete, "nobody there is no success"

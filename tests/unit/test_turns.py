@@ -29,7 +29,12 @@ TURN = Turn(
 )
 
 
-@given(st.text(), st.dictionaries(st.text(max_size=5), st.integers() | st.none() | st.lists(st.text(max_size=3), max_size=2), max_size=3))
+@given(
+    st.text(),
+    st.dictionaries(
+        st.text(max_size=5), st.integers() | st.none() | st.lists(st.text(max_size=3), max_size=2), max_size=3
+    ),
+)
 def test_a_turn_is_read_back_as_it_was_written(text, extra):
     """Any text, whatever is in it."""
     turn = Turn.from_json(TURN.to_json())
@@ -67,12 +72,23 @@ def test_what_is_no_object_is_a_schema_fault(value):
 
 def test_a_correction_needs_the_better_answer():
     """Without a text there is nothing to learn from it."""
-    feedback = Feedback(feedback_id="f", turn_id="t", player_id="p", kind="correction", sent_at="2026-11-24T10:00:00+09:00", text="잘 자요")
+    feedback = Feedback(
+        feedback_id="f",
+        turn_id="t",
+        player_id="p",
+        kind="correction",
+        sent_at="2026-11-24T10:00:00+09:00",
+        text="잘 자요",
+    )
     assert Feedback.from_json(feedback.to_json()) == feedback
     for text in (None, "", "  "):
         with pytest.raises(InvalidMessage, match="correction"):
             Feedback.from_json(json.dumps({**json.loads(feedback.to_json()), "text": text}))
-    thumb = Feedback.from_json(json.dumps({"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "up", "sent_at": "x", "via": "world"}))
+    thumb = Feedback.from_json(
+        json.dumps(
+            {"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "up", "sent_at": "x", "via": "world"}
+        )
+    )
     assert (thumb.text, thumb.extra) == (None, {"via": "world"})
 
 

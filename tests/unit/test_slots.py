@@ -1,0 +1,284 @@
+"""Slots, shelf and control: a new version takes over between two batches, and a bad one never does."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from kogpt2_chat.domain.rollout import RolloutState, WorkerState
+from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.errors import CheckpointCorrupt, Unavailable
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from serving.control import Control
+from serving.health import Condition, Counters, HealthServer
+from serving.shelf import Shelf
+from serving.slot import WARM_FOR_S, Loaded, Slots
+from serving.watchdog import Watchdog
+
+BOT = "ChatbotA"
+
+
+class Downloads:
+    """The one thing of a registry that a shelf needs."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.content = "good"
+        self.calls = 0
+
+    def download(self, bot: str, version: int, folder: Path) -> Path:
+        self.calls += 1
+        if self.away:
+            raise Unavailable("MLflow is away")
+        folder.mkdir()
+        (folder / "weights").write_text(self.content)
+        return folder
+
+
+class House:
+    """A control thread's parts, turned by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = 0.0
+        self.topics = MemoryTopics(Broker())
+        self.topics.ensure()
+        self.registry = Downloads()
+        self.slots = Slots(monotonic=lambda: self.clock)
+        self.engine = ScriptedEngine()
+        self.folder = folder
+        self.control = self.new_control()
+
+    def new_control(self) -> Control:
+        self.shelf = Shelf(folder=self.folder, registry=self.registry, load=load, make_engine=ScriptedEngine)
+        return Control(
+            topics=self.topics,
+            slots=self.slots,
+            shelf=self.shelf,
+            worker="worker-1",
+            every_s=0.01,
+            monotonic=lambda: self.clock,
+        )
+
+    def roll_out(self, champion: int | None, epoch: int, **fields) -> None:
+        state = RolloutState(bot=BOT, epoch=epoch, champion=champion, **fields)
+        self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=BOT.encode(), value=state.to_json().encode())])
+
+    def settle(self) -> None:
+        """Rounds until no load is under way."""
+        deadline = time.monotonic() + 10
+        self.control.tick()
+        while self.control._loads:
+            assert time.monotonic() < deadline
+            self.control.tick()
+        self.slots.swap(self.engine)
+        self.control.tick()
+
+    def said(self) -> WorkerState:
+        return WorkerState.from_json(self.topics.latest_by_key(WORKER_TOPIC)["worker-1"])
+
+    def slot(self) -> tuple[int, str, int]:
+        report = next(slot for slot in self.said().slots if slot.bot == BOT)
+        return report.version, report.state, self.said().epoch_by_bot[BOT]
+
+
+def load(folder: Path) -> ScriptedModel:
+    if (folder / "weights").read_text() != "good":
+        raise CheckpointCorrupt(f"{folder}: weights are not what model.json promises")
+    return ScriptedModel(version=folder.name)
+
+
+@pytest.fixture
+def house(tmp_path) -> House:
+    return House(tmp_path / "models")
+
+
+def test_a_rollout_is_loaded_aside_swapped_and_reported(house):
+    """Ready is said only after the swap; the epoch with it."""
+    house.control.tick()
+    assert house.slot() == (0, "degraded", 0)
+    house.roll_out(3, 1)
+    house.settle()
+    assert house.slot() == (3, "ready", 1)
+    assert house.engine.models[BOT].version == "3"
+    house.roll_out(4, 2, previous=3)
+    house.control.tick()
+    assert house.slot()[:2] == (3, "loading"), "the old one answers meanwhile"
+    house.settle()
+    assert house.slot() == (4, "ready", 2)
+
+
+def test_the_previous_version_stays_warm_so_that_a_rollback_is_instant(house):
+    """No download, no load; after a while the memory is given back."""
+    for version in (3, 4):
+        house.roll_out(version, version)
+        house.settle()
+    assert house.slots.versions_in_use(BOT) == {3, 4}
+    calls = house.registry.calls
+    house.roll_out(3, 5)
+    house.settle()
+    assert house.slot() == (3, "ready", 5)
+    assert house.registry.calls == calls
+    house.clock += WARM_FOR_S
+    house.slots.swap(house.engine)
+    assert house.slots.versions_in_use(BOT) == {3}
+    house.control.tick()
+    assert sorted(path.name for path in (house.folder / BOT).iterdir() if path.is_dir()) == ["3"]
+
+
+def test_a_stale_epoch_is_ignored(house):
+    """Whoever repeats an old state changes nothing."""
+    house.roll_out(4, 7)
+    house.settle()
+    house.roll_out(3, 7)
+    house.roll_out(2, 6)
+    house.topics.send(
+        [Outgoing(topic=ROLLOUT_TOPIC, key=b"x", value=b"{"), Outgoing(topic=ROLLOUT_TOPIC, key=b"x", value=None)]
+    )
+    house.settle()
+    assert house.slot() == (4, "ready", 7)
+
+
+def test_a_corrupt_version_leaves_the_old_one_serving_and_is_reported(house):
+    """With the reason; it is tried again later, and a sound copy then takes over."""
+    house.roll_out(3, 1)
+    house.settle()
+    house.registry.content = "bad"
+    house.roll_out(4, 2)
+    house.settle()
+    assert house.slot() == (3, "degraded", 2)
+    assert "weights are not what" in next(slot.detail for slot in house.said().slots if slot.bot == BOT)
+    assert house.slots.serving(BOT)[0].version == 3
+    house.registry.content = "good"
+    house.settle()
+    assert house.slot()[0] == 3, "not at once: a broken version must not be fetched over and over"
+    house.clock += 100
+    house.settle()
+    assert house.slot() == (4, "ready", 2)
+
+
+def test_a_rollback_after_a_failed_version_is_ready_again(house):
+    """The epoch rises, and the degraded state is over."""
+    house.roll_out(3, 1)
+    house.settle()
+    house.registry.away = True
+    house.roll_out(4, 2)
+    house.settle()
+    assert house.slot() == (3, "degraded", 2)
+    house.roll_out(3, 3)
+    house.settle()
+    assert house.slot() == (3, "ready", 3)
+
+
+def test_a_worker_starts_from_its_shelf_when_the_registry_is_away(house):
+    """The wanted version if it is there, else the one it served last, reported as degraded."""
+    house.roll_out(3, 1)
+    house.settle()
+    house.registry.away = True
+    house.slots = Slots(monotonic=lambda: house.clock)
+    house.control = house.new_control()
+    house.settle()
+    assert house.slot() == (3, "ready", 1)
+    house.roll_out(4, 2)
+    house.slots = Slots(monotonic=lambda: house.clock)
+    house.control = house.new_control()
+    house.settle()
+    assert house.slot() == (3, "degraded", 2)
+    assert house.slots.serving(BOT)[0].version == 3
+
+
+def test_a_damaged_copy_on_the_shelf_is_fetched_again(house):
+    """Only the registry's own copy being damaged makes a version unusable."""
+    house.roll_out(3, 1)
+    house.settle()
+    (house.folder / BOT / "3" / "weights").write_text("torn")
+    assert house.shelf.take(BOT, 3).version == 3
+    assert house.registry.calls == 2
+
+
+def test_muting_needs_no_new_version(house):
+    """Mute is part of the state, and takes effect with the next question."""
+    house.roll_out(3, 1)
+    house.settle()
+    house.roll_out(3, 2, muted=True)
+    house.settle()
+    assert house.slots.serving(BOT)[2]
+    assert house.slot() == (3, "ready", 2)
+    house.roll_out(3, 3)
+    house.settle()
+    assert not house.slots.serving(BOT)[2]
+
+
+def test_a_probe_that_never_ends_is_a_bad_version(house):
+    """A model that cannot answer must not reach the players."""
+    house.shelf = Shelf(
+        folder=house.folder, registry=house.registry, load=load, make_engine=lambda: ScriptedEngine(steps=10**9)
+    )
+    with pytest.raises(CheckpointCorrupt, match="probe"):
+        house.shelf.take(BOT, 3)
+
+
+def test_a_worker_that_leaves_signs_off(house):
+    """No rollout waits for it; heartbeats come while it lives even if nothing changes."""
+    house.control.tick()
+    first = house.said().at
+    house.clock += 60
+    house.control.tick()
+    assert house.said().at > first
+    house.control.stop()
+    assert house.topics.latest_by_key(WORKER_TOPIC) == {}
+
+
+def test_health_is_200_while_the_loop_turns_and_503_otherwise():
+    """With what an operator asks first; metrics in Prometheus' text format."""
+    slots = Slots()
+    slots.offer(BOT, Loaded(version=3, model=ScriptedModel()), 2)
+    slots.swap(ScriptedEngine())
+    ready = threading.Event()
+
+    def look() -> Condition:
+        return Condition(
+            ready=ready.is_set(),
+            worker="worker-1",
+            counters=Counters(answered=7),
+            slots=slots.reports(),
+            epoch=slots.epochs(),
+            silent_s=0.1,
+        )
+
+    server = HealthServer("127.0.0.1", 0, look)
+    server.start()
+    try:
+        address = f"http://127.0.0.1:{server.port}"
+        assert requests.get(f"{address}/health", timeout=5).status_code == 503
+        ready.set()
+        answer = requests.get(f"{address}/health", timeout=5)
+        body = answer.json()
+        assert answer.status_code == 200
+        assert {
+            "ready": True,
+            "answered": 7,
+            "double_drops": 0,
+            "in_flight": 0,
+            "dead_letters": 0,
+        }.items() <= body.items()
+        assert body["epoch"][BOT] == 2
+        assert {"bot": BOT, "version": 3, "state": "ready", "detail": ""} in body["slots"]
+        metrics = requests.get(f"{address}/metrics", timeout=5).text
+        assert 'kogpt2_worker_answered_total{worker="worker-1"} 7\n' in metrics
+    finally:
+        server.close()
+
+
+def test_the_watchdog_ends_a_process_that_stands_still(tmp_path):
+    """Nothing that blocks in a commit can be asked to stop; the supervisor starts a new one."""
+    import subprocess
+    import sys
+
+    script = "import threading; from serving.watchdog import Watchdog; w = Watchdog(0.3, lambda s: print('stalled')); w.start(); threading.Event().wait(60)"
+    done = subprocess.run([sys.executable, "-u", "-c", script], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (70, "stalled\n")
+    assert Watchdog(10, lambda _: None).silent_s < 10

@@ -1,0 +1,290 @@
+"""The worker on a broker in memory: every question gets one answer or one dead letter, whatever happens."""
+
+import json
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Turn
+from kogpt2_chat.domain.wire import legacy_text, v1_text
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
+from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics, put_question
+from serving.crashes import CrashLog
+from serving.health import Counters
+from serving.loop import Loop
+from serving.slot import Loaded, Slots
+from serving.worker import Worker
+
+
+class Bench:
+    """One worker with all its parts, on doubles."""
+
+    def __init__(self, folder: Path, *, models: bool = True, steps: int = 1, answers=None, **exchange) -> None:
+        self.broker = Broker()
+        MemoryTopics(self.broker).ensure()
+        self.slots = Slots()
+        self.engine = ScriptedEngine(steps=steps)
+        self.settings = Settings(home=folder)
+        self.crash_path = folder / "crashes.json"
+        self.now = datetime(2026, 11, 24, 3, tzinfo=UTC)
+        self.steps: list[str] = []
+        self.exchange = MemoryExchange(self.broker, **exchange)
+        self.worker = Worker(
+            engine=self.engine,
+            slots=self.slots,
+            crashes=CrashLog(self.crash_path),
+            settings=self.settings,
+            name="worker-1",
+            clock=self.tick,
+            on_step=self.steps.append,
+        )
+        self.loop = Loop(
+            exchange=self.exchange, worker=self.worker, slots=self.slots, counters=Counters(), stop=threading.Event()
+        )
+        if models:
+            for bot in BOT_IDS:
+                self.slots.offer(
+                    bot, Loaded(version=3, model=ScriptedModel(answers=answers or {"안녕?": "안녕하세요!"})), epoch=2
+                )
+
+    def tick(self) -> datetime:
+        self.now += timedelta(milliseconds=5)
+        return self.now
+
+    def ask(self, *values: str | bytes, partition: int = 0) -> None:
+        for value in values:
+            put_question(self.broker, value.encode() if isinstance(value, str) else value, partition)
+
+    def drain(self, turns: int = 5) -> None:
+        for _ in range(turns):
+            self.loop.turn()
+
+    def be_born_again(self, model: ScriptedModel) -> None:
+        """What a new process finds: the broker, the crash file, and nothing else."""
+        self.slots = self.loop.slots = self.worker.slots = Slots()
+        self.engine = self.worker.engine = ScriptedEngine()
+        self.exchange = self.loop.exchange = MemoryExchange(self.broker)
+        self.worker.crashes = CrashLog(self.crash_path)
+        for bot in BOT_IDS:
+            self.slots.offer(bot, Loaded(version=9, model=model), epoch=3)
+
+    def texts(self, bot: str = "ChatbotA") -> list[str]:
+        return [record.value.decode() for record in self.broker.all(bot)]
+
+    def turns(self) -> list[Turn]:
+        return [Turn.from_json(record.value) for record in self.broker.all(TURN_TOPIC)]
+
+    def dead(self) -> list[tuple[str, str]]:
+        return [(record.headers["reason"], record.headers["turn_id"]) for record in self.broker.all(DEAD_LETTER_TOPIC)]
+
+
+def test_a_unity_client_gets_its_answer_by_topic_key_and_value(tmp_path):
+    """Topic is the bot, key the sender from the body, value plain text."""
+    bench = Bench(tmp_path)
+    put_question(bench.broker, legacy_text("하늘", "ChatbotA", "안녕?").encode(), key=b"someone else")
+    bench.drain()
+    (answer,) = bench.broker.all("ChatbotA")
+    assert (answer.key.decode(), answer.value.decode()) == ("하늘", "안녕하세요!")
+    assert answer.headers["model_version"] == "3"
+    assert answer.headers["epoch"] == "2"
+    assert "fallback" not in answer.headers
+
+
+def test_a_turn_says_all_that_the_lake_needs(tmp_path):
+    """Text is masked, tokens and decoding are kept, times are the worker's."""
+    bench = Bench(tmp_path, answers=lambda _: "그래요")
+    bench.ask(
+        v1_text(
+            question_id="q1",
+            bot="ChatbotB",
+            sender="하늘",
+            sender_id="p1",
+            text="내 번호는 010-1234-5678 이야",
+            consent={"train": True},
+            mood="기쁨",
+        )
+    )
+    bench.drain()
+    (turn,) = bench.turns()
+    assert "5678" not in turn.text
+    assert turn.answer == "그래요"
+    assert (turn.player_id, turn.consent_train, turn.extra, turn.worker) == ("p1", True, {"mood": "기쁨"}, "worker-1")
+    assert len(turn.answer_token_ids) == 3
+    assert turn.prompt_tokens > 3
+    assert turn.decoding["strategy"] == "greedy"
+    assert turn.latency_ms == (
+        datetime.fromisoformat(turn.answered_at) - datetime.fromisoformat(turn.received_at)
+    ) / timedelta(milliseconds=1)
+
+
+def test_without_consent_to_store_the_turn_keeps_no_words(tmp_path):
+    """The player is answered; the log says that something was asked, never what."""
+    bench = Bench(tmp_path)
+    bench.ask(
+        v1_text(question_id="q1", bot="ChatbotA", sender="하늘", text="안녕?", consent={"store": False}, note="비밀")
+    )
+    bench.drain()
+    (turn,) = bench.turns()
+    assert bench.texts() == ["안녕하세요!"]
+    assert (turn.text, turn.answer, turn.answer_token_ids, turn.extra) == ("", "", (), {})
+
+
+def test_bad_records_are_dead_letters_and_the_next_question_is_answered(tmp_path):
+    """As they came, with key, and in the same transaction as the answers around them."""
+    bench = Bench(tmp_path)
+    bench.ask("헛소리", legacy_text("n", "ChatbotA", "안녕?"), b"x" * 17_000, legacy_text("n", "ChatbotZ", "안녕?"))
+    put_question(bench.broker, None)
+    bench.drain()
+    assert bench.texts() == ["안녕하세요!"]
+    assert [reason for reason, _ in bench.dead()] == ["not_a_question", "too_large", "unknown_bot", "not_a_question"]
+    assert [record.value for record in bench.broker.all(DEAD_LETTER_TOPIC)][1] == b"x" * 17_000
+    assert bench.broker.committed[0] == 5
+
+
+def test_fixed_notices_stand_in_where_the_model_cannot_speak(tmp_path):
+    """No model, muted, nothing said, too late: each is answered at once, and marked."""
+    bench = Bench(tmp_path, answers={"침묵": ""})
+    bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("침묵",)))
+    bench.ask(v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕?", reply_by="2026-11-24T02:00:00Z"))
+    bench.drain()
+    bench.slots.mute("ChatbotA", muted=True)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain()
+    fallbacks = [turn.fallback for turn in bench.turns()]
+    assert fallbacks == ["empty", "timeout", "muted"]
+    assert bench.texts() == [NOTICE_BY_FALLBACK[fallback] for fallback in fallbacks]
+    empty = Bench(tmp_path / "none", models=False)
+    empty.ask(legacy_text("n", "ChatbotC", "안녕?"))
+    empty.drain()
+    (answer,) = empty.broker.all("ChatbotC")
+    assert (answer.headers["fallback"], answer.headers["model_version"]) == ("degraded", "0")
+    assert answer.value.decode() == NOTICE_BY_FALLBACK["degraded"]
+
+
+def test_a_late_answer_is_replaced_by_the_timeout_notice(tmp_path):
+    """Half an answer helps nobody."""
+    bench = Bench(tmp_path)
+    bench.engine.stop_reason = "deadline"
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain()
+    assert bench.texts() == [NOTICE_BY_FALLBACK["timeout"]]
+    assert bench.turns()[0].answer_token_ids == ()
+
+
+def test_questions_of_all_bots_are_decoded_side_by_side(tmp_path):
+    """Three bots, four steps each: four steps in all, not twelve."""
+    bench = Bench(tmp_path, steps=4)
+    for number, bot in enumerate(BOT_IDS):
+        bench.ask(legacy_text("n", bot, "안녕?"), partition=number)
+    bench.loop.turn()
+    assert bench.steps.count("decoding") == 4
+    assert [bench.texts(bot) for bot in BOT_IDS] == [["안녕하세요!"]] * 3
+
+
+def test_a_dropped_batch_is_answered_again_and_seen_once(tmp_path):
+    """An aborted transaction leaves nothing behind but holes in the positions."""
+    bench = Bench(tmp_path, fail_publishes=2)
+    bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)), "헛소리")
+    bench.drain()
+    assert Counter(record.headers["turn_id"] for record in bench.broker.all("ChatbotA")).most_common(1)[0][1] == 1
+    assert len(bench.texts()) == 3
+    assert len(bench.dead()) == 1
+    assert bench.broker.aborted > 0
+    assert bench.loop.counters.dropped_batches == 2
+    assert bench.loop.counters.answered == 3
+
+
+def test_a_batch_whose_partitions_were_lost_is_not_published(tmp_path):
+    """Whoever has the partitions now will answer."""
+    bench = Bench(tmp_path, steps=2)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.worker.on_step = lambda step: (
+        bench.broker.rebalance() if step == "decoding" and not bench.broker.aborted else None
+    )
+    bench.loop.turn()
+    assert bench.texts() == []
+    bench.worker.on_step = lambda _: None
+    bench.drain()
+    assert bench.texts() == ["안녕하세요!"]
+
+
+def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, monkeypatch):
+    """Found before it is sent where that is possible, else when the broker refuses it; never a loop."""
+    bench = Bench(tmp_path)
+    monkeypatch.setattr("kogpt2_chat.testing.kafka._max_bytes", lambda topic: 3 if topic == "ChatbotA" else 10**6)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"), legacy_text("n", "ChatbotB", "안녕?"))
+    bench.drain()
+    assert bench.dead() == [("answer_too_large", "bot_question-0-0")]
+    assert bench.texts("ChatbotB") == ["안녕하세요!"]
+    monkeypatch.setattr("serving.worker._max_bytes", lambda _: 1)
+    bench.ask(legacy_text("n", "ChatbotB", "안녕?"))
+    bench.drain()
+    assert bench.dead()[1:] == [("answer_too_large", "bot_question-0-2")]
+
+
+def die_while_decoding(bench: Bench, victim: str) -> None:
+    """The process ends in mid-decode, as far as files can tell."""
+
+    class Died(BaseException):
+        pass
+
+    def poisoned(question: str) -> str:
+        if question == victim:
+            raise Died
+        return "살았다"
+
+    bench.be_born_again(ScriptedModel(answers=poisoned))
+    with pytest.raises(Died):
+        bench.drain()
+
+
+def test_a_question_that_kills_the_worker_three_times_is_a_dead_letter(tmp_path):
+    """And the innocent ones of its batch are answered."""
+    bench = Bench(tmp_path)
+    bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("하나", "독", "둘")))
+    for _ in range(3):
+        die_while_decoding(bench, "독")
+    bench.be_born_again(ScriptedModel())
+    bench.drain()
+    assert bench.dead() == [("crash_loop", "bot_question-0-1")]
+    assert sorted(bench.texts()) == ["둘", "하나"]
+    assert CrashLog(bench.crash_path).count("bot_question-0-0") == 0
+
+
+def test_a_batch_given_up_at_the_end_is_no_crash(tmp_path):
+    """SIGTERM in mid-decode: nothing is published, and nobody is suspected afterwards."""
+    bench = Bench(tmp_path, steps=5)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.worker.give_up = lambda: True
+    bench.loop.turn()
+    assert bench.texts() == []
+    assert bench.engine.in_flight == 0
+    assert bench.loop.counters.dropped_batches == 1
+    assert CrashLog(bench.crash_path).count("bot_question-0-0") == 0
+    assert json.loads(bench.crash_path.read_text())["in_flight"] == []
+
+
+def test_a_torn_crash_file_starts_the_count_anew(tmp_path):
+    """A broken file must not keep the worker from starting."""
+    path = tmp_path / "crashes.json"
+    for content in ("", "{", "[]", '{"counts": 3, "in_flight": 1}', '{"counts": {"a": "x"}}'):
+        path.write_text(content)
+        assert CrashLog(path).count("a") == 0
+
+
+def test_a_made_up_record_time_does_not_stop_the_worker(tmp_path):
+    """A client may write any timestamp into its record."""
+    bench = Bench(tmp_path)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    log = bench.broker.log("bot_question", 0)
+    log.records[0] = type(log.records[0])(
+        topic="bot_question", partition=0, offset=0, key=None, value=log.records[0].value, timestamp_ms=2**62
+    )
+    bench.drain()
+    assert bench.turns()[0].sent_at is None
