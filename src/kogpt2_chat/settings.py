@@ -84,6 +84,7 @@ class Kafka(BaseModel):
     ssl_cafile: str = ""
     request_timeout_s: Seconds = 10.0
     replication_factor: Positive = 1
+    ingest_batch: Positive = Field(20_000, description="most records of one ingest commit")
 
 
 class Hdfs(BaseModel):

@@ -18,6 +18,8 @@ SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
 """Korea has no summer time, so calendar dates need no time zone database."""
 
 DELTA_LOG: Final = "_delta_log"
+# Spark refuses to guess at the calendar of times before 1582.
+_SANE_YEARS: Final = range(2000, 2200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +147,13 @@ def seoul_date(time: datetime) -> str:
 
 
 def read_time(text: str | None) -> datetime | None:
-    """An RFC 3339 time as UTC; a time without offset is taken as UTC; None for none or an unreadable one."""
-    if not text:
-        return None
+    """An RFC 3339 time as UTC; without offset it is taken as UTC; None for none, an unreadable or an absurd one."""
     try:
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        time = datetime.fromisoformat(text or "")
+        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return time if time.year in _SANE_YEARS else None
 
 
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:

@@ -1,0 +1,208 @@
+"""An immutable dataset for each bot: Spark writes the rows aside, this job publishes them.
+
+A dataset's name is the hash of its content: the same input is the same dataset, and it is published once.
+"""
+
+import csv
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from kogpt2_chat.domain.cleaning import phrase_key
+from kogpt2_chat.domain.dataset import SPLITS, VERSION_CHARS, Manifest, Rules
+from kogpt2_chat.domain.lake_layout import (
+    DELTA_LOG,
+    building_path,
+    dataset_path,
+    datasets_path,
+    quarantined_dataset_path,
+    table_path,
+)
+from kogpt2_chat.errors import InvalidInput, NotFound
+from kogpt2_chat.ports import Files, SparkJobs
+from kogpt2_chat.settings import Settings
+
+HEADER: Final = ["question", "answer", "topic"]
+MANIFEST: Final = "manifest.json"
+_COMMIT: Final = re.compile(r"(\d{20})\.(?:json|checkpoint.*\.parquet)")
+
+
+def build_datasets(
+    *, bots: Sequence[str], spark: SparkJobs, files: Files, settings: Settings
+) -> dict[str, dict[str, object]]:
+    """Build the datasets of all bots in one Spark application, and publish those without faults.
+
+    Args:
+        bots: whose datasets.
+        spark: runs ``spark_jobs/build_dataset.py``.
+        files: the lake's file system.
+        settings: rules, corpora, addresses.
+
+    Returns:
+        For each bot ``version``, ``path``, ``counts``, ``sources``, ``rejects``, ``new_pairs``, ``published``
+        (False: this very dataset was there already) and ``faults``. A bot whose dataset has faults has
+        version None and its rows lie in the quarantine folder under ``path``.
+
+    Raises:
+        InvalidInput: a corpus is missing or malformed, or no bot's dataset is without faults.
+        Unavailable: Spark or HDFS did not answer.
+    """
+    root, build, now = settings.hdfs.root, uuid.uuid4().hex, datetime.now(UTC)
+    building = building_path(root, build)
+    previous = {bot: manifest for bot in bots if (manifest := newest_manifest(files, root, bot))}
+    arguments = _arguments(bots, files, settings, previous) | {
+        "output": settings.hdfs_uri + building,
+        "as_of": now.isoformat(),
+    }
+    try:
+        report: dict[str, Any] = spark.submit("build_dataset", arguments)
+        results = {
+            bot: _publish(bot, report[bot], arguments, previous.get(bot), build, now, files, root) for bot in bots
+        }
+    finally:
+        files.delete(building)
+    if results and all(result["faults"] for result in results.values()):
+        faults = "; ".join(f"{bot}: {', '.join(map(str, result['faults']))}" for bot, result in results.items())
+        raise InvalidInput(f"no dataset was published: {faults}. The rows are kept in {root}/quarantine/datasets.")
+    return results
+
+
+def newest_manifest(files: Files, root: str, bot: str) -> Manifest | None:
+    """The manifest of a bot's newest dataset; None when it has none."""
+    manifests = []
+    for version in files.list(datasets_path(root, bot)):
+        try:
+            manifests.append(Manifest.from_json(files.read(f"{dataset_path(root, bot, version)}/{MANIFEST}")))
+        except NotFound:  # a folder that somebody else put there
+            continue
+    return max(manifests, key=lambda manifest: manifest.created_at, default=None)
+
+
+def read_pairs(path: Path) -> list[dict[str, str]]:
+    """Rows of a corpus file with the columns question, answer, topic.
+
+    Args:
+        path: ``seed.csv`` or ``gold.csv`` of a bot.
+
+    Returns:
+        The rows.
+
+    Raises:
+        InvalidInput: no such file, not UTF-8, another header, or a row of another length.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(f"corpus file {path} is not readable: {error} (folder: KOGPT2_LEARNING__CORPORA)") from error
+    if header != HEADER:
+        raise InvalidInput(f"corpus file {path}: expected the header {','.join(HEADER)}, found {','.join(header)}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(HEADER):
+            raise InvalidInput(f"corpus file {path}, row {number}: expected {len(HEADER)} columns, found {len(row)}")
+    return [dict(zip(HEADER, row, strict=True)) for row in rows]
+
+
+def _arguments(
+    bots: Sequence[str], files: Files, settings: Settings, previous: Mapping[str, Manifest]
+) -> dict[str, Any]:
+    root, corpora = settings.hdfs.root, settings.learning.corpora
+    gold = {bot: read_pairs(corpora / bot / "gold.csv") for bot in bots}
+    return {
+        "bots": list(bots),
+        "seeds": [[bot, *row.values()] for bot in bots for row in read_pairs(corpora / bot / "seed.csv")],
+        "gold": sorted(
+            {(bot, phrase_key(row[side])) for bot, rows in gold.items() for row in rows for side in HEADER[:2]}
+        ),
+        "tables": {
+            table: {"path": settings.hdfs_uri + table_path(root, table), "version": _table_version(files, root, table)}
+            for table in ("turns", "feedback")
+        },
+        "previous": {
+            bot: settings.hdfs_uri + dataset_path(root, bot, manifest.version) for bot, manifest in previous.items()
+        },
+        "rules": asdict(_rules(settings)),
+    }
+
+
+def _rules(settings: Settings) -> Rules:
+    learning = settings.learning
+    return Rules(
+        quarantine_hours=learning.quarantine_hours,
+        auto_review=learning.auto_review,
+        seed_share=learning.seed_share,
+        rows_per_player=learning.rows_per_player,
+        rows_per_phrase=learning.rows_per_phrase,
+        new_pair_weight=settings.training.new_pair_weight,
+    )
+
+
+def _table_version(files: Files, root: str, table: str) -> int | None:
+    """The newest commit in a Delta table's log: the version that Spark is told to read, and no later one."""
+    names = files.list(f"{table_path(root, table)}/{DELTA_LOG}")
+    return max((int(found.group(1)) for name in names if (found := _COMMIT.fullmatch(name))), default=None)
+
+
+def _publish(
+    bot: str,
+    report: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    previous: Manifest | None,
+    build: str,
+    now: datetime,
+    files: Files,
+    root: str,
+) -> dict[str, object]:
+    """Give one bot's rows their final place: under their hash, or in quarantine."""
+    manifest = Manifest(
+        bot=bot,
+        version=report["content_hash"][:VERSION_CHARS],
+        content_hash=report["content_hash"],
+        created_at=now.isoformat(),
+        counts=report["counts"],
+        sources=report["sources"],
+        rejects=report["rejects"],
+        new_pairs=report["new_pairs"],
+        previous=previous.version if previous else None,
+        table_versions={name: table["version"] for name, table in arguments["tables"].items()},
+        rules=arguments["rules"],
+    )
+    folder = f"{building_path(root, build)}/{bot}"
+    _gather(bot, folder, building_path(root, build), files)
+    files.write(f"{folder}/{MANIFEST}", manifest.to_json().encode())
+    if report["faults"]:
+        target = quarantined_dataset_path(root, bot, build)
+        files.publish_folder(folder, target)
+        return _result(manifest, target, report["faults"], published=False)
+    target = dataset_path(root, bot, manifest.version)
+    published = files.publish_folder(folder, target)
+    if not published:
+        manifest = Manifest.from_json(files.read(f"{target}/{MANIFEST}"))
+    return _result(manifest, target, [], published=published)
+
+
+def _gather(bot: str, folder: str, building: str, files: Files) -> None:
+    """Spark's folders by bot and split become the dataset's three."""
+    for split in SPLITS:
+        rows = f"{building}/bot={bot}/split={split}"
+        if files.exists(rows):
+            files.publish_folder(rows, f"{folder}/{split}.parquet")
+
+
+def _result(manifest: Manifest, path: str, faults: Sequence[str], *, published: bool) -> dict[str, object]:
+    return {
+        "version": None if faults else manifest.version,
+        "path": path,
+        "counts": dict(manifest.counts),
+        "sources": dict(manifest.sources),
+        "rejects": dict(manifest.rejects),
+        "new_pairs": manifest.new_pairs,
+        "published": published,
+        "faults": list(faults),
+    }
