@@ -223,4 +223,5 @@ def put_question(broker: Broker, value: bytes, partition: int = 0, key: bytes | 
 
 
 def _max_bytes(topic: str) -> int:
-    return int(TOPIC_BY_NAME[topic].configs.get("max.message.bytes", DEFAULT_MAX_BYTES))
+    known = TOPIC_BY_NAME.get(topic)
+    return int(known.configs.get("max.message.bytes", DEFAULT_MAX_BYTES)) if known else DEFAULT_MAX_BYTES

@@ -1,0 +1,230 @@
+"""What Topics and Exchange promise, on the double and on a real broker."""
+
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPICS
+from kogpt2_chat.errors import InvalidMessage, NotFound
+from kogpt2_chat.ports import Batch, Exchange, Outgoing, Record, Topics
+from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics
+
+DEADLINE_S = 30
+
+
+class MemoryWorld:
+    """A broker in memory."""
+
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self.topics: Topics = MemoryTopics(self.broker)
+        self.topics.ensure()
+        self.plain, self.compacted = "plain", "compacted"
+        self.broker.create(self.plain, 2)
+        self.broker.create(self.compacted, 1)
+
+    def exchange(self) -> Exchange:
+        return MemoryExchange(self.broker)
+
+    def lose_partitions(self, exchange: Exchange) -> None:
+        self.broker.rebalance()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class KafkaWorld:
+    """The stack's broker; topics and group are this test's own, questions are such that no worker answers them."""
+
+    def __init__(self, settings) -> None:
+        from kafka import KafkaAdminClient
+
+        from kogpt2_chat.adapters.kafka import KafkaTopics, connection
+
+        mark = uuid.uuid4().hex[:8]
+        self.settings, self.group = settings, f"contract-{mark}"
+        self.topics: Topics = KafkaTopics(settings)
+        self.plain, self.compacted = f"contract.plain.{mark}", f"contract.compacted.{mark}"
+        self.admin = KafkaAdminClient(**connection(settings))
+        self.topics.ensure()
+        self.admin.create_topics(
+            {
+                self.plain: {"num_partitions": 2, "replication_factor": 1, "configs": {"max.message.bytes": "100000"}},
+                self.compacted: {
+                    "num_partitions": 1,
+                    "replication_factor": 1,
+                    "configs": {"cleanup.policy": "compact"},
+                },
+            },
+            wait_for_metadata=True,
+        )
+        self._begin_at_the_end()
+        self.opened: list[Exchange] = []
+
+    def _begin_at_the_end(self) -> None:
+        from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+
+        from kogpt2_chat.adapters.kafka import connection
+
+        consumer = KafkaConsumer(**connection(self.settings), group_id=self.group, enable_auto_commit=False)
+        ends = self.topics.end_positions(QUESTION_TOPIC)
+        consumer.assign([TopicPartition(QUESTION_TOPIC, number) for number in ends])
+        consumer.commit(
+            {TopicPartition(QUESTION_TOPIC, number): OffsetAndMetadata(end) for number, end in ends.items()}
+        )
+        consumer.close()
+
+    def exchange(self, slot: int = 91) -> Exchange:
+        from kogpt2_chat.adapters.kafka_exchange import KafkaExchange
+
+        self.opened.append(KafkaExchange(self.settings, slot, group=self.group))
+        return self.opened[-1]
+
+    def lose_partitions(self, exchange: Exchange) -> None:
+        """A second worker joins, and the first one hears of it only at its next poll."""
+        other = self.exchange(slot=92)
+        before = exchange._consumer.group_metadata().generation_id
+        deadline = time.monotonic() + DEADLINE_S
+        while exchange._consumer.group_metadata().generation_id == before:
+            assert time.monotonic() < deadline
+            other.poll(0.1)
+            exchange._consumer.poll(timeout_ms=100, max_records=1)
+
+    def close(self) -> None:
+        for exchange in self.opened:
+            exchange.close()
+        self.admin.delete_topics([self.plain, self.compacted])
+        self.admin.close()
+        self.topics.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.stack)])
+def world(request) -> Iterator[MemoryWorld | KafkaWorld]:
+    made = MemoryWorld() if request.param == "memory" else KafkaWorld(request.getfixturevalue("stack_settings"))
+    yield made
+    made.close()
+
+
+def everything(topics: Topics, topic: str) -> list[Record]:
+    ends = topics.end_positions(topic)
+    starts = topics.start_positions(topic)
+    return [record for number, end in ends.items() for record in topics.read(topic, number, starts[number], end)]
+
+
+def ask(world, *values: str) -> None:
+    world.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value=value.encode()) for value in values])
+
+
+def poll(exchange: Exchange) -> Batch:
+    """The first batch with questions; all of this test's questions stand in one partition."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        batch = exchange.poll(0.2)
+        if batch.records:
+            return batch
+        assert time.monotonic() < deadline, "no questions came"
+
+
+def answers_to(world, batch: Batch, text: str = "답") -> list[Outgoing]:
+    headers = {"turn_id": "t"}
+    return [
+        Outgoing(topic=world.plain, key=record.value, value=text.encode(), headers=headers) for record in batch.records
+    ]
+
+
+def test_the_contract_s_topics_are_created_once(world):
+    """Creating them again is harmless and says that there was nothing to do."""
+    assert world.topics.ensure() == []
+    for topic in TOPICS:
+        assert len(world.topics.end_positions(topic.name)) == topic.partitions
+
+
+def test_records_are_read_back_by_position(world):
+    """Key, value and headers as sent, Korean and null included; the end is not read."""
+    sent = [
+        Outgoing(topic=world.plain, key="하늘".encode(), value=f"말 {n}".encode(), headers={"이유": "시험"})
+        for n in range(5)
+    ]
+    world.topics.send([*sent, Outgoing(topic=world.plain, key="하늘".encode(), value=None)])
+    records = everything(world.topics, world.plain)
+    assert [record.value for record in records] == [*(item.value for item in sent), None]
+    assert {record.key for record in records} == {"하늘".encode()}
+    assert records[0].headers == {"이유": "시험"}
+    partition, first = records[0].partition, records[0].offset
+    some = list(world.topics.read(world.plain, partition, first + 1, first + 3))
+    assert [record.offset for record in some] == [first + 1, first + 2]
+    assert list(world.topics.read(world.plain, partition, first + 2, first + 2)) == []
+
+
+def test_a_reader_may_stop_in_the_middle(world):
+    """And others read on, from the same port."""
+    world.topics.send(Outgoing(topic=world.plain, key=b"k", value=str(n).encode()) for n in range(4))
+    partition = next(number for number, end in world.topics.end_positions(world.plain).items() if end)
+    reading = world.topics.read(world.plain, partition, 0, 4)
+    assert next(reading).value == b"0"
+    assert [record.value for record in world.topics.read(world.plain, partition, 2, 4)] == [b"2", b"3"]
+    assert [record.value for record in reading] == [b"1", b"2", b"3"]
+
+
+def test_the_last_value_of_each_key_counts(world):
+    """A tombstone takes the key away."""
+    for key, value in (("a", b"1"), ("b", b"1"), ("a", b"2"), ("c", b"1"), ("b", None)):
+        world.topics.send([Outgoing(topic=world.compacted, key=key.encode(), value=value)])
+    assert world.topics.latest_by_key(world.compacted) == {"a": b"2", "c": b"1"}
+
+
+def test_an_unknown_topic_is_named(world):
+    """No topic is created by asking for it."""
+    with pytest.raises(NotFound, match=r"no\.such\.topic"):
+        world.topics.end_positions("no.such.topic")
+
+
+def test_answers_and_offsets_become_visible_together(world):
+    """The next worker of the group gets only what was not answered, though the transaction left a hole."""
+    first = world.exchange()
+    first.poll(0.2)
+    ask(world, "하나")
+    batch = poll(first)
+    assert [record.value.decode() for record in batch.records] == ["하나"]
+    assert everything(world.topics, world.plain) == []
+    assert first.publish(batch, answers_to(world, batch))
+    assert [record.headers["turn_id"] for record in everything(world.topics, world.plain)] == ["t"]
+    ask(world, "둘")
+    batch = poll(first)
+    assert first.publish(batch, answers_to(world, batch))
+    first.close()
+    ask(world, "셋")
+    assert [record.value.decode() for record in poll(world.exchange()).records] == ["셋"]
+
+
+def test_a_record_that_its_topic_cannot_take_fails_the_whole_batch(world):
+    """With the turn's id, so that its dead letter can take its place; the questions come again."""
+    exchange = world.exchange()
+    exchange.poll(0.2)
+    ask(world, "하나")
+    batch = poll(exchange)
+    if isinstance(world, MemoryWorld):
+        big = Outgoing(topic="ChatbotA", key=b"k", value=b"x" * 1_100_000, headers={"turn_id": "too-big"})
+    else:
+        big = Outgoing(topic=world.plain, key=b"k", value=b"x" * 200_000, headers={"turn_id": "too-big"})
+    with pytest.raises(InvalidMessage) as caught:
+        exchange.publish(batch, [*answers_to(world, batch), big])
+    assert (caught.value.reason, caught.value.question_id) == ("answer_too_large", "too-big")
+    assert everything(world.topics, world.plain) == []
+    again = poll(exchange)
+    assert [record.offset for record in again.records] == [record.offset for record in batch.records]
+    assert exchange.publish(again, answers_to(world, again))
+    assert len(everything(world.topics, world.plain)) == 1
+
+
+def test_a_batch_polled_before_a_rebalance_is_dropped(world):
+    """Somebody else may have its partitions now; nothing of it is ever seen."""
+    exchange = world.exchange()
+    exchange.poll(0.2)
+    ask(world, "하나")
+    batch = poll(exchange)
+    world.lose_partitions(exchange)
+    assert not exchange.publish(batch, answers_to(world, batch))
+    assert everything(world.topics, world.plain) == []
