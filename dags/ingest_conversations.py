@@ -1,5 +1,4 @@
-"""
-### Move conversations from Kafka into the lake
+"""Move conversations from Kafka into the lake.
 
 Every ten minutes: new turns (`conversation_log`) and feedback (`feedback`) become rows of the Delta tables
 `turns` and `feedback` on HDFS, each exactly once. Then, side by side, the turns are indexed in Elasticsearch

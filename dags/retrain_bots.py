@@ -1,5 +1,4 @@
-"""
-### Teach the bots what their players taught
+"""Teach the bots what their players taught.
 
 One dataset a bot (Spark), a fine-tuned model, a version in MLflow, and the gate's decision on it. A version that
 passes becomes the bot's candidate and is announced by the bot's asset, which starts `rollout_bots`. A version that

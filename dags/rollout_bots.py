@@ -1,5 +1,4 @@
-"""
-### Let the workers speak with a new version
+"""Let the workers speak with a new version.
 
 Started by the asset of any bot when one of its versions has passed the gate, or by hand. For each such bot, one
 after the other: the candidate is published to the workers with a rising epoch; when every live worker has it ready, it

@@ -5,6 +5,7 @@ person can run by hand.
 """
 
 import json
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -96,5 +97,5 @@ def result_of(ending: Ending) -> dict[str, Any] | None:
 
 def _how(code: int) -> str:
     if code < 0:
-        return f"was killed by signal {-code}" + (" (out of memory?)" if code == -9 else "")
+        return f"was killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
     return "was interrupted" if code == 130 else f"failed with exit code {code}"  # noqa: PLR2004 - shells say 130

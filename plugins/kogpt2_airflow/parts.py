@@ -1,6 +1,6 @@
 """Parts of the DAGs that follow the roster: params, assets, defaults and the few tasks that are no command."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=5),
     "execution_timeout": timedelta(minutes=10),
+    # What is nearly finished goes first: a bot is judged and rolled out while the next one is still trained.
+    "weight_rule": "upstream",
 }
 
 CANDIDATE_BY_BOT: Final = {
@@ -114,5 +116,10 @@ def rollout_commands() -> list[list[str]]:
     """
     context = get_current_context()
     events = [event for found in context["triggering_asset_events"].values() for event in found]
-    bots = [str(event.extra["bot"]) for event in events if event.extra.get("bot") in BOT_IDS]
-    return [["rollout", bot] for bot in dict.fromkeys(bots or context["params"]["bots"])]
+    bots = announced_bots([event.extra for event in events]) or context["params"]["bots"]
+    return [["rollout", bot] for bot in bots]
+
+
+def announced_bots(extras: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The bots that events speak of, each once; a name that is not in the roster (any more) is left out."""
+    return list(dict.fromkeys(str(extra["bot"]) for extra in extras if extra.get("bot") in BOT_IDS))

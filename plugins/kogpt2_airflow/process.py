@@ -121,8 +121,7 @@ def _reader(stream: Stream, pipe: IO[str] | None, lines: "queue.SimpleQueue[tupl
 
 
 def _signal_group(group: int, number: signal.Signals) -> bool:
-    """Whether there was still somebody to signal. The number stays ours until the leader has been reaped
-    and its last child is gone, so no stranger is hit."""
+    """Whether there was still somebody to signal."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:

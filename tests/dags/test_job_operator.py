@@ -54,7 +54,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_the_last_json_object_is_the_result() -> None:
     """Other lines, arrays and numbers on standard output are not taken for it; Korean survives."""
-    result, _ = run("""print('시작'); print('{"old": 1}'); print('{"version": 3, "이유": "더 나음"}'); print('[1]'); print(5)""")
+    result, _ = run(
+        """print('시작'); print('{"old": 1}'); print('{"version": 3, "이유": "더 나음"}'); print('[1]'); print(5)"""
+    )
 
     assert result == {"version": 3, "이유": "더 나음"}
 

@@ -1,0 +1,218 @@
+"""The DAGs as Airflow reads them: what they import, promise and accept, and the order of their tasks."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from kogpt2_airflow.operators import words_of
+from kogpt2_airflow.parts import CANDIDATE_BY_BOT, announced_bots, chosen, word_if_chosen
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.settings import CHECKOUT
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+EXPECTED = {"ingest_conversations", "retrain_bots", "rollout_bots"}
+HEAVY = ("torch", "transformers", "mlflow", "pyspark", "sklearn", "pandas", "matplotlib", "deltalake", "pyarrow")
+STEPS = ("chosen", "finetune", "register", "evaluate", "nominate", "announce")
+
+
+def upstream(dag: "DAG", task: str) -> set[str]:
+    return set(dag.get_task(task).upstream_task_ids)
+
+
+def rendered(word: object, **params: Any) -> str:
+    return jinja2.Environment(autoescape=False).from_string(str(word)).render(params=params)  # noqa: S701
+
+
+def test_reading_the_dags_loads_nothing_heavy() -> None:
+    """Airflow reads each file again and again: no library of the models or of Spark may come with it."""
+    script = (
+        "import json, sys\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"before = set(sys.modules); bag = DagBag({str(CHECKOUT / 'dags')!r})\n"
+        f"print(json.dumps([sorted(bag.dags), bag.import_errors, [m for m in {HEAVY!r} if m in set(sys.modules) - before]]))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=True)
+
+    assert json.loads(ended.stdout.splitlines()[-1]) == [sorted(EXPECTED), {}, []]
+
+
+def test_every_dag_explains_itself(dags: "dict[str, DAG]") -> None:
+    """The docstring is the page in the UI: what for, from what, to what, and how to run it again."""
+    assert set(dags) == EXPECTED
+    for dag in dags.values():
+        assert dag.doc_md is not None
+        assert dag.description
+        for part in ("**Inputs**", "**Outputs**", "**Re-run**"):
+            assert part in dag.doc_md, (dag.dag_id, part)
+
+
+def test_every_task_has_retries_a_timeout_and_an_owner(dags: "dict[str, DAG]") -> None:
+    """Nothing waits for ever, nothing gives up at the first hiccup, and each run has an end."""
+    for dag in dags.values():
+        assert dag.dagrun_timeout is not None
+        assert dag.max_active_runs == 1
+        assert dag.catchup is False
+        for task in dag.tasks:
+            place = f"{dag.dag_id}.{task.task_id}"
+            assert task.retries >= 1, place
+            assert task.retry_delay <= timedelta(minutes=1), place
+            assert task.execution_timeout is not None, place
+            assert task.execution_timeout <= dag.dagrun_timeout, place
+            assert task.owner == "kogpt2-chat", place
+
+
+def test_conversations_are_ingested_before_they_are_indexed(dags: "dict[str, DAG]") -> None:
+    """Index and CSV both read the lake, side by side, after the new rows are in it."""
+    dag = dags["ingest_conversations"]
+
+    assert {task.task_id: upstream(dag, task.task_id) for task in dag.tasks} == {
+        "ingest": set(),
+        "index": {"ingest"},
+        "export_daily_csv": {"ingest"},
+    }
+    assert dag.schedule == "*/10 * * * *"
+
+
+def test_each_bot_goes_through_the_same_steps(dags: "dict[str, DAG]") -> None:
+    """Base and dataset, then choose, train, register, judge, nominate, announce; no step leads to another bot's."""
+    dag = dags["retrain_bots"]
+
+    assert upstream(dag, "prepare_base") == set()
+    assert upstream(dag, "build_datasets") == set()
+    assert upstream(dag, "choose_bots") == {"build_datasets"}
+    for bot in BOT_IDS:
+        assert upstream(dag, f"{bot}.chosen") == {"choose_bots", "prepare_base"}
+        for before, after in pairwise(STEPS):
+            assert f"{bot}.{before}" in upstream(dag, f"{bot}.{after}")
+        for step in STEPS:
+            assert all(name.startswith(f"{bot}.") for name in dag.get_task(f"{bot}.{step}").downstream_task_ids)
+    assert len(dag.tasks) == 3 + len(BOT_IDS) * len(STEPS)
+
+
+def test_heavy_tasks_wait_for_each_other(dags: "dict[str, DAG]") -> None:
+    """Pools of one slot: two trainings or two Spark applications at once only slow each other down."""
+    pools = {task.task_id: task.pool for task in dags["retrain_bots"].tasks}
+
+    assert pools["build_datasets"] == "spark"
+    assert {name for name, pool in pools.items() if pool == "training"} == {
+        "prepare_base",
+        *(f"{bot}.{step}" for bot in BOT_IDS for step in ("finetune", "evaluate")),
+    }
+
+
+def test_the_trigger_form_is_typed(dags: "dict[str, DAG]") -> None:
+    """Multi-select, choice, optional number, switch: what the form of the UI is drawn from."""
+    params = dags["retrain_bots"].params
+
+    bots = params.get_param("bots")
+    assert (bots.value, bots.schema["type"], bots.schema["examples"]) == (list(BOT_IDS), "array", list(BOT_IDS))
+    assert "마루" in bots.schema["values_display"]["ChatbotA"]
+    assert params.get_param("mode").schema["enum"] == ["from_base", "from_champion"]
+    assert params.get_param("epochs").schema["type"] == ["null", "integer"]
+    assert params.get_param("force").schema["type"] == "boolean"
+    assert all(params.get_param(name).description for name in params)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("bots", ["ChatbotB"], True),
+        ("bots", [], False),
+        ("bots", ["ChatbotZ"], False),
+        ("bots", ["ChatbotA", "ChatbotA"], False),
+        ("bots", "ChatbotA", False),
+        ("mode", "from_champion", True),
+        ("mode", "from_scratch", False),
+        ("epochs", None, True),
+        ("epochs", 1, True),
+        ("epochs", 200, True),
+        ("epochs", 0, False),
+        ("epochs", 201, False),
+        ("epochs", 1.5, False),
+        ("force", True, True),
+        ("force", "yes", False),
+    ],
+)
+def test_params_are_checked_before_anything_runs(dags: "dict[str, DAG]", name: str, value: object, good: bool) -> None:
+    """A run with a value outside the form's bounds does not start."""
+    from airflow.sdk.exceptions import AirflowException
+
+    param = dags["retrain_bots"].params.get_param(name)
+    try:
+        param.resolve(value)
+        accepted = True
+    except (AirflowException, ValueError):
+        accepted = False
+
+    assert accepted is good
+
+
+def test_the_run_decides_what_the_commands_say(dags: "dict[str, DAG]") -> None:
+    """Params become words; a bot that was not chosen and empty epochs leave none."""
+    dag = dags["retrain_bots"]
+    build = [rendered(word, bots=["ChatbotA", "ChatbotC"]) for word in dag.get_task("build_datasets").command]
+    finetune = dag.get_task("ChatbotB.finetune").command
+
+    assert words_of(build) == ["build-dataset", "ChatbotA", "ChatbotC"]
+    assert words_of([rendered(word, mode="from_champion", epochs=7) for word in finetune[3:]]) == [
+        "--mode=from_champion",
+        "--epochs=7",
+    ]
+    assert words_of([rendered(word, mode="from_base", epochs=None) for word in finetune[3:]]) == ["--mode=from_base"]
+    assert rendered(word_if_chosen("ChatbotB"), bots=["ChatbotA"]) == ""
+
+
+def test_a_candidate_starts_the_rollout(dags: "dict[str, DAG]") -> None:
+    """Each bot's last task updates the bot's own asset, and any of them starts `rollout_bots`."""
+    for bot in BOT_IDS:
+        assert dags["retrain_bots"].get_task(f"{bot}.announce").outlets == [CANDIDATE_BY_BOT[bot]]
+        assert CANDIDATE_BY_BOT[bot].name == bot
+    scheduled = dags["rollout_bots"].timetable.asset_condition.objects
+    assert {asset.name for asset in scheduled} == set(BOT_IDS)
+    assert type(dags["rollout_bots"].timetable.asset_condition).__name__ == "AssetAny"
+
+
+def test_rollouts_happen_one_at_a_time(dags: "dict[str, DAG]") -> None:
+    """One run, and in it one bot after the other."""
+    dag = dags["rollout_bots"]
+
+    assert upstream(dag, "rollout") == {"rollout_commands"}
+    assert dag.get_task("rollout").max_active_tis_per_dagrun == 1
+
+
+def test_events_name_the_bots_to_roll_out() -> None:
+    """Each bot once, in order; a bot that left the roster is no longer rolled out."""
+    events = [
+        {"bot": "ChatbotC", "version": 2},
+        {"bot": "ChatbotA"},
+        {"bot": "ChatbotC", "version": 3},
+        {"bot": "X"},
+        {},
+    ]
+
+    assert announced_bots(events) == ["ChatbotC", "ChatbotA"]
+    assert announced_bots([]) == []
+
+
+def test_a_bot_is_skipped_with_its_reason() -> None:
+    """Not named, or too little that is new: skipped; otherwise its dataset is handed on."""
+    choices = {
+        "ChatbotA": {"train": True, "dataset": "0123456789ab", "reason": "700 new pairs"},
+        "ChatbotB": {"train": False, "dataset": "ba9876543210", "reason": "2 new pairs"},
+    }
+
+    assert chosen.function("ChatbotA", choices) == "0123456789ab"
+    with pytest.raises(AirflowSkipException, match="2 new pairs"):
+        chosen.function("ChatbotB", choices)
+    with pytest.raises(AirflowSkipException, match="not among the bots"):
+        chosen.function("ChatbotC", choices)

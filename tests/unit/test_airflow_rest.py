@@ -1,0 +1,266 @@
+"""Following a DAG run over REST, against a small server that answers as Airflow's API does."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.adapters.airflow import AirflowRest, read_password
+from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
+from kogpt2_chat.settings import Airflow, Settings
+
+PASSWORD = "비밀-1"
+
+
+@dataclass
+class FakeAirflow:
+    """What the API knows, and what it was asked."""
+
+    dags: dict[str, bool] = field(default_factory=lambda: {"retrain_bots": False})
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    looks: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
+    tokens: int = 0
+    good_token: str = ""
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    appear_after: int = 0
+
+    def answer(self, method: str, path: str, token: str, body: Any) -> tuple[int, Any]:
+        self.requests.append(f"{method} {path}")
+        if path == "/auth/token":
+            if body["password"] != PASSWORD:
+                return 401, {"detail": "Invalid credentials"}
+            self.tokens += 1
+            self.good_token = f"Bearer token-{self.tokens}"
+            return 201, {"access_token": f"token-{self.tokens}"}
+        if token != self.good_token:
+            return 401, {"detail": "Not authenticated"}
+        if self.faults:
+            code, text = self.faults.pop(0)
+            return code, {"detail": text}
+        return self.api(method, path.removeprefix("/api/v2/"), body)
+
+    def api(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        words = path.partition("?")[0].split("/")
+        if words[1] not in self.dags or self.appear_after > 0:
+            self.appear_after -= 1
+            return 404, {"detail": "The Dag was not found"}
+        if len(words) == 2:
+            return 200, {"is_paused": self.dags[words[1]]}
+        if method == "POST":
+            self.runs.append(body)
+            return 200, {"dag_run_id": "manual__1"}
+        if len(words) == 3:
+            return 200, {"dag_runs": [{"dag_run_id": "b", "state": "running"}, {"dag_run_id": "a", "state": "success"}]}
+        if words[-1] == "taskInstances":
+            return 200, {"task_instances": self.looks.pop(0)[1] if len(self.looks) > 1 else self.looks[0][1]}
+        return 200, {"state": self.looks[0][0]}
+
+
+def task(
+    name: str, state: str | None, *, started: str | None = "1", label: str = "", index: int = -1
+) -> dict[str, Any]:
+    return {
+        "task_id": name,
+        "state": state,
+        "duration": 1.26 if started else None,
+        "try_number": 1,
+        "map_index": index,
+        "rendered_map_index": label or None,
+        "start_date": started,
+    }
+
+
+@pytest.fixture
+def api() -> FakeAirflow:
+    return FakeAirflow()
+
+
+@pytest.fixture
+def url(api: FakeAirflow) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.reply("GET")
+
+        def do_POST(self) -> None:
+            self.reply("POST")
+
+        def reply(self, method: str) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            code, content = api.answer(method, self.path, self.headers.get("Authorization", ""), body)
+            data = json.dumps(content).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def rest(url: str, monkeypatch: pytest.MonkeyPatch) -> AirflowRest:
+    monkeypatch.setattr("kogpt2_chat.adapters.airflow.POLL_S", 0.001)
+    return AirflowRest(Settings(airflow=Airflow(url=url)), PASSWORD)
+
+
+def test_a_run_is_followed_to_its_end(api: FakeAirflow, rest: AirflowRest) -> None:
+    """Each change of a task's state is told once; the result names what failed and what was skipped."""
+    api.looks = [
+        ("running", [task("ChatbotA.finetune", "running"), task("prepare_base", None, started=None)]),
+        ("running", [task("ChatbotA.finetune", "running"), task("ChatbotB.evaluate", "skipped")]),
+        (
+            "failed",
+            [
+                task("ChatbotA.finetune", "failed"),
+                task("ChatbotB.evaluate", "skipped"),
+                task("ChatbotA.register", "upstream_failed"),
+            ],
+        ),
+    ]
+    lines: list[str] = []
+
+    run = rest.run("retrain_bots", {"bots": ["ChatbotA"], "force": True}, timeout_s=20, progress=lines.append)
+
+    assert api.runs == [{"conf": {"bots": ["ChatbotA"], "force": True}, "logical_date": None}]
+    assert (run.state, run.failed_tasks, run.skipped_tasks) == (
+        "failed",
+        ("ChatbotA.finetune",),
+        ("ChatbotB.evaluate",),
+    )
+    assert lines == [
+        "retrain_bots: started manual__1",
+        "retrain_bots: ChatbotA.finetune running",
+        "retrain_bots: ChatbotB.evaluate skipped",
+        "retrain_bots: ChatbotA.finetune failed in 1.3 s",
+        "retrain_bots: ChatbotA.register upstream_failed",
+        "retrain_bots: failed",
+    ]
+    assert json.loads(json.dumps(run.as_json()))["tasks"][0]["duration_s"] == 1.3
+
+
+def test_mapped_tasks_are_told_apart(api: FakeAirflow, rest: AirflowRest) -> None:
+    """Their label is the bot where Airflow rendered one, else the index; what has not started comes last."""
+    api.looks = [
+        (
+            "success",
+            [
+                task("rollout", None, started=None, index=1),
+                task("rollout", "success", label="ChatbotC", index=0),
+            ],
+        )
+    ]
+
+    assert [one.task for one in rest.look("retrain_bots", "r").tasks] == ["rollout[ChatbotC]", "rollout[1]"]
+
+
+def test_a_run_that_does_not_end_is_named(api: FakeAirflow, rest: AirflowRest) -> None:
+    """Past the deadline the error says which tasks are at work."""
+    api.looks = [("running", [task("prepare_base", "running"), task("index", "success")])]
+
+    with pytest.raises(Unavailable, match=r"is running after 0 s.*at work: prepare_base\."):
+        rest.wait("retrain_bots", "r", timeout_s=0, progress=lambda _line: None)
+
+
+def test_a_token_that_ran_out_is_renewed(api: FakeAirflow, rest: AirflowRest) -> None:
+    """The caller of a long run notices nothing."""
+    assert [run.run_id for run in rest.runs("retrain_bots")] == ["b", "a"]
+    api.good_token = "something else"
+
+    assert len(rest.runs("retrain_bots")) == 2
+    assert api.tokens == 2
+
+
+def test_a_wrong_password_is_said_at_once(url: str) -> None:
+    """It is no reason to try again."""
+    with pytest.raises(InvalidInput, match="does not take the password of 'admin'"):
+        AirflowRest(Settings(airflow=Airflow(url=url)), "falsch").runs("retrain_bots")
+
+
+def test_reading_is_tried_again(api: FakeAirflow, rest: AirflowRest) -> None:
+    """A server that stumbles twice costs nothing; one that keeps failing is unavailable."""
+    api.faults = [(500, "database is locked"), (503, "starting")]
+    assert len(rest.runs("retrain_bots")) == 2
+
+    api.faults = [(500, "database is locked")] * 9
+    with pytest.raises(Unavailable, match="database is locked"):
+        rest.runs("retrain_bots")
+
+
+def test_a_run_is_never_started_twice(api: FakeAirflow, rest: AirflowRest) -> None:
+    """A start whose reply is lost is not repeated: the caller has to look first."""
+    rest.runs("retrain_bots")
+    answer = api.api
+
+    def lose(method: str, path: str, body: Any) -> tuple[int, Any]:
+        found = answer(method, path, body)
+        return (502, {"detail": "lost"}) if method == "POST" else found
+
+    api.api = lose  # type: ignore[method-assign]
+
+    with pytest.raises(Unavailable, match="lost"):
+        rest.trigger("retrain_bots", {})
+    assert len(api.runs) == 1
+
+
+def test_a_dag_that_is_not_read_yet_is_waited_for(api: FakeAirflow, rest: AirflowRest) -> None:
+    """A stack that has just started knows its DAGs a little later."""
+    api.appear_after = 3
+
+    assert rest.trigger("retrain_bots", {}) == "manual__1"
+
+
+def test_a_paused_dag_is_not_started(api: FakeAirflow, rest: AirflowRest) -> None:
+    """Its run would wait for ever."""
+    api.dags["retrain_bots"] = True
+
+    with pytest.raises(InvalidInput, match="paused"):
+        rest.trigger("retrain_bots", {})
+    assert api.runs == []
+
+
+def test_refused_params_are_shown(api: FakeAirflow, rest: AirflowRest) -> None:
+    """Airflow's own sentence reaches the person."""
+    rest.runs("retrain_bots")
+    answer = api.api
+    api.api = lambda method, path, body: (  # type: ignore[method-assign]
+        (400, {"detail": "0 is less than the minimum of 1"}) if method == "POST" else answer(method, path, body)
+    )
+
+    with pytest.raises(InvalidInput, match="less than the minimum"):
+        rest.trigger("retrain_bots", {"epochs": 0})
+
+
+def test_nobody_listening_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the address."""
+    monkeypatch.setattr("kogpt2_chat.adapters.airflow.POLL_S", 0.001)
+    address = "http://127.0.0.1:1"
+
+    with pytest.raises(Unavailable, match=address):
+        AirflowRest(Settings(airflow=Airflow(url=address)), "x").runs("retrain_bots")
+
+
+def test_the_password_comes_from_the_stacks_file(tmp_path: Path) -> None:
+    """The file that Airflow's login reads; without it the message says what to do."""
+    path = tmp_path / "passwords.json"
+    with pytest.raises(NotFound, match="stack up"):
+        read_password(path, "admin")
+    path.write_text('{"admin": "비밀"}', encoding="utf-8")
+
+    assert read_password(path, "admin") == "비밀"
+    with pytest.raises(NotFound, match="'nobody'"):
+        read_password(path, "nobody")

@@ -1,0 +1,126 @@
+"""Which bots are worth training again: counted since the last training, not since the last dataset."""
+
+import pytest
+
+from kogpt2_chat.domain.dataset import Manifest
+from kogpt2_chat.domain.lake_layout import dataset_path
+from kogpt2_chat.errors import NotFound
+from kogpt2_chat.jobs.choose import choose
+from kogpt2_chat.settings import Learning, Settings
+from kogpt2_chat.testing.hdfs import InMemoryFiles
+from kogpt2_chat.testing.registry import MemoryRegistry
+
+BOT = "ChatbotB"
+SETTINGS = Settings(learning=Learning(min_new_examples=5))
+
+
+@pytest.fixture
+def files() -> InMemoryFiles:
+    return InMemoryFiles()
+
+
+@pytest.fixture
+def registry() -> MemoryRegistry:
+    return MemoryRegistry()
+
+
+def publish(files: InMemoryFiles, version: str, new_pairs: int, previous: str | None) -> None:
+    manifest = Manifest(
+        bot=BOT,
+        version=version,
+        content_hash=version,
+        created_at="2026-11-24T09:00:00+09:00",
+        counts={},
+        sources={},
+        rejects={},
+        new_pairs=new_pairs,
+        previous=previous,
+        table_versions={},
+    )
+    files.write(f"{dataset_path(SETTINGS.hdfs.root, BOT, version)}/manifest.json", manifest.to_json().encode())
+
+
+def train(registry: MemoryRegistry, dataset: str) -> None:
+    run_id = registry.start_run("학습", {}, {})
+    registry.runs[run_id].files["version/model.json"] = b"{}"
+    registry.add_version(BOT, run_id, "version", {"dataset": dataset})
+
+
+def choice(files: InMemoryFiles, registry: MemoryRegistry, dataset: str, *, force: bool = False) -> dict[str, object]:
+    chosen = choose(datasets={BOT: dataset}, force=force, files=files, registry=registry, settings=SETTINGS)
+    assert list(chosen) == [BOT]
+    return chosen[BOT]
+
+
+def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """A bot without a version is trained on its seed corpus, unforced."""
+    publish(files, "one", 700, None)
+
+    assert choice(files, registry, "one") == {
+        "train": True,
+        "dataset": "one",
+        "new_pairs": 700,
+        "reason": "700 new pairs since the last training (enough)",
+    }
+
+
+def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """The same dataset again is not trained again, and the reason names the setting."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+
+    found = choice(files, registry, "one")
+
+    assert (found["train"], found["new_pairs"]) == (False, 0)
+    assert "KOGPT2_LEARNING__MIN_NEW_EXAMPLES is 5" in str(found["reason"])
+
+
+def test_a_training_that_failed_is_not_forgotten(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """A dataset was published, its training died: the next run, with the same dataset, trains."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    publish(files, "two", 9, "one")
+
+    assert choice(files, registry, "two")["train"] is True
+
+
+def test_drops_add_up(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Two, two and two new pairs in three datasets are six since the last training."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    publish(files, "two", 2, "one")
+    publish(files, "three", 2, "two")
+    assert choice(files, registry, "three")["train"] is False
+
+    publish(files, "four", 2, "three")
+
+    assert choice(files, registry, "four")["new_pairs"] == 6
+    assert choice(files, registry, "four")["train"] is True
+
+
+def test_force_trains_whatever_is_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Forced means little new data, not no gate; the count is still told."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+
+    found = choice(files, registry, "one", force=True)
+
+    assert found["train"] is True
+    assert found["reason"] == "0 new pairs since the last training (forced)"
+
+
+def test_a_predecessor_that_was_deleted_ends_the_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Old datasets may be cleared away; the dataset itself must be there."""
+    publish(files, "two", 3, "one")
+
+    assert choice(files, registry, "two")["new_pairs"] == 3
+    with pytest.raises(NotFound):
+        choice(files, registry, "three")
+
+
+def test_a_circle_of_manifests_ends(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """A manifest that leads back to itself does not hang the run."""
+    publish(files, "one", 1, "two")
+    publish(files, "two", 1, "one")
+
+    assert choice(files, registry, "two")["train"] is True
