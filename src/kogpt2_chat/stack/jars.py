@@ -20,7 +20,7 @@ from typing import Final
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.ivy import Coordinates, fetch
-from kogpt2_chat.stack.modules import MODULE_FILES
+from kogpt2_chat.stack.modules import EMPTY_FOLDERS, MODULE_FILES
 
 LOCK: Final = Path(__file__).with_name("jars.lock")
 STAMP: Final = "verified.json"
@@ -40,6 +40,7 @@ SETS: Final[Mapping[str, tuple[Coordinates, ...]]] = {
         Coordinates("org.slf4j", "slf4j-api", "1.7.36", alone=True),
         Coordinates("org.slf4j", "slf4j-reload4j", "1.7.36", alone=True),
         Coordinates("ch.qos.reload4j", "reload4j", "1.2.25", alone=True),
+        Coordinates("commons-logging", "commons-logging", "1.3.5", alone=True),
     ),
     f"{_ES}/lib": (Coordinates("org.elasticsearch", "elasticsearch", _ELASTIC),),
     f"{_ES}/modules/transport-netty4": (Coordinates("org.elasticsearch.plugin", "transport-netty4-client", _ELASTIC),),
@@ -60,7 +61,7 @@ SETS: Final[Mapping[str, tuple[Coordinates, ...]]] = {
 
 def jars_folder(settings: Settings) -> Path:
     """Where the jars of this checkout's lock are, or will be."""
-    content = LOCK.read_text() + json.dumps(MODULE_FILES, sort_keys=True)
+    content = LOCK.read_text() + json.dumps([MODULE_FILES, EMPTY_FOLDERS], sort_keys=True)
     return settings.cache_dir / "jars" / hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -123,6 +124,7 @@ def _faults(folder: Path, lock: Mapping[str, str]) -> list[str]:
             else:
                 faults.append(name)
     faults += [name for name, text in MODULE_FILES.items() if _text(folder / name) != text]
+    faults += [name for name in EMPTY_FOLDERS if not (folder / name).is_dir()]
     if fresh != stamp and not faults and os.access(folder, os.W_OK):
         _write_stamp(folder, fresh)
     return faults
@@ -141,14 +143,13 @@ def _refetch(
                 f"{len(wrong)} jars are not what {LOCK.name} promises, first {wrong[0]}: expected sha256 {lock[wrong[0]]}, "
                 f"found {_digest(fetched / wrong[0]) or 'no file'}; try again, and if it stays so suspect the repository"
             )
-        for name in faults:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if name in MODULE_FILES:
-                (fetched / name).parent.mkdir(parents=True, exist_ok=True)
-                (fetched / name).write_text(MODULE_FILES[name])
-            (fetched / name).chmod(0o644)
-            os.replace(fetched / name, target)
+        for name in (fault for fault in faults if fault in lock):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(fetched / name, folder / name)
+    for name in EMPTY_FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name, text in MODULE_FILES.items():
+        (folder / name).write_text(text)
     _write_stamp(folder, {name: _seen(folder / name) for name in lock})
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -46,3 +46,6 @@ MODULE_FILES: Final = {
     ),
     "elasticsearch/modules/reindex/plugin-security.policy": _REINDEX_POLICY,
 }
+
+EMPTY_FOLDERS: Final = ("elasticsearch/bin", "elasticsearch/plugins")
+"""The server makes them when they are missing, and its user must not write to the shared cache."""

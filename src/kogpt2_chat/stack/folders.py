@@ -1,0 +1,106 @@
+"""Where one stack keeps what on disk. Two stacks in two homes share nothing but the jars."""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.settings import Settings
+
+SOCKET_PATH_LIMIT: Final = 100
+"""Unix sockets have at most 107 bytes of path on Linux (unix(7)), 103 on macOS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """The folders of one stack.
+
+    Attributes:
+        home: absolute path of everything this stack keeps.
+        open_home: where the server that refuses root keeps its own; the same as ``home`` where its user can get in.
+    """
+
+    home: Path
+    open_home: Path
+
+    @property
+    def logs(self) -> Path:
+        """One log file a program, and Airflow's task logs."""
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Pid file, supervisor's own configuration and the command lock."""
+        return self.home / "run"
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's socket; in the temporary folder where the home's path is too long for one."""
+        path = self.run / "supervisor.sock"
+        if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+            return path
+        return Path("/tmp") / f"kogpt2-chat-{os.geteuid()}" / f"{short_hash(self.home)}.sock"  # noqa: S108
+
+    def conf(self, name: str, *, open_to_user: bool = False) -> Path:
+        """Configuration of one program."""
+        return (self.open_home if open_to_user else self.home) / "conf" / name
+
+    def data(self, name: str, *, open_to_user: bool = False) -> Path:
+        """Data of one program."""
+        return (self.open_home if open_to_user else self.home) / "data" / name
+
+    def log(self, name: str) -> Path:
+        """Log file of one program."""
+        return self.logs / f"{name}.log"
+
+
+def folders_of(settings: Settings) -> Folders:
+    """The folders of the stack that these settings describe."""
+    home = settings.home.resolve()
+    closed = os.geteuid() == 0 and not others_can_enter(home)
+    return Folders(home=home, open_home=Path("/var/tmp") / f"kogpt2-chat-{short_hash(home)}" if closed else home)  # noqa: S108
+
+
+def others_can_enter(folder: Path) -> bool:
+    """Whether any user may pass through the folder's existing ancestors (the folder itself is ours to open)."""
+    return all(parent.stat().st_mode & 0o001 for parent in folder.parents if parent.exists())
+
+
+def make_folders(folders: Folders) -> None:
+    """Create the top folders: passable for all, readable for us alone.
+
+    Raises:
+        InvalidInput: the home, or the fallback for long socket paths, cannot be ours.
+    """
+    try:
+        for folder in {folders.home, folders.open_home}:
+            for path in (folder, folder / "conf", folder / "data"):
+                path.mkdir(parents=True, exist_ok=True)
+                path.chmod(0o711)
+        for path in (folders.logs, folders.run, folders.airflow, folders.socket.parent):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+    except OSError as error:
+        raise InvalidInput(f"the stack's home {folders.home} cannot be written: {error}; set KOGPT2_HOME to a folder of yours") from error
+
+
+def wipe(folders: Folders) -> None:
+    """Remove what the stack wrote; other things in the home (models, caches of jobs) are data too and go as well."""
+    for name in ("conf", "data", "logs", "run", "airflow", "worker", "models"):
+        shutil.rmtree(folders.home / name, ignore_errors=True)
+    if folders.open_home != folders.home:
+        shutil.rmtree(folders.open_home, ignore_errors=True)
+    folders.socket.unlink(missing_ok=True)
+
+
+def short_hash(path: Path) -> str:
+    """A short, stable name for a path."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]

@@ -1,0 +1,76 @@
+"""What has to be so before anything starts. All faults are reported together, each with what to do about it."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import Folders, others_can_enter
+from kogpt2_chat.stack.jars import jars_folder
+from kogpt2_chat.stack.processes import port_is_free, port_owner
+from kogpt2_chat.stack.program import Program
+
+
+def check_machine(settings: Settings, folders: Folders, programs: Sequence[Program]) -> None:
+    """Check memory, disk and ports for the programs that are to start.
+
+    Raises:
+        InvalidInput: a setting is the cause, e.g. a cache that Elasticsearch's user cannot read.
+        Unavailable: the machine lacks something; every lack is named.
+    """
+    _check_readable(settings, programs)
+    faults = [*_memory_fault(settings, programs), *_disk_fault(settings, folders), *port_faults(settings, programs)]
+    if faults:
+        raise Unavailable("the stack cannot start, nothing was started:\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def port_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
+    """One sentence for each port that somebody else has."""
+    wanted = [(program.name, use, port) for program in programs for use, port in program.ports.items()]
+    owners: dict[int, list[str]] = {}
+    for name, use, port in wanted:
+        owners.setdefault(port, []).append(f"{name} {use}")
+    twice = [
+        f"port {port} is wanted by {' and '.join(names)}: change one of KOGPT2_PORTS__*"
+        for port, names in owners.items()
+        if len(names) > 1
+    ]
+    taken = [
+        f"port {port} for {name} ({use}) is taken by {port_owner(port)}: stop it, or shift all ports with KOGPT2_PORTS__OFFSET"
+        for name, use, port in wanted
+        if not port_is_free(settings.stack.host, port)
+    ]
+    return twice + taken
+
+
+def _memory_fault(settings: Settings, programs: Sequence[Program]) -> list[str]:
+    wanted = min(settings.stack.min_memory_mb, sum(program.memory_mb for program in programs))
+    free = psutil.virtual_memory().available >> 20
+    if free >= wanted:
+        return []
+    return [
+        f"memory: {wanted} MB are needed, {free} MB are free: close something, start less with --only, "
+        "or lower KOGPT2_STACK__MIN_MEMORY_MB at your own risk"
+    ]
+
+
+def _disk_fault(settings: Settings, folders: Folders) -> list[str]:
+    place = next(path for path in (folders.home, *folders.home.parents) if path.exists())
+    free = shutil.disk_usage(place).free >> 20
+    if free >= settings.stack.min_disk_mb:
+        return []
+    return [f"disk: {settings.stack.min_disk_mb} MB are needed at {place}, {free} MB are free: make room or move KOGPT2_HOME"]
+
+
+def _check_readable(settings: Settings, programs: Sequence[Program]) -> None:
+    jars: Path = jars_folder(settings)
+    for program in programs:
+        if program.user and os.geteuid() == 0 and not others_can_enter(jars / "elasticsearch"):
+            raise InvalidInput(
+                f"{program.name} runs as {program.user}, who cannot read the jars in {jars}: "
+                "set KOGPT2_CACHE to a folder that every user can enter"
+            )

@@ -1,0 +1,116 @@
+"""Processes of a stack, and who listens on which port: asked of the operating system."""
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from kogpt2_chat.stack.program import MARK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who has a port."""
+
+    pid: int | None
+    command: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.command})" if self.pid else self.command
+
+
+def stack_processes(home: Path) -> list[psutil.Process]:
+    """Every living process that carries this home's mark, whoever is its parent by now."""
+    return [process for process in psutil.process_iter() if _mark(process).endswith(f"@{home}")]
+
+
+def stop_processes(processes: Iterable[psutil.Process], grace_s: float) -> int:
+    """Ask politely, then not; give how many had to be killed. A pid that was reused is not touched (psutil checks)."""
+    alive = [process for process in processes if process.pid != os.getpid()]
+    for process in alive:
+        with suppress(psutil.Error):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(alive, timeout=grace_s)
+    for process in stubborn:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=5)
+    return len(stubborn)
+
+
+def listening_ports(pid: int) -> set[int]:
+    """Ports on which a process or one of its descendants listens."""
+    return {address[1] for process in _family(pid) for address in _listens(process)}
+
+
+def missing_ports(pid: int, ports: Collection[int]) -> set[int]:
+    """Of these ports, those that the process (or a descendant) does not listen on. Asks parents first: it is cheap."""
+    missing = set(ports)
+    for process in _family(pid):
+        if not missing:
+            break
+        missing -= {address[1] for address in _listens(process)}
+    return missing
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now; connections that linger from a former one do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno not in (errno.EADDRINUSE, errno.EACCES)
+    return True
+
+
+def port_owner(port: int) -> Owner:
+    """Who listens there, as far as the operating system tells us."""
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return Owner(pid=connection.pid, command=_command(connection.pid))
+    return Owner(pid=None, command="a process of another user")
+
+
+def wait_until(condition: object, deadline: float, pause_s: float = 0.2) -> bool:
+    """Ask ``condition()`` until it holds or the monotonic clock passes ``deadline``."""
+    assert callable(condition)
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause_s)
+    return True
+
+
+def _family(pid: int) -> Iterator[psutil.Process]:
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        yield process
+        yield from process.children(recursive=True)
+
+
+def _listens(process: psutil.Process) -> list[tuple[str, int]]:
+    with suppress(psutil.Error):
+        found = process.net_connections("tcp")
+        return [(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN]
+    return []
+
+
+def _mark(process: psutil.Process) -> str:
+    with suppress(psutil.Error, OSError):
+        return process.environ().get(MARK, "")
+    return ""
+
+
+def _command(pid: int) -> str:
+    with suppress(psutil.Error):
+        command = " ".join(psutil.Process(pid).cmdline())
+        return command if len(command) <= 120 else command[:117] + "..."
+    return "already gone"

@@ -1,0 +1,123 @@
+"""What the supervisor runs: a command with its files, ports and environment, as plain values."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from kogpt2_chat.settings import CHECKOUT, Settings
+
+MARK: Final = "KOGPT2_STACK_PROGRAM"
+"""Environment variable ``NAME@HOME`` in every process of a stack: how orphans are known, never by their name."""
+_KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_KEPT_PREFIXES: Final = ("HF_", "OPENBLAS_", "OMP_", "MKL_")
+_PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One server, or one step that has to be done before others.
+
+    Attributes:
+        name: as in ``status``.
+        group: what ``--only`` also takes, e.g. ``hdfs``.
+        command: program and arguments.
+        environment: on top of the stack's common one.
+        setup: shell lines run before the command, e.g. formatting an empty disk.
+        files: configuration texts by path.
+        folders: to exist before the start, readable for the program's user alone.
+        ports: what it listens on, by purpose; the first is the one people use.
+        needs: programs that must be healthy before this one starts.
+        user: drop to this user, where the server refuses root.
+        once: a step that ends; healthy once it ended well.
+        stop_rank: lower ranks stop first.
+        stop_wait_s: grace before it is killed.
+        memory_mb: about what it takes at rest.
+    """
+
+    name: str
+    group: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    setup: str = ""
+    files: Mapping[Path, str] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    user: str = ""
+    once: bool = False
+    stop_rank: int = 0
+    stop_wait_s: int = 8
+    memory_mb: int = 100
+
+    @property
+    def port(self) -> int | None:
+        """The port people use."""
+        return next(iter(self.ports.values()), None)
+
+
+def start_script(program: Program, environment: Mapping[str, str]) -> str:
+    """The shell script that starts a program: what ran, with which environment, is there to read."""
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
+    setup = [program.setup] if program.setup else []
+    return "\n".join(
+        ["#!/bin/sh", "# Written by `kogpt2-chat stack up`; changes are lost.", "set -eu", *exports, *setup]
+        + [f"exec {shlex.join(program.command)}", ""]
+    )
+
+
+def program_environment(program: Program, settings: Settings, home: Path) -> dict[str, str]:
+    """Environment of one program. A server of another user gets no settings: they may hold secrets."""
+    shared = {} if program.user else settings_environment(settings)
+    return {**shared, MARK: f"{program.name}@{home}", **program.environment}
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """The settings that somebody set, as the environment variables that would set them again."""
+    chosen = dict(_flat("KOGPT2", settings.model_dump(exclude_unset=True)))
+    return {**chosen, "KOGPT2_HOME": str(settings.home.resolve()), "KOGPT2_CACHE": str(settings.cache_dir.resolve())}
+
+
+def clean_environment() -> dict[str, str]:
+    """What every program inherits: not the caller's whole shell."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or name.lower() in _PROXIES or name.startswith(_KEPT_PREFIXES)
+    }
+    path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}"
+    return {"LANG": "C.UTF-8", **kept, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def python(*arguments: str) -> tuple[str, ...]:
+    """A command of this environment's own Python."""
+    return (sys.executable, *arguments)
+
+
+def in_checkout() -> str:
+    """Shell line: run from the checkout, where ``.env`` is."""
+    return f"cd {shlex.quote(str(CHECKOUT))}"
+
+
+def _flat(prefix: str, tree: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    joint = "_" if prefix == "KOGPT2" else "__"
+    for name, value in tree.items():
+        key = f"{prefix}{joint}{name.upper()}"
+        if isinstance(value, Mapping):
+            yield from _flat(key, value)
+        elif value is not None:
+            yield key, _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.resolve())
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,158 @@
+"""Airflow: api-server, scheduler, dag-processor and triggerer, and the step that prepares their database."""
+
+import json
+import secrets
+import shlex
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.program import Program, in_checkout, python
+
+POOLS: Final = {
+    # Two trainings, or two Spark drivers, at once would only slow each other down.
+    "training": {"slots": 1, "description": "fine-tuning and evaluation", "include_deferred": False},
+    "spark": {"slots": 1, "description": "Spark applications", "include_deferred": False},
+}
+_KEYS: Final = ("secret", "jwt", "fernet")
+
+
+def passwords_file(folders: Folders) -> Path:
+    """Where the login of Airflow's one user is kept."""
+    return folders.airflow / "passwords.json"
+
+
+def read_password(settings: Settings, folders: Folders) -> str | None:
+    """The password generated at first start; None before that."""
+    try:
+        found: dict[str, str] = json.loads(passwords_file(folders).read_text())
+    except (OSError, ValueError):
+        return None
+    return found.get(settings.airflow.username)
+
+
+def write_secrets(settings: Settings, folders: Folders) -> None:
+    """Generate what must not be a default: the login and three keys. What is there stays."""
+    given = settings.stack.airflow_password
+    password = given.get_secret_value() if given else read_password(settings, folders) or secrets.token_urlsafe(12)
+    _write_private(passwords_file(folders), json.dumps({settings.airflow.username: password}))
+    for name in _KEYS:
+        path = _key(folders, name)
+        if not path.exists() or not path.stat().st_size:
+            # 32 bytes as URL-safe base64 with its padding is also what Fernet asks for.
+            _write_private(path, secrets.token_urlsafe(32) + "=")
+
+
+def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
+    """Airflow's settings as environment variables; keys are read from their files when a program starts."""
+    url = f"http://{settings.local(settings.ports.airflow)}"
+    database = settings.stack.airflow_database or f"sqlite:///{folders.airflow}/airflow.db"
+    sections: Mapping[str, Mapping[str, object]] = {
+        "CORE": {
+            "EXECUTOR": "LocalExecutor",
+            "PARALLELISM": settings.stack.airflow_parallelism,
+            "DAGS_FOLDER": CHECKOUT / "dags",
+            "PLUGINS_FOLDER": CHECKOUT / "plugins",
+            "LOAD_EXAMPLES": False,
+            # An asset's DAG never fires while it is paused.
+            "DAGS_ARE_PAUSED_AT_CREATION": False,
+            "SIMPLE_AUTH_MANAGER_USERS": f"{settings.airflow.username}:admin",
+            "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(folders),
+            "EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "MIN_SERIALIZED_DAG_UPDATE_INTERVAL": 5,
+        },
+        "DATABASE": {"SQL_ALCHEMY_CONN": database},
+        "API": {
+            "HOST": settings.stack.host,
+            "PORT": settings.ports.at(settings.ports.airflow),
+            "BASE_URL": url,
+            "WORKERS": 1,
+            "INSTANCE_NAME": "KoGPT2 chat",
+        },
+        "SCHEDULER": {
+            # Brings a chain of five tasks from 6 s to about 1 s, for a tenth of an idle core.
+            "SCHEDULER_IDLE_SLEEP_TIME": 0.1,
+            "ENABLE_HEALTH_CHECK": False,
+        },
+        "DAG_PROCESSOR": {"REFRESH_INTERVAL": 30, "PARSING_PROCESSES": 1},
+        "LOGGING": {
+            "BASE_LOG_FOLDER": folders.logs / "airflow",
+            "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": folders.logs / "airflow" / "dag_processor",
+            "COLORED_CONSOLE_LOG": False,
+            "WORKER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[0]),
+            "TRIGGER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[1]),
+        },
+        "USAGE_DATA_COLLECTION": {"ENABLED": False},
+    }
+    flat = {f"AIRFLOW__{section}__{name}": str(value) for section, rows in sections.items() for name, value in rows.items()}
+    return {"AIRFLOW_HOME": str(folders.airflow), **flat}
+
+
+def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
+    """The set-up step and the four components."""
+    environment = airflow_environment(settings, folders)
+    pools = folders.conf("airflow") / "pools.json"
+    names = ("api-server", "scheduler", "dag-processor", "triggerer")
+    # The log servers would listen on every address; on one machine the log files are there to read.
+    quiet = {"scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)}
+    port = {"api-server": {"http": settings.ports.at(settings.ports.airflow)}}
+    return [
+        Program(
+            name="airflow-setup",
+            group="airflow",
+            command=("/bin/sh", "-c", _setup_script(environment, folders, pools)),
+            environment=environment,
+            setup=_keys_from_files(folders),
+            files={pools: json.dumps(POOLS, indent=1)},
+            folders=(folders.logs / "airflow",),
+            once=True,
+            memory_mb=0,
+        ),
+        *(
+            Program(
+                name=f"airflow-{name}",
+                group="airflow",
+                command=python("-m", "airflow", name, *quiet.get(name, ())),
+                environment=environment,
+                setup=f"{_keys_from_files(folders)}\n{in_checkout()}",
+                ports=port.get(name, {}),
+                needs=("airflow-setup",),
+                stop_rank=1,
+                stop_wait_s=10,
+                memory_mb=250,
+            )
+            for name in names
+        ),
+    ]
+
+
+def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path) -> str:
+    """Migrate and create the pools, once for each version of Airflow and each database."""
+    done = f"{version('apache-airflow')} {environment['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN']}"
+    stamp = shlex.quote(str(folders.airflow / "prepared"))
+    run = shlex.join(python("-m", "airflow"))
+    return (
+        f"[ \"$(cat {stamp} 2>/dev/null)\" = {shlex.quote(done)} ] && exit 0\n"
+        f"{run} db migrate && {run} pools import {shlex.quote(str(pools))} && "
+        f"(umask 077; printf %s {shlex.quote(done)} > {stamp})"
+    )
+
+
+def _keys_from_files(folders: Folders) -> str:
+    names = ("AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__CORE__FERNET_KEY")
+    reads = (f"{name}=$(cat {shlex.quote(str(_key(folders, key)))})" for name, key in zip(names, _KEYS, strict=True))
+    return "\n".join([*reads, f"export {' '.join(names)}"])
+
+
+def _key(folders: Folders, name: str) -> Path:
+    return folders.airflow / f"{name}.key"
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)

@@ -1,0 +1,79 @@
+"""Elasticsearch: one node, put together from the transport client's jars, never as root."""
+
+import os
+import shlex
+
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.jars import classpath, jars_folder
+from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.program import Program
+from kogpt2_chat.stack.servers.jvm import LOG4J2, QUIET, heap
+
+
+def elasticsearch_yml(settings: Settings, folders: Folders) -> str:
+    """The node's configuration."""
+    data = folders.data("elasticsearch", open_to_user=True)
+    ports = settings.ports
+    return f"""\
+cluster.name: kogpt2-chat
+node.name: node-1
+path.data: {data}/data
+path.logs: {data}/logs
+network.host: {settings.stack.host}
+http.port: {ports.at(ports.elasticsearch)}
+transport.port: {ports.at(ports.elasticsearch_transport)}
+discovery.type: single-node
+# Many machines keep vm.max_map_count low, and this node's indices are small.
+node.store.allow_mmap: false
+# A developer's nearly full disk must not make the index read-only.
+cluster.routing.allocation.disk.threshold_enabled: false
+"""
+
+
+def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
+    """The node."""
+    conf = folders.conf("elasticsearch", open_to_user=True)
+    data = folders.data("elasticsearch", open_to_user=True)
+    home = jars_folder(settings) / "elasticsearch"
+    options = (
+        f"-Des.path.home={home}",
+        f"-Des.path.conf={conf}",
+        "-Des.distribution.flavor=oss",
+        "-Des.distribution.type=tar",
+        "-Des.bundled_jdk=false",
+        "-Des.networkaddress.cache.ttl=60",
+        "-Djava.security.manager=allow",
+        "-Dlog4j2.disable.jmx=true",
+        "-Dlog4j.shutdownHookEnabled=false",
+        "-Dio.netty.noUnsafe=true",
+        "-Dio.netty.noKeySetOptimization=true",
+        "-Dio.netty.allocator.numDirectArenas=0",
+        f"-Djava.io.tmpdir={data}/tmp",
+        f"-XX:ErrorFile={data}/logs/hs_err_pid%p.log",
+    )
+    flags = (*heap(settings.stack.elasticsearch_heap_mb), *(flag for flag in QUIET if not flag.startswith("-Xss")))
+    return [
+        Program(
+            name="elasticsearch",
+            group="elasticsearch",
+            command=(
+                *(str(java.program), *flags, "-Xss1m", *options, "-cp", classpath(settings, "elasticsearch/lib")),
+                "org.elasticsearch.bootstrap.Elasticsearch",
+            ),
+            environment={"LIBFFI_TMPDIR": f"{data}/tmp", "HOME": str(data)},
+            setup=f"cd {shlex.quote(str(data))}",
+            files={
+                conf / "elasticsearch.yml": elasticsearch_yml(settings, folders),
+                conf / "log4j2.properties": LOG4J2.format(level="warn"),
+            },
+            folders=(data, data / "data", data / "logs", data / "tmp", conf),
+            ports={
+                "http": settings.ports.at(settings.ports.elasticsearch),
+                "transport": settings.ports.at(settings.ports.elasticsearch_transport),
+            },
+            user=settings.stack.unprivileged_user if os.geteuid() == 0 else "",
+            stop_rank=2,
+            memory_mb=600,
+        )
+    ]

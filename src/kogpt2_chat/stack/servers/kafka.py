@@ -1,0 +1,88 @@
+"""Kafka: one process that is broker and controller (KRaft)."""
+
+import base64
+import hashlib
+import shlex
+from pathlib import Path
+
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.jars import classpath
+from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.program import Program
+from kogpt2_chat.stack.servers.jvm import LOG4J2, QUIET, heap
+
+
+def server_properties(settings: Settings, logs: Path) -> str:
+    """The broker's configuration."""
+    broker = settings.local(settings.ports.kafka)
+    controller = settings.local(settings.ports.kafka_controller)
+    return f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{controller}
+listeners=PLAINTEXT://{broker},CONTROLLER://{controller}
+advertised.listeners=PLAINTEXT://{broker}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={logs}
+# A topic that nobody declared is a typo, not a topic.
+auto.create.topics.enable=false
+# An oversized question has to arrive, so that it can become a dead letter.
+message.max.bytes=2097152
+replica.fetch.max.bytes=2097152
+# One broker holds every copy there is.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=10
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=10
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=2
+# A worker that comes or goes should not keep players waiting.
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=2000
+num.network.threads=2
+num.io.threads=4
+log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.threads=1
+log.segment.bytes=67108864
+"""
+
+
+def cluster_id(home: Path) -> str:
+    """16 bytes as URL-safe base64 without padding, the same each time for one home.
+
+    A leading dash would be read as an option by Kafka's format tool.
+    """
+    digest = hashlib.sha256(str(home).encode()).digest()[:16]
+    return "k" + base64.urlsafe_b64encode(digest).decode().rstrip("=")[1:]
+
+
+def kafka_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
+    """The broker."""
+    conf, logs = folders.conf("kafka"), folders.data("kafka")
+    properties, log4j = conf / "server.properties", conf / "log4j2.properties"
+    run = (str(java.program), *QUIET, "-cp", classpath(settings, "kafka"), f"-Dlog4j2.configurationFile={log4j}")
+    tool = shlex.join(
+        [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+        + ["-t", cluster_id(folders.home), "-c", str(properties)]
+    )
+    return [
+        Program(
+            name="kafka",
+            group="kafka",
+            command=(*run[:1], *heap(settings.stack.kafka_heap_mb), *run[1:], "kafka.Kafka", str(properties)),
+            setup=f"[ -f {shlex.quote(str(logs / 'meta.properties'))} ] || {tool}",
+            files={properties: server_properties(settings, logs), log4j: LOG4J2.format(level="warn")},
+            folders=(logs,),
+            ports={
+                "broker": settings.ports.at(settings.ports.kafka),
+                "controller": settings.ports.at(settings.ports.kafka_controller),
+            },
+            stop_rank=5,
+            memory_mb=450,
+        )
+    ]

@@ -1,0 +1,39 @@
+"""MLflow: tracking server, model registry and the proxy that holds artefacts."""
+
+import shlex
+
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.program import Program, python
+
+
+def mlflow_programs(settings: Settings, folders: Folders) -> list[Program]:
+    """The server."""
+    data = folders.data("mlflow")
+    port = settings.ports.at(settings.ports.mlflow)
+    hosts = dict.fromkeys([f"{settings.stack.host}:{port}", f"127.0.0.1:{port}", f"localhost:{port}"])
+    return [
+        Program(
+            name="mlflow",
+            group="mlflow",
+            command=python(
+                *("-m", "mlflow", "server", "--host", settings.stack.host, "--port", str(port), "--workers", "1"),
+                *("--backend-store-uri", f"sqlite:///{data}/mlflow.db"),
+                *("--artifacts-destination", str(data / "artifacts")),
+                *("--allowed-hosts", ",".join(hosts)),
+            ),
+            environment={
+                # Job workers would triple the server's memory, and nothing here uses them.
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "DO_NOT_TRACK": "true",
+                "GIT_PYTHON_REFRESH": "quiet",
+            },
+            setup=f"cd {shlex.quote(str(data))}",
+            folders=(data,),
+            ports={"http": port},
+            stop_rank=2,
+            memory_mb=500,
+        )
+    ]

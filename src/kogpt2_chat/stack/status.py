@@ -1,0 +1,83 @@
+"""How a stack is, for people and machines. Asking starts nothing and waits for nobody."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import folders_of
+from kogpt2_chat.stack.health import check
+from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.program import Program
+from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.servers.airflow import read_password
+from kogpt2_chat.stack.supervision import State, find_supervision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One line of ``status``."""
+
+    name: str
+    pid: int | None
+    port: int | None
+    healthy: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A stack at one moment.
+
+    Attributes:
+        services: one for each server.
+        urls: the pages a person may open, by name.
+        airflow_user: who logs in to Airflow.
+        airflow_password: generated at first start; None before it.
+    """
+
+    services: tuple[Service, ...]
+    urls: dict[str, str]
+    airflow_user: str
+    airflow_password: str | None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every service is."""
+        return all(service.healthy for service in self.services)
+
+    def as_json(self) -> dict[str, object]:
+        """As ``status --json`` prints it."""
+        return {
+            "services": [asdict(service) for service in self.services],
+            "urls": self.urls,
+            "airflow": {"user": self.airflow_user, "password": self.airflow_password},
+        }
+
+
+def status(settings: Settings) -> Status:
+    """Ask every service of this stack how it is."""
+    folders = folders_of(settings)
+    programs = [one for one in all_programs(settings, folders, Java(home=Path("/"), version=17)) if not one.once]
+    supervision = find_supervision(folders)
+    states = supervision.states() if supervision else {}
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        services = tuple(pool.map(lambda program: _service(settings, program, states.get(program.name)), programs))
+    return Status(
+        services=services,
+        urls={
+            "airflow": settings.airflow_url,
+            "mlflow": settings.mlflow_url,
+            "elasticsearch": settings.elastic_url,
+            "namenode": f"{settings.webhdfs_url}/jmx",
+        },
+        airflow_user=settings.airflow.username,
+        airflow_password=read_password(settings, folders),
+    )
+
+
+def _service(settings: Settings, program: Program, state: State | None) -> Service:
+    if state is None:
+        return Service(name=program.name, pid=None, port=program.port, healthy=False, detail="not started")
+    health = check(settings, program, state)
+    return Service(name=program.name, pid=state.pid, port=program.port, healthy=health.healthy, detail=health.detail)

@@ -1,0 +1,202 @@
+"""The supervisor of one stack: a supervisord that only its socket's owner can talk to."""
+
+import http.client
+import os
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.program import MARK, Program, clean_environment
+
+GONE: Final = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
+_ALREADY: Final = frozenset({60, 70})
+"""Fault codes ALREADY_STARTED and NOT_RUNNING of supervisor's XML-RPC: what was asked for is so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the supervisor says of one program.
+
+    Attributes:
+        state: e.g. ``RUNNING``; see supervisor's process states.
+        pid: None when there is no process.
+        started: seconds since the epoch.
+        exit_code: of the last process that ended.
+        detail: the supervisor's own words.
+    """
+
+    state: str
+    pid: int | None
+    started: int
+    exit_code: int
+    detail: str
+
+
+class Supervision:
+    """A running supervisor."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        transport = SupervisorTransport(None, None, f"unix://{folders.socket}")
+        self._proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+
+    def alive(self) -> bool:
+        """Whether it answers."""
+        try:
+            self._proxy.supervisor.getState()
+        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+            return False
+        return True
+
+    def states(self) -> dict[str, State]:
+        """State by program name."""
+        rows = cast(list[dict[str, object]], self._proxy.supervisor.getAllProcessInfo())
+        return {
+            str(row["name"]): State(
+                state=str(row["statename"]),
+                pid=cast(int, row["pid"]) or None,
+                started=cast(int, row["start"]),
+                exit_code=cast(int, row["exitstatus"]),
+                detail=str(row["spawnerr"] or row["description"]),
+            )
+            for row in rows
+        }
+
+    def start(self, name: str) -> None:
+        """Start a program without waiting for it."""
+        self._ask("startProcess", name)
+
+    def stop(self, name: str) -> None:
+        """Ask a program to stop without waiting for it."""
+        self._ask("stopProcess", name)
+
+    def reload(self, running: Iterable[str]) -> None:
+        """Read the configuration again; programs that run keep what they run with."""
+        added, changed, removed = cast(list[list[list[str]]], self._proxy.supervisor.reloadConfig())[0]
+        alive = set(running)
+        for name in [*changed, *removed]:
+            if name not in alive:
+                self._proxy.supervisor.removeProcessGroup(name)
+        for name in [*changed, *added]:
+            if name not in alive:
+                self._proxy.supervisor.addProcessGroup(name)
+
+    def shut_down(self) -> None:
+        """End the supervisor and all it still runs."""
+        self._proxy.supervisor.shutdown()
+
+    def _ask(self, call: str, name: str) -> None:
+        try:
+            getattr(self._proxy.supervisor, call)(name, False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode not in _ALREADY:
+                raise Unavailable(f"the supervisor could not do {call} for {name}: {fault.faultString}") from fault
+
+
+def find_supervision(folders: Folders) -> Supervision | None:
+    """The supervisor of this stack, where one is running."""
+    if not folders.socket.exists():
+        return None
+    supervision = Supervision(folders)
+    return supervision if supervision.alive() else None
+
+
+def start_supervision(folders: Folders, text: str) -> Supervision:
+    """Start a supervisor that outlives this process.
+
+    Raises:
+        Unavailable: it did not start, with its own words.
+    """
+    path = folders.run / "supervisord.conf"
+    write_configuration(folders, text)
+    folders.socket.unlink(missing_ok=True)
+    environment = {**clean_environment(), MARK: f"supervisord@{folders.home}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", path],
+        env=environment,
+        cwd=folders.run,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    supervision, deadline = Supervision(folders), time.monotonic() + 20
+    while done.returncode == 0 and time.monotonic() < deadline:
+        if supervision.alive():
+            return supervision
+        time.sleep(0.1)
+    raise Unavailable(f"the supervisor did not start: {(done.stderr or done.stdout).strip() or 'no answer in 20 s'}")
+
+
+def write_configuration(folders: Folders, text: str) -> None:
+    """Write supervisor's configuration, whole or not at all."""
+    path = folders.run / "supervisord.conf"
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    os.replace(new, path)
+
+
+def configuration(folders: Folders, programs: Iterable[Program]) -> str:
+    """The text of ``supervisord.conf``."""
+    return "\n".join([_head(folders), *(_section(folders, program) for program in programs)])
+
+
+def script_path(folders: Folders, program: Program) -> str:
+    """Where a program's start script is; one that drops to another user must be readable by it."""
+    return str(folders.conf(program.name, open_to_user=bool(program.user)) / "start.sh")
+
+
+def _head(folders: Folders) -> str:
+    user = "user=root\n" if os.geteuid() == 0 else ""
+    return _escaped(f"""\
+[unix_http_server]
+file={folders.socket}
+chmod=0600
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisord]
+logfile={folders.log("supervisord")}
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={folders.run}/supervisord.pid
+childlogdir={folders.logs}
+directory={folders.run}
+umask=022
+minfds=4096
+{user}""")
+
+
+def _section(folders: Folders, program: Program) -> str:
+    lines = [
+        f"[program:{program.name}]",
+        f'command=/bin/sh "{script_path(folders, program)}"',
+        "autostart=false",
+        f"autorestart={str(not program.once).lower()}",
+        f"startsecs={0 if program.once else 2}",
+        "startretries=5",
+        "stopasgroup=true",
+        "killasgroup=true",
+        f"stopwaitsecs={program.stop_wait_s}",
+        "redirect_stderr=true",
+        f"stdout_logfile={folders.log(program.name)}",
+        "stdout_logfile_maxbytes=10MB",
+        "stdout_logfile_backups=2",
+        *([f"user={program.user}"] if program.user else []),
+        "",
+    ]
+    return _escaped("\n".join(lines))
+
+
+def _escaped(text: str) -> str:
+    """Supervisor expands ``%(name)s`` in every value."""
+    return text.replace("%", "%%")
