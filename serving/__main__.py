@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -74,7 +75,6 @@ def main() -> int:
     name = f"worker-{settings.serving.slot}"
     structlog.contextvars.bind_contextvars(worker=name)
     stop = Stop()
-    stop.listen()
     if settings.serving.nice:
         os.nice(settings.serving.nice)
     try:
@@ -106,12 +106,24 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
     )
     shelf = Shelf(
         folder=settings.home / "models" / name,
-        registry=bootstrap.registry(settings),
+        registry=cache(lambda: bootstrap.registry(settings)),
         load=load,
         make_engine=make_engine,
     )
+    topics = bootstrap.topics(settings)
+    control = Control(topics=topics, slots=slots, shelf=shelf, worker=name, every_s=settings.serving.swap_poll_s)
+    # Until here nothing is held, and a signal may simply end the process.
+    stop.listen()
     exchange = _open_exchange(settings, on_step, stop)
-    loop = Loop(exchange=exchange, worker=worker, slots=slots, counters=counters, stop=stop.event, on_step=on_step)
+    loop = Loop(
+        exchange=exchange,
+        worker=worker,
+        slots=slots,
+        counters=counters,
+        stop=stop.event,
+        settled=control.settled,
+        on_step=on_step,
+    )
 
     def look() -> Condition:
         turning = loop.polled_once.is_set() and watchdog.silent_s < settings.serving.watchdog_s / 2
@@ -126,8 +138,6 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
 
     port = settings.ports.at(settings.ports.worker_metrics) + settings.serving.slot - 1
     health = HealthServer(settings.stack.host, port, look)
-    topics = bootstrap.topics(settings)
-    control = Control(topics=topics, slots=slots, shelf=shelf, worker=name, every_s=settings.serving.swap_poll_s)
     health.start()
     control.start()
     watchdog.start()

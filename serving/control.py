@@ -47,6 +47,9 @@ class Control:
         worker: ``worker-N``.
         every_s: how often rollouts are looked for.
         monotonic: seconds, for heartbeats and retries.
+
+    Attributes:
+        settled: set once what is rolled out has been heard, and loaded or given up for now.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Control:
         self._kept: dict[str, set[int]] = {}
         self._said: tuple[object, ...] = ()
         self._said_at = float("-inf")
+        self.settled = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
@@ -86,10 +90,10 @@ class Control:
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
         self._loader.shutdown(wait=False, cancel_futures=True)
-        try:
-            self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=None)])
-        except KogptChatError as error:
-            _log.warning("sign_off_failed", error=str(error))
+        # With the broker away the farewell would take longer than a supervisor waits.
+        farewell = threading.Thread(target=self._sign_off, name="sign-off", daemon=True)
+        farewell.start()
+        farewell.join(timeout=2.0)
 
     def tick(self) -> None:
         """One round: news, loads begun and ended, heartbeat."""
@@ -99,7 +103,15 @@ class Control:
             self._finish_load(bot)
             self._begin_load(bot, state)
             self._tidy(bot)
+        if not self._loads:
+            self.settled.set()
         self._say()
+
+    def _sign_off(self) -> None:
+        try:
+            self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=None)])
+        except KogptChatError as error:
+            _log.warning("sign_off_failed", error=str(error))
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -1,6 +1,7 @@
 """The answering thread: poll, answer, publish, once round and again until told to stop."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,8 @@ from serving.worker import BatchDropped, Reply, Worker
 POLL_S: Final = 0.25
 """Also the longest that a new model waits for its swap, and SIGTERM for the loop, when nobody asks anything."""
 RETRY_S: Final = 0.5
+SETTLE_S: Final = 60.0
+"""Longest wait for the first models; whatever is still loading then is answered for by a notice."""
 
 _log = structlog.get_logger("serving")
 
@@ -26,6 +29,8 @@ class Loop:
 
     Attributes:
         on_step: told the name of each step; the watchdog's beat and the failpoints of fault tests.
+        settled: set once the models that are rolled out have been loaded. Until then nothing is polled, so that
+            a worker which is merely starting takes no question that it could answer a moment later.
         polled_once: set after the first poll that went well: the worker is in its group.
     """
 
@@ -35,6 +40,7 @@ class Loop:
     counters: Counters
     stop: threading.Event
     on_step: Callable[[str], None] = lambda _: None
+    settled: threading.Event = field(default_factory=threading.Event)
     polled_once: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -43,6 +49,10 @@ class Loop:
         Raises:
             Conflict: another process has taken this worker's slot.
         """
+        deadline = time.monotonic() + SETTLE_S
+        while not (self.stop.is_set() or self.settled.is_set()) and time.monotonic() < deadline:
+            self.on_step("idle")
+            self.settled.wait(POLL_S)
         while not self.stop.is_set():
             self.turn()
 

@@ -20,7 +20,7 @@ class Shelf:
 
     Args:
         folder: holds ``BOT/VERSION/``.
-        registry: where versions come from; needed only for those not on the shelf.
+        registry: opens the place that versions come from; called only for one that is not on the shelf.
         load: reads a version's folder and verifies its hashes.
         make_engine: a fresh engine for the probe, so that the serving one is not disturbed.
     """
@@ -29,7 +29,7 @@ class Shelf:
         self,
         *,
         folder: Path,
-        registry: Registry,
+        registry: Callable[[], Registry],
         load: Callable[[Path], BotModel],
         make_engine: Callable[[], Engine],
     ) -> None:
@@ -58,7 +58,7 @@ class Shelf:
             except CheckpointCorrupt:  # damaged here; the registry may have a sound copy
                 shutil.rmtree(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self._registry.download(bot, version, folder)
+        self._registry().download(bot, version, folder)
         try:
             return self._tried(bot, version, folder)
         except CheckpointCorrupt:

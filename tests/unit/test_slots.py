@@ -53,7 +53,7 @@ class House:
         self.control = self.new_control()
 
     def new_control(self) -> Control:
-        self.shelf = Shelf(folder=self.folder, registry=self.registry, load=load, make_engine=ScriptedEngine)
+        self.shelf = Shelf(folder=self.folder, registry=lambda: self.registry, load=load, make_engine=ScriptedEngine)
         return Control(
             topics=self.topics,
             slots=self.slots,
@@ -215,7 +215,7 @@ def test_muting_needs_no_new_version(house):
 def test_a_probe_that_never_ends_is_a_bad_version(house):
     """A model that cannot answer must not reach the players."""
     house.shelf = Shelf(
-        folder=house.folder, registry=house.registry, load=load, make_engine=lambda: ScriptedEngine(steps=10**9)
+        folder=house.folder, registry=lambda: house.registry, load=load, make_engine=lambda: ScriptedEngine(steps=10**9)
     )
     with pytest.raises(CheckpointCorrupt, match="probe"):
         house.shelf.take(BOT, 3)

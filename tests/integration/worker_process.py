@@ -1,0 +1,75 @@
+"""A serving worker as a real process, beside those of the stack and in the same group."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+
+from kogpt2_chat.settings import CHECKOUT, Settings
+
+START_S = 90.0
+
+
+class WorkerProcess:
+    """`python -m serving` with a slot of its own and a home in a test's folder.
+
+    Args:
+        settings: of the stack.
+        slot: its number; no other process may have it.
+        home: where its crash log and models go.
+        failpoint: see :class:`serving.watchdog.Failpoint`.
+    """
+
+    def __init__(self, settings: Settings, slot: int, home: Path, failpoint: str = "") -> None:
+        self.url = f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + slot - 1}/health"
+        self.log_path = home / f"worker-{slot}.log"
+        environment = {
+            **os.environ,
+            "KOGPT2_PORTS__OFFSET": str(settings.ports.offset),
+            "KOGPT2_HOME": str(home),
+            "KOGPT2_SERVING__SLOT": str(slot),
+            "KOGPT2_SERVING__FAILPOINT": failpoint,
+            "KOGPT2_SERVING__SESSION_TIMEOUT_S": "6",
+            "KOGPT2_MODEL__THREADS": "1",
+        }
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "serving"], cwd=CHECKOUT, env=environment, stdout=log, stderr=log
+            )
+
+    def wait_ready(self) -> "WorkerProcess":
+        deadline = time.monotonic() + START_S
+        while not self._is_ready():
+            assert self.process.poll() is None, f"the worker ended: {self.tail()}"
+            assert time.monotonic() < deadline, f"not ready in {START_S} s: {self.tail()}"
+            time.sleep(0.1)
+        return self
+
+    def health(self) -> dict:
+        return requests.get(self.url, timeout=5).json()
+
+    def terminate(self) -> float:
+        """SIGTERM and wait; give the seconds it took."""
+        started = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=20)
+        return time.monotonic() - started
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=10)
+
+    def tail(self) -> str:
+        return self.log_path.read_text(errors="replace")[-2000:]
+
+    def _is_ready(self) -> bool:
+        try:
+            return requests.get(self.url, timeout=5).status_code == requests.codes.ok
+        except requests.ConnectionError:
+            return False
