@@ -4,6 +4,7 @@
 is not what the code says.
 """
 
+# ruff: noqa: INP001 - a script, no package
 import difflib
 import sys
 from collections.abc import Iterator
