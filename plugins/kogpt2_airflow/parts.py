@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from airflow.sdk import Asset, Param, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_chat.domain.bots import BOT_BY_ID, BOT_IDS
 
@@ -59,20 +59,22 @@ def choose_bots(datasets: Mapping[str, Mapping[str, Any]], *, force: str) -> dic
         force: `True` trains them all.
 
     Returns:
-        ``train``, ``dataset``, ``new_pairs`` and ``reason`` by bot.
+        ``train``, ``dataset``, ``new_pairs`` and ``reason`` by bot; ``faults`` where its dataset was quarantined.
     """
     from kogpt2_chat import bootstrap
     from kogpt2_chat.jobs.choose import choose
     from kogpt2_chat.settings import load_settings
 
     settings = load_settings()
-    return choose(
-        datasets={bot: str(facts["version"]) for bot, facts in datasets.items()},
-        force=force == "True",
-        files=bootstrap.files(settings),
-        registry=bootstrap.registry(settings),
-        settings=settings,
-    )
+    sound = {bot: str(facts["version"]) for bot, facts in datasets.items() if facts["version"]}
+    faulty = {
+        bot: {"train": False, "faults": facts.get("faults"), "reason": f"its rows are kept in {facts.get('path')}"}
+        for bot, facts in datasets.items()
+        if bot not in sound
+    }
+    files, registry = bootstrap.files(settings), bootstrap.registry(settings)
+    chosen_bots = choose(datasets=sound, force=force == "True", files=files, registry=registry, settings=settings)
+    return {**chosen_bots, **faulty}
 
 
 @task
@@ -88,10 +90,13 @@ def chosen(bot: str, choices: Mapping[str, Mapping[str, Any]]) -> str:
 
     Raises:
         AirflowSkipException: the run does not name the bot, or there is too little that is new.
+        AirflowFailException: the bot's dataset has faults; training on it again would change nothing.
     """
     choice = choices.get(bot)
     if choice is None:
         raise AirflowSkipException(f"{bot} is not among the bots of this run")
+    if choice.get("faults"):
+        raise AirflowFailException(f"{bot}: the dataset has faults, {choice['faults']}; {choice['reason']}")
     if not choice["train"]:
         raise AirflowSkipException(f"{bot} is not trained: {choice['reason']}")
     return str(choice["dataset"])

@@ -270,7 +270,10 @@ class Registry(Protocol):
         ...
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Copy a version's files into a local folder that does not exist yet; all of them or none."""
+        """Copy a version's files into a new local folder; all of them or none.
+
+        A folder that is there already was finished by another process and is given back as it is.
+        """
         ...
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:

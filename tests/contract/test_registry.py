@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.domain.bots import Bot
-from kogpt2_chat.errors import Conflict, NotFound, Unavailable
+from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Mlflow, Ports, Settings
 from kogpt2_chat.testing.registry import MemoryRegistry
@@ -62,15 +62,32 @@ def test_a_version_comes_back_byte_for_byte(registry: Registry, bot: str, traine
 def test_a_download_never_touches_an_existing_folder(
     registry: Registry, bot: str, trained: str, tmp_path: Path
 ) -> None:
-    """A folder that is there was finished by somebody: it stays as it is."""
+    """A folder that is there was finished by somebody: it stays as it is, and is the answer."""
     version = registry.add_version(bot, trained, "version", {})
     taken = tmp_path / "taken"
     taken.mkdir()
 
-    with pytest.raises(Conflict, match="taken"):
-        registry.download(bot, version, taken)
+    assert registry.download(bot, version, taken) == taken
 
     assert list(taken.iterdir()) == []
+
+
+def test_two_downloads_at_once_both_succeed(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
+    """Two workers of one machine want the same version: both get the whole folder."""
+    version = registry.add_version(bot, trained, "version", {})
+    folder = tmp_path / "models" / "1"
+    answers: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(registry.download(bot, version, folder))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert answers == [folder] * 3
+    assert (folder / "engine" / "weights.bin").stat().st_size == 10240
+    assert [entry.name for entry in folder.parent.iterdir()] == ["1"]
 
 
 def test_a_failed_download_leaves_nothing(registry: Registry, bot: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow.operators import words_of
 from kogpt2_airflow.parts import CANDIDATE_BY_BOT, announced_bots, chosen, word_if_chosen
@@ -205,13 +205,17 @@ def test_events_name_the_bots_to_roll_out() -> None:
 
 
 def test_a_bot_is_skipped_with_its_reason() -> None:
-    """Not named, or too little that is new: skipped; otherwise its dataset is handed on."""
+    """Not named, or too little that is new: skipped; a faulty dataset: failed; otherwise the dataset is handed on."""
     choices = {
         "ChatbotA": {"train": True, "dataset": "0123456789ab", "reason": "700 new pairs"},
         "ChatbotB": {"train": False, "dataset": "ba9876543210", "reason": "2 new pairs"},
     }
 
+    faulty = {"ChatbotA": {"train": False, "faults": ["too few rows"], "reason": "its rows are kept in /q"}}
+
     assert chosen.function("ChatbotA", choices) == "0123456789ab"
+    with pytest.raises(AirflowFailException, match=r"too few rows.*/q"):
+        chosen.function("ChatbotA", faulty)
     with pytest.raises(AirflowSkipException, match="2 new pairs"):
         chosen.function("ChatbotB", choices)
     with pytest.raises(AirflowSkipException, match="not among the bots"):

@@ -8,7 +8,7 @@ import pytest
 
 from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
-from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, NotFound, Unavailable
+from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
@@ -19,7 +19,7 @@ from kogpt2_chat.testing.kafka import Broker, MemoryTopics
 from kogpt2_chat.testing.registry import MemoryRegistry
 
 BOT = "ChatbotA"
-MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "dataset": "0123456789ab", "parent": null}'
+MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "dataset": "0123456789ab", "parent": ""}'
 
 
 class KilledError(Exception):
@@ -419,6 +419,18 @@ def test_a_registered_version_carries_its_facts(world: World) -> None:
         "licence": "CC BY-NC-SA 4.0",
         "dataset": "0123456789ab",
     }
+
+
+def test_a_run_of_another_bot_is_refused(world: World) -> None:
+    """The version stands, since every trained model has one, but it can never be nominated."""
+    run_id = world.registry.start_run("학습", {}, {})
+    world.registry.runs[run_id].files["version/model.json"] = b'{"bot": "ChatbotC"}'
+
+    with pytest.raises(InvalidInput, match="trained ChatbotC, not ChatbotA"):
+        register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
+
+    with pytest.raises(GateRefused):
+        nominate(bot=BOT, version=1, registry=world.registry)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])

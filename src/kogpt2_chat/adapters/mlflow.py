@@ -5,7 +5,6 @@ code that lies in an artefact. Files go through the server's artefact proxy and 
 """
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 
 from kogpt2_chat.domain.bots import BOT_BY_ID
-from kogpt2_chat.errors import Conflict, InvalidInput, KogptChatError, NotFound, Unavailable
+from kogpt2_chat.errors import InvalidInput, KogptChatError, NotFound, Unavailable
 from kogpt2_chat.ports import Alias, ModelVersion
 from kogpt2_chat.settings import Settings
 
@@ -142,14 +141,16 @@ class MlflowRegistry:
                 self._client.set_model_version_tag(bot, str(version), key, value)
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Copy a version's files into a local folder that does not exist yet; all of them or none.
+        """Copy a version's files into a new local folder; all of them or none.
+
+        A folder that is there already, or appears meanwhile, was finished by another process: since folders
+        only ever appear whole, it is given back as it is.
 
         Raises:
-            Conflict: the folder is there already, or another process finished it meanwhile.
             NotFound: no such version, or its files are gone.
         """
         if folder.exists():
-            raise Conflict(f"{folder} is there already: expected a new folder for {bot} version {version}")
+            return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
             with self._asking(f"downloading {bot} version {version}"):
@@ -261,11 +262,9 @@ def _unless_taken(create: Callable[[], object]) -> None:
 def _publish(files: Path, folder: Path) -> None:
     try:
         files.rename(folder)
-    except OSError as error:
-        if not folder.exists():
+    except OSError:  # not empty: another process was faster with the same files
+        if not folder.is_dir():
             raise
-        shutil.rmtree(files, ignore_errors=True)
-        raise Conflict(f"{folder} was finished by another process meanwhile: use it") from error
 
 
 def _version(found: MlflowVersion, aliases: Mapping[str, int]) -> ModelVersion:

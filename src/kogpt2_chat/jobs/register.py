@@ -3,13 +3,13 @@
 import json
 from typing import Final
 
-from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings
 
 VERSION_PATH: Final = "version"
 """Artefact folder of a run that holds the version's files."""
-TAGS: Final = ("base", "licence", "dataset", "git_commit", "parent", "small")
+TAGS: Final = ("base", "base_sha", "licence", "dataset", "git_commit", "parent", "small")
 """Facts of ``model.json`` that a reader of the registry wants to see without opening it."""
 
 
@@ -29,20 +29,25 @@ def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -
         ``bot``, ``version``, ``run_id`` and the tags.
 
     Raises:
-        CheckpointCorrupt: the run's ``model.json`` cannot be read.
+        InvalidInput: the run trained another bot; the version stands, but is refused for good.
     """
     del settings
     version = registry.add_version(bot, run_id, VERSION_PATH, {})
-    tags = _facts(registry.read_file(bot, version, f"{VERSION_PATH}/model.json"), f"{bot} version {version}")
+    card = _card(registry.read_file(bot, version, f"{VERSION_PATH}/model.json"), f"{bot} version {version}")
+    if card.get("bot", bot) != bot:
+        why = f"run {run_id} trained {card['bot']}, not {bot}"
+        registry.tag(bot, version, {"gate_reasons": why, "gate": "refused"})
+        raise InvalidInput(f"{why}: register it for {card['bot']}. {bot} version {version} was made and is refused")
+    tags = {name: str(card[name]) for name in TAGS if card.get(name) not in (None, "")}
     registry.tag(bot, version, tags)
     return {"bot": bot, "version": version, "run_id": run_id, "tags": tags}
 
 
-def _facts(content: bytes, what: str) -> dict[str, str]:
+def _card(content: bytes, what: str) -> dict[str, object]:
     try:
         facts = json.loads(content)
     except ValueError as error:
         raise CheckpointCorrupt(f"model.json of {what} is no JSON: train again ({error})") from error
     if not isinstance(facts, dict):
         raise CheckpointCorrupt(f"model.json of {what} must be an object, found {type(facts).__name__}: train again")
-    return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
+    return facts

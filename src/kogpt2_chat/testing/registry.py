@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kogpt2_chat.errors import Conflict, NotFound
+from kogpt2_chat.errors import NotFound
 from kogpt2_chat.ports import Alias, ModelVersion
 
 
@@ -151,21 +151,21 @@ class MemoryRegistry:
             self._model(bot, version).tags[version].update({key: value[:5000] for key, value in tags.items()})
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Write a version's files into a local folder that does not exist yet.
+        """Write a version's files into a new local folder; one that is there is given back as it is.
 
         Raises:
-            Conflict: the folder is there already.
             NotFound: no such version.
         """
-        if folder.exists():
-            raise Conflict(f"{folder} is there already: expected a new folder for {bot} version {version}")
-        prefix = f"{self._model(bot, version).paths[version]}/"
-        for name, content in self._run(self.get(bot, version).run_id).files.items():
-            if name.startswith(prefix):
-                target = folder / name.removeprefix(prefix)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-        return folder
+        with self._lock:
+            if folder.exists():
+                return folder
+            prefix = f"{self._model(bot, version).paths[version]}/"
+            for name, content in self._run(self.get(bot, version).run_id).files.items():
+                if name.startswith(prefix):
+                    target = folder / name.removeprefix(prefix)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content)
+            return folder
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:
         """One artefact of the version's run.
