@@ -29,6 +29,10 @@ _DELTA_CONF: Final = {
     "spark.databricks.delta.snapshotPartitions": "2",
     # Replanning at run time pays for shuffles of megabytes; ours are smaller than the replanning.
     "spark.sql.adaptive.enabled": "false",
+    # Compiling a stage takes longer than interpreting it over a few thousand rows.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
 }
 

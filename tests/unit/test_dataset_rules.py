@@ -1,0 +1,137 @@
+"""What may be learned from, and where it stands."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kogpt2_chat.domain.dataset import (
+    Candidate,
+    Manifest,
+    Pair,
+    Rules,
+    content_hash,
+    ineligible_reason,
+    place,
+    row_hash,
+    taught_per_seed,
+)
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+OLD = NOW - timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [
+        (Candidate(source="seed", marked_at=NOW), None),
+        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1), None),
+        (Candidate(source="praised", marked_at=OLD, consent_train=True), "unmarked"),
+        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=9, dislikes=1), "disliked"),
+        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1, fallback="timeout"), "fallback"),
+        (Candidate(source="praised", marked_at=OLD, likes=1), "no_consent"),
+        (Candidate(source="praised", marked_at=NOW, consent_train=True, likes=1), "quarantine"),
+        (Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=1), "needs_review"),
+        (Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=2), None),
+        (Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=2, fallback="timeout"), None),
+    ],
+)
+def test_a_pair_needs_consent_a_mark_and_age(candidate: Candidate, reason: str | None) -> None:
+    """Seeds always; praise that nobody contradicts; corrections that two players agree on."""
+    assert ineligible_reason(candidate, Rules(), NOW) == reason
+
+
+def test_review_by_setting_accepts_one_players_correction() -> None:
+    """``auto_review`` stands for a person who looks at every correction."""
+    alone = Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=1)
+    assert ineligible_reason(alone, Rules(auto_review=True), NOW) is None
+
+
+def pairs_of(count: int, *, taught: bool = False) -> list[Pair]:
+    return [Pair(question_key=f"질문{taught}{n}", answer_key=f"대답{taught}{n}", taught=taught) for n in range(count)]
+
+
+keys = st.sampled_from([f"말{n}" for n in range(12)])
+
+
+@given(st.lists(st.builds(Pair, question_key=keys, answer_key=keys, taught=st.booleans())))
+def test_nothing_leaks_between_splits(pairs: list[Pair]) -> None:
+    """Pairs that share a question or an answer stand in one split, whatever the pairs are."""
+    places = place(pairs)
+    for side in ("question_key", "answer_key"):
+        splits: dict[str, set[str]] = {}
+        for pair, spot in zip(pairs, places, strict=True):
+            splits.setdefault(getattr(pair, side), set()).add(spot.split)
+        assert all(len(found) == 1 for found in splits.values())
+
+
+def test_places_do_not_depend_on_the_order_of_rows() -> None:
+    """The same pairs in another order get the same clusters and splits."""
+    pairs = pairs_of(300) + pairs_of(50, taught=True)
+    forward = dict(zip(pairs, place(pairs), strict=True))
+    backward = dict(zip(pairs[::-1], place(pairs[::-1]), strict=True))
+    assert forward == backward
+
+
+def test_a_tenth_of_the_seeds_is_held_out_and_stays_there() -> None:
+    """About 90/5/5 by hash; adding pairs moves none of the others."""
+    pairs = pairs_of(1000)
+    places = place(pairs)
+    counts = Counter(spot.split for spot in places)
+    assert 30 <= counts["val"] <= 75
+    assert 30 <= counts["test"] <= 75
+    assert place([*pairs, *pairs_of(20, taught=True)])[:1000] == places
+
+
+def test_what_players_teach_is_trained_on() -> None:
+    """Up to 29 taught clusters all go to train; from 30 on one in ten or so is held out."""
+    few = place([*pairs_of(100), *pairs_of(29, taught=True)])[100:]
+    assert {spot.split for spot in few} == {"train"}
+    many = place([*pairs_of(100), *pairs_of(400, taught=True)])[100:]
+    held_out = sum(spot.split != "train" for spot in many)
+    assert 20 <= held_out <= 65
+
+
+def test_a_large_cluster_never_swallows_a_held_out_split() -> None:
+    """One answer to a hundred questions goes to train."""
+    pairs = [Pair(question_key=f"질문{n}", answer_key="네") for n in range(100)]
+    assert {spot.split for spot in place(pairs)} == {"train"}
+
+
+def test_a_small_corpus_still_has_all_three_splits() -> None:
+    """Where the hash gives val or test nothing, a seed cluster moves there."""
+    assert {spot.split for spot in place(pairs_of(3))} == {"train", "val", "test"}
+
+
+def test_seeds_keep_their_share_of_what_training_sees() -> None:
+    """Shares are counted with the weight: 30 % seeds and weight 4 leave 7 taught pairs for 12 seed pairs."""
+    assert taught_per_seed(Rules(seed_share=0.3, new_pair_weight=4)) == pytest.approx(7 / 12)
+    assert taught_per_seed(Rules(seed_share=1)) == 0
+
+
+def test_the_content_hash_follows_content_alone() -> None:
+    """Order does not matter, any value does."""
+    rows = [row_hash(["안녕", "어서 와요", 1]), row_hash(["잘 가", "또 봐요", 1])]
+    assert content_hash(rows) == content_hash(reversed(rows))
+    assert content_hash(rows) != content_hash([rows[0], row_hash(["잘 가", "또 봐요", 4])])
+    assert row_hash(["a", "bc"]) != row_hash(["ab", "c"])
+
+
+def test_a_manifest_reads_back_and_ignores_fields_of_later_versions() -> None:
+    """JSON and back is the same manifest."""
+    manifest = Manifest(
+        bot="ChatbotA",
+        version="0123456789ab",
+        content_hash="0123456789abcdef",
+        created_at="2026-11-24T00:00:00+00:00",
+        counts={"train": 1},
+        sources={"seed": 1},
+        rejects={},
+        new_pairs=1,
+        previous=None,
+        table_versions={"turns": None},
+    )
+    text = manifest.to_json().replace("{", '{"later": 1,', 1)
+    assert Manifest.from_json(text) == manifest
