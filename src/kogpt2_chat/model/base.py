@@ -20,8 +20,13 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, Unavailable
 from kogpt2_chat.model.checkpoint import (
-    CARD_FILE, WEIGHTS_FILE, ModelCard, file_sha256, verify_checkpoint, write_checkpoint,
-)  # fmt: skip
+    CARD_FILE,
+    WEIGHTS_FILE,
+    ModelCard,
+    file_sha256,
+    verify_checkpoint,
+    write_checkpoint,
+)
 from kogpt2_chat.model.load import use_threads
 from kogpt2_chat.model.small_base import small_key, train_small_base
 from kogpt2_chat.model.tokenizer import load_tokenizer

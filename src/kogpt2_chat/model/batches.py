@@ -17,6 +17,11 @@ from kogpt2_chat.model.tokenizer import ChatTokenizer
 
 # Batches that are sorted by length together: enough to cut padding, few enough to stay well shuffled.
 _BUCKET_BATCHES: Final = 8
+# Few distinct shapes: oneDNN compiles a kernel for each new one, and the allocator keeps a block for each.
+_WIDTH_STEP: Final = 4
+_TARGETS_STEP: Final = 64
+IGNORED: Final = -100
+"""Target of a position that only pads the batch; what torch's cross entropy leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +62,15 @@ class ExampleBatch:
         ids: (batch, seq) int64.
         rows: (targets,) int64, the example of each target.
         columns: (targets,) int64, the position whose logits predict it.
-        targets: (targets,) int64, the token to predict.
+        targets: (targets,) int64, the token to predict, or IGNORED at the end.
+        tokens: how many targets are real.
     """
 
     ids: Tensor
     rows: Tensor
     columns: Tensor
     targets: Tensor
+    tokens: int
 
 
 def make_examples(
@@ -80,7 +87,7 @@ def make_examples(
 
 def collate(examples: Sequence[Example]) -> ExampleBatch:
     """Pad examples to one batch."""
-    width = max(len(example.ids) for example in examples)
+    width = _up(max(len(example.ids) for example in examples), _WIDTH_STEP)
     ids = torch.full((len(examples), width), PAD_ID, dtype=torch.long)
     rows: list[int] = []
     columns: list[int] = []
@@ -91,7 +98,20 @@ def collate(examples: Sequence[Example]) -> ExampleBatch:
         rows.extend([row] * len(answer))
         columns.extend(position - 1 for position in answer)
         targets.extend(example.ids[position] for position in answer)
-    return ExampleBatch(ids=ids, rows=torch.tensor(rows), columns=torch.tensor(columns), targets=torch.tensor(targets))
+    tokens = len(targets)
+    padding = _up(tokens, _TARGETS_STEP) - tokens
+    return ExampleBatch(
+        ids=ids,
+        rows=torch.tensor(rows + [0] * padding),
+        columns=torch.tensor(columns + [0] * padding),
+        targets=torch.tensor(targets + [IGNORED] * padding),
+        tokens=tokens,
+    )
+
+
+def _up(number: int, step: int) -> int:
+    """The next multiple of ``step``."""
+    return -(-number // step) * step
 
 
 def epoch_batches(examples: Sequence[Example], batch_size: int, seed: int, epoch: int) -> list[list[Example]]:

@@ -42,7 +42,7 @@ def nll_by_example(network: GPT2LMHeadModel, examples: Sequence[Example], batch_
         batch = collate([examples[place] for place in places])
         losses = functional.cross_entropy(answer_logits(network, batch).float(), batch.targets, reduction="none")
         sums = torch.zeros(len(places)).index_add_(0, batch.rows, losses)
-        counts = torch.bincount(batch.rows, minlength=len(places))
+        counts = torch.bincount(batch.rows[: batch.tokens], minlength=len(places))
         for place, figure in zip(places, (sums / counts).tolist(), strict=True):
             figures[place] = figure
     return figures

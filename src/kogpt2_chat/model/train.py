@@ -102,6 +102,7 @@ def fit(
     validation: Sequence[Example] = (),
     progress: Callable[[str], None] = lambda _: None,
     resume: Path | None = None,
+    on_epoch: Callable[[EpochReport], None] = lambda _: None,
 ) -> list[EpochReport]:
     """Train in place.
 
@@ -112,6 +113,7 @@ def fit(
         validation: examples whose NLL is measured after each epoch; never learned.
         progress: told about every epoch.
         resume: folder for checkpoints; what an interrupted run left there is taken up.
+        on_epoch: given every report, those of the interrupted run as well.
 
     Returns:
         One report an epoch.
@@ -129,6 +131,8 @@ def fit(
     if resume is not None and (saved := load_progress(resume, network, optimizer)):
         done = _restored(saved)
         progress(f"resumed at step {done.step} of {total}")
+        for report in done.reports:
+            on_epoch(report)
     first = 0
     for epoch, batches in enumerate(plan, start=1):
         for step, batch in enumerate(batches, start=first):
@@ -140,6 +144,7 @@ def fit(
         first += len(batches)
         if len(done.reports) < epoch:
             _finish_epoch(network, validation, epoch, epochs, optimizer, done, progress)
+            on_epoch(done.reports[-1])
     network.eval()
     return done.reports
 
@@ -202,7 +207,7 @@ def _train_step(
     sums = done.sums
     sums.loss += loss.item()
     sums.norm += norm
-    sums.tokens += len(batch.targets)
+    sums.tokens += batch.tokens
     sums.steps += 1
     sums.seconds += time.perf_counter() - started
 

@@ -1,0 +1,149 @@
+"""Measure a version against its opponent and let the gate decide."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kogpt2_chat.domain.gate import Decision, decide
+from kogpt2_chat.domain.gate_figures import Figures
+from kogpt2_chat.domain.gate_page import decision_page
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.jobs.versions import local_version
+from kogpt2_chat.ports import Files, ModelVersion, Registry
+from kogpt2_chat.settings import Settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.model.evaluate import Exam
+    from kogpt2_chat.model.load import LoadedBot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opponent:
+    """Whom the candidate must beat: the champion, or the base where there is none yet."""
+
+    name: str
+    model: "LoadedBot"
+    dataset: str
+
+
+def evaluate(
+    *, bot: str, version: int, registry: Registry, files: Files, settings: Settings, progress: Callable[[str], None]
+) -> Decision:
+    """Decide on a version, and write the decision on it: artefacts, metrics and tags.
+
+    Args:
+        bot: the bot.
+        version: the version to judge.
+        registry: where versions live.
+        files: the lake, for the datasets.
+        settings: corpora, profile and bounds.
+        progress: told what is measured.
+
+    Returns:
+        The decision; a refusal is an outcome, not an error.
+    """
+    from kogpt2_chat.model.evaluate import load_profile, measure
+    from kogpt2_chat.model.load import load_bot
+
+    found = registry.get(bot, version)
+    opponent = _opponent(found, registry, settings, progress)
+    try:
+        candidate = load_bot(local_version(bot, version, registry, settings), settings, str(version))
+    except CheckpointCorrupt as error:
+        figures = Figures(bot=bot, version=version, opponent=opponent.name, load_error=str(error))
+        decision = decide(figures, load_profile(_profile_name(settings, small=opponent.model.card.small)))
+        return _recorded(decision, found, registry)
+    figures = measure(
+        bot=bot,
+        version=version,
+        candidate=candidate,
+        opponent=opponent.model,
+        opponent_name=opponent.name,
+        exam=_exam(bot, candidate, opponent, files, settings),
+        settings=settings,
+        progress=progress,
+    )
+    decision = decide(
+        figures, load_profile(_profile_name(settings, small=candidate.card.small)), settings.training.seed
+    )
+    registry.log_metrics(found.run_id, _metrics(decision, figures))
+    progress(f"{bot} version {version} {'passed' if decision.passed else 'was refused by'} the gate")
+    return _recorded(decision, found, registry)
+
+
+def _opponent(
+    found: ModelVersion, registry: Registry, settings: Settings, progress: Callable[[str], None]
+) -> _Opponent:
+    from kogpt2_chat.model.base import prepare
+    from kogpt2_chat.model.load import load_bot
+
+    for alias in ("champion", "previous"):
+        other = registry.by_alias(found.bot, alias)  # type: ignore[arg-type]  # both are aliases
+        if other is not None and other.version != found.version:
+            progress(f"comparing with the {alias}, version {other.version}")
+            model = load_bot(local_version(found.bot, other.version, registry, settings), settings, str(other.version))
+            return _Opponent(name=f"{alias} {other.version}", model=model, dataset=model.card.dataset)
+    progress("comparing with the base: no champion yet")
+    return _Opponent(name="base", model=load_bot(prepare(settings, progress).folder, settings, "base"), dataset="")
+
+
+def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, settings: Settings) -> "Exam":
+    """What both are asked; what counts as new or held out depends on what either learned."""
+    from kogpt2_chat.model.corpora import read_golden, read_pairs
+    from kogpt2_chat.model.datasets import TAUGHT_SOURCES, load_dataset
+    from kogpt2_chat.model.evaluate import Exam
+
+    folder = settings.learning.corpora / bot
+    gold = read_pairs(folder / "gold.csv")
+    ours = load_dataset(bot, candidate.card.dataset, files, settings)
+    theirs = load_dataset(bot, opponent.dataset, files, settings) if opponent.dataset else {"train": []}
+    known = {(pair.question, pair.answer) for pair in theirs["train"]}
+    unknown = [pair for split in ours.values() for pair in split if (pair.question, pair.answer) not in known]
+    # The small base has learned every seed pair, so only the gold set was never seen by anybody.
+    held_out = gold if candidate.card.small else [pair for pair in (*ours["val"], *ours["test"]) if pair in unknown]
+    return Exam(
+        gold=gold,
+        golden=read_golden(folder / "golden.json"),
+        seen=ours["train"],
+        taught=[pair for pair in unknown if pair.source in TAUGHT_SOURCES],
+        held_out=held_out,
+    )
+
+
+def _profile_name(settings: Settings, *, small: bool) -> str:
+    asked = settings.learning.gate_profile
+    return asked if asked != "auto" else "small_base" if small else "kogpt2"
+
+
+def _metrics(decision: Decision, figures: Figures) -> dict[str, float]:
+    """What MLflow's comparison of two versions shows."""
+    metrics = {f"gate_{reason.rule}": reason.figure for reason in decision.reasons}
+    for name, slice_ in (("gold", figures.gold), ("taught", figures.taught), ("held_out", figures.held_out)):
+        if slice_ is not None:
+            metrics[f"{name}_nll"] = sum(slice_.candidate) / len(slice_.candidate)
+            metrics[f"{name}_nll_opponent"] = sum(slice_.opponent) / len(slice_.opponent)
+    if figures.candidate is not None:
+        metrics["answer_p50_ms"] = figures.candidate.p50_ms
+        metrics["answer_p95_ms"] = figures.candidate.p95_ms
+        metrics["chrf"] = figures.candidate.chrf
+    return metrics
+
+
+def _recorded(decision: Decision, found: ModelVersion, registry: Registry) -> Decision:
+    """Write the decision where people and rollouts look for it; the tag last, for it is what they trust."""
+    with tempfile.TemporaryDirectory() as aside:
+        folder = Path(aside)
+        (folder / "decision.json").write_text(json.dumps(decision.as_json(), ensure_ascii=False, indent=1), "utf-8")
+        (folder / "decision.html").write_text(decision_page(decision), "utf-8")
+        registry.log_files(found.run_id, folder, "")
+    reasons = "; ".join(decision.refusals()) or "every decisive rule holds"
+    tags = {"gate_reasons": reasons[:5000], "profile": decision.profile.name, "gate": _gate_tag(decision)}
+    registry.tag(found.bot, found.version, tags)
+    return decision
+
+
+def _gate_tag(decision: Decision) -> str:
+    return "pass" if decision.passed else "refused"

@@ -1,0 +1,178 @@
+"""Measure a candidate and its opponent for the gate. Decides nothing."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+import yaml
+
+from kogpt2_chat.domain import gate_figures as gate
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.model.answers import Answer, ask_all, ask_singly, distinct, entropy, percentile
+from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.corpora import GoldenQuestion
+from kogpt2_chat.model.load import LoadedBot
+from kogpt2_chat.model.network import nll_by_example
+from kogpt2_chat.settings import Settings
+
+PROFILES: Final = Path(gate.__file__).with_name("gate_profiles.yaml")
+_SEEN_QUESTIONS: Final = 100
+_TIMED_QUESTIONS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """What both models are asked.
+
+    Attributes:
+        gold: the frozen evaluation pairs.
+        golden: questions with words that a right answer contains.
+        seen: pairs that the candidate learned.
+        taught: pairs of players that the candidate learned and the opponent did not.
+        held_out: human pairs that neither learned.
+    """
+
+    gold: Sequence[Pair]
+    golden: Sequence[GoldenQuestion]
+    seen: Sequence[Pair]
+    taught: Sequence[Pair]
+    held_out: Sequence[Pair]
+
+    def questions(self) -> list[str]:
+        """Every question whose answer is looked at, once."""
+        chosen = list(self.seen)
+        random.Random(0).shuffle(chosen)  # noqa: S311 - a sample, not secrets
+        asked = [pair.question for pair in (*self.gold, *self.taught, *chosen[:_SEEN_QUESTIONS])]
+        return list(dict.fromkeys([*asked, *(entry.question for entry in self.golden)]))
+
+
+def load_profile(name: str) -> gate.Profile:
+    """Read one profile of ``gate_profiles.yaml``.
+
+    Raises:
+        InvalidInput: there is no such profile.
+    """
+    profiles: dict[str, Any] = yaml.safe_load(PROFILES.read_text("utf-8"))
+    if name not in profiles:
+        raise InvalidInput(f"no gate profile {name!r}: expected one of {', '.join(profiles)}")
+    return gate.Profile(name=name, **profiles[name])
+
+
+def measure(
+    *,
+    bot: str,
+    version: int,
+    candidate: LoadedBot,
+    opponent: LoadedBot,
+    opponent_name: str,
+    exam: Exam,
+    settings: Settings,
+    progress: Callable[[str], None] = lambda _: None,
+) -> gate.Figures:
+    """Measure both models on the same exam.
+
+    Args:
+        bot: whose.
+        version: the candidate's number.
+        candidate: loaded.
+        opponent: loaded; may have another tokenizer only if it is never compared by NLL.
+        opponent_name: for the reasons.
+        exam: what to ask.
+        settings: bounds of the worker's engine.
+        progress: told what is being measured.
+
+    Returns:
+        Figures for :func:`kogpt2_chat.domain.gate.decide`.
+    """
+    progress("measuring answer likelihoods")
+    slices = {
+        name: _slice(pairs, candidate, opponent, settings)
+        for name, pairs in (("gold", exam.gold), ("taught", exam.taught), ("held_out", exam.held_out))
+        if pairs
+    }
+    progress("letting both models answer")
+    return gate.Figures(
+        bot=bot,
+        version=version,
+        opponent=opponent_name,
+        gold=slices.get("gold"),
+        taught=slices.get("taught"),
+        held_out=slices.get("held_out"),
+        candidate=speak(candidate, exam, settings),
+        spoken_opponent=speak(opponent, exam, settings),
+        retrieval_chrf=retrieval_chrf(exam.seen, exam.gold),
+        slices=_topics(exam.gold, slices["gold"]) if "gold" in slices else {},
+    )
+
+
+def speak(bot: LoadedBot, exam: Exam, settings: Settings) -> gate.Spoken:
+    """Let a bot answer the exam's questions and sum up what it said."""
+    # Controls are not suppressed here: the gate wants to know what the model would say by itself.
+    answers = ask_all(bot, exam.questions(), settings, suppress_control=False)
+    text_by_question = {answer.question: answer.text for answer in answers}
+    times = ask_singly(bot, exam.questions()[:_TIMED_QUESTIONS], settings)
+    must = [_is_right(entry, text_by_question) for entry in exam.golden if entry.must_pass]
+    rest = [_is_right(entry, text_by_question) for entry in exam.golden if not entry.must_pass]
+    texts = [answer.text for answer in answers]
+    return gate.Spoken(
+        answers=len(answers),
+        failures=_failures(answers),
+        leaks=sum(answer.leaked for answer in answers),
+        must_passed=sum(must),
+        must_total=len(must),
+        golden_passed=sum(rest),
+        golden_total=len(rest),
+        chrf=chrf([text_by_question[pair.question] for pair in exam.gold], [pair.answer for pair in exam.gold]),
+        distinct_1=distinct(texts, 1),
+        distinct_2=distinct(texts, 2),
+        entropy=entropy(texts),
+        p50_ms=percentile(times, 0.5),
+        p95_ms=percentile(times, 0.95),
+    )
+
+
+def chrf(answers: Sequence[str], references: Sequence[str]) -> float:
+    """Corpus chrF, 0 to 100; 0 where there is nothing to compare."""
+    import sacrebleu
+
+    return float(sacrebleu.corpus_chrf(list(answers), [list(references)]).score) if answers else 0.0
+
+
+def retrieval_chrf(known: Sequence[Pair], gold: Sequence[Pair]) -> float:
+    """The baseline without a model: the answer of the nearest known question, by character n-grams."""
+    if not known or not gold:
+        return 0.0
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3))
+    index = vectorizer.fit_transform([pair.question for pair in known])
+    nearest = (vectorizer.transform([pair.question for pair in gold]) @ index.T).toarray().argmax(1)
+    return chrf([known[place].answer for place in nearest], [pair.answer for pair in gold])
+
+
+def _slice(pairs: Sequence[Pair], candidate: LoadedBot, opponent: LoadedBot, settings: Settings) -> gate.Slice:
+    def nll(bot: LoadedBot) -> list[float]:
+        bounds = (bot.max_prompt_tokens, settings.model.max_new_tokens)
+        return nll_by_example(bot.network, make_examples(pairs, bot.tokenizer, *bounds))
+
+    clusters = [pair.cluster or str(place) for place, pair in enumerate(pairs)]
+    return gate.Slice(candidate=nll(candidate), opponent=nll(opponent), clusters=clusters)
+
+
+def _topics(gold: Sequence[Pair], figures: gate.Slice) -> dict[str, float]:
+    differences: dict[str, list[float]] = defaultdict(list)
+    for pair, ours, theirs in zip(gold, figures.candidate, figures.opponent, strict=True):
+        differences[pair.topic].append(ours - theirs)
+    return {topic: fmean(values) for topic, values in differences.items()}
+
+
+def _failures(answers: Sequence[Answer]) -> dict[str, int]:
+    return {kind: sum(kind in answer.failures for answer in answers) for kind in gate.FAILURES}
+
+
+def _is_right(entry: GoldenQuestion, text_by_question: dict[str, str]) -> bool:
+    return any(word in text_by_question[entry.question] for word in entry.any_of)
