@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow.operators import words_of
-from kogpt2_airflow.parts import CANDIDATE_BY_BOT, announced_bots, chosen, word_if_chosen
+from kogpt2_airflow.parts import CANDIDATE_BY_BOT, announced_bots, choose_bots, chosen, word_if_chosen
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT
 
@@ -220,3 +220,23 @@ def test_a_bot_is_skipped_with_its_reason() -> None:
         chosen.function("ChatbotB", choices)
     with pytest.raises(AirflowSkipException, match="not among the bots"):
         chosen.function("ChatbotC", choices)
+
+
+def test_a_quarantined_dataset_does_not_hide_among_the_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sound datasets are counted; one with faults is handed on with them, so that its bot's group turns red."""
+    from kogpt2_chat import bootstrap
+    from kogpt2_chat.testing.hdfs import InMemoryFiles
+    from kogpt2_chat.testing.registry import MemoryRegistry
+
+    files = InMemoryFiles()
+    manifest = {name: {} for name in ("counts", "sources", "rejects", "table_versions")}
+    manifest |= {"bot": "ChatbotA", "version": "a1", "content_hash": "a1", "created_at": "", "previous": None}
+    files.write("/Chatbot/datasets/ChatbotA/a1/manifest.json", json.dumps(manifest | {"new_pairs": 8}).encode())
+    monkeypatch.setattr(bootstrap, "files", lambda _settings: files)
+    monkeypatch.setattr(bootstrap, "registry", lambda _settings: MemoryRegistry())
+    built = {"ChatbotA": {"version": "a1"}, "ChatbotB": {"version": None, "faults": ["too few rows"], "path": "/q"}}
+
+    choices = choose_bots.function(built, force="False")
+
+    assert (choices["ChatbotA"]["train"], choices["ChatbotA"]["new_pairs"]) == (True, 8)
+    assert (choices["ChatbotB"]["train"], choices["ChatbotB"]["faults"]) == (False, ["too few rows"])
