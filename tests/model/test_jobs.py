@@ -25,7 +25,10 @@ SEEDS = [
     ("책 읽고 싶다", "속삭임도서관은 늘 열려 있어요."),
     ("바람 쐬고 싶어", "바람언덕에서 연을 날려 봐요."),
 ]
-TAUGHT = [("거울동굴이 어디야?", "바람언덕 아래 오솔길 끝이에요."), ("콩떡이 누구야?", "포털 앞을 지키는 고양이 역장님이에요.")]
+TAUGHT = [
+    ("거울동굴이 어디야?", "바람언덕 아래 오솔길 끝이에요."),
+    ("콩떡이 누구야?", "포털 앞을 지키는 고양이 역장님이에요."),
+]
 GOLD = [("하이", "반가워요!"), ("심심해", "같이 산책할래요?"), ("책 추천해 줘", "속삭임도서관에 가 봐요.")]
 
 
@@ -87,7 +90,9 @@ def test_the_loop_from_seeds_to_a_taught_version(settings):
     ports = {"registry": registry, "settings": settings}
     decisions = {}
     for version, dataset in ((1, "aaaa"), (2, "bbbb")):
-        done = finetune(bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, files=files, progress=said.append, **ports)
+        done = finetune(
+            bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, files=files, progress=said.append, **ports
+        )
         assert register(bot="ChatbotA", run_id=done["run_id"], **ports)["version"] == version
         decisions[version] = evaluate(bot="ChatbotA", version=version, files=files, progress=said.append, **ports)
         registry.set_alias("ChatbotA", "champion", version)

@@ -1,0 +1,158 @@
+"""Version folders and base import: only what the hashes promise is loaded."""
+
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+
+from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
+from kogpt2_chat.model import base
+from kogpt2_chat.model.answers import ask_all, is_loop
+from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.checkpoint import file_sha256, load_checkpoint, write_checkpoint
+from kogpt2_chat.model.load import load_bot
+from kogpt2_chat.model.network import weights_hash
+from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.testing.tiny_gpt2 import full_size_files
+
+
+@pytest.fixture
+def version(tiny, tmp_path):
+    return shutil.copytree(tiny, tmp_path / "7")
+
+
+def test_a_version_comes_back_as_it_was_written(version, settings, tmp_path):
+    """Writing and loading loses nothing."""
+    loaded = load_checkpoint(version)
+    again = tmp_path / "again"
+    write_checkpoint(again, loaded.network, loaded.tokenizer, loaded.card)
+    assert weights_hash(load_checkpoint(again).network) == weights_hash(loaded.network)
+    assert file_sha256(again / "model.safetensors") == file_sha256(version / "model.safetensors")
+    assert load_bot(version, settings).version == "7"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "generation_config.json"])
+def test_a_changed_or_missing_file_is_named(version, name):
+    """One flipped byte, or no file at all: not loaded, and the message names the file."""
+    content = bytearray((version / name).read_bytes())
+    content[-2] ^= 1
+    (version / name).write_bytes(content)
+    with pytest.raises(CheckpointCorrupt, match=name):
+        load_checkpoint(version)
+    (version / name).unlink()
+    with pytest.raises(CheckpointCorrupt, match=name):
+        load_checkpoint(version)
+
+
+def test_an_unlisted_file_and_a_foreign_kind_are_refused(version):
+    """Nothing rides along: code, pickles and paths outside are never loaded."""
+    (version / "modeling_evil.py").write_text("raise SystemExit", "utf-8")
+    with pytest.raises(CheckpointCorrupt, match="modeling_evil.py"):
+        load_checkpoint(version)
+    card = json.loads((version / "model.json").read_text("utf-8"))
+    card["files"]["modeling_evil.py"] = file_sha256(version / "modeling_evil.py")
+    (version / "model.json").write_text(json.dumps(card), "utf-8")
+    with pytest.raises(CheckpointCorrupt, match="may not be loaded"):
+        load_checkpoint(version)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"base": 1, "files": []}', "null"])
+def test_a_broken_card_is_refused(version, content):
+    """A version without a readable card is no version."""
+    (version / "model.json").write_text(content, "utf-8")
+    with pytest.raises(CheckpointCorrupt, match="model.json"):
+        load_checkpoint(version)
+
+
+def test_a_hub_bin_is_imported_under_its_licence(settings, tmp_path):
+    """A .bin made on the spot becomes safetensors, pinned by its hash, once."""
+    source = full_size_files(tmp_path / "hub", layers=1, width=32, heads=2)
+    sha = file_sha256(source / "pytorch_model.bin")
+    chosen = settings.model_copy(
+        update={"model": settings.model.model_copy(update={"base": str(source), "base_sha256": sha})}
+    )
+    said = []
+    prepared = base.prepare(chosen, said.append)
+    assert not prepared.small
+    assert prepared.licence == "unknown: see the base model's own terms"
+    assert base.prepare(chosen, said.append) == prepared
+    assert len(said) == 1
+    weights = torch.load(source / "pytorch_model.bin", weights_only=True)["transformer.wte.weight"]
+    assert torch.equal(load_checkpoint(prepared.folder).network.transformer.wte.weight, weights)
+    wrong = chosen.model_copy(update={"model": chosen.model.model_copy(update={"base_sha256": "0" * 64})})
+    with pytest.raises(InvalidInput, match="SHA-256"):
+        base.prepare(wrong, said.append)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+def test_a_bin_with_code_in_it_never_runs(tmp_path, capsys):
+    """weights_only refuses a pickle that is more than tensors."""
+    torch.save({"transformer.wte.weight": Evil()}, tmp_path / "pytorch_model.bin", pickle_module=pickle)
+    with pytest.raises(InvalidInput, match="no plain weights file"):
+        base.read_hub_bin(tmp_path / "pytorch_model.bin")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_missing_hub_is_one_sentence_or_the_small_base(settings, monkeypatch):
+    """`auto` falls back to the small base and says so; a named base that can't be had is an error."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(base.Unavailable, match="some/gpt2"):
+        base.prepare(
+            settings.model_copy(update={"model": settings.model.model_copy(update={"base": "some/gpt2"})}), print
+        )
+    said = []
+    auto = settings.model_copy(
+        update={"model": settings.model.model_copy(update={"base": "auto", "small_max_steps": 1})}
+    )
+    assert base.prepare(auto, said.append).small
+    assert "stands in" in said[0]
+
+
+def test_a_damaged_cached_base_is_made_again(settings, tmp_path):
+    """The cache heals itself."""
+    source = full_size_files(tmp_path / "hub", layers=1, width=32, heads=2)
+    chosen = settings.model_copy(update={"model": settings.model.model_copy(update={"base": str(source)})})
+    prepared = base.prepare(chosen, lambda _: None)
+    (prepared.folder / "config.json").write_text("{}", "utf-8")
+    assert base.prepare(chosen, lambda _: None) == prepared
+
+
+@pytest.mark.slow
+def test_a_full_size_kogpt2_goes_the_same_way(settings, tmp_path):
+    """125 M weights, 51,200 entries: import, load, train a step, save, load, answer; licence carried."""
+    source = full_size_files(tmp_path / "kogpt2")
+    chosen = settings.model_copy(update={"model": settings.model.model_copy(update={"base": str(source)})})
+    prepared = base.prepare(chosen, lambda _: None)
+    shutil.rmtree(source)
+    assert prepared.licence == base.KOGPT2_LICENCE
+    loaded = load_checkpoint(prepared.folder)
+    assert sum(weight.numel() for weight in loaded.network.parameters()) == 125_164_032
+    examples = make_examples([Pair(question="안녕", answer="안녕하세요!")] * 2, loaded.tokenizer, 64, 40)
+    fit(loaded.network, examples, Recipe(epochs=2, batch_size=2, learning_rate=1e-4))
+    write_checkpoint(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
+    bot = load_bot(tmp_path / "1", chosen)
+    answers = ask_all(bot, ["안녕", "등불시장 어디야?"], chosen)
+    assert all(len(answer.text) <= chosen.serving.max_answer_chars for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("정말 정말 정말 좋아요", True),
+        ("나는 너를 나는 너를 나는 너를", True),
+        ("하하하하하하", True),
+        ("ㅋㅋㅋㅋㅋㅋㅋㅋ 재밌네요", False),
+        ("정말 정말 좋아요!!!!!!", False),
+        ("천천히 천천히 걸어 봐요.", False),
+    ],
+)
+def test_a_loop_is_told_from_emphasis(text, loops):
+    """Three times the same words is a loop; laughing and doubling are not."""
+    assert is_loop(text) is loops

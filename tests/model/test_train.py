@@ -1,0 +1,141 @@
+"""Training: what is learned, what is not, and that an interruption changes nothing."""
+
+import pytest
+import torch
+
+from kogpt2_chat.domain.prompt import END_ID
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.model.batches import IGNORED, Pair, collate, epoch_batches, make_examples
+from kogpt2_chat.model.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
+from kogpt2_chat.model.tokenizer import load_tokenizer
+from kogpt2_chat.model.train import Recipe, fit, planned_epochs
+from kogpt2_chat.testing.tiny_gpt2 import LINES
+
+PAIRS = [Pair(question=f"질문 {place}번", answer=line) for place, line in enumerate(LINES * 3)]
+RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, precision="fp32", checkpoint_every_steps=2)
+
+
+@pytest.fixture
+def examples(tiny):
+    return make_examples(PAIRS, load_tokenizer(tiny), 64, 40)
+
+
+def network(dropout=0.1, vocabulary=1000):
+    return new_network(
+        gpt2_config(vocabulary=vocabulary, layers=2, width=32, heads=2, positions=128, dropout=dropout), seed=3
+    )
+
+
+def test_only_the_answer_and_its_end_are_targets(examples):
+    """The question is never learned; padding is never a target."""
+    batch = collate(examples[:5])
+    real = batch.targets[: batch.tokens].tolist()
+    assert real == [id_ for example in examples[:5] for id_ in example.ids[example.answer_start :]]
+    assert real.count(END_ID) == 5
+    assert set(batch.targets[batch.tokens :].tolist()) <= {IGNORED}
+
+
+def test_answer_only_logits_equal_those_of_the_whole_sequence(examples):
+    """Projecting fewer positions gives the same figures."""
+    model = network().eval()
+    batch = collate(examples[:5])
+    whole = model(batch.ids).logits[batch.rows, batch.columns]
+    assert torch.allclose(answer_logits(model, batch), whole, atol=1e-5)
+
+
+def test_padding_and_neighbours_do_not_change_a_likelihood(examples):
+    """Batched measuring equals measuring one by one."""
+    model = network()
+    single = [nll_by_example(model, [example])[0] for example in examples]
+    assert nll_by_example(model, examples, batch_size=4) == pytest.approx(single, abs=1e-4)
+
+
+def test_taught_pairs_are_seen_as_often_as_their_weight_says(tiny):
+    """A weight of 3 is three times an epoch."""
+    pairs = [PAIRS[0], Pair(question="콩떡이 누구야?", answer="고양이 역장님이에요.", weight=3)]
+    seen = [
+        example
+        for batch in epoch_batches(make_examples(pairs, load_tokenizer(tiny), 64, 40), 2, 1, 0)
+        for example in batch
+    ]
+    assert sorted(example.weight for example in seen) == [1, 3, 3, 3]
+
+
+def test_the_order_follows_from_seed_and_epoch(examples):
+    """Same seed and epoch, same batches; another epoch, others; every example once."""
+    assert epoch_batches(examples, 4, 1, 0) == epoch_batches(examples, 4, 1, 0)
+    assert epoch_batches(examples, 4, 1, 0) != epoch_batches(examples, 4, 1, 1)
+    assert sorted(example.ids for batch in epoch_batches(examples, 4, 1, 0) for example in batch) == sorted(
+        example.ids for example in examples
+    )
+
+
+def test_same_seed_same_weights(examples):
+    """Training twice gives the same weights hash; another seed gives another."""
+    hashes = []
+    for seed in (20, 20, 21):
+        model = network()
+        fit(model, examples, Recipe(epochs=2, batch_size=4, learning_rate=1e-3, precision="bf16", seed=seed))
+        hashes.append(weights_hash(model))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 5, 9, 14])
+def test_a_killed_training_ends_as_an_uninterrupted_one(examples, tmp_path, monkeypatch, kill_at):
+    """Wherever it was killed, the resumed run has the same weights and reports."""
+    whole = network()
+    reports = fit(whole, examples, RECIPE, validation=examples[:4])
+
+    from kogpt2_chat.model import train
+
+    step = train._train_step
+
+    def dying(model, optimizer, batch, recipe, done, total):
+        if done.step == kill_at:
+            raise KeyboardInterrupt
+        step(model, optimizer, batch, recipe, done, total)
+
+    monkeypatch.setattr(train, "_train_step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), examples, RECIPE, validation=examples[:4], resume=tmp_path)
+    monkeypatch.setattr(train, "_train_step", step)
+    resumed = network()
+    again = fit(resumed, examples, RECIPE, validation=examples[:4], resume=tmp_path)
+    assert weights_hash(resumed) == weights_hash(whole)
+    assert [(report.epoch, report.step, report.loss, report.validation_nll) for report in again] == [
+        (report.epoch, report.step, report.loss, report.validation_nll) for report in reports
+    ]
+
+
+def test_a_tiny_corpus_is_learned(examples):
+    """The loss falls, and validation is reported for each epoch."""
+    model = network(dropout=0.0)
+    reports = fit(
+        model, examples, Recipe(epochs=15, batch_size=4, learning_rate=5e-3, precision="fp32"), validation=examples
+    )
+    assert reports[-1].loss < reports[0].loss / 2
+    assert reports[-1].validation_nll < reports[0].validation_nll
+    assert not model.training
+
+
+def test_a_diverging_training_stops_with_a_sentence(examples):
+    """Not-a-number is noticed at its step, and the message says what to do."""
+    model = network()
+    with torch.no_grad():
+        model.transformer.wte.weight[:] = float("nan")
+    with pytest.raises(InvalidInput, match="lower the learning rate"):
+        fit(model, examples, RECIPE)
+
+
+def test_an_empty_dataset_is_refused():
+    """Nothing to learn is a fault of the input."""
+    with pytest.raises(InvalidInput, match="train split is empty"):
+        fit(network(), [], RECIPE)
+
+
+def test_a_large_corpus_gets_fewer_epochs(examples):
+    """The step bound cuts epochs, never below one."""
+    assert planned_epochs(examples, RECIPE) == 3
+    bounded = Recipe(epochs=50, batch_size=4, learning_rate=1e-3, max_steps=11)
+    assert planned_epochs(examples, bounded) == 2
+    assert planned_epochs(examples, Recipe(epochs=50, batch_size=4, learning_rate=1e-3, max_steps=1)) == 1

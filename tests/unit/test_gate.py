@@ -1,0 +1,108 @@
+"""The gate: each kind of bad candidate is refused by the rule that is there for it."""
+
+from dataclasses import replace
+
+import pytest
+
+from kogpt2_chat.domain.gate import decide, mean_difference, upper_bound
+from kogpt2_chat.domain.gate_figures import Figures, Profile, Slice, Spoken
+from kogpt2_chat.domain.gate_page import decision_page
+
+PROFILE = Profile(
+    name="kogpt2", gold_margin_nat=0.03, confidence=0.95, bootstrap_rounds=500, max_failure_share=0.005,
+    must_pass_share=1.0, chrf_margin=1.0, diversity_share=0.95, latency_factor=1.1,
+)  # fmt: skip
+SPOKEN = Spoken(
+    answers=200, failures={}, leaks=0, must_passed=12, must_total=12, golden_passed=6, golden_total=12, chrf=30.0,
+    distinct_1=0.6, distinct_2=0.9, entropy=5.0, p50_ms=40.0, p95_ms=60.0,
+)  # fmt: skip
+
+
+def slice_of(difference, examples=60, spread=0.01):
+    opponent = [3.0 + 0.01 * place for place in range(examples)]
+    candidate = [value + difference + spread * (-1) ** place for place, value in enumerate(opponent)]
+    return Slice(candidate=candidate, opponent=opponent, clusters=[str(place) for place in range(examples)])
+
+
+def figures(**changes):
+    good = Figures(
+        bot="ChatbotA", version=2, opponent="champion 1", gold=slice_of(-0.01), taught=slice_of(-2.0, 12),
+        candidate=SPOKEN, spoken_opponent=SPOKEN, retrieval_chrf=20.0, slices={"인사": 0.2},
+    )  # fmt: skip
+    return replace(good, **changes)
+
+
+def refused_by(decision):
+    return [reason.rule for reason in decision.reasons if reason.decisive and not reason.passed]
+
+
+def test_a_good_candidate_passes_with_every_rule_shown():
+    """Passing means that every decisive rule holds; each has a sentence, and the margins are printed."""
+    decision = decide(figures(), PROFILE)
+    assert decision.passed
+    assert decision.refusals() == []
+    assert {"loads", "gold_not_worse", "improves", "few_empty", "few_cut", "few_looping", "few_copied", "no_leaks",
+            "must_pass"} == {reason.rule for reason in decision.reasons if reason.decisive}  # fmt: skip
+    assert all(reason.sentence for reason in decision.reasons)
+    assert "+0.030" in next(reason.sentence for reason in decision.reasons if reason.rule == "gold_not_worse")
+    assert decision.as_json()["profile"]["gold_margin_nat"] == 0.03
+
+
+def test_what_is_only_shown_never_refuses():
+    """Worse chrF, diversity, latency, slices and retrieval do not decide yet."""
+    poor = replace(SPOKEN, chrf=1.0, distinct_1=0.01, distinct_2=0.01, entropy=0.1, p95_ms=9000.0, golden_passed=0)
+    decision = decide(figures(candidate=poor, slices={"인사": 9.0}), PROFILE)
+    assert decision.passed
+    assert sum(not reason.passed for reason in decision.reasons) >= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "rule"),
+    [
+        ("poisoned: learned the new, forgot the old", {"gold": slice_of(0.4)}, "gold_not_worse"),
+        ("learned nothing new", {"taught": slice_of(0.0, 12), "held_out": slice_of(0.0)}, "improves"),
+        ("nothing to learn", {"taught": None}, "improves"),
+        ("no gold set", {"gold": None}, "gold_not_worse"),
+        ("collapsed: loops", {"candidate": replace(SPOKEN, failures={"looping": 30})}, "few_looping"),
+        ("silent", {"candidate": replace(SPOKEN, failures={"empty": 2})}, "few_empty"),
+        ("endless", {"candidate": replace(SPOKEN, failures={"cut": 2})}, "few_cut"),
+        ("a parrot", {"candidate": replace(SPOKEN, failures={"copied": 2})}, "few_copied"),
+        ("token leaking", {"candidate": replace(SPOKEN, leaks=1)}, "no_leaks"),
+        ("forgot a must", {"candidate": replace(SPOKEN, must_passed=11)}, "must_pass"),
+        ("does not load", {"load_error": "model.safetensors has SHA-256 …"}, "loads"),
+    ],
+)
+def test_a_bad_candidate_is_refused_by_the_right_rule(name, changes, rule):
+    """One fault, one rule; the refusal says what was measured."""
+    decision = decide(figures(**changes), PROFILE)
+    assert not decision.passed
+    assert refused_by(decision) == [rule]
+    assert len(decision.refusals()) == 1
+
+
+def test_better_on_held_out_pairs_is_enough():
+    """Nothing was taught, but human data improved."""
+    assert decide(figures(taught=None, held_out=slice_of(-0.2)), PROFILE).passed
+
+
+def test_an_uncertain_gain_is_no_gain():
+    """The bound decides, not the mean."""
+    wavering = slice_of(-0.05, examples=6, spread=1.0)
+    assert mean_difference(wavering) < 0
+    assert refused_by(decide(figures(taught=wavering), PROFILE)) == ["improves"]
+
+
+def test_the_bootstrap_is_seeded_and_resamples_clusters():
+    """The same figures give the same bound; examples of one cluster are not counted as independent."""
+    free = slice_of(0.0, examples=40, spread=0.5)
+    tied = replace(free, clusters=["even" if place % 2 else "odd" for place in range(40)])
+    assert upper_bound(free, 0.95, 500, 1) == upper_bound(free, 0.95, 500, 1)
+    assert upper_bound(tied, 0.95, 500, 1) > upper_bound(free, 0.95, 500, 1)
+
+
+def test_the_page_escapes_everything():
+    """Nothing measured or named can put markup on the page."""
+    page = decision_page(decide(figures(opponent="<script>alert(1)</script>"), PROFILE))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "gold_margin_nat 0.03" in page
