@@ -89,7 +89,9 @@ def make_folders(folders: Folders) -> None:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
     except OSError as error:
-        raise InvalidInput(f"the stack's home {folders.home} cannot be written: {error}; set KOGPT2_HOME to a folder of yours") from error
+        raise InvalidInput(
+            f"the stack's home {folders.home} cannot be written: {error}; set KOGPT2_HOME to a folder of yours"
+        ) from error
 
 
 def wipe(folders: Folders) -> None:

@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.processes import missing_ports
@@ -15,12 +15,25 @@ from kogpt2_chat.stack.servers.worker import worker_port
 from kogpt2_chat.stack.supervision import State
 
 TIMEOUT_S: Final = 5.0
-Probe = Callable[[Settings, Program, State], str]
-"""Gives a word about a healthy server; raises Unhealthy, or any error of the network, for another."""
+SILENT_S: Final = 10
+"""A DataNode reports every second; the NameNode itself gives it up after about 15."""
 
 
 class Unhealthy(Exception):
     """The server answered, and is not well, or not ready yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A program that runs, and what is known of it."""
+
+    settings: Settings
+    program: Program
+    state: State
+
+
+Probe = Callable[[Server], str]
+"""Gives a word about a healthy server; raises Unhealthy, or any error of the network, for another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +56,30 @@ def check(settings: Settings, program: Program, state: State) -> Health:
         Health with a detail that a person can use, healthy or not.
     """
     if program.once:
-        return Health(healthy=state.state == "EXITED" and state.exit_code == 0 and state.started > 0, detail=state.detail)
+        return Health(
+            healthy=state.state == "EXITED" and state.exit_code == 0 and state.started > 0, detail=state.detail
+        )
     if state.pid is None:
         return Health(healthy=False, detail=f"{state.state.lower()}: {state.detail}")
     # A bare port probe once took another process's port for ours.
     if missing := missing_ports(state.pid, program.ports.values()):
-        return Health(healthy=False, detail=f"pid {state.pid} does not listen on {', '.join(map(str, sorted(missing)))} yet")
+        return Health(
+            healthy=False, detail=f"pid {state.pid} does not listen on {', '.join(map(str, sorted(missing)))} yet"
+        )
     try:
-        return Health(healthy=True, detail=_probe_of(program)(settings, program, state))
+        return Health(healthy=True, detail=_probe_of(program)(Server(settings=settings, program=program, state=state)))
     except Unhealthy as error:
         return Health(healthy=False, detail=str(error))
     except (OSError, ValueError, KeyError) as error:
         return Health(healthy=False, detail=f"no answer: {error or type(error).__name__}")
 
 
-def kafka(settings: Settings, program: Program, state: State) -> str:
+def kafka(server: Server) -> str:
     """A metadata request, answered by the broker itself."""
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
-    address = settings.local(settings.ports.kafka)
+    address = server.settings.local(server.settings.ports.kafka)
     try:
         client = KafkaAdminClient(bootstrap_servers=address, request_timeout_ms=5000, bootstrap_timeout_ms=4000)
     except KafkaError as error:
@@ -75,46 +92,46 @@ def kafka(settings: Settings, program: Program, state: State) -> str:
         client.close()
 
 
-def namenode(settings: Settings, program: Program, state: State) -> str:
+def namenode(server: Server) -> str:
     """JMX: up, and out of safe mode."""
-    name_system = _jmx(settings, "FSNamesystemState")
+    name_system = _jmx(server.settings, "FSNamesystemState")
     if name_system["FSState"] != "Operational":
         raise Unhealthy(f"in {name_system['FSState']} mode")
     return f"{name_system['NumLiveDataNodes']} DataNodes live, {name_system['FilesTotal']} files"
 
 
-def datanode(settings: Settings, program: Program, state: State) -> str:
+def datanode(server: Server) -> str:
     """The NameNode counts it among the living."""
-    nodes: Mapping[str, Mapping[str, object]] = json.loads(str(_jmx(settings, "NameNodeInfo")["LiveNodes"]))
-    port = program.port
+    nodes: Mapping[str, Mapping[str, object]] = json.loads(str(_jmx(server.settings, "NameNodeInfo")["LiveNodes"]))
+    port = server.program.port
     for node in nodes.values():
         if str(node["xferaddr"]).endswith(f":{port}"):
-            if int(str(node["lastContact"])) > 10:
+            if int(str(node["lastContact"])) > SILENT_S:
                 raise Unhealthy(f"silent for {node['lastContact']} s")
             return f"{node['numBlocks']} blocks"
     raise Unhealthy("not registered with the NameNode yet")
 
 
-def elasticsearch(settings: Settings, program: Program, state: State) -> str:
+def elasticsearch(server: Server) -> str:
     """Cluster health; yellow is as good as it gets with one node."""
-    health = _json(f"http://{settings.local(settings.ports.elasticsearch)}/_cluster/health?timeout=1s")
+    health = _json(f"http://{server.settings.local(server.settings.ports.elasticsearch)}/_cluster/health?timeout=1s")
     if health["status"] == "red":
         raise Unhealthy("cluster health is red")
     return f"{health['status']}, {health['active_shards']} shards"
 
 
-def mlflow(settings: Settings, program: Program, state: State) -> str:
+def mlflow(server: Server) -> str:
     """Its health route."""
-    url = f"http://{settings.local(settings.ports.mlflow)}"
+    url = f"http://{server.settings.local(server.settings.ports.mlflow)}"
     _get(f"{url}/health")
     return url
 
 
-def airflow(settings: Settings, program: Program, state: State) -> str:
+def airflow(server: Server) -> str:
     """The component's entry in Airflow's own health report, with a heartbeat of this very process."""
-    url = f"http://{settings.local(settings.ports.airflow)}"
+    url = f"http://{server.settings.local(server.settings.ports.airflow)}"
     report = _json(f"{url}/api/v2/monitor/health")
-    component = program.name.removeprefix("airflow-").replace("-", "_")
+    component = server.program.name.removeprefix("airflow-").replace("-", "_")
     if component == "api_server":
         if report["metadatabase"]["status"] != "healthy":
             raise Unhealthy("its database does not answer")
@@ -123,14 +140,15 @@ def airflow(settings: Settings, program: Program, state: State) -> str:
     heartbeat = entry.get(f"latest_{component}_heartbeat")
     if entry["status"] != "healthy" or heartbeat is None:
         raise Unhealthy(f"Airflow reports it {entry['status'] or 'not started'}")
-    if datetime.fromisoformat(heartbeat).timestamp() < state.started:
+    if datetime.fromisoformat(heartbeat).timestamp() < server.state.started:
         raise Unhealthy("no heartbeat since its start")
     return f"heartbeat {heartbeat[11:19]}"
 
 
-def worker(settings: Settings, program: Program, state: State) -> str:
+def worker(server: Server) -> str:
     """Its health route; the worker says itself what it lacks."""
-    url = f"http://{settings.stack.host}:{worker_port(settings, int(program.name.rsplit('-', 1)[1]))}/health"
+    slot = int(server.program.name.rsplit("-", 1)[1])
+    url = f"http://{server.settings.stack.host}:{worker_port(server.settings, slot)}/health"
     try:
         answer = _json(url)
     except urllib.error.HTTPError as error:
@@ -138,12 +156,12 @@ def worker(settings: Settings, program: Program, state: State) -> str:
     return str(answer.get("detail") or answer.get("status") or "ready")
 
 
-def spark(settings: Settings, program: Program, state: State) -> str:
+def spark(server: Server) -> str:
     """The master's JSON page, for both: the worker is well when the master knows it alive."""
-    page = _json(f"http://{settings.local(settings.ports.spark_master_http)}/json/")
+    page = _json(f"http://{server.settings.local(server.settings.ports.spark_master_http)}/json/")
     if page["status"] != "ALIVE":
         raise Unhealthy(f"the master is {page['status']}")
-    if program.name == "spark-worker" and not page["aliveworkers"]:
+    if server.program.name == "spark-worker" and not page["aliveworkers"]:
         raise Unhealthy("the master knows no living worker yet")
     return f"{page['aliveworkers']} workers, {page['cores']} cores"
 
@@ -171,7 +189,7 @@ def _jmx(settings: Settings, bean: str) -> Mapping[str, object]:
     return beans[0]
 
 
-def _json(url: str):  # type: ignore[no-untyped-def]  # noqa: ANN202: the shape differs by server
+def _json(url: str) -> Any:
     return json.loads(_get(url))
 
 

@@ -66,7 +66,7 @@ def fetch(
     ivy = scratch / ("ivy-" + wanted[0].name)
     ivy.mkdir(parents=True)
     (ivy / "ivy.xml").write_text(ivy_file(wanted))
-    command = [
+    command: list[str | Path] = [
         *(java, "-XX:+UseSerialGC", f"-Divy.default.ivy.user.dir={ivy}"),
         *("-jar", ivy_jar(), "-ivy", ivy / "ivy.xml", "-cache", ivy / "cache", "-confs", "default"),
         *("-types", "jar", "bundle", "-retrieve", f"{target}/[artifact]-[revision](-[classifier]).[ext]"),
@@ -102,5 +102,7 @@ def ivy_jar() -> Path:
 
 
 def _essence(lines: Sequence[str]) -> str:
-    telling = [line.strip() for line in lines if re.search(r"not found|error|exception|failed|unknown", line, re.I)]
+    telling = [
+        line.strip() for line in lines if re.search(r"not found|error|exception|failed|unknown", line, re.IGNORECASE)
+    ]
     return " | ".join((telling or [line for line in lines if line.strip()])[-3:])

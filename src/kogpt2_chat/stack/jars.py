@@ -36,7 +36,10 @@ SETS: Final[Mapping[str, tuple[Coordinates, ...]]] = {
         Coordinates("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5"),
     ),
     "hdfs": (
-        *(Coordinates(_HADOOP, f"hadoop-client-{part}", "3.5.0", alone=True) for part in ("api", "runtime", "minicluster")),
+        *(
+            Coordinates(_HADOOP, f"hadoop-client-{part}", "3.5.0", alone=True)
+            for part in ("api", "runtime", "minicluster")
+        ),
         Coordinates("org.slf4j", "slf4j-api", "1.7.36", alone=True),
         Coordinates("org.slf4j", "slf4j-reload4j", "1.7.36", alone=True),
         Coordinates("ch.qos.reload4j", "reload4j", "1.2.25", alone=True),
@@ -52,7 +55,10 @@ SETS: Final[Mapping[str, tuple[Coordinates, ...]]] = {
     "delta": (
         Coordinates("io.delta", "delta-spark_4.2_2.13", _DELTA, alone=True),
         Coordinates("io.delta", "delta-storage", _DELTA, alone=True),
-        *(Coordinates("io.delta", f"delta-kernel-{part}", _DELTA, alone=True) for part in ("api", "defaults", "unitycatalog")),
+        *(
+            Coordinates("io.delta", f"delta-kernel-{part}", _DELTA, alone=True)
+            for part in ("api", "defaults", "unitycatalog")
+        ),
         Coordinates("io.unitycatalog", "unitycatalog-client", "0.6.0", alone=True),
         Coordinates("io.unitycatalog", "unitycatalog-hadoop", "0.6.0", alone=True),
     ),
@@ -140,12 +146,13 @@ def _refetch(
         wrong = [name for name in faults if name in lock and _digest(fetched / name) != lock[name]]
         if wrong:
             raise Unavailable(
-                f"{len(wrong)} jars are not what {LOCK.name} promises, first {wrong[0]}: expected sha256 {lock[wrong[0]]}, "
-                f"found {_digest(fetched / wrong[0]) or 'no file'}; try again, and if it stays so suspect the repository"
+                f"{len(wrong)} jars are not what {LOCK.name} promises, first {wrong[0]}: expected sha256 "
+                f"{lock[wrong[0]]}, found {_digest(fetched / wrong[0]) or 'no file'}; try again, and if it stays so "
+                "suspect the repository"
             )
         for name in (fault for fault in faults if fault in lock):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(fetched / name, folder / name)
+            (fetched / name).replace(folder / name)
     for name in EMPTY_FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, text in MODULE_FILES.items():
@@ -220,4 +227,4 @@ def _text(path: Path) -> str | None:
 def _write_stamp(folder: Path, stamp: Mapping[str, list[int]]) -> None:
     new = folder / f".{STAMP}.{os.getpid()}"
     new.write_text(json.dumps(stamp))
-    os.replace(new, folder / STAMP)
+    new.replace(folder / STAMP)

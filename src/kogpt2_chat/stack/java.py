@@ -63,8 +63,8 @@ def ensure_java(progress: Callable[[str], None], *, install: bool = False) -> Ja
         java = find_java()
     if java is None:
         raise Unavailable(
-            f"no usable Java found: expected version {' or '.join(map(str, VERSIONS))} with module {MODULE} in JAVA_HOME, "
-            f"PATH or {JVM_FOLDER}; install it (Debian, Ubuntu: sudo apt-get install {PACKAGES[0]}), "
+            f"no usable Java found: expected version {' or '.join(map(str, VERSIONS))} with module {MODULE} "
+            f"in JAVA_HOME, PATH or {JVM_FOLDER}; install it (Debian, Ubuntu: sudo apt-get install {PACKAGES[0]}), "
             "or point JAVA_HOME at one"
         )
     return java
@@ -104,10 +104,11 @@ def _apt_can_install() -> bool:
 def _apt_install(progress: Callable[[str], None]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     progress("Java is missing: refreshing the distribution's package lists")
-    subprocess.run(["apt-get", "-qq", "update"], env=environment, capture_output=True, check=False)
+    apt = str(shutil.which("apt-get"))
+    subprocess.run([apt, "-qq", "update"], env=environment, capture_output=True, check=False)
     for package in PACKAGES:
         progress(f"Java is missing: installing {package} with apt-get")
-        command = ["apt-get", "-qq", "install", "--yes", "--no-install-recommends", package]
+        command = [apt, "-qq", "install", "--yes", "--no-install-recommends", package]
         if subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0:
             return
 

@@ -1,4 +1,4 @@
-"""Write ``jars.lock`` anew: ``python -m kogpt2_chat.stack.lock_jars`` (for maintainers, after a change of a version)."""
+"""Write ``jars.lock`` anew: ``python -m kogpt2_chat.stack.lock_jars`` (for maintainers)."""
 
 import sys
 import tempfile

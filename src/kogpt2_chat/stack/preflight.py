@@ -25,7 +25,9 @@ def check_machine(settings: Settings, folders: Folders, programs: Sequence[Progr
     _check_readable(settings, programs)
     faults = [*_memory_fault(settings, programs), *_disk_fault(settings, folders), *port_faults(settings, programs)]
     if faults:
-        raise Unavailable("the stack cannot start, nothing was started:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise Unavailable(
+            "the stack cannot start, nothing was started:\n" + "\n".join(f"  {fault}" for fault in faults)
+        )
 
 
 def port_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
@@ -40,7 +42,8 @@ def port_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
         if len(names) > 1
     ]
     taken = [
-        f"port {port} for {name} ({use}) is taken by {port_owner(port)}: stop it, or shift all ports with KOGPT2_PORTS__OFFSET"
+        f"port {port} for {name} ({use}) is taken by {port_owner(port)}: "
+        "stop it, or shift all ports with KOGPT2_PORTS__OFFSET"
         for name, use, port in wanted
         if not port_is_free(settings.stack.host, port)
     ]
@@ -53,8 +56,10 @@ def _memory_fault(settings: Settings, programs: Sequence[Program]) -> list[str]:
     if free >= wanted:
         return []
     return [
-        f"memory: {wanted} MB are needed, {free} MB are free: close something, start less with --only, "
-        "or lower KOGPT2_STACK__MIN_MEMORY_MB at your own risk"
+        (
+            f"memory: {wanted} MB are needed, {free} MB are free: close something, start less with --only, "
+            "or lower KOGPT2_STACK__MIN_MEMORY_MB at your own risk"
+        )
     ]
 
 
@@ -63,7 +68,8 @@ def _disk_fault(settings: Settings, folders: Folders) -> list[str]:
     free = shutil.disk_usage(place).free >> 20
     if free >= settings.stack.min_disk_mb:
         return []
-    return [f"disk: {settings.stack.min_disk_mb} MB are needed at {place}, {free} MB are free: make room or move KOGPT2_HOME"]
+    wanted = settings.stack.min_disk_mb
+    return [f"disk: {wanted} MB are needed at {place}, {free} MB are free: make room or move KOGPT2_HOME"]
 
 
 def _check_readable(settings: Settings, programs: Sequence[Program]) -> None:

@@ -4,10 +4,11 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import psutil
 
@@ -26,8 +27,12 @@ class Owner:
 
 
 def stack_processes(home: Path) -> list[psutil.Process]:
-    """Every living process that carries this home's mark, whoever is its parent by now."""
-    return [process for process in psutil.process_iter() if _mark(process).endswith(f"@{home}")]
+    """Every living process that carries this home's mark, whoever is its parent by now, and their descendants."""
+    marked = [process for process in psutil.process_iter() if _mark(process).endswith(f"@{home}")]
+    family = {process.pid: process for process in marked}
+    for process in marked:
+        family.update((one.pid, one) for one in _family(process.pid))
+    return list(family.values())
 
 
 def stop_processes(processes: Iterable[psutil.Process], grace_s: float) -> int:
@@ -42,11 +47,6 @@ def stop_processes(processes: Iterable[psutil.Process], grace_s: float) -> int:
             process.kill()
     psutil.wait_procs(stubborn, timeout=5)
     return len(stubborn)
-
-
-def listening_ports(pid: int) -> set[int]:
-    """Ports on which a process or one of its descendants listens."""
-    return {address[1] for process in _family(pid) for address in _listens(process)}
 
 
 def missing_ports(pid: int, ports: Collection[int]) -> set[int]:
@@ -74,14 +74,13 @@ def port_owner(port: int) -> Owner:
     """Who listens there, as far as the operating system tells us."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
                 return Owner(pid=connection.pid, command=_command(connection.pid))
     return Owner(pid=None, command="a process of another user")
 
 
-def wait_until(condition: object, deadline: float, pause_s: float = 0.2) -> bool:
+def wait_until(condition: Callable[[], bool], deadline: float, pause_s: float = 0.2) -> bool:
     """Ask ``condition()`` until it holds or the monotonic clock passes ``deadline``."""
-    assert callable(condition)
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -99,7 +98,7 @@ def _family(pid: int) -> Iterator[psutil.Process]:
 def _listens(process: psutil.Process) -> list[tuple[str, int]]:
     with suppress(psutil.Error):
         found = process.net_connections("tcp")
-        return [(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN]
+        return [(one.laddr[0], one.laddr[1]) for one in found if one.laddr and one.status == psutil.CONN_LISTEN]
     return []
 
 
@@ -111,6 +110,5 @@ def _mark(process: psutil.Process) -> str:
 
 def _command(pid: int) -> str:
     with suppress(psutil.Error):
-        command = " ".join(psutil.Process(pid).cmdline())
-        return command if len(command) <= 120 else command[:117] + "..."
+        return shorten(" ".join(psutil.Process(pid).cmdline()), 120)
     return "already gone"

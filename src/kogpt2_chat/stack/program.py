@@ -15,7 +15,18 @@ from kogpt2_chat.settings import CHECKOUT, Settings
 
 MARK: Final = "KOGPT2_STACK_PROGRAM"
 """Environment variable ``NAME@HOME`` in every process of a stack: how orphans are known, never by their name."""
-_KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_KEPT: Final = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+)
 _KEPT_PREFIXES: Final = ("HF_", "OPENBLAS_", "OMP_", "MKL_")
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 
@@ -67,8 +78,15 @@ def start_script(program: Program, environment: Mapping[str, str]) -> str:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
     setup = [program.setup] if program.setup else []
     return "\n".join(
-        ["#!/bin/sh", "# Written by `kogpt2-chat stack up`; changes are lost.", "set -eu", *exports, *setup]
-        + [f"exec {shlex.join(program.command)}", ""]
+        [
+            "#!/bin/sh",
+            "# Written by `kogpt2-chat stack up`; changes are lost.",
+            "set -eu",
+            *exports,
+            *setup,
+            f"exec {shlex.join(program.command)}",
+            "",
+        ]
     )
 
 

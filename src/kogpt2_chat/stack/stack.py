@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import partial
 from pathlib import Path
 
 from kogpt2_chat.errors import Unavailable
@@ -185,7 +186,11 @@ def _stop_in_order(supervision: Supervision, ranks: dict[str, int], deadline: fl
         progress(f"stopping {', '.join(sorted(names))}")
         for name in names:
             supervision.stop(name)
-        wait_until(lambda names=names: not names & _running(supervision), deadline)
+        wait_until(partial(_are_gone, supervision, names), deadline)
+
+
+def _are_gone(supervision: Supervision, names: set[str]) -> bool:
+    return not names & _running(supervision)
 
 
 def _shut_down(folders: Folders, supervision: Supervision) -> None:

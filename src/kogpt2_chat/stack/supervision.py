@@ -58,13 +58,13 @@ class Supervision:
 
     def states(self) -> dict[str, State]:
         """State by program name."""
-        rows = cast(list[dict[str, object]], self._proxy.supervisor.getAllProcessInfo())
+        rows = cast("list[dict[str, object]]", self._proxy.supervisor.getAllProcessInfo())
         return {
             str(row["name"]): State(
                 state=str(row["statename"]),
-                pid=cast(int, row["pid"]) or None,
-                started=cast(int, row["start"]),
-                exit_code=cast(int, row["exitstatus"]),
+                pid=cast("int", row["pid"]) or None,
+                started=cast("int", row["start"]),
+                exit_code=cast("int", row["exitstatus"]),
                 detail=str(row["spawnerr"] or row["description"]),
             )
             for row in rows
@@ -80,7 +80,7 @@ class Supervision:
 
     def reload(self, running: Iterable[str]) -> None:
         """Read the configuration again; programs that run keep what they run with."""
-        added, changed, removed = cast(list[list[list[str]]], self._proxy.supervisor.reloadConfig())[0]
+        added, changed, removed = cast("list[list[list[str]]]", self._proxy.supervisor.reloadConfig())[0]
         alive = set(running)
         for name in [*changed, *removed]:
             if name not in alive:
@@ -141,7 +141,7 @@ def write_configuration(folders: Folders, text: str) -> None:
     path = folders.run / "supervisord.conf"
     new = path.with_suffix(".new")
     new.write_text(text)
-    os.replace(new, path)
+    new.replace(path)
 
 
 def configuration(folders: Folders, programs: Iterable[Program]) -> str:

@@ -63,7 +63,9 @@ class _Waiting:
     def probe(self, pool: ThreadPoolExecutor) -> None:
         states = self.supervision.states()
         due = [program for program in self.programs if program.name in self.asked - self.healthy]
-        for program, health in zip(due, pool.map(lambda one: check(self.settings, one, states[one.name]), due), strict=True):
+        for program, health in zip(
+            due, pool.map(lambda one: check(self.settings, one, states[one.name]), due), strict=True
+        ):
             state = states[program.name]
             self.last[program.name] = health
             starts = self.starts.setdefault(program.name, set())
@@ -71,7 +73,9 @@ class _Waiting:
             if health.healthy:
                 self.healthy.add(program.name)
                 if not program.once:
-                    self.progress(f"{program.name}: healthy after {time.monotonic() - self.began:.0f} s ({health.detail})")
+                    self.progress(
+                        f"{program.name}: healthy after {time.monotonic() - self.began:.0f} s ({health.detail})"
+                    )
             elif len(starts) >= _MAX_STARTS or state.state == "FATAL" or (program.once and state.state == "EXITED"):
                 raise Unavailable(self.story(program, f"ended before it was healthy (exit code {state.exit_code})"))
 

@@ -87,8 +87,11 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
         },
         "USAGE_DATA_COLLECTION": {"ENABLED": False},
     }
-    flat = {f"AIRFLOW__{section}__{name}": str(value) for section, rows in sections.items() for name, value in rows.items()}
-    return {"AIRFLOW_HOME": str(folders.airflow), **flat}
+    flat = {
+        f"AIRFLOW__{section}__{name}": str(value) for section, rows in sections.items() for name, value in rows.items()
+    }
+    # setproctitle would write its titles over the environment, and with it over the mark that finds orphans.
+    return {"AIRFLOW_HOME": str(folders.airflow), "SPT_NOENV": "1", **flat}
 
 
 def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
@@ -135,7 +138,7 @@ def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path)
     stamp = shlex.quote(str(folders.airflow / "prepared"))
     run = shlex.join(python("-m", "airflow"))
     return (
-        f"[ \"$(cat {stamp} 2>/dev/null)\" = {shlex.quote(done)} ] && exit 0\n"
+        f'[ "$(cat {stamp} 2>/dev/null)" = {shlex.quote(done)} ] && exit 0\n'
         f"{run} db migrate && {run} pools import {shlex.quote(str(pools))} && "
         f"(umask 077; printf %s {shlex.quote(done)} > {stamp})"
     )

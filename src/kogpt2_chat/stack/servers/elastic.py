@@ -35,6 +35,7 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
     """The node."""
     conf = folders.conf("elasticsearch", open_to_user=True)
     data = folders.data("elasticsearch", open_to_user=True)
+    scratch = data / "scratch"
     home = jars_folder(settings) / "elasticsearch"
     options = (
         f"-Des.path.home={home}",
@@ -49,7 +50,7 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
         "-Dio.netty.noUnsafe=true",
         "-Dio.netty.noKeySetOptimization=true",
         "-Dio.netty.allocator.numDirectArenas=0",
-        f"-Djava.io.tmpdir={data}/tmp",
+        f"-Djava.io.tmpdir={scratch}",
         f"-XX:ErrorFile={data}/logs/hs_err_pid%p.log",
     )
     flags = (*heap(settings.stack.elasticsearch_heap_mb), *(flag for flag in QUIET if not flag.startswith("-Xss")))
@@ -61,13 +62,13 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
                 *(str(java.program), *flags, "-Xss1m", *options, "-cp", classpath(settings, "elasticsearch/lib")),
                 "org.elasticsearch.bootstrap.Elasticsearch",
             ),
-            environment={"LIBFFI_TMPDIR": f"{data}/tmp", "HOME": str(data)},
+            environment={"LIBFFI_TMPDIR": str(scratch), "HOME": str(data)},
             setup=f"cd {shlex.quote(str(data))}",
             files={
                 conf / "elasticsearch.yml": elasticsearch_yml(settings, folders),
                 conf / "log4j2.properties": LOG4J2.format(level="warn"),
             },
-            folders=(data, data / "data", data / "logs", data / "tmp", conf),
+            folders=(data, data / "data", data / "logs", scratch, conf),
             ports={
                 "http": settings.ports.at(settings.ports.elasticsearch),
                 "transport": settings.ports.at(settings.ports.elasticsearch_transport),

@@ -101,9 +101,7 @@ def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Prog
             Program(
                 name=f"datanode-{number}",
                 group="hdfs",
-                command=tuple(
-                    shlex.split(_server(settings, folders, java, f"datanode-{number}", "datanode.DataNode"))
-                ),
+                command=tuple(shlex.split(_server(settings, folders, java, f"datanode-{number}", "datanode.DataNode"))),
                 **_place(settings, folders, f"datanode-{number}", datanode_site(settings, folders, number)),  # type: ignore[arg-type]
                 ports={
                     "transfer": ports.at(ports.datanode[number - 1]),

@@ -67,8 +67,16 @@ def kafka_programs(settings: Settings, folders: Folders, java: Java) -> list[Pro
     properties, log4j = conf / "server.properties", conf / "log4j2.properties"
     run = (str(java.program), *QUIET, "-cp", classpath(settings, "kafka"), f"-Dlog4j2.configurationFile={log4j}")
     tool = shlex.join(
-        [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
-        + ["-t", cluster_id(folders.home), "-c", str(properties)]
+        [
+            *run,
+            "kafka.tools.StorageTool",
+            "format",
+            "--ignore-formatted",
+            "-t",
+            cluster_id(folders.home),
+            "-c",
+            str(properties),
+        ]
     )
     return [
         Program(

@@ -13,7 +13,9 @@ def spark_programs(settings: Settings, folders: Folders, java: Java) -> list[Pro
     if settings.stack.spark == "local":
         return []
     host, ports = settings.stack.host, settings.ports
-    master, master_http, worker_http = map(ports.at, (ports.spark_master, ports.spark_master_http, ports.spark_worker_http))
+    master, master_http, worker_http = map(
+        ports.at, (ports.spark_master, ports.spark_master_http, ports.spark_worker_http)
+    )
     environment = {
         "JAVA_HOME": str(java.home),
         "SPARK_LOCAL_IP": host,
