@@ -249,6 +249,21 @@ def test_two_versions_can_be_compared_in_the_ui(stack_settings: Settings, bot: s
 
 
 @pytest.mark.stack
+def test_nothing_is_printed(
+    stack_settings: Settings, bot: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output belongs to the command's JSON."""
+    from kogpt2_chat.adapters.mlflow import MlflowRegistry
+
+    registry = MlflowRegistry(stack_settings)
+    run_id = run_with_files(registry, tmp_path, "조용히")
+    registry.end_run(run_id)
+    registry.download(bot, registry.add_version(bot, run_id, "version", {}), tmp_path / "copy")
+
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.stack
 def test_a_roster_bot_is_described_by_its_persona(
     stack_settings: Settings, bot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

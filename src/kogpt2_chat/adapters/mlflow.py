@@ -39,7 +39,7 @@ class MlflowRegistry:
     def __init__(self, settings: Settings) -> None:
         self._url = settings.mlflow_url
         self._experiment = settings.mlflow.experiment
-        _bound_waiting(settings.mlflow.timeout_s)
+        _set_client_defaults(settings.mlflow.timeout_s)
         self._client = MlflowClient(tracking_uri=self._url, registry_uri=self._url)
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
@@ -92,7 +92,9 @@ class MlflowRegistry:
                 raise NotFound(f"run {run_id} has no artefact folder {path!r}: train again, or name another run")
             self._ensure_model(bot)
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{path}"
-            made = int(self._client.create_model_version(bot, source, run_id, tags=_short(tags)).version)
+            made = int(
+                self._client.create_model_version(bot, source, run_id, tags=_short(tags), await_creation_for=0).version
+            )
             first = self._version_of_run(bot, run_id) or made
             if first != made:
                 self._client.delete_model_version(bot, str(made))
@@ -243,12 +245,16 @@ class MlflowRegistry:
         return InvalidInput(f"{doing}: MLflow at {self._url} refused it with {code} ({error})")
 
 
-def _bound_waiting(timeout_s: float) -> None:
-    """The client reads its patience from the environment only; its own default retries for four minutes."""
+def _set_client_defaults(timeout_s: float) -> None:
+    """The client is set up by the environment only.
+
+    By itself it retries for four minutes, and prints addresses to standard output, where a command's JSON goes.
+    """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def _unless_taken(create: Callable[[], object]) -> None:

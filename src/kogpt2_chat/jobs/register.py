@@ -38,9 +38,13 @@ def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -
         why = f"run {run_id} trained {card['bot']}, not {bot}"
         registry.tag(bot, version, {"gate_reasons": why, "gate": "refused"})
         raise InvalidInput(f"{why}: register it for {card['bot']}. {bot} version {version} was made and is refused")
-    tags = {name: str(card[name]) for name in TAGS if card.get(name) not in (None, "")}
+    tags = {name: _text(card[name]) for name in TAGS if card.get(name) not in (None, "")}
     registry.tag(bot, version, tags)
     return {"bot": bot, "version": version, "run_id": run_id, "tags": tags}
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _card(content: bytes, what: str) -> dict[str, object]:

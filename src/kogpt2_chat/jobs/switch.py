@@ -98,13 +98,13 @@ class Workers:
 
     def _wait(self, switch: Switch, state: RolloutState) -> Answers:
         deadline = self.clock.now() + timedelta(seconds=self.settings.rollout.ready_timeout_s)
-        told: Answers | None = None
+        told = ""
         while True:
             live = live_workers(self._states(), self.clock.now())
             answers = rollout_answers(switch.bot, switch.target, state.epoch, live)
-            if answers != told:
-                self.progress(f"{switch.bot}: {_sentence(answers)}")
-                told = answers
+            if (sentence := _sentence(answers)) != told:
+                self.progress(f"{switch.bot}: {sentence}")
+                told = sentence
             if answers.complete or answers.degraded or self.clock.now() >= deadline:
                 return answers
             self.clock.pause(self.settings.rollout.poll_s)
