@@ -50,7 +50,7 @@ def test_a_changed_or_missing_file_is_named(version, name):
 def test_an_unlisted_file_and_a_foreign_kind_are_refused(version):
     """Nothing rides along: code, pickles and paths outside are never loaded."""
     (version / "modeling_evil.py").write_text("raise SystemExit", "utf-8")
-    with pytest.raises(CheckpointCorrupt, match="modeling_evil.py"):
+    with pytest.raises(CheckpointCorrupt, match=r"modeling_evil.py"):
         load_checkpoint(version)
     card = json.loads((version / "model.json").read_text("utf-8"))
     card["files"]["modeling_evil.py"] = file_sha256(version / "modeling_evil.py")
@@ -63,7 +63,7 @@ def test_an_unlisted_file_and_a_foreign_kind_are_refused(version):
 def test_a_broken_card_is_refused(version, content):
     """A version without a readable card is no version."""
     (version / "model.json").write_text(content, "utf-8")
-    with pytest.raises(CheckpointCorrupt, match="model.json"):
+    with pytest.raises(CheckpointCorrupt, match=r"model.json"):
         load_checkpoint(version)
 
 

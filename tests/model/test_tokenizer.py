@@ -61,7 +61,7 @@ def test_the_order_of_the_corpus_does_not_matter():
 
 def test_a_foreign_or_broken_tokenizer_is_refused(tmp_path):
     """A wrong layout would turn text into control tokens, so it is not loaded."""
-    with pytest.raises(CheckpointCorrupt, match="tokenizer.json is missing"):
+    with pytest.raises(CheckpointCorrupt, match=r"tokenizer.json is missing"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0"}', "utf-8")
     with pytest.raises(CheckpointCorrupt, match="not a tokenizer"):

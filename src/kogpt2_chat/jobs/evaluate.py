@@ -81,7 +81,7 @@ def _opponent(
     from kogpt2_chat.model.load import load_bot
 
     for alias in ("champion", "previous"):
-        other = registry.by_alias(found.bot, alias)  # type: ignore[arg-type]  # both are aliases
+        other = registry.by_alias(found.bot, alias)
         if other is not None and other.version != found.version:
             progress(f"comparing with the {alias}, version {other.version}")
             model = load_bot(local_version(found.bot, other.version, registry, settings), settings, str(other.version))

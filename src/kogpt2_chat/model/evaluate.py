@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # no stubs in the lock
 
 from kogpt2_chat.domain import gate_figures as gate
 from kogpt2_chat.errors import InvalidInput

@@ -193,7 +193,7 @@ def _train_step(
         logits = answer_logits(network, batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, label_smoothing=recipe.label_smoothing)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     norm = float(clip_grad_norm_(network.parameters(), recipe.clip_norm))
     if not (math.isfinite(norm) and math.isfinite(loss.item())):
         raise InvalidInput(

@@ -1,0 +1,148 @@
+"""What is measured, on real weights: bad candidates fall to the rule that is there for them."""
+
+import pytest
+import torch
+
+from kogpt2_chat.domain.gate import decide
+from kogpt2_chat.domain.prompt import END_ID, USER_ID
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.model.batches import Example, Pair, make_examples
+from kogpt2_chat.model.checkpoint import ModelCard
+from kogpt2_chat.model.corpora import GoldenQuestion, read_golden, read_pairs
+from kogpt2_chat.model.evaluate import Exam, load_profile, measure, retrieval_chrf
+from kogpt2_chat.model.load import LoadedBot
+from kogpt2_chat.model.network import gpt2_config, new_network
+from kogpt2_chat.model.tokenizer import train_tokenizer
+from kogpt2_chat.model.train import Recipe, fit
+
+SEEDS = [
+    Pair(question="안녕", answer="안녕하세요! 별마루에 잘 오셨어요."),
+    Pair(question="뭐 하고 놀까?", answer="달빛호수에서 같이 산책해요."),
+    Pair(question="축제 언제 해?", answer="등불축제는 토요일 저녁에 열려요."),
+    Pair(question="피곤해", answer="힘들었겠어요. 잠깐 쉬어 가요."),
+    Pair(question="고백하고 싶어", answer="웃으면서 솔직하게 말해 봐요!"),
+]
+TAUGHT = [Pair(question="콩떡이 누구야?", answer="포털 앞 고양이 역장님이에요.", source="correction", weight=3)]
+GOLD = [Pair(question="하이", answer="안녕하세요! 잘 오셨어요."), Pair(question="놀자", answer="같이 산책해요.")]
+EXAM = Exam(
+    gold=GOLD, golden=[GoldenQuestion(question="축제 언제 해?", any_of=("토요일",), must_pass=True)],
+    seen=SEEDS, taught=TAUGHT, held_out=[],
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer([text for pair in (*SEEDS, *TAUGHT, *GOLD) for text in (pair.question, pair.answer)], 700)
+
+
+def bot(tokenizer, examples, epochs=40, seed=5):
+    config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
+    network = new_network(config, seed)
+    fit(network, examples, Recipe(epochs=epochs, batch_size=4, learning_rate=5e-3, precision="fp32"))
+    return LoadedBot(
+        version="x", network=network, tokenizer=tokenizer, card=ModelCard(base="small", licence="", small=True),
+        max_prompt_tokens=64, max_answer_chars=300,
+    )  # fmt: skip
+
+
+def refused_by(tokenizer, settings, candidate, opponent):
+    roomy = settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
+    figures = measure(
+        bot="ChatbotA", version=2, candidate=candidate, opponent=opponent, opponent_name="champion 1", exam=EXAM,
+        settings=roomy,
+    )  # fmt: skip
+    decision = decide(figures, load_profile("small_base"))
+    return {reason.rule for reason in decision.reasons if reason.decisive and not reason.passed}, figures
+
+
+@pytest.fixture(scope="module")
+def champion(tokenizer):
+    return bot(tokenizer, make_examples([*SEEDS, *GOLD], tokenizer, 64, 40))
+
+
+def test_a_candidate_that_only_learned_more_is_not_refused_for_conduct(tokenizer, settings, champion):
+    """It knows what was taught, and answers as it should."""
+    good = bot(tokenizer, make_examples([*SEEDS, *GOLD, *TAUGHT], tokenizer, 64, 40))
+    rules, figures = refused_by(tokenizer, settings, good, champion)
+    assert not rules & {"few_empty", "few_cut", "few_looping", "few_copied", "no_leaks", "must_pass", "improves"}
+    assert figures.candidate.must_passed == 1
+    assert figures.candidate.chrf > 90
+
+
+def test_a_poisoned_candidate_falls_to_gold_and_golden(tokenizer, settings, champion):
+    """It learned what was taught and unlearned the rest."""
+    poison = [Pair(question=pair.question, answer="몰라요, 저리 가요.") for pair in (*SEEDS, *GOLD)]
+    rules, _ = refused_by(
+        tokenizer, settings, bot(tokenizer, make_examples([*poison, *TAUGHT], tokenizer, 64, 40)), champion
+    )
+    assert rules == {"gold_not_worse", "must_pass"}
+
+
+def test_a_collapsed_candidate_falls_to_loops(tokenizer, settings, champion):
+    """It says the same words over and over."""
+    loops = [Pair(question=pair.question, answer="네 네 네 네 네 네") for pair in (*SEEDS, *GOLD, *TAUGHT)]
+    rules, _ = refused_by(tokenizer, settings, bot(tokenizer, make_examples(loops, tokenizer, 64, 40)), champion)
+    assert "few_looping" in rules
+
+
+def test_a_silent_candidate_falls_to_empty_answers(tokenizer, settings, champion):
+    """It ends before it begins."""
+    silent = [
+        Example(
+            ids=(*tokenizer.encode_prompt(pair.question, 64), END_ID),
+            answer_start=len(tokenizer.encode_prompt(pair.question, 64)),
+        )
+        for pair in (*SEEDS, *GOLD, *TAUGHT)
+    ]
+    assert "few_empty" in refused_by(tokenizer, settings, bot(tokenizer, silent), champion)[0]
+
+
+def test_a_leaking_candidate_falls_to_leaks(tokenizer, settings, champion):
+    """It would say <usr> in mid-answer; that the worker suppresses it does not help it here."""
+    leaking = [
+        Example(ids=(*example.ids[:-1], USER_ID, END_ID), answer_start=example.answer_start)
+        for example in make_examples([*SEEDS, *GOLD, *TAUGHT], tokenizer, 64, 40)
+    ]
+    assert "no_leaks" in refused_by(tokenizer, settings, bot(tokenizer, leaking), champion)[0]
+
+
+def test_retrieval_answers_with_the_nearest_question():
+    """The baseline without a model."""
+    assert retrieval_chrf(SEEDS, [Pair(question="축제는 언제 해요?", answer=SEEDS[2].answer)]) == pytest.approx(100)
+    assert retrieval_chrf([], GOLD) == 0
+
+
+def test_profiles_are_named():
+    """Both profiles are whole; another name is an error that lists them."""
+    assert load_profile("kogpt2").gold_margin_nat < load_profile("small_base").gold_margin_nat
+    with pytest.raises(InvalidInput, match="kogpt2, small_base"):
+        load_profile("loose")
+
+
+def test_corpora_are_read_or_refused_with_a_sentence(tmp_path):
+    """A wrong header, a missing file and broken golden questions name the file."""
+    path = tmp_path / "seed.csv"
+    with pytest.raises(InvalidInput, match="KOGPT2_LEARNING__CORPORA"):
+        read_pairs(path)
+    path.write_text("Q,A,label\n1,2,3\n", "utf-8")
+    with pytest.raises(InvalidInput, match="found Q,A,label"):
+        read_pairs(path)
+    path.write_text('question,answer,topic\n"안녕, 마루",반가워요!,인사\n,빈 질문,인사\n', "utf-8")
+    assert [(pair.question, pair.answer) for pair in read_pairs(path)] == [("안녕, 마루", "반가워요!")]
+    assert read_golden(tmp_path / "golden.json") == []
+    (tmp_path / "golden.json").write_text('[{"question": "안녕"}]', "utf-8")
+    with pytest.raises(InvalidInput, match="golden.json"):
+        read_golden(tmp_path / "golden.json")
+
+
+def test_the_small_base_is_deterministic(settings, small_corpora, tmp_path):
+    """The same corpora and settings give the same weights in two caches."""
+    from kogpt2_chat.model.base import prepare
+
+    learning = settings.learning.model_copy(update={"corpora": small_corpora})
+    found = [
+        prepare(settings.model_copy(update={"learning": learning, "cache": tmp_path / place}), lambda _: None).sha
+        for place in ("first", "second")
+    ]
+    assert found[0] == found[1]
+    assert torch.get_num_threads() == 1
