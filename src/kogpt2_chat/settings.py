@@ -146,10 +146,11 @@ class Model(BaseModel):
     small_heads: Positive = 4
     small_vocabulary: Positive = 4000
     small_epochs: Positive = 60
-    small_learning_rate: float = 1.5e-3
-    small_dropout: float = Field(0.1, ge=0, lt=1)
-    small_label_smoothing: float = Field(0.0, ge=0, lt=1)
-    small_max_steps: Positive = Field(4000, description="bound for large corpora: fewer epochs are run then")
+    small_batch_size: Positive = 32
+    small_learning_rate: float = 3e-3
+    small_dropout: float = Field(0.0, ge=0, lt=1)
+    small_label_smoothing: float = Field(0.1, ge=0, lt=1)
+    small_max_steps: Positive = Field(6000, description="bound for large corpora: fewer epochs are run then")
     max_prompt_tokens: Positive = 128
     max_new_tokens: Positive = 48
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")

@@ -1,6 +1,6 @@
 """Pairs to examples, examples to padded batches: bucketed by length, shuffled by seed, weighted.
 
-Only the answer and its end are learned: a batch names the positions whose logits are needed, so that the
+In fine-tuning only the answer and its end are learned: a batch names the positions whose logits are needed, so that the
 vocabulary projection is done for those alone (57 % of the tokens would be padding at a fixed length of 40).
 """
 
@@ -74,14 +74,31 @@ class ExampleBatch:
 
 
 def make_examples(
-    pairs: Iterable[Pair], tokenizer: ChatTokenizer, max_prompt_tokens: int, max_answer_tokens: int
+    pairs: Iterable[Pair],
+    tokenizer: ChatTokenizer,
+    max_prompt_tokens: int,
+    max_answer_tokens: int,
+    *,
+    whole: bool = False,
 ) -> list[Example]:
-    """Tokenise pairs in the chat format."""
+    """Tokenise pairs in the chat format.
+
+    Args:
+        pairs: questions and answers.
+        tokenizer: of the model.
+        max_prompt_tokens: bound of the question's part.
+        max_answer_tokens: bound of the answer's part.
+        whole: learn the question as well. Only pre-training does that: a network that begins from nothing has
+            too little to learn from in the answers alone.
+
+    Returns:
+        One example a pair, in order.
+    """
     examples = []
     for pair in pairs:
         asked = tokenizer.encode_prompt(pair.question, max_prompt_tokens)
         said = tokenizer.encode_answer(pair.answer, max_answer_tokens)
-        examples.append(Example(ids=(*asked, *said), answer_start=len(asked), weight=pair.weight))
+        examples.append(Example(ids=(*asked, *said), answer_start=1 if whole else len(asked), weight=pair.weight))
     return examples
 
 

@@ -33,7 +33,7 @@ def small_key(settings: Settings) -> str:
     model = settings.model
     for figure in (
         model.small_layers, model.small_width, model.small_heads, model.small_vocabulary, model.small_epochs,
-        model.small_learning_rate, model.small_max_steps, model.small_dropout, model.small_label_smoothing,
+        model.small_batch_size, model.small_learning_rate, model.small_max_steps, model.small_dropout, model.small_label_smoothing,
         settings.training.precision, settings.training.seed, model.max_prompt_tokens, model.max_new_tokens,
     ):  # fmt: skip
         digest.update(f"/{figure}".encode())
@@ -47,7 +47,7 @@ def small_recipe(settings: Settings) -> Recipe:
     model = settings.model
     return Recipe(
         epochs=model.small_epochs,
-        batch_size=settings.training.batch_size,
+        batch_size=model.small_batch_size,
         learning_rate=model.small_learning_rate,
         warmup_fraction=0.05,
         weight_decay=settings.training.weight_decay,
@@ -84,7 +84,7 @@ def train_small_base(folder: Path, settings: Settings, progress: Callable[[str],
         positions=_POSITIONS, dropout=model.small_dropout,
     )  # fmt: skip
     network = new_network(config, settings.training.seed)
-    examples = make_examples(pairs, tokenizer, model.max_prompt_tokens, model.max_new_tokens)
+    examples = make_examples(pairs, tokenizer, model.max_prompt_tokens, model.max_new_tokens, whole=True)
     fit(network, examples, small_recipe(settings), progress=progress, resume=work)
     write_checkpoint(folder, network, tokenizer, ModelCard(base=SMALL_NAME, licence=SMALL_LICENCE, small=True))
     clear_progress(work)
