@@ -23,7 +23,7 @@ def main() -> int:
         if arguments.command == "up":
             up(settings, only, progress=_say)
         elif arguments.command == "down":
-            down(settings, progress=_say, wipe_data=arguments.wipe)
+            down(settings, progress=_say, wipe=arguments.wipe)
         elif arguments.command == "logs":
             for service in only:
                 print(*logs(settings, service), sep="\n")  # noqa: T201

@@ -94,7 +94,7 @@ def make_folders(folders: Folders) -> None:
         ) from error
 
 
-def wipe(folders: Folders) -> None:
+def remove_all(folders: Folders) -> None:
     """Remove what the stack wrote; other things in the home (models, caches of jobs) are data too and go as well."""
     for name in ("conf", "data", "logs", "run", "airflow", "worker", "models"):
         shutil.rmtree(folders.home / name, ignore_errors=True)

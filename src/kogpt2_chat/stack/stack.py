@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack.folders import Folders, folders_of, make_folders, wipe
+from kogpt2_chat.stack.folders import Folders, folders_of, make_folders, remove_all
 from kogpt2_chat.stack.jars import ensure_jars
 from kogpt2_chat.stack.java import ensure_java
 from kogpt2_chat.stack.preflight import check_machine
@@ -53,7 +53,7 @@ def up(
         settings: the stack.
         only: names or groups of services; all without it.
         progress: told what is done and what is waited for.
-        on_ready: called once Kafka and HDFS are healthy, before anything that uses them starts.
+        on_ready: called once Kafka, HDFS and Elasticsearch are healthy, before anything that uses them starts.
 
     Raises:
         InvalidInput: an unknown service, or a setting that cannot work.
@@ -86,15 +86,15 @@ def up(
             raise
 
 
-def down(settings: Settings, *, progress: Progress, wipe_data: bool = False) -> None:
-    """Stop everything of this home, in order, and with ``wipe_data`` remove what it kept.
+def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
+    """Stop everything of this home, in order, and with ``wipe`` remove what it kept.
 
     Works without a supervisor too: whatever carries this home's mark is stopped.
 
     Args:
         settings: the stack.
         progress: told what is stopped.
-        wipe_data: remove data, logs, configuration and secrets as well.
+        wipe: remove data, logs, configuration and secrets as well.
     """
     folders = folders_of(settings)
     if not folders.run.exists() and not stack_processes(folders.home):
@@ -108,8 +108,8 @@ def down(settings: Settings, *, progress: Progress, wipe_data: bool = False) -> 
                 _stop_in_order(supervision, ranks, deadline - 8, progress)
                 _shut_down(folders, supervision)
             _stop_orphans(folders, progress, grace_s=max(2.0, min(5.0, deadline - time.monotonic())))
-    if wipe_data:
-        wipe(folders)
+    if wipe:
+        remove_all(folders)
         progress(f"removed the stack's data in {folders.home}")
 
 

@@ -12,10 +12,10 @@ from kogpt2_chat.stack.health import Health, check
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.supervision import GONE, Supervision
 
-FOUNDATION: Final = frozenset({"kafka", "hdfs"})
+FOUNDATION: Final = frozenset({"kafka", "hdfs", "elasticsearch"})
 """Groups that have to be healthy before ``on_ready``."""
 DEPENDENT: Final = frozenset({"airflow", "worker"})
-"""Groups that start after ``on_ready``: they use the topics that it makes."""
+"""Groups that start after ``on_ready``: they use the topics and the index that it makes."""
 _PAUSE_S: Final = 0.5
 _REMIND_S: Final = 10.0
 _MAX_STARTS: Final = 4
@@ -113,7 +113,7 @@ def wait_until_healthy(
         supervision: who starts them.
         programs: what to start, or to find running.
         progress: told of each that became healthy and, every ten seconds, of those still to come.
-        on_ready: called once when Kafka and HDFS are healthy, before Airflow and the workers start.
+        on_ready: called once when Kafka, HDFS and Elasticsearch are healthy, before Airflow and the workers start.
 
     Raises:
         Unavailable: a program gave up, or the time is over; with the end of its log.

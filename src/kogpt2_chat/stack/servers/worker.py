@@ -14,7 +14,6 @@ def worker_programs(settings: Settings) -> list[Program]:
             environment={"KOGPT2_SERVING__SLOT": str(slot), "TOKENIZERS_PARALLELISM": "false"},
             setup=in_checkout(),
             ports={"http": worker_port(settings, slot)},
-            needs=("mlflow",),
             stop_rank=0,
             stop_wait_s=10,
             memory_mb=600,
