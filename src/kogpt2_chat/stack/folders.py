@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,10 @@ from kogpt2_chat.settings import Settings
 
 SOCKET_PATH_LIMIT: Final = 100
 """Unix sockets have at most 107 bytes of path on Linux (unix(7)), 103 on macOS."""
+
+_SERVERS: Final = ("conf", "data", "logs", "run", "airflow")
+_JOBS: Final = ("models", "datasets", "versions", "training", "demo")
+"""What workers, jobs and the demo keep in the home: copies of what the servers hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +100,14 @@ def make_folders(folders: Folders) -> None:
 
 
 def remove_all(folders: Folders) -> None:
-    """Remove what the stack wrote; other things in the home (models, caches of jobs) are data too and go as well."""
-    for name in ("conf", "data", "logs", "run", "airflow", "worker", "models"):
+    """Remove what the platform keeps in the home, and the home when nothing else is in it."""
+    for name in (*_SERVERS, *_JOBS):
         shutil.rmtree(folders.home / name, ignore_errors=True)
     if folders.open_home != folders.home:
         shutil.rmtree(folders.open_home, ignore_errors=True)
     folders.socket.unlink(missing_ok=True)
+    with suppress(OSError):
+        folders.home.rmdir()
 
 
 def short_hash(path: Path) -> str:

@@ -48,7 +48,8 @@ class Program:
         user: drop to this user, where the server refuses root.
         once: a step that ends; healthy once it ended well.
         stop_rank: lower ranks stop first.
-        stop_wait_s: grace before it is killed.
+        stop_wait_s: grace before it is killed, with all its descendants.
+        stops_children: ends its children itself when it alone is asked to stop.
         memory_mb: about what it takes at rest.
     """
 
@@ -65,6 +66,7 @@ class Program:
     once: bool = False
     stop_rank: int = 0
     stop_wait_s: int = 8
+    stops_children: bool = False
     memory_mb: int = 100
 
     @property

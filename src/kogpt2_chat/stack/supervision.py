@@ -184,7 +184,7 @@ def _section(folders: Folders, program: Program) -> str:
         f"autorestart={str(not program.once).lower()}",
         f"startsecs={0 if program.once else 2}",
         "startretries=5",
-        "stopasgroup=true",
+        f"stopasgroup={str(not program.stops_children).lower()}",
         "killasgroup=true",
         f"stopwaitsecs={program.stop_wait_s}",
         "redirect_stderr=true",

@@ -124,6 +124,8 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
                 ports=port.get(name, {}),
                 needs=("airflow-setup",),
                 stop_rank=1,
+                # A scheduler whose executor's workers are stopped under it waits for them for ever.
+                stops_children=True,
                 # The triggerer waits 10 s for a child that ignores it; what it watches is in the database.
                 stop_wait_s=2 if name == "triggerer" else 8,
                 memory_mb=250,
