@@ -1,0 +1,1 @@
+"""``make demo``: simulated players take the platform once round the whole loop, on real servers."""

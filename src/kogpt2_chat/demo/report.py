@@ -1,0 +1,122 @@
+"""What the demo shows at its end, for the terminal, for a file and for a machine."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from time import monotonic
+
+from rich.console import Console
+from rich.table import Table
+
+from kogpt2_chat.jobs.ask import Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One model version and what the gate said of it."""
+
+    bot: str
+    version: int
+    gate: str
+    champion: bool
+    reasons: str
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything worth looking at after a demo.
+
+    Attributes:
+        seconds_by_step: wall clock of each step, in order.
+        before: answers of the version that spoke before retraining.
+        after: answers to the same questions afterwards, in the same order.
+        taught: the right answers by (bot, question).
+        trials: versions with their gate's decision.
+        urls: where to look on.
+        notes: what the reader has to know to judge the figures.
+    """
+
+    seconds_by_step: dict[str, float] = field(default_factory=dict)
+    before: list[Reply] = field(default_factory=list)
+    after: list[Reply] = field(default_factory=list)
+    taught: dict[tuple[str, str], str] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    urls: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step."""
+        started = monotonic()
+        yield
+        self.seconds_by_step[name] = round(monotonic() - started, 1)
+
+    @property
+    def lessons(self) -> list[tuple[Reply, Reply, str]]:
+        """Taught questions: before, after, and what was taught."""
+        return [
+            (old, new, self.taught[old.bot, old.question])
+            for old, new in zip(self.before, self.after, strict=True)
+            if (old.bot, old.question) in self.taught
+        ]
+
+    @property
+    def learned(self) -> int:
+        """How many taught questions are now answered word for word as taught."""
+        return sum(new.answer == right for _, new, right in self.lessons)
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return {
+            "seconds_by_step": self.seconds_by_step,
+            "before": [reply.as_json() for reply in self.before],
+            "after": [reply.as_json() for reply in self.after],
+            "learned": self.learned,
+            "taught": len(self.lessons),
+            "versions": [asdict(trial) for trial in self.trials],
+            "urls": self.urls,
+            "notes": self.notes,
+        }
+
+    def text(self) -> str:
+        """Tables for a terminal."""
+        console = Console(file=io.StringIO(), width=140, force_terminal=False)
+        console.print(self._lessons_table(), self._versions_table(), self._steps_table())
+        for note in self.notes:
+            console.print(f"- {note}", soft_wrap=True)
+        for name, url in self.urls.items():
+            console.print(f"{name}: {url}", soft_wrap=True)
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    def samples(self) -> str:
+        """Markdown of the first answers to seed questions, for a reader who judges the Korean."""
+        seeds = [reply for reply in self.before if (reply.bot, reply.question) not in self.taught]
+        rows = [f"| {reply.bot} | {reply.version} | {reply.question} | {reply.answer} |" for reply in seeds]
+        return "\n".join(["| bot | version | question | answer |", "|---|---|---|---|", *rows])
+
+    def _lessons_table(self) -> Table:
+        table = Table(title=f"What was taught: {self.learned} of {len(self.lessons)} learned word for word")
+        for column in ("bot", "question", "before", "after", "versions"):
+            table.add_column(column, overflow="fold")
+        for old, new, right in self.lessons:
+            mark = "✓ " if new.answer == right else ""
+            table.add_row(old.bot, old.question, old.answer, mark + new.answer, f"{old.version} → {new.version}")
+        return table
+
+    def _versions_table(self) -> Table:
+        table = Table(title="Versions and the gate")
+        for column in ("bot", "version", "gate", "champion", "reasons"):
+            table.add_column(column, overflow="fold")
+        for trial in self.trials:
+            champion = "yes" if trial.champion else ""
+            table.add_row(trial.bot, str(trial.version), trial.gate, champion, trial.reasons)
+        return table
+
+    def _steps_table(self) -> Table:
+        table = Table(title=f"Time: {sum(self.seconds_by_step.values()):.0f} s in all")
+        table.add_column("step")
+        table.add_column("seconds", justify="right")
+        for name, seconds in self.seconds_by_step.items():
+            table.add_row(name, f"{seconds:.1f}")
+        return table

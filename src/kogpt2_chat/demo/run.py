@@ -1,0 +1,179 @@
+"""The demo's steps, in order: servers, base, version 1, players, lake, version 2, the same questions again."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.demo.players import Script, load_script
+from kogpt2_chat.demo.report import Report, Trial
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.jobs.ask import Reply, ask
+from kogpt2_chat.jobs.give_feedback import give_feedback
+from kogpt2_chat.ports import Registry
+from kogpt2_chat.settings import Settings, load_settings
+
+Progress = Callable[[str], None]
+DEMO_ENVIRONMENT: Final = {
+    "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
+    "KOGPT2_LEARNING__AUTO_REVIEW": "true",
+    "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
+}
+"""What a real deployment would not do: learn at once, accept corrections unreviewed, take legacy consent as given."""
+_ANSWERS_TIMEOUT_S: Final = 120.0
+_RETRAIN_TIMEOUT_S: Final = 3600.0
+_ROLLOUT_TIMEOUT_S: Final = 180.0
+
+
+def run(*, dataset: str, progress: Progress) -> Report:
+    """Take the platform once round the loop; it can be run again on what an earlier run left.
+
+    Args:
+        dataset: path of a ``ChatbotData.csv``; empty takes the shipped corpora.
+        progress: told every step.
+
+    Returns:
+        The report, also written to ``HOME/demo``.
+    """
+    settings = _prepare_settings(dataset, progress)
+    report = Report(notes=_notes(dataset))
+    script = load_script(settings.learning.corpora)
+    report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
+    with report.step("start the servers"):
+        _start(settings, progress)
+    with report.step("base model"):
+        _prepare_base(settings, progress)
+    registry = bootstrap.registry(settings)
+    if untaught := [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]:
+        with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
+            _retrain(settings, registry, untaught, progress, force=True)
+    with report.step("players talk and teach (Kafka)"):
+        report.before = _talk(settings, script, "before", progress)
+        sent = give_feedback(opinions=script.opinions(report.before), topics=bootstrap.topics(settings))
+        progress(f"players gave {sent} opinions")
+    with report.step("ingest_conversations (Airflow)"):
+        _run_dag(settings, "ingest_conversations", {}, _RETRAIN_TIMEOUT_S, progress)
+    with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
+        _retrain(settings, registry, list(BOT_IDS), progress, force=False)
+    with report.step("the same questions again (Kafka)"):
+        report.after = _talk(settings, script, "after", progress)
+    report.trials = _trials(registry)
+    report.urls = _urls(settings)
+    _write(report, settings.home / "demo")
+    return report
+
+
+def _prepare_settings(dataset: str, progress: Progress) -> Settings:
+    """The demo's environment, which the servers it starts inherit."""
+    for name, value in DEMO_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if dataset:
+        from kogpt2_chat.jobs.import_corpus import import_corpus
+
+        folder = load_settings().home / "demo" / "corpora"
+        counts = import_corpus(source=Path(dataset), folder=folder)
+        progress(f"imported {dataset}: {counts}")
+        os.environ["KOGPT2_LEARNING__CORPORA"] = str(folder)
+    return load_settings()
+
+
+def _notes(dataset: str) -> list[str]:
+    notes = [
+        "demo settings: quarantine 0 h, corrections accepted without review, legacy players consent to training",
+        "three trolls teach ChatbotC nonsense in place of what it must know; its gate is there to refuse that",
+    ]
+    return [*notes, f"corpora imported from {dataset}"] if dataset else notes
+
+
+def _start(settings: Settings, progress: Progress) -> None:
+    from kogpt2_chat.stack.stack import up
+
+    up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
+
+
+def _prepare_base(settings: Settings, progress: Progress) -> None:
+    from kogpt2_chat.jobs.prepare_base import prepare_base
+
+    base = prepare_base(settings=settings, progress=progress)
+    progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
+
+
+def _talk(settings: Settings, script: Script, round_name: str, progress: Progress) -> list[Reply]:
+    utterances = script.utterances(round_name)
+    progress(f"players ask {len(utterances)} questions ({sum(u.legacy for u in utterances)} of them legacy)")
+    replies = ask(utterances=utterances, topics=bootstrap.topics(settings), timeout_s=_ANSWERS_TIMEOUT_S)
+    progress(f"all answered; slowest {max(reply.latency_ms for reply in replies)} ms after its question was received")
+    return replies
+
+
+def _retrain(settings: Settings, registry: Registry, bots: list[str], progress: Progress, *, force: bool) -> None:
+    """Run ``retrain_bots`` and wait for the rollouts that its candidates start."""
+    known = {bot: len(registry.versions(bot)) for bot in bots}
+    _run_dag(settings, "retrain_bots", {"bots": bots, "force": force}, _RETRAIN_TIMEOUT_S, progress)
+    for bot in bots:
+        fresh = registry.versions(bot)[known[bot] :]
+        passed = [version.version for version in fresh if version.tags.get("gate") == "pass"]
+        if not fresh:
+            progress(f"{bot}: no new version, too few new examples")
+        elif not passed:
+            progress(f"{bot}: version {fresh[-1].version} refused: {fresh[-1].tags.get('gate_reasons', '')}")
+        else:
+            _await_champion(registry, bot, passed[-1], progress)
+
+
+def _await_champion(registry: Registry, bot: str, version: int, progress: Progress) -> None:
+    deadline = time.monotonic() + _ROLLOUT_TIMEOUT_S
+    while (champion := registry.by_alias(bot, "champion")) is None or champion.version != version:
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
+                "look at the runs of rollout_bots in the Airflow UI"
+            )
+        time.sleep(0.5)
+    progress(f"{bot}: version {version} is champion and speaks")
+
+
+def _run_dag(settings: Settings, dag_id: str, conf: Mapping[str, object], timeout_s: float, progress: Progress) -> None:
+    run = bootstrap.airflow(settings).run(dag_id, conf, timeout_s=timeout_s, progress=progress)
+    if run.state != "success":
+        raise Unavailable(
+            f"{dag_id} run {run.run_id} ended as {run.state}: {run.failed_tasks}; see {settings.airflow_url}"
+        )
+
+
+def _trials(registry: Registry) -> list[Trial]:
+    trials = []
+    for bot in BOT_IDS:
+        champion = registry.by_alias(bot, "champion")
+        trials += [
+            Trial(
+                bot=bot,
+                version=version.version,
+                gate=version.tags.get("gate", "none"),
+                champion=champion is not None and champion.version == version.version,
+                reasons=version.tags.get("gate_reasons", ""),
+            )
+            for version in registry.versions(bot)
+        ]
+    return trials
+
+
+def _urls(settings: Settings) -> dict[str, str]:
+    return {
+        "Airflow (password: `kogpt2-chat status`)": settings.airflow_url,
+        "MLflow": settings.mlflow_url,
+        "Elasticsearch": settings.elastic_url,
+        "HDFS over HTTP": settings.webhdfs_url,
+    }
+
+
+def _write(report: Report, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
+    (folder / "report.json").write_text(facts, encoding="utf-8")
+    (folder / "samples.md").write_text(report.samples(), encoding="utf-8")
+    (folder / "report.txt").write_text(report.text(), encoding="utf-8")
