@@ -112,7 +112,11 @@ def test_the_last_word_of_a_player_on_a_turn_counts(spark: Any) -> None:
 
 def test_a_correction_needs_review_or_two_players_who_agree(spark: Any) -> None:
     """Spaces and punctuation do not matter for agreement; one player twice is one player."""
-    turns = [turn("t1", "축제가 언제야?", "몰라요."), turn("t2", "축제가 언제야", "글쎄요."), turn("t3", "이름이 뭐야", "몰라요")]
+    turns = [
+        turn("t1", "축제가 언제야?", "몰라요."),
+        turn("t2", "축제가 언제야", "글쎄요."),
+        turn("t3", "이름이 뭐야", "몰라요"),
+    ]
     feedback = [
         mark("t1", "correction", "player-1", "토요일 저녁이에요."),
         mark("t2", "correction", "player-2", "토요일  저녁이에요!"),
@@ -167,7 +171,12 @@ def test_a_pair_stands_once_and_never_in_the_gold_set(spark: Any) -> None:
     """Duplicates by normalised text are dropped; so is what shares a question or an answer with the gold set."""
     result = examined(
         spark,
-        seeds=[("안녕", "어서 와요!"), ("안녕!!", "어서 와요"), ("금색 질문", "대답이에요."), ("다른 질문", "금색 대답.")],
+        seeds=[
+            ("안녕", "어서 와요!"),
+            ("안녕!!", "어서 와요"),
+            ("금색 질문", "대답이에요."),
+            ("다른 질문", "금색 대답."),
+        ],
         gold=["금색질문", "금색대답"],
     )
     assert sorted(str(row["reason"]) for row in result.collect()) == ["None", "duplicate", "gold", "gold"]
@@ -208,7 +217,7 @@ def test_the_content_hash_is_the_domains_and_ignores_the_order_of_rows(spark: An
 def test_faults_of_a_dataset_are_named(spark: Any) -> None:
     """A dataset without a test split, with an empty text or a pair twice is not published."""
     from spark_jobs.transforms import place_rows
-    from spark_jobs.validation import find_faults, faults
+    from spark_jobs.validation import faults, find_faults
 
     seeds = [(f"질문 {word}?", f"대답 {word}예요.") for word in ("하나", "둘", "셋", "넷", "다섯", "여섯")]
     dataset = place_rows(examined(spark, seeds=seeds), FREE)

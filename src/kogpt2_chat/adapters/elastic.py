@@ -42,8 +42,9 @@ _TYPE_BY_COLUMN: Final[Mapping[str, dict[str, object]]] = {
 class ElasticIndex:
     """Turns by turn id."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, name: str = INDEX) -> None:
         elastic = settings.elastic
+        self._name = name
         self._url = settings.elastic_url
         self._client = Elasticsearch(
             self._url,
@@ -57,9 +58,9 @@ class ElasticIndex:
         """Create the index with its strict mapping if it is missing."""
         properties = {name: _TYPE_BY_COLUMN.get(name, _TYPE_BY_KIND[kind]) for name, kind in TURNS.columns.items()}
         try:
-            if not self._client.indices.exists(index=INDEX):
+            if not self._client.indices.exists(index=self._name):
                 self._client.indices.create(
-                    index=INDEX,
+                    index=self._name,
                     mappings={"dynamic": "strict", "properties": properties},
                     settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
                 )
@@ -93,8 +94,8 @@ class ElasticIndex:
         """Documents, of one bot or all, after a refresh."""
         query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}
         try:
-            self._client.indices.refresh(index=INDEX)
-            return int(self._client.count(index=INDEX, query=query)["count"])
+            self._client.indices.refresh(index=self._name)
+            return int(self._client.count(index=self._name, query=query)["count"])
         except ApiError as error:
             if error.status_code == _NOT_FOUND:
                 return 0
@@ -105,7 +106,7 @@ class ElasticIndex:
     def clear(self) -> None:
         """Drop every document: the index is removed and made again."""
         try:
-            self._client.indices.delete(index=INDEX, ignore_unavailable=True)
+            self._client.indices.delete(index=self._name, ignore_unavailable=True)
         except ApiError as error:
             raise self._refused("clear the index", error) from error
         except TransportError as error:
@@ -119,7 +120,7 @@ class ElasticIndex:
                 time.sleep(delay_s)
                 delay_s *= 2
             try:
-                reply = self._client.bulk(operations=_operations(left))
+                reply = self._client.bulk(operations=_operations(self._name, left))
             except ApiError as found:
                 if not _is_passing(found.status_code):
                     raise self._refused("index", found) from found
@@ -160,15 +161,14 @@ def _is_passing(status: int) -> bool:
     return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 
 
-def _operations(documents: Iterable[Row]) -> list[dict[str, object]]:
-    return list(_operation_lines(documents))
+def _operations(name: str, documents: Iterable[Row]) -> list[dict[str, object]]:
+    return [line for document in documents for line in _lines(name, document)]
 
 
-def _operation_lines(documents: Iterable[Row]) -> Iterator[dict[str, object]]:
-    for document in documents:
-        yield {"index": {"_index": INDEX, "_id": document["turn_id"]}}
-        yield {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in document.items()
-            if value is not None
-        }
+def _lines(name: str, document: Row) -> Iterator[dict[str, object]]:
+    yield {"index": {"_index": name, "_id": document["turn_id"]}}
+    yield {
+        field: value.isoformat() if isinstance(value, datetime) else value
+        for field, value in document.items()
+        if value is not None
+    }

@@ -1,5 +1,6 @@
 """The lake's file system in memory; passes the contract suite of :class:`kogpt2_chat.ports.Files`."""
 
+import shutil
 from pathlib import Path
 
 from kogpt2_chat.errors import NotFound
@@ -72,6 +73,7 @@ class InMemoryFiles:
         if not self.exists(path):
             raise NotFound(f"nothing at {path} in the lake")
         target = folder / path.rsplit("/", 1)[-1]
+        shutil.rmtree(target, ignore_errors=True)
         names = [path] if path in self.content_by_path else self._below(_folder(path))
         for name in names:
             local = target / name.removeprefix(path).lstrip("/") if name != path else target

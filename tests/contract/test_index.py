@@ -1,0 +1,108 @@
+"""What Index promises, on the double and on a real Elasticsearch."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from kogpt2_chat.domain.lake_layout import TURNS
+from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.ports import Index
+from kogpt2_chat.settings import Elastic, Settings
+from kogpt2_chat.testing.elastic import InMemoryIndex
+
+
+@pytest.fixture(params=["double", pytest.param("elasticsearch", marks=pytest.mark.stack)])
+def index(request: pytest.FixtureRequest) -> Iterator[Index]:
+    if request.param == "double":
+        yield InMemoryIndex()
+        return
+    from kogpt2_chat.adapters.elastic import ElasticIndex
+
+    real = ElasticIndex(request.getfixturevalue("stack_settings"), name=f"contract-{uuid.uuid4().hex}")
+    real.ensure()
+    yield real
+    real._client.indices.delete(index=real._name)
+
+
+def document(number: int, bot: str = "ChatbotA") -> dict[str, object]:
+    """A whole row of the table, every column filled."""
+    by_kind = {
+        "string": "안녕하세요",
+        "long": 7,
+        "bool": True,
+        "time": datetime(2026, 11, 24, 3, 30, tzinfo=UTC),
+        "longs": [1, 2],
+    }
+    row = {name: by_kind[kind] for name, kind in TURNS.columns.items()}
+    return row | {"turn_id": f"bot_question-0-{number}", "bot": bot, "date": "2026-11-24"}
+
+
+def test_documents_are_counted_by_bot(index: Index) -> None:
+    """More than one bulk request, and an empty one."""
+    assert index.put([document(n, "ChatbotB" if n % 2 else "ChatbotA") for n in range(1101)]) == 1101
+    assert index.put([]) == 0
+    assert (index.count(), index.count("ChatbotA"), index.count("ChatbotC")) == (1101, 551, 0)
+
+
+def test_indexing_again_changes_nothing(index: Index) -> None:
+    """The id is the turn's."""
+    index.put([document(1), document(2)])
+    index.put([document(2), document(1)])
+    assert index.count() == 2
+
+
+def test_nulls_are_left_out(index: Index) -> None:
+    """A turn without a session is a document without that field."""
+    assert index.put([document(1) | {"session_id": None, "fallback": None}]) == 1
+    assert index.count() == 1
+
+
+def test_clear_drops_every_document_and_keeps_the_index_usable(index: Index) -> None:
+    """Before a rebuild; creating it again does no harm."""
+    index.put([document(1)])
+    index.clear()
+    index.ensure()
+    assert index.count() == 0
+    index.put([document(1)])
+    assert index.count() == 1
+
+
+@pytest.mark.stack
+def test_a_field_that_nobody_planned_is_refused(stack_settings: Settings) -> None:
+    """The mapping is strict; the message names the turn."""
+    from kogpt2_chat.adapters.elastic import ElasticIndex
+
+    index = ElasticIndex(stack_settings, name=f"contract-{uuid.uuid4().hex}")
+    index.ensure()
+    with pytest.raises(InvalidInput, match=r"bot_question-0-1.*surprise"):
+        index.put([document(1) | {"surprise": 1}])
+    index._client.indices.delete(index=index._name)
+
+
+def test_an_absent_server_is_unavailable_and_names_its_address() -> None:
+    """A sentence that a person can act on."""
+    from kogpt2_chat.adapters.elastic import ElasticIndex
+
+    with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9"):
+        ElasticIndex(Settings(elastic=Elastic(url="http://127.0.0.1:9"))).ensure()
+
+
+def test_what_the_server_was_too_busy_for_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the refused documents go again, and none is lost."""
+    from kogpt2_chat.adapters import elastic
+
+    index = elastic.ElasticIndex(Settings())
+    sent: list[list[str]] = []
+
+    def bulk(operations: list[dict[str, dict[str, str]]]) -> dict[str, object]:
+        ids = [line["index"]["_id"] for line in operations[::2]]
+        sent.append(ids)
+        busy = ids[1:] if len(sent) < 3 else []
+        return {"items": [{"index": {"status": 429 if turn_id in busy else 201}} for turn_id in ids]}
+
+    monkeypatch.setattr(index._client, "bulk", bulk)
+    monkeypatch.setattr(elastic.time, "sleep", lambda _: None)
+    assert index.put([document(n) for n in range(3)]) == 3
+    assert [len(ids) for ids in sent] == [3, 2, 1]
