@@ -50,8 +50,9 @@ def registry(settings: Settings) -> Registry:
 def spark(settings: Settings) -> SparkJobs:
     """Spark, local or a cluster."""
     from kogpt2_chat.adapters.spark import SparkSubmit
+    from kogpt2_chat.stack.jars import spark_jars
 
-    return SparkSubmit(settings)
+    return SparkSubmit(settings, jars=spark_jars(settings))
 
 
 def prepare_servers(settings: Settings) -> None:

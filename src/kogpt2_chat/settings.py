@@ -145,12 +145,12 @@ class Model(BaseModel):
     small_width: Positive = 256
     small_heads: Positive = 4
     small_vocabulary: Positive = 4000
-    small_epochs: Positive = 60
+    small_epochs: Positive = 50
     small_batch_size: Positive = 32
     small_learning_rate: float = 3e-3
     small_dropout: float = Field(0.0, ge=0, lt=1)
     small_label_smoothing: float = Field(0.1, ge=0, lt=1)
-    small_max_steps: Positive = Field(6000, description="bound for large corpora: fewer epochs are run then")
+    small_max_steps: Positive = Field(5000, description="bound for large corpora: fewer epochs are run then")
     max_prompt_tokens: Positive = 128
     max_new_tokens: Positive = 48
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
@@ -159,17 +159,19 @@ class Model(BaseModel):
 class Training(BaseModel):
     """Fine-tuning of one bot."""
 
-    epochs: Positive = Field(10, description="passes over the bot's dataset")
-    batch_size: Positive = Field(64, description="examples per optimizer step")
-    learning_rate: float = Field(5e-4, gt=0, description="peak of the cosine schedule")
+    epochs: Positive = Field(9, description="passes over the bot's dataset")
+    batch_size: Positive = Field(32, description="examples per optimizer step")
+    learning_rate: float = Field(
+        0.0, ge=0, description="peak of the cosine schedule; 0: 3e-4 from the small base, 5e-5 from any other"
+    )
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
     max_steps: Positive = Field(1500, description="bound for large datasets: fewer epochs are run then")
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = 20
-    new_pair_weight: Positive = Field(4, description="times a taught pair is seen for each time a seed pair is")
+    new_pair_weight: Positive = Field(8, description="times a taught pair is seen for each time a seed pair is")
     checkpoint_every_steps: Positive = 200
 
 
@@ -218,7 +220,9 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(CHECKOUT / "var", description="folder of this stack's state: data, logs, pids, models")
-    cache: Path | None = Field(None, description="folder shared by checkouts: jars, base models; unset: the user's cache")
+    cache: Path | None = Field(
+        None, description="folder shared by checkouts: jars, base models; unset: the user's cache"
+    )
     ports: Ports = Ports()
     stack: Stack = Stack()
     kafka: Kafka = Kafka()

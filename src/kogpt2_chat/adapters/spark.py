@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.settings import CHECKOUT, Settings
-from kogpt2_chat.stack.jars import spark_jars
 
 _STOP_TIMEOUT_S: Final = 10.0
 _LOG_TAIL_LINES: Final = 25
@@ -40,7 +39,7 @@ _DELTA_CONF: Final = {
 class SparkSubmit:
     """Submits to the master of the settings (this machine's cores by default) and waits for the end."""
 
-    def __init__(self, settings: Settings, jars: Sequence[Path] | None = None) -> None:
+    def __init__(self, settings: Settings, jars: Sequence[Path]) -> None:
         self._settings = settings
         self._jars = jars
 
@@ -103,7 +102,6 @@ class SparkSubmit:
 
     def _command(self) -> list[str]:
         settings = self._settings
-        jars = spark_jars(settings) if self._jars is None else self._jars
         host = urlsplit(settings.hdfs_uri)
         conf = _DELTA_CONF | {
             "spark.driver.memory": settings.spark.driver_memory,
@@ -113,7 +111,7 @@ class SparkSubmit:
             "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
             "spark.default.parallelism": str(settings.spark.shuffle_partitions),
             "spark.sql.session.timeZone": "UTC",
-            "spark.jars": ",".join(map(str, jars)),
+            "spark.jars": ",".join(map(str, self._jars)),
             "spark.hadoop.fs.defaultFS": f"hdfs://{host.netloc}",
             "spark.hadoop.dfs.replication": "2",
             # A DataNode that has just died is not worth replacing on a cluster of two.

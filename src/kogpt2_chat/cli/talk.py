@@ -8,12 +8,15 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.domain.turns import FeedbackKind
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import load_settings
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang the commands into the CLI."""
     app.command()(ask)
+    app.command()(feedback)
     app.command()(demo)
 
 
@@ -23,6 +26,7 @@ def ask(
     sender: Annotated[str, typer.Option(help="Who asks.")] = "",
     timeout_s: Annotated[float, typer.Option(min=1, help="How long to wait.")] = 30.0,
     *,
+    train: Annotated[bool, typer.Option(help="The turn may be learned from.")] = False,
     as_json: Json = False,
 ) -> None:
     """Ask a bot through Kafka and say which version answered.
@@ -32,10 +36,36 @@ def ask(
     from kogpt2_chat.jobs.ask import Utterance
     from kogpt2_chat.jobs.ask import ask as run
 
-    utterance = Utterance(bot=bot, sender=sender or getpass.getuser(), text=text)
+    utterance = Utterance(bot=bot, sender=sender or getpass.getuser(), text=text, train=train)
     reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
     spoken_by = f"fixed notice: {reply.fallback}" if reply.fallback else f"version {reply.version}"
-    show(reply.as_json(), f"{bot}: {reply.answer}\n  ({spoken_by}, {reply.latency_ms} ms)", as_json=as_json)
+    show(
+        reply.as_json(),
+        f"{bot}: {reply.answer}\n  ({spoken_by}, {reply.latency_ms} ms, {reply.turn_id})",
+        as_json=as_json,
+    )
+
+
+def feedback(
+    turn_id: Annotated[str, typer.Argument(help="The turn, as `ask` names it.", metavar="TURN_ID")],
+    kind: Annotated[FeedbackKind, typer.Argument(help="What you think of it.")],
+    text: Annotated[str, typer.Argument(help="The better answer, for a correction.")] = "",
+    sender: Annotated[str, typer.Option(help="Who says so.")] = "",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Praise, complain about or correct an answer; corrections are what bots learn from.
+
+    Example: `kogpt2-chat feedback bot_question-3-17 correction "거울동굴은 바람언덕 아래에 있어요."`
+    """
+    from kogpt2_chat.jobs.give_feedback import Opinion, give_feedback
+
+    if kind == "correction" and not text.strip():
+        raise InvalidInput("a correction needs the better answer: kogpt2-chat feedback TURN_ID correction TEXT")
+    player_id = f"legacy:{sender or getpass.getuser()}"
+    opinion = Opinion(turn_id=turn_id, player_id=player_id, kind=kind, text=text or None)
+    sent = give_feedback(opinions=[opinion], topics=bootstrap.topics(load_settings()))
+    show({"sent": sent, "turn_id": turn_id, "kind": kind}, f"{kind} on {turn_id} was sent", as_json=as_json)
 
 
 def demo(

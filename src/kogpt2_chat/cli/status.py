@@ -1,0 +1,87 @@
+"""What ``status`` reports: the servers as the stack sees them, the bots as their workers see them."""
+
+import io
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.rollout import SlotReport, WorkerState, live_workers
+from kogpt2_chat.domain.topics import WORKER_TOPIC
+from kogpt2_chat.errors import InvalidMessage, KogptChatError
+from kogpt2_chat.ports import Topics
+from kogpt2_chat.settings import Settings
+
+
+def report(settings: Settings) -> dict[str, object]:
+    """Everything about a stack that a person asks first.
+
+    Args:
+        settings: which stack.
+
+    Returns:
+        ``services``, ``bots``, ``urls`` and ``airflow`` (who may log in).
+    """
+    from kogpt2_chat.stack.status import status
+
+    found = status(settings)
+    broker = next((service for service in found.services if service.name == "kafka"), None)
+    reachable = bool(settings.kafka.bootstrap) or (broker is not None and broker.healthy)
+    return {**found.as_json(), "bots": bots(settings) if reachable else []}
+
+
+def bots(settings: Settings) -> list[dict[str, object]]:
+    """Each bot as its live workers report it; the worst slot counts."""
+    try:
+        workers = live_workers(_workers(bootstrap.topics(settings)), datetime.now(UTC))
+    except KogptChatError:
+        return []
+    return [_bot(bot, workers) for bot in BOT_IDS]
+
+
+def table(facts: Mapping[str, object]) -> str:
+    """The report for a terminal."""
+    console = Console(file=io.StringIO(), width=110, force_terminal=False)
+    console.print(_table("Services", facts["services"], ("name", "pid", "port", "healthy", "detail")))
+    console.print(_table("Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail")))
+    console.print(_table("Pages", [{"page": name, "url": url} for name, url in _items(facts["urls"])], ("page", "url")))
+    login = dict(_items(facts["airflow"]))
+    console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def _workers(topics: Topics) -> list[WorkerState]:
+    workers = []
+    for value in topics.latest_by_key(WORKER_TOPIC).values():
+        try:
+            workers.append(WorkerState.from_json(value))
+        except InvalidMessage:  # another version's heartbeat: not a worker that we can describe
+            continue
+    return workers
+
+
+def _bot(bot: str, workers: list[WorkerState]) -> dict[str, object]:
+    order = ("degraded", "loading", "ready")
+    slots: list[tuple[SlotReport, int]] = [
+        (slot, worker.epoch_by_bot.get(bot, 0)) for worker in workers for slot in worker.slots if slot.bot == bot
+    ]
+    if not slots:
+        return {"bot": bot, "version": 0, "epoch": 0, "state": "no live worker", "detail": ""}
+    slot, epoch = min(slots, key=lambda pair: order.index(pair[0].state))
+    return {"bot": bot, "version": slot.version, "epoch": epoch, "state": slot.state, "detail": slot.detail}
+
+
+def _items(found: object) -> list[tuple[str, object]]:
+    return list(found.items()) if isinstance(found, Mapping) else []
+
+
+def _table(title: str, rows: object, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows if isinstance(rows, list) else []:
+        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
+    return table
