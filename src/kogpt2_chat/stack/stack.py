@@ -4,9 +4,11 @@
 interrupted; ``down`` also finds what outlived its supervisor.
 """
 
+import http.client
 import os
 import pwd
 import time
+import xmlrpc.client
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -106,7 +108,7 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
             if supervision := find_supervision(folders):
                 ranks = {program.name: program.stop_rank for program in _known_programs(settings, folders)}
                 _stop_in_order(supervision, ranks, deadline - 8, progress)
-                _shut_down(folders, supervision)
+                _shut_down(supervision)
             _stop_orphans(folders, progress, grace_s=max(2.0, min(5.0, deadline - time.monotonic())))
     if wipe:
         remove_all(folders)
@@ -193,11 +195,10 @@ def _are_gone(supervision: Supervision, names: set[str]) -> bool:
     return not names & _running(supervision)
 
 
-def _shut_down(folders: Folders, supervision: Supervision) -> None:
+def _shut_down(supervision: Supervision) -> None:
     """End the supervisor; it has nothing left to stop, or too little time for it."""
-    with suppress(OSError):
-        supervision.shut_down()
-    wait_until(lambda: find_supervision(folders) is None, time.monotonic() + 3)
+    with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
+        supervision.shut_down(timeout_s=3)
 
 
 def _stop_orphans(folders: Folders, progress: Progress, grace_s: float = 10.0) -> None:
@@ -214,7 +215,7 @@ def _undo(folders: Folders, started: Sequence[Program], *, alone: bool) -> None:
         ours = {name: rank for name, rank in ranks.items() if name in supervision.states()}
         _stop_in_order(supervision, ours, time.monotonic() + 20, lambda _: None)
         if alone:
-            _shut_down(folders, supervision)
+            _shut_down(supervision)
     if alone:
         stop_processes(stack_processes(folders.home), 5.0)
 

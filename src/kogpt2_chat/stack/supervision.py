@@ -7,9 +7,11 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, cast
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from kogpt2_chat.errors import Unavailable
@@ -89,9 +91,13 @@ class Supervision:
             if name not in alive:
                 self._proxy.supervisor.addProcessGroup(name)
 
-    def shut_down(self) -> None:
-        """End the supervisor and all it still runs."""
-        self._proxy.supervisor.shutdown()
+    def shut_down(self, timeout_s: float) -> None:
+        """End the supervisor and all it still runs; wait for its process, not only for its socket."""
+        pid = cast("int", self._proxy.supervisor.getPID())
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            self._proxy.supervisor.shutdown()
+            process.wait(timeout_s)
 
     def _ask(self, call: str, name: str) -> None:
         try:

@@ -1,0 +1,33 @@
+# The two commands that matter: `make demo` and `make test`. Each sets up what is missing by itself.
+SHELL := /bin/bash
+CLI := .venv/bin/kogpt2-chat
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test check bench
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+setup: ## Make the environment, find Java, fetch the servers' jars; a second call takes a second
+	@scripts/setup.sh
+
+demo: setup ## The whole loop once, on real servers: train, talk, learn, roll out, talk again (DATASET=file.csv)
+	@$(CLI) demo
+
+up: setup ## Start the servers and wait until they are healthy
+	@$(CLI) stack up
+
+down: ## Stop the servers; data stays (`kogpt2-chat stack down --wipe` removes it)
+	@if [ -x $(CLI) ]; then $(CLI) stack down; else echo "nothing to stop: no environment in .venv"; fi
+
+status: ## Which servers run, what each bot speaks with, where the pages are
+	@$(CLI) status
+
+test: ## Everything that CI runs, on servers of its own
+	@scripts/setup.sh --browser
+	@scripts/test.sh
+
+check: setup ## Style, types, layers and docstrings, in under a minute
+	@scripts/check.sh
+
+bench: ## Measurements of the serving worker (with the next issue)
+	@echo "bench: comes with the serving worker's measurements; docs/measurements.md has what was measured so far" >&2; exit 1

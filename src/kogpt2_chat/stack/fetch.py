@@ -1,0 +1,28 @@
+"""Have the jars in the cache: ``python -m kogpt2_chat.stack.fetch``, for the set-up."""
+
+import sys
+
+from kogpt2_chat.errors import KogptChatError
+from kogpt2_chat.settings import load_settings
+from kogpt2_chat.stack.jars import ensure_jars
+from kogpt2_chat.stack.java import ensure_java
+
+
+def main() -> int:
+    """Fetch what is missing and print the folder; give the exit code."""
+    try:
+        print(ensure_jars(load_settings(), ensure_java(_say).program, _say))  # noqa: T201
+    except KogptChatError as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())
