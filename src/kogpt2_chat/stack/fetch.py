@@ -11,7 +11,7 @@ from kogpt2_chat.stack.java import ensure_java
 def main() -> int:
     """Fetch what is missing and print the folder; give the exit code."""
     try:
-        print(ensure_jars(load_settings(), ensure_java(_say).program, _say))  # noqa: T201
+        print(ensure_jars(load_settings(), ensure_java(_say, install=True).program, _say))  # noqa: T201
     except KogptChatError as error:
         _say(str(error))
         return 1
