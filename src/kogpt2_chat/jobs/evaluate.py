@@ -91,7 +91,11 @@ def _opponent(
 
 
 def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, settings: Settings) -> "Exam":
-    """What both are asked; what counts as new or held out depends on what either learned."""
+    """What both are asked; what counts as new or held out depends on what either learned.
+
+    Against a champion, newly taught are the players' pairs that its dataset lacks. The base was never this bot,
+    so to it the whole dataset is new: a first version must know its own corpus better than the base does.
+    """
     from kogpt2_chat.model.corpora import read_golden, read_pairs
     from kogpt2_chat.model.datasets import TAUGHT_SOURCES, load_dataset
     from kogpt2_chat.model.evaluate import Exam
@@ -108,7 +112,7 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
         gold=gold,
         golden=read_golden(folder / "golden.json"),
         seen=ours["train"],
-        taught=[pair for pair in unknown if pair.source in TAUGHT_SOURCES],
+        taught=[pair for pair in unknown if pair.source in TAUGHT_SOURCES] if opponent.dataset else ours["train"],
         held_out=held_out,
     )
 
