@@ -1,4 +1,4 @@
-"""Have the jars in the cache: ``python -m kogpt2_chat.stack.fetch``, for the set-up."""
+"""Have Java and the jars: ``python -m kogpt2_chat.stack.fetch``, for the set-up."""
 
 import sys
 
@@ -9,7 +9,7 @@ from kogpt2_chat.stack.java import ensure_java
 
 
 def main() -> int:
-    """Fetch what is missing and print the folder; give the exit code."""
+    """Install Java where it can be, fetch what is missing, print the jars' folder; give the exit code."""
     try:
         print(ensure_jars(load_settings(), ensure_java(_say, install=True).program, _say))  # noqa: T201
     except KogptChatError as error:
