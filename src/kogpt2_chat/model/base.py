@@ -83,6 +83,8 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
     if asked == "small":
         return _small(settings, progress)
     if asked == "auto":
+        if (_small_folder(settings) / CARD_FILE).is_file():
+            return _small(settings, progress)  # the choice stands: asking a hub that is away takes 15 s each time
         try:
             source = _from_hub(KOGPT2, settings)
         except Unavailable as error:
@@ -95,8 +97,12 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
     return _imported(_from_hub(asked, settings), asked, settings, progress)
 
 
+def _small_folder(settings: Settings) -> Path:
+    return settings.cache_dir / "base" / f"small-{small_key(settings)}"
+
+
 def _small(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
-    folder = settings.cache_dir / "base" / f"small-{small_key(settings)}"
+    folder = _small_folder(settings)
     return _made_once(folder, lambda work: train_small_base(folder, settings, progress, work), progress)
 
 
