@@ -1,0 +1,148 @@
+"""The whole dataset job on real servers: Delta on HDFS in, published Parquet out, by spark-submit."""
+
+import csv
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.domain.dataset import Manifest
+from kogpt2_chat.domain.lake_layout import feedback_row, turn_row
+from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.ports import Files, SparkJobs, Tables
+from kogpt2_chat.settings import Settings
+
+pytestmark = pytest.mark.stack
+BOTS = ("ChatbotA", "ChatbotB")
+OLD = datetime.now(UTC) - timedelta(days=2)
+
+
+@pytest.fixture(scope="module")
+def settings(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A lake and corpora of this test alone."""
+    corpora = tmp_path_factory.mktemp("corpora")
+    for bot in BOTS:
+        (corpora / bot).mkdir()
+        for name, count in (("seed", 40), ("gold", 3)):
+            with (corpora / bot / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["question", "answer", "topic"])
+                writer.writerows([f"{name} 질문 {n}번?", f"{name} 대답, {n}번이에요.", "인사"] for n in range(count))
+    root = f"/contract/{uuid.uuid4().hex}"
+    yield stack_settings.model_copy(
+        update={
+            "hdfs": stack_settings.hdfs.model_copy(update={"root": root}),
+            "learning": stack_settings.learning.model_copy(
+                update={"corpora": corpora, "quarantine_hours": 24, "auto_review": True}
+            ),
+        }
+    )
+    from kogpt2_chat import bootstrap
+
+    bootstrap.files(stack_settings).delete(root)
+
+
+@pytest.fixture(scope="module")
+def files(settings: Settings) -> Files:
+    from kogpt2_chat import bootstrap
+
+    return bootstrap.files(settings)
+
+
+@pytest.fixture(scope="module")
+def spark_jobs(settings: Settings) -> SparkJobs:
+    from kogpt2_chat import bootstrap
+
+    return bootstrap.spark(settings)
+
+
+def teach(tables: Tables) -> None:
+    """One praised turn, one correction, one unmarked turn, one without consent."""
+    turns, marks = [], []
+    for n, (kind, consent) in enumerate([("up", True), ("correction", True), (None, True), ("up", False)]):
+        turn = Turn(
+            turn_id=f"bot_question-0-{n}",
+            question_id=str(n),
+            bot="ChatbotA",
+            player_id="별이",
+            sender="별이",
+            text=f"새로운 질문 {n}번?",
+            answer=f"봇의 대답 {n}번이에요.",
+            received_at=OLD.isoformat(),
+            answered_at=OLD.isoformat(),
+            latency_ms=1,
+            consent_store=True,
+            consent_train=consent,
+            source="v1",
+            worker="worker-1",
+        )
+        position = {"partition": 0, "offset": n, "timestamp_ms": int(OLD.timestamp() * 1000), "ingested_at": OLD}
+        turns.append(turn_row(turn, **position))  # type: ignore[arg-type]
+        if kind:
+            mark = Feedback(
+                feedback_id=str(n),
+                turn_id=turn.turn_id,
+                player_id="별이",
+                kind=kind,  # type: ignore[arg-type]
+                text="고친 대답이에요.",
+                sent_at=OLD.isoformat(),
+            )
+            marks.append(feedback_row(mark, **position))  # type: ignore[arg-type]
+    tables.append("turns", turns, {})
+    tables.append("feedback", marks, {})
+
+
+def rows_of(folder: Path) -> list[dict[str, object]]:
+    from pyarrow import parquet
+
+    return [
+        row | {"split": split}
+        for split in ("train", "val", "test")
+        for row in parquet.read_table(folder / f"{split}.parquet").to_pylist()
+    ]
+
+
+def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
+    settings: Settings, files: Files, spark_jobs: SparkJobs, tmp_path: Path
+) -> None:
+    """Seeds alone; then what players taught, and no more than that; then nothing new."""
+    from kogpt2_chat import bootstrap
+
+    def build() -> dict[str, dict[str, object]]:
+        return build_datasets(bots=BOTS, spark=spark_jobs, files=files, settings=settings)
+
+    first = build()
+    assert first["ChatbotA"]["sources"] == {"seed": 40, "correction": 0, "praised": 0}
+    assert first["ChatbotA"]["new_pairs"] == 40
+
+    teach(bootstrap.tables(settings))
+    second = build()
+    assert second["ChatbotA"]["sources"] == {"seed": 40, "correction": 1, "praised": 1}
+    assert second["ChatbotA"]["rejects"] == {"disliked": 1, "no_consent": 1, "unmarked": 1}
+    assert second["ChatbotA"]["new_pairs"] == 2
+    assert second["ChatbotB"]["version"] == first["ChatbotB"]["version"]
+    assert second["ChatbotB"]["published"] is False
+
+    rows = rows_of(files.download(str(second["ChatbotA"]["path"]), tmp_path))
+    assert len(rows) == 42
+    taught = {(row["source"], row["answer"], row["weight"], row["split"]) for row in rows if row["source"] != "seed"}
+    weight = settings.training.new_pair_weight
+    assert taught == {
+        ("praised", "봇의 대답 0번이에요.", weight, "train"),
+        ("correction", "고친 대답이에요.", weight, "train"),
+    }
+    manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"]["version"]) / "manifest.json").read_bytes())
+    assert manifest.previous == first["ChatbotA"]["version"]
+    assert manifest.table_versions["turns"] is not None
+
+
+def test_a_job_that_dies_shows_the_end_of_its_log(spark_jobs: SparkJobs) -> None:
+    """No result is Unavailable, with what Spark said last; a job that does not exist is named."""
+    with pytest.raises(Unavailable, match="(?s)no result.*KeyError"):
+        spark_jobs.submit("build_dataset", {"no": "arguments"})
+    with pytest.raises(InvalidInput, match="no Spark job 'missing'"):
+        spark_jobs.submit("missing", {})

@@ -1,0 +1,140 @@
+"""What is published, and under which name, when Spark has written its rows."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.domain.dataset import Manifest
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
+from kogpt2_chat.settings import Learning, Settings
+from kogpt2_chat.testing.hdfs import InMemoryFiles
+from kogpt2_chat.testing.spark import ScriptedSparkJobs
+
+HASH = "0123456789abcdef"
+SETTINGS_URI = "hdfs://127.0.0.1:9000"
+
+
+@pytest.fixture
+def files() -> InMemoryFiles:
+    return InMemoryFiles()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    for bot in ("ChatbotA", "ChatbotB"):
+        (tmp_path / bot).mkdir()
+        for name in ("seed", "gold"):
+            (tmp_path / bot / f"{name}.csv").write_text(
+                f'question,answer,topic\n{name} 질문,"{name}, 대답",인사\n', encoding="utf-8"
+            )
+    return Settings(learning=Learning(corpora=tmp_path))
+
+
+def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | None = None) -> ScriptedSparkJobs:
+    def job(arguments: Mapping[str, Any]) -> dict[str, object]:
+        output = str(arguments["output"]).removeprefix(SETTINGS_URI)
+        for bot in arguments["bots"]:
+            for split in ("train", "val", "test"):
+                files.write(f"{output}/bot={bot}/split={split}/part-0.parquet", bot.encode())
+        return {
+            bot: {
+                "content_hash": HASH,
+                "counts": {"train": 1, "val": 1, "test": 1},
+                "sources": {"seed": 3},
+                "rejects": {"unmarked": 2},
+                "new_pairs": 3,
+                "faults": (faults or {}).get(bot, []),
+            }
+            for bot in arguments["bots"]
+        }
+
+    return ScriptedSparkJobs({"build_dataset": job})
+
+
+Build = Callable[..., dict[str, dict[str, object]]]
+
+
+@pytest.fixture
+def build(files: InMemoryFiles, settings: Settings) -> Build:
+    def run(spark: ScriptedSparkJobs, *bots: str) -> dict[str, dict[str, object]]:
+        return build_datasets(bots=bots, spark=spark, files=files, settings=settings)
+
+    return run
+
+
+def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFiles, build: Build) -> None:
+    """Under the first 12 characters of the hash, with a manifest; nothing is left where it was built."""
+    spark = spark_that_writes(files)
+    result = build(spark, "ChatbotA", "ChatbotB")
+    assert len(spark.submitted) == 1
+    assert result["ChatbotA"]["version"] == "0123456789ab"
+    folder = "/Chatbot/datasets/ChatbotB/0123456789ab"
+    assert files.list(folder) == ["manifest.json", "test.parquet", "train.parquet", "val.parquet"]
+    assert Manifest.from_json(files.read(f"{folder}/manifest.json")).rejects == {"unmarked": 2}
+    assert files.list("/Chatbot/datasets/.building") == []
+
+
+def test_spark_reads_the_tables_at_the_version_of_the_plan(files: InMemoryFiles, build: Build) -> None:
+    """The newest commit of the log; None for a table that nobody wrote; gold by its keys."""
+    for number in (8, 9, 10):
+        files.write(f"/Chatbot/lake/turns/_delta_log/{number:020}.json", b"{}")
+    files.write(f"/Chatbot/lake/turns/_delta_log/{10:020}.checkpoint.parquet", b"")
+    files.write("/Chatbot/lake/turns/_delta_log/_last_checkpoint", b"")
+    spark = spark_that_writes(files)
+    build(spark, "ChatbotA")
+    arguments = spark.submitted[0][1]
+    assert arguments["tables"] == {
+        "turns": {"path": f"{SETTINGS_URI}/Chatbot/lake/turns", "version": 10},
+        "feedback": {"path": f"{SETTINGS_URI}/Chatbot/lake/feedback", "version": None},
+    }
+    assert arguments["seeds"] == [["ChatbotA", "seed 질문", "seed, 대답", "인사"]]
+    assert arguments["gold"] == [("ChatbotA", "gold대답"), ("ChatbotA", "gold질문")]
+    assert arguments["previous"] == {}
+
+
+def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) -> None:
+    """The second build gives the first one's manifest, and changes nothing."""
+    build(spark_that_writes(files), "ChatbotA")
+    before = dict(files.content_by_path)
+    spark = spark_that_writes(files)
+    result = build(spark, "ChatbotA")
+    assert files.content_by_path == before
+    assert (result["ChatbotA"]["published"], result["ChatbotA"]["version"]) == (False, "0123456789ab")
+    assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{SETTINGS_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
+
+
+def test_a_faulty_dataset_goes_to_quarantine_and_others_pass(files: InMemoryFiles, build: Build) -> None:
+    """Its rows and manifest are kept for a person to look at; it has no version."""
+    result = build(spark_that_writes(files, {"ChatbotA": ["val is empty"]}), "ChatbotA", "ChatbotB")
+    assert result["ChatbotA"]["version"] is None
+    assert result["ChatbotA"]["faults"] == ["val is empty"]
+    assert files.exists(f"{result['ChatbotA']['path']}/train.parquet")
+    assert newest_manifest(files, "/Chatbot", "ChatbotA") is None
+    assert result["ChatbotB"]["version"] == "0123456789ab"
+
+
+def test_no_dataset_at_all_is_an_error_that_names_the_faults(files: InMemoryFiles, build: Build) -> None:
+    """A run in which nothing passed has failed."""
+    with pytest.raises(InvalidInput, match="ChatbotA: val is empty"):
+        build(spark_that_writes(files, {"ChatbotA": ["val is empty"]}), "ChatbotA")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("Q,A,label\n", "expected the header question,answer,topic, found Q,A,label"),
+        ("question,answer,topic\n안녕,\n", "row 2: expected 3 columns, found 2"),
+    ],
+)
+def test_a_malformed_corpus_is_named_with_its_row(
+    files: InMemoryFiles, build: Build, settings: Settings, content: str, message: str
+) -> None:
+    """Before Spark is started."""
+    (settings.learning.corpora / "ChatbotA" / "seed.csv").write_text(content, encoding="utf-8")
+    spark = spark_that_writes(files)
+    with pytest.raises(InvalidInput, match=message):
+        build(spark, "ChatbotA")
+    assert spark.submitted == []

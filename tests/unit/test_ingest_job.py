@@ -1,0 +1,197 @@
+"""Kafka to the lake: what a run does, on the doubles."""
+
+import uuid
+from collections.abc import Mapping
+
+import pytest
+
+from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import Kafka, Settings
+from kogpt2_chat.testing.delta import InMemoryTables
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+
+SETTINGS = Settings(kafka=Kafka(ingest_batch=20_000))
+
+
+@pytest.fixture
+def broker() -> Broker:
+    broker = Broker()
+    MemoryTopics(broker).ensure()
+    return broker
+
+
+@pytest.fixture
+def topics(broker: Broker) -> MemoryTopics:
+    return MemoryTopics(broker)
+
+
+@pytest.fixture
+def tables() -> InMemoryTables:
+    return InMemoryTables()
+
+
+def turn(turn_id: str, **other: object) -> Turn:
+    fields: dict[str, object] = {
+        "turn_id": turn_id,
+        "question_id": turn_id,
+        "bot": "ChatbotA",
+        "player_id": "legacy:별이",
+        "sender": "별이",
+        "text": "안녕",
+        "answer": "어서 와요!",
+        "received_at": "2026-11-24T03:00:00+00:00",
+        "answered_at": "2026-11-24T03:00:01+00:00",
+        "latency_ms": 12,
+        "consent_store": True,
+        "consent_train": True,
+        "source": "v1",
+        "worker": "worker-1",
+    }
+    return Turn(**(fields | other))  # type: ignore[arg-type]
+
+
+def log(topics: MemoryTopics, *turns: Turn | bytes) -> None:
+    values = [turn if isinstance(turn, bytes) else turn.to_json().encode() for turn in turns]
+    topics.send([Outgoing(topic="conversation_log", key=uuid.uuid4().bytes, value=value) for value in values])
+
+
+def say(topics: MemoryTopics, turn_id: str, kind: str, text: str | None = None) -> None:
+    feedback = Feedback(
+        feedback_id=f"f-{turn_id}",
+        turn_id=turn_id,
+        player_id="p",
+        kind=kind,  # type: ignore[arg-type]
+        text=text,
+        sent_at="2026-11-24T03:00:05+00:00",
+    )
+    topics.send([Outgoing(topic="feedback", key=b"p", value=feedback.to_json().encode())])
+
+
+def run(topics: MemoryTopics, tables: InMemoryTables, settings: Settings = SETTINGS) -> dict[str, Mapping[str, object]]:
+    return ingest(topics=topics, tables=tables, settings=settings)  # type: ignore[return-value]
+
+
+def test_turns_and_feedback_come_into_their_tables(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """With position and Seoul date; a second run finds nothing to do and commits nothing."""
+    log(topics, turn("t1"), turn("t2", received_at="2026-11-24T15:30:00+00:00", decoding={"k": 1}))
+    say(topics, "t1", "correction", "내 번호는 010-1234-5678이야")
+    result = run(topics, tables)
+    assert result["turns"]["rows"] == 2
+    assert {(row["turn_id"], row["date"]) for row in tables.read("turns")} == {
+        ("t1", "2026-11-24"),
+        ("t2", "2026-11-25"),
+    }
+    (feedback,) = tables.read("feedback")
+    assert feedback["text"] == "내 번호는 [전화번호]이야"
+    assert feedback["pii_hits"] == 1
+    version = tables.version("turns")
+    assert run(topics, tables)["turns"]["commits"] == 0
+    assert tables.version("turns") == version
+
+
+def test_a_turn_without_consent_to_store_is_passed_over(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """Counted, not kept, and not read again."""
+    log(topics, turn("t1", consent_store=False), turn("t2"))
+    assert run(topics, tables)["turns"]["left_out"] == {"no_consent_to_store": 1}
+    assert [row["turn_id"] for row in tables.read("turns")] == ["t2"]
+    assert run(topics, tables)["turns"]["left_out"] == {}
+
+
+def test_a_record_that_cannot_be_read_is_kept_in_quarantine(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """Not JSON, not UTF-8, a number no table can hold, an unknown bot: none holds up the others, each stays once."""
+    log(topics, b"{", b"\xff\xfe", turn("t1", latency_ms=2**70), turn("t2", bot="ChatbotZ"), turn("t3"))
+    result = run(topics, tables)
+    assert result["turns"]["left_out"] == {"malformed:schema": 3, "malformed:unknown_bot": 1}
+    assert [row["turn_id"] for row in tables.read("turns")] == ["t3"]
+    run(topics, tables)
+    assert len(tables.read("quarantine")) == 4
+
+
+def test_a_lone_surrogate_does_not_stop_the_run(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """JSON can spell half a character; the table gets a question mark for it."""
+    log(topics, turn("t1").to_json().replace("안녕", "안녕\\ud800").encode())
+    run(topics, tables)
+    assert tables.read("turns", ["text"]) == [{"text": "안녕?"}]
+
+
+def test_a_large_window_is_read_in_commits_of_bounded_size(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """Same rows, more commits."""
+    log(topics, *(turn(f"t{n}") for n in range(100)))
+    result = run(topics, tables, Settings(kafka=Kafka(ingest_batch=24)))
+    assert result["turns"]["rows"] == 100
+    assert int(str(result["turns"]["commits"])) > 3
+    assert len({row["turn_id"] for row in tables.read("turns")}) == 100
+
+
+def test_two_ingests_at_once_write_each_row_once(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """The second commits between the first one's plan and commit: for the first that is success."""
+    log(topics, *(turn(f"t{n}") for n in range(10)))
+
+    def other() -> None:
+        tables.before_commit = lambda: None
+        log(topics, turn("later"))
+        run(topics, tables)
+
+    tables.before_commit = other
+    run(topics, tables)
+    turn_ids = [str(row["turn_id"]) for row in tables.read("turns")]
+    assert sorted(turn_ids) == sorted([*(f"t{n}" for n in range(10)), "later"])
+
+
+def test_a_run_killed_between_quarantine_and_rows_loses_and_doubles_nothing(
+    topics: MemoryTopics, tables: InMemoryTables
+) -> None:
+    """The next run may plan a longer window; what is in quarantine already is not put there again."""
+
+    class Killed(Exception):
+        pass
+
+    log(topics, b"{", turn("t1"))
+    append = tables.append
+
+    def dying(table: str, *arguments: object) -> bool:
+        if table == "turns":
+            raise Killed
+        return append(table, *arguments)  # type: ignore[arg-type]
+
+    tables.append = dying  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        run(topics, tables)
+    tables.append = append  # type: ignore[method-assign]
+    log(topics, b"[", turn("t2"))
+    run(topics, tables)
+    assert sorted(str(row["value"]) for row in tables.read("quarantine")) == ["[", "{"]
+    assert sorted(str(row["turn_id"]) for row in tables.read("turns")) == ["t1", "t2"]
+
+
+def test_what_retention_took_is_named_as_a_gap(
+    topics: MemoryTopics, tables: InMemoryTables, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lost range is reported once, and reading goes on behind it."""
+    topics.send([Outgoing(topic="feedback", key=b"p", value=b"lost")] * 3)
+    partition = next(number for number, end in topics.end_positions("feedback").items() if end)
+    broker.log("feedback", partition).records.clear()
+    say(topics, "t1", "up")
+    starts = topics.start_positions
+
+    def retained(topic: str) -> dict[int, int]:
+        return starts(topic) | ({partition: 3} if topic == "feedback" else {})
+
+    monkeypatch.setattr(topics, "start_positions", retained)
+    result = run(topics, tables)
+    assert result["feedback"]["gaps"] == [{"partition": partition, "start": 0, "end": 3}]
+    assert result["feedback"]["rows"] == 1
+    assert run(topics, tables)["feedback"]["gaps"] == []
+
+
+def test_a_topic_that_was_made_anew_is_refused(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """Old positions in new topics would pass over the new records without a word."""
+    log(topics, turn("t1"))
+    run(topics, tables)
+    fresh = MemoryTopics(Broker())
+    fresh.ensure()
+    with pytest.raises(InvalidInput, match="made anew"):
+        run(fresh, tables)

@@ -1,0 +1,70 @@
+"""Index and daily files: views of the lake, on the doubles."""
+
+from datetime import UTC, datetime
+
+from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
+from kogpt2_chat.jobs.index import index
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.delta import InMemoryTables
+from kogpt2_chat.testing.elastic import InMemoryIndex
+from kogpt2_chat.testing.hdfs import InMemoryFiles
+
+NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+def lake(*rows: dict[str, object]) -> InMemoryTables:
+    tables = InMemoryTables()
+    add(tables, *rows)
+    return tables
+
+
+def add(tables: InMemoryTables, *rows: dict[str, object]) -> None:
+    defaults = {"bot": "ChatbotA", "date": "2026-11-24", "received_at": NOW, "text": "안녕", "answer": "어서 와요!"}
+    tables.append("turns", [defaults | row for row in rows], {})
+
+
+def export(tables: InMemoryTables, files: InMemoryFiles, now: datetime = NOW) -> object:
+    return export_daily_csv(tables=tables, files=files, settings=Settings(), now=now)["written"]
+
+
+def test_each_day_and_bot_has_a_file_of_questions_and_answers() -> None:
+    """Commas, quotes and line breaks stay text; fixed notices and other years are left out."""
+    files = InMemoryFiles()
+    tables = lake(
+        {"turn_id": "t1", "text": '"안녕", 하고\n말했어'},
+        {"turn_id": "t2", "bot": "ChatbotB"},
+        {"turn_id": "t3", "fallback": "timeout"},
+        {"turn_id": "t4", "date": "2025-11-24"},
+    )
+    assert export(tables, files) == ["/Chatbot/dailydata/1124/ChatbotA.csv", "/Chatbot/dailydata/1124/ChatbotB.csv"]
+    text = files.read("/Chatbot/dailydata/1124/ChatbotA.csv").decode()
+    assert text == 'Q,A\n"""안녕"", 하고\n말했어",어서 와요!\n'
+
+
+def test_only_days_with_other_turns_are_written_again() -> None:
+    """A new turn of yesterday rewrites yesterday, whole."""
+    files, tables = InMemoryFiles(), lake({"turn_id": "t1"}, {"turn_id": "t2", "date": "2026-11-23"})
+    export(tables, files)
+    assert export(tables, files) == []
+    add(tables, {"turn_id": "t3", "date": "2026-11-23"})
+    assert export(tables, files) == ["/Chatbot/dailydata/1123/ChatbotA.csv"]
+    assert files.read("/Chatbot/dailydata/1123/ChatbotA.csv").count(b"\n") == 3
+
+
+def test_a_new_year_starts_with_an_empty_folder() -> None:
+    """``MMDD`` has no year, so last year's files must go; the year changes in Seoul."""
+    files, tables = InMemoryFiles(), lake({"turn_id": "t1"})
+    export(tables, files)
+    add(tables, {"turn_id": "t2", "date": "2027-01-01"})
+    assert export(tables, files, datetime(2026, 12, 31, 15, tzinfo=UTC)) == ["/Chatbot/dailydata/0101/ChatbotA.csv"]
+    assert not files.exists("/Chatbot/dailydata/1124")
+
+
+def test_the_index_holds_each_turn_once_and_can_be_rebuilt() -> None:
+    """Nothing is sent when nothing is missing; a rebuild drops what the lake does not have."""
+    tables, documents = lake({"turn_id": "t1"}, {"turn_id": "t2"}), InMemoryIndex()
+    assert index(tables=tables, index=documents) == {"turns": 2, "sent": 2, "documents": 2}
+    assert index(tables=tables, index=documents) == {"turns": 2, "sent": 0, "documents": 2}
+    documents.put([{"turn_id": "ghost", "bot": "ChatbotA"}])
+    assert index(tables=tables, index=documents, rebuild=True)["documents"] == 2
+    assert set(documents.document_by_id) == {"t1", "t2"}
