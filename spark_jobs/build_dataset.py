@@ -8,6 +8,8 @@ bot's newest dataset), ``output`` (folder), ``rules``, ``as_of``. The result nam
 hash, counts, rejects, new pairs and faults. The rows lie in ``OUTPUT/bot=BOT/split=SPLIT``.
 """
 
+# ruff: noqa: TID253 - imported by Spark's own processes only
+
 import json
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """Columns of the frames that :mod:`spark_jobs.transforms` takes and gives; written, never inferred."""
 
+# ruff: noqa: TID253 - imported by Spark's own processes only
+
 from typing import Final
 
 from pyspark.sql.types import (

@@ -5,6 +5,8 @@ applied to many rows. A row that is left out is never dropped on the way: it get
 rule that speaks wins, and rules that count rows count only those that are still without one.
 """
 
+# ruff: noqa: TID253 - imported by Spark's own processes only
+
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict

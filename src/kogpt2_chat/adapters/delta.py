@@ -83,7 +83,7 @@ class DeltaTables:
                 f"table {table}: another writer moved {sorted(positions)} at the same time: plan again ({error})"
             ) from error
         except (DeltaError, OSError) as error:
-            raise self._unavailable(table, error) from error
+            raise Unavailable(self._silence(table, error)) from error
         return True
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
@@ -111,7 +111,7 @@ class DeltaTables:
             query = QueryBuilder().register(table, delta).execute(f"select {columns_sql} from {table}")  # noqa: S608
             found: list[dict[str, object]] = pa.table(query.read_all()).to_pylist()
         except (DeltaError, OSError) as error:
-            raise self._unavailable(table, error) from error
+            raise Unavailable(self._silence(table, error)) from error
         return found
 
     def _open(self, layout: Table, version: int | None = None) -> DeltaTable | None:
@@ -120,7 +120,7 @@ class DeltaTables:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise self._unavailable(layout.name, error) from error
+            raise Unavailable(self._silence(layout.name, error)) from error
 
     def _create(self, layout: Table) -> DeltaTable:
         """An empty table, so that every append is a commit onto an existing one; made by whoever comes first."""
@@ -134,14 +134,14 @@ class DeltaTables:
         except (DeltaError, OSError) as error:
             made = self._open(layout)
             if made is None:
-                raise self._unavailable(layout.name, error) from error
+                raise Unavailable(self._silence(layout.name, error)) from error
             return made
 
     def _address(self, table: str) -> str:
         return self._uri + table_path(self._root, table)
 
-    def _unavailable(self, table: str, error: Exception) -> Unavailable:
-        return Unavailable(f"table {table} at {self._address(table)} did not answer: {error}; is HDFS running?")
+    def _silence(self, table: str, error: Exception) -> str:
+        return f"table {table} at {self._address(table)} did not answer: {error}; is HDFS running?"
 
 
 def _layout(table: str) -> Table:

@@ -77,11 +77,8 @@ class ElasticIndex:
             documents: rows of the table ``turns``.
 
         Returns:
-            How many.
-
-        Raises:
-            InvalidInput: a document does not fit the mapping.
-            Unavailable: the server did not take all of them in time; doing it again is safe.
+            How many. A document that does not fit the mapping raises :class:`InvalidInput`; a server that does
+            not take all of them in time :class:`Unavailable`, and doing it again is safe.
         """
         iterator = iter(documents)
         count = 0

@@ -31,7 +31,11 @@ _FINAL: Final = frozenset(
 
 
 class HdfsFiles:
-    """Files and folders on HDFS; safe to use again after any error."""
+    """Files and folders on HDFS; safe to use again after any error.
+
+    What is not there raises :class:`NotFound`. A server that does not answer, or refuses, raises
+    :class:`Unavailable` after the retries of the settings; what was there before is then still whole.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.webhdfs_url
@@ -46,9 +50,6 @@ class HdfsFiles:
         Args:
             path: absolute path.
             content: all bytes.
-
-        Raises:
-            Unavailable: HDFS did not take it in time; the old file, if any, is still there.
         """
         folder, name = path.rsplit("/", 1)
         aside = f"{folder}/.{name}.{uuid.uuid4().hex}.writing"
@@ -63,10 +64,6 @@ class HdfsFiles:
 
         Returns:
             The content.
-
-        Raises:
-            NotFound: no such file.
-            Unavailable: HDFS did not answer in time.
         """
         return self._retry(lambda: self._read_once(path), f"read {path}")
 
@@ -91,10 +88,6 @@ class HdfsFiles:
 
         Returns:
             Whether the folder is this one's.
-
-        Raises:
-            NotFound: no such source, and no target that it could have become.
-            Unavailable: HDFS did not answer in time.
         """
         parent = target.rsplit("/", 1)[0]
         self._retry(lambda: self._client.makedirs(parent), f"make folder {parent}")
@@ -114,10 +107,6 @@ class HdfsFiles:
 
         Returns:
             Where the copy is; it replaces an older one.
-
-        Raises:
-            NotFound: nothing at that path.
-            Unavailable: HDFS did not answer in time.
         """
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / path.rsplit("/", 1)[-1]

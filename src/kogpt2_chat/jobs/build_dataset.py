@@ -49,7 +49,6 @@ def build_datasets(
 
     Raises:
         InvalidInput: a corpus is missing or malformed, or no bot's dataset is without faults.
-        Unavailable: Spark or HDFS did not answer.
     """
     root, build, now = settings.hdfs.root, uuid.uuid4().hex, datetime.now(UTC)
     building = building_path(root, build)
@@ -66,7 +65,7 @@ def build_datasets(
     finally:
         files.delete(building)
     if results and all(result["faults"] for result in results.values()):
-        faults = "; ".join(f"{bot}: {', '.join(map(str, result['faults']))}" for bot, result in results.items())
+        faults = "; ".join(f"{bot}: {', '.join(report[bot]['faults'])}" for bot in bots)
         raise InvalidInput(f"no dataset was published: {faults}. The rows are kept in {root}/quarantine/datasets.")
     return results
 

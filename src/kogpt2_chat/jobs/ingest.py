@@ -55,11 +55,9 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, o
         settings: how many records one commit may hold.
 
     Returns:
-        For each table: rows, commits, records left out by reason, gaps, end positions.
-
-    Raises:
-        Conflict: other writers kept moving the same positions.
-        InvalidInput: a table has read further than its topic reaches: the topic was made anew.
+        For each table: rows, commits, records left out by reason, gaps, end positions. Other writers that
+        keep moving the same positions are a :class:`Conflict`; a table that has read further than its topic
+        reaches is an :class:`InvalidInput`, since the topic was made anew.
     """
     batch, ingested_at = settings.kafka.ingest_batch, datetime.now(UTC)
     return {table.name: _ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK)}

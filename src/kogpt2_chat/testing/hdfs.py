@@ -1,5 +1,6 @@
 """The lake's file system in memory; passes the contract suite of :class:`kogpt2_chat.ports.Files`."""
 
+import builtins
 import shutil
 from pathlib import Path
 
@@ -86,7 +87,7 @@ class InMemoryFiles:
         for name in [path, *self._below(_folder(path))]:
             self.content_by_path.pop(name, None)
 
-    def _below(self, prefix: str) -> "list[str]":
+    def _below(self, prefix: str) -> builtins.list[str]:
         return [name for name in self.content_by_path if name.startswith(prefix)]
 
 

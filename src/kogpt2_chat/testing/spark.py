@@ -8,6 +8,9 @@ Job = Callable[[Mapping[str, object]], dict[str, object]]
 class ScriptedSparkJobs:
     """Answers each script from a function.
 
+    Args:
+        job_by_script: what each script does.
+
     Attributes:
         submitted: script and arguments of every call, in order.
     """
