@@ -33,7 +33,8 @@ def small_key(settings: Settings) -> str:
     model = settings.model
     for figure in (
         model.small_layers, model.small_width, model.small_heads, model.small_vocabulary, model.small_epochs,
-        model.small_batch_size, model.small_learning_rate, model.small_max_steps, model.small_dropout, model.small_label_smoothing,
+        model.small_batch_size,
+        model.small_learning_rate, model.small_max_steps, model.small_dropout, model.small_label_smoothing,
         settings.training.precision, settings.training.seed, model.max_prompt_tokens, model.max_new_tokens,
     ):  # fmt: skip
         digest.update(f"/{figure}".encode())
