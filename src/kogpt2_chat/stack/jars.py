@@ -156,6 +156,7 @@ def _refetch(
     for name in EMPTY_FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, text in MODULE_FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     _write_stamp(folder, {name: _seen(folder / name) for name in lock})
     for path in (folder, *folder.rglob("*")):

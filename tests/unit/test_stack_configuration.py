@@ -1,0 +1,189 @@
+"""What the stack writes for its servers: pure texts of the settings."""
+
+import configparser
+import os
+import shlex
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import Folders, folders_of, others_can_enter
+from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment, start_script
+from kogpt2_chat.stack.roster import all_programs, chosen
+from kogpt2_chat.stack.servers.airflow import airflow_environment, read_password, write_secrets
+from kogpt2_chat.stack.servers.elastic import elasticsearch_yml
+from kogpt2_chat.stack.servers.hdfs import core_site, datanode_site, namenode_site, site_xml
+from kogpt2_chat.stack.servers.kafka import cluster_id, server_properties
+from kogpt2_chat.stack.supervision import configuration
+
+JAVA = Java(home=Path("/opt/java"), version=17)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", ports={"offset": 100}, _env_file=None)
+
+
+@pytest.fixture
+def folders(settings: Settings) -> Folders:
+    return folders_of(settings)
+
+
+def test_the_offset_shifts_every_port(settings: Settings, folders: Folders) -> None:
+    """Two stacks with different offsets share no port."""
+    shifted = settings.model_copy(update={"ports": settings.ports.model_copy(update={"offset": 300})})
+    ports = [port for one in all_programs(settings, folders, JAVA) for port in one.ports.values()]
+    others = [port for one in all_programs(shifted, folders, JAVA) for port in one.ports.values()]
+    assert len(set(ports)) == len(ports)
+    assert [port + 200 for port in ports] == others
+
+
+def test_kafka_listens_on_the_chosen_host_alone(settings: Settings, folders: Folders) -> None:
+    """Broker and controller bind to the stack's host, and no topic appears by itself."""
+    text = server_properties(settings, folders.data("kafka"))
+    rows = dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    assert rows["listeners"] == "PLAINTEXT://127.0.0.1:9192,CONTROLLER://127.0.0.1:9193"
+    assert rows["auto.create.topics.enable"] == "false"
+    assert rows["transaction.state.log.min.isr"] == "1"
+
+
+@pytest.mark.parametrize("name", ["a", "b", "별마루", "with space"])
+def test_kafkas_cluster_id_is_never_taken_for_an_option(name: str) -> None:
+    """22 characters of URL-safe base64, none of them a leading dash, the same each time."""
+    first, second = cluster_id(Path("/") / name), cluster_id(Path("/") / name)
+    assert first == second
+    assert len(first) == 22
+    assert not first.startswith("-")
+
+
+def test_hadoop_files_are_xml_with_the_right_addresses(settings: Settings, folders: Folders) -> None:
+    """Both DataNodes have addresses of their own; odd characters survive XML."""
+    first, second = (datanode_site(settings, folders, number) for number in (1, 2))
+    assert first["dfs.datanode.address"] == "127.0.0.1:9966"
+    assert second["dfs.datanode.address"] == "127.0.0.1:9976"
+    assert namenode_site(settings, folders)["dfs.replication"] == "2"
+    root = ET.fromstring(site_xml({**core_site(settings), "odd": "<&별>"}))  # noqa: S314
+    found = {row.findtext("name"): row.findtext("value") for row in root}
+    assert found["fs.defaultFS"] == "hdfs://127.0.0.1:9100"
+    assert found["odd"] == "<&별>"
+
+
+def test_elasticsearch_binds_to_the_host(settings: Settings, folders: Folders) -> None:
+    """One node, on the stack's host and port."""
+    text = elasticsearch_yml(settings, folders)
+    assert "network.host: 127.0.0.1\nhttp.port: 9300\n" in text
+    assert "discovery.type: single-node" in text
+
+
+def test_airflow_gets_no_default_secret(settings: Settings, folders: Folders) -> None:
+    """Login and keys are generated once, kept, and readable for us alone."""
+    write_secrets(settings, folders)
+    password = read_password(settings, folders)
+    assert password
+    assert len(password) >= 12
+    kept = {path.name: path.read_text() for path in folders.airflow.iterdir()}
+    assert {oct(path.stat().st_mode & 0o777) for path in folders.airflow.iterdir()} == {"0o600"}
+    assert len(set(kept.values())) == 4
+    write_secrets(settings, folders)
+    assert {path.name: path.read_text() for path in folders.airflow.iterdir()} == kept
+
+
+def test_a_given_password_wins_over_the_generated_one(settings: Settings, folders: Folders) -> None:
+    """Tests, and people who must, choose the password by setting."""
+    write_secrets(settings, folders)
+    chosen_one = Settings(home=settings.home, stack={"airflow_password": "골라 준 암호"}, _env_file=None)
+    write_secrets(chosen_one, folders)
+    assert read_password(chosen_one, folders) == "골라 준 암호"
+
+
+def test_airflow_uses_postgresql_where_a_setting_says_so(settings: Settings, folders: Folders) -> None:
+    """SQLite in the home is the default only."""
+    assert airflow_environment(settings, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:////")
+    other = Settings(home=settings.home, stack={"airflow_database": "postgresql://u@h/db"}, _env_file=None)
+    assert airflow_environment(other, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://u@h/db"
+
+
+def test_programs_get_the_settings_that_somebody_set(tmp_path: Path) -> None:
+    """Settings made from a program's environment equal those of ``up``, secrets and tuples included."""
+    given = Settings(
+        home=tmp_path,
+        cache=tmp_path / "cache",
+        kafka={"sasl_password": "비밀 'x'"},
+        ports={"offset": 7, "datanode": (1, 2)},
+        learning={"auto_review": True},
+        _env_file=None,
+    )
+    environment = settings_environment(given)
+    assert environment["KOGPT2_LEARNING__AUTO_REVIEW"] == "true"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        assert Settings(_env_file=None) == given
+
+
+def test_a_server_of_another_user_sees_no_settings(settings: Settings) -> None:
+    """Settings may hold secrets; Elasticsearch's user gets the mark and its own variables."""
+    program = Program(name="elasticsearch", group="x", command=("true",), user="nobody", environment={"A": "b"})
+    assert program_environment(program, settings, settings.home) == {MARK: f"elasticsearch@{settings.home}", "A": "b"}
+
+
+def test_start_scripts_survive_odd_values(tmp_path: Path) -> None:
+    """Quotes, dollars, newlines and Korean reach the program as they are."""
+    value = "a'b\"c $HOME `x`\n별"
+    script = tmp_path / "start.sh"
+    script.write_text(
+        start_script(Program(name="x", group="x", command=("sh", "-c", 'printf %s "$ODD"')), {"ODD": value})
+    )
+    assert subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=True).stdout == value
+
+
+def test_supervisor_reads_what_is_written(tmp_path: Path) -> None:
+    """A home with a percent sign and spaces is no format string; steps are not restarted, servers are."""
+    settings = Settings(home=tmp_path / "100% 별", cache=tmp_path, _env_file=None)
+    folders = folders_of(settings)
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+    parser.read_string(configuration(folders, all_programs(settings, folders, JAVA)))
+    kafka = dict(parser["program:kafka"])
+    assert shlex.split(kafka["command"].replace("%%", "%")) == ["/bin/sh", str(folders.conf("kafka") / "start.sh")]
+    assert kafka["autorestart"] == "true"
+    assert parser["program:airflow-setup"]["autorestart"] == "false"
+    assert "inet_http_server" not in parser
+
+
+def test_a_long_home_gets_a_short_socket(tmp_path: Path) -> None:
+    """Unix sockets have about a hundred characters; the home may have more."""
+    long = Folders(home=tmp_path / ("x" * 120), open_home=tmp_path)
+    assert len(os.fsencode(long.socket)) <= 100
+    assert long.socket != Folders(home=tmp_path / ("y" * 120), open_home=tmp_path).socket
+
+
+def test_a_closed_folder_is_seen_as_closed(tmp_path: Path) -> None:
+    """Elasticsearch's user must get through every parent of its folders."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    assert not others_can_enter(closed / "home")
+
+
+def test_services_are_chosen_by_name_or_group(settings: Settings, folders: Folders) -> None:
+    """``hdfs`` means its three servers; a part of Airflow brings its set-up step along; a typo is named."""
+    programs = all_programs(settings, folders, JAVA)
+    assert [one.name for one in chosen(programs, ["hdfs"])] == ["namenode", "datanode-1", "datanode-2"]
+    assert {one.name for one in chosen(programs, ["airflow-scheduler"])} == {"airflow-setup", "airflow-scheduler"}
+    assert chosen(programs, None) == programs
+    with pytest.raises(InvalidInput, match="no such service: kafak; there are: .*kafka"):
+        chosen(programs, ["kafak"])
+
+
+def test_workers_and_spark_follow_their_settings(settings: Settings, folders: Folders) -> None:
+    """As many workers as asked for, each with a slot and port; a Spark cluster only by setting."""
+    asked = Settings(home=settings.home, stack={"workers": 2, "spark": "standalone"}, _env_file=None)
+    by_name = {one.name: one for one in all_programs(asked, folders, JAVA)}
+    assert by_name["worker-2"].environment["KOGPT2_SERVING__SLOT"] == "2"
+    assert by_name["worker-2"].port == 9102
+    assert by_name["spark-master"].ports["rpc"] == 7077
+    assert "spark-master" not in {one.name for one in all_programs(settings, folders, JAVA)}

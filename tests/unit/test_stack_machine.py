@@ -1,0 +1,210 @@
+"""What the stack asks of the machine before it starts anything: Java, ports, memory, disk."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack import java as java_module
+from kogpt2_chat.stack.folders import folders_of, make_folders, remove_all
+from kogpt2_chat.stack.java import ensure_java, find_java
+from kogpt2_chat.stack.preflight import check_machine
+from kogpt2_chat.stack.processes import port_is_free, stack_processes, stop_processes
+from kogpt2_chat.stack.program import MARK, Program
+from kogpt2_chat.stack.stack import down, logs
+from kogpt2_chat.stack.status import status
+
+
+def fake_java(folder: Path, version: str, modules: str) -> Path:
+    """A runtime that answers as told."""
+    program = folder / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = -version ] && echo \'openjdk version "{version}"\' >&2\n'
+        f'[ "$1" = --list-modules ] && printf "{modules}\\n"\nexit 0\n'
+    )
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(java_module.shutil, "which", lambda _: None)
+
+
+GOOD = "java.base@17\\njdk.incubator.vector@17"
+
+
+@pytest.mark.parametrize(
+    ("version", "modules", "usable"),
+    [
+        ("17.0.15", GOOD, True),
+        ("21.0.8", GOOD, True),
+        ("25.0.2", GOOD, False),
+        ("1.8.0_392", GOOD, False),
+        ("17.0.9", "java.base@17", False),
+    ],
+)
+def test_java_is_asked_not_trusted(
+    tmp_path: Path,
+    no_java: None,
+    version: str,
+    modules: str,
+    usable: bool,
+) -> None:
+    """Version 17 or 21 with the module Spark needs; a file called java is not enough."""
+    fake_java(tmp_path / "jvm" / "one", version, modules)
+    assert (find_java(tmp_path / "jvm") is not None) == usable
+
+
+def test_java_home_comes_first(tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person chose wins over what the system has."""
+    fake_java(tmp_path / "jvm" / "system", "17.0.1", GOOD)
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "mine", "21.0.1", GOOD)))
+    found = find_java(tmp_path / "jvm")
+    assert found
+    assert (found.version, found.home) == (21, tmp_path / "mine")
+
+
+def test_missing_java_is_one_sentence_with_the_command(
+    tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was expected, where it was looked for, and what to type."""
+    monkeypatch.setattr(java_module, "find_java", lambda: None)
+    with pytest.raises(Unavailable, match=r"17 or 21 with module jdk\.incubator\.vector.*apt-get install openjdk-17"):
+        ensure_java(lambda _: None)
+
+
+def settings_for(tmp_path: Path, **stack: object) -> Settings:
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", stack=stack, _env_file=None)
+
+
+def program(port: int, name: str = "kafka") -> Program:
+    return Program(name=name, group=name, command=("true",), ports={"broker": port}, memory_mb=1)
+
+
+def test_a_taken_port_is_reported_with_its_owner(tmp_path: Path) -> None:
+    """Name, number, pid and command line of whoever has it; every one of them, at once."""
+    settings = settings_for(tmp_path, min_disk_mb=1)
+    with socket.socket() as first, socket.socket() as second:
+        for taken in (first, second):
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+        ports = [one.getsockname()[1] for one in (first, second)]
+        with pytest.raises(Unavailable) as caught:
+            check_machine(settings, folders_of(settings), [program(ports[0]), program(ports[1], "mlflow")])
+    message = str(caught.value)
+    assert f"port {ports[0]} for kafka (broker) is taken by pid {os.getpid()} (" in message
+    assert f"port {ports[1]} for mlflow" in message
+    assert "KOGPT2_PORTS__OFFSET" in message
+
+
+def test_one_port_for_two_servers_is_a_fault(tmp_path: Path) -> None:
+    """Settings that contradict each other are found before anything starts."""
+    settings = settings_for(tmp_path, min_disk_mb=1)
+    with pytest.raises(Unavailable, match="wanted by kafka broker and mlflow broker"):
+        check_machine(settings, folders_of(settings), [program(1234), program(1234, "mlflow")])
+
+
+def test_too_little_memory_and_disk_are_named_together(tmp_path: Path) -> None:
+    """Both faults in one message, with what is needed and what there is."""
+    settings = settings_for(tmp_path, min_disk_mb=10**9, min_memory_mb=10**9)
+    greedy = Program(name="kafka", group="kafka", command=("true",), memory_mb=10**9)
+    with pytest.raises(Unavailable, match=r"(?s)memory: 1000000000 MB are needed.*disk: 1000000000 MB are needed"):
+        check_machine(settings, folders_of(settings), [greedy])
+
+
+def test_a_port_that_lingers_after_its_server_is_free() -> None:
+    """Connections in TIME_WAIT must not keep a stack from starting again."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as every server here does
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert not port_is_free("127.0.0.1", port)
+        client = socket.create_connection(("127.0.0.1", port))
+        accepted, _ = server.accept()
+        accepted.close()
+        client.close()
+    assert port_is_free("127.0.0.1", port)
+
+
+def test_orphans_are_found_by_their_mark_and_stopped(tmp_path: Path) -> None:
+    """Whoever carries this home's mark belongs to it, children without the mark too; nobody else does."""
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], env={}, stdin=0)"
+    ours, other = (
+        subprocess.Popen(
+            [sys.executable, "-c", code], env={MARK: f"kafka@{home}"}, stdin=subprocess.PIPE, start_new_session=True
+        )
+        for home in (tmp_path / "home", tmp_path / "home2")
+    )
+    try:
+        deadline = twenty_seconds()
+        while len(found := stack_processes(tmp_path / "home")) < 2 and deadline():
+            pass
+        assert ours.pid in {one.pid for one in found}
+        assert len(found) == 2
+        stop_processes(found, 5)
+        assert not stack_processes(tmp_path / "home")
+        assert other.poll() is None
+    finally:
+        stop_processes(stack_processes(tmp_path / "home2"), 5)
+        ours.wait()
+        other.wait()
+
+
+def twenty_seconds():
+    """True for twenty seconds."""
+    import time
+
+    end = time.monotonic() + 20
+    return lambda: time.monotonic() < end
+
+
+def test_status_of_a_stack_that_never_ran(tmp_path: Path) -> None:
+    """Asking starts nothing: every service is there, not healthy, and the home stays untouched."""
+    settings = settings_for(tmp_path)
+    found = status(settings)
+    assert not found.healthy
+    assert {"kafka", "namenode", "datanode-2", "airflow-scheduler", "worker-1"} <= {one.name for one in found.services}
+    rows = found.as_json()["services"]
+    assert isinstance(rows, list)
+    assert set(rows[0]) == {"name", "pid", "port", "healthy", "detail"}
+    assert not settings.home.exists()
+
+
+def test_down_without_a_stack_is_harmless(tmp_path: Path) -> None:
+    """Nothing runs, nothing is made, one word is said."""
+    said: list[str] = []
+    down(settings_for(tmp_path), progress=said.append)
+    assert said == ["nothing is running"]
+
+
+def test_wipe_takes_what_is_ours_and_nothing_else(tmp_path: Path) -> None:
+    """A home that a person shares with the stack keeps the person's files."""
+    settings = settings_for(tmp_path)
+    folders = folders_of(settings)
+    make_folders(folders)
+    (settings.home / "mine.txt").write_text("내 것")
+    remove_all(folders)
+    assert [path.name for path in settings.home.iterdir()] == ["mine.txt"]
+    (settings.home / "mine.txt").unlink()
+    remove_all(folders)
+    assert not settings.home.exists()
+
+
+def test_logs_of_an_unknown_service_name_those_there_are(tmp_path: Path) -> None:
+    """The message helps with the next try."""
+    settings = settings_for(tmp_path)
+    folders = folders_of(settings)
+    make_folders(folders)
+    folders.log("kafka").write_text("eins\nzwei\n셋\n")
+    assert list(logs(settings, "kafka", lines=2)) == ["zwei", "셋"]
+    with pytest.raises(Unavailable, match="there are: kafka"):
+        list(logs(settings, "kafak"))
