@@ -63,9 +63,8 @@ def stack_settings(small_corpora: Path) -> Iterator[Settings]:
     if os.environ.get("KOGPT2_TEST_STACK"):
         yield load_settings()
         return
-    from kogpt2_chat.stack.stack import down, up
-
     from kogpt2_chat import bootstrap
+    from kogpt2_chat.stack.stack import down, up
 
     os.environ.update(_stack_environment(small_corpora))
     settings = load_settings()
