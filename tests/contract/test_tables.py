@@ -141,7 +141,7 @@ def test_an_absent_hdfs_is_unavailable_and_not_an_empty_table() -> None:
     """A lake that cannot be reached must never look like a new one."""
     from kogpt2_chat.adapters.delta import DeltaTables
 
-    tables = DeltaTables(Settings(hdfs=Hdfs(uri="hdfs://127.0.0.1:9")))
+    tables = DeltaTables(Settings(hdfs=Hdfs(uri="hdfs://127.0.0.1:9", retries=1)))
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9"):
         tables.positions("turns", ["a"])
 

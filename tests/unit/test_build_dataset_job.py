@@ -9,12 +9,12 @@ import pytest
 from kogpt2_chat.domain.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
-from kogpt2_chat.settings import Learning, Settings
+from kogpt2_chat.settings import Hdfs, Learning, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.spark import ScriptedSparkJobs
 
 HASH = "0123456789abcdef"
-SETTINGS_URI = "hdfs://127.0.0.1:9000"
+LAKE_URI = "hdfs://127.0.0.1:9000"
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def settings(tmp_path: Path) -> Settings:
             (tmp_path / bot / f"{name}.csv").write_text(
                 f'question,answer,topic\n{name} 질문,"{name}, 대답",인사\n', encoding="utf-8"
             )
-    return Settings(learning=Learning(corpora=tmp_path))
+    return Settings(hdfs=Hdfs(uri=LAKE_URI), learning=Learning(corpora=tmp_path))
 
 
 def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | None = None) -> ScriptedSparkJobs:
     def job(arguments: Mapping[str, Any]) -> dict[str, object]:
-        output = str(arguments["output"]).removeprefix(SETTINGS_URI)
+        output = str(arguments["output"]).removeprefix(LAKE_URI)
         for bot in arguments["bots"]:
             for split in ("train", "val", "test"):
                 files.write(f"{output}/bot={bot}/split={split}/part-0.parquet", bot.encode())
@@ -87,8 +87,8 @@ def test_spark_reads_the_tables_at_the_version_of_the_plan(files: InMemoryFiles,
     build(spark, "ChatbotA")
     arguments = spark.submitted[0][1]
     assert arguments["tables"] == {
-        "turns": {"path": f"{SETTINGS_URI}/Chatbot/lake/turns", "version": 10},
-        "feedback": {"path": f"{SETTINGS_URI}/Chatbot/lake/feedback", "version": None},
+        "turns": {"path": f"{LAKE_URI}/Chatbot/lake/turns", "version": 10},
+        "feedback": {"path": f"{LAKE_URI}/Chatbot/lake/feedback", "version": None},
     }
     assert arguments["seeds"] == [["ChatbotA", "seed 질문", "seed, 대답", "인사"]]
     assert arguments["gold"] == [("ChatbotA", "gold대답"), ("ChatbotA", "gold질문")]
@@ -103,7 +103,7 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
     result = build(spark, "ChatbotA")
     assert files.content_by_path == before
     assert (result["ChatbotA"]["published"], result["ChatbotA"]["version"]) == (False, "0123456789ab")
-    assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{SETTINGS_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
+    assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
 
 
 def test_a_faulty_dataset_goes_to_quarantine_and_others_pass(files: InMemoryFiles, build: Build) -> None:

@@ -5,8 +5,9 @@ commits that move the same one conflict.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
@@ -17,6 +18,7 @@ from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings
 
+T = TypeVar("T")
 _ARROW_BY_KIND: Final[Mapping[str, Any]] = {
     "string": pa.string(),
     "long": pa.int64(),
@@ -26,6 +28,9 @@ _ARROW_BY_KIND: Final[Mapping[str, Any]] = {
 }
 # Two writers that touch different positions may both commit; the later one tries again on the newer version.
 _COMMIT_RETRIES: Final = 10
+# The NameNode needs up to 20 s to give up a DataNode that died; until then writes are sent to it.
+_FIRST_DELAY_S: Final = 1.0
+_LONGEST_DELAY_S: Final = 10.0
 
 
 class DeltaTables:
@@ -34,6 +39,7 @@ class DeltaTables:
     def __init__(self, settings: Settings) -> None:
         self._uri = settings.hdfs_uri
         self._root = settings.hdfs.root
+        self._retries = settings.hdfs.retries
         # The native HDFS client reads its user from the environment, as Hadoop's own clients do.
         os.environ.setdefault("HADOOP_USER_NAME", settings.hdfs.user)
 
@@ -53,38 +59,13 @@ class DeltaTables:
             expected: positions the work was planned from.
 
         Returns:
-            False when every position had already been reached.
-
-        Raises:
-            Conflict: a position moved since the plan, or during the commit.
-            Unavailable: HDFS did not answer.
+            False when every position had already been reached. A position that moved since the plan, or during
+            the commit, is a :class:`Conflict`.
         """
         layout = _layout(table)
-        delta = self._open(layout) or self._create(layout)
-        committed = _positions(delta, list(positions))
-        if positions and all(committed.get(app_id, -1) >= end for app_id, end in positions.items()):
-            return False
-        if expected is not None and committed != dict(expected):
-            raise Conflict(f"table {table}: planned from {dict(expected)}, the table stands at {committed}: plan again")
-        properties = CommitProperties(
-            app_transactions=[Transaction(app_id, end) for app_id, end in positions.items()],
-            max_commit_retries=_COMMIT_RETRIES,
-        )
-        try:
-            write_deltalake(
-                delta,
-                _arrow(rows, layout),
-                mode="append",
-                partition_by=list(layout.partition_by),
-                commit_properties=properties,
-            )
-        except CommitFailedError as error:
-            raise Conflict(
-                f"table {table}: another writer moved {sorted(positions)} at the same time: plan again ({error})"
-            ) from error
-        except (DeltaError, OSError) as error:
-            raise Unavailable(self._silence(table, error)) from error
-        return True
+        content = _arrow(rows, layout)
+        # Asking for the positions first each time, a try whose commit went through unnoticed is not repeated.
+        return self._patiently(lambda: self._append_once(layout, content, positions, expected), table)
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
         """Committed end position of each app id that has one."""
@@ -101,28 +82,58 @@ class DeltaTables:
     ) -> list[dict[str, object]]:
         """All rows of a version; empty when the table does not exist."""
         layout = _layout(table)
-        delta = self._open(layout, version)
+        names = tuple(columns or layout.columns)
+        return self._patiently(lambda: self._read_once(layout, names, version), table)
+
+    def _append_once(
+        self, layout: Table, content: Any, positions: Mapping[str, int], expected: Mapping[str, int] | None
+    ) -> bool:
+        table = layout.name
+        delta = self._open_once(layout) or self._create_once(layout)
+        committed = _positions(delta, list(positions))
+        if positions and all(committed.get(app_id, -1) >= end for app_id, end in positions.items()):
+            return False
+        if expected is not None and committed != dict(expected):
+            raise Conflict(f"table {table}: planned from {dict(expected)}, the table stands at {committed}: plan again")
+        properties = CommitProperties(
+            app_transactions=[Transaction(app_id, end) for app_id, end in positions.items()],
+            max_commit_retries=_COMMIT_RETRIES,
+        )
+        try:
+            write_deltalake(
+                delta,
+                content,
+                mode="append",
+                partition_by=list(layout.partition_by),
+                commit_properties=properties,
+            )
+        except CommitFailedError as error:
+            raise Conflict(
+                f"table {table}: another writer moved {sorted(positions)} at the same time: plan again ({error})"
+            ) from error
+        return True
+
+    def _read_once(self, layout: Table, names: Sequence[str], version: int | None) -> list[dict[str, object]]:
+        delta = self._open_once(layout, version)
         if delta is None:
             return []
-        columns_sql = ", ".join(f'"{name}"' for name in columns or layout.columns)
-        try:
-            # Not to_pyarrow_table(): Arrow's IO threads then call back into Python to close files, and one that
-            # does so while the interpreter exits aborts the process (seen in 16 of 60 runs; this way in none).
-            query = QueryBuilder().register(table, delta).execute(f"select {columns_sql} from {table}")  # noqa: S608
-            found: list[dict[str, object]] = pa.table(query.read_all()).to_pylist()
-        except (DeltaError, OSError) as error:
-            raise Unavailable(self._silence(table, error)) from error
+        # Not to_pyarrow_table(): Arrow's IO threads then call back into Python to close files, and one that
+        # does so while the interpreter exits aborts the process (seen in 16 of 60 runs; this way in none).
+        columns = ", ".join(f'"{name}"' for name in names)
+        query = QueryBuilder().register(layout.name, delta).execute(f"select {columns} from {layout.name}")  # noqa: S608
+        found: list[dict[str, object]] = pa.table(query.read_all()).to_pylist()
         return found
 
-    def _open(self, layout: Table, version: int | None = None) -> DeltaTable | None:
+    def _open(self, layout: Table) -> DeltaTable | None:
+        return self._patiently(lambda: self._open_once(layout), layout.name)
+
+    def _open_once(self, layout: Table, version: int | None = None) -> DeltaTable | None:
         try:
             return DeltaTable(self._address(layout.name), version=version)
         except TableNotFoundError:
             return None
-        except (DeltaError, OSError) as error:
-            raise Unavailable(self._silence(layout.name, error)) from error
 
-    def _create(self, layout: Table) -> DeltaTable:
+    def _create_once(self, layout: Table) -> DeltaTable:
         """An empty table, so that every append is a commit onto an existing one; made by whoever comes first."""
         try:
             return DeltaTable.create(
@@ -131,17 +142,30 @@ class DeltaTables:
                 mode="ignore",
                 partition_by=list(layout.partition_by),
             )
-        except (DeltaError, OSError) as error:
-            made = self._open(layout)
+        except DeltaError:
+            made = self._open_once(layout)
             if made is None:
-                raise Unavailable(self._silence(layout.name, error)) from error
+                raise
             return made
+
+    def _patiently(self, call: Callable[[], T], table: str) -> T:
+        """Call again, with growing pauses, while HDFS stumbles."""
+        delay_s = _FIRST_DELAY_S
+        for left in reversed(range(self._retries + 1)):
+            try:
+                return call()
+            except (DeltaError, OSError) as error:
+                if not left:
+                    raise Unavailable(
+                        f"table {table} at {self._address(table)} did not answer in {self._retries + 1} attempts: "
+                        f"{error}; is HDFS running?"
+                    ) from error
+            time.sleep(delay_s)
+            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+        raise AssertionError("unreachable")
 
     def _address(self, table: str) -> str:
         return self._uri + table_path(self._root, table)
-
-    def _silence(self, table: str, error: Exception) -> str:
-        return f"table {table} at {self._address(table)} did not answer: {error}; is HDFS running?"
 
 
 def _layout(table: str) -> Table:
