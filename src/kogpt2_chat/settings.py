@@ -159,10 +159,10 @@ class Model(BaseModel):
 class Training(BaseModel):
     """Fine-tuning of one bot."""
 
-    epochs: Positive = Field(9, description="passes over the bot's dataset")
+    epochs: Positive = Field(8, description="passes over the bot's dataset")
     batch_size: Positive = Field(32, description="examples per optimizer step")
     learning_rate: float = Field(
-        0.0, ge=0, description="peak of the cosine schedule; 0: 3e-4 from the small base, 5e-5 from any other"
+        0.0, ge=0, description="peak of the cosine schedule; 0: 2e-4 from the small base, 5e-5 from any other"
     )
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
@@ -171,7 +171,7 @@ class Training(BaseModel):
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = 20
-    new_pair_weight: Positive = Field(8, description="times a taught pair is seen for each time a seed pair is")
+    new_pair_weight: Positive = Field(12, description="times a taught pair is seen for each time a seed pair is")
     checkpoint_every_steps: Positive = 200
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 Mode = Literal["from_base", "from_champion"]
 SAMPLES: Final = 20
-# Measured on the small base: at 5e-4 a bot forgets a quarter of what its dataset does not repeat, at 2e-4 it
-# misses one of eight taught pairs. The other is the usual one for a GPT-2 of KoGPT2's size.
-SMALL_LEARNING_RATE: Final = 3e-4
+# Measured on the small base: at 5e-4 a bot forgets a quarter of what its dataset does not repeat, at 2e-4 a
+# twentieth. The other is the usual one for a GPT-2 of KoGPT2's size.
+SMALL_LEARNING_RATE: Final = 2e-4
 LEARNING_RATE: Final = 5e-5
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from kogpt2_chat.domain.prompt import PAD_ID
+from kogpt2_chat.domain.prompt import PAD_ID, SENTENCE_ID, SYSTEM_ID
 from kogpt2_chat.model.tokenizer import ChatTokenizer
 
 # Batches that are sorted by length together: enough to cut padding, few enough to stay well shuffled.
@@ -20,6 +20,9 @@ _BUCKET_BATCHES: Final = 8
 # Few distinct shapes: oneDNN compiles a kernel for each new one, and the allocator keeps a block for each.
 _WIDTH_STEP: Final = 4
 _TARGETS_STEP: Final = 64
+# Whoever builds a prompt puts these in; a network that learns to say them, as pre-training on whole turns would
+# teach it, says them in the middle of an answer to an unseen question.
+_NEVER_SAID: Final = frozenset({SENTENCE_ID, SYSTEM_ID})
 IGNORED: Final = -100
 """Target of a position that only pads the batch; what torch's cross entropy leaves out."""
 
@@ -111,7 +114,9 @@ def collate(examples: Sequence[Example]) -> ExampleBatch:
     targets: list[int] = []
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
-        answer = range(example.answer_start, len(example.ids))
+        answer = [
+            place for place in range(example.answer_start, len(example.ids)) if example.ids[place] not in _NEVER_SAID
+        ]
         rows.extend([row] * len(answer))
         columns.extend(position - 1 for position in answer)
         targets.extend(example.ids[position] for position in answer)

@@ -23,7 +23,7 @@ from kogpt2_chat.settings import Settings
 SMALL_NAME: Final = "small"
 SMALL_LICENCE: Final = "Apache-2.0"
 # Part of the cache key: raise it when this code would make another model from the same corpus and settings.
-_CODE_VERSION: Final = "1"
+_CODE_VERSION: Final = "2"
 _POSITIONS: Final = 256
 
 
