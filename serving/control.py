@@ -49,7 +49,7 @@ class Control:
         monotonic: seconds, for heartbeats and retries.
 
     Attributes:
-        settled: set once what is rolled out has been heard, and loaded or given up for now.
+        settled: set once what is rolled out has been heard, and every slot has a model or was given up for now.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Control:
             self._finish_load(bot)
             self._begin_load(bot, state)
             self._tidy(bot)
-        if not self._loads:
+        if all(self._slots.newest(bot) is not None for bot in self._loads):
             self.settled.set()
         self._say()
 
@@ -167,20 +167,25 @@ class Control:
         self._loads[bot] = self._loader.submit(self._load, bot, wanted, state.epoch)
 
     def _load(self, bot: str, version: int, epoch: int) -> _Outcome:
-        """In the loader's thread: the version, else what this machine served last if the slot is empty."""
+        """In the loader's thread. An empty slot gets what this machine served last before anything is fetched."""
+        if not self._shelf.has(bot, version):
+            self._fill_in(bot)
         try:
             return _Outcome(version=version, epoch=epoch, loaded=self._shelf.take(bot, version))
         except Exception as error:  # noqa: BLE001 - whatever a bad version does, the old one goes on serving
+            self._fill_in(bot)
             trouble = f"version {version} did not load: {type(error).__name__}: {error}"
+            return _Outcome(version=version, epoch=epoch, loaded=None, trouble=trouble)
+
+    def _fill_in(self, bot: str) -> None:
+        """Offered under no epoch, so that it answers players and never a rollout."""
         last_good = self._shelf.last_good(bot)
-        if self._slots.newest(bot) is None and last_good not in {None, version}:
-            try:
-                return _Outcome(
-                    version=version, epoch=epoch, loaded=self._shelf.take(bot, int(last_good or 0)), trouble=trouble
-                )
-            except Exception as error:  # noqa: BLE001 - as above
-                trouble += f"; nor did {last_good}, which was served last: {error}"
-        return _Outcome(version=version, epoch=epoch, loaded=None, trouble=trouble)
+        if self._slots.newest(bot) is not None or last_good is None:
+            return
+        try:
+            self._slots.offer(bot, self._shelf.take(bot, last_good), 0, f"version {last_good} was served last")
+        except Exception as error:  # noqa: BLE001 - the slot stays empty
+            _log.warning("last_good_failed", bot=bot, version=last_good, error=str(error))
 
     def _finish_load(self, bot: str) -> None:
         load = self._loads.get(bot)

@@ -17,7 +17,7 @@ from serving.worker import BatchDropped, Reply, Worker
 POLL_S: Final = 0.25
 """Also the longest that a new model waits for its swap, and SIGTERM for the loop, when nobody asks anything."""
 RETRY_S: Final = 0.5
-SETTLE_S: Final = 60.0
+SETTLE_S: Final = 20.0
 """Longest wait for the first models; whatever is still loading then is answered for by a notice."""
 
 _log = structlog.get_logger("serving")
@@ -44,11 +44,7 @@ class Loop:
     polled_once: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Answer until ``stop`` is set.
-
-        Raises:
-            Conflict: another process has taken this worker's slot.
-        """
+        """Answer until ``stop`` is set, or another process has taken this worker's slot (Conflict)."""
         deadline = time.monotonic() + SETTLE_S
         while not (self.stop.is_set() or self.settled.is_set()) and time.monotonic() < deadline:
             self.on_step("idle")

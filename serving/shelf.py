@@ -38,6 +38,10 @@ class Shelf:
         self._load = load
         self._make_engine = make_engine
 
+    def has(self, bot: str, version: int) -> bool:
+        """Whether a version needs no fetching."""
+        return (self._folder / bot / str(version)).is_dir()
+
     def take(self, bot: str, version: int) -> Loaded:
         """A version in memory, verified and tried.
 
@@ -71,7 +75,7 @@ class Shelf:
             version = int((self._folder / bot / _LAST_GOOD).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
-        return version if (self._folder / bot / str(version)).is_dir() else None
+        return version if self.has(bot, version) else None
 
     def keep(self, bot: str, serving: int, versions: set[int]) -> None:
         """Remember what serves now, and clear away versions that nobody holds."""

@@ -92,10 +92,7 @@ class Worker:
             records: of one poll.
 
         Returns:
-            The replies.
-
-        Raises:
-            BatchDropped: ``give_up`` said so in the middle.
+            The replies. When ``give_up`` says so in the middle there are none: BatchDropped passes through.
         """
         received_at = self.clock()
         dead: dict[tuple[int, int], InvalidMessage] = {}

@@ -186,6 +186,7 @@ def test_a_worker_starts_from_its_shelf_when_the_registry_is_away(house):
     house.slots = Slots(monotonic=lambda: house.clock)
     house.control = house.new_control()
     house.settle()
+    assert house.control.settled.is_set()
     assert house.slot() == (3, "degraded", 2)
     assert house.slots.serving(BOT)[0].version == 3
 
@@ -282,3 +283,31 @@ def test_the_watchdog_ends_a_process_that_stands_still(tmp_path):
     done = subprocess.run([sys.executable, "-u", "-c", script], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (70, "stalled\n")
     assert Watchdog(10, lambda _: None).silent_s < 10
+
+
+def test_a_slow_download_does_not_keep_a_starting_worker_silent(house):
+    """What this machine served last answers meanwhile, under no epoch, so that no rollout counts it."""
+    house.roll_out(3, 1)
+    house.settle()
+    may_go_on = threading.Event()
+    fetch = house.registry.download
+
+    def slow(bot: str, version: int, folder: Path) -> Path:
+        assert may_go_on.wait(10)
+        return fetch(bot, version, folder)
+
+    house.registry.download = slow
+    house.roll_out(4, 2)
+    house.slots = Slots(monotonic=lambda: house.clock)
+    house.control = house.new_control()
+    deadline = time.monotonic() + 10
+    while not house.control.settled.is_set():
+        assert time.monotonic() < deadline
+        house.control.tick()
+    house.slots.swap(house.engine)
+    house.control.tick()
+    assert house.slots.serving(BOT)[0].version == 3
+    assert house.slot() == (3, "degraded", 0)
+    may_go_on.set()
+    house.settle()
+    assert house.slot() == (4, "ready", 2)
