@@ -8,7 +8,11 @@ step() { echo "check: $*"; "$@"; }
 step $bin/ruff format --check $code
 step $bin/ruff check $code
 step $bin/lint-imports
-step $bin/pydoclint --quiet src serving spark_jobs plugins dags
+echo "check: pydoclint"
+# A docstring may leave out sections that would only repeat names (DOC101, 103, 201); what it does say has to be true.
+# pydoclint cannot leave out single codes, hence the filter.
+found=$($bin/pydoclint --quiet src serving spark_jobs plugins dags 2>&1 | grep -E 'DOC[0-9]+' | grep -vE 'DOC(101|103|201)' || true)
+if [[ -n $found ]]; then echo "$found"; exit 1; fi
 step $bin/mypy
 if git rev-parse --git-dir >/dev/null 2>&1; then
   echo "check: no module over 300 lines"

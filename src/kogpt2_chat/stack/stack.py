@@ -118,6 +118,9 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
 def logs(settings: Settings, service: str, *, lines: int = 100, follow: bool = False) -> Iterator[str]:
     """The last lines of a service's log, and with ``follow`` those to come.
 
+    Yields:
+        Lines without their ends.
+
     Raises:
         Unavailable: the service has not written a log yet.
     """
