@@ -213,8 +213,9 @@ def rollout(
     from kogpt2_chat.jobs.rollout import rollout as run
 
     settings = load_settings()
-    ports = {"topics": bootstrap.topics(settings), "registry": bootstrap.registry(settings)}
-    _show(run(bot=bot, version=version, settings=settings, progress=progress, **ports), as_json=as_json)
+    topics, registry = bootstrap.topics(settings), bootstrap.registry(settings)
+    result = run(bot=bot, version=version, topics=topics, registry=registry, settings=settings, progress=progress)
+    _show(result, as_json=as_json)
 
 
 def rollback(bot: BotName, *, as_json: Json = False) -> None:
@@ -225,8 +226,9 @@ def rollback(bot: BotName, *, as_json: Json = False) -> None:
     from kogpt2_chat.jobs.rollout import rollback as run
 
     settings = load_settings()
-    ports = {"topics": bootstrap.topics(settings), "registry": bootstrap.registry(settings)}
-    _show(run(bot=bot, settings=settings, progress=progress, **ports), as_json=as_json)
+    topics, registry = bootstrap.topics(settings), bootstrap.registry(settings)
+    result = run(bot=bot, topics=topics, registry=registry, settings=settings, progress=progress)
+    _show(result, as_json=as_json)
 
 
 def _show(result: Mapping[str, object], *, as_json: bool) -> None:

@@ -44,13 +44,14 @@ def bots(settings: Settings) -> list[dict[str, object]]:
 
 def table(facts: Mapping[str, object]) -> str:
     """The report for a terminal."""
-    console = Console(file=io.StringIO(), width=110, force_terminal=False)
+    page = io.StringIO()
+    console = Console(file=page, width=110, force_terminal=False)
     console.print(_table("Services", facts["services"], ("name", "pid", "port", "healthy", "detail")))
     console.print(_table("Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail")))
     console.print(_table("Pages", [{"page": name, "url": url} for name, url in _items(facts["urls"])], ("page", "url")))
     login = dict(_items(facts["airflow"]))
     console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return page.getvalue()
 
 
 def _workers(topics: Topics) -> list[WorkerState]:

@@ -81,13 +81,14 @@ class Report:
 
     def text(self) -> str:
         """Tables for a terminal."""
-        console = Console(file=io.StringIO(), width=140, force_terminal=False)
+        page = io.StringIO()
+        console = Console(file=page, width=140, force_terminal=False)
         console.print(self._lessons_table(), self._versions_table(), self._steps_table())
         for note in self.notes:
             console.print(f"- {note}", soft_wrap=True)
         for name, url in self.urls.items():
             console.print(f"{name}: {url}", soft_wrap=True)
-        return console.file.getvalue()  # type: ignore[attr-defined]
+        return page.getvalue()
 
     def samples(self) -> str:
         """Markdown of the first answers to seed questions, for a reader who judges the Korean."""
