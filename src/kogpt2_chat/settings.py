@@ -39,9 +39,7 @@ class Ports(BaseModel):
     spark_master: Port = 7077
     spark_master_http: Port = 8081
     spark_worker_http: Port = 8082
-    spark_ui: Port = 4040
     worker_metrics: Port = 9101
-    gateway: Port = 8000
 
     def at(self, port: int) -> int:
         """The port as it is really used: shifted by the offset.
@@ -135,9 +133,7 @@ class Model(BaseModel):
     """Which base model, and how an answer is decoded."""
 
     base: str = Field(
-        "auto",
-        description="`small` trains the small base; a hub id or local folder takes that; "
-        "`auto` takes skt/kogpt2-base-v2 where a hub or cache has it, else `small`",
+        "auto", description="`small`, a hub id or a folder; `auto`: KoGPT2 where it can be had, else `small`"
     )
     revision: str = Field("main", description="pinned hub revision of the base")
     base_sha256: str = Field("", description="expected hash of the base's weights file; empty: not checked")
@@ -161,9 +157,7 @@ class Training(BaseModel):
 
     epochs: Positive = Field(8, description="passes over the bot's dataset")
     batch_size: Positive = Field(32, description="examples per optimizer step")
-    learning_rate: float = Field(
-        0.0, ge=0, description="peak of the cosine schedule; 0: 2e-4 from the small base, 5e-5 from any other"
-    )
+    learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 2e-4 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
     label_smoothing: float = Field(0.1, ge=0, lt=1)
@@ -220,9 +214,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(CHECKOUT / "var", description="folder of this stack's state: data, logs, pids, models")
-    cache: Path | None = Field(
-        None, description="folder shared by checkouts: jars, base models; unset: the user's cache"
-    )
+    cache: Path | None = Field(None, description="jars and base models, shared by checkouts; unset: the user's cache")
     ports: Ports = Ports()
     stack: Stack = Stack()
     kafka: Kafka = Kafka()
