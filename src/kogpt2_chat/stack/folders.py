@@ -82,6 +82,9 @@ def others_can_enter(folder: Path) -> bool:
 def make_folders(folders: Folders) -> None:
     """Create the top folders: passable for all, readable for us alone.
 
+    Args:
+        folders: of the stack.
+
     Raises:
         InvalidInput: the home, or the fallback for long socket paths, cannot be ours.
     """

@@ -91,6 +91,9 @@ def fetch(
 def ivy_jar() -> Path:
     """The jar that pyspark brings along, found without importing pyspark.
 
+    Returns:
+        Path of the newest one.
+
     Raises:
         Unavailable: pyspark, or the jar in it, is missing.
     """

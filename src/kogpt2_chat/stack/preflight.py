@@ -18,6 +18,11 @@ from kogpt2_chat.stack.program import Program
 def check_machine(settings: Settings, folders: Folders, programs: Sequence[Program]) -> None:
     """Check memory, disk and ports for the programs that are to start.
 
+    Args:
+        settings: limits, host and the cache.
+        folders: whose disk is looked at.
+        programs: those that are to start.
+
     Raises:
         InvalidInput: a setting is the cause, e.g. a cache that Elasticsearch's user cannot read.
         Unavailable: the machine lacks something; every lack is named.

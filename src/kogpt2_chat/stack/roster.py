@@ -32,6 +32,13 @@ def all_programs(settings: Settings, folders: Folders, java: Java) -> list[Progr
 def chosen(programs: Sequence[Program], only: Collection[str] | None) -> list[Program]:
     """The programs that ``only`` names, by name or group; all without it.
 
+    Args:
+        programs: all there are.
+        only: names or groups; empty or None for all.
+
+    Returns:
+        The chosen ones, and the set-up steps they need, in the order of ``programs``.
+
     Raises:
         InvalidInput: a name that is neither.
     """

@@ -121,6 +121,15 @@ def logs(settings: Settings, service: str, *, lines: int = 100, follow: bool = F
     Yields:
         Lines without their ends.
 
+    Args:
+        settings: the stack.
+        service: its name in ``status``.
+        lines: how many of the lines that are there.
+        follow: go on with new lines until the caller stops.
+
+    Yields:
+        Lines without their ends.
+
     Raises:
         Unavailable: the service has not written a log yet.
     """

@@ -118,6 +118,13 @@ def find_supervision(folders: Folders) -> Supervision | None:
 def start_supervision(folders: Folders, text: str) -> Supervision:
     """Start a supervisor that outlives this process.
 
+    Args:
+        folders: of the stack.
+        text: of ``supervisord.conf``.
+
+    Returns:
+        The supervisor, once it answers.
+
     Raises:
         Unavailable: it did not start, with its own words.
     """
