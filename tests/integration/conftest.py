@@ -6,8 +6,6 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 from tests.loop import champion_versions, run_dag, until
 
-pytest_plugins: list[str] = []
-
 
 @pytest.fixture(scope="session")
 def speaking_bots(stack_settings: Settings) -> Settings:
