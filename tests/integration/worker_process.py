@@ -11,7 +11,7 @@ import requests
 
 from kogpt2_chat.settings import CHECKOUT, Settings
 
-START_S = 90.0
+START_S = 180.0
 
 
 class WorkerProcess:
