@@ -38,7 +38,7 @@ make_environment() {
   [[ -x .venv/bin/python ]] && .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
   cp .venv/bin/uv .venv/uv-for-setup  # the sync removes what the lock does not hold, uv as well
-  .venv/uv-for-setup pip sync --quiet --python .venv/bin/python --require-hashes --link-mode "${UV_LINK_MODE:-copy}" requirements.lock
+  .venv/uv-for-setup pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
   .venv/uv-for-setup pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
   echo "$wanted" >"$stamp"
 }
@@ -57,6 +57,8 @@ install_browser() {
   fi
 }
 
+exec 9>.setup.lock
+flock 9  # `make demo` and `make test` may be started together
 make_environment
 .venv/bin/python -m kogpt2_chat.stack.fetch
 if [[ ${1:-} == --browser ]]; then install_browser; fi
