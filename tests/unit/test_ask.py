@@ -1,0 +1,91 @@
+"""Asking over Kafka, and the demo's players, on the in-memory broker."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from kogpt2_chat.demo.players import NONSENSE, TROLLED, load_script
+from kogpt2_chat.demo.report import Report
+from kogpt2_chat.domain.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.wire import read_question
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.jobs.ask import Utterance, ask
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import CHECKOUT
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+
+
+class AnsweringTopics(MemoryTopics):
+    """Answers each question when it is sent, the last one first."""
+
+    def send(self, records: Iterable[Outgoing]) -> None:
+        questions = [item for item in records if item.topic == QUESTION_TOPIC]
+        super().send(questions)
+        for number, item in reversed(list(enumerate(questions))):
+            question = read_question(item.value, 0, number)
+            headers = {
+                "turn_id": question.turn_id,
+                "question_id": question.question_id,
+                "model_version": "3",
+                "epoch": "2",
+                "latency_ms": "41",
+            }
+            answer = Outgoing(
+                topic=question.bot, key=question.sender.encode(), value=f"{question.text}!".encode(), headers=headers
+            )
+            super().send([answer])
+
+
+@pytest.fixture
+def topics() -> AnsweringTopics:
+    answering = AnsweringTopics(Broker())
+    answering.ensure()
+    return answering
+
+
+def test_replies_come_in_the_order_of_the_questions(topics: AnsweringTopics) -> None:
+    """Whatever order the worker finishes in, and for both kinds of message."""
+    said = [
+        Utterance(bot="ChatbotA", sender="하늘", text="안녕"),
+        Utterance(bot="ChatbotB", sender="고래'밥", text="it's me", legacy=True),
+        Utterance(bot="ChatbotA", sender="하늘", text="잘 가"),
+    ]
+    replies = ask(utterances=said, topics=topics, timeout_s=5)
+    assert [reply.answer for reply in replies] == ["안녕!", "it's me!", "잘 가!"]
+    assert {reply.version for reply in replies} == {"3"}
+
+
+def test_a_missing_answer_is_said_with_what_to_look_at() -> None:
+    """No worker: one sentence that counts and points to `status`."""
+    silent = MemoryTopics(Broker())
+    silent.ensure()
+    with pytest.raises(Unavailable, match=r"1 of 1 answers .* `kogpt2-chat status`"):
+        ask(utterances=[Utterance(bot="ChatbotA", sender="하늘", text="안녕")], topics=silent, timeout_s=0.1)
+
+
+def test_the_demo_asks_the_same_questions_in_both_rounds() -> None:
+    """What was learned can only be seen on equal questions; legacy senders are used once a round."""
+    script = load_script(CHECKOUT / "corpora")
+    before, after = script.utterances("before"), script.utterances("after")
+    assert [(said.bot, said.text) for said in before] == [(said.bot, said.text) for said in after]
+    legacy = [said.sender for said in before if said.legacy]
+    assert len(legacy) == len(set(legacy)) > 0
+
+
+def test_trolls_teach_nonsense_to_one_bot_only(topics: AnsweringTopics) -> None:
+    """The gate's refusal in the demo has one cause."""
+    script = load_script(CHECKOUT / "corpora")
+    replies = ask(utterances=script.utterances("before"), topics=topics, timeout_s=5)
+    nonsense = [opinion for opinion in script.opinions(replies) if opinion.text == NONSENSE]
+    bot_by_turn = {reply.turn_id: reply.bot for reply in replies}
+    assert {bot_by_turn[opinion.turn_id] for opinion in nonsense} == {TROLLED}
+
+
+def test_the_report_counts_what_was_learned_word_for_word(topics: AnsweringTopics) -> None:
+    """A lesson counts only when the new answer is the taught one to the letter."""
+    said = [Utterance(bot="ChatbotA", sender="하늘", text=text) for text in ("거울동굴", "열기구")]
+    replies = ask(utterances=said, topics=topics, timeout_s=5)
+    taught = {("ChatbotA", "거울동굴"): "거울동굴!", ("ChatbotA", "열기구"): "다른 말"}
+    report = Report(before=replies, after=replies, taught=taught)
+    assert report.learned == 1
+    assert "1 of 2 learned" in report.text()
