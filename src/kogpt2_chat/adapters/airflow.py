@@ -2,14 +2,17 @@
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
-from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
+from kogpt2_chat.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
 
 ENDED: Final = frozenset({"success", "failed"})
@@ -110,9 +113,12 @@ class AirflowRest:
         """
         if self._known_dag(dag_id)["is_paused"]:
             raise InvalidInput(f"{dag_id} is paused, so a run would wait for ever: unpause it at {self._url}")
-        body = {"conf": dict(conf), "logical_date": None}
-        # Once only: a lost reply must not become a second run.
-        return str(self._ask("POST", f"dags/{dag_id}/dagRuns", body=body, tries=1)["dag_run_id"])
+        # Named by us, so that asking again after a lost reply cannot become a second run.
+        run_id = f"by_client__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}__{uuid.uuid4().hex[:8]}"
+        body = {"dag_run_id": run_id, "conf": dict(conf), "logical_date": None}
+        with suppress(Conflict):  # an earlier try did come through
+            self._ask("POST", f"dags/{dag_id}/dagRuns", body=body)
+        return run_id
 
     def wait(self, dag_id: str, run_id: str, *, timeout_s: float, progress: Callable[[str], None]) -> DagRun:
         """Follow a run to its end.
@@ -190,7 +196,7 @@ class AirflowRest:
     def _ask(
         self, method: str, path: str, *, body: Mapping[str, object] | None = None, tries: int = TRIES
     ) -> dict[str, Any]:
-        """One question to the API; what only reads is asked again while the server does not answer."""
+        """One question to the API; asked again while the server does not answer."""
         for left in reversed(range(tries)):
             try:
                 if "Authorization" not in self._session.headers:
@@ -258,6 +264,8 @@ def _content(reply: requests.Response, what: str) -> dict[str, Any]:
         raise Unavailable(f"Airflow answered {what} with {reply.status_code}: {reply.text[:300]}")
     if reply.status_code == requests.codes.not_found:
         raise NotFound(f"Airflow does not know {what}: {reply.text[:300]}")
+    if reply.status_code == requests.codes.conflict:
+        raise Conflict(f"Airflow has {what} already: {reply.text[:300]}")
     if not reply.ok:
         raise InvalidInput(f"Airflow refused {what} with {reply.status_code}: {reply.text[:300]}")
     found: dict[str, Any] = reply.json()

@@ -17,6 +17,12 @@ POOLS: Final = {
     "training": {"slots": 1, "description": "fine-tuning and evaluation", "include_deferred": False},
     "spark": {"slots": 1, "description": "Spark applications", "include_deferred": False},
 }
+_SQLITE_WAIT_S: Final = 60
+"""How long a writer waits for another; with SQLite's 5 s a busy machine's first minute ends in errors."""
+_WRITE_AHEAD: Final = (
+    "import os, sqlite3, sys; path = sys.argv[1]; "
+    "os.path.exists(path) and sqlite3.connect(path).execute('PRAGMA journal_mode=WAL')"
+)
 _KEYS: Final = ("secret", "jwt", "fernet")
 
 
@@ -49,7 +55,7 @@ def write_secrets(settings: Settings, folders: Folders) -> None:
 def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
     """Airflow's settings as environment variables; keys are read from their files when a program starts."""
     url = f"http://{settings.local(settings.ports.airflow)}"
-    database = settings.stack.airflow_database or f"sqlite:///{folders.airflow}/airflow.db"
+    database = settings.stack.airflow_database or f"sqlite:///{folders.airflow}/airflow.db?timeout={_SQLITE_WAIT_S}"
     sections: Mapping[str, Mapping[str, object]] = {
         "CORE": {
             "EXECUTOR": "LocalExecutor",
@@ -142,9 +148,14 @@ def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path)
     run = shlex.join(python("-m", "airflow"))
     return (
         f'[ "$(cat {stamp} 2>/dev/null)" = {shlex.quote(done)} ] && exit 0\n'
-        f"{run} db migrate && {run} pools import {shlex.quote(str(pools))} && "
+        f"{run} db migrate && {_write_ahead(folders)} && {run} pools import {shlex.quote(str(pools))} && "
         f"(umask 077; printf %s {shlex.quote(done)} > {stamp})"
     )
+
+
+def _write_ahead(folders: Folders) -> str:
+    """Let SQLite's readers and its one writer work side by side; the file remembers it."""
+    return shlex.join(python("-c", _WRITE_AHEAD, str(folders.airflow / "airflow.db")))
 
 
 def _keys_from_files(folders: Folders) -> str:
