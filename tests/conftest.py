@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.cleaning import phrase_key
+from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 
 TEST_HOME = CHECKOUT / "var" / "test"
@@ -37,7 +39,7 @@ def small_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_small_corpus(source: Path, target: Path) -> None:
-    """Every n-th seed row, so that all topics are there; golden questions are among them."""
+    """Every n-th seed row, so that all topics are there; golden questions are among those that are trained on."""
     target.mkdir(parents=True)
     rows = list(csv.DictReader((source / "seed.csv").open(encoding="utf-8")))
     chosen = rows[:: len(rows) // SMALL_CORPUS_ROWS][:SMALL_CORPUS_ROWS]
@@ -46,9 +48,11 @@ def write_small_corpus(source: Path, target: Path) -> None:
         writer.writeheader()
         writer.writerows(chosen)
     shutil.copy(source / "gold.csv", target / "gold.csv")
+    keys = [Pair(question_key=phrase_key(row["question"]), answer_key=phrase_key(row["answer"])) for row in chosen]
+    learned = [row for row, where in zip(chosen, place(keys), strict=True) if where.split == "train"]
     golden = [
         {"question": row["question"], "any_of": [row["answer"].split()[0].strip(".,!?")], "must_pass": True}
-        for row in chosen[:5]
+        for row in learned[:5]
     ]
     (target / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.cleaning import phrase_key
+from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.settings import CHECKOUT
 
 LEAST_PAIRS = 600
@@ -60,3 +62,13 @@ def test_must_pass_questions_have_a_seed_answer_that_passes(bot: str) -> None:
     assert len(deciding) >= 10
     for entry in deciding:
         assert any(stem in answer_by_question[entry["question"]] for stem in entry["any_of"])
+
+
+@pytest.mark.parametrize("bot", BOT_IDS)
+def test_must_pass_questions_are_trained_on(bot: str) -> None:
+    """A bot has to know only what it was taught: no deciding question is in a held-out split."""
+    seeds = pairs(bot, "seed.csv")
+    keys = [Pair(question_key=phrase_key(row["question"]), answer_key=phrase_key(row["answer"])) for row in seeds]
+    split_by_question = {row["question"]: where.split for row, where in zip(seeds, place(keys), strict=True)}
+    golden = json.loads((CHECKOUT / "corpora" / bot / "golden.json").read_text(encoding="utf-8"))
+    assert {split_by_question[entry["question"]] for entry in golden if entry["must_pass"]} == {"train"}
