@@ -90,6 +90,9 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_MODEL__SMALL_LAYERS": "2",
         "KOGPT2_MODEL__SMALL_WIDTH": "192",
         "KOGPT2_MODEL__SMALL_VOCABULARY": "1500",
+        # Sixty pairs are two steps an epoch: many epochs, fast, until they are known by heart.
+        "KOGPT2_TRAINING__EPOCHS": "40",
+        "KOGPT2_TRAINING__LEARNING_RATE": "0.001",
         "KOGPT2_LEARNING__CORPORA": str(corpora),
         "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
         "KOGPT2_LEARNING__AUTO_REVIEW": "true",

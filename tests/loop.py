@@ -24,6 +24,15 @@ def champion_versions(settings: Settings) -> dict[str, int | None]:
     return {bot: version.version if version else None for bot, version in champions.items()}
 
 
+def passed_versions(settings: Settings) -> dict[str, list[int]]:
+    """The versions of each bot that passed the gate."""
+    registry = bootstrap.registry(settings)
+    return {
+        bot: [version.version for version in registry.versions(bot) if version.tags.get("gate") == "pass"]
+        for bot in BOT_IDS
+    }
+
+
 def say(settings: Settings, *utterances: Utterance) -> list[Reply]:
     """Ask over Kafka and wait for every answer."""
     return ask(utterances=utterances, topics=bootstrap.topics(settings), timeout_s=60)
