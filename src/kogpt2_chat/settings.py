@@ -160,7 +160,7 @@ class Training(BaseModel):
     learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 1e-3 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
     max_steps: Positive = Field(1500, description="bound for large datasets: fewer epochs are run then")
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
