@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "stack_settings" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)
     items.sort(key=lambda item: order.index(part) if (part := item.path.relative_to(CHECKOUT).parts[1]) in order else 0)
+
+
+_outcome: list[int] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Remember how the session ended, for the end of the process."""
+    _outcome.append(int(exitstatus))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """End at once: Kafka clients of tests wait at the interpreter's end for a broker that is stopped by then."""
+    if _outcome and "kafka" in sys.modules:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_outcome[-1])
 
 
 @pytest.fixture(scope="session")

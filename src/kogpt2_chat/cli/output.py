@@ -51,11 +51,12 @@ def leave(code: int) -> None:
     """End the process.
 
     deltalake's threads were seen to abort an interpreter that ends in the ordinary way after its work was
-    done; where it was loaded, the process ends without running them down.
+    done, and Kafka clients to wait at its end for a broker that is gone; where either was loaded, the process
+    ends without running them down.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    if "deltalake" in sys.modules:
+    if {"deltalake", "kafka"} & sys.modules.keys():
         os._exit(code)
     sys.exit(code)
 
