@@ -141,9 +141,9 @@ class Model(BaseModel):
     small_width: Positive = 256
     small_heads: Positive = 4
     small_vocabulary: Positive = 4000
-    small_epochs: Positive = 50
-    small_batch_size: Positive = 32
-    small_learning_rate: float = 3e-3
+    small_epochs: Positive = 60
+    small_batch_size: Positive = 64
+    small_learning_rate: float = 1.5e-3
     small_dropout: float = Field(0.0, ge=0, lt=1)
     small_label_smoothing: float = Field(0.1, ge=0, lt=1)
     small_max_steps: Positive = Field(5000, description="bound for large corpora: fewer epochs are run then")
@@ -155,9 +155,9 @@ class Model(BaseModel):
 class Training(BaseModel):
     """Fine-tuning of one bot."""
 
-    epochs: Positive = Field(16, description="passes over the bot's dataset")
+    epochs: Positive = Field(8, description="passes over the bot's dataset")
     batch_size: Positive = Field(32, description="examples per optimizer step")
-    learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 1e-3 from the small base, else 5e-5")
+    learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 5e-4 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
     label_smoothing: float = Field(0.1, ge=0, lt=1)

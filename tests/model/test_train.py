@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kogpt2_chat.domain.prompt import END_ID, SENTENCE_ID, SYSTEM_ID
+from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.batches import IGNORED, Pair, collate, epoch_batches, make_examples
 from kogpt2_chat.model.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
@@ -33,14 +33,6 @@ def test_only_the_answer_and_its_end_are_targets(examples):
     assert real == [id_ for example in examples[:5] for id_ in example.ids[example.answer_start :]]
     assert real.count(END_ID) == 5
     assert set(batch.targets[batch.tokens :].tolist()) <= {IGNORED}
-
-
-def test_the_format_is_never_learned_as_something_to_say(tiny):
-    """Pre-training learns the question too, but never to say <unused1> or <sys>."""
-    whole = make_examples(PAIRS[:3], load_tokenizer(tiny), 64, 40, whole=True)
-    targets = collate(whole).targets.tolist()
-    assert not {SENTENCE_ID, SYSTEM_ID} & set(targets)
-    assert sum(target != IGNORED for target in targets) == sum(len(example.ids) - 3 for example in whole)
 
 
 def test_answer_only_logits_equal_those_of_the_whole_sequence(examples):

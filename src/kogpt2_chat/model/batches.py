@@ -1,6 +1,6 @@
 """Pairs to examples, examples to padded batches: bucketed by length, shuffled by seed, weighted.
 
-In fine-tuning only the answer and its end are learned: a batch names the positions whose logits are needed, so that the
+Only the answer and its end are learned: a batch names the positions whose logits are needed, so that the
 vocabulary projection is done for those alone (57 % of the tokens would be padding at a fixed length of 40).
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from kogpt2_chat.domain.prompt import PAD_ID, SENTENCE_ID, SYSTEM_ID
+from kogpt2_chat.domain.prompt import PAD_ID
 from kogpt2_chat.model.tokenizer import ChatTokenizer
 
 # Batches that are sorted by length together: enough to cut padding, few enough to stay well shuffled.
@@ -20,9 +20,6 @@ _BUCKET_BATCHES: Final = 8
 # Few distinct shapes: oneDNN compiles a kernel for each new one, and the allocator keeps a block for each.
 _WIDTH_STEP: Final = 4
 _TARGETS_STEP: Final = 64
-# Whoever builds a prompt puts these in; a network that learns to say them, as pre-training on whole turns would
-# teach it, says them in the middle of an answer to an unseen question.
-_NEVER_SAID: Final = frozenset({SENTENCE_ID, SYSTEM_ID})
 IGNORED: Final = -100
 """Target of a position that only pads the batch; what torch's cross entropy leaves out."""
 
@@ -81,8 +78,6 @@ def make_examples(
     tokenizer: ChatTokenizer,
     max_prompt_tokens: int,
     max_answer_tokens: int,
-    *,
-    whole: bool = False,
 ) -> list[Example]:
     """Tokenise pairs in the chat format.
 
@@ -91,8 +86,6 @@ def make_examples(
         tokenizer: of the model.
         max_prompt_tokens: bound of the question's part.
         max_answer_tokens: bound of the answer's part.
-        whole: learn the question as well. Only pre-training does that: a network that begins from nothing has
-            too little to learn from in the answers alone.
 
     Returns:
         One example a pair, in order.
@@ -101,7 +94,7 @@ def make_examples(
     for pair in pairs:
         asked = tokenizer.encode_prompt(pair.question, max_prompt_tokens)
         said = tokenizer.encode_answer(pair.answer, max_answer_tokens)
-        examples.append(Example(ids=(*asked, *said), answer_start=1 if whole else len(asked), weight=pair.weight))
+        examples.append(Example(ids=(*asked, *said), answer_start=len(asked), weight=pair.weight))
     return examples
 
 
@@ -114,9 +107,7 @@ def collate(examples: Sequence[Example]) -> ExampleBatch:
     targets: list[int] = []
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
-        answer = [
-            place for place in range(example.answer_start, len(example.ids)) if example.ids[place] not in _NEVER_SAID
-        ]
+        answer = range(example.answer_start, len(example.ids))
         rows.extend([row] * len(answer))
         columns.extend(position - 1 for position in answer)
         targets.extend(example.ids[position] for position in answer)

@@ -23,7 +23,7 @@ from kogpt2_chat.settings import Settings
 SMALL_NAME: Final = "small"
 SMALL_LICENCE: Final = "Apache-2.0"
 # Part of the cache key: raise it when this code would make another model from the same corpus and settings.
-_CODE_VERSION: Final = "2"
+_CODE_VERSION: Final = "3"
 _POSITIONS: Final = 256
 
 
@@ -85,7 +85,7 @@ def train_small_base(folder: Path, settings: Settings, progress: Callable[[str],
         positions=_POSITIONS, dropout=model.small_dropout,
     )  # fmt: skip
     network = new_network(config, settings.training.seed)
-    examples = make_examples(pairs, tokenizer, model.max_prompt_tokens, model.max_new_tokens, whole=True)
+    examples = make_examples(pairs, tokenizer, model.max_prompt_tokens, model.max_new_tokens)
     fit(network, examples, small_recipe(settings), progress=progress, resume=work)
     write_checkpoint(folder, network, tokenizer, ModelCard(base=SMALL_NAME, licence=SMALL_LICENCE, small=True))
     clear_progress(work)
