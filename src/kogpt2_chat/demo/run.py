@@ -1,4 +1,4 @@
-"""The demo's steps, in order: servers, base, version 1, players, lake, version 2, the same questions again."""
+"""The demo's steps, in order: base, servers, version 1, players, lake, version 2, the same questions again."""
 
 import json
 import os
@@ -43,10 +43,11 @@ def run(*, dataset: str, progress: Progress) -> Report:
     report = Report(notes=_notes(dataset))
     script = load_script(settings.learning.corpora)
     report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
-    with report.step("start the servers"):
-        _start(settings, progress)
+    # Before the servers: a base that has to be trained first wants both cores.
     with report.step("base model"):
         _prepare_base(settings, progress)
+    with report.step("start the servers"):
+        _start(settings, progress)
     registry = bootstrap.registry(settings)
     if untaught := [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]:
         with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
