@@ -140,7 +140,7 @@ def _refetch(
     folder: Path, lock: Mapping[str, str], faults: list[str], java: Path, progress: Callable[[str], None]
 ) -> None:
     """Fetch beside the cache, check there, and only then publish."""
-    progress(f"jars: {len(faults)} of {len(lock)} to fetch")
+    progress(f"jars: {len(faults)} missing or damaged, {len(lock)} in the lock")
     with _scratch(folder.parent) as scratch:
         fetched = fetch_sets({fault.rsplit("/", 1)[0] for fault in faults}, java, scratch, progress)
         wrong = [name for name in faults if name in lock and _digest(fetched / name) != lock[name]]
