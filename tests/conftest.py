@@ -109,9 +109,11 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_MODEL__SMALL_LAYERS": "2",
         "KOGPT2_MODEL__SMALL_WIDTH": "192",
         "KOGPT2_MODEL__SMALL_VOCABULARY": "1500",
-        # Sixty pairs are two steps an epoch: many epochs, fast, until they are known by heart.
+        # Sixty pairs a bot are three steps an epoch: as many epochs as it takes the base to converge
+        # (one that has not is beaten by less than the gate asks), and a bot to know its own by heart.
+        "KOGPT2_MODEL__SMALL_EPOCHS": "200",
         "KOGPT2_TRAINING__EPOCHS": "40",
-        "KOGPT2_TRAINING__LEARNING_RATE": "0.001",
+        "KOGPT2_TRAINING__LEARNING_RATE": "0.0005",
         "KOGPT2_LEARNING__CORPORA": str(corpora),
         "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
         "KOGPT2_LEARNING__AUTO_REVIEW": "true",
