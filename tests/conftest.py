@@ -109,9 +109,9 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_MODEL__SMALL_LAYERS": "2",
         "KOGPT2_MODEL__SMALL_WIDTH": "192",
         "KOGPT2_MODEL__SMALL_VOCABULARY": "1500",
-        # Sixty pairs a bot are three steps an epoch: as many epochs as it takes the base to converge
-        # (one that has not is beaten by less than the gate asks), and a bot to know its own by heart.
-        "KOGPT2_MODEL__SMALL_EPOCHS": "200",
+        # Sixty pairs a bot are three steps an epoch. After 80 epochs the base has its corpora nearly by heart: with
+        # far fewer a bot forgets what the base knew, with far more it has nothing left to be better at.
+        "KOGPT2_MODEL__SMALL_EPOCHS": "80",
         "KOGPT2_TRAINING__EPOCHS": "40",
         "KOGPT2_TRAINING__LEARNING_RATE": "0.0005",
         "KOGPT2_LEARNING__CORPORA": str(corpora),
