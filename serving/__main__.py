@@ -178,10 +178,9 @@ def _open_exchange(settings: Settings, on_step: Callable[[str], None], stop: Sto
 
 def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel], Callable[[], Engine]]:
     """The engine that answers, how a version is loaded, and fresh engines for probes."""
-    from kogpt2_chat.model.load import load_bot
-    from kogpt2_chat.model.transformers_engine import make_engine
+    from kogpt2_chat.model.engines import load_for_engine, make_engine
 
-    return make_engine(settings), lambda folder: load_bot(folder, settings), lambda: make_engine(settings)
+    return make_engine(settings), lambda folder: load_for_engine(folder, settings), lambda: make_engine(settings)
 
 
 if __name__ == "__main__":

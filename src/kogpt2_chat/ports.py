@@ -188,6 +188,10 @@ class Index(Protocol):
         """Index documents by their ``turn_id``; give how many. Doing it again changes nothing."""
         ...
 
+    def find(self, turn_id: str) -> Row | None:
+        """A turn's document as JSON has it (times are text, nulls left out); None when there is none."""
+        ...
+
     def count(self, bot: str | None = None) -> int:
         """Documents, of one bot or all, after a refresh."""
         ...

@@ -11,7 +11,8 @@ from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
 from kogpt2_chat.model import base
 from kogpt2_chat.model.answers import ask_all, is_loop
 from kogpt2_chat.model.batches import Pair, make_examples
-from kogpt2_chat.model.checkpoint import file_sha256, load_checkpoint, write_checkpoint
+from kogpt2_chat.model.card import file_sha256
+from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.model.load import load_bot
 from kogpt2_chat.model.network import weights_hash
 from kogpt2_chat.model.train import Recipe, fit

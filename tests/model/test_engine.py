@@ -1,19 +1,56 @@
-"""The engine: the same answers however requests are mixed."""
+"""Both engines: the same answers however requests are mixed."""
 
 import pytest
 import torch
 
 from kogpt2_chat.errors import Conflict, NotFound
+from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
+from kogpt2_chat.model.engines import load_for_engine, load_served
 from kogpt2_chat.model.load import load_bot
+from kogpt2_chat.model.openvino_engine import OpenVinoEngine
 from kogpt2_chat.model.transformers_engine import TransformersEngine
 from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
 
 QUESTIONS = (*LINES, "네?", "등불시장에서 오늘 저녁에 뭐 하면 좋을까요 알려 주세요")
 
 
+ENGINES = {"transformers": TransformersEngine, "openvino": OpenVinoEngine}
+
+
+@pytest.fixture(params=ENGINES)
+def kind(request):
+    return request.param
+
+
 @pytest.fixture
-def bot(tiny, settings):
-    return load_bot(tiny, settings)
+def load(kind, settings):
+    """Loads a version for the engine under test."""
+    chosen = settings.model_copy(update={"serving": settings.serving.model_copy(update={"engine": kind})})
+    return lambda folder: load_for_engine(folder, chosen)
+
+
+@pytest.fixture
+def make(kind):
+    """Makes the engine under test."""
+    return lambda **bounds: ENGINES[kind](**{"max_new_tokens": 10, **bounds})
+
+
+@pytest.fixture
+def bot(tiny, load):
+    return load(tiny)
+
+
+@pytest.fixture
+def alone(make):
+    """The tokens of a question that nobody else is asked beside."""
+
+    def ask(bot, question, **bounds):
+        engine = make(**bounds)
+        engine.set_model("ChatbotA", bot)
+        engine.add_request("q", "ChatbotA", bot.encode(question))
+        return run(engine)["q"].token_ids
+
+    return ask
 
 
 def run(engine, steps=200):
@@ -23,13 +60,6 @@ def run(engine, steps=200):
             return done
         done.update({finished.request_id: finished for finished in engine.step()})
     raise AssertionError(f"{engine.in_flight} requests never finished")
-
-
-def alone(bot, question, **kwargs):
-    engine = TransformersEngine(max_new_tokens=10, **kwargs)
-    engine.set_model("ChatbotA", bot)
-    engine.add_request("q", "ChatbotA", bot.encode(question))
-    return run(engine)["q"].token_ids
 
 
 @torch.inference_mode()
@@ -46,15 +76,19 @@ def uncached(bot, question, new_tokens=10):
     return tuple(tokens)
 
 
-def test_cached_equals_uncached(bot):
+def test_cached_equals_uncached(tiny, settings):
     """The KV cache changes the time, not the tokens."""
+    bot = load_bot(tiny, settings)
     for question in QUESTIONS:
-        assert alone(bot, question) == uncached(bot, question)
+        engine = TransformersEngine(max_new_tokens=10)
+        engine.set_model("ChatbotA", bot)
+        engine.add_request("q", "ChatbotA", bot.encode(question))
+        assert run(engine)["q"].token_ids == uncached(bot, question)
 
 
-def test_batched_equals_single(bot):
+def test_batched_equals_single(bot, make, alone):
     """Neighbours of other lengths change nothing."""
-    engine = TransformersEngine(max_new_tokens=10)
+    engine = make()
     engine.set_model("ChatbotA", bot)
     for place, question in enumerate(QUESTIONS):
         engine.add_request(str(place), "ChatbotA", bot.encode(question))
@@ -62,9 +96,9 @@ def test_batched_equals_single(bot):
     assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
 
 
-def test_requests_may_join_and_leave_between_steps(bot):
+def test_requests_may_join_and_leave_between_steps(bot, make, alone):
     """Staggered arrivals, a full batch and a cancelled neighbour change nothing either."""
-    engine = TransformersEngine(max_new_tokens=10, max_batch=3)
+    engine = make(max_batch=3)
     engine.set_model("ChatbotA", bot)
     done = {}
     engine.add_request("cancelled", "ChatbotA", bot.encode("취소될 질문이에요"))
@@ -78,10 +112,10 @@ def test_requests_may_join_and_leave_between_steps(bot):
     assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
 
 
-def test_bots_decode_side_by_side_with_their_own_models(bot, settings, tmp_path):
+def test_bots_decode_side_by_side_with_their_own_models(bot, load, make, alone, tmp_path):
     """Each bot's answers are those of its own model."""
-    other = load_bot(tiny_version(tmp_path / "2", seed=2), settings)
-    engine = TransformersEngine(max_new_tokens=10)
+    other = load(tiny_version(tmp_path / "2", seed=2))
+    engine = make()
     engine.set_model("ChatbotA", bot)
     engine.set_model("ChatbotB", other)
     engine.add_request("a", "ChatbotA", bot.encode(LINES[0]))
@@ -92,10 +126,10 @@ def test_bots_decode_side_by_side_with_their_own_models(bot, settings, tmp_path)
     assert done["a"].token_ids != done["b"].token_ids
 
 
-def test_a_swap_leaves_started_answers_to_the_old_model(bot, settings, tmp_path):
+def test_a_swap_leaves_started_answers_to_the_old_model(bot, load, make, alone, tmp_path):
     """set_model between two steps changes later requests only."""
-    other = load_bot(tiny_version(tmp_path / "2", seed=2), settings)
-    engine = TransformersEngine(max_new_tokens=10)
+    other = load(tiny_version(tmp_path / "2", seed=2))
+    engine = make()
     engine.set_model("ChatbotA", bot)
     engine.add_request("before", "ChatbotA", bot.encode(LINES[0]))
     done = {finished.request_id: finished for finished in engine.step()}
@@ -106,10 +140,10 @@ def test_a_swap_leaves_started_answers_to_the_old_model(bot, settings, tmp_path)
     assert done["after"].token_ids == alone(other, LINES[0])
 
 
-def test_answers_are_bounded_and_deadlines_kept(bot):
+def test_answers_are_bounded_and_deadlines_kept(bot, make):
     """A request ends at its bound, or at its deadline with what it has; one late from the start gets nothing."""
     now = [0.0]
-    engine = TransformersEngine(max_new_tokens=10, clock=lambda: now[0])
+    engine = make(clock=lambda: now[0])
     engine.set_model("ChatbotA", bot)
     engine.add_request("late", "ChatbotA", bot.encode("안녕"), deadline_s=0)
     engine.add_request("cut", "ChatbotA", bot.encode("안녕"), deadline_s=5)
@@ -124,19 +158,30 @@ def test_answers_are_bounded_and_deadlines_kept(bot):
     assert len(done["free"].token_ids) <= 10
 
 
-def test_control_tokens_are_never_chosen_unless_asked_to_look(bot):
-    """Even a model that wants to say <usr> cannot; the gate's look shows that it would."""
+def test_control_tokens_are_never_chosen_unless_asked_to_look(tiny, settings, tmp_path):
+    """Even a model that wants to say <usr> cannot, in either engine; the gate's look shows that it would."""
+    loaded = load_checkpoint(tiny)
     with torch.no_grad():
-        bot.network.lm_head.weight[:] = 0
-        bot.network.lm_head.weight[2] = 1
-        bot.network.transformer.ln_f.bias[:] = 1
-    assert 2 not in alone(bot, "안녕")
-    assert alone(bot, "안녕", suppress_control=False) == (2,) * 10
+        loaded.network.lm_head.weight[:] = 0
+        loaded.network.lm_head.weight[2] = 1
+        loaded.network.transformer.ln_f.bias[:] = 1
+    write_checkpoint(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
+    reference, served = load_bot(tmp_path / "1", settings), load_served(tmp_path / "1", settings)
+    for engine, bot, would in (
+        (TransformersEngine(max_new_tokens=10), reference, False),
+        (TransformersEngine(max_new_tokens=10, suppress_control=False), reference, True),
+        (OpenVinoEngine(max_new_tokens=10), served, False),
+    ):
+        engine.set_model("ChatbotA", bot)
+        engine.add_request("q", "ChatbotA", bot.encode("안녕"))
+        tokens = run(engine)["q"].token_ids
+        assert (tokens == (2,) * 10) is would
+        assert (2 in tokens) is would
 
 
-def test_misuse_is_named(bot):
+def test_misuse_is_named(bot, make):
     """An unknown bot and a doubled id are errors, an unknown cancel is none."""
-    engine = TransformersEngine()
+    engine = make()
     with pytest.raises(NotFound, match="ChatbotZ"):
         engine.add_request("1", "ChatbotZ", [2, 10, 4])
     engine.set_model("ChatbotA", bot)

@@ -7,7 +7,7 @@ from kogpt2_chat.domain.gate import decide
 from kogpt2_chat.domain.prompt import END_ID, USER_ID
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.batches import Example, Pair, make_examples
-from kogpt2_chat.model.checkpoint import ModelCard
+from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.corpora import GoldenQuestion, read_golden, read_pairs
 from kogpt2_chat.model.evaluate import Exam, load_profile, measure, retrieval_chrf
 from kogpt2_chat.model.load import LoadedBot

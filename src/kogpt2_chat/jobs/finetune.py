@@ -16,7 +16,8 @@ from kogpt2_chat.settings import CHECKOUT, Settings
 
 if TYPE_CHECKING:
     from kogpt2_chat.model.batches import Example, Pair
-    from kogpt2_chat.model.checkpoint import Checkpoint, ModelCard
+    from kogpt2_chat.model.card import ModelCard
+    from kogpt2_chat.model.checkpoint import Checkpoint
     from kogpt2_chat.model.train import EpochReport, Recipe
 
 Mode = Literal["from_base", "from_champion"]
@@ -95,7 +96,8 @@ def _start(
 ) -> tuple["Checkpoint", "ModelCard"]:
     """The weights to start from, and the card of what will come of them."""
     from kogpt2_chat.model.base import prepare
-    from kogpt2_chat.model.checkpoint import ModelCard, load_checkpoint
+    from kogpt2_chat.model.card import ModelCard
+    from kogpt2_chat.model.checkpoint import load_checkpoint
 
     champion = registry.by_alias(bot, "champion") if mode == "from_champion" else None
     if mode == "from_champion" and champion is None:

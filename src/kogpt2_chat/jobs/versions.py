@@ -20,12 +20,12 @@ def local_version(bot: str, version: int, registry: Registry, settings: Settings
     Returns:
         The folder, whether or not its hashes hold: loading checks that.
     """
-    from kogpt2_chat.model.checkpoint import verify_checkpoint
+    from kogpt2_chat.model.card import verify_folder
 
     folder = settings.home / "versions" / bot / str(version)
     if folder.exists():
         try:
-            verify_checkpoint(folder)
+            verify_folder(folder)
         except CheckpointCorrupt:
             shutil.rmtree(folder)
         else:

@@ -19,14 +19,8 @@ from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, Unavailable
-from kogpt2_chat.model.checkpoint import (
-    CARD_FILE,
-    WEIGHTS_FILE,
-    ModelCard,
-    file_sha256,
-    verify_checkpoint,
-    write_checkpoint,
-)
+from kogpt2_chat.model.card import CARD_FILE, WEIGHTS_FILE, ModelCard, file_sha256, verify_folder
+from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.load import use_threads
 from kogpt2_chat.model.small_base import small_key, train_small_base
 from kogpt2_chat.model.tokenizer import load_tokenizer
@@ -138,7 +132,7 @@ def _made_once(folder: Path, make: Callable[[Path], None], progress: Callable[[s
 
 
 def _prepared(folder: Path) -> PreparedBase:
-    card = verify_checkpoint(folder)
+    card = verify_folder(folder)
     return PreparedBase(
         folder=folder, sha=card.files[WEIGHTS_FILE], name=card.base, licence=card.licence, small=card.small
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from transformers import GPT2LMHeadModel
 
-from kogpt2_chat.model.checkpoint import ModelCard, load_checkpoint
+from kogpt2_chat.model.card import ModelCard
+from kogpt2_chat.model.checkpoint import load_checkpoint
 from kogpt2_chat.model.tokenizer import ChatTokenizer
 from kogpt2_chat.settings import Settings
 

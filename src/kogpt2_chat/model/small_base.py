@@ -12,7 +12,8 @@ from typing import Final
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.batches import make_examples
-from kogpt2_chat.model.checkpoint import ModelCard, write_checkpoint
+from kogpt2_chat.model.card import ModelCard
+from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.corpora import read_pairs
 from kogpt2_chat.model.network import gpt2_config, new_network
 from kogpt2_chat.model.resume import clear_progress

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from kogpt2_chat.domain import prompt
 from kogpt2_chat.errors import CheckpointCorrupt
@@ -64,6 +63,10 @@ class ChatTokenizer:
         """Ids of an answer and its end, at most ``max_tokens`` in all."""
         return [*self.encode(answer)[: max_tokens - 1], prompt.END_ID]
 
+    def piece(self, id_: int) -> str:
+        """The vocabulary's own spelling of an id (``▁`` is a space, ``<0xEA>`` a byte); empty for an unknown one."""
+        return str(self._tokenizer.id_to_token(id_) or "")
+
     def decode_raw(self, ids: Sequence[int]) -> str:
         """Text of ids with control tokens spelled out; for judging, never for players."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
@@ -75,6 +78,8 @@ class ChatTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder, readable by any transformers program as well."""
+        from transformers import PreTrainedTokenizerFast  # a worker reads a tokenizer and needs none of the rest
+
         fast = PreTrainedTokenizerFast(
             tokenizer_object=self._tokenizer,
             bos_token=prompt.BEGIN, eos_token=prompt.END, unk_token=prompt.UNKNOWN, pad_token=prompt.PAD,

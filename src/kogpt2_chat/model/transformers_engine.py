@@ -17,7 +17,6 @@ from transformers import DynamicCache
 from kogpt2_chat.domain.prompt import END_ID, PAD_ID
 from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.engine import BotModel, Finished, StopReason
-from kogpt2_chat.settings import Settings
 
 _NEVER: Final = float("inf")
 
@@ -176,11 +175,6 @@ class TransformersEngine:
         if len(row.tokens) >= self._max_new_tokens:
             return "length"
         return "deadline" if row.deadline <= now else None
-
-
-def make_engine(settings: Settings) -> TransformersEngine:
-    """The engine that the settings ask for."""
-    return TransformersEngine(max_batch=settings.serving.max_batch, max_new_tokens=settings.model.max_new_tokens)
 
 
 def _finished(row: _Row, reason: StopReason) -> Finished:

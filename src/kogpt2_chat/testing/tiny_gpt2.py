@@ -34,7 +34,8 @@ def tiny_version(
     Returns:
         The folder.
     """
-    from kogpt2_chat.model.checkpoint import ModelCard, write_checkpoint
+    from kogpt2_chat.model.card import ModelCard
+    from kogpt2_chat.model.checkpoint import write_checkpoint
     from kogpt2_chat.model.network import gpt2_config, new_network
     from kogpt2_chat.model.tokenizer import train_tokenizer
 

@@ -1,0 +1,201 @@
+"""The sections of the settings tree, one for each room or server. What a figure means stands in its description."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+
+from kogpt2_chat.errors import InvalidInput
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+HIGHEST_PORT: Final = 65535
+Port = Annotated[int, Field(ge=1, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Ports(BaseModel):
+    """Where each server listens. ``offset`` shifts all of them, so that stacks run side by side."""
+
+    offset: Annotated[int, Field(ge=0, le=50000)] = 0
+    kafka: Port = 9092
+    kafka_controller: Port = 9093
+    namenode: Port = 9000
+    namenode_http: Port = 9870
+    datanode: tuple[Port, Port] = (9866, 9876)
+    datanode_http: tuple[Port, Port] = (9864, 9874)
+    datanode_ipc: tuple[Port, Port] = (9867, 9877)
+    elasticsearch: Port = 9200
+    elasticsearch_transport: Port = 9300
+    mlflow: Port = 5000
+    airflow: Port = 8080
+    airflow_log: tuple[Port, Port] = (8793, 8794)
+    spark_master: Port = 7077
+    spark_master_http: Port = 8081
+    spark_worker_http: Port = 8082
+    worker_metrics: Port = 9101
+
+    def at(self, port: int) -> int:
+        """The port as it is really used: shifted by the offset.
+
+        Raises:
+            InvalidInput: the shifted port is above 65535.
+        """
+        if port + self.offset > HIGHEST_PORT:
+            raise InvalidInput(f"port {port} + offset {self.offset} is above 65535: lower KOGPT2_PORTS__OFFSET")
+        return port + self.offset
+
+
+class Stack(BaseModel):
+    """How the servers run on this machine."""
+
+    host: str = Field("127.0.0.1", description="address all servers bind to")
+    workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="serving workers")
+    spark: Literal["local", "standalone"] = "local"
+    airflow_database: str = Field("", description="SQLAlchemy address of PostgreSQL; empty: SQLite in the home folder")
+    airflow_parallelism: Positive = 4
+    airflow_password: SecretStr | None = Field(None, description="for tests; otherwise generated at first start")
+    unprivileged_user: str = Field("nobody", description="who runs servers that refuse root, when started as root")
+    kafka_heap_mb: Positive = 384
+    hdfs_heap_mb: Positive = 192
+    elasticsearch_heap_mb: Positive = 384
+    start_timeout_s: Seconds = 180.0
+    stop_timeout_s: Seconds = 30.0
+    min_memory_mb: int = Field(6000, description="free memory `up` asks for")
+    min_disk_mb: int = Field(3000, description="free disk `up` asks for")
+
+
+class Kafka(BaseModel):
+    """How to reach the broker, and what a worker may wait for."""
+
+    bootstrap: str = Field("", description="host:port; empty: the local stack's broker")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: str = ""
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_cafile: str = ""
+    request_timeout_s: Seconds = 10.0
+    replication_factor: Positive = 1
+    ingest_batch: Positive = Field(20_000, description="most records of one ingest commit")
+
+
+class Hdfs(BaseModel):
+    """The lake's file system."""
+
+    uri: str = Field("", description="hdfs://host:port; empty: the local stack's NameNode")
+    webhdfs: str = Field("", description="http://host:port; empty: the local stack's NameNode")
+    user: str = "kogpt2"
+    root: str = Field("/Chatbot", description="folder of everything below")
+    timeout_s: Seconds = 30.0
+    retries: Positive = 5
+
+
+class Elastic(BaseModel):
+    """The search index of turns."""
+
+    url: str = ""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    timeout_s: Seconds = 30.0
+
+
+class Mlflow(BaseModel):
+    """The model registry."""
+
+    tracking_uri: str = ""
+    experiment: str = "kogpt2-chat"
+    timeout_s: Seconds = 120.0
+
+
+class Airflow(BaseModel):
+    """Where to trigger DAG runs."""
+
+    url: str = ""
+    username: str = "admin"
+
+
+class Spark(BaseModel):
+    """Where Spark jobs run."""
+
+    master: str = Field("", description="empty: local[2], or the stack's standalone master")
+    driver_memory: str = "1g"
+    shuffle_partitions: Positive = 4
+    timeout_s: Seconds = 1800.0
+
+
+class Model(BaseModel):
+    """Which base model, and how an answer is decoded."""
+
+    base: str = Field(
+        "auto", description="`small`, a hub id or a folder; `auto`: KoGPT2 where it can be had, else `small`"
+    )
+    revision: str = Field("main", description="pinned hub revision of the base")
+    base_sha256: str = Field("", description="expected hash of the base's weights file; empty: not checked")
+    small_layers: Positive = 4
+    small_width: Positive = 256
+    small_heads: Positive = 4
+    small_vocabulary: Positive = 4000
+    small_epochs: Positive = 60
+    small_batch_size: Positive = 64
+    small_learning_rate: float = 1.5e-3
+    small_dropout: float = Field(0.0, ge=0, lt=1)
+    small_label_smoothing: float = Field(0.1, ge=0, lt=1)
+    small_max_steps: Positive = Field(5000, description="bound for large corpora: fewer epochs are run then")
+    max_prompt_tokens: Positive = 128
+    max_new_tokens: Positive = 48
+    threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
+
+
+class Training(BaseModel):
+    """Fine-tuning of one bot."""
+
+    epochs: Positive = Field(8, description="passes over the bot's dataset")
+    batch_size: Positive = Field(32, description="examples per optimizer step")
+    learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 5e-4 from the small base, else 5e-5")
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = 0.01
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    max_steps: Positive = Field(1500, description="bound for large datasets: fewer epochs are run then")
+    clip_norm: float = 1.0
+    precision: Literal["fp32", "bf16"] = "bf16"
+    seed: int = 20
+    new_pair_weight: Positive = Field(12, description="times a taught pair is seen for each time a seed pair is")
+    checkpoint_every_steps: Positive = 200
+
+
+class Learning(BaseModel):
+    """What may become a training example, and what a candidate must reach."""
+
+    corpora: Path = Field(CHECKOUT / "corpora", description="folder with BOT/seed.csv, gold.csv, golden.json")
+    quarantine_hours: float = Field(24.0, ge=0, description="turns younger than this wait")
+    auto_review: bool = Field(False, description="accept corrections without review or agreement of two players")
+    legacy_consent: bool = Field(False, description="legacy questions may be trained on")
+    seed_share: float = Field(0.3, ge=0, le=1, description="least share of seed pairs in a dataset")
+    rows_per_player: Positive = 50
+    rows_per_phrase: Positive = 20
+    min_new_examples: int = Field(5, ge=0, description="fewer new examples than this: no retraining unless forced")
+    gate_profile: Literal["auto", "kogpt2", "small_base"] = Field("auto", description="auto: by the base model's size")
+
+
+class Serving(BaseModel):
+    """One worker."""
+
+    slot: int = Field(1, ge=1, description="number of this worker; its stable transactional id")
+    engine: Literal["openvino", "transformers"] = Field("openvino", description="transformers: the reference, slower")
+    threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all of this machine")
+    max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
+    answer_deadline_s: Seconds = 20.0
+    max_answer_chars: Positive = 300
+    swap_poll_s: Seconds = 0.5
+    watchdog_s: Seconds = 120.0
+    session_timeout_s: Seconds = 10.0
+    slow_commit_s: Seconds = 0.5
+    max_crashes: Positive = 3
+    nice: int = Field(0, ge=0, le=19)
+
+
+class Rollout(BaseModel):
+    """How long a new version may take to be spoken by all workers."""
+
+    ready_timeout_s: Seconds = Field(120.0, description="past it the old champion is published again")
+    poll_s: Seconds = Field(0.5, description="how often the workers' states are read meanwhile")
