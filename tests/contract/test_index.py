@@ -59,6 +59,18 @@ def test_nulls_are_left_out(index: Index) -> None:
     assert index.count() == 1
 
 
+def test_a_document_is_found_by_its_turn_id(index: Index) -> None:
+    """At once, as JSON has it: times are text, nulls are left out; one that is not there is None."""
+    index.put([document(1) | {"fallback": None}, document(2)])
+    found = index.find("bot_question-0-1")
+    assert found is not None
+    assert found["answer_token_ids"] == [1, 2]
+    assert found["received_at"] == "2026-11-24T03:30:00+00:00"
+    assert "fallback" not in found
+    assert set(found) == set(TURNS.columns) - {"fallback"}
+    assert index.find("bot_question-0-3") is None
+
+
 def test_clear_drops_every_document_and_keeps_the_index_usable(index: Index) -> None:
     """Before a rebuild; creating it again does no harm."""
     index.put([document(1)])

@@ -87,6 +87,17 @@ class ElasticIndex:
             count += len(batch)
         return count
 
+    def find(self, turn_id: str) -> Row | None:
+        """A turn's document as JSON has it; None when there is none, or no index yet."""
+        try:
+            return dict(self._client.get(index=self._name, id=turn_id)["_source"])
+        except ApiError as error:
+            if error.status_code == _NOT_FOUND:
+                return None
+            raise self._refused("give a document", error) from error
+        except TransportError as error:
+            raise self._unavailable(error) from error
+
     def count(self, bot: str | None = None) -> int:
         """Documents, of one bot or all, after a refresh."""
         query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}

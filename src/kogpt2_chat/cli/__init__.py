@@ -2,7 +2,7 @@
 
 import typer
 
-from kogpt2_chat.cli import learning, output, servers, talk
+from kogpt2_chat.cli import explain, learning, operate, output, servers, talk
 
 app = typer.Typer(
     name="kogpt2-chat",
@@ -15,6 +15,8 @@ app = typer.Typer(
 talk.add_to(app)
 servers.add_to(app)
 learning.add_to(app)
+explain.add_to(app)
+operate.add_to(app)
 
 
 def main() -> None:

@@ -5,15 +5,17 @@ Names and values only: the adapters turn column kinds into their library's types
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Literal
 
 from kogpt2_chat.domain.cleaning import mask_pii, masked_count
 from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.errors import InvalidMessage
 
 Kind = Literal["string", "long", "bool", "time", "longs"]
 TableName = Literal["turns", "feedback", "quarantine"]
+_TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
 """Korea has no summer time, so calendar dates need no time zone database."""
 
@@ -183,6 +185,27 @@ def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, inge
         "pii_hits": masked_count(text) + masked_count(answer),
     }
     return row | _position(received_at, partition, offset, ingested_at)
+
+
+def turn_from_document(document: Mapping[str, object]) -> Turn:
+    """The turn that a row of ``turns`` was made from, out of its JSON form; times are in UTC now.
+
+    Args:
+        document: as the search index has it.
+
+    Returns:
+        The turn.
+
+    Raises:
+        InvalidMessage: a column is missing or of a wrong type.
+    """
+    body = {name: document[name] for name in _TURN_FIELDS if name in document}
+    for name in ("decoding", "extra"):
+        try:
+            body[name] = json.loads(str(body.get(name, "{}")))
+        except ValueError as error:
+            raise InvalidMessage("schema", f"turn: column `{name}` is not readable as JSON") from error
+    return Turn.from_json(json.dumps(body))
 
 
 def feedback_row(

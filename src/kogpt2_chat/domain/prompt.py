@@ -8,7 +8,9 @@ become one.
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
+
+AnswerRule = Literal["unreadable_bytes", "normalised", "control_tokens", "cut"]
 
 BEGIN: Final = "<s>"
 END: Final = "</s>"
@@ -70,7 +72,18 @@ def prompt_ids(question_ids: Sequence[int], max_tokens: int) -> list[int]:
 
 def answer_text(text: str, max_chars: int = MAX_ANSWER_CHARS) -> str:
     """What may leave as an answer: plain NFC text, no control token or character, at most ``max_chars`` long."""
-    clean = normalise(text.replace(_REPLACEMENT, ""))
-    while has_control_token(clean):  # taking one out may join the halves of another
-        clean = normalise(_CONTROL_TOKEN.sub("", clean))
-    return clean[:max_chars].rstrip()
+    return answer_steps(text, max_chars)[-1][1]
+
+
+def answer_steps(text: str, max_chars: int = MAX_ANSWER_CHARS) -> tuple[tuple[AnswerRule, str], ...]:
+    """How :func:`answer_text` comes about: each rule in turn, with the text after it."""
+    readable = text.replace(_REPLACEMENT, "")
+    shown = plain = normalise(readable)
+    while has_control_token(plain):  # taking one out may join the halves of another
+        plain = normalise(_CONTROL_TOKEN.sub("", plain))
+    return (
+        ("unreadable_bytes", readable),
+        ("normalised", shown),
+        ("control_tokens", plain),
+        ("cut", plain[:max_chars].rstrip()),
+    )

@@ -64,6 +64,16 @@ class Workers:
         content = self.topics.latest_by_key(ROLLOUT_TOPIC).get(bot)
         return None if content is None else RolloutState.from_json(content)
 
+    def live(self) -> list[WorkerState]:
+        """The workers that have been heard of lately."""
+        return live_workers(self._states(), self.clock.now())
+
+    def publish(self, state: RolloutState, by: str) -> RolloutState:
+        """Tell the workers a state, signed with who asked and the time; give it as it was told."""
+        signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
+        self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
+        return signed
+
     def switch(self, switch: Switch) -> tuple[RolloutState, Answers]:
         """Publish a version and wait until every live worker has it ready.
 
@@ -100,8 +110,7 @@ class Workers:
         deadline = self.clock.now() + timedelta(seconds=self.settings.rollout.ready_timeout_s)
         told = ""
         while True:
-            live = live_workers(self._states(), self.clock.now())
-            answers = rollout_answers(switch.bot, switch.target, state.epoch, live)
+            answers = rollout_answers(switch.bot, switch.target, state.epoch, self.live())
             if (sentence := _sentence(answers)) != told:
                 self.progress(f"{switch.bot}: {sentence}")
                 told = sentence
@@ -111,7 +120,7 @@ class Workers:
 
     def _put_back(self, switch: Switch, state: RolloutState, answers: Answers) -> None:
         why = f"version {switch.target} was not taken up: {_sentence(answers)}"
-        restored = self._publish(
+        restored = self.publish(
             RolloutState(bot=switch.bot, epoch=next_epoch(state), champion=switch.old, muted=state.muted, reason=why),
             by=switch.by,
         )
@@ -131,12 +140,7 @@ class Workers:
             muted=known.muted if known else False,
             reason=switch.reason,
         )
-        return self._publish(state, by=switch.by)
-
-    def _publish(self, state: RolloutState, by: str) -> RolloutState:
-        signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
-        self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
-        return signed
+        return self.publish(state, by=switch.by)
 
     def _states(self) -> list[WorkerState]:
         states = []

@@ -1,6 +1,7 @@
 """The search index in memory; passes the contract suite of :class:`kogpt2_chat.ports.Index`."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from kogpt2_chat.ports import Row
 
@@ -25,6 +26,17 @@ class InMemoryIndex:
             self.document_by_id[str(document["turn_id"])] = dict(document)
             count += 1
         return count
+
+    def find(self, turn_id: str) -> Row | None:
+        """A turn's document as JSON has it; None when there is none."""
+        document = self.document_by_id.get(turn_id)
+        if document is None:
+            return None
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in document.items()
+            if value is not None
+        }
 
     def count(self, bot: str | None = None) -> int:
         """Documents, of one bot or all."""

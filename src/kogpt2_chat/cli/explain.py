@@ -1,0 +1,144 @@
+"""The command ``explain``, and its explanation as a person reads it."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
+
+import typer
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.domain.explanation import Choice, Explanation, Replay, Step, Token
+from kogpt2_chat.domain.prompt import normalise
+from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.settings import load_settings
+
+_WIDTH: Final = 110
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the command into the CLI."""
+    app.command()(explain)
+
+
+def explain(
+    turn_id: Annotated[str, typer.Argument(help="The turn, as `ask` names it.", metavar="TURN_ID")],
+    top: Annotated[int, typer.Option(min=1, max=100, help="Choices to show of each step.")] = 5,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show where an answer came from: version, tokens, filters, and its prompt replayed with the probabilities.
+
+    Example: `kogpt2-chat explain bot_question-3-17`
+    """
+    from kogpt2_chat.jobs.explain import explain as run
+
+    settings = load_settings()
+    found = run(
+        turn_id=turn_id,
+        top=top,
+        topics=bootstrap.topics(settings),
+        index=bootstrap.index(settings),
+        registry=bootstrap.registry(settings),
+        settings=settings,
+        progress=progress,
+    )
+    show(found.as_json(), as_text(found), as_json=as_json)
+
+
+def as_text(found: Explanation) -> str:
+    """An explanation for a terminal; texts from outside are shown without control characters."""
+    turn = found.turn
+    lines = [f"Turn {turn.turn_id} (found in {found.found_in})", *_facts(turn)]
+    if found.prompt:
+        exact = "as the model read it" if found.exact_prompt else "NOT exactly what the model read"
+        lines += _section(f"Prompt: {len(found.prompt)} tokens, {exact}", _tokens(found.prompt))
+    if found.answer_tokens:
+        lines += _section(f"Answer: {len(found.answer_tokens)} tokens", _tokens(found.answer_tokens))
+    if found.changes or found.prompt:
+        lines += _section("From the tokens to the answer", _changes(found))
+    if found.replay is not None:
+        title = f"Replay of {turn.bot} version {turn.model_version}: fp32, greedy, control tokens suppressed"
+        lines += _section(title, _replay(found.replay))
+    if found.notes:
+        lines += _section("Notes", [f"- {normalise(note)}" for note in found.notes])
+    return "\n".join(lines)
+
+
+def _facts(turn: Turn) -> Iterator[str]:
+    missing = "(not stored: the player did not agree to it)"
+    spoken_by = f"version {turn.model_version}" if turn.model_version else "no version"
+    if turn.fallback:
+        spoken_by = f"fixed notice ({turn.fallback}) while {spoken_by} served"
+    decoding = ", ".join(f"{name} {value}" for name, value in turn.decoding.items()) or "nothing was decoded"
+    facts = {
+        "bot": turn.bot,
+        "sender": f"{turn.sender} (player {turn.player_id})",
+        "question": turn.text if turn.consent_store else missing,
+        "answer": turn.answer if turn.consent_store else missing,
+        "spoken by": f"{spoken_by}, epoch {turn.epoch}, {turn.worker}",
+        "decoding": decoding,
+        "sent": turn.sent_at or "unknown",
+        "received": turn.received_at,
+        "answered": f"{turn.answered_at} ({turn.latency_ms} ms)",
+        "consent": f"store {_yes(turn.consent_store)}, train {_yes(turn.consent_train)}",
+    }
+    for label, fact in facts.items():
+        yield f"  {label:<10} {normalise(fact)}"
+
+
+def _section(title: str, lines: Sequence[str] | Iterator[str]) -> list[str]:
+    return ["", title, *(f"  {line}" for line in lines)]
+
+
+def _tokens(tokens: Sequence[Token]) -> list[str]:
+    """Ids with their pieces, many to a line."""
+    shown = [str(token.token_id) if token.piece is None else f"{token.token_id}:{token.piece}" for token in tokens]
+    return textwrap.wrap("  ".join(shown), _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _changes(found: Explanation) -> Iterator[str]:
+    if not found.changes:
+        yield "nothing was changed"
+    for change in found.changes:
+        yield f"{change.rule}: {change.why}"
+        if change.before:
+            yield f"    {change.before!r} -> {change.after!r}"
+
+
+def _replay(replay: Replay) -> Iterator[str]:
+    for step in replay.steps:
+        yield _step(step)
+    stopped = "ended by itself" if replay.stop_reason == "end" else f"cut at {replay.max_new_tokens} tokens"
+    yield f"says: {replay.answer or '(nothing that can be shown)'} ({stopped})"
+    yield f"verdict: {_verdict(replay)}"
+
+
+def _step(step: Step) -> str:
+    others = [choice for choice in step.choices if choice.token_id != step.chosen.token_id]
+    line = f"{step.number:>3}  {_choice(step.chosen)}"
+    if others:
+        line += "   rather than " + ", ".join(map(_choice, others))
+    if step.stored is not None and step.stored.token_id != step.chosen.token_id:
+        line += f"   <- the turn has {_choice(step.stored)}"
+    return line
+
+
+def _verdict(replay: Replay) -> str:
+    difference = replay.difference
+    if replay.verdict == "nothing_to_compare":
+        return "the turn has no tokens to compare with"
+    if difference is None:
+        return f"turn and replay agree on all {replay.compared} steps"
+    return (
+        f"turn and replay differ from step {difference.step} on: the turn has {_choice(difference.stored)}, "
+        f"the replay chose {_choice(difference.replayed)}, a margin of {difference.margin:.2%}"
+    )
+
+
+def _choice(choice: Choice) -> str:
+    return f"{choice.piece or choice.token_id} {choice.probability:.2%}"
+
+
+def _yes(agreed: bool) -> str:  # noqa: FBT001 - one flag to one word
+    return "yes" if agreed else "no"

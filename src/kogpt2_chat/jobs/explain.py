@@ -1,0 +1,209 @@
+"""Where an answer came from: the turn, its tokens, what changed them, and the same prompt run once more.
+
+Everything is taken from the stored turn and the registered version, so that it can be repeated at any time and
+anywhere. What was not stored is said to be missing and never guessed.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from kogpt2_chat.domain.cleaning import masked_count
+from kogpt2_chat.domain.explanation import Explanation, Token, Verdict, fallback_change
+from kogpt2_chat.domain.lake_layout import turn_from_document
+from kogpt2_chat.domain.prompt import END_ID
+from kogpt2_chat.domain.topics import QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, InvalidMessage, NotFound
+from kogpt2_chat.jobs.versions import local_version
+from kogpt2_chat.ports import Index, Record, Registry, Topics
+from kogpt2_chat.settings import Settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.model.load import LoadedBot
+
+_TURN_ID: Final = re.compile(rf"{re.escape(QUESTION_TOPIC)}-\d{{1,9}}-\d{{1,19}}", re.ASCII)
+_REFERENCE_ENGINE: Final = "transformers"
+_FIRST_BLOCK: Final = 500
+"""Records of a partition that are read first. Mostly the turn in question is a new one; each next block is twice as
+long, up to that of an ingest commit."""
+
+
+def explain(
+    *,
+    turn_id: str,
+    top: int,
+    topics: Topics,
+    index: Index,
+    registry: Registry,
+    settings: Settings,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Explanation:
+    """Find a turn, and run its prompt again on the version that answered it.
+
+    Args:
+        turn_id: ``bot_question-PARTITION-OFFSET``.
+        top: how many choices to show of each step.
+        topics: Kafka, which has the turns of the last days.
+        index: the search index, which has those before.
+        registry: where the version lives.
+        settings: the home folder, and bounds that the turn does not name.
+        progress: told what is being done.
+
+    Returns:
+        The explanation. Without a text, without a model, or when the version's files are gone or damaged, it is one
+        without a replay, and its notes say so.
+
+    Raises:
+        InvalidInput: that is no turn id.
+        NotFound: neither Kafka nor the index has the turn.
+    """
+    if not _TURN_ID.fullmatch(turn_id):
+        raise InvalidInput(f"{turn_id!r} is no turn id: expected {QUESTION_TOPIC}-PARTITION-OFFSET, as `ask` names it")
+    progress(f"looking for {turn_id}")
+    turn, found_in = _find(turn_id, topics, index, settings.kafka.ingest_batch)
+    facts = Explanation(
+        turn=turn,
+        found_in=found_in,
+        answer_tokens=tuple(Token(token_id=token_id) for token_id in turn.answer_token_ids),
+        changes=fallback_change(turn) if turn.consent_store else (),
+    )
+    if not turn.consent_store:
+        return _without_replay(facts, "the player did not agree to storing: no text and no tokens were kept")
+    if turn.model_version == 0:
+        return _without_replay(facts, "no model version was serving: there is nothing to replay")
+    progress(f"loading {turn.bot} version {turn.model_version}")
+    try:
+        bot = _load(turn, registry, settings)
+    except (NotFound, CheckpointCorrupt) as error:
+        return _without_replay(facts, f"version {turn.model_version} cannot be run any more: {error}")
+    return _replayed(facts, bot, top, settings)
+
+
+def _find(turn_id: str, topics: Topics, index: Index, most: int) -> tuple[Turn, str]:
+    """The turn, and where it was found."""
+    for record in _newest_first(topics, most):
+        if _is_about(record, turn_id):
+            where = f"{record.topic}-{record.partition} at {record.offset}"
+            try:
+                turn = Turn.from_json(record.value or b"")
+            except InvalidMessage as error:
+                raise NotFound(f"turn {turn_id} stands in {where}, but cannot be read: {error}") from error
+            if turn.turn_id == turn_id:
+                return turn, where
+    document = index.find(turn_id)
+    if document is None:
+        raise NotFound(
+            f"turn {turn_id} is neither in {TURN_TOPIC} nor in the search index. If it was asked just now: try again "
+            f"when it is answered. If it never was: look among the dead letters. If it is an old one: "
+            "`kogpt2-chat index` sends what the lake has; turns without consent to store are gone by then"
+        )
+    try:
+        return turn_from_document(document), "search index"
+    except InvalidMessage as error:
+        raise NotFound(
+            f"turn {turn_id} is in the search index, but cannot be read ({error}): `kogpt2-chat index --rebuild`"
+        ) from error
+
+
+def _newest_first(topics: Topics, most: int) -> Iterator[Record]:
+    """All turns that Kafka has, in blocks: the last block of each partition, then the one before it, and so on."""
+    starts, ends = topics.start_positions(TURN_TOPIC), topics.end_positions(TURN_TOPIC)
+    size = _FIRST_BLOCK
+    while ends:
+        for partition, end in ends.items():
+            yield from topics.read(TURN_TOPIC, partition, max(starts[partition], end - size), end)
+        ends = {partition: end - size for partition, end in ends.items() if end - size > starts[partition]}
+        size = min(2 * size, most)
+
+
+def _is_about(record: Record, turn_id: str) -> bool:
+    """By its header; a record without one is worth reading when it mentions the id."""
+    if "turn_id" in record.headers:
+        return record.headers["turn_id"] == turn_id
+    return f'"{turn_id}"'.encode() in (record.value or b"")
+
+
+def _load(turn: Turn, registry: Registry, settings: Settings) -> "LoadedBot":
+    from kogpt2_chat.model.load import load_bot
+
+    folder = local_version(turn.bot, turn.model_version, registry, settings)
+    return load_bot(folder, settings, str(turn.model_version))
+
+
+def _without_replay(facts: Explanation, why: str) -> Explanation:
+    return replace(facts, notes=(*facts.notes, why))
+
+
+def _replayed(facts: Explanation, bot: "LoadedBot", top: int, settings: Settings) -> Explanation:
+    from kogpt2_chat.model import replay
+
+    turn = facts.turn
+    prompt_ids = bot.encode(turn.text)
+    doubt = _doubt(turn, len(prompt_ids))
+    run = replay.replay(
+        bot,
+        prompt_ids,
+        stored=_stored_sequence(turn),
+        max_new_tokens=_bound(turn, settings),
+        top=top,
+    )
+    notes = [note for note in (doubt, _about_fallback(turn), _about_engine(turn, run.verdict)) if note]
+    return replace(
+        facts,
+        prompt=replay.spelled(bot, prompt_ids),
+        exact_prompt=doubt is None,
+        answer_tokens=replay.spelled(bot, turn.answer_token_ids),
+        changes=facts.changes or replay.changes(bot, turn.answer_token_ids, turn.answer),
+        replay=run,
+        notes=(*facts.notes, *notes),
+    )
+
+
+def _doubt(turn: Turn, found: int) -> str | None:
+    """Why the prompt may not be the one that the model read; None where it is."""
+    if masked_count(turn.text):
+        return (
+            f"personal details are masked in the stored question, so the prompt is not the one the model read "
+            f"({found} tokens here, {turn.prompt_tokens} there): the replay shows the choices for the masked text"
+        )
+    # 0: the worker gave a notice before it made a prompt.
+    if turn.prompt_tokens and found != turn.prompt_tokens:
+        return (
+            f"the stored question gives {found} tokens, but the model read {turn.prompt_tokens}: was "
+            "KOGPT2_MODEL__MAX_PROMPT_TOKENS another one then? The replay shows the choices for what was stored"
+        )
+    return None
+
+
+def _about_fallback(turn: Turn) -> str | None:
+    if turn.fallback is None:
+        return None
+    return "the player read a fixed notice; the replay shows what the model would have said"
+
+
+def _about_engine(turn: Turn, verdict: Verdict) -> str | None:
+    """Other engines compute with other roundings, some with fewer bits: near a tie they may choose otherwise."""
+    engine = turn.decoding.get("engine", _REFERENCE_ENGINE)
+    if verdict != "differs" or engine == _REFERENCE_ENGINE:
+        return None
+    return (
+        f"the engine {engine} answered and the reference was replayed: a small margin is its rounding, a large one not"
+    )
+
+
+def _bound(turn: Turn, settings: Settings) -> int:
+    """The turn's own bound of new tokens; that of the settings where it names none."""
+    named = turn.decoding.get("max_new_tokens")
+    if isinstance(named, int) and not isinstance(named, bool) and named > 0:
+        return named
+    return max(settings.model.max_new_tokens, len(turn.answer_token_ids))
+
+
+def _stored_sequence(turn: Turn) -> tuple[int, ...]:
+    """What the model chose, with the end token where it had ended its answer: the worker leaves that one out."""
+    if turn.fallback is not None:
+        return ()
+    ended = turn.decoding.get("stop_reason", "end") == "end"
+    return (*turn.answer_token_ids, END_ID) if ended else turn.answer_token_ids

@@ -1,0 +1,169 @@
+"""Let a bot answer with a fixed notice, or speak again: no version changes, and none is loaded.
+
+The state that the workers follow is published once more with `muted` changed and everything else as it was. A
+mute is never taken back by itself: whatever happens while waiting, the state stays published. Knows no registry.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from kogpt2_chat.domain.rollout import RolloutState, is_news, next_epoch
+from kogpt2_chat.domain.topics import ROLLOUT_TOPIC
+from kogpt2_chat.errors import Conflict, InvalidMessage, Unavailable
+from kogpt2_chat.jobs.switch import Clock, Workers
+from kogpt2_chat.ports import Topics
+from kogpt2_chat.settings import Settings
+
+_PUBLICATIONS: Final = 3
+"""Each further one means that somebody else published for this bot in the same moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heard:
+    """Live workers by whether they have acted on an epoch; names, sorted."""
+
+    by: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a live worker, and every one has acted. Silence is no success."""
+        return bool(self.by) and not self.waiting
+
+    def __str__(self) -> str:
+        groups = (("heard by", self.by), ("waiting for", self.waiting))
+        found = [f"{name} {', '.join(workers)}" for name, workers in groups if workers]
+        return "; ".join(found) or "no worker is alive"
+
+
+def mute(
+    *,
+    bot: str,
+    topics: Topics,
+    settings: Settings,
+    progress: Callable[[str], None],
+    muted: bool = True,
+    reason: str = "",
+    by: str = "mute",
+    clock: Clock | None = None,
+) -> dict[str, object]:
+    """Mute a bot, or let it speak again, and wait until every live worker has acted on it.
+
+    A state that says so already is not published again, only waited for: a call that was interrupted is finished
+    by the same command. A bot without a version can be muted too, but a worker reports no epoch for it, so that
+    there is nothing to wait for: ``confirmed`` is False then.
+
+    Args:
+        bot: the bot, whether or not it was ever rolled out.
+        topics: where ``rollout_state`` is published and ``worker_state`` read.
+        settings: how long to wait.
+        progress: told what is waited for.
+        muted: False lets the bot speak again.
+        reason: why, for whoever reads the topic.
+        by: who asked, for the record.
+        clock: the time; tests bring their own.
+
+    Returns:
+        ``bot muted epoch changed confirmed workers``.
+
+    Raises:
+        Unavailable: a live worker did not act on it in time, or none is alive. The state stays published.
+        Conflict: somebody else published the opposite meanwhile; their word counts.
+    """
+    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    state, changed = _publish(workers, bot, muted=muted, reason=reason or word(muted=muted), by=by)
+    now = "is now" if changed else "is already"
+    progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
+    if state.champion is None:
+        progress(f"{bot}: it has no version, and for such a bot no worker reports what it has heard: not waited for")
+        return _result(state, changed=changed, confirmed=False, workers=())
+    heard = _wait(workers, state)
+    newest = _followed(topics, bot)
+    if newest is None or newest.muted != muted:
+        found = f"epoch {newest.epoch} (by {newest.by!r})" if newest else "an emptied topic"
+        raise Conflict(
+            f"{bot}: epoch {state.epoch} ({word(muted=muted)}) was overtaken by {found}, which says the opposite. "
+            f"Agree with whoever published it, then say it again"
+        )
+    return _result(state, changed=changed, confirmed=True, workers=heard.by)
+
+
+def word(*, muted: bool) -> str:
+    """How people call it."""
+    return "muted" if muted else "not muted"
+
+
+def _publish(workers: Workers, bot: str, *, muted: bool, reason: str, by: str) -> tuple[RolloutState, bool]:
+    """Publish until what the workers follow says so.
+
+    Two publications at once may take the same epoch. Workers follow the first one and ignore the other, so that
+    having sent the state is not enough.
+    """
+    for number in range(_PUBLICATIONS + 1):
+        known = _followed(workers.topics, bot)
+        followed = known or RolloutState(bot=bot, epoch=0, champion=None)
+        if followed.muted == muted:
+            return followed, number > 0
+        if number < _PUBLICATIONS:
+            # Only these change: champion, previous and phase are the rollout's business.
+            workers.publish(replace(followed, epoch=next_epoch(known), muted=muted, reason=reason), by=by)
+    raise Conflict(
+        f"{bot}: {_PUBLICATIONS} publications were each overtaken by somebody else's: a rollout is at work. "
+        "Wait until it has ended, then say it again"
+    )
+
+
+def _followed(topics: Topics, bot: str) -> RolloutState | None:
+    """The state that the workers follow: of equal epochs the first, not the topic's last as compaction sees it."""
+    followed: RolloutState | None = None
+    starts = topics.start_positions(ROLLOUT_TOPIC)
+    for partition, end in topics.end_positions(ROLLOUT_TOPIC).items():
+        for record in topics.read(ROLLOUT_TOPIC, partition, starts[partition], end):
+            try:
+                state = RolloutState.from_json(record.value or b"")
+            except InvalidMessage:  # the workers pass over it as well
+                continue
+            if state.bot == bot and is_news(state, followed):
+                followed = state
+    return followed
+
+
+def _wait(workers: Workers, state: RolloutState) -> _Heard:
+    timeout_s = workers.settings.rollout.ready_timeout_s
+    deadline, told = workers.clock.now() + timedelta(seconds=timeout_s), ""
+    while True:
+        heard = _heard(workers, state)
+        if str(heard) != told:
+            told = str(heard)
+            workers.progress(f"{state.bot}: {told}")
+        if heard.complete:
+            return heard
+        if workers.clock.now() >= deadline:
+            raise Unavailable(
+                f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but {told}. Expected "
+                f"every live worker to act on it within {timeout_s:.0f} s. It stays published, and a worker follows "
+                "as soon as it hears it. Look at the workers with `kogpt2-chat status`; the same command waits again"
+            )
+        workers.clock.pause(workers.settings.rollout.poll_s)
+
+
+def _heard(workers: Workers, state: RolloutState) -> _Heard:
+    """Who has acted on the epoch. A degraded slot counts: a notice needs no model."""
+    acted = {live.worker: live.epoch_by_bot.get(state.bot, 0) >= state.epoch for live in workers.live()}
+    return _Heard(
+        by=tuple(sorted(worker for worker, has in acted.items() if has)),
+        waiting=tuple(sorted(worker for worker, has in acted.items() if not has)),
+    )
+
+
+def _result(state: RolloutState, *, changed: bool, confirmed: bool, workers: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "bot": state.bot,
+        "muted": state.muted,
+        "epoch": state.epoch,
+        "changed": changed,
+        "confirmed": confirmed,
+        "workers": list(workers),
+    }

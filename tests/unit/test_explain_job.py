@@ -1,0 +1,250 @@
+"""Finding a turn and saying what is known of it, without a model."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+
+from kogpt2_chat.cli.explain import as_text
+from kogpt2_chat.domain.explanation import Choice, Explanation, Replay, Step, Token, answer_changes
+from kogpt2_chat.domain.lake_layout import turn_from_document, turn_row
+from kogpt2_chat.domain.topics import TURN_TOPIC
+from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Turn
+from kogpt2_chat.errors import InvalidInput, InvalidMessage, NotFound
+from kogpt2_chat.jobs import explain as job
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.elastic import InMemoryIndex
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.registry import MemoryRegistry
+
+TURN = Turn(
+    turn_id="bot_question-3-17",
+    question_id="q",
+    bot="ChatbotA",
+    player_id="legacy:하늘",
+    sender="하늘",
+    text="안녕?",
+    answer=NOTICE_BY_FALLBACK["degraded"],
+    fallback="degraded",
+    sent_at="2026-11-24T01:00:00+00:00",
+    received_at="2026-11-24T01:00:01+00:00",
+    answered_at="2026-11-24T01:00:01.012000+00:00",
+    latency_ms=12,
+    consent_store=True,
+    consent_train=False,
+    source="legacy",
+    worker="worker-1",
+)
+
+
+@pytest.fixture
+def broker() -> Broker:
+    broker = Broker()
+    MemoryTopics(broker).ensure()
+    return broker
+
+
+class CountingTopics(MemoryTopics):
+    """Remembers which ranges were read."""
+
+    def __init__(self, broker: Broker) -> None:
+        super().__init__(broker)
+        self.ranges: list[tuple[int, int, int]] = []
+
+    def read(self, topic, partition, start, end):
+        self.ranges.append((partition, start, end))
+        yield from super().read(topic, partition, start, end)
+
+
+def log(broker: Broker, *turns: Turn, header: bool = True) -> None:
+    """As the worker publishes them; each transaction leaves a hole behind."""
+    for turn in turns:
+        headers = {"turn_id": turn.turn_id} if header else {}
+        record = Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers)
+        broker.append([record], transaction=True)
+
+
+def document(turn: Turn) -> dict[str, object]:
+    return turn_row(turn, partition=0, offset=5, timestamp_ms=0, ingested_at=datetime(2026, 11, 24, 2, tzinfo=UTC))
+
+
+def explain(broker: Broker, *documents: dict[str, object], topics=None, turn_id: str = TURN.turn_id) -> Explanation:
+    index = InMemoryIndex()
+    index.put(documents)
+    return job.explain(
+        turn_id=turn_id,
+        top=5,
+        topics=topics or MemoryTopics(broker),
+        index=index,
+        registry=MemoryRegistry(),
+        settings=Settings(),
+    )
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_turn_is_found_in_kafka_by_header_or_by_its_field(broker: Broker, header) -> None:
+    """A record without headers counts by what it says, not by what its text mentions."""
+    talker = replace(TURN, turn_id="bot_question-3-18", text=f'"{TURN.turn_id}"')
+    log(broker, TURN, talker, header=header)
+    found = explain(broker)
+    assert found.turn == TURN
+    assert found.found_in.startswith(f"{TURN_TOPIC}-")
+
+
+def test_the_scan_goes_backwards_in_growing_blocks_and_stops_at_the_hit(broker: Broker, monkeypatch) -> None:
+    """Old records of a long topic are not read for a new turn; each record is read at most once."""
+    monkeypatch.setattr(job, "_FIRST_BLOCK", 4)
+    others = [replace(TURN, turn_id=f"bot_question-0-{number}") for number in range(20)]
+    log(broker, *others, TURN)
+    topics = CountingTopics(broker)
+    (partition,) = [number for number, end in topics.end_positions(TURN_TOPIC).items() if end]
+    end = topics.end_positions(TURN_TOPIC)[partition]
+    explain(broker, topics=topics)
+    assert [where for where in topics.ranges if where[0] == partition] == [(partition, end - 4, end)]
+
+    topics.ranges.clear()
+    explain(broker, topics=topics, turn_id="bot_question-0-0")
+    mine = [where[1:] for where in topics.ranges if where[0] == partition]
+    assert [end - start for start, end in mine][:3] == [4, 8, 16]
+    assert [start for start, _ in mine[:-1]] == [end for _, end in mine[1:]]
+    assert mine[-1][0] == 0
+
+
+def test_a_turn_that_kafka_no_longer_has_comes_from_the_index(broker: Broker) -> None:
+    """The lake's row is the same turn; its times are in UTC."""
+    found = explain(broker, document(TURN))
+    assert found.found_in == "search index"
+    assert found.turn == TURN
+
+
+def test_a_turn_survives_the_lake_and_the_index() -> None:
+    """Tokens, decoding and unknown fields come back; a damaged document is refused."""
+    turn = replace(TURN, answer_token_ids=(7, 8), decoding={"max_new_tokens": 9}, extra={"mood": "기쁨"}, fallback=None)
+    index = InMemoryIndex()
+    index.put([document(turn)])
+    found = index.find(turn.turn_id)
+    assert found is not None
+    assert turn_from_document(found) == turn
+    for damage in ({"decoding": "{"}, {"latency_ms": "12"}):
+        with pytest.raises(InvalidMessage):
+            turn_from_document({**found, **damage})
+
+
+def test_what_is_nowhere_is_not_found_with_a_way_out(broker: Broker) -> None:
+    """The sentence says what to do; a word that is no turn id does not even start a search."""
+    with pytest.raises(NotFound, match=r"bot_question-3-17.*`kogpt2-chat index`"):
+        explain(broker)
+    topics = CountingTopics(broker)
+    with pytest.raises(InvalidInput, match="bot_question-PARTITION-OFFSET"):
+        explain(broker, topics=topics, turn_id="17")
+    assert not topics.ranges
+
+
+def test_a_turn_that_cannot_be_read_says_where_it_stands(broker: Broker) -> None:
+    """Not silence, and no traceback."""
+    record = Outgoing(topic=TURN_TOPIC, key=b"k", value=b"{}", headers={"turn_id": TURN.turn_id})
+    broker.append([record], transaction=True)
+    with pytest.raises(NotFound, match=rf"{TURN_TOPIC}-\d+ at 0"):
+        explain(broker)
+
+
+def test_without_consent_only_facts_are_shown(broker: Broker) -> None:
+    """No text was stored, so none is shown and nothing is replayed."""
+    secret = replace(TURN, text="", answer="", consent_store=False, model_version=3, fallback=None)
+    log(broker, secret)
+    found = explain(broker)
+    facts = found.as_json()
+    assert (facts["question"], facts["answer"], facts["replay"], facts["prompt"]) == (None, None, None, [])
+    assert (facts["version"], facts["latency_ms"]) == (3, 12)
+    assert "did not agree" in found.notes[0]
+    assert "(not stored" in as_text(found)
+    json.dumps(facts)
+
+
+def test_a_notice_without_a_model_is_explained_without_a_replay(broker: Broker) -> None:
+    """Why the notice was given; version 0 has nothing to run."""
+    log(broker, TURN)
+    found = explain(broker)
+    assert found.replay is None
+    assert [(change.rule, change.after) for change in found.changes] == [("fallback", TURN.answer)]
+    assert "the slot had no model" in as_text(found)
+    assert "nothing to replay" in found.notes[0]
+
+
+def test_a_version_that_is_gone_leaves_the_facts(broker: Broker) -> None:
+    """The token ids are shown as they are."""
+    log(broker, replace(TURN, model_version=4, fallback=None, answer_token_ids=(300, 301)))
+    found = explain(broker)
+    assert found.replay is None
+    assert found.answer_tokens == (Token(token_id=300), Token(token_id=301))
+    assert "version 4 cannot be run any more" in found.notes[0]
+    assert "300  301" in as_text(found)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "text", "answer", "max_chars", "rules"),
+    [
+        ("안녕!", "안녕!", "안녕!", 9, []),
+        ("<pad>안녕!", "안녕!", "안녕!", 9, ["control_token_ids"]),
+        ("안\ufffd녕", "안\ufffd녕", "안녕", 9, ["unreadable_bytes"]),
+        ("안녕  !", "안녕  !", "안녕 !", 9, ["normalised"]),
+        ("<us<pad>r>네", "<us<pad>r>네", "네", 9, ["control_tokens"]),
+        ("가나다라", "가나다라", "가나", 2, ["cut"]),
+        ("a@b.kr", "a@b.kr", "[메일]", 9, ["masked"]),
+        ("네", "네", "아니요", 9, ["unexplained"]),
+        ("<s> 가  나다", " 가  나다", "가 나", 3, ["control_token_ids", "normalised", "cut"]),
+    ],
+)
+def test_each_rule_that_changed_the_text_is_named(spelled, text, answer, max_chars, rules) -> None:
+    """In the order in which they apply; each begins where the one before ended."""
+    changes = answer_changes(spelled, text, answer, max_chars)
+    assert [change.rule for change in changes] == rules
+    for one, following in pairwise(changes):
+        assert following.before == one.after
+
+
+def replayed(*stored: int | None) -> Replay:
+    """A replay that says 200, 201, end; the turn has ``stored``."""
+
+    def choice(token_id: int, probability: float = 0.5) -> Choice:
+        return Choice(token_id=token_id, piece=f"▁{token_id}", probability=probability)
+
+    steps = tuple(
+        Step(
+            number=place + 1,
+            chosen=choice(token_id),
+            choices=(choice(token_id), choice(9, 0.125)),
+            stored=None
+            if stored[place] is None
+            else choice(stored[place], 0.5 if stored[place] == token_id else 0.125),
+        )
+        for place, token_id in enumerate((200, 201, 1))
+    )
+    return Replay(max_new_tokens=8, stop_reason="end", answer="네", steps=steps)
+
+
+def test_the_verdict_names_the_first_difference() -> None:
+    """Both choices, their probabilities and the margin between them."""
+    assert replayed(200, 201, 1).verdict == "agrees"
+    assert replayed(None, None, None).verdict == "nothing_to_compare"
+    differing = replayed(200, 9, None)
+    difference = differing.difference
+    assert differing.verdict == "differs"
+    assert difference is not None
+    assert (difference.step, difference.stored.token_id, difference.replayed.token_id) == (2, 9, 201)
+    assert difference.margin == 0.375
+
+
+def test_a_person_reads_steps_and_verdict() -> None:
+    """Korean as it is; control characters of a name never reach the terminal."""
+    found = Explanation(
+        turn=replace(TURN, sender="하\x1b[31m늘"), found_in="search index", replay=replayed(200, 9, None)
+    )
+    shown = as_text(found)
+    assert "▁201 50.00%   rather than ▁9 12.50%   <- the turn has ▁9 12.50%" in shown
+    assert "differ from step 2 on" in shown
+    assert "\x1b" not in shown
+    assert "agree on all 3 steps" in as_text(replace(found, replay=replayed(200, 201, 1)))

@@ -1,0 +1,311 @@
+"""Asking dead letters again: which, with what, and never twice."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from kogpt2_chat.cli import app
+from kogpt2_chat.cli.operate import replay_text
+from kogpt2_chat.domain.dead_letters import REASONS
+from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
+from kogpt2_chat.domain.wire import dead_letter_headers, legacy_text, read_question, v1_text
+from kogpt2_chat.errors import InvalidMessage, Unavailable
+from kogpt2_chat.jobs.replay_dead_letters import replay_dead_letters
+from kogpt2_chat.ports import Outgoing, Record
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics, put_question
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+KEY = "하늘".encode()
+VALUE = legacy_text("하늘", "ChatbotA", "it's me, '거울동굴'은 어디야? 😀").encode()
+
+
+class AgingTopics(MemoryTopics):
+    """As Kafka does it: the first positions of a partition can be gone."""
+
+    first = 0
+
+    def start_positions(self, topic: str) -> dict[int, int]:
+        starts = super().start_positions(topic)
+        return {**starts, 0: self.first} if topic == QUESTION_TOPIC else starts
+
+
+class World:
+    """A broker with letters, and the job on it."""
+
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self.topics = AgingTopics(self.broker)
+        self.topics.ensure()
+        self.lines: list[str] = []
+        self.now = NOW
+
+    def die(
+        self,
+        reason: str = "crash_loop",
+        value: bytes | None = VALUE,
+        key: bytes | None = KEY,
+        age: timedelta = timedelta(hours=1),
+    ) -> str:
+        """Put a question, and the letter that a worker makes of it."""
+        question = put_question(self.broker, b"gone", key=key)
+        return self.bury(question, reason, value, age)
+
+    def bury(self, question: Record, reason: str, value: bytes | None, age: timedelta = timedelta(hours=1)) -> str:
+        headers = dead_letter_headers(InvalidMessage(reason, "까닭"), question.partition, question.offset)
+        self.broker.append(
+            [Outgoing(topic=DEAD_LETTER_TOPIC, key=question.key, value=value, headers=headers)], transaction=True
+        )
+        log = self.broker.log(DEAD_LETTER_TOPIC, 0)
+        last = max(log.records)
+        log.records[last] = replace(log.records[last], timestamp_ms=int((self.now - age).timestamp() * 1000))
+        return headers["turn_id"]
+
+    def replay(self, **options) -> dict[str, object]:
+        return replay_dead_letters(topics=self.topics, progress=self.lines.append, now=self.now, **options)
+
+    def replays(self) -> list[Record]:
+        return [record for record in self.broker.all(QUESTION_TOPIC) if "replay_of" in record.headers]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def names(result: dict[str, object]) -> list[str]:
+    return [replay["replay_of"] for replay in result["replays"]]
+
+
+@pytest.mark.parametrize("key", [KEY, None, b"\xff\x00"])
+def test_a_replay_is_the_question_to_the_byte(world: World, key: bytes | None) -> None:
+    """Key and value as they came, and two headers that say what it repeats and since when."""
+    turn = world.die(key=key)
+
+    result = world.replay()
+
+    (replay,) = world.replays()
+    assert (replay.key, replay.value) == (key, VALUE)
+    assert replay.headers == {"replay_of": turn, "replayed_at": "2026-11-24T12:00:00.000+00:00"}
+    assert read_question(replay.value, 0, 0).text == "it's me, '거울동굴'은 어디야? 😀"
+    assert (result["sent"], result["replays"]) == (1, [{"replay_of": turn, "reason": "crash_loop"}])
+
+
+def test_by_default_only_faults_of_ours_are_replayed(world: World) -> None:
+    """Malformed records would die again: they are left, and counted by reason."""
+    turns = {reason: world.die(reason) for reason in REASONS}
+    world.die("schema")
+
+    result = world.replay()
+
+    assert set(names(result)) == {turns["crash_loop"], turns["answer_too_large"]}
+    assert result["letters"] == len(REASONS) + 1
+    others = result["other_reasons"]
+    assert (others["schema"], others["unknown_bot"], sum(others.values())) == (2, 1, len(REASONS) - 1)
+    assert "crash_loop" not in others
+
+
+def test_named_reasons_replace_the_default(world: World) -> None:
+    """A bot has joined the roster: its letters, and no others."""
+    world.die("crash_loop")
+    turns = [world.die("unknown_bot"), world.die("not_a_question", "헛소리".encode())]
+
+    result = world.replay(reasons=["unknown_bot", "not_a_question"])
+
+    assert names(result) == turns
+    assert [replay.value for replay in world.replays()] == [VALUE, "헛소리".encode()]
+    assert result["other_reasons"] == {"crash_loop": 1}
+
+
+def test_a_second_call_sends_nothing_and_says_so(world: World) -> None:
+    """What was replayed is read from the topic itself."""
+    world.die()
+    world.die("answer_too_large")
+    world.replay()
+
+    second = world.replay()
+
+    assert len(world.replays()) == 2
+    assert (second["sent"], second["replays"], second["left"]) == (0, [], {"already_replayed": 2})
+    assert "0 of 2 dead letters sent" in replay_text(second)
+    assert "left: 2 (replayed before)" in replay_text(second)
+    assert world.replay(again=True)["sent"] == 0, "a known replay is never repeated, whatever is asked for"
+
+
+def test_new_letters_are_sent_beside_old_ones(world: World) -> None:
+    """Only what came since the last call."""
+    world.die()
+    world.replay()
+    new = world.die()
+
+    assert names(world.replay()) == [new]
+
+
+def test_limit_takes_the_oldest_and_the_next_call_goes_on(world: World) -> None:
+    """One by one is how one tries whether the fault is mended."""
+    turns = [world.die() for _ in range(3)]
+
+    first, second = world.replay(limit=2), world.replay(limit=2)
+
+    assert (names(first), names(second)) == (turns[:2], turns[2:])
+    assert first["left"] == {"over_limit": 1}
+    assert second["left"] == {"already_replayed": 2}
+
+
+def test_a_dry_run_chooses_and_sends_nothing(world: World) -> None:
+    """The same answer as the real call, but for what was sent."""
+    turn = world.die()
+
+    dry = world.replay(dry_run=True)
+
+    assert world.replays() == []
+    assert (dry["sent"], dry["dry_run"], names(dry)) == (0, True, [turn])
+    assert "1 of 1 dead letters would be sent" in replay_text(dry)
+    assert world.replay() == {**dry, "sent": 1, "dry_run": False}
+
+
+@pytest.mark.parametrize("value", [b"", None])
+def test_a_letter_without_its_value_cannot_be_asked_again(world: World, value: bytes | None) -> None:
+    """The broker took it only without: counted, and the others are sent."""
+    world.die("answer_too_large", value)
+    turn = world.die()
+
+    result = world.replay()
+
+    assert names(result) == [turn]
+    assert result["left"] == {"value_dropped": 1}
+    assert "left: 1 (without a value" in replay_text(result)
+
+
+def test_a_question_that_nobody_waits_for_is_left(world: World) -> None:
+    """Past `reply_by` the player would read a notice about an old question."""
+    for minutes in (-1, 1):
+        reply_by = (NOW + timedelta(minutes=minutes)).isoformat()
+        world.die(
+            value=v1_text(question_id=f"q{minutes}", bot="ChatbotC", sender="n", text="응?", reply_by=reply_by).encode()
+        )
+
+    result = world.replay()
+
+    assert result["left"] == {"too_late": 1}
+    assert [read_question(replay.value, 0, 0).question_id for replay in world.replays()] == ["q1"]
+
+
+def test_a_record_larger_than_the_topic_is_left(world: World) -> None:
+    """One that the broker refuses must not fail the others' call, again and again."""
+    world.die("too_large", "가".encode() * 349_000)
+    turn = world.die("too_large", b"x" * 100_000)
+
+    result = world.replay(reasons=["too_large"])
+
+    assert (names(result), result["left"]) == ([turn], {"too_large_to_send": 1})
+
+
+def test_a_replay_that_died_again_is_not_sent_by_itself(world: World) -> None:
+    """A poison question must not take the workers down once more with each call; a person can say so."""
+    first = world.die()
+    world.replay()
+    (replay,) = world.replays()
+    second = world.bury(replay, "crash_loop", VALUE)
+
+    left = world.replay()
+    asked = world.replay(again=True)
+
+    assert (left["sent"], left["left"]) == (0, {"already_replayed": 1, "died_again": 1})
+    assert names(asked) == [second] != [first]
+    assert [one.headers["replay_of"] for one in world.replays() if one.offset > replay.offset] == [second]
+
+
+def test_letters_older_than_the_memory_are_left_once_it_forgets(world: World) -> None:
+    """Questions are kept for 7 days and letters for 30: in between nobody knows what was replayed."""
+    old, young = world.die(age=timedelta(days=7)), world.die(age=timedelta(days=6, hours=22))
+    assert names(world.replay(dry_run=True)) == [old, young], "nothing was dropped yet: the memory is whole"
+    world.topics.first = 1
+
+    result = world.replay()
+
+    assert (names(result), result["left"]) == ([young], {"before_memory": 1})
+    assert "left: 1 (so old" in replay_text(result)
+    assert names(world.replay(again=True)) == [old]
+
+
+def test_the_text_is_taken_from_the_letter(world: World) -> None:
+    """That the question itself is gone from its topic is no obstacle."""
+    turn = world.die()
+    world.broker.log(QUESTION_TOPIC, 0).records.clear()
+    world.topics.first = 1
+
+    assert names(world.replay()) == [turn]
+    assert world.replays()[0].value == VALUE
+
+
+def test_records_that_are_no_letters_are_counted(world: World) -> None:
+    """Without the contract's headers nobody could say later that it was replayed."""
+    world.topics.send([Outgoing(topic=DEAD_LETTER_TOPIC, key=None, value=VALUE, headers={"reason": "crash_loop"})])
+
+    result = world.replay()
+
+    assert (result["letters"], result["sent"], result["other_reasons"]) == (1, 0, {"unreadable": 1})
+
+
+def test_a_call_that_was_cut_off_is_finished_by_the_next(world: World) -> None:
+    """What was acknowledged before Kafka went away is not sent again."""
+    turns = [world.die() for _ in range(3)]
+
+    class Cut(AgingTopics):
+        def send(self, records: Iterable[Outgoing]) -> None:
+            super().send([next(iter(records))])
+            raise Unavailable("the broker went away")
+
+    whole, world.topics = world.topics, Cut(world.broker)
+    with pytest.raises(Unavailable):
+        world.replay()
+    world.topics = whole
+
+    world.replay()
+
+    assert sorted(replay.headers["replay_of"] for replay in world.replays()) == turns
+
+
+def test_without_letters_the_questions_are_not_read(world: World) -> None:
+    """A week of questions is much to read for nothing."""
+    world.die("schema")
+
+    result = world.replay()
+
+    assert result["sent"] == 0
+    assert world.lines == ["1 dead letters read, 0 of them answer_too_large or crash_loop"]
+
+
+def test_players_words_are_in_no_result(world: World) -> None:
+    """Dead letters hold raw text: the report names positions and reasons only."""
+    world.die()
+    result = world.replay(dry_run=True)
+    assert "거울동굴" not in replay_text(result) + repr(result) + "".join(world.lines)
+
+
+def test_the_command_hands_its_options_to_the_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--reason` several times, `--limit`, `--json`: one JSON object on stdout."""
+    monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
+    turns = [world.die("schema"), world.die("empty"), world.die("empty"), world.die()]
+    chosen = ["--reason", "empty", "--reason", "schema"]
+
+    shown = CliRunner().invoke(app, ["replay-dead-letters", *chosen, "--limit", "2", "--json"])
+
+    result = json.loads(shown.stdout)
+    assert names(result) == turns[:2]
+    assert (result["left"], result["other_reasons"]) == ({"over_limit": 1}, {"crash_loop": 1})
+    by_default = CliRunner().invoke(app, ["replay-dead-letters"]).stdout
+    assert "1 of 4 dead letters sent" in by_default
+    assert f"{turns[3]}  crash_loop" in by_default
+    assert "left: 3 of other reasons (empty 2, schema 1)" in by_default
+
+
+def test_an_unknown_reason_is_a_usage_error_that_names_those_there_are() -> None:
+    """Exit 2 before anything is read."""
+    ended = CliRunner().invoke(app, ["replay-dead-letters", "--reason", "nope"])
+    assert ended.exit_code == 2
+    assert "crash_loop" in ended.stderr
