@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -31,8 +31,8 @@ from serving.slot import Slots
 from serving.watchdog import Failpoint, Watchdog
 from serving.worker import Worker
 
-FINISH_BATCH_S: Final = 5.0
-"""After SIGTERM: how long the batch in hand may still take before it is dropped. All of it ends within 10 s."""
+FINISH_S: Final = 4.0
+"""After SIGTERM: how long questions in hand may still take before they are dropped. All of it ends within 10 s."""
 
 _log = structlog.get_logger("serving")
 
@@ -42,22 +42,15 @@ class Stop:
 
     def __init__(self) -> None:
         self.event = threading.Event()
-        self._at = 0.0
 
     def listen(self) -> None:
         """Take over both signals of this process."""
         signal.signal(signal.SIGTERM, self._hear)
         signal.signal(signal.SIGINT, self._hear)
 
-    def is_urgent(self) -> bool:
-        """Whether the batch in hand has had its time."""
-        return self.event.is_set() and time.monotonic() - self._at > FINISH_BATCH_S
-
     def _hear(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if not self.event.is_set():
-            self._at = time.monotonic()
-            self.event.set()
+        self.event.set()
 
 
 def main() -> int:
@@ -102,7 +95,6 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
         settings=settings,
         name=name,
         on_step=on_step,
-        give_up=stop.is_urgent,
     )
     shelf = Shelf(
         folder=settings.home / "models" / name,
@@ -121,6 +113,8 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
         slots=slots,
         counters=counters,
         stop=stop.event,
+        publisher=ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher"),
+        most_in_flight=settings.serving.max_in_flight,
         settled=control.settled,
         on_step=on_step,
     )
@@ -143,7 +137,7 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
     watchdog.start()
     _log.info("worker_started", port=port, kafka=settings.kafka_bootstrap)
     try:
-        loop.run()
+        loop.run(FINISH_S)
     finally:
         _shut_down(exchange, control, health, counters)
 
@@ -151,7 +145,7 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
 def _shut_down(exchange: Exchange, control: Control, health: HealthServer, counters: Counters) -> None:
     """In this order, each step within its own bound.
 
-    1. Polling has stopped, and the batch in hand is published or dropped, when this is called.
+    1. Polling has stopped, and what was in hand is published or dropped, when this is called.
     2. The exchange leaves, so that the partitions can go to others.
     3. The control thread signs off, so that no rollout waits for this worker.
     4. The health page goes last: until then it said that the worker was stopping.

@@ -1,13 +1,17 @@
 """Questions that take the whole process down: counted in a local file, so that the count outlives the process.
 
-Before a group is decoded its turn ids are written down; afterwards they are struck out. Whatever still stands
-there at the next start was being decoded when the process died. The suspects of a crash are then decoded one
-by one, so that only the guilty one keeps its count.
+Before a question is decoded, it is written down with all others that are being decoded then. Whatever stands there
+at the next start was being decoded when the process died, or just had been. These suspects are then decoded one by
+one, so that only the guilty one keeps its count.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+_MOST_KEPT: Final = 1000
+"""Suspects that were published just before their process died are never asked again, and never cleared."""
 
 
 class CrashLog:
@@ -21,26 +25,29 @@ class CrashLog:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._count_by_turn = _read(path)
+        self._in_flight: list[str] = []
+        self._write(())
 
     def count(self, turn_id: str) -> int:
         """How often the process has died while decoding this question."""
         return self._count_by_turn.get(turn_id, 0)
 
     def begin(self, turn_ids: Sequence[str]) -> None:
-        """These are being decoded from now on."""
-        self._write(turn_ids)
+        """These, and no others, are being decoded from now on."""
+        if list(turn_ids) != self._in_flight:
+            self._write(turn_ids)
 
-    def end(self, turn_ids: Sequence[str]) -> None:
-        """They were decoded, and the process is still alive."""
+    def survived(self, turn_ids: Sequence[str]) -> None:
+        """They were decoded, and the process is still alive. Written down with the next :meth:`begin`."""
         for turn_id in turn_ids:
             self._count_by_turn.pop(turn_id, None)
-        self._write(())
 
     def _write(self, in_flight: Sequence[str]) -> None:
         # No fsync: it has to survive the process, not the machine.
         aside = self._path.with_suffix(".new")
         aside.write_text(json.dumps({"counts": self._count_by_turn, "in_flight": list(in_flight)}), encoding="utf-8")
         aside.replace(self._path)
+        self._in_flight = list(in_flight)
 
 
 def _read(path: Path) -> dict[str, int]:
@@ -52,5 +59,5 @@ def _read(path: Path) -> dict[str, int]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or torn: start counting anew
         return {}
     for turn in in_flight:
-        counts[turn] = counts.get(turn, 0) + 1
-    return counts
+        counts[turn] = counts.pop(turn, 0) + 1
+    return dict(list(counts.items())[-_MOST_KEPT:])

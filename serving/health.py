@@ -17,16 +17,17 @@ class Counters:
 
     Attributes:
         in_flight: questions polled and not yet published.
-        dropped_batches: batches that will be polled again.
-        double_drops: second answers that a reader had to drop; has to stay 0.
+        publications: transactions that were committed.
+        dropped: questions given up to be polled again.
+        double_drops: questions that this process answered a second time; has to stay 0.
     """
 
     answered: int = 0
     fallbacks: int = 0
     dead_letters: int = 0
     in_flight: int = 0
-    batches: int = 0
-    dropped_batches: int = 0
+    publications: int = 0
+    dropped: int = 0
     swaps: int = 0
     double_drops: int = 0
 

@@ -1,26 +1,50 @@
-"""The answering thread: poll, answer, publish, once round and again until told to stop."""
+"""The answering thread: poll, admit, decode one step, hand over what may be published; once round a step.
+
+Publication runs in a thread of its own, one transaction at a time, while decoding goes on: whatever is answered
+meanwhile goes into the next transaction. So a transaction costs no step, and grows with the load by itself.
+"""
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
+from kogpt2_chat.domain.wire import turn_id
 from kogpt2_chat.errors import InvalidMessage, Unavailable
 from kogpt2_chat.ports import Batch, Exchange
+from serving.flight import Flight, Prefix
 from serving.health import Counters
+from serving.reply import Reply
 from serving.slot import Slots
-from serving.worker import BatchDropped, Reply, Worker
+from serving.worker import Worker
 
 POLL_S: Final = 0.25
 """Also the longest that a new model waits for its swap, and SIGTERM for the loop, when nobody asks anything."""
+NAP_S: Final = 0.002
+"""Wait for new questions while nothing is left to do but to see a transaction end."""
 RETRY_S: Final = 0.5
 SETTLE_S: Final = 20.0
 """Longest wait for the first models; whatever is still loading then is answered for by a notice."""
+MOST_A_TRANSACTION: Final = 200
+LONGEST_TRANSACTION_S: Final = 60.0
+"""Past it the loop no longer counts as alive, and the watchdog ends the process."""
+_REMEMBERED: Final = 10_000
 
 _log = structlog.get_logger("serving")
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """A transaction on its way."""
+
+    prefix: Prefix
+    future: Future[bool]
+    since: float
 
 
 @dataclass(kw_only=True)
@@ -28,6 +52,8 @@ class Loop:
     """Joins the exchange and the worker.
 
     Attributes:
+        publisher: runs transactions; one thread, or none in tests.
+        most_in_flight: questions polled and not yet answered; more wait in Kafka.
         on_step: told the name of each step; the watchdog's beat and the failpoints of fault tests.
         settled: set once the models that are rolled out have been loaded. Until then nothing is polled, so that
             a worker which is merely starting takes no question that it could answer a moment later.
@@ -39,66 +65,146 @@ class Loop:
     slots: Slots
     counters: Counters
     stop: threading.Event
+    publisher: Executor
+    most_in_flight: int = 96
     on_step: Callable[[str], None] = lambda _: None
     settled: threading.Event = field(default_factory=threading.Event)
     polled_once: threading.Event = field(default_factory=threading.Event)
+    _flight: Flight = field(init=False, default_factory=Flight)
+    _claim: object = field(init=False, default=None)
+    _is_recovered: bool = field(init=False, default=False)
+    _publication: _Publication | None = field(init=False, default=None)
+    _published: OrderedDict[str, None] = field(init=False, default_factory=OrderedDict)
 
-    def run(self) -> None:
-        """Answer until ``stop`` is set, or another process has taken this worker's slot (Conflict)."""
+    def run(self, finish_s: float) -> None:
+        """Answer until ``stop`` is set, or another process has taken this worker's slot (Conflict).
+
+        Args:
+            finish_s: how long questions in hand may still take after that.
+        """
         deadline = time.monotonic() + SETTLE_S
         while not (self.stop.is_set() or self.settled.is_set()) and time.monotonic() < deadline:
             self.on_step("idle")
             self.settled.wait(POLL_S)
         while not self.stop.is_set():
             self.turn()
+        self._finish(time.monotonic() + finish_s)
 
     def turn(self) -> None:
-        """Once round: swap models, then poll, answer and publish one batch."""
-        self.on_step("idle")
+        """Once round."""
+        self._beat()
         for bot, version in self.slots.swap(self.worker.engine):
             self.counters.swaps += 1
             _log.info("swapped", bot=bot, version=version)
-        batch = self._poll()
-        if not batch.records:
-            return
-        self.on_step("polled")
-        self.counters.in_flight = len(batch.records)
-        try:
-            self._answer(batch)
-        except BatchDropped:
-            self.counters.dropped_batches += 1
-            _log.info("batch_dropped", questions=len(batch.records), why="stopping")
-        finally:
-            self.counters.in_flight = 0
+        self._look_at_publication()
+        if self._is_recovered or self._recover():
+            self._take_in()
+            self._move_on()
 
-    def _poll(self) -> Batch:
+    def _beat(self) -> None:
+        publication = self._publication
+        if publication is None or time.monotonic() - publication.since < LONGEST_TRANSACTION_S:
+            self.on_step("idle")
+
+    def _recover(self) -> bool:
+        """From the committed positions; nothing is in flight now."""
         try:
-            batch = self.exchange.poll(POLL_S)
+            self.exchange.recover()
         except Unavailable as error:
             _log.warning("kafka_unavailable", error=str(error))
             self.stop.wait(RETRY_S)
-            return Batch(())
-        self.polled_once.set()
-        return batch
+            return False
+        self._is_recovered, self._claim = True, None
+        return True
 
-    def _answer(self, batch: Batch) -> None:
-        replies = self.worker.answer(batch.records)
+    def _take_in(self) -> None:
+        """Poll, as far as there is room, and admit."""
+        room = self.most_in_flight - len(self._flight)
         try:
-            published = self.exchange.publish(batch, [item for reply in replies for item in reply.outgoing])
+            batch = self.exchange.poll(self._patience_s(), room)
+        except Unavailable as error:
+            _log.warning("kafka_unavailable", error=str(error))
+            if not self.worker.is_busy:
+                self.stop.wait(RETRY_S)
+            return
+        self.polled_once.set()
+        if len(self._flight) and batch.claim != self._claim:
+            self._drop("partitions were given out anew")  # the batch too: it is polled again from the committed offsets
+            return
+        self._claim = batch.claim
+        self._admit(batch)
+
+    def _admit(self, batch: Batch) -> None:
+        if not batch.records:
+            return
+        self.on_step("polled")
+        for record in batch.records:
+            self._flight.add(turn_id(record.partition, record.offset), record)
+        self._flight.settle(self.worker.admit(batch.records))
+
+    def _patience_s(self) -> float:
+        if self.worker.is_busy:
+            return 0.0
+        return NAP_S if len(self._flight) or self._publication else POLL_S
+
+    def _move_on(self) -> None:
+        """One step of decoding, and the next transaction when the last one is through."""
+        self._flight.settle(self.worker.step())
+        if self._publication is None and self._is_recovered:
+            prefix = self._flight.take(MOST_A_TRANSACTION)
+            if prefix.replies:
+                future = self.publisher.submit(self.exchange.publish, self._claim, prefix.positions, prefix.outgoing)
+                self._publication = _Publication(prefix, future, time.monotonic())
+        self.counters.in_flight = len(self._flight) + (
+            len(self._publication.prefix.replies) if self._publication else 0
+        )
+
+    def _look_at_publication(self) -> None:
+        publication = self._publication
+        if publication is None or not publication.future.done():
+            return
+        self._publication = None
+        try:
+            published = publication.future.result()
         except InvalidMessage as error:  # the broker refused one; it is polled again as a dead letter
             _log.warning("answer_refused", turn_id=error.question_id, error=str(error))
             if error.question_id is not None:
                 self.worker.refuse(error.question_id)
             published = False
         if published:
-            self._count(replies)
+            self._count(publication.prefix.replies)
         else:
-            self.counters.dropped_batches += 1
-            _log.warning("batch_dropped", questions=len(batch.records), why="not published")
+            self._drop("not published", len(publication.prefix.replies))
+
+    def _drop(self, why: str, more: int = 0) -> None:
+        """Forget everything in flight; the committed positions say where to begin again."""
+        publication, self._publication = self._publication, None
+        if publication is not None:  # it may still succeed; the committed positions are read after its end
+            publication.future.exception(timeout=LONGEST_TRANSACTION_S)
+            more += len(publication.prefix.replies)
+        self.worker.drop()
+        self.counters.dropped += self._flight.clear() + more
+        self._is_recovered = False
+        _log.warning("flight_dropped", questions=self.counters.dropped, why=why)
+
+    def _finish(self, deadline: float) -> None:
+        """After SIGTERM: answer what is in hand, drop the rest, see the last transaction end."""
+        while (self.worker.is_busy or len(self._flight) or self._publication) and time.monotonic() < deadline:
+            self._beat()
+            self._look_at_publication()
+            if not self._is_recovered:
+                break
+            self._move_on()
+            if not self.worker.is_busy and self._publication:
+                time.sleep(NAP_S)
+        if len(self._flight):
+            self._drop("stopping")
 
     def _count(self, replies: Sequence[Reply]) -> None:
-        self.counters.batches += 1
+        self.counters.publications += 1
         for reply in replies:
+            self.counters.double_drops += reply.turn_id in self._published
+            self._published[reply.turn_id] = None
             if reply.is_dead_letter:
                 self.counters.dead_letters += 1
                 _log.warning("dead_letter", turn_id=reply.turn_id, **reply.facts)
@@ -106,3 +212,5 @@ class Loop:
                 self.counters.answered += 1
                 self.counters.fallbacks += reply.facts.get("fallback") is not None
                 _log.info("answered", turn_id=reply.turn_id, **reply.facts)
+        while len(self._published) > _REMEMBERED:
+            self._published.popitem(last=False)

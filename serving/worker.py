@@ -4,66 +4,24 @@ Every record gets exactly one reply: an answer with its turn, or a dead letter. 
 answer's place where the model cannot speak in time, or at all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
-from kogpt2_chat.domain.cleaning import mask_pii
-from kogpt2_chat.domain.prompt import answer_text
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Fallback, Turn
-from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers, read_question, turn_id
-from kogpt2_chat.domain.wire_fields import PLAUSIBLE_YEARS
+from kogpt2_chat.domain.wire import read_question, turn_id
 from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.model.engine import Engine, Finished
-from kogpt2_chat.ports import Outgoing, Record
+from kogpt2_chat.model.engine import Engine
+from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
 from serving.crashes import CrashLog
-from serving.slot import Loaded, Slots
-
-_BROKER_MAX_BYTES: Final = 1024 * 1024
-_HEADROOM_BYTES: Final = 16 * 1024
-"""Key, headers and the record's frame stand in the same bound as the value."""
-
-
-class BatchDropped(Exception):
-    """The batch was given up; nothing of it may be published."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What one record leads to.
-
-    Attributes:
-        outgoing: an answer and its turn, or a dead letter.
-        facts: fields of the canonical log line; never user text.
-    """
-
-    turn_id: str
-    outgoing: tuple[Outgoing, ...]
-    facts: Mapping[str, object]
-    is_dead_letter: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class _Asked:
-    """A question on its way to an answer."""
-
-    record: Record
-    question: Question
-    received_at: datetime
-    deadline: datetime
-    model: Loaded | None
-    epoch: int
-    fallback: Fallback | None = None
-    prompt_ids: Sequence[int] = ()
-    finished: Finished | None = None
+from serving.reply import Asked, Replies, Reply
+from serving.slot import Slots
 
 
 @dataclass(kw_only=True)
 class Worker:
-    """Answers batches of records.
+    """Answers questions side by side: any may be admitted between any two steps, each is replied to when it is done.
 
     Attributes:
         engine: decodes the questions of all bots side by side.
@@ -72,7 +30,6 @@ class Worker:
         name: ``worker-N``, for turns.
         clock: the worker's time.
         on_step: told before each step of decoding.
-        give_up: asked between steps whether the batch is to be dropped.
     """
 
     engine: Engine
@@ -82,39 +39,97 @@ class Worker:
     name: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     on_step: Callable[[str], None] = lambda _: None
-    give_up: Callable[[], bool] = lambda: False
-    _refusals_by_turn: dict[str, int] = field(default_factory=dict)
+    _refusals_by_turn: dict[str, int] = field(init=False, default_factory=dict)
+    _waiting: deque[Asked] = field(init=False, default_factory=deque)
+    _decoding: dict[str, Asked] = field(init=False, default_factory=dict)
+    _is_alone: bool = field(init=False, default=False)
 
-    def answer(self, records: Sequence[Record]) -> list[Reply]:
-        """One reply for each record, in the order of the records.
+    def __post_init__(self) -> None:
+        self._replies = Replies(settings=self.settings, worker=self.name, clock=self.clock)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether questions are admitted and not yet replied to."""
+        return bool(self._decoding or self._waiting)
+
+    def admit(self, records: Sequence[Record]) -> list[Reply]:
+        """Take questions in.
 
         Args:
-            records: of one poll.
+            records: in the order of the poll.
 
         Returns:
-            The replies. When ``give_up`` says so in the middle there are none: BatchDropped passes through.
+            Replies to those that need no decoding: dead letters and fixed notices.
         """
         received_at = self.clock()
-        dead: dict[tuple[int, int], InvalidMessage] = {}
-        asked: list[_Asked] = []
+        replies = []
         for record in records:
             try:
-                asked.append(self._read(record, received_at))
+                asked = self._read(record, received_at)
             except InvalidMessage as error:
-                dead[record.partition, record.offset] = error
-        replies = [
-            self._dead_letter(r, dead[r.partition, r.offset]) for r in records if (r.partition, r.offset) in dead
-        ]
-        for group in self._groups(asked):
-            replies += self._answer_group(group)
-        order = {turn_id(record.partition, record.offset): number for number, record in enumerate(records)}
-        return sorted(replies, key=lambda reply: order[reply.turn_id])
+                bare = self._refusals_by_turn.get(turn_id(record.partition, record.offset), 0) > 1
+                replies.append(self._replies.dead_letter(record, error, bare=bare))
+                continue
+            if asked.fallback is None:
+                self._waiting.append(asked)
+            else:
+                replies.append(self._replies.answer(asked))
+        return replies
+
+    def step(self) -> list[Reply]:
+        """Advance every admitted question by one token.
+
+        Returns:
+            Replies to those that are done.
+        """
+        replies = self._begin()
+        if not self._decoding:
+            return replies
+        self.on_step("decoding")
+        done = self.engine.step()
+        for finished in done:
+            asked = self._decoding.pop(finished.request_id)
+            asked.finished = finished
+            replies.append(self._replies.answer(asked))
+        if done:
+            self.crashes.survived([finished.request_id for finished in done])
+            self.on_step("decoded")
+        if not self._decoding:
+            self.crashes.begin(())
+        return replies
+
+    def drop(self) -> None:
+        """Forget every question that is not replied to yet."""
+        for id_ in self._decoding:
+            self.engine.cancel(id_)
+        self._decoding.clear()
+        self._waiting.clear()
+        self.crashes.begin(())
+
+    def _begin(self) -> list[Reply]:
+        """Give waiting questions to the engine; suspects of earlier crashes are decoded alone, one after another.
+
+        What is done to the text of a question from here on is counted against it, should the process die.
+        """
+        coming: list[Asked] = []
+        while self._waiting:
+            is_suspect = self.crashes.count(self._waiting[0].question.turn_id) > 0
+            if (is_suspect or self._is_alone) and (self._decoding or coming):
+                break
+            self._is_alone = is_suspect
+            coming.append(self._waiting.popleft())
+        if not coming:
+            return []
+        self.crashes.begin([*self._decoding, *(asked.question.turn_id for asked in coming)])
+        for asked in coming:
+            self._add(asked)
+        return [self._replies.answer(asked) for asked in coming if asked.fallback is not None]
 
     def refuse(self, turn_id: str) -> None:
         """The broker would not take this question's reply: the next one will be a dead letter."""
         self._refusals_by_turn[turn_id] = self._refusals_by_turn.get(turn_id, 0) + 1
 
-    def _read(self, record: Record, received_at: datetime) -> _Asked:
+    def _read(self, record: Record, received_at: datetime) -> Asked:
         here = turn_id(record.partition, record.offset)
         if here in self._refusals_by_turn:
             raise InvalidMessage("answer_too_large", "the broker refused the answer or its turn as too large")
@@ -125,7 +140,7 @@ class Worker:
             raise InvalidMessage("crash_loop", f"the worker died {crashes} times on it", question.question_id)
         model, epoch, muted = self.slots.serving(question.bot)
         latest = received_at + timedelta(seconds=self.settings.serving.answer_deadline_s)
-        asked = _Asked(
+        asked = Asked(
             record=record,
             question=question,
             received_at=received_at,
@@ -139,41 +154,11 @@ class Worker:
             asked.fallback = "degraded"
         return asked
 
-    def _groups(self, asked: Sequence[_Asked]) -> list[list[_Asked]]:
-        """Suspects of earlier crashes one by one, then all others side by side."""
-        suspects = [[one] for one in asked if self.crashes.count(one.question.turn_id)]
-        others = [one for one in asked if not self.crashes.count(one.question.turn_id)]
-        return [*suspects, others] if others else suspects
-
-    def _answer_group(self, group: Sequence[_Asked]) -> list[Reply]:
-        """All that is done to the text of a question happens between begin and end, so that it is counted."""
-        turn_ids = [one.question.turn_id for one in group]
-        self.crashes.begin(turn_ids)
-        try:
-            self._decode(group)
-        except BatchDropped:
-            self.crashes.begin(())
-            raise
-        replies = [self._reply(one) for one in group]
-        self.crashes.end(turn_ids)
-        self.on_step("decoded")
-        return replies
-
-    def _decode(self, group: Sequence[_Asked]) -> None:
-        by_id = {one.question.turn_id: one for one in group}
-        for one in group:
-            self._add(one)
-        while self.engine.in_flight:
-            self.on_step("decoding")
-            if self.give_up():
-                for id_ in by_id:
-                    self.engine.cancel(id_)
-                raise BatchDropped
-            for finished in self.engine.step():
-                by_id[finished.request_id].finished = finished
-
-    def _add(self, one: _Asked) -> None:
-        if one.fallback is not None or one.model is None:
+    def _add(self, one: Asked) -> None:
+        # Anew, since a swap may lie between: the engine will use what serves now.
+        one.model, one.epoch, _ = self.slots.serving(one.question.bot)
+        if one.model is None:
+            one.fallback = "degraded"
             return
         left_s = (one.deadline - self.clock()).total_seconds()
         if left_s <= 0:
@@ -181,109 +166,4 @@ class Worker:
             return
         one.prompt_ids = one.model.model.encode(one.question.text)
         self.engine.add_request(one.question.turn_id, one.question.bot, one.prompt_ids, left_s)
-
-    def _text(self, one: _Asked) -> str:
-        """The model's answer; sets the fallback where there is none."""
-        if one.fallback is None and (one.finished is None or one.finished.stop_reason == "deadline"):
-            one.fallback = "timeout"
-        if one.fallback is None and one.model is not None and one.finished is not None:
-            said = one.model.model.decode(one.finished.token_ids)
-            text = answer_text(said, self.settings.serving.max_answer_chars)
-            if text:
-                return text
-            one.fallback = "empty"
-        return NOTICE_BY_FALLBACK[one.fallback or "timeout"]
-
-    def _reply(self, one: _Asked) -> Reply:
-        text = self._text(one)
-        answered_at = self.clock()
-        turn = self._turn(one, text, answered_at)
-        headers = answer_headers(
-            one.question,
-            model_version=turn.model_version,
-            epoch=turn.epoch,
-            latency_ms=turn.latency_ms,
-            fallback=turn.fallback,
-        )
-        outgoing = (
-            Outgoing(topic=one.question.bot, key=one.question.sender.encode(), value=text.encode(), headers=headers),
-            Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers),
-        )
-        if any(len(item.value or b"") > _max_bytes(item.topic) - _HEADROOM_BYTES for item in outgoing):
-            error = InvalidMessage("answer_too_large", "larger than its topic takes", one.question.question_id)
-            return self._dead_letter(one.record, error)
-        facts = {
-            "bot": turn.bot,
-            "version": turn.model_version,
-            "epoch": turn.epoch,
-            "source": turn.source,
-            "fallback": turn.fallback,
-            "latency_ms": turn.latency_ms,
-            "prompt_tokens": turn.prompt_tokens,
-            "answer_tokens": len(one.finished.token_ids) if one.finished else 0,
-        }
-        return Reply(turn_id=turn.turn_id, outgoing=outgoing, facts=facts)
-
-    def _turn(self, one: _Asked, answer: str, answered_at: datetime) -> Turn:
-        question, store = one.question, one.question.consent_store
-        token_ids = one.finished.token_ids if one.finished and one.fallback is None else ()
-        masked, _ = mask_pii(question.text)
-        return Turn(
-            turn_id=question.turn_id,
-            question_id=question.question_id,
-            bot=question.bot,
-            player_id=question.player_id,
-            sender=question.sender,
-            session_id=question.session_id,
-            # Without consent to store, the turn says that something was asked and never what.
-            text=masked if store else "",
-            answer=answer if store else "",
-            answer_token_ids=tuple(token_ids) if store else (),
-            prompt_tokens=len(one.prompt_ids),
-            model_version=one.model.version if one.model else 0,
-            epoch=one.epoch,
-            decoding=self._decoding(one.finished),
-            fallback=one.fallback,
-            sent_at=question.sent_at or _broker_time(one.record),
-            received_at=one.received_at.isoformat(),
-            answered_at=answered_at.isoformat(),
-            latency_ms=max(0, round((answered_at - one.received_at).total_seconds() * 1000)),
-            consent_store=store,
-            consent_train=question.consent_train,
-            source=question.source,
-            worker=self.name,
-            extra=question.extra if store else {},
-        )
-
-    def _decoding(self, finished: Finished | None) -> dict[str, object]:
-        if finished is None:
-            return {}
-        return {
-            "engine": self.settings.serving.engine,
-            "strategy": "greedy",
-            "max_new_tokens": self.settings.model.max_new_tokens,
-            "stop_reason": finished.stop_reason,
-        }
-
-    def _dead_letter(self, record: Record, error: InvalidMessage) -> Reply:
-        here = turn_id(record.partition, record.offset)
-        value = record.value
-        if self._refusals_by_turn.get(here, 0) > 1 or (value is None and record.key is None):
-            # The letter itself was refused, or Kafka takes no record without key and value.
-            value = b""
-        headers = dead_letter_headers(error, record.partition, record.offset)
-        letter = Outgoing(topic=DEAD_LETTER_TOPIC, key=record.key, value=value, headers=headers)
-        return Reply(turn_id=here, outgoing=(letter,), facts={"reason": error.reason}, is_dead_letter=True)
-
-
-def _broker_time(record: Record) -> str | None:
-    """The record's own time, which its client may have made up."""
-    try:
-        time = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return time.isoformat() if time.year in PLAUSIBLE_YEARS else None
-
-
-def _max_bytes(topic: str) -> int:
-    return int(TOPIC_BY_NAME[topic].configs.get("max.message.bytes", _BROKER_MAX_BYTES))
+        self._decoding[one.question.turn_id] = one

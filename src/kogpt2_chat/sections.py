@@ -184,6 +184,7 @@ class Serving(BaseModel):
     engine: Literal["openvino", "transformers"] = Field("openvino", description="transformers: the reference, slower")
     threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all of this machine")
     max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
+    max_in_flight: Positive = Field(96, description="questions of all bots taken from Kafka and not yet answered")
     answer_deadline_s: Seconds = 20.0
     max_answer_chars: Positive = 300
     swap_poll_s: Seconds = 0.5

@@ -89,7 +89,7 @@ class KafkaWorld:
         deadline = time.monotonic() + DEADLINE_S
         while exchange._consumer.group_metadata().generation_id == before:
             assert time.monotonic() < deadline
-            other.poll(0.1)
+            other.poll(0.1, 32)
             exchange._consumer.poll(timeout_ms=100, max_records=1)
 
     def close(self) -> None:
@@ -129,10 +129,15 @@ def poll(exchange: Exchange) -> Batch:
     """The first batch with questions; all of this test's questions stand in one partition."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
-        batch = exchange.poll(0.2)
+        batch = exchange.poll(0.2, 32)
         if batch.records:
             return batch
         assert time.monotonic() < deadline, "no questions came"
+
+
+def publish(world, exchange: Exchange, batch: Batch, *more: Outgoing) -> bool:
+    positions = {record.partition: record.offset + 1 for record in batch.records}
+    return exchange.publish(batch.claim, positions, [*answers_to(world, batch), *more])
 
 
 def answers_to(world, batch: Batch, text: str = "답") -> list[Outgoing]:
@@ -192,16 +197,17 @@ def test_an_unknown_topic_is_named(world):
 def test_answers_and_offsets_become_visible_together(world):
     """The next worker of the group gets only what was not answered, though the transaction left a hole."""
     first = world.exchange()
-    first.poll(0.2)
+    first.recover()
+    first.poll(0.2, 32)
     ask(world, "하나")
     batch = poll(first)
     assert [record.value.decode() for record in batch.records] == ["하나"]
     assert everything(world.topics, world.plain) == []
-    assert first.publish(batch, answers_to(world, batch))
+    assert publish(world, first, batch)
     assert [record.headers["turn_id"] for record in committed(world.topics, world.plain)] == ["t"]
     ask(world, "둘")
     batch = poll(first)
-    assert first.publish(batch, answers_to(world, batch))
+    assert publish(world, first, batch)
     first.close()
     ask(world, "셋")
     assert [record.value.decode() for record in poll(world.exchange()).records] == ["셋"]
@@ -210,7 +216,8 @@ def test_answers_and_offsets_become_visible_together(world):
 def test_a_record_that_its_topic_cannot_take_fails_the_whole_batch(world):
     """With the turn's id, so that its dead letter can take its place; the questions come again."""
     exchange = world.exchange()
-    exchange.poll(0.2)
+    exchange.recover()
+    exchange.poll(0.2, 32)
     ask(world, "하나")
     batch = poll(exchange)
     if isinstance(world, MemoryWorld):
@@ -218,21 +225,67 @@ def test_a_record_that_its_topic_cannot_take_fails_the_whole_batch(world):
     else:
         big = Outgoing(topic=world.plain, key=b"k", value=b"x" * 200_000, headers={"turn_id": "too-big"})
     with pytest.raises(InvalidMessage) as caught:
-        exchange.publish(batch, [*answers_to(world, batch), big])
+        publish(world, exchange, batch, big)
     assert (caught.value.reason, caught.value.question_id) == ("answer_too_large", "too-big")
     assert everything(world.topics, world.plain) == []
+    exchange.recover()
     again = poll(exchange)
     assert [record.offset for record in again.records] == [record.offset for record in batch.records]
-    assert exchange.publish(again, answers_to(world, again))
+    assert publish(world, exchange, again)
     assert len(committed(world.topics, world.plain)) == 1
+
+
+def test_only_the_answered_prefix_is_committed(world):
+    """Two of three questions are published; after a recovery the third one comes again, and nothing else."""
+    exchange = world.exchange()
+    exchange.recover()
+    exchange.poll(0.2, 32)
+    ask(world, "하나", "둘", "셋")
+    records: list[Record] = []
+    while len(records) < 3:
+        batch = poll(exchange)
+        records += batch.records
+    first_two = Batch(tuple(records[:2]), batch.claim)
+    assert publish(world, exchange, first_two)
+    exchange.recover()
+    assert [record.value.decode() for record in poll(exchange).records] == ["셋"]
+
+
+def test_a_poll_without_room_takes_nothing_and_loses_nothing(world):
+    """The partitions rest; what was fetched already comes with the next poll that has room."""
+    exchange = world.exchange()
+    exchange.recover()
+    exchange.poll(0.2, 32)
+    ask(world, "하나", "둘")
+    for _ in range(5):
+        assert exchange.poll(0.1, 0).records == ()
+    seen: list[Record] = []
+    while len(seen) < 2:
+        batch = exchange.poll(0.2, 1)
+        assert len(batch.records) <= 1
+        seen += batch.records
+    assert [record.value.decode() for record in seen] == ["하나", "둘"]
+
+
+def test_the_lag_counts_what_was_not_polled(world):
+    """Known from the last fetch; a question that is in flight is no longer behind."""
+    exchange = world.exchange()
+    exchange.recover()
+    exchange.poll(0.2, 32)
+    ask(world, "하나", "둘", "셋")
+    batch = poll(exchange)
+    while len(batch.records) < 1:
+        batch = poll(exchange)
+    assert sum(exchange.lag().values()) <= 3 - len(batch.records)
 
 
 def test_a_batch_polled_before_a_rebalance_is_dropped(world):
     """Somebody else may have its partitions now; nothing of it is ever seen."""
     exchange = world.exchange()
-    exchange.poll(0.2)
+    exchange.recover()
+    exchange.poll(0.2, 32)
     ask(world, "하나")
     batch = poll(exchange)
     world.lose_partitions(exchange)
-    assert not exchange.publish(batch, answers_to(world, batch))
+    assert not publish(world, exchange, batch)
     assert everything(world.topics, world.plain) == []

@@ -3,6 +3,8 @@
 import json
 import threading
 from collections import Counter
+from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Turn
 from kogpt2_chat.domain.wire import legacy_text, v1_text
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
+from kogpt2_chat.testing.executor import InlineExecutor
 from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics, put_question
 from serving.crashes import CrashLog
 from serving.health import Counters
@@ -45,7 +48,12 @@ class Bench:
             on_step=self.steps.append,
         )
         self.loop = Loop(
-            exchange=self.exchange, worker=self.worker, slots=self.slots, counters=Counters(), stop=threading.Event()
+            exchange=self.exchange,
+            worker=self.worker,
+            slots=self.slots,
+            counters=Counters(),
+            stop=threading.Event(),
+            publisher=InlineExecutor(),
         )
         if models:
             for bot in BOT_IDS:
@@ -61,16 +69,16 @@ class Bench:
         for value in values:
             put_question(self.broker, value.encode() if isinstance(value, str) else value, partition)
 
-    def drain(self, turns: int = 5) -> None:
+    def drain(self, turns: int = 20) -> None:
         for _ in range(turns):
             self.loop.turn()
 
     def be_born_again(self, model: ScriptedModel) -> None:
         """What a new process finds: the broker, the crash file, and nothing else."""
-        self.slots = self.loop.slots = self.worker.slots = Slots()
-        self.engine = self.worker.engine = ScriptedEngine()
-        self.exchange = self.loop.exchange = MemoryExchange(self.broker)
-        self.worker.crashes = CrashLog(self.crash_path)
+        self.slots, self.engine = Slots(), ScriptedEngine()
+        self.exchange = MemoryExchange(self.broker)
+        self.worker = replace(self.worker, slots=self.slots, engine=self.engine, crashes=CrashLog(self.crash_path))
+        self.loop = replace(self.loop, exchange=self.exchange, slots=self.slots, worker=self.worker)
         for bot in BOT_IDS:
             self.slots.offer(bot, Loaded(version=9, model=model), epoch=3)
 
@@ -182,12 +190,51 @@ def test_questions_of_all_bots_are_decoded_side_by_side(tmp_path):
     bench = Bench(tmp_path, steps=4)
     for number, bot in enumerate(BOT_IDS):
         bench.ask(legacy_text("n", bot, "안녕?"), partition=number)
-    bench.loop.turn()
+    bench.drain()
     assert bench.steps.count("decoding") == 4
     assert [bench.texts(bot) for bot in BOT_IDS] == [["안녕하세요!"]] * 3
 
 
-def test_a_dropped_batch_is_answered_again_and_seen_once(tmp_path):
+def test_a_question_joins_while_others_are_being_decoded(tmp_path):
+    """Nobody waits for the end of a batch: the late one is a step behind, and no more."""
+    bench = Bench(tmp_path, steps=4)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain(2)
+    bench.ask(legacy_text("n", "ChatbotB", "안녕?"), partition=1)
+    bench.drain(3)
+    assert (len(bench.texts("ChatbotA")), len(bench.texts("ChatbotB"))) == (1, 0)
+    bench.drain(2)
+    assert len(bench.texts("ChatbotB")) == 1
+    assert bench.steps.count("decoding") == 6
+
+
+def test_an_answer_waits_for_those_before_it_in_its_partition_only(tmp_path):
+    """Kafka keeps one position a partition: what lies behind a slow answer is published with it, never before."""
+    bench = Bench(tmp_path)
+    bench.engine.steps_by_id = {"bot_question-0-0": 5}
+    bench.ask(legacy_text("느림", "ChatbotA", "안녕?"), legacy_text("뒤", "ChatbotA", "안녕?"), "헛소리")
+    bench.ask(legacy_text("옆", "ChatbotB", "안녕?"), partition=1)
+    bench.drain(3)
+    assert (bench.texts("ChatbotA"), bench.texts("ChatbotB"), bench.dead()) == ([], ["안녕하세요!"], [])
+    assert bench.broker.committed == {1: 1}
+    bench.drain()
+    assert [record.key.decode() for record in bench.broker.all("ChatbotA")] == ["느림", "뒤"]
+    assert bench.broker.committed == {0: 3, 1: 1}
+    assert bench.dead() == [("not_a_question", "bot_question-0-2")]
+
+
+def test_no_more_questions_are_taken_than_may_be_in_flight(tmp_path):
+    """The rest waits in Kafka, where another worker can have it."""
+    bench = Bench(tmp_path, steps=10)
+    bench.loop.most_in_flight = 2
+    bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(5)))
+    bench.drain(3)
+    assert (bench.engine.in_flight, sum(bench.exchange.lag().values())) == (2, 3)
+    bench.drain(60)
+    assert len(bench.texts()) == 5
+
+
+def test_a_dropped_publication_is_answered_again_and_seen_once(tmp_path):
     """An aborted transaction leaves nothing behind but holes in the positions."""
     bench = Bench(tmp_path, fail_publishes=2)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)), "헛소리")
@@ -196,22 +243,53 @@ def test_a_dropped_batch_is_answered_again_and_seen_once(tmp_path):
     assert len(bench.texts()) == 3
     assert len(bench.dead()) == 1
     assert bench.broker.aborted > 0
-    assert bench.loop.counters.dropped_batches == 2
-    assert bench.loop.counters.answered == 3
+    assert (bench.loop.counters.dropped, bench.loop.counters.answered) == (8, 3)
+    assert bench.exchange.recoveries == 3
 
 
-def test_a_batch_whose_partitions_were_lost_is_not_published(tmp_path):
-    """Whoever has the partitions now will answer."""
-    bench = Bench(tmp_path, steps=2)
+class HeldExecutor(InlineExecutor):
+    """Transactions begin only when the test says so."""
+
+    def __init__(self) -> None:
+        self.held = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        self.held.append((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def release(self) -> None:
+        future, call = self.held.pop(0)
+        future.set_result(call())
+
+
+def test_decoding_goes_on_while_a_transaction_is_on_its_way(tmp_path):
+    """One at a time; whatever is answered meanwhile goes into the next one."""
+    bench = Bench(tmp_path)
+    executor = bench.loop.publisher = HeldExecutor()
+    for _ in range(3):
+        bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+        bench.drain(3)
+    assert (len(executor.held), bench.steps.count("decoding")) == (1, 3)
+    executor.release()
+    bench.drain(2)
+    assert (len(bench.texts()), len(executor.held)) == (1, 1)
+    executor.release()
+    bench.drain(1)
+    assert len(bench.texts()) == 3
+    assert bench.loop.counters.publications == 2
+
+
+def test_sigterm_answers_what_is_in_hand_and_polls_no_more(tmp_path):
+    """Questions that came too late stay in Kafka for the next worker."""
+    bench = Bench(tmp_path, steps=4)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
-    bench.worker.on_step = lambda step: (
-        bench.broker.rebalance() if step == "decoding" and not bench.broker.aborted else None
-    )
-    bench.loop.turn()
-    assert bench.texts() == []
-    bench.worker.on_step = lambda _: None
-    bench.drain()
-    assert bench.texts() == ["안녕하세요!"]
+    bench.drain(2)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.loop.stop.set()
+    bench.loop.run(finish_s=5)
+    assert len(bench.texts()) == 1
+    assert bench.broker.committed == {0: 1}
 
 
 def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, monkeypatch):
@@ -222,7 +300,7 @@ def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, mo
     bench.drain()
     assert bench.dead() == [("answer_too_large", "bot_question-0-0")]
     assert bench.texts("ChatbotB") == ["안녕하세요!"]
-    monkeypatch.setattr("serving.worker._max_bytes", lambda _: 1)
+    monkeypatch.setattr("serving.reply._max_bytes", lambda _: 1)
     bench.ask(legacy_text("n", "ChatbotB", "안녕?"))
     bench.drain()
     assert bench.dead()[1:] == [("answer_too_large", "bot_question-0-2")]
@@ -253,21 +331,48 @@ def test_a_question_that_kills_the_worker_three_times_is_a_dead_letter(tmp_path)
     bench.be_born_again(ScriptedModel())
     bench.drain()
     assert bench.dead() == [("crash_loop", "bot_question-0-1")]
-    assert sorted(bench.texts()) == ["둘", "하나"]
+    # The one before the poison in its partition was answered, and published, in the life after the first crash.
+    assert bench.texts() == ["살았다", "둘"]
     assert CrashLog(bench.crash_path).count("bot_question-0-0") == 0
 
 
-def test_a_batch_given_up_at_the_end_is_no_crash(tmp_path):
-    """SIGTERM in mid-decode: nothing is published, and nobody is suspected afterwards."""
+def test_what_is_given_up_at_the_end_is_no_crash(tmp_path):
+    """SIGTERM in mid-decode, and no time left: nothing is published, and nobody is suspected afterwards."""
     bench = Bench(tmp_path, steps=5)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
-    bench.worker.give_up = lambda: True
-    bench.loop.turn()
+    bench.drain(1)
+    bench.loop.stop.set()
+    bench.loop.run(finish_s=0)
     assert bench.texts() == []
     assert bench.engine.in_flight == 0
-    assert bench.loop.counters.dropped_batches == 1
+    assert bench.loop.counters.dropped == 1
     assert CrashLog(bench.crash_path).count("bot_question-0-0") == 0
-    assert json.loads(bench.crash_path.read_text())["in_flight"] == []
+
+
+def test_a_suspect_is_decoded_alone(tmp_path):
+    """After a crash each suspect has the engine to itself, so that only the guilty one keeps its count."""
+    bench = Bench(tmp_path, steps=2)
+    bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-1"]}))
+    bench.worker.crashes = CrashLog(bench.crash_path)
+    bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))
+    together = []
+    bench.worker.on_step = lambda step: together.append(bench.engine.in_flight) if step == "decoding" else None
+    bench.drain()
+    assert together == [1] * 6
+    assert len(bench.texts()) == 3
+    assert bench.worker.crashes.count("bot_question-0-1") == 0
+
+
+def test_a_swap_between_admission_and_decoding_is_told_truly(tmp_path):
+    """The turn names the version that answered, not the one that served when the question came."""
+    bench = Bench(tmp_path, steps=3)
+    bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
+    bench.worker.crashes = CrashLog(bench.crash_path)
+    bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
+    bench.drain(1)  # the first is decoded alone, the second waits for it
+    bench.slots.offer("ChatbotA", Loaded(version=4, model=ScriptedModel(answers={"안녕?": "새로워요"})), epoch=3)
+    bench.drain()
+    assert [(turn.model_version, turn.answer) for turn in bench.turns()] == [(3, "안녕하세요!"), (4, "새로워요")]
 
 
 def test_a_torn_crash_file_starts_the_count_anew(tmp_path):

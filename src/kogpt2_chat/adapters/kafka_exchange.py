@@ -1,11 +1,13 @@
-"""The worker's side of Kafka: a batch of questions in; its answers, turns, dead letters and offsets out, at once.
+"""The worker's side of Kafka: questions in; their answers, turns, dead letters and offsets out, at once.
 
 Follows the exactly-once recipe of the design notes point by point; each rule below was seen to fail without it.
-One thread owns the exchange.
+The consumer is not thread safe and the producer is: everything but ``publish`` belongs to the polling thread, and
+``publish`` never touches the consumer.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
@@ -31,6 +33,20 @@ _WORST_BATCHES: Final = 3
 
 def _ignore(step: str) -> None:
     del step
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose the partitions were at a poll.
+
+    Attributes:
+        generation: of the group; a rebalance raises it.
+        member: what the broker fences by; not compared.
+    """
+
+    generation: int
+    member_id: str
+    member: Any = field(compare=False)
 
 
 class KafkaExchange:
@@ -61,11 +77,32 @@ class KafkaExchange:
         except (KafkaError, OSError) as error:
             raise Unavailable(f"no Kafka broker answers at {settings.kafka_bootstrap}: {error}") from error
 
-    def poll(self, timeout_s: float) -> Batch:
+    def recover(self) -> None:
+        """A new producer of the same id, and back to the committed positions.
+
+        Raises:
+            Unavailable: the broker cannot be reached; try again later.
+            Conflict: another process has taken this worker's slot; end.
+        """
+        self._drop_producer()
+        try:
+            # First the producer: it ends whatever transaction its predecessor left, late EndTxn included.
+            self._producer = self._open_producer()
+            # After an abort the position has moved on: without going back a question is lost.
+            for partition in self._consumer.assignment():
+                self._go_back(partition)
+        except FencedInstanceIdError as error:
+            raise Conflict(f"{self._transactional_id}: another process runs with this slot: {error}") from error
+        except (KafkaError, OSError) as error:
+            self._drop_producer()
+            raise Unavailable(f"Kafka is not ready: {type(error).__name__}: {error}") from error
+
+    def poll(self, timeout_s: float, max_records: int) -> Batch:
         """Next questions, possibly none.
 
         Args:
             timeout_s: longest wait for one.
+            max_records: most questions; 0 pauses the partitions, and the group still hears from this worker.
 
         Returns:
             Questions, and the group's generation as it was when they were given out.
@@ -75,58 +112,68 @@ class KafkaExchange:
             Conflict: another process has taken this worker's slot; end.
         """
         try:
-            if self._producer is None:
-                self._recover()
-            found = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
+            self._pause(paused=max_records <= 0)
+            found = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max(max_records, 1))
             # Taken later, after the group was left, it has generation -1, and the broker lets that pass.
-            claim = self._consumer.group_metadata()
-            if found and claim.generation_id < 0:
-                self._rewind()
-                return Batch(())
+            member = self._consumer.group_metadata()
         except FencedInstanceIdError as error:
             raise Conflict(f"{self._transactional_id}: another process runs with this slot: {error}") from error
         except (KafkaError, OSError) as error:
             raise Unavailable(f"Kafka gave no questions: {type(error).__name__}: {error}") from error
-        return Batch(tuple(to_record(record) for records in found.values() for record in records), claim=claim)
+        claim = Claim(member.generation_id, member.member_id, member)
+        return Batch(tuple(to_record(record) for records in found.values() for record in records), claim)
 
-    def publish(self, batch: Batch, outgoing: Sequence[Outgoing]) -> bool:
-        """Make all records and the batch's offsets visible in one transaction.
+    def publish(self, claim: object, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> bool:
+        """Make all records visible and move the group's positions, in one transaction.
 
         Args:
-            batch: from :meth:`poll`.
-            outgoing: what it leads to.
+            claim: of the batches that they come from.
+            positions: by partition, the offset after the last answered question.
+            outgoing: what the questions lead to.
 
         Returns:
-            False when the batch was dropped; its questions will be polled again, here or elsewhere.
+            False when nothing was published, or nobody knows; recover then.
 
         Raises:
             InvalidMessage: a record is larger than its topic takes (``question_id`` is its turn id); nothing
-                was published.
+                was published; recover.
         """
-        if not self._is_still_ours(batch):
-            self._start_over()
+        if not isinstance(claim, Claim) or claim.generation < 0:
             return False
         try:
-            took_s = self._transact(batch, outgoing)
+            if self._producer is None:
+                self._producer = self._open_producer()
+            took_s = self._transact(claim, positions, outgoing)
         except _TOO_LARGE as error:
-            self._start_over()
+            self._drop_producer()
             blamed = max(outgoing, key=lambda item: len(item.value or b""))
             raise InvalidMessage("answer_too_large", str(error), blamed.headers.get("turn_id")) from error
         except (KafkaError, OSError):
             # The outcome may be unknown: a commit that timed out can still come true, until the next
             # producer of this transactional id has begun. Never retried; the committed offsets tell.
-            return self._start_over() and self._has_committed(batch)
+            self._drop_producer()
+            return False
         if took_s > self._settings.serving.slow_commit_s:
-            # A silent retry may be on its way, and a late EndTxn would commit the *next* transaction (KIP-890).
-            self._start_over()
+            # A silent retry may be on its way, and a late EndTxn would commit the *next* transaction (KIP-890):
+            # the next one gets a producer of its own.
+            self._drop_producer()
         return True
+
+    def lag(self) -> dict[int, int]:
+        """Questions of each owned partition that have not been polled yet, as far as the last fetches tell."""
+        behind = {}
+        for partition in self._consumer.assignment():
+            end, position = self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=0)
+            if end is not None and position is not None:
+                behind[partition.partition] = max(0, end - position)
+        return behind
 
     def close(self) -> None:
         """Leave the group and give back every connection; an open transaction is aborted by the broker."""
         self._drop_producer()
         self._consumer.close(autocommit=False, timeout_ms=int(_CLOSE_S * 1000))
 
-    def _transact(self, batch: Batch, outgoing: Sequence[Outgoing]) -> float:
+    def _transact(self, claim: "Claim", positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> float:
         """The transaction itself, in this order and no other; gives the seconds that the commit took."""
         producer = self._producer
         producer.begin_transaction()
@@ -139,56 +186,35 @@ class KafkaExchange:
         for future in futures:
             future.get(timeout=0)
         self._on_step("sent")
-        producer.send_offsets_to_transaction(_offsets(batch), batch.claim)
+        offsets = {TopicPartition(QUESTION_TOPIC, number): OffsetAndMetadata(end) for number, end in positions.items()}
+        producer.send_offsets_to_transaction(offsets, claim.member)
         self._on_step("offsets_sent")
         started = time.monotonic()
         producer.commit_transaction()
         self._on_step("committed")
         return time.monotonic() - started
 
-    def _is_still_ours(self, batch: Batch) -> bool:
-        """Whether the group has kept its generation since the poll; answers take a while to think of."""
-        claim: Any = batch.claim
-        now = self._consumer.group_metadata()
-        same = (now.generation_id, now.member_id) == (claim.generation_id, claim.member_id)
-        return self._producer is not None and claim.generation_id >= 0 and same
+    def _pause(self, *, paused: bool) -> None:
+        if paused:
+            self._consumer.pause(*self._consumer.assignment())
+        elif held := self._consumer.paused():
+            self._consumer.resume(*held)
 
-    def _start_over(self) -> bool:
-        """A new producer with the same id, and back to the committed offsets; False: poll will try again."""
-        self._drop_producer()
-        try:
-            self._recover()
-        except (KafkaError, OSError):
-            return False
-        return True
-
-    def _recover(self) -> None:
+    def _open_producer(self) -> Any:
         producer = KafkaProducer(**self._producer_settings())
         try:
             producer.init_transactions()
-            # After an abort the position has moved on: without going back a question is lost.
-            self._rewind()
         except (KafkaError, OSError):
             producer.close(timeout=0)
             raise
-        self._producer = producer
+        return producer
 
-    def _rewind(self) -> None:
-        for partition in self._consumer.assignment():
-            committed = self._consumer.committed(partition, timeout_ms=self._timeout_ms)
-            if committed is None:
-                self._consumer.seek_to_beginning(partition)
-            else:
-                self._consumer.seek(partition, committed)
-
-    def _has_committed(self, batch: Batch) -> bool:
-        try:
-            return all(
-                (self._consumer.committed(partition, timeout_ms=self._timeout_ms) or 0) >= wanted.offset
-                for partition, wanted in _offsets(batch).items()
-            )
-        except (KafkaError, OSError):
-            return False
+    def _go_back(self, partition: Any) -> None:
+        committed = self._consumer.committed(partition, timeout_ms=self._timeout_ms)
+        if committed is None:
+            self._consumer.seek_to_beginning(partition)
+        else:
+            self._consumer.seek(partition, committed)
 
     def _drop_producer(self) -> None:
         producer, self._producer = self._producer, None
@@ -214,7 +240,7 @@ class KafkaExchange:
             "session_timeout_ms": session_ms,
             "heartbeat_interval_ms": session_ms // 5,
             "max_poll_interval_ms": int(max(serving.answer_deadline_s * _WORST_BATCHES, 60) * 1000),
-            "max_poll_records": serving.max_batch,
+            "max_poll_records": serving.max_in_flight,
             "max_partition_fetch_bytes": MAX_FETCH_BYTES,
             "allow_auto_create_topics": False,
         }
@@ -229,11 +255,3 @@ class KafkaExchange:
             "max_request_size": MAX_FETCH_BYTES,
             "allow_auto_create_topics": False,
         }
-
-
-def _offsets(batch: Batch) -> dict[Any, Any]:
-    """The position after the last question of each partition."""
-    last = {record.partition: record.offset for record in batch.records}
-    return {
-        TopicPartition(QUESTION_TOPIC, partition): OffsetAndMetadata(offset + 1) for partition, offset in last.items()
-    }

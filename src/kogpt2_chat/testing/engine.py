@@ -43,12 +43,13 @@ class ScriptedEngine:
     """Gives each request's whole answer after a number of steps.
 
     Args:
-        steps: how many ``step`` calls a request takes.
+        steps: how many ``step`` calls a request takes; ``steps_by_id`` says otherwise for some.
         stop_reason: what every request finishes with.
     """
 
     def __init__(self, steps: int = 1, stop_reason: StopReason = "end") -> None:
         self.steps = steps
+        self.steps_by_id: dict[str, int] = {}
         self.stop_reason: StopReason = stop_reason
         self.models: dict[str, BotModel] = {}
         self._left: dict[str, int] = {}
@@ -85,7 +86,7 @@ class ScriptedEngine:
         model = self.models[bot]
         late = deadline_s is not None and deadline_s <= 0
         said = model.answer_ids(prompt_ids) if isinstance(model, ScriptedModel) else ()
-        self._left[request_id] = 0 if late else self.steps
+        self._left[request_id] = 0 if late else self.steps_by_id.get(request_id, self.steps)
         self._answers[request_id] = () if late else said
 
     def cancel(self, request_id: str) -> None:

@@ -7,7 +7,7 @@ used, and a batch whose partitions were lost can no longer be published.
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS
@@ -150,67 +150,69 @@ class MemoryExchange:
 
     Args:
         broker: the shared state.
-        max_records: most questions of one poll.
         fail_publishes: this many publications are aborted before one succeeds.
     """
 
-    def __init__(self, broker: Broker, max_records: int = 32, fail_publishes: int = 0) -> None:
+    def __init__(self, broker: Broker, fail_publishes: int = 0) -> None:
         self._broker = broker
-        self._max_records = max_records
         self._positions: dict[int, int] = {}
         self._generation = broker.generation
         self.fail_publishes = fail_publishes
+        self.recoveries = 0
         self.closed = False
 
-    def poll(self, timeout_s: float) -> Batch:
+    def recover(self) -> None:
+        """Begin at the committed positions."""
+        self.recoveries += 1
+        self._positions.clear()
+
+    def poll(self, timeout_s: float, max_records: int) -> Batch:
         """Next questions, possibly none; never waits."""
         del timeout_s
-        if self._generation != self._broker.generation:
-            self._generation = self._broker.generation
-            self._positions.clear()
         records: list[Record] = []
         for partition, log in enumerate(self._broker.logs[QUESTION_TOPIC]):
             position = self._positions.setdefault(partition, self._broker.committed.get(partition, 0))
             ready = [log.records[offset] for offset in sorted(log.records) if offset >= position]
-            taken = ready[: self._max_records - len(records)]
+            taken = ready[: max(0, max_records - len(records))]
             if taken:
                 self._positions[partition] = taken[-1].offset + 1
             records += taken
-        return Batch(tuple(records), claim=self._generation)
+        return Batch(tuple(records), claim=self._broker.generation)
 
-    def publish(self, batch: Batch, outgoing: Sequence[Outgoing]) -> bool:
-        """Make all records and the batch's offsets visible at once, or nothing.
+    def publish(self, claim: object, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> bool:
+        """Make all records and positions visible at once, or nothing.
 
         Args:
-            batch: from :meth:`poll`.
-            outgoing: what it leads to.
+            claim: of the batches that they come from.
+            positions: by partition, the offset after the last answered question.
+            outgoing: what the questions lead to.
 
         Returns:
-            False when the batch was dropped; its questions will be polled again.
+            False when nothing was published.
 
         Raises:
             InvalidMessage: a record is larger than its topic takes; nothing was published.
         """
-        if batch.claim != self._broker.generation or self.fail_publishes:
+        if claim != self._broker.generation or self.fail_publishes:
             self.fail_publishes = max(self.fail_publishes - 1, 0)
-            self._drop(outgoing)
+            self._broker.abort(outgoing)
             return False
         for item in outgoing:
             if len(item.value or b"") > _max_bytes(item.topic):
-                self._drop(outgoing)
+                self._broker.abort(outgoing)
                 raise InvalidMessage("answer_too_large", "larger than its topic takes", item.headers.get("turn_id"))
         self._broker.append(outgoing, transaction=True)
-        for record in batch.records:
-            self._broker.committed[record.partition] = record.offset + 1
+        self._broker.committed.update(positions)
         return True
+
+    def lag(self) -> dict[int, int]:
+        """Questions not polled yet."""
+        logs = self._broker.logs[QUESTION_TOPIC]
+        return {number: max(0, log.end - self._positions.get(number, 0)) for number, log in enumerate(logs)}
 
     def close(self) -> None:
         """Nothing to give back."""
         self.closed = True
-
-    def _drop(self, outgoing: Sequence[Outgoing]) -> None:
-        self._broker.abort(outgoing)
-        self._positions.clear()
 
 
 def put_question(broker: Broker, value: bytes, partition: int = 0, key: bytes | None = None) -> Record:

@@ -1,0 +1,190 @@
+"""What one question leads to: an answer with its turn, or a dead letter, as records ready to be sent."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from kogpt2_chat.domain.cleaning import mask_pii
+from kogpt2_chat.domain.prompt import answer_text
+from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
+from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Fallback, Turn
+from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers, turn_id
+from kogpt2_chat.domain.wire_fields import PLAUSIBLE_YEARS
+from kogpt2_chat.errors import InvalidMessage
+from kogpt2_chat.model.engine import Finished
+from kogpt2_chat.ports import Outgoing, Record
+from kogpt2_chat.settings import Settings
+from serving.slot import Loaded
+
+_BROKER_MAX_BYTES: Final = 1024 * 1024
+_HEADROOM_BYTES: Final = 16 * 1024
+"""Key, headers and the record's frame stand in the same bound as the value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What one record leads to.
+
+    Attributes:
+        outgoing: an answer and its turn, or a dead letter.
+        facts: fields of the canonical log line; never user text.
+    """
+
+    turn_id: str
+    outgoing: tuple[Outgoing, ...]
+    facts: Mapping[str, object]
+    is_dead_letter: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """A question on its way to an answer."""
+
+    record: Record
+    question: Question
+    received_at: datetime
+    deadline: datetime
+    model: Loaded | None
+    epoch: int
+    fallback: Fallback | None = None
+    prompt_ids: Sequence[int] = ()
+    finished: Finished | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replies:
+    """Makes replies.
+
+    Attributes:
+        settings: bounds, and what decoded.
+        worker: ``worker-N``, for turns.
+        clock: the worker's time.
+    """
+
+    settings: Settings
+    worker: str
+    clock: Callable[[], datetime]
+
+    def answer(self, one: Asked) -> Reply:
+        """The model's answer, or the fixed notice that takes its place, and the turn.
+
+        An answer that its topic could not take becomes a dead letter.
+        """
+        text = self._text(one)
+        answered_at = self.clock()
+        turn = self._turn(one, text, answered_at)
+        headers = answer_headers(
+            one.question,
+            model_version=turn.model_version,
+            epoch=turn.epoch,
+            latency_ms=turn.latency_ms,
+            fallback=turn.fallback,
+        )
+        outgoing = (
+            Outgoing(topic=one.question.bot, key=one.question.sender.encode(), value=text.encode(), headers=headers),
+            Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers),
+        )
+        if any(len(item.value or b"") > _max_bytes(item.topic) - _HEADROOM_BYTES for item in outgoing):
+            error = InvalidMessage("answer_too_large", "larger than its topic takes", one.question.question_id)
+            return self.dead_letter(one.record, error)
+        facts = {
+            "bot": turn.bot,
+            "version": turn.model_version,
+            "epoch": turn.epoch,
+            "source": turn.source,
+            "fallback": turn.fallback,
+            "latency_ms": turn.latency_ms,
+            "prompt_tokens": turn.prompt_tokens,
+            "answer_tokens": len(one.finished.token_ids) if one.finished else 0,
+        }
+        return Reply(turn_id=turn.turn_id, outgoing=outgoing, facts=facts)
+
+    def dead_letter(self, record: Record, error: InvalidMessage, *, bare: bool = False) -> Reply:
+        """The record as it came, and why.
+
+        Args:
+            record: the question.
+            error: what is wrong with it.
+            bare: leave the value out: the broker has refused the letter itself.
+
+        Returns:
+            The dead letter.
+        """
+        value = record.value
+        if bare or (value is None and record.key is None):  # Kafka takes no record without key and value
+            value = b""
+        headers = dead_letter_headers(error, record.partition, record.offset)
+        letter = Outgoing(topic=DEAD_LETTER_TOPIC, key=record.key, value=value, headers=headers)
+        return Reply(
+            turn_id=turn_id(record.partition, record.offset),
+            outgoing=(letter,),
+            facts={"reason": error.reason},
+            is_dead_letter=True,
+        )
+
+    def _text(self, one: Asked) -> str:
+        """The model's answer; sets the fallback where there is none."""
+        if one.fallback is None and (one.finished is None or one.finished.stop_reason == "deadline"):
+            one.fallback = "timeout"
+        if one.fallback is None and one.model is not None and one.finished is not None:
+            said = one.model.model.decode(one.finished.token_ids)
+            text = answer_text(said, self.settings.serving.max_answer_chars)
+            if text:
+                return text
+            one.fallback = "empty"
+        return NOTICE_BY_FALLBACK[one.fallback or "timeout"]
+
+    def _turn(self, one: Asked, answer: str, answered_at: datetime) -> Turn:
+        question, store = one.question, one.question.consent_store
+        token_ids = one.finished.token_ids if one.finished and one.fallback is None else ()
+        masked, _ = mask_pii(question.text)
+        return Turn(
+            turn_id=question.turn_id,
+            question_id=question.question_id,
+            bot=question.bot,
+            player_id=question.player_id,
+            sender=question.sender,
+            session_id=question.session_id,
+            # Without consent to store, the turn says that something was asked and never what.
+            text=masked if store else "",
+            answer=answer if store else "",
+            answer_token_ids=tuple(token_ids) if store else (),
+            prompt_tokens=len(one.prompt_ids),
+            model_version=one.model.version if one.model else 0,
+            epoch=one.epoch,
+            decoding=self._decoded_with(one.finished),
+            fallback=one.fallback,
+            sent_at=question.sent_at or _broker_time(one.record),
+            received_at=one.received_at.isoformat(),
+            answered_at=answered_at.isoformat(),
+            latency_ms=max(0, round((answered_at - one.received_at).total_seconds() * 1000)),
+            consent_store=store,
+            consent_train=question.consent_train,
+            source=question.source,
+            worker=self.worker,
+            extra=question.extra if store else {},
+        )
+
+    def _decoded_with(self, finished: Finished | None) -> dict[str, object]:
+        if finished is None:
+            return {}
+        return {
+            "engine": self.settings.serving.engine,
+            "strategy": "greedy",
+            "max_new_tokens": self.settings.model.max_new_tokens,
+            "stop_reason": finished.stop_reason,
+        }
+
+
+def _broker_time(record: Record) -> str | None:
+    """The record's own time, which its client may have made up."""
+    try:
+        time = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return time.isoformat() if time.year in PLAUSIBLE_YEARS else None
+
+
+def _max_bytes(topic: str) -> int:
+    return int(TOPIC_BY_NAME[topic].configs.get("max.message.bytes", _BROKER_MAX_BYTES))
