@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from kogpt2_chat.domain.gate import decide, mean_difference, upper_bound
-from kogpt2_chat.domain.gate_figures import Figures, Profile, Slice, Spoken
+from kogpt2_chat.domain.gate_figures import EngineAgreement, Figures, Profile, Slice, Spoken
 from kogpt2_chat.domain.gate_page import decision_page
 
 PROFILE = Profile(
     name="kogpt2", gold_margin_nat=0.03, confidence=0.95, bootstrap_rounds=500, max_failure_share=0.005,
     must_pass_share=1.0, chrf_margin=1.0, diversity_share=0.95, latency_factor=1.1,
+    engine_agreement=0.85, engine_nll_margin_nat=0.02,
 )  # fmt: skip
 SPOKEN = Spoken(
     answers=200, failures={}, leaks=0, must_passed=12, must_total=12, golden_passed=6, golden_total=12, chrf=30.0,
@@ -46,6 +47,25 @@ def test_a_good_candidate_passes_with_every_rule_shown():
     assert all(reason.sentence for reason in decision.reasons)
     assert "+0.030" in next(reason.sentence for reason in decision.reasons if reason.rule == "gold_not_worse")
     assert decision.as_json()["profile"]["gold_margin_nat"] == 0.03
+
+
+AGREEMENT = EngineAgreement(
+    questions=200, same_answers=190, same_tokens=1900, tokens=2000, nll_reference=1.0, nll_engine=1.005
+)
+
+
+@pytest.mark.parametrize(
+    ("engine", "refused"),
+    [
+        (AGREEMENT, []),
+        (replace(AGREEMENT, same_answers=160), ["engine_agreement"]),
+        (replace(AGREEMENT, nll_engine=1.05), ["engine_nll"]),
+        (replace(AGREEMENT, nll_engine=0.9), []),
+    ],
+)
+def test_a_version_that_int8_changes_too_much_is_refused(engine, refused):
+    """What was judged in fp32 is what players hear, within the profile's margins."""
+    assert refused_by(decide(figures(engine=engine), PROFILE)) == refused
 
 
 def test_what_is_only_shown_never_refuses():

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Final, Literal
 
-from kogpt2_chat.domain.gate_figures import FAILURES, Figures, Profile, Slice
+from kogpt2_chat.domain.gate_figures import FAILURES, EngineAgreement, Figures, Profile, Slice
 
 Block = Literal["fit", "failures", "leaks", "golden", "serving", "reference", "diversity", "baseline", "slices"]
 _VERB_BY_FAILURE: Final = {
@@ -84,7 +84,8 @@ def decide(figures: Figures, profile: Profile, seed: int = 20) -> Decision:
     """
     reasons = [_loads(figures)]
     if not figures.load_error:
-        reasons += [*_fit(figures, profile, seed), *_conduct(figures, profile), *_shown(figures, profile)]
+        reasons += [*_engine(figures.engine, profile), *_fit(figures, profile, seed), *_conduct(figures, profile)]
+        reasons += _shown(figures, profile)
     passed = all(reason.passed for reason in reasons if reason.decisive)
     return Decision(
         bot=figures.bot, version=figures.version, opponent=figures.opponent, profile=profile, passed=passed,
@@ -129,6 +130,26 @@ def _loads(figures: Figures) -> Reason:
     return Reason(
         rule="loads", block="serving", figure=float(loads), bound=1.0, passed=loads, decisive=True, sentence=sentence
     )
+
+
+def _engine(engine: EngineAgreement | None, profile: Profile) -> list[Reason]:
+    """What players will hear is what was judged: int8 may waver, and no more."""
+    if engine is None:
+        return []
+    agreement = Reason(
+        rule="engine_agreement", block="serving", figure=engine.share, bound=profile.engine_agreement,
+        passed=engine.share >= profile.engine_agreement, decisive=True,
+        sentence=f"the serving engine gives {engine.same_answers} of {engine.questions} answers token by token like "
+        f"the weights in fp32 ({engine.share:.1%}, at least {profile.engine_agreement:.1%})",
+    )  # fmt: skip
+    likelihood = Reason(
+        rule="engine_nll", block="serving", figure=engine.nll_difference, bound=profile.engine_nll_margin_nat,
+        passed=engine.nll_difference <= profile.engine_nll_margin_nat, decisive=True,
+        sentence=f"NLL of known answers on the serving engine {engine.nll_engine:.3f} against "
+        f"{engine.nll_reference:.3f} in fp32: {engine.nll_difference:+.3f} nat, at most "
+        f"{profile.engine_nll_margin_nat:+.3f}",
+    )  # fmt: skip
+    return [agreement, likelihood]
 
 
 def _fit(figures: Figures, profile: Profile, seed: int) -> list[Reason]:

@@ -22,6 +22,8 @@ class Profile:
         chrf_margin: shown only, like those below.
         diversity_share: of the opponent's.
         latency_factor: of the opponent's p95.
+        engine_agreement: least share of answers that the serving engine gives token by token like the weights in fp32.
+        engine_nll_margin_nat: how much less likely the serving engine may find known answers.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Profile:
     chrf_margin: float
     diversity_share: float
     latency_factor: float
+    engine_agreement: float
+    engine_nll_margin_nat: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,37 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineAgreement:
+    """The serving engine (int8) against the weights themselves (fp32), on the same version.
+
+    Attributes:
+        questions: asked of both.
+        same_answers: answered with the same tokens, all of them.
+        same_tokens: tokens before the first difference, over all answers.
+        tokens: tokens of the reference's answers.
+        nll_reference: mean NLL of known answers, in nat.
+        nll_engine: likewise, on the serving engine.
+    """
+
+    questions: int
+    same_answers: int
+    same_tokens: int
+    tokens: int
+    nll_reference: float
+    nll_engine: float
+
+    @property
+    def share(self) -> float:
+        """Share of answers that are the same, token by token."""
+        return self.same_answers / self.questions if self.questions else 0.0
+
+    @property
+    def nll_difference(self) -> float:
+        """Serving engine minus reference, in nat."""
+        return self.nll_engine - self.nll_reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Everything the gate looks at.
 
@@ -99,6 +134,7 @@ class Figures:
         spoken_opponent: the opponent's.
         retrieval_chrf: chrF of answering with the nearest seed question's answer.
         slices: difference of mean gold NLL by topic, candidate minus opponent.
+        engine: the candidate on the serving engine; None where the reference engine serves.
     """
 
     bot: str
@@ -112,3 +148,4 @@ class Figures:
     spoken_opponent: Spoken | None = None
     retrieval_chrf: float = 0.0
     slices: Mapping[str, float] = field(default_factory=dict)
+    engine: EngineAgreement | None = None

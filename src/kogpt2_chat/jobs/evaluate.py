@@ -45,13 +45,16 @@ def evaluate(
     Returns:
         The decision; a refusal is an outcome, not an error.
     """
+    from kogpt2_chat.model.engines import load_served
     from kogpt2_chat.model.evaluate import load_profile, measure
     from kogpt2_chat.model.load import load_bot
 
     found = registry.get(bot, version)
     opponent = _opponent(found, registry, settings, progress)
     try:
-        candidate = load_bot(local_version(bot, version, registry, settings), settings, str(version))
+        folder = local_version(bot, version, registry, settings)
+        candidate = load_bot(folder, settings, str(version))
+        served = load_served(folder, settings, str(version)) if settings.serving.engine == "openvino" else None
     except CheckpointCorrupt as error:
         figures = Figures(bot=bot, version=version, opponent=opponent.name, load_error=str(error))
         decision = decide(figures, load_profile(_profile_name(settings, small=opponent.model.card.small)))
@@ -63,6 +66,7 @@ def evaluate(
         opponent=opponent.model,
         opponent_name=opponent.name,
         exam=_exam(bot, candidate, opponent, files, settings),
+        served=served,
         settings=settings,
         progress=progress,
     )
@@ -133,6 +137,10 @@ def _metrics(decision: Decision, figures: Figures) -> dict[str, float]:
         metrics["answer_p50_ms"] = figures.candidate.p50_ms
         metrics["answer_p95_ms"] = figures.candidate.p95_ms
         metrics["chrf"] = figures.candidate.chrf
+    if figures.engine is not None:
+        metrics["engine_same_answers"] = figures.engine.share
+        metrics["engine_same_tokens"] = figures.engine.same_tokens / max(figures.engine.tokens, 1)
+        metrics["engine_nll_difference"] = figures.engine.nll_difference
     return metrics
 
 

@@ -12,9 +12,11 @@ import yaml  # type: ignore[import-untyped]  # no stubs in the lock
 
 from kogpt2_chat.domain import gate_figures as gate
 from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.model.agreement import measure_agreement
 from kogpt2_chat.model.answers import Answer, ask_all, ask_singly, distinct, entropy, percentile
 from kogpt2_chat.model.batches import Pair, make_examples
 from kogpt2_chat.model.corpora import GoldenQuestion
+from kogpt2_chat.model.engines import ServedBot
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.network import nll_by_example
 from kogpt2_chat.settings import Settings
@@ -70,6 +72,7 @@ def measure(
     opponent: LoadedBot,
     opponent_name: str,
     exam: Exam,
+    served: ServedBot | None = None,
     settings: Settings,
     progress: Callable[[str], None] = lambda _: None,
 ) -> gate.Figures:
@@ -82,6 +85,7 @@ def measure(
         opponent: loaded; may have another tokenizer only if it is never compared by NLL.
         opponent_name: for the reasons.
         exam: what to ask.
+        served: the candidate on the serving engine, where that is another one than the reference.
         settings: bounds of the worker's engine.
         progress: told what is being measured.
 
@@ -94,6 +98,11 @@ def measure(
         for name, pairs in (("gold", exam.gold), ("taught", exam.taught), ("held_out", exam.held_out))
         if pairs
     }
+    engine = None
+    if served is not None:
+        progress("comparing the serving engine with fp32")
+        known = [*exam.gold, *exam.seen[:_SEEN_QUESTIONS]]
+        engine = measure_agreement(candidate, served, exam.questions(), known, settings)
     progress("letting both models answer")
     return gate.Figures(
         bot=bot,
@@ -106,6 +115,7 @@ def measure(
         spoken_opponent=speak(opponent, exam, settings),
         retrieval_chrf=retrieval_chrf(exam.seen, exam.gold),
         slices=_topics(exam.gold, slices["gold"]) if "gold" in slices else {},
+        engine=engine,
     )
 
 

@@ -1,0 +1,144 @@
+"""int8 against fp32, on a network that has learned something."""
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.model.agreement import greedy, measure_agreement, served_nll
+from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.card import ModelCard
+from kogpt2_chat.model.checkpoint import write_checkpoint
+from kogpt2_chat.model.convert import quantise
+from kogpt2_chat.model.engines import load_for_engine, load_served, make_engine
+from kogpt2_chat.model.load import load_bot
+from kogpt2_chat.model.network import gpt2_config, new_network, nll_by_example
+from kogpt2_chat.model.tokenizer import train_tokenizer
+from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.testing.tiny_gpt2 import tiny_version
+
+PAIRS = [
+    Pair(question=question, answer=answer)
+    for question, answer in (
+        ("안녕?", "안녕하세요! 별마루에 잘 오셨어요."),
+        ("어디부터 볼까?", "달빛호수에서 같이 산책해요."),
+        ("축제는 언제야?", "등불축제는 토요일 저녁에 열려요."),
+        ("오늘 힘들었어", "힘들었겠어요. 잠깐 쉬어 가요."),
+        ("고백은 어떻게 해?", "고백할 때는 웃으면서 말해 봐요!"),
+        ("배고파", "등불시장의 붕어빵을 먹어 봐요."),
+    )
+]
+QUESTIONS = [pair.question for pair in PAIRS]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A version that knows its pairs by heart."""
+    tokenizer = train_tokenizer([text for pair in PAIRS for text in (pair.question, pair.answer)], 700)
+    config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
+    network = new_network(config, 3)
+    fit(network, make_examples(PAIRS, tokenizer, 64, 40),
+        Recipe(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))  # fmt: skip
+    folder = tmp_path_factory.mktemp("trained") / "1"
+    write_checkpoint(folder, network, tokenizer, ModelCard(base="t", licence="", small=True, bot="ChatbotA"))
+    return folder
+
+
+def roomy(settings):
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
+
+
+def test_int8_says_what_the_weights_say(trained, settings):
+    """Answers learned by heart are the same token by token, and about as likely."""
+    settings = roomy(settings)
+    reference, served = load_bot(trained, settings), load_served(trained, settings)
+    figures = measure_agreement(reference, served, QUESTIONS, PAIRS, settings)
+    assert (figures.questions, figures.same_answers) == (6, 6)
+    assert figures.same_tokens == figures.tokens > 20
+    assert abs(figures.nll_difference) < 0.02
+    assert [served.decode(ids) for ids in greedy(make_engine(settings), served, QUESTIONS)] == [
+        pair.answer for pair in PAIRS
+    ]
+
+
+def test_other_weights_in_the_engine_are_noticed(trained, settings, tmp_path):
+    """The comparison can fail: another network's graph under the same tokenizer agrees in nothing."""
+    settings = roomy(settings)
+    reference = load_bot(trained, settings)
+    network = new_network(reference.network.config, 99)
+    write_checkpoint(tmp_path / "2", network, reference.tokenizer, reference.card)
+    figures = measure_agreement(reference, load_served(tmp_path / "2", settings), QUESTIONS, PAIRS, settings)
+    assert figures.same_answers == 0
+    assert figures.nll_difference > 1
+
+
+def test_likelihoods_are_those_of_the_network(trained, settings):
+    """Teacher forced, one example after another, as torch computes them in batches."""
+    settings = roomy(settings)
+    reference, served = load_bot(trained, settings), load_served(trained, settings)
+    unseen = [Pair(question="안녕?", answer="등불시장에서 같이 쉬어 가요."), *PAIRS]
+    examples = make_examples(unseen, reference.tokenizer, 64, 40)
+    assert served_nll(served.network, examples) == pytest.approx(
+        nll_by_example(reference.network, examples), rel=0.05, abs=0.03
+    )
+
+
+def test_weights_are_quantised_by_row():
+    """At most half a step away, row by row; a row of noughts stays one."""
+    weights = np.random.default_rng(1).standard_normal((5, 40)).astype(np.float32) * np.array(
+        [[1], [10], [0], [1e-3], [7]]
+    )
+    whole, scales = quantise(weights.astype(np.float32))
+    assert np.all(np.abs(whole * scales - weights) <= scales / 2 + 1e-6)
+    assert not whole[2].any()
+
+
+def test_a_version_without_engine_files_says_what_to_do(trained, settings, tmp_path):
+    """Versions from before the conversion are refused by this engine and loaded by the other."""
+    reference = load_bot(trained, settings)
+    base = ModelCard(base="t", licence="", small=True)
+    write_checkpoint(tmp_path / "old", reference.network, reference.tokenizer, base)
+    with pytest.raises(CheckpointCorrupt, match="KOGPT2_SERVING__ENGINE=transformers"):
+        load_served(tmp_path / "old", settings)
+    other = settings.model_copy(update={"serving": settings.serving.model_copy(update={"engine": "transformers"})})
+    assert load_for_engine(tmp_path / "old", other).encode("안녕?")
+
+
+@pytest.mark.parametrize("damage", ["engine.bin", "engine.xml"])
+def test_tampered_engine_files_are_refused(settings, tmp_path, damage):
+    """A changed byte, or a file of the engine that is gone, is found by the hashes before anything is loaded."""
+    folder = tiny_version(tmp_path / "1")
+    content = bytearray((folder / damage).read_bytes())
+    content[-2] ^= 1
+    (folder / damage).write_bytes(content)
+    with pytest.raises(CheckpointCorrupt, match=damage):
+        load_served(folder, settings)
+    (folder / damage).unlink()
+    with pytest.raises(CheckpointCorrupt, match=damage):
+        load_served(folder, settings)
+
+
+def test_a_graph_that_is_no_bot_is_refused(settings, tmp_path):
+    """Any other graph under the right hash does not load either."""
+    folder = tiny_version(tmp_path / "1")
+    zero = ov.opset15.parameter([1], ov.Type.f32)
+    ov.save_model(ov.Model([ov.opset15.result(zero)], [zero], "other"), folder / "engine.xml")
+    from kogpt2_chat.model.paged import PagedModel
+
+    with pytest.raises(CheckpointCorrupt, match="cannot be loaded"):
+        PagedModel(folder / "engine.xml")
+
+
+def test_pages_are_given_back_and_taken_lowest_first(settings, tmp_path):
+    """A thousand short rows one after another need no more memory than one."""
+    from kogpt2_chat.model.paged import PagedModel, Pages
+
+    model = PagedModel(tiny_version(tmp_path / "1") / "engine.xml", max_rows=2, max_tokens=64)
+    for _ in range(20):
+        pages = Pages()
+        model.forward([(pages, [2, 150, 4])])
+        assert pages.blocks == [0]
+        model.release(pages)
+    first, second = Pages(), Pages()
+    model.forward([(first, [2] * 40), (second, [2, 3])])
+    assert (first.blocks, second.blocks) == ([0, 1], [2])
