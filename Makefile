@@ -29,5 +29,5 @@ test: ## Everything that CI runs, on servers of its own
 check: setup ## Style, types, layers and docstrings, in under a minute
 	@scripts/check.sh
 
-bench: ## Measurements of the serving worker (with the next issue)
-	@echo "bench: comes with the serving worker's measurements; docs/measurements.md has what was measured so far" >&2; exit 1
+bench: setup ## Measure the serving worker beside the original way and the bare engine; table and plot in var/bench
+	@.venv/bin/python -m benchmarks

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-code="src serving spark_jobs plugins dags tests"
+code="src serving spark_jobs plugins dags tests benchmarks"
 step() { echo "check: $*"; "$@"; }
 step $bin/ruff format --check $code
 step $bin/ruff check $code

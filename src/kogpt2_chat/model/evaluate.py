@@ -46,9 +46,13 @@ class Exam:
 
     def questions(self) -> list[str]:
         """Every question whose answer is looked at, once."""
+        return list(dict.fromkeys([*(pair.question for pair in self.gold), *self.learned_questions()]))
+
+    def learned_questions(self) -> list[str]:
+        """Those of them that the candidate should have an answer to; to others small models say what noise decides."""
         chosen = list(self.seen)
         random.Random(0).shuffle(chosen)  # noqa: S311 - a sample, not secrets
-        asked = [pair.question for pair in (*self.gold, *self.taught, *chosen[:_SEEN_QUESTIONS])]
+        asked = [pair.question for pair in (*self.taught, *chosen[:_SEEN_QUESTIONS])]
         return list(dict.fromkeys([*asked, *(entry.question for entry in self.golden)]))
 
 
@@ -102,7 +106,7 @@ def measure(
     if served is not None:
         progress("comparing the serving engine with fp32")
         known = [*exam.gold, *exam.seen[:_SEEN_QUESTIONS]]
-        engine = measure_agreement(candidate, served, exam.questions(), known, settings)
+        engine = measure_agreement(candidate, served, exam.learned_questions(), known, settings)
     progress("letting both models answer")
     return gate.Figures(
         bot=bot,

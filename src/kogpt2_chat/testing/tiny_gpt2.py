@@ -68,11 +68,11 @@ def full_size_files(folder: Path, *, layers: int = 12, width: int = 768, heads: 
     (folder / "config.json").write_text(config.to_json_string(use_diff=False), "utf-8")
     torch.save({name: weight for name, weight in network.state_dict().items() if name != "lm_head.weight"},
                folder / "pytorch_model.bin")  # fmt: skip
-    (folder / "tokenizer.json").write_text(_full_tokenizer(51_200), "utf-8")
+    (folder / "tokenizer.json").write_text(full_tokenizer(51_200), "utf-8")
     return folder
 
 
-def _full_tokenizer(size: int) -> str:
+def full_tokenizer(size: int) -> str:
     """A tokenizer of KoGPT2's layout and size: control tokens first, then syllables, then entries never used."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 

@@ -1,0 +1,180 @@
+"""`python -m benchmarks`: everything in one run, interleaved, so that a slow minute hits all subjects alike."""
+
+import argparse
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import torch
+
+from benchmarks import report
+from benchmarks.engines import BareLoop, generate, original, reference_network
+from benchmarks.growth import growth, swaps
+from benchmarks.models import full_size_versions
+from benchmarks.through_kafka import KafkaClient, Worker, broker
+from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.model.engines import load_served, make_engine
+from kogpt2_chat.settings import CHECKOUT, Settings
+
+HOME: Final = CHECKOUT / "var" / "bench"
+LOADS: Final = {1: 30, 8: 160, 32: 480}
+"""Answers measured at so many in flight."""
+POISSON_SHARE: Final = 0.7
+STARTED: Final = time.monotonic()
+Rows = list[dict[str, Any]]
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(f"[{time.monotonic() - STARTED:6.1f}s] {text}", flush=True)
+
+
+def settings_of(offset: int) -> Settings:
+    """A stack of the benchmark's own."""
+    return Settings(
+        home=HOME, ports={"offset": offset}, model={"max_new_tokens": NEW_TOKENS}, stack={"min_memory_mb": 2000}
+    )
+
+
+@contextmanager
+def bare(settings: Settings, versions: dict[str, Path]) -> Iterator[BareLoop]:
+    """The engine loop with all three models."""
+    yield BareLoop(make_engine(settings), {bot: load_served(path, settings) for bot, path in versions.items()})
+
+
+def row(subject: str, bots: int, load: str, outcome: Outcome, **more: object) -> dict[str, Any]:
+    """One measurement."""
+    return {
+        "subject": subject, "bots": bots, "load": load, "answers": len(outcome.latencies_s),
+        "answers_per_s": outcome.answers_per_s, "tokens_per_s": outcome.answers_per_s * NEW_TOKENS,
+        "p50_ms": outcome.percentile_ms(0.5), "p95_ms": outcome.percentile_ms(0.95),
+        "p99_ms": outcome.percentile_ms(0.99), "cpu_cores": outcome.cpu_s / outcome.seconds if outcome.seconds else 0,
+        **more,
+    }  # fmt: skip
+
+
+def drive(name: str, subject: Subject, cpu_s: Callable[[], float], scale: float, round_: int) -> Rows:
+    """Every load on one subject, with one bot and with three."""
+    rows = []
+    for bots in (1, 3):
+        source = questions(BOT_IDS[:bots], seed=round_ * 10 + bots)
+        best = 0.0
+        for in_flight, answers in LOADS.items():
+            count = max(in_flight * 2, int(answers * scale))
+            run = partial(closed_loop, subject, source, in_flight, count)
+            rows.append(_timed(name, bots, str(in_flight), cpu_s, run))
+            best = max(best, rows[-1]["answers_per_s"])
+        run = partial(poisson, subject, source, POISSON_SHARE * best, max(60, int(360 * scale)), round_)
+        rows.append(_timed(name, bots, "poisson", cpu_s, run))
+    return rows
+
+
+def _timed(name: str, bots: int, load: str, cpu_s: Callable[[], float], run: Callable[[], Outcome]) -> dict[str, Any]:
+    before = cpu_s()
+    outcome = run()
+    outcome.cpu_s = cpu_s() - before
+    measured = row(name, bots, load, outcome)
+    say(f"{name}, {bots} bot{'s'[: bots > 1]}, {load:>7}: {measured['answers_per_s']:6.1f} answers/s, "
+        f"p50 {measured['p50_ms']:.0f} ms, p99 {measured['p99_ms']:.0f} ms")  # fmt: skip
+    return measured
+
+
+def baselines(settings: Settings, version: Path, prompts: list[list[int]], rounds: int) -> Rows:
+    """(a) and (b)."""
+    network = reference_network(version, settings)
+    rows = []
+    for _ in range(rounds):
+        rows.append(row("a original", 1, "1", original(network, prompts[:3])))
+        say(f"a original: {rows[-1]['answers_per_s']:.2f} answers/s")
+    network = network.to(torch.bfloat16)
+    for _ in range(rounds):
+        for batch in LOADS:
+            rows.append(row("b generate", 1, str(batch), generate(network, prompts[: max(4, batch)], batch)))
+            say(f"b generate, batch {batch}: {rows[-1]['answers_per_s']:.1f} answers/s")
+    return rows
+
+
+def worker_rows(
+    settings: Settings, versions: dict[str, Path], rounds: int, scale: float
+) -> tuple[Rows, dict[str, Any]]:
+    """(c) and (d), one after the other in each round; and (d) without exactly-once."""
+    rows: Rows = []
+    memory: dict[str, Any] = {}
+    process = psutil.Process()
+
+    def own_cpu_s() -> float:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+
+    for number in range(rounds):
+        with bare(settings, versions) as loop:
+            rows += drive("c bare loop", loop, own_cpu_s, scale, number)
+        for name, module in (("d worker", "serving"), ("d without exactly-once", "benchmarks.plain_worker")):
+            worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
+            client = KafkaClient(settings)
+            try:
+                if module == "serving":
+                    memory["three bots at rest"] = worker.memory_mb()
+                rows += drive(name, client, worker.cpu_s, scale, number)
+                if module == "serving":
+                    memory["three bots after load"] = worker.memory_mb()
+            finally:
+                client.close()
+                worker.stop()
+    return rows, memory
+
+
+def machine() -> dict[str, Any]:
+    """Where this was measured."""
+    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.processor())  # fmt: skip
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True,
+                            check=False).stdout.strip()  # fmt: skip
+    return {
+        "processor": model, "cores": psutil.cpu_count(), "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(), "commit": commit, "load_before": psutil.getloadavg()[0],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure, and write ``var/bench/report.json``, ``report.md`` and ``report.png``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions; the report gives medians")
+    parser.add_argument("--scale", type=float, default=1.0, help="less for a quick look")
+    parser.add_argument("--largest-backlog", type=int, default=100_000)
+    parser.add_argument("--offset", type=int, default=23_000, help="of the broker's ports")
+    arguments = parser.parse_args()
+    settings = settings_of(arguments.offset)
+    HOME.mkdir(parents=True, exist_ok=True)
+    facts: dict[str, Any] = {"machine": machine()}
+    versions = full_size_versions(CHECKOUT / "var" / "bench-models", say)
+    served = load_served(versions[BOT_IDS[0]], settings)
+    source = questions(BOT_IDS[:1], seed=1)
+    prompts = [served.encode(asked.text) for asked in islice(source, 64)]
+    facts["prompt_tokens"] = len(prompts[0])
+    rows = baselines(settings, versions[BOT_IDS[0]], prompts, arguments.rounds)
+    with broker(settings, say):
+        more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)
+        rate = POISSON_SHARE * max(found["answers_per_s"] for found in more if found["subject"] == "d worker")
+        # Two versions of each bot: its own, and its neighbour's under another number.
+        turned = dict(zip(BOT_IDS, [*list(versions.values())[1:], versions[BOT_IDS[0]]], strict=True))
+        both = {bot: [path, turned[bot]] for bot, path in versions.items()}
+        facts["swaps"] = swaps(settings, both, rate, 10, say)
+        facts["growth"] = growth(settings, arguments.largest_backlog, say)
+    facts["rows"] = rows + more
+    (HOME / "report.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
+    report.write(facts, HOME)
+    say(f"written: {HOME}/report.json, report.md, report.png")
+
+
+if __name__ == "__main__":
+    main()

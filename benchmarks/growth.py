@@ -1,0 +1,163 @@
+"""Does anything grow with the load or with history? Backlogs, partitions and workers, on a model that costs little."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.through_kafka import KafkaClient, Worker, roll_out
+from benchmarks.workload import Asked, poisson, questions
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.tiny_gpt2 import tiny_version
+
+BACKLOGS: Final = (1_000, 10_000, 100_000)
+PARTITIONS: Final = (1, 3, 12)
+WORKERS: Final = (1, 2, 3)
+QUESTIONS: Final = 5_000
+SWAPS: Final = 50
+
+
+def tiny_versions(folder: Path, count: int) -> dict[str, list[Path]]:
+    """Versions of two small layers: what remains is the cost of everything but the model."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return {
+        bot: [tiny_version(folder / bot / str(number), bot=bot, seed=number) for number in range(1, count + 1)]
+        for bot in BOT_IDS
+    }
+
+
+def growth(settings: Settings, largest: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Throughput and memory as backlog, partitions and workers grow.
+
+    Args:
+        settings: of a running broker.
+        largest: biggest backlog.
+        say: progress.
+
+    Returns:
+        One row a measurement.
+    """
+    versions = tiny_versions(settings.home / "tiny", 1)
+    rows = [_backlog(settings, versions, "backlog", count, 12, 1, say) for count in BACKLOGS if count <= largest]
+    rows += [_backlog(settings, versions, "partitions", QUESTIONS, parts, 1, say) for parts in PARTITIONS]
+    rows += [_backlog(settings, versions, "workers", QUESTIONS, 12, workers, say) for workers in WORKERS]
+    return rows
+
+
+def _backlog(
+    settings: Settings, versions: dict[str, list[Path]], what: str, count: int, partitions: int, workers: int,
+    say: Callable[[str], None],
+) -> dict[str, Any]:  # fmt: skip
+    client = KafkaClient(settings, partitions)
+    source = questions(BOT_IDS, seed=count + partitions * 10 + workers)
+    for number in range(count):
+        client.ask(next(source))
+        if number % 10_000 == 0:
+            client.flush()
+    client.flush()
+    running = [Worker(settings, versions, slot=slot) for slot in range(1, workers + 1)]
+    began, seen = time.perf_counter(), set[str]()
+    memory: list[float] = []
+    try:
+        while len(seen) < count:
+            found = client.answered(1.0)
+            doubled = len(found) - len(set(found) - seen)
+            seen.update(found)
+            if doubled:
+                raise RuntimeError(f"{doubled} answers came twice")
+            if not memory and len(seen) > count // 10:
+                memory.append(_rss_mb(running))
+        seconds = time.perf_counter() - began
+        memory.append(_rss_mb(running))
+    finally:
+        client.close()
+        for worker in running:
+            worker.stop()
+    row = {
+        "what": what, "questions": count, "partitions": partitions, "workers": workers,
+        "answers_per_s": count / seconds, "rss_mb_after_a_tenth": memory[0], "rss_mb_at_the_end": memory[-1],
+    }  # fmt: skip
+    say(f"{what}: {count} questions, {partitions} partitions, {workers} workers: {row['answers_per_s']:.0f} answers/s, "
+        f"RSS {memory[0]:.0f} -> {memory[-1]:.0f} MB")  # fmt: skip
+    return row
+
+
+def swaps(
+    settings: Settings, versions: dict[str, list[Path]], per_s: float, first_epoch: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Questions at a steady rate, first without and then with models being swapped under them; then fifty swaps.
+
+    Args:
+        settings: of a running broker.
+        versions: two versions of each bot.
+        per_s: questions a second.
+        first_epoch: above every one that was rolled out before.
+        say: progress.
+
+    Returns:
+        p99 before and during, questions lost, memory before and after.
+    """
+    worker = Worker(settings, versions)
+    client = KafkaClient(settings)
+    source = questions(BOT_IDS, seed=99)
+    epoch = first_epoch
+    try:
+        before = poisson(client, source, per_s, int(per_s * 20), seed=1)
+        memory = [_rss_mb([worker])]
+        swapping = _Swapping(client, settings, epoch)
+        during = poisson(swapping, source, per_s, int(per_s * 20), seed=2)
+        epoch = swapping.epoch
+        for number in range(SWAPS):
+            epoch += 1
+            roll_out(settings, version=1 + number % 2, epoch=epoch)
+            _wait_for(worker, epoch)
+        time.sleep(1)
+        memory.append(_rss_mb([worker]))
+    finally:
+        client.close()
+        worker.stop()
+    facts = {
+        "per_s": per_s, "answers": len(before.latencies_s) + len(during.latencies_s),
+        "swaps_under_load": swapping.swaps,
+        "p99_ms_before": before.percentile_ms(0.99), "p99_ms_during": during.percentile_ms(0.99),
+        "rss_mb_before": memory[0], "rss_mb_after_fifty_swaps": memory[1],
+    }  # fmt: skip
+    say(f"swaps: {facts}")
+    return facts
+
+
+class _Swapping:
+    """A client that rolls the other version out every three seconds."""
+
+    def __init__(self, client: KafkaClient, settings: Settings, epoch: int) -> None:
+        self._client, self._settings, self.epoch, self.swaps = client, settings, epoch, 0
+        self._last = time.monotonic()
+
+    def ask(self, asked: Asked) -> None:
+        if time.monotonic() - self._last > 3:
+            self.epoch += 1
+            self.swaps += 1
+            roll_out(self._settings, version=1 + self.epoch % 2, epoch=self.epoch)
+            self._last = time.monotonic()
+        self._client.ask(asked)
+
+    def answered(self, wait_s: float) -> list[str]:
+        return self._client.answered(wait_s)
+
+
+def _wait_for(worker: Worker, epoch: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        health = worker.health()
+        if all(found >= epoch for found in health["epoch"].values()) and all(
+            slot["state"] == "ready" for slot in health["slots"]
+        ):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"epoch {epoch} was not taken up within a minute")
+
+
+def _rss_mb(workers: list[Worker]) -> float:
+    return sum(worker.memory_mb()["rss_mb"] for worker in workers)

@@ -1,0 +1,29 @@
+"""Three full-size versions with random weights: KoGPT2's shape, tokenizer layout and file sizes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kogpt2_chat.domain.bots import BOT_IDS
+
+
+def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[str, Path]:
+    """A version folder a bot below ``folder``; made once, some seconds each."""
+    from tokenizers import Tokenizer
+
+    from kogpt2_chat.model.card import ModelCard
+    from kogpt2_chat.model.checkpoint import write_checkpoint
+    from kogpt2_chat.model.network import gpt2_config, new_network
+    from kogpt2_chat.model.tokenizer import ChatTokenizer
+    from kogpt2_chat.testing.tiny_gpt2 import full_tokenizer
+
+    made = {}
+    for seed, bot in enumerate(BOT_IDS):
+        version = folder / bot / "1"
+        if not version.exists():
+            progress(f"making a full-size version of {bot} with random weights")
+            config = gpt2_config(vocabulary=51_200, layers=12, width=768, heads=12, positions=1024, dropout=0.1)
+            tokenizer = ChatTokenizer(Tokenizer.from_str(full_tokenizer(51_200)))
+            card = ModelCard(base="random", licence="Apache-2.0", small=False, bot=bot)
+            write_checkpoint(version, new_network(config, seed), tokenizer, card)
+        made[bot] = version
+    return made

@@ -1,0 +1,97 @@
+"""From measurements to medians, ratios to the original way, targets met or missed, a table and a plot."""
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+FIGURES: Final = ("answers_per_s", "tokens_per_s", "p50_ms", "p95_ms", "p99_ms", "cpu_cores")
+Key = tuple[str, int, str]
+
+
+def medians(rows: list[dict[str, Any]]) -> dict[Key, dict[str, float]]:
+    """One line a subject, number of bots and load."""
+    grouped: dict[Key, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        grouped[row["subject"], row["bots"], row["load"]].append(row)
+    return {key: {name: median(row[name] for row in found) for name in FIGURES} for key, found in grouped.items()}
+
+
+def targets(found: dict[Key, dict[str, float]], memory: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
+    """Each target: what, measured, wished for, met."""
+    first = found["a original", 1, "1"]
+    d, c, plain = "d worker", "c bare loop", "d without exactly-once"
+
+    def rate(subject: str, bots: int, load: str) -> float:
+        return found[subject, bots, load]["answers_per_s"]
+
+    def least(what: str, measured: float, wished: float) -> tuple[str, float, float, bool]:
+        return what, measured, wished, measured >= wished
+
+    def most(what: str, measured: float, wished: float) -> tuple[str, float, float, bool]:
+        return what, measured, wished, measured <= wished
+
+    lines = [
+        least("one answer: latency of (a) / latency of the worker", first["p50_ms"] / found[d, 1, "1"]["p50_ms"], 15),
+        least("one bot, 8 in flight: answers/s of the worker / (a)", rate(d, 1, "8") / first["answers_per_s"], 80),
+        least("one bot, 32 in flight: answers/s of the worker / (a)", rate(d, 1, "32") / first["answers_per_s"], 120),
+        least("three bots, 32 in flight: answers/s of the worker / (a)", rate(d, 3, "32") / first["answers_per_s"], 60),
+        least("stretch: one bot, 32 in flight", rate(d, 1, "32") / first["answers_per_s"], 200),
+    ]
+    for bots in (1, 3):
+        lines.append(
+            least(f"{bots} bots, 32 in flight: worker / bare loop", rate(d, bots, "32") / rate(c, bots, "32"), 0.9)
+        )
+        for name, wished in (("p50_ms", 15.0), ("p99_ms", 60.0)):
+            added = found[d, bots, "poisson"][name] - found[c, bots, "poisson"][name]
+            lines.append(most(f"{bots} bots, Poisson at 70 %: added {name.removesuffix('_ms')}, ms", added, wished))
+        cost = 1 - rate(d, bots, "32") / rate(plain, bots, "32")
+        lines.append(most(f"{bots} bots, 32 in flight: cost of exactly-once, share", cost, 0.05))
+    lines.append(most("three bots at rest, RSS in MB", memory["three bots at rest"]["rss_mb"], 1536))
+    return lines
+
+
+def write(facts: dict[str, Any], folder: Path) -> None:
+    """The table and the plot beside the JSON."""
+    found = medians(facts["rows"])
+    base = found["a original", 1, "1"]["answers_per_s"]
+    lines = [
+        (
+            f"{facts['machine']['processor']}, {facts['machine']['cores']} cores, commit {facts['machine']['commit']}; "
+            f"{facts['prompt_tokens']} prompt tokens, 24 new ones; medians."
+        ),
+        "",
+        "| subject | bots | load | answers/s | x (a) | tokens/s | p50 ms | p95 ms | p99 ms | cores used |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (subject, bots, load), row in found.items():
+        lines.append(
+            f"| {subject} | {bots} | {load} | {row['answers_per_s']:.2f} | {row['answers_per_s'] / base:.1f} | "
+            f"{row['tokens_per_s']:.0f} | {row['p50_ms']:.0f} | {row['p95_ms']:.0f} | {row['p99_ms']:.0f} | "
+            f"{row['cpu_cores']:.2f} |"
+        )
+    lines += ["", "| target | measured | wished for | met |", "|---|---|---|---|"]
+    lines += [f"| {what} | {measured:.2f} | {wished:g} | {'yes' if met else '**no**'} |"
+              for what, measured, wished, met in targets(found, facts["memory_mb"])]  # fmt: skip
+    lines += ["", f"Memory of the worker, MB: {facts['memory_mb']}"]
+    (folder / "report.md").write_text("\n".join(lines) + "\n", "utf-8")
+    _plot(found, folder / "report.png")
+
+
+def _plot(found: dict[Key, dict[str, float]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5))
+    left, right = figure.subplots(1, 2)
+    loads = ["1", "8", "32"]
+    for subject, bots in sorted({(subject, bots) for subject, bots, _ in found}):
+        known = [load for load in loads if (subject, bots, load) in found]
+        label = f"{subject}, {bots} bot{'s' if bots > 1 else ''}"
+        left.plot([int(load) for load in known],
+                  [found[subject, bots, load]["answers_per_s"] for load in known], marker="o", label=label)  # fmt: skip
+        right.plot([int(load) for load in known],
+                   [found[subject, bots, load]["p99_ms"] for load in known], marker="o", label=label)  # fmt: skip
+    left.set(xlabel="questions in flight", ylabel="answers/s", xscale="log", yscale="log", title="throughput")
+    right.set(xlabel="questions in flight", ylabel="p99 latency, ms", xscale="log", yscale="log", title="latency")
+    left.legend(fontsize=7)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
