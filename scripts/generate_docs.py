@@ -93,6 +93,8 @@ def _type_name(annotation: Any) -> str:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in (Union, UnionType):
         return " or ".join(_type_name(one) for one in arguments if one is not NoneType)
+    if origin is dict:
+        return "JSON object"
     if origin is tuple:
         return f"{len(arguments)} numbers"
     if annotation is SecretStr:

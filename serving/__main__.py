@@ -15,22 +15,27 @@ from types import FrameType
 from typing import Final
 
 import structlog
+from prometheus_client import disable_created_metrics
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.errors import KogptChatError, Unavailable
+from kogpt2_chat.errors import KogptChatError, Ousted, Unavailable
 from kogpt2_chat.log import configure_logging
 from kogpt2_chat.model.engine import BotModel, Engine
 from kogpt2_chat.ports import Exchange
 from kogpt2_chat.settings import Settings, load_settings
 from serving.control import Control
 from serving.crashes import CrashLog
-from serving.health import Condition, Counters, HealthServer
+from serving.health import Condition, HealthServer
+from serving.lease import lease_slot
 from serving.loop import Loop
+from serving.metrics import Metrics
 from serving.shelf import Shelf
 from serving.slot import Slots
 from serving.watchdog import Failpoint, Watchdog
 from serving.worker import Worker
 
+SLOT_LOST: Final = 3
+"""Exit code that a supervisor must not answer with a restart: the two processes would oust each other in turn."""
 FINISH_S: Final = 4.0
 """After SIGTERM: how long questions in hand may still take before they are dropped. All of it ends within 10 s."""
 
@@ -57,28 +62,33 @@ def main() -> int:
     """Answer questions until told to stop.
 
     Returns:
-        The exit code: 0 stopped on request, 1 failed, 2 unusable settings.
+        The exit code: 0 stopped on request, 1 failed (also: the slot is taken on this machine), 2 unusable settings,
+        3 another machine's process has taken this slot.
     """
     configure_logging("json")
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the process's own start says it for all counters
     try:
         settings = load_settings()
     except KogptChatError as error:
         _log.error("settings_wrong", error=str(error))
         return 2
-    name = f"worker-{settings.serving.slot}"
-    structlog.contextvars.bind_contextvars(worker=name)
-    stop = Stop()
     if settings.serving.nice:
         os.nice(settings.serving.nice)
     try:
-        _serve(settings, name, stop)
+        lease = lease_slot(settings.home, settings.serving.slot)
+        structlog.contextvars.bind_contextvars(worker=f"worker-{lease.slot}")
+        _serve(settings, lease.slot, Stop())
+    except Ousted as error:
+        _log.critical("slot_lost", error=str(error), todo="give every worker a number of its own")
+        return SLOT_LOST
     except (KogptChatError, OSError) as error:
         _log.error("worker_failed", error=f"{type(error).__name__}: {error}")
         return 1
     return 0
 
 
-def _serve(settings: Settings, name: str, stop: Stop) -> None:
+def _serve(settings: Settings, slot: int, stop: Stop) -> None:
+    name = f"worker-{slot}"
     watchdog = Watchdog(settings.serving.watchdog_s, lambda silent_s: _log.critical("stalled", silent_s=silent_s))
     failpoint = Failpoint()
 
@@ -86,12 +96,14 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
         watchdog.beat()
         failpoint.reach(step)
 
-    slots, counters = Slots(), Counters()
+    slots, crashes = Slots(), CrashLog(settings.home / "run" / f"{name}.crashes.json")
+    metrics = Metrics(slots=slots.reports, suspects=lambda: crashes.suspects)
     engine, load, make_engine = _model_parts(settings)
     worker = Worker(
         engine=engine,
         slots=slots,
-        crashes=CrashLog(settings.home / "run" / f"{name}.crashes.json"),
+        crashes=crashes,
+        metrics=metrics,
         settings=settings,
         name=name,
         on_step=on_step,
@@ -106,12 +118,12 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
     control = Control(topics=topics, slots=slots, shelf=shelf, worker=name, every_s=settings.serving.swap_poll_s)
     # Until here nothing is held, and a signal may simply end the process.
     stop.listen()
-    exchange = _open_exchange(settings, on_step, stop)
+    exchange = _open_exchange(settings, slot, on_step, stop)
     loop = Loop(
         exchange=exchange,
         worker=worker,
         slots=slots,
-        counters=counters,
+        metrics=metrics,
         stop=stop.event,
         publisher=ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher"),
         most_in_flight=settings.serving.max_in_flight,
@@ -124,25 +136,30 @@ def _serve(settings: Settings, name: str, stop: Stop) -> None:
         return Condition(
             ready=turning and not stop.event.is_set(),
             worker=name,
-            counters=counters,
+            tally=metrics.tally(),
             slots=slots.reports(),
             epoch=slots.epochs(),
             silent_s=watchdog.silent_s,
         )
 
-    port = settings.ports.at(settings.ports.worker_metrics) + settings.serving.slot - 1
-    health = HealthServer(settings.stack.host, port, look)
+    port = settings.ports.at(settings.ports.worker_metrics + slot - 1)
+    health = HealthServer(settings.stack.host, port, look, metrics.page)
     health.start()
     control.start()
     watchdog.start()
     _log.info("worker_started", port=port, kafka=settings.kafka_bootstrap)
+    is_mine = True
     try:
         loop.run(FINISH_S)
+    except Ousted:
+        is_mine = False
+        raise
     finally:
-        _shut_down(exchange, control, health, counters)
+        _shut_down(exchange, control, health, sign_off=is_mine)
+        _log.info("worker_stopped", **metrics.tally())
 
 
-def _shut_down(exchange: Exchange, control: Control, health: HealthServer, counters: Counters) -> None:
+def _shut_down(exchange: Exchange, control: Control, health: HealthServer, *, sign_off: bool) -> None:
     """In this order, each step within its own bound.
 
     1. Polling has stopped, and what was in hand is published or dropped, when this is called.
@@ -151,19 +168,18 @@ def _shut_down(exchange: Exchange, control: Control, health: HealthServer, count
     4. The health page goes last: until then it said that the worker was stopping.
     """
     exchange.close()
-    control.stop()
+    control.stop(sign_off=sign_off)
     health.close()
-    _log.info("worker_stopped", answered=counters.answered, dead_letters=counters.dead_letters)
 
 
-def _open_exchange(settings: Settings, on_step: Callable[[str], None], stop: Stop) -> Exchange:
+def _open_exchange(settings: Settings, slot: int, on_step: Callable[[str], None], stop: Stop) -> Exchange:
     """Kafka may be starting too: wait for it, until told to stop."""
     from kogpt2_chat.adapters.kafka_exchange import KafkaExchange
 
     while True:
         on_step("connecting")
         try:
-            return KafkaExchange(settings, settings.serving.slot, on_step=on_step)
+            return KafkaExchange(settings, slot, on_step=on_step)
         except Unavailable as error:
             _log.warning("kafka_unavailable", error=str(error))
             if stop.event.wait(1.0):

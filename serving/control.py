@@ -84,12 +84,19 @@ class Control:
         """Begin to listen."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop listening and sign this worker off, so that nobody waits for it."""
+    def stop(self, *, sign_off: bool = True) -> None:
+        """Stop listening.
+
+        Args:
+            sign_off: say that this worker is gone, so that nobody waits for it; not where another process goes on
+                under its name.
+        """
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
         self._loader.shutdown(wait=False, cancel_futures=True)
+        if not sign_off:
+            return
         # With the broker away the farewell would take longer than a supervisor waits.
         farewell = threading.Thread(target=self._sign_off, name="sign-off", daemon=True)
         farewell.start()

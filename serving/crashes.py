@@ -32,6 +32,11 @@ class CrashLog:
         """How often the process has died while decoding this question."""
         return self._count_by_turn.get(turn_id, 0)
 
+    @property
+    def suspects(self) -> int:
+        """How many questions are suspected."""
+        return len(self._count_by_turn)
+
     def begin(self, turn_ids: Sequence[str]) -> None:
         """These, and no others, are being decoded from now on."""
         if list(turn_ids) != self._in_flight:

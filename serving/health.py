@@ -2,50 +2,38 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from kogpt2_chat.domain.rollout import SlotReport
 
-
-@dataclass(slots=True)
-class Counters:
-    """What has been done since the start; written by the answering thread alone.
-
-    Attributes:
-        in_flight: questions polled and not yet published.
-        publications: transactions that were committed.
-        dropped: questions given up to be polled again.
-        double_drops: questions that this process answered a second time; has to stay 0.
-    """
-
-    answered: int = 0
-    fallbacks: int = 0
-    dead_letters: int = 0
-    in_flight: int = 0
-    publications: int = 0
-    dropped: int = 0
-    swaps: int = 0
-    double_drops: int = 0
+_JSON: Final = "application/json; charset=utf-8"
+_TEXT: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One look at the worker."""
+    """One look at the worker.
+
+    Attributes:
+        tally: sums by name since the start; see :meth:`serving.metrics.Metrics.tally`.
+        silent_s: seconds since the answering thread was last heard of.
+    """
 
     ready: bool
     worker: str
-    counters: Counters
+    tally: Mapping[str, int]
     slots: tuple[SlotReport, ...]
     epoch: dict[str, int]
     silent_s: float
 
     def as_json(self) -> dict[str, Any]:
         """For `/health`."""
-        counters = {name: getattr(self.counters, name) for name in Counters.__slots__}
         slots = [{"bot": s.bot, "version": s.version, "state": s.state, "detail": s.detail} for s in self.slots]
         return {
             "ready": self.ready,
@@ -53,25 +41,8 @@ class Condition:
             "slots": slots,
             "epoch": self.epoch,
             "silent_s": round(self.silent_s, 3),
-            **counters,
+            **self.tally,
         }
-
-    def as_metrics(self) -> str:
-        """For `/metrics`, in the text format of Prometheus."""
-        lines = []
-        for name in Counters.__slots__:
-            kind = "gauge" if name == "in_flight" else "counter"
-            suffix = "" if kind == "gauge" else "_total"
-            lines += [
-                f"# TYPE kogpt2_worker_{name}{suffix} {kind}",
-                f'kogpt2_worker_{name}{suffix}{{worker="{self.worker}"}} {getattr(self.counters, name)}',
-            ]
-        lines.append("# TYPE kogpt2_slot_version gauge")
-        lines += [
-            f'kogpt2_slot_version{{worker="{self.worker}",bot="{s.bot}",state="{s.state}"}} {s.version}'
-            for s in self.slots
-        ]
-        return "\n".join(lines) + "\n"
 
 
 class HealthServer:
@@ -81,10 +52,11 @@ class HealthServer:
         host: the address to bind to.
         port: the port to bind to.
         look: gives the condition of this moment.
+        metrics: gives the text of `/metrics`.
     """
 
-    def __init__(self, host: str, port: int, look: Callable[[], Condition]) -> None:
-        self._server = ThreadingHTTPServer((host, port), _page(look))
+    def __init__(self, host: str, port: int, look: Callable[[], Condition], metrics: Callable[[], bytes]) -> None:
+        self._server = ThreadingHTTPServer((host, port), _page(look, metrics))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
@@ -104,26 +76,25 @@ class HealthServer:
         self._server.server_close()
 
 
-def _page(look: Callable[[], Condition]) -> type[BaseHTTPRequestHandler]:
+def _page(look: Callable[[], Condition], metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
     class Page(BaseHTTPRequestHandler):
         """`/health` is 200 while the loop turns and 503 otherwise."""
 
         timeout = 5
 
         def do_GET(self) -> None:
-            condition = look()
             if self.path == "/health":
+                condition = look()
                 status = HTTPStatus.OK if condition.ready else HTTPStatus.SERVICE_UNAVAILABLE
-                self._send(status, "application/json", json.dumps(condition.as_json(), ensure_ascii=False))
+                self._send(status, _JSON, json.dumps(condition.as_json(), ensure_ascii=False).encode())
             elif self.path == "/metrics":
-                self._send(HTTPStatus.OK, "text/plain; version=0.0.4", condition.as_metrics())
+                self._send(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, metrics())
             else:
-                self._send(HTTPStatus.NOT_FOUND, "text/plain", "there is /health and /metrics\n")
+                self._send(HTTPStatus.NOT_FOUND, _TEXT, b"there is /health and /metrics\n")
 
-        def _send(self, status: HTTPStatus, kind: str, text: str) -> None:
-            content = text.encode()
+        def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -7,7 +7,7 @@ meanwhile goes into the next transaction. So a transaction costs no step, and gr
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,8 +18,7 @@ from kogpt2_chat.domain.wire import turn_id
 from kogpt2_chat.errors import InvalidMessage, Unavailable
 from kogpt2_chat.ports import Batch, Exchange
 from serving.flight import Flight, Prefix
-from serving.health import Counters
-from serving.reply import Reply
+from serving.metrics import Metrics
 from serving.slot import Slots
 from serving.worker import Worker
 
@@ -31,6 +30,7 @@ RETRY_S: Final = 0.5
 SETTLE_S: Final = 20.0
 """Longest wait for the first models; whatever is still loading then is answered for by a notice."""
 MOST_A_TRANSACTION: Final = 200
+LAG_EVERY_S: Final = 1.0
 LONGEST_TRANSACTION_S: Final = 60.0
 """Past it the loop no longer counts as alive, and the watchdog ends the process."""
 _REMEMBERED: Final = 10_000
@@ -52,6 +52,7 @@ class Loop:
     """Joins the exchange and the worker.
 
     Attributes:
+        metrics: the same that the worker has.
         publisher: runs transactions; one thread, or none in tests.
         most_in_flight: questions polled and not yet answered; more wait in Kafka.
         on_step: told the name of each step; the watchdog's beat and the failpoints of fault tests.
@@ -63,7 +64,7 @@ class Loop:
     exchange: Exchange
     worker: Worker
     slots: Slots
-    counters: Counters
+    metrics: Metrics
     stop: threading.Event
     publisher: Executor
     most_in_flight: int = 96
@@ -75,9 +76,10 @@ class Loop:
     _is_recovered: bool = field(init=False, default=False)
     _publication: _Publication | None = field(init=False, default=None)
     _published: OrderedDict[str, None] = field(init=False, default_factory=OrderedDict)
+    _lag_due_at: float = field(init=False, default=0.0)
 
     def run(self, finish_s: float) -> None:
-        """Answer until ``stop`` is set, or another process has taken this worker's slot (Conflict).
+        """Answer until ``stop`` is set, or another process has taken this worker's slot (Ousted).
 
         Args:
             finish_s: how long questions in hand may still take after that.
@@ -94,7 +96,7 @@ class Loop:
         """Once round."""
         self._beat()
         for bot, version in self.slots.swap(self.worker.engine):
-            self.counters.swaps += 1
+            self.metrics.swapped(bot)
             _log.info("swapped", bot=bot, version=version)
         self._look_at_publication()
         if self._is_recovered or self._recover():
@@ -128,11 +130,18 @@ class Loop:
                 self.stop.wait(RETRY_S)
             return
         self.polled_once.set()
+        self._look_at_lag()
         if len(self._flight) and batch.claim != self._claim:
             self._drop("partitions were given out anew")  # the batch too: it is polled again from the committed offsets
             return
         self._claim = batch.claim
         self._admit(batch)
+
+    def _look_at_lag(self) -> None:
+        now = time.monotonic()
+        if now >= self._lag_due_at:
+            self._lag_due_at = now + LAG_EVERY_S
+            self.metrics.lag = self.exchange.lag()
 
     def _admit(self, batch: Batch) -> None:
         if not batch.records:
@@ -153,11 +162,18 @@ class Loop:
         if self._publication is None and self._is_recovered:
             prefix = self._flight.take(MOST_A_TRANSACTION)
             if prefix.replies:
-                future = self.publisher.submit(self.exchange.publish, self._claim, prefix.positions, prefix.outgoing)
+                future = self.publisher.submit(self._publish, self._claim, prefix)
                 self._publication = _Publication(prefix, future, time.monotonic())
-        self.counters.in_flight = len(self._flight) + (
-            len(self._publication.prefix.replies) if self._publication else 0
-        )
+        self._tell_in_flight()
+
+    def _tell_in_flight(self) -> None:
+        on_its_way = len(self._publication.prefix.replies) if self._publication else 0
+        self.metrics.in_flight.set(len(self._flight) + on_its_way)
+
+    def _publish(self, claim: object, prefix: Prefix) -> bool:
+        """In the publisher's thread."""
+        with self.metrics.publication_seconds.time():
+            return self.exchange.publish(claim, prefix.positions, prefix.outgoing)
 
     def _look_at_publication(self) -> None:
         publication = self._publication
@@ -172,20 +188,25 @@ class Loop:
                 self.worker.refuse(error.question_id)
             published = False
         if published:
-            self._count(publication.prefix.replies)
+            self._count(publication.prefix)
         else:
             self._drop("not published", len(publication.prefix.replies))
+        self._tell_in_flight()
 
     def _drop(self, why: str, more: int = 0) -> None:
         """Forget everything in flight; the committed positions say where to begin again."""
         publication, self._publication = self._publication, None
         if publication is not None:  # it may still succeed; the committed positions are read after its end
-            publication.future.exception(timeout=LONGEST_TRANSACTION_S)
-            more += len(publication.prefix.replies)
+            failed = publication.future.exception(timeout=LONGEST_TRANSACTION_S)
+            if failed is None and publication.future.result():
+                self._count(publication.prefix)
+            else:
+                more += len(publication.prefix.replies)
         self.worker.drop()
-        self.counters.dropped += self._flight.clear() + more
+        dropped = self._flight.clear() + more
+        self.metrics.dropped.inc(dropped)
         self._is_recovered = False
-        _log.warning("flight_dropped", questions=self.counters.dropped, why=why)
+        _log.warning("flight_dropped", questions=dropped, why=why)
 
     def _finish(self, deadline: float) -> None:
         """After SIGTERM: answer what is in hand, drop the rest, see the last transaction end."""
@@ -200,17 +221,17 @@ class Loop:
         if len(self._flight):
             self._drop("stopping")
 
-    def _count(self, replies: Sequence[Reply]) -> None:
-        self.counters.publications += 1
-        for reply in replies:
-            self.counters.double_drops += reply.turn_id in self._published
+    def _count(self, prefix: Prefix) -> None:
+        self.metrics.published(sum(len(reply.outgoing) for reply in prefix.replies))
+        for reply in prefix.replies:
+            if reply.turn_id in self._published:
+                self.metrics.double_drops.inc()
             self._published[reply.turn_id] = None
             if reply.is_dead_letter:
-                self.counters.dead_letters += 1
+                self.metrics.dead_letter(str(reply.facts["reason"]))
                 _log.warning("dead_letter", turn_id=reply.turn_id, **reply.facts)
             else:
-                self.counters.answered += 1
-                self.counters.fallbacks += reply.facts.get("fallback") is not None
+                self.metrics.answered(reply.facts)
                 _log.info("answered", turn_id=reply.turn_id, **reply.facts)
         while len(self._published) > _REMEMBERED:
             self._published.popitem(last=False)

@@ -1,7 +1,7 @@
 """What one question leads to: an answer with its turn, or a dead letter, as records ready to be sent."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,11 +12,14 @@ from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Fallback, Turn
 from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers, turn_id
 from kogpt2_chat.domain.wire_fields import PLAUSIBLE_YEARS
 from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.model.engine import Finished
+from kogpt2_chat.model.engine import Finished, Sampling
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
+from serving.history import Said
+from serving.nearest import NearestAnswers
 from serving.slot import Loaded
 
+_NEAREST_FOR: Final = frozenset({"timeout", "degraded"})
 _BROKER_MAX_BYTES: Final = 1024 * 1024
 _HEADROOM_BYTES: Final = 16 * 1024
 """Key, headers and the record's frame stand in the same bound as the value."""
@@ -39,7 +42,14 @@ class Reply:
 
 @dataclass(slots=True, kw_only=True)
 class Asked:
-    """A question on its way to an answer."""
+    """A question on its way to an answer.
+
+    Attributes:
+        own_prompt_ids: of the question alone.
+        earlier: turns of the conversation that the prompt begins with.
+        prompt_ids: what the model reads.
+        sampling: how its tokens are drawn; None is greedy.
+    """
 
     record: Record
     question: Question
@@ -48,7 +58,10 @@ class Asked:
     model: Loaded | None
     epoch: int
     fallback: Fallback | None = None
+    own_prompt_ids: Sequence[int] = ()
+    earlier: Sequence[Said] = ()
     prompt_ids: Sequence[int] = ()
+    sampling: Sampling | None = None
     finished: Finished | None = None
 
 
@@ -60,11 +73,13 @@ class Replies:
         settings: bounds, and what decoded.
         worker: ``worker-N``, for turns.
         clock: the worker's time.
+        nearest: answers where a model is late or missing; None gives the fixed notice.
     """
 
     settings: Settings
     worker: str
     clock: Callable[[], datetime]
+    nearest: NearestAnswers | None = None
 
     def answer(self, one: Asked) -> Reply:
         """The model's answer, or the fixed notice that takes its place, and the turn.
@@ -133,6 +148,14 @@ class Replies:
             if text:
                 return text
             one.fallback = "empty"
+        return self._instead(one)
+
+    def _instead(self, one: Asked) -> str:
+        """What a player reads where the model has not spoken; the header `fallback` says so in any case."""
+        if self.nearest is not None and one.fallback in _NEAREST_FOR:
+            text = answer_text(self.nearest.answer(one.question.bot, one.question.text) or "")
+            if text:
+                return text
         return NOTICE_BY_FALLBACK[one.fallback or "timeout"]
 
     def _turn(self, one: Asked, answer: str, answered_at: datetime) -> Turn:
@@ -153,7 +176,7 @@ class Replies:
             prompt_tokens=len(one.prompt_ids),
             model_version=one.model.version if one.model else 0,
             epoch=one.epoch,
-            decoding=self._decoded_with(one.finished),
+            decoding=self._decoded_with(one),
             fallback=one.fallback,
             sent_at=question.sent_at or _broker_time(one.record),
             received_at=one.received_at.isoformat(),
@@ -166,15 +189,20 @@ class Replies:
             extra=question.extra if store else {},
         )
 
-    def _decoded_with(self, finished: Finished | None) -> dict[str, object]:
-        if finished is None:
+    def _decoded_with(self, one: Asked) -> dict[str, object]:
+        if one.finished is None:
             return {}
-        return {
+        facts: dict[str, object] = {
             "engine": self.settings.serving.engine,
-            "strategy": "greedy",
+            "strategy": "greedy" if one.sampling is None else "sampled",
             "max_new_tokens": self.settings.model.max_new_tokens,
-            "stop_reason": finished.stop_reason,
+            "stop_reason": one.finished.stop_reason,
         }
+        if one.sampling is not None:
+            facts |= asdict(one.sampling)
+        if one.earlier:
+            facts["earlier_turns"] = [said.turn_id for said in one.earlier]
+        return facts
 
 
 def _broker_time(record: Record) -> str | None:

@@ -4,17 +4,22 @@ Every record gets exactly one reply: an answer with its turn, or a dead letter. 
 answer's place where the model cannot speak in time, or at all.
 """
 
+import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from kogpt2_chat.domain.wire import read_question, turn_id
+from kogpt2_chat.domain.wire import Question, read_question, turn_id
 from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.model.engine import Engine
+from kogpt2_chat.model.engine import Engine, Sampling
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
 from serving.crashes import CrashLog
+from serving.history import History, Said
+from serving.metrics import Metrics
+from serving.nearest import NearestAnswers
 from serving.reply import Asked, Replies, Reply
 from serving.slot import Slots
 
@@ -27,6 +32,7 @@ class Worker:
         engine: decodes the questions of all bots side by side.
         slots: which model speaks for which bot.
         crashes: what has taken the process down before.
+        metrics: told of each step of the engine.
         name: ``worker-N``, for turns.
         clock: the worker's time.
         on_step: told before each step of decoding.
@@ -35,6 +41,7 @@ class Worker:
     engine: Engine
     slots: Slots
     crashes: CrashLog
+    metrics: Metrics
     settings: Settings
     name: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -45,7 +52,10 @@ class Worker:
     _is_alone: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self._replies = Replies(settings=self.settings, worker=self.name, clock=self.clock)
+        late = self.settings.serving.late_answer
+        nearest = NearestAnswers(self.settings.learning.corpora) if late == "nearest" else None
+        self._replies = Replies(settings=self.settings, worker=self.name, clock=self.clock, nearest=nearest)
+        self._history = History(self.settings.serving.history_turns, self.settings.model.max_prompt_tokens)
 
     @property
     def is_busy(self) -> bool:
@@ -86,11 +96,14 @@ class Worker:
         if not self._decoding:
             return replies
         self.on_step("decoding")
+        rows, started = len(self._decoding), time.perf_counter()
         done = self.engine.step()
+        self.metrics.stepped(time.perf_counter() - started, rows)
         for finished in done:
             asked = self._decoding.pop(finished.request_id)
             asked.finished = finished
             replies.append(self._replies.answer(asked))
+            self._remember(asked)
         if done:
             self.crashes.survived([finished.request_id for finished in done])
             self.on_step("decoded")
@@ -164,6 +177,29 @@ class Worker:
         if left_s <= 0:
             one.fallback = "timeout"
             return
-        one.prompt_ids = one.model.model.encode(one.question.text)
-        self.engine.add_request(one.question.turn_id, one.question.bot, one.prompt_ids, left_s)
+        own = one.own_prompt_ids = one.model.model.encode(one.question.text)
+        now, player = self.clock(), one.question.player_id
+        one.earlier = self._history.before(player, one.question.bot, one.model.version, own, now)
+        one.prompt_ids = [*(token for said in one.earlier for token in said.ids), *own]
+        one.sampling = self._sampling(one.question)
+        self.engine.add_request(one.question.turn_id, one.question.bot, one.prompt_ids, left_s, one.sampling)
         self._decoding[one.question.turn_id] = one
+
+    def _sampling(self, question: Question) -> Sampling | None:
+        """Seeded by the question's position, so that the same question, answered again, has the same answer."""
+        draw = self.settings.serving.sampling.get(question.bot)
+        if draw is None:
+            return None
+        seed = int.from_bytes(hashlib.sha256(question.turn_id.encode()).digest()[:6])
+        return Sampling(temperature=draw.temperature, top_k=draw.top_k, seed=seed)
+
+    def _remember(self, one: Asked) -> None:
+        if one.fallback is None and one.model is not None and one.finished is not None:
+            said = Said(
+                turn_id=one.question.turn_id,
+                version=one.model.version,
+                prompt_ids=tuple(one.own_prompt_ids),
+                answer_ids=one.finished.token_ids,
+                at=self.clock(),
+            )
+            self._history.remember(one.question.player_id, one.question.bot, said)

@@ -35,6 +35,10 @@ class Conflict(KogptChatError):
     """Somebody else already did this very work: it is done, carry on."""
 
 
+class Ousted(Conflict):
+    """Another process has taken this one's place: end, and do not start again by yourself."""
+
+
 class GateRefused(KogptChatError):
     """The candidate did not pass the gate: keep the champion, exit 3."""
 

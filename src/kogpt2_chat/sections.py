@@ -177,15 +177,33 @@ class Learning(BaseModel):
     gate_profile: Literal["auto", "kogpt2", "small_base"] = Field("auto", description="auto: by the base model's size")
 
 
+class Draw(BaseModel):
+    """How one bot draws its tokens instead of taking the likeliest."""
+
+    temperature: float = Field(0.7, gt=0)
+    top_k: Positive = 40
+
+
 class Serving(BaseModel):
     """One worker."""
 
-    slot: int = Field(1, ge=1, description="number of this worker; its stable transactional id")
+    slot: int = Field(
+        1, ge=0, description="number of this worker, its stable transactional id; 0: the first free one here"
+    )
     engine: Literal["openvino", "transformers"] = Field("openvino", description="transformers: the reference, slower")
     threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all of this machine")
     max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
     max_in_flight: Positive = Field(96, description="questions of all bots taken from Kafka and not yet answered")
+    sampling: dict[str, Draw] = Field(
+        default_factory=dict, description='by bot, e.g. {"ChatbotA": {"temperature": 0.7}}; others are greedy'
+    )
     answer_deadline_s: Seconds = 20.0
+    late_answer: Literal["notice", "nearest"] = Field(
+        "notice", description="nearest: where a model is late or missing, the answer of the nearest seed question"
+    )
+    history_turns: int = Field(
+        0, ge=0, le=20, description="earlier turns of a conversation in the prompt; for models trained on them"
+    )
     max_answer_chars: Positive = 300
     swap_poll_s: Seconds = 0.5
     watchdog_s: Seconds = 120.0

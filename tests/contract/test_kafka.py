@@ -1,5 +1,6 @@
 """What Topics and Exchange promise, on the double and on a real broker."""
 
+import itertools
 import time
 import uuid
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPICS
-from kogpt2_chat.errors import InvalidMessage, NotFound
+from kogpt2_chat.errors import InvalidMessage, NotFound, Ousted
 from kogpt2_chat.ports import Batch, Exchange, Outgoing, Record, Topics
 from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics
 
@@ -279,6 +280,32 @@ def test_the_lag_counts_what_was_not_polled(world):
     assert sum(exchange.lag().values()) <= 3 - len(batch.records)
 
 
+class RawName(str):
+    """A header name that is written as bytes that are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_a_header_name_that_is_no_utf8_stops_nobody(world):
+    """Header names are from outside too: the question is given out like any other, and the next one as well."""
+    exchange = world.exchange()
+    exchange.recover()
+    exchange.poll(0.2, 32)
+    starts = world.topics.end_positions(QUESTION_TOPIC)
+    headers = {RawName("x"): "v", "replay_of": ""}
+    world.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value="하나".encode(), headers=headers)])
+    ask(world, "둘")
+    seen: list[Record] = []
+    while len(seen) < 2:
+        seen += poll(exchange).records
+    assert [record.value.decode() for record in seen] == ["하나", "둘"]
+    where, start = seen[0].partition, starts[seen[0].partition]
+    assert len(list(world.topics.read(QUESTION_TOPIC, where, start, start + 2))) == 2
+
+
 def test_a_batch_polled_before_a_rebalance_is_dropped(world):
     """Somebody else may have its partitions now; nothing of it is ever seen."""
     exchange = world.exchange()
@@ -289,3 +316,64 @@ def test_a_batch_polled_before_a_rebalance_is_dropped(world):
     world.lose_partitions(exchange)
     assert not publish(world, exchange, batch)
     assert everything(world.topics, world.plain) == []
+
+
+@pytest.mark.stack
+def test_of_two_processes_with_one_slot_the_first_ends_and_the_second_goes_on(stack_settings):
+    """Or they would fence each other's producers without end. Nothing is lost or doubled meanwhile."""
+    world = KafkaWorld(stack_settings)
+    first = world.exchange()
+    first.recover()
+    first.poll(0.2, 32)
+    ask(world, "하나")
+    assert publish(world, first, poll(first))
+    second = world.exchange()
+    second.recover()
+    asked = 1 + ask_until_ousted(world, first, second)
+    deadline = time.monotonic() + DEADLINE_S
+    while len(seen := everything(world.topics, world.plain)) < asked:
+        assert time.monotonic() < deadline, f"{len(seen)} of {asked} answers"
+        take_turn(world, second)
+    assert sorted(record.key.decode() for record in seen) == sorted(["하나", *(f"둘-{n}" for n in range(1, asked))])
+    world.close()
+
+
+def ask_until_ousted(world, first: Exchange, second: Exchange) -> int:
+    """Questions to both, in turn; give how many were asked until the first one noticed."""
+    deadline = time.monotonic() + DEADLINE_S
+    for asked in itertools.count(1):
+        assert time.monotonic() < deadline, "the first one never noticed"
+        ask(world, f"둘-{asked}")
+        take_turn(world, second)
+        try:
+            take_turn(world, first)
+        except Ousted:
+            return asked
+    raise AssertionError
+
+
+def take_turn(world, exchange: Exchange) -> None:
+    """What the loop does: poll, publish, recover where that failed."""
+    batch = exchange.poll(0.1, 32)
+    if batch.records and not publish(world, exchange, batch):
+        exchange.recover()
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_compressed_questions_are_read(stack_settings, codec):
+    """A client may compress as it likes; a codec that is missing here would hold the partition up for good."""
+    from confluent_kafka import Producer
+
+    world = KafkaWorld(stack_settings)
+    try:
+        exchange = world.exchange()
+        exchange.recover()
+        exchange.poll(0.2, 32)
+        producer = Producer({"bootstrap.servers": stack_settings.kafka_bootstrap, "compression.type": codec})
+        text = ("압축된 질문 " * 200).encode()
+        producer.produce(QUESTION_TOPIC, text, key=b"k")
+        producer.flush(10)
+        assert [record.value for record in poll(exchange).records] == [text]
+    finally:
+        world.close()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import requests
@@ -22,9 +23,12 @@ class WorkerProcess:
         slot: its number; no other process may have it.
         home: where its crash log and models go.
         failpoint: see :class:`serving.watchdog.Failpoint`.
+        more: further variables of its environment.
     """
 
-    def __init__(self, settings: Settings, slot: int, home: Path, failpoint: str = "") -> None:
+    def __init__(
+        self, settings: Settings, slot: int, home: Path, failpoint: str = "", more: Mapping[str, str] | None = None
+    ) -> None:
         self.url = f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + slot - 1}/health"
         self.log_path = home / f"worker-{slot}.log"
         environment = {
@@ -35,6 +39,7 @@ class WorkerProcess:
             "KOGPT2_SERVING__FAILPOINT": failpoint,
             "KOGPT2_SERVING__SESSION_TIMEOUT_S": "6",
             "KOGPT2_MODEL__THREADS": "1",
+            **(more or {}),
         }
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
@@ -43,7 +48,7 @@ class WorkerProcess:
 
     def wait_ready(self) -> "WorkerProcess":
         deadline = time.monotonic() + START_S
-        while not self._is_ready():
+        while not self.is_ready():
             assert self.process.poll() is None, f"the worker ended: {self.tail()}"
             assert time.monotonic() < deadline, f"not ready in {START_S} s: {self.tail()}"
             time.sleep(0.1)
@@ -68,8 +73,8 @@ class WorkerProcess:
     def tail(self) -> str:
         return self.log_path.read_text(errors="replace")[-2000:]
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             return requests.get(self.url, timeout=5).status_code == requests.codes.ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False

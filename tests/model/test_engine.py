@@ -1,13 +1,18 @@
 """Both engines: the same answers however requests are mixed."""
 
+from collections import Counter
+
+import numpy as np
 import pytest
 import torch
 
 from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
+from kogpt2_chat.model.engine import Sampling
 from kogpt2_chat.model.engines import load_for_engine, load_served
 from kogpt2_chat.model.load import load_bot
 from kogpt2_chat.model.openvino_engine import OpenVinoEngine
+from kogpt2_chat.model.sampling import choose
 from kogpt2_chat.model.transformers_engine import TransformersEngine
 from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
 
@@ -177,6 +182,39 @@ def test_control_tokens_are_never_chosen_unless_asked_to_look(tiny, settings, tm
         tokens = run(engine)["q"].token_ids
         assert (tokens == (2,) * 10) is would
         assert (2 in tokens) is would
+
+
+def test_a_sampled_answer_depends_on_its_seed_alone(bot, make):
+    """Neighbours, their number and the time have no part in it; another seed draws another answer."""
+
+    def draw(*others: str, seed: int = 7):
+        engine = make()
+        engine.set_model("ChatbotA", bot)
+        for place, question in enumerate(others):
+            engine.add_request(
+                str(place), "ChatbotA", bot.encode(question), sampling=Sampling(temperature=1.0, top_k=50, seed=place)
+            )
+        engine.add_request("q", "ChatbotA", bot.encode("안녕"), sampling=Sampling(temperature=1.0, top_k=50, seed=seed))
+        return run(engine)["q"].token_ids
+
+    assert draw() == draw() == draw(*LINES)
+    assert len({draw(seed=seed) for seed in range(5)}) > 1
+
+
+def test_one_candidate_is_greedy(bot, make, alone):
+    """top_k 1 leaves nothing to draw."""
+    engine = make()
+    engine.set_model("ChatbotA", bot)
+    engine.add_request("q", "ChatbotA", bot.encode(LINES[0]), sampling=Sampling(temperature=2.0, top_k=1, seed=1))
+    assert run(engine)["q"].token_ids == alone(bot, LINES[0])
+
+
+def test_draws_follow_the_probabilities():
+    """A token three times as likely is drawn three times as often; one outside of the top is never drawn."""
+    logits = np.log(np.array([0.6, 0.2, 0.1, 0.1], np.float32))
+    drawn = Counter(choose(logits, Sampling(temperature=1.0, top_k=2, seed=seed), 0) for seed in range(4000))
+    assert set(drawn) == {0, 1}
+    assert 2.5 < drawn[0] / drawn[1] < 3.6
 
 
 def test_misuse_is_named(bot, make):

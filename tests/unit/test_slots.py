@@ -14,7 +14,8 @@ from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
 from serving.control import Control
-from serving.health import Condition, Counters, HealthServer
+from serving.health import Condition, HealthServer
+from serving.metrics import Metrics
 from serving.shelf import Shelf
 from serving.slot import WARM_FOR_S, Loaded, Slots
 from serving.watchdog import Watchdog
@@ -239,18 +240,20 @@ def test_health_is_200_while_the_loop_turns_and_503_otherwise():
     slots.offer(BOT, Loaded(version=3, model=ScriptedModel()), 2)
     slots.swap(ScriptedEngine())
     ready = threading.Event()
+    metrics = Metrics(slots=slots.reports)
+    metrics.published(records=7)
 
     def look() -> Condition:
         return Condition(
             ready=ready.is_set(),
             worker="worker-1",
-            counters=Counters(answered=7),
+            tally=metrics.tally(),
             slots=slots.reports(),
             epoch=slots.epochs(),
             silent_s=0.1,
         )
 
-    server = HealthServer("127.0.0.1", 0, look)
+    server = HealthServer("127.0.0.1", 0, look, metrics.page)
     server.start()
     try:
         address = f"http://127.0.0.1:{server.port}"
@@ -261,15 +264,18 @@ def test_health_is_200_while_the_loop_turns_and_503_otherwise():
         assert answer.status_code == 200
         assert {
             "ready": True,
-            "answered": 7,
+            "publications": 1,
+            "answered": 0,
             "double_drops": 0,
             "in_flight": 0,
             "dead_letters": 0,
         }.items() <= body.items()
         assert body["epoch"][BOT] == 2
         assert {"bot": BOT, "version": 3, "state": "ready", "detail": ""} in body["slots"]
-        metrics = requests.get(f"{address}/metrics", timeout=5).text
-        assert 'kogpt2_worker_answered_total{worker="worker-1"} 7\n' in metrics
+        page = requests.get(f"{address}/metrics", timeout=5)
+        assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert "kogpt2_publications_total 1.0\n" in page.text
+        assert requests.get(f"{address}/", timeout=5).status_code == 404
     finally:
         server.close()
 

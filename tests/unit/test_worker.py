@@ -1,95 +1,23 @@
 """The worker on a broker in memory: every question gets one answer or one dead letter, whatever happens."""
 
 import json
-import threading
 from collections import Counter
 from concurrent.futures import Future
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import pytest
 
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TURN_TOPIC
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Turn
+from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC
+from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK
 from kogpt2_chat.domain.wire import legacy_text, v1_text
-from kogpt2_chat.settings import Settings
-from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
+from kogpt2_chat.errors import Ousted
+from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
-from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics, put_question
+from kogpt2_chat.testing.kafka import put_question
 from serving.crashes import CrashLog
-from serving.health import Counters
-from serving.loop import Loop
-from serving.slot import Loaded, Slots
-from serving.worker import Worker
-
-
-class Bench:
-    """One worker with all its parts, on doubles."""
-
-    def __init__(self, folder: Path, *, models: bool = True, steps: int = 1, answers=None, **exchange) -> None:
-        self.broker = Broker()
-        MemoryTopics(self.broker).ensure()
-        self.slots = Slots()
-        self.engine = ScriptedEngine(steps=steps)
-        self.settings = Settings(home=folder)
-        self.crash_path = folder / "crashes.json"
-        self.now = datetime(2026, 11, 24, 3, tzinfo=UTC)
-        self.steps: list[str] = []
-        self.exchange = MemoryExchange(self.broker, **exchange)
-        self.worker = Worker(
-            engine=self.engine,
-            slots=self.slots,
-            crashes=CrashLog(self.crash_path),
-            settings=self.settings,
-            name="worker-1",
-            clock=self.tick,
-            on_step=self.steps.append,
-        )
-        self.loop = Loop(
-            exchange=self.exchange,
-            worker=self.worker,
-            slots=self.slots,
-            counters=Counters(),
-            stop=threading.Event(),
-            publisher=InlineExecutor(),
-        )
-        if models:
-            for bot in BOT_IDS:
-                self.slots.offer(
-                    bot, Loaded(version=3, model=ScriptedModel(answers=answers or {"안녕?": "안녕하세요!"})), epoch=2
-                )
-
-    def tick(self) -> datetime:
-        self.now += timedelta(milliseconds=5)
-        return self.now
-
-    def ask(self, *values: str | bytes, partition: int = 0) -> None:
-        for value in values:
-            put_question(self.broker, value.encode() if isinstance(value, str) else value, partition)
-
-    def drain(self, turns: int = 20) -> None:
-        for _ in range(turns):
-            self.loop.turn()
-
-    def be_born_again(self, model: ScriptedModel) -> None:
-        """What a new process finds: the broker, the crash file, and nothing else."""
-        self.slots, self.engine = Slots(), ScriptedEngine()
-        self.exchange = MemoryExchange(self.broker)
-        self.worker = replace(self.worker, slots=self.slots, engine=self.engine, crashes=CrashLog(self.crash_path))
-        self.loop = replace(self.loop, exchange=self.exchange, slots=self.slots, worker=self.worker)
-        for bot in BOT_IDS:
-            self.slots.offer(bot, Loaded(version=9, model=model), epoch=3)
-
-    def texts(self, bot: str = "ChatbotA") -> list[str]:
-        return [record.value.decode() for record in self.broker.all(bot)]
-
-    def turns(self) -> list[Turn]:
-        return [Turn.from_json(record.value) for record in self.broker.all(TURN_TOPIC)]
-
-    def dead(self) -> list[tuple[str, str]]:
-        return [(record.headers["reason"], record.headers["turn_id"]) for record in self.broker.all(DEAD_LETTER_TOPIC)]
+from serving.slot import Loaded
+from tests.bench import Bench
 
 
 def test_a_unity_client_gets_its_answer_by_topic_key_and_value(tmp_path):
@@ -243,7 +171,8 @@ def test_a_dropped_publication_is_answered_again_and_seen_once(tmp_path):
     assert len(bench.texts()) == 3
     assert len(bench.dead()) == 1
     assert bench.broker.aborted > 0
-    assert (bench.loop.counters.dropped, bench.loop.counters.answered) == (8, 3)
+    tally = bench.metrics.tally()
+    assert (tally["dropped"], tally["answered"]) == (8, 3)
     assert bench.exchange.recoveries == 3
 
 
@@ -277,7 +206,32 @@ def test_decoding_goes_on_while_a_transaction_is_on_its_way(tmp_path):
     executor.release()
     bench.drain(1)
     assert len(bench.texts()) == 3
-    assert bench.loop.counters.publications == 2
+    assert bench.metrics.tally()["publications"] == 2
+
+
+def test_a_transaction_that_ends_well_while_the_rest_is_dropped_counts(tmp_path):
+    """A rebalance drops what is in hand; what was on its way and became visible is answered, and never dropped too."""
+    bench = Bench(tmp_path)
+
+    class Slow(InlineExecutor):
+        """Looks like a transaction on its way, until somebody waits for its end."""
+
+        def submit(self, fn, /, *args, **kwargs):
+            future = super().submit(fn, *args, **kwargs)
+            future.done = lambda: False
+            return future
+
+    bench.loop.publisher = Slow()
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain(1)
+    bench.engine.steps = 50
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain(1)
+    bench.broker.rebalance()
+    bench.drain(1)
+    tally = bench.metrics.tally()
+    assert (tally["answered"], tally["publications"], tally["dropped"]) == (1, 1, 1)
+    assert len(bench.texts()) == 1
 
 
 def test_sigterm_answers_what_is_in_hand_and_polls_no_more(tmp_path):
@@ -290,6 +244,25 @@ def test_sigterm_answers_what_is_in_hand_and_polls_no_more(tmp_path):
     bench.loop.run(finish_s=5)
     assert len(bench.texts()) == 1
     assert bench.broker.committed == {0: 1}
+
+
+def test_a_worker_whose_slot_was_taken_ends_and_publishes_nothing(tmp_path):
+    """Seen after a transaction that came to nothing; the other process has the same questions."""
+    bench = Bench(tmp_path, fail_publishes=9)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.loop.settled.set()
+    recover = bench.exchange.recover
+
+    def ousted() -> None:
+        recover()
+        if bench.exchange.recoveries > 1:
+            raise Ousted("kogpt2-worker-1: another process runs with this slot")
+
+    bench.exchange.recover = ousted
+    with pytest.raises(Ousted):
+        bench.loop.run(finish_s=5)
+    assert bench.texts() == []
+    assert bench.broker.committed == {}
 
 
 def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, monkeypatch):
@@ -345,7 +318,7 @@ def test_what_is_given_up_at_the_end_is_no_crash(tmp_path):
     bench.loop.run(finish_s=0)
     assert bench.texts() == []
     assert bench.engine.in_flight == 0
-    assert bench.loop.counters.dropped == 1
+    assert bench.metrics.tally()["dropped"] == 1
     assert CrashLog(bench.crash_path).count("bot_question-0-0") == 0
 
 
@@ -393,3 +366,45 @@ def test_a_made_up_record_time_does_not_stop_the_worker(tmp_path):
     )
     bench.drain()
     assert bench.turns()[0].sent_at is None
+
+
+def test_sampling_is_seeded_by_the_question_s_position(tmp_path):
+    """Asked again after a dropped transaction, the same question draws the same answer; the turn says how."""
+    bench = Bench(tmp_path, fail_publishes=1, serving={"sampling": {"ChatbotA": {"temperature": 0.5, "top_k": 9}}})
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"), legacy_text("n", "ChatbotA", "안녕?"))
+    bench.ask(legacy_text("n", "ChatbotB", "안녕?"), partition=1)
+    bench.drain(1)
+    first = dict(bench.engine.sampled)
+    bench.drain()
+    assert bench.engine.sampled == first
+    assert set(first) == {"bot_question-0-0", "bot_question-0-1"}
+    assert first["bot_question-0-0"].seed != first["bot_question-0-1"].seed
+    decoded = {turn.turn_id: turn.decoding for turn in bench.turns()}
+    drawn = decoded["bot_question-0-0"]
+    assert (drawn["strategy"], drawn["temperature"], drawn["top_k"]) == ("sampled", 0.5, 9)
+    assert drawn["seed"] == first["bot_question-0-0"].seed
+    assert decoded["bot_question-1-0"]["strategy"] == "greedy"
+
+
+def test_a_late_model_is_stood_in_for_by_the_nearest_seed_answer(tmp_path):
+    """Only by setting; the header still says that it was not the model."""
+    corpora = tmp_path / "corpora"
+    (corpora / "ChatbotA").mkdir(parents=True)
+    (corpora / "ChatbotA" / "seed.csv").write_text("question,answer,topic\n안녕하세요?,반가워요!,인사\n", "utf-8")
+    bench = Bench(tmp_path, models=False, serving={"late_answer": "nearest"}, learning={"corpora": corpora})
+    bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"), legacy_text("n", "ChatbotA", "수박 값이 얼마예요"))
+    bench.drain()
+    assert bench.texts() == ["반가워요!", NOTICE_BY_FALLBACK["degraded"]]
+    assert {turn.fallback for turn in bench.turns()} == {"degraded"}
+
+
+def test_earlier_turns_of_the_conversation_stand_before_the_question(tmp_path):
+    """By setting; the turn names them, and another player's conversation stays out."""
+    bench = Bench(tmp_path, serving={"history_turns": 2})
+    for sender, text in (("가", "하나"), ("나", "딴말"), ("가", "둘"), ("가", "셋"), ("가", "넷")):
+        bench.ask(legacy_text(sender, "ChatbotA", text))
+        bench.drain(3)
+    turns = {turn.text: turn for turn in bench.turns()}
+    assert "earlier_turns" not in turns["하나"].decoding
+    assert turns["넷"].decoding["earlier_turns"] == [turns["둘"].turn_id, turns["셋"].turn_id]
+    assert turns["넷"].prompt_tokens > 2 * turns["하나"].prompt_tokens

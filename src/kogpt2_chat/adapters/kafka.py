@@ -15,6 +15,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from kogpt2_chat.adapters.kafka_headers import accept_any_header_names
 from kogpt2_chat.domain.topics import TOPICS, Topic
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
 from kogpt2_chat.ports import Outgoing, Record
@@ -216,6 +217,7 @@ class KafkaTopics:
             self._idle_consumers.append(consumer)
 
     def _new_consumer(self) -> Any:
+        accept_any_header_names()
         try:
             return KafkaConsumer(
                 **connection(self._settings),

@@ -7,10 +7,11 @@ The consumer is not thread safe and the producer is: everything but ``publish`` 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     FencedInstanceIdError,
@@ -20,8 +21,9 @@ from kafka.errors import (
 )
 
 from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection, to_headers, to_record
+from kogpt2_chat.adapters.kafka_headers import accept_any_header_names
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, WORKER_GROUP
-from kogpt2_chat.errors import Conflict, InvalidMessage, Unavailable
+from kogpt2_chat.errors import InvalidMessage, Ousted, Unavailable
 from kogpt2_chat.ports import Batch, Outgoing
 from kogpt2_chat.settings import Settings
 
@@ -68,9 +70,12 @@ class KafkaExchange:
         self._settings = settings
         # One stable id a slot: a killed worker's open transaction ends as soon as its successor starts.
         self._transactional_id = f"{group}-{slot}"
+        self._group = group
         self._timeout_ms = int(settings.kafka.request_timeout_s * 1000)
         self._on_step = on_step
         self._producer: Any = None
+        self._is_in_doubt = False
+        accept_any_header_names()
         try:
             self._consumer = KafkaConsumer(**self._consumer_settings(slot, group))
             self._consumer.subscribe([QUESTION_TOPIC])
@@ -82,17 +87,18 @@ class KafkaExchange:
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
-            Conflict: another process has taken this worker's slot; end.
+            Ousted: another process has taken this worker's slot; end.
         """
         self._drop_producer()
         try:
+            self._look_who_has_the_slot()
             # First the producer: it ends whatever transaction its predecessor left, late EndTxn included.
             self._producer = self._open_producer()
             # After an abort the position has moved on: without going back a question is lost.
             for partition in self._consumer.assignment():
                 self._go_back(partition)
         except FencedInstanceIdError as error:
-            raise Conflict(f"{self._transactional_id}: another process runs with this slot: {error}") from error
+            raise Ousted(f"{self._transactional_id}: another process runs with this slot: {error}") from error
         except (KafkaError, OSError) as error:
             self._drop_producer()
             raise Unavailable(f"Kafka is not ready: {type(error).__name__}: {error}") from error
@@ -109,7 +115,7 @@ class KafkaExchange:
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
-            Conflict: another process has taken this worker's slot; end.
+            Ousted: another process has taken this worker's slot; end.
         """
         try:
             self._pause(paused=max_records <= 0)
@@ -117,7 +123,7 @@ class KafkaExchange:
             # Taken later, after the group was left, it has generation -1, and the broker lets that pass.
             member = self._consumer.group_metadata()
         except FencedInstanceIdError as error:
-            raise Conflict(f"{self._transactional_id}: another process runs with this slot: {error}") from error
+            raise Ousted(f"{self._transactional_id}: another process runs with this slot: {error}") from error
         except (KafkaError, OSError) as error:
             raise Unavailable(f"Kafka gave no questions: {type(error).__name__}: {error}") from error
         claim = Claim(member.generation_id, member.member_id, member)
@@ -149,6 +155,7 @@ class KafkaExchange:
             blamed = max(outgoing, key=lambda item: len(item.value or b""))
             raise InvalidMessage("answer_too_large", str(error), blamed.headers.get("turn_id")) from error
         except (KafkaError, OSError):
+            self._is_in_doubt = True
             # The outcome may be unknown: a commit that timed out can still come true, until the next
             # producer of this transactional id has begun. Never retried; the committed offsets tell.
             self._drop_producer()
@@ -161,11 +168,14 @@ class KafkaExchange:
 
     def lag(self) -> dict[int, int]:
         """Questions of each owned partition that have not been polled yet, as far as the last fetches tell."""
-        behind = {}
-        for partition in self._consumer.assignment():
-            end, position = self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=0)
-            if end is not None and position is not None:
-                behind[partition.partition] = max(0, end - position)
+        behind: dict[int, int] = {}
+        try:
+            for partition in self._consumer.assignment():
+                end, position = self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=0)
+                if end is not None and position is not None:
+                    behind[partition.partition] = max(0, end - position)
+        except (KafkaError, OSError):  # told by the next poll; a figure for people must not end a worker
+            return behind
         return behind
 
     def close(self) -> None:
@@ -193,6 +203,26 @@ class KafkaExchange:
         producer.commit_transaction()
         self._on_step("committed")
         return time.monotonic() - started
+
+    def _look_who_has_the_slot(self) -> None:
+        """After a failed transaction: is this process still the member of its name?
+
+        A second process of the same slot fences this one's producer, and the next producer here would fence the
+        other's, in turn and without end. The client (kafka-python 3.0.12) keeps a fenced membership to itself: its
+        heartbeats stop, and polls go on. So the broker is asked, before anything of the other's is disturbed.
+
+        Raises:
+            Ousted: another process has taken this worker's slot; end.
+        """
+        mine = self._consumer.group_metadata()
+        if not self._is_in_doubt or not mine.member_id:
+            return
+        with closing(KafkaAdminClient(**connection(self._settings))) as admin:
+            members = admin.describe_groups([self._group])[self._group]["members"]
+        for member in members:
+            if member["group_instance_id"] == mine.group_instance_id and member["member_id"] != mine.member_id:
+                raise Ousted(f"{self._transactional_id}: another process ({member['client_host']}) runs with this slot")
+        self._is_in_doubt = False
 
     def _pause(self, *, paused: bool) -> None:
         if paused:

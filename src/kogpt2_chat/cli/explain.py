@@ -58,7 +58,8 @@ def as_text(found: Explanation) -> str:
     if found.changes or found.prompt:
         lines += _section("From the tokens to the answer", _changes(found))
     if found.replay is not None:
-        title = f"Replay of {turn.bot} version {turn.model_version}: fp32, greedy, control tokens suppressed"
+        how = turn.decoding.get("strategy", "greedy")
+        title = f"Replay of {turn.bot} version {turn.model_version}: fp32, {how}, control tokens suppressed"
         lines += _section(title, _replay(found.replay))
     if found.notes:
         lines += _section("Notes", [f"- {normalise(note)}" for note in found.notes])

@@ -21,6 +21,7 @@ from kogpt2_chat.ports import Index, Record, Registry, Topics
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
+    from kogpt2_chat.model.engine import Sampling
     from kogpt2_chat.model.load import LoadedBot
 
 _TURN_ID: Final = re.compile(rf"{re.escape(QUESTION_TOPIC)}-\d{{1,9}}-\d{{1,19}}", re.ASCII)
@@ -148,6 +149,7 @@ def _replayed(facts: Explanation, bot: "LoadedBot", top: int, settings: Settings
         stored=_stored_sequence(turn),
         max_new_tokens=_bound(turn, settings),
         top=top,
+        sampling=_sampling(turn),
     )
     notes = [note for note in (doubt, _about_fallback(turn), _about_engine(turn, run.verdict)) if note]
     return replace(
@@ -167,6 +169,11 @@ def _doubt(turn: Turn, found: int) -> str | None:
         return (
             f"personal details are masked in the stored question, so the prompt is not the one the model read "
             f"({found} tokens here, {turn.prompt_tokens} there): the replay shows the choices for the masked text"
+        )
+    if earlier := turn.decoding.get("earlier_turns"):
+        return (
+            f"the prompt began with earlier turns of the conversation ({earlier}), which are not put together again: "
+            "the replay shows the choices for the question alone"
         )
     # 0: the worker gave a notice before it made a prompt.
     if turn.prompt_tokens and found != turn.prompt_tokens:
@@ -191,6 +198,18 @@ def _about_engine(turn: Turn, verdict: Verdict) -> str | None:
     return (
         f"the engine {engine} answered and the reference was replayed: a small margin is its rounding, a large one not"
     )
+
+
+def _sampling(turn: Turn) -> "Sampling | None":
+    """How the turn's tokens were drawn; None where they were the likeliest ones."""
+    from kogpt2_chat.model.engine import Sampling
+
+    if turn.decoding.get("strategy") != "sampled":
+        return None
+    temperature, top_k, seed = (turn.decoding.get(name) for name in ("temperature", "top_k", "seed"))
+    if not isinstance(temperature, float) or not isinstance(top_k, int) or not isinstance(seed, int):
+        return None
+    return Sampling(temperature=temperature, top_k=top_k, seed=seed)
 
 
 def _bound(turn: Turn, settings: Settings) -> int:

@@ -27,6 +27,21 @@ class Finished:
     stop_reason: StopReason
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to draw a token instead of taking the likeliest; the same seed draws the same answer.
+
+    Attributes:
+        temperature: above 0; lower is closer to greedy.
+        top_k: only so many likeliest tokens may be drawn.
+        seed: of this request; neighbours in the batch have no part in it.
+    """
+
+    temperature: float
+    top_k: int
+    seed: int
+
+
 class BotModel(Protocol):
     """A bot's loaded model version, as :func:`kogpt2_chat.model.load.load_bot` gives it."""
 
@@ -62,7 +77,12 @@ class Engine(Protocol):
         ...
 
     def add_request(
-        self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None
+        self,
+        request_id: str,
+        bot: str,
+        prompt_ids: Sequence[int],
+        deadline_s: float | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         """Queue a question.
 
@@ -71,6 +91,7 @@ class Engine(Protocol):
             bot: whose model answers.
             prompt_ids: from that model's ``encode``.
             deadline_s: seconds from now after which the request finishes with what it has.
+            sampling: how to draw tokens; None is greedy.
 
         Raises:
             NotFound: the bot has no model.

@@ -1,4 +1,4 @@
-"""Greedy decoding on OpenVINO: int8 weights, paged keys and values, requests join and leave between any two steps.
+"""Decoding on OpenVINO: int8 weights, paged keys and values, requests join and leave between any two steps.
 
 Each bot has a lane. A step is one pass a lane: rows that decode bring their last token, rows that join bring their
 prompt, side by side.
@@ -11,8 +11,9 @@ from typing import Final
 
 from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import Conflict, NotFound
-from kogpt2_chat.model.engine import BotModel, Finished, StopReason
+from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
 from kogpt2_chat.model.paged import PagedModel, Pages
+from kogpt2_chat.model.sampling import choose
 
 MAX_PROMPT_TOKENS_A_STEP: Final = 256
 """Rows that decode wait for those that join: a step takes no more prompt tokens than this, or one prompt."""
@@ -26,6 +27,7 @@ class _Row:
     request_id: str
     coming: list[int]
     deadline: float
+    sampling: Sampling | None = None
     pages: Pages = field(default_factory=Pages)
     tokens: list[int] = field(default_factory=list)
     ended: bool = False
@@ -77,7 +79,12 @@ class OpenVinoEngine:
         self._lane_by_bot[bot] = _Lane(model)
 
     def add_request(
-        self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None
+        self,
+        request_id: str,
+        bot: str,
+        prompt_ids: Sequence[int],
+        deadline_s: float | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         """Queue a question.
 
@@ -86,6 +93,7 @@ class OpenVinoEngine:
             bot: whose model answers.
             prompt_ids: from that model's ``encode``.
             deadline_s: seconds from now after which the request finishes with what it has.
+            sampling: how to draw tokens; None is greedy.
 
         Raises:
             NotFound: the bot has no model.
@@ -97,7 +105,7 @@ class OpenVinoEngine:
             raise Conflict(f"request {request_id!r} is in flight already")
         deadline = _NEVER if deadline_s is None else self._clock() + deadline_s
         self._ids.add(request_id)
-        row = _Row(request_id=request_id, coming=list(prompt_ids), deadline=deadline)
+        row = _Row(request_id=request_id, coming=list(prompt_ids), deadline=deadline, sampling=sampling)
         self._lane_by_bot[bot].waiting.append(row)
 
     def cancel(self, request_id: str) -> None:
@@ -169,7 +177,8 @@ class OpenVinoEngine:
 def _decode(lane: _Lane) -> None:
     """Choose the next token of every row."""
     logits = lane.paged.forward([(row.pages, row.coming) for row in lane.rows])
-    for row, token in zip(lane.rows, logits.argmax(-1).tolist(), strict=True):
+    for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
+        token = likeliest if row.sampling is None else choose(logits[place], row.sampling, len(row.tokens))
         row.ended = token == END_ID
         if not row.ended:
             row.tokens.append(token)

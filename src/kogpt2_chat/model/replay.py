@@ -1,6 +1,7 @@
 """A turn run once more, with an eye on every choice.
 
-The replay is the reference engine itself (fp32, greedy, control tokens suppressed), one request in it, and a hook
+The replay is the reference engine itself (fp32, control tokens suppressed, drawn with the
+turn's own seed where it was drawn), one request in it, and a hook
 on the network's last layer that reads the logits it chooses from; so its tokens are the engine's by construction.
 """
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from kogpt2_chat.domain.explanation import Change, Choice, Replay, Step, Token, answer_changes
 from kogpt2_chat.domain.prompt import END_ID
-from kogpt2_chat.model.engine import Finished
+from kogpt2_chat.model.engine import Finished, Sampling
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.tokenizer import ChatTokenizer
 from kogpt2_chat.model.transformers_engine import TransformersEngine
@@ -63,7 +64,13 @@ def changes(bot: LoadedBot, token_ids: Sequence[int], answer: str) -> tuple[Chan
 
 
 def replay(
-    bot: LoadedBot, prompt_ids: Sequence[int], *, stored: Sequence[int] = (), max_new_tokens: int, top: int
+    bot: LoadedBot,
+    prompt_ids: Sequence[int],
+    *,
+    stored: Sequence[int] = (),
+    max_new_tokens: int,
+    top: int,
+    sampling: Sampling | None = None,
 ) -> Replay:
     """Run a prompt and compare each choice with the turn's.
 
@@ -73,12 +80,13 @@ def replay(
         stored: the turn's tokens, with the end token where the answer had ended; empty for nothing to compare.
         max_new_tokens: bound of the answer; the network's own room is a bound as well.
         top: how many choices to keep of each step.
+        sampling: how the turn's tokens were drawn; None is greedy.
 
     Returns:
         The steps, up to the end token or the bound.
     """
     bound = max(1, min(max_new_tokens, int(bot.network.config.n_positions) - len(prompt_ids)))
-    finished, seen = _run(bot, prompt_ids, bound)
+    finished, seen = _run(bot, prompt_ids, bound, sampling)
     chosen = [*finished.token_ids, END_ID] if finished.stop_reason == "end" else list(finished.token_ids)
     read = _reader(bot)
     steps = []
@@ -96,7 +104,9 @@ def replay(
     )
 
 
-def _run(bot: LoadedBot, prompt_ids: Sequence[int], bound: int) -> tuple[Finished, list[Tensor]]:
+def _run(
+    bot: LoadedBot, prompt_ids: Sequence[int], bound: int, sampling: Sampling | None
+) -> tuple[Finished, list[Tensor]]:
     """The engine's answer, and the logits of each of its steps, each (vocabulary,) float32."""
     seen: list[Tensor] = []
 
@@ -105,7 +115,7 @@ def _run(bot: LoadedBot, prompt_ids: Sequence[int], bound: int) -> tuple[Finishe
 
     engine = TransformersEngine(max_batch=1, max_new_tokens=bound)
     engine.set_model("bot", bot)
-    engine.add_request("turn", "bot", prompt_ids)
+    engine.add_request("turn", "bot", prompt_ids, sampling=sampling)
     finished: list[Finished] = []
     hook = bot.network.lm_head.register_forward_hook(keep)
     try:

@@ -1,4 +1,4 @@
-"""Greedy decoding with a KV cache on transformers' GPT-2: requests join and leave between any two steps.
+"""Decoding with a KV cache on transformers' GPT-2: requests join and leave between any two steps.
 
 Each bot has one decode batch. A row's keys and values stand at the right end of the cache, older columns are
 masked, and its position ids are its own; so batched answers equal single ones, and cached ones uncached ones.
@@ -16,7 +16,8 @@ from transformers import DynamicCache
 
 from kogpt2_chat.domain.prompt import END_ID, PAD_ID
 from kogpt2_chat.errors import Conflict, NotFound
-from kogpt2_chat.model.engine import BotModel, Finished, StopReason
+from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
+from kogpt2_chat.model.sampling import choose
 
 _NEVER: Final = float("inf")
 
@@ -28,6 +29,7 @@ class _Row:
     request_id: str
     prompt_ids: list[int]
     deadline: float
+    sampling: Sampling | None = None
     tokens: list[int] = field(default_factory=list)
     ended: bool = False
 
@@ -96,7 +98,12 @@ class TransformersEngine:
         self._lane_by_bot[bot] = _Lane(model, banned)
 
     def add_request(
-        self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None
+        self,
+        request_id: str,
+        bot: str,
+        prompt_ids: Sequence[int],
+        deadline_s: float | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         """Queue a question.
 
@@ -105,6 +112,7 @@ class TransformersEngine:
             bot: whose model answers.
             prompt_ids: from that model's ``encode``.
             deadline_s: seconds from now after which the request finishes with what it has.
+            sampling: how to draw tokens; None is greedy.
 
         Raises:
             NotFound: the bot has no model.
@@ -116,7 +124,7 @@ class TransformersEngine:
             raise Conflict(f"request {request_id!r} is in flight already")
         deadline = _NEVER if deadline_s is None else self._clock() + deadline_s
         self._ids.add(request_id)
-        row = _Row(request_id=request_id, prompt_ids=list(prompt_ids), deadline=deadline)
+        row = _Row(request_id=request_id, prompt_ids=list(prompt_ids), deadline=deadline, sampling=sampling)
         self._lane_by_bot[bot].waiting.append(row)
 
     def cancel(self, request_id: str) -> None:
@@ -229,7 +237,8 @@ def _decode(lane: _Lane) -> None:
     lane.mask = functional.pad(lane.mask, (0, 1), value=1)
     hidden, lane.cache = _forward(lane, last, lane.mask, lane.cache)
     logits = lane.model.network.lm_head(hidden).float().masked_fill(lane.banned, -_NEVER)
-    for row, token in zip(lane.rows, logits.argmax(-1).tolist(), strict=True):
+    for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
+        token = likeliest if row.sampling is None else choose(logits[place].numpy(), row.sampling, len(row.tokens))
         row.ended = token == END_ID
         if not row.ended:
             row.tokens.append(token)

@@ -85,7 +85,7 @@ class Exchange(Protocol):
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
-            Conflict: another process has taken this worker's slot; end.
+            Ousted: another process has taken this worker's slot; end.
         """
         ...
 
@@ -94,7 +94,7 @@ class Exchange(Protocol):
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
-            Conflict: another process has taken this worker's slot; end.
+            Ousted: another process has taken this worker's slot; end.
         """
         ...
 

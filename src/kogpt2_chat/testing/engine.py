@@ -5,7 +5,7 @@ from typing import Any
 
 from kogpt2_chat.domain.prompt import answer_text, normalise, prompt_ids
 from kogpt2_chat.errors import Conflict, NotFound
-from kogpt2_chat.model.engine import BotModel, Finished, StopReason
+from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
 
 _FIRST_TEXT_ID = 200
 
@@ -50,6 +50,7 @@ class ScriptedEngine:
     def __init__(self, steps: int = 1, stop_reason: StopReason = "end") -> None:
         self.steps = steps
         self.steps_by_id: dict[str, int] = {}
+        self.sampled: dict[str, Sampling] = {}
         self.stop_reason: StopReason = stop_reason
         self.models: dict[str, BotModel] = {}
         self._left: dict[str, int] = {}
@@ -65,7 +66,12 @@ class ScriptedEngine:
         self.models[bot] = model
 
     def add_request(
-        self, request_id: str, bot: str, prompt_ids: Sequence[int], deadline_s: float | None = None
+        self,
+        request_id: str,
+        bot: str,
+        prompt_ids: Sequence[int],
+        deadline_s: float | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         """Queue a question.
 
@@ -74,6 +80,7 @@ class ScriptedEngine:
             bot: whose model answers.
             prompt_ids: from that model's ``encode``.
             deadline_s: 0 or less finishes at the next step with nothing; otherwise not looked at.
+            sampling: kept in ``sampled`` for the test to look at.
 
         Raises:
             NotFound: the bot has no model.
@@ -88,6 +95,8 @@ class ScriptedEngine:
         said = model.answer_ids(prompt_ids) if isinstance(model, ScriptedModel) else ()
         self._left[request_id] = 0 if late else self.steps_by_id.get(request_id, self.steps)
         self._answers[request_id] = () if late else said
+        if sampling is not None:
+            self.sampled[request_id] = sampling
 
     def cancel(self, request_id: str) -> None:
         """Forget a request."""

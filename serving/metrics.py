@@ -1,0 +1,207 @@
+"""What a worker counts, for Prometheus (`/metrics`) and for `/health`: one place, so that both say the same.
+
+Counted by the answering thread and its publisher, read by the health server's threads: prometheus_client locks each
+figure. Knows no question and no Kafka client, and a label never holds anything that a player wrote.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.dead_letters import REASONS
+from kogpt2_chat.domain.rollout import SlotReport
+
+NO_FALLBACK: Final = "none"
+"""Label of an answer that is the model's own: Prometheus takes an empty label for one that is not there."""
+_UNDECODED: Final = frozenset({"muted", "degraded"})
+"""Notices that no model was asked for: their seconds would only hide those of the others."""
+_ANSWER_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0)
+_STEP_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
+_PUBLICATION_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+_ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 96, 128)
+_RECORDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Series:
+    """What answers of one bot, version and fallback are counted with."""
+
+    count: Callable[[], None]
+    seconds: Callable[[float], None]
+    prompt_tokens: Callable[[float], None]
+    answer_tokens: Callable[[float], None]
+
+
+class Metrics:
+    """The figures of one worker, in a registry of their own.
+
+    Args:
+        slots: what each slot serves at this moment.
+        suspects: how many questions are suspected of having killed this worker.
+
+    Attributes:
+        in_flight: questions polled and not yet published.
+        publications: transactions that were committed.
+        publication_seconds: of every transaction, committed or not.
+        dropped: questions given up, to be polled again.
+        double_drops: questions that this process answered a second time; has to stay 0.
+        lag: questions of each owned partition that are not polled yet; set anew by the polling thread, which alone
+            may ask for it.
+    """
+
+    def __init__(
+        self, *, slots: Callable[[], Sequence[SlotReport]] = tuple, suspects: Callable[[], int] = lambda: 0
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self.lag: Mapping[int, int] = {}
+        self._series_by_answer: dict[tuple[str, int, str | None], _Series] = {}
+        self._count_answers()
+        self._count_work()
+        self.registry.register(_Now(self, slots, suspects))
+        ProcessCollector(registry=self.registry)
+
+    def answered(self, facts: Mapping[str, Any]) -> None:
+        """One answer became visible.
+
+        Args:
+            facts: of its :class:`serving.reply.Reply`.
+        """
+        key = (facts["bot"], facts["version"], facts["fallback"])
+        series = self._series_by_answer.get(key) or self._bind(*key)
+        series.count()
+        series.seconds(facts["latency_ms"] / 1000)
+        series.prompt_tokens(facts["prompt_tokens"])
+        series.answer_tokens(facts["answer_tokens"])
+
+    def dead_letter(self, reason: str) -> None:
+        """One dead letter became visible."""
+        self._dead_letters.labels(reason).inc()
+
+    def published(self, records: int) -> None:
+        """A transaction was committed, with so many records."""
+        self.publications.inc()
+        self._publication_records.observe(records)
+
+    def stepped(self, seconds: float, rows: int) -> None:
+        """The engine took a step, with so many requests in it."""
+        self._step_seconds.observe(seconds)
+        self._rows.observe(rows)
+
+    def swapped(self, bot: str) -> None:
+        """Another version began to answer for a bot."""
+        self._swaps.labels(bot).inc()
+
+    def page(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def tally(self) -> dict[str, int]:
+        """The sums that `/health` shows."""
+        answers = list(_values(self._answers))
+        return {
+            "answered": int(sum(value for _, value in answers)),
+            "fallbacks": int(sum(value for labels, value in answers if labels["fallback"] != NO_FALLBACK)),
+            **{name: int(sum(value for _, value in _values(metric))) for name, metric in self._summed().items()},
+        }
+
+    def _bind(self, bot: str, version: int, fallback: str | None) -> "_Series":
+        """Look up the series of such answers once: finding them by their labels costs more than counting."""
+        label = fallback or NO_FALLBACK
+        series = _Series(
+            count=self._answers.labels(bot, version, label).inc,
+            seconds=_ignore if label in _UNDECODED else self._answer_seconds.labels(bot, version).observe,
+            prompt_tokens=self._prompt_tokens.labels(bot).inc,
+            answer_tokens=self._answer_tokens.labels(bot).inc,
+        )
+        self._series_by_answer[bot, version, fallback] = series
+        return series
+
+    def _summed(self) -> dict[str, Counter | Gauge]:
+        return {
+            "dead_letters": self._dead_letters,
+            "in_flight": self.in_flight,
+            "publications": self.publications,
+            "dropped": self.dropped,
+            "swaps": self._swaps,
+            "double_drops": self.double_drops,
+        }
+
+    def _count_answers(self) -> None:
+        self._answers = self._counter("answers", "Answers that became visible.", "bot", "version", "fallback")
+        self._answer_seconds = self._histogram(
+            "answer_seconds",
+            "From poll to answer, but for notices that need no model.",
+            _ANSWER_S,
+            "bot",
+            "version",
+        )
+        self._prompt_tokens = self._counter("prompt_tokens", "Tokens of the prompts of answered questions.", "bot")
+        self._answer_tokens = self._counter("answer_tokens", "Tokens that were decoded for answers.", "bot")
+        self._dead_letters = self._counter("dead_letters", "Records that can never be answered.", "reason")
+        self.double_drops = self._counter("double_drops", "Questions that were answered twice; must stay 0.")
+        self.dropped = self._counter("dropped", "Questions given up, to be polled again.")
+
+    def _count_work(self) -> None:
+        self.in_flight = Gauge("kogpt2_in_flight", "Questions polled and not yet published.", registry=self.registry)
+        self._step_seconds = self._histogram("decode_step_seconds", "One step of the engine, all bots.", _STEP_S)
+        self._rows = self._histogram("decode_rows", "Requests in the engine when a step began.", _ROWS)
+        self.publications = self._counter("publications", "Transactions that were committed.")
+        self.publication_seconds = self._histogram(
+            "publication_seconds", "One transaction, committed or not.", _PUBLICATION_S
+        )
+        self._publication_records = self._histogram(
+            "publication_records", "Answers, turns and dead letters of a committed transaction.", _RECORDS
+        )
+        self._swaps = self._counter("swaps", "Versions that took over from another.", "bot")
+        # There from the start: what appears with its first event has no rate then, and no alert sees it.
+        for bot in BOT_IDS:
+            for counter in (self._swaps, self._prompt_tokens, self._answer_tokens):
+                counter.labels(bot)
+        for reason in REASONS:
+            self._dead_letters.labels(reason)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"kogpt2_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"kogpt2_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+
+class _Now(Collector):
+    """What is asked for at each scrape: a series that is no longer true is simply not there."""
+
+    def __init__(
+        self, metrics: Metrics, slots: Callable[[], Sequence[SlotReport]], suspects: Callable[[], int]
+    ) -> None:
+        self._metrics = metrics
+        self._slots = slots
+        self._suspects = suspects
+
+    def collect(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily("kogpt2_lag", "Questions not polled yet, as last seen.", labels=["partition"])
+        for partition, behind in self._metrics.lag.items():
+            lag.add_metric([str(partition)], behind)
+        yield lag
+        version = GaugeMetricFamily("kogpt2_slot_version", "Version that serves; 0: none.", labels=["bot", "state"])
+        for slot in self._slots():
+            version.add_metric([slot.bot, slot.state], slot.version)
+        yield version
+        yield GaugeMetricFamily(
+            "kogpt2_crash_suspects", "Questions that were being decoded when this worker died.", value=self._suspects()
+        )
+
+
+def _ignore(seconds: float) -> None:
+    del seconds
+
+
+def _values(metric: Counter | Gauge) -> Iterator[tuple[Mapping[str, str], float]]:
+    for family in metric.collect():
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                yield sample.labels, sample.value

@@ -1,0 +1,90 @@
+"""One worker with all its parts on a broker in memory, turned by hand."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
+from kogpt2_chat.testing.executor import InlineExecutor
+from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics, put_question
+from serving.crashes import CrashLog
+from serving.loop import Loop
+from serving.metrics import Metrics
+from serving.slot import Loaded, Slots
+from serving.worker import Worker
+
+
+class Bench:
+    """One worker with all its parts, on doubles."""
+
+    def __init__(
+        self, folder: Path, *, models: bool = True, steps: int = 1, answers=None, fail_publishes: int = 0, **sections
+    ) -> None:
+        self.broker = Broker()
+        MemoryTopics(self.broker).ensure()
+        self.slots = Slots()
+        self.engine = ScriptedEngine(steps=steps)
+        self.metrics = Metrics(slots=self.slots.reports)
+        self.settings = Settings(home=folder, **sections)
+        self.crash_path = folder / "crashes.json"
+        self.now = datetime(2026, 11, 24, 3, tzinfo=UTC)
+        self.steps: list[str] = []
+        self.exchange = MemoryExchange(self.broker, fail_publishes)
+        self.worker = Worker(
+            engine=self.engine,
+            slots=self.slots,
+            crashes=CrashLog(self.crash_path),
+            metrics=self.metrics,
+            settings=self.settings,
+            name="worker-1",
+            clock=self.tick,
+            on_step=self.steps.append,
+        )
+        self.loop = Loop(
+            exchange=self.exchange,
+            worker=self.worker,
+            slots=self.slots,
+            metrics=self.metrics,
+            stop=threading.Event(),
+            publisher=InlineExecutor(),
+        )
+        if models:
+            for bot in BOT_IDS:
+                self.slots.offer(
+                    bot, Loaded(version=3, model=ScriptedModel(answers=answers or {"안녕?": "안녕하세요!"})), epoch=2
+                )
+
+    def tick(self) -> datetime:
+        self.now += timedelta(milliseconds=5)
+        return self.now
+
+    def ask(self, *values: str | bytes, partition: int = 0) -> None:
+        for value in values:
+            put_question(self.broker, value.encode() if isinstance(value, str) else value, partition)
+
+    def drain(self, turns: int = 20) -> None:
+        for _ in range(turns):
+            self.loop.turn()
+
+    def be_born_again(self, model: ScriptedModel) -> None:
+        """What a new process finds: the broker, the crash file, and nothing else."""
+        self.slots, self.engine = Slots(), ScriptedEngine()
+        self.exchange = MemoryExchange(self.broker)
+        self.worker = replace(self.worker, slots=self.slots, engine=self.engine, crashes=CrashLog(self.crash_path))
+        self.loop = replace(self.loop, exchange=self.exchange, slots=self.slots, worker=self.worker)
+        for bot in BOT_IDS:
+            self.slots.offer(bot, Loaded(version=9, model=model), epoch=3)
+
+    def texts(self, bot: str = "ChatbotA") -> list[str]:
+        return [record.value.decode() for record in self.broker.all(bot)]
+
+    def turns(self) -> list[Turn]:
+        return [Turn.from_json(record.value) for record in self.broker.all(TURN_TOPIC)]
+
+    def dead(self) -> list[tuple[str, str]]:
+        return [(record.headers["reason"], record.headers["turn_id"]) for record in self.broker.all(DEAD_LETTER_TOPIC)]

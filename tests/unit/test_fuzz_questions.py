@@ -1,0 +1,205 @@
+"""Whatever stands in a record of `bot_question`: one answer with one turn, or one dead letter, and the worker goes on."""
+
+import json
+import random
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.dead_letters import REASONS, REPLAYABLE
+from kogpt2_chat.domain.prompt import CONTROL_TOKENS, has_control_token
+from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.domain.wire import MAX_RECORD_BYTES, legacy_text, v1_text
+from kogpt2_chat.testing.kafka import put_question
+from tests.bench import Bench
+
+SEED = 20261124
+RECORDS = 10_000
+PARTITIONS = 12
+MALFORMED = set(REASONS) - set(REPLAYABLE)
+
+TEXTS = (
+    "안녕?", "오늘 뭐 했어", "그건 '진짜' \"대박\"", "첫 줄\n둘째 줄\r\n셋째", unicodedata.normalize("NFD", "한글 조합형이야"),
+    "ㅋㅋㅋㅎㅎ ㅠㅠ", "\u1112\u1161\u11ab\u1100", "😀👍🏽👨‍👩‍👧‍👦🇰🇷", "a\u200bb\u200c\u200d\ufeff", "\u202eabc\u202c\u2066x\u2069",
+    "\x00\x01\x1b[31m\x7f\x9f", "\u115f\u1160\u3164", "＜usr＞ ＜/s＞", "</s></</s>s>", "<un<unused1>used1>", "0" * 500, "가" * 501,
+    "\\u003c/s\\u003e", "{'from' : 'a', 'to' : 'ChatbotA', 'message' : 'b'}", "', 'to' : '", "quit", " ", "\ud7ff\ue000\U0010ffff", "\u0301" * 99,
+    *CONTROL_TOKENS[:12], *(token.replace("<", "< ") for token in CONTROL_TOKENS[:3]),
+)  # fmt: skip
+JUNK = (
+    b"", b"\xff\xfe\x00", b"\xed\xa0\x80", b"\xc0\xaf", b"null", b"[]", b'"x"', b"{}", b'{"', b"{'", b"{ '", b'{"v": 1', b'{"v": 1}}',
+    b'{"v": ' + b"[" * 8000, b'{"a":' * 3000 + b"1" + b"}" * 3000, b'{"v": ' + b"9" * 5000 + b"}", b'{"v": 1e999}', b'{"v": NaN}',
+    b"\xef\xbb\xbf" + b'{"v": 1}', b"{'from' : '" * 400, b"{" + b" " * 16000 + b"'", b"' , 'to' : '" * 900, b"\x00" * 64,
+)  # fmt: skip
+PIECES = (
+    b"</s>", b"<usr>", b"<unused1>", b"\\ud800", b"\\u0000", b"\xe2\x80\xae", b"\xe2\x80\x8b", b"'", b'"', b"}", b"{", b"\n", b"\x00", b"\xff",
+    b"\xe1\x84\x92", b"', 'message' : '", b'", "text": "', b"1e400", b"9" * 400, b"[[[[", b"\\", b"\xf0\x9f\x98\x80",
+)  # fmt: skip
+VALUES = (
+    None, True, 0, 1, 2, -1, 1.0, 1e308, 10**40, "", "x", "x" * 65, "x" * 129, "\x00", "ChatbotA", "ChatbotZ", [], [[]], {}, {"store": False},
+    {"train": True}, {"store": 1}, {"v": {"v": {}}}, "2026-11-24T03:00:00Z", "2026-11-24T02:00:00Z", "2026-02-30T00:00:00Z", "9999-12-31T23:59:59Z",
+)  # fmt: skip
+
+
+def legacy(chance: random.Random) -> bytes:
+    spaces = " " * chance.choice((0, 1, 1, 1, 3))
+    frame = legacy_text(chance.choice(("하늘", "", "n" * 64, "n" * 65, "'")), bot(chance), text(chance))
+    return frame.replace(" : ", f"{spaces}:{spaces}", 1).encode()
+
+
+def v1(chance: random.Random) -> bytes:
+    body: dict[str, object] = json.loads(
+        v1_text(question_id=f"q{chance.random()}", bot=bot(chance), sender=chance.choice(TEXTS)[:64], text=text(chance))
+    )
+    for _ in range(chance.choice((0, 0, 1, 1, 2))):
+        names = (*body, "sender_id", "session_id", "sent_at", "consent", "reply_by", "mood")
+        body[chance.choice(names)] = chance.choice(VALUES)
+    ascii_only = chance.random() < 0.3
+    return json.dumps(body, ensure_ascii=ascii_only).encode()
+
+
+def duplicate_keys(chance: random.Random) -> bytes:
+    return v1(chance)[:-1] + b", " + v1(chance)[1:]
+
+
+def lone_surrogates(chance: random.Random) -> bytes:
+    return v1(chance).replace(b'"text": "', b'"text": "\\ud83d' + chance.choice((b"", b"\\ude00", b"\\ud83d")))
+
+
+def nested(chance: random.Random) -> bytes:
+    depth = chance.choice((1, 30, 31, 32, 33, 900, 4000))
+    return v1(chance)[:-1] + b', "x": ' + b"[" * depth + b"]" * depth + b"}"
+
+
+def huge_numbers(chance: random.Random) -> bytes:
+    return v1(chance)[:-1] + b', "x": ' + b"1" * chance.choice((20, 400, 4300, 4301)) + b"}"
+
+
+def at_the_bound(chance: random.Random) -> bytes:
+    """16 KiB and one byte less or more, padded where it does no harm."""
+    size = MAX_RECORD_BYTES + chance.choice((-1, 0, 1))
+    question = chance.choice((legacy, v1))(chance)
+    return question + chance.choice((b" ", b"\n", b"x")) * (size - len(question))
+
+
+def noise(chance: random.Random) -> bytes:
+    return chance.choice((b"", b"{'", b'{"')) + chance.randbytes(chance.randrange(200))
+
+
+def mutated(chance: random.Random) -> bytes:
+    """A real question after a few edits: bytes out, bytes in, pieces moved, cut off."""
+    found = bytearray(chance.choice((legacy, v1))(chance))
+    for _ in range(chance.randrange(1, 6)):
+        place = chance.randrange(len(found) + 1)
+        match chance.randrange(5):
+            case 0:
+                del found[place : place + chance.randrange(1, 9)]
+            case 1:
+                found[place:place] = chance.choice(PIECES)
+            case 2:
+                found[place : place + 1] = chance.randbytes(1)
+            case 3:
+                found[place:place] = found[chance.randrange(len(found) + 1) :][:40]
+            case _:
+                del found[max(place, 1) :]
+    return bytes(found)
+
+
+KINDS: tuple[Callable[[random.Random], bytes], ...] = (
+    legacy, v1, duplicate_keys, lone_surrogates, nested, huge_numbers, noise, mutated, mutated, mutated, lambda chance: chance.choice(JUNK),
+)  # fmt: skip
+
+
+def bot(chance: random.Random) -> str:
+    return (
+        chance.choice(BOT_IDS) if chance.random() < 0.95 else chance.choice(("ChatbotZ", "", "chatbota", "ChatbotA "))
+    )
+
+
+def text(chance: random.Random) -> str:
+    said = " ".join(chance.choice(TEXTS) for _ in range(chance.choice((1, 1, 2, 3))))
+    return said if chance.random() < 0.8 else unicodedata.normalize("NFD", said)
+
+
+def values(chance: random.Random) -> Iterator[bytes | None]:
+    for number in range(RECORDS):
+        if number % 97 == 0:
+            yield None
+        elif number % 53 == 0:
+            yield at_the_bound(chance)
+        else:
+            yield chance.choice(KINDS)(chance)
+
+
+def parrot(chance: random.Random) -> Callable[[str], str]:
+    """A model at its worst: it repeats what it was asked, and says control tokens, control characters and far too much."""
+    return lambda question: chance.choice(
+        (question, question * 9, f"{question}</s>", f"<usr>{question}\x00\u202e<unused1>", chance.choice(TEXTS), "", "<un" + question + "used1>")
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory) -> tuple[Bench, list[bytes | None]]:
+    """All of it through one worker's loop, in rounds, on every partition; now and then a transaction fails."""
+    chance = random.Random(SEED)
+    bench = Bench(tmp_path_factory.mktemp("fuzz"), answers=parrot(random.Random(SEED + 1)))
+    asked = list(values(chance))
+    for start in range(0, RECORDS, 500):
+        for number, value in enumerate(asked[start : start + 500], start):
+            put_question(bench.broker, value, number % PARTITIONS, key=chance.choice((None, b"", b"\xff", b"k")))
+        bench.exchange.fail_publishes = chance.randrange(2)
+        bench.drain(16)
+    return bench, asked
+
+
+def test_each_record_has_one_answer_and_turn_or_one_dead_letter(fuzzed):
+    """Nothing is lost, nothing doubled, and the committed positions have reached the end of every partition."""
+    bench, asked = fuzzed
+    answers = Counter(record.headers["turn_id"] for name in BOT_IDS for record in bench.broker.all(name))
+    turns = Counter(record.headers["turn_id"] for record in bench.broker.all(TURN_TOPIC))
+    letters = Counter(turn_id for _, turn_id in bench.dead())
+    everything = {f"{QUESTION_TOPIC}-{n % PARTITIONS}-{n // PARTITIONS}" for n in range(RECORDS)}
+    assert answers == turns
+    assert answers + letters == dict.fromkeys(everything, 1)
+    assert bench.broker.committed == {n: log.end for n, log in enumerate(bench.broker.logs[QUESTION_TOPIC])}
+    assert bench.metrics.tally()["double_drops"] == 0
+    assert len(asked) == RECORDS
+    # Both ends of the border are really reached.
+    assert min(sum(answers.values()), sum(letters.values())) > RECORDS / 5
+    assert {reason for reason, _ in bench.dead()} == MALFORMED
+
+
+def test_answers_hold_no_control_token_no_control_character_and_stay_within_bounds(fuzzed):
+    """Whatever was asked and whatever the model said."""
+    bench, _ = fuzzed
+    for name in BOT_IDS:
+        for record in bench.broker.all(name):
+            answer = record.value.decode("utf-8")
+            assert 1 <= len(answer) <= bench.settings.serving.max_answer_chars
+            assert not has_control_token(answer)
+            assert not any(unicodedata.category(char).startswith("C") for char in answer), repr(answer)
+            assert unicodedata.is_normalized("NFC", answer)
+
+
+def test_every_turn_can_be_read_and_belongs_to_its_answer(fuzzed):
+    """The lake reads what the worker wrote: with the answer's text where the player lets it be kept."""
+    bench, _ = fuzzed
+    answers = {record.headers["turn_id"]: record for name in BOT_IDS for record in bench.broker.all(name)}
+    for record in bench.broker.all(TURN_TOPIC):
+        turn, answer = Turn.from_json(record.value), answers[record.headers["turn_id"]]
+        assert (turn.turn_id, turn.bot, turn.sender) == (answer.headers["turn_id"], answer.topic, answer.key.decode())
+        assert turn.answer == (answer.value.decode() if turn.consent_store else "")
+
+
+def test_a_dead_letter_is_the_record_as_it_came(fuzzed):
+    """With a sentence that says why, and nothing of the player's in it but what is bounded."""
+    bench, asked = fuzzed
+    for letter in bench.broker.all(DEAD_LETTER_TOPIC):
+        partition, offset = (int(letter.headers[name]) for name in ("question_partition", "question_offset"))
+        came = asked[offset * PARTITIONS + partition]
+        assert letter.value == came or (came is None and letter.value == b"" and letter.key is None)
+        assert 0 < len(letter.headers["error"]) <= 300
+        assert all(isinstance(value.encode("utf-8"), bytes) for value in letter.headers.values())

@@ -1,0 +1,64 @@
+"""Record headers come from outside: no name and no value may stop a consumer."""
+
+import pytest
+from kafka import TopicPartition
+from kafka.consumer.fetcher import Fetcher
+from kafka.errors import CorruptRecordError
+from kafka.record import memory_records
+from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+
+from kogpt2_chat.adapters.kafka import to_record
+from kogpt2_chat.adapters.kafka_headers import accept_any_header_names
+
+
+class RawName(str):
+    """A header name that is written as bytes that are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+def records(*headers: list[tuple[str, bytes | None]], compression: int = 0) -> bytes:
+    builder = MemoryRecordsBuilder(2, compression, 1_000_000, offset=40)
+    for number, some in enumerate(headers):
+        builder.append(timestamp=1000 + number, key=b"k", value=b"v%d" % number, headers=some)
+    builder.close()
+    return bytes(builder.buffer())
+
+
+def fetched(found: bytes) -> Fetcher.PartitionRecords:
+    return Fetcher.PartitionRecords(40, TopicPartition("bot_question", 0), MemoryRecords(found))
+
+
+STRANGE = ([], [(RawName("x"), b"\xff"), ("n", None), ("", b""), ("이름", "값".encode())], [("ok", b"1")])
+
+
+@pytest.mark.parametrize("compression", [0, 1])
+def test_a_header_name_that_is_no_utf8_is_read_with_replacement_characters(monkeypatch, compression):
+    """Also in a compressed batch; the records around it, their places and times are what they were."""
+    monkeypatch.setattr(memory_records, "DefaultRecordBatch", DefaultRecordBatch)
+    accept_any_header_names()
+    accept_any_header_names()
+    part = fetched(records(*STRANGE, compression=compression))
+    found = [to_record(record) for record in part.take(10)]
+    assert [(record.offset, record.timestamp_ms, record.value) for record in found] == [
+        (40, 1000, b"v0"),
+        (41, 1001, b"v1"),
+        (42, 1002, b"v2"),
+    ]
+    assert found[1].headers == {"\ufffd\ufffd": "\ufffd", "n": "", "": "", "이름": "값"}
+    assert (part.next_fetch_offset, bool(part)) == (43, False)
+
+
+def test_without_it_the_client_stands_still(monkeypatch):
+    """Why the adapter does it: raised once, then nothing, and never at an end. Red when the client has mended it."""
+    monkeypatch.setattr(memory_records, "DefaultRecordBatch", DefaultRecordBatch)
+    part = fetched(records(*STRANGE))
+    assert len(part.take(10)) == 1
+    with pytest.raises(CorruptRecordError, match="UnicodeDecodeError"):
+        part.take(10)
+    assert [part.take(10) for _ in range(3)] == [[], [], []]
+    assert part

@@ -1,0 +1,112 @@
+"""Two processes never share a slot on one machine, and a dead one's slot is free at once."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.errors import Conflict
+from kogpt2_chat.settings import CHECKOUT
+from serving.lease import SLOTS, Lease, lease_slot
+
+HOLD = """
+import sys
+from pathlib import Path
+from serving.lease import lease_slot
+lease = lease_slot(Path(sys.argv[1]), int(sys.argv[2]))
+print(lease.slot, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process(home: Path, slot: int) -> Iterator[tuple[subprocess.Popen, int]]:
+    """A real process with a lease; the second value is the slot that it got."""
+    arguments = [sys.executable, "-c", HOLD, str(home), str(slot)]
+    with subprocess.Popen(arguments, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_a_taken_slot_is_refused_at_once_with_its_owner_and_what_to_do(tmp_path):
+    """The other slots are free."""
+    with another_process(tmp_path, 4) as (owner, _):
+        with pytest.raises(Conflict, match=rf"slot 4 is taken by process {owner.pid} .*KOGPT2_SERVING__SLOT"):
+            lease_slot(tmp_path, 4)
+        assert lease_slot(tmp_path, 5).slot == 5
+        assert lease_slot(tmp_path / "other home", 4).slot == 4
+
+
+def test_the_slot_of_a_killed_process_is_free_at_once(tmp_path):
+    """No file to be removed by hand, whatever a dead owner's pid means by now."""
+    with another_process(tmp_path, 4) as (owner, _):
+        owner.kill()
+        owner.wait(timeout=10)
+        heir = lease_slot(tmp_path, 4)
+    assert (tmp_path / "run" / "worker-4.lock").read_text() == f"{os.getpid()}\n"
+    heir.give_back()
+    assert lease_slot(tmp_path, 4).slot == 4
+
+
+def test_slot_0_takes_the_first_that_is_free(tmp_path):
+    """The heir of a dead process gets its slot, and with it its transactional id."""
+    with another_process(tmp_path, 0) as (_, first), another_process(tmp_path, 0) as (second_process, second):
+        third = lease_slot(tmp_path, 0)
+        assert (first, second, third.slot) == (1, 2, 3)
+        second_process.kill()
+        second_process.wait(timeout=10)
+        assert lease_slot(tmp_path, 0).slot == 2
+
+
+def test_there_are_no_more_slots_than_partitions(tmp_path):
+    """One worker more would get no question."""
+    held = [Lease(tmp_path, slot) for slot in SLOTS]
+    assert len(held) == 12
+    with pytest.raises(Conflict, match="all 12 slots are taken"):
+        lease_slot(tmp_path, 0)
+
+
+def test_a_worker_whose_slot_is_taken_ends_before_it_touches_anything(tmp_path):
+    """Exit code 1: a supervisor may try again, the slot may be free by then."""
+    with another_process(tmp_path, 7) as (owner, _):
+        done = run_worker(tmp_path, 7, "-m", "serving")
+    said = json.loads(done.stderr.splitlines()[-1])
+    assert done.returncode == 1
+    assert said["event"] == "worker_failed"
+    assert f"slot 7 is taken by process {owner.pid}" in said["error"]
+
+
+OUSTED = """
+import sys
+import serving.__main__ as entry
+from kogpt2_chat.errors import Ousted
+
+def ousted(*_):
+    raise Ousted("kogpt2-worker-2: another process (/10.0.0.7) runs with this slot")
+
+entry._serve = ousted
+sys.exit(entry.main())
+"""
+
+
+def test_a_worker_that_was_ousted_asks_not_to_be_restarted(tmp_path):
+    """Exit code 3: a restart would oust the other one in turn."""
+    done = run_worker(tmp_path, 2, "-c", OUSTED)
+    said = json.loads(done.stderr.splitlines()[-1])
+    assert done.returncode == 3
+    assert (said["event"], said["worker"]) == ("slot_lost", "worker-2")
+    assert "/10.0.0.7" in said["error"]
+
+
+def run_worker(home: Path, slot: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "KOGPT2_HOME": str(home), "KOGPT2_SERVING__SLOT": str(slot)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60
+    )

@@ -1,0 +1,139 @@
+"""The systemd unit and the page on running workers, held against the code: neither is run anywhere."""
+
+import configparser
+import importlib.util
+import re
+import shlex
+
+import pytest
+import yaml
+
+from kogpt2_chat.domain.rollout import SlotReport
+from kogpt2_chat.settings import CHECKOUT, Settings
+from serving.__main__ import FINISH_S, SLOT_LOST
+from serving.metrics import Metrics
+
+UNIT_PATH = CHECKOUT / "deploy" / "systemd" / "kogpt2-worker@.service"
+EXAMPLE_PATH = CHECKOUT / "deploy" / "systemd" / "worker.env.example"
+PAGE = (CHECKOUT / "docs" / "workers.md").read_text(encoding="utf-8")
+RULES = next(
+    block for block in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)) if "groups" in block
+)
+
+
+class Unit:
+    """A unit file; a directive may stand there several times."""
+
+    def __init__(self) -> None:
+        self.lines = [line for line in UNIT_PATH.read_text().splitlines() if line and line[0] != "#"]
+        parser = configparser.RawConfigParser(strict=False)
+        parser.optionxform = str
+        parser.read_string("\n".join(self.lines))
+        self.service = dict(parser["Service"])
+        assert parser.sections() == ["Unit", "Service", "Install"]
+
+    def environment(self) -> dict[str, str]:
+        set_here = [line.removeprefix("Environment=") for line in self.lines if line.startswith("Environment=")]
+        return dict(pair.split("=", 1) for text in set_here for pair in shlex.split(text))
+
+
+def example() -> dict[str, str]:
+    rows = [line for line in EXAMPLE_PATH.read_text().splitlines() if line and line[0] != "#"]
+    return dict(row.split("=", 1) for row in rows)
+
+
+def assert_is_setting(name: str) -> None:
+    tree: object = Settings
+    for part in name.removeprefix("KOGPT2_").lower().split("__"):
+        assert part in getattr(tree, "model_fields", {}), f"{name}: no setting {part}"
+        tree = tree.model_fields[part].annotation
+
+
+def test_the_unit_starts_a_module_that_exists_with_the_instance_as_its_slot():
+    """On the command line: an EnvironmentFile would win over Environment=, and two workers could share a slot."""
+    command = shlex.split(Unit().service["ExecStart"])
+    assert command[:2] == ["/usr/bin/env", "KOGPT2_SERVING__SLOT=%i"]
+    assert command[2] == f"{Unit().service['WorkingDirectory']}/.venv/bin/python"
+    assert command[3] == "-m"
+    assert importlib.util.find_spec(f"{command[4]}.__main__") is not None
+    assert "KOGPT2_SERVING__SLOT" not in example() | Unit().environment()
+
+
+def test_every_setting_of_the_unit_and_its_example_exists_and_fits():
+    """A misspelt one would be ignored in silence."""
+    names = [name for name in [*example(), *Unit().environment()] if name.startswith("KOGPT2_")]
+    assert len(names) >= 6
+    for name in names:
+        assert_is_setting(name)
+
+
+def test_the_unit_s_example_makes_settings(monkeypatch):
+    """With the slot of an instance."""
+    for name, value in (example() | Unit().environment() | {"KOGPT2_SERVING__SLOT": "12"}).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(_env_file=None)
+    assert (settings.serving.slot, settings.serving.threads) == (12, 1)
+    assert str(settings.home).endswith(Unit().service["StateDirectory"])
+    assert str(settings.cache_dir).endswith(Unit().service["CacheDirectory"])
+
+
+def test_a_worker_is_restarted_unless_that_cannot_help():
+    """Not on unusable settings, and not into a fight over its slot; stopped within its own time."""
+    service = Unit().service
+    assert service["Restart"] == "always"
+    assert {int(code) for code in service["RestartPreventExitStatus"].split()} == {2, SLOT_LOST}
+    assert int(service["TimeoutStopSec"]) > 10 > FINISH_S
+    assert service["KillSignal"] == "SIGTERM"
+    sources = "".join(path.read_text() for path in (CHECKOUT / "serving").glob("*.py"))
+    assert ("WatchdogSec" in service) == ("sd_notify" in sources)
+
+
+def test_the_unit_is_hardened():
+    """A worker reads players' text: it gets no more of the machine than it needs."""
+    service = Unit().service
+    for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"):
+        assert service[name] == "yes"
+    assert (service["ProtectSystem"], service["CapabilityBoundingSet"]) == ("strict", "")
+    assert service["User"] not in ("", "root")
+    assert "MemoryMax" in service
+    assert "MemoryDenyWriteExecute" not in service
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"KOGPT2_[A-Z_]+", PAGE))))
+def test_every_setting_that_the_page_names_exists(name):
+    """People copy them."""
+    assert_is_setting(name)
+
+
+def families() -> dict[str, str]:
+    """Type by metric name, as a scrape of a worker with one answer says."""
+    metrics = Metrics(slots=lambda: [SlotReport(bot="ChatbotA", version=1, state="ready", detail="")])
+    metrics.lag = {0: 1}
+    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", metrics.page().decode(), re.MULTILINE))
+
+
+def test_the_page_and_the_worker_name_the_same_metrics():
+    """The table has every one of ours, and the alerts ask for none that is not there."""
+    known = families()
+    ours = {name for name in known if name.startswith("kogpt2_") and not name.endswith("_created")}
+    table = PAGE.split("## Metrics")[1].split("```yaml")[0]
+    assert set(re.findall(r"`(kogpt2_\w+)`", table)) == ours
+    asked = {name for rule in all_rules() for name in re.findall(r"(?:kogpt2|process)_\w+", rule["expr"])}
+    for name in asked:
+        base = re.sub(r"_(bucket|count|sum)$", "", name)
+        assert name in known or known.get(base) == "histogram", name
+    assert len(asked) > 8
+
+
+def test_every_alert_says_what_it_means():
+    """In one sentence, with how bad it is."""
+    for rule in all_rules():
+        assert rule["labels"]["severity"] in {"page", "warn"}
+        assert len(rule["annotations"]["summary"]) > 20
+    names = [rule["alert"] for rule in all_rules()]
+    assert len(names) == len(set(names)) >= 10
+    assert set(re.findall(r"`(Kogpt\w+)`", PAGE)) <= set(names)
+
+
+def all_rules() -> list[dict]:
+    return [rule for group in RULES["groups"] for rule in group["rules"]]
