@@ -18,6 +18,7 @@ import torch
 from benchmarks import report
 from benchmarks.engines import BareLoop, generate, original, reference_network
 from benchmarks.growth import growth, swaps
+from benchmarks.limits import limits
 from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions
@@ -161,6 +162,8 @@ def main() -> None:
     source = questions(BOT_IDS[:1], seed=1)
     prompts = [served.encode(asked.text) for asked in islice(source, 64)]
     facts["prompt_tokens"] = len(prompts[0])
+    facts["limits"] = limits()
+    say(f"limits: {facts['limits']}")
     rows = baselines(settings, versions[BOT_IDS[0]], prompts, arguments.rounds)
     with broker(settings, say):
         more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)

@@ -5,6 +5,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from benchmarks.workload import NEW_TOKENS
+
+WEIGHTS_READ: Final = 124_000_000
+"""Weights that each new token is multiplied with, one byte each: twelve blocks and the vocabulary."""
+BLOCKS_ONLY: Final = 85_000_000
+"""Likewise for a token of the prompt: only its last one goes through the vocabulary."""
 FIGURES: Final = ("answers_per_s", "tokens_per_s", "p50_ms", "p95_ms", "p99_ms", "cpu_cores")
 Key = tuple[str, int, str]
 
@@ -51,6 +57,25 @@ def targets(found: dict[Key, dict[str, float]], memory: dict[str, Any]) -> list[
     return lines
 
 
+def shares(found: dict[Key, dict[str, float]], facts: dict[str, Any]) -> list[str]:
+    """How close decoding comes to what the machine could do."""
+    limit = facts["limits"]
+    new, asked = NEW_TOKENS, facts["prompt_tokens"]
+    one, many = found["c bare loop", 1, "1"]["answers_per_s"], found["c bare loop", 1, "32"]["answers_per_s"]
+    read = one * new * WEIGHTS_READ / 1e9
+    products = many * 2 * (new * WEIGHTS_READ + (asked - 1) * BLOCKS_ONLY) / 1e9
+    return [
+        (
+            f"One in flight: weights are read at {read:.1f} GB/s, {read / limit['read_gb_per_s']:.0%} of the "
+            f"{limit['read_gb_per_s']:.1f} GB/s that this machine reads at best."
+        ),
+        (
+            f"32 in flight: {products:.0f} GOP/s of products, {products / limit['int8_gop_per_s']:.0%} of the "
+            f"{limit['int8_gop_per_s']:.0f} GOP/s that one large int8 product reaches."
+        ),
+    ]
+
+
 def write(facts: dict[str, Any], folder: Path) -> None:
     """The table and the plot beside the JSON."""
     found = medians(facts["rows"])
@@ -73,7 +98,23 @@ def write(facts: dict[str, Any], folder: Path) -> None:
     lines += ["", "| target | measured | wished for | met |", "|---|---|---|---|"]
     lines += [f"| {what} | {measured:.2f} | {wished:g} | {'yes' if met else '**no**'} |"
               for what, measured, wished, met in targets(found, facts["memory_mb"])]  # fmt: skip
-    lines += ["", f"Memory of the worker, MB: {facts['memory_mb']}"]
+    lines += ["", *shares(found, facts), "", f"Memory of the worker, MB: {facts['memory_mb']}"]
+    if "swaps" in facts:
+        lines += ["", "Swaps: " + ", ".join(f"{name} {value:.4g}" for name, value in facts["swaps"].items())]
+    if "growth" in facts:
+        names = (
+            "what grows",
+            "questions",
+            "partitions",
+            "workers",
+            "answers/s",
+            "RSS MB, a tenth done",
+            "RSS MB, all done",
+        )
+        lines += ["", f"| {' | '.join(names)} |", "|---|---|---|---|---|---|---|"]
+        lines += [f"| {row['what']} | {row['questions']} | {row['partitions']} | {row['workers']} | "
+                  f"{row['answers_per_s']:.0f} | {row['rss_mb_after_a_tenth']:.0f} | {row['rss_mb_at_the_end']:.0f} |"
+                  for row in facts["growth"]]  # fmt: skip
     (folder / "report.md").write_text("\n".join(lines) + "\n", "utf-8")
     _plot(found, folder / "report.png")
 

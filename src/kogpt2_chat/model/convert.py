@@ -112,7 +112,7 @@ class _Graph:
         hidden = self._normed(hidden, "ln_f")
         # Only the rows that a token is chosen for go through the vocabulary, a third of all weights.
         rows = ops.gather(ops.reshape(hidden, _whole([-1, self._shape.width]), special_zero=False), wanted, self._zero)
-        logits = _multiplied(rows, self._weights.get("lm_head.weight", self._weights["wte.weight"]))
+        logits = multiplied(rows, self._weights.get("lm_head.weight", self._weights["wte.weight"]))
         if silenced:
             bias = np.zeros((1, len(self._weights["wte.weight"])), np.float32)
             bias[0, silenced] = -np.inf
@@ -164,10 +164,10 @@ class _Graph:
 
     def _linear(self, hidden: Node, name: str) -> Node:
         weights = np.ascontiguousarray(self._weights[f"{name}.weight"].T)  # GPT-2 keeps them as (in, out)
-        return ops.add(_multiplied(hidden, weights), ops.constant(self._weights[f"{name}.bias"]))
+        return ops.add(multiplied(hidden, weights), ops.constant(self._weights[f"{name}.bias"]))
 
 
-def _multiplied(hidden: Node, weights: Weights) -> Node:
+def multiplied(hidden: Node, weights: Weights) -> Node:
     """Hidden states times int8 weights (out, in), in the form that the engine keeps compressed."""
     whole, scales = quantise(weights)
     restored = ops.multiply(ops.convert(ops.constant(whole), "f16"), ops.constant(scales.astype(np.float16)))

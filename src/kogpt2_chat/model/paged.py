@@ -60,7 +60,7 @@ class PagedModel:
             model = core.read_model(graph)
             self.positions = int(model.get_rt_info(POSITIONS_PATH).astype(int))
             paged_attention_transformation(model)
-            self._compiled = core.compile_model(model, "CPU", _properties(threads))
+            self._compiled = core.compile_model(model, "CPU", properties(threads))
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._request: Any = self._compiled.create_infer_request()
@@ -120,7 +120,8 @@ class PagedModel:
         self._request.set_tensor(name, ov.Tensor(values))
 
 
-def _properties(threads: int) -> dict[str, object]:
+def properties(threads: int) -> dict[str, object]:
+    """How graphs are compiled; ``threads`` 0 takes all cores."""
     # Activations are quantised by row: by groups of 32, the default, it is slower and no closer to fp32.
     properties: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": WHOLE_ROW}
     if threads:

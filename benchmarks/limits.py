@@ -1,0 +1,49 @@
+"""What this machine could do at best, measured in the same run: reading memory, and int8 products."""
+
+import time
+from typing import Final
+
+import numpy as np
+import openvino as ov
+import openvino.opset15 as ops
+import torch
+
+from kogpt2_chat.model.convert import multiplied
+from kogpt2_chat.model.paged import properties
+
+_BYTES: Final = 512 * 2**20
+_ROWS: Final = 512
+_WIDTH: Final = 3072
+_SECONDS: Final = 2.0
+
+
+def limits() -> dict[str, float]:
+    """GB/s read from memory by all cores, and GOP/s of int8 matrix products of a good size."""
+    return {"read_gb_per_s": _read(), "int8_gop_per_s": _products()}
+
+
+def _read() -> float:
+    numbers = torch.ones(_BYTES // 4)
+    best = 0.0
+    deadline = time.perf_counter() + _SECONDS
+    while time.perf_counter() < deadline:
+        began = time.perf_counter()
+        numbers.sum()
+        best = max(best, _BYTES / (time.perf_counter() - began) / 1e9)
+    return best
+
+
+def _products() -> float:
+    draw = np.random.default_rng(1)
+    rows = ops.parameter([_ROWS, _WIDTH], ov.Type.f32)
+    weights = draw.standard_normal((_WIDTH, _WIDTH)).astype(np.float32)
+    graph = ov.Model([ops.result(multiplied(rows, weights))], [rows], "product")
+    request = ov.Core().compile_model(graph, "CPU", properties(0)).create_infer_request()
+    request.set_input_tensor(ov.Tensor(draw.standard_normal((_ROWS, _WIDTH)).astype(np.float32)))
+    best = 0.0
+    deadline = time.perf_counter() + _SECONDS
+    while time.perf_counter() < deadline:
+        began = time.perf_counter()
+        request.infer()
+        best = max(best, 2 * _ROWS * _WIDTH**2 / (time.perf_counter() - began) / 1e9)
+    return best
