@@ -8,7 +8,7 @@ import openvino as ov
 import openvino.opset15 as ops
 import torch
 
-from kogpt2_chat.model.convert import multiplied
+from kogpt2_chat.model.convert import multiplied_int8
 from kogpt2_chat.model.paged import properties
 
 _BYTES: Final = 512 * 2**20
@@ -37,7 +37,7 @@ def _products() -> float:
     draw = np.random.default_rng(1)
     rows = ops.parameter([_ROWS, _WIDTH], ov.Type.f32)
     weights = draw.standard_normal((_WIDTH, _WIDTH)).astype(np.float32)
-    graph = ov.Model([ops.result(multiplied(rows, weights))], [rows], "product")
+    graph = ov.Model([ops.result(multiplied_int8(rows, weights, 5.0))], [rows], "product")
     request = ov.Core().compile_model(graph, "CPU", properties(0)).create_infer_request()
     request.set_input_tensor(ov.Tensor(draw.standard_normal((_ROWS, _WIDTH)).astype(np.float32)))
     best = 0.0

@@ -1,8 +1,10 @@
 """Three full-size versions with random weights: KoGPT2's shape, tokenizer layout and file sizes."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.workload import NEW_TOKENS, PROMPT_TOKENS
 from kogpt2_chat.domain.bots import BOT_IDS
 
 
@@ -24,6 +26,8 @@ def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[st
             config = gpt2_config(vocabulary=51_200, layers=12, width=768, heads=12, positions=1024, dropout=0.1)
             tokenizer = ChatTokenizer(Tokenizer.from_str(full_tokenizer(51_200)))
             card = ModelCard(base="random", licence="Apache-2.0", small=False, bot=bot)
-            write_checkpoint(version, new_network(config, seed), tokenizer, card)
+            draw = random.Random(seed)  # noqa: S311 - any tokens will do for random weights
+            sequences = [draw.choices(range(200, 51_000), k=PROMPT_TOKENS + NEW_TOKENS) for _ in range(16)]
+            write_checkpoint(version, new_network(config, seed), tokenizer, card, sequences)
         made[bot] = version
     return made

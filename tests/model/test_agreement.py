@@ -31,16 +31,17 @@ PAIRS = [
 QUESTIONS = [pair.question for pair in PAIRS]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+@pytest.fixture(scope="module", params=["int8 weights", "int8 activations too"])
+def trained(request, tmp_path_factory):
     """A version that knows its pairs by heart."""
     tokenizer = train_tokenizer([text for pair in PAIRS for text in (pair.question, pair.answer)], 700)
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
     network = new_network(config, 3)
-    fit(network, make_examples(PAIRS, tokenizer, 64, 40),
-        Recipe(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))  # fmt: skip
+    examples = make_examples(PAIRS, tokenizer, 64, 40)
+    fit(network, examples, Recipe(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))
+    sequences = [example.ids for example in examples] if request.param == "int8 activations too" else []
     folder = tmp_path_factory.mktemp("trained") / "1"
-    write_checkpoint(folder, network, tokenizer, ModelCard(base="t", licence="", small=True, bot="ChatbotA"))
+    write_checkpoint(folder, network, tokenizer, ModelCard(base="t", licence="", small=True, bot="ChatbotA"), sequences)
     return folder
 
 

@@ -188,13 +188,7 @@ class KafkaExchange:
         producer = self._producer
         producer.begin_transaction()
         self._on_step("begun")
-        futures = [
-            producer.send(item.topic, item.value, key=item.key, headers=to_headers(item.headers)) for item in outgoing
-        ]
-        producer.flush(timeout=self._settings.kafka.request_timeout_s)
-        # An oversized record fails only its own future, and the commit would pass without it.
-        for future in futures:
-            future.get(timeout=0)
+        self._send(producer, outgoing)
         self._on_step("sent")
         offsets = {TopicPartition(QUESTION_TOPIC, number): OffsetAndMetadata(end) for number, end in positions.items()}
         producer.send_offsets_to_transaction(offsets, claim.member)
@@ -223,6 +217,25 @@ class KafkaExchange:
             if member["group_instance_id"] == mine.group_instance_id and member["member_id"] != mine.member_id:
                 raise Ousted(f"{self._transactional_id}: another process ({member['client_host']}) runs with this slot")
         self._is_in_doubt = False
+
+    def _send(self, producer: Any, outgoing: Sequence[Outgoing]) -> None:
+        """All records, acknowledged."""
+        futures: list[Any] = []
+        try:
+            for item in outgoing:
+                futures.append(  # noqa: PERF401 - those sent before an error are looked at
+                    producer.send(item.topic, item.value, key=item.key, headers=to_headers(item.headers))
+                )
+            producer.flush(timeout=self._settings.kafka.request_timeout_s)
+        except KafkaError:
+            # A refusal that has come back meanwhile fails every later send in general words; its own future says why.
+            for future in futures:
+                if future.failed() and isinstance(future.exception, _TOO_LARGE):
+                    raise future.exception from None
+            raise
+        # An oversized record fails only its own future, and the commit would pass without it.
+        for future in futures:
+            future.get(timeout=0)
 
     def _pause(self, *, paused: bool) -> None:
         if paused:

@@ -77,7 +77,7 @@ def finetune(
             start.network, train, recipe, validation=validation, progress=progress, resume=work / "progress",
             on_epoch=lambda report: registry.log_metrics(run_id, _figures(report), report.epoch),
         )  # fmt: skip
-        _log_results(run_id, start, card, reports, pairs["train"], work, registry, settings)
+        _log_results(run_id, start, card, reports, pairs["train"], train, work, registry, settings)
     except BaseException:
         registry.end_run(run_id, failed=True)
         raise
@@ -162,6 +162,7 @@ def _log_results(
     card: "ModelCard",
     reports: Sequence["EpochReport"],
     pairs: Sequence["Pair"],
+    examples: Sequence["Example"],
     work: Path,
     registry: Registry,
     settings: Settings,
@@ -170,7 +171,7 @@ def _log_results(
     from kogpt2_chat.model.checkpoint import write_checkpoint
 
     version = work / VERSION_PATH
-    write_checkpoint(version, trained.network, trained.tokenizer, card)
+    write_checkpoint(version, trained.network, trained.tokenizer, card, [example.ids for example in examples])
     registry.log_files(run_id, version, VERSION_PATH)
     shown = work / "shown"
     shown.mkdir(parents=True, exist_ok=True)

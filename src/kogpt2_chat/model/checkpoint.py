@@ -8,6 +8,7 @@ bring code along.
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,13 @@ class Checkpoint:
     card: ModelCard
 
 
-def write_checkpoint(folder: Path, network: GPT2LMHeadModel, tokenizer: ChatTokenizer, card: ModelCard) -> ModelCard:
+def write_checkpoint(
+    folder: Path,
+    network: GPT2LMHeadModel,
+    tokenizer: ChatTokenizer,
+    card: ModelCard,
+    sequences: Sequence[Sequence[int]] = (),
+) -> ModelCard:
     """Write a version beside ``folder`` and rename it there; an existing folder is replaced.
 
     A bot's version is converted for the serving engine on the way, once; a base is never served.
@@ -38,10 +45,13 @@ def write_checkpoint(folder: Path, network: GPT2LMHeadModel, tokenizer: ChatToke
         network: its weights.
         tokenizer: its tokenizer.
         card: its facts; ``files`` is filled in here.
+        sequences: token ids that the network was trained on, to fit the serving engine's int8 to; without any, only
+            its weights are int8.
 
     Returns:
         The card with its hashes.
     """
+    from kogpt2_chat.model.calibrate import activation_ranges
     from kogpt2_chat.model.convert import convert
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +60,8 @@ def write_checkpoint(folder: Path, network: GPT2LMHeadModel, tokenizer: ChatToke
         network.save_pretrained(aside)
         tokenizer.save(aside)
         if card.bot:
-            convert(aside, tokenizer.control_ids)
+            network.eval()
+            convert(aside, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)
         whole = with_hashes(aside, card)
         (aside / CARD_FILE).write_text(json.dumps(asdict(whole), ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
         aside.chmod(0o755)

@@ -19,8 +19,6 @@ from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.convert import POSITIONS_PATH
 
 Logits = NDArray[np.float32]
-WHOLE_ROW: Final = 2**14
-"""More than any network here is wide."""
 _CACHES: Final = ("key_cache", "value_cache")
 
 
@@ -122,8 +120,7 @@ class PagedModel:
 
 def properties(threads: int) -> dict[str, object]:
     """How graphs are compiled; ``threads`` 0 takes all cores."""
-    # Activations are quantised by row: by groups of 32, the default, it is slower and no closer to fp32.
-    properties: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": WHOLE_ROW}
+    properties: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads:
         properties["INFERENCE_NUM_THREADS"] = threads
     return properties

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# The long fault scenarios, on a broker of their own in var/faults; one of them with e.g. `scripts/faults.sh -k zombie`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+for name in $(compgen -e | grep '^KOGPT2_' | grep -v '^KOGPT2_TEST_' || true); do unset "$name"; done
+exec .venv/bin/python -m pytest tests/faults -m faults -s "$@"
