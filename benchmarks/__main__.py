@@ -3,7 +3,9 @@
 import argparse
 import json
 import platform
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,6 +156,7 @@ def main() -> None:
     parser.add_argument("--largest-backlog", type=int, default=100_000)
     parser.add_argument("--offset", type=int, default=23_000, help="of the broker's ports")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker and the workers end too
     settings = settings_of(arguments.offset)
     HOME.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {"machine": machine()}

@@ -87,7 +87,7 @@ def see_success(page: Page, settings: Settings, run_id: str) -> None:
     run = bootstrap.airflow(settings).wait("retrain_bots", run_id, timeout_s=DAG_TIMEOUT_S, progress=print)
     assert run.state == "success", run.failed_tasks
     page.goto(f"{settings.airflow_url}/dags/retrain_bots/runs/{quote(run_id)}")
-    expect(page.get_by_text("Success").first).to_be_visible()
+    expect(page.get_by_text("Success").first).to_be_visible(timeout=60_000)
     page.screenshot(path=SCREENSHOTS / "airflow-run.png")
 
 

@@ -7,8 +7,9 @@ state variables, the form that OpenVINO turns into paged attention when it loads
 Weights are int8, symmetric, with one scale an output channel. With the ranges that activations were seen to have
 (:mod:`kogpt2_chat.model.calibrate`) these are int8 as well, and products run on the machine's int8 units. Before that,
 each input channel's spread is balanced between activations and weights, so that a few large channels do not cost all
-others their precision (SmoothQuant, Xiao et al. 2022). Tokens that may never be said get a logit of minus infinity here,
-so that no engine has to remember to mask them.
+others their precision (SmoothQuant, Xiao et al. 2022).
+
+Tokens that may never be said get a logit of minus infinity here, so that no engine has to remember to mask them.
 """
 
 import json
