@@ -51,7 +51,9 @@ def settings_of(offset: int) -> Settings:
 @contextmanager
 def bare(settings: Settings, versions: dict[str, Path]) -> Iterator[BareLoop]:
     """The engine loop with all three models."""
-    yield BareLoop(make_engine(settings), {bot: load_served(path, settings) for bot, path in versions.items()})
+    yield BareLoop(
+        make_engine(settings), {bot: load_served(path, settings, side_by_side=True) for bot, path in versions.items()}
+    )
 
 
 def row(subject: str, bots: int, load: str, outcome: Outcome, **more: object) -> dict[str, Any]:

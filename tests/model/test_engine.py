@@ -145,6 +145,45 @@ def test_a_swap_leaves_started_answers_to_the_old_model(bot, load, make, alone, 
     assert done["after"].token_ids == alone(other, LINES[0])
 
 
+def test_a_model_that_comes_back_ends_what_it_had_begun(bot, load, make, alone, tmp_path):
+    """A rollback in mid-answer: the old model has one lane, with its old answers and the new ones."""
+    other = load(tiny_version(tmp_path / "2", seed=2))
+    engine = make()
+    engine.set_model("ChatbotA", bot)
+    engine.add_request("before", "ChatbotA", bot.encode(LINES[0]))
+    engine.step()
+    engine.set_model("ChatbotA", other)
+    engine.add_request("between", "ChatbotA", other.encode(LINES[1]))
+    engine.step()
+    engine.set_model("ChatbotA", bot)
+    engine.add_request("after", "ChatbotA", bot.encode(LINES[2]))
+    done = run(engine)
+    assert done["after"].token_ids == alone(bot, LINES[2])
+    assert done["between"].token_ids == alone(other, LINES[1])
+
+
+def test_a_request_that_is_cancelled_and_asked_again_is_answered_once(bot, load, make, alone, tmp_path):
+    """As after a dropped flight: the same ids come again while lanes are still at work for the old ones."""
+    other = load(tiny_version(tmp_path / "2", seed=2))
+    engine = make()
+    engine.set_model("ChatbotA", bot)
+    engine.set_model("ChatbotB", other)
+    for round_ in range(3):
+        for place, (name, model) in enumerate((("ChatbotA", bot), ("ChatbotB", other))):
+            engine.add_request(str(place), name, model.encode(LINES[place]))
+        if round_ < 2:
+            engine.step()
+            for place in range(2):
+                engine.cancel(str(place))
+            assert engine.in_flight == 0
+    finished = []
+    for _ in range(100):
+        finished += engine.step()
+    assert sorted(done.request_id for done in finished) == ["0", "1"]
+    done = {one.request_id: one.token_ids for one in finished}
+    assert (done["0"], done["1"]) == (alone(bot, LINES[0]), alone(other, LINES[1]))
+
+
 def test_answers_are_bounded_and_deadlines_kept(bot, make):
     """A request ends at its bound, or at its deadline with what it has; one late from the start gets nothing."""
     now = [0.0]

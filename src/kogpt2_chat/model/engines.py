@@ -50,7 +50,7 @@ def make_engine(settings: Settings) -> Engine:
         return TransformersEngine(max_batch=max_batch, max_new_tokens=max_new_tokens)
     from kogpt2_chat.model.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(max_batch=max_batch, max_new_tokens=max_new_tokens)
+    return OpenVinoEngine(max_batch=max_batch, max_new_tokens=max_new_tokens, cores=settings.serving.threads)
 
 
 def load_for_engine(folder: Path, settings: Settings, version: str | None = None) -> BotModel:
@@ -72,16 +72,19 @@ def load_for_engine(folder: Path, settings: Settings, version: str | None = None
         from kogpt2_chat.model.load import load_bot
 
         return load_bot(folder, settings, version)
-    return load_served(folder, settings, version)
+    return load_served(folder, settings, version, side_by_side=True)
 
 
-def load_served(folder: Path, settings: Settings, version: str | None = None) -> ServedBot:
+def load_served(
+    folder: Path, settings: Settings, version: str | None = None, *, side_by_side: bool = False
+) -> ServedBot:
     """Verify a version's folder and load it into OpenVINO.
 
     Args:
         folder: the version's files, with ``model.json``.
         settings: bounds and threads.
         version: what to call it; the folder's name by default.
+        side_by_side: ready to run beside other bots' models, as a worker does.
 
     Returns:
         The loaded version.
@@ -100,6 +103,7 @@ def load_served(folder: Path, settings: Settings, version: str | None = None) ->
     network = PagedModel(
         folder / ENGINE_FILES[0],
         threads=settings.serving.threads,
+        side_by_side=side_by_side,
         max_rows=settings.serving.max_batch,
         max_tokens=model.max_prompt_tokens + model.max_new_tokens,
     )

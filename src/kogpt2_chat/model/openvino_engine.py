@@ -1,11 +1,14 @@
 """Decoding on OpenVINO: int8 weights, paged keys and values, requests join and leave between any two steps.
 
-Each bot has a lane. A step is one pass a lane: rows that decode bring their last token, rows that join bring their
-prompt, side by side.
+Each bot has a lane. A pass takes a lane one token on: rows that decode bring their last token, rows that join bring
+their prompt, side by side. A lane that is alone uses all cores. Several lanes run side by side, each on one core, and
+none waits for another: cores that share every product of one small pass spend much of it waiting for each other.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,15 +34,21 @@ class _Row:
     pages: Pages = field(default_factory=Pages)
     tokens: list[int] = field(default_factory=list)
     ended: bool = False
+    cancelled: bool = False
 
 
 @dataclass(slots=True)
 class _Lane:
-    """Requests that one model answers."""
+    """Requests that one model answers. While a pass runs, its rows belong to the thread that runs it."""
 
     model: BotModel
     waiting: list[_Row] = field(default_factory=list)
     rows: list[_Row] = field(default_factory=list)
+    running: Future[None] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rows or self.waiting)
 
     @property
     def paged(self) -> PagedModel:
@@ -53,12 +62,19 @@ class OpenVinoEngine:
     Args:
         max_batch: rows a bot decodes at once; more wait. No more than its model has pages for.
         max_new_tokens: bound of an answer.
+        cores: lanes that run side by side; 0: as many as this process may use.
         clock: for deadlines.
     """
 
     def __init__(
-        self, *, max_batch: int = 32, max_new_tokens: int = 48, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        max_batch: int = 32,
+        max_new_tokens: int = 48,
+        cores: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._pool = ThreadPoolExecutor(cores or len(os.sched_getaffinity(0)), thread_name_prefix="lane")
         self._max_batch = max_batch
         self._max_new_tokens = max_new_tokens
         self._clock = clock
@@ -74,9 +90,13 @@ class OpenVinoEngine:
     def set_model(self, bot: str, model: BotModel) -> None:
         """Later requests of the bot use this model; those decoding end with their old one."""
         old = self._lane_by_bot.get(bot)
-        if old is not None and (old.rows or old.waiting):
+        if old is not None and not old.is_empty:
             self._retired.append(old)
-        self._lane_by_bot[bot] = _Lane(model)
+        # A model that comes back may still have answers to end: two lanes must not use its pages at once.
+        known = next((lane for lane in self._retired if lane.model is model), None)
+        if known is not None:
+            self._retired.remove(known)
+        self._lane_by_bot[bot] = known or _Lane(model)
 
     def add_request(
         self,
@@ -116,20 +136,40 @@ class OpenVinoEngine:
         for lane in self._lanes():
             lane.waiting = [row for row in lane.waiting if row.request_id != request_id]
             for row in lane.rows:
-                if row.request_id == request_id:
-                    lane.paged.release(row.pages)
-            lane.rows = [row for row in lane.rows if row.request_id != request_id]
+                row.cancelled |= row.request_id == request_id
+            if lane.running is None:
+                _clear_cancelled(lane)
 
     def step(self) -> list[Finished]:
-        """Advance every request by one token; give those that finished."""
+        """Advance requests by one token, those of one bot at least; give those that finished."""
         finished: list[Finished] = []
-        for lane in self._lanes():
+        lanes = self._lanes()
+        ready = [lane for lane in lanes if lane.running is None]
+        for lane in ready:
+            finished += self._late(lane)
             self._admit(lane)
-            if lane.rows:
-                _decode(lane)
-            finished.extend(self._collect(lane))
-        self._retired = [lane for lane in self._retired if lane.rows or lane.waiting]
+        ready = [lane for lane in ready if lane.rows]
+        if len(ready) == 1 and all(lane.running is None for lane in lanes):
+            _pass(ready[0], beside=False)
+            finished += self._collect(ready[0])
+        else:
+            for lane in ready:
+                lane.running = self._pool.submit(_pass, lane, beside=True)
+            finished += self._first_completed(lanes)
+        self._retired = [lane for lane in self._retired if not lane.is_empty]
         self._ids.difference_update(done.request_id for done in finished)
+        return finished
+
+    def _first_completed(self, lanes: Sequence[_Lane]) -> list[Finished]:
+        running = {lane.running: lane for lane in lanes if lane.running is not None}
+        if not running:
+            return []
+        finished: list[Finished] = []
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            lane = running[future]
+            lane.running = None
+            future.result()
+            finished += self._collect(lane)
         return finished
 
     def _lanes(self) -> list[_Lane]:
@@ -137,22 +177,23 @@ class OpenVinoEngine:
 
     def _admit(self, lane: _Lane) -> None:
         """Let waiting requests join, as far as there is room for rows and for their prompts."""
-        now, prompt_tokens = self._clock(), 0
-        waiting = lane.waiting
-        lane.waiting = []
-        for place, row in enumerate(waiting):
-            if row.deadline <= now:
-                lane.waiting.append(row)
-                continue
-            prompt_tokens += len(row.coming)
-            fits = prompt_tokens <= MAX_PROMPT_TOKENS_A_STEP or prompt_tokens == len(row.coming)
-            if len(lane.rows) >= self._max_batch or not fits:
-                lane.waiting += waiting[place:]
+        prompt_tokens = 0
+        while lane.waiting and len(lane.rows) < self._max_batch:
+            prompt_tokens += len(lane.waiting[0].coming)
+            if prompt_tokens > MAX_PROMPT_TOKENS_A_STEP and prompt_tokens > len(lane.waiting[0].coming):
                 return
-            lane.rows.append(row)
+            lane.rows.append(lane.waiting.pop(0))
+
+    def _late(self, lane: _Lane) -> list[Finished]:
+        """Those whose time was up before they could begin."""
+        now = self._clock()
+        late = [row for row in lane.waiting if row.deadline <= now]
+        lane.waiting = [row for row in lane.waiting if row.deadline > now]
+        return [_finished(row, "deadline") for row in late]
 
     def _collect(self, lane: _Lane) -> list[Finished]:
-        """Take out what ended, is full, or is late."""
+        """After a pass: take out what ended, is full, or is late."""
+        _clear_cancelled(lane)
         now = self._clock()
         finished, stay = [], []
         for row in lane.rows:
@@ -162,8 +203,6 @@ class OpenVinoEngine:
             else:
                 stay.append(row)
         lane.rows = stay
-        finished.extend(_finished(row, "deadline") for row in lane.waiting if row.deadline <= now)
-        lane.waiting = [row for row in lane.waiting if row.deadline > now]
         return finished
 
     def _stop_reason(self, row: _Row, now: float) -> StopReason | None:
@@ -174,9 +213,16 @@ class OpenVinoEngine:
         return "deadline" if row.deadline <= now else None
 
 
-def _decode(lane: _Lane) -> None:
+def _clear_cancelled(lane: _Lane) -> None:
+    for row in lane.rows:
+        if row.cancelled:
+            lane.paged.release(row.pages)
+    lane.rows = [row for row in lane.rows if not row.cancelled]
+
+
+def _pass(lane: _Lane, *, beside: bool) -> None:
     """Choose the next token of every row."""
-    logits = lane.paged.forward([(row.pages, row.coming) for row in lane.rows])
+    logits = lane.paged.forward([(row.pages, row.coming) for row in lane.rows], beside=beside)
     for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
         token = likeliest if row.sampling is None else choose(logits[place], row.sampling, len(row.tokens))
         row.ended = token == END_ID

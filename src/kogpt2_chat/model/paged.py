@@ -36,15 +36,18 @@ class Pages:
 
 
 class PagedModel:
-    """A compiled graph and its pool of blocks. Not thread safe.
+    """A compiled graph and its pool of blocks. One call of ``forward`` at a time.
 
     Attributes:
         block_tokens: positions in a block.
         positions: most positions that the network knows.
+        vocabulary: entries of the vocabulary, the width of the logits.
 
     Args:
         graph: ``engine.xml``, its weights beside it.
         threads: cores that one pass uses; 0 leaves it to OpenVINO.
+        side_by_side: compile it for one core as well, for passes beside those of other models; costs the memory of
+            its weights once more.
         max_rows: most rows at once.
         max_tokens: most positions of a row.
 
@@ -52,37 +55,41 @@ class PagedModel:
         CheckpointCorrupt: the file is no such graph.
     """
 
-    def __init__(self, graph: Path, *, threads: int = 0, max_rows: int = 32, max_tokens: int = 256) -> None:
+    def __init__(
+        self, graph: Path, *, threads: int = 0, side_by_side: bool = False, max_rows: int = 32, max_tokens: int = 256
+    ) -> None:
         core = ov.Core()
         try:
             model = core.read_model(graph)
             self.positions = int(model.get_rt_info(POSITIONS_PATH).astype(int))
             paged_attention_transformation(model)
-            self._compiled = core.compile_model(model, "CPU", properties(threads))
+            alone = core.compile_model(model, "CPU", properties(threads))
+            beside = core.compile_model(model, "CPU", properties(1)) if side_by_side and threads != 1 else alone
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
-        self._request: Any = self._compiled.create_infer_request()
-        values = self._compiled.input("value_cache.0").partial_shape
-        self.block_tokens = int(values[2].get_length())
+        self._alone: Any = alone.create_infer_request()
+        self._beside: Any = self._alone if beside is alone else beside.create_infer_request()
+        self.block_tokens = int(alone.input("value_cache.0").partial_shape[2].get_length())
+        self.vocabulary = int(alone.output("logits").partial_shape[1].get_length())
         count = max_rows * -(-max_tokens // self.block_tokens)
         self._free = list(range(count))
-        for port in self._compiled.inputs:
+        for port in alone.inputs:
             if port.any_name.startswith(_CACHES):
                 shape = [count, *(int(size.get_length()) for size in list(port.partial_shape)[1:])]
-                # Not filled: the machine gives a page when it is first written to.
-                self._request.set_tensor(port.any_name, ov.Tensor(port.element_type, ov.Shape(shape)))
+                # Not filled: the machine gives a page when it is first written to. Both ways of running share them.
+                pages = ov.Tensor(port.element_type, ov.Shape(shape))
+                self._alone.set_tensor(port.any_name, pages)
+                self._beside.set_tensor(port.any_name, pages)
 
-    @property
-    def vocabulary(self) -> int:
-        """Entries of the vocabulary, the width of the logits."""
-        return int(self._compiled.output("logits").partial_shape[1].get_length())
-
-    def forward(self, rows: Sequence[tuple[Pages, Sequence[int]]], *, all_logits: bool = False) -> Logits:
+    def forward(
+        self, rows: Sequence[tuple[Pages, Sequence[int]]], *, all_logits: bool = False, beside: bool = False
+    ) -> Logits:
         """Compute new positions of rows, and remember their keys and values.
 
         Args:
             rows: each with its pages and its new tokens, at least one.
             all_logits: of every new position instead of each row's last one.
+            beside: on one core, since other models run at the same time.
 
         Returns:
             (rows, vocabulary), or (new tokens of all rows, vocabulary); valid until the next call.
@@ -93,19 +100,22 @@ class PagedModel:
             pages.length += len(tokens)
             while len(pages.blocks) * self.block_tokens < pages.length:
                 pages.blocks.append(heapq.heappop(self._free))
-        self._set("input_ids", np.concatenate([np.asarray(tokens, np.int64) for _, tokens in rows]))
-        self._set("position_ids", np.concatenate([np.arange(start, pages.length, dtype=np.int64)
-                                                  for start, (pages, _) in zip(past, rows, strict=True)]))  # fmt: skip
-        self._set(
-            "logit_rows", np.arange(begins[-1], dtype=np.int64) if all_logits else begins[1:].astype(np.int64) - 1
-        )
-        self._set("max_context_len", np.array(max(pages.length for pages, _ in rows), np.int32))
-        self._set("past_lens", past)
-        self._set("subsequence_begins", begins)
-        self._set("block_indices", np.concatenate([np.asarray(pages.blocks, np.int32) for pages, _ in rows]))
-        self._set("block_indices_begins", np.cumsum([0, *(len(pages.blocks) for pages, _ in rows)], dtype=np.int32))
-        self._request.infer()
-        logits: Logits = self._request.get_tensor("logits").data
+        past_ids = [np.arange(start, pages.length) for start, (pages, _) in zip(past, rows, strict=True)]
+        inputs = {
+            "input_ids": np.concatenate([np.asarray(tokens, np.int64) for _, tokens in rows]),
+            "position_ids": np.concatenate(past_ids).astype(np.int64),
+            "logit_rows": (np.arange(begins[-1]) if all_logits else begins[1:] - 1).astype(np.int64),
+            "max_context_len": np.array(max(pages.length for pages, _ in rows), np.int32),
+            "past_lens": past,
+            "subsequence_begins": begins,
+            "block_indices": np.concatenate([np.asarray(pages.blocks, np.int32) for pages, _ in rows]),
+            "block_indices_begins": np.cumsum([0, *(len(pages.blocks) for pages, _ in rows)], dtype=np.int32),
+        }
+        request = self._beside if beside else self._alone
+        for name, values in inputs.items():
+            request.set_tensor(name, ov.Tensor(values))
+        request.infer()
+        logits: Logits = request.get_tensor("logits").data
         return logits
 
     def release(self, pages: Pages) -> None:
@@ -113,9 +123,6 @@ class PagedModel:
         for block in pages.blocks:
             heapq.heappush(self._free, block)
         pages.length, pages.blocks = 0, []
-
-    def _set(self, name: str, values: NDArray[Any]) -> None:
-        self._request.set_tensor(name, ov.Tensor(values))
 
 
 def properties(threads: int) -> dict[str, object]:
