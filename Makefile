@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CLI := .venv/bin/kogpt2-chat
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check bench
+.PHONY: help setup demo up down status test check faults bench
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -25,6 +25,9 @@ status: ## Which servers run, what each bot speaks with, where the pages are
 test: ## Everything that CI runs, on servers of its own
 	@scripts/setup.sh --browser
 	@scripts/test.sh
+
+faults: setup ## Kill, freeze and slow down workers and broker for half an hour; table, and report in var/faults
+	@scripts/faults.sh
 
 check: setup ## Style, types, layers and docstrings, in under a minute
 	@scripts/check.sh

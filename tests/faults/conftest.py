@@ -1,0 +1,55 @@
+"""Fixtures of the fault tests: a broker of their own, workers, books, and a table at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.crew import Crew, crew_of
+from tests.faults.ledger import Ledger
+from tests.faults.lone_kafka import FAULTS_HOME, LoneKafka, keeps_home, lone_kafka
+from tests.faults.report import Report
+
+_REPORT = Report()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for the broker needs a server, as the tests on the session's stack do."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[LoneKafka]:
+    """A broker that may be killed, and nothing else of the stack."""
+    with lone_kafka(keep=keeps_home()) as made:
+        yield made
+
+
+@pytest.fixture
+def crew(kafka: LoneKafka) -> Iterator[Crew]:
+    """No worker yet; whoever is started is ended."""
+    with crew_of(kafka) as made:
+        yield made
+
+
+@pytest.fixture
+def ledger(kafka: LoneKafka) -> Ledger:
+    """Books that begin now."""
+    return Ledger(kafka.settings)
+
+
+@pytest.fixture(scope="session")
+def report() -> Report:
+    """Where scenarios write what they measured."""
+    return _REPORT
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """The table, and the same as JSON beside the tests' home."""
+    if _REPORT.rows:
+        _REPORT.write(FAULTS_HOME / "report.json")
+        terminalreporter.section("faults")
+        for line in _REPORT.table():
+            terminalreporter.write_line(line)

@@ -1,0 +1,99 @@
+"""The broker dies, stands still or is slow: nothing is lost or doubled, and answers come again by themselves."""
+
+import signal
+import time
+
+import pytest
+
+from kogpt2_chat.errors import Unavailable
+from tests.faults.crew import Crew
+from tests.faults.ledger import Ledger
+from tests.faults.lone_kafka import LoneKafka
+
+AGAIN_S = 60.0
+"""Bound for a busy machine; the aim is 15 s and the report says what it was."""
+SLOW_S = 0.25
+SOME = 90
+
+
+def again_after(crew: Crew, ledger: Ledger, back_at: float) -> float:
+    """Seconds from the broker's return until everything asked before it, and shortly after, has its reply."""
+    deadline = time.monotonic() + AGAIN_S
+    while True:
+        try:
+            ledger.ask(12)
+            break
+        except Unavailable:  # the asking client itself has to find the broker again
+            assert time.monotonic() < deadline
+    ledger.settle(AGAIN_S, crew.revive)
+    return time.monotonic() - back_at
+
+
+def close_the_books(crew: Crew, ledger: Ledger, report, name: str, kills: int, again_s: float) -> None:
+    ledger.settle(meanwhile=crew.revive)
+    crew.close()
+    verdict = ledger.verdict()
+    report.add(name, verdict, kills=kills, again_s=again_s)
+    assert verdict.holds, verdict
+    assert again_s < AGAIN_S
+
+
+def kill_broker(kafka: LoneKafka, crew: Crew, ledger: Ledger, times: int) -> float:
+    slowest = 0.0
+    for number in range(times):
+        print(f"faults: broker fault {number + 1} of {times}, slowest so far {slowest:.1f} s", flush=True)
+        ledger.ask(SOME)
+        ledger.wait(lambda: 0 < ledger.open < SOME)
+        kafka.kill()
+        slowest = max(slowest, again_after(crew, ledger, kafka.wait_until_back()))
+    return slowest
+
+
+def freeze_broker(kafka: LoneKafka, crew: Crew, ledger: Ledger, times: int, frozen_s: float) -> float:
+    slowest = 0.0
+    for number in range(times):
+        print(f"faults: broker fault {number + 1} of {times}, slowest so far {slowest:.1f} s", flush=True)
+        ledger.ask(SOME)
+        ledger.wait(lambda: 0 < ledger.open < SOME)
+        broker = kafka.process()
+        broker.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(frozen_s)  # nobody can be asked meanwhile
+        finally:
+            broker.send_signal(signal.SIGCONT)
+        slowest = max(slowest, again_after(crew, ledger, time.monotonic()))
+    return slowest
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_a_killed_broker_is_waited_for(kafka, crew, ledger, report):
+    """In mid-batch, again and again; its log says what was committed."""
+    crew.start_ready(1, 2)
+    again_s = kill_broker(kafka, crew, ledger, times=5)
+    close_the_books(crew, ledger, report, "broker kill -9", 5, again_s)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("frozen_s", [3.0, 12.0], ids=["a moment", "past requests and sessions"])
+def test_a_frozen_broker_is_waited_for(kafka, crew, ledger, report, frozen_s):
+    """Also longer than a request may take, so that outcomes are unknown."""
+    crew.start_ready(1, 2)
+    again_s = freeze_broker(kafka, crew, ledger, times=4, frozen_s=frozen_s)
+    close_the_books(crew, ledger, report, f"broker SIGSTOP {frozen_s:g} s", 4, again_s)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_a_slow_broker_is_only_slow(kafka, crew, ledger, report):
+    """A quarter of a second each way: commits count as slow, and every next one gets a producer of its own."""
+    with kafka.proxy() as proxy:
+        crew.more.update(kafka.through_proxy())
+        crew.start_ready(1)
+        proxy.delay_s = SLOW_S
+        ledger.ask(500)
+        ledger.wait(lambda: 0 < ledger.open < 200)
+        proxy.delay_s = 0.0
+        again_s = again_after(crew, ledger, time.monotonic())
+        close_the_books(crew, ledger, report, "slow broker", 0, again_s)

@@ -1,0 +1,262 @@
+"""Each guard of the exactly-once recipe on a real broker, in place and taken out: without it, the invariant breaks.
+
+So a test that finds nothing wrong is known to be able to. The numbers are the recipe's (docs of the serving design).
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.adapters.kafka_exchange import Claim, KafkaExchange
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.errors import InvalidMessage
+from kogpt2_chat.ports import Batch, Outgoing
+from kogpt2_chat.settings import Kafka, Serving
+from kogpt2_chat.testing.tcp_proxy import END_TXN, Held, TcpProxy
+from tests.faults.exchanges import DEADLINE_S, Died, Group, Publishing, answers_to, positions_of, publish
+from tests.faults.lone_kafka import PROXY, LoneKafka
+
+QUESTIONS = 36
+both = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "guard taken out"])
+
+
+class Meddled:
+    """A producer with some of its methods replaced."""
+
+    def __init__(self, producer: Any, **replaced: Any) -> None:
+        self._producer = producer
+        self._replaced = replaced
+
+    def __getattr__(self, name: str) -> Any:
+        return self._replaced.get(name) or getattr(self._producer, name)
+
+
+@pytest.fixture
+def group(kafka: LoneKafka) -> Iterator[Group]:
+    made = Group(kafka.settings.model_copy(update={"serving": Serving(session_timeout_s=6)}))
+    yield made
+    made.close()
+
+
+def hand_over(group: Group, first: KafkaExchange, second: KafkaExchange) -> list[Batch]:
+    """Both poll, until the second one owns some of the partitions; what it was given at that moment."""
+    given: list[Batch] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while not second._consumer.assignment():
+        assert time.monotonic() < deadline, "no partition was given to the second worker"
+        first.poll(0.1, 0)
+        given.append(second.poll(0.1, 0))
+    return [batch for batch in given if batch.records]
+
+
+def assert_holds(group: Group, guarded: bool) -> None:
+    verdict = group.ledger.verdict()
+    assert (verdict.lost == verdict.double == 0) is guarded, verdict
+
+
+@both
+def test_1_an_heir_waits_for_positions_that_are_not_settled(group: Group, guarded: bool, monkeypatch) -> None:
+    """Only a read_committed consumer waits for the transaction that is about to move the committed positions."""
+    if not guarded:
+        plain = KafkaExchange._consumer_settings
+        changed = {"isolation_level": "read_uncommitted"}
+        monkeypatch.setattr(KafkaExchange, "_consumer_settings", lambda *args: plain(*args) | changed)
+    publishing = Publishing("offsets_sent")
+    first = group.exchange(1, publishing.on_step)
+    group.ledger.ask(QUESTIONS)
+    batch = group.poll(first, QUESTIONS)
+    publishing.begin(lambda: publish(first, batch))
+    second = group.exchange(2)
+    early = hand_over(group, first, second)
+    early += [second.poll(0.2, QUESTIONS) for _ in range(15)]
+    seen = sum(publish(second, batch) for batch in early if batch.records)
+    assert bool(seen) is not guarded
+    publishing.finish()
+    assert publishing.outcome
+    assert_holds(group, guarded)
+
+
+@both
+def test_2_a_claim_is_the_one_of_its_poll(group: Group, guarded: bool) -> None:
+    """Group metadata taken when publishing says who owns the partitions now, not who owned them then."""
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    batch = group.poll(first, QUESTIONS)
+    second = group.exchange(2)
+    given = hand_over(group, first, second)
+    while group.ledger.open == QUESTIONS:
+        for own in given:
+            assert not own.records or publish(second, own)
+        given = [second.poll(0.2, QUESTIONS)]
+        first.poll(0.1, 0)
+        group.ledger.look()
+    now = first._consumer.group_metadata()
+    claim = batch.claim if guarded else Claim(now.generation_id, now.member_id, now)
+    assert first.publish(claim, positions_of(batch.records), answers_to(batch.records)) is not guarded
+    if guarded:
+        second.close()  # both have to join before the first one is told anything
+        group.recover(first)
+        group.drain(first)
+    assert_holds(group, guarded)
+
+
+@both
+def test_2_a_claim_of_nobody_is_not_published(group: Group, guarded: bool) -> None:
+    """After leaving the group the generation is -1, and the broker lets that pass once the group is empty."""
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    batch = group.poll(first, QUESTIONS)
+    heir = group.exchange(2)
+    first._consumer.close(autocommit=False)
+    group.drain(heir)
+    heir.close()
+    member = Claim(-1, "", batch.claim.member._replace(generation_id=-1, member_id="", group_instance_id=None))
+    claim = member if guarded else Claim(0, "", member.member)
+    assert publish(first, type(batch)(batch.records, claim)) is not guarded
+    assert_holds(group, guarded)
+
+
+@both
+@pytest.mark.parametrize("place", [0, 3], ids=["first", "last"])
+def test_5_every_future_is_looked_at(group: Group, guarded: bool, place: int) -> None:
+    """What its topic cannot take is named, so that a dead letter can take its place; else it comes back for ever.
+
+    Sent first, its refusal is back before the others are sent, and fails them too.
+    """
+    first = group.exchange(1)
+    if not guarded:
+        first._producer = Meddled(first._producer, send=_with_blind_future(first._producer.send))
+    group.ledger.ask(3)
+    batch = group.poll(first, 3)
+    outgoing = answers_to(batch.records)
+    large = Outgoing(topic=group.small_topic(), key=b"k", value=b"x" * 200_000, headers={"turn_id": "large"})
+    outgoing.insert(place, large)
+    named = None
+    try:
+        first.publish(batch.claim, positions_of(batch.records), outgoing)
+    except InvalidMessage as error:
+        named = error.question_id
+    assert (named == "large") is guarded
+    group.recover(first)  # ends the transaction, for the next test's readers
+    if guarded:
+        group.drain(first)
+        assert_holds(group, guarded)
+
+
+@both
+def test_5_positions_move_with_the_answers(group: Group, guarded: bool) -> None:
+    """Offsets that are committed after the transaction are lost with a process that dies between the two."""
+
+    def die(step: str) -> None:
+        if step == "committed":
+            raise Died
+
+    first = group.exchange(1, die)
+    if not guarded:
+        first._producer = Meddled(first._producer, send_offsets_to_transaction=lambda *_: None)
+    group.ledger.ask(3)
+    batch = group.poll(first, 3)
+    with pytest.raises(Died):
+        publish(first, batch)
+    group.drain(group.exchange(1))
+    assert_holds(group, guarded)
+
+
+@both
+def test_6_after_an_abort_the_questions_come_again(group: Group, guarded: bool, monkeypatch) -> None:
+    """The position has moved on by then; without going back, the next commit passes over them."""
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    batch = group.poll(first, QUESTIONS)
+    first._producer.close(timeout=0)
+    assert not publish(first, batch)
+    if not guarded:
+        monkeypatch.setattr(KafkaExchange, "_go_back", lambda *_: None)
+    first.recover()
+    group.ledger.ask(5 * QUESTIONS)  # on every partition again, or nothing would be passed over
+    group.drain(first)
+    assert_holds(group, guarded)
+
+
+@both
+def test_6_a_late_commit_finds_another_producer(kafka: LoneKafka, group: Group, guarded: bool) -> None:
+    """KIP-890: an EndTxn that was sent twice and arrives late would commit half of the next transaction."""
+    patient = 1000.0  # a slow commit is then taken for a good one
+    settings = kafka.settings.model_copy(
+        update={
+            "kafka": Kafka(bootstrap=kafka.settings.local(PROXY), request_timeout_s=5),
+            "serving": Serving() if guarded else Serving(slow_commit_s=patient),
+        }
+    )
+    settings.__dict__.pop("kafka_bootstrap", None)  # remembered from before
+    with kafka.proxy() as proxy:
+        publishing = Publishing("sent")
+        held: list[Held] = []
+        first = group.exchange(1, publishing.on_step, settings)
+        group.ledger.ask(3)
+        batch = group.poll(first, 3)
+        proxy.hold(END_TXN)
+        losing = threading.Thread(target=lambda: held.append(_lost_on_its_way(proxy)))
+        losing.start()
+        assert publish(first, batch), "the client sends the same commit again, over another connection"
+        losing.join()
+        group.ledger.ask(3)
+        batch = group.poll(first, 3)
+        publishing.begin(lambda: publish(first, batch))
+        held[0].release()
+        deadline = time.monotonic() + (5 if guarded else DEADLINE_S)
+        while group.ledger.open and time.monotonic() < deadline:
+            group.ledger.look()
+        assert bool(group.ledger.open) is guarded, "half a transaction can be seen, though nobody has committed it"
+    publishing.die()
+    group.drain(group.exchange(1))
+    assert_holds(group, guarded)
+
+
+@both
+def test_7_an_heir_ends_its_predecessor_s_transaction(group: Group, guarded: bool) -> None:
+    """With an id of its own the heir leaves it open, and readers wait behind it until it times out."""
+    publishing = Publishing("offsets_sent")
+    first = group.exchange(1, publishing.on_step)
+    group.ledger.ask(3)
+    batch = group.poll(first, 3)
+    publishing.begin(lambda: publish(first, batch))
+    heir = KafkaExchange(group.settings, 1, group.name)
+    group.opened.append(heir)
+    if not guarded:
+        heir._transactional_id = uuid.uuid4().hex
+    heir.recover()
+    is_settled = group.ledger.written_ends(BOT_IDS[0]) == group.ledger.topics.end_positions(BOT_IDS[0])
+    with suppress(Exception):
+        publishing.finish()
+    assert is_settled is guarded
+
+
+def _lost_on_its_way(proxy: TcpProxy) -> Held:
+    """Hold a commit long enough to be slow, then end its connection before it was sent on."""
+    held = proxy.wait_held(DEADLINE_S)
+    time.sleep(2 * Serving().slow_commit_s)
+    held.lose_client()
+    return held
+
+
+def _with_blind_future(send):
+    class Blind:
+        exception = None
+
+        def get(self, timeout: float | None = None) -> None:
+            """Nobody looks."""
+
+        def failed(self) -> bool:
+            return False
+
+    def sent(*args: Any, **kwargs: Any) -> Blind:
+        send(*args, **kwargs)
+        return Blind()
+
+    return sent
