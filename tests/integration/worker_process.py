@@ -39,6 +39,7 @@ class WorkerProcess:
             "KOGPT2_SERVING__FAILPOINT": failpoint,
             "KOGPT2_SERVING__SESSION_TIMEOUT_S": "6",
             "KOGPT2_MODEL__THREADS": "1",
+            "PYTHONFAULTHANDLER": "1",
             **(more or {}),
         }
         with self.log_path.open("ab") as log:
@@ -62,7 +63,12 @@ class WorkerProcess:
         started = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=20)
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(signal.SIGABRT)  # its threads' stacks go to the log
+                self.process.wait(timeout=10)
+                raise AssertionError(f"SIGTERM did not end the worker: {self.tail()}") from None
         return time.monotonic() - started
 
     def kill(self) -> None:
@@ -71,7 +77,7 @@ class WorkerProcess:
         self.process.wait(timeout=10)
 
     def tail(self) -> str:
-        return self.log_path.read_text(errors="replace")[-2000:]
+        return self.log_path.read_text(errors="replace")[-4000:]
 
     def is_ready(self) -> bool:
         try:
