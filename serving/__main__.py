@@ -194,4 +194,8 @@ def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended_with = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All that matters is closed. The interpreter's own end would wait for a transaction that a lost broker holds.
+    os._exit(ended_with)

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +34,8 @@ MOST_A_TRANSACTION: Final = 200
 LAG_EVERY_S: Final = 1.0
 LONGEST_TRANSACTION_S: Final = 60.0
 """Past it the loop no longer counts as alive, and the watchdog ends the process."""
+LAST_WAIT_S: Final = 2.0
+"""After SIGTERM, and past the time for answers in hand: how long the last transaction may still take."""
 _REMEMBERED: Final = 10_000
 
 _log = structlog.get_logger("serving")
@@ -193,11 +196,11 @@ class Loop:
             self._drop("not published", len(publication.prefix.replies))
         self._tell_in_flight()
 
-    def _drop(self, why: str, more: int = 0) -> None:
+    def _drop(self, why: str, more: int = 0, patience_s: float = LONGEST_TRANSACTION_S) -> None:
         """Forget everything in flight; the committed positions say where to begin again."""
         publication, self._publication = self._publication, None
         if publication is not None:  # it may still succeed; the committed positions are read after its end
-            failed = publication.future.exception(timeout=LONGEST_TRANSACTION_S)
+            failed = publication.future.exception(timeout=patience_s)
             if failed is None and publication.future.result():
                 self._count(publication.prefix)
             else:
@@ -218,8 +221,10 @@ class Loop:
             self._move_on()
             if not self.worker.is_busy and self._publication:
                 time.sleep(NAP_S)
-        if len(self._flight):
-            self._drop("stopping")
+        if len(self._flight) or self._publication:
+            with suppress(TimeoutError):  # nobody knows its outcome yet; the heir will find the committed positions
+                self._drop("stopping", patience_s=LAST_WAIT_S)
+        self.worker.drop()
 
     def _count(self, prefix: Prefix) -> None:
         self.metrics.published(sum(len(reply.outgoing) for reply in prefix.replies))

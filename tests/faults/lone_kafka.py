@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from kogpt2_chat.domain.rollout import RolloutState
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, Stack
-from kogpt2_chat.stack.folders import folders_of
+from kogpt2_chat.stack.folders import folders_of, short_hash
 from kogpt2_chat.stack.servers import kafka as server
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.supervision import find_supervision
@@ -154,7 +155,9 @@ def _fill_shelves(home: Path) -> None:
 def _free_offset() -> int:
     plain = Ports()
     wanted = (plain.kafka, plain.kafka_controller, BEHIND_PROXY, PROXY, *(plain.worker_metrics + n - 1 for n in SLOTS))
-    for offset in range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP):
+    offsets = deque(range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP))
+    offsets.rotate(int(short_hash(FAULTS_HOME), 16) % len(offsets))  # checkouts that start at once do not meet
+    for offset in offsets:
         if not any(_listens(port + offset) for port in wanted):
             return offset
     raise RuntimeError(f"no free block of ports between offsets {FIRST_OFFSET} and {LAST_OFFSET}")

@@ -1,6 +1,7 @@
 """The worker on a broker in memory: every question gets one answer or one dead letter, whatever happens."""
 
 import json
+import time
 from collections import Counter
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -263,6 +264,20 @@ def test_a_worker_whose_slot_was_taken_ends_and_publishes_nothing(tmp_path):
         bench.loop.run(finish_s=5)
     assert bench.texts() == []
     assert bench.broker.committed == {}
+
+
+def test_sigterm_does_not_wait_for_a_transaction_that_never_ends(tmp_path, monkeypatch):
+    """A lost broker must not keep a worker from ending within its ten seconds."""
+    monkeypatch.setattr("serving.loop.LAST_WAIT_S", 0.05)
+    bench = Bench(tmp_path)
+    bench.loop.publisher = HeldExecutor()
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain(2)
+    bench.loop.stop.set()
+    began = time.monotonic()
+    bench.loop.run(finish_s=0.1)
+    assert time.monotonic() - began < 5
+    assert bench.texts() == []
 
 
 def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, monkeypatch):
