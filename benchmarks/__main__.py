@@ -124,17 +124,19 @@ def worker_rows(
         with bare(settings, versions) as loop:
             rows += drive("c bare loop", loop, own_cpu_s, scale, number)
         for name, module in (("d worker", "serving"), ("d without exactly-once", "benchmarks.plain_worker")):
-            worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
-            client = KafkaClient(settings)
-            try:
-                if module == "serving":
-                    memory["three bots at rest"] = worker.memory_mb()
-                rows += drive(name, client, worker.cpu_s, scale, number)
-                if module == "serving":
-                    memory["three bots after load"] = worker.memory_mb()
-            finally:
-                client.close()
-                worker.stop()
+            # A broker each: what the plain worker answers is never committed, and would be answered again.
+            with broker(settings, say):
+                worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
+                client = KafkaClient(settings)
+                try:
+                    if module == "serving":
+                        memory["three bots at rest"] = worker.memory_mb()
+                    rows += drive(name, client, worker.cpu_s, scale, number)
+                    if module == "serving":
+                        memory["three bots after load"] = worker.memory_mb()
+                finally:
+                    client.close()
+                    worker.stop()
     return rows, memory
 
 
@@ -155,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="repetitions; the report gives medians")
     parser.add_argument("--scale", type=float, default=1.0, help="less for a quick look")
+    parser.add_argument("--swaps", type=int, default=50, help="one after another, to see whether memory comes back")
     parser.add_argument("--largest-backlog", type=int, default=100_000)
     parser.add_argument("--offset", type=int, default=23_000, help="of the broker's ports")
     arguments = parser.parse_args()
@@ -170,15 +173,24 @@ def main() -> None:
     facts["limits"] = limits()
     say(f"limits: {facts['limits']}")
     rows = baselines(settings, versions[BOT_IDS[0]], prompts, arguments.rounds)
-    with broker(settings, say):
-        more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)
-        rate = POISSON_SHARE * max(found["answers_per_s"] for found in more if found["subject"] == "d worker")
-        # Two versions of each bot: its own, and its neighbour's under another number.
-        turned = dict(zip(BOT_IDS, [*list(versions.values())[1:], versions[BOT_IDS[0]]], strict=True))
-        both = {bot: [path, turned[bot]] for bot, path in versions.items()}
-        facts["swaps"] = swaps(settings, both, rate, 10, say)
-        facts["growth"] = growth(settings, arguments.largest_backlog, say)
+    more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)
     facts["rows"] = rows + more
+    _write(facts)
+    rate = POISSON_SHARE * max(found["answers_per_s"] for found in more if found["subject"] == "d worker")
+    # Two versions of each bot: its own, and its neighbour's under another number.
+    turned = dict(zip(BOT_IDS, [*list(versions.values())[1:], versions[BOT_IDS[0]]], strict=True))
+    both = {bot: [path, turned[bot]] for bot, path in versions.items()}
+    with broker(settings, say):
+        facts["swaps"] = swaps(settings, both, rate, arguments.swaps, say)
+    _write(facts)
+    with broker(settings, say):
+        facts["growth"] = growth(settings, arguments.largest_backlog, say)
+    _write(facts)
+
+
+def _write(facts: dict[str, Any]) -> None:
+    """As far as it has come, so that a run that is cut short leaves what it has."""
+    HOME.mkdir(parents=True, exist_ok=True)  # a broker's end has emptied it
     (HOME / "report.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
     report.write(facts, HOME)
     say(f"written: {HOME}/report.json, report.md, report.png")

@@ -16,7 +16,7 @@ BACKLOGS: Final = (1_000, 10_000, 100_000)
 PARTITIONS: Final = (1, 3, 12)
 WORKERS: Final = (1, 2, 3)
 QUESTIONS: Final = 5_000
-SWAPS: Final = 50
+FIRST_EPOCH: Final = 10
 
 
 def tiny_versions(folder: Path, count: int) -> dict[str, list[Path]]:
@@ -85,15 +85,15 @@ def _backlog(
 
 
 def swaps(
-    settings: Settings, versions: dict[str, list[Path]], per_s: float, first_epoch: int, say: Callable[[str], None]
+    settings: Settings, versions: dict[str, list[Path]], per_s: float, count: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Questions at a steady rate, first without and then with models being swapped under them; then fifty swaps.
+    """Questions at a steady rate, without and then with models being swapped under them; then many swaps in a row.
 
     Args:
         settings: of a running broker.
         versions: two versions of each bot.
         per_s: questions a second.
-        first_epoch: above every one that was rolled out before.
+        count: swaps one after another at the end.
         say: progress.
 
     Returns:
@@ -102,14 +102,14 @@ def swaps(
     worker = Worker(settings, versions)
     client = KafkaClient(settings)
     source = questions(BOT_IDS, seed=99)
-    epoch = first_epoch
+    epoch = FIRST_EPOCH
     try:
         before = poisson(client, source, per_s, int(per_s * 20), seed=1)
         memory = [_rss_mb([worker])]
         swapping = _Swapping(client, settings, epoch)
         during = poisson(swapping, source, per_s, int(per_s * 20), seed=2)
         epoch = swapping.epoch
-        for number in range(SWAPS):
+        for number in range(count):
             epoch += 1
             roll_out(settings, version=1 + number % 2, epoch=epoch)
             _wait_for(worker, epoch)
@@ -122,7 +122,7 @@ def swaps(
         "per_s": per_s, "answers": len(before.latencies_s) + len(during.latencies_s),
         "swaps_under_load": swapping.swaps,
         "p99_ms_before": before.percentile_ms(0.99), "p99_ms_during": during.percentile_ms(0.99),
-        "rss_mb_before": memory[0], "rss_mb_after_fifty_swaps": memory[1],
+        "swaps_in_a_row": count, "rss_mb_before": memory[0], "rss_mb_after_all_swaps": memory[1],
     }  # fmt: skip
     say(f"swaps: {facts}")
     return facts
