@@ -19,8 +19,6 @@ from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.convert import POSITIONS_PATH
 
 Logits = NDArray[np.float32]
-_ONE_OF_MANY: Final = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
-"""On one core, whichever is free: pinned, as is the default, all models would share the first one."""
 _CACHES: Final = ("key_cache", "value_cache")
 
 
@@ -66,7 +64,7 @@ class PagedModel:
             self.positions = int(model.get_rt_info(POSITIONS_PATH).astype(int))
             paged_attention_transformation(model)
             alone = core.compile_model(model, "CPU", properties(threads))
-            beside = core.compile_model(model, "CPU", _ONE_OF_MANY) if side_by_side and threads != 1 else alone
+            beside = core.compile_model(model, "CPU", properties(1)) if side_by_side and threads != 1 else alone
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._alone: Any = alone.create_infer_request()
@@ -129,7 +127,8 @@ class PagedModel:
 
 def properties(threads: int) -> dict[str, object]:
     """How graphs are compiled; ``threads`` 0 takes all cores."""
-    properties: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+    # Pinned, as is the default, every model of this process and of its neighbours would take the same first cores.
+    properties: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
     if threads:
         properties["INFERENCE_NUM_THREADS"] = threads
     return properties
