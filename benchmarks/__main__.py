@@ -67,18 +67,25 @@ def row(subject: str, bots: int, load: str, outcome: Outcome, **more: object) ->
     }  # fmt: skip
 
 
-def drive(name: str, subject: Subject, cpu_s: Callable[[], float], scale: float, round_: int) -> Rows:
-    """Every load on one subject, with one bot and with three."""
+def closed_loops(name: str, subject: Subject, cpu_s: Callable[[], float], scale: float, round_: int) -> Rows:
+    """So many in flight, with one bot and with three."""
     rows = []
     for bots in (1, 3):
         source = questions(BOT_IDS[:bots], seed=round_ * 10 + bots)
-        best = 0.0
         for in_flight, answers in LOADS.items():
-            count = max(in_flight * 2, int(answers * scale))
-            run = partial(closed_loop, subject, source, in_flight, count)
+            run = partial(closed_loop, subject, source, in_flight, max(in_flight * 2, int(answers * scale)))
             rows.append(_timed(name, bots, str(in_flight), cpu_s, run))
-            best = max(best, rows[-1]["answers_per_s"])
-        run = partial(poisson, subject, source, POISSON_SHARE * best, max(60, int(360 * scale)), round_)
+    return rows
+
+
+def stream(
+    name: str, subject: Subject, cpu_s: Callable[[], float], rates: dict[int, float], scale: float, round_: int
+) -> Rows:
+    """A Poisson stream, with one bot and with three: the same arrivals for every subject."""
+    rows = []
+    for bots, per_s in rates.items():
+        source = questions(BOT_IDS[:bots], seed=1000 + round_ * 10 + bots)
+        run = partial(poisson, subject, source, per_s, max(60, int(360 * scale)), round_)
         rows.append(_timed(name, bots, "poisson", cpu_s, run))
     return rows
 
@@ -111,33 +118,47 @@ def baselines(settings: Settings, version: Path, prompts: list[list[int]], round
 def worker_rows(
     settings: Settings, versions: dict[str, Path], rounds: int, scale: float
 ) -> tuple[Rows, dict[str, Any]]:
-    """(c) and (d), one after the other in each round; and (d) without exactly-once."""
+    """(d), (c) with the arrivals of (d), and (d) without exactly-once, one after the other in each round."""
     rows: Rows = []
     memory: dict[str, Any] = {}
-    process = psutil.Process()
-
-    def own_cpu_s() -> float:
-        times = process.cpu_times()
-        return float(times.user + times.system)
-
     for number in range(rounds):
+        # The worker first: its own throughput says what 70 % of its load is.
+        rates: dict[int, float] = {}
+        with running_worker(settings, versions, "serving") as (worker, client):
+            memory["three bots at rest"] = worker.memory_mb()
+            found = closed_loops("d worker", client, worker.cpu_s, scale, number)
+            rates = {bots: POISSON_SHARE * _best(found, bots) for bots in (1, 3)}
+            rows += found + stream("d worker", client, worker.cpu_s, rates, scale, number)
+            memory["three bots after load"] = worker.memory_mb()
         with bare(settings, versions) as loop:
-            rows += drive("c bare loop", loop, own_cpu_s, scale, number)
-        for name, module in (("d worker", "serving"), ("d without exactly-once", "benchmarks.plain_worker")):
-            # A broker each: what the plain worker answers is never committed, and would be answered again.
-            with broker(settings, say):
-                worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
-                client = KafkaClient(settings)
-                try:
-                    if module == "serving":
-                        memory["three bots at rest"] = worker.memory_mb()
-                    rows += drive(name, client, worker.cpu_s, scale, number)
-                    if module == "serving":
-                        memory["three bots after load"] = worker.memory_mb()
-                finally:
-                    client.close()
-                    worker.stop()
+            rows += closed_loops("c bare loop", loop, _own_cpu_s, scale, number)
+            rows += stream("c bare loop", loop, _own_cpu_s, rates, scale, number)
+        with running_worker(settings, versions, "benchmarks.plain_worker") as (worker, client):
+            rows += closed_loops("d without exactly-once", client, worker.cpu_s, scale, number)
+            rows += stream("d without exactly-once", client, worker.cpu_s, rates, scale, number)
     return rows, memory
+
+
+@contextmanager
+def running_worker(settings: Settings, versions: dict[str, Path], module: str) -> Iterator[tuple[Worker, KafkaClient]]:
+    """A worker on a broker of its own: what the plain one answers is never committed, and would be answered again."""
+    with broker(settings, say):
+        worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
+        client = KafkaClient(settings)
+        try:
+            yield worker, client
+        finally:
+            client.close()
+            worker.stop()
+
+
+def _own_cpu_s() -> float:
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)
+
+
+def _best(rows: Rows, bots: int) -> float:
+    return max(float(found["answers_per_s"]) for found in rows if found["bots"] == bots)
 
 
 def machine() -> dict[str, Any]:
@@ -176,7 +197,7 @@ def main() -> None:
     more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)
     facts["rows"] = rows + more
     _write(facts)
-    rate = POISSON_SHARE * max(found["answers_per_s"] for found in more if found["subject"] == "d worker")
+    rate = POISSON_SHARE * _best([found for found in more if found["subject"] == "d worker"], 3)
     # Two versions of each bot: its own, and its neighbour's under another number.
     turned = dict(zip(BOT_IDS, [*list(versions.values())[1:], versions[BOT_IDS[0]]], strict=True))
     both = {bot: [path, turned[bot]] for bot, path in versions.items()}
