@@ -360,6 +360,54 @@ def take_turn(world, exchange: Exchange) -> None:
 
 
 @pytest.mark.stack
+def test_a_new_group_begins_with_the_first_question_that_is_kept(stack_settings):
+    """Not with the next one: whatever was asked before the first worker came has to be answered."""
+    world = KafkaWorld(stack_settings)
+    try:
+        ask(world, "먼저 온 질문")
+        world.group = f"fresh-{uuid.uuid4().hex[:8]}"
+        starts = world.topics.start_positions(QUESTION_TOPIC)
+        exchange = world.exchange(slot=93)
+        exchange.recover()
+        first: dict[int, int] = {}
+        for record in poll(exchange).records:
+            first.setdefault(record.partition, record.offset)
+        assert first == {partition: starts[partition] for partition in first}
+    finally:
+        world.close()
+
+
+@pytest.mark.stack
+def test_an_heir_of_a_slot_takes_over_without_a_rebalance(stack_settings):
+    """Static membership: a worker that is back in time disturbs no other one, whose flight would be dropped."""
+    world = KafkaWorld(stack_settings)
+    try:
+        victim, other = world.exchange(slot=91), world.exchange(slot=92)
+        settled = _settle(victim, other)
+        heir = world.exchange(slot=91)
+        deadline = time.monotonic() + DEADLINE_S
+        while heir.poll(0.1, 32).claim.generation < 0:
+            other.poll(0.1, 32)
+            assert time.monotonic() < deadline, "the heir did not get into the group"
+        for _ in range(10):
+            assert other.poll(0.1, 32).claim.generation == settled
+        assert heir.poll(0.1, 32).claim.generation == settled
+    finally:
+        world.close()
+
+
+def _settle(*exchanges: Exchange) -> int:
+    """Let a group form; give its generation once it has been the same for a while."""
+    deadline = time.monotonic() + DEADLINE_S
+    last: list[int] = []
+    while len(last) < 10 or len(set(last[-10:])) > 1 or last[-1] < 0:
+        seen = {exchange.poll(0.1, 32).claim.generation for exchange in exchanges}
+        last.append(seen.pop() if len(seen) == 1 else -1)
+        assert time.monotonic() < deadline, f"the group did not settle: {last[-5:]}"
+    return last[-1]
+
+
+@pytest.mark.stack
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
 def test_compressed_questions_are_read(stack_settings, codec):
     """A client may compress as it likes; a codec that is missing here would hold the partition up for good."""

@@ -1,44 +1,17 @@
 """The engine that the settings ask for, and a version loaded for it. Only that engine's library is imported."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.card import ENGINE_FILES, ModelCard, verify_folder
+from kogpt2_chat.model.bot import Bot
+from kogpt2_chat.model.card import ENGINE_FILES, verify_folder
 from kogpt2_chat.model.engine import BotModel, Engine
 from kogpt2_chat.model.paged import PagedModel
-from kogpt2_chat.model.tokenizer import ChatTokenizer, load_tokenizer
+from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.settings import Settings
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedBot:
-    """A version in the serving engine (a :class:`kogpt2_chat.model.engine.BotModel`); torch is not needed.
-
-    Attributes:
-        version: which version, as text.
-        network: the compiled graph and its pages.
-        tokenizer: text to ids and back.
-        card: what the version is made of.
-        max_prompt_tokens: bound of a prompt.
-        max_answer_chars: bound of an answer.
-    """
-
-    version: str
-    network: PagedModel
-    tokenizer: ChatTokenizer
-    card: ModelCard
-    max_prompt_tokens: int
-    max_answer_chars: int
-
-    def encode(self, text: str) -> list[int]:
-        """Prompt ids of a question."""
-        return self.tokenizer.encode_prompt(text, self.max_prompt_tokens)
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Plain answer text of generated ids."""
-        return self.tokenizer.decode(token_ids, self.max_answer_chars)
+class ServedBot(Bot[PagedModel]):
+    """A version in the serving engine; torch is not needed."""
 
 
 def make_engine(settings: Settings) -> Engine:

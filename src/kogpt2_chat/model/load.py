@@ -1,45 +1,16 @@
-"""A bot's version, loaded and ready to speak."""
+"""A bot's version, loaded into torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from transformers import GPT2LMHeadModel
 
-from kogpt2_chat.model.card import ModelCard
+from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.checkpoint import load_checkpoint
-from kogpt2_chat.model.tokenizer import ChatTokenizer
 from kogpt2_chat.settings import Settings
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedBot:
-    """A bot's model in memory (a :class:`kogpt2_chat.model.engine.BotModel`).
-
-    Attributes:
-        version: which version, as text.
-        network: the weights.
-        tokenizer: text to ids and back.
-        card: what the version is made of.
-        max_prompt_tokens: bound of a prompt.
-        max_answer_chars: bound of an answer.
-    """
-
-    version: str
-    network: GPT2LMHeadModel
-    tokenizer: ChatTokenizer
-    card: ModelCard
-    max_prompt_tokens: int
-    max_answer_chars: int
-
-    def encode(self, text: str) -> list[int]:
-        """Prompt ids of a question."""
-        return self.tokenizer.encode_prompt(text, self.max_prompt_tokens)
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Plain answer text of generated ids."""
-        return self.tokenizer.decode(token_ids, self.max_answer_chars)
+class LoadedBot(Bot[GPT2LMHeadModel]):
+    """A version in torch, for training, judging and the reference engine."""
 
 
 def load_bot(folder: Path, settings: Settings, version: str | None = None) -> LoadedBot:

@@ -5,9 +5,9 @@ masked, and its position ids are its own; so batched answers equal single ones, 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,47 +15,27 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 from kogpt2_chat.domain.prompt import END_ID, PAD_ID
-from kogpt2_chat.errors import Conflict, NotFound
-from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
+from kogpt2_chat.model.engine import BotModel, Finished, Sampling
+from kogpt2_chat.model.lanes import Lane, LaneEngine, Row
 from kogpt2_chat.model.sampling import choose
-
-_NEVER: Final = float("inf")
 
 
 @dataclass(slots=True, kw_only=True)
-class _Row:
-    """One request. ``tokens`` are those generated so far."""
-
-    request_id: str
-    prompt_ids: list[int]
-    deadline: float
-    sampling: Sampling | None = None
-    tokens: list[int] = field(default_factory=list)
-    ended: bool = False
-
-
-@dataclass(slots=True)
-class _Lane:
-    """Requests that one model answers: those waiting, and the batch being decoded.
+class _Lane(Lane[Row]):
+    """A bot's decode batch; ``rows`` are in the order of the cache's rows.
 
     Attributes:
-        model: whose weights.
         banned: (vocabulary,) bool, tokens that may not be chosen.
-        waiting: not yet in the batch.
-        rows: the batch, in the order of the cache's rows.
         cache: (keys, values) a layer, each (batch, heads, seq, head width).
         mask: (batch, seq) int64, 1 where the cache holds a real token.
     """
 
-    model: BotModel
     banned: Tensor
-    waiting: list[_Row] = field(default_factory=list)
-    rows: list[_Row] = field(default_factory=list)
     cache: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     mask: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
 
 
-class TransformersEngine:
+class TransformersEngine(LaneEngine[Row, _Lane]):
     """An :class:`kogpt2_chat.model.engine.Engine` on torch.
 
     Args:
@@ -74,119 +54,40 @@ class TransformersEngine:
         suppress_control: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_batch = max_batch
-        self._max_new_tokens = max_new_tokens
+        super().__init__(max_batch=max_batch, max_new_tokens=max_new_tokens, clock=clock)
         self._suppress_control = suppress_control
-        self._clock = clock
-        self._lane_by_bot: dict[str, _Lane] = {}
-        self._retired: list[_Lane] = []
-        self._ids: set[str] = set()
-
-    @property
-    def in_flight(self) -> int:
-        """Requests added and not yet finished or cancelled."""
-        return len(self._ids)
-
-    def set_model(self, bot: str, model: BotModel) -> None:
-        """Later requests of the bot use this model; those decoding end with their old one."""
-        old = self._lane_by_bot.get(bot)
-        if old is not None and (old.rows or old.waiting):
-            self._retired.append(old)
-        banned = torch.zeros(int(model.network.config.vocab_size), dtype=torch.bool)
-        controls = getattr(model, "tokenizer").control_ids if self._suppress_control else ()  # noqa: B009 - LoadedBot's
-        banned[[id_ for id_ in controls if id_ != END_ID]] = True
-        self._lane_by_bot[bot] = _Lane(model, banned)
-
-    def add_request(
-        self,
-        request_id: str,
-        bot: str,
-        prompt_ids: Sequence[int],
-        deadline_s: float | None = None,
-        sampling: Sampling | None = None,
-    ) -> None:
-        """Queue a question.
-
-        Args:
-            request_id: unique among those in flight.
-            bot: whose model answers.
-            prompt_ids: from that model's ``encode``.
-            deadline_s: seconds from now after which the request finishes with what it has.
-            sampling: how to draw tokens; None is greedy.
-
-        Raises:
-            NotFound: the bot has no model.
-            Conflict: the id is in flight already.
-        """
-        if bot not in self._lane_by_bot:
-            raise NotFound(f"bot {bot!r} has no model: call set_model first")
-        if request_id in self._ids:
-            raise Conflict(f"request {request_id!r} is in flight already")
-        deadline = _NEVER if deadline_s is None else self._clock() + deadline_s
-        self._ids.add(request_id)
-        row = _Row(request_id=request_id, prompt_ids=list(prompt_ids), deadline=deadline, sampling=sampling)
-        self._lane_by_bot[bot].waiting.append(row)
-
-    def cancel(self, request_id: str) -> None:
-        """Forget a request; nothing happens when it is not in flight."""
-        if request_id not in self._ids:
-            return
-        self._ids.discard(request_id)
-        for lane in self._lanes():
-            lane.waiting = [row for row in lane.waiting if row.request_id != request_id]
-            _keep(lane, [place for place, row in enumerate(lane.rows) if row.request_id != request_id])
 
     @torch.inference_mode()
     def step(self) -> list[Finished]:
         """Advance every request by one token; give those that finished."""
         finished: list[Finished] = []
         for lane in self._lanes():
+            finished += self._take_late(lane)
             self._admit(lane)
             if lane.rows:
                 _decode(lane)
-            finished.extend(self._collect(lane))
-        self._retired = [lane for lane in self._retired if lane.rows or lane.waiting]
-        self._ids.difference_update(done.request_id for done in finished)
-        return finished
-
-    def _lanes(self) -> list[_Lane]:
-        return [*self._lane_by_bot.values(), *self._retired]
+            finished += self._take_done(lane)
+        return self._tidy(finished)
 
     def _admit(self, lane: _Lane) -> None:
         """Prefill waiting prompts but for their last token, and put them into the batch."""
         room = self._max_batch - len(lane.rows)
-        now = self._clock()
-        coming = [row for row in lane.waiting if row.deadline > now][:room]
+        coming, lane.waiting = lane.waiting[:room], lane.waiting[room:]
         if coming:
-            chosen = {row.request_id for row in coming}
-            lane.waiting = [row for row in lane.waiting if row.request_id not in chosen]
             _join(lane, coming)
 
-    def _collect(self, lane: _Lane) -> list[Finished]:
-        """Take out what ended, is full, or is late."""
-        now = self._clock()
-        finished = []
-        stay = []
-        for place, row in enumerate(lane.rows):
-            if reason := self._stop_reason(row, now):
-                finished.append(_finished(row, reason))
-            else:
-                stay.append(place)
-        _keep(lane, stay)
-        finished.extend(_finished(row, "deadline") for row in lane.waiting if row.deadline <= now)
-        lane.waiting = [row for row in lane.waiting if row.deadline > now]
-        return finished
+    def _make_lane(self, model: BotModel) -> _Lane:
+        banned = torch.zeros(int(model.network.config.vocab_size), dtype=torch.bool)
+        controls = getattr(model, "tokenizer").control_ids if self._suppress_control else ()  # noqa: B009 - LoadedBot's
+        banned[[id_ for id_ in controls if id_ != END_ID]] = True
+        return _Lane(model=model, banned=banned)
 
-    def _stop_reason(self, row: _Row, now: float) -> StopReason | None:
-        if row.ended:
-            return "end"
-        if len(row.tokens) >= self._max_new_tokens:
-            return "length"
-        return "deadline" if row.deadline <= now else None
+    def _make_row(self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None) -> Row:
+        return Row(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
 
-
-def _finished(row: _Row, reason: StopReason) -> Finished:
-    return Finished(request_id=row.request_id, token_ids=tuple(row.tokens), stop_reason=reason)
+    def _keep(self, lane: _Lane, rows: list[Row]) -> None:
+        kept = {id(row) for row in rows}
+        _keep_places(lane, [place for place, row in enumerate(lane.rows) if id(row) in kept])
 
 
 def _forward(lane: _Lane, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Any]:
@@ -208,7 +109,7 @@ def _forward(lane: _Lane, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, T
     return out.last_hidden_state[:, -1], [(layer.keys, layer.values) for layer in out.past_key_values.layers]
 
 
-def _join(lane: _Lane, rows: list[_Row]) -> None:
+def _join(lane: _Lane, rows: list[Row]) -> None:
     """Prefill prompts (left-padded, without their last token) and stack them below the batch."""
     width = max(len(row.prompt_ids) for row in rows) - 1
     ids = torch.full((len(rows), width), PAD_ID, dtype=torch.long)
@@ -236,7 +137,7 @@ def _decode(lane: _Lane) -> None:
     last = torch.tensor([[row.tokens[-1] if row.tokens else row.prompt_ids[-1]] for row in lane.rows])
     lane.mask = functional.pad(lane.mask, (0, 1), value=1)
     hidden, lane.cache = _forward(lane, last, lane.mask, lane.cache)
-    logits = lane.model.network.lm_head(hidden).float().masked_fill(lane.banned, -_NEVER)
+    logits = lane.model.network.lm_head(hidden).float().masked_fill(lane.banned, -float("inf"))
     for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
         token = likeliest if row.sampling is None else choose(logits[place].numpy(), row.sampling, len(row.tokens))
         row.ended = token == END_ID
@@ -244,7 +145,7 @@ def _decode(lane: _Lane) -> None:
             row.tokens.append(token)
 
 
-def _keep(lane: _Lane, places: list[int]) -> None:
+def _keep_places(lane: _Lane, places: list[int]) -> None:
     """Drop the other rows, and columns that no row uses any more."""
     if len(places) == len(lane.rows):
         return
