@@ -1,11 +1,13 @@
 """Does anything grow with the load or with history? Backlogs, partitions and workers, on a model that costs little."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.swapping_worker import FOLDER
 from benchmarks.through_kafka import KafkaClient, Worker, roll_out
 from benchmarks.workload import Asked, poisson, questions
 from kogpt2_chat.domain.bots import BOT_IDS
@@ -16,7 +18,8 @@ BACKLOGS: Final = (1_000, 10_000, 100_000)
 PARTITIONS: Final = (1, 3, 12)
 WORKERS: Final = (1, 2, 3)
 QUESTIONS: Final = 5_000
-FIRST_EPOCH: Final = 10
+FIRST_EPOCH: Final = 9
+VERSIONS: Final = 3
 
 
 def tiny_versions(folder: Path, count: int) -> dict[str, list[Path]]:
@@ -91,7 +94,7 @@ def swaps(
 
     Args:
         settings: of a running broker.
-        versions: two versions of each bot.
+        versions: three versions of each bot.
         per_s: questions a second.
         count: swaps one after another at the end.
         say: progress.
@@ -99,19 +102,26 @@ def swaps(
     Returns:
         p99 before and during, questions lost, memory before and after.
     """
-    worker = Worker(settings, versions)
+    source_of_versions = settings.home / "registry"
+    for bot, folders in versions.items():
+        for number, folder in enumerate(folders, start=1):
+            shutil.copytree(folder, source_of_versions / bot / str(number), copy_function=os.link)
+    worker = Worker(
+        settings, versions, module="benchmarks.swapping_worker", environment={FOLDER: str(source_of_versions)}
+    )
     client = KafkaClient(settings)
     source = questions(BOT_IDS, seed=99)
     epoch = FIRST_EPOCH
     try:
         before = poisson(client, source, per_s, int(per_s * 20), seed=1)
-        memory = [_rss_mb([worker])]
         swapping = _Swapping(client, settings, epoch)
-        during = poisson(swapping, source, per_s, int(per_s * 20), seed=2)
+        during = poisson(swapping, source, per_s, int(per_s * 30), seed=2)
         epoch = swapping.epoch
-        for number in range(count):
+        _wait_for(worker, epoch)
+        memory = [_rss_mb([worker])]  # as after each of the following swaps, with the previous versions kept warm
+        for _ in range(count):
             epoch += 1
-            roll_out(settings, version=1 + number % 2, epoch=epoch)
+            roll_out(settings, version=_version(epoch), epoch=epoch)
             _wait_for(worker, epoch)
         time.sleep(1)
         memory.append(_rss_mb([worker]))
@@ -122,24 +132,29 @@ def swaps(
         "per_s": per_s, "answers": len(before.latencies_s) + len(during.latencies_s),
         "swaps_under_load": swapping.swaps,
         "p99_ms_before": before.percentile_ms(0.99), "p99_ms_during": during.percentile_ms(0.99),
-        "swaps_in_a_row": count, "rss_mb_before": memory[0], "rss_mb_after_all_swaps": memory[1],
+        "swaps_in_a_row": count, "rss_mb_after_the_first_swaps": memory[0], "rss_mb_after_all_swaps": memory[1],
     }  # fmt: skip
     say(f"swaps: {facts}")
     return facts
 
 
+def _version(epoch: int) -> int:
+    """One of three in turn: the next one is never among the two that are in memory."""
+    return 1 + epoch % VERSIONS
+
+
 class _Swapping:
-    """A client that rolls the other version out every three seconds."""
+    """A client that rolls another version out every ten seconds."""
 
     def __init__(self, client: KafkaClient, settings: Settings, epoch: int) -> None:
         self._client, self._settings, self.epoch, self.swaps = client, settings, epoch, 0
         self._last = time.monotonic()
 
     def ask(self, asked: Asked) -> None:
-        if time.monotonic() - self._last > 3:
+        if time.monotonic() - self._last > 10:
             self.epoch += 1
             self.swaps += 1
-            roll_out(self._settings, version=1 + self.epoch % 2, epoch=self.epoch)
+            roll_out(self._settings, version=_version(self.epoch), epoch=self.epoch)
             self._last = time.monotonic()
         self._client.ask(asked)
 

@@ -181,4 +181,5 @@ class KafkaClient:
     def close(self) -> None:
         """Give back both connections."""
         self.flush()
+        del self._producer  # its threads end with it, or they would call for the broker when that has gone
         self._consumer.close()

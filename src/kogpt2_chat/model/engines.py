@@ -10,6 +10,7 @@ from kogpt2_chat.model.paged import PagedModel
 from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.settings import Settings
 
+
 class ServedBot(Bot[PagedModel]):
     """A version in the serving engine; torch is not needed."""
 

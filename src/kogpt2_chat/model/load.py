@@ -9,6 +9,7 @@ from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.checkpoint import load_checkpoint
 from kogpt2_chat.settings import Settings
 
+
 class LoadedBot(Bot[GPT2LMHeadModel]):
     """A version in torch, for training, judging and the reference engine."""
 
