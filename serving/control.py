@@ -153,7 +153,11 @@ class Control:
 
     def _begin_load(self, bot: str, state: RolloutState) -> None:
         wanted = wanted_version(state)
-        if wanted is None or bot in self._loads:
+        if wanted is None:  # muted or not, there is nothing to load; whoever published it waits for the epoch
+            if self._slots.epochs()[bot] < state.epoch:
+                self._slots.degrade(bot, state.epoch, "no version has been rolled out yet")
+            return
+        if bot in self._loads:
             return
         newest = self._slots.newest(bot)
         if newest is not None and newest.version == wanted:

@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,12 +20,8 @@ from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.jobs.switch import Clock
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
-from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
-from kogpt2_chat.testing.registry import MemoryRegistry
-from serving.control import Control
-from serving.shelf import Shelf
-from serving.slot import Slots
+from tests.one_worker import OneWorker
 
 BOT = "ChatbotB"
 SPEAKING = RolloutState(
@@ -36,7 +31,7 @@ SPEAKING = RolloutState(
 
 @dataclass
 class Worker:
-    """Acts on what it is told, each time the job waits; like a real one it reports no epoch without a version."""
+    """Acts on what it is told, each time the job waits."""
 
     name: str = "worker-1"
     deaf: bool = False
@@ -44,7 +39,7 @@ class Worker:
     epoch: int = 0
 
     def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
-        if state is not None and state.champion is not None and not self.deaf:
+        if state is not None and not self.deaf:
             self.epoch = state.epoch
         slot = SlotReport(bot=BOT, version=0 if self.degraded else 4, state="degraded" if self.degraded else "ready")
         return WorkerState(worker=self.name, epoch_by_bot={BOT: self.epoch}, slots=(slot,), at=at.isoformat())
@@ -120,7 +115,6 @@ def test_only_muted_changes(world: World) -> None:
         "muted": True,
         "epoch": 8,
         "changed": True,
-        "confirmed": True,
         "workers": ["worker-1", "worker-2"],
     }
 
@@ -187,7 +181,7 @@ def test_a_worker_that_never_answers_is_named_and_the_mute_stays(world: World) -
     assert [state.muted for state in world.states()] == [False, True]
     world.workers[1].deaf = False
     again = world.mute()
-    assert (again["epoch"], again["changed"], again["confirmed"]) == (8, False, True)
+    assert (again["epoch"], again["changed"], len(again["workers"])) == (8, False, 2)
     assert len(world.states()) == 2
 
 
@@ -213,16 +207,13 @@ def test_a_degraded_worker_has_heard_it_too(world: World) -> None:
     assert world.mute()["workers"] == ["worker-1", "worker-2"]
 
 
-def test_a_bot_that_was_never_rolled_out_is_muted_without_a_wait(world: World) -> None:
-    """No worker can answer for it, which is said; nothing hangs, and a later state goes on from this epoch."""
+def test_a_bot_that_was_never_rolled_out_is_muted_too(world: World) -> None:
+    """Workers answer for it like for any other; a later state goes on from this epoch."""
     result = world.mute()
 
-    assert world.waits == 0
     (state,) = world.states()
     assert (state.epoch, state.champion, state.muted, state.by) == (1, None, True, "지기")
-    assert (result["epoch"], result["confirmed"], result["workers"]) == (1, False, [])
-    assert "no worker reports" in world.lines[-1]
-    assert "not confirmed" in mute_text(result)
+    assert (result["epoch"], result["workers"]) == (1, ["worker-1", "worker-2"])
     assert world.mute(muted=False)["epoch"] == 2
 
 
@@ -302,41 +293,22 @@ def test_somebody_who_says_the_opposite_meanwhile_counts(world: World) -> None:
     assert len(world.states()) == 3
 
 
-class Machine:
-    """The worker's own control on the other side; it acts each time the job waits."""
+class Machine(OneWorker):
+    """It acts each time the job waits."""
 
     def __init__(self, folder: Path) -> None:
-        self.topics = MemoryTopics(Broker())
-        self.topics.ensure()
-        self.registry = MemoryRegistry()
-        self.slots = Slots()
-        self.engine = ScriptedEngine()
-        shelf = Shelf(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
-        self.control = Control(topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01)
+        super().__init__(folder)
         self.settings = Settings(rollout=Rollout(ready_timeout_s=20, poll_s=0.01))
         self.clock = Clock(pause=self.pause)
-        self._pausing = threading.Event()
-
-    def load(self, folder: Path) -> ScriptedModel:
-        return ScriptedModel(folder.name)
-
-    def pause(self, seconds: float) -> None:
-        self.control.tick()
-        self.slots.swap(self.engine)
-        self.control.tick()
-        self._pausing.wait(seconds)
 
     def roll_out(self) -> None:
-        run_id = self.registry.start_run("학습", {}, {})
-        self.registry.runs[run_id].files["version/model.json"] = b"{}"
-        version = self.registry.add_version(BOT, run_id, "version", {"gate": "pass"})
         rollout(
             bot=BOT,
             topics=self.topics,
             registry=self.registry,
             settings=self.settings,
             progress=lambda _line: None,
-            version=version,
+            version=self.train(BOT),
             clock=self.clock,
         )
 
@@ -366,18 +338,17 @@ def test_a_real_worker_confirms_a_mute_once_it_has_acted(machine: Machine) -> No
     machine.roll_out()
 
     muted = machine.mute()
-    assert (muted["confirmed"], muted["workers"], machine.is_muted()) == (True, ["worker-1"], True)
+    assert (muted["workers"], machine.is_muted()) == (["worker-1"], True)
 
     spoken = machine.mute(muted=False)
-    assert (spoken["confirmed"], machine.is_muted()) == (True, False)
+    assert (spoken["workers"], machine.is_muted()) == (["worker-1"], False)
     assert machine.engine.models[BOT].version == "1"
 
 
 def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machine) -> None:
-    """It does so unasked; and a first version rolled out later does not let the bot speak."""
-    machine.mute()
-    machine.pause(0)
-    assert machine.is_muted()
+    """And a first version that is rolled out later does not let the bot speak."""
+    muted = machine.mute()
+    assert (muted["workers"], machine.is_muted()) == (["worker-1"], True)
 
     machine.roll_out()
     assert machine.is_muted()
@@ -387,6 +358,7 @@ def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machin
 def test_the_commands_say_what_players_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a person: the bot's name and the notice; for a machine: the facts, and who asked in the state."""
     monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
+    monkeypatch.setattr("kogpt2_chat.jobs.mute.Clock", lambda: Clock(now=lambda: world.time, pause=world.pause))
 
     said = CliRunner().invoke(app, ["mute", BOT, "--reason", "점검"]).stdout
     facts = json.loads(CliRunner().invoke(app, ["unmute", BOT, "--json"]).stdout)

@@ -101,12 +101,7 @@ def mute_text(result: Mapping[str, object]) -> str:
     bot, workers = str(result["bot"]), cast("list[str]", result["workers"])
     named = f"{bot} ({BOT_BY_ID[bot].name})"
     state = f"{'is now' if result['changed'] else 'is already'} {'muted' if result['muted'] else 'not muted'}"
-    if result["confirmed"]:
-        by = f"heard by {', '.join(workers)}"
-    elif result["epoch"]:
-        by = "not confirmed: it has no version, and workers report nothing for such a bot; they hear it all the same"
-    else:
-        by = "nothing was ever published for it"
+    by = f"heard by {', '.join(workers)}" if result["epoch"] else "nothing was ever published for it"
     notice = f'\nplayers read: "{NOTICE_BY_FALLBACK["muted"]}"' if result["muted"] else ""
     return f"{named} {state}, epoch {result['epoch']}, {by}{notice}"
 

@@ -52,8 +52,7 @@ def mute(
     """Mute a bot, or let it speak again, and wait until every live worker has acted on it.
 
     A state that says so already is not published again, only waited for: a call that was interrupted is finished
-    by the same command. A bot without a version can be muted too, but a worker reports no epoch for it, so that
-    there is nothing to wait for: ``confirmed`` is False then.
+    by the same command. A bot without a version can be muted too.
 
     Args:
         bot: the bot, whether or not it was ever rolled out.
@@ -66,7 +65,7 @@ def mute(
         clock: the time; tests bring their own.
 
     Returns:
-        ``bot muted epoch changed confirmed workers``.
+        ``bot muted epoch changed workers``.
 
     Raises:
         Unavailable: a live worker did not act on it in time, or none is alive. The state stays published.
@@ -76,9 +75,8 @@ def mute(
     state, changed = _publish(workers, bot, muted=muted, reason=reason or word(muted=muted), by=by)
     now = "is now" if changed else "is already"
     progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
-    if state.champion is None:
-        progress(f"{bot}: it has no version, and for such a bot no worker reports what it has heard: not waited for")
-        return _result(state, changed=changed, confirmed=False, workers=())
+    if not state.epoch:  # nothing was ever published for it, and nothing has to be
+        return _result(state, changed=changed, workers=())
     heard = _wait(workers, state)
     newest = _followed(topics, bot)
     if newest is None or newest.muted != muted:
@@ -87,7 +85,7 @@ def mute(
             f"{bot}: epoch {state.epoch} ({word(muted=muted)}) was overtaken by {found}, which says the opposite. "
             f"Agree with whoever published it, then say it again"
         )
-    return _result(state, changed=changed, confirmed=True, workers=heard.by)
+    return _result(state, changed=changed, workers=heard.by)
 
 
 def word(*, muted: bool) -> str:
@@ -158,12 +156,11 @@ def _heard(workers: Workers, state: RolloutState) -> _Heard:
     )
 
 
-def _result(state: RolloutState, *, changed: bool, confirmed: bool, workers: tuple[str, ...]) -> dict[str, object]:
+def _result(state: RolloutState, *, changed: bool, workers: tuple[str, ...]) -> dict[str, object]:
     return {
         "bot": state.bot,
         "muted": state.muted,
         "epoch": state.epoch,
         "changed": changed,
-        "confirmed": confirmed,
         "workers": list(workers),
     }

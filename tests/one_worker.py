@@ -1,0 +1,44 @@
+"""The rollout side of one worker, with the registry and the topics that it hears from, all in memory."""
+
+import threading
+from pathlib import Path
+
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.model.engine import BotModel
+from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.registry import MemoryRegistry
+from serving.control import Control
+from serving.shelf import Shelf
+from serving.slot import Slots
+
+
+class OneWorker:
+    """A worker's control, which acts whenever :meth:`pause` is called; versions in ``rotten`` do not load."""
+
+    def __init__(self, folder: Path) -> None:
+        self.topics = MemoryTopics(Broker())
+        self.topics.ensure()
+        self.registry = MemoryRegistry()
+        self.slots = Slots()
+        self.engine = ScriptedEngine()
+        self.rotten: set[str] = set()
+        shelf = Shelf(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
+        self.control = Control(topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01)
+        self._pausing = threading.Event()
+
+    def load(self, folder: Path) -> BotModel:
+        if folder.name in self.rotten:
+            raise CheckpointCorrupt(f"{folder.name}: model.safetensors: 해시가 다름")
+        return ScriptedModel(folder.name)
+
+    def pause(self, seconds: float) -> None:
+        self.control.tick()
+        self.slots.swap(self.engine)
+        self.control.tick()
+        self._pausing.wait(seconds)
+
+    def train(self, bot: str) -> int:
+        run_id = self.registry.start_run("학습", {}, {})
+        self.registry.runs[run_id].files["version/model.json"] = b"{}"
+        return self.registry.add_version(bot, run_id, "version", {"gate": "pass"})
