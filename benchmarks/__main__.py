@@ -96,7 +96,7 @@ def _timed(name: str, bots: int, load: str, cpu_s: Callable[[], float], run: Cal
     outcome = run()
     outcome.cpu_s = cpu_s() - before
     measured = row(name, bots, load, outcome)
-    say(f"{name}, {bots} bot{'s'[: bots > 1]}, {load:>7}: {measured['answers_per_s']:6.1f} answers/s, "
+    say(f"{name}, {bots} bot{'s'[: bots > 1]}, {load:>7}: {measured['answers_per_s']:6.2f} answers/s, "
         f"p50 {measured['p50_ms']:.0f} ms, p99 {measured['p99_ms']:.0f} ms")  # fmt: skip
     return measured
 
@@ -104,15 +104,13 @@ def _timed(name: str, bots: int, load: str, cpu_s: Callable[[], float], run: Cal
 def baselines(settings: Settings, version: Path, prompts: list[list[int]], rounds: int) -> Rows:
     """(a) and (b)."""
     network = reference_network(version, settings)
-    rows = []
-    for _ in range(rounds):
-        rows.append(row("a original", 1, "1", original(network, prompts[:3])))
-        say(f"a original: {rows[-1]['answers_per_s']:.2f} answers/s")
+    run = partial(original, network, prompts[:3])
+    rows = [_timed("a original", 1, "1", _own_cpu_s, run) for _ in range(rounds)]
     network = network.to(torch.bfloat16)
     for _ in range(rounds):
         for batch in LOADS:
-            rows.append(row("b generate", 1, str(batch), generate(network, prompts[: max(4, batch)], batch)))
-            say(f"b generate, batch {batch}: {rows[-1]['answers_per_s']:.1f} answers/s")
+            run = partial(generate, network, prompts[: max(4, batch)], batch)
+            rows.append(_timed("b generate", 1, str(batch), _own_cpu_s, run))
     return rows
 
 
