@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kafka import KafkaProducer
+from confluent_kafka import Producer
 
 import serving.__main__ as daemon
 from kogpt2_chat.adapters import kafka_exchange
-from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection, to_headers
+from kogpt2_chat.adapters.kafka_in_c import producer_settings
 from kogpt2_chat.ports import Outgoing
 
 
@@ -16,16 +16,13 @@ class PlainExchange(kafka_exchange.KafkaExchange):
     """Answers are visible at once; whatever is in hand when the worker dies is lost or doubled."""
 
     def _open_producer(self) -> Any:
-        return KafkaProducer(**connection(self._settings), max_request_size=MAX_FETCH_BYTES)
+        settings = producer_settings(self._settings, self._transactional_id)
+        return Producer({name: value for name, value in settings.items() if not name.startswith("transaction")})
 
     def publish(self, claim: object, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> bool:
         """Send and wait for the acknowledgements."""
         del claim, positions
-        futures = [self._producer.send(item.topic, item.value, key=item.key, headers=to_headers(item.headers))
-                   for item in outgoing]  # fmt: skip
-        self._producer.flush()
-        for future in futures:
-            future.get(timeout=0)
+        self._send(self._producer, outgoing)
         return True
 
 

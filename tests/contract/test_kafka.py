@@ -86,12 +86,11 @@ class KafkaWorld:
     def lose_partitions(self, exchange: Exchange) -> None:
         """A second worker joins, and the first one hears of it only at its next poll."""
         other = self.exchange(slot=92)
-        before = exchange._consumer.group_metadata().generation_id
+        before = exchange.poll(0.1, 0).claim
         deadline = time.monotonic() + DEADLINE_S
-        while exchange._consumer.group_metadata().generation_id == before:
+        while exchange.poll(0.1, 0).claim == before:
             assert time.monotonic() < deadline
-            other.poll(0.1, 32)
-            exchange._consumer.poll(timeout_ms=100, max_records=1)
+            other.poll(0.1, 0)
 
     def close(self) -> None:
         for exchange in self.opened:
@@ -378,33 +377,41 @@ def test_a_new_group_begins_with_the_first_question_that_is_kept(stack_settings)
 
 
 @pytest.mark.stack
-def test_an_heir_of_a_slot_takes_over_without_a_rebalance(stack_settings):
-    """Static membership: a worker that is back in time disturbs no other one, whose flight would be dropped."""
+def test_an_heir_of_a_slot_takes_its_partitions_and_no_other_s(stack_settings):
+    """Static membership: a worker that is back in time takes nothing from another one, whose flight would be dropped."""
     world = KafkaWorld(stack_settings)
     try:
         victim, other = world.exchange(slot=91), world.exchange(slot=92)
-        settled = _settle(victim, other)
+        _settle(victim, other)
+        owned, others = places(victim), places(other)
+        claim = other.poll(0.1, 32).claim
         heir = world.exchange(slot=91)
         deadline = time.monotonic() + DEADLINE_S
-        while heir.poll(0.1, 32).claim.generation < 0:
+        while places(heir) != owned:
             other.poll(0.1, 32)
-            assert time.monotonic() < deadline, "the heir did not get into the group"
+            heir.poll(0.1, 32)
+            assert time.monotonic() < deadline, "the heir did not get its partitions"
         for _ in range(10):
-            assert other.poll(0.1, 32).claim.generation == settled
-        assert heir.poll(0.1, 32).claim.generation == settled
+            assert other.poll(0.1, 32).claim == claim
+            heir.poll(0.1, 32)
+        assert (places(heir), places(other)) == (owned, others)
     finally:
         world.close()
 
 
-def _settle(*exchanges: Exchange) -> int:
-    """Let a group form; give its generation once it has been the same for a while."""
+def places(exchange: Exchange) -> set[int]:
+    return {place.partition for place in exchange._consumer.assignment()}
+
+
+def _settle(*exchanges: Exchange) -> None:
+    """Let a group form: each has partitions, and nothing has changed for a while."""
     deadline = time.monotonic() + DEADLINE_S
-    last: list[int] = []
-    while len(last) < 10 or len(set(last[-10:])) > 1 or last[-1] < 0:
-        seen = {exchange.poll(0.1, 32).claim.generation for exchange in exchanges}
-        last.append(seen.pop() if len(seen) == 1 else -1)
-        assert time.monotonic() < deadline, f"the group did not settle: {last[-5:]}"
-    return last[-1]
+    seen: list[list[set[int]]] = []
+    while len(seen) < 10 or not all(seen[-1]) or any(owned != seen[-1] for owned in seen[-10:]):
+        for exchange in exchanges:
+            exchange.poll(0.1, 32)
+        seen.append([places(exchange) for exchange in exchanges])
+        assert time.monotonic() < deadline, f"the group did not settle: {seen[-1]}"
 
 
 @pytest.mark.stack

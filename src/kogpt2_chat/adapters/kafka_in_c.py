@@ -1,0 +1,151 @@
+"""What the worker's exchange needs of librdkafka, Kafka's client in C: settings, records, errors.
+
+Everything else reads Kafka through :mod:`kogpt2_chat.adapters.kafka`; why the worker does not, ADR 0009 says.
+"""
+
+import logging
+import struct
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+
+from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, RETRY_BACKOFF_MS
+from kogpt2_chat.ports import Record
+from kogpt2_chat.settings import Settings
+
+_FETCH_BYTES: Final = 256 * 1024
+"""Of one partition at once; a larger record still comes, alone."""
+_AHEAD: Final = 200
+"""Questions of a partition that the client fetches ahead."""
+_TRANSACTION_TIMEOUT_MS: Final = 30_000
+_WORST_BATCHES: Final = 3
+_MEMBER_MARK: Final = b"CGMDv2:"
+_GENERATION: Final = struct.Struct("=i")
+_REST_S: Final = 2.0
+_RESTLESS: Final[list[Any]] = []
+
+logging.getLogger("librdkafka").addHandler(logging.NullHandler())  # what matters of it comes back as an error
+
+
+def consumer_settings(settings: Settings, slot: int, group: str) -> dict[str, Any]:
+    """Of a worker's consumer: a static member of its group that commits nothing by itself."""
+    serving = settings.serving
+    session_ms = int(serving.session_timeout_s * 1000)
+    return {
+        **_connection(settings),
+        "group.id": group,
+        "group.instance.id": f"worker-{slot}",
+        # Only then does it wait for stable offsets when it asks for the committed ones.
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": session_ms // 5,
+        "max.poll.interval.ms": max_poll_interval_ms(settings),
+        "fetch.max.bytes": MAX_FETCH_BYTES,
+        "max.partition.fetch.bytes": _FETCH_BYTES,
+        "queued.min.messages": _AHEAD,
+    }
+
+
+def producer_settings(settings: Settings, transactional_id: str) -> dict[str, Any]:
+    """Of a worker's producer."""
+    return {
+        **_connection(settings),
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
+        "message.timeout.ms": int(settings.kafka.request_timeout_s * 1000),
+        "message.max.bytes": MAX_FETCH_BYTES,
+        "linger.ms": 0,
+        # By key as every other client does it, Java's and kafka-python; its own default puts keys elsewhere.
+        "partitioner": "murmur2_random",
+    }
+
+
+def admin_settings(settings: Settings) -> dict[str, Any]:
+    """Of an admin client."""
+    return _connection(settings)
+
+
+def max_poll_interval_ms(settings: Settings) -> int:
+    """How long the group waits for a worker that has stopped polling: more than its worst batches take."""
+    return int(max(settings.serving.answer_deadline_s * _WORST_BATCHES, 60) * 1000)
+
+
+def generation_of(member: bytes) -> int:
+    """The group's generation in a consumer's own account of its membership; -1 for a consumer that is in no group.
+
+    Raises:
+        ValueError: librdkafka writes it in another form than this one knows.
+    """
+    if not member.startswith(_MEMBER_MARK):
+        raise ValueError(f"group metadata begins with {member[:8]!r}, expected {_MEMBER_MARK!r}: pin confluent-kafka")
+    return int(_GENERATION.unpack_from(member, len(_MEMBER_MARK))[0])
+
+
+def to_record(message: Any) -> Record:
+    """A question in the platform's own words, without headers.
+
+    None of them means anything in a question, and whoever asks may write any: a name that is no UTF-8 ends the process
+    that looks at it, in the client's own code (confluent-kafka 2.16.1).
+    """
+    return Record(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        key=message.key(),
+        value=message.value(),
+        timestamp_ms=message.timestamp()[1],
+    )
+
+
+def to_headers(headers: Mapping[str, str]) -> list[tuple[str, str | bytes | None]]:
+    """Headers as the client library wants them."""
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def code_of(error: KafkaException) -> int:
+    """Which of ``KafkaError``'s codes it carries."""
+    return int(error.args[0].code())
+
+
+def let_go(consumer: Any) -> None:
+    """Close a consumer once no change of its partitions is under way; one that finds no rest ends with the process.
+
+    Else closing or dropping it waits for ever for a thread of the client that has ended, with the interpreter's lock
+    in its hand (confluent-kafka 2.16.1).
+    """
+    deadline = time.monotonic() + _REST_S
+    with suppress(KafkaException):  # one that was ousted says so once more
+        consumer.unsubscribe()
+    while consumer.poll(_REST_S / 20) is not None or consumer.assignment():
+        if time.monotonic() > deadline:
+            _RESTLESS.append(consumer)
+            return
+    consumer.close()
+
+
+def _connection(settings: Settings) -> dict[str, Any]:
+    kafka = settings.kafka
+    timeout_ms = int(kafka.request_timeout_s * 1000)
+    shared: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap,
+        "security.protocol": kafka.security_protocol,
+        "socket.timeout.ms": timeout_ms,
+        "retry.backoff.ms": RETRY_BACKOFF_MS,
+        "reconnect.backoff.max.ms": 1000,
+        "allow.auto.create.topics": False,
+        "logger": logging.getLogger("librdkafka"),
+    }
+    if kafka.ssl_cafile:
+        shared["ssl.ca.location"] = kafka.ssl_cafile
+    if kafka.sasl_mechanism:
+        shared["sasl.mechanism"] = kafka.sasl_mechanism
+        shared["sasl.username"] = kafka.sasl_username
+        shared["sasl.password"] = kafka.sasl_password.get_secret_value()
+    return shared

@@ -1,0 +1,71 @@
+"""How the worker's client is set up, and what is read of its own account of the group."""
+
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from kogpt2_chat.adapters.kafka_in_c import consumer_settings, generation_of, producer_settings, to_record
+from kogpt2_chat.settings import Settings
+
+NOWHERE = "127.0.0.1:1"
+
+
+def settings(tmp_path, **kafka) -> Settings:
+    return Settings(home=tmp_path, kafka={"bootstrap": NOWHERE, **kafka})
+
+
+def test_the_client_knows_every_setting(tmp_path):
+    """It refuses names and values that it does not know."""
+    secured = settings(
+        tmp_path, security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_username="worker", sasl_password="s"
+    )
+    for some in (settings(tmp_path), secured):
+        Consumer(consumer_settings(some, 1, "group"))
+        Producer(producer_settings(some, "group-1"))
+
+
+def test_secrets_go_to_the_client_and_nowhere_else(tmp_path):
+    secured = settings(
+        tmp_path, security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_username="worker", sasl_password="s3"
+    )
+    assert producer_settings(secured, "group-1")["sasl.password"] == "s3"
+    assert "s3" not in repr(secured)
+
+
+def test_a_consumer_that_is_in_no_group_has_generation_minus_one(tmp_path):
+    consumer = Consumer(consumer_settings(settings(tmp_path), 1, "group"))
+    assert generation_of(consumer.consumer_group_metadata()) == -1
+
+
+def test_a_generation_in_an_unknown_form_is_refused():
+    with pytest.raises(ValueError, match="pin confluent-kafka"):
+        generation_of(b"CGMDv3:\x05\x00\x00\x00")
+
+
+class Message:
+    """A question as the client gives it, with headers that must not be asked for."""
+
+    def topic(self) -> str:
+        return "bot_question"
+
+    def partition(self) -> int:
+        return 3
+
+    def offset(self) -> int:
+        return 7
+
+    def key(self) -> bytes:
+        return b"k"
+
+    def value(self) -> bytes:
+        return "안녕".encode()
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1000
+
+    def headers(self) -> None:
+        raise AssertionError("a header name that is no UTF-8 ends the process here")
+
+
+def test_headers_of_a_question_are_left_alone():
+    record = to_record(Message())
+    assert (record.partition, record.offset, record.value, record.headers) == (3, 7, "안녕".encode(), {})
