@@ -17,6 +17,7 @@ from kogpt2_chat.adapters import kafka_exchange, kafka_in_c
 from kogpt2_chat.adapters.kafka_exchange import Claim, KafkaExchange
 from kogpt2_chat.adapters.kafka_in_c import generation_of
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.ports import Batch, Outgoing
 from kogpt2_chat.settings import Kafka, Serving
@@ -68,9 +69,7 @@ def test_1_an_heir_waits_for_positions_that_are_not_settled(group: Group, guarde
     # On a busy machine the broker would end the open transaction before the heir has come.
     monkeypatch.setattr(kafka_in_c, "_TRANSACTION_TIMEOUT_MS", int(4 * DEADLINE_S * 1000))
     if not guarded:
-        plain = kafka_in_c.consumer_settings
-        changed = {"isolation.level": "read_uncommitted"}
-        monkeypatch.setattr(kafka_exchange, "consumer_settings", lambda *args: plain(*args) | changed)
+        _set(monkeypatch, {"isolation.level": "read_uncommitted"})
     publishing = Publishing("offsets_sent")
     first = group.exchange(1, publishing.on_step)
     group.ledger.ask(QUESTIONS)
@@ -84,6 +83,67 @@ def test_1_an_heir_waits_for_positions_that_are_not_settled(group: Group, guarde
     publishing.finish()
     assert publishing.outcome
     assert_holds(group, guarded)
+
+
+@both
+def test_1_positions_are_committed_by_transactions_only(group: Group, guarded: bool, monkeypatch) -> None:
+    """A consumer that commits what it has given out loses it with its process."""
+    if not guarded:
+        by_itself = {"enable.auto.commit": True, "enable.auto.offset.store": True, "auto.commit.interval.ms": 100}
+        _set(monkeypatch, by_itself)
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    group.poll(first, QUESTIONS)
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline and not group.is_done():
+        first.poll(0.1, 0)
+    group.drain(group.exchange(1))
+    assert_holds(group, guarded)
+
+
+@both
+def test_1_an_heir_of_a_slot_takes_over_at_once(group: Group, guarded: bool, monkeypatch) -> None:
+    """Without a name in the group it waits until the dead member's session, or its poll interval, has run out."""
+    if not guarded:
+        _set(monkeypatch, {"group.instance.id": None})
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    group.poll(first, QUESTIONS)  # and never again: it is dead
+    heir = group.exchange(1)
+    deadline = time.monotonic() + 4
+    seen = 0
+    while seen < QUESTIONS and time.monotonic() < deadline:
+        seen += len(heir.poll(0.2, QUESTIONS).records)
+    assert (seen == QUESTIONS) is guarded
+
+
+@both
+def test_1_a_join_takes_only_what_it_gets(group: Group, guarded: bool, monkeypatch) -> None:
+    """Else every join takes all partitions from everybody, and all that is in flight is decoded again."""
+    if not guarded:
+        _set(monkeypatch, {"partition.assignment.strategy": "range"})
+    lost: list[int] = []
+    plain = KafkaExchange._lose
+    monkeypatch.setattr(
+        KafkaExchange, "_lose", lambda self, consumer, places: (lost.append(len(places)), plain(self, consumer, places))
+    )
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    group.poll(first, QUESTIONS)
+    hand_over(group, first, group.exchange(2))
+    assert (max(lost) < TOPIC_BY_NAME[QUESTION_TOPIC].partitions) is guarded
+
+
+@both
+def test_1_a_worker_may_be_busy_for_longer_than_its_session(group: Group, guarded: bool, monkeypatch) -> None:
+    """With a poll interval as short as the session, a batch that takes longer costs it its partitions."""
+    if not guarded:
+        _set(monkeypatch, {"max.poll.interval.ms": 6000})
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    batch = group.poll(first, QUESTIONS)
+    time.sleep(8)
+    assert (first.poll(0.5, 0).claim == batch.claim) is guarded
 
 
 @both
@@ -246,3 +306,13 @@ def _lost_on_its_way(proxy: TcpProxy) -> Held:
 
 def _timed_out(timeout_s: float) -> None:
     raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer within {timeout_s:g} s"))
+
+
+def _set(monkeypatch, changed: dict[str, object]) -> None:
+    """Other settings of the consumer; None leaves one out."""
+
+    def consumer_settings(*args: Any) -> dict[str, Any]:
+        settings = kafka_in_c.consumer_settings(*args) | changed
+        return {name: value for name, value in settings.items() if value is not None}
+
+    monkeypatch.setattr(kafka_exchange, "consumer_settings", consumer_settings)

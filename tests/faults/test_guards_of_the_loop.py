@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -100,6 +101,38 @@ def test_3_a_question_that_kills_is_given_up(tmp_path, monkeypatch, guarded: boo
     assert holds(bench.broker) is guarded
 
 
+@both
+def test_4_a_question_that_takes_too_long_gets_a_notice(tmp_path, guarded: bool) -> None:
+    """Without its deadline it keeps its place for ever, and no question behind it in its partition is ever published."""
+    bench = Bench(tmp_path, serving={"answer_deadline_s": 1.0})
+    bench.worker.engine = bench.engine = endless = Endless(heeds_deadlines=guarded)
+    bench.slots.swap(endless)
+    bench.ask(QUESTION, QUESTION)
+    bench.drain(2)
+    bench.now += timedelta(seconds=2)
+    endless.is_late = True
+    bench.drain()
+    assert holds(bench.broker) is guarded
+    assert [turn.fallback for turn in bench.turns()] == (["timeout", "timeout"] if guarded else [])
+
+
+@both
+def test_10_a_second_answer_is_known_by_its_question(tmp_path, guarded: bool) -> None:
+    """Should the group's positions ever go back, readers and the worker's own metric can tell."""
+    bench = Bench(tmp_path)
+    bench.ask(QUESTION)
+    bench.drain()
+    bench.broker.committed.clear()
+    bench.exchange.recover()
+    if not guarded:
+        bench.loop._published.clear()
+    bench.drain()
+    answers = bench.broker.all("ChatbotA")
+    assert len(answers) == 2
+    assert {(a.headers["question_partition"], a.headers["question_offset"]) for a in answers} == {("0", "0")}
+    assert (bench.metrics.tally()["double_drops"] == 1) is guarded
+
+
 def test_9_the_watchdog_ends_a_process_that_stands_still() -> None:
     """The same process without one is still standing there when the watched one has ended."""
     stands_still = "import threading; threading.Event().wait()"
@@ -112,6 +145,26 @@ def test_9_the_watchdog_ends_a_process_that_stands_still() -> None:
     finally:
         unwatched.kill()
         unwatched.wait()
+
+
+class Endless(ScriptedEngine):
+    """Decodes without end, until it is told that everybody's time is up."""
+
+    def __init__(self, *, heeds_deadlines: bool) -> None:
+        super().__init__(steps=10**9, stop_reason="deadline")
+        self._heeds_deadlines = heeds_deadlines
+        self._has_deadline: set[str] = set()
+        self.is_late = False
+
+    def add_request(self, request_id, bot, prompt_ids, deadline_s=None, sampling=None):
+        super().add_request(request_id, bot, prompt_ids, deadline_s, sampling)
+        if deadline_s is not None and self._heeds_deadlines:
+            self._has_deadline.add(request_id)
+
+    def step(self):
+        if self.is_late:
+            self._left.update(dict.fromkeys(self._has_deadline & self._left.keys(), 1))
+        return super().step()
 
 
 class _Claimless(MemoryExchange):

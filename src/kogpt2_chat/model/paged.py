@@ -128,7 +128,12 @@ class PagedModel:
 def properties(threads: int) -> dict[str, object]:
     """How graphs are compiled; ``threads`` 0 takes all cores."""
     # Pinned, as is the default, every model of this process and of its neighbours would take the same first cores.
-    properties: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+    # Keys and values in 8 bits, its default, take a pass of one row a tenth longer, for megabytes that nobody misses.
+    properties: dict[str, object] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+        "KV_CACHE_PRECISION": "f16",
+    }
     if threads:
         properties["INFERENCE_NUM_THREADS"] = threads
     return properties
