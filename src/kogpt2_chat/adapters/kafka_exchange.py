@@ -1,30 +1,27 @@
 """The worker's side of Kafka: questions in; their answers, turns, dead letters and offsets out, at once.
 
 Follows the exactly-once recipe of the design notes point by point; each rule below was seen to fail without it.
-Everything but ``publish`` belongs to the polling thread, and ``publish`` never touches the consumer.
+Everything but ``publish`` belongs to the polling thread, and ``publish`` never touches the consumer, which is another
+library's: ADR 0009 says why.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
+from confluent_kafka import KafkaError as ConsumerError
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+from kafka.structs import ConsumerGroupMetadata
 
-from kogpt2_chat.adapters.kafka_in_c import (
-    admin_settings,
-    code_of,
-    consumer_settings,
-    generation_of,
-    let_go,
-    producer_settings,
-    to_headers,
-    to_record,
-)
+from kogpt2_chat.adapters.kafka import connection
+from kogpt2_chat.adapters.kafka_in_c import consumer_settings, generation_of, let_go, to_record
+from kogpt2_chat.adapters.kafka_transactions import Transactions, ignore
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, WORKER_GROUP
-from kogpt2_chat.errors import InvalidMessage, Ousted, Unavailable
+from kogpt2_chat.errors import Ousted, Unavailable
 from kogpt2_chat.ports import Batch, Outgoing, Record
 from kogpt2_chat.settings import Settings
 
@@ -33,23 +30,18 @@ _MOST_HELD: Final = 200
 _LAG_S: Final = 0.5
 
 
-def _ignore(step: str) -> None:
-    del step
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Whose the partitions were at a poll.
 
     Attributes:
         losses: how often partitions were taken from this worker until then.
-        generation: of the group, -1 for no member; joins that take nothing from this worker raise it too.
-        member: what the broker fences by.
+        member: what the broker fences by. Its generation, -1 outside of a group, is not compared: joins that take
+            nothing from this worker raise it too.
     """
 
     losses: int
-    generation: int = field(compare=False)
-    member: bytes = field(compare=False)
+    member: Any = field(compare=False)
 
 
 class KafkaExchange:
@@ -66,17 +58,14 @@ class KafkaExchange:
     """
 
     def __init__(
-        self, settings: Settings, slot: int, group: str = WORKER_GROUP, on_step: Callable[[str], None] = _ignore
+        self, settings: Settings, slot: int, group: str = WORKER_GROUP, on_step: Callable[[str], None] = ignore
     ) -> None:
         self._settings = settings
         # One stable id a slot: a killed worker's open transaction ends as soon as its successor starts.
-        self._transactional_id = f"{group}-{slot}"
+        self._transactions = Transactions(settings, f"{group}-{slot}", on_step)
         self._instance = f"worker-{slot}"
         self._group = group
         self._timeout_s = settings.kafka.request_timeout_s
-        self._on_step = on_step
-        self._producer: Any = None
-        self._is_in_doubt = False
         self._is_paused = False
         self._losses = 0
         self._held: deque[Record] = deque()
@@ -95,16 +84,16 @@ class KafkaExchange:
             Unavailable: the broker cannot be reached; try again later.
             Ousted: another process has taken this worker's slot; end.
         """
-        self._drop_producer()
+        self._transactions.drop()
         try:
             self._look_who_has_the_slot()
             # First the producer: it ends whatever transaction its predecessor left, late EndTxn included.
-            self._producer = self._open_producer()
+            self._transactions.open()
             # After an abort the position has moved on: without going back a question is lost.
             self._go_back(self._consumer.assignment())
-        except KafkaException as error:
-            self._drop_producer()
-            raise Unavailable(f"Kafka is not ready: {error}") from error
+        except (KafkaException, KafkaError, OSError) as error:
+            self._transactions.drop()
+            raise Unavailable(f"Kafka is not ready: {type(error).__name__}: {error}") from error
 
     def poll(self, timeout_s: float, max_records: int) -> Batch:
         """Next questions, possibly none.
@@ -128,9 +117,7 @@ class KafkaExchange:
             message = self._consumer.poll(0)
         self._pause(paused=max_records <= 0 and len(self._held) >= _MOST_HELD)
         records = tuple(self._held.popleft() for _ in range(min(len(self._held), max(max_records, 0))))
-        # Taken later, after the group was left, it has generation -1, and the broker lets that pass.
-        member = self._consumer.consumer_group_metadata()
-        return Batch(records, Claim(self._losses, generation_of(member), member))
+        return Batch(records, self._claim())
 
     def publish(self, claim: object, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> bool:
         """Make all records visible and move the group's positions, in one transaction.
@@ -147,26 +134,9 @@ class KafkaExchange:
             InvalidMessage: a record is larger than its topic takes (``question_id`` is its turn id); nothing
                 was published; recover.
         """
-        if not isinstance(claim, Claim) or claim.generation < 0:
+        if not isinstance(claim, Claim) or claim.member.generation_id < 0:
             return False
-        try:
-            if self._producer is None:
-                self._producer = self._open_producer()
-            took_s = self._transact(claim, positions, outgoing)
-        except KafkaException as error:
-            # The outcome may be unknown: a commit that timed out can still come true, until the next
-            # producer of this transactional id has begun. Never retried; the committed offsets tell.
-            self._drop_producer()
-            if code_of(error) == KafkaError.MSG_SIZE_TOO_LARGE:
-                blamed = max(outgoing, key=lambda item: len(item.value or b""))
-                raise InvalidMessage("answer_too_large", str(error), blamed.headers.get("turn_id")) from error
-            self._is_in_doubt = True
-            return False
-        if took_s > self._settings.serving.slow_commit_s:
-            # A silent retry may be on its way, and a late EndTxn would commit the *next* transaction (KIP-890):
-            # the next one gets a producer of its own.
-            self._drop_producer()
-        return True
+        return self._transactions.publish(claim.member, positions, outgoing)
 
     def lag(self) -> dict[int, int]:
         """Questions of each owned partition that have not been polled yet, as far as the last fetches tell."""
@@ -185,8 +155,11 @@ class KafkaExchange:
         return behind
 
     def close(self) -> None:
-        """Give back every connection. A static member stays in its group until an heir comes, or its session ends."""
-        self._drop_producer()
+        """Give back every connection; an open transaction is aborted by the broker.
+
+        A static member leaves no group: its partitions wait for its heir, or for its session to end.
+        """
+        self._transactions.drop()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             let_go(consumer)
@@ -196,10 +169,16 @@ class KafkaExchange:
         error = message.error()
         if error is None:
             self._held.append(to_record(message))
-        elif error.code() == KafkaError._FATAL:  # noqa: SLF001 - the library's public name for it
-            raise Ousted(f"{self._transactional_id}: another process runs with this slot: {error.str()}")
-        elif error.code() != KafkaError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - the loss of the partitions follows
+        elif error.code() == ConsumerError._FATAL:  # noqa: SLF001 - the library's public name for it
+            raise Ousted(f"{self._instance} of {self._group}: another process runs with this slot: {error.str()}")
+        elif error.code() != ConsumerError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - the loss of the partitions follows
             raise Unavailable(f"Kafka gave no questions: {error.str()}")
+
+    def _claim(self) -> Claim:
+        # Taken later, after the group was left, it has generation -1, and the broker lets that pass.
+        generation = generation_of(self._consumer.consumer_group_metadata())
+        member_id = self._consumer.memberid() or ""
+        return Claim(self._losses, ConsumerGroupMetadata(self._group, generation, member_id, self._instance))
 
     def _lose(self, consumer: Any, places: Sequence[Any]) -> None:
         """Called within a poll: from here on these partitions are another worker's."""
@@ -213,48 +192,27 @@ class KafkaExchange:
     def _is_unread(self, place: Any) -> bool:
         return place.offset < 0 and place.partition not in self._starts
 
-    def _transact(self, claim: Claim, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> float:
-        """The transaction itself, in this order and no other; gives the seconds that the commit took."""
-        producer = self._producer
-        producer.begin_transaction()
-        self._on_step("begun")
-        self._send(producer, outgoing)
-        self._on_step("sent")
-        offsets = [TopicPartition(QUESTION_TOPIC, number, end) for number, end in positions.items()]
-        producer.send_offsets_to_transaction(offsets, claim.member, self._timeout_s)
-        self._on_step("offsets_sent")
-        started = time.monotonic()
-        producer.commit_transaction(self._timeout_s)
-        self._on_step("committed")
-        return time.monotonic() - started
-
-    def _send(self, producer: Any, outgoing: Sequence[Outgoing]) -> None:
-        """All records, acknowledged or refused: the transaction's next call raises what a record was refused for."""
-        for item in outgoing:
-            producer.produce(item.topic, item.value, item.key, headers=to_headers(item.headers))
-        late = producer.flush(self._timeout_s)
-        if late:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{late} records not acknowledged"))  # noqa: SLF001
-
     def _look_who_has_the_slot(self) -> None:
         """After a failed transaction: is this process still the member of its name?
 
         A second process of the same slot fences this one's producer, and the next producer here would fence the
-        other's, in turn and without end. The group tells this process so as well, but later: with a heartbeat. So the
-        broker is asked before anything of the other's is disturbed.
+        other's, in turn and without end. The group says so too, but later: with a heartbeat. So the broker is asked
+        before anything of the other's is disturbed.
 
         Raises:
             Ousted: another process has taken this worker's slot; end.
         """
         mine = self._consumer.memberid()
-        if not self._is_in_doubt or not mine:
+        if not self._transactions.is_in_doubt or not mine:
             return
-        admin = AdminClient(admin_settings(self._settings))
-        found = admin.describe_consumer_groups([self._group], request_timeout=self._timeout_s)[self._group]
-        for member in found.result().members:
-            if member.group_instance_id == self._instance and member.member_id != mine:
-                raise Ousted(f"{self._transactional_id}: another process ({member.host}) runs with this slot")
-        self._is_in_doubt = False
+        with closing(KafkaAdminClient(**connection(self._settings))) as admin:
+            members = admin.describe_groups([self._group])[self._group]["members"]
+        for member in members:
+            if member["group_instance_id"] == self._instance and member["member_id"] != mine:
+                raise Ousted(
+                    f"{self._instance} of {self._group}: another process ({member['client_host']}) runs with this slot"
+                )
+        self._transactions.is_in_doubt = False
 
     def _pause(self, *, paused: bool) -> None:
         if paused:  # each time: some may have been given to this worker since
@@ -262,11 +220,6 @@ class KafkaExchange:
         elif self._is_paused:
             self._consumer.resume(self._consumer.assignment())
         self._is_paused = paused
-
-    def _open_producer(self) -> Any:
-        producer = Producer(producer_settings(self._settings, self._transactional_id))
-        producer.init_transactions(self._timeout_s)
-        return producer
 
     def _go_back(self, places: Sequence[Any]) -> None:
         self._held.clear()
@@ -277,9 +230,3 @@ class KafkaExchange:
                 place.offset = OFFSET_BEGINNING
             self._starts[place.partition] = place.offset
             self._consumer.seek(place)
-
-    def _drop_producer(self) -> None:
-        """What it has open is ended by the next one of its name, which the broker lets begin only after that."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.purge()

@@ -1,12 +1,11 @@
-"""What the worker's exchange needs of librdkafka, Kafka's client in C: settings, records, errors.
+"""What the worker's exchange needs of librdkafka, Kafka's client in C, to read questions with it.
 
-Everything else reads Kafka through :mod:`kogpt2_chat.adapters.kafka`; why the worker does not, ADR 0009 says.
+Everything else speaks to Kafka through :mod:`kogpt2_chat.adapters.kafka`; why this does not, ADR 0009 says.
 """
 
 import logging
 import struct
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,7 +19,6 @@ _FETCH_BYTES: Final = 256 * 1024
 """Of one partition at once; a larger record still comes, alone."""
 _AHEAD: Final = 200
 """Questions of a partition that the client fetches ahead."""
-_TRANSACTION_TIMEOUT_MS: Final = 30_000
 _WORST_BATCHES: Final = 3
 _MEMBER_MARK: Final = b"CGMDv2:"
 _GENERATION: Final = struct.Struct("=i")
@@ -51,25 +49,6 @@ def consumer_settings(settings: Settings, slot: int, group: str) -> dict[str, An
         "max.partition.fetch.bytes": _FETCH_BYTES,
         "queued.min.messages": _AHEAD,
     }
-
-
-def producer_settings(settings: Settings, transactional_id: str) -> dict[str, Any]:
-    """Of a worker's producer."""
-    return {
-        **_connection(settings),
-        "transactional.id": transactional_id,
-        "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
-        "message.timeout.ms": int(settings.kafka.request_timeout_s * 1000),
-        "message.max.bytes": MAX_FETCH_BYTES,
-        "linger.ms": 0,
-        # By key as every other client does it, Java's and kafka-python; its own default puts keys elsewhere.
-        "partitioner": "murmur2_random",
-    }
-
-
-def admin_settings(settings: Settings) -> dict[str, Any]:
-    """Of an admin client."""
-    return _connection(settings)
 
 
 def max_poll_interval_ms(settings: Settings) -> int:
@@ -104,16 +83,6 @@ def to_record(message: Any) -> Record:
     )
 
 
-def to_headers(headers: Mapping[str, str]) -> list[tuple[str, str | bytes | None]]:
-    """Headers as the client library wants them."""
-    return [(name, value.encode()) for name, value in headers.items()]
-
-
-def code_of(error: KafkaException) -> int:
-    """Which of ``KafkaError``'s codes it carries."""
-    return int(error.args[0].code())
-
-
 def let_go(consumer: Any) -> None:
     """Close a consumer once no change of its partitions is under way; one that finds no rest ends with the process.
 
@@ -122,8 +91,8 @@ def let_go(consumer: Any) -> None:
     """
     deadline = time.monotonic() + _REST_S
     with suppress(KafkaException):  # one that was ousted says so once more
-        consumer.unsubscribe()
-    while consumer.poll(_REST_S / 20) is not None or consumer.assignment():
+        consumer.pause(consumer.assignment())
+    while consumer.poll(_REST_S / 20) is not None:
         if time.monotonic() > deadline:
             _RESTLESS.append(consumer)
             return
