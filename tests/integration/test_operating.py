@@ -61,7 +61,7 @@ def test_an_answer_is_explained_down_to_its_tokens(speaking_bots: Settings) -> N
     assert len(found["prompt"]) == found["prompt_tokens"]
     steps = found["replay"]["steps"]
     assert all(len(step["top"]) == 3 for step in steps)
-    assert (found["replay"]["difference"] is None) == (found["replay"]["answer"] == reply.answer)
+    assert found["replay"]["difference"] is not None or found["replay"]["answer"] == reply.answer
 
 
 def test_a_dead_letter_is_asked_again_once(speaking_bots: Settings) -> None:
