@@ -60,7 +60,7 @@ def test_an_answer_is_explained_down_to_its_tokens(speaking_bots: Settings) -> N
     assert found["exact_prompt"]
     assert len(found["prompt"]) == found["prompt_tokens"]
     steps = found["replay"]["steps"]
-    assert all(len(step["top"]) == 3 for step in steps)
+    assert all(len(step["choices"]) == 3 for step in steps)
     assert found["replay"]["difference"] is not None or found["replay"]["answer"] == reply.answer
 
 
