@@ -8,14 +8,12 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from statistics import median
 from typing import Any
 
 import pytest
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata
 
-from kogpt2_chat.adapters import kafka as kafka_adapter
 from kogpt2_chat.adapters import kafka_exchange, kafka_in_c, kafka_transactions
 from kogpt2_chat.adapters.kafka_exchange import Claim, KafkaExchange
 from kogpt2_chat.domain.bots import BOT_IDS
@@ -308,29 +306,6 @@ def test_7_an_heir_ends_its_predecessor_s_transaction(group: Group, guarded: boo
     with suppress(Exception):
         publishing.finish()
     assert is_settled is guarded
-
-
-@pytest.mark.faults
-def test_8_transactions_wait_as_briefly_as_they_can(group: Group, monkeypatch) -> None:
-    """Right after a commit the broker asks the client to come back later; how much later decides what one costs."""
-
-    def median_s() -> float:
-        exchange = group.exchange(1)
-        group.ledger.ask(15)
-        batch = group.poll(exchange, 15)
-        took = []
-        for record in batch.records:
-            began = time.monotonic()
-            assert publish(exchange, Batch((record,), batch.claim))
-            took.append(time.monotonic() - began)
-        exchange.close()
-        return median(took)
-
-    brief_s = median_s()
-    monkeypatch.setattr(kafka_adapter, "RETRY_BACKOFF_MS", 100)
-    patient_s = median_s()
-    print(f"faults: a transaction takes {brief_s * 1000:.0f} ms; with the client's default {patient_s * 1000:.0f} ms")
-    assert patient_s > 2 * brief_s
 
 
 def _lost_on_its_way(proxy: TcpProxy) -> Held:

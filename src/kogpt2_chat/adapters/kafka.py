@@ -23,7 +23,8 @@ from kogpt2_chat.settings import Settings
 
 MAX_FETCH_BYTES: Final = 2 * 1024 * 1024
 RETRY_BACKOFF_MS: Final = 5
-"""A transaction costs 4.6 ms instead of 109 ms (p50) with the client's default of 100."""
+"""The client's default is 100. Where the broker has not yet written a commit's markers, the next transaction waits for
+it: 40 instead of 119 ms each (medians) on a broker that has just started, 10 instead of 12 on a warm one."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
