@@ -4,7 +4,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,7 @@ def speaking_bot(settings: Settings) -> str:
 
 
 def a_seed_question(settings: Settings, bot: str) -> str:
-    seed = (settings.learning.corpora / bot / "seed.csv").open(encoding="utf-8", newline="")
-    with seed:
+    with (settings.learning.corpora / bot / "seed.csv").open(encoding="utf-8", newline="") as seed:
         return next(csv.DictReader(seed))["question"]
 
 
@@ -91,5 +89,5 @@ def letters(settings: Settings) -> list[Record]:
 
 
 def await_letters(settings: Settings, count: int) -> None:
+    """Until so many can be read."""
     until(lambda: len(letters(settings)) >= count, 60, lambda: f"{len(letters(settings))} dead letters")
-    time.sleep(0.1)

@@ -146,9 +146,10 @@ class KafkaExchange:
             for place in self._consumer.committed([place for place in places if self._is_unread(place)], _LAG_S):
                 self._starts[place.partition] = place.offset
             for place in places:
-                position = place.offset if place.offset >= 0 else self._starts.get(place.partition, -1)
                 end = self._consumer.get_watermark_offsets(place, cached=True)[1]
-                if end >= 0 and position >= 0:
+                # Unknown offsets are below 0: of a partition that the group has never read, all of it is behind.
+                position = max(place.offset, self._starts.get(place.partition, 0), 0)
+                if end >= 0:
                     behind[place.partition] = max(0, end - position)
         except KafkaException:  # told by the next poll; a figure for people must not end a worker
             return behind

@@ -11,10 +11,22 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
-from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, RETRY_BACKOFF_MS
+from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
 
+_NAME_BY_OTHER: Final = {
+    "bootstrap_servers": "bootstrap.servers",
+    "security_protocol": "security.protocol",
+    "request_timeout_ms": "socket.timeout.ms",
+    "retry_backoff_ms": "retry.backoff.ms",
+    "reconnect_backoff_max_ms": "reconnect.backoff.max.ms",
+    "ssl_cafile": "ssl.ca.location",
+    "sasl_mechanism": "sasl.mechanism",
+    "sasl_plain_username": "sasl.username",
+    "sasl_plain_password": "sasl.password",
+}
+"""kafka-python's names of what both clients have to know."""
 _FETCH_BYTES: Final = 256 * 1024
 """Of one partition at once; a larger record still comes, alone."""
 _AHEAD: Final = 200
@@ -44,14 +56,14 @@ def consumer_settings(settings: Settings, slot: int, group: str) -> dict[str, An
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": session_ms,
         "heartbeat.interval.ms": session_ms // 5,
-        "max.poll.interval.ms": max_poll_interval_ms(settings),
+        "max.poll.interval.ms": _max_poll_interval_ms(settings),
         "fetch.max.bytes": MAX_FETCH_BYTES,
         "max.partition.fetch.bytes": _FETCH_BYTES,
         "queued.min.messages": _AHEAD,
     }
 
 
-def max_poll_interval_ms(settings: Settings) -> int:
+def _max_poll_interval_ms(settings: Settings) -> int:
     """How long the group waits for a worker that has stopped polling: more than its worst batches take."""
     return int(max(settings.serving.answer_deadline_s * _WORST_BATCHES, 60) * 1000)
 
@@ -100,21 +112,10 @@ def let_go(consumer: Any) -> None:
 
 
 def _connection(settings: Settings) -> dict[str, Any]:
-    kafka = settings.kafka
-    timeout_ms = int(kafka.request_timeout_s * 1000)
-    shared: dict[str, Any] = {
-        "bootstrap.servers": settings.kafka_bootstrap,
-        "security.protocol": kafka.security_protocol,
-        "socket.timeout.ms": timeout_ms,
-        "retry.backoff.ms": RETRY_BACKOFF_MS,
-        "reconnect.backoff.max.ms": 1000,
+    """What every client of this project is told of the broker, in this client's words."""
+    shared = connection(settings)
+    return {
+        **{name: shared[other] for other, name in _NAME_BY_OTHER.items() if other in shared},
         "allow.auto.create.topics": False,
         "logger": logging.getLogger("librdkafka"),
     }
-    if kafka.ssl_cafile:
-        shared["ssl.ca.location"] = kafka.ssl_cafile
-    if kafka.sasl_mechanism:
-        shared["sasl.mechanism"] = kafka.sasl_mechanism
-        shared["sasl.username"] = kafka.sasl_username
-        shared["sasl.password"] = kafka.sasl_password.get_secret_value()
-    return shared
