@@ -4,10 +4,12 @@
 wrong here may disturb the answering thread; it is told in ``worker_state`` and tried again.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -23,6 +25,8 @@ from serving.slot import Loaded, Slots
 
 RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
 """Waits before a version that would not load is tried again."""
+_BEHIND: Final = 10
+"""Niceness, of one thread: Linux takes a thread's number where POSIX has a process's."""
 
 _log = structlog.get_logger("serving.control")
 
@@ -35,6 +39,16 @@ class _Outcome:
     epoch: int
     loaded: Loaded | None
     trouble: str = ""
+
+
+def _stand_back() -> None:
+    """The calling thread gets what decoding leaves of the processor: a rollout may take longer, answers may not.
+
+    There is no way back without privileges, and threads that it begins inherit it. So the first load, which begins the
+    threads that decoding shares, is not done by such a thread.
+    """
+    with suppress(OSError):  # then it competes, as every thread does
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
 
 
 class Control:
@@ -71,6 +85,9 @@ class Control:
         self._known: dict[str, RolloutState] = {}
         self._positions: dict[int, int] = {}
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader")
+        self._patient_loader = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="patient-loader", initializer=_stand_back
+        )
         self._loads: dict[str, Future[_Outcome]] = {}
         self._failures: dict[str, tuple[int, int, float]] = {}
         self._kept: dict[str, set[int]] = {}
@@ -94,7 +111,8 @@ class Control:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        for loader in (self._loader, self._patient_loader):
+            loader.shutdown(wait=False, cancel_futures=True)
         if not sign_off:
             return
         # With the broker away the farewell would take longer than a supervisor waits.
@@ -175,7 +193,8 @@ class Control:
             return
         if not failures or version != wanted:
             self._slots.loading(bot, wanted)
-        self._loads[bot] = self._loader.submit(self._load, bot, wanted, state.epoch)
+        loader = self._patient_loader if self._has_a_model() else self._loader
+        self._loads[bot] = loader.submit(self._load, bot, wanted, state.epoch)
 
     def _load(self, bot: str, version: int, epoch: int) -> _Outcome:
         """In the loader's thread. An empty slot gets what this machine served last before anything is fetched."""
@@ -216,6 +235,10 @@ class Control:
             self._slots.degrade(bot, outcome.epoch, outcome.trouble)
         else:
             self._slots.offer(bot, outcome.loaded, outcome.epoch, outcome.trouble)
+
+    def _has_a_model(self) -> bool:
+        """Whether players may be waiting for answers of this process."""
+        return any(self._slots.newest(bot) is not None for bot in self._slots.epochs())
 
     def _has_failed(self, bot: str) -> bool:
         return bot in self._failures

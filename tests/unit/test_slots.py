@@ -1,5 +1,6 @@
 """Slots, shelf and control: a new version takes over between two batches, and a bad one never does."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -110,6 +111,24 @@ def test_a_rollout_is_loaded_aside_swapped_and_reported(house):
     assert house.slot()[:2] == (3, "loading"), "the old one answers meanwhile"
     house.settle()
     assert house.slot() == (4, "ready", 2)
+
+
+def test_later_loads_stand_back_behind_answers_and_the_first_does_not(house):
+    """Threads that decoding shares are begun by the first load, and would be behind for ever."""
+    niceness = []
+
+    def slowly(folder: Path) -> ScriptedModel:
+        niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return load(folder)
+
+    house.shelf._load = slowly
+    house.control.tick()
+    house.roll_out(3, 1)
+    house.settle()
+    house.roll_out(4, 2)
+    house.settle()
+    first, second = niceness
+    assert first == os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < second
 
 
 def test_the_previous_version_stays_warm_so_that_a_rollback_is_instant(house):

@@ -88,7 +88,7 @@ def verify_folder(folder: Path) -> ModelCard:
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {CARD_FILE}
     if unlisted := sorted(found - set(card.files)):
         raise CheckpointCorrupt(f"{folder / unlisted[0]} is not listed in {CARD_FILE}: take the previous version")
-    for name in (*_NEEDED, *card.files):
+    for name in sorted({*_NEEDED, *card.files}):
         _verify_file(folder, name, card.files.get(name, ""))
     return card
 

@@ -17,6 +17,7 @@ from openvino._offline_transformations import paged_attention_transformation
 
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.convert import POSITIONS_PATH
+from kogpt2_chat.model.mapped import let_go_of
 
 Logits = NDArray[np.float32]
 _CACHES: Final = ("key_cache", "value_cache")
@@ -80,6 +81,8 @@ class PagedModel:
                 pages = ov.Tensor(port.element_type, ov.Shape(shape))
                 self._alone.set_tensor(port.any_name, pages)
                 self._beside.set_tensor(port.any_name, pages)
+        self._pack()
+        let_go_of(graph.with_suffix(".bin"))
 
     def forward(
         self, rows: Sequence[tuple[Pages, Sequence[int]]], *, all_logits: bool = False, beside: bool = False
@@ -123,6 +126,16 @@ class PagedModel:
         for block in pages.blocks:
             heapq.heappush(self._free, block)
         pages.length, pages.blocks = 0, []
+
+    def _pack(self) -> None:
+        """The first pass of each way of running packs the weights for it: now, and not while somebody waits.
+
+        From then on the mapped file is read only where tokens are looked up.
+        """
+        for beside in {False, self._beside is not self._alone}:
+            pages = Pages()
+            self.forward([(pages, [0])], beside=beside)
+            self.release(pages)
 
 
 def properties(threads: int) -> dict[str, object]:

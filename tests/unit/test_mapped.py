@@ -1,0 +1,39 @@
+"""Memory of mapped files: given back, and nothing is lost."""
+
+import mmap
+import re
+from pathlib import Path
+
+from kogpt2_chat.model.mapped import let_go_of
+
+PAGES = 256
+
+
+def resident_kb(path: Path) -> int:
+    """What this process holds of a mapped file."""
+    text = Path("/proc/self/smaps").read_text("utf-8", "replace")
+    found = re.search(rf"{re.escape(str(path))}\n.*?\nRss:\s+(\d+) kB", text, re.DOTALL)
+    assert found is not None, "the file is not mapped"
+    return int(found[1])
+
+
+def test_what_was_read_of_a_mapped_file_is_given_back_and_can_be_read_again(tmp_path):
+    path = tmp_path / "가중치 하나.bin"
+    content = bytes(range(256)) * (PAGES * mmap.PAGESIZE // 256)
+    path.write_bytes(content)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped[:] == content
+        assert resident_kb(path) == PAGES * mmap.PAGESIZE // 1024
+        let_go_of(path)
+        assert resident_kb(path) == 0
+        assert mapped[:] == content
+
+
+def test_what_may_be_written_is_left_alone(tmp_path):
+    """Private changes would be gone with it."""
+    path = tmp_path / "notes.bin"
+    path.write_bytes(b"a" * mmap.PAGESIZE)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
+        mapped[:3] = "가".encode()
+        let_go_of(path)
+        assert mapped[:3] == "가".encode()
