@@ -23,7 +23,7 @@ from benchmarks.growth import growth, swaps
 from benchmarks.limits import limits
 from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
-from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions
+from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.model.engines import load_served, make_engine
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -31,8 +31,6 @@ from kogpt2_chat.settings import CHECKOUT, Settings
 HOME: Final = CHECKOUT / "var" / "bench"
 LOADS: Final = {1: 30, 8: 160, 32: 480}
 """Answers measured at so many in flight."""
-WARM_UP: Final = 1200
-"""Until then a broker that has just started takes twice the processor time, for its just-in-time compiler."""
 POISSON_SHARE: Final = 0.7
 STARTED: Final = time.monotonic()
 Rows = list[dict[str, Any]]
@@ -146,7 +144,7 @@ def running_worker(settings: Settings, versions: dict[str, Path], module: str) -
         worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
         client = KafkaClient(settings)
         try:
-            closed_loop(client, questions(BOT_IDS, seed=7), max(LOADS), WARM_UP)
+            warm_up(client)
             yield worker, client
         finally:
             client.close()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from benchmarks.swapping_worker import FOLDER
 from benchmarks.through_kafka import KafkaClient, Worker, roll_out
-from benchmarks.workload import Asked, poisson, questions
+from benchmarks.workload import Asked, poisson, questions, warm_up
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
@@ -103,6 +103,7 @@ def swaps(
         p99 before and during, questions lost, memory before and after.
     """
     source_of_versions = settings.home / "registry"
+    shutil.rmtree(source_of_versions, ignore_errors=True)
     for bot, folders in versions.items():
         for number, folder in enumerate(folders, start=1):
             shutil.copytree(folder, source_of_versions / bot / str(number), copy_function=os.link)
@@ -113,6 +114,7 @@ def swaps(
     source = questions(BOT_IDS, seed=99)
     epoch = FIRST_EPOCH
     try:
+        warm_up(client)
         before = poisson(client, source, per_s, int(per_s * 20), seed=1)
         swapping = _Swapping(client, settings, epoch)
         during = poisson(swapping, source, per_s, int(per_s * 30), seed=2)

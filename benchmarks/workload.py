@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, Protocol
 
+from kogpt2_chat.domain.bots import BOT_IDS
+
 PROMPT_TOKENS: Final = 12
 NEW_TOKENS: Final = 24
 _SYLLABLES: Final = 8
@@ -106,6 +108,11 @@ def poisson(subject: Subject, source: Iterator[Asked], per_s: float, answers: in
             outcome.latencies_s.append(time.perf_counter() - asked_at.pop(id_))
     outcome.seconds = time.perf_counter() - began
     return outcome
+
+
+def warm_up(subject: Subject) -> None:
+    """A broker that has just started takes twice the processor time, for its just-in-time compiler."""
+    closed_loop(subject, questions(BOT_IDS, seed=7), 32, 1200)
 
 
 def middle(outcomes: Sequence[Outcome], figure: Callable[[Outcome], float]) -> float:
