@@ -30,8 +30,6 @@ NAP_S: Final = 0.002
 RETRY_S: Final = 0.5
 SETTLE_S: Final = 20.0
 """Longest wait for the first models; whatever is still loading then is answered for by a notice."""
-REST_S: Final = 0.015
-"""Between two transactions while questions are being decoded: each costs processor time that decoding could use."""
 MOST_A_TRANSACTION: Final = 200
 LAG_EVERY_S: Final = 1.0
 LONGEST_TRANSACTION_S: Final = 60.0
@@ -81,7 +79,6 @@ class Loop:
     _is_recovered: bool = field(init=False, default=False)
     _publication: _Publication | None = field(init=False, default=None)
     _published: OrderedDict[str, None] = field(init=False, default_factory=OrderedDict)
-    _rested_at: float = field(init=False, default=0.0)
     _lag_due_at: float = field(init=False, default=0.0)
 
     def run(self, finish_s: float) -> None:
@@ -165,8 +162,7 @@ class Loop:
     def _move_on(self) -> None:
         """One step of decoding, and the next transaction when the last one is through."""
         self._flight.settle(self.worker.step())
-        is_due = not self.worker.is_busy or time.monotonic() >= self._rested_at
-        if self._publication is None and self._is_recovered and is_due:
+        if self._publication is None and self._is_recovered:
             prefix = self._flight.take(MOST_A_TRANSACTION)
             if prefix.replies:
                 future = self.publisher.submit(self._publish, self._claim, prefix)
@@ -187,7 +183,6 @@ class Loop:
         if publication is None or not publication.future.done():
             return
         self._publication = None
-        self._rested_at = time.monotonic() + REST_S
         try:
             published = publication.future.result()
         except InvalidMessage as error:  # the broker refused one; it is polled again as a dead letter

@@ -40,6 +40,11 @@ def test_a_prompt_has_its_control_ids_once(tokenizer):
     assert [id_ for id_ in ids if id_ in tokenizer.control_ids] == [USER_ID, 10, SYSTEM_ID]
 
 
+def test_a_prompt_is_read_in_the_form_that_was_trained_on(tokenizer):
+    """Datasets hold no longer runs of a character than three, so a model has never seen one."""
+    assert tokenizer.encode_prompt("안녕ㅋㅋㅋㅋㅋㅋㅋㅋ!!!!!", 64) == tokenizer.encode_prompt("안녕ㅋㅋㅋ!!!", 64)
+
+
 def test_an_answer_ends_even_when_cut(tokenizer):
     """The end is learned whatever the length."""
     assert tokenizer.encode_answer("안녕하세요! " * 50, 10)[-1] == END_ID

@@ -12,6 +12,7 @@ from typing import Final
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from kogpt2_chat.domain import prompt
+from kogpt2_chat.domain.cleaning import clean
 from kogpt2_chat.errors import CheckpointCorrupt
 
 FILE: Final = "tokenizer.json"
@@ -56,8 +57,8 @@ class ChatTokenizer:
         return [id_ for id_ in ids if id_ == prompt.UNKNOWN_ID or id_ not in self.control_ids]
 
     def encode_prompt(self, question: str, max_tokens: int) -> list[int]:
-        """Ids that ask for an answer to a question."""
-        return prompt.prompt_ids(self.encode(question), max_tokens)
+        """Ids that ask for an answer to a question, in the form in which questions are trained on."""
+        return prompt.prompt_ids(self.encode(clean(question)), max_tokens)
 
     def encode_answer(self, answer: str, max_tokens: int) -> list[int]:
         """Ids of an answer and its end, at most ``max_tokens`` in all."""
