@@ -11,9 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata
 
+from kogpt2_chat.adapters import kafka as kafka_adapter
 from kogpt2_chat.adapters import kafka_exchange, kafka_in_c, kafka_transactions
 from kogpt2_chat.adapters.kafka_exchange import Claim, KafkaExchange
 from kogpt2_chat.domain.bots import BOT_IDS
@@ -306,6 +308,19 @@ def test_7_an_heir_ends_its_predecessor_s_transaction(group: Group, guarded: boo
     with suppress(Exception):
         publishing.finish()
     assert is_settled is guarded
+
+
+@both
+def test_8_a_transaction_that_must_wait_asks_again_soon(group: Group, guarded: bool, monkeypatch) -> None:
+    """Until a commit's markers are written, the next transaction has to wait, by default a tenth of a second a time.
+
+    How often that happens is the broker's affair, so what is looked at is what the producer was made with.
+    """
+    default_ms = KafkaProducer.DEFAULT_CONFIG["retry_backoff_ms"]
+    if not guarded:
+        monkeypatch.setattr(kafka_adapter, "RETRY_BACKOFF_MS", default_ms)
+    producer = group.exchange(1)._transactions.producer
+    assert (producer.config["retry_backoff_ms"] <= default_ms / 10) is guarded
 
 
 def _lost_on_its_way(proxy: TcpProxy) -> Held:

@@ -1,6 +1,6 @@
 """A rollout against workers of the test's own: who may become champion, when, and what a crash leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -228,6 +228,32 @@ def test_a_degraded_worker_brings_the_old_champion_back(world: World) -> None:
     assert (told(world).epoch, told(world).champion) == (3, 1)
     assert world.aliases() == {"champion": 1, "candidate": 2}
     assert "was not taken up" in told(world).reason
+
+
+class RacingTopics(MemoryTopics):
+    """Somebody mutes the bot right before the old champion is put back, under the same epoch: workers follow them."""
+
+    def send(self, records: Iterable[Outgoing]) -> None:
+        for item in records:
+            if item.topic == ROLLOUT_TOPIC:
+                ours = RolloutState.from_json(item.value or b"")
+                if ours.epoch == 3:
+                    mute = RolloutState(bot=BOT, epoch=3, champion=2, previous=1, muted=True, by="하늘")
+                    super().send([Outgoing(topic=ROLLOUT_TOPIC, key=item.key, value=mute.to_json().encode())])
+            super().send([item])
+
+
+def test_putting_back_the_old_champion_survives_a_mute_in_the_same_moment(world: World) -> None:
+    """It is published again on top of the mute, which it leaves as it is."""
+    world.promote()
+    world.workers[0].broken = {2}
+    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+    world.topics = RacingTopics(world.topics._broker)
+
+    with pytest.raises(Unavailable, match=r"version 1 speaks on \(epoch 4\)"):
+        world.rollout()
+
+    assert (told(world).epoch, told(world).champion, told(world).muted) == (4, 1, True)
 
 
 def test_a_worker_that_never_answers_times_out(world: World) -> None:

@@ -7,17 +7,12 @@ mute is never taken back by itself: whatever happens while waiting, the state st
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
 
-from kogpt2_chat.domain.rollout import RolloutState, is_news, next_epoch
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC
-from kogpt2_chat.errors import Conflict, InvalidMessage, Unavailable
+from kogpt2_chat.domain.rollout import RolloutState
+from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.jobs.switch import Clock, Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
-
-_PUBLICATIONS: Final = 3
-"""Each further one means that somebody else published for this bot in the same moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +67,19 @@ def mute(
         Conflict: somebody else published the opposite meanwhile; their word counts.
     """
     workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
-    state, changed = _publish(workers, bot, muted=muted, reason=reason or word(muted=muted), by=by)
+    state, changed = workers.bring_about(
+        bot,
+        holds=lambda followed: followed.muted == muted,
+        # Only these change: champion, previous and phase are the rollout's business.
+        change=lambda followed: replace(followed, muted=muted, reason=reason or word(muted=muted)),
+        by=by,
+    )
     now = "is now" if changed else "is already"
     progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
     if not state.epoch:  # nothing was ever published for it, and nothing has to be
         return _result(state, changed=changed, workers=())
     heard = _wait(workers, state)
-    newest = _followed(topics, bot)
+    newest = workers.followed(bot)
     if newest is None or newest.muted != muted:
         found = f"epoch {newest.epoch} (by {newest.by!r})" if newest else "an emptied topic"
         raise Conflict(
@@ -91,41 +92,6 @@ def mute(
 def word(*, muted: bool) -> str:
     """How people call it."""
     return "muted" if muted else "not muted"
-
-
-def _publish(workers: Workers, bot: str, *, muted: bool, reason: str, by: str) -> tuple[RolloutState, bool]:
-    """Publish until what the workers follow says so.
-
-    Two publications at once may take the same epoch. Workers follow the first one and ignore the other, so that
-    having sent the state is not enough.
-    """
-    for number in range(_PUBLICATIONS + 1):
-        known = _followed(workers.topics, bot)
-        followed = known or RolloutState(bot=bot, epoch=0, champion=None)
-        if followed.muted == muted:
-            return followed, number > 0
-        if number < _PUBLICATIONS:
-            # Only these change: champion, previous and phase are the rollout's business.
-            workers.publish(replace(followed, epoch=next_epoch(known), muted=muted, reason=reason), by=by)
-    raise Conflict(
-        f"{bot}: {_PUBLICATIONS} publications were each overtaken by somebody else's: a rollout is at work. "
-        "Wait until it has ended, then say it again"
-    )
-
-
-def _followed(topics: Topics, bot: str) -> RolloutState | None:
-    """The state that the workers follow: of equal epochs the first, not the topic's last as compaction sees it."""
-    followed: RolloutState | None = None
-    starts = topics.start_positions(ROLLOUT_TOPIC)
-    for partition, end in topics.end_positions(ROLLOUT_TOPIC).items():
-        for record in topics.read(ROLLOUT_TOPIC, partition, starts[partition], end):
-            try:
-                state = RolloutState.from_json(record.value or b"")
-            except InvalidMessage:  # the workers pass over it as well
-                continue
-            if state.bot == bot and is_news(state, followed):
-                followed = state
-    return followed
 
 
 def _wait(workers: Workers, state: RolloutState) -> _Heard:

@@ -49,7 +49,7 @@ def rollout(
     chosen = _chosen(bot, registry, champion, version)
     require_pass(chosen)
     already = champion is not None and champion.version == chosen.version
-    known = workers.told(bot)
+    known = workers.followed(bot)
     if already and known is not None and known.champion == chosen.version:
         _drop_candidate(registry, bot, chosen.version)
         progress(f"{bot}: version {chosen.version} is champion already, nothing to do")

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from kogpt2_chat.domain.rollout import (
     Answers,
     RolloutState,
     WorkerState,
+    is_news,
     live_workers,
     next_epoch,
     rollout_answers,
@@ -20,6 +22,9 @@ from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Conflict, InvalidMessage, Unavailable
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.settings import Settings
+
+_PUBLICATIONS: Final = 3
+"""Each further one means that somebody else published for this bot in the same moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +64,19 @@ class Workers:
     progress: Callable[[str], None]
     clock: Clock = Clock()
 
-    def told(self, bot: str) -> RolloutState | None:
-        """What the workers were last told about a bot."""
-        content = self.topics.latest_by_key(ROLLOUT_TOPIC).get(bot)
-        return None if content is None else RolloutState.from_json(content)
+    def followed(self, bot: str) -> RolloutState | None:
+        """The state that the workers follow: of equal epochs the first, not the topic's last as compaction sees it."""
+        followed: RolloutState | None = None
+        starts = self.topics.start_positions(ROLLOUT_TOPIC)
+        for partition, end in self.topics.end_positions(ROLLOUT_TOPIC).items():
+            for record in self.topics.read(ROLLOUT_TOPIC, partition, starts[partition], end):
+                try:
+                    state = RolloutState.from_json(record.value or b"")
+                except InvalidMessage:  # the workers pass over it as well
+                    continue
+                if state.bot == bot and is_news(state, followed):
+                    followed = state
+        return followed
 
     def live(self) -> list[WorkerState]:
         """The workers that have been heard of lately."""
@@ -73,6 +87,42 @@ class Workers:
         signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
         self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
         return signed
+
+    def bring_about(
+        self,
+        bot: str,
+        holds: Callable[[RolloutState], bool],
+        change: Callable[[RolloutState], RolloutState],
+        by: str,
+    ) -> tuple[RolloutState, bool]:
+        """Publish until what the workers follow is as wanted.
+
+        Two publications at once may take the same epoch. Workers follow the first one and ignore the other, so that
+        having sent the state is not enough.
+
+        Args:
+            bot: whose state.
+            holds: whether a state is as wanted.
+            change: makes it so; the epoch is taken care of.
+            by: who asked.
+
+        Returns:
+            The state that the workers follow now, and whether anything was published.
+
+        Raises:
+            Conflict: somebody else was faster each time.
+        """
+        for number in range(_PUBLICATIONS + 1):
+            known = self.followed(bot)
+            state = known or RolloutState(bot=bot, epoch=0, champion=None)
+            if holds(state):
+                return state, number > 0
+            if number < _PUBLICATIONS:
+                self.publish(replace(change(state), epoch=next_epoch(known)), by=by)
+        raise Conflict(
+            f"{bot}: {_PUBLICATIONS} publications were each overtaken by somebody else's: a rollout is at work. "
+            "Wait until it has ended, then say it again"
+        )
 
     def switch(self, switch: Switch) -> tuple[RolloutState, Answers]:
         """Publish a version and wait until every live worker has it ready.
@@ -91,11 +141,11 @@ class Workers:
             Unavailable: a worker could not load the version, or not in time, or none is alive. The old
                 champion has been published again.
         """
-        known = self.told(switch.bot)
+        known = self.followed(switch.bot)
         state = known if known is not None and _names(known, switch.target) else self._publish_target(switch, known)
         self.progress(f"{switch.bot}: version {switch.target} is published as epoch {state.epoch}")
         answers = self._wait(switch, state)
-        newest = self.told(switch.bot)
+        newest = self.followed(switch.bot)
         if newest is None or not _names(newest, switch.target):
             raise Conflict(
                 f"{switch.bot}: epoch {state.epoch} (version {switch.target}) was overtaken by "
@@ -103,7 +153,7 @@ class Workers:
                 "another rollout is at work, its outcome counts"
             )
         if not answers.complete:
-            self._put_back(switch, newest, answers)
+            self._put_back(switch, answers)
         return newest, answers
 
     def _wait(self, switch: Switch, state: RolloutState) -> Answers:
@@ -118,10 +168,15 @@ class Workers:
                 return answers
             self.clock.pause(self.settings.rollout.poll_s)
 
-    def _put_back(self, switch: Switch, state: RolloutState, answers: Answers) -> None:
+    def _put_back(self, switch: Switch, answers: Answers) -> None:
         why = f"version {switch.target} was not taken up: {_sentence(answers)}"
-        restored = self.publish(
-            RolloutState(bot=switch.bot, epoch=next_epoch(state), champion=switch.old, muted=state.muted, reason=why),
+        # Whether the bot is muted is not this rollout's business, and may have changed meanwhile.
+        restored, _ = self.bring_about(
+            switch.bot,
+            holds=lambda state: not _names(state, switch.target),
+            change=lambda state: RolloutState(
+                bot=switch.bot, epoch=0, champion=switch.old, muted=state.muted, reason=why
+            ),
             by=switch.by,
         )
         raise Unavailable(
