@@ -115,7 +115,16 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
         make_engine=make_engine,
     )
     topics = bootstrap.topics(settings)
-    control = Control(topics=topics, slots=slots, shelf=shelf, worker=name, every_s=settings.serving.swap_poll_s)
+    threads = settings.serving.threads
+    control = Control(
+        topics=topics,
+        slots=slots,
+        shelf=shelf,
+        worker=name,
+        every_s=settings.serving.swap_poll_s,
+        # Else the first load does not begin all the threads that OpenVINO may ever begin in this process.
+        patient=threads in {0, 1} or threads >= len(os.sched_getaffinity(0)),
+    )
     # Until here nothing is held, and a signal may simply end the process.
     stop.listen()
     exchange = _open_exchange(settings, slot, on_step, stop)

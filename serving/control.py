@@ -5,6 +5,7 @@ wrong here may disturb the answering thread; it is told in ``worker_state`` and 
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,8 +26,9 @@ from serving.slot import Loaded, Slots
 
 RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
 """Waits before a version that would not load is tried again."""
-_BEHIND: Final = 10
-"""Niceness, of one thread: Linux takes a thread's number where POSIX has a process's."""
+_BEHIND: Final = 5
+"""Steps of niceness: enough to let decoding go first, and a quarter of a core is left on a machine that has none."""
+_LAST: Final = 19
 
 _log = structlog.get_logger("serving.control")
 
@@ -47,8 +49,11 @@ def _stand_back() -> None:
     There is no way back without privileges, and threads that it begins inherit it. So the first load, which begins the
     threads that decoding shares, is not done by such a thread.
     """
+    if sys.platform != "linux":  # only there a thread has a niceness of its own
+        return
+    thread = threading.get_native_id()
     with suppress(OSError):  # then it competes, as every thread does
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
+        os.setpriority(os.PRIO_PROCESS, thread, min(_LAST, os.getpriority(os.PRIO_PROCESS, thread) + _BEHIND))
 
 
 class Control:
@@ -60,6 +65,8 @@ class Control:
         shelf: where versions are taken from.
         worker: ``worker-N``.
         every_s: how often rollouts are looked for.
+        patient: later loads stand back behind decoding. Not where decoding may still begin threads that it shares: they
+            would inherit it from a load.
         monotonic: seconds, for heartbeats and retries.
 
     Attributes:
@@ -74,6 +81,7 @@ class Control:
         shelf: Shelf,
         worker: str,
         every_s: float,
+        patient: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
@@ -86,7 +94,7 @@ class Control:
         self._positions: dict[int, int] = {}
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader")
         self._patient_loader = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix="patient-loader", initializer=_stand_back
+            max_workers=1, thread_name_prefix="patient-loader", initializer=_stand_back if patient else None
         )
         self._loads: dict[str, Future[_Outcome]] = {}
         self._failures: dict[str, tuple[int, int, float]] = {}

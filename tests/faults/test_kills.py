@@ -26,6 +26,7 @@ class Storm:
 
     Attributes:
         kills: two of three at failpoints, every step in turn, the others at random moments after being ready.
+        died_at: steps at which a worker has killed itself, and ``any`` for the others.
     """
 
     crew: Crew
@@ -36,6 +37,8 @@ class Storm:
     slots: tuple[int, ...] = (1, 2)
     _chance: random.Random = field(init=False)
     _plan: deque[str] = field(init=False)
+    _how: dict[int, str] = field(init=False, default_factory=dict)
+    died_at: set[str] = field(init=False, default_factory=set)
     _kill_at: dict[int, float] = field(init=False, default_factory=dict)
     _most_after_s: float = field(init=False)
     _told_at: float = field(init=False, default_factory=time.monotonic)
@@ -61,6 +64,7 @@ class Storm:
             self._kill()
             for slot in self.crew.dead():
                 assert set(self.crew.exit_codes) == {-signal.SIGKILL}, f"slot {slot} or one before ended by itself"
+                self.died_at.add(self._how[slot].partition(":")[0])
                 self._start(slot)
             self.ledger.look()
             time.sleep(0.05)
@@ -73,6 +77,7 @@ class Storm:
         self._kill_at.pop(slot, None)
         how = self._plan.popleft() if self._plan else ""
         print(f"faults: {self._where()}; slot {slot} starts, to die at {how or 'no'} step", flush=True)
+        self._how[slot] = how
         self.crew.start(slot, failpoint="" if how == "any" else how)
         if how == "any":
             self._kill_at[slot] = float("inf")
@@ -109,12 +114,14 @@ class Storm:
 
 
 def weather(crew: Crew, ledger: Ledger, report, *, seed: int, questions: int, kills: int) -> None:
-    Storm(crew=crew, ledger=ledger, seed=seed, questions=questions, kills=kills).rage()
+    storm = Storm(crew=crew, ledger=ledger, seed=seed, questions=questions, kills=kills)
+    storm.rage()
     crew.close()
     verdict = ledger.verdict()
     report.add(f"kill -9, seed {seed}", verdict, kills=crew.killed)
     assert verdict.holds, verdict
     assert verdict.questions >= questions
+    assert storm.died_at == {*STEPS, "any"}, "not every step had its kill, so not everything was proved"
 
 
 def test_workers_killed_a_few_times_lose_nothing_and_double_nothing(crew, ledger, report):

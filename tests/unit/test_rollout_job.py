@@ -195,6 +195,19 @@ def test_a_lost_topic_is_told_again(world: World) -> None:
     assert world.aliases() == {"champion": 2, "previous": 1}
 
 
+def test_a_champion_that_is_told_again_and_not_taken_up_says_why(world: World) -> None:
+    """Nothing lies behind it that could be put back, so nothing more is published."""
+    world.promote()
+    world.topics = MemoryTopics(Broker())
+    world.topics.ensure()
+    world.workers[0].broken = {1}
+
+    with pytest.raises(Unavailable, match=r"version 1 was not taken up.*version 1 speaks on \(epoch 1\)"):
+        world.rollout()
+
+    assert (told(world).champion, told(world).epoch) == (1, 1)
+
+
 @pytest.mark.parametrize("tags", [{}, {"gate": "refused", "gate_reasons": "반복"}, {"gate": "pass", "tainted": "p1"}])
 def test_only_the_gate_opens_the_way(world: World, tags: dict[str, str]) -> None:
     """Neither nominate nor rollout takes a version that was not judged, was refused, or is tainted."""

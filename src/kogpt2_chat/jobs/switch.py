@@ -170,15 +170,21 @@ class Workers:
 
     def _put_back(self, switch: Switch, answers: Answers) -> None:
         why = f"version {switch.target} was not taken up: {_sentence(answers)}"
-        # Whether the bot is muted is not this rollout's business, and may have changed meanwhile.
         restored, _ = self.bring_about(
             switch.bot,
-            holds=lambda state: not _names(state, switch.target),
+            # A champion that is told again has nothing behind it that could be put back.
+            holds=lambda state: switch.old == switch.target or not _names(state, switch.target),
+            # Whether the bot is muted is not this rollout's business, and may have changed meanwhile.
             change=lambda state: RolloutState(
                 bot=switch.bot, epoch=0, champion=switch.old, muted=state.muted, reason=why
             ),
             by=switch.by,
         )
+        if restored.champion != switch.old:
+            raise Conflict(
+                f"{switch.bot}: {why}. Meanwhile {restored.by!r} published epoch {restored.epoch} "
+                f"(version {restored.champion}): its outcome counts"
+            )
         raise Unavailable(
             f"{switch.bot}: {why}. Expected every live worker to be ready within "
             f"{self.settings.rollout.ready_timeout_s:.0f} s; "
