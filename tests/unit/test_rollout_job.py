@@ -244,29 +244,58 @@ def test_a_degraded_worker_brings_the_old_champion_back(world: World) -> None:
 
 
 class RacingTopics(MemoryTopics):
-    """Somebody mutes the bot right before the old champion is put back, under the same epoch: workers follow them."""
+    """Somebody else's state lands right before ours, under the same epoch: workers follow theirs."""
+
+    rival: RolloutState | None = None
 
     def send(self, records: Iterable[Outgoing]) -> None:
         for item in records:
-            if item.topic == ROLLOUT_TOPIC:
-                ours = RolloutState.from_json(item.value or b"")
-                if ours.epoch == 3:
-                    mute = RolloutState(bot=BOT, epoch=3, champion=2, previous=1, muted=True, by="하늘")
-                    super().send([Outgoing(topic=ROLLOUT_TOPIC, key=item.key, value=mute.to_json().encode())])
+            rival = self.rival
+            if rival and item.topic == ROLLOUT_TOPIC and RolloutState.from_json(item.value or b"").epoch == rival.epoch:
+                self.rival = None
+                super().send([Outgoing(topic=ROLLOUT_TOPIC, key=item.key, value=rival.to_json().encode())])
             super().send([item])
+
+
+def racing(world: World, rival: RolloutState) -> None:
+    """One version speaks, another is to be rolled out."""
+    world.promote()
+    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+    world.topics = RacingTopics(world.topics._broker)
+    world.topics.rival = rival
 
 
 def test_putting_back_the_old_champion_survives_a_mute_in_the_same_moment(world: World) -> None:
     """It is published again on top of the mute, which it leaves as it is."""
-    world.promote()
+    racing(world, RolloutState(bot=BOT, epoch=3, champion=2, previous=1, muted=True, by="하늘"))
     world.workers[0].broken = {2}
-    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
-    world.topics = RacingTopics(world.topics._broker)
 
     with pytest.raises(Unavailable, match=r"version 1 speaks on \(epoch 4\)"):
         world.rollout()
 
     assert (told(world).epoch, told(world).champion, told(world).muted) == (4, 1, True)
+
+
+def test_a_rollout_survives_a_mute_in_the_same_moment(world: World) -> None:
+    """The new champion is published again on top of it, muted."""
+    racing(world, RolloutState(bot=BOT, epoch=2, champion=1, muted=True, by="하늘"))
+
+    world.rollout()
+
+    assert (told(world).epoch, told(world).champion, told(world).muted) == (3, 2, True)
+    assert world.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_a_rollout_does_not_fight_another_one_of_the_same_moment(world: World) -> None:
+    """Its outcome counts, and this call says so at once instead of waiting for what nobody follows."""
+    racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
+    before = world.time
+
+    with pytest.raises(Conflict, match=r"overtaken by epoch 2 \(version 7\) by '바다'"):
+        world.rollout()
+
+    assert world.time == before
+    assert world.aliases()["champion"] == 1
 
 
 def test_a_worker_that_never_answers_times_out(world: World) -> None:

@@ -17,7 +17,7 @@ _MAX_SHORTHAND: Final = 4
 _EMOTICON_JAMO: Final = frozenset("ㅋㅎㅠㅜ")
 
 _SPACES: Final = re.compile(r"\s+")
-_RUN: Final = re.compile(r"(.)\1{3,}")
+_RUN: Final = re.compile(r"(\D)\1{3,}")
 _REMOVED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _SPECIAL_TOKEN: Final = re.compile(r"</?s>|<(?:usr|sys|pad|unk|mask|unused\d{1,3})>", re.IGNORECASE)
 
@@ -78,7 +78,10 @@ def normalise(text: str) -> str:
 
 
 def squeeze(text: str) -> str:
-    """Runs of one character are cut to three: ``ㅋㅋㅋㅋㅋㅋ`` says no more than ``ㅋㅋㅋ``."""
+    """Runs of one character are cut to three: ``ㅋㅋㅋㅋㅋㅋ`` says no more than ``ㅋㅋㅋ``.
+
+    Digits stay: 10000 is not 1000.
+    """
     return _RUN.sub(lambda run: run.group(1) * _MAX_RUN, text)
 
 

@@ -142,16 +142,28 @@ class Workers:
                 champion has been published again.
         """
         known = self.followed(switch.bot)
-        state = known if known is not None and _names(known, switch.target) else self._publish_target(switch, known)
+        before = known.champion if known else None
+        state, _ = self.bring_about(
+            switch.bot,
+            # Somebody's mute is published over, and kept; another rollout's champion is not fought.
+            holds=lambda state: _names(state, switch.target) or state.champion != before,
+            change=lambda state: RolloutState(
+                bot=switch.bot,
+                epoch=0,
+                champion=switch.target,
+                previous=switch.previous,
+                muted=state.muted,
+                reason=switch.reason,
+            ),
+            by=switch.by,
+        )
+        if not _names(state, switch.target):
+            raise _overtaken(switch, state)
         self.progress(f"{switch.bot}: version {switch.target} is published as epoch {state.epoch}")
         answers = self._wait(switch, state)
         newest = self.followed(switch.bot)
         if newest is None or not _names(newest, switch.target):
-            raise Conflict(
-                f"{switch.bot}: epoch {state.epoch} (version {switch.target}) was overtaken by "
-                f"{f'epoch {newest.epoch} (version {newest.champion})' if newest else 'an emptied topic'}: "
-                "another rollout is at work, its outcome counts"
-            )
+            raise _overtaken(switch, newest)
         if not answers.complete:
             self._put_back(switch, answers)
         return newest, answers
@@ -181,27 +193,13 @@ class Workers:
             by=switch.by,
         )
         if restored.champion != switch.old:
-            raise Conflict(
-                f"{switch.bot}: {why}. Meanwhile {restored.by!r} published epoch {restored.epoch} "
-                f"(version {restored.champion}): its outcome counts"
-            )
+            raise _overtaken(switch, restored)
         raise Unavailable(
             f"{switch.bot}: {why}. Expected every live worker to be ready within "
             f"{self.settings.rollout.ready_timeout_s:.0f} s; "
             f"{f'version {switch.old} speaks on' if switch.old else 'the bot has no version to speak with'} "
             f"(epoch {restored.epoch}). Look at the workers with `kogpt2-chat status`, then roll out again"
         )
-
-    def _publish_target(self, switch: Switch, known: RolloutState | None) -> RolloutState:
-        state = RolloutState(
-            bot=switch.bot,
-            epoch=next_epoch(known),
-            champion=switch.target,
-            previous=switch.previous,
-            muted=known.muted if known else False,
-            reason=switch.reason,
-        )
-        return self.publish(state, by=switch.by)
 
     def _states(self) -> list[WorkerState]:
         states = []
@@ -215,6 +213,14 @@ class Workers:
 
 def _names(state: RolloutState, version: int) -> bool:
     return state.phase == "steady" and state.champion == version
+
+
+def _overtaken(switch: Switch, newest: RolloutState | None) -> Conflict:
+    found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest else "an emptied topic"
+    return Conflict(
+        f"{switch.bot}: version {switch.target} was overtaken by {found}: another rollout is at work, "
+        "its outcome counts"
+    )
 
 
 def _sentence(answers: Answers) -> str:

@@ -21,7 +21,7 @@ from kogpt2_chat.model.mapped import let_go_of
 
 Logits = NDArray[np.float32]
 _CACHES: Final = ("key_cache", "value_cache")
-_SHAPES_KEPT: Final = 200
+_PREPARED_KEPT: Final = 200
 
 
 @dataclass(slots=True)
@@ -147,9 +147,9 @@ def properties(threads: int) -> dict[str, object]:
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
         "KV_CACHE_PRECISION": "f16",
-        # What is prepared for each shape of a pass is kept, by default for 5,000 of them: hundreds of megabytes in the
-        # course of a day. Passes are no slower with fewer.
-        "CPU_RUNTIME_CACHE_CAPACITY": _SHAPES_KEPT,
+        # Kernels are prepared for each new shape of a pass, and kept: by default 5,000 of them, hundreds of megabytes
+        # in the course of a day. Passes are no slower with fewer.
+        "CPU_RUNTIME_CACHE_CAPACITY": _PREPARED_KEPT,
     }
     if threads:
         properties["INFERENCE_NUM_THREADS"] = threads
