@@ -5,6 +5,7 @@ Commit and abort have no timeout of their own; the supervisor starts a dead work
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Final
 
 STALLED_EXIT_CODE: Final = 70
 FAILPOINT: Final = "KOGPT2_SERVING__FAILPOINT"
+FAILPOINT_EVENT: Final = "failpoint"
+"""The last line of a process that dies of it, so that a test knows where that was."""
 
 
 class Watchdog:
@@ -67,4 +70,5 @@ class Failpoint:
             return
         self._left -= 1
         if self._left == 0:
+            os.write(sys.stderr.fileno(), f'{{"event": "{FAILPOINT_EVENT}", "step": "{step}"}}\n'.encode())
             os.kill(os.getpid(), signal.SIGKILL)
