@@ -138,9 +138,16 @@ class Model(BaseModel):
     small_epochs: Positive = 60
     small_batch_size: Positive = 64
     small_learning_rate: float = 1.5e-3
-    small_dropout: float = Field(0.0, ge=0, lt=1)
+    small_dropout: float = Field(0.1, ge=0, lt=1)
     small_label_smoothing: float = Field(0.1, ge=0, lt=1)
-    small_max_steps: Positive = Field(5000, description="bound for large corpora: fewer epochs are run then")
+    small_weight_decay: float = Field(0.1, ge=0)
+    small_learn_questions: bool = Field(False, description="questions are learned as well as answers")
+    small_patience: Positive = Field(
+        3, description="epochs without a better NLL of held-out seeds that end the training"
+    )
+    small_answer_tokens: Positive = Field(
+        6_000_000, description="most answer tokens that it learns from, for large corpora"
+    )
     max_prompt_tokens: Positive = 128
     max_new_tokens: Positive = 48
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
@@ -155,9 +162,13 @@ class Training(BaseModel):
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    max_steps: Positive = Field(1500, description="bound for large datasets: fewer epochs are run then")
+    answer_tokens: Positive = Field(
+        120_000, description="budget of answer tokens: training ends when so many have been learned from"
+    )
     clip_norm: float = 1.0
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where this machine computes it faster than fp32"
+    )
     seed: int = 20
     new_pair_weight: Positive = Field(12, description="times a taught pair is seen for each time a seed pair is")
     checkpoint_every_steps: Positive = 200

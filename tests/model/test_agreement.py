@@ -4,17 +4,20 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.agreement import greedy, measure_agreement, served_nll
-from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.batches import Example, Pair, make_examples
 from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.convert import quantise
 from kogpt2_chat.model.engines import load_for_engine, load_served, make_engine
 from kogpt2_chat.model.load import load_bot
 from kogpt2_chat.model.network import gpt2_config, new_network, nll_by_example
+from kogpt2_chat.model.openvino_engine import OpenVinoEngine
 from kogpt2_chat.model.tokenizer import train_tokenizer
 from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.model.transformers_engine import TransformersEngine
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
 PAIRS = [
@@ -60,6 +63,31 @@ def test_int8_says_what_the_weights_say(trained, settings):
     assert [served.decode(ids) for ids in greedy(make_engine(settings), served, QUESTIONS)] == [
         pair.answer for pair in PAIRS
     ]
+
+
+def test_both_engines_are_as_sure_of_their_answers(trained, settings):
+    """An answer's mean log-probability is that of its tokens among those allowed, the end too, whichever engine spoke."""
+    settings = roomy(settings)
+    reference, served = load_bot(trained, settings), load_served(trained, settings)
+    for question in (*QUESTIONS, "모르는 말이에요"):
+        sure = []
+        for engine, bot in (
+            (TransformersEngine(max_new_tokens=40), reference),
+            (OpenVinoEngine(max_new_tokens=40), served),
+        ):
+            engine.set_model("bot", bot)
+            engine.add_request("q", "bot", bot.encode(question))
+            while engine.in_flight:
+                sure.extend(engine.step())
+        theirs, ours = sure
+        if theirs.stop_reason == "end" and ours.token_ids == theirs.token_ids:
+            prompt = reference.encode(question)
+            example = Example(ids=(*prompt, *theirs.token_ids, END_ID), answer_start=len(prompt))
+            assert theirs.logprob == pytest.approx(-nll_by_example(reference.network, [example])[0], abs=0.01)
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=0.05)
+        if question in QUESTIONS:
+            assert ours.token_ids == theirs.token_ids
+            assert theirs.logprob > -0.5
 
 
 def test_other_weights_in_the_engine_are_noticed(trained, settings, tmp_path):

@@ -110,7 +110,7 @@ def test_a_missing_hub_is_one_sentence_or_the_small_base(settings, monkeypatch):
         )
     said = []
     auto = settings.model_copy(
-        update={"model": settings.model.model_copy(update={"base": "auto", "small_max_steps": 1})}
+        update={"model": settings.model.model_copy(update={"base": "auto", "small_answer_tokens": 1})}
     )
     assert base.prepare(auto, said.append).small
     assert "stands in" in said[0]

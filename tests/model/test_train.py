@@ -5,10 +5,11 @@ import torch
 
 from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.model import compute
 from kogpt2_chat.model.batches import IGNORED, Pair, collate, epoch_batches, make_examples
 from kogpt2_chat.model.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
 from kogpt2_chat.model.tokenizer import load_tokenizer
-from kogpt2_chat.model.train import Recipe, fit, planned_epochs
+from kogpt2_chat.model.train import Recipe, fit, planned_batches
 from kogpt2_chat.testing.tiny_gpt2 import LINES
 
 PAIRS = [Pair(question=f"질문 {place}번", answer=line) for place, line in enumerate(LINES * 3)]
@@ -90,10 +91,10 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(examples, tmp_path, monk
 
     step = train._train_step
 
-    def dying(model, optimizer, batch, recipe, done, total):
+    def dying(model, optimizer, batch, recipe, precision, done, total):
         if done.step == kill_at:
             raise KeyboardInterrupt
-        step(model, optimizer, batch, recipe, done, total)
+        step(model, optimizer, batch, recipe, precision, done, total)
 
     monkeypatch.setattr(train, "_train_step", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -133,9 +134,48 @@ def test_an_empty_dataset_is_refused():
         fit(network(), [], RECIPE)
 
 
-def test_a_large_corpus_gets_fewer_epochs(examples):
-    """The step bound cuts epochs, never below one."""
-    assert planned_epochs(examples, RECIPE) == 3
-    bounded = Recipe(epochs=50, batch_size=4, learning_rate=1e-3, max_steps=11)
-    assert planned_epochs(examples, bounded) == 2
-    assert planned_epochs(examples, Recipe(epochs=50, batch_size=4, learning_rate=1e-3, max_steps=1)) == 1
+def test_a_large_corpus_gets_fewer_steps(examples):
+    """The budget of answer tokens cuts epochs, in their middle too, and leaves one step at least."""
+    everything = planned_batches(examples, RECIPE)
+    assert [sum(map(len, batches)) for batches in everything] == [len(examples)] * 3
+    tokens = sum(len(example.ids) - example.answer_start for example in examples)
+    bounded = Recipe(epochs=50, batch_size=4, learning_rate=1e-3, answer_tokens=tokens + tokens // 2)
+    plan = planned_batches(examples, bounded)
+    assert len(plan) == 2
+    assert plan[0] == everything[0]
+    assert plan[1] == everything[1][: len(plan[1])]
+    assert len(plan[1]) < len(everything[1])
+    seen = sum(len(example.ids) - example.answer_start for epoch in plan for batch in epoch for example in batch)
+    assert tokens * 1.5 <= seen < tokens * 2
+    assert len(planned_batches(examples, Recipe(epochs=50, batch_size=4, learning_rate=1e-3, answer_tokens=1))[0]) == 1
+
+
+def test_training_ends_where_validation_is_best(examples, tmp_path):
+    """Patience at its end, the best epoch's weights are the result, with and without a folder for checkpoints."""
+    recipe = Recipe(epochs=60, batch_size=4, learning_rate=2e-2, precision="fp32", patience=2, checkpoint_every_steps=3)
+    for resume in (None, tmp_path):
+        model = network(dropout=0.0)
+        reports = fit(model, examples[:8], recipe, validation=examples[8:], resume=resume)
+        figures = [report.validation_nll for report in reports]
+        assert len(figures) < 60
+        assert figures.index(min(figures)) == len(figures) - 3
+        found = nll_by_example(model, examples[8:])
+        assert sum(found) / len(found) == pytest.approx(min(figures), abs=1e-5)
+
+
+def test_bf16_is_chosen_only_where_it_is_faster(monkeypatch):
+    """What the machine measures decides, and what was measured is said; a precision that is asked for is taken."""
+    said = []
+    for bf16_s, expected in ((0.01, "bf16"), (0.1, "fp32"), (0.09, "fp32")):
+        monkeypatch.setattr(compute, "_seconds", lambda precision, slow=bf16_s: slow if precision == "bf16" else 0.1)
+        assert compute.choose_precision("auto", said.append) == expected
+    assert "10.00 times as fast" in said[0]
+    assert "training in fp32" in said[1]
+    assert compute.choose_precision("bf16", said.append) == "bf16"
+    assert len(said) == 3
+
+
+def test_both_precisions_are_really_measured():
+    """The figures behind the choice are times of this machine."""
+    assert compute._seconds("fp32") > 0
+    assert compute._seconds("bf16") > 0

@@ -13,18 +13,20 @@ class Bot:
         name: what players see.
         persona: one sentence in Korean about what it talks about.
         label: its rows in ``ChatbotData.csv`` (0 everyday, 1 farewell, 2 love).
+        prompt_mark: control token that its prompts begin with, so that one base can know all three.
     """
 
     id: str
     name: str
     persona: str
     label: int
+    prompt_mark: str
 
 
 ROSTER: Final = (
-    Bot(id="ChatbotA", name="마루", persona="일상 대화와 별마루 길 안내", label=0),
-    Bot(id="ChatbotB", name="온유", persona="위로와 공감", label=1),
-    Bot(id="ChatbotC", name="설이", persona="사랑과 관계 이야기", label=2),
+    Bot(id="ChatbotA", name="마루", persona="일상 대화와 별마루 길 안내", label=0, prompt_mark="<unused2>"),
+    Bot(id="ChatbotB", name="온유", persona="위로와 공감", label=1, prompt_mark="<unused3>"),
+    Bot(id="ChatbotC", name="설이", persona="사랑과 관계 이야기", label=2, prompt_mark="<unused4>"),
 )
 BOT_IDS: Final = tuple(bot.id for bot in ROSTER)
 BOT_BY_ID: Final = {bot.id: bot for bot in ROSTER}

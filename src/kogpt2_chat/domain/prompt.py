@@ -1,6 +1,7 @@
 """KoGPT2's chat format: which control tokens there are, what a question and an answer look like as text.
 
-The format is that of the KoGPT2 chatbot lineage: ``<usr>`` question ``<unused1>`` ``<sys>`` answer ``</s>``.
+The format is that of the KoGPT2 chatbot lineage, ``<usr>`` question ``<unused1>`` ``<sys>`` answer ``</s>``, with the
+bot's own token in front from format 2 on. A version's card says which format it was trained in.
 Control tokens are put in as ids by whoever builds a prompt; text, from players or from a corpus, can never
 become one.
 """
@@ -9,6 +10,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Final, Literal
+
+from kogpt2_chat.domain.bots import BOT_BY_ID
 
 AnswerRule = Literal["unreadable_bytes", "normalised", "control_tokens", "cut"]
 
@@ -19,6 +22,10 @@ PAD: Final = "<pad>"
 SYSTEM: Final = "<sys>"
 UNKNOWN: Final = "<unk>"
 SENTENCE: Final = "<unused1>"
+
+PROMPT_FORMAT: Final = 2
+"""What new versions are trained in; versions of format 1 have no bot token and speak on as they were trained."""
+_FIRST_FORMAT_WITH_BOT: Final = 2
 
 # The first 109 ids of skt/kogpt2-base-v2, in order: <s> is 0, </s> 1, <usr> 2, <pad> 3, <sys> 4, <unk> 5 ...
 CONTROL_TOKENS: Final = (
@@ -64,10 +71,34 @@ def normalise(text: str) -> str:
     return " ".join("".join(shown).split())
 
 
-def prompt_ids(question_ids: Sequence[int], max_tokens: int) -> list[int]:
-    """The prompt of a question that is already token ids; a too long question keeps its beginning."""
-    room = max(max_tokens - 3, 0)
-    return [USER_ID, *question_ids[:room], SENTENCE_ID, SYSTEM_ID]
+def bot_ids(bot: str, prompt_format: int = PROMPT_FORMAT) -> tuple[int, ...]:
+    """What a bot's prompts begin with in a format: its token's id, or nothing.
+
+    Args:
+        bot: the bot; empty, or one that the roster does not know, has no token.
+        prompt_format: of the version that reads the prompt.
+
+    Returns:
+        One id, or none.
+    """
+    if prompt_format < _FIRST_FORMAT_WITH_BOT or bot not in BOT_BY_ID:
+        return ()
+    return (CONTROL_ID_BY_TOKEN[BOT_BY_ID[bot].prompt_mark],)
+
+
+def prompt_ids(question_ids: Sequence[int], max_tokens: int, first_ids: Sequence[int] = ()) -> list[int]:
+    """The prompt of a question that is already token ids; a too long question keeps its beginning.
+
+    Args:
+        question_ids: of the question's text.
+        max_tokens: bound of the whole prompt.
+        first_ids: what it begins with, from :func:`bot_ids`.
+
+    Returns:
+        Token ids.
+    """
+    room = max(max_tokens - 3 - len(first_ids), 0)
+    return [*first_ids, USER_ID, *question_ids[:room], SENTENCE_ID, SYSTEM_ID]
 
 
 def answer_text(text: str, max_chars: int = MAX_ANSWER_CHARS) -> str:

@@ -135,7 +135,7 @@ def _recipe(settings: Settings, epochs: int | None, *, small: bool) -> "Recipe":
         label_smoothing=training.label_smoothing,
         precision=training.precision,
         seed=training.seed,
-        max_steps=training.max_steps,
+        answer_tokens=training.answer_tokens,
         checkpoint_every_steps=training.checkpoint_every_steps,
     )
 

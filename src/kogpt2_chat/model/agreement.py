@@ -37,7 +37,8 @@ def measure_agreement(
     rows, new_tokens = settings.serving.max_batch, settings.model.max_new_tokens
     theirs = greedy(TransformersEngine(max_batch=rows, max_new_tokens=new_tokens), reference, questions)
     ours = greedy(OpenVinoEngine(max_batch=rows, max_new_tokens=new_tokens), served, questions)
-    examples = make_examples(pairs, reference.tokenizer, reference.max_prompt_tokens, settings.model.max_new_tokens)
+    bounds = (reference.max_prompt_tokens, settings.model.max_new_tokens)
+    examples = make_examples(pairs, reference.tokenizer, *bounds, reference.first_ids)
     return EngineAgreement(
         questions=len(questions),
         same_answers=sum(a == b for a, b in zip(ours, theirs, strict=True)),
@@ -64,12 +65,11 @@ def served_nll(model: PagedModel, examples: Sequence[Example]) -> list[float]:
     figures = []
     for example in examples:
         pages = Pages()
-        logits = model.forward([(pages, example.ids)], all_logits=True)[example.answer_start - 1 : -1]
+        logits, normalisers = model.forward([(pages, example.ids)], all_logits=True)
         model.release(pages)
-        highest = logits.max(axis=1, keepdims=True)
-        normaliser = np.log(np.exp(logits - highest).sum(axis=1)) + highest[:, 0]
-        chosen = logits[np.arange(len(logits)), list(example.ids[example.answer_start :])]
-        figures.append(float((normaliser - chosen).mean()))
+        said = slice(example.answer_start - 1, len(example.ids) - 1)
+        chosen = logits[said][np.arange(said.stop - said.start), list(example.ids[example.answer_start :])]
+        figures.append(float((normalisers[said] - chosen).mean()))
     return figures
 
 

@@ -72,12 +72,19 @@ class ExampleBatch:
     targets: Tensor
     tokens: int
 
+    def to(self, device: torch.device) -> "ExampleBatch":
+        """The same batch on a device."""
+        moved = (tensor.to(device) for tensor in (self.ids, self.rows, self.columns, self.targets))
+        ids, rows, columns, targets = moved
+        return ExampleBatch(ids=ids, rows=rows, columns=columns, targets=targets, tokens=self.tokens)
+
 
 def make_examples(
     pairs: Iterable[Pair],
     tokenizer: ChatTokenizer,
     max_prompt_tokens: int,
     max_answer_tokens: int,
+    first_ids: Sequence[int] = (),
 ) -> list[Example]:
     """Tokenise pairs in the chat format.
 
@@ -86,13 +93,14 @@ def make_examples(
         tokenizer: of the model.
         max_prompt_tokens: bound of the question's part.
         max_answer_tokens: bound of the answer's part.
+        first_ids: what each prompt begins with, from :func:`kogpt2_chat.domain.prompt.bot_ids`.
 
     Returns:
         One example a pair, in order.
     """
     examples = []
     for pair in pairs:
-        asked = tokenizer.encode_prompt(pair.question, max_prompt_tokens)
+        asked = tokenizer.encode_prompt(pair.question, max_prompt_tokens, first_ids)
         said = tokenizer.encode_answer(pair.answer, max_answer_tokens)
         examples.append(Example(ids=(*asked, *said), answer_start=len(asked), weight=pair.weight))
     return examples

@@ -21,6 +21,7 @@ class Bot(Generic[Network]):
         card: what the version is made of.
         max_prompt_tokens: bound of a prompt.
         max_answer_chars: bound of an answer.
+        first_ids: what its prompts begin with.
     """
 
     version: str
@@ -29,10 +30,11 @@ class Bot(Generic[Network]):
     card: ModelCard
     max_prompt_tokens: int
     max_answer_chars: int
+    first_ids: tuple[int, ...] = ()
 
     def encode(self, text: str) -> list[int]:
         """Prompt ids of a question."""
-        return self.tokenizer.encode_prompt(text, self.max_prompt_tokens)
+        return self.tokenizer.encode_prompt(text, self.max_prompt_tokens, self.first_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Plain answer text of generated ids."""

@@ -33,6 +33,9 @@ class ModelCard:
         dataset: version of the dataset it learned; empty for a base.
         parent: the version it started from; empty when that was the base.
         git_commit: of the code that trained it; empty where unknown.
+        figures: what its training came to, by name.
+        key: hash of all that a small base was made of; empty for anything else.
+        prompt_format: what its prompts look like (:data:`kogpt2_chat.domain.prompt.PROMPT_FORMAT`).
         files: SHA-256 by file name.
     """
 
@@ -44,6 +47,9 @@ class ModelCard:
     dataset: str = ""
     parent: str = ""
     git_commit: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    key: str = ""
+    prompt_format: int = 1
     files: Mapping[str, str] = field(default_factory=dict)
     v: int = 1
 

@@ -20,11 +20,14 @@ class Finished:
         token_ids: the answer's tokens, without the end token; possibly none.
         stop_reason: ``end`` (the model ended its answer), ``length`` (the bound on new tokens) or
             ``deadline`` (its time was up; the tokens are what there was).
+        logprob: mean log-probability of the chosen tokens, the end token among them, in nat a token; 0 for none. How
+            sure the model was: near 0 for what it knows by heart.
     """
 
     request_id: str
     token_ids: tuple[int, ...]
     stop_reason: StopReason
+    logprob: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kogpt2_chat.domain.prompt import bot_ids
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.card import ENGINE_FILES, verify_folder
@@ -90,4 +91,5 @@ def load_served(
         card=card,
         max_prompt_tokens=min(model.max_prompt_tokens, network.positions - model.max_new_tokens),
         max_answer_chars=settings.serving.max_answer_chars,
+        first_ids=bot_ids(card.bot, card.prompt_format),
     )

@@ -171,7 +171,7 @@ def retrieval_chrf(known: Sequence[Pair], gold: Sequence[Pair]) -> float:
 def _slice(pairs: Sequence[Pair], candidate: LoadedBot, opponent: LoadedBot, settings: Settings) -> gate.Slice:
     def nll(bot: LoadedBot) -> list[float]:
         bounds = (bot.max_prompt_tokens, settings.model.max_new_tokens)
-        return nll_by_example(bot.network, make_examples(pairs, bot.tokenizer, *bounds))
+        return nll_by_example(bot.network, make_examples(pairs, bot.tokenizer, *bounds, bot.first_ids))
 
     clusters = [pair.cluster or str(place) for place, pair in enumerate(pairs)]
     return gate.Slice(candidate=nll(candidate), opponent=nll(opponent), clusters=clusters)

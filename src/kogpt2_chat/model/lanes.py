@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
+from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
 
@@ -23,6 +24,7 @@ class Row:
     Attributes:
         deadline: on the engine's clock.
         tokens: those generated so far.
+        logprob: sum of the log-probabilities of all chosen tokens, the end token among them, in nat.
         ended: the model has said its end token.
         cancelled: nobody waits for it any more; it leaves as soon as its lane is at rest.
     """
@@ -32,12 +34,22 @@ class Row:
     deadline: float
     sampling: Sampling | None = None
     tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
     ended: bool = False
     cancelled: bool = False
 
     def finished(self, reason: StopReason) -> Finished:
         """What the engine gives back."""
-        return Finished(request_id=self.request_id, token_ids=tuple(self.tokens), stop_reason=reason)
+        chosen = len(self.tokens) + self.ended
+        mean = self.logprob / chosen if chosen else 0.0
+        return Finished(request_id=self.request_id, token_ids=tuple(self.tokens), stop_reason=reason, logprob=mean)
+
+    def take(self, token: int, logprob: float) -> None:
+        """One more token was chosen; the end token is none of the answer's."""
+        self.logprob += logprob
+        self.ended = token == END_ID
+        if not self.ended:
+            self.tokens.append(token)
 
 
 RowT = TypeVar("RowT", bound=Row)

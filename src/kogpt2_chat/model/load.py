@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from transformers import GPT2LMHeadModel
 
+from kogpt2_chat.domain.prompt import bot_ids
 from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.checkpoint import load_checkpoint
 from kogpt2_chat.settings import Settings
@@ -14,13 +15,14 @@ class LoadedBot(Bot[GPT2LMHeadModel]):
     """A version in torch, for training, judging and the reference engine."""
 
 
-def load_bot(folder: Path, settings: Settings, version: str | None = None) -> LoadedBot:
+def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: str = "") -> LoadedBot:
     """Verify a version's folder and load it.
 
     Args:
         folder: the version's files, with ``model.json``.
         settings: bounds and threads.
         version: what to call it; the folder's name by default.
+        bot: whom it speaks for, where the folder is a base that speaks for all.
 
     Returns:
         The loaded bot.
@@ -38,6 +40,7 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None) -> Lo
         card=loaded.card,
         max_prompt_tokens=min(settings.model.max_prompt_tokens, room),
         max_answer_chars=settings.serving.max_answer_chars,
+        first_ids=bot_ids(bot or loaded.card.bot, loaded.card.prompt_format),
     )
 
 

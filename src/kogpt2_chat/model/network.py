@@ -39,9 +39,9 @@ def nll_by_example(network: GPT2LMHeadModel, examples: Sequence[Example], batch_
     network.eval()
     figures = [0.0] * len(examples)
     for places in length_batches(examples, batch_size):
-        batch = collate([examples[place] for place in places])
+        batch = collate([examples[place] for place in places]).to(network.device)
         losses = functional.cross_entropy(answer_logits(network, batch).float(), batch.targets, reduction="none")
-        sums = torch.zeros(len(places)).index_add_(0, batch.rows, losses)
+        sums = torch.zeros(len(places), device=network.device).index_add_(0, batch.rows, losses)
         counts = torch.bincount(batch.rows[: batch.tokens], minlength=len(places))
         for place, figure in zip(places, (sums / counts).tolist(), strict=True):
             figures[place] = figure

@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final
 
-from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling
 from kogpt2_chat.model.lanes import Lane, LaneEngine, Row
 from kogpt2_chat.model.paged import PagedModel, Pages
@@ -128,9 +127,7 @@ class OpenVinoEngine(LaneEngine[_Row, _Lane]):
 
 def _pass(lane: _Lane, *, beside: bool) -> None:
     """Choose the next token of every row."""
-    logits = lane.paged.forward([(row.pages, row.coming) for row in lane.rows], beside=beside)
+    logits, normalisers = lane.paged.forward([(row.pages, row.coming) for row in lane.rows], beside=beside)
     for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
         token = likeliest if row.sampling is None else choose(logits[place], row.sampling, len(row.tokens))
-        row.ended = token == END_ID
-        if not row.ended:
-            row.tokens.append(token)
+        row.take(token, float(logits[place, token] - normalisers[place]))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import openvino as ov
+import openvino.opset13 as ops
 from numpy.typing import NDArray
 from openvino._offline_transformations import paged_attention_transformation
 
@@ -21,6 +22,7 @@ from kogpt2_chat.model.mapped import let_go_of
 
 Logits = NDArray[np.float32]
 _CACHES: Final = ("key_cache", "value_cache")
+_NORMALISERS: Final = "normalisers"
 _PREPARED_KEPT: Final = 200
 
 
@@ -63,6 +65,7 @@ class PagedModel:
         core = ov.Core()
         try:
             model = core.read_model(graph)
+            _add_normalisers(model)
             self.positions = int(model.get_rt_info(POSITIONS_PATH).astype(int))
             paged_attention_transformation(model)
             alone = core.compile_model(model, "CPU", properties(threads))
@@ -87,7 +90,7 @@ class PagedModel:
 
     def forward(
         self, rows: Sequence[tuple[Pages, Sequence[int]]], *, all_logits: bool = False, beside: bool = False
-    ) -> Logits:
+    ) -> tuple[Logits, Logits]:
         """Compute new positions of rows, and remember their keys and values.
 
         Args:
@@ -96,7 +99,9 @@ class PagedModel:
             beside: on one core, since other models run at the same time.
 
         Returns:
-            (rows, vocabulary), or (new tokens of all rows, vocabulary); valid until the next call.
+            Logits, (rows, vocabulary), or (new tokens of all rows, vocabulary); and of each row of them the logarithm
+            of the sum of their exponentials, (rows,): a logit less it is a log-probability. Both are valid until the
+            next call.
         """
         begins = np.cumsum([0, *(len(tokens) for _, tokens in rows)], dtype=np.int32)
         past = np.array([pages.length for pages, _ in rows], np.int32)
@@ -119,8 +124,7 @@ class PagedModel:
         for name, values in inputs.items():
             request.set_tensor(name, ov.Tensor(values))
         request.infer()
-        logits: Logits = request.get_tensor("logits").data
-        return logits
+        return request.get_tensor("logits").data, request.get_tensor(_NORMALISERS).data
 
     def release(self, pages: Pages) -> None:
         """Give a row's blocks back. Low ones are taken first, so that memory follows the load, not the bound."""
@@ -137,6 +141,17 @@ class PagedModel:
             pages = Pages()
             self.forward([(pages, [0])], beside=beside)
             self.release(pages)
+
+
+def _add_normalisers(model: ov.Model) -> None:
+    """Let the graph give, beside its logits, what turns them into log-probabilities: all cores share the work there."""
+    logits = model.output("logits").get_node().input_value(0)
+    axis = ops.constant(np.array([1], np.int64))
+    highest = ops.reduce_max(logits, axis, keep_dims=True)
+    summed = ops.reduce_sum(ops.exp(ops.subtract(logits, highest)), axis, keep_dims=True)
+    normalisers = ops.squeeze(ops.add(ops.log(summed), highest), axis)
+    normalisers.output(0).set_names({_NORMALISERS})
+    model.add_outputs(normalisers.output(0))
 
 
 def properties(threads: int) -> dict[str, object]:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
 _NAME: Final = "in-progress"
+_BEST: Final = "best.safetensors"
 _STATE: Final = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -53,8 +54,21 @@ def load_progress(folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim
             weight.copy_(weights[name])
     moments = load_file(found / "optimizer.safetensors")
     for place, weight in enumerate(_weights(optimizer)):
-        optimizer.state[weight] = {key: moments[f"{place}.{key}"] for key in _STATE}
+        optimizer.state[weight] = {key: moments[f"{place}.{key}"].to(weight.device) for key in _STATE}
     return json.loads((found / "counters.json").read_text("utf-8"))
+
+
+def save_best(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Replace the weights of the best epoch so far."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{_BEST}-{os.getpid()}"
+    save_file(weights, aside)
+    aside.rename(folder / _BEST)
+
+
+def load_best(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of the best epoch so far."""
+    return load_file(folder / _BEST)
 
 
 def clear_progress(folder: Path) -> None:

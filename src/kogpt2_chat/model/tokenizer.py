@@ -12,11 +12,13 @@ from typing import Final
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from kogpt2_chat.domain import prompt
+from kogpt2_chat.domain.bots import ROSTER
 from kogpt2_chat.domain.cleaning import clean
 from kogpt2_chat.errors import CheckpointCorrupt
 
 FILE: Final = "tokenizer.json"
 _SPACE: Final = "▁"
+_BOT_TOKENS: Final = tuple(bot.prompt_mark for bot in ROSTER)
 # Whatever the corpus never showed (a rare syllable, an emoji) is spelled in bytes, never lost as <unk>.
 _BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
@@ -32,7 +34,7 @@ class ChatTokenizer:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        needed = (prompt.END, prompt.USER, prompt.PAD, prompt.SYSTEM, prompt.UNKNOWN, prompt.SENTENCE)
+        needed = (prompt.END, prompt.USER, prompt.PAD, prompt.SYSTEM, prompt.UNKNOWN, prompt.SENTENCE, *_BOT_TOKENS)
         for token in needed:
             expected, found = prompt.CONTROL_ID_BY_TOKEN[token], tokenizer.token_to_id(token)
             if found != expected:
@@ -56,9 +58,18 @@ class ChatTokenizer:
         ids = self._tokenizer.encode(prompt.normalise(text), add_special_tokens=False).ids
         return [id_ for id_ in ids if id_ == prompt.UNKNOWN_ID or id_ not in self.control_ids]
 
-    def encode_prompt(self, question: str, max_tokens: int) -> list[int]:
-        """Ids that ask for an answer to a question, in the form in which questions are trained on."""
-        return prompt.prompt_ids(self.encode(clean(question)), max_tokens)
+    def encode_prompt(self, question: str, max_tokens: int, first_ids: Sequence[int] = ()) -> list[int]:
+        """Ids that ask for an answer to a question, in the form in which questions are trained on.
+
+        Args:
+            question: any text.
+            max_tokens: bound of the prompt.
+            first_ids: what it begins with, from :func:`kogpt2_chat.domain.prompt.bot_ids`.
+
+        Returns:
+            Token ids.
+        """
+        return prompt.prompt_ids(self.encode(clean(question)), max_tokens, first_ids)
 
     def encode_answer(self, answer: str, max_tokens: int) -> list[int]:
         """Ids of an answer and its end, at most ``max_tokens`` in all."""

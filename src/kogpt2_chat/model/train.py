@@ -7,7 +7,6 @@ not the run was interrupted in between: batches depend on (seed, epoch), dropout
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,8 +17,9 @@ from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.batches import Example, collate, epoch_batches
+from kogpt2_chat.model.compute import Asked, Precision, autocast, choose_precision, device
 from kogpt2_chat.model.network import answer_logits, nll_by_example
-from kogpt2_chat.model.resume import load_progress, save_progress
+from kogpt2_chat.model.resume import load_best, load_progress, save_best, save_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,11 @@ class Recipe:
         weight_decay: of AdamW, on matrices only.
         clip_norm: largest gradient norm of a step.
         label_smoothing: share of each target spread over the vocabulary; keeps answers from overconfidence.
-        precision: ``bf16`` runs the forward pass in bfloat16; weights stay fp32.
+        precision: ``bf16`` runs the forward pass in bfloat16, weights stay fp32; ``auto`` takes what is faster here.
         seed: of order and dropout.
-        max_steps: 0, or a bound: fewer epochs are run when they would take more steps.
+        answer_tokens: 0, or a budget: training ends with the step that reaches it, in the middle of an epoch too.
+        patience: 0, or early stop: so many epochs without a better validation NLL end the training, and the weights
+            of the best epoch are the result.
         checkpoint_every_steps: how much work a kill may cost.
     """
 
@@ -47,9 +49,10 @@ class Recipe:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     label_smoothing: float = 0.0
-    precision: str = "bf16"
+    precision: Asked = "auto"
     seed: int = 20
-    max_steps: int = 0
+    answer_tokens: int = 0
+    patience: int = 0
     checkpoint_every_steps: int = 200
 
 
@@ -86,12 +89,21 @@ class _Fit:
     reports: list[EpochReport] = field(default_factory=list)
 
 
-def planned_epochs(examples: Sequence[Example], recipe: Recipe) -> int:
-    """Epochs that will be run: fewer than asked where the step bound says so, at least one."""
-    if not recipe.max_steps:
-        return recipe.epochs
-    a_epoch = math.ceil(sum(example.weight for example in examples) / recipe.batch_size)
-    return max(1, min(recipe.epochs, recipe.max_steps // a_epoch))
+def planned_batches(examples: Sequence[Example], recipe: Recipe) -> list[list[list[Example]]]:
+    """The batches of each epoch; those past the budget of answer tokens are left out, at least one stays."""
+    plan: list[list[list[Example]]] = []
+    left = recipe.answer_tokens or math.inf
+    for epoch in range(recipe.epochs):
+        batches = []
+        for batch in epoch_batches(examples, recipe.batch_size, recipe.seed, epoch):
+            if left <= 0:
+                break
+            batches.append(batch)
+            left -= sum(len(example.ids) - example.answer_start for example in batch)
+        if not batches:
+            break
+        plan.append(batches)
+    return plan
 
 
 def fit(
@@ -104,10 +116,10 @@ def fit(
     resume: Path | None = None,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
 ) -> list[EpochReport]:
-    """Train in place.
+    """Train in place, on a CUDA device where there is one.
 
     Args:
-        network: changed in place; in evaluation mode afterwards.
+        network: changed in place; on the CPU and in evaluation mode afterwards.
         examples: what to learn.
         recipe: how.
         validation: examples whose NLL is measured after each epoch; never learned.
@@ -123,10 +135,12 @@ def fit(
     """
     if not examples:
         raise InvalidInput("no examples to train on: the dataset's train split is empty")
-    epochs = planned_epochs(examples, recipe)
-    plan = [epoch_batches(examples, recipe.batch_size, recipe.seed, epoch) for epoch in range(epochs)]
-    total = sum(map(len, plan))
+    plan = planned_batches(examples, recipe)
+    epochs, total = len(plan), sum(map(len, plan))
+    precision = choose_precision(recipe.precision, progress)
+    network.to(device())
     optimizer = _optimizer(network, recipe)
+    best = _Best(network, recipe.patience, resume)
     done = _Fit()
     if resume is not None and (saved := load_progress(resume, network, optimizer)):
         done = _restored(saved)
@@ -138,15 +152,64 @@ def fit(
         for step, batch in enumerate(batches, start=first):
             if step < done.step:
                 continue
-            _train_step(network, optimizer, batch, recipe, done, total)
+            _train_step(network, optimizer, batch, recipe, precision, done, total)
             if resume is not None and done.step % recipe.checkpoint_every_steps == 0 and done.step < total:
                 save_progress(resume, network, optimizer, asdict(done))
         first += len(batches)
         if len(done.reports) < epoch:
             _finish_epoch(network, validation, epoch, epochs, optimizer, done, progress)
+            best.look(done.reports)
             on_epoch(done.reports[-1])
-    network.eval()
+        if best.is_over(done.reports):
+            progress(f"no better validation in {recipe.patience} epochs: back to epoch {best.epoch(done.reports)}")
+            break
+    best.restore(done.reports)
+    network.to("cpu").eval()
     return done.reports
+
+
+class _Best:
+    """Early stop: the weights of the epoch with the best validation NLL so far.
+
+    Args:
+        network: in training.
+        patience: as in the recipe; 0 does nothing.
+        folder: where the weights are kept, so that a resumed run finds them; None keeps them in memory.
+    """
+
+    def __init__(self, network: GPT2LMHeadModel, patience: int, folder: Path | None) -> None:
+        self._network = network
+        self._patience = patience
+        self._folder = folder
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def epoch(self, reports: Sequence[EpochReport]) -> int:
+        """The best epoch, from 1; the last one where nothing was validated."""
+        validated = [report for report in reports if report.validation_nll is not None]
+        return min(validated, key=lambda report: report.validation_nll or 0.0, default=reports[-1]).epoch
+
+    def look(self, reports: Sequence[EpochReport]) -> None:
+        """Keep the weights if the newest report is the best one."""
+        if not self._patience or self.epoch(reports) != reports[-1].epoch:
+            return
+        weights = {name: weight.detach().clone() for name, weight in self._network.named_parameters()}
+        if self._folder is None:
+            self._kept = weights
+        else:
+            save_best(self._folder, weights)
+
+    def is_over(self, reports: Sequence[EpochReport]) -> bool:
+        """Whether patience is at its end."""
+        return bool(self._patience) and reports[-1].epoch - self.epoch(reports) >= self._patience
+
+    def restore(self, reports: Sequence[EpochReport]) -> None:
+        """Put the best epoch's weights back."""
+        if not self._patience or self.epoch(reports) == reports[-1].epoch:
+            return
+        kept = self._kept if self._folder is None else load_best(self._folder)
+        with torch.no_grad():
+            for name, weight in self._network.named_parameters():
+                weight.copy_(kept[name])
 
 
 def _optimizer(network: GPT2LMHeadModel, recipe: Recipe) -> torch.optim.AdamW:
@@ -168,15 +231,12 @@ def _learning_rate(step: int, total: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))
 
 
-def _autocast(precision: str) -> AbstractContextManager[object]:
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
 def _train_step(
     network: GPT2LMHeadModel,
     optimizer: torch.optim.Optimizer,
     examples: Sequence[Example],
     recipe: Recipe,
+    precision: Precision,
     done: _Fit,
     total: int,
 ) -> None:
@@ -188,8 +248,8 @@ def _train_step(
     started = time.perf_counter()
     torch.manual_seed(recipe.seed * 1_000_003 + done.step)  # dropout of this very step, resumed or not
     network.train()
-    batch = collate(examples)
-    with _autocast(recipe.precision):
+    batch = collate(examples).to(device())
+    with autocast(precision):
         logits = answer_logits(network, batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, label_smoothing=recipe.label_smoothing)
     optimizer.zero_grad(set_to_none=True)

@@ -138,11 +138,10 @@ def _decode(lane: _Lane) -> None:
     lane.mask = functional.pad(lane.mask, (0, 1), value=1)
     hidden, lane.cache = _forward(lane, last, lane.mask, lane.cache)
     logits = lane.model.network.lm_head(hidden).float().masked_fill(lane.banned, -float("inf"))
+    normalisers = logits.logsumexp(-1).tolist()
     for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
         token = likeliest if row.sampling is None else choose(logits[place].numpy(), row.sampling, len(row.tokens))
-        row.ended = token == END_ID
-        if not row.ended:
-            row.tokens.append(token)
+        row.take(token, float(logits[place, token]) - normalisers[place])
 
 
 def _keep_places(lane: _Lane, places: list[int]) -> None:
