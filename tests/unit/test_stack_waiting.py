@@ -117,6 +117,22 @@ def test_a_few_start_side_by_side_and_java_first(wait: Wait) -> None:
     assert order.index("airflow-setup") < order.index("airflow-api-server") < order.index("airflow-scheduler")
 
 
+def test_the_scheduler_waits_for_the_api_server(wait: Wait) -> None:
+    """Tasks talk to the API server: one that was due while everything was down lost its first try."""
+    machine = FakeMachine(seconds_by_name={"airflow-api-server": 40})
+    wait(machine)
+    assert machine.began["airflow-scheduler"] >= machine.began["airflow-api-server"] + 40
+
+
+def test_what_runs_already_takes_no_room(wait: Wait) -> None:
+    """DataNodes that run without a NameNode get well when it is started, so they must not keep it from starting."""
+    machine = FakeMachine(seconds_by_name=dict.fromkeys(("datanode-1", "datanode-2", "mlflow"), 100))
+    for name in machine.seconds_by_name:
+        machine.start(name)
+    wait(machine)
+    assert machine.began["namenode"] == 0
+
+
 def test_slow_servers_are_waited_for_and_said(wait: Wait) -> None:
     """Past three minutes together nothing fails, and every ten seconds there is a word about each slow one."""
     machine = FakeMachine(seconds_by_name={"kafka": 200, "mlflow": 200, "airflow-scheduler": 100})

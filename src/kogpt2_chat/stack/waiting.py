@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -22,6 +22,8 @@ FOUNDATION: Final = frozenset({"kafka", "hdfs", "elasticsearch"})
 DEPENDENT: Final = frozenset({"airflow", "worker"})
 """Groups that start after ``on_ready``: they use the topics and the index that it makes."""
 _PAUSE_S: Final = 0.5
+_ANSWER_S: Final = 1.0
+_NO_ANSWER_YET: Final = Health(healthy=False, detail="no answer yet")
 _MAX_STARTS: Final = 4
 """A server that dies this often before it was healthy once will not get better by waiting."""
 
@@ -80,6 +82,9 @@ class _Waiting:
         self.last: dict[str, Health] = {}
         self.watches: dict[str, Watch] = {}
         self.starts: dict[str, set[int]] = {}
+        self.started: set[str] = set()
+        self.questions: dict[str, tuple[State, Future[Health]]] = {}
+        self.later: list[str] = []
         self.began = senses.clock()
         self.remind_at = self.began + TELL_EVERY_S
 
@@ -92,9 +97,12 @@ class _Waiting:
         return needs and (program.once or program.group not in DEPENDENT or self.on_ready is None)
 
     def start_what_may(self) -> None:
-        """The next programs in their order, as many as the machine can bear; one that runs already costs nothing."""
+        """The next programs in their order, as many as the machine can bear.
+
+        One that was found running takes no room: it may be unwell just because another has not been started yet.
+        """
         states = self.supervision.states()
-        room = self.senses.at_once - len(self.watches.keys() - self.healthy)
+        room = self.senses.at_once - len(self.started - self.healthy)
         for program in self.programs:
             if program.name in self.watches or not self.may_start(program):
                 continue
@@ -103,6 +111,7 @@ class _Waiting:
                 continue
             if program.once or not runs:
                 self.supervision.start(program.name)
+                self.started.add(program.name)
                 room -= 1
             self.watches[program.name] = Watch.begin(self.look(program, states[program.name], healthy=False))
 
@@ -116,16 +125,33 @@ class _Waiting:
         )
 
     def probe(self, pool: ThreadPoolExecutor) -> None:
-        """Ask all that are starting, side by side; fail for the first that is not worth waiting for."""
+        """Ask all that are starting, side by side; fail for the first that is not worth waiting for.
+
+        One that takes its time over the answer keeps nobody waiting: it is looked at again next time.
+        """
         states = self.supervision.states()
         due = list(self.starting())
-        answers = pool.map(lambda one: self.senses.check(self.settings, one, states[one.name]), due)
-        for program, health in zip(due, answers, strict=True):
-            self.last[program.name] = health
-            sample = self.look(program, states[program.name], healthy=health.healthy)
+        for program in due:
+            if program.name not in self.questions:
+                state = states[program.name]
+                self.questions[program.name] = state, pool.submit(self.senses.check, self.settings, program, state)
+        wait([question for _, question in self.questions.values()], timeout=_ANSWER_S)
+        for program in due:
+            healthy = self.take_answer(program)
+            sample = self.look(program, states[program.name], healthy=healthy)
             self.watches[program.name] = self.watches[program.name].after(sample)
-            self.give_up_if_dead(program, states[program.name], health)
             self.decide(program)
+
+    def take_answer(self, program: Program) -> bool:
+        """Whether it has answered by now that it is healthy."""
+        asked_in, question = self.questions[program.name]
+        if not question.done():
+            self.last.setdefault(program.name, _NO_ANSWER_YET)
+            return False
+        del self.questions[program.name]
+        health = self.last[program.name] = question.result()
+        self.give_up_if_dead(program, asked_in, health)
+        return health.healthy
 
     def starting(self) -> Iterator[Program]:
         return (one for one in self.programs if one.name in self.watches and one.name not in self.healthy)
@@ -159,8 +185,10 @@ class _Waiting:
         for program in self.starting():
             detail = self.last[program.name].detail if program.name in self.last else "not asked yet"
             self.progress(f"waiting for {program.name}: {self.watches[program.name].sentence()} ({detail})")
-        if later := [program.name for program in self.programs if program.name not in self.watches]:
+        later = [program.name for program in self.programs if program.name not in self.watches]
+        if later and later != self.later:
             self.progress(f"starting after that: {', '.join(later)}")
+        self.later = later
 
     def story(self, program: Program, what: str) -> str:
         found = self.last.get(program.name)

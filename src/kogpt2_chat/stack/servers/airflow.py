@@ -141,7 +141,8 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
                 environment=environment,
                 setup=f"{_keys_from_files(folders)}\n{in_checkout()}",
                 ports=port.get(name, {}),
-                needs=("airflow-setup",),
+                # A run that is due goes to its first task at once, and that task fails without the API server.
+                needs=("airflow-setup", *(("airflow-api-server",) if name == "scheduler" else ())),
                 stop_rank=1,
                 # A scheduler whose executor's workers are stopped under it waits for them for ever.
                 stops_children=True,
