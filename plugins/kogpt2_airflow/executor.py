@@ -12,7 +12,7 @@ from airflow.configuration import conf
 from airflow.executors.local_executor import LocalExecutor
 from sqlalchemy.engine import make_url
 
-from kogpt2_airflow.rest import Rest
+from kogpt2_airflow.rest import Commits, Rest
 
 
 class RestingExecutor(LocalExecutor):
@@ -20,7 +20,7 @@ class RestingExecutor(LocalExecutor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._rest = Rest([_write_ahead_log(conf.get("database", "sql_alchemy_conn"))])
+        self._rest = Rest(Commits(_database(conf.get("database", "sql_alchemy_conn"))))
 
     def sync(self) -> None:
         """Rest while there is nothing to do, then take results in."""
@@ -31,6 +31,6 @@ class RestingExecutor(LocalExecutor):
         return not self.result_queue.empty()
 
 
-def _write_ahead_log(address: str) -> Path:
-    """The file beside SQLite's database to which every commit goes."""
-    return Path(f"{make_url(address).database}-wal")
+def _database(address: str) -> Path:
+    """SQLite's file."""
+    return Path(str(make_url(address).database))

@@ -22,11 +22,11 @@ def test_airflow_finds_the_executor_that_the_stack_names(tmp_path: Path, monkeyp
     executor = getattr(import_module(module), kind)(parallelism=1)
     assert isinstance(executor, LocalExecutor)
     assert executor.is_local
-    assert executor._rest.files == [folders_of(settings).airflow / "airflow.db-wal"]
+    assert executor._rest.mark.database == folders_of(settings).airflow / "airflow.db"
 
 
 def test_postgresql_keeps_airflows_own_executor(tmp_path: Path) -> None:
-    """There is no file to watch: the scheduler looks by the clock."""
+    """There is no counter to ask: the scheduler looks by the clock."""
     settings = Settings(home=tmp_path, stack={"airflow_database": "postgresql://db/airflow"}, _env_file=None)
     environment = airflow_environment(settings, folders_of(settings))
     assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
