@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-LONGEST_S: Final = 2.0
+LONGEST_S: Final = 1.0
 """Schedules and timers are looked at so often when nobody writes: this much later, at most, a scheduled run begins."""
 SHORT_S: Final = 0.1
 """The longest rest when something was written since the last one. That may have been the scheduler itself, or a task
