@@ -59,7 +59,8 @@ class Stack(BaseModel):
     kafka_heap_mb: Positive = 384
     hdfs_heap_mb: Positive = 192
     elasticsearch_heap_mb: Positive = 384
-    start_timeout_s: Seconds = 180.0
+    stall_s: Seconds = Field(30.0, description="a server whose log and CPU time stand still so long is given up")
+    start_hard_end_s: Seconds = Field(900.0, description="the longest that `up` waits for any one server")
     stop_timeout_s: Seconds = 30.0
     min_memory_mb: int = Field(6000, description="free memory `up` asks for")
     min_disk_mb: int = Field(3000, description="free disk `up` asks for")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kogpt2_chat.adapters.airflow import AirflowRest, read_password
+from kogpt2_chat.adapters.airflow_runs import DagRun, Story, TaskState
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Airflow, Settings
 
@@ -154,6 +155,35 @@ def test_a_run_is_followed_to_its_end(api: FakeAirflow, rest: AirflowRest) -> No
         "retrain_bots: failed",
     ]
     assert json.loads(json.dumps(run.as_json()))["tasks"][0]["duration_s"] == 1.3
+
+
+def run_of(state: str, **tasks: str) -> DagRun:
+    found = tuple(TaskState(task=name, state=state, duration_s=0, tries=1) for name, state in tasks.items())
+    return DagRun(dag_id="retrain_bots", run_id="r", state=state, tasks=found)
+
+
+def test_a_long_task_is_told_again_with_how_long_it_takes() -> None:
+    """No minute without a word: the tasks at work, each counted from its own last change."""
+    story = Story(dag_id="retrain_bots", since_s=0.0, every_s=8)
+    lines = [
+        line
+        for at in range(0, 26, 2)
+        for line in story.lines(run_of("running", a="success", finetune="running" if at >= 4 else "queued"), at)
+    ]
+    assert lines == [
+        "retrain_bots: a success in 0 s",
+        "retrain_bots: finetune queued",
+        "retrain_bots: finetune running",
+        "retrain_bots: still finetune running for 8 s",
+        "retrain_bots: still finetune running for 16 s",
+    ]
+
+
+def test_a_run_without_a_task_at_work_is_told_too() -> None:
+    """A run that waits for another one is not silent either; one that has ended needs no reminder."""
+    story = Story(dag_id="retrain_bots", since_s=0.0, every_s=8)
+    assert story.lines(run_of("queued"), 8) == ["retrain_bots: still queued, no task at work, for 8 s"]
+    assert story.lines(run_of("success"), 20) == []
 
 
 def test_mapped_tasks_are_told_apart(api: FakeAirflow, rest: AirflowRest) -> None:

@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from kogpt2_chat.demo.interruption import sentences
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +56,45 @@ def test_a_server_that_is_away_is_one_sentence() -> None:
     assert ended.returncode == 1
     assert "127.0.0.1:9" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+WAITING_DEMO = """
+import signal
+import kogpt2_chat.demo.run as demo
+from kogpt2_chat.cli import main
+
+def wait(*, dataset, progress):
+    progress("the players ask")
+    signal.pause()
+
+demo.run = wait
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_says_what_stays_and_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    """Exit 130, plain words, no traceback, and no claim about servers that are not there."""
+    environment = {**os.environ, "KOGPT2_HOME": str(tmp_path / "집")}
+    command = [sys.executable, "-c", WAITING_DEMO, "demo"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr
+        assert "the players ask" in process.stderr.readline()
+        process.send_signal(number)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "the demo was interrupted" in said
+    assert "no server is running" in said
+    assert str(tmp_path / "집") in said
+    assert "`make demo` again" in said
+    assert "Traceback" not in said
+
+
+def test_an_interrupted_demo_names_the_servers_that_go_on() -> None:
+    """And the command that stops them."""
+    said = sentences("/home/별/var", stack_is_running=True)
+    assert "the servers, and the run in Airflow" in said
+    assert "`make down` stops the servers" in said
 
 
 def test_json_goes_to_stdout_alone() -> None:

@@ -20,6 +20,7 @@ from kogpt2_chat.stack.servers.elastic import elasticsearch_yml
 from kogpt2_chat.stack.servers.hdfs import core_site, datanode_site, namenode_site, site_xml
 from kogpt2_chat.stack.servers.kafka import cluster_id, server_properties
 from kogpt2_chat.stack.supervision import configuration
+from serving.__main__ import SLOT_LOST
 
 JAVA = Java(home=Path("/opt/java"), version=17)
 
@@ -143,7 +144,10 @@ def test_start_scripts_survive_odd_values(tmp_path: Path) -> None:
 
 
 def test_supervisor_reads_what_is_written(tmp_path: Path) -> None:
-    """A home with a percent sign and spaces is no format string; steps are not restarted, servers are."""
+    """A home with a percent sign and spaces is no format string; steps are not restarted, servers are.
+
+    A worker is not when it was asked to end, has unusable settings, or lost its slot: two would oust each other in turn.
+    """
     settings = Settings(home=tmp_path / "100% 별", cache=tmp_path, _env_file=None)
     folders = folders_of(settings)
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
@@ -152,6 +156,8 @@ def test_supervisor_reads_what_is_written(tmp_path: Path) -> None:
     assert shlex.split(kafka["command"].replace("%%", "%")) == ["/bin/sh", str(folders.conf("kafka") / "start.sh")]
     assert kafka["autorestart"] == "true"
     assert parser["program:airflow-setup"]["autorestart"] == "false"
+    worker = parser["program:worker-1"]
+    assert (worker["autorestart"], worker["exitcodes"]) == ("unexpected", f"0,2,{SLOT_LOST}")
     assert "inet_http_server" not in parser
 
 

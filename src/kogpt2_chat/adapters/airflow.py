@@ -5,18 +5,17 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
+from kogpt2_chat.adapters.airflow_runs import ENDED, DagRun, Story, TaskState
+from kogpt2_chat.domain.silence import TELL_EVERY_S
 from kogpt2_chat.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
 
-ENDED: Final = frozenset({"success", "failed"})
-AT_WORK: Final = frozenset({"scheduled", "queued", "running", "up_for_retry", "deferred", "restarting"})
 PASSWORDS: Final = "airflow/passwords.json"
 """Below the stack's home: the file that Airflow's own login reads, one password a user."""
 REQUEST_TIMEOUT_S: Final = 15.0
@@ -26,55 +25,11 @@ PARSE_TIMEOUT_S: Final = 60.0
 TRIES: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskState:
-    """One task instance as it stands.
-
-    Attributes:
-        task: its id, with the group, and the map index in brackets where it is mapped.
-        state: Airflow's word; empty while it waits for its upstream tasks.
-        duration_s: of the last try; 0 while it has not started.
-    """
-
-    task: str
-    state: str
-    duration_s: float
-    tries: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DagRun:
-    """A run as it stands."""
-
-    dag_id: str
-    run_id: str
-    state: str
-    tasks: tuple[TaskState, ...] = ()
-
-    @property
-    def failed_tasks(self) -> tuple[str, ...]:
-        """Tasks that failed by themselves; those that only waited for one are left out."""
-        return tuple(task.task for task in self.tasks if task.state == "failed")
-
-    @property
-    def skipped_tasks(self) -> tuple[str, ...]:
-        """Tasks that were skipped."""
-        return tuple(task.task for task in self.tasks if task.state == "skipped")
-
-    @property
-    def tasks_at_work(self) -> tuple[str, ...]:
-        """Tasks that have not ended but could be expected to."""
-        return tuple(task.task for task in self.tasks if task.state in AT_WORK)
-
-    def as_json(self) -> dict[str, object]:
-        """Plain values."""
-        return asdict(self)
-
-
 class AirflowRest:
     """The API server of the settings, as the user of the settings."""
 
-    def __init__(self, settings: Settings, password: str | None = None) -> None:
+    def __init__(self, settings: Settings, password: str | None = None, *, tell_every_s: float = TELL_EVERY_S) -> None:
+        self._tell_every_s = tell_every_s
         self._url = settings.airflow_url
         self._settings = settings
         self._password = password
@@ -127,7 +82,7 @@ class AirflowRest:
             dag_id: the DAG.
             run_id: the run.
             timeout_s: how long it may take from now.
-            progress: told each change of a task's state.
+            progress: told each change of a task's state, and at least every ten seconds what is at work and how long.
 
         Returns:
             The run, ended well or badly.
@@ -136,13 +91,11 @@ class AirflowRest:
             Unavailable: it has not ended in time; it goes on.
         """
         deadline = time.monotonic() + timeout_s
-        told: dict[str, str] = {}
+        story = Story(dag_id=dag_id, since_s=time.monotonic(), every_s=self._tell_every_s)
         while True:
             run = self.look(dag_id, run_id)
-            for task in run.tasks:
-                if task.state and told.get(task.task) != task.state:
-                    told[task.task] = task.state
-                    progress(f"{dag_id}: {_sentence(task)}")
+            for line in story.lines(run, time.monotonic()):
+                progress(line)
             if run.state in ENDED:
                 progress(f"{dag_id}: {run.state}")
                 return run
@@ -281,8 +234,3 @@ def _task(found: Mapping[str, Any]) -> TaskState:
         duration_s=round(found["duration"] or 0.0, 1),
         tries=found["try_number"],
     )
-
-
-def _sentence(task: TaskState) -> str:
-    took = f" in {task.duration_s:g} s" if task.state in {"success", "failed"} else ""
-    return f"{task.task} {task.state}{took}"

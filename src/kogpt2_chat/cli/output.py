@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
+from kogpt2_chat.heartbeat import Heartbeat
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 _STARTED: Final = time.monotonic()
@@ -30,7 +31,20 @@ class Exit(IntEnum):
 
 def progress(line: str) -> None:
     """Show a step of long work, with the seconds since the start."""
+    _heartbeat.say(line)
+
+
+def wait_silently() -> None:
+    """Say nothing by itself from here on: for a command that waits for others by nature."""
+    _heartbeat.stop()
+
+
+def _print_step(line: str) -> None:
     print(f"[{time.monotonic() - _STARTED:6.1f}s] {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+_heartbeat: Final = Heartbeat(_print_step, f"kogpt2-chat {sys.argv[1] if len(sys.argv) > 1 else ''}".strip())
+"""Every command's: without it a job whose library says nothing would be silent for minutes."""
 
 
 def show(result: Mapping[str, object], text: str, *, as_json: bool) -> None:
@@ -44,7 +58,9 @@ def run(app: Callable[[], object]) -> None:
     A SIGTERM is treated like ctrl-C, so that servers and subprocesses are cleaned up by the same code.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    leave(_code_of(app))
+    with _heartbeat:
+        code = _code_of(app)
+    leave(code)
 
 
 def leave(code: int) -> None:
@@ -64,10 +80,11 @@ def leave(code: int) -> None:
 def _code_of(app: Callable[[], object]) -> int:
     try:
         app()
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else Exit.FAILED
+    except SystemExit as ending:  # typer makes this of a KeyboardInterrupt too
+        code = ending.code if isinstance(ending.code, int) else Exit.FAILED
+        return _interrupted() if code == Exit.INTERRUPTED else code
     except KeyboardInterrupt:
-        return _say("interrupted: nothing of this command is left running; the same command can be run again", 130)
+        return _interrupted()
     except GateRefused as error:
         return _say(f"refused: {error}", Exit.REFUSED)
     except InvalidInput as error:
@@ -75,6 +92,24 @@ def _code_of(app: Callable[[], object]) -> int:
     except KogptChatError as error:
         return _say(str(error), Exit.FAILED)
     return Exit.DONE
+
+
+def on_interrupt(sentence: Callable[[], str]) -> None:
+    """Replace what is said after ctrl-C; asked at that moment."""
+    _sentences.append(sentence)
+
+
+def _interrupted() -> int:
+    """Say what stays. A second ctrl-C meanwhile changes nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _say(_sentences[-1](), Exit.INTERRUPTED)
+
+
+def _nothing_stays() -> str:
+    return "interrupted: nothing of this command is left running; the same command can be run again"
+
+
+_sentences: Final[list[Callable[[], str]]] = [_nothing_stays]
 
 
 def _say(sentence: str, code: int) -> int:

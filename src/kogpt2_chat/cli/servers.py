@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.cli.output import Exit, Json, leave, progress, show
+from kogpt2_chat.cli.output import Exit, Json, leave, progress, show, wait_silently
 from kogpt2_chat.settings import Settings, load_settings
 
 stack_app = typer.Typer(help="The servers on this machine: start, stop, look.", no_args_is_help=True)
@@ -69,6 +69,7 @@ def logs(
     """
     from kogpt2_chat.stack.stack import logs as show_logs
 
+    wait_silently()
     for line in show_logs(load_settings(), service, lines=lines, follow=follow):
         typer.echo(line)
 

@@ -7,7 +7,7 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
-from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
 from kogpt2_chat.domain.turns import FeedbackKind, spoken_by
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import load_settings
@@ -78,7 +78,9 @@ def demo(
 
     Example: `kogpt2-chat demo`
     """
+    from kogpt2_chat.demo.interruption import what_stays
     from kogpt2_chat.demo.run import run as run_demo
 
+    on_interrupt(what_stays)
     report = run_demo(dataset=dataset, progress=progress)
     show(report.as_json(), report.text(), as_json=as_json)

@@ -3,6 +3,7 @@
 import sys
 
 from kogpt2_chat.errors import KogptChatError
+from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.settings import load_settings
 from kogpt2_chat.stack.jars import ensure_jars
 from kogpt2_chat.stack.java import ensure_java
@@ -11,7 +12,10 @@ from kogpt2_chat.stack.java import ensure_java
 def main() -> int:
     """Install Java where it can be, fetch what is missing, print the jars' folder; give the exit code."""
     try:
-        print(ensure_jars(load_settings(), ensure_java(_say, install=True).program, _say))  # noqa: T201
+        with Heartbeat(_say, "looking for Java and the servers' jars") as heartbeat:
+            java = ensure_java(heartbeat.say, install=True)
+            folder = ensure_jars(load_settings(), java.program, heartbeat.say)
+        print(folder)  # noqa: T201
     except KogptChatError as error:
         _say(str(error))
         return 1

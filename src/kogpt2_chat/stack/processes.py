@@ -59,6 +59,11 @@ def missing_ports(pid: int, ports: Collection[int]) -> set[int]:
     return missing
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process, its living descendants, and those that it has waited for; 0 once it is gone."""
+    return sum(_used(process) for process in _family(pid))
+
+
 def port_is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now; connections that linger from a former one do not count."""
     with socket.socket() as probe:
@@ -93,6 +98,13 @@ def _family(pid: int) -> Iterator[psutil.Process]:
         process = psutil.Process(pid)
         yield process
         yield from process.children(recursive=True)
+
+
+def _used(process: psutil.Process) -> float:
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+    return 0.0
 
 
 def _listens(process: psutil.Process) -> list[tuple[str, int]]:

@@ -49,6 +49,7 @@ class Program:
         once: a step that ends; healthy once it ended well.
         stop_rank: lower ranks stop first.
         stop_wait_s: grace before it is killed, with all its descendants.
+        final_exit_codes: after one of these it is not started again; empty: after any it is.
         stops_children: ends its children itself when it alone is asked to stop.
         memory_mb: about what it takes at rest.
     """
@@ -66,6 +67,7 @@ class Program:
     once: bool = False
     stop_rank: int = 0
     stop_wait_s: int = 8
+    final_exit_codes: tuple[int, ...] = ()
     stops_children: bool = False
     memory_mb: int = 100
 

@@ -34,7 +34,7 @@ from kogpt2_chat.stack.supervision import (
     start_supervision,
     write_configuration,
 )
-from kogpt2_chat.stack.waiting import wait_until_healthy
+from kogpt2_chat.stack.waiting import Runner, wait_until_healthy
 
 Progress = Callable[[str], None]
 
@@ -106,7 +106,8 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
         with _alone(folders, progress):
             deadline = time.monotonic() + settings.stack.stop_timeout_s
             if supervision := find_supervision(folders):
-                ranks = {program.name: program.stop_rank for program in _known_programs(settings, folders)}
+                known = {program.name: program.stop_rank for program in _known_programs(settings, folders)}
+                ranks = {name: known.get(name, 0) for name in _running(supervision)}
                 _stop_in_order(supervision, ranks, deadline - 8, progress)
                 _shut_down(supervision)
             _stop_orphans(folders, progress, grace_s=max(2.0, min(5.0, deadline - time.monotonic())))
@@ -155,7 +156,7 @@ def _known_programs(settings: Settings, folders: Folders) -> list[Program]:
     return all_programs(settings, folders, Java(home=Path("/"), version=17))
 
 
-def _running(supervision: Supervision | None) -> set[str]:
+def _running(supervision: Runner | None) -> set[str]:
     if supervision is None:
         return set()
     return {name for name, state in supervision.states().items() if state.state not in GONE}
@@ -192,9 +193,10 @@ def _own(path: Path, program: Program, mode: int) -> None:
         os.chown(path, found.pw_uid, found.pw_gid)
 
 
-def _stop_in_order(supervision: Supervision, ranks: dict[str, int], deadline: float, progress: Progress) -> None:
+def _stop_in_order(supervision: Runner, ranks: dict[str, int], deadline: float, progress: Progress) -> None:
+    """Stop the programs of ``ranks``, the lowest rank first, and no other."""
     for rank in sorted(set(ranks.values())):
-        names = {name for name in _running(supervision) if ranks.get(name, 0) == rank}
+        names = {name for name in _running(supervision) if ranks.get(name) == rank}
         if not names:
             continue
         progress(f"stopping {', '.join(sorted(names))}")
@@ -203,7 +205,7 @@ def _stop_in_order(supervision: Supervision, ranks: dict[str, int], deadline: fl
         wait_until(partial(_are_gone, supervision, names), deadline)
 
 
-def _are_gone(supervision: Supervision, names: set[str]) -> bool:
+def _are_gone(supervision: Runner, names: set[str]) -> bool:
     return not names & _running(supervision)
 
 
@@ -221,15 +223,20 @@ def _stop_orphans(folders: Folders, progress: Progress, grace_s: float = 10.0) -
 
 
 def _undo(folders: Folders, started: Sequence[Program], *, alone: bool) -> None:
+    """Stop what this call started; all else that runs was there before and is left alone."""
     supervision = find_supervision(folders)
     if supervision is not None:
-        ranks = {program.name: program.stop_rank for program in started}
-        ours = {name: rank for name, rank in ranks.items() if name in supervision.states()}
-        _stop_in_order(supervision, ours, time.monotonic() + 20, lambda _: None)
+        stop_started(supervision, started, time.monotonic() + 20)
         if alone:
             _shut_down(supervision)
     if alone:
         stop_processes(stack_processes(folders.home), 5.0)
+
+
+def stop_started(supervision: Runner, started: Sequence[Program], deadline: float) -> None:
+    """Stop these programs in their order, whatever else runs."""
+    ranks = {program.name: program.stop_rank for program in started}
+    _stop_in_order(supervision, ranks, deadline, lambda _: None)
 
 
 @contextmanager

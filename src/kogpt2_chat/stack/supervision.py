@@ -194,7 +194,7 @@ def _section(folders: Folders, program: Program) -> str:
         f"[program:{program.name}]",
         f'command=/bin/sh "{script_path(folders, program)}"',
         "autostart=false",
-        f"autorestart={str(not program.once).lower()}",
+        *_restarts(program),
         f"startsecs={0 if program.once else 2}",
         "startretries=5",
         f"stopasgroup={str(not program.stops_children).lower()}",
@@ -208,6 +208,15 @@ def _section(folders: Folders, program: Program) -> str:
         "",
     ]
     return _escaped("\n".join(lines))
+
+
+def _restarts(program: Program) -> list[str]:
+    """When the supervisor starts a program again: always, never, or after any but the final exit codes."""
+    if program.once:
+        return ["autorestart=false"]
+    if not program.final_exit_codes:
+        return ["autorestart=true"]
+    return ["autorestart=unexpected", f"exitcodes={','.join(map(str, program.final_exit_codes))}"]
 
 
 def _escaped(text: str) -> str:

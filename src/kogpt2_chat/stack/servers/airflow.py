@@ -23,6 +23,8 @@ _WRITE_AHEAD: Final = (
     "import os, sqlite3, sys; path = sys.argv[1]; "
     "os.path.exists(path) and sqlite3.connect(path).execute('PRAGMA journal_mode=WAL')"
 )
+_RESTING_EXECUTOR: Final = "kogpt2_airflow.executor.RestingExecutor"
+_HEARTBEAT_S: Final = 10
 _KEYS: Final = ("secret", "jwt", "fernet")
 
 
@@ -56,9 +58,12 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
     """Airflow's settings as environment variables; keys are read from their files when a program starts."""
     url = f"http://{settings.local(settings.ports.airflow)}"
     database = settings.stack.airflow_database or f"sqlite:///{folders.airflow}/airflow.db?timeout={_SQLITE_WAIT_S}"
+    # On SQLite the scheduler's pause is the executor's, which knows when to end it. Elsewhere a tenth of a second
+    # brings a chain of five tasks from 6 s to about 1 s, for a third of an idle core.
+    executor, pause_s = ("LocalExecutor", 0.1) if settings.stack.airflow_database else (_RESTING_EXECUTOR, 0)
     sections: Mapping[str, Mapping[str, object]] = {
         "CORE": {
-            "EXECUTOR": "LocalExecutor",
+            "EXECUTOR": executor,
             "PARALLELISM": settings.stack.airflow_parallelism,
             "DAGS_FOLDER": CHECKOUT / "dags",
             "PLUGINS_FOLDER": CHECKOUT / "plugins",
@@ -79,11 +84,19 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
             "INSTANCE_NAME": "KoGPT2 chat",
         },
         "SCHEDULER": {
-            # Brings a chain of five tasks from 6 s to about 1 s, for a tenth of an idle core.
-            "SCHEDULER_IDLE_SLEEP_TIME": 0.1,
+            "SCHEDULER_IDLE_SLEEP_TIME": pause_s,
+            # Each heartbeat is a commit, and wakes the scheduler. A component counts as lost after 30 s.
+            "SCHEDULER_HEARTBEAT_SEC": _HEARTBEAT_S,
+            "JOB_HEARTBEAT_SEC": _HEARTBEAT_S,
             "ENABLE_HEALTH_CHECK": False,
         },
-        "DAG_PROCESSOR": {"REFRESH_INTERVAL": 30, "PARSING_PROCESSES": 1},
+        "TRIGGERER": {"JOB_HEARTBEAT_SEC": _HEARTBEAT_S},
+        "DAG_PROCESSOR": {
+            # Files are looked at so often, and read again at once when they have changed; unchanged ones seldom.
+            "REFRESH_INTERVAL": 30,
+            "MIN_FILE_PROCESS_INTERVAL": 600,
+            "PARSING_PROCESSES": 1,
+        },
         "LOGGING": {
             "BASE_LOG_FOLDER": folders.logs / "airflow",
             "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": folders.logs / "airflow" / "dag_processor",
@@ -128,7 +141,8 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
                 environment=environment,
                 setup=f"{_keys_from_files(folders)}\n{in_checkout()}",
                 ports=port.get(name, {}),
-                needs=("airflow-setup",),
+                # A run that is due goes to its first task at once, and that task fails without the API server.
+                needs=("airflow-setup", *(("airflow-api-server",) if name == "scheduler" else ())),
                 stop_rank=1,
                 # A scheduler whose executor's workers are stopped under it waits for them for ever.
                 stops_children=True,

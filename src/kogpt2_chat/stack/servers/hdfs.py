@@ -32,6 +32,8 @@ _COMMON: Final = {
     "dfs.namenode.stale.datanode.interval": "3000",
     "dfs.namenode.avoid.read.stale.datanode": "true",
     "dfs.namenode.avoid.write.stale.datanode": "true",
+    # The thread that forgets blocks of deleted files looks for work so often; a hundred times a second by default.
+    "dfs.namenode.block.deletion.unlock.interval.ms": "1000",
     "dfs.namenode.handler.count": "5",
     "dfs.datanode.handler.count": "4",
     # Two DataNodes: there is no third to take the place of one that failed in mid-write.

@@ -44,6 +44,8 @@ share.coordinator.state.topic.num.partitions=2
 # A worker that comes or goes should not keep players waiting.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=2000
+# A controller that has nothing to say writes an empty record so often, to disk; twice a second by default.
+metadata.max.idle.interval.ms=10000
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=8388608

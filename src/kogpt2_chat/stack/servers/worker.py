@@ -15,6 +15,8 @@ def worker_programs(settings: Settings) -> list[Program]:
             setup=in_checkout(),
             ports={"http": worker_port(settings, slot)},
             stop_rank=0,
+            # Unusable settings stay so, and a worker whose slot another one took would only oust it in turn.
+            final_exit_codes=(0, 2, 3),
             stop_wait_s=10,
             memory_mb=600,
         )

@@ -1,0 +1,82 @@
+"""What the stack burns at rest: CPU seconds of each server, from the operating system's own counters.
+
+Run it on a stack that has been up for some minutes and that nobody uses: ``python -m benchmarks.idle --minutes 10``.
+CPU seconds are right on a busy machine too, where shares of a moment are not.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Annotated
+
+import psutil
+import typer
+
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.stack.folders import Folders, folders_of
+from kogpt2_chat.stack.processes import cpu_seconds
+from kogpt2_chat.stack.supervision import find_supervision
+
+SUPERVISOR = "supervisord"
+
+
+def main(minutes: Annotated[float, typer.Option(help="how long to look")] = 10.0) -> None:
+    """Measure and print a table, the greatest first."""
+    settings = load_settings()
+    before, began = cpu_by_server(settings), time.monotonic()
+    time.sleep(minutes * 60)
+    after, seconds = cpu_by_server(settings), time.monotonic() - began
+    print(table(before, after, seconds))
+
+
+def cpu_by_server(settings: Settings) -> dict[str, tuple[int, float]]:
+    """Process id and CPU seconds so far, by server; the supervisor itself without what it has started.
+
+    Args:
+        settings: of the stack.
+
+    Returns:
+        Those that run now.
+
+    Raises:
+        Unavailable: no stack runs in this home.
+    """
+    folders = folders_of(settings)
+    supervision = find_supervision(folders)
+    if supervision is None:
+        raise Unavailable(f"no stack runs in {folders.home}: start it with `make up`")
+    found = {name: (state.pid, cpu_seconds(state.pid)) for name, state in supervision.states().items() if state.pid}
+    return {**found, SUPERVISOR: _supervisor(folders)}
+
+
+def table(before: Mapping[str, tuple[int, float]], after: Mapping[str, tuple[int, float]], seconds: float) -> str:
+    """Rows of CPU seconds and of percent of one core; a server that was started anew meanwhile is marked."""
+    used = {name: after[name][1] - before[name][1] for name in after if before.get(name, (0,))[0] == after[name][0]}
+    anew = sorted(after.keys() - used.keys())
+    rows = [f"| {name} | {cpu:.1f} | {100 * cpu / seconds:.1f} |" for name, cpu in _greatest_first(used)]
+    total = sum(used.values())
+    return "\n".join(
+        [
+            f"At rest for {seconds:.0f} s:",
+            "",
+            "| server | CPU s | % of a core |",
+            "|---|---|---|",
+            *rows,
+            f"| all | {total:.1f} | {100 * total / seconds:.1f} |",
+            *(f"started anew, not counted: {name}" for name in anew),
+        ]
+    )
+
+
+def _greatest_first(used: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(used.items(), key=lambda row: -row[1])
+
+
+def _supervisor(folders: Folders) -> tuple[int, float]:
+    pid = int((folders.run / "supervisord.pid").read_text())
+    times = psutil.Process(pid).cpu_times()
+    return pid, times.user + times.system
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,33 @@
+"""The executor of the local stack, as Airflow loads it."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import folders_of
+from kogpt2_chat.stack.servers.airflow import airflow_environment
+
+
+def test_airflow_finds_the_executor_that_the_stack_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class that runs tasks on this machine, and watches the very database that the stack configures."""
+    from airflow.executors.local_executor import LocalExecutor
+
+    settings = Settings(home=tmp_path, _env_file=None)
+    environment = airflow_environment(settings, folders_of(settings))
+    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+    monkeypatch.setenv(name, environment[name])
+    module, _, kind = environment["AIRFLOW__CORE__EXECUTOR"].rpartition(".")
+    executor = getattr(import_module(module), kind)(parallelism=1)
+    assert isinstance(executor, LocalExecutor)
+    assert executor.is_local
+    assert executor._rest.mark.database == folders_of(settings).airflow / "airflow.db"
+
+
+def test_postgresql_keeps_airflows_own_executor(tmp_path: Path) -> None:
+    """There is no counter to ask: the scheduler looks by the clock."""
+    settings = Settings(home=tmp_path, stack={"airflow_database": "postgresql://db/airflow"}, _env_file=None)
+    environment = airflow_environment(settings, folders_of(settings))
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert float(environment["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"]) > 0
