@@ -1,5 +1,6 @@
 """Have Java and the jars: ``python -m kogpt2_chat.stack.fetch``, for the set-up."""
 
+import signal
 import sys
 
 from kogpt2_chat.errors import KogptChatError
@@ -9,7 +10,11 @@ from kogpt2_chat.stack.java import ensure_java
 
 
 def main() -> int:
-    """Install Java where it can be, fetch what is missing, print the jars' folder; give the exit code."""
+    """Install Java where it can be, fetch what is missing, print the jars' folder; give the exit code.
+
+    A SIGTERM is treated like ctrl-C, so that Ivy ends with it.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         print(ensure_jars(load_settings(), ensure_java(_say, install=True).program, _say))  # noqa: T201
     except KogptChatError as error:
