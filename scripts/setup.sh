@@ -84,7 +84,7 @@ make_environment() {
   if [[ ! -d .venv/lib && $free_mb -lt $DISK_COLD_MB ]]; then
     fail "needs about $DISK_COLD_MB MB of free disk here for the environment, found $free_mb MB: free some, or move the checkout"
   fi
-  say "environment with $("$python" --version) ($python), 261 packages (some minutes with an empty package cache)"
+  say "environment with $("$python" --version) ($python), $(grep -c "==" requirements.lock) packages (some minutes with an empty package cache)"
   keeps_python || with_beat "empty environment" "$python" -m venv --clear .venv
   rm -f "$stamp"
   with_beat "installer" .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
