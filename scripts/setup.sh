@@ -11,39 +11,26 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly DISK_COLD_MB=9000 BEAT_S=10
+source scripts/beat.sh
+readonly DISK_COLD_MB=9000
 readonly FITS='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
 readonly WHICH='import os, sys; print(os.path.realpath(sys.base_prefix), *sys.version_info[:3])'
-work=
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
 interrupted() {
-  if [[ -n $work ]]; then kill "$work" 2>/dev/null || true; wait "$work" 2>/dev/null || true; fi
+  end_work
   say "interrupted; run the same command again to go on"
   exit 130
 }
 trap interrupted INT TERM
 
-# Run a command beside this shell, so that a signal ends both at once, and say every 10 s how far it is.
-with_beat() {
-  local what=$1 began=$SECONDS beat=$((SECONDS + BEAT_S)) free_mb code=0
-  shift
-  free_mb=$(free_disk)
-  "$@" &
-  work=$!
-  while kill -0 "$work" 2>/dev/null; do
-    sleep 0.2
-    if ((SECONDS >= beat)); then
-      say "$what: $((SECONDS - began)) s so far, $(packages) packages in .venv, $((free_mb - $(free_disk))) MB written"
-      beat=$((SECONDS + BEAT_S))
-    fi
-  done
-  wait "$work" || code=$?
-  work=
-  return "$code"
-}
+readonly FACTS=so_far
+so_far() { echo "$(packages) packages in .venv, $((begun_mb - $(free_disk))) MB written"; }
 free_disk() { df -Pm . | awk 'NR == 2 {print $4}'; }
 packages() { find .venv/lib -maxdepth 3 -name '*.dist-info' 2>/dev/null | wc -l; }
+
+begun_mb=$(free_disk)
+readonly begun_mb
 
 fits() { command -v "$1" >/dev/null && "$1" -c "$FITS" 2>/dev/null; }
 
@@ -108,6 +95,7 @@ install_browser() {
   fi
 }
 
+if [[ $(uname -s) != Linux ]]; then python3 scripts/platform_check.py || exit 1; fi  # before what only Linux has
 exec 9>.setup.lock
 until flock -w "$BEAT_S" 9; do  # `make demo` and `make test` may be started together
   say "another set-up is at work in this checkout: waiting for it, $SECONDS s so far"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.cli import output
 from kogpt2_chat.cli.output import Exit, Json, leave, progress, show
 from kogpt2_chat.settings import Settings, load_settings
 
@@ -69,6 +70,7 @@ def logs(
     """
     from kogpt2_chat.stack.stack import logs as show_logs
 
+    output.follow()
     for line in show_logs(load_settings(), service, lines=lines, follow=follow):
         typer.echo(line)
 
