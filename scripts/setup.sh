@@ -39,7 +39,7 @@ find_python() {
   local name folder
   if [[ -n ${KOGPT2_PYTHON:-} ]]; then
     fits "$KOGPT2_PYTHON" ||
-      fail "KOGPT2_PYTHON=$KOGPT2_PYTHON is no Python 3.11, 3.12 or 3.13 with venv: $("$KOGPT2_PYTHON" --version 2>&1 || true)"
+      fail "KOGPT2_PYTHON=$KOGPT2_PYTHON is no Python 3.11, 3.12 or 3.13 with venv: $({ "$KOGPT2_PYTHON" --version || true; } 2>&1 | head -1)"
     command -v "$KOGPT2_PYTHON"
     return
   fi

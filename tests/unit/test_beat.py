@@ -1,6 +1,8 @@
 """No silent minute: whoever waits is told that work goes on."""
 
+import os
 import queue
+import shutil
 import subprocess
 import sys
 
@@ -57,3 +59,16 @@ def test_a_signal_ends_the_script_and_its_command():
         assert process.wait(timeout=30) == 130
     check = f"import os; os.kill({child}, 0)"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True).returncode != 0
+
+
+@pytest.mark.parametrize("named", ["/nowhere/python3", "/bin/false"])
+def test_a_python_that_does_not_fit_is_named_before_anything_is_made(tmp_path, named):
+    """The setting is not passed over in silence for another Python."""
+    shutil.copytree(CHECKOUT / "scripts", tmp_path / "scripts")
+    for name in ("requirements.lock", "requirements-uv.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("")
+    environment = {**os.environ, "KOGPT2_PYTHON": named}
+    done = subprocess.run(["bash", tmp_path / "scripts" / "setup.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"KOGPT2_PYTHON={named} is no Python 3.11, 3.12 or 3.13" in done.stderr
+    assert not (tmp_path / ".venv").exists()
