@@ -9,17 +9,19 @@ from kogpt2_chat.domain.cleaning import mask_pii
 from kogpt2_chat.domain.prompt import answer_text
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
 from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Fallback, Turn
+from kogpt2_chat.domain.unsure import unsure_answer
 from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers, turn_id
 from kogpt2_chat.domain.wire_fields import PLAUSIBLE_YEARS
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.model.engine import Finished, Sampling
+from kogpt2_chat.model.nearest import Found
+from kogpt2_chat.model.uncertain import Choice, choose, speaker
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
 from serving.history import Said
-from serving.nearest import NearestAnswers
 from serving.slot import Loaded
 
-_NEAREST_FOR: Final = frozenset({"timeout", "degraded"})
+_NEAREST_FOR: Final = frozenset({"timeout", "empty"})
 _BROKER_MAX_BYTES: Final = 1024 * 1024
 _HEADROOM_BYTES: Final = 16 * 1024
 """Key, headers and the record's frame stand in the same bound as the value."""
@@ -49,6 +51,7 @@ class Asked:
         earlier: turns of the conversation that the prompt begins with.
         prompt_ids: what the model reads.
         sampling: how its tokens are drawn; None is greedy.
+        found: the known question whose answer is said in place of the model's.
     """
 
     record: Record
@@ -63,6 +66,7 @@ class Asked:
     prompt_ids: Sequence[int] = ()
     sampling: Sampling | None = None
     finished: Finished | None = None
+    found: Found | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +77,11 @@ class Replies:
         settings: bounds, and what decoded.
         worker: ``worker-N``, for turns.
         clock: the worker's time.
-        nearest: answers where a model is late or missing; None gives the fixed notice.
     """
 
     settings: Settings
     worker: str
     clock: Callable[[], datetime]
-    nearest: NearestAnswers | None = None
 
     def answer(self, one: Asked) -> Reply:
         """The model's answer, or the fixed notice that takes its place, and the turn.
@@ -145,17 +147,35 @@ class Replies:
         if one.fallback is None and one.model is not None and one.finished is not None:
             said = one.model.model.decode(one.finished.token_ids)
             text = answer_text(said, self.settings.serving.max_answer_chars)
-            if text:
+            if text and self._speaks(one, one.finished.logprob):
                 return text
-            one.fallback = "empty"
+            if not text:
+                one.fallback = "empty"
         return self._instead(one)
+
+    def _speaks(self, one: Asked, logprob: float) -> bool:
+        """Whether the model's own answer is said; sets the fallback where it gives way."""
+        model = one.model.model if one.model else None
+        uncertainty = model.uncertainty if model else None
+        choice = self._choice(one)
+        who, one.found = speaker(uncertainty, choice, logprob, one.question.text)
+        if who != "model":
+            one.fallback = who
+        return who == "model"
+
+    def _choice(self, one: Asked) -> Choice:
+        return choose(self.settings, one.question.bot, small=one.model is not None and one.model.model.small)
 
     def _instead(self, one: Asked) -> str:
         """What a player reads where the model has not spoken; the header `fallback` says so in any case."""
-        if self.nearest is not None and one.fallback in _NEAREST_FOR:
-            text = answer_text(self.nearest.answer(one.question.bot, one.question.text) or "")
-            if text:
-                return text
+        uncertainty = one.model.model.uncertainty if one.model else None
+        if one.fallback in _NEAREST_FOR and uncertainty is not None and self._choice(one) == "nearest":
+            one.found = uncertainty.find(one.question.text)
+            one.fallback = "nearest" if one.found else one.fallback
+        if one.found is not None:
+            return answer_text(one.found.known.answer, self.settings.serving.max_answer_chars)
+        if one.fallback == "unsure":
+            return unsure_answer(one.question.bot, one.question.turn_id)
         return NOTICE_BY_FALLBACK[one.fallback or "timeout"]
 
     def _turn(self, one: Asked, answer: str, answered_at: datetime) -> Turn:
@@ -197,12 +217,21 @@ class Replies:
             "strategy": "greedy" if one.sampling is None else "sampled",
             "max_new_tokens": self.settings.model.max_new_tokens,
             "stop_reason": one.finished.stop_reason,
+            "logprob": round(one.finished.logprob, 4),
         }
+        if one.found is not None:
+            facts["nearest"] = _as_fact(one.found, one.question.consent_store)
         if one.sampling is not None:
             facts |= asdict(one.sampling)
         if one.earlier:
             facts["earlier_turns"] = [said.turn_id for said in one.earlier]
         return facts
+
+
+def _as_fact(found: Found, store: bool) -> dict[str, object]:
+    """Which known question was answered; without consent to store, not what it says, which is close to what was asked."""
+    facts = {"likeness": round(found.likeness, 4), "source": found.known.source}
+    return {**facts, "question": found.known.question} if store else facts
 
 
 def _broker_time(record: Record) -> str | None:

@@ -19,7 +19,6 @@ from kogpt2_chat.settings import Settings
 from serving.crashes import CrashLog
 from serving.history import History, Said
 from serving.metrics import Metrics
-from serving.nearest import NearestAnswers
 from serving.reply import Asked, Replies, Reply
 from serving.slot import Slots
 
@@ -52,9 +51,7 @@ class Worker:
     _is_alone: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        late = self.settings.serving.late_answer
-        nearest = NearestAnswers(self.settings.learning.corpora) if late == "nearest" else None
-        self._replies = Replies(settings=self.settings, worker=self.name, clock=self.clock, nearest=nearest)
+        self._replies = Replies(settings=self.settings, worker=self.name, clock=self.clock)
         self._history = History(self.settings.serving.history_turns, self.settings.model.max_prompt_tokens)
 
     @property

@@ -23,7 +23,15 @@ class Bench:
     """One worker with all its parts, on doubles."""
 
     def __init__(
-        self, folder: Path, *, models: bool = True, steps: int = 1, answers=None, fail_publishes: int = 0, **sections
+        self,
+        folder: Path,
+        *,
+        models: bool = True,
+        steps: int = 1,
+        answers=None,
+        uncertainty=None,
+        fail_publishes: int = 0,
+        **sections,
     ) -> None:
         self.broker = Broker()
         MemoryTopics(self.broker).ensure()
@@ -55,9 +63,8 @@ class Bench:
         )
         if models:
             for bot in BOT_IDS:
-                self.slots.offer(
-                    bot, Loaded(version=3, model=ScriptedModel(answers=answers or {"안녕?": "안녕하세요!"})), epoch=2
-                )
+                model = ScriptedModel(answers=answers or {"안녕?": "안녕하세요!"}, uncertainty=uncertainty)
+                self.slots.offer(bot, Loaded(version=3, model=model), epoch=2)
 
     def tick(self) -> datetime:
         self.now += timedelta(milliseconds=5)

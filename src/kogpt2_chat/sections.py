@@ -210,8 +210,11 @@ class Serving(BaseModel):
         default_factory=dict, description='by bot, e.g. {"ChatbotA": {"temperature": 0.7}}; others are greedy'
     )
     answer_deadline_s: Seconds = 20.0
-    late_answer: Literal["notice", "nearest"] = Field(
-        "notice", description="nearest: where a model is late or missing, the answer of the nearest seed question"
+    uncertain: dict[str, Literal["model", "nearest", "notice"]] = Field(
+        default_factory=dict,
+        description="by bot, what is said where its version is unsure, late or silent: its own answer all the same, "
+        'the nearest known answer, or that it does not know, e.g. {"ChatbotA": "notice"}; others: nearest from the '
+        "small base, else model",
     )
     history_turns: int = Field(
         0, ge=0, le=20, description="earlier turns of a conversation in the prompt; for models trained on them"

@@ -11,8 +11,11 @@ import pytest
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK
+from kogpt2_chat.domain.unsure import UNSURE_BY_BOT
 from kogpt2_chat.domain.wire import legacy_text, v1_text
 from kogpt2_chat.errors import Ousted
+from kogpt2_chat.model.nearest import Known, NearestQuestions
+from kogpt2_chat.model.uncertain import Thresholds, Uncertainty
 from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
 from kogpt2_chat.testing.kafka import put_question
@@ -401,16 +404,92 @@ def test_sampling_is_seeded_by_the_question_s_position(tmp_path):
     assert decoded["bot_question-1-0"]["strategy"] == "greedy"
 
 
-def test_a_late_model_is_stood_in_for_by_the_nearest_seed_answer(tmp_path):
-    """Only by setting; the header still says that it was not the model."""
-    corpora = tmp_path / "corpora"
-    (corpora / "ChatbotA").mkdir(parents=True)
-    (corpora / "ChatbotA" / "seed.csv").write_text("question,answer,topic\n안녕하세요?,반가워요!,인사\n", "utf-8")
-    bench = Bench(tmp_path, models=False, serving={"late_answer": "nearest"}, learning={"corpora": corpora})
+KNOWN = [
+    Known(question="안녕하세요?", answer="반가워요!", source="seed"),
+    Known(question="콩떡이 누구야?", answer="포털 앞 고양이 역장님이에요.", source="correction"),
+]
+UNSURE = Uncertainty(Thresholds(least_logprob=-0.5, least_likeness=0.4, dev_pairs=10), NearestQuestions(KNOWN))
+
+
+def unsure_bench(tmp_path, **settings):
+    """A worker whose model says noise and is not sure of it."""
+    bench = Bench(tmp_path, answers=lambda _: "잔잔한 나룻배", uncertainty=UNSURE, **settings)
+    bench.engine.logprob = -3.0
+    return bench
+
+
+def test_where_the_model_is_unsure_the_nearest_known_answer_speaks(tmp_path):
+    """Or the bot says that it does not know; header, turn and decoding say who spoke and why."""
+    bench = unsure_bench(tmp_path)
     bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"), legacy_text("n", "ChatbotA", "수박 값이 얼마예요"))
-    bench.drain()
-    assert bench.texts() == ["반가워요!", NOTICE_BY_FALLBACK["degraded"]]
-    assert {turn.fallback for turn in bench.turns()} == {"degraded"}
+    bench.drain(3)
+    known, unknown = bench.texts()
+    assert known == "반가워요!"
+    assert unknown in UNSURE_BY_BOT["ChatbotA"]
+    assert [answer.headers["fallback"] for answer in bench.broker.all("ChatbotA")] == ["nearest", "unsure"]
+    first, second = bench.turns()
+    assert first.decoding["nearest"]["question"] == "안녕하세요?"
+    assert first.decoding["nearest"]["source"] == "seed"
+    assert first.decoding["logprob"] == -3.0
+    assert first.answer_token_ids == ()
+    assert (first.fallback, second.fallback) == ("nearest", "unsure")
+
+
+def test_a_sure_model_speaks_itself(tmp_path):
+    """From the version's threshold on."""
+    bench = unsure_bench(tmp_path)
+    bench.engine.logprob = -0.5
+    bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"))
+    bench.drain(3)
+    assert bench.texts() == ["잔잔한 나룻배"]
+    assert "fallback" not in bench.broker.all("ChatbotA")[0].headers
+
+
+def test_a_version_without_thresholds_says_what_its_model_says(tmp_path):
+    """Versions from before the thresholds go on as they were."""
+    bench = Bench(tmp_path, answers=lambda _: "잔잔한 나룻배")
+    bench.engine.logprob = -9.0
+    bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"))
+    bench.drain(3)
+    assert bench.texts() == ["잔잔한 나룻배"]
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("model", "잔잔한 나룻배"), ("notice", None)])
+def test_what_an_unsure_bot_says_is_a_setting(tmp_path, choice, expected):
+    """By bot: its own answer all the same, or that it does not know."""
+    bench = unsure_bench(tmp_path, serving={"uncertain": {"ChatbotA": choice}})
+    bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"))
+    bench.drain(3)
+    assert bench.texts() == [expected] or (expected is None and bench.texts()[0] in UNSURE_BY_BOT["ChatbotA"])
+
+
+def test_a_late_or_silent_model_is_stood_in_for_by_the_nearest_answer(tmp_path):
+    """The fixed notice remains where nothing known is near, and where there is no version at all."""
+    bench = unsure_bench(tmp_path, serving={"answer_deadline_s": 0.001})
+    bench.engine.stop_reason = "deadline"
+    bench.ask(legacy_text("n", "ChatbotA", "콩떡이 누구예요"), legacy_text("n", "ChatbotA", "수박 값이 얼마예요"))
+    bench.drain(3)
+    assert bench.texts() == ["포털 앞 고양이 역장님이에요.", NOTICE_BY_FALLBACK["timeout"]]
+    assert [turn.fallback for turn in bench.turns()] == ["nearest", "timeout"]
+    silent = Bench(tmp_path / "2", answers=lambda _: "", uncertainty=UNSURE)
+    silent.ask(legacy_text("n", "ChatbotA", "콩떡이 누구예요"))
+    silent.drain(3)
+    assert silent.texts() == ["포털 앞 고양이 역장님이에요."]
+    without = Bench(tmp_path / "3", models=False)
+    without.ask(legacy_text("n", "ChatbotA", "안녕하세요"))
+    without.drain()
+    assert without.texts() == [NOTICE_BY_FALLBACK["degraded"]]
+
+
+def test_what_was_asked_is_not_told_by_the_known_question_behind_the_answer(tmp_path):
+    """Without consent to store, a turn keeps neither the question nor the one that is nearly the same."""
+    bench = unsure_bench(tmp_path)
+    bench.ask(v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕하세요", consent={"store": False}))
+    bench.drain(3)
+    (turn,) = bench.turns()
+    assert turn.fallback == "nearest"
+    assert "question" not in turn.decoding["nearest"]
+    assert turn.text == turn.answer == ""
 
 
 def test_earlier_turns_of_the_conversation_stand_before_the_question(tmp_path):

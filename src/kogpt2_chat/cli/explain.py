@@ -10,7 +10,7 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.explanation import Choice, Explanation, Replay, Step, Token
 from kogpt2_chat.domain.prompt import normalise
-from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.domain.turns import Turn, spoken_by
 from kogpt2_chat.settings import load_settings
 
 _WIDTH: Final = 110
@@ -68,16 +68,15 @@ def as_text(found: Explanation) -> str:
 
 def _facts(turn: Turn) -> Iterator[str]:
     missing = "(not stored: the player did not agree to it)"
-    spoken_by = f"version {turn.model_version}" if turn.model_version else "no version"
-    if turn.fallback:
-        spoken_by = f"fixed notice ({turn.fallback}) while {spoken_by} served"
+    served = f"version {turn.model_version}" if turn.model_version else "no version"
+    who = f"{spoken_by(turn.fallback, turn.model_version)} while {served} served" if turn.fallback else served
     decoding = ", ".join(f"{name} {value}" for name, value in turn.decoding.items()) or "nothing was decoded"
     facts = {
         "bot": turn.bot,
         "sender": f"{turn.sender} (player {turn.player_id})",
         "question": turn.text if turn.consent_store else missing,
         "answer": turn.answer if turn.consent_store else missing,
-        "spoken by": f"{spoken_by}, epoch {turn.epoch}, {turn.worker}",
+        "spoken by": f"{who}, epoch {turn.epoch}, {turn.worker}",
         "decoding": decoding,
         "sent": turn.sent_at or "unknown",
         "received": turn.received_at,

@@ -8,7 +8,7 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, progress, show
-from kogpt2_chat.domain.turns import FeedbackKind
+from kogpt2_chat.domain.turns import FeedbackKind, spoken_by
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import load_settings
 
@@ -38,10 +38,9 @@ def ask(
 
     utterance = Utterance(bot=bot, sender=sender or getpass.getuser(), text=text, train=train)
     reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
-    spoken_by = f"fixed notice: {reply.fallback}" if reply.fallback else f"version {reply.version}"
     show(
         reply.as_json(),
-        f"{bot}: {reply.answer}\n  ({spoken_by}, {reply.latency_ms} ms, {reply.turn_id})",
+        f"{bot}: {reply.answer}\n  ({spoken_by(reply.fallback, reply.version)}, {reply.latency_ms} ms, {reply.turn_id})",
         as_json=as_json,
     )
 

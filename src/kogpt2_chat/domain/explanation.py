@@ -32,6 +32,8 @@ WHY_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "safety": "the question or the answer was not a safe one",
     "empty": "nothing could be shown of what the model said",
     "degraded": "the slot had no model",
+    "nearest": "the model was unsure, late or silent: the nearest known question's answer was said",
+    "unsure": "the model was unsure, and no known question was near enough",
 }
 
 

@@ -6,11 +6,11 @@ the same figures give the same decision, the bootstrap is seeded.
 """
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Final, Literal
 
-from kogpt2_chat.domain.gate_figures import FAILURES, EngineAgreement, Figures, Profile, Slice
+from kogpt2_chat.domain.gate_figures import FAILURES, EngineAgreement, Figures, Profile, Slice, Spoken
 
 Block = Literal["fit", "failures", "leaks", "golden", "serving", "reference", "diversity", "baseline", "slices"]
 _VERB_BY_FAILURE: Final = {
@@ -85,6 +85,7 @@ def decide(figures: Figures, profile: Profile, seed: int = 20) -> Decision:
     reasons = [_loads(figures)]
     if not figures.load_error:
         reasons += [*_engine(figures.engine, profile), *_fit(figures, profile, seed), *_conduct(figures, profile)]
+        reasons += _retrieval(figures)
         reasons += _shown(figures, profile)
     passed = all(reason.passed for reason in reasons if reason.decisive)
     return Decision(
@@ -203,11 +204,20 @@ def _better(name: str, slice_: Slice, opponent: str, profile: Profile, seed: int
 
 
 def _conduct(figures: Figures, profile: Profile) -> list[Reason]:
-    """Failures, leaks and golden questions of the candidate's answers."""
-    spoken = figures.candidate
-    if spoken is None or not spoken.answers:
+    """Failures, leaks and golden questions: of the candidate's own answers, and of what players hear."""
+    if figures.candidate is None or not figures.candidate.answers:
         return [Reason(rule="answers", block="failures", figure=0.0, bound=1.0, passed=False, decisive=True,
                        sentence="no answers were looked at")]  # fmt: skip
+    reasons = _conduct_of(figures.candidate, profile)
+    if figures.heard is not None:
+        reasons += [
+            replace(reason, rule=f"heard_{reason.rule}", sentence=f"as players hear it: {reason.sentence}")
+            for reason in _conduct_of(figures.heard, profile)
+        ]
+    return reasons
+
+
+def _conduct_of(spoken: Spoken, profile: Profile) -> list[Reason]:
     reasons = []
     for kind in FAILURES:
         count = spoken.failures.get(kind, 0)
@@ -251,12 +261,42 @@ def _conduct(figures: Figures, profile: Profile) -> list[Reason]:
     return reasons
 
 
+def _retrieval(figures: Figures) -> list[Reason]:
+    """Answering with the nearest known answer needs no model: a candidate beats that, or gives way to it."""
+    if figures.candidate is None:
+        return []
+    ours, bound = figures.candidate.chrf, figures.retrieval_chrf
+    against = f"chrF of its own answers to gold questions {ours:.2f}, of the nearest known answers {bound:.2f}"
+    if ours >= bound:
+        sentence = against
+    elif figures.defers:
+        sentence = f"{against}: the nearest known answer speaks where it is unsure"
+    else:
+        sentence = f"{against}: set KOGPT2_SERVING__UNCERTAIN to nearest for {figures.bot}, or train it better"
+    return [
+        Reason(
+            rule="better_than_retrieval", block="baseline", figure=ours, bound=bound,
+            passed=ours >= bound or figures.defers, decisive=True, sentence=sentence,
+        )
+    ]  # fmt: skip
+
+
 def _shown(figures: Figures, profile: Profile) -> list[Reason]:
     """What is computed and decides nothing yet."""
     ours, theirs = figures.candidate, figures.spoken_opponent
     if ours is None:
         return []
-    reasons = [_inform("better_than_retrieval", "baseline", "chrF", ours.chrf, figures.retrieval_chrf)]
+    reasons = []
+    if figures.heard is not None and figures.heard.answers:
+        reasons.append(
+            _inform(
+                "own_answers",
+                "baseline",
+                "share of answers in its own words",
+                figures.heard.own / figures.heard.answers,
+                0.0,
+            )
+        )
     if ours.golden_total:
         reasons.append(
             _inform("golden_rest", "golden", "share of other golden questions", ours.golden_passed / ours.golden_total,

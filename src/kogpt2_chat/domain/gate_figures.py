@@ -66,6 +66,7 @@ class Spoken:
         must_total: must-pass golden questions.
         golden_passed: other golden questions answered right.
         golden_total: other golden questions.
+        own: of the answers, how many are the model's own words.
         chrf: against the gold answers, 0 to 100.
         distinct_1: distinct words by words, 0 to 1.
         distinct_2: distinct word pairs by word pairs.
@@ -87,6 +88,7 @@ class Spoken:
     entropy: float
     p50_ms: float = 0.0
     p95_ms: float = 0.0
+    own: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,10 @@ class Figures:
         held_out: on human pairs that neither learned.
         candidate: the candidate's answers.
         spoken_opponent: the opponent's.
-        retrieval_chrf: chrF of answering with the nearest seed question's answer.
+        retrieval_chrf: chrF of answering with the nearest known question's answer.
+        heard: what players hear: the serving engine's answers, and what takes their place where it is unsure; None
+            where that was not measured.
+        defers: whether the nearest answer speaks where the candidate is unsure.
         slices: difference of mean gold NLL by topic, candidate minus opponent.
         engine: the candidate on the serving engine; None where the reference engine serves.
     """
@@ -147,5 +152,7 @@ class Figures:
     candidate: Spoken | None = None
     spoken_opponent: Spoken | None = None
     retrieval_chrf: float = 0.0
+    heard: Spoken | None = None
+    defers: bool = False
     slices: Mapping[str, float] = field(default_factory=dict)
     engine: EngineAgreement | None = None

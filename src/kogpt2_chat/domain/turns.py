@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast, get_args
 from kogpt2_chat.errors import InvalidMessage
 
 Source = Literal["legacy", "v1"]
-Fallback = Literal["timeout", "muted", "safety", "empty", "degraded"]
+Fallback = Literal["timeout", "muted", "safety", "empty", "degraded", "nearest", "unsure"]
 FeedbackKind = Literal["up", "down", "correction", "report"]
 
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
@@ -22,7 +22,19 @@ NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "empty": "음, 뭐라고 답해야 할지 모르겠어요. 다르게 말해 주시겠어요?",
     "degraded": "아직 이야기할 준비가 되지 않았어요. 잠시 후 다시 찾아와 주세요.",
 }
-"""What a player reads where the text is not the model's."""
+"""What a player reads where no text is at hand."""
+SPOKEN_BY: Final[Mapping[Fallback, str]] = {
+    "nearest": "nearest known answer",
+    "unsure": "an admission that it does not know",
+}
+"""Who spoke, where it was neither the model nor a fixed notice."""
+
+
+def spoken_by(fallback: Fallback | str | None, version: int) -> str:
+    """Whose words an answer is, for a person."""
+    if not fallback:
+        return f"version {version}"
+    return next((who for name, who in SPOKEN_BY.items() if name == fallback), f"fixed notice: {fallback}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +48,8 @@ class Turn:
         model_version: the registered version that answered, or served at the time; 0 when there was none.
         epoch: the rollout epoch that the slot was in; 0 before the first rollout.
         decoding: the settings that the answer was decoded with.
-        fallback: why the answer is a fixed notice; None where it is the model's own.
+        fallback: why the answer is not the model's own; None where it is. ``nearest``: the model was unsure, late or
+            silent, and the answer of the nearest known question was said; ``unsure``: nothing known was near either.
         sent_at: RFC 3339, as the client said, else the broker's time of the record.
         received_at: RFC 3339, the worker's clock, like ``answered_at``.
         extra: fields of the question, or of the Turn, that this version does not know.

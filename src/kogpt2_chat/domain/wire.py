@@ -133,7 +133,7 @@ def answer_headers(
         model_version: who answered; 0 when there was no model.
         epoch: the slot's rollout epoch.
         latency_ms: the worker's own time for it.
-        fallback: why the text is a fixed notice; None where it is the model's.
+        fallback: why the text is not the model's own; None where it is.
 
     Returns:
         Text by header name.

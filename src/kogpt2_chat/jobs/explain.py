@@ -187,7 +187,11 @@ def _doubt(turn: Turn, found: int) -> str | None:
 def _about_fallback(turn: Turn) -> str | None:
     if turn.fallback is None:
         return None
-    return "the player read a fixed notice; the replay shows what the model would have said"
+    nearest = turn.decoding.get("nearest")
+    if turn.fallback == "nearest" and isinstance(nearest, dict):
+        about = f"{nearest.get('question', 'not stored')!r} (source {nearest.get('source')}, likeness {nearest.get('likeness')})"
+        return f"the answer of the nearest known question was said: {about}; the replay shows the model's own answer"
+    return "the player read other words than the model's; the replay shows what the model would have said"
 
 
 def _about_engine(turn: Turn, verdict: Verdict) -> str | None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from kogpt2_chat.model.batches import Example, Pair
     from kogpt2_chat.model.card import ModelCard
     from kogpt2_chat.model.checkpoint import Checkpoint
-    from kogpt2_chat.model.train import EpochReport, Recipe
+    from kogpt2_chat.model.early_stop import EpochReport
+    from kogpt2_chat.model.train import Recipe
 
 Mode = Literal["from_base", "from_champion"]
 SAMPLES: Final = 20

@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from kogpt2_chat.domain.prompt import UNKNOWN_ID, has_control_token, normalise
-from kogpt2_chat.model.engine import StopReason
+from kogpt2_chat.model.bot import Bot
+from kogpt2_chat.model.engine import Engine, StopReason
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.transformers_engine import TransformersEngine
 from kogpt2_chat.settings import Settings
@@ -28,14 +29,16 @@ class Answer:
         text: as a player would see it.
         leaked: whether it would have said a control token, had the engine let it.
         stop_reason: why it ended.
-        latency_ms: where it was asked alone; else 0.
+        logprob: how sure it was, mean nat a token.
+        is_own: whether the text is the model's own, and nothing that took its place.
     """
 
     question: str
     text: str
     leaked: bool
     stop_reason: StopReason
-    latency_ms: float = 0.0
+    logprob: float = 0.0
+    is_own: bool = True
 
     @property
     def failures(self) -> list[str]:
@@ -52,12 +55,21 @@ class Answer:
 def ask_all(
     bot: LoadedBot, questions: Sequence[str], settings: Settings, *, suppress_control: bool = True
 ) -> list[Answer]:
-    """Ask all questions at once, as a busy worker would; answers in the questions' order."""
-    engine = TransformersEngine(
+    """Ask all questions at once of the reference engine; answers in the questions' order."""
+    return ask_engine(reference_engine(settings, suppress_control=suppress_control), bot, questions)
+
+
+def reference_engine(settings: Settings, *, suppress_control: bool = True) -> TransformersEngine:
+    """The engine that judges, with the worker's bounds."""
+    return TransformersEngine(
         max_batch=settings.serving.max_batch,
         max_new_tokens=settings.model.max_new_tokens,
         suppress_control=suppress_control,
     )
+
+
+def ask_engine(engine: Engine, bot: Bot[Any], questions: Sequence[str]) -> list[Answer]:
+    """Ask all questions at once, as a busy worker would; answers in the questions' order."""
     engine.set_model("bot", bot)
     for place, question in enumerate(questions):
         engine.add_request(str(place), "bot", bot.encode(question))
@@ -70,7 +82,11 @@ def ask_all(
                 bot.tokenizer.decode_raw([id_ for id_ in done.token_ids if id_ != UNKNOWN_ID])
             )
             answers[place] = Answer(
-                question=questions[place], text=bot.decode(done.token_ids), leaked=leaked, stop_reason=done.stop_reason
+                question=questions[place],
+                text=bot.decode(done.token_ids),
+                leaked=leaked,
+                stop_reason=done.stop_reason,
+                logprob=done.logprob,
             )
     return [answers[place] for place in range(len(questions))]
 

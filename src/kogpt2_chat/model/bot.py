@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.tokenizer import ChatTokenizer
+from kogpt2_chat.model.uncertain import Uncertainty
 
 Network = TypeVar("Network")
 
@@ -22,6 +23,7 @@ class Bot(Generic[Network]):
         max_prompt_tokens: bound of a prompt.
         max_answer_chars: bound of an answer.
         first_ids: what its prompts begin with.
+        uncertainty: what is said where its own answer is unlikely; None says it all the same.
     """
 
     version: str
@@ -31,6 +33,12 @@ class Bot(Generic[Network]):
     max_prompt_tokens: int
     max_answer_chars: int
     first_ids: tuple[int, ...] = ()
+    uncertainty: Uncertainty | None = None
+
+    @property
+    def small(self) -> bool:
+        """Whether it comes from the small base."""
+        return self.card.small
 
     def encode(self, text: str) -> list[int]:
         """Prompt ids of a question."""

@@ -8,7 +8,7 @@ bring code along.
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def write_checkpoint(
     tokenizer: ChatTokenizer,
     card: ModelCard,
     sequences: Sequence[Sequence[int]] = (),
+    beside: Mapping[str, str] | None = None,
 ) -> ModelCard:
     """Write a version beside ``folder`` and rename it there; an existing folder is replaced.
 
@@ -47,6 +48,7 @@ def write_checkpoint(
         card: its facts; ``files`` is filled in here.
         sequences: token ids that the network was trained on, to fit the serving engine's int8 to; without any, only
             its weights are int8.
+        beside: text files that the version carries, by name.
 
     Returns:
         The card with its hashes.
@@ -59,6 +61,8 @@ def write_checkpoint(
     try:
         network.save_pretrained(aside)
         tokenizer.save(aside)
+        for name, text in (beside or {}).items():
+            (aside / name).write_text(text, "utf-8")
         if card.bot:
             network.eval()
             convert(aside, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)

@@ -6,7 +6,10 @@ not thread safe: one thread owns it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from kogpt2_chat.model.uncertain import Uncertainty
 
 StopReason = Literal["end", "length", "deadline"]
 
@@ -51,6 +54,16 @@ class BotModel(Protocol):
     @property
     def version(self) -> str:
         """Which version this is, as text."""
+        ...
+
+    @property
+    def small(self) -> bool:
+        """Whether it comes from the small base."""
+        ...
+
+    @property
+    def uncertainty(self) -> "Uncertainty | None":
+        """What is said where its own answer is unlikely; None says its own answer all the same."""
         ...
 
     @property

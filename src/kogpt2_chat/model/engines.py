@@ -9,6 +9,7 @@ from kogpt2_chat.model.card import ENGINE_FILES, verify_folder
 from kogpt2_chat.model.engine import BotModel, Engine
 from kogpt2_chat.model.paged import PagedModel
 from kogpt2_chat.model.tokenizer import load_tokenizer
+from kogpt2_chat.model.uncertain import read_uncertainty
 from kogpt2_chat.settings import Settings
 
 
@@ -92,4 +93,5 @@ def load_served(
         max_prompt_tokens=min(model.max_prompt_tokens, network.positions - model.max_new_tokens),
         max_answer_chars=settings.serving.max_answer_chars,
         first_ids=bot_ids(card.bot, card.prompt_format),
+        uncertainty=read_uncertainty(folder),
     )

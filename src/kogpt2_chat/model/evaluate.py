@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -11,14 +11,27 @@ from typing import Any, Final
 import yaml  # type: ignore[import-untyped]  # no stubs in the lock
 
 from kogpt2_chat.domain import gate_figures as gate
+from kogpt2_chat.domain.prompt import has_control_token
+from kogpt2_chat.domain.unsure import unsure_answer
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.agreement import measure_agreement
-from kogpt2_chat.model.answers import Answer, ask_all, ask_singly, distinct, entropy, percentile
+from kogpt2_chat.model.answers import (
+    Answer,
+    ask_all,
+    ask_engine,
+    ask_singly,
+    distinct,
+    entropy,
+    percentile,
+    reference_engine,
+)
 from kogpt2_chat.model.batches import Pair, make_examples
 from kogpt2_chat.model.corpora import GoldenQuestion
-from kogpt2_chat.model.engines import ServedBot
+from kogpt2_chat.model.engines import ServedBot, make_engine
 from kogpt2_chat.model.load import LoadedBot
+from kogpt2_chat.model.nearest import NearestQuestions
 from kogpt2_chat.model.network import nll_by_example
+from kogpt2_chat.model.uncertain import Choice, choose, known_pairs, speaker
 from kogpt2_chat.settings import Settings
 
 PROFILES: Final = Path(gate.__file__).with_name("gate_profiles.yaml")
@@ -108,6 +121,8 @@ def measure(
         known = [*exam.gold, *exam.seen[:_SEEN_QUESTIONS]]
         engine = measure_agreement(candidate, served, exam.learned_questions(), known, settings)
     progress("letting both models answer")
+    own = ask_all(candidate, exam.questions(), settings, suppress_control=False)
+    choice = choose(settings, bot, small=candidate.card.small)
     return gate.Figures(
         bot=bot,
         version=version,
@@ -115,8 +130,10 @@ def measure(
         gold=slices.get("gold"),
         taught=slices.get("taught"),
         held_out=slices.get("held_out"),
-        candidate=speak(candidate, exam, settings),
+        candidate=sum_up(own, exam, timed(candidate, exam, settings)),
         spoken_opponent=speak(opponent, exam, settings),
+        heard=sum_up(hear(bot, served or candidate, choice, exam, settings), exam),
+        defers=choice == "nearest" and candidate.uncertainty is not None,
         retrieval_chrf=retrieval_chrf(exam.seen, exam.gold),
         slices=_topics(exam.gold, slices["gold"]) if "gold" in slices else {},
         engine=engine,
@@ -127,8 +144,51 @@ def speak(bot: LoadedBot, exam: Exam, settings: Settings) -> gate.Spoken:
     """Let a bot answer the exam's questions and sum up what it said."""
     # Controls are not suppressed here: the gate wants to know what the model would say by itself.
     answers = ask_all(bot, exam.questions(), settings, suppress_control=False)
+    return sum_up(answers, exam, timed(bot, exam, settings))
+
+
+def timed(bot: LoadedBot, exam: Exam, settings: Settings) -> list[float]:
+    """Milliseconds of some of the exam's questions, each asked alone."""
+    return ask_singly(bot, exam.questions()[:_TIMED_QUESTIONS], settings)
+
+
+def hear(name: str, bot: LoadedBot | ServedBot, choice: Choice, exam: Exam, settings: Settings) -> list[Answer]:
+    """What players would hear of a version: its answers in the serving engine, or what takes their place.
+
+    Args:
+        name: the bot.
+        bot: the version, in the engine that serves it.
+        choice: what the settings want where it is unsure.
+        exam: what to ask.
+        settings: bounds of the worker.
+
+    Returns:
+        An answer for each of the exam's questions; what is not the model's own has the stop reason ``end``.
+    """
+    engine = make_engine(settings) if isinstance(bot, ServedBot) else reference_engine(settings)
+    heard = []
+    for answer in ask_engine(engine, bot, exam.questions()):
+        who, found = speaker(bot.uncertainty, choice, answer.logprob, answer.question)
+        if who == "model":
+            heard.append(answer)
+            continue
+        text = found.known.answer if found else unsure_answer(name, answer.question)
+        heard.append(replace(answer, text=text, leaked=has_control_token(text), stop_reason="end", is_own=False))
+    return heard
+
+
+def sum_up(answers: Sequence[Answer], exam: Exam, times: Sequence[float] = ()) -> gate.Spoken:
+    """What answers to the exam's questions came to.
+
+    Args:
+        answers: one for each question.
+        exam: what was asked.
+        times: milliseconds of single answers.
+
+    Returns:
+        The figures.
+    """
     text_by_question = {answer.question: answer.text for answer in answers}
-    times = ask_singly(bot, exam.questions()[:_TIMED_QUESTIONS], settings)
     must = [_is_right(entry, text_by_question) for entry in exam.golden if entry.must_pass]
     rest = [_is_right(entry, text_by_question) for entry in exam.golden if not entry.must_pass]
     texts = [answer.text for answer in answers]
@@ -146,6 +206,7 @@ def speak(bot: LoadedBot, exam: Exam, settings: Settings) -> gate.Spoken:
         entropy=entropy(texts),
         p50_ms=percentile(times, 0.5),
         p95_ms=percentile(times, 0.95),
+        own=sum(answer.is_own for answer in answers),
     )
 
 
@@ -157,15 +218,12 @@ def chrf(answers: Sequence[str], references: Sequence[str]) -> float:
 
 
 def retrieval_chrf(known: Sequence[Pair], gold: Sequence[Pair]) -> float:
-    """The baseline without a model: the answer of the nearest known question, by character n-grams."""
+    """The baseline without a model: the answer of the nearest known question, whatever its likeness."""
     if not known or not gold:
         return 0.0
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3))
-    index = vectorizer.fit_transform([pair.question for pair in known])
-    nearest = (vectorizer.transform([pair.question for pair in gold]) @ index.T).toarray().argmax(1)
-    return chrf([known[place].answer for place in nearest], [pair.answer for pair in gold])
+    index = NearestQuestions(known_pairs(known))
+    nearest = [index.find(pair.question) for pair in gold]
+    return chrf([found.known.answer if found else "" for found in nearest], [pair.answer for pair in gold])
 
 
 def _slice(pairs: Sequence[Pair], candidate: LoadedBot, opponent: LoadedBot, settings: Settings) -> gate.Slice:

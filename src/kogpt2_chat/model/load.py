@@ -8,6 +8,7 @@ from transformers import GPT2LMHeadModel
 from kogpt2_chat.domain.prompt import bot_ids
 from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.checkpoint import load_checkpoint
+from kogpt2_chat.model.uncertain import read_uncertainty
 from kogpt2_chat.settings import Settings
 
 
@@ -41,6 +42,7 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
         max_prompt_tokens=min(settings.model.max_prompt_tokens, room),
         max_answer_chars=settings.serving.max_answer_chars,
         first_ids=bot_ids(bot or loaded.card.bot, loaded.card.prompt_format),
+        uncertainty=read_uncertainty(folder),
     )
 
 

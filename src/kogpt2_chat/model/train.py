@@ -18,8 +18,9 @@ from transformers import GPT2LMHeadModel
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.batches import Example, collate, epoch_batches
 from kogpt2_chat.model.compute import Asked, Precision, autocast, choose_precision, device
+from kogpt2_chat.model.early_stop import Best, EpochReport, best_epoch
 from kogpt2_chat.model.network import answer_logits, nll_by_example
-from kogpt2_chat.model.resume import load_best, load_progress, save_best, save_progress
+from kogpt2_chat.model.resume import load_progress, save_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +55,6 @@ class Recipe:
     answer_tokens: int = 0
     patience: int = 0
     checkpoint_every_steps: int = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochReport:
-    """What one epoch came to."""
-
-    epoch: int
-    step: int
-    loss: float
-    validation_nll: float | None
-    gradient_norm: float
-    learning_rate: float
-    tokens_per_s: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,7 +128,7 @@ def fit(
     precision = choose_precision(recipe.precision, progress)
     network.to(device())
     optimizer = _optimizer(network, recipe)
-    best = _Best(network, recipe.patience, resume)
+    best = Best(network, recipe.patience, resume)
     done = _Fit()
     if resume is not None and (saved := load_progress(resume, network, optimizer)):
         done = _restored(saved)
@@ -161,55 +149,11 @@ def fit(
             best.look(done.reports)
             on_epoch(done.reports[-1])
         if best.is_over(done.reports):
-            progress(f"no better validation in {recipe.patience} epochs: back to epoch {best.epoch(done.reports)}")
+            progress(f"no better validation in {recipe.patience} epochs: back to epoch {best_epoch(done.reports)}")
             break
     best.restore(done.reports)
     network.to("cpu").eval()
     return done.reports
-
-
-class _Best:
-    """Early stop: the weights of the epoch with the best validation NLL so far.
-
-    Args:
-        network: in training.
-        patience: as in the recipe; 0 does nothing.
-        folder: where the weights are kept, so that a resumed run finds them; None keeps them in memory.
-    """
-
-    def __init__(self, network: GPT2LMHeadModel, patience: int, folder: Path | None) -> None:
-        self._network = network
-        self._patience = patience
-        self._folder = folder
-        self._kept: dict[str, torch.Tensor] = {}
-
-    def epoch(self, reports: Sequence[EpochReport]) -> int:
-        """The best epoch, from 1; the last one where nothing was validated."""
-        validated = [report for report in reports if report.validation_nll is not None]
-        return min(validated, key=lambda report: report.validation_nll or 0.0, default=reports[-1]).epoch
-
-    def look(self, reports: Sequence[EpochReport]) -> None:
-        """Keep the weights if the newest report is the best one."""
-        if not self._patience or self.epoch(reports) != reports[-1].epoch:
-            return
-        weights = {name: weight.detach().clone() for name, weight in self._network.named_parameters()}
-        if self._folder is None:
-            self._kept = weights
-        else:
-            save_best(self._folder, weights)
-
-    def is_over(self, reports: Sequence[EpochReport]) -> bool:
-        """Whether patience is at its end."""
-        return bool(self._patience) and reports[-1].epoch - self.epoch(reports) >= self._patience
-
-    def restore(self, reports: Sequence[EpochReport]) -> None:
-        """Put the best epoch's weights back."""
-        if not self._patience or self.epoch(reports) == reports[-1].epoch:
-            return
-        kept = self._kept if self._folder is None else load_best(self._folder)
-        with torch.no_grad():
-            for name, weight in self._network.named_parameters():
-                weight.copy_(kept[name])
 
 
 def _optimizer(network: GPT2LMHeadModel, recipe: Recipe) -> torch.optim.AdamW:

@@ -15,9 +15,11 @@ from typing import Any, Final, Literal
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.batches import Pair
 from kogpt2_chat.model.nearest import Found, Known, NearestQuestions
+from kogpt2_chat.settings import Settings
 
 FILE: Final = "uncertain.json"
 Speaker = Literal["model", "nearest", "unsure"]
+Choice = Literal["model", "nearest", "notice"]
 _UNSURE_SHARE: Final = 0.12
 """Of the dev questions, those least like any known one; a bot that admits more often that it does not know bores."""
 _LEAST_LIKENESS: Final = 0.2
@@ -74,6 +76,31 @@ class Uncertainty:
         """The nearest known question, if it is near enough to be answered in its place."""
         found = self.known.find(question)
         return found if found and found.likeness >= self.thresholds.least_likeness else None
+
+
+def speaker(
+    uncertainty: Uncertainty | None, choice: Choice, logprob: float, question: str
+) -> tuple[Speaker, Found | None]:
+    """Who answers a question that a model has answered.
+
+    Args:
+        uncertainty: of the version; None for one that was made before versions had thresholds.
+        choice: what the settings want where it is unsure.
+        logprob: of its own answer.
+        question: as the player asked it.
+
+    Returns:
+        Whose answer is said, and the known question behind it where it is the nearest one's.
+    """
+    if uncertainty is None or choice == "model" or uncertainty.is_sure(logprob):
+        return "model", None
+    found = uncertainty.find(question) if choice == "nearest" else None
+    return ("nearest", found) if found else ("unsure", None)
+
+
+def choose(settings: Settings, bot: str, *, small: bool) -> Choice:
+    """What a bot does where its version is unsure: the setting's word, else by the size of its base."""
+    return settings.serving.uncertain.get(bot) or ("nearest" if small else "model")
 
 
 def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:

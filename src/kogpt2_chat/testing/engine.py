@@ -6,6 +6,7 @@ from typing import Any
 from kogpt2_chat.domain.prompt import answer_text, normalise, prompt_ids
 from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
+from kogpt2_chat.model.uncertain import Uncertainty
 
 _FIRST_TEXT_ID = 200
 
@@ -16,12 +17,20 @@ class ScriptedModel:
     Args:
         version: what ``version`` says.
         answers: answer by normalised question, or a function of it.
+        uncertainty: what is said where it is unsure.
     """
 
     network: Any = None
+    small = True
 
-    def __init__(self, version: str = "1", answers: Mapping[str, str] | Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self,
+        version: str = "1",
+        answers: Mapping[str, str] | Callable[[str], str] | None = None,
+        uncertainty: Uncertainty | None = None,
+    ) -> None:
         self.version = version
+        self.uncertainty = uncertainty
         self._answers = answers
 
     def encode(self, text: str) -> list[int]:
@@ -44,7 +53,7 @@ class ScriptedEngine:
 
     Args:
         steps: how many ``step`` calls a request takes; ``steps_by_id`` says otherwise for some.
-        stop_reason: what every request finishes with.
+        stop_reason: what every request finishes with; ``logprob`` says how sure of it the model was.
     """
 
     def __init__(self, steps: int = 1, stop_reason: StopReason = "end") -> None:
@@ -52,6 +61,7 @@ class ScriptedEngine:
         self.steps_by_id: dict[str, int] = {}
         self.sampled: dict[str, Sampling] = {}
         self.stop_reason: StopReason = stop_reason
+        self.logprob = 0.0
         self.models: dict[str, BotModel] = {}
         self._left: dict[str, int] = {}
         self._answers: dict[str, tuple[int, ...]] = {}
@@ -113,6 +123,11 @@ class ScriptedEngine:
                 del self._left[request_id]
                 reason: StopReason = "deadline" if late else self.stop_reason
                 finished.append(
-                    Finished(request_id=request_id, token_ids=self._answers.pop(request_id), stop_reason=reason)
+                    Finished(
+                        request_id=request_id,
+                        token_ids=self._answers.pop(request_id),
+                        stop_reason=reason,
+                        logprob=self.logprob,
+                    )
                 )
         return finished

@@ -1,27 +1,11 @@
-"""What stands in for a late model, and what a prompt remembers."""
+"""What a prompt remembers of a conversation."""
 
 from datetime import UTC, datetime, timedelta
 
 from kogpt2_chat.domain.prompt import END_ID
-from kogpt2_chat.settings import CHECKOUT
 from serving.history import History, Said
-from serving.nearest import NearestAnswers
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
-
-
-def test_the_nearest_seed_question_answers():
-    """Spelled a little differently it is still the same question; nonsense has no neighbour."""
-    nearest = NearestAnswers(CHECKOUT / "corpora")
-    rows = nearest._known("ChatbotA")
-    assert len(rows) >= 600
-    import csv
-
-    first = next(csv.DictReader((CHECKOUT / "corpora/ChatbotA/seed.csv").open(encoding="utf-8")))
-    assert nearest.answer("ChatbotA", first["question"]) == first["answer"]
-    assert nearest.answer("ChatbotA", first["question"].rstrip("?!.") + "...??") == first["answer"]
-    assert nearest.answer("ChatbotA", "qwxz 1234 zzzz") is None
-    assert nearest.answer("ChatbotZ", "안녕?") is None
 
 
 def said(number: int, *, version: int = 1, at: datetime = NOW, tokens: int = 3) -> Said:
