@@ -3,8 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-code="src serving spark_jobs plugins dags tests benchmarks"
-step() { echo "check: $*"; "$@"; }
+code="src serving spark_jobs plugins dags tests benchmarks scripts/platform_check.py"
+source scripts/beat.sh
+trap 'end_work; exit 130' INT TERM
+step() { echo "check: $*"; with_beat "${1##*/}" "$@"; }
 step $bin/ruff format --check $code
 step $bin/ruff check $code
 step $bin/lint-imports

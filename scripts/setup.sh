@@ -1,45 +1,83 @@
 #!/usr/bin/env bash
 # From a bare checkout to all that `make demo` and `make test` need. Safe to interrupt and to repeat.
 #
-# 1. Python 3.11 or 3.12 and the environment in .venv, from the hash-pinned locks.
-# 2. A Java runtime that Spark and the servers run on.
-# 3. The servers' jars, verified, in a cache that checkouts share.
-# 4. With --browser: Chromium and a Korean font for the browser test.
+# 1. What is known of this machine, and Python 3.11 to 3.13: KOGPT2_PYTHON=/path/of/python3 chooses one.
+# 2. The environment in .venv, from the hash-pinned locks.
+# 3. A Java runtime that Spark and the servers run on.
+# 4. The servers' jars, verified, in a cache that checkouts share.
+# 5. With --browser: Chromium and a Korean font for the browser test.
+#
+# Whatever takes long says so every 10 s, with or without a terminal.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+source scripts/beat.sh
 readonly DISK_COLD_MB=9000
+readonly FITS='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
+readonly WHICH='import os, sys; print(os.path.realpath(sys.base_prefix), *sys.version_info[:3])'
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
-trap 'say "interrupted; run the same command again to go on"; exit 130' INT TERM
+interrupted() {
+  end_work
+  say "interrupted; run the same command again to go on"
+  exit 130
+}
+trap interrupted INT TERM
 
+readonly FACTS=so_far
+so_far() { echo "$(packages) packages in .venv, $((begun_mb - $(free_disk))) MB written"; }
+free_disk() { df -Pm . | awk 'NR == 2 {print $4}'; }
+packages() { find .venv/lib -maxdepth 3 -name '*.dist-info' 2>/dev/null | wc -l; }
+
+begun_mb=$(free_disk)
+readonly begun_mb
+
+fits() { command -v "$1" >/dev/null && "$1" -c "$FITS" 2>/dev/null; }
+
+# The setting, then the path, then the folders of pyenv and asdf; 3.11 first: all tests run on it.
 find_python() {
-  local name
-  for name in python3.12 python3.11 python3; do
-    if command -v "$name" >/dev/null && "$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then
-      command -v "$name"
-      return
-    fi
+  local name folder
+  if [[ -n ${KOGPT2_PYTHON:-} ]]; then
+    fits "$KOGPT2_PYTHON" ||
+      fail "KOGPT2_PYTHON=$KOGPT2_PYTHON is no Python 3.11, 3.12 or 3.13 with venv: $({ "$KOGPT2_PYTHON" --version || true; } 2>&1 | head -1)"
+    command -v "$KOGPT2_PYTHON"
+    return
+  fi
+  for name in python3.11 python3.12 python3.13 python3; do
+    if fits "$name"; then command -v "$name"; return; fi
   done
-  fail "needs Python 3.11 or 3.12 with venv, found $(python3 --version 2>&1 || echo none); on Debian or Ubuntu: apt-get install python3 python3-venv"
+  for folder in "${PYENV_ROOT:-$HOME/.pyenv}/versions" "${ASDF_DATA_DIR:-$HOME/.asdf}/installs/python"; do
+    for name in "$folder"/3.11* "$folder"/3.12* "$folder"/3.13*; do
+      if fits "$name/bin/python3"; then echo "$name/bin/python3"; return; fi
+    done
+  done
+  fail "needs Python 3.11, 3.12 or 3.13 with venv, found $(python3 --version 2>&1 || echo none); on Debian or Ubuntu:
+  apt-get install python3 python3-venv; one elsewhere: KOGPT2_PYTHON=/path/of/python3 make setup"
+}
+
+# The environment's Python stays, unless the setting names another one.
+keeps_python() {
+  [[ -x .venv/bin/python ]] && .venv/bin/python -m pip --version >/dev/null 2>&1 && fits .venv/bin/python || return 1
+  [[ -z ${KOGPT2_PYTHON:-} || $(.venv/bin/python -c "$WHICH") == $("$KOGPT2_PYTHON" -c "$WHICH" 2>/dev/null) ]]
 }
 
 make_environment() {
   local wanted stamp=.venv/.setup-stamp python free_mb
   wanted=$(cat requirements.lock requirements-uv.lock pyproject.toml <(pwd) | sha256sum | cut -d' ' -f1)
-  if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
-  python=$(find_python)
-  free_mb=$(df -Pm . | awk 'NR == 2 {print $4}')
+  if [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && { [[ -z ${KOGPT2_PYTHON:-} ]] || keeps_python; }; then return; fi
+  if [[ -z ${KOGPT2_PYTHON:-} ]] && keeps_python; then python=.venv/bin/python; else python=$(find_python); fi
+  "$python" scripts/platform_check.py || exit 1
+  free_mb=$(free_disk)
   if [[ ! -d .venv/lib && $free_mb -lt $DISK_COLD_MB ]]; then
     fail "needs about $DISK_COLD_MB MB of free disk here for the environment, found $free_mb MB: free some, or move the checkout"
   fi
+  say "environment with $("$python" --version) ($python), $(grep -c "==" requirements.lock) packages (some minutes with an empty package cache)"
+  keeps_python || with_beat "empty environment" "$python" -m venv --clear .venv
   rm -f "$stamp"
-  say "environment with $("$python" --version), about 250 packages (some minutes with an empty package cache)"
-  [[ -x .venv/bin/python ]] && .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+  with_beat "installer" .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
   cp .venv/bin/uv .venv/uv-for-setup  # the sync removes what the lock does not hold, uv as well
-  .venv/uv-for-setup pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
-  .venv/uv-for-setup pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+  with_beat "packages" .venv/uv-for-setup pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+  with_beat "this project" .venv/uv-for-setup pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
   echo "$wanted" >"$stamp"
 }
 
@@ -49,16 +87,19 @@ install_browser() {
   fi
   if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
     say "Chromium and a Korean font for the browser test"
-    apt-get update -qq >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fontconfig fonts-nanum >/dev/null ||
+    with_beat "the distribution's package lists" apt-get update -qq >/dev/null
+    DEBIAN_FRONTEND=noninteractive with_beat "Chromium" apt-get install -y -qq --no-install-recommends chromium fontconfig fonts-nanum >/dev/null ||
       fail "the distribution did not give chromium and fonts-nanum: install a Chromium and a Korean font by hand"
   else
     fail "the browser test needs Chromium and a Korean font: sudo apt-get install chromium fonts-nanum"
   fi
 }
 
+if [[ $(uname -s) != Linux ]]; then python3 scripts/platform_check.py || exit 1; fi  # before what only Linux has
 exec 9>.setup.lock
-flock 9  # `make demo` and `make test` may be started together
+until flock -w "$BEAT_S" 9; do  # `make demo` and `make test` may be started together
+  say "another set-up is at work in this checkout: waiting for it, $SECONDS s so far"
+done
 make_environment
-.venv/bin/python -m kogpt2_chat.stack.fetch
+with_beat "Java and jars" .venv/bin/python -m kogpt2_chat.stack.fetch
 if [[ ${1:-} == --browser ]]; then install_browser; fi

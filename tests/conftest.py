@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat.cli.output import Beat
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.dataset import Pair, place
@@ -31,12 +32,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 _outcome: list[int] = []
+_beats: list[Beat] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Name the test that is at work whenever nothing was shown for ten seconds."""
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        _beats.append(Beat(reporter.write_line))
+        _beats[0].start()
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """A test begins."""
+    for beat in _beats:
+        beat.heard(nodeid)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Remember how the session ended, for the end of the process."""
     _outcome.append(int(exitstatus))
+    for beat in _beats:
+        beat.stop()
 
 
 @pytest.hookimpl(trylast=True)

@@ -128,7 +128,8 @@ class Model(BaseModel):
     """Which base model, and how an answer is decoded."""
 
     base: str = Field(
-        "auto", description="`small`, a hub id or a folder; `auto`: KoGPT2 where it can be had, else `small`"
+        "auto",
+        description="`small`, a hub id or a folder; `auto`: KoGPT2 where it can be had, else `small`; kept by the home",
     )
     revision: str = Field("main", description="pinned hub revision of the base")
     base_sha256: str = Field("", description="expected hash of the base's weights file; empty: not checked")

@@ -101,21 +101,6 @@ def test_a_bin_with_code_in_it_never_runs(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_missing_hub_is_one_sentence_or_the_small_base(settings, monkeypatch):
-    """`auto` falls back to the small base and says so; a named base that can't be had is an error."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(base.Unavailable, match="some/gpt2"):
-        base.prepare(
-            settings.model_copy(update={"model": settings.model.model_copy(update={"base": "some/gpt2"})}), print
-        )
-    said = []
-    auto = settings.model_copy(
-        update={"model": settings.model.model_copy(update={"base": "auto", "small_answer_tokens": 1})}
-    )
-    assert base.prepare(auto, said.append).small
-    assert "stands in" in said[0]
-
-
 def test_a_damaged_cached_base_is_made_again(settings, tmp_path):
     """The cache heals itself."""
     source = full_size_files(tmp_path / "hub", layers=1, width=32, heads=2)

@@ -35,6 +35,7 @@ class Report:
         trials: versions with their gate's decision.
         urls: where to look on.
         notes: what the reader has to know to judge the figures.
+        offer: what to try next, said last.
     """
 
     seconds_by_step: dict[str, float] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Report:
     trials: list[Trial] = field(default_factory=list)
     urls: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    offer: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -77,6 +79,7 @@ class Report:
             "versions": [asdict(trial) for trial in self.trials],
             "urls": self.urls,
             "notes": self.notes,
+            "offer": self.offer,
         }
 
     def text(self) -> str:
@@ -88,6 +91,8 @@ class Report:
             console.print(f"- {note}", soft_wrap=True)
         for name, url in self.urls.items():
             console.print(f"{name}: {url}", soft_wrap=True)
+        for line in ["", *self.offer] if self.offer else []:
+            console.print(line, soft_wrap=True, markup=False)
         return page.getvalue()
 
     def samples(self) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import Report, Trial
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.ask import Reply, ask
+from kogpt2_chat.jobs.estimate_base import estimate_base
 from kogpt2_chat.jobs.give_feedback import give_feedback
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings, load_settings
@@ -45,7 +47,7 @@ def run(*, dataset: str, progress: Progress) -> Report:
     report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
     # Before the servers: a base that has to be trained first wants both cores.
     with report.step("base model"):
-        _prepare_base(settings, progress)
+        small = _prepare_base(settings, progress)
     with report.step("start the servers"):
         _start(settings, progress)
     registry = bootstrap.registry(settings)
@@ -64,6 +66,9 @@ def run(*, dataset: str, progress: Progress) -> Report:
         report.after = _talk(settings, script, "after", progress)
     report.trials = _trials(registry)
     report.urls = _urls(settings)
+    if small:
+        with report.step("what KoGPT2 would take here"):
+            report.offer = offer(estimate_base(settings=settings, progress=progress), settings.home)
     _write(report, settings.home / "demo")
     return report
 
@@ -72,6 +77,7 @@ def _prepare_settings(dataset: str, progress: Progress) -> Settings:
     """The demo's environment, which the servers it starts inherit."""
     for name, value in DEMO_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    _begin_small()
     if dataset:
         from kogpt2_chat.jobs.import_corpus import import_corpus
 
@@ -80,6 +86,15 @@ def _prepare_settings(dataset: str, progress: Progress) -> Settings:
         progress(f"imported {dataset}: {counts}")
         os.environ["KOGPT2_LEARNING__CORPORA"] = str(folder)
     return load_settings()
+
+
+def _begin_small() -> None:
+    """A demo shows the loop on the small base, unless a base is named or the home has begun with one."""
+    from kogpt2_chat.model.base_record import record_path
+
+    settings = load_settings()
+    if settings.model.base == "auto" and not record_path(settings.home).exists():
+        os.environ.setdefault("KOGPT2_MODEL__BASE", "small")
 
 
 def _notes(dataset: str) -> list[str]:
@@ -96,11 +111,13 @@ def _start(settings: Settings, progress: Progress) -> None:
     up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
 
 
-def _prepare_base(settings: Settings, progress: Progress) -> None:
+def _prepare_base(settings: Settings, progress: Progress) -> bool:
+    """Have the base; whether it is the small one."""
     from kogpt2_chat.jobs.prepare_base import prepare_base
 
     base = prepare_base(settings=settings, progress=progress)
     progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
+    return base.small
 
 
 def _talk(settings: Settings, script: Script, round_name: str, progress: Progress) -> list[Reply]:

@@ -7,9 +7,8 @@ hash of what they are made of. Two processes that want the same base make it onc
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,10 +18,12 @@ from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, Unavailable
+from kogpt2_chat.model.base_record import BaseRecord, base_of_versions, read_record, record_path, write_record
 from kogpt2_chat.model.card import CARD_FILE, WEIGHTS_FILE, ModelCard, file_sha256, verify_folder
 from kogpt2_chat.model.checkpoint import write_checkpoint
+from kogpt2_chat.model.hub import find, is_pointer, pointer_error, weights_file
 from kogpt2_chat.model.load import use_threads
-from kogpt2_chat.model.small_base import small_key, train_small_base
+from kogpt2_chat.model.small_base import SMALL_NAME, small_key, train_small_base
 from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.settings import Settings
 
@@ -30,8 +31,7 @@ KOGPT2: Final = "skt/kogpt2-base-v2"
 KOGPT2_LICENCE: Final = "CC BY-NC-SA 4.0"
 _KOGPT2_SHAPE: Final = (51_200, 12, 768)
 _IMPORT_VERSION: Final = "1"
-_HUB_FILES: Final = ["config.json", "tokenizer.json", "*.safetensors", "pytorch_model.bin"]
-_BIN: Final = "pytorch_model.bin"
+AUTO: Final = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,9 @@ class PreparedBase:
 def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
     """The base that the settings name, from the cache or made now.
 
+    ``auto`` is decided once a home, and recorded in it: the hub's local cache, the hub, the small base. Later calls
+    take what is recorded, whatever has become available since, so that living bots keep their base.
+
     Args:
         settings: ``model.base`` and what goes with it.
         progress: told what is done.
@@ -69,26 +72,72 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
         A verified folder.
 
     Raises:
-        InvalidInput: the named base is no GPT-2 in KoGPT2's layout, or its weights have another hash.
+        InvalidInput: the named base is no GPT-2 in KoGPT2's layout, its weights have another hash, or the recorded
+            base is gone.
         Unavailable: the named hub model can't be had.
     """
     use_threads(settings)
-    asked = settings.model.base
-    if asked == "small":
+    with _locked(record_path(settings.home)):
+        record = read_record(settings.home)
+        if settings.model.base == AUTO and record is not None:
+            return _recorded(record, settings, progress)
+        base = _chosen(settings, progress) if settings.model.base == AUTO else _named(settings, progress)
+        if record is None:
+            asked = settings.model.base
+            write_record(settings.home, BaseRecord.now(asked=asked, name=base.name, folder=base.folder, sha=base.sha))
+        elif base.sha != record.sha:
+            progress(
+                f"KOGPT2_MODEL__BASE names {base.name} (sha {base.sha[:12]}); this home was begun with {record.name} "
+                f"(sha {record.sha[:12]}), which `{AUTO}` goes on with: {record_path(settings.home)}"
+            )
+        return base
+
+
+def _chosen(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
+    """The first choice of a home."""
+    if begun := base_of_versions(settings.home):
+        progress(f"this home's bots began with the base {begun}: they keep it")
+        return _named(
+            settings.model_copy(update={"model": settings.model.model_copy(update={"base": begun})}), progress
+        )
+    try:
+        source = find(KOGPT2, settings.model.revision, progress)
+    except Unavailable as error:
+        where = record_path(settings.home)
+        progress(f"{error}; the small base stands in, and stays this home's base (recorded in {where})")
         return _small(settings, progress)
-    if asked == "auto":
-        if (_small_folder(settings) / CARD_FILE).is_file():
-            return _small(settings, progress)  # the choice stands: asking a hub that is away takes 15 s each time
-        try:
-            source = _from_hub(KOGPT2, settings)
-        except Unavailable as error:
-            progress(f"{error}; the small base stands in")
-            return _small(settings, progress)
-        return _imported(source, KOGPT2, settings, progress)
+    return _imported(source, KOGPT2, settings, progress)
+
+
+def _named(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
+    asked = settings.model.base
+    if asked == SMALL_NAME:
+        return _small(settings, progress)
     folder = Path(asked)
     if folder.is_dir():
         return _imported(folder, folder.name, settings, progress)
-    return _imported(_from_hub(asked, settings), asked, settings, progress)
+    return _imported(find(asked, settings.model.revision, progress), asked, settings, progress)
+
+
+def _recorded(record: BaseRecord, settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
+    """The base that a home was begun with; the small one is made again where it is made of the same.
+
+    Raises:
+        InvalidInput: it is gone.
+    """
+    folder = Path(record.folder)
+    for place in (folder, settings.cache_dir / "base" / folder.name):
+        with suppress(CheckpointCorrupt):
+            if (place / CARD_FILE).is_file() and (base := _prepared(place)).sha == record.sha:
+                return base
+    if record.name == SMALL_NAME and folder.name == _small_folder(settings).name:
+        return _small(settings, progress)
+    source = record.name if record.asked == AUTO else record.asked
+    raise InvalidInput(
+        f"the base that this home's bots began with is gone: {record.name}, sha {record.sha[:12]}, was in {folder}. "
+        f"Put the folder back, name the base to make it anew (KOGPT2_MODEL__BASE={source}), or remove "
+        f"{record_path(settings.home)} to choose anew: bots that are trained from then on begin with another base"
+    )
 
 
 def _small_folder(settings: Settings) -> Path:
@@ -172,18 +221,6 @@ def import_base(source: Path, folder: Path, name: str, progress: Callable[[str],
     write_checkpoint(folder, network, tokenizer, card)
 
 
-def weights_file(folder: Path) -> Path:
-    """The weights of a hub's folder, safetensors where there are any.
-
-    Raises:
-        InvalidInput: there are none.
-    """
-    for name in (WEIGHTS_FILE, _BIN):
-        if (folder / name).is_file():
-            return folder / name
-    raise InvalidInput(f"base {folder} has neither {WEIGHTS_FILE} nor {_BIN}: name a folder or hub id of a GPT-2")
-
-
 def read_hub_bin(path: Path) -> dict[str, torch.Tensor]:
     """Tensors of a hub's ``pytorch_model.bin``: the only pickle this project reads, with ``weights_only=True``.
 
@@ -214,6 +251,9 @@ def _fill(network: GPT2LMHeadModel, state: dict[str, torch.Tensor], path: Path) 
 
 def _read_config(source: Path) -> GPT2Config:
     path = source / "config.json"
+    for needed in (path, source / "tokenizer.json"):
+        if needed.is_file() and is_pointer(needed):
+            raise pointer_error(needed)
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -223,27 +263,6 @@ def _read_config(source: Path) -> GPT2Config:
     for foreign in ("auto_map", "architectures", "transformers_version"):
         content.pop(foreign, None)
     return GPT2Config(**content)
-
-
-def _from_hub(name: str, settings: Settings) -> Path:
-    """A hub model's files, pinned by revision: from the hub's local cache, else from the hub.
-
-    Raises:
-        Unavailable: neither has it.
-    """
-    from huggingface_hub import snapshot_download
-
-    for local in (True, False):
-        if not local and os.environ.get("HF_HUB_OFFLINE"):
-            break
-        try:
-            return Path(snapshot_download(
-                name, revision=settings.model.revision, allow_patterns=_HUB_FILES, local_files_only=local,
-                etag_timeout=5, max_workers=2,
-            ))  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - the hub's client raises its HTTP library's errors as they are
-            reason = type(error).__name__
-    raise Unavailable(f"base model {name} is neither in the hub's local cache nor to be had from the hub ({reason})")
 
 
 def _sha_or_none(path: Path) -> str:

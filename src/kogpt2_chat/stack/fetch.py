@@ -1,5 +1,6 @@
 """Have Java and the jars: ``python -m kogpt2_chat.stack.fetch``, for the set-up."""
 
+import signal
 import sys
 
 from kogpt2_chat.errors import KogptChatError
@@ -10,7 +11,11 @@ from kogpt2_chat.stack.java import ensure_java
 
 
 def main() -> int:
-    """Install Java where it can be, fetch what is missing, print the jars' folder; give the exit code."""
+    """Install Java where it can be, fetch what is missing, print the jars' folder; give the exit code.
+
+    A SIGTERM is treated like ctrl-C, so that Ivy ends with it.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Heartbeat(_say, "looking for Java and the servers' jars") as heartbeat:
             java = ensure_java(heartbeat.say, install=True)

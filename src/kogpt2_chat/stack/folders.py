@@ -15,8 +15,8 @@ SOCKET_PATH_LIMIT: Final = 100
 """Unix sockets have at most 107 bytes of path on Linux (unix(7)), 103 on macOS."""
 
 _SERVERS: Final = ("conf", "data", "logs", "run", "airflow")
-_JOBS: Final = ("models", "datasets", "versions", "training", "demo")
-"""What workers, jobs and the demo keep in the home: copies of what the servers hold."""
+_JOBS: Final = ("models", "datasets", "versions", "training", "base", "demo")
+"""What workers, jobs and the demo keep in the home: copies of what the servers hold, and which base it began with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,27 @@
+# Sourced: run a command that may be silent for long, and say every 10 s that it is at work.
+#
+# The command runs beside the shell, so that a signal ends both at once: the shell's trap calls end_work.
+readonly BEAT_S=10
+work=
+
+# with_beat NAME COMMAND...: FACTS, where it is set, is a function whose words are added to each line.
+with_beat() {
+  local script=${0##*/} what=$1 began=$SECONDS beat=$((SECONDS + BEAT_S)) code=0
+  shift
+  "$@" &
+  work=$!
+  while kill -0 "$work" 2>/dev/null; do
+    sleep 0.2
+    if ((SECONDS >= beat)); then
+      echo "${script%.sh}: $what: $((SECONDS - began)) s so far${FACTS:+, $($FACTS)}" >&2
+      beat=$((SECONDS + BEAT_S))
+    fi
+  done
+  wait "$work" || code=$?
+  work=
+  return "$code"
+}
+
+end_work() {
+  if [[ -n $work ]]; then kill "$work" 2>/dev/null || true; wait "$work" 2>/dev/null || true; fi
+}

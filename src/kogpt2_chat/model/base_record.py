@@ -1,0 +1,79 @@
+"""Which base a home was begun with: written once, so that living bots keep theirs."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from kogpt2_chat.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRecord:
+    """The choice of a home.
+
+    Attributes:
+        asked: the setting at that time.
+        name: hub id, folder name, or ``small``.
+        folder: where the base was.
+        sha: hash of its weights.
+        chosen_at: ISO time, UTC.
+    """
+
+    asked: str
+    name: str
+    folder: str
+    sha: str
+    chosen_at: str
+
+    @classmethod
+    def now(cls, *, asked: str, name: str, folder: Path, sha: str) -> Self:
+        """A choice made at this moment."""
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(asked=asked, name=name, folder=str(folder), sha=sha, chosen_at=when)
+
+
+def record_path(home: Path) -> Path:
+    """The file of a home."""
+    return home / "base" / "chosen.json"
+
+
+def read_record(home: Path) -> BaseRecord | None:
+    """The choice of a home; None before there is one.
+
+    Raises:
+        InvalidInput: the file is there and cannot be read.
+    """
+    path = record_path(home)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return BaseRecord(**{name: str(content[name]) for name in BaseRecord.__dataclass_fields__})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"{path} cannot be read ({error}): it says which base this home's bots began with; put it back, "
+            "or remove it to choose anew"
+        ) from error
+
+
+def write_record(home: Path, record: BaseRecord) -> None:
+    """Keep the choice; readers see all of it or none."""
+    path = record_path(home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    aside.replace(path)
+
+
+def base_of_versions(home: Path) -> str | None:
+    """The base of versions that this home already keeps, for homes begun before there was a record."""
+    for card in sorted((*home.glob("models/*/*/model.json"), *home.glob("versions/*/*/model.json"))):
+        try:
+            content = json.loads(card.read_text("utf-8"))
+            return "small" if content["small"] else str(content["base"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None

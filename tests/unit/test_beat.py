@@ -1,0 +1,74 @@
+"""No silent minute: whoever waits is told that work goes on."""
+
+import os
+import queue
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from kogpt2_chat.cli.output import Beat
+from kogpt2_chat.settings import CHECKOUT
+
+
+def test_silence_is_broken_with_what_was_said_last():
+    """Each silence brings a line; a step that is said begins a new one."""
+    lines = queue.Queue()
+    beat = Beat(lines.put, every_s=0.01)
+    beat.start()
+    assert lines.get(timeout=10).startswith("still at work")
+    beat.heard("epoch 3/8")
+    while not lines.get(timeout=10).endswith("s since: epoch 3/8"):
+        pass
+    beat.stop()
+
+
+def test_nothing_is_said_after_the_end():
+    """A command that shows a log until it is interrupted has the terminal for itself."""
+    lines = queue.Queue()
+    beat = Beat(lines.put, every_s=0.01)
+    beat.stop()
+    beat._run()
+    assert lines.empty()
+
+
+@pytest.mark.parametrize(("command", "code"), [(["sleep", "1.5"], 0), (["sh", "-c", "sleep 1.5; exit 7"], 7)])
+def test_a_silent_command_of_a_script_is_spoken_for(command, code):
+    """The shell's steps too, without a terminal; the command's exit code comes through."""
+    script = 'set -euo pipefail; source <(sed s/BEAT_S=10/BEAT_S=1/ scripts/beat.sh); with_beat packages "$@"'
+    done = subprocess.run(
+        ["bash", "-c", script, "setup", *command],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == code
+    assert "setup: packages: 1 s so far" in done.stderr
+
+
+def test_a_signal_ends_the_script_and_its_command():
+    """Nothing goes on in the background after an interruption."""
+    script = (
+        "source scripts/beat.sh; trap 'end_work; exit 130' TERM; with_beat packages sh -c 'echo $$; exec sleep 600'"
+    )
+    with subprocess.Popen(["bash", "-c", script], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
+        child = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(timeout=30) == 130
+    check = f"import os; os.kill({child}, 0)"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True).returncode != 0
+
+
+@pytest.mark.parametrize("named", ["/nowhere/python3", "/bin/false"])
+def test_a_python_that_does_not_fit_is_named_before_anything_is_made(tmp_path, named):
+    """The setting is not passed over in silence for another Python."""
+    shutil.copytree(CHECKOUT / "scripts", tmp_path / "scripts")
+    for name in ("requirements.lock", "requirements-uv.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("")
+    environment = {**os.environ, "KOGPT2_PYTHON": named}
+    done = subprocess.run(["bash", tmp_path / "scripts" / "setup.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"KOGPT2_PYTHON={named} is no Python 3.11, 3.12 or 3.13" in done.stderr
+    assert not (tmp_path / ".venv").exists()

@@ -1,0 +1,65 @@
+"""What the demo begins with and what it offers at its end."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.demo.offer import offer
+from kogpt2_chat.demo.report import Report
+from kogpt2_chat.demo.run import _prepare_settings
+from kogpt2_chat.model.base_record import BaseRecord, write_record
+
+MEASURED = {
+    "base": "skt/kogpt2-base-v2", "download_mb": 513, "bots": 3, "answer_tokens": 240_000, "answer_tokens_per_s": 50.4,
+    "training_s": 4761.9, "reason": "",
+}  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home of this test's own; what the demo puts into the environment is taken out again."""
+    for name in [name for name in os.environ if name.startswith("KOGPT2_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    os.environ["KOGPT2_HOME"] = str(tmp_path / "home")
+    return tmp_path / "home"
+
+
+def test_the_demo_runs_on_the_small_base(home):
+    """Nothing is asked of a hub unless somebody names a base."""
+    assert _prepare_settings("", print).model.base == "small"
+
+
+def test_a_base_that_is_named_is_what_the_demo_runs_on(home, tmp_path):
+    """In the environment or in `.env`."""
+    (tmp_path / ".env").write_text("KOGPT2_MODEL__BASE=skt/kogpt2-base-v2\n")
+    assert _prepare_settings("", print).model.base == "skt/kogpt2-base-v2"
+    os.environ["KOGPT2_MODEL__BASE"] = "some/gpt2"
+    assert _prepare_settings("", print).model.base == "some/gpt2"
+
+
+def test_a_home_that_has_begun_keeps_its_base_in_a_later_demo(home):
+    """Its bots live on what they began with."""
+    write_record(home, BaseRecord.now(asked="auto", name="skt/kogpt2-base-v2", folder=home, sha="1" * 64))
+    assert _prepare_settings("", print).model.base == "auto"
+
+
+def test_the_report_ends_with_the_offer_in_both_languages():
+    """Minutes and speed as measured, size, licence, and a command in a home beside this one."""
+    report = Report(urls={"MLflow": "http://127.0.0.1:5000"}, offer=offer(MEASURED, Path("/srv/내 챗봇")))
+    end = report.text().rstrip().splitlines()[-5:]
+    assert end == report.as_json()["offer"]
+    assert "about 79 minutes" in end[1]
+    assert "50 answer tokens/s" in end[1]
+    assert "513 MB" in end[1]
+    assert "약 79분" in end[3]
+    assert end[4].endswith("KOGPT2_MODEL__BASE=skt/kogpt2-base-v2 KOGPT2_HOME='/srv/내 챗봇-kogpt2' make demo")
+
+
+def test_an_offer_that_could_not_be_measured_says_why():
+    """No figure is made up."""
+    lines = offer(MEASURED | {"training_s": None, "answer_tokens_per_s": None, "reason": "2 MB are free"}, Path("/h"))
+    assert "not measured on this machine (2 MB are free)" in lines[1]
+    assert "minutes" not in lines[1]
