@@ -25,6 +25,7 @@ from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engines import load_served, make_engine
 from kogpt2_chat.settings import CHECKOUT, Settings
 
@@ -167,7 +168,7 @@ def machine() -> dict[str, Any]:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True,
                             check=False).stdout.strip()  # fmt: skip
     return {
-        "processor": model, "cores": psutil.cpu_count(), "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "processor": model, "cores": usable_cores(), "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(), "commit": commit, "load_before": psutil.getloadavg()[0],
     }  # fmt: skip
 

@@ -17,6 +17,7 @@ from openvino._offline_transformations import paged_attention_transformation
 
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.convert import POSITIONS_PATH
+from kogpt2_chat.model.cores import library_threads
 from kogpt2_chat.model.mapped import let_go_of
 
 Logits = NDArray[np.float32]
@@ -140,7 +141,7 @@ class PagedModel:
 
 
 def properties(threads: int) -> dict[str, object]:
-    """How graphs are compiled; ``threads`` 0 takes all cores."""
+    """How graphs are compiled; ``threads`` 0 takes all cores that affinity and CPU quota allow."""
     # Pinned, as is the default, every model of this process and of its neighbours would take the same first cores.
     # Keys and values in 8 bits, its default, take a pass of one row a tenth longer, for megabytes that nobody misses.
     properties: dict[str, object] = {
@@ -151,6 +152,6 @@ def properties(threads: int) -> dict[str, object]:
         # in the course of a day. Passes are no slower with fewer.
         "CPU_RUNTIME_CACHE_CAPACITY": _PREPARED_KEPT,
     }
-    if threads:
-        properties["INFERENCE_NUM_THREADS"] = threads
+    if bound := library_threads(threads):
+        properties["INFERENCE_NUM_THREADS"] = bound
     return properties
