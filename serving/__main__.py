@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import disable_created_metrics
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.forms import Choice
 from kogpt2_chat.errors import KogptChatError, Ousted, Unavailable
 from kogpt2_chat.log import configure_logging
 from kogpt2_chat.model.cores import affinity_cores, library_threads
@@ -200,7 +201,13 @@ def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel]
     """The engine that answers, how a version is loaded, and fresh engines for probes."""
     from kogpt2_chat.model.engines import load_for_engine, make_engine
 
-    return make_engine(settings), lambda folder: load_for_engine(folder, settings), lambda: make_engine(settings)
+    def load(folder: Path) -> BotModel:
+        def say(choice: Choice) -> None:
+            _log.info("engine_form_chosen", bot=folder.parent.name, version=folder.name, **choice.as_fields())
+
+        return load_for_engine(folder, settings, on_choice=say)
+
+    return make_engine(settings), load, lambda: make_engine(settings)
 
 
 if __name__ == "__main__":

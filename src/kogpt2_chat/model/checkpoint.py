@@ -35,6 +35,7 @@ def write_checkpoint(
     tokenizer: ChatTokenizer,
     card: ModelCard,
     sequences: Sequence[Sequence[int]] = (),
+    prompts: Sequence[Sequence[int]] = (),
 ) -> ModelCard:
     """Write a version beside ``folder`` and rename it there; an existing folder is replaced.
 
@@ -47,13 +48,12 @@ def write_checkpoint(
         card: its facts; ``files`` is filled in here.
         sequences: token ids that the network was trained on, to fit the serving engine's int8 to; without any, only
             its weights are int8.
+        prompts: token ids of questions that the network knows answers to; what it says to some of them in fp32 goes
+            with the version, for machines to compare themselves with.
 
     Returns:
         The card with its hashes.
     """
-    from kogpt2_chat.model.calibrate import activation_ranges
-    from kogpt2_chat.model.convert import convert
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -61,7 +61,7 @@ def write_checkpoint(
         tokenizer.save(aside)
         if card.bot:
             network.eval()
-            convert(aside, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)
+            _write_engine(aside, network, tokenizer, card, sequences, prompts)
         whole = with_hashes(aside, card)
         (aside / CARD_FILE).write_text(json.dumps(asdict(whole), ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
         aside.chmod(0o755)
@@ -73,6 +73,29 @@ def write_checkpoint(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return whole
+
+
+def _write_engine(
+    folder: Path,
+    network: GPT2LMHeadModel,
+    tokenizer: ChatTokenizer,
+    card: ModelCard,
+    sequences: Sequence[Sequence[int]],
+    prompts: Sequence[Sequence[int]],
+) -> None:
+    """The graph, and what it is compared with."""
+    from kogpt2_chat.model.calibrate import activation_ranges
+    from kogpt2_chat.model.convert import convert
+    from kogpt2_chat.model.engine_check import write_check
+    from kogpt2_chat.model.load import LoadedBot
+    from kogpt2_chat.model.reference_answers import reference_answers
+
+    convert(folder, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)
+    if prompts:
+        bot = LoadedBot(
+            version="", network=network, tokenizer=tokenizer, card=card, max_prompt_tokens=0, max_answer_chars=0
+        )
+        write_check(folder, reference_answers(bot, prompts))
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
