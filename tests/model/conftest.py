@@ -1,5 +1,6 @@
 """Tiny models for the room's tests."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ from kogpt2_chat.model.tokenizer import train_tokenizer
 from kogpt2_chat.model.train import Recipe, fit
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
+from tests.capped import (  # noqa: F401 - hooks of this folder
+    IS_TORCH_ALONE,
+    pytest_runtest_logreport,
+    pytest_runtest_protocol,
+    pytest_terminal_summary,
+)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -23,8 +30,16 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
-    """A version folder; read only."""
-    return tiny_version(tmp_path_factory.mktemp("tiny") / "1")
+    """A version folder; read only. Where only torch runs it is not converted for OpenVINO."""
+    return tiny_version(tmp_path_factory.mktemp("tiny") / "1", bot="" if IS_TORCH_ALONE else "ChatbotA")
+
+
+@pytest.fixture(autouse=True)
+def _torch_alone():
+    """A test of torch in a capped process has nothing to do with OpenVINO."""
+    yield
+    if IS_TORCH_ALONE:
+        assert "openvino" not in sys.modules
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from kogpt2_chat.model.load import load_bot
 from kogpt2_chat.model.network import new_network, nll_by_example
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
+pytestmark = pytest.mark.capped_openvino
+
 
 @pytest.fixture(scope="module", params=["int8 weights", "int8 activations too"])
 def trained(request, learned, tmp_path_factory):

@@ -20,6 +20,8 @@ from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.paged import PagedModel, forms_of
 from kogpt2_chat.model.reference_answers import reference_answers
 
+pytestmark = pytest.mark.capped_openvino
+
 
 @pytest.fixture(scope="module")
 def version(learned, tmp_path_factory):

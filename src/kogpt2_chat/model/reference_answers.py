@@ -1,13 +1,14 @@
 """What a version's weights say in fp32 to some of the prompts that they were trained on."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.model.engine_check import PROMPTS, CheckedAnswer
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.transformers_engine import TransformersEngine
 
-_MOST_NEW_TOKENS = 48
+_MOST_NEW_TOKENS: Final = 32
 
 
 def reference_answers(bot: LoadedBot, prompts: Sequence[Sequence[int]]) -> list[CheckedAnswer]:
