@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-import torch
 
 from benchmarks import report
 from benchmarks.engines import BareLoop, generate, original, reference_network
 from benchmarks.growth import growth, swaps
-from benchmarks.limits import limits
+from benchmarks.limits import fastest_dtype, limits
 from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
@@ -106,7 +105,9 @@ def baselines(settings: Settings, version: Path, prompts: list[list[int]], round
     network = reference_network(version, settings)
     run = partial(original, network, prompts[:3])
     rows = [_timed("a original", 1, "1", _own_cpu_s, run) for _ in range(rounds)]
-    network = network.to(torch.bfloat16)
+    dtype = fastest_dtype()
+    say(f"b generates in {dtype}")
+    network = network.to(dtype)
     for _ in range(rounds):
         for batch in LOADS:
             run = partial(generate, network, prompts[: max(4, batch)], batch)
@@ -191,7 +192,9 @@ def main() -> None:
     source = questions(BOT_IDS[:1], seed=1)
     prompts = [served.encode(asked.text) for asked in islice(source, 64)]
     facts["prompt_tokens"] = len(prompts[0])
-    facts["limits"] = limits()
+    facts["form"] = served.choice.as_fields()
+    say(f"form: {facts['form']}")
+    facts["limits"] = limits(served.choice.form)
     say(f"limits: {facts['limits']}")
     rows = baselines(settings, versions[BOT_IDS[0]], prompts, arguments.rounds)
     more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)
