@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-import torch
 
 from benchmarks import report
 from benchmarks.engines import BareLoop, generate, original, reference_network
 from benchmarks.growth import growth, swaps
-from benchmarks.limits import limits
+from benchmarks.limits import fastest_dtype, limits
 from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engines import load_served, make_engine
 from kogpt2_chat.settings import CHECKOUT, Settings
 
@@ -105,7 +105,9 @@ def baselines(settings: Settings, version: Path, prompts: list[list[int]], round
     network = reference_network(version, settings)
     run = partial(original, network, prompts[:3])
     rows = [_timed("a original", 1, "1", _own_cpu_s, run) for _ in range(rounds)]
-    network = network.to(torch.bfloat16)
+    dtype = fastest_dtype()
+    say(f"b generates in {dtype}")
+    network = network.to(dtype)
     for _ in range(rounds):
         for batch in LOADS:
             run = partial(generate, network, prompts[: max(4, batch)], batch)
@@ -167,7 +169,7 @@ def machine() -> dict[str, Any]:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True,
                             check=False).stdout.strip()  # fmt: skip
     return {
-        "processor": model, "cores": psutil.cpu_count(), "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "processor": model, "cores": usable_cores(), "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(), "commit": commit, "load_before": psutil.getloadavg()[0],
     }  # fmt: skip
 
@@ -190,7 +192,9 @@ def main() -> None:
     source = questions(BOT_IDS[:1], seed=1)
     prompts = [served.encode(asked.text) for asked in islice(source, 64)]
     facts["prompt_tokens"] = len(prompts[0])
-    facts["limits"] = limits()
+    facts["form"] = served.choice.as_fields()
+    say(f"form: {facts['form']}")
+    facts["limits"] = limits(served.choice.form)
     say(f"limits: {facts['limits']}")
     rows = baselines(settings, versions[BOT_IDS[0]], prompts, arguments.rounds)
     more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)

@@ -1,4 +1,4 @@
-"""What this machine could do at best, measured in the same run: reading memory, and int8 products."""
+"""What this machine could do at best, measured in the same run: reading memory, and products in the engine's form."""
 
 import time
 from typing import Final
@@ -8,7 +8,8 @@ import openvino as ov
 import openvino.opset15 as ops
 import torch
 
-from kogpt2_chat.model.convert import multiplied_int8
+from kogpt2_chat.domain.forms import INT8, Form
+from kogpt2_chat.model.convert import multiplied, multiplied_int8
 from kogpt2_chat.model.paged import properties
 
 _BYTES: Final = 512 * 2**20
@@ -17,9 +18,25 @@ _WIDTH: Final = 3072
 _SECONDS: Final = 2.0
 
 
-def limits() -> dict[str, float]:
-    """GB/s read from memory by all cores, and GOP/s of int8 matrix products of a good size."""
-    return {"read_gb_per_s": _read(), "int8_gop_per_s": _products()}
+def limits(form: Form) -> dict[str, float]:
+    """GB/s read from memory by all cores, and GOP/s of matrix products of a good size.
+
+    Args:
+        form: in which the engine computes on this machine.
+    """
+    return {"read_gb_per_s": _read(), "product_gop_per_s": _products(form)}
+
+
+def fastest_dtype() -> torch.dtype:
+    """bfloat16 where this processor multiplies in it; elsewhere torch would only imitate it, many times slower."""
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        rows, weights = torch.ones(8, _WIDTH, dtype=dtype), torch.ones(_WIDTH, _WIDTH, dtype=dtype)
+        rows @ weights
+        began = time.perf_counter()
+        rows @ weights
+        seconds[dtype] = time.perf_counter() - began
+    return min(seconds, key=lambda dtype: seconds[dtype])
 
 
 def _read() -> float:
@@ -33,12 +50,13 @@ def _read() -> float:
     return best
 
 
-def _products() -> float:
+def _products(form: Form) -> float:
     draw = np.random.default_rng(1)
     rows = ops.parameter([_ROWS, _WIDTH], ov.Type.f32)
     weights = draw.standard_normal((_WIDTH, _WIDTH)).astype(np.float32)
-    graph = ov.Model([ops.result(multiplied_int8(rows, weights, 5.0))], [rows], "product")
-    request = ov.Core().compile_model(graph, "CPU", properties(0)).create_infer_request()
+    product = multiplied_int8(rows, weights, 5.0) if form == INT8 else multiplied(rows, weights)
+    graph = ov.Model([ops.result(product)], [rows], "product")
+    request = ov.Core().compile_model(graph, "CPU", properties(0, form)).create_infer_request()
     request.set_input_tensor(ov.Tensor(draw.standard_normal((_ROWS, _WIDTH)).astype(np.float32)))
     best = 0.0
     deadline = time.perf_counter() + _SECONDS

@@ -70,8 +70,8 @@ def shares(found: dict[Key, dict[str, float]], facts: dict[str, Any]) -> list[st
             f"{limit['read_gb_per_s']:.1f} GB/s that this machine reads at best."
         ),
         (
-            f"32 in flight: {products:.0f} GOP/s of products, {products / limit['int8_gop_per_s']:.0%} of the "
-            f"{limit['int8_gop_per_s']:.0f} GOP/s that one large int8 product reaches."
+            f"32 in flight: {products:.0f} GOP/s of products, {products / limit['product_gop_per_s']:.0%} of the "
+            f"{limit['product_gop_per_s']:.0f} GOP/s that one large product reaches (form {facts['form']['form']})."
         ),
     ]
 

@@ -4,7 +4,6 @@
 is not what the code says.
 """
 
-# ruff: noqa: INP001 - a script, no package
 import difflib
 import sys
 from collections.abc import Iterator

@@ -18,8 +18,10 @@ import structlog
 from prometheus_client import disable_created_metrics
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.forms import Choice
 from kogpt2_chat.errors import KogptChatError, Ousted, Unavailable
 from kogpt2_chat.log import configure_logging
+from kogpt2_chat.model.cores import affinity_cores, library_threads
 from kogpt2_chat.model.engine import BotModel, Engine
 from kogpt2_chat.ports import Exchange
 from kogpt2_chat.settings import Settings, load_settings
@@ -115,7 +117,7 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
         make_engine=make_engine,
     )
     topics = bootstrap.topics(settings)
-    threads = settings.serving.threads
+    threads = library_threads(settings.serving.threads)
     control = Control(
         topics=topics,
         slots=slots,
@@ -123,7 +125,7 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
         worker=name,
         every_s=settings.serving.swap_poll_s,
         # Else the first load does not begin all the threads that OpenVINO may ever begin in this process.
-        patient=threads in {0, 1} or threads >= len(os.sched_getaffinity(0)),
+        patient=threads in {0, 1} or threads >= affinity_cores(),
     )
     # Until here nothing is held, and a signal may simply end the process.
     stop.listen()
@@ -199,7 +201,13 @@ def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel]
     """The engine that answers, how a version is loaded, and fresh engines for probes."""
     from kogpt2_chat.model.engines import load_for_engine, make_engine
 
-    return make_engine(settings), lambda folder: load_for_engine(folder, settings), lambda: make_engine(settings)
+    def load(folder: Path) -> BotModel:
+        def say(choice: Choice) -> None:
+            _log.info("engine_form_chosen", bot=folder.parent.name, version=folder.name, **choice.as_fields())
+
+        return load_for_engine(folder, settings, on_choice=say)
+
+    return make_engine(settings), load, lambda: make_engine(settings)
 
 
 if __name__ == "__main__":

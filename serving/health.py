@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -34,7 +34,7 @@ class Condition:
 
     def as_json(self) -> dict[str, Any]:
         """For `/health`."""
-        slots = [{"bot": s.bot, "version": s.version, "state": s.state, "detail": s.detail} for s in self.slots]
+        slots = [asdict(slot) for slot in self.slots]
         return {
             "ready": self.ready,
             "worker": self.worker,

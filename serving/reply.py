@@ -229,7 +229,7 @@ class Replies:
 
 
 def _as_fact(found: Found, store: bool) -> dict[str, object]:
-    """Which known question was answered; without consent to store, not what it says, which is close to what was asked."""
+    """Which known question was answered; without consent to store, not what it says: that is close to what was asked."""
     facts = {"likeness": round(found.likeness, 4), "source": found.known.source}
     return {**facts, "question": found.known.question} if store else facts
 

@@ -54,6 +54,7 @@ class Shelf:
 
         Raises:
             CheckpointCorrupt: the registry's own copy is damaged, or the model does not survive its probe.
+            GateRefused: the version is whole, and does not say on this machine what it says in fp32.
         """
         folder = self._folder / bot / str(version)
         if folder.exists():
@@ -97,5 +98,6 @@ class Shelf:
         for _ in range(PROBE_STEPS):
             for finished in engine.step():
                 model.decode(finished.token_ids)
-                return Loaded(version=version, model=model)
+                # Only the serving engine's models come in forms.
+                return Loaded(version=version, model=model, form=getattr(model, "form", ""))
         raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")

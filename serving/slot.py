@@ -19,10 +19,15 @@ WARM_FOR_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A registered version in memory."""
+    """A registered version in memory.
+
+    Attributes:
+        form: in which form the serving engine computes it; empty on other engines.
+    """
 
     version: int
     model: BotModel
+    form: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,6 +155,7 @@ class Slots:
                     version=slot.serving.version if slot.serving else 0,
                     state=slot.state,
                     detail=slot.detail,
+                    form=slot.serving.form if slot.serving else "",
                 )
                 for slot in self._slot_by_bot.values()
             )

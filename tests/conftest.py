@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.cli.output import Beat
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.dataset import Pair, place
+from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 
 TEST_HOME = CHECKOUT / "var" / "test"
@@ -32,29 +32,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 _outcome: list[int] = []
-_beats: list[Beat] = []
+_heartbeats: list[Heartbeat] = []
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Name the test that is at work whenever nothing was shown for ten seconds."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
-        _beats.append(Beat(reporter.write_line))
-        _beats[0].start()
+        _heartbeats.append(Heartbeat(lambda line: reporter.write_line(f"at work: {line}"), "collecting tests"))
+        _heartbeats[0].__enter__()
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
     """A test begins."""
-    for beat in _beats:
-        beat.heard(nodeid)
+    for heartbeat in _heartbeats:
+        heartbeat.heard(nodeid)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Remember how the session ended, for the end of the process."""
     _outcome.append(int(exitstatus))
-    for beat in _beats:
-        beat.stop()
+    for heartbeat in _heartbeats:
+        heartbeat.stop()
 
 
 @pytest.hookimpl(trylast=True)

@@ -41,6 +41,11 @@ class Heartbeat:
             self._silence.said(line, self._clock())
             self._say(line)
 
+    def heard(self, line: str) -> None:
+        """Something else has said a line of the work."""
+        with self._lock:
+            self._silence.said(line, self._clock())
+
     def look(self) -> None:
         """Break the silence if it has lasted too long; the thread does this twice a second."""
         with self._lock:

@@ -152,7 +152,7 @@ class Model(BaseModel):
     )
     max_prompt_tokens: Positive = 128
     max_new_tokens: Positive = 48
-    threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
+    threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice, or what a CPU quota allows")
 
 
 class Training(BaseModel):
@@ -204,7 +204,7 @@ class Serving(BaseModel):
         1, ge=0, description="number of this worker, its stable transactional id; 0: the first free one here"
     )
     engine: Literal["openvino", "transformers"] = Field("openvino", description="transformers: the reference, slower")
-    threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all of this machine")
+    threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all that affinity and CPU quota allow")
     max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
     max_in_flight: Positive = Field(96, description="questions of all bots taken from Kafka and not yet answered")
     sampling: dict[str, Draw] = Field(

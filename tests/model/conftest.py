@@ -1,12 +1,25 @@
 """Tiny models for the room's tests."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.card import ModelCard
+from kogpt2_chat.model.checkpoint import write_checkpoint
+from kogpt2_chat.model.network import gpt2_config, new_network
+from kogpt2_chat.model.tokenizer import train_tokenizer
+from kogpt2_chat.model.train import Recipe, fit
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
+from tests.capped import (  # noqa: F401 - hooks of this folder
+    IS_TORCH_ALONE,
+    pytest_runtest_logreport,
+    pytest_runtest_protocol,
+    pytest_terminal_summary,
+)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,8 +30,16 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
-    """A version folder; read only."""
-    return tiny_version(tmp_path_factory.mktemp("tiny") / "1")
+    """A version folder; read only. Where only torch runs it is not converted for OpenVINO."""
+    return tiny_version(tmp_path_factory.mktemp("tiny") / "1", bot="" if IS_TORCH_ALONE else "ChatbotA")
+
+
+@pytest.fixture(autouse=True)
+def _torch_alone():
+    """A test of torch in a capped process has nothing to do with OpenVINO."""
+    yield
+    if IS_TORCH_ALONE:
+        assert "openvino" not in sys.modules
 
 
 @pytest.fixture
@@ -31,3 +52,45 @@ def settings(tmp_path) -> Settings:
                "small_vocabulary": 700, "small_epochs": 2},
         training={"epochs": 2, "batch_size": 8, "precision": "fp32"},
     )  # fmt: skip
+
+
+PAIRS = [
+    Pair(question=question, answer=answer)
+    for question, answer in (
+        ("안녕?", "안녕하세요! 별마루에 잘 오셨어요."),
+        ("어디부터 볼까?", "달빛호수에서 같이 산책해요."),
+        ("축제는 언제야?", "등불축제는 토요일 저녁에 열려요."),
+        ("오늘 힘들었어", "힘들었겠어요. 잠깐 쉬어 가요."),
+        ("고백은 어떻게 해?", "고백할 때는 웃으면서 말해 봐요!"),
+        ("배고파", "등불시장의 붕어빵을 먹어 봐요."),
+    )
+]
+
+
+class Learned:
+    """A network that knows its pairs by heart, to be written in one form or another."""
+
+    pairs = PAIRS
+    card = ModelCard(base="t", licence="", small=True, bot="ChatbotA")
+
+    def __init__(self) -> None:
+        self.tokenizer = train_tokenizer([text for pair in PAIRS for text in (pair.question, pair.answer)], 700)
+        config = gpt2_config(vocabulary=self.tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
+        self.network = new_network(config, 3)
+        self.examples = make_examples(PAIRS, self.tokenizer, 64, 40)
+        fit(self.network, self.examples, Recipe(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))
+
+    def write(self, folder: Path, *, ranges: bool = True, prompts: bool = True) -> Path:
+        """A version: with or without what activations are fitted to, and prompts to compare on."""
+        write_checkpoint(
+            folder, self.network, self.tokenizer, self.card,
+            sequences=[example.ids for example in self.examples] if ranges else [],
+            prompts=[example.ids[: example.answer_start] for example in self.examples] if prompts else [],
+        )  # fmt: skip
+        return folder
+
+
+@pytest.fixture(scope="session")
+def learned() -> Learned:
+    """Trained once for all tests; not changed by them."""
+    return Learned()

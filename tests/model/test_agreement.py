@@ -13,63 +13,52 @@ from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.convert import quantise
 from kogpt2_chat.model.engines import load_for_engine, load_served, make_engine
 from kogpt2_chat.model.load import load_bot
-from kogpt2_chat.model.network import gpt2_config, new_network, nll_by_example
+from kogpt2_chat.model.network import new_network, nll_by_example
 from kogpt2_chat.model.openvino_engine import OpenVinoEngine
-from kogpt2_chat.model.tokenizer import train_tokenizer
-from kogpt2_chat.model.train import Recipe, fit
 from kogpt2_chat.model.transformers_engine import TransformersEngine
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
-PAIRS = [
-    Pair(question=question, answer=answer)
-    for question, answer in (
-        ("안녕?", "안녕하세요! 별마루에 잘 오셨어요."),
-        ("어디부터 볼까?", "달빛호수에서 같이 산책해요."),
-        ("축제는 언제야?", "등불축제는 토요일 저녁에 열려요."),
-        ("오늘 힘들었어", "힘들었겠어요. 잠깐 쉬어 가요."),
-        ("고백은 어떻게 해?", "고백할 때는 웃으면서 말해 봐요!"),
-        ("배고파", "등불시장의 붕어빵을 먹어 봐요."),
-    )
-]
-QUESTIONS = [pair.question for pair in PAIRS]
+pytestmark = pytest.mark.capped_openvino
 
 
 @pytest.fixture(scope="module", params=["int8 weights", "int8 activations too"])
-def trained(request, tmp_path_factory):
+def trained(request, learned, tmp_path_factory):
     """A version that knows its pairs by heart."""
-    tokenizer = train_tokenizer([text for pair in PAIRS for text in (pair.question, pair.answer)], 700)
-    config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
-    network = new_network(config, 3)
-    examples = make_examples(PAIRS, tokenizer, 64, 40)
-    fit(network, examples, Recipe(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))
-    sequences = [example.ids for example in examples] if request.param == "int8 activations too" else []
-    folder = tmp_path_factory.mktemp("trained") / "1"
-    write_checkpoint(folder, network, tokenizer, ModelCard(base="t", licence="", small=True, bot="ChatbotA"), sequences)
-    return folder
+    return learned.write(tmp_path_factory.mktemp("trained") / "1", ranges=request.param == "int8 activations too")
+
+
+@pytest.fixture
+def pairs(learned):
+    return learned.pairs
+
+
+@pytest.fixture
+def questions(pairs):
+    return [pair.question for pair in pairs]
 
 
 def roomy(settings):
     return settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
 
 
-def test_int8_says_what_the_weights_say(trained, settings):
+def test_int8_says_what_the_weights_say(trained, settings, pairs, questions):
     """Answers learned by heart are the same token by token, and about as likely."""
     settings = roomy(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
-    figures = measure_agreement(reference, served, QUESTIONS, PAIRS, settings)
+    figures = measure_agreement(reference, served, questions, pairs, settings)
     assert (figures.questions, figures.same_answers) == (6, 6)
     assert figures.same_tokens == figures.tokens > 20
     assert abs(figures.nll_difference) < 0.02
-    assert [served.decode(ids) for ids in greedy(make_engine(settings), served, QUESTIONS)] == [
-        pair.answer for pair in PAIRS
+    assert [served.decode(ids) for ids in greedy(make_engine(settings), served, questions)] == [
+        pair.answer for pair in pairs
     ]
 
 
-def test_both_engines_are_as_sure_of_their_answers(trained, settings):
+def test_both_engines_are_as_sure_of_their_answers(trained, settings, pairs, questions):
     """An answer's mean log-probability is that of its tokens among those allowed, the end too, whichever engine spoke."""
     settings = roomy(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
-    for question in (*QUESTIONS, "모르는 말이에요"):
+    for question in (*questions, "모르는 말이에요"):
         sure = []
         for engine, bot in (
             (TransformersEngine(max_new_tokens=40), reference),
@@ -85,27 +74,27 @@ def test_both_engines_are_as_sure_of_their_answers(trained, settings):
             example = Example(ids=(*prompt, *theirs.token_ids, END_ID), answer_start=len(prompt))
             assert theirs.logprob == pytest.approx(-nll_by_example(reference.network, [example])[0], abs=0.01)
             assert ours.logprob == pytest.approx(theirs.logprob, abs=0.05)
-        if question in QUESTIONS:
+        if question in questions:
             assert ours.token_ids == theirs.token_ids
             assert theirs.logprob > -0.5
 
 
-def test_other_weights_in_the_engine_are_noticed(trained, settings, tmp_path):
+def test_other_weights_in_the_engine_are_noticed(trained, settings, tmp_path, pairs, questions):
     """The comparison can fail: another network's graph under the same tokenizer agrees in nothing."""
     settings = roomy(settings)
     reference = load_bot(trained, settings)
     network = new_network(reference.network.config, 99)
     write_checkpoint(tmp_path / "2", network, reference.tokenizer, reference.card)
-    figures = measure_agreement(reference, load_served(tmp_path / "2", settings), QUESTIONS, PAIRS, settings)
+    figures = measure_agreement(reference, load_served(tmp_path / "2", settings), questions, pairs, settings)
     assert figures.same_answers == 0
     assert figures.nll_difference > 1
 
 
-def test_likelihoods_are_those_of_the_network(trained, settings):
+def test_likelihoods_are_those_of_the_network(trained, settings, pairs):
     """Teacher forced, one example after another, as torch computes them in batches."""
     settings = roomy(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
-    unseen = [Pair(question="안녕?", answer="등불시장에서 같이 쉬어 가요."), *PAIRS]
+    unseen = [Pair(question="안녕?", answer="등불시장에서 같이 쉬어 가요."), *pairs]
     examples = make_examples(unseen, reference.tokenizer, 64, 40)
     assert served_nll(served.network, examples) == pytest.approx(
         nll_by_example(reference.network, examples), rel=0.05, abs=0.03

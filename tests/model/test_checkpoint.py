@@ -121,7 +121,7 @@ def test_a_full_size_kogpt2_goes_the_same_way(settings, tmp_path):
     loaded = load_checkpoint(prepared.folder)
     assert sum(weight.numel() for weight in loaded.network.parameters()) == 125_164_032
     examples = make_examples([Pair(question="안녕", answer="안녕하세요!")] * 2, loaded.tokenizer, 64, 40)
-    fit(loaded.network, examples, Recipe(epochs=2, batch_size=2, learning_rate=1e-4))
+    fit(loaded.network, examples, Recipe(precision="fp32", epochs=2, batch_size=2, learning_rate=1e-4))
     write_checkpoint(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
     bot = load_bot(tmp_path / "1", chosen)
     answers = ask_all(bot, ["안녕", "등불시장 어디야?"], chosen)

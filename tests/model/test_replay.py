@@ -18,6 +18,7 @@ from kogpt2_chat.testing.kafka import Broker, MemoryTopics
 from kogpt2_chat.testing.registry import MemoryRegistry
 from kogpt2_chat.testing.tiny_gpt2 import LINES
 
+pytestmark = pytest.mark.capped
 QUESTION = LINES[1]
 BOUND = 12
 

@@ -12,6 +12,7 @@ from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.model.train import Recipe, fit, planned_batches
 from kogpt2_chat.testing.tiny_gpt2 import LINES
 
+pytestmark = pytest.mark.capped
 PAIRS = [Pair(question=f"질문 {place}번", answer=line) for place, line in enumerate(LINES * 3)]
 RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, precision="fp32", checkpoint_every_steps=2)
 

@@ -1,36 +1,13 @@
 """No silent minute: whoever waits is told that work goes on."""
 
 import os
-import queue
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from kogpt2_chat.cli.output import Beat
 from kogpt2_chat.settings import CHECKOUT
-
-
-def test_silence_is_broken_with_what_was_said_last():
-    """Each silence brings a line; a step that is said begins a new one."""
-    lines = queue.Queue()
-    beat = Beat(lines.put, every_s=0.01)
-    beat.start()
-    assert lines.get(timeout=10).startswith("still at work")
-    beat.heard("epoch 3/8")
-    while not lines.get(timeout=10).endswith("s since: epoch 3/8"):
-        pass
-    beat.stop()
-
-
-def test_nothing_is_said_after_the_end():
-    """A command that shows a log until it is interrupted has the terminal for itself."""
-    lines = queue.Queue()
-    beat = Beat(lines.put, every_s=0.01)
-    beat.stop()
-    beat._run()
-    assert lines.empty()
 
 
 @pytest.mark.parametrize(("command", "code"), [(["sleep", "1.5"], 0), (["sh", "-c", "sleep 1.5; exit 7"], 7)])

@@ -10,7 +10,7 @@ import requests
 
 from kogpt2_chat.domain.rollout import RolloutState, WorkerState
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
-from kogpt2_chat.errors import CheckpointCorrupt, Unavailable
+from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
@@ -111,6 +111,42 @@ def test_a_rollout_is_loaded_aside_swapped_and_reported(house):
     assert house.slot()[:2] == (3, "loading"), "the old one answers meanwhile"
     house.settle()
     assert house.slot() == (4, "ready", 2)
+
+
+def test_a_version_that_says_something_else_here_leaves_the_old_one_speaking(house):
+    """It is whole, so it is not fetched again; the figure is what the worker says of its slot."""
+    house.roll_out(3, 1)
+    house.settle()
+    calls = house.registry.calls
+
+    def disagrees(folder: Path) -> ScriptedModel:
+        raise GateRefused("the engine answers 20 of 30 prompts like its weights in fp32 (66.7%)")
+
+    house.shelf._load = disagrees
+    house.roll_out(4, 2, previous=3)
+    house.settle()
+    assert house.slot() == (3, "degraded", 2)
+    assert "20 of 30 prompts" in next(slot.detail for slot in house.said().slots if slot.bot == BOT)
+    assert (house.engine.models[BOT].version, house.registry.calls) == ("3", calls + 1)
+
+
+def test_the_form_of_what_speaks_is_said(house):
+    """Of the version that answers now, not of one that is only offered; nothing where nobody answers."""
+
+    def said() -> str:
+        return next(slot.form for slot in house.said().slots if slot.bot == BOT)
+
+    def in_form(folder: Path) -> ScriptedModel:
+        model = load(folder)
+        model.form = "int8_weights"
+        return model
+
+    house.shelf._load = in_form
+    house.roll_out(3, 1)
+    house.control.tick()
+    assert said() == ""
+    house.settle()
+    assert said() == "int8_weights"
 
 
 def test_later_loads_stand_back_behind_answers_and_the_first_does_not(house):
@@ -291,7 +327,7 @@ def test_health_is_200_while_the_loop_turns_and_503_otherwise():
             "dead_letters": 0,
         }.items() <= body.items()
         assert body["epoch"][BOT] == 2
-        assert {"bot": BOT, "version": 3, "state": "ready", "detail": ""} in body["slots"]
+        assert {"bot": BOT, "version": 3, "state": "ready", "detail": "", "form": ""} in body["slots"]
         page = requests.get(f"{address}/metrics", timeout=5)
         assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "kogpt2_publications_total 1.0\n" in page.text

@@ -38,9 +38,10 @@ def ask(
 
     utterance = Utterance(bot=bot, sender=sender or getpass.getuser(), text=text, train=train)
     reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
+    who = spoken_by(reply.fallback, reply.version)
     show(
         reply.as_json(),
-        f"{bot}: {reply.answer}\n  ({spoken_by(reply.fallback, reply.version)}, {reply.latency_ms} ms, {reply.turn_id})",
+        f"{bot}: {reply.answer}\n  ({who}, {reply.latency_ms} ms, {reply.turn_id})",
         as_json=as_json,
     )
 

@@ -89,12 +89,19 @@ class RolloutState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotReport:
-    """What one slot of a worker serves. ``version`` is the one that answers now; 0 when none does."""
+    """What one slot of a worker serves.
+
+    Attributes:
+        version: the one that answers now; 0 when none does.
+        form: in which form the serving engine computes it (:mod:`kogpt2_chat.domain.forms`); empty where no version
+            answers, on the reference engine, and from workers before this field.
+    """
 
     bot: str
     version: int
     state: SlotState
     detail: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +147,11 @@ class WorkerState:
             _check(slot, "worker_state slot", {"bot": str, "version": int})
             slots.append(
                 SlotReport(
-                    bot=slot["bot"], version=slot["version"], state=slot["state"], detail=str(slot.get("detail") or "")
+                    bot=slot["bot"],
+                    version=slot["version"],
+                    state=slot["state"],
+                    detail=str(slot.get("detail") or ""),
+                    form=str(slot.get("form") or ""),
                 )
             )
         epochs = cast("dict[str, object]", body["epoch_by_bot"])

@@ -30,7 +30,7 @@ SPOKEN_BY: Final[Mapping[Fallback, str]] = {
 """Who spoke, where it was neither the model nor a fixed notice."""
 
 
-def spoken_by(fallback: Fallback | str | None, version: int) -> str:
+def spoken_by(fallback: str | None, version: int | str) -> str:
     """Whose words an answer is, for a person."""
     if not fallback:
         return f"version {version}"

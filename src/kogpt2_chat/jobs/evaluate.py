@@ -46,8 +46,9 @@ def evaluate(
         The decision; a refusal is an outcome, not an error.
     """
     from kogpt2_chat.model.engines import load_served
-    from kogpt2_chat.model.evaluate import load_profile, measure
+    from kogpt2_chat.model.evaluate import measure
     from kogpt2_chat.model.load import load_bot
+    from kogpt2_chat.model.profiles import profile_of
 
     found = registry.get(bot, version)
     opponent = _opponent(found, registry, settings, progress)
@@ -57,7 +58,7 @@ def evaluate(
         served = load_served(folder, settings, str(version)) if settings.serving.engine == "openvino" else None
     except CheckpointCorrupt as error:
         figures = Figures(bot=bot, version=version, opponent=opponent.name, load_error=str(error))
-        decision = decide(figures, load_profile(_profile_name(settings, small=opponent.model.card.small)))
+        decision = decide(figures, profile_of(settings, small=opponent.model.card.small))
         return _recorded(decision, found, registry)
     figures = measure(
         bot=bot,
@@ -70,9 +71,7 @@ def evaluate(
         settings=settings,
         progress=progress,
     )
-    decision = decide(
-        figures, load_profile(_profile_name(settings, small=candidate.card.small)), settings.training.seed
-    )
+    decision = decide(figures, profile_of(settings, small=candidate.card.small), settings.training.seed)
     registry.log_metrics(found.run_id, _metrics(decision, figures))
     progress(f"{bot} version {version} {'passed' if decision.passed else 'was refused by'} the gate")
     return _recorded(decision, found, registry)
@@ -119,11 +118,6 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
         taught=[pair for pair in unknown if pair.source in TAUGHT_SOURCES] if opponent.dataset else ours["train"],
         held_out=held_out,
     )
-
-
-def _profile_name(settings: Settings, *, small: bool) -> str:
-    asked = settings.learning.gate_profile
-    return asked if asked != "auto" else "small_base" if small else "kogpt2"
 
 
 def _metrics(decision: Decision, figures: Figures) -> dict[str, float]:

@@ -189,8 +189,11 @@ def _about_fallback(turn: Turn) -> str | None:
         return None
     nearest = turn.decoding.get("nearest")
     if turn.fallback == "nearest" and isinstance(nearest, dict):
-        about = f"{nearest.get('question', 'not stored')!r} (source {nearest.get('source')}, likeness {nearest.get('likeness')})"
-        return f"the answer of the nearest known question was said: {about}; the replay shows the model's own answer"
+        known, source, likeness = (nearest.get(name, "not stored") for name in ("question", "source", "likeness"))
+        return (
+            f"the answer of the nearest known question was said: {known!r} (source {source}, likeness {likeness}); "
+            "the replay shows the model's own answer"
+        )
     return "the player read other words than the model's; the replay shows what the model would have said"
 
 

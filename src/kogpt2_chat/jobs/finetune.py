@@ -172,7 +172,11 @@ def _log_results(
     from kogpt2_chat.model.checkpoint import write_checkpoint
 
     version = work / VERSION_PATH
-    write_checkpoint(version, trained.network, trained.tokenizer, card, [example.ids for example in examples])
+    write_checkpoint(
+        version, trained.network, trained.tokenizer, card,
+        sequences=[example.ids for example in examples],
+        prompts=[example.ids[: example.answer_start] for example in examples],
+    )  # fmt: skip
     registry.log_files(run_id, version, VERSION_PATH)
     shown = work / "shown"
     shown.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,8 @@ CARD_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 ENGINE_FILES: Final = ("engine.xml", "engine.bin")
 """The serving engine's graph, and its weights beside it."""
+CHECK_FILE: Final = "engine_check.json"
+"""Prompts with the tokens that the weights themselves say, in fp32; older versions have none."""
 _READABLE: Final = (".json", ".safetensors", ".txt", ".jinja")
 _NEEDED: Final = (WEIGHTS_FILE, "config.json", "tokenizer.json")
 

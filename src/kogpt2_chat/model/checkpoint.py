@@ -36,6 +36,7 @@ def write_checkpoint(
     card: ModelCard,
     sequences: Sequence[Sequence[int]] = (),
     beside: Mapping[str, str] | None = None,
+    prompts: Sequence[Sequence[int]] = (),
 ) -> ModelCard:
     """Write a version beside ``folder`` and rename it there; an existing folder is replaced.
 
@@ -49,13 +50,12 @@ def write_checkpoint(
         sequences: token ids that the network was trained on, to fit the serving engine's int8 to; without any, only
             its weights are int8.
         beside: text files that the version carries, by name.
+        prompts: token ids of questions that the network knows answers to; what it says to some of them in fp32 goes
+            with the version, for machines to compare themselves with.
 
     Returns:
         The card with its hashes.
     """
-    from kogpt2_chat.model.calibrate import activation_ranges
-    from kogpt2_chat.model.convert import convert
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -65,7 +65,7 @@ def write_checkpoint(
             (aside / name).write_text(text, "utf-8")
         if card.bot:
             network.eval()
-            convert(aside, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)
+            _write_engine(aside, network, tokenizer, card, sequences, prompts)
         whole = with_hashes(aside, card)
         (aside / CARD_FILE).write_text(json.dumps(asdict(whole), ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
         aside.chmod(0o755)
@@ -77,6 +77,29 @@ def write_checkpoint(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return whole
+
+
+def _write_engine(
+    folder: Path,
+    network: GPT2LMHeadModel,
+    tokenizer: ChatTokenizer,
+    card: ModelCard,
+    sequences: Sequence[Sequence[int]],
+    prompts: Sequence[Sequence[int]],
+) -> None:
+    """The graph, and what it is compared with."""
+    from kogpt2_chat.model.calibrate import activation_ranges
+    from kogpt2_chat.model.convert import convert
+    from kogpt2_chat.model.engine_check import write_check
+    from kogpt2_chat.model.load import LoadedBot
+    from kogpt2_chat.model.reference_answers import reference_answers
+
+    convert(folder, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)
+    if prompts:
+        bot = LoadedBot(
+            version="", network=network, tokenizer=tokenizer, card=card, max_prompt_tokens=0, max_answer_chars=0
+        )
+        write_check(folder, reference_answers(bot, prompts))
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

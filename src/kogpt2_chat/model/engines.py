@@ -1,20 +1,38 @@
 """The engine that the settings ask for, and a version loaded for it. Only that engine's library is imported."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from kogpt2_chat.domain.forms import Choice, Form
 from kogpt2_chat.domain.prompt import bot_ids
-from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.card import ENGINE_FILES, verify_folder
 from kogpt2_chat.model.engine import BotModel, Engine
+from kogpt2_chat.model.form_choice import choose_form
 from kogpt2_chat.model.paged import PagedModel
+from kogpt2_chat.model.profiles import profile_of
 from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.model.uncertain import read_uncertainty
 from kogpt2_chat.settings import Settings
 
 
+@dataclass(frozen=True, kw_only=True)
 class ServedBot(Bot[PagedModel]):
-    """A version in the serving engine; torch is not needed."""
+    """A version in the serving engine; torch is not needed.
+
+    Attributes:
+        choice: in which form, and why.
+    """
+
+    choice: Choice
+
+    @property
+    def form(self) -> Form:
+        """In which form it computes."""
+        return self.choice.form
 
 
 def make_engine(settings: Settings) -> Engine:
@@ -29,13 +47,20 @@ def make_engine(settings: Settings) -> Engine:
     return OpenVinoEngine(max_batch=max_batch, max_new_tokens=max_new_tokens, cores=settings.serving.threads)
 
 
-def load_for_engine(folder: Path, settings: Settings, version: str | None = None) -> BotModel:
-    """Verify a version's folder and load it for the engine of the settings.
+def load_for_engine(
+    folder: Path,
+    settings: Settings,
+    version: str | None = None,
+    *,
+    on_choice: Callable[[Choice], None] = lambda _: None,
+) -> BotModel:
+    """Verify a version's folder and load it for the engine of the settings, for players to hear.
 
     Args:
         folder: the version's files, with ``model.json``.
         settings: which engine, bounds and threads.
         version: what to call it; the folder's name by default.
+        on_choice: told in which form the serving engine computes, also when it may not speak in it.
 
     Returns:
         The loaded version.
@@ -43,18 +68,22 @@ def load_for_engine(folder: Path, settings: Settings, version: str | None = None
     Raises:
         CheckpointCorrupt: the folder is not what its hashes promise, or was made before it carried this engine's
             files.
+        GateRefused: on this machine it does not say what its weights say in fp32, in any form.
     """
     if settings.serving.engine == "transformers":
         from kogpt2_chat.model.load import load_bot
 
         return load_bot(folder, settings, version)
-    return load_served(folder, settings, version, side_by_side=True)
+    served = load_served(folder, settings, version, side_by_side=True)
+    on_choice(served.choice)
+    _refuse_unless_it_agrees(served)
+    return served
 
 
 def load_served(
     folder: Path, settings: Settings, version: str | None = None, *, side_by_side: bool = False
 ) -> ServedBot:
-    """Verify a version's folder and load it into OpenVINO.
+    """Verify a version's folder and load it into OpenVINO, in the form that this machine does best.
 
     Args:
         folder: the version's files, with ``model.json``.
@@ -74,15 +103,24 @@ def load_served(
             f"{folder} has no {missing[0]}: the version was made before versions were converted for the serving "
             "engine. Train it again, or serve it with KOGPT2_SERVING__ENGINE=transformers"
         )
-    tokenizer = load_tokenizer(folder)
-    model = settings.model
-    network = PagedModel(
-        folder / ENGINE_FILES[0],
-        threads=settings.serving.threads,
-        side_by_side=side_by_side,
-        max_rows=settings.serving.max_batch,
-        max_tokens=model.max_prompt_tokens + model.max_new_tokens,
-    )
+    tokenizer, model = load_tokenizer(folder), settings.model
+
+    @cache
+    def load(form: Form) -> PagedModel:
+        return PagedModel(
+            folder / ENGINE_FILES[0],
+            form=form,
+            threads=settings.serving.threads,
+            side_by_side=side_by_side,
+            max_rows=settings.serving.max_batch,
+            max_tokens=model.max_prompt_tokens + model.max_new_tokens,
+        )
+
+    choice = choose_form(
+        folder, card, threads=settings.serving.threads, cache=settings.cache_dir, load=load,
+        least_share=profile_of(settings, small=card.small).engine_agreement,
+    )  # fmt: skip
+    network = load(choice.form)
     if tokenizer.size > network.vocabulary:
         raise CheckpointCorrupt(f"{folder}: the tokenizer has {tokenizer.size} entries, the graph {network.vocabulary}")
     return ServedBot(
@@ -94,4 +132,17 @@ def load_served(
         max_answer_chars=settings.serving.max_answer_chars,
         first_ids=bot_ids(card.bot, card.prompt_format),
         uncertainty=read_uncertainty(folder),
+        choice=choice,
+    )
+
+
+def _refuse_unless_it_agrees(served: ServedBot) -> None:
+    choice = served.choice
+    if choice.agrees or choice.agreement is None:
+        return
+    agreement = choice.agreement
+    raise GateRefused(
+        f"on this processor the engine answers {agreement.same_answers} of {agreement.answers} prompts of the version "
+        f"like its weights in fp32 ({agreement.share:.1%}, at least {choice.least_share:.1%} asked, form {choice.form})"
+        ": keep the version before it, or serve with KOGPT2_SERVING__ENGINE=transformers"
     )

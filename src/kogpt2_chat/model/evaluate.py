@@ -4,16 +4,12 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean
-from typing import Any, Final
-
-import yaml  # type: ignore[import-untyped]  # no stubs in the lock
+from typing import Final
 
 from kogpt2_chat.domain import gate_figures as gate
 from kogpt2_chat.domain.prompt import has_control_token
 from kogpt2_chat.domain.unsure import unsure_answer
-from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.agreement import measure_agreement
 from kogpt2_chat.model.answers import (
     Answer,
@@ -34,7 +30,6 @@ from kogpt2_chat.model.network import nll_by_example
 from kogpt2_chat.model.uncertain import Choice, choose, known_pairs, speaker
 from kogpt2_chat.settings import Settings
 
-PROFILES: Final = Path(gate.__file__).with_name("gate_profiles.yaml")
 _SEEN_QUESTIONS: Final = 100
 _TIMED_QUESTIONS: Final = 20
 
@@ -67,18 +62,6 @@ class Exam:
         random.Random(0).shuffle(chosen)  # noqa: S311 - a sample, not secrets
         asked = [pair.question for pair in (*self.taught, *chosen[:_SEEN_QUESTIONS])]
         return list(dict.fromkeys([*asked, *(entry.question for entry in self.golden)]))
-
-
-def load_profile(name: str) -> gate.Profile:
-    """Read one profile of ``gate_profiles.yaml``.
-
-    Raises:
-        InvalidInput: there is no such profile.
-    """
-    profiles: dict[str, Any] = yaml.safe_load(PROFILES.read_text("utf-8"))
-    if name not in profiles:
-        raise InvalidInput(f"no gate profile {name!r}: expected one of {', '.join(profiles)}")
-    return gate.Profile(name=name, **profiles[name])
 
 
 def measure(

@@ -8,6 +8,7 @@ from transformers import GPT2LMHeadModel
 from kogpt2_chat.domain.prompt import bot_ids
 from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.checkpoint import load_checkpoint
+from kogpt2_chat.model.cores import library_threads
 from kogpt2_chat.model.uncertain import read_uncertainty
 from kogpt2_chat.settings import Settings
 
@@ -47,6 +48,6 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
 
 
 def use_threads(settings: Settings) -> None:
-    """Let torch use as many threads as the settings say; 0 leaves torch's own choice."""
-    if settings.model.threads:
-        torch.set_num_threads(settings.model.threads)
+    """Let torch use as many threads as the settings say; 0 leaves torch's own choice, or what a CPU quota allows."""
+    if threads := library_threads(settings.model.threads):
+        torch.set_num_threads(threads)

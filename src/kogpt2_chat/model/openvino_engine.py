@@ -5,13 +5,13 @@ their prompt, side by side. A lane that is alone uses all cores. Several lanes r
 none waits for another: cores that share every product of one small pass spend much of it waiting for each other.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final
 
+from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling
 from kogpt2_chat.model.lanes import Lane, LaneEngine, Row
 from kogpt2_chat.model.paged import PagedModel, Pages
@@ -70,7 +70,7 @@ class OpenVinoEngine(LaneEngine[_Row, _Lane]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(max_batch=max_batch, max_new_tokens=max_new_tokens, clock=clock)
-        self._pool = ThreadPoolExecutor(cores or len(os.sched_getaffinity(0)), thread_name_prefix="lane")
+        self._pool = ThreadPoolExecutor(cores or usable_cores(), thread_name_prefix="lane")
 
     def step(self) -> list[Finished]:
         """Advance requests by one token, those of one bot at least; give those that finished."""

@@ -1,5 +1,8 @@
 """One bot's graph in OpenVINO, with its keys and values in pages: any mix of rows goes through in one pass.
 
+The graph says where activations are rounded to int8. It is loaded as it is, or without that rounding: then products
+are in fp32, and the same weights stay int8 until they are multiplied.
+
 A row is a sequence being decoded. Its keys and values lie in blocks of ``block_tokens`` positions, taken from one
 pool a model; rows of any length share a pass without padding, some with a whole prompt, some with one token.
 """
@@ -16,14 +19,18 @@ import openvino.opset13 as ops
 from numpy.typing import NDArray
 from openvino._offline_transformations import paged_attention_transformation
 
+from kogpt2_chat.domain.forms import INT8, INT8_WEIGHTS, Form
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.convert import POSITIONS_PATH
+from kogpt2_chat.model.cores import library_threads
 from kogpt2_chat.model.mapped import let_go_of
 
 Logits = NDArray[np.float32]
 _CACHES: Final = ("key_cache", "value_cache")
 _NORMALISERS: Final = "normalisers"
 _PREPARED_KEPT: Final = 200
+_LEAST_BLOCKS: Final = 8
+_ROUNDING: Final = "FakeQuantize"
 
 
 @dataclass(slots=True)
@@ -49,6 +56,7 @@ class PagedModel:
 
     Args:
         graph: ``engine.xml``, its weights beside it.
+        form: one of :func:`forms_of` it.
         threads: cores that one pass uses; 0 leaves it to OpenVINO.
         side_by_side: compile it for one core as well, for passes beside those of other models; costs the memory of
             its weights once more.
@@ -60,23 +68,34 @@ class PagedModel:
     """
 
     def __init__(
-        self, graph: Path, *, threads: int = 0, side_by_side: bool = False, max_rows: int = 32, max_tokens: int = 256
+        self,
+        graph: Path,
+        *,
+        form: Form = INT8,
+        threads: int = 0,
+        side_by_side: bool = False,
+        max_rows: int = 32,
+        max_tokens: int = 256,
     ) -> None:
-        core = ov.Core()
+        core, threads = ov.Core(), library_threads(threads)
         try:
             model = core.read_model(graph)
             _add_normalisers(model)
             self.positions = int(model.get_rt_info(POSITIONS_PATH).astype(int))
+            if form == INT8_WEIGHTS:
+                _leave_activations(model)
             paged_attention_transformation(model)
-            alone = core.compile_model(model, "CPU", properties(threads))
-            beside = core.compile_model(model, "CPU", properties(1)) if side_by_side and threads != 1 else alone
+            alone = core.compile_model(model, "CPU", properties(threads, form))
+            beside = core.compile_model(model, "CPU", properties(1, form)) if side_by_side and threads != 1 else alone
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._alone: Any = alone.create_infer_request()
         self._beside: Any = self._alone if beside is alone else beside.create_infer_request()
         self.block_tokens = int(alone.input("value_cache.0").partial_shape[2].get_length())
         self.vocabulary = int(alone.output("logits").partial_shape[1].get_length())
-        count = max_rows * -(-max_tokens // self.block_tokens)
+        # However tight the bounds are: eight short rows are measured at load, and one of any length is compared.
+        longest, bounded = (-(-tokens // self.block_tokens) for tokens in (self.positions, max_tokens))
+        count = max(max_rows * bounded, longest, _LEAST_BLOCKS)
         self._free = list(range(count))
         for port in alone.inputs:
             if port.any_name.startswith(_CACHES):
@@ -154,8 +173,27 @@ def _add_normalisers(model: ov.Model) -> None:
     model.add_outputs(normalisers.output(0))
 
 
-def properties(threads: int) -> dict[str, object]:
-    """How graphs are compiled; ``threads`` 0 takes all cores."""
+def forms_of(graph: Path) -> tuple[Form, ...]:
+    """Forms that a graph can be loaded in: both, where it rounds activations.
+
+    Raises:
+        CheckpointCorrupt: the file cannot be read.
+    """
+    try:
+        return (INT8, INT8_WEIGHTS) if _ROUNDING.encode() in graph.read_bytes() else (INT8_WEIGHTS,)
+    except OSError as error:
+        raise CheckpointCorrupt(f"{graph} cannot be read: {error}: take the previous version") from error
+
+
+def _leave_activations(model: ov.Model) -> None:
+    """Take the rounding of activations out of a graph; the scales that balance them for it stay, and cancel out."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == _ROUNDING:
+            node.output(0).replace(node.input(0).get_source_output())
+
+
+def properties(threads: int, form: Form = INT8) -> dict[str, object]:
+    """How graphs are compiled; ``threads`` 0 takes all cores that affinity and CPU quota allow."""
     # Pinned, as is the default, every model of this process and of its neighbours would take the same first cores.
     # Keys and values in 8 bits, its default, take a pass of one row a tenth longer, for megabytes that nobody misses.
     properties: dict[str, object] = {
@@ -166,6 +204,9 @@ def properties(threads: int) -> dict[str, object]:
         # in the course of a day. Passes are no slower with fewer.
         "CPU_RUNTIME_CACHE_CAPACITY": _PREPARED_KEPT,
     }
-    if threads:
-        properties["INFERENCE_NUM_THREADS"] = threads
+    if form == INT8_WEIGHTS:
+        # Else a processor with bf16 would multiply in it, and one with int8 products would round activations after all.
+        properties |= {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    if bound := library_threads(threads):
+        properties["INFERENCE_NUM_THREADS"] = bound
     return properties

@@ -20,7 +20,13 @@ LINES: Final = (
 
 
 def tiny_version(
-    folder: Path, *, bot: str = "ChatbotA", seed: int = 1, vocabulary: int = 1000, lines: Sequence[str] = LINES
+    folder: Path,
+    *,
+    bot: str = "ChatbotA",
+    seed: int = 1,
+    vocabulary: int = 1000,
+    lines: Sequence[str] = LINES,
+    calibrated: bool = False,
 ) -> Path:
     """Write a version of a random two-layer network.
 
@@ -30,6 +36,7 @@ def tiny_version(
         seed: another seed is another model.
         vocabulary: most entries of the tokenizer.
         lines: what the tokenizer learns from.
+        calibrated: with ranges of activations, so that it can be served in both forms.
 
     Returns:
         The folder.
@@ -42,7 +49,8 @@ def tiny_version(
     tokenizer = train_tokenizer(lines, vocabulary)
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=32, heads=2, positions=256, dropout=0.0)
     card = ModelCard(base="tiny", licence="Apache-2.0", small=True, bot=bot)
-    write_checkpoint(folder, new_network(config, seed), tokenizer, card)
+    sequences = [tokenizer.encode_prompt(line, 64) for line in lines] if calibrated else []
+    write_checkpoint(folder, new_network(config, seed), tokenizer, card, sequences)
     return folder
 
 

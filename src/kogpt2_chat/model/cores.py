@@ -1,0 +1,99 @@
+"""How many cores this process may really use: the fewer of its affinity and its cgroup's CPU quota.
+
+Libraries that choose their threads themselves look at the affinity only. In a container with a quota of one core on
+a machine of many they begin many threads, which then stop each other whenever the quota is spent. Imports no library.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_PROC: Final = Path("/proc/self/cgroup")
+_MOUNT: Final = Path("/sys/fs/cgroup")
+_CONTROLLER: Final = "cpu"
+_FIELDS: Final = 3
+
+
+def usable_cores(proc: Path = _PROC, mount: Path = _MOUNT, affinity: int | None = None) -> int:
+    """Cores that this process may use at once.
+
+    Args:
+        proc: which cgroups the process is in; as ``/proc/self/cgroup``.
+        mount: where cgroups lie; as ``/sys/fs/cgroup``.
+        affinity: cores it may run on; by default what the system says.
+
+    Returns:
+        At least 1; a quota of one core and a half counts as 2.
+    """
+    cores = affinity or affinity_cores()
+    return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(proc, mount))]))
+
+
+def affinity_cores() -> int:
+    """Cores that this process may run on, whatever its quota."""
+    # Only Linux lets a process ask.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def library_threads(asked: int, proc: Path = _PROC, mount: Path = _MOUNT, affinity: int | None = None) -> int:
+    """Threads to ask a library for that counts cores by affinity alone.
+
+    Args:
+        asked: by the settings; 0 asks for all cores.
+        proc: see :func:`usable_cores`.
+        mount: likewise.
+        affinity: likewise.
+
+    Returns:
+        What was asked for; else the quota, where it is below the affinity; else 0, its own choice (which knows
+        of cores that are two halves of one).
+    """
+    if asked:
+        return asked
+    cores = affinity or affinity_cores()
+    usable = usable_cores(proc, mount, cores)
+    return usable if usable < cores else 0
+
+
+def _quotas(proc: Path, mount: Path) -> Iterator[float]:
+    """Every quota that holds for this process, in cores: that of its cgroup and of each one above it."""
+    for line in _text(proc).splitlines():
+        fields = line.split(":", maxsplit=_FIELDS - 1)
+        if len(fields) != _FIELDS:
+            continue
+        controllers, path = fields[1], fields[2]
+        if not controllers:
+            for root in (mount, mount / "unified"):
+                yield from _v2_quotas(_upwards(root, path))
+        elif _CONTROLLER in controllers.split(","):
+            for root in {mount / controllers, mount / _CONTROLLER}:
+                yield from _v1_quotas(_upwards(root, path))
+
+
+def _upwards(root: Path, path: str) -> list[Path]:
+    """A cgroup's folder and those above it. In a container the path may be the host's: then only the root is there."""
+    folder = root / path.lstrip("/")
+    return [folder, *(above for above in folder.parents if above == root or root in above.parents)]
+
+
+def _v2_quotas(folders: list[Path]) -> Iterator[float]:
+    for folder in folders:
+        match _text(folder / "cpu.max").split():
+            case [quota, period] if quota.isdecimal() and period.isdecimal() and int(period):
+                yield int(quota) / int(period)
+
+
+def _v1_quotas(folders: list[Path]) -> Iterator[float]:
+    for folder in folders:
+        quota, period = (_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+        if quota.isdecimal() and period.isdecimal() and int(period):  # no quota is written as -1
+            yield int(quota) / int(period)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,224 @@
+"""Two forms from one version, and a machine that chooses by what it measures."""
+
+import json
+import shutil
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from kogpt2_chat.domain.forms import INT8, INT8_WEIGHTS
+from kogpt2_chat.domain.prompt import END_ID
+from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
+from kogpt2_chat.model.agreement import greedy
+from kogpt2_chat.model.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
+from kogpt2_chat.model.checkpoint import load_checkpoint
+from kogpt2_chat.model.engine_check import PROMPTS, CheckedAnswer, compare, read_check
+from kogpt2_chat.model.engines import load_for_engine, load_served, make_engine
+from kogpt2_chat.model.form_choice import choose_form, machine_facts
+from kogpt2_chat.model.load import LoadedBot
+from kogpt2_chat.model.paged import PagedModel, forms_of
+from kogpt2_chat.model.reference_answers import reference_answers
+
+pytestmark = pytest.mark.capped_openvino
+
+
+@pytest.fixture(scope="module")
+def version(learned, tmp_path_factory):
+    """As the training writes one; read only."""
+    return learned.write(tmp_path_factory.mktemp("forms") / "7")
+
+
+@pytest.fixture
+def changed(version, tmp_path):
+    """A copy whose prompts can be rewritten, under right hashes."""
+    folder = shutil.copytree(version, tmp_path / "8")
+
+    def rewrite(content):
+        (folder / CHECK_FILE).write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
+        card["files"][CHECK_FILE] = file_sha256(folder / CHECK_FILE)
+        (folder / CARD_FILE).write_text(json.dumps(card), "utf-8")
+        return folder
+
+    return rewrite
+
+
+class Loading:
+    """Loads forms, and remembers which."""
+
+    def __init__(self, folder):
+        self.folder, self.loaded = folder, []
+
+    def __call__(self, form):
+        self.loaded.append(form)
+        return PagedModel(self.folder / "engine.xml", form=form)
+
+
+def choose(folder, cache, loading, **changes):
+    arguments = {"threads": 1, "least_share": 0.9, "cache": cache} | changes
+    return choose_form(folder, read_card(folder), load=loading, **arguments)
+
+
+def products(model):
+    """How the engine really multiplies."""
+    nodes = model._alone.get_compiled_model().get_runtime_model().get_ordered_ops()
+    facts = [node.get_rt_info() for node in nodes]
+    return {fact["primitiveType"].value for fact in facts if fact["layerType"].value == "FullyConnected"}
+
+
+@pytest.mark.parametrize("form", [INT8, INT8_WEIGHTS])
+def test_each_form_knows_what_the_version_learned(version, learned, settings, form):
+    """Both come from the same file and say every answer as in fp32."""
+    model = PagedModel(version / "engine.xml", form=form)
+    agreement = compare(model, read_check(version))
+    assert (agreement.answers, agreement.same_answers) == (6, 6)
+    assert agreement.same_tokens == agreement.tokens > 20
+    assert len(model._free) == len(set(model._free)), "every page came back"
+
+
+def test_the_forms_multiply_differently(version):
+    """One in int8, the other one in fp32: what is measured is not twice the same."""
+    executed = {form: products(PagedModel(version / "engine.xml", form=form)) for form in (INT8, INT8_WEIGHTS)}
+    assert all(kernel.endswith("i8") for kernel in executed[INT8]), executed
+    assert all(kernel.endswith("f32") for kernel in executed[INT8_WEIGHTS]), executed
+
+
+def test_without_ranges_there_is_one_form(learned, tmp_path, settings):
+    """Nothing to measure then, and the prompts are still compared."""
+    folder = learned.write(tmp_path / "1", ranges=False)
+    assert forms_of(folder / "engine.xml") == (INT8_WEIGHTS,)
+    choice = load_served(folder, settings).choice
+    assert (choice.form, choice.agrees, dict(choice.speed_by_form)) == (INT8_WEIGHTS, True, {})
+    assert choice.agreement.same_answers == 6
+
+
+def test_a_version_of_the_release_before_is_served(learned, tmp_path, settings):
+    """It has no prompts: nothing is compared, that is said, and both forms can be had of its files."""
+    folder = learned.write(tmp_path / "1", prompts=False)
+    assert not (folder / CHECK_FILE).exists()
+    said = []
+    bot = load_for_engine(folder, settings, on_choice=said.append)
+    assert set(said[0].speed_by_form) == {INT8, INT8_WEIGHTS}
+    assert (said[0].agrees, said[0].as_fields()["compared"], bot.form) == (True, False, said[0].form)
+    answers = greedy(make_engine(settings), bot, [learned.pairs[0].question])
+    assert learned.pairs[0].answer.startswith(bot.decode(answers[0]))
+
+
+def test_a_machine_measures_once(version, tmp_path):
+    """Speed once a processor and size, agreement once a version too; the second load needs no more than files."""
+    first, second = Loading(version), Loading(version)
+    choice = choose(version, tmp_path, first)
+    assert set(first.loaded) == {INT8, INT8_WEIGHTS}
+    assert choose(version, tmp_path, second) == choice
+    assert second.loaded == []
+
+
+def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_path):
+    """Its answers are its own; its size is not."""
+    choice = choose(version, tmp_path / "cache", Loading(version))
+    answers = [{"prompt": a.prompt, "tokens": a.tokens} for a in read_check(version)[1:]]
+    folder, loading = changed({"v": 1, "answers": answers}), Loading(version)
+    other = choose(folder, tmp_path / "cache", loading)
+    assert (other.speed_by_form, loading.loaded) == (choice.speed_by_form, [choice.form])
+    assert other.agreement.answers == 5
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"facts": {}, "figures": {}}', '{"facts": {}, "figures": {"int8": 1}}']
+)
+def test_figures_that_cannot_be_read_are_measured_anew(version, tmp_path, content):
+    """A cut or foreign file costs a measurement."""
+    choose(version, tmp_path, Loading(version))
+    for path in (tmp_path / "engine").iterdir():
+        path.write_text(content, "utf-8")
+    loading = Loading(version)
+    choose(version, tmp_path, loading)
+    assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(version, tmp_path):
+    """It is measured at each load then."""
+    (tmp_path / "cache").write_text("a file, no folder", "utf-8")
+    assert choose(version, tmp_path / "cache", Loading(version)).agrees
+
+
+def test_another_processor_is_measured_itself(version, tmp_path, monkeypatch):
+    """Homes and caches are copied between machines; figures are not believed there. A cap makes another processor."""
+    choose(version, tmp_path, Loading(version))
+    before = machine_facts(1)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")  # read into the key here; this process's kernels stay
+    assert machine_facts(1) != before
+    assert {"processor", "flags", "openvino", "cores"} <= set(before)
+    loading = Loading(version)
+    choose(version, tmp_path, loading)
+    assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
+
+
+def test_what_disagrees_with_fp32_is_not_served(version, changed, settings):
+    """The worker gets the figure; whoever judges (the gate) gets the version, and measures itself."""
+    answers = [{"prompt": a.prompt, "tokens": a.tokens} for a in read_check(version)]
+    answers[0]["tokens"] = [*answers[0]["tokens"][:-1], 300]
+    folder = changed({"v": 1, "answers": answers})
+    said = []
+    with pytest.raises(GateRefused, match=r"5 of 6 prompts .* \(83\.3%, at least 90\.0% asked"):
+        load_for_engine(folder, settings, on_choice=said.append)
+    assert [choice.agrees for choice in said] == [False]
+    assert set(said[0].agreement_by_form) == {INT8, INT8_WEIGHTS}, "no form was left untried"
+    assert not load_served(folder, settings).choice.agrees
+
+
+@pytest.mark.parametrize("content", [
+    "no json", "[]", {"v": 1}, {"answers": [1]}, {"answers": [{"prompt": [], "tokens": [1]}]},
+    {"answers": [{"prompt": [1], "tokens": "11"}]}, {"answers": [{"prompt": [1], "tokens": [True]}]},
+    {"answers": [{"prompt": [-1], "tokens": [1]}]}, {"answers": [{"prompt": [10**9], "tokens": [1]}]},
+    {"answers": [{"prompt": [1], "tokens": [10**9]}]}, {"answers": [{"prompt": [5] * 500, "tokens": [1]}]},
+])  # fmt: skip
+def test_prompts_that_are_none_are_refused(changed, settings, content):
+    """Whatever stands under a right hash: no crash, no row outside of the vocabulary or the positions."""
+    with pytest.raises(CheckpointCorrupt, match=CHECK_FILE):
+        load_served(changed(content), settings)
+
+
+def test_prompts_are_hashed_like_all_else(version, tmp_path):
+    """A version whose prompts were changed, or taken away, is not what it promises."""
+    folder = shutil.copytree(version, tmp_path / "9")
+    (folder / CHECK_FILE).write_text('{"answers": []}', "utf-8")
+    with pytest.raises(CheckpointCorrupt, match=CHECK_FILE):
+        load_checkpoint(folder)
+    (folder / CHECK_FILE).unlink()
+    with pytest.raises(CheckpointCorrupt, match=CHECK_FILE):
+        load_checkpoint(folder)
+
+
+def test_prompts_are_spread_evenly_and_answered_to_their_end(learned):
+    """Thirty of the different ones, in order; the end token belongs to an answer that ends."""
+    bot = LoadedBot(version="", network=learned.network, tokenizer=learned.tokenizer, card=learned.card,
+                    max_prompt_tokens=0, max_answer_chars=0)  # fmt: skip
+    known = learned.examples[0].ids[: learned.examples[0].answer_start]
+    prompts = [known, known, *([2, 100 + place, 4] for place in range(89))]
+    answers = reference_answers(bot, prompts)
+    assert len(answers) == PROMPTS
+    assert [answer.prompt for answer in answers[:3]] == [known, (2, 102, 4), (2, 105, 4)]
+    assert answers[0] == CheckedAnswer(prompt=known, tokens=learned.examples[0].ids[len(known) :])
+    assert answers[0].tokens[-1] == END_ID
+    assert reference_answers(bot, []) == []
+
+
+def test_rounding_is_what_the_forms_differ_by(version):
+    """The graph itself is left alone on disk, and no weight is stored twice."""
+    graph = ov.Core().read_model(version / "engine.xml")
+    rounded = [node for node in graph.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
+    assert len(rounded) == 4 * 2 + 1
+    inputs = [(PagedModel.forward(model, [(pages(), [2, 150, 4])])).copy() for model in (
+        PagedModel(version / "engine.xml", form=INT8), PagedModel(version / "engine.xml", form=INT8_WEIGHTS)
+    )]  # fmt: skip
+    finite = np.isfinite(inputs[0])
+    assert not np.array_equal(inputs[0][finite], inputs[1][finite])
+    assert np.allclose(inputs[0][finite], inputs[1][finite], atol=1.0)
+
+
+def pages():
+    from kogpt2_chat.model.paged import Pages
+
+    return Pages()

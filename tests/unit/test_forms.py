@@ -1,0 +1,60 @@
+"""Which form serves: the fastest of those that agree with fp32."""
+
+import pytest
+
+from kogpt2_chat.domain.forms import INT8, INT8_WEIGHTS, Agreement, Speed, choose
+
+FAST, SLOW = Speed(one_row_ms=15, eight_rows_ms=40), Speed(one_row_ms=33, eight_rows_ms=80)
+
+
+def agreement(same):
+    return Agreement(answers=30, same_answers=same, tokens=600, same_tokens=590)
+
+
+class Comparing:
+    """Says how well each form agrees, and remembers who was asked."""
+
+    def __init__(self, **same):
+        self.same, self.asked = same, []
+
+    def __call__(self, form):
+        self.asked.append(form)
+        return agreement(self.same[form]) if self.same else None
+
+
+@pytest.mark.parametrize(("speeds", "wins"), [
+    ({INT8: SLOW, INT8_WEIGHTS: FAST}, INT8_WEIGHTS),
+    ({INT8: FAST, INT8_WEIGHTS: SLOW}, INT8),
+])  # fmt: skip
+def test_the_machine_decides_between_forms_that_agree(speeds, wins):
+    """The faster one; the other is not even compared."""
+    compare = Comparing(int8=29, int8_weights=30)
+    choice = choose(speeds, compare, 0.9)
+    assert (choice.form, choice.agrees, compare.asked) == (wins, True, [wins])
+
+
+def test_a_faster_form_that_says_something_else_is_out():
+    """Speed never pays for other answers."""
+    choice = choose({INT8: FAST, INT8_WEIGHTS: SLOW}, Comparing(int8=26, int8_weights=27), 0.9)
+    assert (choice.form, choice.agrees) == (INT8_WEIGHTS, True)
+    assert choice.as_fields()["answers_as_in_fp32"] == {INT8: "26 of 30", INT8_WEIGHTS: "27 of 30"}
+
+
+def test_where_no_form_agrees_the_version_may_not_speak():
+    """What is nearest to fp32 is named, and that it is not near enough."""
+    choice = choose({INT8: FAST, INT8_WEIGHTS: SLOW}, Comparing(int8=20, int8_weights=24), 0.9)
+    assert (choice.form, choice.agrees) == (INT8_WEIGHTS, False)
+    assert choice.agreement is not None
+    assert choice.agreement.share == 0.8
+
+
+def test_a_version_without_prompts_is_served_in_the_faster_form():
+    """Versions from before carry none: speed alone decides, and that nothing was compared is said."""
+    choice = choose({INT8: SLOW, INT8_WEIGHTS: FAST}, Comparing(), 0.9)
+    assert (choice.form, choice.agrees, choice.as_fields()["compared"]) == (INT8_WEIGHTS, True, False)
+
+
+def test_one_row_and_eight_count_alike():
+    """A tenth less for one row outweighs a twentieth more for eight, however long those take."""
+    ours, theirs = Speed(one_row_ms=9, eight_rows_ms=105), Speed(one_row_ms=10, eight_rows_ms=100)
+    assert choose({INT8: ours, INT8_WEIGHTS: theirs}, Comparing(), 0.9).form == INT8
