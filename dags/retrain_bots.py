@@ -47,9 +47,9 @@ with DAG(
     params={
         "bots": bots_param("Bots to retrain"),
         "mode": Param(
-            "from_base",
+            "from_champion",
             title="Start from",
-            description="Weights that the training starts from",
+            description="Weights that the training starts from; a bot without a champion starts from the base",
             type="string",
             enum=["from_base", "from_champion"],
             values_display={"from_base": "base model", "from_champion": "champion"},

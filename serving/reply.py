@@ -220,7 +220,7 @@ class Replies:
             "logprob": round(one.finished.logprob, 4),
         }
         if one.found is not None:
-            facts["nearest"] = _as_fact(one.found, one.question.consent_store)
+            facts["nearest"] = _as_fact(one.found, store=one.question.consent_store)
         if one.sampling is not None:
             facts |= asdict(one.sampling)
         if one.earlier:
@@ -228,8 +228,8 @@ class Replies:
         return facts
 
 
-def _as_fact(found: Found, store: bool) -> dict[str, object]:
-    """Which known question was answered; without consent to store, not what it says: that is close to what was asked."""
+def _as_fact(found: Found, *, store: bool) -> dict[str, object]:
+    """Which known question was answered; its words only with consent to store, being close to what was asked."""
     facts = {"likeness": round(found.likeness, 4), "source": found.known.source}
     return {**facts, "question": found.known.question} if store else facts
 

@@ -158,7 +158,7 @@ class Model(BaseModel):
 class Training(BaseModel):
     """Fine-tuning of one bot."""
 
-    epochs: Positive = Field(8, description="passes over the bot's dataset")
+    epochs: Positive = Field(2, description="passes over the bot's dataset, from a base")
     batch_size: Positive = Field(32, description="examples per optimizer step")
     learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 5e-4 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)

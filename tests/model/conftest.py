@@ -10,8 +10,9 @@ from kogpt2_chat.model.batches import Pair, make_examples
 from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.network import gpt2_config, new_network
+from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.tokenizer import train_tokenizer
-from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.model.train import fit
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 from tests.capped import (  # noqa: F401 - hooks of this folder

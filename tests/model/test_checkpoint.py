@@ -15,7 +15,8 @@ from kogpt2_chat.model.card import file_sha256
 from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.model.load import load_bot
 from kogpt2_chat.model.network import weights_hash
-from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.model.recipe import Recipe
+from kogpt2_chat.model.train import fit
 from kogpt2_chat.testing.tiny_gpt2 import full_size_files
 
 

@@ -13,8 +13,9 @@ from kogpt2_chat.model.evaluate import Exam, measure, retrieval_chrf
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.network import gpt2_config, new_network
 from kogpt2_chat.model.profiles import load_profile
+from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.tokenizer import train_tokenizer
-from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.model.train import fit
 
 SEEDS = [
     Pair(question="안녕", answer="안녕하세요! 별마루에 잘 오셨어요."),

@@ -210,7 +210,7 @@ def test_rounding_is_what_the_forms_differ_by(version):
     graph = ov.Core().read_model(version / "engine.xml")
     rounded = [node for node in graph.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
     assert len(rounded) == 4 * 2 + 1
-    inputs = [(PagedModel.forward(model, [(pages(), [2, 150, 4])])).copy() for model in (
+    inputs = [PagedModel.forward(model, [(pages(), [2, 150, 4])])[0].copy() for model in (
         PagedModel(version / "engine.xml", form=INT8), PagedModel(version / "engine.xml", form=INT8_WEIGHTS)
     )]  # fmt: skip
     finite = np.isfinite(inputs[0])

@@ -8,8 +8,9 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model import compute
 from kogpt2_chat.model.batches import IGNORED, Pair, collate, epoch_batches, make_examples
 from kogpt2_chat.model.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
+from kogpt2_chat.model.recipe import Recipe, planned_batches
 from kogpt2_chat.model.tokenizer import load_tokenizer
-from kogpt2_chat.model.train import Recipe, fit, planned_batches
+from kogpt2_chat.model.train import fit
 from kogpt2_chat.testing.tiny_gpt2 import LINES
 
 pytestmark = pytest.mark.capped
@@ -92,10 +93,10 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(examples, tmp_path, monk
 
     step = train._train_step
 
-    def dying(model, optimizer, batch, recipe, precision, done, total):
+    def dying(model, optimizer, batch, memory, recipe, precision, done, total):
         if done.step == kill_at:
             raise KeyboardInterrupt
-        step(model, optimizer, batch, recipe, precision, done, total)
+        step(model, optimizer, batch, memory, recipe, precision, done, total)
 
     monkeypatch.setattr(train, "_train_step", dying)
     with pytest.raises(KeyboardInterrupt):

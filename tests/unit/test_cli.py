@@ -60,12 +60,15 @@ def test_a_server_that_is_away_is_one_sentence() -> None:
 
 WAITING_DEMO = """
 import signal
+import threading
 import kogpt2_chat.demo.run as demo
 from kogpt2_chat.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background deaf to ctrl-C
+
 def wait(*, dataset, progress):
     progress("the players ask")
-    signal.pause()
+    threading.Event().wait(60)
 
 demo.run = wait
 main()

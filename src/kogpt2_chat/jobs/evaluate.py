@@ -90,7 +90,9 @@ def _opponent(
             model = load_bot(local_version(found.bot, other.version, registry, settings), settings, str(other.version))
             return _Opponent(name=f"{alias} {other.version}", model=model, dataset=model.card.dataset)
     progress("comparing with the base: no champion yet")
-    return _Opponent(name="base", model=load_bot(prepare(settings, progress).folder, settings, "base"), dataset="")
+    return _Opponent(
+        name="base", model=load_bot(prepare(settings, progress).folder, settings, "base", found.bot), dataset=""
+    )
 
 
 def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, settings: Settings) -> "Exam":

@@ -4,11 +4,12 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
 from kogpt2_chat.jobs.register import VERSION_PATH
 from kogpt2_chat.jobs.versions import local_version
 from kogpt2_chat.ports import Files, Registry
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
     from kogpt2_chat.model.batches import Example, Pair
     from kogpt2_chat.model.card import ModelCard
     from kogpt2_chat.model.checkpoint import Checkpoint
+    from kogpt2_chat.model.datasets import Split
     from kogpt2_chat.model.early_stop import EpochReport
-    from kogpt2_chat.model.train import Recipe
+    from kogpt2_chat.model.recipe import Recipe
 
 Mode = Literal["from_base", "from_champion"]
 SAMPLES: Final = 20
-# Measured on the converged small base with ChatbotC's corpus: 8 epochs learn 8 of 8 lessons, keep 680 of 680 seed
-# answers to the letter and lower the gold NLL by 0.24 nat, in 22 s on 2 cores. Label smoothing has to stay: without it
-# the gold NLL rises by a nat, and the gate refuses. The other rate is the usual one for KoGPT2's size.
-SMALL_LEARNING_RATE: Final = 5e-4
-LEARNING_RATE: Final = 5e-5
+_ASKED_BY_HEART: Final = 400
+"""Pairs seen most often, among which those are looked for that a version says to the letter."""
 
 
 def finetune(
@@ -59,26 +58,44 @@ def finetune(
         ``run_id``, ``bot``, ``dataset``, ``steps``, ``epochs``, ``parent``, ``loss``, ``validation_nll``, ``seconds``.
     """
     from kogpt2_chat.model.batches import make_examples
+    from kogpt2_chat.model.compute import choose_precision
+    from kogpt2_chat.model.corpora import read_golden
+    from kogpt2_chat.model.curriculum import plan_training
     from kogpt2_chat.model.datasets import load_dataset
+    from kogpt2_chat.model.load import use_threads
     from kogpt2_chat.model.resume import clear_progress
     from kogpt2_chat.model.train import fit
 
     started = time.monotonic()
-    start, card = _start(bot, dataset, mode, registry, settings, progress)
+    use_threads(settings)
+    start, card, learned_dataset = _start(bot, dataset, mode, registry, settings, progress)
     pairs = load_dataset(bot, dataset, files, settings)
-    bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens)
-    train = make_examples(pairs["train"], start.tokenizer, *bounds)
-    validation = make_examples(pairs["val"], start.tokenizer, *bounds)
-    recipe = _recipe(settings, epochs, small=card.small)
-    params = _params(recipe, card, mode, train, validation)
+    before = load_dataset(bot, learned_dataset, files, settings)["train"] if learned_dataset else ()
+    golden = read_golden(settings.learning.corpora / bot / "golden.json")
+    plan = plan_training(
+        pairs["train"], {(pair.question, pair.answer) for pair in before},
+        {entry.question for entry in golden if entry.must_pass}, settings, epochs=epochs, small=card.small,
+    )  # fmt: skip
+    progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} to keep")
+    bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(bot, card.prompt_format))
+    train, kept, validation = (
+        make_examples(some, start.tokenizer, *bounds) for some in (plan.learned, plan.kept, pairs["val"])
+    )
+    precision = choose_precision(plan.recipe.precision, progress)
+    recipe = replace(plan.recipe, precision=precision)
+    params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
     run_id = registry.start_run(f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode})
     try:
         reports = fit(
-            start.network, train, recipe, validation=validation, progress=progress, resume=work / "progress",
+            start.network, train, recipe, kept=kept, validation=validation, progress=progress, resume=work / "progress",
             on_epoch=lambda report: registry.log_metrics(run_id, _figures(report), report.epoch),
         )  # fmt: skip
-        _log_results(run_id, start, card, reports, pairs["train"], train, work, registry, settings)
+        progress("fitting thresholds and converting for the serving engine")
+        version = _write_version(work, start, card, pairs, [*train, *kept], settings)
+        registry.log_files(run_id, version, VERSION_PATH)
+        shown = _write_shown(work, version, card, reports, pairs["train"], settings)
+        registry.log_files(run_id, shown, "training")
     except BaseException:
         registry.end_run(run_id, failed=True)
         raise
@@ -94,8 +111,8 @@ def finetune(
 
 def _start(
     bot: str, dataset: str, mode: Mode, registry: Registry, settings: Settings, progress: Callable[[str], None]
-) -> tuple["Checkpoint", "ModelCard"]:
-    """The weights to start from, and the card of what will come of them."""
+) -> tuple["Checkpoint", "ModelCard", str]:
+    """The weights to start from, the card of what will come of them, and the dataset that they have learned."""
     from kogpt2_chat.model.base import prepare
     from kogpt2_chat.model.card import ModelCard
     from kogpt2_chat.model.checkpoint import load_checkpoint
@@ -115,74 +132,83 @@ def _start(
         dataset=dataset,
         parent="" if champion is None else str(champion.version),
         git_commit=_git_commit(),
+        prompt_format=PROMPT_FORMAT if champion is None else loaded.card.prompt_format,
     )
-    return loaded, card
-
-
-def _recipe(settings: Settings, epochs: int | None, *, small: bool) -> "Recipe":
-    """The settings' recipe; how fast to learn depends on the base unless they say it."""
-    from kogpt2_chat.model.load import use_threads
-    from kogpt2_chat.model.train import Recipe
-
-    use_threads(settings)
-    training = settings.training
-    return Recipe(
-        epochs=epochs or training.epochs,
-        batch_size=training.batch_size,
-        learning_rate=training.learning_rate or (SMALL_LEARNING_RATE if small else LEARNING_RATE),
-        warmup_fraction=training.warmup_fraction,
-        weight_decay=training.weight_decay,
-        clip_norm=training.clip_norm,
-        label_smoothing=training.label_smoothing,
-        precision=training.precision,
-        seed=training.seed,
-        answer_tokens=training.answer_tokens,
-        checkpoint_every_steps=training.checkpoint_every_steps,
-    )
+    return loaded, card, "" if champion is None else loaded.card.dataset
 
 
 def _params(
-    recipe: "Recipe", card: "ModelCard", mode: Mode, train: Sequence["Example"], validation: Sequence["Example"]
+    recipe: "Recipe",
+    card: "ModelCard",
+    mode: Mode,
+    train: Sequence["Example"],
+    kept: Sequence["Example"],
+    validation: Sequence["Example"],
 ) -> dict[str, object]:
-    facts = {name: value for name, value in asdict(card).items() if name not in {"files", "v"}}
-    return {**asdict(recipe), **facts, "mode": mode, "train_pairs": len(train), "validation_pairs": len(validation)}
+    facts = {name: value for name, value in asdict(card).items() if name not in {"files", "figures", "v"}}
+    counts = {"train_pairs": len(train), "kept_pairs": len(kept), "validation_pairs": len(validation)}
+    return {**asdict(recipe), **facts, "mode": mode, **counts}
 
 
 def _key(params: dict[str, object]) -> str:
-    """Names the working folder: the same work finds its checkpoints again, other work never does."""
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:16]
+    """Names the working folder: the same work finds its checkpoints again, other work never does.
+
+    The precision is what this machine computes fast, and no other work.
+    """
+    same = {name: value for name, value in params.items() if name != "precision"}
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _figures(report: "EpochReport") -> dict[str, float]:
     return {name: float(value) for name, value in asdict(report).items() if value is not None and name != "epoch"}
 
 
-def _log_results(
-    run_id: str,
+def _write_version(
+    work: Path,
     trained: "Checkpoint",
     card: "ModelCard",
-    reports: Sequence["EpochReport"],
-    pairs: Sequence["Pair"],
+    pairs: Mapping["Split", Sequence["Pair"]],
     examples: Sequence["Example"],
-    work: Path,
-    registry: Registry,
     settings: Settings,
-) -> None:
-    """Write the version's folder, the plot and the samples aside, and upload them."""
+) -> Path:
+    """The version's folder: weights, engine, and what is said where it is unsure."""
     from kogpt2_chat.model.checkpoint import write_checkpoint
+    from kogpt2_chat.model.corpora import read_pairs
+    from kogpt2_chat.model.fit_uncertain import fit_uncertainty
+    from kogpt2_chat.model.load import in_memory
+    from kogpt2_chat.model.network import knows
+    from kogpt2_chat.model.uncertain import FILE
 
+    beside, dev = {}, settings.learning.corpora / card.bot / "dev.csv"
+    if dev.is_file() and (unlearned := read_pairs(dev)):
+        everything = [pair for split in pairs.values() for pair in split]
+        beside[FILE] = fit_uncertainty(in_memory(trained, card, settings), everything, unlearned, settings)
+    often = sorted(examples, key=lambda example: -example.weight)[:_ASKED_BY_HEART]
+    by_heart = [example for example, known in zip(often, knows(trained.network, often), strict=True) if known]
     version = work / VERSION_PATH
     write_checkpoint(
         version, trained.network, trained.tokenizer, card,
         sequences=[example.ids for example in examples],
-        prompts=[example.ids[: example.answer_start] for example in examples],
+        prompts=[example.ids[: example.answer_start] for example in by_heart or often],
+        beside=beside,
     )  # fmt: skip
-    registry.log_files(run_id, version, VERSION_PATH)
+    return version
+
+
+def _write_shown(
+    work: Path,
+    version: Path,
+    card: "ModelCard",
+    reports: Sequence["EpochReport"],
+    pairs: Sequence["Pair"],
+    settings: Settings,
+) -> Path:
+    """A plot and sample answers, for people."""
     shown = work / "shown"
     shown.mkdir(parents=True, exist_ok=True)
     _plot(reports, f"{card.bot} {card.dataset}", shown / "loss.png")
     _samples(version, pairs, shown, settings)
-    registry.log_files(run_id, shown, "training")
+    return shown
 
 
 def _samples(version: Path, pairs: Sequence["Pair"], folder: Path, settings: Settings) -> None:

@@ -31,6 +31,7 @@ from kogpt2_chat.model.uncertain import Choice, choose, known_pairs, speaker
 from kogpt2_chat.settings import Settings
 
 _SEEN_QUESTIONS: Final = 100
+_GOLD_QUESTIONS: Final = 120
 _TIMED_QUESTIONS: Final = 20
 
 
@@ -54,7 +55,13 @@ class Exam:
 
     def questions(self) -> list[str]:
         """Every question whose answer is looked at, once."""
-        return list(dict.fromkeys([*(pair.question for pair in self.gold), *self.learned_questions()]))
+        return list(dict.fromkeys([*(pair.question for pair in self.asked_gold()), *self.learned_questions()]))
+
+    def asked_gold(self) -> list[Pair]:
+        """Those gold pairs whose questions are asked; likelihoods are measured on all of them."""
+        chosen = list(self.gold)
+        random.Random(1).shuffle(chosen)  # noqa: S311 - a sample, not secrets
+        return chosen[:_GOLD_QUESTIONS]
 
     def learned_questions(self) -> list[str]:
         """Those of them that the candidate should have an answer to; to others small models say what noise decides."""
@@ -117,7 +124,7 @@ def measure(
         spoken_opponent=speak(opponent, exam, settings),
         heard=sum_up(hear(bot, served or candidate, choice, exam, settings), exam),
         defers=choice == "nearest" and candidate.uncertainty is not None,
-        retrieval_chrf=retrieval_chrf(exam.seen, exam.gold),
+        retrieval_chrf=retrieval_chrf(exam.seen, exam.asked_gold()),
         slices=_topics(exam.gold, slices["gold"]) if "gold" in slices else {},
         engine=engine,
     )
@@ -174,7 +181,7 @@ def sum_up(answers: Sequence[Answer], exam: Exam, times: Sequence[float] = ()) -
     text_by_question = {answer.question: answer.text for answer in answers}
     must = [_is_right(entry, text_by_question) for entry in exam.golden if entry.must_pass]
     rest = [_is_right(entry, text_by_question) for entry in exam.golden if not entry.must_pass]
-    texts = [answer.text for answer in answers]
+    texts, gold = [answer.text for answer in answers], exam.asked_gold()
     return gate.Spoken(
         answers=len(answers),
         failures=_failures(answers),
@@ -183,7 +190,7 @@ def sum_up(answers: Sequence[Answer], exam: Exam, times: Sequence[float] = ()) -
         must_total=len(must),
         golden_passed=sum(rest),
         golden_total=len(rest),
-        chrf=chrf([text_by_question[pair.question] for pair in exam.gold], [pair.answer for pair in exam.gold]),
+        chrf=chrf([text_by_question[pair.question] for pair in gold], [pair.answer for pair in gold]),
         distinct_1=distinct(texts, 1),
         distinct_2=distinct(texts, 2),
         entropy=entropy(texts),

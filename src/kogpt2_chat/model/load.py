@@ -1,5 +1,6 @@
 """A bot's version, loaded into torch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -7,7 +8,8 @@ from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.domain.prompt import bot_ids
 from kogpt2_chat.model.bot import Bot
-from kogpt2_chat.model.checkpoint import load_checkpoint
+from kogpt2_chat.model.card import ModelCard
+from kogpt2_chat.model.checkpoint import Checkpoint, load_checkpoint
 from kogpt2_chat.model.cores import library_threads
 from kogpt2_chat.model.uncertain import read_uncertainty
 from kogpt2_chat.settings import Settings
@@ -34,16 +36,35 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
     """
     use_threads(settings)
     loaded = load_checkpoint(folder)
-    room = int(loaded.network.config.n_positions) - settings.model.max_new_tokens
-    return LoadedBot(
+    asked = in_memory(loaded, loaded.card, settings)
+    return replace(
+        asked,
         version=version or folder.name,
-        network=loaded.network,
-        tokenizer=loaded.tokenizer,
-        card=loaded.card,
-        max_prompt_tokens=min(settings.model.max_prompt_tokens, room),
-        max_answer_chars=settings.serving.max_answer_chars,
         first_ids=bot_ids(bot or loaded.card.bot, loaded.card.prompt_format),
         uncertainty=read_uncertainty(folder),
+    )
+
+
+def in_memory(loaded: Checkpoint, card: ModelCard, settings: Settings) -> LoadedBot:
+    """A bot of weights that are in memory already, as a version made from them would be; it has no thresholds.
+
+    Args:
+        loaded: network and tokenizer.
+        card: what the version will be.
+        settings: bounds.
+
+    Returns:
+        The bot.
+    """
+    room = int(loaded.network.config.n_positions) - settings.model.max_new_tokens
+    return LoadedBot(
+        version="",
+        network=loaded.network,
+        tokenizer=loaded.tokenizer,
+        card=card,
+        max_prompt_tokens=min(settings.model.max_prompt_tokens, room),
+        max_answer_chars=settings.serving.max_answer_chars,
+        first_ids=bot_ids(card.bot, card.prompt_format),
     )
 
 

@@ -48,6 +48,19 @@ def nll_by_example(network: GPT2LMHeadModel, examples: Sequence[Example], batch_
     return figures
 
 
+@torch.no_grad()
+def knows(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[bool]:
+    """Whether each example's answer is what the network says, token by token, its end too; in the order given."""
+    network.eval()
+    known = [True] * len(examples)
+    for places in length_batches(examples, batch_size):
+        batch = collate([examples[place] for place in places]).to(network.device)
+        right = (answer_logits(network, batch).argmax(-1) == batch.targets)[: batch.tokens]
+        for row, same in zip(batch.rows[: batch.tokens].tolist(), right.tolist(), strict=True):
+            known[places[row]] &= same
+    return known
+
+
 def weights_hash(network: GPT2LMHeadModel) -> str:
     """SHA-256 over every weight's name and bytes."""
     digest = hashlib.sha256()

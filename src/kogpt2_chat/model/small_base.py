@@ -23,9 +23,10 @@ from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.corpora import read_pairs
 from kogpt2_chat.model.early_stop import EpochReport
 from kogpt2_chat.model.network import gpt2_config, new_network
+from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.resume import clear_progress
 from kogpt2_chat.model.tokenizer import ChatTokenizer, train_tokenizer
-from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.model.train import fit
 from kogpt2_chat.settings import Settings
 
 SMALL_NAME: Final = "small"

@@ -13,7 +13,8 @@ from kogpt2_chat.domain.prompt import CONTROL_TOKENS
 from kogpt2_chat.model.batches import Example
 from kogpt2_chat.model.compute import Asked
 from kogpt2_chat.model.network import gpt2_config, new_network
-from kogpt2_chat.model.train import Recipe, fit
+from kogpt2_chat.model.recipe import Recipe
+from kogpt2_chat.model.train import fit
 
 _FEW, _MORE = 2, 6
 """Examples in the two batches that are timed: a step costs something once, and something for each example."""

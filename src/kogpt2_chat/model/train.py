@@ -16,45 +16,13 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.model.batches import Example, collate, epoch_batches
-from kogpt2_chat.model.compute import Asked, Precision, autocast, choose_precision, device
+from kogpt2_chat.model.batches import Example, collate
+from kogpt2_chat.model.compute import Precision, autocast, choose_precision, device
 from kogpt2_chat.model.early_stop import Best, EpochReport, best_epoch
-from kogpt2_chat.model.network import answer_logits, nll_by_example
+from kogpt2_chat.model.kept import Kept
+from kogpt2_chat.model.network import answer_logits, knows, nll_by_example
+from kogpt2_chat.model.recipe import Recipe, planned_batches
 from kogpt2_chat.model.resume import load_progress, save_progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        epochs: passes over the examples.
-        batch_size: examples per optimizer step.
-        learning_rate: the schedule's peak.
-        warmup_fraction: of all steps, before the peak; a cosine down to a tenth follows.
-        weight_decay: of AdamW, on matrices only.
-        clip_norm: largest gradient norm of a step.
-        label_smoothing: share of each target spread over the vocabulary; keeps answers from overconfidence.
-        precision: ``bf16`` runs the forward pass in bfloat16, weights stay fp32; ``auto`` takes what is faster here.
-        seed: of order and dropout.
-        answer_tokens: 0, or a budget: training ends with the step that reaches it, in the middle of an epoch too.
-        patience: 0, or early stop: so many epochs without a better validation NLL end the training, and the weights
-            of the best epoch are the result.
-        checkpoint_every_steps: how much work a kill may cost.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    label_smoothing: float = 0.0
-    precision: Asked = "auto"
-    seed: int = 20
-    answer_tokens: int = 0
-    patience: int = 0
-    checkpoint_every_steps: int = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,28 +45,12 @@ class _Fit:
     reports: list[EpochReport] = field(default_factory=list)
 
 
-def planned_batches(examples: Sequence[Example], recipe: Recipe) -> list[list[list[Example]]]:
-    """The batches of each epoch; those past the budget of answer tokens are left out, at least one stays."""
-    plan: list[list[list[Example]]] = []
-    left = recipe.answer_tokens or math.inf
-    for epoch in range(recipe.epochs):
-        batches = []
-        for batch in epoch_batches(examples, recipe.batch_size, recipe.seed, epoch):
-            if left <= 0:
-                break
-            batches.append(batch)
-            left -= sum(len(example.ids) - example.answer_start for example in batch)
-        if not batches:
-            break
-        plan.append(batches)
-    return plan
-
-
 def fit(
     network: GPT2LMHeadModel,
     examples: Sequence[Example],
     recipe: Recipe,
     *,
+    kept: Sequence[Example] = (),
     validation: Sequence[Example] = (),
     progress: Callable[[str], None] = lambda _: None,
     resume: Path | None = None,
@@ -110,6 +62,7 @@ def fit(
         network: changed in place; on the CPU and in evaluation mode afterwards.
         examples: what to learn.
         recipe: how.
+        kept: examples on which the network's predictions must stay what they are.
         validation: examples whose NLL is measured after each epoch; never learned.
         progress: told about every epoch.
         resume: folder for checkpoints; what an interrupted run left there is taken up.
@@ -127,20 +80,17 @@ def fit(
     epochs, total = len(plan), sum(map(len, plan))
     precision = choose_precision(recipe.precision, progress)
     network.to(device())
+    _set_dropout(network, recipe)
     optimizer = _optimizer(network, recipe)
+    memory = Kept(network, kept, recipe.kept_rows, recipe.seed)
     best = Best(network, recipe.patience, resume)
-    done = _Fit()
-    if resume is not None and (saved := load_progress(resume, network, optimizer)):
-        done = _restored(saved)
-        progress(f"resumed at step {done.step} of {total}")
-        for report in done.reports:
-            on_epoch(report)
+    done = _taken_up(resume, network, optimizer, progress, on_epoch)
     first = 0
     for epoch, batches in enumerate(plan, start=1):
         for step, batch in enumerate(batches, start=first):
             if step < done.step:
                 continue
-            _train_step(network, optimizer, batch, recipe, precision, done, total)
+            _train_step(network, optimizer, batch, memory, recipe, precision, done, total)
             if resume is not None and done.step % recipe.checkpoint_every_steps == 0 and done.step < total:
                 save_progress(resume, network, optimizer, asdict(done))
         first += len(batches)
@@ -148,12 +98,49 @@ def fit(
             _finish_epoch(network, validation, epoch, epochs, optimizer, done, progress)
             best.look(done.reports)
             on_epoch(done.reports[-1])
-        if best.is_over(done.reports):
-            progress(f"no better validation in {recipe.patience} epochs: back to epoch {best_epoch(done.reports)}")
+        if why := _why_over(network, examples, recipe, best, done):
+            progress(why)
             break
     best.restore(done.reports)
     network.to("cpu").eval()
     return done.reports
+
+
+def _taken_up(
+    resume: Path | None,
+    network: GPT2LMHeadModel,
+    optimizer: torch.optim.Optimizer,
+    progress: Callable[[str], None],
+    on_epoch: Callable[[EpochReport], None],
+) -> _Fit:
+    """Where an interrupted run left off; the beginning where there was none."""
+    saved = load_progress(resume, network, optimizer) if resume is not None else None
+    if not saved:
+        return _Fit()
+    done = _restored(saved)
+    progress(f"resumed at step {done.step}")
+    for report in done.reports:
+        on_epoch(report)
+    return done
+
+
+def _why_over(
+    network: GPT2LMHeadModel, examples: Sequence[Example], recipe: Recipe, best: Best, done: _Fit
+) -> str | None:
+    """Why the training ends before its last epoch; None where it goes on."""
+    if best.is_over(done.reports):
+        return f"no better validation in {recipe.patience} epochs: back to epoch {best_epoch(done.reports)}"
+    if recipe.until_known and all(knows(network, examples)):
+        return f"all {len(examples)} pairs are said to the letter"
+    return None
+
+
+def _set_dropout(network: GPT2LMHeadModel, recipe: Recipe) -> None:
+    if recipe.dropout is None:
+        return
+    for part in network.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = recipe.dropout
 
 
 def _optimizer(network: GPT2LMHeadModel, recipe: Recipe) -> torch.optim.AdamW:
@@ -179,6 +166,7 @@ def _train_step(
     network: GPT2LMHeadModel,
     optimizer: torch.optim.Optimizer,
     examples: Sequence[Example],
+    memory: Kept,
     recipe: Recipe,
     precision: Precision,
     done: _Fit,
@@ -196,6 +184,8 @@ def _train_step(
     with autocast(precision):
         logits = answer_logits(network, batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, label_smoothing=recipe.label_smoothing)
+    moved, kept_tokens = memory.divergence(network, done.step)
+    loss = loss + recipe.kept_weight * moved
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = float(clip_grad_norm_(network.parameters(), recipe.clip_norm))
@@ -211,7 +201,7 @@ def _train_step(
     sums = done.sums
     sums.loss += loss.item()
     sums.norm += norm
-    sums.tokens += batch.tokens
+    sums.tokens += batch.tokens + kept_tokens
     sums.steps += 1
     sums.seconds += time.perf_counter() - started
 
