@@ -134,16 +134,16 @@ class Model(BaseModel):
     revision: str = Field("main", description="pinned hub revision of the base")
     base_sha256: str = Field("", description="expected hash of the base's weights file; empty: not checked")
     small_layers: Positive = 4
-    small_width: Positive = 256
+    small_width: Positive = 320
     small_heads: Positive = 4
     small_vocabulary: Positive = 4000
     small_epochs: Positive = 60
     small_batch_size: Positive = 64
-    small_learning_rate: float = 1.5e-3
-    small_dropout: float = Field(0.1, ge=0, lt=1)
+    small_learning_rate: float = 5e-4
+    small_dropout: float = Field(0.3, ge=0, lt=1)
     small_label_smoothing: float = Field(0.1, ge=0, lt=1)
     small_weight_decay: float = Field(0.1, ge=0)
-    small_learn_questions: bool = Field(False, description="questions are learned as well as answers")
+    small_learn_questions: bool = Field(True, description="questions are learned as well as answers")
     small_patience: Positive = Field(
         3, description="epochs without a better NLL of held-out seeds that end the training"
     )
@@ -158,7 +158,7 @@ class Model(BaseModel):
 class Training(BaseModel):
     """Fine-tuning of one bot."""
 
-    epochs: Positive = Field(2, description="passes over the bot's dataset, from a base")
+    epochs: int = Field(0, ge=0, description="passes over the bot's dataset, from a base; 0: 1 from the small one, else 3")
     batch_size: Positive = Field(32, description="examples per optimizer step")
     learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 5e-4 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)

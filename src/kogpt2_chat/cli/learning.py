@@ -94,14 +94,20 @@ def import_corpus(
     _show(run(source=source, folder=folder), as_json=as_json)
 
 
-def prepare_base(*, as_json: Json = False) -> None:
-    """Get the base model: imported from a hub or folder, else trained small, once, from the seed corpora.
+def prepare_base(
+    *,
+    rebuild: Annotated[bool, typer.Option(help="Train the small base anew from the seed corpora.")] = False,
+    ship: Annotated[bool, typer.Option(help="With --rebuild: put it into the checkout's base/small.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Get the base model: imported from a hub or folder, else the small one that comes with the checkout.
 
     Example: `KOGPT2_MODEL__BASE=small kogpt2-chat prepare-base`
     """
     from kogpt2_chat.jobs.prepare_base import prepare_base as run
 
-    _show(run(settings=load_settings(), progress=progress).as_json(), as_json=as_json)
+    made = run(settings=load_settings(), progress=progress, anew=rebuild, into_checkout=ship)
+    _show(made.as_json(), as_json=as_json)
 
 
 def build_dataset(

@@ -23,7 +23,7 @@ from kogpt2_chat.model.card import CARD_FILE, WEIGHTS_FILE, ModelCard, file_sha2
 from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.hub import find, is_pointer, pointer_error, weights_file
 from kogpt2_chat.model.load import use_threads
-from kogpt2_chat.model.small_base import SMALL_NAME, small_key, train_small_base
+from kogpt2_chat.model.small_base import SHIPPED, SMALL_NAME, is_shipped, small_key, train_small_base
 from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.settings import Settings
 
@@ -140,12 +140,32 @@ def _recorded(record: BaseRecord, settings: Settings, progress: Callable[[str], 
     )
 
 
+def rebuild(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
+    """Train the small base anew, whatever is there; from then on it is taken before the one in the checkout.
+
+    Args:
+        settings: ``model.small_*``, ``training`` and the corpora.
+        progress: told about every epoch.
+
+    Returns:
+        The base, in the cache.
+    """
+    use_threads(settings)
+    folder = _small_folder(settings)
+    with _locked(folder):
+        train_small_base(folder, settings, progress, folder.parent / f".work-{folder.name}")
+        return _prepared(folder)
+
+
 def _small_folder(settings: Settings) -> Path:
     return settings.cache_dir / "base" / f"small-{small_key(settings)}"
 
 
 def _small(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
+    """One made here, else the one that comes with the checkout where it is of these settings, else made now."""
     folder = _small_folder(settings)
+    if not (folder / CARD_FILE).exists() and is_shipped(settings):
+        return _prepared(SHIPPED)
     return _made_once(folder, lambda work: train_small_base(folder, settings, progress, work), progress)
 
 

@@ -45,7 +45,7 @@ class Recipe:
     patience: int = 0
     dropout: float | None = None
     until_known: bool = False
-    kept_weight: float = 4.0
+    kept_weight: float = 8.0
     kept_rows: int = 24
     checkpoint_every_steps: int = 200
 

@@ -18,8 +18,8 @@ from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.batches import Example, Pair, make_examples
-from kogpt2_chat.model.card import ModelCard
-from kogpt2_chat.model.checkpoint import write_checkpoint
+from kogpt2_chat.model.card import CARD_FILE, ModelCard, read_card
+from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.model.corpora import read_pairs
 from kogpt2_chat.model.early_stop import EpochReport
 from kogpt2_chat.model.network import gpt2_config, new_network
@@ -27,13 +27,15 @@ from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.resume import clear_progress
 from kogpt2_chat.model.tokenizer import ChatTokenizer, train_tokenizer
 from kogpt2_chat.model.train import fit
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import CHECKOUT, Settings
 
 SMALL_NAME: Final = "small"
 SMALL_LICENCE: Final = "Apache-2.0"
 # Part of the key: raise it when this code would make another model from the same corpus and settings.
 _CODE_VERSION: Final = "4"
 _POSITIONS: Final = 256
+SHIPPED: Final = CHECKOUT / "base" / "small"
+"""The one that comes with the checkout."""
 _HELD_OUT_OF: Final = 20
 """Every so-many-th seed pair is not learned but tells when to stop."""
 
@@ -62,6 +64,30 @@ def small_key(settings: Settings) -> str:
     for bot in BOT_IDS:
         digest.update(_seed_path(settings, bot).read_bytes() if _seed_path(settings, bot).is_file() else b"-")
     return digest.hexdigest()[:16]
+
+
+def is_shipped(settings: Settings) -> bool:
+    """Whether the base in the checkout is what these settings would make of the checkout's own corpora.
+
+    Other corpora start from it as well: it knows Korean small talk, and the bots learn theirs in fine-tuning.
+    """
+    if not (SHIPPED / CARD_FILE).is_file():
+        return False
+    learning = settings.learning.model_copy(update={"corpora": CHECKOUT / "corpora"})
+    return read_card(SHIPPED).key == small_key(settings.model_copy(update={"learning": learning}))
+
+
+def ship(base: Path) -> ModelCard:
+    """Put a base that was made here into the checkout, in half precision.
+
+    Args:
+        base: its folder.
+
+    Returns:
+        The card of what is shipped.
+    """
+    loaded = load_checkpoint(base)
+    return write_checkpoint(SHIPPED, loaded.network.half(), loaded.tokenizer, replace(loaded.card, files={}))
 
 
 def small_recipe(settings: Settings) -> Recipe:
