@@ -5,21 +5,19 @@ find too much than too little: who is found gets a gentle answer. Linear in the 
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from kogpt2_chat.domain import crisis_contexts, crisis_english, crisis_harm, crisis_medical, crisis_suicide
+from kogpt2_chat.domain.pattern_index import PatternIndex
 from kogpt2_chat.domain.text_view import View, view_of
 
 Kind = Literal["suicide", "self_harm", "abuse", "medical"]
-Strength = Literal["sure", "likely"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _WINDOW: Final = 2048
 _OVERLAP: Final = 256
-_AROUND: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +40,18 @@ class _Rule:
     """Patterns of one kind.
 
     Attributes:
-        spaced: whether they read the view with its spaces.
+        is_sure: whether they hold whatever else the text is about.
+        is_spaced: whether they read the view with its spaces.
     """
 
     kind: Kind
-    strength: Strength
-    pattern: re.Pattern[str]
-    spaced: bool = False
+    is_sure: bool
+    sources: Sequence[str]
+    is_spaced: bool = False
+    patterns: PatternIndex = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patterns", PatternIndex(self.sources))
 
 
 def find_crisis(text: str) -> Crisis | None:
@@ -70,18 +73,32 @@ def find_crisis(text: str) -> Crisis | None:
 
 def _find(text: str) -> Crisis | None:
     spaced = view_of(text)
+    return _find_korean(spaced) or _find_english(spaced)
+
+
+def _find_korean(spaced: View) -> Crisis | None:
     dense = spaced.without_spaces()
-    is_framed = _frames().search(dense.text) is not None
-    is_about_else = is_framed or _subjects().search(dense.text) is not None
-    idioms = [found.span() for found in _idioms().finditer(dense.text)]
-    for rule in _rules():
-        if is_framed or (is_about_else and rule.strength == "likely"):
-            break
-        view = spaced if rule.spaced else dense
-        for found in rule.pattern.finditer(view.text):
-            if rule.spaced or not _is_idiom(found.span(), idioms):
-                return _crisis(rule.kind, view, found)
-    return _find_english(spaced)
+    # Contexts are looked for only where there is something to be found: nearly all texts end here.
+    if not (_ANY_DENSE.is_in(dense.text) or _ANY_SPACED.is_in(spaced.text)) or _FRAMES.is_in(dense.text):
+        return None
+    idioms = [spaced.span(*span) for span in _IDIOM_WORDS.spans(spaced.text)]
+    idioms += [dense.span(*span) for span in _IDIOMS.spans(dense.text)]
+    return _first(_KOREAN, spaced, dense, only_sure=_SUBJECTS.is_in(dense.text), idioms=idioms)
+
+
+def _first(
+    rules: Sequence[_Rule], spaced: View, dense: View, *, only_sure: bool, idioms: Sequence[tuple[int, int]]
+) -> Crisis | None:
+    """The first hit that no idiom stands on; of sure rules only, if so told."""
+    for rule in rules:
+        if only_sure and not rule.is_sure:
+            continue
+        view = spaced if rule.is_spaced else dense
+        for span in rule.patterns.spans(view.text):
+            start, end = view.span(*span)
+            if not any(begin < end and start < last for begin, last in idioms):
+                return Crisis(kind=rule.kind, start=start, end=end)
+    return None
 
 
 def _find_english(spaced: View) -> Crisis | None:
@@ -89,81 +106,37 @@ def _find_english(spaced: View) -> Crisis | None:
         return None
     # Contractions are written with and without their apostrophe.
     view = spaced.without("'")
-    if _english_frames().search(view.text):
+    if not _ANY_ENGLISH.is_in(view.text) or _ENGLISH_FRAMES.is_in(view.text):
         return None
-    idioms = [found.span() for found in _english_idioms().finditer(view.text)]
-    for rule in _english_rules():
-        for found in rule.pattern.finditer(view.text):
-            if not _is_idiom(found.span(), idioms):
-                return _crisis(rule.kind, view, found)
-    return None
-
-
-def _crisis(kind: Kind, view: View, found: re.Match[str]) -> Crisis:
-    start, end = view.span(*found.span())
-    return Crisis(kind=kind, start=start, end=end)
-
-
-def _is_idiom(span: tuple[int, int], idioms: Sequence[tuple[int, int]]) -> bool:
-    return any(start < span[1] and span[0] < end for start, end in idioms)
+    idioms = [view.span(*span) for span in _ENGLISH_IDIOMS.spans(view.text)]
+    return _first(_ENGLISH, view, view, only_sure=False, idioms=idioms)
 
 
 _LATIN: Final = re.compile("[a-z]{2}")
-
-
-@cache
-def _rules() -> tuple[_Rule, ...]:
-    return tuple(_made())
-
-
-def _made() -> Iterator[_Rule]:
-    """Sure ones first: what is sure decides the kind."""
-    yield _Rule("suicide", "sure", _any(crisis_suicide.SURE))
-    yield _Rule("suicide", "sure", _any(crisis_suicide.WORDS), spaced=True)
-    yield _Rule("self_harm", "sure", _any(crisis_harm.SELF_HARM_SURE))
-    yield _Rule("self_harm", "sure", _any(crisis_harm.SELF_HARM_WORDS), spaced=True)
-    yield _Rule("abuse", "sure", _any(crisis_harm.ABUSE_SURE))
-    yield _Rule("medical", "sure", _any(crisis_medical.SURE))
-    yield _Rule("suicide", "likely", _any(crisis_suicide.LIKELY))
-    yield _Rule("self_harm", "likely", _any(crisis_harm.SELF_HARM_LIKELY))
-    yield _Rule("abuse", "likely", _any(crisis_harm.ABUSE_LIKELY))
-    yield _Rule("medical", "likely", _any(crisis_medical.LIKELY))
-
-
-@cache
-def _english_rules() -> tuple[_Rule, ...]:
-    return (
-        _Rule("suicide", "sure", _any(crisis_english.SUICIDE)),
-        _Rule("self_harm", "sure", _any(crisis_english.SELF_HARM)),
-        _Rule("abuse", "sure", _any(crisis_english.ABUSE)),
-        _Rule("medical", "sure", _any(crisis_english.MEDICAL)),
-    )
-
-
-@cache
-def _frames() -> re.Pattern[str]:
-    return _any(crisis_contexts.FRAMES)
-
-
-@cache
-def _subjects() -> re.Pattern[str]:
-    return re.compile(crisis_contexts.SUBJECTS)
-
-
-@cache
-def _idioms() -> re.Pattern[str]:
-    return _any(crisis_contexts.IDIOMS)
-
-
-@cache
-def _english_frames() -> re.Pattern[str]:
-    return _any(crisis_contexts.ENGLISH_FRAMES)
-
-
-@cache
-def _english_idioms() -> re.Pattern[str]:
-    return _any(crisis_contexts.ENGLISH_IDIOMS)
-
-
-def _any(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+_KOREAN: Final = (  # sure ones first: what is sure decides the kind
+    _Rule("suicide", True, crisis_suicide.SURE),
+    _Rule("suicide", True, crisis_suicide.WORDS, is_spaced=True),
+    _Rule("self_harm", True, crisis_harm.SELF_HARM_SURE),
+    _Rule("self_harm", True, crisis_harm.SELF_HARM_WORDS, is_spaced=True),
+    _Rule("abuse", True, crisis_harm.ABUSE_SURE),
+    _Rule("medical", True, crisis_medical.SURE),
+    _Rule("suicide", False, crisis_suicide.LIKELY),
+    _Rule("self_harm", False, crisis_harm.SELF_HARM_LIKELY),
+    _Rule("abuse", False, crisis_harm.ABUSE_LIKELY),
+    _Rule("medical", False, crisis_medical.LIKELY),
+)
+_ENGLISH: Final = (
+    _Rule("suicide", True, crisis_english.SUICIDE),
+    _Rule("self_harm", True, crisis_english.SELF_HARM),
+    _Rule("abuse", True, crisis_english.ABUSE),
+    _Rule("medical", True, crisis_english.MEDICAL),
+)
+_ANY_DENSE: Final = PatternIndex([source for rule in _KOREAN if not rule.is_spaced for source in rule.sources])
+_ANY_SPACED: Final = PatternIndex([source for rule in _KOREAN if rule.is_spaced for source in rule.sources])
+_ANY_ENGLISH: Final = PatternIndex([source for rule in _ENGLISH for source in rule.sources])
+_FRAMES: Final = PatternIndex(crisis_contexts.FRAMES)
+_SUBJECTS: Final = PatternIndex((crisis_contexts.SUBJECTS,))
+_IDIOMS: Final = PatternIndex(crisis_contexts.IDIOMS)
+_IDIOM_WORDS: Final = PatternIndex(crisis_contexts.IDIOM_WORDS)
+_ENGLISH_FRAMES: Final = PatternIndex(crisis_contexts.ENGLISH_FRAMES)
+_ENGLISH_IDIOMS: Final = PatternIndex(crisis_contexts.ENGLISH_IDIOMS)
