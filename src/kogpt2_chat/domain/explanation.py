@@ -29,7 +29,8 @@ WHY_BY_RULE: Final[Mapping[Rule, str]] = {
 WHY_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "the model's answer was not finished by its deadline",
     "muted": "the bot was muted",
-    "safety": "the question or the answer was not a safe one",
+    "safety": "the question may have spoken of a crisis, and a vetted answer was given",
+    "nearest": "the answer of the most similar known question was taken",
     "empty": "nothing could be shown of what the model said",
     "degraded": "the slot had no model",
 }

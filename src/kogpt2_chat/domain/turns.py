@@ -12,17 +12,17 @@ from typing import Any, Final, Literal, cast, get_args
 from kogpt2_chat.errors import InvalidMessage
 
 Source = Literal["legacy", "v1"]
-Fallback = Literal["timeout", "muted", "safety", "empty", "degraded"]
+Fallback = Literal["safety", "muted", "nearest", "timeout", "empty", "degraded"]
+"""Why a text is not the model's. ``safety`` goes before all else, ``nearest`` before the notices below."""
 FeedbackKind = Literal["up", "down", "correction", "report"]
 
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "잠시 후 다시 말해 주세요.",
     "muted": "지금은 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
-    "safety": "그 이야기에는 대답하기 어려워요. 다른 이야기를 해 볼까요?",
     "empty": "음, 뭐라고 답해야 할지 모르겠어요. 다르게 말해 주시겠어요?",
     "degraded": "아직 이야기할 준비가 되지 않았어요. 잠시 후 다시 찾아와 주세요.",
 }
-"""What a player reads where the text is not the model's."""
+"""What a player reads where nobody has an answer. ``safety`` and ``nearest`` bring texts of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Turn:
         model_version: the registered version that answered, or served at the time; 0 when there was none.
         epoch: the rollout epoch that the slot was in; 0 before the first rollout.
         decoding: the settings that the answer was decoded with.
-        fallback: why the answer is a fixed notice; None where it is the model's own.
+        fallback: why the answer is not the model's; None where it is.
         sent_at: RFC 3339, as the client said, else the broker's time of the record.
         received_at: RFC 3339, the worker's clock, like ``answered_at``.
         extra: fields of the question, or of the Turn, that this version does not know.
