@@ -118,7 +118,9 @@ class Metrics:
     def _safety_tally(self) -> dict[str, int]:
         """Vetted answers by kind: how many, and never to whom."""
         return {
-            f"safety_{kind}": int(sum(value for labels, value in _values(self._safety_answers) if labels["kind"] == kind))
+            f"safety_{kind}": int(
+                sum(value for labels, value in _values(self._safety_answers) if labels["kind"] == kind)
+            )
             for kind in KINDS
         }
 

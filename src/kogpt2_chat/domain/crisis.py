@@ -5,11 +5,12 @@ find too much than too little: who is found gets a gentle answer. Linear in the 
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal, get_args
 
-from kogpt2_chat.domain import crisis_contexts, crisis_english, crisis_harm, crisis_medical, crisis_suicide
+from kogpt2_chat.domain.crisis_rules import Rules, crisis_rules
 from kogpt2_chat.domain.pattern_index import PatternIndex
 from kogpt2_chat.domain.text_view import View, view_of
 
@@ -35,7 +36,7 @@ class Crisis:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
     """Patterns of one kind.
 
@@ -45,13 +46,31 @@ class _Rule:
     """
 
     kind: Kind
-    is_sure: bool
-    sources: Sequence[str]
+    is_sure: bool = True
     is_spaced: bool = False
-    patterns: PatternIndex = field(init=False)
+    patterns: PatternIndex
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "patterns", PatternIndex(self.sources))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Language:
+    """The rules of one language, in the order in which they decide the kind.
+
+    Attributes:
+        any_dense: all that read the view without spaces, for a quick no.
+        any_spaced: likewise of those that read it with them.
+        frames: talk of something else, beside which nothing is found.
+        subjects: talk of something else, beside which only sure rules hold.
+        idioms: what is said in another sense.
+        idiom_words: likewise, on the view with its spaces.
+    """
+
+    rules: tuple[_Rule, ...]
+    any_dense: PatternIndex
+    any_spaced: PatternIndex
+    frames: PatternIndex
+    subjects: PatternIndex
+    idioms: PatternIndex
+    idiom_words: PatternIndex
 
 
 def find_crisis(text: str) -> Crisis | None:
@@ -73,70 +92,75 @@ def find_crisis(text: str) -> Crisis | None:
 
 def _find(text: str) -> Crisis | None:
     spaced = view_of(text)
-    return _find_korean(spaced) or _find_english(spaced)
-
-
-def _find_korean(spaced: View) -> Crisis | None:
-    dense = spaced.without_spaces()
-    # Contexts are looked for only where there is something to be found: nearly all texts end here.
-    if not (_ANY_DENSE.is_in(dense.text) or _ANY_SPACED.is_in(spaced.text)) or _FRAMES.is_in(dense.text):
-        return None
-    idioms = [spaced.span(*span) for span in _IDIOM_WORDS.spans(spaced.text)]
-    idioms += [dense.span(*span) for span in _IDIOMS.spans(dense.text)]
-    return _first(_KOREAN, spaced, dense, only_sure=_SUBJECTS.is_in(dense.text), idioms=idioms)
-
-
-def _first(
-    rules: Sequence[_Rule], spaced: View, dense: View, *, only_sure: bool, idioms: Sequence[tuple[int, int]]
-) -> Crisis | None:
-    """The first hit that no idiom stands on; of sure rules only, if so told."""
-    for rule in rules:
-        if only_sure and not rule.is_sure:
-            continue
-        view = spaced if rule.is_spaced else dense
-        for span in rule.patterns.spans(view.text):
-            start, end = view.span(*span)
-            if not any(begin < end and start < last for begin, last in idioms):
-                return Crisis(kind=rule.kind, start=start, end=end)
-    return None
-
-
-def _find_english(spaced: View) -> Crisis | None:
-    if not _LATIN.search(spaced.text):
-        return None
+    found = _found(_korean(), spaced, spaced.without_spaces())
+    if found is not None or not _LATIN.search(spaced.text):
+        return found
     # Contractions are written with and without their apostrophe.
-    view = spaced.without("'")
-    if not _ANY_ENGLISH.is_in(view.text) or _ENGLISH_FRAMES.is_in(view.text):
+    english = spaced.without("'")
+    return _found(_english(), english, english)
+
+
+def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
+    # Contexts are looked for only where there is something to be found: nearly all texts end here.
+    if not (language.any_dense.is_in(dense.text) or language.any_spaced.is_in(spaced.text)):
         return None
-    idioms = [view.span(*span) for span in _ENGLISH_IDIOMS.spans(view.text)]
-    return _first(_ENGLISH, view, view, only_sure=False, idioms=idioms)
+    if language.frames.is_in(dense.text):
+        return None
+    idioms = [spaced.span(*span) for span in language.idiom_words.spans(spaced.text)]
+    idioms += [dense.span(*span) for span in language.idioms.spans(dense.text)]
+    only_sure = language.subjects.is_in(dense.text)
+    rules = (rule for rule in language.rules if rule.is_sure or not only_sure)
+    hits = (hit for rule in rules for hit in _hits(rule, spaced if rule.is_spaced else dense))
+    return next((hit for hit in hits if not any(begin < hit.end and hit.start < last for begin, last in idioms)), None)
+
+
+def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
+    for span in rule.patterns.spans(view.text):
+        start, end = view.span(*span)
+        yield Crisis(kind=rule.kind, start=start, end=end)
 
 
 _LATIN: Final = re.compile("[a-z]{2}")
-_KOREAN: Final = (  # sure ones first: what is sure decides the kind
-    _Rule("suicide", True, crisis_suicide.SURE),
-    _Rule("suicide", True, crisis_suicide.WORDS, is_spaced=True),
-    _Rule("self_harm", True, crisis_harm.SELF_HARM_SURE),
-    _Rule("self_harm", True, crisis_harm.SELF_HARM_WORDS, is_spaced=True),
-    _Rule("abuse", True, crisis_harm.ABUSE_SURE),
-    _Rule("medical", True, crisis_medical.SURE),
-    _Rule("suicide", False, crisis_suicide.LIKELY),
-    _Rule("self_harm", False, crisis_harm.SELF_HARM_LIKELY),
-    _Rule("abuse", False, crisis_harm.ABUSE_LIKELY),
-    _Rule("medical", False, crisis_medical.LIKELY),
-)
-_ENGLISH: Final = (
-    _Rule("suicide", True, crisis_english.SUICIDE),
-    _Rule("self_harm", True, crisis_english.SELF_HARM),
-    _Rule("abuse", True, crisis_english.ABUSE),
-    _Rule("medical", True, crisis_english.MEDICAL),
-)
-_ANY_DENSE: Final = PatternIndex([source for rule in _KOREAN if not rule.is_spaced for source in rule.sources])
-_ANY_SPACED: Final = PatternIndex([source for rule in _KOREAN if rule.is_spaced for source in rule.sources])
-_ANY_ENGLISH: Final = PatternIndex([source for rule in _ENGLISH for source in rule.sources])
-_FRAMES: Final = PatternIndex(crisis_contexts.FRAMES)
-_SUBJECTS: Final = PatternIndex((crisis_contexts.SUBJECTS,))
-_IDIOMS: Final = PatternIndex(crisis_contexts.IDIOMS)
-_IDIOM_WORDS: Final = PatternIndex(crisis_contexts.IDIOM_WORDS)
-_ENGLISH_FRAMES: Final = PatternIndex(crisis_contexts.ENGLISH_FRAMES)
-_ENGLISH_IDIOMS: Final = PatternIndex(crisis_contexts.ENGLISH_IDIOMS)
+
+
+@cache
+def _korean() -> _Language:
+    rules = crisis_rules()
+    forms = (("sure", False), ("sure spaced", True), ("likely", False), ("likely spaced", True))
+    made = tuple(
+        _Rule(
+            kind=kind,
+            is_sure=form.startswith("sure"),
+            is_spaced=is_spaced,
+            patterns=PatternIndex(rules.get(f"{kind} {form}", ())),
+        )
+        for form, is_spaced in forms
+        for kind in KINDS
+    )
+    return _Language(
+        rules=made,
+        any_dense=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if not is_spaced]),
+        any_spaced=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if is_spaced]),
+        frames=_all(rules, ["frame"]),
+        subjects=_all(rules, ["subject"]),
+        idioms=_all(rules, ["idiom"]),
+        idiom_words=_all(rules, ["idiom spaced"]),
+    )
+
+
+@cache
+def _english() -> _Language:
+    rules = crisis_rules()
+    return _Language(
+        rules=tuple(_Rule(kind=kind, patterns=_all(rules, [f"{kind} english"])) for kind in KINDS),
+        any_dense=_all(rules, [f"{kind} english" for kind in KINDS]),
+        any_spaced=PatternIndex(()),
+        frames=_all(rules, ["frame english"]),
+        subjects=PatternIndex(()),
+        idioms=_all(rules, ["idiom english"]),
+        idiom_words=PatternIndex(()),
+    )
+
+
+def _all(rules: Rules, sections: Sequence[str]) -> PatternIndex:
+    return PatternIndex([pattern for section in sections for pattern in rules.get(section, ())])

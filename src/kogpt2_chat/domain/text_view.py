@@ -18,12 +18,20 @@ _TAILS: Final = ("", *"ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅ
 _LEAD_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_LEADS)}
 _VOWEL_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_VOWELS)}
 _TAIL_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_TAILS) if jamo}
-_VOWEL_BY_PAIR: Final = {"ㅗㅏ": "ㅘ", "ㅗㅐ": "ㅙ", "ㅗㅣ": "ㅚ", "ㅜㅓ": "ㅝ", "ㅜㅔ": "ㅞ", "ㅜㅣ": "ㅟ", "ㅡㅣ": "ㅢ"}
+_VOWEL_BY_PAIR: Final = {
+    "ㅗㅏ": "ㅘ",
+    "ㅗㅐ": "ㅙ",
+    "ㅗㅣ": "ㅚ",
+    "ㅜㅓ": "ㅝ",
+    "ㅜㅔ": "ㅞ",
+    "ㅜㅣ": "ㅟ",
+    "ㅡㅣ": "ㅢ",
+}
 _LAUGHTER: Final = frozenset("ㅋㅎ")
 _TEARS: Final = frozenset("ㅠㅜ")
 _FIRST, _LAST = 0xAC00, 0xD7A3
 _SILENT_LEAD: Final = 11
-# What looks like a letter, where it stands beside a loose jamo (``싶0ㅓ``, ``ㅈr살``) or between Latin letters (``k1ll``).
+# What looks like a letter, where it stands beside a loose jamo (``싶0ㅓ``) or between Latin letters (``k1ll``).
 _LEAD_LOOKALIKES: Final = {"0": "ㅇ", "o": "ㅇ", "7": "ㄱ"}
 _VOWEL_LOOKALIKES: Final = {"1": "ㅣ", "l": "ㅣ", "i": "ㅣ", "!": "ㅣ", "r": "ㅏ", "h": "ㅐ", "-": "ㅡ", "_": "ㅡ"}
 _LATIN_LOOKALIKES: Final = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "!": "i"}
