@@ -58,7 +58,8 @@ class _Language:
     Attributes:
         any_dense: all that read the view without spaces, for a quick no.
         any_spaced: likewise of those that read it with them.
-        frames: talk of something else, beside which nothing is found.
+        frames: talk of something else, beside which nothing is found; a word begins with it.
+        inner_frames: likewise, wherever it stands.
         subjects: talk of something else, beside which only sure rules hold.
         idioms: what is said in another sense.
         idiom_words: likewise, on the view with its spaces.
@@ -68,6 +69,7 @@ class _Language:
     any_dense: PatternIndex
     any_spaced: PatternIndex
     frames: PatternIndex
+    inner_frames: PatternIndex
     subjects: PatternIndex
     idioms: PatternIndex
     idiom_words: PatternIndex
@@ -104,14 +106,19 @@ def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
     # Contexts are looked for only where there is something to be found: nearly all texts end here.
     if not (language.any_dense.is_in(dense.text) or language.any_spaced.is_in(spaced.text)):
         return None
-    if language.frames.is_in(dense.text):
+    if language.inner_frames.is_in(dense.text) or _begins(language.frames, dense):
         return None
     idioms = [spaced.span(*span) for span in language.idiom_words.spans(spaced.text)]
     idioms += [dense.span(*span) for span in language.idioms.spans(dense.text)]
-    only_sure = language.subjects.is_in(dense.text)
+    only_sure = _begins(language.subjects, dense)
     rules = (rule for rule in language.rules if rule.is_sure or not only_sure)
     hits = (hit for rule in rules for hit in _hits(rule, spaced if rule.is_spaced else dense))
     return next((hit for hit in hits if not any(begin < hit.end and hit.start < last for begin, last in idioms)), None)
+
+
+def _begins(patterns: PatternIndex, view: View) -> bool:
+    """Whether one of the patterns stands at the beginning of a word: where two words meet, a third one may arise."""
+    return any(view.begins_word(start) for start, _ in patterns.spans(view.text))
 
 
 def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
@@ -142,6 +149,7 @@ def _korean() -> _Language:
         any_dense=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if not is_spaced]),
         any_spaced=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if is_spaced]),
         frames=_all(rules, ["frame"]),
+        inner_frames=_all(rules, ["frame inner"]),
         subjects=_all(rules, ["subject"]),
         idioms=_all(rules, ["idiom"]),
         idiom_words=_all(rules, ["idiom spaced"]),
@@ -156,6 +164,7 @@ def _english() -> _Language:
         any_dense=_all(rules, [f"{kind} english" for kind in KINDS]),
         any_spaced=PatternIndex(()),
         frames=_all(rules, ["frame english"]),
+        inner_frames=PatternIndex(()),
         subjects=PatternIndex(()),
         idioms=_all(rules, ["idiom english"]),
         idiom_words=PatternIndex(()),

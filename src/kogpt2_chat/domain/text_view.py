@@ -65,6 +65,10 @@ class View:
         """The range of the original that a non-empty range of ``text`` came from."""
         return self.starts[start], self.ends[end - 1]
 
+    def begins_word(self, place: int) -> bool:
+        """Whether something stood before this character that is not in the view, or nothing at all."""
+        return place == 0 or self.starts[place] > self.ends[place - 1] or self.text[place - 1] == " "
+
     def without_spaces(self) -> "View":
         """The same without any space or mark: Korean is written with and without them."""
         return _view([piece for piece in self._pieces() if piece[0].isalnum()])
@@ -192,10 +196,11 @@ def _joined(before: str, jamo: str, after: str) -> str | None:
     """The syllable that a jamo makes with what stands before it; None where it makes none."""
     if jamo in _VOWEL_BY_JAMO:
         if before in _LEAD_BY_JAMO and not (before in _LAUGHTER and jamo in _TEARS):
-            return chr(_FIRST + (_LEAD_BY_JAMO[before] * 21 + _VOWEL_BY_JAMO[jamo]) * 28)
+            return chr(_FIRST + (_LEAD_BY_JAMO[before] * len(_VOWELS) + _VOWEL_BY_JAMO[jamo]) * len(_TAILS))
         if _is_open(before):
             pair = _VOWEL_BY_PAIR.get(_vowel(before) + jamo)
-            return None if pair is None else chr(ord(before) + (_VOWEL_BY_JAMO[pair] - _vowel_number(before)) * 28)
+            wider = 0 if pair is None else _VOWEL_BY_JAMO[pair] - _vowel_number(before)
+            return chr(ord(before) + wider * len(_TAILS)) if wider else None
         return None
     closes = _is_open(before) and jamo in _TAIL_BY_JAMO and jamo not in _LAUGHTER
     # ``주ㄱ고``: a consonant closes the syllable before it where another syllable, or the end of the word, follows.
