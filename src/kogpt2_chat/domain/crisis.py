@@ -122,11 +122,16 @@ def _begins(patterns: PatternIndex, view: View) -> bool:
 
 
 def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
+    is_written_apart = view.has_gaps
     for span in rule.patterns.spans(view.text):
+        # ``숙제가`` is not ``제가``: where words are written apart, a pronoun begins one.
+        if is_written_apart and view.text[span[0]] in _PRONOUNS and not view.begins_word(span[0]):
+            continue
         start, end = view.span(*span)
         yield Crisis(kind=rule.kind, start=start, end=end)
 
 
+_PRONOUNS: Final = frozenset("나난내저전제날절애형목")
 _LATIN: Final = re.compile("[a-z]{2}")
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 _LEADS: Final = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 _VOWELS: Final = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
-_TAILS: Final = ("", *"ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ")
+_TAILS: Final[tuple[str, ...]] = ("", *"ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ")
 _LEAD_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_LEADS)}
 _VOWEL_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_VOWELS)}
 _TAIL_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_TAILS) if jamo}
@@ -27,6 +27,13 @@ _VOWEL_BY_PAIR: Final = {
     "ㅜㅣ": "ㅟ",
     "ㅡㅣ": "ㅢ",
 }
+_TAIL_BY_PAIR: Final = dict(
+    zip(
+        ("ㄱㅅ", "ㄴㅈ", "ㄴㅎ", "ㄹㄱ", "ㄹㅁ", "ㄹㅂ", "ㄹㅅ", "ㄹㅌ", "ㄹㅍ", "ㄹㅎ", "ㅂㅅ"),
+        "ㄳㄵㄶㄺㄻㄼㄽㄾㄿㅀㅄ",
+        strict=True,
+    )
+)
 _LAUGHTER: Final = frozenset("ㅋㅎ")
 _TEARS: Final = frozenset("ㅠㅜ")
 _FIRST, _LAST = 0xAC00, 0xD7A3
@@ -69,9 +76,16 @@ class View:
         """Whether something stood before this character that is not in the view, or nothing at all."""
         return place == 0 or self.starts[place] > self.ends[place - 1] or self.text[place - 1] == " "
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether anything of the original was left out between two characters."""
+        return any(start > end for start, end in zip(self.starts[1:], self.ends, strict=False))
+
     def without_spaces(self) -> "View":
-        """The same without any space or mark: Korean is written with and without them."""
-        return _view([piece for piece in self._pieces() if piece[0].isalnum()])
+        """The same without any space or mark, or digit inside a word: Korean is written with and without them."""
+        pieces = list(self._pieces())
+        kept = [piece for place, piece in enumerate(pieces) if piece[0].isalnum() and not _is_wedged(pieces, place)]
+        return _view(kept)
 
     def without(self, char: str) -> "View":
         """The same without one character."""
@@ -91,6 +105,13 @@ def view_of(text: str) -> View:
     5. What was drawn out cut back.
     """
     return _view(_cut_back(_bring_together(_without_marks(_assembled(_lookalikes(list(_folded(text))))))))
+
+
+def _is_wedged(pieces: list[Piece], place: int) -> bool:
+    """Whether a digit stands alone between two letters of one word, as in ``죽1고``."""
+    if not pieces[place][0].isdigit() or not 0 < place < len(pieces) - 1:
+        return False
+    return all("가" <= pieces[beside][0] <= "힣" for beside in (place - 1, place + 1))
 
 
 def _view(pieces: Iterable[Piece]) -> View:
@@ -202,12 +223,23 @@ def _joined(before: str, jamo: str, after: str) -> str | None:
             wider = 0 if pair is None else _VOWEL_BY_JAMO[pair] - _vowel_number(before)
             return chr(ord(before) + wider * len(_TAILS)) if wider else None
         return None
-    closes = _is_open(before) and jamo in _TAIL_BY_JAMO and jamo not in _LAUGHTER
+    tail = _tail(before, jamo)
     # ``주ㄱ고``: a consonant closes the syllable before it where another syllable, or the end of the word, follows.
     is_syllable = "가" <= after[0] <= "힣" or (after[0] in _LEAD_BY_JAMO and after[1] in _VOWEL_BY_JAMO)
-    if closes and (after[0] == " " or is_syllable):
-        return chr(ord(before) + _TAIL_BY_JAMO[jamo])
+    comes_more = after[0] in _LEAD_BY_JAMO and tail + after[0] in _TAIL_BY_PAIR
+    if tail and (after[0] == " " or is_syllable or comes_more):
+        return chr(ord(before) - (ord(before) - _FIRST) % len(_TAILS) + _TAIL_BY_JAMO[tail])
     return None
+
+
+def _tail(before: str, jamo: str) -> str:
+    """What a consonant makes of the end of a syllable; nothing where it cannot belong to it."""
+    if not _FIRST <= ord(before) <= _LAST:
+        return ""
+    present = _TAILS[(ord(before) - _FIRST) % len(_TAILS)]
+    if present:
+        return _TAIL_BY_PAIR.get(present + jamo, "")
+    return jamo if jamo in _TAIL_BY_JAMO and jamo not in _LAUGHTER else ""
 
 
 def _is_open(char: str) -> bool:
