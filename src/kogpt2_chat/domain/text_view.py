@@ -5,45 +5,28 @@ view undoes that, so that a rule is written once. Each character of it knows the
 came from; whoever masks or cuts does so by those positions. Linear in the text; knows no rule.
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-_LEADS: Final = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
-_VOWELS: Final = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
-_TAILS: Final[tuple[str, ...]] = ("", *"ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ")
-_LEAD_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_LEADS)}
-_VOWEL_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_VOWELS)}
-_TAIL_BY_JAMO: Final = {jamo: number for number, jamo in enumerate(_TAILS) if jamo}
-_VOWEL_BY_PAIR: Final = {
-    "ㅗㅏ": "ㅘ",
-    "ㅗㅐ": "ㅙ",
-    "ㅗㅣ": "ㅚ",
-    "ㅜㅓ": "ㅝ",
-    "ㅜㅔ": "ㅞ",
-    "ㅜㅣ": "ㅟ",
-    "ㅡㅣ": "ㅢ",
-}
-_TAIL_BY_PAIR: Final = dict(
-    zip(
-        ("ㄱㅅ", "ㄴㅈ", "ㄴㅎ", "ㄹㄱ", "ㄹㅁ", "ㄹㅂ", "ㄹㅅ", "ㄹㅌ", "ㄹㅍ", "ㄹㅎ", "ㅂㅅ"),
-        "ㄳㄵㄶㄺㄻㄼㄽㄾㄿㅀㅄ",
-        strict=True,
-    )
+from kogpt2_chat.domain.jamo import (
+    CONJOINING,
+    LAUGHTER,
+    LEAD_BY_JAMO,
+    TEARS,
+    VOWEL_BY_JAMO,
+    compatible,
+    draws_out,
+    joined,
 )
-_LAUGHTER: Final = frozenset("ㅋㅎ")
-_TEARS: Final = frozenset("ㅠㅜ")
-_FIRST, _LAST = 0xAC00, 0xD7A3
-_SILENT_LEAD: Final = 11
+
 # What looks like a letter, where it stands beside a loose jamo (``싶0ㅓ``) or between Latin letters (``k1ll``).
 _LEAD_LOOKALIKES: Final = {"0": "ㅇ", "o": "ㅇ", "7": "ㄱ"}
 _VOWEL_LOOKALIKES: Final = {"1": "ㅣ", "l": "ㅣ", "i": "ㅣ", "!": "ㅣ", "r": "ㅏ", "h": "ㅐ", "-": "ㅡ", "_": "ㅡ"}
 _LATIN_LOOKALIKES: Final = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "!": "i"}
 _DIGIT_LOOKALIKES: Final = {"o": "0", "l": "1", "i": "1"}
-_JAMO_FORMS: Final = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 _SAME_RUN: Final = 3
 _SPACED_RUN: Final = 3
 _ENDS: Final = ".?!"
@@ -99,12 +82,13 @@ def view_of(text: str) -> View:
     """The view of any text.
 
     1. Characters to NFKC and lower case, what shows nothing removed.
-    2. Loose jamo, and what stands in for one, to syllables.
+    2. Loose jamo, spaced out or not, and what stands in for one, to syllables.
     3. Laughter and tears removed, marks inside words too.
-    4. Letters that were spaced out one by one brought together.
+    4. Syllables that were spaced out one by one brought together.
     5. What was drawn out cut back.
     """
-    return _view(_cut_back(_bring_together(_without_marks(_assembled(_lookalikes(list(_folded(text))))))))
+    letters = _assembled(_bring_together(_lookalikes(list(_folded(text)))))
+    return _view(_cut_back(_bring_together(_without_marks(letters))))
 
 
 def _is_wedged(pieces: list[Piece], place: int) -> bool:
@@ -135,7 +119,7 @@ def _folded(text: str) -> Iterator[Piece]:
                 place += 1
                 continue
         end = place + 1
-        while end < length and (_JAMO_FORMS.match(text, end) or unicodedata.combining(text[end])):
+        while end < length and (CONJOINING.match(text, end) or unicodedata.combining(text[end])):
             end += 1
         for folded in _plain(text[place:end]):
             yield folded, place, end
@@ -151,21 +135,7 @@ def _plain(cluster: str) -> Iterator[str]:
         if char.isspace():
             yield " "
         elif char not in _BLANK and unicodedata.category(char)[0] not in "CM":
-            yield _compatible(char)
-
-
-def _compatible(char: str) -> str:
-    """A conjoining jamo that stands alone, as the jamo that is typed."""
-    if not _JAMO_FORMS.match(char):
-        return char
-    code = ord(char)
-    if 0x1100 <= code <= 0x1112:  # noqa: PLR2004 - Unicode's blocks
-        return _LEADS[code - 0x1100]
-    if 0x1161 <= code <= 0x1175:  # noqa: PLR2004
-        return _VOWELS[code - 0x1161]
-    if 0x11A8 <= code <= 0x11C2:  # noqa: PLR2004
-        return _TAILS[code - 0x11A7]
-    return char
+            yield compatible(char)
 
 
 def _lookalikes(pieces: list[Piece]) -> list[Piece]:
@@ -183,9 +153,9 @@ def _lookalikes(pieces: list[Piece]) -> list[Piece]:
 
 
 def _meant(before: str, char: str, after: str) -> str:
-    if char in _LEAD_LOOKALIKES and after in _VOWEL_BY_JAMO and after not in _TEARS:
+    if char in _LEAD_LOOKALIKES and after in VOWEL_BY_JAMO and after not in TEARS:
         return _LEAD_LOOKALIKES[char]
-    if char in _VOWEL_LOOKALIKES and before in _LEAD_BY_JAMO and before not in _LAUGHTER:
+    if char in _VOWEL_LOOKALIKES and before in LEAD_BY_JAMO and before not in LAUGHTER:
         return _VOWEL_LOOKALIKES[char]
     if char in _LATIN_LOOKALIKES and "a" <= before <= "z" and "a" <= after <= "z":
         return _LATIN_LOOKALIKES[char]
@@ -205,53 +175,12 @@ def _assembled(pieces: list[Piece]) -> list[Piece]:
             found.append(piece)
             continue
         after = "".join(char for char, _, _ in pieces[place + 1 : place + 3]) + "  "
-        joined = _joined(found[-1][0], char, after)
-        if joined is None:
+        whole = joined(found[-1][0], char, after)
+        if whole is None:
             found.append(piece)
         else:
-            found[-1] = (joined, found[-1][1], end)
+            found[-1] = (whole, found[-1][1], end)
     return found
-
-
-def _joined(before: str, jamo: str, after: str) -> str | None:
-    """The syllable that a jamo makes with what stands before it; None where it makes none."""
-    if jamo in _VOWEL_BY_JAMO:
-        if before in _LEAD_BY_JAMO and not (before in _LAUGHTER and jamo in _TEARS):
-            return chr(_FIRST + (_LEAD_BY_JAMO[before] * len(_VOWELS) + _VOWEL_BY_JAMO[jamo]) * len(_TAILS))
-        if _is_open(before):
-            pair = _VOWEL_BY_PAIR.get(_vowel(before) + jamo)
-            wider = 0 if pair is None else _VOWEL_BY_JAMO[pair] - _vowel_number(before)
-            return chr(ord(before) + wider * len(_TAILS)) if wider else None
-        return None
-    tail = _tail(before, jamo)
-    # ``주ㄱ고``: a consonant closes the syllable before it where another syllable, or the end of the word, follows.
-    is_syllable = "가" <= after[0] <= "힣" or (after[0] in _LEAD_BY_JAMO and after[1] in _VOWEL_BY_JAMO)
-    comes_more = after[0] in _LEAD_BY_JAMO and tail + after[0] in _TAIL_BY_PAIR
-    if tail and (after[0] == " " or is_syllable or comes_more):
-        return chr(ord(before) - (ord(before) - _FIRST) % len(_TAILS) + _TAIL_BY_JAMO[tail])
-    return None
-
-
-def _tail(before: str, jamo: str) -> str:
-    """What a consonant makes of the end of a syllable; nothing where it cannot belong to it."""
-    if not _FIRST <= ord(before) <= _LAST:
-        return ""
-    present = _TAILS[(ord(before) - _FIRST) % len(_TAILS)]
-    if present:
-        return _TAIL_BY_PAIR.get(present + jamo, "")
-    return jamo if jamo in _TAIL_BY_JAMO and jamo not in _LAUGHTER else ""
-
-
-def _is_open(char: str) -> bool:
-    return _FIRST <= ord(char) <= _LAST and (ord(char) - _FIRST) % 28 == 0
-
-
-def _vowel_number(syllable: str) -> int:
-    return (ord(syllable) - _FIRST) // 28 % 21
-
-
-def _vowel(syllable: str) -> str:
-    return _VOWELS[_vowel_number(syllable)]
 
 
 def _without_marks(pieces: list[Piece]) -> list[Piece]:
@@ -259,7 +188,7 @@ def _without_marks(pieces: list[Piece]) -> list[Piece]:
     found: list[Piece] = []
     for place, piece in enumerate(pieces):
         char = piece[0]
-        if char.isalnum() and char not in _LAUGHTER and char not in _TEARS:
+        if char.isalnum() and char not in LAUGHTER and char not in TEARS:
             found.append(piece)
         elif found and found[-1][0] != " ":
             after = pieces[place + 1][0] if place + 1 < len(pieces) else " "
@@ -267,21 +196,24 @@ def _without_marks(pieces: list[Piece]) -> list[Piece]:
                 found.append((" ", piece[1], piece[2]))
             elif found[-1][0].isascii() and after.isascii() and after != " " and char.isascii():
                 found.append(piece)
-    return found
+    return found[:-1] if found and found[-1][0] == " " else found
 
 
 def _bring_together(pieces: list[Piece]) -> list[Piece]:
-    """``자 살 하 고`` is one word: of single syllables in a row, the spaces go."""
-    words = [list(word) for is_space, word in groupby(pieces, key=lambda piece: piece[0] == " ") if not is_space]
-    spaces = [piece for piece in pieces if piece[0] == " "]
-    singles = [len(word) == 1 and "가" <= word[0][0] <= "힣" for word in words]
-    found: list[Piece] = []
-    run = _run_lengths(singles)
-    for place, word in enumerate(words):
-        if place and not (run[place] >= _SPACED_RUN and run[place - 1] == run[place] and singles[place]):
-            found.append(spaces[place - 1])
-        found += word
-    return found
+    """``자 살 하 고`` is one word, and so is ``ㅈ ㅏ ㅅ ㅏ ㄹ``: of single letters in a row, the spaces go."""
+    groups = [(is_space, list(group)) for is_space, group in groupby(pieces, key=lambda piece: piece[0] == " ")]
+    words = [place for place, (is_space, _) in enumerate(groups) if not is_space]
+    runs = _run_lengths([_is_single(groups[place][1]) for place in words])
+    glued = {
+        place + 1
+        for place, run, following in zip(words, runs, runs[1:], strict=False)
+        if run == following >= _SPACED_RUN
+    }
+    return [piece for place, (_, group) in enumerate(groups) if place not in glued for piece in group]
+
+
+def _is_single(word: list[Piece]) -> bool:
+    return len(word) == 1 and ("가" <= word[0][0] <= "힣" or "ㄱ" <= word[0][0] <= "ㅣ")
 
 
 def _run_lengths(flags: list[bool]) -> list[int]:
@@ -299,19 +231,10 @@ def _cut_back(pieces: list[Piece]) -> list[Piece]:
     for char, run in groupby(pieces, key=lambda piece: piece[0]):
         same = list(run)
         whole = (char, same[0][1], same[-1][2])
-        if len(same) > 1 and found and _draws_out(found[-1][0], char):
+        if len(same) > 1 and found and draws_out(found[-1][0], char):
             found[-1] = (found[-1][0], found[-1][1], same[-1][2])
         elif len(same) >= _SAME_RUN and not char.isdigit():
             found.append(whole)
         else:
             found += same
     return found
-
-
-def _draws_out(before: str, char: str) -> bool:
-    return (
-        _is_open(before)
-        and _is_open(char)
-        and (ord(char) - _FIRST) // 588 == _SILENT_LEAD
-        and _vowel_number(before) == _vowel_number(char)
-    )
