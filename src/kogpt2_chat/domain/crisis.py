@@ -109,7 +109,7 @@ def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
     if language.inner_frames.is_in(dense.text) or _begins(language.frames, dense):
         return None
     idioms = [spaced.span(*span) for span in language.idiom_words.spans(spaced.text)]
-    idioms += [dense.span(*span) for span in language.idioms.spans(dense.text)]
+    idioms += [dense.span(*span) for span in language.idioms.spans(dense.text) if not _is_between(dense, span)]
     only_sure = _begins(language.subjects, dense)
     rules = (rule for rule in language.rules if rule.is_sure or not only_sure)
     hits = (hit for rule in rules for hit in _hits(rule, spaced if rule.is_spaced else dense))
@@ -122,15 +122,25 @@ def _begins(patterns: PatternIndex, view: View) -> bool:
 
 
 def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
-    is_written_apart = view.has_gaps
     for span in rule.patterns.spans(view.text):
-        # ``숙제가`` is not ``제가``: where words are written apart, a pronoun begins one.
-        if is_written_apart and view.text[span[0]] in _PRONOUNS and not view.begins_word(span[0]):
-            continue
-        start, end = view.span(*span)
-        yield Crisis(kind=rule.kind, start=start, end=end)
+        if not _is_between(view, span):
+            start, end = view.span(*span)
+            yield Crisis(kind=rule.kind, start=start, end=end)
 
 
+def _is_between(view: View, span: tuple[int, int]) -> bool:
+    """Whether a find only arose where two words meet: ``숙제가`` is not ``제가``, nor ``남편이 유서`` ``이유서``.
+
+    Where words are written apart, a pronoun begins one, and so does most that is short.
+    """
+    first, length = view.text[span[0]], span[1] - span[0]
+    is_weak = first in _PRONOUNS or (length <= _SHORT and first not in _STEMS)
+    return is_weak and not view.begins_word(span[0]) and view.has_gaps
+
+
+_SHORT: Final = 3
+_STEMS: Final = frozenset("죽쥭뒤뒈디쥬듁")
+"""What is seldom the middle of another word, and often written onto the one before it."""
 _PRONOUNS: Final = frozenset("나난내저전제날절애형목")
 _LATIN: Final = re.compile("[a-z]{2}")
 

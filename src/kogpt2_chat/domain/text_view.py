@@ -188,15 +188,22 @@ def _without_marks(pieces: list[Piece]) -> list[Piece]:
     found: list[Piece] = []
     for place, piece in enumerate(pieces):
         char = piece[0]
-        if char.isalnum() and char not in LAUGHTER and char not in TEARS:
+        after = pieces[place + 1][0] if place + 1 < len(pieces) else " "
+        if char.isalnum() and not _is_noise(found[-1][0] if found else " ", char, after):
             found.append(piece)
         elif found and found[-1][0] != " ":
-            after = pieces[place + 1][0] if place + 1 < len(pieces) else " "
             if char == " " or (char in _ENDS and after == " "):
                 found.append((" ", piece[1], piece[2]))
             elif found[-1][0].isascii() and after.isascii() and after != " " and char.isascii():
                 found.append(piece)
     return found[:-1] if found and found[-1][0] == " " else found
+
+
+def _is_noise(before: str, char: str, after: str) -> bool:
+    """Whether a letter is laughter or tears; beside another consonant it may stand for a word, as in ``ㅎㅇ``."""
+    if char in LAUGHTER:
+        return not any(letter in LEAD_BY_JAMO and letter not in LAUGHTER for letter in (before, after))
+    return char in TEARS
 
 
 def _bring_together(pieces: list[Piece]) -> list[Piece]:
