@@ -237,6 +237,8 @@ class Loop:
                 _log.warning("dead_letter", turn_id=reply.turn_id, **reply.facts)
             else:
                 self.metrics.answered(reply.facts)
+                if reply.crisis is not None:
+                    self.metrics.safety_answered(str(reply.facts["bot"]), reply.crisis)
                 _log.info("answered", turn_id=reply.turn_id, **reply.facts)
         while len(self._published) > _REMEMBERED:
             self._published.popitem(last=False)

@@ -13,13 +13,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.crisis import KINDS, Kind
 from kogpt2_chat.domain.dead_letters import REASONS
 from kogpt2_chat.domain.rollout import SlotReport
 
 NO_FALLBACK: Final = "none"
 """Label of an answer that is the model's own: Prometheus takes an empty label for one that is not there."""
-_UNDECODED: Final = frozenset({"muted", "degraded"})
-"""Notices that no model was asked for: their seconds would only hide those of the others."""
+_UNDECODED: Final = frozenset({"safety", "muted", "degraded"})
+"""Answers that no model was asked for: their seconds would only hide those of the others."""
 _ANSWER_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0)
 _STEP_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 _PUBLICATION_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
@@ -78,6 +79,10 @@ class Metrics:
         series.prompt_tokens(facts["prompt_tokens"])
         series.answer_tokens(facts["answer_tokens"])
 
+    def safety_answered(self, bot: str, kind: Kind) -> None:
+        """A vetted answer became visible; told beside :meth:`answered`."""
+        self._safety_answers.labels(bot, kind).inc()
+
     def dead_letter(self, reason: str) -> None:
         """One dead letter became visible."""
         self._dead_letters.labels(reason).inc()
@@ -107,6 +112,16 @@ class Metrics:
             "answered": int(sum(value for _, value in answers)),
             "fallbacks": int(sum(value for labels, value in answers if labels["fallback"] != NO_FALLBACK)),
             **{name: int(sum(value for _, value in _values(metric))) for name, metric in self._summed().items()},
+            **self._safety_tally(),
+        }
+
+    def _safety_tally(self) -> dict[str, int]:
+        """Vetted answers by kind: how many, and never to whom."""
+        return {
+            f"safety_{kind}": int(
+                sum(value for labels, value in _values(self._safety_answers) if labels["kind"] == kind)
+            )
+            for kind in KINDS
         }
 
     def _bind(self, bot: str, version: int, fallback: str | None) -> "_Series":
@@ -140,6 +155,7 @@ class Metrics:
             "bot",
             "version",
         )
+        self._safety_answers = self._counter("safety_answers", "Vetted answers, by what was asked.", "bot", "kind")
         self._prompt_tokens = self._counter("prompt_tokens", "Tokens of the prompts of answered questions.", "bot")
         self._answer_tokens = self._counter("answer_tokens", "Tokens that were decoded for answers.", "bot")
         self._dead_letters = self._counter("dead_letters", "Records that can never be answered.", "reason")
@@ -162,6 +178,8 @@ class Metrics:
         for bot in BOT_IDS:
             for counter in (self._swaps, self._prompt_tokens, self._answer_tokens):
                 counter.labels(bot)
+            for kind in KINDS:
+                self._safety_answers.labels(bot, kind)
         for reason in REASONS:
             self._dead_letters.labels(reason)
 

@@ -1,17 +1,19 @@
 """What one question leads to: an answer with its turn, or a dead letter, as records ready to be sent."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from kogpt2_chat.domain.cleaning import mask_pii
+from kogpt2_chat.domain.crisis import Kind, find_crisis
 from kogpt2_chat.domain.prompt import answer_text
+from kogpt2_chat.domain.safety_texts import SafetyTexts
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
 from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Fallback, Turn
 from kogpt2_chat.domain.unsure import unsure_answer
 from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers, turn_id
-from kogpt2_chat.domain.wire_fields import PLAUSIBLE_YEARS
+from kogpt2_chat.domain.wire_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS, PLAUSIBLE_YEARS
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.model.engine import Finished, Sampling
 from kogpt2_chat.model.nearest import Found
@@ -34,12 +36,14 @@ class Reply:
     Attributes:
         outgoing: an answer and its turn, or a dead letter.
         facts: fields of the canonical log line; never user text.
+        crisis: what a safety answer was given for; counted, and not logged.
     """
 
     turn_id: str
     outgoing: tuple[Outgoing, ...]
     facts: Mapping[str, object]
     is_dead_letter: bool = False
+    crisis: Kind | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Asked:
         prompt_ids: what the model reads.
         sampling: how its tokens are drawn; None is greedy.
         found: the known question whose answer is said in place of the model's.
+        crisis: what it may speak of, where `fallback` is `safety`.
     """
 
     record: Record
@@ -67,6 +72,7 @@ class Asked:
     sampling: Sampling | None = None
     finished: Finished | None = None
     found: Found | None = None
+    crisis: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +83,19 @@ class Replies:
         settings: bounds, and what decoded.
         worker: ``worker-N``, for turns.
         clock: the worker's time.
+        safety: vetted answers.
     """
 
     settings: Settings
     worker: str
     clock: Callable[[], datetime]
+    safety: SafetyTexts
 
     def answer(self, one: Asked) -> Reply:
-        """The model's answer, or the fixed notice that takes its place, and the turn.
+        """The vetted answer, the model's, or what takes its place, and the turn.
+
+        Of a question that may speak of a crisis there is no turn without the player's consent to store: the record
+        alone would say of somebody that they asked such a thing.
 
         An answer that its topic could not take becomes a dead letter.
         """
@@ -98,10 +109,9 @@ class Replies:
             latency_ms=turn.latency_ms,
             fallback=turn.fallback,
         )
-        outgoing = (
-            Outgoing(topic=one.question.bot, key=one.question.sender.encode(), value=text.encode(), headers=headers),
-            Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers),
-        )
+        said = Outgoing(topic=one.question.bot, key=one.question.sender.encode(), value=text.encode(), headers=headers)
+        log = Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers)
+        outgoing = (said,) if one.crisis and not turn.consent_store else (said, log)
         if any(len(item.value or b"") > _max_bytes(item.topic) - _HEADROOM_BYTES for item in outgoing):
             error = InvalidMessage("answer_too_large", "larger than its topic takes", one.question.question_id)
             return self.dead_letter(one.record, error)
@@ -115,7 +125,7 @@ class Replies:
             "prompt_tokens": turn.prompt_tokens,
             "answer_tokens": len(one.finished.token_ids) if one.finished else 0,
         }
-        return Reply(turn_id=turn.turn_id, outgoing=outgoing, facts=facts)
+        return Reply(turn_id=turn.turn_id, outgoing=outgoing, facts=facts, crisis=one.crisis)
 
     def dead_letter(self, record: Record, error: InvalidMessage, *, bare: bool = False) -> Reply:
         """The record as it came, and why.
@@ -141,7 +151,9 @@ class Replies:
         )
 
     def _text(self, one: Asked) -> str:
-        """The model's answer; sets the fallback where there is none."""
+        """The vetted answer, else the model's; sets the fallback where there is neither."""
+        if one.crisis is not None:  # never cut: the help line stands in it
+            return self.safety.answer(one.question.text, one.question.bot, one.crisis)
         if one.fallback is None and (one.finished is None or one.finished.stop_reason == "deadline"):
             one.fallback = "timeout"
         if one.fallback is None and one.model is not None and one.finished is not None:
@@ -179,7 +191,7 @@ class Replies:
         return NOTICE_BY_FALLBACK[one.fallback or "timeout"]
 
     def _turn(self, one: Asked, answer: str, answered_at: datetime) -> Turn:
-        question, store = one.question, one.question.consent_store
+        question, store = bounded(one.question), one.question.consent_store
         token_ids = one.finished.token_ids if one.finished and one.fallback is None else ()
         masked, _ = mask_pii(question.text)
         return Turn(
@@ -196,7 +208,7 @@ class Replies:
             prompt_tokens=len(one.prompt_ids),
             model_version=one.model.version if one.model else 0,
             epoch=one.epoch,
-            decoding=self._decoded_with(one),
+            decoding=self._decoded_with(one) if one.crisis is None else self._vetted_with(one, one.crisis),
             fallback=one.fallback,
             sent_at=question.sent_at or _broker_time(one.record),
             received_at=one.received_at.isoformat(),
@@ -208,6 +220,13 @@ class Replies:
             worker=self.worker,
             extra=question.extra if store else {},
         )
+
+    def _vetted_with(self, one: Asked, kind: Kind) -> dict[str, object]:
+        """For reviewers: what was found, which texts answered, and how long the question was where it was cut."""
+        facts: dict[str, object] = {"safety": kind, "checked_on": self.safety.checked_on.isoformat()}
+        if len(one.question.text) > MAX_TEXT_CHARS:
+            facts["question_chars"] = len(one.question.text)
+        return facts
 
     def _decoded_with(self, one: Asked) -> dict[str, object]:
         if one.finished is None:
@@ -232,6 +251,27 @@ def _as_fact(found: Found, *, store: bool) -> dict[str, object]:
     """Which known question was answered; its words only with consent to store, being close to what was asked."""
     facts = {"likeness": round(found.likeness, 4), "source": found.known.source}
     return {**facts, "question": found.known.question} if store else facts
+
+
+def bounded(question: Question) -> Question:
+    """A question as a turn may hold it.
+
+    One that was read although it is too long loses what its client sent beside it, and all of its text but what
+    stands around the words that it was answered for. It is masked before it is cut: half a number is not found.
+    """
+    if not question.is_oversized:
+        return question
+    masked, _ = mask_pii(question.text)
+    found = find_crisis(masked)
+    middle = found.start if found else 0
+    start = max(0, min(middle - MAX_TEXT_CHARS // 2, len(masked) - MAX_TEXT_CHARS))
+    return replace(
+        question,
+        text=masked[start : start + MAX_TEXT_CHARS],
+        sender=question.sender[:MAX_NAME_CHARS],
+        player_id=question.player_id[:MAX_ID_CHARS],
+        extra={},
+    )
 
 
 def _broker_time(record: Record) -> str | None:

@@ -1,18 +1,22 @@
 """From questions to replies: what each record leads to, and nothing of how it is read or published.
 
-Every record gets exactly one reply: an answer with its turn, or a dead letter. A fixed notice takes the
-answer's place where the model cannot speak in time, or at all.
+Every record gets exactly one reply: an answer with its turn, or a dead letter. Who answers, in this order: a vetted
+text, where the question may speak of a crisis; the notice of a muted bot; the model; the nearest known answer, where
+the settings want it; a fixed notice, where the model cannot speak in time, or at all.
 """
 
 import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from kogpt2_chat.domain.wire import Question, read_question, turn_id
+from kogpt2_chat.domain.crisis import find_crisis
+from kogpt2_chat.domain.wire import LENGTH_REASONS, Question, read_question, turn_id
 from kogpt2_chat.errors import InvalidMessage
+from kogpt2_chat.jobs.safety_texts import safety_texts
 from kogpt2_chat.model.engine import Engine, Sampling
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
@@ -51,7 +55,9 @@ class Worker:
     _is_alone: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self._replies = Replies(settings=self.settings, worker=self.name, clock=self.clock)
+        self._replies = Replies(
+            settings=self.settings, worker=self.name, clock=self.clock, safety=safety_texts(self.settings)
+        )
         self._history = History(self.settings.serving.history_turns, self.settings.model.max_prompt_tokens)
 
     @property
@@ -66,7 +72,7 @@ class Worker:
             records: in the order of the poll.
 
         Returns:
-            Replies to those that need no decoding: dead letters and fixed notices.
+            Replies to those that need no decoding: vetted answers, fixed notices, dead letters.
         """
         received_at = self.clock()
         replies = []
@@ -143,10 +149,10 @@ class Worker:
         here = turn_id(record.partition, record.offset)
         if here in self._refusals_by_turn:
             raise InvalidMessage("answer_too_large", "the broker refused the answer or its turn as too large")
-        consent = self.settings.learning.legacy_consent
-        question = read_question(record.value, record.partition, record.offset, legacy_consent=consent)
+        question = self._question(record)
+        crisis = find_crisis(question.text)
         crashes = self.crashes.count(here)
-        if crashes >= self.settings.serving.max_crashes:
+        if crisis is None and crashes >= self.settings.serving.max_crashes:
             raise InvalidMessage("crash_loop", f"the worker died {crashes} times on it", question.question_id)
         model, epoch, muted = self.slots.serving(question.bot)
         latest = received_at + timedelta(seconds=self.settings.serving.answer_deadline_s)
@@ -158,11 +164,32 @@ class Worker:
             model=model,
             epoch=epoch,
         )
-        if muted:
+        if crisis is not None:
+            asked.fallback, asked.crisis = "safety", crisis.kind
+        elif muted:
             asked.fallback = "muted"
         elif model is None:
             asked.fallback = "degraded"
         return asked
+
+    def _question(self, record: Record) -> Question:
+        """Read a question; what is refused only for its length is searched whole, and kept where it may be a crisis.
+
+        Raises:
+            InvalidMessage: it can never be answered.
+        """
+        place, consent = (record.partition, record.offset), self.settings.learning.legacy_consent
+        try:
+            return read_question(record.value, *place, legacy_consent=consent)
+        except InvalidMessage as error:
+            if error.reason not in LENGTH_REASONS:
+                raise
+            self.on_step("searching")  # a record of the largest size takes a moment, and so may each of a hundred
+            with suppress(InvalidMessage):
+                question = read_question(record.value, *place, legacy_consent=consent, of_any_length=True)
+                if find_crisis(question.text) is not None:
+                    return question
+            raise
 
     def _add(self, one: Asked) -> None:
         # Anew, since a swap may lie between: the engine will use what serves now.

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
+from kogpt2_chat import domain
 from kogpt2_chat.errors import InvalidInput
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
@@ -158,7 +159,9 @@ class Model(BaseModel):
 class Training(BaseModel):
     """Fine-tuning of one bot."""
 
-    epochs: int = Field(0, ge=0, description="passes over the bot's dataset, from a base; 0: 1 from the small one, else 3")
+    epochs: int = Field(
+        0, ge=0, description="passes over the bot's dataset, from a base; 0: 1 from the small one, else 3"
+    )
     batch_size: Positive = Field(32, description="examples per optimizer step")
     learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 5e-4 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
@@ -227,6 +230,16 @@ class Serving(BaseModel):
     slow_commit_s: Seconds = 0.5
     max_crashes: Positive = 3
     nice: int = Field(0, ge=0, le=19)
+
+
+class Safety(BaseModel):
+    """What is answered where a question may speak of a crisis."""
+
+    texts: Path = Field(
+        Path(domain.__file__).with_name("safety_texts.json"),
+        description="JSON file with the vetted answers, the help lines, and when they were last checked",
+    )
+    country: str = Field("KR", description="whose help lines the answers name, as the file has them")
 
 
 class Rollout(BaseModel):

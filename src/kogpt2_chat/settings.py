@@ -22,6 +22,7 @@ from kogpt2_chat.sections import (
     Model,
     Ports,
     Rollout,
+    Safety,
     Serving,
     Spark,
     Stack,
@@ -29,8 +30,8 @@ from kogpt2_chat.sections import (
 )
 
 __all__ = [
-    "CHECKOUT", "Airflow", "Elastic", "Hdfs", "Kafka", "Learning", "Mlflow", "Model", "Ports", "Rollout", "Serving",
-    "Settings", "Spark", "Stack", "Training", "load_settings",
+    "CHECKOUT", "Airflow", "Elastic", "Hdfs", "Kafka", "Learning", "Mlflow", "Model", "Ports", "Rollout", "Safety",
+    "Serving", "Settings", "Spark", "Stack", "Training", "load_settings",
 ]  # fmt: skip
 
 
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     learning: Learning = Learning()
     serving: Serving = Serving()
     rollout: Rollout = Rollout()
+    safety: Safety = Safety()
 
     def local(self, port: int) -> str:
         """``host:port`` of one of the stack's servers."""

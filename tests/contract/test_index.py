@@ -71,6 +71,16 @@ def test_a_document_is_found_by_its_turn_id(index: Index) -> None:
     assert index.find("bot_question-0-3") is None
 
 
+def test_documents_are_taken_out_by_their_turn_id(index: Index) -> None:
+    """More than one bulk request; those that are not there do no harm, nor does an empty list."""
+    index.put([document(number) for number in range(700)])
+    index.remove([])
+    index.remove([f"bot_question-0-{number}" for number in range(1, 900)])
+    index.remove(["bot_question-0-1"])
+    assert index.count() == 1
+    assert index.find("bot_question-0-0") is not None
+
+
 def test_clear_drops_every_document_and_keeps_the_index_usable(index: Index) -> None:
     """Before a rebuild; creating it again does no harm."""
     index.put([document(1)])

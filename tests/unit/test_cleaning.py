@@ -113,7 +113,7 @@ def test_the_same_phrase_has_one_key() -> None:
         ("가" * 201, "네, 그래요.", "question_too_long"),
         ("안녕", "가나다라" * 31, "answer_too_long"),
         ("안녕</s>", "반가워요.", "special_token"),
-        ("죽고 싶어", "힘내요.", "self_harm"),
+        ("죽고 싶어", "힘내요.", "safety"),
         ("씨발", "그런 말은 싫어요.", "abuse"),
         ("안녕", "010-1234-5678로 전화 주세요.", "pii"),
         ("번호가 [전화번호] 맞지?", "네, 맞아요.", "pii"),

@@ -59,7 +59,7 @@ def test_few_unusable_rows_are_skipped_and_counted(tmp_path: Path) -> None:
     result = import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
     assert result["unusable"] == {"label": 1, "no_text": 1}
     assert result["trimmed"] == 1
-    assert result["left_out"] == {"duplicate": 1, "self_harm": 1}
+    assert result["left_out"] == {"duplicate": 1, "safety": 1}
     assert "죽고 싶다" not in (tmp_path / "out" / "ChatbotB" / "seed.csv").read_text(encoding="utf-8")
 
 

@@ -63,8 +63,8 @@ def test_a_new_year_starts_with_an_empty_folder() -> None:
 def test_the_index_holds_each_turn_once_and_can_be_rebuilt() -> None:
     """Nothing is sent when nothing is missing; a rebuild drops what the lake does not have."""
     tables, documents = lake({"turn_id": "t1"}, {"turn_id": "t2"}), InMemoryIndex()
-    assert index(tables=tables, index=documents) == {"turns": 2, "sent": 2, "documents": 2}
-    assert index(tables=tables, index=documents) == {"turns": 2, "sent": 0, "documents": 2}
+    assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 0, "sent": 2, "documents": 2}
+    assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 0, "sent": 0, "documents": 2}
     documents.put([{"turn_id": "ghost", "bot": "ChatbotA"}])
     assert index(tables=tables, index=documents, rebuild=True)["documents"] == 2
     assert set(documents.document_by_id) == {"t1", "t2"}

@@ -87,6 +87,31 @@ class ElasticIndex:
             count += len(batch)
         return count
 
+    def remove(self, turn_ids: Sequence[str]) -> None:
+        """Take documents out, in bulk; those that are not there, or an index that is not, are passed over.
+
+        Args:
+            turn_ids: which ones.
+
+        Raises:
+            Unavailable: the server did not take all of it; doing it again is safe.
+        """
+        for start in range(0, len(turn_ids), _BATCH):
+            batch = turn_ids[start : start + _BATCH]
+            try:
+                reply = self._client.bulk(
+                    operations=[{"delete": {"_index": self._name, "_id": turn_id}} for turn_id in batch]
+                )
+            except ApiError as error:
+                raise self._refused("remove documents", error) from error
+            except TransportError as error:
+                raise self._unavailable(error) from error
+            left = [item for item in reply["items"] if not _is_gone(int(item["delete"]["status"]))]
+            if left:
+                raise Unavailable(
+                    f"Elasticsearch {self._url}: {len(left)} documents could not be removed: run `index` again"
+                )
+
     def find(self, turn_id: str) -> Row | None:
         """A turn's document as JSON has it; None when there is none, or no index yet."""
         try:
@@ -163,6 +188,10 @@ class ElasticIndex:
 
     def _unavailable(self, error: TransportError) -> Unavailable:
         return Unavailable(f"Elasticsearch {self._url} did not answer: {error.message}; is it running?")
+
+
+def _is_gone(status: int) -> bool:
+    return status < 300 or status == _NOT_FOUND  # noqa: PLR2004
 
 
 def _is_passing(status: int) -> bool:

@@ -2,7 +2,7 @@
 
 import typer
 
-from kogpt2_chat.cli import explain, learning, operate, output, servers, talk
+from kogpt2_chat.cli import explain, learning, operate, output, safety, servers, talk
 
 app = typer.Typer(
     name="kogpt2-chat",
@@ -17,6 +17,7 @@ servers.add_to(app)
 learning.add_to(app)
 explain.add_to(app)
 operate.add_to(app)
+safety.add_to(app)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +11,8 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.rollout import SlotReport, WorkerState, live_workers
 from kogpt2_chat.domain.topics import WORKER_TOPIC
-from kogpt2_chat.errors import InvalidMessage, KogptChatError
+from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
+from kogpt2_chat.jobs.safety_texts import safety_texts
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 
@@ -23,14 +24,40 @@ def report(settings: Settings) -> dict[str, object]:
         settings: which stack.
 
     Returns:
-        ``services``, ``bots``, ``urls`` and ``airflow`` (who may log in).
+        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in) and ``safety``.
     """
-    from kogpt2_chat.stack.status import status
+    from kogpt2_chat.stack.status import safety_counts, status
 
     found = status(settings)
     broker = next((service for service in found.services if service.name == "kafka"), None)
     reachable = bool(settings.kafka.bootstrap) or (broker is not None and broker.healthy)
-    return {**found.as_json(), "bots": bots(settings) if reachable else []}
+    return {
+        **found.as_json(),
+        "bots": bots(settings) if reachable else [],
+        "safety": safety(settings, safety_counts(settings), datetime.now(UTC).date()),
+    }
+
+
+def safety(settings: Settings, counts: Mapping[str, int], today: date) -> dict[str, object]:
+    """The vetted answers: how many were given, and whether somebody must look at their texts.
+
+    Args:
+        settings: which texts.
+        counts: answers by kind.
+        today: what their age is counted to.
+
+    Returns:
+        ``answers`` by kind, ``checked_on`` (None where the texts cannot be read) and ``warning``.
+    """
+    try:
+        texts = safety_texts(settings)
+    except InvalidInput as error:
+        return {"answers": dict(counts), "checked_on": None, "warning": str(error)}
+    return {
+        "answers": dict(counts),
+        "checked_on": texts.checked_on.isoformat(),
+        "warning": texts.warning(today),
+    }
 
 
 def bots(settings: Settings) -> list[dict[str, object]]:
@@ -51,7 +78,14 @@ def table(facts: Mapping[str, object]) -> str:
     console.print(_table("Pages", [{"page": name, "url": url} for name, url in _items(facts["urls"])], ("page", "url")))
     login = dict(_items(facts["airflow"]))
     console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
+    console.print(_safety_line(dict(_items(facts["safety"]))))
     return page.getvalue()
+
+
+def _safety_line(found: Mapping[str, object]) -> str:
+    counts = ", ".join(f"{kind} {count}" for kind, count in _items(found.get("answers")))
+    line = f"Vetted answers since the workers started: {counts or 'no worker answers'}"
+    return line if found.get("warning") is None else f"{line}\nWARNING: {found['warning']}"
 
 
 def _workers(topics: Topics) -> list[WorkerState]:

@@ -9,6 +9,9 @@ import unicodedata
 from collections.abc import Callable
 from typing import Final
 
+from kogpt2_chat.domain.crisis import find_crisis
+from kogpt2_chat.domain.text_view import view_of
+
 MAX_QUESTION_CHARS: Final = 200
 MAX_ANSWER_CHARS: Final = 120
 _MAX_RUN: Final = 3
@@ -54,10 +57,6 @@ _MASK: Final = {
 }
 _MASKED: Final = re.compile("|".join(re.escape(mask) for mask in _MASK.values()))
 
-_SELF_HARM: Final = re.compile(
-    r"자살|(?<![가-힣])자해|죽고\s?싶|죽어\s?버리|죽을\s?래|죽는\s?게\s?(?:나|낫|편)|살기\s?싫|살고\s?싶지\s?않|사는\s?게\s?싫|"
-    r"목숨을?\s?끊|목을?\s?매|손목을?\s?(?:긋|그었|그어)|뛰어\s?내리고\s?싶|유서|생을?\s?마감|세상을?\s?(?:떠나고|등지고)\s?싶"
-)
 _ABUSE: Final = re.compile(
     r"[씨씹][ㅂ발빨팔]|(?<![가-힣])시[ㅂ발팔](?![가-힣]*(?:점|역|표))|ㅅㅂ|ㅆㅂ|ㅂㅅ|병신|븅신|지랄|ㅈㄹ|개새|새끼야|"
     r"좆|존나|ㅈㄴ|니미|느금|엠창|미친\s?[놈년]|닥쳐(?![가-힣])|꺼져\s?버려|걸레\s?년|창녀|보지년|섹스(?!리스)|"
@@ -141,14 +140,14 @@ def masked_count(text: str) -> int:
     return len(_MASKED.findall(text))
 
 
-def mentions_self_harm(text: str) -> bool:
-    """Whether a text speaks of suicide or self-harm; such pairs are answered by people's words, never trained on."""
-    return _SELF_HARM.search(text) is not None
+def mentions_crisis(text: str) -> bool:
+    """Whether a text may speak of a crisis; such pairs are answered by people's words, never trained on."""
+    return find_crisis(text) is not None
 
 
 def is_abusive(text: str) -> bool:
-    """Whether a text holds a word of the small abuse lexicon."""
-    return _ABUSE.search(text) is not None
+    """Whether a text holds a word of the small abuse lexicon, in any spelling that the view undoes."""
+    return _ABUSE.search(text) is not None or _ABUSE.search(view_of(text).text) is not None
 
 
 def is_korean(text: str) -> bool:
@@ -187,7 +186,7 @@ _REASONS: Final[tuple[tuple[str, Callable[[str, str], bool]], ...]] = (
     ("question_too_long", lambda question, _: len(question) > MAX_QUESTION_CHARS),
     ("answer_too_long", lambda _, answer: len(answer) > MAX_ANSWER_CHARS),
     ("special_token", lambda *pair: any(_SPECIAL_TOKEN.search(text) for text in pair)),
-    ("self_harm", lambda *pair: any(map(mentions_self_harm, pair))),
+    ("safety", lambda *pair: any(map(mentions_crisis, pair))),
     ("abuse", lambda *pair: any(map(is_abusive, pair))),
     ("pii", _has_pii),
     ("not_korean", lambda question, _: not (is_korean(question) or is_chat_shorthand(question))),

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from kogpt2_chat.domain.safety_turns import SAFETY
+
 Source = Literal["seed", "correction", "praised"]
 Split = Literal["train", "val", "test"]
 
@@ -72,6 +74,7 @@ class Candidate:
 def ineligible_reason(candidate: Candidate, rules: Rules, as_of: datetime) -> str | None:
     """Why a pair may not be learned from, whatever its words are.
 
+    A turn that a vetted answer was given to is never learned from, praised or corrected alike.
     A praised answer needs one player who liked it and none who did not; a correction needs review (or the
     setting that stands for it) or the agreement of two players. A notice that stood in for the model is
     never praised into the dataset, but the question below it may be corrected.
@@ -86,6 +89,8 @@ def ineligible_reason(candidate: Candidate, rules: Rules, as_of: datetime) -> st
     """
     if candidate.source == "seed":
         return None
+    if candidate.fallback == SAFETY:
+        return "safety"
     if not candidate.consent_train:
         return "no_consent"
     reason = _unpraised(candidate) if candidate.source == "praised" else _unreviewed(candidate, rules)

@@ -29,7 +29,7 @@ WHY_BY_RULE: Final[Mapping[Rule, str]] = {
 WHY_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "the model's answer was not finished by its deadline",
     "muted": "the bot was muted",
-    "safety": "the question or the answer was not a safe one",
+    "safety": "the question may have spoken of a crisis, and a vetted answer was given",
     "empty": "nothing could be shown of what the model said",
     "degraded": "the slot had no model",
     "nearest": "the model was unsure, late or silent: the nearest known question's answer was said",

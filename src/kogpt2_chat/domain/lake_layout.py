@@ -14,7 +14,7 @@ from kogpt2_chat.domain.turns import Feedback, Turn
 from kogpt2_chat.errors import InvalidMessage
 
 Kind = Literal["string", "long", "bool", "time", "longs"]
-TableName = Literal["turns", "feedback", "quarantine"]
+TableName = Literal["turns", "feedback", "quarantine", "audit"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
 """Korea has no summer time, so calendar dates need no time zone database."""
@@ -105,7 +105,23 @@ QUARANTINE: Final = Table(
     columns={"topic": "string", "reason": "string", "value": "string", **_POSITION},
     partition_by=("topic",),
 )
-TABLE_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in (TURNS, FEEDBACK, QUARANTINE)}
+# Who opened which turn that is kept from view, when and why; written before it is shown, never changed.
+AUDIT: Final = Table(
+    name="audit",
+    topic="",
+    columns={
+        "audit_id": "string",
+        "at": "time",
+        "reviewer": "string",
+        "system_user": "string",
+        "action": "string",
+        "turn_id": "string",
+        "reason": "string",
+        "date": "string",
+    },
+    partition_by=("date",),
+)
+TABLE_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, AUDIT)}
 
 
 def table_path(root: str, table: str) -> str:

@@ -12,19 +12,20 @@ from typing import Any, Final, Literal, cast, get_args
 from kogpt2_chat.errors import InvalidMessage
 
 Source = Literal["legacy", "v1"]
-Fallback = Literal["timeout", "muted", "safety", "empty", "degraded", "nearest", "unsure"]
+Fallback = Literal["safety", "muted", "nearest", "unsure", "timeout", "empty", "degraded"]
+"""Why a text is not the model's own. ``safety`` goes before all else, ``nearest`` before the notices below."""
 FeedbackKind = Literal["up", "down", "correction", "report"]
 
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "잠시 후 다시 말해 주세요.",
     "muted": "지금은 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
-    "safety": "그 이야기에는 대답하기 어려워요. 다른 이야기를 해 볼까요?",
     "empty": "음, 뭐라고 답해야 할지 모르겠어요. 다르게 말해 주시겠어요?",
     "degraded": "아직 이야기할 준비가 되지 않았어요. 잠시 후 다시 찾아와 주세요.",
 }
-"""What a player reads where no text is at hand."""
+"""What a player reads where nobody has an answer. ``safety``, ``nearest`` and ``unsure`` bring texts of their own."""
 SPOKEN_BY: Final[Mapping[Fallback, str]] = {
-    "nearest": "nearest known answer",
+    "safety": "a vetted answer",
+    "nearest": "the nearest known answer",
     "unsure": "an admission that it does not know",
 }
 """Who spoke, where it was neither the model nor a fixed notice."""

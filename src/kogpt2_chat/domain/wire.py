@@ -15,7 +15,10 @@ from typing import Any, Final
 from kogpt2_chat.domain.topics import QUESTION_TOPIC
 from kogpt2_chat.domain.turns import Fallback, Source
 from kogpt2_chat.domain.wire_fields import (
+    BOUNDS,
     MAX_NAME_CHARS,
+    UNBOUNDED,
+    Bounds,
     bounded_sender,
     bounded_text,
     consent_of,
@@ -28,6 +31,8 @@ from kogpt2_chat.errors import InvalidMessage
 
 MAX_RECORD_BYTES: Final = 16 * 1024
 MAX_ERROR_CHARS: Final = 300
+LENGTH_REASONS: Final = frozenset({"too_large", "too_long"})
+"""Why a record is refused that could be read but for its length; it may speak of a crisis all the same."""
 
 # The Unity client's frame. Possessive repeats: a failed match is never tried again with fewer spaces.
 _LEGACY_START = re.compile(r"\{ *+'")
@@ -52,6 +57,7 @@ class Question:
         sent_at: RFC 3339 as the client said it.
         reply_by: after this moment nobody waits for the model's answer.
         extra: fields that this version does not know.
+        is_oversized: it was read although its length refuses it; text, sender and extra have no bound.
     """
 
     turn_id: str
@@ -69,6 +75,7 @@ class Question:
     sent_at: str | None = None
     reply_by: datetime | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+    is_oversized: bool = False
 
 
 def turn_id(partition: int, offset: int) -> str:
@@ -76,7 +83,9 @@ def turn_id(partition: int, offset: int) -> str:
     return f"{QUESTION_TOPIC}-{partition}-{offset}"
 
 
-def read_question(value: bytes | None, partition: int, offset: int, *, legacy_consent: bool = False) -> Question:
+def read_question(
+    value: bytes | None, partition: int, offset: int, *, legacy_consent: bool = False, of_any_length: bool = False
+) -> Question:
     """Read one record of ``bot_question``.
 
     Args:
@@ -84,6 +93,8 @@ def read_question(value: bytes | None, partition: int, offset: int, *, legacy_co
         partition: where it stands.
         offset: where it stands.
         legacy_consent: whether questions of the old client may be trained on.
+        of_any_length: read also what is refused only for its length. Such a question is for nobody to decode or to
+            keep as it is: see :data:`LENGTH_REASONS`.
 
     Returns:
         The question.
@@ -91,12 +102,18 @@ def read_question(value: bytes | None, partition: int, offset: int, *, legacy_co
     Raises:
         InvalidMessage: it can never be answered; the reason is the dead letter's.
     """
-    text = _decoded(value)
-    here = {"turn_id": turn_id(partition, offset), "partition": partition, "offset": offset}
+    text = _decoded(value, of_any_length=of_any_length)
+    here = {
+        "turn_id": turn_id(partition, offset),
+        "partition": partition,
+        "offset": offset,
+        "is_oversized": of_any_length,
+    }
+    bounds = UNBOUNDED if of_any_length else BOUNDS
     if text.startswith(_V1_START):
-        return _read_v1(text, here)
+        return _read_v1(text, here, bounds)
     if _LEGACY_START.match(text):
-        return _read_legacy(text, here, consent_train=legacy_consent)
+        return _read_legacy(text, here, bounds, consent_train=legacy_consent)
     raise InvalidMessage("not_a_question", "expected a record that starts with {\" (v1) or {' (legacy)")
 
 
@@ -162,10 +179,10 @@ def dead_letter_headers(error: InvalidMessage, partition: int, offset: int) -> d
     return headers if error.question_id is None else {**headers, "question_id": error.question_id}
 
 
-def _decoded(value: bytes | None) -> str:
+def _decoded(value: bytes | None, *, of_any_length: bool) -> str:
     if value is None:
         raise InvalidMessage("not_a_question", "the record has no value")
-    if len(value) > MAX_RECORD_BYTES:
+    if len(value) > MAX_RECORD_BYTES and not of_any_length:
         raise InvalidMessage("too_large", f"the record has {len(value)} bytes, expected at most {MAX_RECORD_BYTES}")
     try:
         return value.decode("utf-8").strip()
@@ -173,7 +190,7 @@ def _decoded(value: bytes | None) -> str:
         raise InvalidMessage("not_utf8", f"byte {error.start} is not UTF-8: {error.reason}") from error
 
 
-def _read_legacy(text: str, here: dict[str, Any], *, consent_train: bool) -> Question:
+def _read_legacy(text: str, here: dict[str, Any], bounds: Bounds, *, consent_train: bool) -> Question:
     """First separator, first separator after it, last end: the rest is taken as it is."""
     head = _LEGACY_HEAD.match(text)
     to = _LEGACY_TO.search(text, head.end()) if head else None
@@ -188,8 +205,8 @@ def _read_legacy(text: str, here: dict[str, Any], *, consent_train: bool) -> Que
         question_id=here["turn_id"],
         bot=known_bot(text[to.end() : message.start()], None),
         player_id=f"legacy:{nick}",
-        sender=bounded_sender(nick, None),
-        text=bounded_text(text[message.end() : len(body) - 1], None),
+        sender=bounded_sender(nick, None, bounds),
+        text=bounded_text(text[message.end() : len(body) - 1], None, bounds),
         consent_store=True,
         consent_train=consent_train,
         source="legacy",
@@ -197,7 +214,7 @@ def _read_legacy(text: str, here: dict[str, Any], *, consent_train: bool) -> Que
     )
 
 
-def _read_v1(text: str, here: dict[str, Any]) -> Question:
+def _read_v1(text: str, here: dict[str, Any], bounds: Bounds) -> Question:
     body = json_object(text)
     found_id = body.get("question_id")
     question_id = found_id if isinstance(found_id, str) and 1 <= len(found_id) <= MAX_NAME_CHARS else None
@@ -209,7 +226,7 @@ def _read_v1(text: str, here: dict[str, Any]) -> Question:
         if not isinstance(body.get(name), str):
             raise InvalidMessage("schema", f"`{name}` must be a text", question_id)
     store, train = consent_of(body, question_id)
-    sender = bounded_sender(body["sender"], question_id)
+    sender = bounded_sender(body["sender"], question_id, bounds)
     if not sender:
         raise InvalidMessage("schema", "`sender` must not be empty", question_id)
     sender_id, session_id = (optional_id(body, name, question_id) for name in ("sender_id", "session_id"))
@@ -219,7 +236,7 @@ def _read_v1(text: str, here: dict[str, Any]) -> Question:
         bot=known_bot(body["bot"], question_id),
         player_id=sender_id or f"legacy:{sender}",
         sender=sender,
-        text=bounded_text(body["text"], question_id),
+        text=bounded_text(body["text"], question_id, bounds),
         consent_store=store,
         consent_train=train,
         source="v1",

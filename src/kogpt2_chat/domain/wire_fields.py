@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -14,6 +15,8 @@ MAX_TEXT_CHARS: Final = 500
 MAX_NAME_CHARS: Final = 64
 MAX_ID_CHARS: Final = 128
 MAX_DEPTH: Final = 32
+_MAX_KEY_CHARS: Final = 4096
+"""A longer sender cannot be the key of an answer at all."""
 PLAUSIBLE_YEARS: Final = range(2000, 2200)
 """Times outside overflow nanoseconds, or a subtraction, somewhere down the road."""
 
@@ -25,6 +28,18 @@ _REMOVED = re.compile(
 )
 _BLANK: Final = "\u115f\u1160\u3164\uffa0\u2800"
 """Hangul fillers and the empty Braille cell: letters that show nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long a question may be, in characters; None for no bound."""
+
+    text: int | None
+    sender: int
+
+
+BOUNDS: Final = Bounds(text=MAX_TEXT_CHARS, sender=MAX_NAME_CHARS)
+UNBOUNDED: Final = Bounds(text=None, sender=_MAX_KEY_CHARS)
 
 
 def clean_text(text: str) -> str:
@@ -62,22 +77,22 @@ def known_bot(bot: str, question_id: str | None) -> str:
     return bot
 
 
-def bounded_sender(sender: str, question_id: str | None) -> str:
+def bounded_sender(sender: str, question_id: str | None, bounds: Bounds = BOUNDS) -> str:
     """The sender as it came, if it is short enough (NFC)."""
     length = len(unicodedata.normalize("NFC", sender))
-    if length > MAX_NAME_CHARS:
-        raise InvalidMessage("too_long", f"the sender has {length} characters, at most {MAX_NAME_CHARS}", question_id)
+    if length > bounds.sender:
+        raise InvalidMessage("too_long", f"the sender has {length} characters, at most {bounds.sender}", question_id)
     return sender
 
 
-def bounded_text(raw: str, question_id: str | None) -> str:
+def bounded_text(raw: str, question_id: str | None, bounds: Bounds = BOUNDS) -> str:
     """The cleaned question, if something of it can be seen and it is short enough."""
     text = clean_text(raw)
     if all(char.isspace() or char in _BLANK for char in text):
         raise InvalidMessage("empty", "the question has no visible character", question_id)
     length = len(text)
-    if length > MAX_TEXT_CHARS:
-        raise InvalidMessage("too_long", f"the question has {length} characters, at most {MAX_TEXT_CHARS}", question_id)
+    if bounds.text is not None and length > bounds.text:
+        raise InvalidMessage("too_long", f"the question has {length} characters, at most {bounds.text}", question_id)
     return text
 
 

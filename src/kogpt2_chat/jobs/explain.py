@@ -13,6 +13,7 @@ from kogpt2_chat.domain.cleaning import masked_count
 from kogpt2_chat.domain.explanation import Explanation, Token, Verdict, fallback_change
 from kogpt2_chat.domain.lake_layout import turn_from_document
 from kogpt2_chat.domain.prompt import END_ID
+from kogpt2_chat.domain.safety_turns import safety_kind
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.turns import Turn
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, InvalidMessage, NotFound
@@ -57,13 +58,18 @@ def explain(
         without a replay, and its notes say so.
 
     Raises:
-        InvalidInput: that is no turn id.
+        InvalidInput: that is no turn id, or a turn that may speak of a crisis: those are opened by review only.
         NotFound: neither Kafka nor the index has the turn.
     """
     if not _TURN_ID.fullmatch(turn_id):
         raise InvalidInput(f"{turn_id!r} is no turn id: expected {QUESTION_TOPIC}-PARTITION-OFFSET, as `ask` names it")
     progress(f"looking for {turn_id}")
     turn, found_in = _find(turn_id, topics, index, settings.kafka.ingest_batch)
+    if safety_kind({"fallback": turn.fallback, "text": turn.text}) is not None:
+        raise InvalidInput(
+            f"turn {turn_id} may speak of a crisis and is not explained here: `kogpt2-chat review-safety show "
+            f"{turn_id} --reviewer NAME --reason TEXT` opens it and writes down who did"
+        )
     facts = Explanation(
         turn=turn,
         found_in=found_in,

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from kogpt2_chat.domain.lake_layout import TURNS, daily_csv_path, seoul_date
+from kogpt2_chat.domain.safety_turns import safety_kind
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.ports import Files, Tables
 from kogpt2_chat.settings import Settings
 
 _COLUMNS: Final = ("bot", "date", "received_at", "turn_id", "text", "answer", "fallback")
 _STATE: Final = "exported.json"
+_FORM: Final = 2
+"""To be raised when other turns are left out than before: all files are written anew then."""
 
 Day = tuple[str, str]
 
@@ -48,16 +51,16 @@ def export_daily_csv(
             counts[f"{date}/{bot}"] = len(rows)
             written.append(path)
     if written:
-        state = {"year": year, "rows": counts}
+        state = {"year": year, "form": _FORM, "rows": counts}
         files.write(_state_path(root), json.dumps(state, indent=1, sort_keys=True).encode())
     return {"year": year, "files": len(rows_by_day), "written": written}
 
 
 def _rows_by_day(tables: Tables, year: str) -> Mapping[Day, list[Mapping[str, object]]]:
-    """Turns that the model answered itself, in the order in which they came."""
+    """Turns that the model answered itself, in their order; none that may speak of a crisis, whoever answered."""
     rows_by_day: dict[Day, list[Mapping[str, object]]] = defaultdict(list)
     for row in tables.read(TURNS.name, _COLUMNS):
-        if str(row["date"]).startswith(year) and row["fallback"] is None:
+        if str(row["date"]).startswith(year) and row["fallback"] is None and safety_kind(row) is None:
             rows_by_day[str(row["date"]), str(row["bot"])].append(row)
     for rows in rows_by_day.values():
         rows.sort(key=lambda row: (str(row["received_at"]), str(row["turn_id"])))
@@ -65,12 +68,12 @@ def _rows_by_day(tables: Tables, year: str) -> Mapping[Day, list[Mapping[str, ob
 
 
 def _exported(files: Files, root: str, year: str) -> dict[str, int]:
-    """How many rows each file held when it was written; another year's files are removed."""
+    """How many rows each file held when it was written; files of another year, or by other rules, are removed."""
     try:
         state = json.loads(files.read(_state_path(root)))
     except NotFound:
         return {}
-    if state["year"] == year:
+    if state["year"] == year and state.get("form") == _FORM:
         return dict(state["rows"])
     files.delete(f"{root}/dailydata")
     return {}

@@ -92,6 +92,10 @@ class Index(Protocol):
         """Index documents by their ``turn_id``; give how many. Doing it again changes nothing."""
         ...
 
+    def remove(self, turn_ids: Sequence[str]) -> None:
+        """Take documents out; those that are not there are passed over."""
+        ...
+
     def find(self, turn_id: str) -> Row | None:
         """A turn's document as JSON has it (times are text, nulls left out); None when there is none."""
         ...

@@ -156,6 +156,15 @@ def worker(server: Server) -> str:
     return str(answer.get("detail") or answer.get("status") or "ready")
 
 
+def worker_tally(settings: Settings, slot: int) -> dict[str, int]:
+    """What a worker has counted since its start; nothing when it does not answer."""
+    try:
+        page = _json(f"http://{settings.stack.host}:{worker_port(settings, slot)}/health")
+    except (OSError, ValueError):
+        return {}
+    return {name: value for name, value in page.items() if type(value) is int}
+
+
 def spark(server: Server) -> str:
     """The master's JSON page, for both: the worker is well when the master knows it alive."""
     page = _json(f"http://{server.settings.local(server.settings.ports.spark_master_http)}/json/")

@@ -1,17 +1,21 @@
 """How a stack is, for people and machines. Asking starts nothing and waits for nobody."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of
-from kogpt2_chat.stack.health import check
+from kogpt2_chat.stack.health import check, worker_tally
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.roster import all_programs
 from kogpt2_chat.stack.servers.airflow import read_password
 from kogpt2_chat.stack.supervision import State, find_supervision
+
+_SAFETY: Final = "safety_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,15 @@ def status(settings: Settings) -> Status:
         airflow_user=settings.airflow.username,
         airflow_password=read_password(settings, folders),
     )
+
+
+def safety_counts(settings: Settings) -> dict[str, int]:
+    """Vetted answers by kind since the workers of this machine started; a worker that does not answer is left out."""
+    counts: Counter[str] = Counter()
+    for slot in range(1, settings.stack.workers + 1):
+        tally = worker_tally(settings, slot)
+        counts.update({name.removeprefix(_SAFETY): count for name, count in tally.items() if name.startswith(_SAFETY)})
+    return dict(counts)
 
 
 def _service(settings: Settings, program: Program, state: State | None) -> Service:

@@ -1,6 +1,6 @@
 """The search index in memory; passes the contract suite of :class:`kogpt2_chat.ports.Index`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from kogpt2_chat.ports import Row
@@ -26,6 +26,11 @@ class InMemoryIndex:
             self.document_by_id[str(document["turn_id"])] = dict(document)
             count += 1
         return count
+
+    def remove(self, turn_ids: Sequence[str]) -> None:
+        """Take documents out; those that are not there are passed over."""
+        for turn_id in turn_ids:
+            self.document_by_id.pop(turn_id, None)
 
     def find(self, turn_id: str) -> Row | None:
         """A turn's document as JSON has it; None when there is none."""

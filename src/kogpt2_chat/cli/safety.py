@@ -1,0 +1,68 @@
+"""The commands ``review-safety list`` and ``review-safety show``."""
+
+from collections.abc import Mapping
+from typing import Annotated, cast
+
+import typer
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.cli.output import Json, show
+from kogpt2_chat.domain.prompt import normalise
+from kogpt2_chat.settings import load_settings
+
+review_app = typer.Typer(
+    help="Turns that may speak of a crisis: count them, open one and say why.", no_args_is_help=True
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the commands into the CLI."""
+    app.add_typer(review_app, name="review-safety")
+
+
+@review_app.command(name="list")
+def list_turns(*, as_json: Json = False) -> None:
+    """How many such turns the lake has, and their ids: never what was said, nor by whom.
+
+    Example: `kogpt2-chat review-safety list`
+    """
+    from kogpt2_chat.jobs.review_safety import list_safety_turns as run
+
+    found = run(tables=bootstrap.tables(load_settings()))
+    show(found, list_text(found), as_json=as_json)
+
+
+@review_app.command(name="show")
+def show_turn(
+    turn_id: Annotated[str, typer.Argument(help="The turn, as `list` names it.", metavar="TURN_ID")],
+    reviewer: Annotated[str, typer.Option(help="Who opens it.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for good.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Open one turn; who did, when and why is written into the lake's table `audit` first.
+
+    Example: `kogpt2-chat review-safety show bot_question-3-17 --reviewer 김하늘 --reason "weekly review"`
+    """
+    from kogpt2_chat.jobs.review_safety import open_safety_turn as run
+
+    found = run(turn_id=turn_id, reviewer=reviewer, reason=reason, tables=bootstrap.tables(load_settings()))
+    show(found, turn_text(found), as_json=as_json)
+
+
+def list_text(found: Mapping[str, object]) -> str:
+    """The list for a person; no words of a player."""
+    counts = cast("Mapping[str, Mapping[str, int]]", found["counts"])
+    turns = cast("list[Mapping[str, object]]", found["turns"])
+    lines = [f"{len(turns)} turns may speak of a crisis"]
+    lines += [f"  {bot}: {', '.join(f'{kind} {n}' for kind, n in by_kind.items())}" for bot, by_kind in counts.items()]
+    lines += [
+        f"{turn['date']}  {turn['turn_id']}  {turn['bot']}  {turn['kind']}  opened {turn['opened']} times"
+        for turn in turns
+    ]
+    return "\n".join(lines)
+
+
+def turn_text(found: Mapping[str, object]) -> str:
+    """One turn for a person; texts from outside are shown without control characters."""
+    return "\n".join(f"{name:<12} {normalise(str(value))}" for name, value in found.items() if value is not None)

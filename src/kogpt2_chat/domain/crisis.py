@@ -1,0 +1,190 @@
+"""Whether a text may speak of suicide, self-harm, abuse or a medical emergency, now or soon, of anybody.
+
+One set of rules for the answer that a player gets, for what is learned from, and for what is indexed. They rather
+find too much than too little: who is found gets a gentle answer. Linear in the text; knows no model and no turn.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal, get_args
+
+from kogpt2_chat.domain.crisis_rules import Rules, crisis_rules
+from kogpt2_chat.domain.pattern_index import PatternIndex
+from kogpt2_chat.domain.text_view import View, view_of
+
+Kind = Literal["suicide", "self_harm", "abuse", "medical"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+_WINDOW: Final = 2048
+_OVERLAP: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crisis:
+    """What was found.
+
+    Attributes:
+        kind: what it speaks of.
+        start: where it stands in the text.
+        end: likewise.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """Patterns of one kind.
+
+    Attributes:
+        is_sure: whether they hold whatever else the text is about.
+        is_spaced: whether they read the view with its spaces.
+    """
+
+    kind: Kind
+    is_sure: bool = True
+    is_spaced: bool = False
+    patterns: PatternIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Language:
+    """The rules of one language, in the order in which they decide the kind.
+
+    Attributes:
+        any_dense: all that read the view without spaces, for a quick no.
+        any_spaced: likewise of those that read it with them.
+        frames: talk of something else, beside which nothing is found; a word begins with it.
+        inner_frames: likewise, wherever it stands.
+        subjects: talk of something else, beside which only sure rules hold.
+        idioms: what is said in another sense.
+        idiom_words: likewise, on the view with its spaces.
+    """
+
+    rules: tuple[_Rule, ...]
+    any_dense: PatternIndex
+    any_spaced: PatternIndex
+    frames: PatternIndex
+    inner_frames: PatternIndex
+    subjects: PatternIndex
+    idioms: PatternIndex
+    idiom_words: PatternIndex
+
+
+def find_crisis(text: str) -> Crisis | None:
+    """The first thing in a text that may speak of a crisis.
+
+    Args:
+        text: of any length; it is searched whole.
+
+    Returns:
+        What was found and where, or None.
+    """
+    for start in range(0, max(len(text), 1), _WINDOW):
+        first = max(0, start - _OVERLAP)
+        found = _find(text[first : start + _WINDOW])
+        if found is not None:
+            return Crisis(kind=found.kind, start=found.start + first, end=found.end + first)
+    return None
+
+
+def _find(text: str) -> Crisis | None:
+    spaced = view_of(text)
+    found = _found(_korean(), spaced, spaced.without_spaces())
+    if found is not None or not _LATIN.search(spaced.text):
+        return found
+    # Contractions are written with and without their apostrophe.
+    english = spaced.without("'")
+    return _found(_english(), english, english)
+
+
+def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
+    # Contexts are looked for only where there is something to be found: nearly all texts end here.
+    if not (language.any_dense.is_in(dense.text) or language.any_spaced.is_in(spaced.text)):
+        return None
+    if language.inner_frames.is_in(dense.text) or _begins(language.frames, dense):
+        return None
+    idioms = [spaced.span(*span) for span in language.idiom_words.spans(spaced.text)]
+    idioms += [dense.span(*span) for span in language.idioms.spans(dense.text) if not _is_between(dense, span)]
+    only_sure = _begins(language.subjects, dense)
+    rules = (rule for rule in language.rules if rule.is_sure or not only_sure)
+    hits = (hit for rule in rules for hit in _hits(rule, spaced if rule.is_spaced else dense))
+    return next((hit for hit in hits if not any(begin < hit.end and hit.start < last for begin, last in idioms)), None)
+
+
+def _begins(patterns: PatternIndex, view: View) -> bool:
+    """Whether one of the patterns stands at the beginning of a word: where two words meet, a third one may arise."""
+    return any(view.begins_word(start) for start, _ in patterns.spans(view.text))
+
+
+def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
+    for span in rule.patterns.spans(view.text):
+        if not _is_between(view, span):
+            start, end = view.span(*span)
+            yield Crisis(kind=rule.kind, start=start, end=end)
+
+
+def _is_between(view: View, span: tuple[int, int]) -> bool:
+    """Whether a find only arose where two words meet: ``숙제가`` is not ``제가``, nor ``남편이 유서`` ``이유서``.
+
+    Where words are written apart, a pronoun begins one, and so does most that is short.
+    """
+    first, length = view.text[span[0]], span[1] - span[0]
+    is_weak = first in _PRONOUNS or (length <= _SHORT and first not in _STEMS)
+    return is_weak and not view.begins_word(span[0]) and view.has_gaps
+
+
+_SHORT: Final = 3
+_STEMS: Final = frozenset("죽쥭뒤뒈디쥬듁")
+"""What is seldom the middle of another word, and often written onto the one before it."""
+_PRONOUNS: Final = frozenset("나난내저전제날절애형목")
+_LATIN: Final = re.compile("[a-z]{2}")
+
+
+@cache
+def _korean() -> _Language:
+    rules = crisis_rules()
+    forms = (("sure", False), ("sure spaced", True), ("likely", False), ("likely spaced", True))
+    made = tuple(
+        _Rule(
+            kind=kind,
+            is_sure=form.startswith("sure"),
+            is_spaced=is_spaced,
+            patterns=PatternIndex(rules.get(f"{kind} {form}", ())),
+        )
+        for form, is_spaced in forms
+        for kind in KINDS
+    )
+    return _Language(
+        rules=made,
+        any_dense=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if not is_spaced]),
+        any_spaced=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if is_spaced]),
+        frames=_all(rules, ["frame"]),
+        inner_frames=_all(rules, ["frame inner"]),
+        subjects=_all(rules, ["subject"]),
+        idioms=_all(rules, ["idiom"]),
+        idiom_words=_all(rules, ["idiom spaced"]),
+    )
+
+
+@cache
+def _english() -> _Language:
+    rules = crisis_rules()
+    return _Language(
+        rules=tuple(_Rule(kind=kind, patterns=_all(rules, [f"{kind} english"])) for kind in KINDS),
+        any_dense=_all(rules, [f"{kind} english" for kind in KINDS]),
+        any_spaced=PatternIndex(()),
+        frames=_all(rules, ["frame english"]),
+        inner_frames=PatternIndex(()),
+        subjects=PatternIndex(()),
+        idioms=_all(rules, ["idiom english"]),
+        idiom_words=PatternIndex(()),
+    )
+
+
+def _all(rules: Rules, sections: Sequence[str]) -> PatternIndex:
+    return PatternIndex([pattern for section in sections for pattern in rules.get(section, ())])

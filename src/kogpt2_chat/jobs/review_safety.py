@@ -1,0 +1,101 @@
+"""Turns that may speak of a crisis, for those who review them: counts and ids for a start, words one turn at a time.
+
+Whoever opens one says who they are and why, and that is written down before the words are read.
+"""
+
+import getpass
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from kogpt2_chat.domain.crisis import Kind
+from kogpt2_chat.domain.lake_layout import AUDIT, TURNS, app_id, seoul_date
+from kogpt2_chat.domain.safety_turns import SAFETY_COLUMNS, safety_kind
+from kogpt2_chat.errors import InvalidInput, NotFound
+from kogpt2_chat.ports import Tables
+
+_SHOWN: Final = ("turn_id", "bot", "player_id", "session_id", "text", "answer", "fallback", "received_at", "source")
+
+
+def list_safety_turns(*, tables: Tables) -> dict[str, object]:
+    """How many such turns the lake has, and which: never what was said, nor by whom.
+
+    Args:
+        tables: the lake.
+
+    Returns:
+        ``counts`` by bot and kind, and ``turns`` of turn id, bot, kind, date and how often each was opened, the
+        newest first.
+    """
+    opened = Counter(str(row["turn_id"]) for row in tables.read(AUDIT.name, ["turn_id"]))
+    counts: dict[str, Counter[Kind]] = defaultdict(Counter)
+    turns: list[dict[str, object]] = []
+    for row in tables.read(TURNS.name, [*SAFETY_COLUMNS, "bot", "date"]):
+        kind = safety_kind(row)
+        if kind is not None:
+            counts[str(row["bot"])][kind] += 1
+            facts = {"turn_id": row["turn_id"], "bot": row["bot"], "kind": kind, "date": row["date"]}
+            turns.append({**facts, "opened": opened[str(row["turn_id"])]})
+    turns.sort(key=lambda turn: (str(turn["date"]), str(turn["turn_id"])), reverse=True)
+    return {"counts": {bot: dict(counts[bot]) for bot in sorted(counts)}, "turns": turns}
+
+
+def open_safety_turn(
+    *, turn_id: str, reviewer: str, reason: str, tables: Tables, now: datetime | None = None
+) -> dict[str, object]:
+    """Open one turn.
+
+    1. See that there is such a turn.
+    2. Write who opens it, when and why.
+    3. Read its words.
+
+    Args:
+        turn_id: which one, as the list names it.
+        reviewer: who opens it.
+        reason: why.
+        tables: the lake.
+        now: the time; tests bring their own.
+
+    Returns:
+        The turn with its words, its ``kind``, and the ``audit_id`` of the record.
+
+    Raises:
+        InvalidInput: nobody is named, or no reason.
+        NotFound: the lake has no such turn among those that may speak of a crisis.
+    """
+    reviewer, reason = reviewer.strip(), reason.strip()
+    if not reviewer or not reason:
+        raise InvalidInput("opening a turn needs --reviewer and --reason: both stand in the lake's table `audit`")
+    kind = _kind_of(turn_id, tables)
+    audit_id = _write_down(turn_id, reviewer, reason, tables, now or datetime.now(UTC))
+    row = next(row for row in tables.read(TURNS.name, _SHOWN) if row["turn_id"] == turn_id)
+    return {**row, "kind": kind, "audit_id": audit_id}
+
+
+def _kind_of(turn_id: str, tables: Tables) -> Kind:
+    for row in tables.read(TURNS.name, SAFETY_COLUMNS):
+        if row["turn_id"] == turn_id and (kind := safety_kind(row)) is not None:
+            return kind
+    raise NotFound(
+        f"no turn {turn_id} that may speak of a crisis is in the lake: `kogpt2-chat review-safety list` names them. "
+        "One that was asked a moment ago comes with the next `ingest`; without consent to store none is kept"
+    )
+
+
+def _write_down(turn_id: str, reviewer: str, reason: str, tables: Tables, now: datetime) -> str:
+    """Add a record to ``audit``, once, however often the append is tried."""
+    audit_id = uuid.uuid4().hex
+    record: Mapping[str, object] = {
+        "audit_id": audit_id,
+        "at": now,
+        "reviewer": reviewer,
+        "system_user": getpass.getuser(),
+        "action": "open_safety_turn",
+        "turn_id": turn_id,
+        "reason": reason,
+        "date": seoul_date(now),
+    }
+    tables.append(AUDIT.name, [record], {app_id(AUDIT.name, audit_id, 0): 1})
+    return audit_id

@@ -1,0 +1,151 @@
+"""When a version gives way, and what is said in its place."""
+
+import json
+
+import pytest
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.unsure import UNSURE_BY_BOT, unsure_answer
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.model.batches import Pair
+from kogpt2_chat.model.nearest import Known, NearestQuestions
+from kogpt2_chat.model.uncertain import (
+    FILE,
+    Thresholds,
+    Trial,
+    Uncertainty,
+    as_text,
+    choose,
+    fit_thresholds,
+    known_pairs,
+    read_uncertainty,
+    speaker,
+)
+from kogpt2_chat.settings import Settings
+
+KNOWN = [
+    Known(question="축제 언제 해?", answer="토요일 저녁이에요.", source="seed"),
+    Known(question="오늘 너무 피곤해", answer="푹 쉬어요.", source="seed"),
+    Known(question="콩떡이 누구야?", answer="고양이 역장님이에요.", source="correction"),
+]
+
+
+def trial(logprob, own, nearest=10.0, likeness=0.5):
+    return Trial(logprob=logprob, likeness=likeness, own=own, nearest=nearest)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("축제는 언제 하나요?", "축제 언제 해?"),
+        ("축제언제해", "축제 언제 해?"),
+        ("오늘 넘 피곤하다ㅠㅠ", "오늘 너무 피곤해"),
+        ("콩떡이가 누구예요", "콩떡이 누구야?"),
+    ],
+)
+def test_other_spellings_find_the_same_question(asked, found):
+    """Endings, spaces and typing errors cost little."""
+    assert NearestQuestions(KNOWN).find(asked).known.question == found
+
+
+def test_the_same_letters_are_as_like_as_can_be_and_strangers_are_not_found():
+    """Likeness is a cosine; nothing in common, or nothing known, finds nothing."""
+    index = NearestQuestions(KNOWN)
+    assert index.find("축제 언제 해").likeness == pytest.approx(1.0, abs=1e-5)
+    assert 0 < index.find("축제 어디서 해?").likeness < 0.9
+    assert index.find("xyz 123") is None
+    assert index.find("") is None
+    assert NearestQuestions([]).find("안녕") is None
+
+
+def test_what_was_taught_last_is_found_first():
+    """Of equal questions the players' one stands behind the seed in the index, and is taken."""
+    pairs = [
+        Pair(question="이름이 뭐야", answer="새 이름이에요.", source="correction"),
+        Pair(question="이름이 뭐야", answer="마루예요."),
+    ]
+    assert NearestQuestions(known_pairs(pairs)).find("이름이 뭐야?").known.answer == "새 이름이에요."
+
+
+def test_a_model_that_is_no_better_than_noise_speaks_only_where_it_recalls():
+    """The threshold stands above the first answer that is farther off than the nearest one."""
+    trials = [
+        trial(-0.1, 10),
+        trial(-0.2, 12),
+        trial(-0.4, 3),
+        *(trial(-1 - n / 10, 3 if n % 2 else 30) for n in range(20)),
+    ]
+    fitted = fit_thresholds(trials)
+    assert fitted.least_logprob == -0.2
+    assert fitted.dev_pairs == 23
+
+
+def test_a_model_that_beats_the_nearest_answers_speaks_further_down():
+    """One miss among many that are better does not silence it."""
+    trials = [trial(-0.1, 3), *(trial(-0.2 - n / 100, 20) for n in range(30)), *(trial(-2 - n, 1) for n in range(60))]
+    assert -2.1 > fit_thresholds(trials).least_logprob > -60
+    assert fit_thresholds([trial(-0.1, 3), trial(-0.2, 20)]).least_logprob == 0.0
+
+
+def test_the_floor_leaves_the_strangest_questions_unanswered():
+    """About an eighth of the dev questions, and never those with hardly a letter in common."""
+    assert fit_thresholds([trial(-1, 1, likeness=n / 100) for n in range(100)]).least_likeness == pytest.approx(0.2)
+    spread = fit_thresholds([trial(-1, 1, likeness=0.3 + n / 1000) for n in range(100)])
+    assert 0.3 < spread.least_likeness < 0.33
+
+
+@pytest.mark.parametrize(
+    ("choice", "logprob", "question", "who"),
+    [
+        ("nearest", -0.5, "축제 언제 하지", "model"),
+        ("nearest", -0.51, "축제 언제 하지", "nearest"),
+        ("nearest", -0.51, "xyz", "unsure"),
+        ("notice", -0.51, "축제 언제 하지", "unsure"),
+        ("model", -9.0, "xyz", "model"),
+    ],
+)
+def test_who_speaks(choice, logprob, question, who):
+    """The model from its threshold on, else what the settings want."""
+    uncertainty = Uncertainty(Thresholds(least_logprob=-0.5, least_likeness=0.3, dev_pairs=9), NearestQuestions(KNOWN))
+    spoke, found = speaker(uncertainty, choice, logprob, question)
+    assert spoke == who
+    assert (found is not None) == (who == "nearest")
+    assert speaker(None, choice, -9.0, question) == ("model", None)
+
+
+def test_what_an_unsure_bot_does_follows_its_base_unless_set():
+    """Small bases give way to the nearest answer, others speak; a setting by bot decides otherwise."""
+    settings = Settings(serving={"uncertain": {"ChatbotB": "notice"}})
+    assert choose(settings, "ChatbotA", small=True) == "nearest"
+    assert choose(settings, "ChatbotA", small=False) == "model"
+    assert choose(settings, "ChatbotB", small=True) == "notice"
+
+
+def test_a_version_carries_its_thresholds_and_known_pairs(tmp_path):
+    """Written with their source, and read back; a version without the file has none; a broken one is refused."""
+    assert read_uncertainty(tmp_path) is None
+    thresholds = Thresholds(least_logprob=-0.7, least_likeness=0.3, dev_pairs=150)
+    (tmp_path / FILE).write_text(as_text(thresholds, KNOWN), "utf-8")
+    read = read_uncertainty(tmp_path)
+    assert read.thresholds == thresholds
+    assert read.known.known == tuple(KNOWN)
+    assert json.loads((tmp_path / FILE).read_text("utf-8"))["known"][2][2] == "correction"
+    for broken in (
+        "{",
+        "[]",
+        '{"least_logprob": "x"}',
+        '{"least_logprob": 0, "least_likeness": 0, "dev_pairs": 1, "known": [[1]]}',
+    ):
+        (tmp_path / FILE).write_text(broken, "utf-8")
+        with pytest.raises(CheckpointCorrupt, match="take the previous version"):
+            read_uncertainty(tmp_path)
+
+
+@pytest.mark.parametrize("bot", BOT_IDS)
+def test_a_bot_admits_in_several_ways_that_it_does_not_know(bot):
+    """In polite speech; the same turn gets the same one, others get others."""
+    texts = UNSURE_BY_BOT[bot]
+    assert len(set(texts)) >= 5
+    assert all(text.rstrip(".!?").endswith("요") for text in texts)
+    assert unsure_answer(bot, "bot_question-1-2") == unsure_answer(bot, "bot_question-1-2")
+    assert len({unsure_answer(bot, f"bot_question-0-{n}") for n in range(60)}) == len(texts)

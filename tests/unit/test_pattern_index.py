@@ -1,0 +1,47 @@
+"""Patterns filed under the letters that they can begin with find what plain search finds."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kogpt2_chat.domain.crisis_rules import crisis_rules, read_rules
+from kogpt2_chat.domain.pattern_index import PatternIndex
+
+PATTERNS = [
+    r"가(?:나|다)?라",
+    r"(?:가|나)?다+|라",
+    r"(?<!가)나[다-라]",
+    r"[가나]{2}(?!라)",
+    r"\b라\d|(?:^|[^가])다나",
+    r"(?:|가)나|다\.라",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@given(text=st.text(alphabet="가나다라1. "))
+def test_nothing_is_missed_and_nothing_invented(pattern, text):
+    """Of each place the index knows whether a match begins there."""
+    begins = {start for start, _ in PatternIndex([pattern]).spans(text)}
+    compiled = re.compile(pattern)
+    wanted = {place for place in range(len(text)) if (found := compiled.match(text, place)) and found.end() > place}
+    assert begins == wanted
+
+
+def test_every_rule_compiles_and_begins_with_a_letter():
+    """A rule that can begin with anything would be tried at every letter of every text."""
+    for section, patterns in crisis_rules().items():
+        index = PatternIndex(patterns)
+        anywhere, by_letter = index._filed
+        assert not anywhere, f"{section}: {anywhere[0]._source}"
+        for alternatives in by_letter.values():
+            for alternative in alternatives:
+                assert not alternative.compiled.match(""), alternative._source
+
+
+@pytest.mark.parametrize("content", ["가나다", "[frame]\n%WHO%가"])
+def test_a_rule_without_a_section_or_a_name_is_refused(content):
+    """Instead of being lost."""
+    with pytest.raises(ValueError, match="section|WHO"):
+        list(read_rules(content))
