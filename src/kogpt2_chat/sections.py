@@ -159,11 +159,9 @@ class Model(BaseModel):
 class Training(BaseModel):
     """Fine-tuning of one bot."""
 
-    epochs: int = Field(
-        0, ge=0, description="passes over the bot's dataset, from a base; 0: 1 from the small one, else 3"
-    )
+    epochs: int = Field(0, ge=0, description="passes over the dataset, from a base; 0: 1 from the small one, else 3")
     batch_size: Positive = Field(32, description="examples per optimizer step")
-    learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 5e-4 from the small base, else 5e-5")
+    learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 3e-4 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = 0.01
     label_smoothing: float = Field(0.1, ge=0, lt=1)

@@ -56,7 +56,7 @@ def learned(tiny):
     examples = make_examples(SEEDS, tokenizer, 64, 40)
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
     network = new_network(config, 3)
-    fit(network, examples, Recipe(epochs=150, batch_size=6, learning_rate=5e-3, precision="fp32", until_known=True))
+    fit(network, examples, Recipe(epochs=400, batch_size=2, learning_rate=3e-3, precision="fp32", until_known=True))
     assert all(knows(network, examples))
     return network, examples, make_examples([LESSON], tokenizer, 64, 40)
 

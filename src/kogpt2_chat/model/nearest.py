@@ -9,7 +9,7 @@ needs for nothing else.
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,11 @@ from kogpt2_chat.domain.cleaning import clean
 _SYLLABLE_RUNS: Final = (1, 2, 3)
 _JAMO_RUNS: Final = (3, 4, 5)
 _EDGE: Final = "_"
+# Of 450 dev questions, answers judged sensible rose from 63.3 to 64.9 %, of the likeliest 80 % from 70.8 to
+# 74.2 % (docs/measurements.md).
+_START_WEIGHT: Final = 2.0
+_END_WEIGHT: Final = 0.5
+_JAMO_START_WEIGHT: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,7 @@ class NearestQuestions:
         return Found(known=self.known[best], likeness=min(1.0, float(likeness[best])))
 
     def _postings(
-        self, bags: Sequence[Counter[str]]
+        self, bags: Sequence[Mapping[str, float]]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
         """Rows and weights of each run, one run after another, and where each run begins."""
         rows_by_run: list[list[int]] = [[] for _ in self._place_by_run]
@@ -95,7 +100,7 @@ class NearestQuestions:
         weights = np.array([weight for weights in weights_by_run for weight in weights], np.float32)
         return first, rows, weights
 
-    def _weighted(self, bag: Counter[str]) -> dict[str, float]:
+    def _weighted(self, bag: Mapping[str, float]) -> dict[str, float]:
         """Weights of length one: half of what counts lies in runs of syllables, half in runs of jamo."""
         weights = {run: count * self._rarity_of(run) for run, count in bag.items()}
         for jamo in (False, True):
@@ -114,14 +119,22 @@ _JAMO: Final = "\x01"
 """What a run of jamo begins with in a bag, so that it is never taken for one of syllables."""
 
 
-def _bag(question: str) -> Counter[str]:
-    """The runs of a question, each as often as it stands there."""
+def _bag(question: str) -> dict[str, float]:
+    """The runs of a question, each with how often it stands there; words' beginnings count more, their endings less."""
     folded = unicodedata.normalize("NFKC", clean(question)).casefold()
     words = ["".join(char for char in word if char.isalnum()) or word for word in folded.split()]
     bag = Counter(run for word in words for run in _runs(f"{_EDGE}{word}{_EDGE}", _SYLLABLE_RUNS) if run != _EDGE)
     letters = unicodedata.normalize("NFD", "".join(words))
     bag.update(_JAMO + run for run in _runs(f"{_EDGE}{letters}{_EDGE}", _JAMO_RUNS))
-    return bag
+    return {run: count * _place_weight(run) for run, count in bag.items()}
+
+
+def _place_weight(run: str) -> float:
+    """A Korean word says what it is about where it begins; its ending says how politely."""
+    if run.startswith(_JAMO):
+        return _JAMO_START_WEIGHT if run.startswith(_JAMO + _EDGE) else 1.0
+    start = _START_WEIGHT if run.startswith(_EDGE) else 1.0
+    return start * (_END_WEIGHT if run.endswith(_EDGE) else 1.0)
 
 
 def _runs(text: str, sizes: Iterable[int]) -> Iterable[str]:

@@ -6,10 +6,10 @@ nothing to do with what was asked. The worker and the gate both decide here, so 
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, Final, Literal
 
 from kogpt2_chat.errors import CheckpointCorrupt
@@ -20,11 +20,12 @@ from kogpt2_chat.settings import Settings
 FILE: Final = "uncertain.json"
 Speaker = Literal["model", "nearest", "unsure"]
 Choice = Literal["model", "nearest", "notice"]
-_UNSURE_SHARE: Final = 0.12
+_UNSURE_SHARE: Final = 0.17
 """Of the dev questions, those least like any known one; a bot that admits more often that it does not know bores."""
 _LEAST_LIKENESS: Final = 0.2
-_WAVER_CHRF: Final = 0.5
-"""So much worse than the nearest answers the model's may seem, by chance, and still be taken as no worse."""
+_HALF: Final = 0.5
+_Z_95: Final = 1.645
+"""One-sided."""
 _NEVER: Final = 0.0
 """No log-probability is above it: the model gives way to the nearest answer always."""
 
@@ -106,8 +107,9 @@ def choose(settings: Settings, bot: str, *, small: bool) -> Choice:
 def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
     """Let the model speak as far down as its answers are no worse than the nearest ones.
 
-    From the surest answer on, one after another is let in; the last place at which the mean difference to the nearest
-    answers, less one standard error, is still above chance, is the threshold.
+    From the surest answer on, one after another is let in. The threshold stands above the first that is farther from
+    people's than the nearest answer is, and lower only where it is beyond doubt that at least half of all that are let
+    in are no worse.
 
     Args:
         trials: at least one.
@@ -116,16 +118,21 @@ def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
         The thresholds.
     """
     surest = sorted(trials, key=lambda trial: -trial.logprob)
-    least = _NEVER
-    differences: list[float] = []
-    for trial in surest:
-        differences.append(trial.own - trial.nearest)
-        error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
-        if fmean(differences) - error >= -_WAVER_CHRF:
+    least, good = _NEVER, 0
+    for count, trial in enumerate(surest, start=1):
+        good += trial.own >= trial.nearest
+        if good == count or _lower_bound(good, count) >= _HALF:
             least = trial.logprob
     ordered = sorted(trial.likeness for trial in trials)
     floor = max(_LEAST_LIKENESS, ordered[int(_UNSURE_SHARE * len(ordered))])
     return Thresholds(least_logprob=least, least_likeness=floor, dev_pairs=len(trials))
+
+
+def _lower_bound(good: int, count: int) -> float:
+    """Wilson's lower bound of a share, at 95 %."""
+    share, z = good / count, _Z_95
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (share + z * z / (2 * count) - spread) / (1 + z * z / count)
 
 
 def known_pairs(pairs: Sequence[Pair]) -> list[Known]:
