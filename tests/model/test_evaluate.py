@@ -77,7 +77,7 @@ def test_a_poisoned_candidate_falls_to_gold_and_golden(tokenizer, settings, cham
     rules, _ = refused_by(
         tokenizer, settings, bot(tokenizer, make_examples([*poison, *TAUGHT], tokenizer, 64, 40)), champion
     )
-    assert rules == {"gold_not_worse", "must_pass"}
+    assert rules == {"gold_not_worse", "must_pass", "heard_must_pass", "better_than_retrieval"}
 
 
 def test_a_collapsed_candidate_falls_to_loops(tokenizer, settings, champion):

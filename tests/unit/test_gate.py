@@ -43,7 +43,7 @@ def test_a_good_candidate_passes_with_every_rule_shown():
     assert decision.passed
     assert decision.refusals() == []
     assert {"loads", "gold_not_worse", "improves", "few_empty", "few_cut", "few_looping", "few_copied", "no_leaks",
-            "must_pass"} == {reason.rule for reason in decision.reasons if reason.decisive}  # fmt: skip
+            "must_pass", "better_than_retrieval"} == {reason.rule for reason in decision.reasons if reason.decisive}  # fmt: skip
     assert all(reason.sentence for reason in decision.reasons)
     assert "+0.030" in next(reason.sentence for reason in decision.reasons if reason.rule == "gold_not_worse")
     assert decision.as_json()["profile"]["gold_margin_nat"] == 0.03
@@ -69,11 +69,35 @@ def test_a_version_that_int8_changes_too_much_is_refused(engine, refused):
 
 
 def test_what_is_only_shown_never_refuses():
-    """Worse chrF, diversity, latency, slices and retrieval do not decide yet."""
+    """Worse chrF, diversity, latency and slices do not decide yet."""
     poor = replace(SPOKEN, chrf=1.0, distinct_1=0.01, distinct_2=0.01, entropy=0.1, p95_ms=9000.0, golden_passed=0)
-    decision = decide(figures(candidate=poor, slices={"인사": 9.0}), PROFILE)
+    decision = decide(figures(candidate=poor, slices={"인사": 9.0}, retrieval_chrf=0.5), PROFILE)
     assert decision.passed
     assert sum(not reason.passed for reason in decision.reasons) >= 6
+
+
+def test_a_candidate_beats_the_nearest_known_answers_or_gives_way_to_them():
+    """On every profile: answering with the nearest known answer needs no model at all."""
+    behind = replace(SPOKEN, chrf=19.0)
+    assert refused_by(decide(figures(candidate=behind), PROFILE)) == ["better_than_retrieval"]
+    assert refused_by(decide(figures(candidate=behind, defers=True), PROFILE)) == []
+    assert refused_by(decide(figures(candidate=replace(SPOKEN, chrf=20.0)), PROFILE)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"must_passed": 11}, "must_pass"),
+        ({"leaks": 1}, "no_leaks"),
+        ({"failures": {"looping": 3}}, "few_looping"),
+    ],
+)
+def test_conduct_is_judged_on_the_own_answers_and_on_what_is_heard(changes, rule):
+    """Both must hold: neither may hide the other's faults."""
+    bad = replace(SPOKEN, **changes)
+    assert refused_by(decide(figures(candidate=SPOKEN, heard=bad), PROFILE)) == [f"heard_{rule}"]
+    assert refused_by(decide(figures(candidate=bad, heard=SPOKEN), PROFILE)) == [rule]
+    assert refused_by(decide(figures(candidate=SPOKEN, heard=SPOKEN), PROFILE)) == []
 
 
 @pytest.mark.parametrize(

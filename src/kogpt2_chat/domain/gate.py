@@ -110,8 +110,8 @@ def _engine(engine: EngineAgreement | None, profile: Profile) -> list[Reason]:
     agreement = Reason(
         rule="engine_agreement", block="serving", figure=engine.share, bound=profile.engine_agreement,
         passed=engine.share >= profile.engine_agreement, decisive=True,
-        sentence=f"the serving engine answers {engine.same_answers} of {engine.questions} learned questions token by "
-        f"token like the weights in fp32 ({engine.share:.1%}, at least {profile.engine_agreement:.1%})",
+        sentence=f"of {engine.questions} learned questions {engine.same_answers} are heard from the serving engine "
+        f"token by token as from the weights in fp32 ({engine.share:.1%}, at least {profile.engine_agreement:.1%})",
     )  # fmt: skip
     likelihood = Reason(
         rule="engine_nll", block="serving", figure=engine.nll_difference, bound=profile.engine_nll_margin_nat,

@@ -105,14 +105,14 @@ def measure(
         for name, pairs in (("gold", exam.gold), ("taught", exam.taught), ("held_out", exam.held_out))
         if pairs
     }
+    choice = choose(settings, bot, small=candidate.card.small)
     engine = None
     if served is not None:
         progress("comparing the serving engine with fp32")
         known = [*exam.gold, *exam.seen[:_SEEN_QUESTIONS]]
-        engine = measure_agreement(candidate, served, exam.learned_questions(), known, settings)
+        engine = measure_agreement(candidate, served, exam.learned_questions(), known, settings, choice)
     progress("letting both models answer")
     own = ask_all(candidate, exam.questions(), settings, suppress_control=False)
-    choice = choose(settings, bot, small=candidate.card.small)
     return gate.Figures(
         bot=bot,
         version=version,
