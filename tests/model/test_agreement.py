@@ -6,7 +6,8 @@ import pytest
 
 from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.agreement import greedy, measure_agreement, served_nll
+from kogpt2_chat.model.agreement import measure_agreement, served_nll
+from kogpt2_chat.model.answers import ask_engine
 from kogpt2_chat.model.batches import Example, Pair, make_examples
 from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.checkpoint import write_checkpoint
@@ -49,7 +50,7 @@ def test_int8_says_what_the_weights_say(trained, settings, pairs, questions):
     assert (figures.questions, figures.same_answers) == (6, 6)
     assert figures.same_tokens == figures.tokens > 20
     assert abs(figures.nll_difference) < 0.02
-    assert [served.decode(ids) for ids in greedy(make_engine(settings), served, questions)] == [
+    assert [answer.text for answer in ask_engine(make_engine(settings), served, questions)] == [
         pair.answer for pair in pairs
     ]
 

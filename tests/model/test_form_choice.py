@@ -10,7 +10,7 @@ import pytest
 from kogpt2_chat.domain.forms import INT8, INT8_WEIGHTS
 from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
-from kogpt2_chat.model.agreement import greedy
+from kogpt2_chat.model.answers import ask_engine
 from kogpt2_chat.model.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
 from kogpt2_chat.model.checkpoint import load_checkpoint
 from kogpt2_chat.model.engine_check import PROMPTS, CheckedAnswer, compare, read_check
@@ -101,7 +101,7 @@ def test_a_version_of_the_release_before_is_served(learned, tmp_path, settings):
     bot = load_for_engine(folder, settings, on_choice=said.append)
     assert set(said[0].speed_by_form) == {INT8, INT8_WEIGHTS}
     assert (said[0].agrees, said[0].as_fields()["compared"], bot.form) == (True, False, said[0].form)
-    answers = greedy(make_engine(settings), bot, [learned.pairs[0].question])
+    answers = [answer.token_ids for answer in ask_engine(make_engine(settings), bot, [learned.pairs[0].question])]
     assert learned.pairs[0].answer.startswith(bot.decode(answers[0]))
 
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from kogpt2_chat.domain.gate_figures import EngineAgreement
+from kogpt2_chat.model.answers import Answer, ask_all, ask_engine
 from kogpt2_chat.model.batches import Example, Pair, make_examples
-from kogpt2_chat.model.engine import BotModel, Engine, Finished
-from kogpt2_chat.model.engines import ServedBot
+from kogpt2_chat.model.bot import Bot
+from kogpt2_chat.model.engines import ServedBot, make_engine
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.network import nll_by_example
-from kogpt2_chat.model.openvino_engine import OpenVinoEngine
 from kogpt2_chat.model.paged import PagedModel, Pages
-from kogpt2_chat.model.transformers_engine import TransformersEngine
 from kogpt2_chat.model.uncertain import Choice, speaker
 from kogpt2_chat.settings import Settings
 
@@ -46,42 +45,52 @@ def measure_agreement(
     Returns:
         The figures.
     """
-    rows, new_tokens = settings.serving.max_batch, settings.model.max_new_tokens
-    theirs = _heard(TransformersEngine(max_batch=rows, max_new_tokens=new_tokens), reference, questions, choice)
-    ours = _heard(OpenVinoEngine(max_batch=rows, max_new_tokens=new_tokens), served, questions, choice)
+    theirs = ask_all(reference, questions, settings)
+    ours = ask_engine(make_engine(settings), served, questions)
+    return compare(reference, served, theirs, ours, pairs, settings, choice)
+
+
+def compare(
+    reference: LoadedBot,
+    served: ServedBot,
+    theirs: Sequence[Answer],
+    ours: Sequence[Answer],
+    pairs: Sequence[Pair],
+    settings: Settings,
+    choice: Choice,
+) -> EngineAgreement:
+    """The same of answers that were given already.
+
+    Args:
+        reference: the version on the reference engine.
+        served: the same version on the serving engine.
+        theirs: the reference's answers.
+        ours: the serving engine's, to the same questions in the same order.
+        pairs: whose answers' likelihood is compared, at least one.
+        settings: bounds of the worker.
+        choice: what is said where the version is unsure.
+
+    Returns:
+        The figures.
+    """
+    said = [_heard(reference, answer, choice) for answer in theirs]
+    served_tokens = [_heard(served, answer, choice) for answer in ours]
     bounds = (reference.max_prompt_tokens, settings.model.max_new_tokens)
     examples = make_examples(pairs, reference.tokenizer, *bounds, reference.first_ids)
     return EngineAgreement(
-        questions=len(questions),
-        same_answers=sum(a == b for a, b in zip(ours, theirs, strict=True)),
-        same_tokens=sum(_common(a, b) for a, b in zip(ours, theirs, strict=True)),
-        tokens=sum(len(answer) for answer in theirs),
+        questions=len(said),
+        same_answers=sum(a == b for a, b in zip(served_tokens, said, strict=True)),
+        same_tokens=sum(_common(a, b) for a, b in zip(served_tokens, said, strict=True)),
+        tokens=sum(len(tokens) for tokens in said),
         nll_reference=fmean(nll_by_example(reference.network, examples)),
         nll_engine=fmean(served_nll(served.network, examples)),
     )
 
 
-def greedy(engine: Engine, bot: BotModel, questions: Sequence[str]) -> list[Tokens]:
-    """Token ids of each question's answer, all asked at once."""
-    return [done.token_ids for done in _finished(engine, bot, questions)]
-
-
-def _finished(engine: Engine, bot: BotModel, questions: Sequence[str]) -> list[Finished]:
-    engine.set_model("bot", bot)
-    for place, question in enumerate(questions):
-        engine.add_request(str(place), "bot", bot.encode(question))
-    answers: dict[int, Finished] = {}
-    while engine.in_flight:
-        answers.update({int(done.request_id): done for done in engine.step()})
-    return [answers[place] for place in range(len(questions))]
-
-
-def _heard(engine: Engine, bot: BotModel, questions: Sequence[str], choice: Choice) -> list[Tokens]:
+def _heard(bot: Bot[Any], answer: Answer, choice: Choice) -> Tokens:
     """Tokens of what the model says itself; one mark where something else takes their place."""
-    return [
-        done.token_ids if speaker(bot.uncertainty, choice, done.logprob, question)[0] == "model" else _GAVE_WAY
-        for question, done in zip(questions, _finished(engine, bot, questions), strict=True)
-    ]
+    who, _ = speaker(bot.uncertainty, choice, answer.logprob, answer.question)
+    return answer.token_ids if who == "model" else _GAVE_WAY
 
 
 def served_nll(model: PagedModel, examples: Sequence[Example]) -> list[float]:

@@ -27,6 +27,7 @@ class Answer:
     Attributes:
         question: what it was asked.
         text: as a player would see it.
+        token_ids: what the model chose, without the end token.
         leaked: whether it would have said a control token, had the engine let it.
         stop_reason: why it ended.
         logprob: how sure it was, mean nat a token.
@@ -35,6 +36,7 @@ class Answer:
 
     question: str
     text: str
+    token_ids: tuple[int, ...]
     leaked: bool
     stop_reason: StopReason
     logprob: float = 0.0
@@ -84,6 +86,7 @@ def ask_engine(engine: Engine, bot: Bot[Any], questions: Sequence[str]) -> list[
             answers[place] = Answer(
                 question=questions[place],
                 text=bot.decode(done.token_ids),
+                token_ids=done.token_ids,
                 leaked=leaked,
                 stop_reason=done.stop_reason,
                 logprob=done.logprob,

@@ -10,7 +10,7 @@ from typing import Final
 from kogpt2_chat.domain import gate_figures as gate
 from kogpt2_chat.domain.prompt import has_control_token
 from kogpt2_chat.domain.unsure import unsure_answer
-from kogpt2_chat.model.agreement import measure_agreement
+from kogpt2_chat.model.agreement import compare
 from kogpt2_chat.model.answers import (
     Answer,
     ask_all,
@@ -19,7 +19,6 @@ from kogpt2_chat.model.answers import (
     distinct,
     entropy,
     percentile,
-    reference_engine,
 )
 from kogpt2_chat.model.batches import Pair, make_examples
 from kogpt2_chat.model.corpora import GoldenQuestion
@@ -30,9 +29,9 @@ from kogpt2_chat.model.network import nll_by_example
 from kogpt2_chat.model.uncertain import Choice, choose, known_pairs, speaker
 from kogpt2_chat.settings import Settings
 
-_SEEN_QUESTIONS: Final = 100
-_GOLD_QUESTIONS: Final = 120
-_TIMED_QUESTIONS: Final = 20
+_SEEN_QUESTIONS: Final = 60
+_GOLD_QUESTIONS: Final = 100
+_TIMED_QUESTIONS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +105,21 @@ def measure(
         if pairs
     }
     choice = choose(settings, bot, small=candidate.card.small)
+    questions, learned = exam.questions(), set(exam.learned_questions())
+    progress(f"letting the candidate answer {len(questions)} questions")
+    own = said = ask_all(candidate, questions, settings, suppress_control=False)
     engine = None
     if served is not None:
-        progress("comparing the serving engine with fp32")
-        known = [*exam.gold, *exam.seen[:_SEEN_QUESTIONS]]
-        engine = measure_agreement(candidate, served, exam.learned_questions(), known, settings, choice)
-    progress("letting both models answer")
-    own = ask_all(candidate, exam.questions(), settings, suppress_control=False)
+        progress("letting it answer on the serving engine, and comparing")
+        said = ask_engine(make_engine(settings), served, questions)
+        both = [pair for pair in zip(own, said, strict=True) if pair[0].question in learned]
+        known = [*exam.asked_gold(), *exam.seen[:_SEEN_QUESTIONS]]
+        engine = compare(candidate, served, [a for a, _ in both], [b for _, b in both], known, settings, choice)
+    # A base was never this bot: its likelihoods are a bar, its answers are noise.
+    theirs = None
+    if opponent.card.bot:
+        progress(f"letting {opponent_name} answer")
+        theirs = speak(opponent, exam, settings)
     return gate.Figures(
         bot=bot,
         version=version,
@@ -121,8 +128,8 @@ def measure(
         taught=slices.get("taught"),
         held_out=slices.get("held_out"),
         candidate=sum_up(own, exam, timed(candidate, exam, settings)),
-        spoken_opponent=speak(opponent, exam, settings),
-        heard=sum_up(hear(bot, served or candidate, choice, exam, settings), exam),
+        spoken_opponent=theirs,
+        heard=sum_up(hear(bot, served or candidate, said, choice), exam),
         defers=choice == "nearest" and candidate.uncertainty is not None,
         retrieval_chrf=retrieval_chrf(exam.seen, exam.asked_gold()),
         slices=_topics(exam.gold, slices["gold"]) if "gold" in slices else {},
@@ -142,22 +149,20 @@ def timed(bot: LoadedBot, exam: Exam, settings: Settings) -> list[float]:
     return ask_singly(bot, exam.questions()[:_TIMED_QUESTIONS], settings)
 
 
-def hear(name: str, bot: LoadedBot | ServedBot, choice: Choice, exam: Exam, settings: Settings) -> list[Answer]:
+def hear(name: str, bot: LoadedBot | ServedBot, said: Sequence[Answer], choice: Choice) -> list[Answer]:
     """What players would hear of a version: its answers in the serving engine, or what takes their place.
 
     Args:
         name: the bot.
         bot: the version, in the engine that serves it.
+        said: what it answered there.
         choice: what the settings want where it is unsure.
-        exam: what to ask.
-        settings: bounds of the worker.
 
     Returns:
-        An answer for each of the exam's questions; what is not the model's own has the stop reason ``end``.
+        An answer for each; what is not the model's own has the stop reason ``end``.
     """
-    engine = make_engine(settings) if isinstance(bot, ServedBot) else reference_engine(settings)
     heard = []
-    for answer in ask_engine(engine, bot, exam.questions()):
+    for answer in said:
         who, found = speaker(bot.uncertainty, choice, answer.logprob, answer.question)
         if who == "model":
             heard.append(answer)
