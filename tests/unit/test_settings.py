@@ -20,10 +20,10 @@ def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_all_faults_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person mends the settings once, not once for each fault."""
     monkeypatch.setenv("KOGPT2_PORTS__KAFKA", "kafka")
-    monkeypatch.setenv("KOGPT2_TRAINING__EPOCHS", "0")
+    monkeypatch.setenv("KOGPT2_TRAINING__BATCH_SIZE", "0")
     with pytest.raises(InvalidInput, match="KOGPT2_PORTS__KAFKA") as caught:
         load_settings()
-    assert "KOGPT2_TRAINING__EPOCHS" in str(caught.value)
+    assert "KOGPT2_TRAINING__BATCH_SIZE" in str(caught.value)
 
 
 def test_a_shifted_port_above_the_last_one_is_refused() -> None:

@@ -31,6 +31,7 @@ from kogpt2_chat.settings import Settings
 
 _SEEN_QUESTIONS: Final = 60
 _GOLD_QUESTIONS: Final = 100
+_TAUGHT_QUESTIONS: Final = 100
 _TIMED_QUESTIONS: Final = 12
 
 
@@ -66,7 +67,10 @@ class Exam:
         """Those of them that the candidate should have an answer to; to others small models say what noise decides."""
         chosen = list(self.seen)
         random.Random(0).shuffle(chosen)  # noqa: S311 - a sample, not secrets
-        asked = [pair.question for pair in (*self.taught, *chosen[:_SEEN_QUESTIONS])]
+        # To a base the whole dataset is new: of that much a sample is asked.
+        taught = list(self.taught)
+        random.Random(2).shuffle(taught)  # noqa: S311 - a sample, not secrets
+        asked = [pair.question for pair in (*taught[:_TAUGHT_QUESTIONS], *chosen[:_SEEN_QUESTIONS])]
         return list(dict.fromkeys([*asked, *(entry.question for entry in self.golden)]))
 
 

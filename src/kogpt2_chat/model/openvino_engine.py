@@ -15,7 +15,7 @@ from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling
 from kogpt2_chat.model.lanes import Lane, LaneEngine, Row
 from kogpt2_chat.model.paged import PagedModel, Pages
-from kogpt2_chat.model.sampling import choose
+from kogpt2_chat.model.sampling import next_token
 
 MAX_PROMPT_TOKENS_A_STEP: Final = 256
 """Rows that decode wait for those that join: a step takes no more prompt tokens than this, or one prompt."""
@@ -129,5 +129,5 @@ def _pass(lane: _Lane, *, beside: bool) -> None:
     """Choose the next token of every row."""
     logits, normalisers = lane.paged.forward([(row.pages, row.coming) for row in lane.rows], beside=beside)
     for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
-        token = likeliest if row.sampling is None else choose(logits[place], row.sampling, len(row.tokens))
+        token = next_token(logits[place], row.tokens, likeliest, row.sampling)
         row.take(token, float(logits[place, token] - normalisers[place]))

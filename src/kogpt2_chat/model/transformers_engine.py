@@ -17,7 +17,7 @@ from transformers import DynamicCache
 from kogpt2_chat.domain.prompt import END_ID, PAD_ID
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling
 from kogpt2_chat.model.lanes import Lane, LaneEngine, Row
-from kogpt2_chat.model.sampling import choose
+from kogpt2_chat.model.sampling import next_token
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,7 +140,7 @@ def _decode(lane: _Lane) -> None:
     logits = lane.model.network.lm_head(hidden).float().masked_fill(lane.banned, -float("inf"))
     normalisers = logits.logsumexp(-1).tolist()
     for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
-        token = likeliest if row.sampling is None else choose(logits[place].numpy(), row.sampling, len(row.tokens))
+        token = next_token(logits[place].numpy(), row.tokens, likeliest, row.sampling)
         row.take(token, float(logits[place, token]) - normalisers[place])
 
 
