@@ -34,11 +34,13 @@ def keys_of(path: Path, column: str) -> set[str]:
 def test_every_bot_gets_seed_gold_and_golden_that_share_nothing(tmp_path: Path) -> None:
     """Label 0, 1, 2 are the bots A, B, C; no gold question or answer stands in the seed."""
     result = import_corpus(source=write(tmp_path, lines(300)), folder=tmp_path / "out")
-    assert result["bots"]["ChatbotC"] == {"seed": 270, "gold": 30, "golden": 20}  # type: ignore[index]
+    assert result["bots"]["ChatbotC"] == {"seed": 240, "gold": 30, "dev": 30, "golden": 20}  # type: ignore[index]
     for bot in ("ChatbotA", "ChatbotB", "ChatbotC"):
         folder = tmp_path / "out" / bot
         for column in ("question", "answer"):
             assert not keys_of(folder / "seed.csv", column) & keys_of(folder / "gold.csv", column)
+            assert not keys_of(folder / "seed.csv", column) & keys_of(folder / "dev.csv", column)
+            assert not keys_of(folder / "gold.csv", column) & keys_of(folder / "dev.csv", column)
         golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
         assert set(golden[0]) == {"question", "any_of", "must_pass"}
 

@@ -44,12 +44,12 @@ class _Read:
 
 
 def import_corpus(*, source: Path, folder: Path) -> dict[str, object]:
-    """Write ``BOT/seed.csv``, ``gold.csv`` and ``golden.json`` for every bot; the same file gives the same folder.
+    """Write seed, gold, dev and golden files for every bot; the same file gives the same folder.
 
     Unusable rows (columns missing, no such label, no text) are skipped and counted, and stop the import when
     they are more than 1 % of all. Usable rows that the rules of training leave out (self-harm, abuse, personal
-    details, doubles) are counted with their reasons and stop nothing. About 60 rows a bot become its gold set,
-    by whole clusters: no gold question or answer is in the seed.
+    details, doubles) are counted with their reasons and stop nothing. About 60 rows a bot become its gold set
+    and as many its dev set, by whole clusters: no question or answer of theirs is in the seed.
 
     Args:
         source: CSV with the header ``Q,A,label``; label 0, 1, 2 are the bots in the roster's order.
@@ -68,12 +68,13 @@ def import_corpus(*, source: Path, folder: Path) -> dict[str, object]:
         rows = found.rows_by_bot[bot.id]
         if not rows:
             raise InvalidInput(f"{source}: no usable row with label {bot.label} ({bot.id})")
-        gold, seed = _divide(rows)
+        gold, dev, seed = _divide(rows)
         golden = _golden(seed)
         files[f"{bot.id}/seed.csv"] = _as_csv(seed)
         files[f"{bot.id}/gold.csv"] = _as_csv(gold)
+        files[f"{bot.id}/dev.csv"] = _as_csv(dev)
         files[f"{bot.id}/golden.json"] = json.dumps(golden, ensure_ascii=False, indent=1) + "\n"
-        counts[bot.id] = {"seed": len(seed), "gold": len(gold), "golden": len(golden)}
+        counts[bot.id] = {"seed": len(seed), "gold": len(gold), "dev": len(dev), "golden": len(golden)}
     _write(folder, files)
     return {
         "folder": str(folder),
@@ -138,19 +139,22 @@ def _unusable(values: Sequence[str]) -> str | None:
     return None if clean(values[0]) and clean(values[1]) else "no_text"
 
 
-def _divide(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
-    """Gold and seed: whole clusters, smallest hash first, until the gold set is full; small clusters only."""
+def _divide(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row], list[_Row]]:
+    """Gold, dev and seed: whole clusters, smallest hash first, until each set is full; small clusters only."""
     places = place([Pair(question_key=phrase_key(row.question), answer_key=phrase_key(row.answer)) for row in rows])
     size_by_cluster = Counter(spot.cluster for spot in places)
     wanted = min(_GOLD_ROWS, int(_GOLD_SHARE * len(rows)))
+    small = iter(sorted((c for c, size in size_by_cluster.items() if size <= 2), key=_spread))  # noqa: PLR2004
+    sets: list[list[_Row]] = []
     chosen: set[str] = set()
-    for cluster in sorted((c for c, size in size_by_cluster.items() if size <= 2), key=_spread):  # noqa: PLR2004
-        if sum(size_by_cluster[c] for c in chosen) >= wanted:
-            break
-        chosen.add(cluster)
-    gold = [row for row, spot in zip(rows, places, strict=True) if spot.cluster in chosen]
-    seed = [row for row, spot in zip(rows, places, strict=True) if spot.cluster not in chosen]
-    return gold, seed
+    for _ in ("gold", "dev"):
+        clusters: set[str] = set()
+        while sum(size_by_cluster[c] for c in clusters) < wanted and (cluster := next(small, None)):
+            clusters.add(cluster)
+        sets.append([row for row, spot in zip(rows, places, strict=True) if spot.cluster in clusters])
+        chosen |= clusters
+    gold, dev = sets
+    return gold, dev, [row for row, spot in zip(rows, places, strict=True) if spot.cluster not in chosen]
 
 
 def _golden(seed: Sequence[_Row]) -> list[dict[str, object]]:
