@@ -20,6 +20,9 @@ PASSWORDS: Final = "airflow/passwords.json"
 """Below the stack's home: the file that Airflow's own login reads, one password a user."""
 REQUEST_TIMEOUT_S: Final = 15.0
 POLL_S: Final = 0.5
+POLLED_OFTEN_S: Final = 15.0
+SELDOM_POLL_S: Final = 2.0
+"""Short runs are waited for closely. Asking a long one twice a second takes a quarter of a core from its tasks."""
 PARSE_TIMEOUT_S: Final = 60.0
 """A stack that has just started knows its DAGs some seconds later."""
 TRIES: Final = 4
@@ -90,8 +93,9 @@ class AirflowRest:
         Raises:
             Unavailable: it has not ended in time; it goes on.
         """
-        deadline = time.monotonic() + timeout_s
-        story = Story(dag_id=dag_id, since_s=time.monotonic(), every_s=self._tell_every_s)
+        started = time.monotonic()
+        deadline = started + timeout_s
+        story = Story(dag_id=dag_id, since_s=started, every_s=self._tell_every_s)
         while True:
             run = self.look(dag_id, run_id)
             for line in story.lines(run, time.monotonic()):
@@ -105,7 +109,7 @@ class AirflowRest:
                     f"at work: {', '.join(run.tasks_at_work) or 'nothing'}. "
                     f"Look at {self._url}/dags/{dag_id}/runs/{run_id}"
                 )
-            time.sleep(POLL_S)
+            time.sleep(POLL_S if time.monotonic() - started < POLLED_OFTEN_S else SELDOM_POLL_S)
 
     def look(self, dag_id: str, run_id: str) -> DagRun:
         """A run and its tasks, in the order in which they started.
