@@ -5,10 +5,11 @@ view undoes that, so that a rule is written once. Each character of it knows the
 came from; whoever masks or cuts does so by those positions. Linear in the text; knows no rule.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import compress, groupby
 from typing import Final
 
 from kogpt2_chat.domain.jamo import (
@@ -32,6 +33,15 @@ _SPACED_RUN: Final = 3
 _ENDS: Final = ".?!"
 _APOSTROPHES: Final = str.maketrans("\u2019\u2018\u00b4`", "''''")
 _BLANK: Final = "\u115f\u1160\u3164\uffa0\u2800"
+_DIGIT: Final = re.compile(r"\d")
+_END: Final = re.compile(r"[.?!]")
+# Nothing is done to words of syllables without a doubled one. Where three or more single ones stand in a row they may
+# be one word, so that a stretch begins and ends with a word of two and has two between at the most.
+_PLAIN: Final = re.compile(
+    r"(?<!\S)(?:([가-힣])(?!\1)){2,}+"
+    r"(?:[.?!]? (?:[가-힣][.?!]? ){0,2}(?:([가-힣])(?!\2)){2,}+(?=[.?!]?(?:\s|$)))*+"
+    r"(?=[.?!]?(?:\s|$))"
+)
 
 Piece = tuple[str, int, int]
 """A character of the view, and the range of the original that it came from."""
@@ -66,9 +76,11 @@ class View:
 
     def without_spaces(self) -> "View":
         """The same without any space or mark, or digit inside a word: Korean is written with and without them."""
-        pieces = list(self._pieces())
-        kept = [piece for place, piece in enumerate(pieces) if piece[0].isalnum() and not _is_wedged(pieces, place)]
-        return _view(kept)
+        is_kept = list(map(str.isalnum, self.text))
+        for found in _DIGIT.finditer(self.text):
+            is_kept[found.start()] &= not _is_wedged(self.text, found.start())
+        kept = (compress(column, is_kept) for column in (self.starts, self.ends))
+        return View("".join(compress(self.text, is_kept)), *map(tuple, kept))
 
     def without(self, char: str) -> "View":
         """The same without one character."""
@@ -87,29 +99,50 @@ def view_of(text: str) -> View:
     4. Syllables that were spaced out one by one brought together.
     5. What was drawn out cut back.
     """
-    letters = _assembled(_bring_together(_lookalikes(list(_folded(text)))))
-    return _view(_cut_back(_bring_together(_without_marks(letters))))
+    pieces: list[Piece] = []
+    place = 0
+    for found in _PLAIN.finditer(text):
+        _append(pieces, _worked_out(text, place, found.start()))
+        _append(pieces, _taken_over(text, *found.span()))
+        place = found.end()
+    _append(pieces, _worked_out(text, place, len(text)))
+    return _view(pieces)
 
 
-def _is_wedged(pieces: list[Piece], place: int) -> bool:
+def _append(pieces: list[Piece], more: list[Piece]) -> None:
+    """Adds what stands behind a space."""
+    if pieces and more:
+        end = pieces[-1][2]
+        pieces.append((" ", end, end + 1))
+    pieces += more
+
+
+def _taken_over(text: str, start: int, end: int) -> list[Piece]:
+    """What is written as the rules are: words of syllables, a mark at the most between two of them."""
+    pieces = list(zip(text[start:end], range(start, end), range(start + 1, end + 1), strict=True))
+    marks = {found.start() for found in _END.finditer(text, start, end)}
+    if not marks:
+        return pieces
+    return [(" " if place in marks else char, place, last) for char, place, last in pieces if place - 1 not in marks]
+
+
+def _worked_out(text: str, start: int, end: int) -> list[Piece]:
+    letters = _assembled(_bring_together(_lookalikes(list(_folded(text, start, end)))))
+    return _cut_back(_bring_together(_without_marks(letters)))
+
+
+def _is_wedged(text: str, place: int) -> bool:
     """Whether a digit stands alone between two letters of one word, as in ``죽1고``."""
-    if not pieces[place][0].isdigit() or not 0 < place < len(pieces) - 1:
-        return False
-    return all("가" <= pieces[beside][0] <= "힣" for beside in (place - 1, place + 1))
+    return 0 < place < len(text) - 1 and all("가" <= text[beside] <= "힣" for beside in (place - 1, place + 1))
 
 
 def _view(pieces: Iterable[Piece]) -> View:
-    listed = list(pieces)
-    return View(
-        "".join(char for char, _, _ in listed),
-        tuple(start for _, start, _ in listed),
-        tuple(end for _, _, end in listed),
-    )
+    letters, starts, ends = tuple(zip(*pieces, strict=True)) or ((), (), ())
+    return View("".join(letters), starts, ends)
 
 
-def _folded(text: str) -> Iterator[Piece]:
-    """Each character with what belongs to it (marks, conjoining jamo) as lower case NFKC."""
-    place, length = 0, len(text)
+def _folded(text: str, place: int, length: int) -> Iterator[Piece]:
+    """Each character of a range with what belongs to it (marks, conjoining jamo) as lower case NFKC."""
     while place < length:
         char = text[place]
         if "가" <= char <= "힣" or char == " ":
