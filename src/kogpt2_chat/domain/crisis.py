@@ -142,10 +142,17 @@ def _is_between(view: View, span: tuple[int, int]) -> bool:
 
 
 def _is_aligned(view: View, found: re.Match[str]) -> bool:
-    """Whether what stands behind each gap of a pattern begins a word, or follows a particle: ``애인이 바람피웠어`` has no ``피``."""
+    """Whether what stands behind each gap of a pattern begins a word, or follows a particle, or is one.
+
+    ``애인이 바람피웠어`` has no ``피``.
+    """
     places = (found.start(number) for number in range(1, found.re.groups + 1))
     return all(
-        place < 1 or place >= len(view.text) or view.begins_word(place) or view.text[place - 1] in _PARTICLES
+        place < 1
+        or place >= len(view.text)
+        or view.begins_word(place)
+        or view.text[place - 1] in _PARTICLES
+        or view.text.startswith(_SUFFIXES, place)
         for place in places
     )
 
@@ -155,6 +162,7 @@ _STEMS: Final = frozenset("죽쥭뒤뒈디쥬듁")
 """What is seldom the middle of another word, and often written onto the one before it."""
 _BEGINNERS: Final = frozenset("나난내저전제날절애형목이더왜곧너")
 """Pronouns, adverbs and short nouns, which begin a word."""
+_SUFFIXES: Final = ("한테", "에게", "께", "에서", "으로")
 _PARTICLES: Final = frozenset("은는이가을를에서로도만고면께와과의랑")
 _LATIN: Final = re.compile("[a-z]{2}")
 

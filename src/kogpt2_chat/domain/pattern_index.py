@@ -20,7 +20,8 @@ _LARGEST_CLASS: Final = 64
 _LOOKAROUND: Final = re.compile(r"\(\?(?:=|!|<=|<!)")
 _GROUP: Final = re.compile(r"\((?:\?:)?")
 _QUANTIFIER: Final = re.compile(r"[?*+]|\{\d*,?\d*\}")
-_GAP: Final = re.compile(r"(\.\{0?,\d+\}\??)")
+# Shorter ones stand for a particle.
+_GAP: Final = re.compile(r"(\.\{0?,(?:[3-9]|\d\d)\})\??")
 _ZERO_WIDTH: Final = ("\\b", "^", "$")
 _LETTERS_BY_ESCAPE: Final = {"\\d": frozenset("0123456789")}
 _EMPTY: Final = frozenset({""})
@@ -46,7 +47,8 @@ class PatternIndex:
             text: to search.
 
         Yields:
-            Matches, each with an empty group where a gap (``.{0,8}``) of its pattern ends.
+            Matches, each with an empty group where a gap (``.{0,8}``) of its pattern ends; where there are gaps, the
+            match with the longest and the one with the shortest.
         """
         anywhere, by_pair = self._filed
         none: tuple[_Alternative, ...] = ()
@@ -56,8 +58,11 @@ class PatternIndex:
         for place in range(len(text)) if anywhere else compress(count(), is_filed):
             for alternative in (*by_pair.get(pairs[place], none), *by_pair.get(text[place], none), *anywhere):
                 found = alternative.compiled.match(text, place)
-                if found is not None and found.end() > place:
-                    yield found
+                if found is None or found.end() == place:
+                    continue
+                yield found
+                if found.re.groups and (shortest := alternative.shortest.match(text, place)):
+                    yield shortest
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where any of the patterns matches, by its beginning; matches may overlap."""
@@ -92,6 +97,11 @@ class _Alternative:
     @cached_property
     def compiled(self) -> re.Pattern[str]:
         return re.compile(_GAP.sub(r"\1()", self._source))
+
+    @cached_property
+    def shortest(self) -> re.Pattern[str]:
+        """The same with the shortest gaps."""
+        return re.compile(_GAP.sub(r"\1?()", self._source))
 
 
 def _alternatives(pattern: str) -> list[str]:
