@@ -149,8 +149,8 @@ def _repeated(once: Beginnings, quantifier: str) -> Beginnings:
     most = 1 if quantifier == "?" or high == "1" else _LENGTH
     found: Beginnings = frozenset()
     times = _EMPTY
-    for count in range(max(most, least) + 1):
-        found = found | times if count >= least else found
+    for times_over in range(max(most, least) + 1):
+        found = found | times if times_over >= least else found
         times = _joined(times, once)
     return found
 
