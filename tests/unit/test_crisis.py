@@ -1,13 +1,12 @@
 """What may speak of a crisis, on sentences that were written without sight of the rules.
 
-Rules are tuned on the half ``tune`` only. Of the half ``test`` nobody looks at more than the counts: keep it so, or
-write a new one.
+Rules are tuned on ``*_tune.csv`` only. Of ``*_test.csv`` nobody looks at more than the counts, and seldom at those:
+keep it so, or write a new one.
 """
 
 import csv
 import os
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from kogpt2_chat.domain.crisis import find_crisis
 
 FOLDER = Path(__file__).with_name("crisis")
+CORPORA = sorted((Path(__file__).parents[2] / "corpora").glob("Chatbot?/seed.csv"))
 # Rows of ChatbotData.csv (header = 1) that speak of it, by themselves and in any reading.
 CHATBOT_DATA_ROWS = (
     338, 4244, 4245, 4989, 4991, 5525, 5680, 5953, 5954, 8049, 8083, 8165, 8166, 8167, 8168, 8175, 8270, 8988, 9852,
@@ -22,39 +22,67 @@ CHATBOT_DATA_ROWS = (
 )  # fmt: skip
 
 
-def rows(name: str, half: str) -> list[dict[str, str]]:
-    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["half"] == half]
+def texts(name: str) -> list[str]:
+    with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return [row["text"] for row in csv.DictReader(file)]
 
 
-def counts(half: str) -> tuple[float, float]:
-    """Recall and precision; texts of the half ``test`` stay unseen."""
-    found = sum(find_crisis(row["text"]) is not None for row in rows("crisis.csv", half))
-    false = sum(find_crisis(row["text"]) is not None for row in rows("lookalikes.csv", half))
-    return found / len(rows("crisis.csv", half)), found / (found + false)
+def figures(half: str) -> tuple[float, float]:
+    """Recall and precision; the texts of ``test`` stay unseen."""
+    crises, lookalikes = texts(f"crisis_{half}"), texts(f"lookalikes_{half}")
+    found = sum(find_crisis(text) is not None for text in crises)
+    false = sum(find_crisis(text) is not None for text in lookalikes)
+    return found / len(crises), found / (found + false)
 
 
-@pytest.mark.parametrize(("half", "floor"), [("tune", (0.99, 0.99)), ("test", (0.92, 0.89))])
+@pytest.mark.parametrize(("half", "floor"), [("tune", (0.99, 0.99)), ("test", (0.91, 0.97))])
 def test_no_change_of_the_rules_finds_less_or_takes_more(half, floor):
     """What was reached stays reached; docs/measurements.md has the figures."""
-    recall, precision = counts(half)
+    recall, precision = figures(half)
     assert (recall >= floor[0], precision >= floor[1]) == (True, True), f"{recall:.3f}, {precision:.3f}"
 
 
-@pytest.mark.xfail(strict=True, reason="0.923 and 0.897 so far: the goal is not reached on sentences nobody has seen")
-def test_the_goal_on_unseen_sentences():
-    """At least 95 of 100 are found, and at least 9 of 10 that are found are right."""
-    recall, precision = counts("test")
-    assert recall >= 0.95
-    assert precision >= 0.9
+@pytest.mark.xfail(strict=True, reason="0.913 so far: the goal is not reached on sentences nobody has seen")
+def test_the_goal_of_recall_on_unseen_sentences():
+    """At least 95 of 100 are found."""
+    assert figures("test")[0] >= 0.95
+
+
+def test_the_goal_of_precision_on_unseen_sentences():
+    """At least 9 of 10 that are found are right."""
+    assert figures("test")[1] >= 0.9
 
 
 def test_the_sets_are_large_enough():
-    """150 sentences and 150 look-alikes at least, in two halves."""
-    for name in ("crisis.csv", "lookalikes.csv"):
-        sizes = Counter({half: len(rows(name, half)) for half in ("tune", "test")})
-        assert sizes.total() >= 150
-        assert min(sizes.values()) >= 75
+    """150 sentences and 150 look-alikes at least in each half."""
+    for half in ("tune", "test"):
+        assert len(texts(f"crisis_{half}")) >= 150
+        assert len(texts(f"lookalikes_{half}")) >= 150
+
+
+def test_of_everyday_questions_nearly_none_is_taken():
+    """At most 0.25 % of what the three example bots are asked; most of those do touch on it."""
+    asked = [row["question"] for path in CORPORA for row in csv.DictReader(path.read_text("utf-8").splitlines())]
+    assert len(asked) > 6000
+    found = [text for text in asked if find_crisis(text) is not None]
+    assert len(found) <= 0.0025 * len(asked), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "애인이 바람피웠어",
+        "설이 생일 언제야",
+        "돈벼락 맞고 싶다",
+        "축제 때 같이 갈 사람이 없어",
+        "친구가 나한테만 차가워",
+        "짝남이 생겨버렸어",
+        "우리 집 고양이가 키보드 밟았어",
+    ],
+)
+def test_words_that_arise_where_others_meet_are_not_found(text):
+    """What stands behind a gap of a rule begins a word or follows a particle."""
+    assert find_crisis(text) is None
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ def test_every_rule_compiles_and_begins_with_a_letter():
     """A rule that can begin with anything would be tried at every letter of every text."""
     for section, patterns in crisis_rules().items():
         index = PatternIndex(patterns)
-        anywhere, by_letter = index._filed
+        anywhere, by_pair = index._filed
         assert not anywhere, f"{section}: {anywhere[0]._source}"
-        for alternatives in by_letter.values():
+        for alternatives in by_pair.values():
             for alternative in alternatives:
                 assert not alternative.compiled.match(""), alternative._source
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kogpt2_chat.domain import text_view
 from kogpt2_chat.domain.text_view import view_of
 
 
@@ -43,6 +44,12 @@ def test_every_character_of_the_view_knows_its_place(text):
         assert len(view.text) == len(view.starts) == len(view.ends)
         assert all(0 <= start < end <= len(text) for start, end in zip(view.starts, view.ends, strict=True))
         assert list(view.starts) == sorted(view.starts)
+
+
+@given(st.text(alphabet=st.sampled_from("죽고싶어오아 ㅈㅏㅋ.?!,1a\n"), max_size=60))
+def test_what_is_taken_over_looks_as_if_it_was_worked_out(text):
+    """Plain words go a shorter way to the same view."""
+    assert view_of(text).text == "".join(char for char, _, _ in text_view._worked_out(text, 0, len(text)))
 
 
 def test_a_range_of_the_view_is_found_again_in_the_text():

@@ -122,10 +122,13 @@ def _begins(patterns: PatternIndex, view: View) -> bool:
 
 
 def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
-    for span in rule.patterns.spans(view.text):
-        if not _is_between(view, span):
-            start, end = view.span(*span)
-            yield Crisis(kind=rule.kind, start=start, end=end)
+    has_gaps = view.has_gaps
+    for found in rule.patterns.matches(view.text):
+        span = found.span()
+        if has_gaps and (_is_between(view, span) or not _is_aligned(view, found)):
+            continue
+        start, end = view.span(*span)
+        yield Crisis(kind=rule.kind, start=start, end=end)
 
 
 def _is_between(view: View, span: tuple[int, int]) -> bool:
@@ -134,14 +137,33 @@ def _is_between(view: View, span: tuple[int, int]) -> bool:
     Where words are written apart, a pronoun begins one, and so does most that is short.
     """
     first, length = view.text[span[0]], span[1] - span[0]
-    is_weak = first in _PRONOUNS or (length <= _SHORT and first not in _STEMS)
+    is_weak = first in _BEGINNERS or (length <= _SHORT and first not in _STEMS)
     return is_weak and not view.begins_word(span[0]) and view.has_gaps
+
+
+def _is_aligned(view: View, found: re.Match[str]) -> bool:
+    """Whether what stands behind each gap of a pattern begins a word, or follows a particle, or is one.
+
+    ``애인이 바람피웠어`` has no ``피``.
+    """
+    places = (found.start(number) for number in range(1, found.re.groups + 1))
+    return all(
+        place < 1
+        or place >= len(view.text)
+        or view.begins_word(place)
+        or view.text[place - 1] in _PARTICLES
+        or view.text.startswith(_SUFFIXES, place)
+        for place in places
+    )
 
 
 _SHORT: Final = 3
 _STEMS: Final = frozenset("죽쥭뒤뒈디쥬듁")
 """What is seldom the middle of another word, and often written onto the one before it."""
-_PRONOUNS: Final = frozenset("나난내저전제날절애형목")
+_BEGINNERS: Final = frozenset("나난내저전제날절애형목이더왜곧너")
+"""Pronouns, adverbs and short nouns, which begin a word."""
+_SUFFIXES: Final = ("한테", "에게", "께", "에서", "으로")
+_PARTICLES: Final = frozenset("은는이가을를에서로도만고면께와과의랑")
 _LATIN: Final = re.compile("[a-z]{2}")
 
 

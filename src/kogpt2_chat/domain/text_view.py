@@ -37,10 +37,10 @@ _DIGIT: Final = re.compile(r"\d")
 _END: Final = re.compile(r"[.?!]")
 # Nothing is done to words of syllables without a doubled one. Where three or more single ones stand in a row they may
 # be one word, so that a stretch begins and ends with a word of two and has two between at the most.
-_WORD: Final = r"[가-힣](?:([가-힣])(?!\{group})){{1,40}}"
 _PLAIN: Final = re.compile(
-    r"(?<!\S)"
-    "W"
+    r"(?<!\S)(?:([가-힣])(?!\1)){2,}+"
+    r"(?:[.?!]? (?:[가-힣][.?!]? ){0,2}(?:([가-힣])(?!\2)){2,}+(?=[.?!]?(?:\s|$)))*+"
+    r"(?=[.?!]?(?:\s|$))"
 )
 
 Piece = tuple[str, int, int]
