@@ -1,11 +1,12 @@
 """Measure a version against its opponent and let the gate decide."""
 
 import json
+import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kogpt2_chat.domain.gate import Decision, decide
 from kogpt2_chat.domain.gate_figures import Figures
@@ -16,8 +17,12 @@ from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
+    from kogpt2_chat.model.batches import Pair
     from kogpt2_chat.model.evaluate import Exam
     from kogpt2_chat.model.load import LoadedBot
+
+
+_FIRST_SAMPLE: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +122,18 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
         gold=gold,
         golden=read_golden(folder / "golden.json"),
         seen=ours["train"],
-        taught=[pair for pair in unknown if pair.source in TAUGHT_SOURCES] if opponent.dataset else ours["train"],
+        taught=[pair for pair in unknown if pair.source in TAUGHT_SOURCES]
+        if opponent.dataset
+        else _sample(ours["train"]),
         held_out=held_out,
     )
+
+
+def _sample(pairs: "Sequence[Pair]") -> "list[Pair]":
+    """Some pairs of a whole dataset, always the same ones: enough to tell that it was learned."""
+    chosen = list(pairs)
+    random.Random(0).shuffle(chosen)  # noqa: S311 - a sample, not secrets
+    return chosen[:_FIRST_SAMPLE]
 
 
 def _metrics(decision: Decision, figures: Figures) -> dict[str, float]:
