@@ -107,7 +107,7 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
     so to it the whole dataset is new: a first version must know its own corpus better than the base does.
     """
     from kogpt2_chat.model.corpora import read_golden, read_pairs
-    from kogpt2_chat.model.datasets import TAUGHT_SOURCES, load_dataset
+    from kogpt2_chat.model.datasets import load_dataset
     from kogpt2_chat.model.evaluate import Exam
 
     folder = settings.learning.corpora / bot
@@ -127,6 +127,13 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
         else _sample(ours["train"]),
         held_out=held_out,
     )
+
+
+def _taught(pairs: "Sequence[Pair]") -> "list[Pair]":
+    """Those that players taught."""
+    from kogpt2_chat.model.datasets import TAUGHT_SOURCES
+
+    return [pair for pair in pairs if pair.source in TAUGHT_SOURCES]
 
 
 def _sample(pairs: "Sequence[Pair]") -> "list[Pair]":
