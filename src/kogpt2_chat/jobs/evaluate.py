@@ -122,9 +122,7 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
         gold=gold,
         golden=read_golden(folder / "golden.json"),
         seen=ours["train"],
-        taught=[pair for pair in unknown if pair.source in TAUGHT_SOURCES]
-        if opponent.dataset
-        else _sample(ours["train"]),
+        taught=_taught(unknown) if opponent.dataset else _sample(ours["train"]),
         held_out=held_out,
     )
 
