@@ -23,7 +23,8 @@ Choice = Literal["model", "nearest", "notice"]
 _UNSURE_SHARE: Final = 0.17
 """Of the dev questions, those least like any known one; a bot that admits more often that it does not know bores."""
 _LEAST_LIKENESS: Final = 0.2
-_HALF: Final = 0.5
+_CLEARLY_MOST: Final = 2 / 3
+"""Against one reference, noise is as close as the nearest answer in every second case; a half would prove nothing."""
 _Z_95: Final = 1.645
 """One-sided."""
 _NEVER: Final = 0.0
@@ -108,8 +109,8 @@ def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
     """Let the model speak as far down as its answers are no worse than the nearest ones.
 
     From the surest answer on, one after another is let in. The threshold stands above the first that is farther from
-    people's than the nearest answer is, and lower only where it is beyond doubt that at least half of all that are let
-    in are no worse.
+    people's than the nearest answer is, and lower only where it is beyond doubt that at least two thirds of all that
+    are let in are no worse.
 
     Args:
         trials: at least one.
@@ -121,7 +122,7 @@ def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
     least, good = _NEVER, 0
     for count, trial in enumerate(surest, start=1):
         good += trial.own >= trial.nearest
-        if good == count or _lower_bound(good, count) >= _HALF:
+        if good == count or _lower_bound(good, count) >= _CLEARLY_MOST:
             least = trial.logprob
     ordered = sorted(trial.likeness for trial in trials)
     floor = max(_LEAST_LIKENESS, ordered[int(_UNSURE_SHARE * len(ordered))])
