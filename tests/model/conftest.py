@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.batches import make_examples
 from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.network import gpt2_config, new_network
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.tokenizer import train_tokenizer
 from kogpt2_chat.model.train import fit

@@ -8,7 +8,7 @@ from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.agreement import measure_agreement, served_nll
 from kogpt2_chat.model.answers import ask_engine
-from kogpt2_chat.model.batches import Example, Pair, make_examples
+from kogpt2_chat.model.batches import Example, make_examples
 from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.checkpoint import write_checkpoint
 from kogpt2_chat.model.convert import quantise
@@ -16,6 +16,7 @@ from kogpt2_chat.model.engines import load_for_engine, load_served, make_engine
 from kogpt2_chat.model.load import load_bot
 from kogpt2_chat.model.network import new_network, nll_by_example
 from kogpt2_chat.model.openvino_engine import OpenVinoEngine
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.transformers_engine import TransformersEngine
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 

@@ -10,11 +10,12 @@ import torch
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
 from kogpt2_chat.model import base
 from kogpt2_chat.model.answers import ask_all, is_loop
-from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.batches import make_examples
 from kogpt2_chat.model.card import file_sha256
 from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.model.load import load_bot
 from kogpt2_chat.model.network import weights_hash
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.train import fit
 from kogpt2_chat.testing.tiny_gpt2 import full_size_files

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.batches import make_examples
 from kogpt2_chat.model.curriculum import MUST_WEIGHT, plan_training
 from kogpt2_chat.model.kept import Kept
 from kogpt2_chat.model.network import gpt2_config, knows, new_network
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.model.train import fit

@@ -6,12 +6,13 @@ import torch
 from kogpt2_chat.domain.gate import decide
 from kogpt2_chat.domain.prompt import END_ID, USER_ID
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.model.batches import Example, Pair, make_examples
+from kogpt2_chat.model.batches import Example, make_examples
 from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.corpora import GoldenQuestion, read_golden, read_pairs
 from kogpt2_chat.model.evaluate import Exam, measure, retrieval_chrf
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.network import gpt2_config, new_network
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.profiles import load_profile
 from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.tokenizer import train_tokenizer

@@ -6,8 +6,9 @@ import torch
 from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model import compute
-from kogpt2_chat.model.batches import IGNORED, Pair, collate, epoch_batches, make_examples
+from kogpt2_chat.model.batches import IGNORED, collate, epoch_batches, make_examples
 from kogpt2_chat.model.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.recipe import Recipe, planned_batches
 from kogpt2_chat.model.tokenizer import load_tokenizer
 from kogpt2_chat.model.train import fit

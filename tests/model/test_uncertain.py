@@ -7,8 +7,8 @@ import pytest
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.unsure import UNSURE_BY_BOT, unsure_answer
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.batches import Pair
 from kogpt2_chat.model.nearest import Known, NearestQuestions
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.uncertain import (
     FILE,
     Thresholds,

@@ -10,7 +10,7 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.batches import Pair
+    from kogpt2_chat.model.pairs import Pair
 
 KOGPT2: Final = "skt/kogpt2-base-v2"
 DOWNLOAD_MB: Final = 513

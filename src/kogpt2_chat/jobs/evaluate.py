@@ -17,9 +17,9 @@ from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.batches import Pair
     from kogpt2_chat.model.evaluate import Exam
     from kogpt2_chat.model.load import LoadedBot
+    from kogpt2_chat.model.pairs import Pair
 
 
 _FIRST_SAMPLE: Final = 300

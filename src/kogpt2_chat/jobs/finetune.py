@@ -16,11 +16,12 @@ from kogpt2_chat.ports import Files, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.batches import Example, Pair
+    from kogpt2_chat.model.batches import Example
     from kogpt2_chat.model.card import ModelCard
     from kogpt2_chat.model.checkpoint import Checkpoint
     from kogpt2_chat.model.datasets import Split
     from kogpt2_chat.model.early_stop import EpochReport
+    from kogpt2_chat.model.pairs import Pair
     from kogpt2_chat.model.recipe import Recipe
 
 Mode = Literal["from_base", "from_champion"]

@@ -8,12 +8,13 @@ import numpy as np
 
 from kogpt2_chat.domain.gate_figures import EngineAgreement
 from kogpt2_chat.model.answers import Answer, ask_all, ask_engine
-from kogpt2_chat.model.batches import Example, Pair, make_examples
+from kogpt2_chat.model.batches import Example, make_examples
 from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.engines import ServedBot, make_engine
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.network import nll_by_example
 from kogpt2_chat.model.paged import PagedModel, Pages
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.uncertain import Choice, speaker
 from kogpt2_chat.settings import Settings
 

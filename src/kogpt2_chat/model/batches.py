@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from kogpt2_chat.domain.prompt import PAD_ID
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.tokenizer import ChatTokenizer
 
 # Batches that are sorted by length together: enough to cut padding, few enough to stay well shuffled.
@@ -22,27 +23,6 @@ _WIDTH_STEP: Final = 4
 _TARGETS_STEP: Final = 64
 IGNORED: Final = -100
 """Target of a position that only pads the batch; what torch's cross entropy leaves out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A question and the answer to learn.
-
-    Attributes:
-        question: as the player said it.
-        answer: what to say.
-        weight: times it is seen in one epoch.
-        cluster: pairs of one cluster are not independent; empty: its own.
-        source: where it comes from (``seed``, ``praised``, ``correction``).
-        topic: for slices.
-    """
-
-    question: str
-    answer: str
-    weight: int = 1
-    cluster: str = ""
-    source: str = "seed"
-    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

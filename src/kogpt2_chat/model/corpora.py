@@ -8,7 +8,7 @@ from typing import Final
 
 from kogpt2_chat.domain.prompt import normalise
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.model.batches import Pair
+from kogpt2_chat.model.pairs import Pair
 
 _HEADER: Final = ["question", "answer", "topic"]
 

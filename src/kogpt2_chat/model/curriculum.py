@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kogpt2_chat.model.batches import Pair
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.settings import Settings
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from kogpt2_chat.domain.lake_layout import dataset_path
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.model.batches import Pair
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.ports import Files
 from kogpt2_chat.settings import Settings
 

@@ -20,12 +20,13 @@ from kogpt2_chat.model.answers import (
     entropy,
     percentile,
 )
-from kogpt2_chat.model.batches import Pair, make_examples
+from kogpt2_chat.model.batches import make_examples
 from kogpt2_chat.model.corpora import GoldenQuestion
 from kogpt2_chat.model.engines import ServedBot, make_engine
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.nearest import NearestQuestions
 from kogpt2_chat.model.network import nll_by_example
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.uncertain import Choice, choose, known_pairs, speaker
 from kogpt2_chat.settings import Settings
 

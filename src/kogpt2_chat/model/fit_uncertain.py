@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from kogpt2_chat.model.answers import ask_all
-from kogpt2_chat.model.batches import Pair
 from kogpt2_chat.model.load import LoadedBot
 from kogpt2_chat.model.nearest import NearestQuestions
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.uncertain import Trial, as_text, fit_thresholds, known_pairs
 from kogpt2_chat.settings import Settings
 

@@ -17,12 +17,13 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.model.batches import Example, Pair, make_examples
+from kogpt2_chat.model.batches import Example, make_examples
 from kogpt2_chat.model.card import CARD_FILE, ModelCard, read_card
 from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.model.corpora import read_pairs
 from kogpt2_chat.model.early_stop import EpochReport
 from kogpt2_chat.model.network import gpt2_config, new_network
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.resume import clear_progress
 from kogpt2_chat.model.tokenizer import ChatTokenizer, train_tokenizer

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.batches import Pair
 from kogpt2_chat.model.nearest import Found, Known, NearestQuestions
+from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.settings import Settings
 
 FILE: Final = "uncertain.json"
