@@ -83,7 +83,7 @@ def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **chosen,
         "held_out_nll": best_nll(reports),
-        "held_out_unigram_nll": unigram_nll(corpus.learned, corpus.held_out),
+        "held_out_unigram_nll": unigram_nll(corpus.answers, corpus.held_out),
         "gold_nll": gold_nat / gold_tokens,
         "gold_nat_a_char": gold_nat / gold_chars,
         "epochs": len(reports),

@@ -272,7 +272,9 @@ def test_a_roster_bot_is_described_by_its_persona(
 
     from kogpt2_chat.adapters import mlflow
 
-    monkeypatch.setattr(mlflow, "BOT_BY_ID", {bot: Bot(id=bot, name="온유", persona="위로와 공감", label=1)})
+    monkeypatch.setattr(
+        mlflow, "BOT_BY_ID", {bot: Bot(id=bot, name="온유", persona="위로와 공감", label=1, prompt_mark="<unused3>")}
+    )
     registry = mlflow.MlflowRegistry(stack_settings)
     registry.add_version(bot, run_with_files(registry, tmp_path, "온유"), "version", {"gate": "refused"})
 

@@ -28,7 +28,11 @@ def test_importing_the_library_does_nothing() -> None:
 
 def test_a_worker_loads_neither_torch_nor_transformers() -> None:
     """Its memory holds the serving engine and the bots, nothing that only training needs."""
-    modules = "serving.loop, serving.control, serving.reply, kogpt2_chat.model.engines, kogpt2_chat.model.openvino_engine"
-    code = f"import sys, {modules}; print([name for name in ('torch', 'transformers', 'sklearn') if name in sys.modules])"
+    modules = (
+        "serving.loop, serving.control, serving.reply, kogpt2_chat.model.engines, kogpt2_chat.model.openvino_engine"
+    )
+    code = (
+        f"import sys, {modules}; print([name for name in ('torch', 'transformers', 'sklearn') if name in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"

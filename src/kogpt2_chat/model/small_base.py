@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from transformers import GPT2LMHeadModel
+
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
@@ -33,20 +35,29 @@ from kogpt2_chat.settings import CHECKOUT, Settings
 SMALL_NAME: Final = "small"
 SMALL_LICENCE: Final = "Apache-2.0"
 # Part of the key: raise it when this code would make another model from the same corpus and settings.
-_CODE_VERSION: Final = "4"
+_CODE_VERSION: Final = "5"
 _POSITIONS: Final = 256
 SHIPPED: Final = CHECKOUT / "base" / "small"
 """The one that comes with the checkout."""
+_ANSWERS_RATE_SHARE: Final = 0.5
 _HELD_OUT_OF: Final = 20
 """Every so-many-th seed pair is not learned but tells when to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """The seeds of all bots, as the base sees them."""
+    """The seeds of all bots, as the base sees them.
+
+    Attributes:
+        tokenizer: learned from all of them.
+        learned: examples of the main part of the training, with questions to learn where the settings say so.
+        answers: the same pairs with nothing but their answers to learn.
+        held_out: pairs that are in neither.
+    """
 
     tokenizer: ChatTokenizer
     learned: Sequence[Example]
+    answers: Sequence[Example]
     held_out: Sequence[Example]
 
 
@@ -124,7 +135,7 @@ def train_small_base(folder: Path, settings: Settings, progress: Callable[[str],
     """
     model = settings.model
     corpus = read_corpus(settings)
-    floor = unigram_nll(corpus.learned, corpus.held_out)
+    floor = unigram_nll(corpus.answers, corpus.held_out)
     progress(
         f"training the small base on {len(corpus.learned)} seed pairs; {len(corpus.held_out)} held out "
         f"({floor:.2f} nat a token by frequency alone)"
@@ -134,15 +145,37 @@ def train_small_base(folder: Path, settings: Settings, progress: Callable[[str],
         positions=_POSITIONS, dropout=model.small_dropout,
     )  # fmt: skip
     network = new_network(config, settings.training.seed)
-    reports = fit(
-        network, corpus.learned, small_recipe(settings), validation=corpus.held_out, progress=progress, resume=work
-    )
+    recipe = small_recipe(settings)
+    fit(network, corpus.learned, recipe, validation=corpus.held_out, progress=progress, resume=work / "all")
+    reports = learn_answers(network, corpus, recipe, progress, work / "answers")
     card = ModelCard(
         base=SMALL_NAME, licence=SMALL_LICENCE, small=True, key=small_key(settings), prompt_format=PROMPT_FORMAT,
         figures={"held_out_nll": round(best_nll(reports), 4), "held_out_unigram_nll": round(floor, 4)},
     )  # fmt: skip
     write_checkpoint(folder, network, corpus.tokenizer, card)
     clear_progress(work)
+
+
+def learn_answers(
+    network: GPT2LMHeadModel, corpus: Corpus, recipe: Recipe, progress: Callable[[str], None], work: Path
+) -> list[EpochReport]:
+    """The last part of the training: answers alone.
+
+    Who has learned questions goes on with one now and then where an answer is due, its control tokens included.
+
+    Args:
+        network: trained on questions and answers; changed in place.
+        corpus: the seeds.
+        recipe: of the training so far.
+        progress: told about it.
+        work: folder for checkpoints.
+
+    Returns:
+        The report of the one epoch.
+    """
+    progress(f"learning {len(corpus.answers)} answers without their questions")
+    last = replace(recipe, epochs=1, patience=0, learning_rate=recipe.learning_rate * _ANSWERS_RATE_SHARE)
+    return fit(network, corpus.answers, last, validation=corpus.held_out, progress=progress, resume=work)
 
 
 def read_corpus(settings: Settings) -> Corpus:
@@ -156,17 +189,21 @@ def read_corpus(settings: Settings) -> Corpus:
     if not texts:
         raise InvalidInput(f"the seed corpora below {settings.learning.corpora} hold no pairs")
     tokenizer = train_tokenizer(texts, settings.model.small_vocabulary)
-    learned: list[Example] = []
+    answers: list[Example] = []
     held_out: list[Example] = []
     for bot, pairs in pairs_by_bot.items():
         bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens)
         examples = make_examples(pairs, tokenizer, *bounds, bot_ids(bot))
         for pair, example in zip(pairs, examples, strict=True):
-            if _is_held_out(pair):
-                held_out.append(example)
-            else:
-                learned.append(replace(example, answer_start=2) if settings.model.small_learn_questions else example)
-    return Corpus(tokenizer=tokenizer, learned=learned or held_out, held_out=held_out or learned)
+            (held_out if _is_held_out(pair) else answers).append(example)
+    answers, held_out = answers or held_out, held_out or answers
+    with_questions = [replace(example, answer_start=2) for example in answers]
+    return Corpus(
+        tokenizer=tokenizer,
+        learned=with_questions if settings.model.small_learn_questions else answers,
+        answers=answers,
+        held_out=held_out,
+    )
 
 
 def unigram_nll(learned: Sequence[Example], held_out: Sequence[Example]) -> float:
