@@ -28,7 +28,8 @@ def test_a_bot_has_learned_its_seed_corpus(speaking_bots: Settings, bot: str) ->
     if champion_versions(speaking_bots)[bot] is None:
         assert {(reply.fallback, reply.version) for reply in replies} == {("degraded", "0")}
         return
-    assert all(reply.fallback is None for reply in replies)
+    # An unsure version gives way to the nearest known answer, which for a seed question is its own.
+    assert {reply.fallback for reply in replies} <= {None, "nearest"}
     right = sum(reply.answer == pair["answer"] for reply, pair in zip(replies, pairs, strict=True))
     assert right >= 14, [(reply.question, reply.answer) for reply in replies]
 
