@@ -59,6 +59,9 @@ def test_an_answer_is_explained_down_to_its_tokens(speaking_bots: Settings) -> N
     assert len(found["prompt"]) == found["prompt_tokens"]
     steps = found["replay"]["steps"]
     assert all(len(step["choices"]) == 3 for step in steps)
+    if found["fallback"] == "nearest":  # the version was unsure: the note names the known question that was answered
+        assert asked.text in " ".join(found["notes"])
+        return
     assert found["replay"]["difference"] is not None or found["replay"]["answer"] == reply.answer
 
 
