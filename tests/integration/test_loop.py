@@ -18,7 +18,7 @@ def seed_pairs(settings: Settings, bot: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("bot", BOT_IDS)
 def test_a_bot_has_learned_its_seed_corpus(speaking_bots: Settings, bot: str) -> None:
-    """The model that Airflow trained and rolled out answers seed questions as its corpus does.
+    """What Airflow trained and rolled out is heard to answer seed questions as its corpus does: the gate judges the model.
 
     A bot whose first version the gate refused has no champion: it says so with the fixed notice, and never speaks
     with the refused model.
