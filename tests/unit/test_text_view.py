@@ -1,13 +1,12 @@
 """The view of a text: one form of many spellings, and the way back to where they stand."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kogpt2_chat.domain import text_view
 from kogpt2_chat.domain.text_view import view_of
+from tests.growth import growth
 
 
 @pytest.mark.parametrize(
@@ -69,12 +68,5 @@ def test_a_word_begins_where_something_was_left_out():
 
 @pytest.mark.parametrize("piece", ["가", "ㅏ", "ㄱ", "\u1100", "\u0301", "가 ", "1ㅓ", ".", "ㅋ", "오오"])
 def test_the_view_takes_time_linear_in_the_text(piece):
-    """Twenty times the text takes about twenty times as long; no wall clock is judged."""
-
-    def cost(length: int) -> float:
-        started = time.process_time()
-        view_of((piece * length)[:length])
-        return time.process_time() - started
-
-    cost(1_000)
-    assert cost(40_000) < 100 * max(min(cost(2_000) for _ in range(3)), 0.0005)
+    """Twenty times the text takes about twenty times the work, not four hundred times."""
+    assert growth(view_of, piece) < 100
