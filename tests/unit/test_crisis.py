@@ -1,7 +1,7 @@
 """What may speak of a crisis, on sentences that were written without sight of the rules.
 
-Rules are tuned on ``*_tune.csv`` only. Of ``*_test.csv`` nobody looks at more than the counts, and seldom at those:
-keep it so, or write a new one.
+Rules are tuned on ``*_tune.csv`` and ``corpora/crisis``, the classifier learns ``corpora/crisis``. Of ``*_test.csv``
+and ``*_unseen.csv`` nobody looks at more than the counts, and seldom at those: keep it so, or write new ones.
 """
 
 import csv
@@ -28,34 +28,35 @@ def texts(name: str) -> list[str]:
 
 
 def figures(half: str) -> tuple[float, float]:
-    """Recall and precision; the texts of ``test`` stay unseen."""
+    """Recall and precision; the texts of ``test`` and ``unseen`` stay unseen."""
     crises, lookalikes = texts(f"crisis_{half}"), texts(f"lookalikes_{half}")
     found = sum(find_crisis(text) is not None for text in crises)
     false = sum(find_crisis(text) is not None for text in lookalikes)
     return found / len(crises), found / (found + false)
 
 
-@pytest.mark.parametrize(("half", "floor"), [("tune", (0.99, 0.99)), ("test", (0.91, 0.97))])
+@pytest.mark.parametrize(("half", "floor"), [("tune", (0.99, 0.99)), ("test", (0.92, 0.97)), ("unseen", (0.89, 0.92))])
 def test_no_change_of_the_rules_finds_less_or_takes_more(half, floor):
     """What was reached stays reached; docs/measurements.md has the figures."""
     recall, precision = figures(half)
     assert (recall >= floor[0], precision >= floor[1]) == (True, True), f"{recall:.3f}, {precision:.3f}"
 
 
-@pytest.mark.xfail(strict=True, reason="0.913 so far: the goal is not reached on sentences nobody has seen")
+@pytest.mark.xfail(strict=True, reason="0.90 so far: the goal is not reached on sentences nobody has seen")
 def test_the_goal_of_recall_on_unseen_sentences():
     """At least 95 of 100 are found."""
-    assert figures("test")[0] >= 0.95
+    assert figures("unseen")[0] >= 0.95
 
 
-def test_the_goal_of_precision_on_unseen_sentences():
+@pytest.mark.parametrize("half", ["test", "unseen"])
+def test_the_goal_of_precision_on_unseen_sentences(half):
     """At least 9 of 10 that are found are right."""
-    assert figures("test")[1] >= 0.9
+    assert figures(half)[1] >= 0.9
 
 
 def test_the_sets_are_large_enough():
-    """150 sentences and 150 look-alikes at least in each half."""
-    for half in ("tune", "test"):
+    """150 sentences and 150 look-alikes at least in each set."""
+    for half in ("tune", "test", "unseen"):
         assert len(texts(f"crisis_{half}")) >= 150
         assert len(texts(f"lookalikes_{half}")) >= 150
 
@@ -137,8 +138,9 @@ CHATBOT_DATA = Path(os.environ.get("KOGPT2_TEST_CHATBOT_DATA", CHECKOUT.parent /
 
 @pytest.mark.skipif(not CHATBOT_DATA.is_file(), reason=f"not tested here: no {CHATBOT_DATA.name} at hand")
 def test_on_the_public_corpus_nearly_nothing_everyday_is_taken():
-    """Every sentence that speaks of it is found, and at most 0.3 % of the everyday ones (label 0)."""
+    """Every sentence that speaks of it is found, and at most 0.3 % of the everyday ones (label 0, the others)."""
     with CHATBOT_DATA.open(encoding="utf-8", newline="") as file:
         found = [(number, row) for number, row in enumerate(csv.DictReader(file), start=2) if find_crisis(row["Q"])]
     assert set(CHATBOT_DATA_ROWS) <= {number for number, _ in found}
-    assert sum(row["label"] == "0" for _, row in found) <= 0.003 * 5290
+    everyday = [row for number, row in found if row["label"] == "0" and number not in CHATBOT_DATA_ROWS]
+    assert len(everyday) <= 0.003 * 5290

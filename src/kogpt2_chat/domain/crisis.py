@@ -1,7 +1,8 @@
 """Whether a text may speak of suicide, self-harm, abuse or a medical emergency, now or soon, of anybody.
 
-One set of rules for the answer that a player gets, for what is learned from, and for what is indexed. They rather
-find too much than too little: who is found gets a gentle answer. Linear in the text; knows no model and no turn.
+Rules first, and where they find nothing a classifier of what is worded alike. The same for the answer that a player
+gets, for what is learned from, and for what is indexed. It rather finds too much than too little: who is found gets
+a gentle answer. Linear in the text; knows no turn.
 """
 
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, get_args
 
+from kogpt2_chat.domain.crisis_classifier import crisis_weights, likely_crisis
 from kogpt2_chat.domain.crisis_rules import Rules, crisis_rules
 from kogpt2_chat.domain.pattern_index import PatternIndex
 from kogpt2_chat.domain.text_view import View, view_of
@@ -92,8 +94,29 @@ def find_crisis(text: str) -> Crisis | None:
     return None
 
 
+def find_by_rules(text: str) -> Crisis | None:
+    """The first thing that the rules alone find in a text of one message."""
+    return _by_rules(view_of(text))
+
+
+def is_about_something_else(text: str) -> bool:
+    """Whether a message is about a song, a film, a game, the news: rules know it, and the classifier is not asked."""
+    return _is_about_something_else(view_of(text))
+
+
 def _find(text: str) -> Crisis | None:
-    spaced = view_of(text)
+    view = view_of(text)
+    found = _by_rules(view)
+    if found is not None or not view.text or _is_about_something_else(view):
+        return found
+    likely = likely_crisis(view.text, crisis_weights())
+    if likely is None:
+        return None
+    start, end = view.span(likely.start, likely.end)
+    return Crisis(kind=KINDS[KINDS.index(likely.kind)], start=start, end=end)
+
+
+def _by_rules(spaced: View) -> Crisis | None:
     found = _found(_korean(), spaced, spaced.without_spaces())
     if found is not None or not _LATIN.search(spaced.text):
         return found
@@ -102,11 +125,20 @@ def _find(text: str) -> Crisis | None:
     return _found(_english(), english, english)
 
 
+def _is_about_something_else(spaced: View) -> bool:
+    korean, english = spaced.without_spaces(), spaced.without("'")
+    return _is_framed(_korean(), korean) or _is_framed(_english(), english)
+
+
+def _is_framed(language: _Language, view: View) -> bool:
+    return language.inner_frames.is_in(view.text) or _begins(language.frames, view)
+
+
 def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
     # Contexts are looked for only where there is something to be found: nearly all texts end here.
     if not (language.any_dense.is_in(dense.text) or language.any_spaced.is_in(spaced.text)):
         return None
-    if language.inner_frames.is_in(dense.text) or _begins(language.frames, dense):
+    if _is_framed(language, dense):
         return None
     idioms = [spaced.span(*span) for span in language.idiom_words.spans(spaced.text)]
     idioms += [dense.span(*span) for span in language.idioms.spans(dense.text) if not _is_between(dense, span)]
