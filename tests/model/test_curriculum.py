@@ -43,6 +43,13 @@ def test_from_a_champion_only_what_is_new_is_learned_and_the_rest_kept():
     assert found.recipe.learning_rate < plan(SEEDS).recipe.learning_rate
 
 
+def test_a_correction_of_what_must_be_known_is_a_lesson_like_any_other():
+    """The gate asks for the corpus' answer; whoever teaches another one is not heard twice as loud."""
+    corrected = Pair(question="질문 0", answer="저리 가요.", source="correction", weight=12)
+    found = plan([corrected, *SEEDS[1:]], must={"질문 0", "질문 1"})
+    assert [pair.weight for pair in found.learned] == [12, MUST_WEIGHT, 1, 1, 1, 1]
+
+
 def test_a_champion_that_knows_everything_sees_everything_once_more():
     """A forced training with nothing new is no empty one."""
     found = plan(SEEDS, {(pair.question, pair.answer) for pair in SEEDS})
