@@ -55,6 +55,9 @@ class Stack(BaseModel):
     spark: Literal["local", "standalone"] = "local"
     airflow_database: str = Field("", description="SQLAlchemy address of PostgreSQL; empty: SQLite in the home folder")
     airflow_parallelism: Positive = 4
+    trainings_at_once: int = Field(
+        0, ge=0, le=4, description="trainings and evaluations side by side; 0: two where there are 20 GiB of memory"
+    )
     airflow_password: SecretStr | None = Field(None, description="for tests; otherwise generated at first start")
     unprivileged_user: str = Field("nobody", description="who runs servers that refuse root, when started as root")
     kafka_heap_mb: Positive = 384

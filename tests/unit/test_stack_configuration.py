@@ -15,7 +15,7 @@ from kogpt2_chat.stack.folders import Folders, folders_of, others_can_enter
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment, start_script
 from kogpt2_chat.stack.roster import all_programs, chosen
-from kogpt2_chat.stack.servers.airflow import airflow_environment, read_password, write_secrets
+from kogpt2_chat.stack.servers.airflow import airflow_environment, airflow_pools, read_password, write_secrets
 from kogpt2_chat.stack.servers.elastic import elasticsearch_yml
 from kogpt2_chat.stack.servers.hdfs import core_site, datanode_site, namenode_site, site_xml
 from kogpt2_chat.stack.servers.kafka import cluster_id, server_properties
@@ -107,6 +107,15 @@ def test_airflow_uses_postgresql_where_a_setting_says_so(settings: Settings, fol
     assert airflow_environment(settings, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:////")
     other = Settings(home=settings.home, stack={"airflow_database": "postgresql://u@h/db"}, _env_file=None)
     assert airflow_environment(other, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://u@h/db"
+
+
+@pytest.mark.parametrize(
+    ("asked", "memory_mb", "slots"), [(0, 24_000, 2), (0, 16_000, 1), (1, 64_000, 1), (3, 8_000, 3)]
+)
+def test_trainings_run_side_by_side_where_there_is_room(asked, memory_mb, slots):
+    """Two on a machine with memory for two of KoGPT2's size; the setting's word holds."""
+    settings = Settings(stack={"trainings_at_once": asked})
+    assert airflow_pools(settings, memory_mb)["training"]["slots"] == slots
 
 
 def test_programs_get_the_settings_that_somebody_set(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Airflow: api-server, scheduler, dag-processor and triggerer, and the step that prepares their database."""
 
+import hashlib
 import json
 import secrets
 import shlex
@@ -8,15 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.program import Program, in_checkout, python
 
-POOLS: Final = {
-    # Two trainings, or two Spark drivers, at once would only slow each other down.
-    "training": {"slots": 1, "description": "fine-tuning and evaluation", "include_deferred": False},
-    "spark": {"slots": 1, "description": "Spark applications", "include_deferred": False},
-}
+_TWO_TRAININGS_MB: Final = 20_000
+"""Memory of a machine for two trainings of KoGPT2's size (4.5 GB each) beside the servers and the desktop."""
 _SQLITE_WAIT_S: Final = 60
 """How long a writer waits for another; with SQLite's 5 s a busy machine's first minute ends in errors."""
 _WRITE_AHEAD: Final = (
@@ -113,10 +113,31 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
     return {"AIRFLOW_HOME": str(folders.airflow), "SPT_NOENV": "1", **flat}
 
 
+def airflow_pools(settings: Settings, memory_mb: int) -> dict[str, dict[str, object]]:
+    """How many tasks of a kind run side by side.
+
+    Two trainings take 0.7 of the time of one after the other on two cores: much of each (imports, conversion) keeps
+    one core busy. Two Spark drivers gain nothing.
+
+    Args:
+        settings: may name the number of trainings.
+        memory_mb: of the machine.
+
+    Returns:
+        Pools by name, as ``airflow pools import`` reads them.
+    """
+    trainings = settings.stack.trainings_at_once or (2 if memory_mb >= _TWO_TRAININGS_MB else 1)
+    return {
+        "training": {"slots": trainings, "description": "fine-tuning and evaluation", "include_deferred": False},
+        "spark": {"slots": 1, "description": "Spark applications", "include_deferred": False},
+    }
+
+
 def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
     """The set-up step and the four components."""
     environment = airflow_environment(settings, folders)
     pools = folders.conf("airflow") / "pools.json"
+    wanted = json.dumps(airflow_pools(settings, psutil.virtual_memory().total >> 20), indent=1)
     names = ("api-server", "scheduler", "dag-processor", "triggerer")
     # The log servers would listen on every address; on one machine the log files are there to read.
     quiet = {"scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)}
@@ -125,10 +146,10 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
         Program(
             name="airflow-setup",
             group="airflow",
-            command=("/bin/sh", "-c", _setup_script(environment, folders, pools)),
+            command=("/bin/sh", "-c", _setup_script(environment, folders, pools, wanted)),
             environment=environment,
             setup=_keys_from_files(folders),
-            files={pools: json.dumps(POOLS, indent=1)},
+            files={pools: wanted},
             folders=(folders.logs / "airflow",),
             once=True,
             memory_mb=0,
@@ -155,9 +176,10 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
     ]
 
 
-def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path) -> str:
-    """Migrate and create the pools, once for each version of Airflow and each database."""
-    done = f"{version('apache-airflow')} {environment['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN']}"
+def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path, wanted: str) -> str:
+    """Migrate and create the pools, once for each version of Airflow, each database and each set of pools."""
+    database = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    done = f"{version('apache-airflow')} {database} {hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     stamp = shlex.quote(str(folders.airflow / "prepared"))
     run = shlex.join(python("-m", "airflow"))
     return (
