@@ -24,6 +24,7 @@ from pyspark.sql.types import StructType
 
 from kogpt2_chat.domain.dataset import SOURCES, SPLITS, Rules
 from spark_jobs import schemas, transforms, validation
+from spark_jobs.turn_ids import tell_apart
 
 
 def main(arguments_path: str, result_path: str) -> None:
@@ -51,7 +52,7 @@ def run(spark: SparkSession, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     rules, bots = Rules(**arguments["rules"]), arguments["bots"]
     turns = _table(spark, arguments["tables"]["turns"], schemas.TURNS).where(F.col("bot").isin(bots))
-    feedback = _table(spark, arguments["tables"]["feedback"], schemas.FEEDBACK)
+    turns, feedback = tell_apart(turns, _table(spark, arguments["tables"]["feedback"], schemas.FEEDBACK))
     seeds = spark.createDataFrame([tuple(row) for row in arguments["seeds"]], schemas.SEEDS)
     gold = spark.createDataFrame([tuple(row) for row in arguments["gold"]], schemas.GOLD)
     as_of = datetime.fromisoformat(arguments["as_of"])
@@ -113,11 +114,20 @@ def _report(bots: Sequence[str], examined: DataFrame, dataset: DataFrame, previo
 
 
 def _table(spark: SparkSession, table: Mapping[str, Any], schema: StructType) -> DataFrame:
-    """A version of a Delta table, the needed columns only; empty where there is no table yet."""
+    """A version of a Delta table, the needed columns only.
+
+    Empty where there is no table yet; a column that an earlier release did not have is null.
+    """
     if table["version"] is None:
         return spark.createDataFrame([], schema)
     frame = spark.read.format("delta").option("versionAsOf", table["version"]).load(table["path"])
-    return frame.select([F.col(field.name).cast(field.dataType) for field in schema.fields])
+    return _fit(frame, schema)
+
+
+def _fit(frame: DataFrame, schema: StructType) -> DataFrame:
+    known = set(frame.columns)
+    columns = [(F.col(field.name) if field.name in known else F.lit(None), field) for field in schema.fields]
+    return frame.select([column.cast(field.dataType).alias(field.name) for column, field in columns])
 
 
 def _previous(spark: SparkSession, folder_by_bot: Mapping[str, str]) -> DataFrame:
