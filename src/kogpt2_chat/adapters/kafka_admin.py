@@ -1,14 +1,17 @@
 """The contract's topics on a broker: made, put right, told apart from others of the same name."""
 
+import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError
 
 from kogpt2_chat.domain.topics import RIGHTED, TOPICS, Topic
 from kogpt2_chat.errors import InvalidInput
+
+_LOOK_EVERY_S: Final = 0.05
 
 
 def ensure_topics(admin: Any, replication_factor: int, timeout_s: float) -> list[str]:
@@ -31,7 +34,7 @@ def ensure_topics(admin: Any, replication_factor: int, timeout_s: float) -> list
         _create(admin, topic, replication_factor)
     admin.wait_for_topics([topic.name for topic in missing], timeout_ms=int(timeout_s * 1000))
     known = [topic for topic in TOPICS if topic.name in existing]
-    refusal = _put_right(admin, known)
+    refusal = _put_right(admin, known, timeout_s)
     differing = _differences(admin, known)
     if differing:
         raise InvalidInput(
@@ -70,23 +73,32 @@ def _create(admin: Any, topic: Topic, replication_factor: int) -> None:
         return
 
 
-def _put_right(admin: Any, topics: Sequence[Topic]) -> str:
-    """Alter what is in ``RIGHTED``; where that is not allowed, the words that say so."""
-    found = _configs(admin, topics)
-    wrong = {
-        topic.name: {name: topic.configs[name] for name in RIGHTED & topic.configs.keys()}
-        for topic in topics
-        if any(found[topic.name].get(name) != topic.configs[name] for name in RIGHTED & topic.configs.keys())
-    }
+def _put_right(admin: Any, topics: Sequence[Topic], timeout_s: float) -> str:
+    """Alter what is in ``RIGHTED`` and wait until it is in force; where that is not allowed, the words that say so."""
+    wrong = _wrong(admin, topics)
     if not wrong:
         return ""
-    try:
-        admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in wrong.items()]
-        )
-    except KafkaError as error:
-        return f" (the broker refused to alter {', '.join(sorted(wrong))}: {type(error).__name__})"
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in wrong.items()]
+    # The client raises for no single topic: each reply is "OK" or the broker's words.
+    replies = admin.alter_configs(resources)["topic"]
+    refusals = [f"{name}: {reply}" for name, reply in sorted(replies.items()) if reply != "OK"]
+    if refusals:
+        return f" (the broker refused to alter {'; '.join(refusals)})"
+    deadline = time.monotonic() + timeout_s
+    while _wrong(admin, topics) and time.monotonic() < deadline:  # brokers hear of it a moment after the controller
+        time.sleep(_LOOK_EVERY_S)
     return ""
+
+
+def _wrong(admin: Any, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
+    """Settings that are to be put right, by topic."""
+    found = _configs(admin, topics)
+    wanted = {topic.name: {name: topic.configs[name] for name in RIGHTED & topic.configs.keys()} for topic in topics}
+    return {
+        topic: configs
+        for topic, configs in wanted.items()
+        if any(found[topic].get(name) != value for name, value in configs.items())
+    }
 
 
 def _differences(admin: Any, topics: Sequence[Topic]) -> list[str]:
