@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.players import player_id, player_key
+from kogpt2_chat.domain.players import kept_player, player_id, player_key
 from tests.growth import growth
 
 
@@ -42,6 +42,17 @@ def test_an_id_goes_before_the_sender():
     assert player_id("p-1\u200b", "하늘") == "p-1"
     assert player_id(None, " 하늘\u200b") == "legacy:하늘"
     assert player_id("\u200b", "하늘") == "legacy:하늘"
+
+
+@pytest.mark.parametrize("detail", ["010-1234-5678", "maru.lee@example.com"])
+def test_a_player_named_by_a_personal_detail_is_kept_without_it(detail):
+    """Two such players stay two, and each is the same one before and after, with and without the prefix."""
+    kept = kept_player(f"legacy:{detail}")
+    assert detail not in kept
+    assert kept.startswith("legacy:[")
+    assert kept_player(kept) == kept
+    assert player_key(kept) == player_key(detail) == player_key(f"legacy:{detail}")
+    assert player_key(detail) != player_key(detail.replace("1", "2").replace("maru", "haru"))
 
 
 @given(st.text(), st.none() | st.text())

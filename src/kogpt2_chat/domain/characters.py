@@ -19,11 +19,13 @@ _HIDDEN: Final = re.compile(
 # Variation selectors, which mean something behind a letter or an emoji and nothing alone.
 _SELECTORS: Final = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
 # Hangul fillers, the empty Braille cell, Khmer's inherent vowels: letters that show nothing.
-_FILLERS: Final = "\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5"
-_INVISIBLE: Final = re.compile(f"[{_SELECTORS}{_FILLERS}]")
+FILLERS: Final = "\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5"
+_INVISIBLE: Final = re.compile(f"[{_SELECTORS}{FILLERS}]")
+_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# A letter and eight characters may come apart into that many marks.
 _MAY_BE_MARKS: Final = re.compile(
     "[\u0300-\u10ff\u1200-\u1fff\u20d0-\u20ff\u2c00-\u302f\u3099\u309a\ua000-\uabff\ufb00-\ufe2f\uff9e\uff9f"
-    f"\U00010000-\U0001efff]{{{MAX_MARKS},}}"
+    "\U00010000-\U0001efff]{8,}"
 )
 
 
@@ -38,6 +40,20 @@ def nfc(text: str) -> str:
 def nfkc(text: str) -> str:
     """NFKC, bounded in the same way."""
     return _normal("NFKC", text)
+
+
+def one_line(text: str) -> str:
+    """NFC without anything that cannot be printed, single spaces, trimmed: what is trained on and what is said.
+
+    Never NFKC: it would make ``<usr>`` out of its full-width form.
+    """
+    shown = (
+        " " if char.isspace() else char
+        for char in text
+        if char.isspace() or unicodedata.category(char) not in _UNPRINTABLE
+    )
+    # Composed last: taking a character out may bring letters together that compose.
+    return nfc(" ".join("".join(shown).split()))
 
 
 def without_hidden(text: str) -> str:
