@@ -12,15 +12,17 @@ MAX_MARKS: Final = 30
 """Combining marks on one letter; the bound of Unicode's stream-safe text format (UAX #15). Living scripts need four."""
 
 # Control characters except tab and line feed; zero-width, bidi, annotation and tag characters; noncharacters.
-_HIDDEN: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ufdd0-\ufdef\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+_HIDDEN_CHARS: Final = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ufdd0-\ufdef\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
+_HIDDEN: Final = re.compile(f"[{_HIDDEN_CHARS}]")
 # Variation selectors, which mean something behind a letter or an emoji and nothing alone.
 _SELECTORS: Final = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
 # Hangul fillers, the empty Braille cell, Khmer's inherent vowels: letters that show nothing.
 FILLERS: Final = "\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5"
-_INVISIBLE: Final = re.compile(f"[{_SELECTORS}{FILLERS}]")
+_INVISIBLE: Final = re.compile(f"[{_HIDDEN_CHARS}{_SELECTORS}{FILLERS}]")
+_VISIBLE: Final = re.compile(rf"[^\s{_HIDDEN_CHARS}{_SELECTORS}{FILLERS}]")
 _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # A letter and eight characters may come apart into that many marks.
 _MAY_BE_MARKS: Final = re.compile(
@@ -63,12 +65,12 @@ def without_hidden(text: str) -> str:
 
 def without_invisible(text: str) -> str:
     """Without anything that shows nothing by itself, spaces excepted: for comparing, never for keeping."""
-    return _INVISIBLE.sub("", without_hidden(text))
+    return _INVISIBLE.sub("", text)
 
 
 def shows_nothing(text: str) -> bool:
     """Whether no character of a text can be seen."""
-    return not without_invisible(text).strip()
+    return _VISIBLE.search(text) is None
 
 
 def _normal(form: Literal["NFC", "NFKC"], text: str) -> str:

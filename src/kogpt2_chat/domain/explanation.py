@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from kogpt2_chat.domain.masking import mask_pii, masked_count
 from kogpt2_chat.domain.prompt import answer_steps
+from kogpt2_chat.domain.searchable import without_people
 from kogpt2_chat.domain.turns import Fallback, Turn
 
 Rule = Literal[
@@ -196,7 +197,7 @@ def answer_changes(spelled: str, text: str, answer: str, max_chars: int) -> tupl
         steps.append((rule, after))
     last = steps[-1][1]
     # Tokens that spell a detail are not kept.
-    is_masked = mask_pii(last)[0] == answer or (not spelled and masked_count(answer) > 0)
+    is_masked = answer in (mask_pii(last)[0], without_people(last)) or (not spelled and masked_count(answer) > 0)
     steps.append(("masked" if is_masked else "unexplained", answer))
     return _changes(spelled, steps)
 

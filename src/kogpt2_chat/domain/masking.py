@@ -75,7 +75,10 @@ _MASK: Final = {
     "passport": "[여권번호]",
     "address": "[주소]",
 }
-_MASKED: Final = re.compile("|".join(re.escape(mask) for mask in _MASK.values()))
+NAME_MASK: Final = "[이름]"
+HANDLE_MASK: Final = "[아이디]"
+"""Names and handles are masked for whoever searches, and not in what is kept."""
+_MASKED: Final = re.compile("|".join(re.escape(mask) for mask in (*_MASK.values(), NAME_MASK, HANDLE_MASK)))
 
 
 def mask_pii(text: str) -> tuple[str, tuple[str, ...]]:

@@ -30,6 +30,7 @@ _ODD_SPACES: Final = (
 )
 AROUND: Final = _JSON_SPACES + _ODD_SPACES
 """What may stand around a frame and between its tokens: white space, a byte order mark, and what is not seen."""
+_ODD_SPACE: Final = re.compile(f"[{_ODD_SPACES}]")
 _STRING_OR_ODD: Final = re.compile(rf'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)|[{_ODD_SPACES}]++', re.DOTALL)
 _SHRINKS_BY: Final = 4
 """NFC makes one character of four at the most."""
@@ -59,7 +60,7 @@ def _shown(text: str) -> str:
 def json_object(text: str) -> dict[str, Any]:
     """An object that can also be written again: no lone surrogate, no infinity, no deep nesting."""
     try:
-        body = json.loads(_STRING_OR_ODD.sub(lambda found: found.group(1) or " ", text))
+        body = json.loads(_with_json_spaces(text))
         json.dumps(body, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise InvalidMessage("schema", f"not readable as JSON: {error.msg}, at character {error.pos}") from error
@@ -69,6 +70,11 @@ def json_object(text: str) -> dict[str, Any]:
     if _is_deeper(body, MAX_DEPTH):
         raise InvalidMessage("schema", f"nested more than {MAX_DEPTH} levels deep")
     return cast("dict[str, Any]", body)
+
+
+def _with_json_spaces(text: str) -> str:
+    """White space of any kind between tokens, as JSON knows it; texts stay as they are."""
+    return _STRING_OR_ODD.sub(lambda found: found.group(1) or " ", text) if _ODD_SPACE.search(text) else text
 
 
 def _is_deeper(value: object, depth: int) -> bool:

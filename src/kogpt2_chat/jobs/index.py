@@ -2,6 +2,7 @@
 
 from kogpt2_chat.domain.lake_layout import TURNS
 from kogpt2_chat.domain.safety_turns import SAFETY_COLUMNS, safety_kind
+from kogpt2_chat.domain.searchable import searchable
 from kogpt2_chat.ports import Index, Tables
 
 
@@ -30,5 +31,5 @@ def index(*, tables: Tables, index: Index, rebuild: bool = False) -> dict[str, o
     sent = 0
     if index.count() != len(shown):
         # A turn that came since the kinds were read waits for the next run.
-        sent = index.put(row for row in tables.read(TURNS.name) if row["turn_id"] in shown)
+        sent = index.put(searchable(row) for row in tables.read(TURNS.name) if row["turn_id"] in shown)
     return {"turns": len(kinds), "kept_out": len(kinds) - len(shown), "sent": sent, "documents": index.count()}
