@@ -102,7 +102,7 @@ def test_bad_words_are_found_beside_them(text: str) -> None:
 )
 def test_words_that_hold_one_of_self_harm_are_not_of_it(text: str) -> None:
     """What is learned from is not thinned out by them."""
-    assert not mentions_crisis(text)
+    assert not mentions_crisis(text, "네, 그래요.")
 
 
 def test_hangul_decides_what_is_korean() -> None:
