@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.cleaning import mask_pii
 from kogpt2_chat.domain.crisis import Kind, find_crisis
+from kogpt2_chat.domain.kept_turns import kept_turn
+from kogpt2_chat.domain.masking import mask_pii
 from kogpt2_chat.domain.prompt import answer_text
 from kogpt2_chat.domain.safety_texts import SafetyTexts
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
@@ -193,8 +194,7 @@ class Replies:
     def _turn(self, one: Asked, answer: str, answered_at: datetime) -> Turn:
         question, store = bounded(one.question), one.question.consent_store
         token_ids = one.finished.token_ids if one.finished and one.fallback is None else ()
-        masked, _ = mask_pii(question.text)
-        return Turn(
+        turn = Turn(
             turn_id=question.turn_id,
             question_id=question.question_id,
             bot=question.bot,
@@ -202,7 +202,7 @@ class Replies:
             sender=question.sender,
             session_id=question.session_id,
             # Without consent to store, the turn says that something was asked and never what.
-            text=masked if store else "",
+            text=question.text if store else "",
             answer=answer if store else "",
             answer_token_ids=tuple(token_ids) if store else (),
             prompt_tokens=len(one.prompt_ids),
@@ -220,6 +220,7 @@ class Replies:
             worker=self.worker,
             extra=question.extra if store else {},
         )
+        return kept_turn(turn)
 
     def _vetted_with(self, one: Asked, kind: Kind) -> dict[str, object]:
         """For reviewers: what was found, which texts answered, and how long the question was where it was cut."""

@@ -4,68 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.cleaning import clean, is_korean, mask_pii, phrase_key, reject_reason
+from kogpt2_chat.domain.cleaning import clean, is_abusive, is_korean, mentions_crisis, phrase_key, reject_reason
 from tests.growth import growth
 
-PERSONAL = {
-    "내 번호는 010-1234-5678이야": "phone",
-    "01012345678로 전화해": "phone",
-    "+82 10-1234-5678": "phone",
-    "집 전화 02-345-6789": "phone",
-    "공일공 일이삼사 오육칠팔": "phone",
-    "０１０-１２３４-５６７８": "account",
-    "주민번호 900101-1234568이야": "resident",
-    "9001011234568": "resident",
-    "카드 4111 1111 1111 1111": "card",
-    "4111-1111-1111-1111": "card",
-    "3782 822463 10005": "card",
-    "메일은 maru.lee@example.com 이야": "mail",
-    "국민은행 123456-78-901234": "account",
-    "내 계좌 1002123456789": "account",
-    "서울시 강남구 테헤란로 152에 살아": "address",
-    "경기도 성남시 분당구 판교역로 166": "address",
-    "강남구 역삼동 123-4": "address",
-    "우리 집은 101동 1203호": "address",
-}
-HARMLESS = [
-    "오늘은 2026-11-24 화요일",
-    "오늘도 바로 3시에 만나자",
-    "앞으로 10번만 더 해 볼게",
-    "4111-1111-1111-1112",
-    "주문번호 20261124001",
-    "900101 이라는 숫자",
-    "1588-1234로 주문해",
-    "2:1로 이겼어",
-    "3 + 4 = 7",
-    "100만원만 있으면",
-    "다시 1동 앞으로",
-]
 
-
-@pytest.mark.parametrize(("text", "kind"), PERSONAL.items())
-def test_personal_details_are_masked_once(text: str, kind: str) -> None:
-    """Recall set: one detail each, named by its kind; masking again changes nothing."""
-    masked, hits = mask_pii(text)
-    assert hits == (kind,)
-    assert masked != text
-    assert mask_pii(masked) == (masked, ())
-
-
-@pytest.mark.parametrize("text", HARMLESS)
-def test_numbers_that_are_nobodys_stay(text: str) -> None:
-    """Precision set: dates, counts, numbers without a valid checksum."""
-    assert mask_pii(text) == (text, ())
-
-
-@pytest.mark.parametrize("piece", ["1", "가", "1-", "a@", "a.", "서울 ", "구 ", "계좌", "010-", "ㅋ", "씨", "0 "])
+@pytest.mark.parametrize(
+    "piece", ["1", "가", "1-", "a@", "a.", "서울 ", "구 ", "계좌", "010-", "ㅋ", "씨", "0 ", "\u0300\u0316", "\u0f73"]
+)
 def test_rules_take_time_linear_in_the_text(piece: str) -> None:
     """Twenty times the text takes about twenty times the work, not four hundred times."""
-
-    def work(text: str) -> None:
-        mask_pii(text)
-        reject_reason(clean(text), "안녕")
-
-    assert growth(work, piece) < 100
+    assert growth(lambda text: reject_reason(clean(text), "안녕"), piece) < 100
 
 
 @pytest.mark.parametrize(
@@ -90,7 +38,6 @@ def test_text_is_brought_to_one_form(raw: str, expected: str) -> None:
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     """A cleaned text is its own clean form, whatever came in."""
     assert clean(clean(text)) == clean(text)
-    mask_pii(text)
 
 
 def test_the_same_phrase_has_one_key() -> None:
@@ -126,6 +73,36 @@ def test_the_same_phrase_has_one_key() -> None:
 def test_a_pair_is_left_out_with_its_reason(question: str, answer: str, reason: str | None) -> None:
     """One reason, the first that holds; everyday words that look like bad ones are kept."""
     assert reject_reason(question, answer) == reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "아가씨빨리와 하시더라", "할머니미역국 먹고 싶어", "어머니미역국", "새끼야옹이 데려왔어", "날씨발표 봤어?", "솜씨발휘 좀 해", "무지개새 그렸어",
+        "민수씨발표 들었어?", "고양이 새끼야?", "위기가 닥쳐", "미니미 꾸미자", "시발점이 어디야", "출시발표", "에섹스에 살아",
+    ],
+)  # fmt: skip
+def test_words_that_hold_a_bad_one_are_not_bad(text: str) -> None:
+    """Written together, everyday words make the letters of others."""
+    assert not is_abusive(text)
+    assert reject_reason(clean(text), "네, 그래요.") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["씨발", "개씨발", "아 씨발 진짜", "씨빨", "씨발이 뭐야", "이 개새끼야", "개새야", "야 이 새끼야", "니미", "닥쳐", "ㅆㅂ", "시발", "씨 발 놈 아", "꺼져버려", "섹스"],
+)  # fmt: skip
+def test_bad_words_are_found_beside_them(text: str) -> None:
+    """The exceptions let nothing through."""
+    assert is_abusive(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["사유서 써야 해", "이유서를 냈어", "유서 깊은 절", "자유서적", "자살골 넣었어", "자살골이야"]
+)
+def test_words_that_hold_one_of_self_harm_are_not_of_it(text: str) -> None:
+    """What is learned from is not thinned out by them."""
+    assert not mentions_crisis(text, "네, 그래요.")
 
 
 def test_hangul_decides_what_is_korean() -> None:

@@ -1,10 +1,14 @@
 """The chat format: control tokens and text never mix."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kogpt2_chat.domain import prompt
+from kogpt2_chat.domain.characters import one_line
+from tests.growth import growth
 
 
 def test_control_tokens_stand_where_kogpt2_has_them():
@@ -37,7 +41,7 @@ def test_a_too_long_question_keeps_its_beginning_and_the_format():
 )
 def test_normalising_is_nfc_without_hidden_characters(raw, clean):
     """NFC, never NFKC; hidden characters go, visible ones stay."""
-    assert prompt.normalise(raw) == clean
+    assert one_line(raw) == clean
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,8 @@ def test_normalising_is_nfc_without_hidden_characters(raw, clean):
         ("<unused1><sys>안녕", "안녕"),
         ("1 < 2 그리고 <b>", "1 < 2 그리고 <b>"),
         ("\ufffd깨진 글자\ufffd", "깨진 글자"),
+        ("\u1100\u200b\u1161", "가"),
+        ("\u1100</s>\u1161", "가"),
     ],
 )
 def test_an_answer_leaves_without_control_tokens(raw, clean):
@@ -65,5 +71,15 @@ def test_no_text_leaves_with_a_control_token_or_character(text):
     """Whatever the model said."""
     answer = prompt.answer_text(text)
     assert not prompt.has_control_token(answer)
-    assert answer == prompt.normalise(answer)
+    assert answer == one_line(answer)
     assert len(answer) <= prompt.MAX_ANSWER_CHARS
+    assert unicodedata.is_normalized("NFC", answer)
+
+
+@pytest.mark.parametrize(
+    "pieces", [("<u", "<usr>", "sr>"), ("<", "</s>", "/s>"), ("<", "s", ">"), ("\u0300", "\u0316", "")]
+)
+def test_an_answer_takes_time_linear_in_what_the_model_said(pieces):
+    """Tokens within tokens, as deep as the text is long."""
+    first, middle, last = pieces
+    assert growth(lambda text: prompt.answer_text(first * len(text) + middle + last * len(text)), "x") < 100

@@ -66,7 +66,9 @@ def test_a_word_begins_where_something_was_left_out():
     assert [place for place in range(len(dense.text)) if dense.begins_word(place)] == [0, 3]
 
 
-@pytest.mark.parametrize("piece", ["가", "ㅏ", "ㄱ", "\u1100", "\u0301", "가 ", "1ㅓ", ".", "ㅋ", "오오"])
+@pytest.mark.parametrize(
+    "piece", ["가", "ㅏ", "ㄱ", "\u1100", "\u0301", "가 ", "1ㅓ", ".", "ㅋ", "오오", "\u0300\u0316", "가\u0300\u0316"]
+)
 def test_the_view_takes_time_linear_in_the_text(piece):
     """Twenty times the text takes about twenty times the work, not four hundred times."""
     assert growth(view_of, piece) < 100

@@ -4,12 +4,15 @@ import contextlib
 import json
 import re
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from kogpt2_chat.domain import wire
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.characters import shows_nothing
 from kogpt2_chat.domain.wire import (
     MAX_RECORD_BYTES,
     answer_headers,
@@ -20,6 +23,7 @@ from kogpt2_chat.domain.wire import (
 )
 from kogpt2_chat.domain.wire_fields import clean_text
 from kogpt2_chat.errors import InvalidMessage
+from tests.growth import growth
 
 V1 = {"v": 1, "question_id": "q-1", "bot": "ChatbotA", "sender": "하늘", "text": "안녕?"}
 
@@ -78,9 +82,80 @@ def test_a_setting_allows_training_on_legacy_questions():
     assert read(legacy_text("하늘", "ChatbotA", "안녕"), legacy_consent=True).consent_train
 
 
+BODY = '"v": 1, "question_id": "q-1", "bot": "ChatbotA", "sender": "하늘", "text": "안녕?"'
+CLIENT_FRAMES = {
+    "indented": json.dumps(V1, ensure_ascii=False, indent=2),
+    "indented by tabs, with carriage returns": json.dumps(V1, ensure_ascii=False, indent="\t").replace("\n", "\r\n"),
+    "a space behind the brace": f"{{ {BODY}}}",
+    "a byte order mark": f"\ufeff{{{BODY}}}",
+    "two, among white space": f"\ufeff \ufeff\n{{{BODY}}}\n",
+    "one behind the brace": f"{{\ufeff{BODY}}}",
+    "one between tokens": "{" + BODY.replace(": ", ":\ufeff\u00a0") + "}",
+    "a NUL at the end": f"{{{BODY}}}\x00",
+    "nulls": f'{{{BODY}, "sender_id": null, "session_id": null, "sent_at": null, "reply_by": null, "consent": null}}',
+    "empty texts": f'{{{BODY}, "sender_id": "", "session_id": "", "sent_at": "", "reply_by": ""}}',
+    "nulls of consent": f'{{{BODY}, "consent": {{"store": null, "train": null}}}}',
+    "a time without an offset": f'{{{BODY}, "sent_at": "2026-11-26T10:00:00"}}',
+    "an offset without a colon": f'{{{BODY}, "sent_at": "2026-11-26T10:00:00.1234567+0900"}}',
+    "small letters in a time": f'{{{BODY}, "sent_at": "2026-11-26t01:00:00z"}}',
+    "a time with a space": f'{{{BODY}, "sent_at": "2026-11-26 10:00:00"}}',
+    "an invisible character behind the bot": f"{{{BODY}}}".replace("ChatbotA", "ChatbotA\u200b"),
+    "a legacy frame on three lines": "{'from' : '하늘',\n 'to' : 'ChatbotA',\n 'message' : '안녕?'}",
+    "a legacy frame with a byte order mark": "\ufeff{'from' : '하늘', 'to' : 'ChatbotA', 'message' : '안녕?'}",
+    "a legacy frame with marks and tabs inside": (
+        "{\ufeff'from'\t:\t'하늘'\u00a0, 'to' : 'ChatbotA\u200b', 'message' : '안녕?'\r\n\ufeff}\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("frame", CLIENT_FRAMES.values(), ids=CLIENT_FRAMES)
+def test_what_ordinary_serializers_write_is_read(frame):
+    """White space and byte order marks are no part of a frame, null is no value, and a time without offset is Seoul's."""
+    question = read(frame)
+    assert (question.sender, question.bot, question.text) == ("하늘", "ChatbotA", "안녕?")
+    assert question.player_id == "legacy:하늘"
+    assert (question.session_id, question.reply_by) == (None, None)
+    assert (question.consent_store, question.consent_train, question.extra) == (True, False, {})
+    if question.sent_at:
+        assert datetime.fromisoformat(question.sent_at).astimezone(UTC).hour == 1
+
+
+def test_marks_inside_a_text_are_the_text_s():
+    """Only what stands between tokens is passed over; an unclosed text is no way out."""
+    assert read(f"{{\ufeff{BODY}}}".replace("안녕?", '안\u00a0녕\\"?')).text == '안\u00a0녕"?'
+    assert read("{\ufeff" + BODY.replace("하늘", "하\u200b늘") + "}").sender == "하\u200b늘"
+    assert reason_of('{\ufeff"v": 1, "text": "') == "schema"
+
+
+@pytest.mark.parametrize("sender", ["하늘\u200b", " 하늘", unicodedata.normalize("NFD", "하늘"), "\ufeff하늘"])
+def test_a_sender_stays_byte_for_byte_and_a_player_is_recognised(sender):
+    """The client waits for the very key it sent; who she is does not hang on what nobody sees."""
+    for question in (read(v1(sender=sender)), read(legacy_text(sender, "ChatbotA", "안녕?"))):
+        assert (question.sender, question.player_id) == (sender, "legacy:하늘")
+    assert read(v1(sender_id="p-1\u200b")).player_id == "p-1"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (v1(sender=None), "`sender` must be a text, found null"),
+        (v1(sender=...), "`sender` must be a text, found missing"),
+        (v1(text=3), "`text` must be a text, found int"),
+        (v1(sent_at="어제"), "`sent_at` must be an RFC 3339 time, as in 2026-11-24T10:00:00+09:00"),
+        ('{"v": 1 "bot": 2}', "not readable as JSON: Expecting ',' delimiter, at character 8"),
+        (v1().encode("utf-16"), "byte 0 is not UTF-8: invalid start byte; it begins as UTF-16 does"),
+    ],
+)
+def test_a_dead_letter_says_what_is_wrong(value, said):
+    """A client's author reads it, so it names the field and what was found."""
+    with pytest.raises(InvalidMessage) as caught:
+        read(value)
+    assert str(caught.value) == said
+
+
 def separators_overlap(nick: str) -> bool:
     """Whether the frame's first separator would begin inside the nickname."""
-    found = re.search(r"' *, *'to' *: *'", nick + "', 'to' : '")
+    found = wire._LEGACY_TO.search(nick + "', 'to' : '")
     return found is None or found.start() != len(nick)
 
 
@@ -94,7 +169,7 @@ def separators_overlap(nick: str) -> bool:
 def test_what_the_unity_client_sends_is_read_back(nick, bot, text):
     """Any nickname and message without the separator come back exactly, the message cleaned of unseen characters."""
     assume(not separators_overlap(nick) and len(unicodedata.normalize("NFC", nick)) <= 64)
-    assume(any(not char.isspace() and char not in "\u115f\u1160\u3164\uffa0\u2800" for char in clean_text(text)))
+    assume(not shows_nothing(text))
     question = read(legacy_text(nick, bot, text))
     assert (question.sender, question.bot, question.text) == (nick, bot, clean_text(text))
 
@@ -150,8 +225,9 @@ def test_mutations_of_real_questions_are_dead_letters_at_worst(data):
         (b"   ", "not_a_question"),
         ("안녕?", "not_a_question"),
         ("[1]", "not_a_question"),
-        ('{ "v": 1}', "not_a_question"),
-        ("\ufeff" + v1(), "not_a_question"),
+        (v1().encode("utf-16"), "not_utf8"),
+        ('{ "v": 1}', "schema"),
+        ("\ufeff[1]", "not_a_question"),
         (b"\xff\xfe", "not_utf8"),
         (legacy_text("n", "ChatbotA", "x").encode()[:-2] + b"\xed\xa0\x80'}", "not_utf8"),
         ("{'from' : 'n'}", "schema"),
@@ -185,17 +261,22 @@ def test_mutations_of_real_questions_are_dead_letters_at_worst(data):
         (v1(sender="가" * 65), "too_long"),
         (v1(text=["안녕"]), "schema"),
         (v1(text="\u200b"), "empty"),
+        *((v1(text=char * 3), "empty") for char in "\ufe0f\U000e0100\u180b\U0001d173\U0001bca0\u17b4\u3164"),
+        (v1(text="가" + "\u0300\u0316" * 4000), "too_long"),
+        (v1(sender="가" + "\u0300\u0316" * 4000), "too_long"),
         (v1(text="가" * 501), "too_long"),
-        (v1(sender_id=""), "schema"),
-        (v1(session_id=None), "schema"),
+        (v1(text=None), "schema"),
+        (v1(v=None), "schema"),
+        (v1(sender_id="p" * 129), "schema"),
+        (v1(session_id=7), "schema"),
         (v1(sent_at="어제"), "schema"),
         (v1(sent_at=1700000000), "schema"),
-        (v1(sent_at="2026-11-24T10:00:00"), "schema"),
+        (v1(sent_at="2026-11-24"), "schema"),
+        (v1(sent_at="2026-11-24T10:00:00+9"), "schema"),
         (v1(sent_at="2026-02-30T10:00:00Z"), "schema"),
         (v1(reply_by="0001-01-01T00:00:00+14:00"), "schema"),
         (v1(consent="yes"), "schema"),
         (v1(consent={"train": 1}), "schema"),
-        (v1(consent=None), "schema"),
         ('{"v": 1, "x": NaN}', "schema"),
         ('{"v": 1, "x": 1e999}', "schema"),
         ('{"v": 1, "x": "\\ud800"}', "schema"),
@@ -278,6 +359,29 @@ def test_answer_headers_are_text_and_carry_the_question_s_position():
         "latency_ms": "15",
     }
     assert answer_headers(read(v1()), model_version=0, epoch=0, latency_ms=0, fallback="muted")["fallback"] == "muted"
+
+
+FILLINGS = [
+    "\u0300\u0316", "\u0f73", "가\u0300\u0316", "\uff9e\u0316", "\u1100\u1161", "\u200b", "\ufeff", "\u3164", "'", '"', "\\", "{", " \ufeff",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("of_any_length", [False, True])
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_a_record_costs_no_more_than_its_size_whatever_it_is_filled_with(filling, of_any_length):
+    """In text and sender, of both frames, with a bound on the length and without: 20 times the text, 20 times the work."""
+
+    def work(text):
+        for frame in (
+            v1(text=text),
+            v1(sender=text),
+            legacy_text("n", "ChatbotA", text),
+            legacy_text(text, "ChatbotA", "x"),
+        ):
+            with contextlib.suppress(InvalidMessage):
+                read(frame, of_any_length=of_any_length)
+
+    assert growth(work, filling) < 100
 
 
 @pytest.mark.parametrize(

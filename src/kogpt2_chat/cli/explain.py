@@ -8,8 +8,8 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.domain.explanation import Choice, Explanation, Replay, Step, Token
-from kogpt2_chat.domain.prompt import normalise
 from kogpt2_chat.domain.turns import Turn, spoken_by
 from kogpt2_chat.settings import load_settings
 
@@ -62,7 +62,7 @@ def as_text(found: Explanation) -> str:
         title = f"Replay of {turn.bot} version {turn.model_version}: fp32, {how}, control tokens suppressed"
         lines += _section(title, _replay(found.replay))
     if found.notes:
-        lines += _section("Notes", [f"- {normalise(note)}" for note in found.notes])
+        lines += _section("Notes", [f"- {one_line(note)}" for note in found.notes])
     return "\n".join(lines)
 
 
@@ -84,7 +84,7 @@ def _facts(turn: Turn) -> Iterator[str]:
         "consent": f"store {_yes(turn.consent_store)}, train {_yes(turn.consent_train)}",
     }
     for label, fact in facts.items():
-        yield f"  {label:<10} {normalise(fact)}"
+        yield f"  {label:<10} {one_line(fact)}"
 
 
 def _section(title: str, lines: Sequence[str] | Iterator[str]) -> list[str]:

@@ -7,7 +7,7 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, show
-from kogpt2_chat.domain.prompt import normalise
+from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.settings import load_settings
 
 review_app = typer.Typer(
@@ -65,4 +65,4 @@ def list_text(found: Mapping[str, object]) -> str:
 
 def turn_text(found: Mapping[str, object]) -> str:
     """One turn for a person; texts from outside are shown without control characters."""
-    return "\n".join(f"{name:<12} {normalise(str(value))}" for name, value in found.items() if value is not None)
+    return "\n".join(f"{name:<12} {one_line(str(value))}" for name, value in found.items() if value is not None)

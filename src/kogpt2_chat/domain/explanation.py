@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
-from kogpt2_chat.domain.cleaning import mask_pii
+from kogpt2_chat.domain.masking import mask_pii, masked_count
 from kogpt2_chat.domain.prompt import answer_steps
+from kogpt2_chat.domain.searchable import without_people
 from kogpt2_chat.domain.turns import Fallback, Turn
 
 Rule = Literal[
@@ -196,7 +197,9 @@ def answer_changes(spelled: str, text: str, answer: str, max_chars: int) -> tupl
     for rule, after in answer_steps(text, max_chars):
         steps.append((rule, after))
     last = steps[-1][1]
-    steps.append(("masked" if mask_pii(last)[0] == answer else "unexplained", answer))
+    # Tokens that spell a detail are not kept.
+    is_masked = answer in (mask_pii(last)[0], without_people(last)) or (not spelled and masked_count(answer) > 0)
+    steps.append(("masked" if is_masked else "unexplained", answer))
     return _changes(spelled, steps)
 
 

@@ -6,18 +6,19 @@ Names and values only: the adapters turn column kinds into their library's types
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from kogpt2_chat.domain.cleaning import mask_pii, masked_count
+from kogpt2_chat.domain.kept_turns import kept_fields, kept_turn
+from kogpt2_chat.domain.masking import mask_pii, masked_count
+from kogpt2_chat.domain.players import kept_player
+from kogpt2_chat.domain.times import SEOUL, with_offset
 from kogpt2_chat.domain.turns import Feedback, Turn
 from kogpt2_chat.errors import InvalidMessage
 
 Kind = Literal["string", "long", "bool", "time", "longs"]
 TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
-SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
-"""Korea has no summer time, so calendar dates need no time zone database."""
 
 DELTA_LOG: Final = "_delta_log"
 SANE_YEARS: Final = range(2000, 2200)
@@ -190,17 +191,16 @@ def seoul_date(time: datetime) -> str:
 
 
 def read_time(text: str | None) -> datetime | None:
-    """An RFC 3339 time as UTC; without offset it is taken as UTC; None for none, an unreadable or an absurd one."""
+    """An RFC 3339 time as UTC; without offset it is taken as Seoul's; None for none, an unreadable or an absurd one."""
     try:
-        time = datetime.fromisoformat(text or "")
-        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        time = with_offset(datetime.fromisoformat(text or "")).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return time if time.year in SANE_YEARS else None
 
 
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
-    """A row of ``turns``; the text is masked again, which changes nothing that the worker already masked.
+    """A row of ``turns``; it is masked again, which changes nothing that the worker already masked.
 
     Args:
         turn: the turn as logged.
@@ -212,18 +212,16 @@ def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, inge
     Returns:
         A value for each column.
     """
-    text, answer = mask_pii(turn.text)[0], mask_pii(turn.answer)[0]
+    turn = kept_turn(turn)
     received_at = read_time(turn.received_at) or datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     row: dict[str, Any] = asdict(turn) | {
-        "text": text,
-        "answer": answer,
         "answer_token_ids": list(turn.answer_token_ids),
         "decoding": _compact(turn.decoding),
         "extra": _compact(turn.extra),
         "sent_at": read_time(turn.sent_at),
         "received_at": received_at,
         "answered_at": read_time(turn.answered_at) or received_at,
-        "pii_hits": masked_count(text) + masked_count(answer),
+        "pii_hits": masked_count(turn.text) + masked_count(turn.answer),
     }
     return row | _position(received_at, partition, offset, ingested_at)
 
@@ -252,7 +250,7 @@ def turn_from_document(document: Mapping[str, object]) -> Turn:
 def feedback_row(
     feedback: Feedback, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime
 ) -> dict[str, object]:
-    """A row of ``feedback``, its text masked.
+    """A row of ``feedback``, masked.
 
     Args:
         feedback: the feedback as sent.
@@ -268,7 +266,8 @@ def feedback_row(
     text = None if feedback.text is None else mask_pii(feedback.text)[0]
     row: dict[str, Any] = asdict(feedback) | {
         "text": text,
-        "extra": _compact(feedback.extra),
+        "player_id": kept_player(feedback.player_id),
+        "extra": _compact(kept_fields(feedback.extra)),
         "sent_at": read_time(feedback.sent_at),
         "received_at": received_at,
         "pii_hits": masked_count(text or ""),

@@ -7,11 +7,11 @@ become one.
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Final, Literal
 
 from kogpt2_chat.domain.bots import BOT_BY_ID
+from kogpt2_chat.domain.characters import one_line
 
 AnswerRule = Literal["unreadable_bytes", "normalised", "control_tokens", "cut"]
 
@@ -43,8 +43,8 @@ SENTENCE_ID: Final = CONTROL_ID_BY_TOKEN[SENTENCE]
 # An answer outside these bounds helps nobody to judge it; the wire's own bound is a setting.
 MAX_ANSWER_CHARS: Final = 300
 
-_CONTROL_TOKEN = re.compile(r"<(?:s|/s|usr|pad|sys|unk|mask|d|/d|unused\d{1,2})>")
-_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_LONGEST_TOKEN: Final = max(map(len, CONTROL_TOKENS))
+_CONTROL_TOKEN: Final = re.compile(r"<(?:s|/s|usr|pad|sys|unk|mask|d|/d|unused\d{1,2})>")
 _REPLACEMENT: Final = "\ufffd"
 
 
@@ -56,19 +56,6 @@ def is_control_token(token: str) -> bool:
 def has_control_token(text: str) -> bool:
     """Whether the spelling of a control token stands anywhere in a text."""
     return _CONTROL_TOKEN.search(text) is not None
-
-
-def normalise(text: str) -> str:
-    """One line of NFC text without control and zero-width characters, single spaces, trimmed.
-
-    Never NFKC: it would make ``<usr>`` out of its full-width form.
-    """
-    shown = (
-        " " if character.isspace() else character
-        for character in unicodedata.normalize("NFC", text)
-        if character.isspace() or unicodedata.category(character) not in _UNPRINTABLE
-    )
-    return " ".join("".join(shown).split())
 
 
 def bot_ids(bot: str, prompt_format: int = PROMPT_FORMAT) -> tuple[int, ...]:
@@ -109,12 +96,26 @@ def answer_text(text: str, max_chars: int = MAX_ANSWER_CHARS) -> str:
 def answer_steps(text: str, max_chars: int = MAX_ANSWER_CHARS) -> tuple[tuple[AnswerRule, str], ...]:
     """How :func:`answer_text` comes about: each rule in turn, with the text after it."""
     readable = text.replace(_REPLACEMENT, "")
-    shown = plain = normalise(readable)
-    while has_control_token(plain):  # taking one out may join the halves of another
-        plain = normalise(_CONTROL_TOKEN.sub("", plain))
+    shown = one_line(readable)
+    plain = one_line(_without_control_tokens(shown))
     return (
         ("unreadable_bytes", readable),
         ("normalised", shown),
         ("control_tokens", plain),
         ("cut", plain[:max_chars].rstrip()),
     )
+
+
+def _without_control_tokens(text: str) -> str:
+    """Taking one out may join the halves of another; each character is looked at once all the same."""
+    kept: list[str] = []
+    openings: list[int] = []
+    for char in text:
+        if char == "<":
+            openings.append(len(kept))
+        kept.append(char)
+        if char == ">" and openings:
+            start = openings.pop()
+            if len(kept) - start <= _LONGEST_TOKEN and is_control_token("".join(kept[start:])):
+                del kept[start:]
+    return "".join(kept)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import compress, groupby
 from typing import Final
 
+from kogpt2_chat.domain.characters import FILLERS, nfkc
 from kogpt2_chat.domain.jamo import (
     CONJOINING,
     LAUGHTER,
@@ -32,7 +33,11 @@ _SAME_RUN: Final = 3
 _SPACED_RUN: Final = 3
 _ENDS: Final = ".?!"
 _APOSTROPHES: Final = str.maketrans("\u2019\u2018\u00b4`", "''''")
-_BLANK: Final = "\u115f\u1160\u3164\uffa0\u2800"
+_DASHES: Final = "\u2010\u2012\u2013\u2014\u2015\u2212\u2043\u02d7\u30fc\u2796\u3161_"
+_DOTS: Final = "\u00b7\u119e\u318d\u2022\u30fb\u2219\u3002"
+_MARKS: Final = str.maketrans(_DASHES + _DOTS, "-" * len(_DASHES) + "." * len(_DOTS))
+_AS_DIGITS: Final = str.maketrans("oil|", "0111")
+_DIGITS_MEANT: Final = re.compile(r"(?<![a-z0-9|])[oil|]{0,2}\d[\doil|]*+(?![a-z])")
 _DIGIT: Final = re.compile(r"\d")
 _END: Final = re.compile(r"[.?!]")
 # Nothing is done to words of syllables without a doubled one. Where three or more single ones stand in a row they may
@@ -109,6 +114,21 @@ def view_of(text: str) -> View:
     return _view(pieces)
 
 
+def details_view(text: str) -> View:
+    """The view for rules that read numbers and marks; nothing is left out but what shows nothing.
+
+    Lower case NFKC, digits and their look-alikes as ASCII, each dash as ``-``, middle dots as ``.``, one space a gap.
+    """
+    pieces: list[Piece] = []
+    for char, start, end in _folded(text, 0, len(text)):
+        if char == " " and pieces and pieces[-1][0] == " ":
+            pieces[-1] = (" ", pieces[-1][1], end)
+        else:
+            pieces.append((char.translate(_MARKS) if not char.isdecimal() else str(int(char)), start, end))
+    view = _view(pieces)
+    return View(_DIGITS_MEANT.sub(lambda run: run.group().translate(_AS_DIGITS), view.text), view.starts, view.ends)
+
+
 def _append(pieces: list[Piece], more: list[Piece]) -> None:
     """Adds what stands behind a space."""
     if pieces and more:
@@ -164,10 +184,10 @@ def _plain(cluster: str) -> Iterator[str]:
     if len(cluster) == 1 and "ㄱ" <= cluster <= "ㅣ":
         yield cluster
         return
-    for char in unicodedata.normalize("NFKC", cluster.translate(_APOSTROPHES)).lower():
+    for char in nfkc(cluster.translate(_APOSTROPHES)).lower():
         if char.isspace():
             yield " "
-        elif char not in _BLANK and unicodedata.category(char)[0] not in "CM":
+        elif char not in FILLERS and unicodedata.category(char)[0] not in "CM":
             yield compatible(char)
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from kogpt2_chat.domain.players import player_id
 from kogpt2_chat.domain.topics import QUESTION_TOPIC
 from kogpt2_chat.domain.turns import Source
 from kogpt2_chat.domain.wire_fields import (
+    AROUND,
     BOUNDS,
     MAX_NAME_CHARS,
     UNBOUNDED,
@@ -34,12 +36,15 @@ MAX_ERROR_CHARS: Final = 300
 LENGTH_REASONS: Final = frozenset({"too_large", "too_long"})
 """Why a record is refused that could be read but for its length; it may speak of a crisis all the same."""
 
-# The Unity client's frame. Possessive repeats: a failed match is never tried again with fewer spaces.
-_LEGACY_START = re.compile(r"\{ *+'")
-_LEGACY_HEAD = re.compile(r"\{ *+'from' *+: *+'")
-_LEGACY_TO = re.compile(r"' *+, *+'to' *+: *+'")
-_LEGACY_MESSAGE = re.compile(r"' *+, *+'message' *+: *+'")
-_V1_START: Final = '{"'
+# Possessive repeats: a failed match is never tried again with fewer spaces.
+_SPACE: Final = rf"[{AROUND}]*+"
+# The Unity client's frame.
+_LEGACY_START: Final = re.compile(rf"\{{{_SPACE}'")
+_LEGACY_HEAD: Final = re.compile(rf"\{{{_SPACE}'from'{_SPACE}:{_SPACE}'")
+_LEGACY_TO: Final = re.compile(rf"'{_SPACE},{_SPACE}'to'{_SPACE}:{_SPACE}'")
+_LEGACY_MESSAGE: Final = re.compile(rf"'{_SPACE},{_SPACE}'message'{_SPACE}:{_SPACE}'")
+_V1_START: Final = re.compile(rf'\{{{_SPACE}"')
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _V1_FIELDS: Final = frozenset(
     {"v", "question_id", "bot", "sender", "text", "sender_id", "session_id", "sent_at", "consent", "reply_by"}
 )
@@ -110,7 +115,7 @@ def read_question(
         "is_oversized": of_any_length,
     }
     bounds = UNBOUNDED if of_any_length else BOUNDS
-    if text.startswith(_V1_START):
+    if _V1_START.match(text):
         return _read_v1(text, here, bounds)
     if _LEGACY_START.match(text):
         return _read_legacy(text, here, bounds, consent_train=legacy_consent)
@@ -185,9 +190,11 @@ def _decoded(value: bytes | None, *, of_any_length: bool) -> str:
     if len(value) > MAX_RECORD_BYTES and not of_any_length:
         raise InvalidMessage("too_large", f"the record has {len(value)} bytes, expected at most {MAX_RECORD_BYTES}")
     try:
-        return value.decode("utf-8").strip()
+        text = value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidMessage("not_utf8", f"byte {error.start} is not UTF-8: {error.reason}") from error
+        hint = "; it begins as UTF-16 does" if value.startswith(_UTF16_MARKS) else ""
+        raise InvalidMessage("not_utf8", f"byte {error.start} is not UTF-8: {error.reason}{hint}") from error
+    return text.strip(AROUND)
 
 
 def _read_legacy(text: str, here: dict[str, Any], bounds: Bounds, *, consent_train: bool) -> Question:
@@ -195,7 +202,7 @@ def _read_legacy(text: str, here: dict[str, Any], bounds: Bounds, *, consent_tra
     head = _LEGACY_HEAD.match(text)
     to = _LEGACY_TO.search(text, head.end()) if head else None
     message = _LEGACY_MESSAGE.search(text, to.end()) if to else None
-    body = text[:-1].rstrip(" ")
+    body = text[:-1].rstrip(AROUND)
     if head is None or to is None or message is None or not (text.endswith("}") and body.endswith("'")):
         raise InvalidMessage("schema", "expected {'from' : 'NICK', 'to' : 'BOT', 'message' : 'TEXT'}")
     if len(body) - 1 < message.end():  # the only quote before } is the one that opens TEXT
@@ -204,7 +211,7 @@ def _read_legacy(text: str, here: dict[str, Any], bounds: Bounds, *, consent_tra
     return Question(
         question_id=here["turn_id"],
         bot=known_bot(text[to.end() : message.start()], None),
-        player_id=f"legacy:{nick}",
+        player_id=player_id(None, nick),
         sender=bounded_sender(nick, None, bounds),
         text=bounded_text(text[message.end() : len(body) - 1], None, bounds),
         consent_store=True,
@@ -224,7 +231,9 @@ def _read_v1(text: str, here: dict[str, Any], bounds: Bounds) -> Question:
         raise InvalidMessage("schema", f"`question_id` must be a text of 1 to {MAX_NAME_CHARS} characters")
     for name in ("bot", "sender", "text"):
         if not isinstance(body.get(name), str):
-            raise InvalidMessage("schema", f"`{name}` must be a text", question_id)
+            missing = "null" if name in body else "missing"
+            found = missing if body.get(name) is None else type(body[name]).__name__
+            raise InvalidMessage("schema", f"`{name}` must be a text, found {found}", question_id)
     store, train = consent_of(body, question_id)
     sender = bounded_sender(body["sender"], question_id, bounds)
     if not sender:
@@ -234,7 +243,7 @@ def _read_v1(text: str, here: dict[str, Any], bounds: Bounds) -> Question:
     return Question(
         question_id=question_id,
         bot=known_bot(body["bot"], question_id),
-        player_id=sender_id or f"legacy:{sender}",
+        player_id=player_id(sender_id, sender),
         sender=sender,
         text=bounded_text(body["text"], question_id, bounds),
         consent_store=store,

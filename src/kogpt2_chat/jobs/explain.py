@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kogpt2_chat.domain.cleaning import masked_count
 from kogpt2_chat.domain.explanation import Explanation, Token, Verdict, fallback_change
 from kogpt2_chat.domain.lake_layout import turn_from_document
+from kogpt2_chat.domain.masking import masked_count
 from kogpt2_chat.domain.prompt import END_ID
 from kogpt2_chat.domain.safety_turns import safety_kind
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TURN_TOPIC

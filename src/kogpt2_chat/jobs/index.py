@@ -6,6 +6,7 @@ from typing import Final
 
 from kogpt2_chat.domain.lake_layout import TURNS
 from kogpt2_chat.domain.safety_turns import SAFETY_COLUMNS, safety_kind
+from kogpt2_chat.domain.searchable import searchable
 from kogpt2_chat.ports import Index, Row, Tables
 
 _PLACE: Final = ("ingested_at", "kafka_partition", "kafka_offset")
@@ -41,7 +42,8 @@ def index(*, tables: Tables, index: Index, rebuild: bool = False) -> dict[str, o
     sent = 0
     if wanted:
         # A turn that came since the kinds were read waits for the next run.
-        sent = index.put(row for row in tables.read(TURNS.name) if wanted.get(str(row["turn_id"])) == _place(row))
+        of_interest = (row for row in tables.read(TURNS.name) if wanted.get(str(row["turn_id"])) == _place(row))
+        sent = index.put(map(searchable, of_interest))
     return {"turns": len(newest), "kept_out": len(newest) - len(shown), "sent": sent, "documents": index.count()}
 
 

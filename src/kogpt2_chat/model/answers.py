@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kogpt2_chat.domain.prompt import UNKNOWN_ID, has_control_token, normalise
+from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.domain.prompt import UNKNOWN_ID, has_control_token
 from kogpt2_chat.model.bot import Bot
 from kogpt2_chat.model.engine import Engine, StopReason
 from kogpt2_chat.model.load import LoadedBot
@@ -133,4 +134,4 @@ def _grams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
 
 
 def _letters(text: str) -> str:
-    return "".join(character for character in normalise(text).casefold() if character.isalnum())
+    return "".join(character for character in one_line(text).casefold() if character.isalnum())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.domain.prompt import normalise
+from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.pairs import Pair
 
@@ -38,7 +38,7 @@ def read_pairs(path: Path) -> list[Pair]:
             f"corpus {path} must begin with {','.join(_HEADER)}, found {','.join(rows[0]) if rows else ''}"
         )
     pairs = [
-        Pair(question=normalise(row[0]), answer=normalise(row[1]), topic=row[2], cluster=f"{path.stem}-{number}")
+        Pair(question=one_line(row[0]), answer=one_line(row[1]), topic=row[2], cluster=f"{path.stem}-{number}")
         for number, row in enumerate(rows[1:], start=1)
         if len(row) == len(_HEADER)
     ]

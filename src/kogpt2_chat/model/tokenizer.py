@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from kogpt2_chat.domain import prompt
 from kogpt2_chat.domain.bots import ROSTER
+from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.domain.cleaning import clean
 from kogpt2_chat.errors import CheckpointCorrupt
 
@@ -55,7 +56,7 @@ class ChatTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text: normalised to NFC, without control ids whatever the text says."""
-        ids = self._tokenizer.encode(prompt.normalise(text), add_special_tokens=False).ids
+        ids = self._tokenizer.encode(one_line(text), add_special_tokens=False).ids
         return [id_ for id_ in ids if id_ == prompt.UNKNOWN_ID or id_ not in self.control_ids]
 
     def encode_prompt(self, question: str, max_tokens: int, first_ids: Sequence[int] = ()) -> list[int]:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kogpt2_chat.domain.prompt import answer_text, normalise, prompt_ids
+from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.domain.prompt import answer_text, prompt_ids
 from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
 from kogpt2_chat.model.uncertain import Uncertainty
@@ -35,7 +36,7 @@ class ScriptedModel:
 
     def encode(self, text: str) -> list[int]:
         """Code points, shifted past the control ids."""
-        return prompt_ids([ord(character) + _FIRST_TEXT_ID for character in normalise(text)], 512)
+        return prompt_ids([ord(character) + _FIRST_TEXT_ID for character in one_line(text)], 512)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of shifted code points."""

@@ -1,0 +1,59 @@
+"""What the search index gets of a turn."""
+
+import json
+
+import pytest
+
+from kogpt2_chat.domain.searchable import searchable, without_people
+from kogpt2_chat.jobs.index import index
+from kogpt2_chat.testing.delta import InMemoryTables
+from kogpt2_chat.testing.elastic import InMemoryIndex
+from tests.growth import growth
+
+
+@pytest.mark.parametrize(
+    ("text", "searched"),
+    [
+        ("내 이름은 김민수야", "내 이름은 [이름]야"),
+        ("제 이름은 하늘이에요", "제 이름은 [이름]이에요"),
+        ("저는 박서준입니다", "저는 [이름]입니다"),
+        ("나 인스타 maru_lee야 팔로우해", "나 인스타 [아이디]야 팔로우해"),
+        ("카톡 아이디는 maru99", "카톡 아이디는 [아이디]"),
+        ("@maru_lee 찾아봐", "[아이디] 찾아봐"),
+        ("내 번호 010-1234-5678", "내 번호 [전화번호]"),
+    ],
+)
+def test_names_and_handles_that_people_give_are_not_searched(text, searched):
+    """Where they say that it is theirs."""
+    assert without_people(text) == searched
+    assert without_people(searched) == searched
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["네 이름은 뭐야?", "내 이름은 뭐야?", "저는 학생입니다", "나는 정말 좋아", "난 이제 갈래", "인스타 재밌어", "라인 좀 맞춰", "카톡 했어?", "이름이 예쁘다"],
+)  # fmt: skip
+def test_talk_of_names_stays(text):
+    """A question for a name, a word behind "I am"."""
+    assert without_people(text) == text
+
+
+@pytest.mark.parametrize("piece", ["@a", "내 이름은", "나는 김", "카톡 ", "인스타 a", "가"])
+def test_it_takes_time_linear_in_the_text(piece):
+    """Twenty times the text takes about twenty times the work."""
+    assert growth(without_people, piece) < 100
+
+
+def test_rows_of_earlier_releases_are_masked_on_their_way_into_the_index():
+    """They stand in the lake as they were stored, and are rebuilt into documents without details."""
+    row = {"turn_id": "t", "text": "안녕", "answer": "maru@example.com 맞죠?", "sender": "010-1234-5678", "session_id": None,
+           "player_id": "legacy:010-1234-5678", "extra": json.dumps({"tel": "010-1234-5678"}), "epoch": 3}  # fmt: skip
+    found = searchable(row)
+    assert "1234" not in json.dumps(found)
+    assert "example" not in json.dumps(found)
+    assert (found["session_id"], found["epoch"], found["turn_id"]) == (None, 3, "t")
+    assert searchable({**row, "extra": "not JSON"})["extra"] == "not JSON"
+    tables, documents = InMemoryTables(), InMemoryIndex()
+    tables.append("turns", [row], {"turns/conversation_log/0": 1}, {})
+    index(tables=tables, index=documents)
+    assert "1234" not in str(documents.document_by_id["t"])
