@@ -4,14 +4,12 @@ Joins the parts; each of them is told what it needs and knows none of the others
 """
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import structlog
@@ -33,31 +31,16 @@ from serving.loop import Loop
 from serving.metrics import Metrics
 from serving.shelf import Shelf
 from serving.slot import Slots
+from serving.stopping import STOPPED, Stop, end_at_once
 from serving.watchdog import Failpoint, Watchdog
 from serving.worker import Worker
 
 SLOT_LOST: Final = 3
 """Exit code that a supervisor must not answer with a restart: the two processes would oust each other in turn."""
 FINISH_S: Final = 4.0
-"""After SIGTERM: how long questions in hand may still take before they are dropped. All of it ends within 10 s."""
+"""After SIGTERM: how long questions in hand may still take before they are dropped."""
 
 _log = structlog.get_logger("serving")
-
-
-class Stop:
-    """SIGTERM and SIGINT, remembered."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-
-    def listen(self) -> None:
-        """Take over both signals of this process."""
-        signal.signal(signal.SIGTERM, self._hear)
-        signal.signal(signal.SIGINT, self._hear)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.event.set()
 
 
 def main() -> int:
@@ -67,6 +50,7 @@ def main() -> int:
         The exit code: 0 stopped on request, 1 failed (also: the slot is taken on this machine), 2 unusable settings,
         3 another machine's process has taken this slot.
     """
+    end_at_once()
     configure_logging("json")
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the process's own start says it for all counters
     try:
@@ -76,17 +60,21 @@ def main() -> int:
         return 2
     if settings.serving.nice:
         os.nice(settings.serving.nice)
+    stop = Stop()
     try:
         lease = lease_slot(settings.home, settings.serving.slot)
         structlog.contextvars.bind_contextvars(worker=f"worker-{lease.slot}")
-        _serve(settings, lease.slot, Stop())
+        _serve(settings, lease.slot, stop)
     except Ousted as error:
         _log.critical("slot_lost", error=str(error), todo="give every worker a number of its own")
         return SLOT_LOST
     except (KogptChatError, OSError) as error:
+        if stop.event.is_set():  # whatever fails then: it was asked to end, and it ends
+            _log.warning("stopped_unclean", error=f"{type(error).__name__}: {error}")
+            return STOPPED
         _log.error("worker_failed", error=f"{type(error).__name__}: {error}")
         return 1
-    return 0
+    return STOPPED
 
 
 def _serve(settings: Settings, slot: int, stop: Stop) -> None:
@@ -127,7 +115,7 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
         # Else the first load does not begin all the threads that OpenVINO may ever begin in this process.
         patient=threads in {0, 1} or threads >= affinity_cores(),
     )
-    # Until here nothing is held, and a signal may simply end the process.
+    # Until here nothing is held, and a signal simply ends the process.
     stop.listen()
     exchange = _open_exchange(settings, slot, on_step, stop)
     loop = Loop(
@@ -212,7 +200,8 @@ def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel]
 
 if __name__ == "__main__":
     ended_with = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # nobody may be there to read it
+        sys.stdout.flush()
+        sys.stderr.flush()
     # All that matters is closed. The interpreter's own end would wait for a transaction that a lost broker holds.
     os._exit(ended_with)

@@ -61,12 +61,18 @@ class Flight:
         for reply in replies:
             self._place_by_turn.pop(reply.turn_id).reply = reply
 
-    def take(self, most: int) -> Prefix:
-        """Take out what may be published now, ``most`` questions at most; possibly nothing."""
+    def take(self, most: int, most_bytes: int) -> Prefix:
+        """Take out what may be published now; possibly nothing.
+
+        Args:
+            most: questions.
+            most_bytes: of all their records; the last one taken may lead over it.
+        """
         positions: dict[int, int] = {}
         replies: list[Reply] = []
         for partition, places in self._places_by_partition.items():
-            while places and len(replies) < most and (reply := places[0].reply) is not None:
+            while places and len(replies) < most and most_bytes > 0 and (reply := places[0].reply) is not None:
+                most_bytes -= sum(len(item.value or b"") for item in reply.outgoing)
                 positions[partition] = places.popleft().offset + 1
                 replies.append(reply)
         self._count -= len(replies)

@@ -31,11 +31,14 @@ RETRY_S: Final = 0.5
 SETTLE_S: Final = 20.0
 """Longest wait for the first models; whatever is still loading then is answered for by a notice."""
 MOST_A_TRANSACTION: Final = 200
+MOST_BYTES_A_TRANSACTION: Final = 4 * 1024 * 1024
+"""Dead letters may be a megabyte each, and all of a transaction has to be sent within one request's time."""
 LAG_EVERY_S: Final = 1.0
 LONGEST_TRANSACTION_S: Final = 60.0
 """Past it the loop no longer counts as alive, and the watchdog ends the process."""
 LAST_WAIT_S: Final = 2.0
 """After SIGTERM, and past the time for answers in hand: how long the last transaction may still take."""
+_IMPATIENT: Final = 2
 _REMEMBERED: Final = 10_000
 
 _log = structlog.get_logger("serving")
@@ -80,6 +83,7 @@ class Loop:
     _publication: _Publication | None = field(init=False, default=None)
     _published: OrderedDict[str, None] = field(init=False, default_factory=OrderedDict)
     _lag_due_at: float = field(init=False, default=0.0)
+    _failures: int = field(init=False, default=0)
 
     def run(self, finish_s: float) -> None:
         """Answer until ``stop`` is set, or another process has taken this worker's slot (Ousted).
@@ -112,7 +116,12 @@ class Loop:
             self.on_step("idle")
 
     def _recover(self) -> bool:
-        """From the committed positions; nothing is in flight now."""
+        """From the committed positions; nothing is in flight now.
+
+        What cannot be published twice in a row will hardly be the third time at once: a topic is missing, or a right.
+        """
+        if self._failures >= _IMPATIENT:
+            self.stop.wait(RETRY_S)
         try:
             self.exchange.recover()
         except Unavailable as error:
@@ -163,7 +172,7 @@ class Loop:
         """One step of decoding, and the next transaction when the last one is through."""
         self._flight.settle(self.worker.step())
         if self._publication is None and self._is_recovered:
-            prefix = self._flight.take(MOST_A_TRANSACTION)
+            prefix = self._flight.take(MOST_A_TRANSACTION, MOST_BYTES_A_TRANSACTION)
             if prefix.replies:
                 future = self.publisher.submit(self._publish, self._claim, prefix)
                 self._publication = _Publication(prefix, future, time.monotonic())
@@ -189,10 +198,11 @@ class Loop:
             _log.warning("answer_refused", turn_id=error.question_id, error=str(error))
             if error.question_id is not None:
                 self.worker.refuse(error.question_id)
-            published = False
+            published, self._failures = False, 0
         if published:
             self._count(publication.prefix)
         else:
+            self._failures += 1
             self._drop("not published", len(publication.prefix.replies))
         self._tell_in_flight()
 
@@ -227,6 +237,7 @@ class Loop:
         self.worker.drop()
 
     def _count(self, prefix: Prefix) -> None:
+        self._failures = 0
         self.metrics.published(sum(len(reply.outgoing) for reply in prefix.replies))
         for reply in prefix.replies:
             if reply.turn_id in self._published:

@@ -12,9 +12,17 @@ from collections.abc import Callable
 from typing import Final
 
 STALLED_EXIT_CODE: Final = 70
+_WORD_S: Final = 0.5
 FAILPOINT: Final = "KOGPT2_SERVING__FAILPOINT"
 FAILPOINT_EVENT: Final = "failpoint"
 """The last line of a process that dies of it, so that a test knows where that was."""
+
+
+def say_last(word: Callable[[], None]) -> None:
+    """Log before the process ends. Whoever reads its log may be what hangs, so nobody waits for that for long."""
+    saying = threading.Thread(target=word, name="last-word", daemon=True)
+    saying.start()
+    saying.join(timeout=_WORD_S)
 
 
 class Watchdog:
@@ -48,7 +56,8 @@ class Watchdog:
     def _watch(self) -> None:
         while self.silent_s < self._limit_s:
             time.sleep(min(1.0, self._limit_s / 10))
-        self._on_stall(self.silent_s)
+        silent_s = self.silent_s
+        say_last(lambda: self._on_stall(silent_s))
         os._exit(STALLED_EXIT_CODE)  # nothing that blocks can be asked to stop
 
 

@@ -61,6 +61,13 @@ def prepare_servers(settings: Settings) -> None:
     index(settings).ensure()
 
 
+def kafka_warning(settings: Settings) -> str | None:
+    """What an operator has to change on the brokers, if anything."""
+    from kogpt2_chat.adapters.kafka_offsets import offsets_warning
+
+    return offsets_warning(settings)
+
+
 def airflow(settings: Settings) -> "AirflowRest":
     """Airflow's REST API, to start DAG runs and follow them."""
     from kogpt2_chat.adapters.airflow import AirflowRest

@@ -2,13 +2,35 @@
 
 import logging
 import sys
-from typing import Literal
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import structlog
 
 
+class _Unfailing:
+    """A stream that loses what cannot be written: its reader has gone, the disk is full, or it was closed.
+
+    A process that works must not end for want of somebody who reads what it says.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it if that is possible."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send it on if that is possible."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure_logging(form: Literal["console", "json"] = "console", level: int = logging.INFO) -> None:
-    """Send events to stderr, so that stdout stays free for results.
+    """Send events to stderr, so that stdout stays free for results. To log never raises for want of a reader.
 
     Args:
         form: ``console`` for people, ``json`` for one object a line.
@@ -28,5 +50,5 @@ def configure_logging(form: Literal["console", "json"] = "console", level: int =
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
     )

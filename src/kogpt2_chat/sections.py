@@ -228,7 +228,6 @@ class Serving(BaseModel):
     swap_poll_s: Seconds = 0.5
     watchdog_s: Seconds = 120.0
     session_timeout_s: Seconds = 10.0
-    slow_commit_s: Seconds = 0.5
     max_crashes: Positive = 3
     nice: int = Field(0, ge=0, le=19)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat.settings import Serving
 from tests.faults.crew import Crew, crew_of
+from tests.faults.exchanges import Group
 from tests.faults.ledger import Ledger
 from tests.faults.lone_kafka import FAULTS_HOME, LoneKafka, keeps_home, lone_kafka
 from tests.faults.report import Report
@@ -32,6 +34,14 @@ def crew(kafka: LoneKafka) -> Iterator[Crew]:
     """No worker yet; whoever is started is ended."""
     with crew_of(kafka) as made:
         yield made
+
+
+@pytest.fixture
+def group(kafka: LoneKafka) -> Iterator[Group]:
+    """A consumer group of the test's own; its exchanges are closed."""
+    made = Group(kafka.settings.model_copy(update={"serving": Serving(session_timeout_s=6)}))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicParti
 from kogpt2_chat.adapters.kafka import connection
 from kogpt2_chat.adapters.kafka_exchange import KafkaExchange
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.topics import QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.wire import turn_id
 from kogpt2_chat.errors import InvalidMessage, Unavailable
 from kogpt2_chat.ports import Batch, Outgoing, Record
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import Kafka, Serving, Settings
 from tests.faults.ledger import Ledger
+from tests.faults.lone_kafka import PROXY, LoneKafka
 
 DEADLINE_S = 90.0
 
@@ -101,6 +102,14 @@ class Group:
         self._offsets.close()
 
 
+def through_proxy(kafka: LoneKafka) -> Settings:
+    """Of an exchange that knows the broker by its proxy's address only."""
+    proxied = Kafka(bootstrap=kafka.settings.local(PROXY), request_timeout_s=5)
+    settings = kafka.settings.model_copy(update={"kafka": proxied, "serving": Serving(session_timeout_s=6)})
+    settings.__dict__.pop("kafka_bootstrap", None)  # remembered from before
+    return settings
+
+
 def publish(exchange: KafkaExchange, batch: Batch, *more: Outgoing) -> bool:
     """Answers to a batch, and its positions."""
     return exchange.publish(batch.claim, positions_of(batch.records), [*answers_to(batch.records), *more])
@@ -122,6 +131,16 @@ def answers_to(records: Sequence[Record], text: str = "네") -> list[Outgoing]:
             key=record.key,
             value=text.encode(),
             headers={"turn_id": turn_id(record.partition, record.offset)},
+        )
+        for record in records
+    ]
+
+
+def turns_of(records: Sequence[Record]) -> list[Outgoing]:
+    """What a worker writes beside each answer, as far as the books look at it."""
+    return [
+        Outgoing(
+            topic=TURN_TOPIC, key=record.key, value=b"{}", headers={"turn_id": turn_id(record.partition, record.offset)}
         )
         for record in records
     ]

@@ -1,14 +1,19 @@
 """The broker dies, stands still or is slow: nothing is lost or doubled, and answers come again by themselves."""
 
 import signal
+import socket
 import time
 
 import pytest
 
+from kogpt2_chat.adapters import kafka_offsets
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.settings import Settings
 from tests.faults.crew import Crew
 from tests.faults.ledger import Ledger
 from tests.faults.lone_kafka import LoneKafka
+from tests.integration.worker_process import WorkerProcess
+from tests.loop import until
 
 AGAIN_S = 60.0
 """Bound for a busy machine; the aim is 15 s and the report says what it was."""
@@ -97,3 +102,45 @@ def test_a_slow_broker_is_only_slow(kafka, crew, ledger, report):
         proxy.delay_s = 0.0
         again_s = again_after(crew, ledger, time.monotonic())
         close_the_books(crew, ledger, report, "slow broker", 0, again_s)
+
+
+def test_status_knows_whether_positions_outlive_questions(kafka: LoneKafka, monkeypatch) -> None:
+    """Ours keeps them for ten years; somebody else's is read in the same way, and its operator told what to set."""
+    assert kafka_offsets.offsets_warning(kafka.settings) is None
+    monkeypatch.setattr(kafka_offsets, "OFFSETS_KEPT_DAYS_AT_LEAST", 3651)
+    warning = kafka_offsets.offsets_warning(kafka.settings)
+    assert warning is not None
+    assert "offsets.retention.minutes=5256000" in warning
+    assert "to 5257440 or more" in warning
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_ends_on_request_while_the_broker_stands_still(kafka: LoneKafka, crew: Crew, ledger: Ledger) -> None:
+    """Its calls wait for ten seconds each; it ends within them, with exit code 0, and what it had in hand comes again."""
+    crew.start_ready(1)
+    worker = crew.workers[1]
+    broker = kafka.process()
+    ledger.ask(SOME)
+    broker.send_signal(signal.SIGSTOP)
+    try:
+        assert crew.stop(1) < 12
+    finally:
+        broker.send_signal(signal.SIGCONT)
+    assert worker.process.returncode == 0, worker.tail()
+    crew.start_ready(1)
+    ledger.settle()
+    crew.close()
+    assert ledger.verdict().holds
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["nobody there", "somebody who never answers"])
+def test_a_worker_ends_on_request_while_it_looks_for_a_broker(tmp_path, listens: bool) -> None:
+    """Exit code 0: it was asked to end, and nothing has failed."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        if not listens:
+            silent.close()
+        worker = WorkerProcess(Settings(), 1, tmp_path, more={"KOGPT2_KAFKA__BOOTSTRAP": f"127.0.0.1:{port}"})
+        until(lambda: "kafka_unavailable" in worker.tail(), 120, worker.tail)
+        assert worker.terminate() < 12
+    assert worker.process.returncode == 0, worker.tail()

@@ -6,7 +6,6 @@ So a test that finds nothing wrong is known to be able to. The numbers are the r
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,14 +17,23 @@ from kafka.structs import ConsumerGroupMetadata
 from kogpt2_chat.adapters import kafka as kafka_adapter
 from kogpt2_chat.adapters import kafka_exchange, kafka_in_c, kafka_transactions
 from kogpt2_chat.adapters.kafka_exchange import Claim, KafkaExchange
+from kogpt2_chat.adapters.kafka_unanswered import Unanswered
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.ports import Batch, Outgoing
-from kogpt2_chat.settings import Kafka, Serving
-from kogpt2_chat.testing.tcp_proxy import END_TXN, Held, TcpProxy
-from tests.faults.exchanges import DEADLINE_S, Died, Group, Publishing, answers_to, positions_of, publish
-from tests.faults.lone_kafka import PROXY, LoneKafka
+from kogpt2_chat.testing.tcp_proxy import END_TXN, TXN_OFFSET_COMMIT, Held, TcpProxy
+from tests.faults.exchanges import (
+    DEADLINE_S,
+    Died,
+    Group,
+    Publishing,
+    answers_to,
+    positions_of,
+    publish,
+    through_proxy,
+)
+from tests.faults.lone_kafka import LoneKafka
 
 QUESTIONS = 36
 both = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "guard taken out"])
@@ -42,13 +50,6 @@ class Meddled:
         return self._replaced.get(name) or getattr(self._producer, name)
 
 
-@pytest.fixture
-def group(kafka: LoneKafka) -> Iterator[Group]:
-    made = Group(kafka.settings.model_copy(update={"serving": Serving(session_timeout_s=6)}))
-    yield made
-    made.close()
-
-
 def hand_over(group: Group, first: KafkaExchange, second: KafkaExchange) -> list[Batch]:
     """Both poll, until the second one owns some of the partitions; what it was given at that moment."""
     given: list[Batch] = []
@@ -58,6 +59,27 @@ def hand_over(group: Group, first: KafkaExchange, second: KafkaExchange) -> list
         first.poll(0.1, 0)
         given.append(second.poll(0.1, 0))
     return [batch for batch in given if batch.records]
+
+
+def publish_twice_sent(
+    group: Group, exchange: KafkaExchange, proxy: TcpProxy, api_key: int, lost_after_s: float
+) -> Held:
+    """Answer some questions, while a request of their transaction is held and its connection lost."""
+    held: list[Held] = []
+
+    def lose() -> None:
+        held.append(proxy.wait_held(DEADLINE_S))
+        time.sleep(lost_after_s)
+        held[0].lose_client()
+
+    group.ledger.ask(QUESTIONS)
+    batch = group.poll(exchange, QUESTIONS)
+    proxy.hold(api_key)
+    losing = threading.Thread(target=lose)
+    losing.start()
+    assert publish(exchange, batch), "the client sends the same request again, over another connection"
+    losing.join()
+    return held[0]
 
 
 def assert_holds(group: Group, guarded: bool) -> None:
@@ -134,6 +156,21 @@ def test_1_a_join_takes_only_what_it_gets(group: Group, guarded: bool, monkeypat
     group.poll(first, QUESTIONS)
     hand_over(group, first, group.exchange(2))
     assert (max(lost) < TOPIC_BY_NAME[QUESTION_TOPIC].partitions) is guarded
+
+
+@both
+def test_1_a_worker_that_does_not_poll_yet_takes_no_partitions(group: Group, guarded: bool) -> None:
+    """The client joins by itself once it has subscribed; while models are loaded nobody would read its partitions."""
+    first = group.exchange(1)
+    group.ledger.ask(QUESTIONS)
+    batch = group.poll(first, QUESTIONS)
+    second = group.exchange(2)
+    if not guarded:
+        second._join()
+    deadline = time.monotonic() + (3 if guarded else DEADLINE_S)
+    while (kept := first.poll(0.2, 0).claim == batch.claim) and time.monotonic() < deadline:
+        continue
+    assert kept is guarded
 
 
 @both
@@ -257,36 +294,52 @@ def test_6_after_an_abort_the_questions_come_again(group: Group, guarded: bool, 
 
 
 @both
-def test_6_a_late_commit_finds_another_producer(kafka: LoneKafka, group: Group, guarded: bool) -> None:
-    """KIP-890: an EndTxn that was sent twice and arrives late would commit half of the next transaction."""
-    patient = 1000.0  # a slow commit is then taken for a good one
-    settings = kafka.settings.model_copy(
-        update={
-            "kafka": Kafka(bootstrap=kafka.settings.local(PROXY), request_timeout_s=5),
-            "serving": Serving() if guarded else Serving(slow_commit_s=patient),
-        }
-    )
-    settings.__dict__.pop("kafka_bootstrap", None)  # remembered from before
+@pytest.mark.parametrize("lost_after_s", [0.05, 1.0], ids=["early", "late"])
+def test_6_a_late_commit_finds_another_producer(
+    kafka: LoneKafka, group: Group, guarded: bool, lost_after_s: float, monkeypatch
+) -> None:
+    """KIP-890: an EndTxn that was sent twice and arrives late would commit half of the next transaction.
+
+    However fast the second copy was: a connection that is lost early makes no transaction slow.
+    """
+    if not guarded:
+        monkeypatch.setattr(Unanswered, "_note", lambda *_: None)
     with kafka.proxy() as proxy:
         publishing = Publishing("sent")
-        held: list[Held] = []
-        first = group.exchange(1, publishing.on_step, settings)
-        group.ledger.ask(3)
-        batch = group.poll(first, 3)
-        proxy.hold(END_TXN)
-        losing = threading.Thread(target=lambda: held.append(_lost_on_its_way(proxy)))
-        losing.start()
-        assert publish(first, batch), "the client sends the same commit again, over another connection"
-        losing.join()
-        group.ledger.ask(3)
-        batch = group.poll(first, 3)
+        first = group.exchange(1, publishing.on_step, through_proxy(kafka))
+        held = publish_twice_sent(group, first, proxy, END_TXN, lost_after_s)
+        group.ledger.ask(QUESTIONS)
+        batch = group.poll(first, QUESTIONS)
         publishing.begin(lambda: publish(first, batch))
-        held[0].release()
-        deadline = time.monotonic() + (5 if guarded else DEADLINE_S)
+        held.release()
+        assert held.answered.wait(DEADLINE_S)
+        deadline = time.monotonic() + (2 if guarded else DEADLINE_S)
         while group.ledger.open and time.monotonic() < deadline:
             group.ledger.look()
         assert bool(group.ledger.open) is guarded, "half a transaction can be seen, though nobody has committed it"
     publishing.die()
+    group.drain(group.exchange(1))
+    assert_holds(group, guarded)
+
+
+@both
+def test_6_late_positions_find_another_producer(kafka: LoneKafka, group: Group, guarded: bool, monkeypatch) -> None:
+    """A TxnOffsetCommit that was sent twice and arrives late takes the next transaction's positions back."""
+    if not guarded:
+        monkeypatch.setattr(Unanswered, "_note", lambda *_: None)
+    with kafka.proxy() as proxy:
+        publishing = Publishing("offsets_sent")
+        first = group.exchange(1, publishing.on_step, through_proxy(kafka))
+        held = publish_twice_sent(group, first, proxy, TXN_OFFSET_COMMIT, 0.05)
+        group.ledger.ask(QUESTIONS)
+        batch = group.poll(first, QUESTIONS)
+        publishing.begin(lambda: publish(first, batch))
+        held.release()
+        assert held.answered.wait(DEADLINE_S)
+        publishing.finish()
+        assert publishing.outcome
+        assert group.is_done() is guarded
+        first.close()
     group.drain(group.exchange(1))
     assert_holds(group, guarded)
 
@@ -321,14 +374,6 @@ def test_8_a_transaction_that_must_wait_asks_again_soon(group: Group, guarded: b
         monkeypatch.setattr(kafka_adapter, "RETRY_BACKOFF_MS", default_ms)
     producer = group.exchange(1)._transactions.producer
     assert (producer.config["retry_backoff_ms"] <= default_ms / 10) is guarded
-
-
-def _lost_on_its_way(proxy: TcpProxy) -> Held:
-    """Hold a commit long enough to be slow, then end its connection before it was sent on."""
-    held = proxy.wait_held(DEADLINE_S)
-    time.sleep(2 * Serving().slow_commit_s)
-    held.lose_client()
-    return held
 
 
 def _timed_out() -> None:

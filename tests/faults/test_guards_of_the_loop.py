@@ -178,7 +178,8 @@ class _Claimless(MemoryExchange):
         return super().publish(self._broker.generation, positions, outgoing)
 
 
-def _whatever_is_answered(self: Flight, most: int) -> Prefix:
+def _whatever_is_answered(self: Flight, most: int, most_bytes: int) -> Prefix:
+    del most_bytes
     positions, replies = {}, []
     for partition, places in self._places_by_partition.items():
         for place in [place for place in places if place.reply is not None]:

@@ -16,13 +16,13 @@ REQUEST_S = 2.0
 
 
 def hold_again_and_again(crew: Crew, ledger: Ledger, proxy: TcpProxy, chance: random.Random) -> None:
-    """Four kinds in turn: a moment late, later than slow_commit_s, after the client's own retry, never."""
+    """In turn: a moment late, very late, after the client's own retry, never, and after a retry on a lost connection."""
     late: list[Held] = []
     for number in range(TIMES):
         proxy.hold(END_TXN)
         ledger.ask(SOME)
         held = proxy.wait_held(60.0)
-        match number % 4:
+        match number % 5:
             case 0:
                 time.sleep(chance.uniform(0, 0.4))
                 held.release()
@@ -33,8 +33,12 @@ def hold_again_and_again(crew: Crew, ledger: Ledger, proxy: TcpProxy, chance: ra
                 late.append(held)  # let go while a later transaction is open
             case 3:
                 held.drop()
+            case 4:
+                time.sleep(chance.uniform(0.02, 0.1))
+                held.lose_client()
+                late.append(held)
         ledger.ask(SOME)
-        if number % 4 == 3:
+        if number % 5 >= 3:
             crew_of_one_is_alive(crew)
             time.sleep(chance.uniform(0, REQUEST_S))
             late.pop().release()

@@ -345,6 +345,13 @@ def test_status_warns_of_texts_that_nobody_checked_for_a_year(tmp_path):
     assert "WARNING" in page
 
 
+def test_status_shows_what_the_brokers_do_wrong():
+    """Whoever runs them has to set it there."""
+    facts = {"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": {}}
+    assert "WARNING" not in table({**facts, "kafka": {"warning": None}})
+    assert "WARNING: forgets" in table({**facts, "kafka": {"warning": "forgets"}})
+
+
 def test_status_says_so_when_the_texts_cannot_be_read():
     """Workers would not start."""
     found = safety(Settings(safety={"texts": Path("/nowhere.json")}), {}, date(2026, 1, 1))

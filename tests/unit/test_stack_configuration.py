@@ -8,9 +8,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import yaml
 
+from kogpt2_chat.domain.topics import TOPICS
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders, folders_of, others_can_enter
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment, start_script
@@ -51,6 +53,16 @@ def test_kafka_listens_on_the_chosen_host_alone(settings: Settings, folders: Fol
     assert rows["listeners"] == "PLAINTEXT://127.0.0.1:9192,CONTROLLER://127.0.0.1:9193"
     assert rows["auto.create.topics.enable"] == "false"
     assert rows["transaction.state.log.min.isr"] == "1"
+
+
+def test_where_workers_stopped_reading_outlives_every_question(settings: Settings, folders: Folders) -> None:
+    """Else a group that was away for longer begins at the beginning, and answers again; in compose it is the same."""
+    text = server_properties(settings, folders.data("kafka"))
+    (minutes,) = (line.partition("=")[2] for line in text.splitlines() if line.startswith("offsets.retention.minutes="))
+    longest_ms = max(int(topic.configs.get("retention.ms", 0)) for topic in TOPICS)
+    assert int(minutes) * 60_000 > 100 * longest_ms
+    compose = yaml.safe_load((CHECKOUT / "docker" / "compose.yaml").read_text())
+    assert compose["services"]["kafka"]["environment"]["KAFKA_OFFSETS_RETENTION_MINUTES"] == minutes
 
 
 @pytest.mark.parametrize("name", ["a", "b", "별마루", "with space"])

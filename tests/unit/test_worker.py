@@ -1,6 +1,7 @@
 """The worker on a broker in memory: every question gets one answer or one dead letter, whatever happens."""
 
 import json
+import threading
 import time
 from collections import Counter
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
 from kogpt2_chat.testing.kafka import put_question
 from serving.crashes import CrashLog
+from serving.loop import MOST_BYTES_A_TRANSACTION, RETRY_S
 from serving.slot import Loaded
 from tests.bench import Bench
 
@@ -248,6 +250,59 @@ def test_sigterm_answers_what_is_in_hand_and_polls_no_more(tmp_path):
     bench.loop.run(finish_s=5)
     assert len(bench.texts()) == 1
     assert bench.broker.committed == {0: 1}
+
+
+class Clockless(threading.Event):
+    """A stop that is never asked for; what waits for it does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+@pytest.mark.parametrize(("failures", "pauses"), [(1, 0), (2, 1), (9, 8)])
+def test_what_cannot_be_published_twice_in_a_row_is_tried_again_after_a_pause(tmp_path, failures, pauses):
+    """A topic is missing, or a right: without it, hundreds of decodes and producers a second come to nothing."""
+    bench = Bench(tmp_path, fail_publishes=failures)
+    bench.loop.stop = stop = Clockless()
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain(50)
+    assert len(bench.texts()) == 1
+    assert stop.waits == [RETRY_S] * pauses
+
+
+def test_failures_that_are_not_in_a_row_cost_no_pause(tmp_path):
+    """Partitions go to others every now and then."""
+    bench = Bench(tmp_path)
+    bench.loop.stop = stop = Clockless()
+    for _ in range(4):
+        bench.exchange.fail_publishes = 1
+        bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+        bench.drain()
+    assert len(bench.texts()) == 4
+    assert stop.waits == []
+
+
+def test_large_dead_letters_are_published_a_few_at_a_time(tmp_path, monkeypatch):
+    """All of a transaction is sent within the time of one request; 96 of a megabyte each never would be, on a slow line."""
+    bench = Bench(tmp_path)
+    sizes: list[int] = []
+    publish = bench.exchange.publish
+
+    def weighed(claim, positions, outgoing):
+        sizes.append(sum(len(item.value) for item in outgoing))
+        return publish(claim, positions, outgoing)
+
+    monkeypatch.setattr(bench.exchange, "publish", weighed)
+    large = b"x" * (MOST_BYTES_A_TRANSACTION // 4)
+    bench.ask(*[large] * 20)
+    bench.drain(60)
+    assert len(bench.dead()) == 20
+    assert max(sizes) < 2 * MOST_BYTES_A_TRANSACTION
 
 
 def test_a_worker_whose_slot_was_taken_ends_and_publishes_nothing(tmp_path):

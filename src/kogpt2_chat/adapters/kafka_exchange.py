@@ -67,13 +67,13 @@ class KafkaExchange:
         self._group = group
         self._timeout_s = settings.kafka.request_timeout_s
         self._is_paused = False
+        self._has_joined = False
         self._losses = 0
         self._held: deque[Record] = deque()
         self._starts: dict[int, int] = {}
         self._consumer: Any = Consumer(consumer_settings(settings, slot, group))
         try:
             self._consumer.list_topics(QUESTION_TOPIC, timeout=self._timeout_s)
-            self._consumer.subscribe([QUESTION_TOPIC], on_revoke=self._lose, on_lost=self._lose)
         except KafkaException as error:
             raise Unavailable(f"no Kafka broker answers at {settings.kafka_bootstrap}: {error}") from error
 
@@ -96,7 +96,7 @@ class KafkaExchange:
             raise Unavailable(f"Kafka is not ready: {type(error).__name__}: {error}") from error
 
     def poll(self, timeout_s: float, max_records: int) -> Batch:
-        """Next questions, possibly none.
+        """Next questions, possibly none. The first poll joins the group.
 
         Args:
             timeout_s: longest wait for one.
@@ -109,6 +109,7 @@ class KafkaExchange:
             Unavailable: the broker cannot be reached; poll again later.
             Ousted: another process has taken this worker's slot; end.
         """
+        self._join()
         message = self._consumer.poll(0 if self._held and max_records > 0 else timeout_s)
         while message is not None:
             self._take(message)
@@ -164,6 +165,12 @@ class KafkaExchange:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             let_go(consumer)
+
+    def _join(self) -> None:
+        """Not before somebody polls: a worker that is still loading would be given partitions that nobody reads."""
+        if not self._has_joined:
+            self._consumer.subscribe([QUESTION_TOPIC], on_revoke=self._lose, on_lost=self._lose)
+            self._has_joined = True
 
     def _take(self, message: Any) -> None:
         """Hold a question that has come, or raise what came in its place."""

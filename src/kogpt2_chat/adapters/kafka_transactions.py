@@ -1,6 +1,5 @@
 """The worker's transactions: records and positions become visible together, or not at all."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLarg
 from kafka.structs import ConsumerGroupMetadata
 
 from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection, to_headers
+from kogpt2_chat.adapters.kafka_unanswered import Unanswered
 from kogpt2_chat.domain.topics import QUESTION_TOPIC
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.ports import Outgoing
@@ -42,6 +42,7 @@ class Transactions:
         self.transactional_id = transactional_id
         self._settings = settings
         self._on_step = on_step
+        self._unanswered = Unanswered()
 
     def open(self) -> None:
         """A new producer: whatever the last one of its id has left open is over, a late commit included.
@@ -49,6 +50,7 @@ class Transactions:
         Raises:
             KafkaError: the broker cannot be reached.
         """
+        self._unanswered = Unanswered()
         producer = KafkaProducer(**self._producer_settings())
         try:
             producer.init_transactions()
@@ -86,7 +88,7 @@ class Transactions:
         try:
             if self.producer is None:
                 self.open()
-            took_s = self._transact(member, positions, outgoing)
+            self._transact(member, positions, outgoing)
         except _TOO_LARGE as error:
             self.drop()
             blamed = max(outgoing, key=lambda item: len(item.value or b""))
@@ -97,16 +99,16 @@ class Transactions:
             # producer of this transactional id has begun. Never retried; the committed offsets tell.
             self.drop()
             return False
-        if took_s > self._settings.serving.slow_commit_s:
-            # A silent retry may be on its way, and a late EndTxn would commit the *next* transaction (KIP-890):
-            # the next one gets a producer of its own.
+        if self._unanswered.count:
+            # A copy of what was sent again may still arrive: a late EndTxn commits the *next* transaction (KIP-890), a
+            # late TxnOffsetCommit takes its positions back. Both are refused once the next producer has begun.
             self.drop()
         return True
 
     def _transact(
         self, member: ConsumerGroupMetadata, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
-    ) -> float:
-        """The transaction itself, in this order and no other; gives the seconds that the commit took."""
+    ) -> None:
+        """The transaction itself, in this order and no other."""
         producer = self.producer
         producer.begin_transaction()
         self._on_step("begun")
@@ -115,10 +117,8 @@ class Transactions:
         offsets = {TopicPartition(QUESTION_TOPIC, number): OffsetAndMetadata(end) for number, end in positions.items()}
         producer.send_offsets_to_transaction(offsets, member)
         self._on_step("offsets_sent")
-        started = time.monotonic()
         producer.commit_transaction()
         self._on_step("committed")
-        return time.monotonic() - started
 
     def _send(self, producer: Any, outgoing: Sequence[Outgoing]) -> None:
         """All records, acknowledged."""
@@ -149,4 +149,5 @@ class Transactions:
             "max_block_ms": timeout_ms,
             "max_request_size": MAX_FETCH_BYTES,
             "allow_auto_create_topics": False,
+            "kafka_client": self._unanswered.client,
         }

@@ -24,7 +24,7 @@ def report(settings: Settings) -> dict[str, object]:
         settings: which stack.
 
     Returns:
-        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in) and ``safety``.
+        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``safety`` and ``kafka`` (its ``warning``).
     """
     from kogpt2_chat.stack.status import safety_counts, status
 
@@ -35,6 +35,7 @@ def report(settings: Settings) -> dict[str, object]:
         **found.as_json(),
         "bots": bots(settings) if reachable else [],
         "safety": safety(settings, safety_counts(settings), datetime.now(UTC).date()),
+        "kafka": {"warning": bootstrap.kafka_warning(settings) if reachable else None},
     }
 
 
@@ -79,6 +80,8 @@ def table(facts: Mapping[str, object]) -> str:
     login = dict(_items(facts["airflow"]))
     console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
     console.print(_safety_line(dict(_items(facts["safety"]))))
+    if warning := dict(_items(facts.get("kafka"))).get("warning"):
+        console.print(f"WARNING: {warning}")
     return page.getvalue()
 
 

@@ -14,6 +14,12 @@ ROLLOUT_TOPIC: Final = "rollout_state"
 WORKER_TOPIC: Final = "worker_state"
 WORKER_GROUP: Final = "kogpt2-worker"
 
+OFFSETS_KEPT_DAYS: Final = 10 * 365
+"""How long the stack's broker remembers where a group has stopped reading once its last member is gone."""
+OFFSETS_KEPT_DAYS_AT_LEAST: Final = 28
+"""On anybody's broker. A question lives for 7 days, and as long again in a segment that is not full; where the position
+is forgotten first, workers that come back begin at the beginning and answer again. Kafka's own default is 7 days."""
+
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _MIB: Final = 1024 * 1024
 

@@ -13,8 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+ADD_PARTITIONS_TO_TXN: Final = 24
+ADD_OFFSETS_TO_TXN: Final = 25
 END_TXN: Final = 26
-"""Api key of EndTxn: commit or abort of a transaction."""
+"""Commit or abort of a transaction."""
+TXN_OFFSET_COMMIT: Final = 28
+TRANSACTION_REQUESTS: Final = (ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, TXN_OFFSET_COMMIT, END_TXN)
+"""Api keys of what a transaction consists of besides its records, in the order in which they are sent."""
 
 _LENGTH: Final = struct.Struct(">i")
 _HEAD: Final = struct.Struct(">hhi")
@@ -33,12 +38,14 @@ class Held:
         client: the connection that it came over.
         decided: set once it is known what becomes of it.
         dropped: never to be sent.
+        answered: set once the broker has said something to it.
     """
 
     frame: bytes
     client: socket.socket
     decided: threading.Event = field(default_factory=threading.Event)
     dropped: bool = False
+    answered: threading.Event = field(default_factory=threading.Event)
 
     def release(self) -> None:
         """Send it after all."""
@@ -78,6 +85,7 @@ class TcpProxy:
         self._changed = threading.Condition()
         self._to_hold: dict[int, int] = {}
         self._sockets: set[socket.socket] = set()
+        self._let_go: dict[socket.socket, Held] = {}
         self._thread = threading.Thread(target=self._accept, name="tcp-proxy", daemon=True)
         self.delay_s = 0.0
         self.held: list[Held] = []
@@ -168,6 +176,7 @@ class TcpProxy:
                 was_held = True
                 if held.dropped:
                     continue
+                self._let_go[broker] = held
             broker.sendall(frame)
         if was_held:  # the broker drops what it has not begun on when the connection ends
             self._closed.wait(_LINGER_S)
@@ -175,6 +184,8 @@ class TcpProxy:
     def _answers(self, client: socket.socket, broker: socket.socket) -> None:
         while piece := broker.recv(_PIECE):
             self._wait()
+            if held := self._let_go.pop(broker, None):
+                held.answered.set()
             with suppress(OSError):  # a client that has gone does not keep a held request from being sent
                 client.sendall(piece)
 

@@ -5,6 +5,7 @@ import hashlib
 import shlex
 from pathlib import Path
 
+from kogpt2_chat.domain.topics import OFFSETS_KEPT_DAYS
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.jars import classpath
@@ -35,6 +36,8 @@ replica.fetch.max.bytes=2097152
 # One broker holds every copy there is.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=10
+# Where workers stopped reading must outlive the questions, or those are answered again after a long absence.
+offsets.retention.minutes={OFFSETS_KEPT_DAYS * 24 * 60}
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=10
