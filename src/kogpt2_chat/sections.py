@@ -95,7 +95,12 @@ class Hdfs(BaseModel):
     uri: str = Field("", description="hdfs://host:port; empty: the local stack's NameNode")
     webhdfs: str = Field("", description="http://host:port; empty: the local stack's NameNode")
     user: str = "kogpt2"
-    root: str = Field("/Chatbot", description="folder of everything below")
+    root: str = Field(
+        "/Chatbot",
+        # WebHDFS and the Delta library escape anything else differently: one would not find what the other wrote.
+        pattern=r"^(/[A-Za-z0-9._,-]+)+/?$",
+        description="folder of everything below; ASCII letters, digits and ._,- only",
+    )
     timeout_s: Seconds = 30.0
     retries: Positive = 5
 

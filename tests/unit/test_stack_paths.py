@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
@@ -91,6 +92,14 @@ def test_a_link_that_leads_elsewhere_is_refused(tmp_path: Path, links: Path) -> 
     plain(tmp_path / "별").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InvalidInput, match="leads to .*elsewhere, expected .*별"):
         link(tmp_path / "별")
+
+
+@pytest.mark.parametrize("root", ["/챗봇", "/a b", "/a%20b", "/a#b", "Chatbot", ""])
+def test_a_folder_on_hdfs_that_two_clients_would_spell_differently_is_refused(root: str) -> None:
+    """Seen on a real NameNode: the Delta library made `/%EC%B1%97%EB%B4%87` and `/a`, and WebHDFS found nothing."""
+    with pytest.raises(ValidationError, match=r"hdfs\.root"):
+        Settings(hdfs={"root": root}, _env_file=None)
+    assert Settings(hdfs={"root": "/Chatbot-2/a.b_c,d"}, _env_file=None).hdfs.root == "/Chatbot-2/a.b_c,d"
 
 
 @pytest.mark.parametrize("name", ["line\nfeed", "tab\t", b"\xc7\xd1".decode("utf-8", "surrogateescape")])
