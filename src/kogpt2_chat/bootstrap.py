@@ -3,8 +3,10 @@
 Every function takes settings and gives a port; nothing is imported or opened before it is asked for.
 """
 
+import os
 from typing import TYPE_CHECKING
 
+from kogpt2_chat.domain.no_proxy import without_proxy
 from kogpt2_chat.ports import Files, Index, Registry, SparkJobs, Tables, Topics
 from kogpt2_chat.settings import Settings
 
@@ -23,6 +25,7 @@ def files(settings: Settings) -> Files:
     """HDFS."""
     from kogpt2_chat.adapters.hdfs import HdfsFiles
 
+    _reach_directly(settings)
     return HdfsFiles(settings)
 
 
@@ -37,6 +40,7 @@ def index(settings: Settings) -> Index:
     """Elasticsearch."""
     from kogpt2_chat.adapters.elastic import ElasticIndex
 
+    _reach_directly(settings)
     return ElasticIndex(settings)
 
 
@@ -44,6 +48,7 @@ def registry(settings: Settings) -> Registry:
     """MLflow."""
     from kogpt2_chat.adapters.mlflow import MlflowRegistry
 
+    _reach_directly(settings)
     return MlflowRegistry(settings)
 
 
@@ -52,6 +57,7 @@ def spark(settings: Settings) -> SparkJobs:
     from kogpt2_chat.adapters.spark import SparkSubmit
     from kogpt2_chat.stack.jars import spark_jars
 
+    _reach_directly(settings)
     return SparkSubmit(settings, jars=spark_jars(settings))
 
 
@@ -72,4 +78,10 @@ def airflow(settings: Settings) -> "AirflowRest":
     """Airflow's REST API, to start DAG runs and follow them."""
     from kogpt2_chat.adapters.airflow import AirflowRest
 
+    _reach_directly(settings)
     return AirflowRest(settings)
+
+
+def _reach_directly(settings: Settings) -> None:
+    """No proxy between us and the stack's own servers. Client libraries take this from the environment alone."""
+    os.environ.update(without_proxy(os.environ, (settings.own_host, settings.advertised_host)))

@@ -10,6 +10,8 @@ from kogpt2_chat.errors import InvalidInput
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 HIGHEST_PORT: Final = 65535
+LOOPBACK: Final = "127.0.0.1"
+EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared with, never a default
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -50,7 +52,10 @@ class Ports(BaseModel):
 class Stack(BaseModel):
     """How the servers run on this machine."""
 
-    host: str = Field("127.0.0.1", description="address all servers bind to")
+    host: str = Field(LOOPBACK, description="IPv4 address of this machine all servers bind to; 0.0.0.0: all of them")
+    advertised_host: str = Field(
+        "", description="where other machines reach the stack, told to Kafka's clients; empty: the address bound to"
+    )
     workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="serving workers")
     spark: Literal["local", "standalone"] = "local"
     airflow_database: str = Field("", description="SQLAlchemy address of PostgreSQL; empty: SQLite in the home folder")
@@ -90,7 +95,12 @@ class Hdfs(BaseModel):
     uri: str = Field("", description="hdfs://host:port; empty: the local stack's NameNode")
     webhdfs: str = Field("", description="http://host:port; empty: the local stack's NameNode")
     user: str = "kogpt2"
-    root: str = Field("/Chatbot", description="folder of everything below")
+    root: str = Field(
+        "/Chatbot",
+        # WebHDFS and the Delta library escape anything else differently: one would not find what the other wrote.
+        pattern=r"^(/[A-Za-z0-9._,-]+)+/?$",
+        description="folder of everything below; ASCII letters, digits and ._,- only",
+    )
     timeout_s: Seconds = 30.0
     retries: Positive = 5
 

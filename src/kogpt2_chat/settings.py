@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.sections import (
     CHECKOUT,
+    EVERY_ADDRESS,
+    LOOPBACK,
     Airflow,
     Elastic,
     Hdfs,
@@ -59,9 +61,27 @@ class Settings(BaseSettings):
     rollout: Rollout = Rollout()
     safety: Safety = Safety()
 
+    @cached_property
+    def own_host(self) -> str:
+        """Where programs of this machine reach the stack's servers."""
+        return LOOPBACK if self.stack.host == EVERY_ADDRESS else self.stack.host
+
+    @cached_property
+    def advertised_host(self) -> str:
+        """Where programs of other machines reach them."""
+        return self.stack.advertised_host or self.own_host
+
     def local(self, port: int) -> str:
-        """``host:port`` of one of the stack's servers."""
+        """``host:port`` of one of the stack's servers, for programs of this machine."""
+        return f"{self.own_host}:{self.ports.at(port)}"
+
+    def bound(self, port: int) -> str:
+        """``host:port`` that one of the stack's servers listens on."""
         return f"{self.stack.host}:{self.ports.at(port)}"
+
+    def advertised(self, port: int) -> str:
+        """``host:port`` of one of the stack's servers, for programs of other machines."""
+        return f"{self.advertised_host}:{self.ports.at(port)}"
 
     @cached_property
     def kafka_bootstrap(self) -> str:

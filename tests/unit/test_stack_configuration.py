@@ -9,13 +9,21 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow.server.security_utils import is_allowed_host_header
 
 from kogpt2_chat.domain.topics import TOPICS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders, folders_of, others_can_enter
 from kogpt2_chat.stack.java import Java
-from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment, start_script
+from kogpt2_chat.stack.program import (
+    MARK,
+    Program,
+    clean_environment,
+    program_environment,
+    settings_environment,
+    start_script,
+)
 from kogpt2_chat.stack.roster import all_programs, chosen
 from kogpt2_chat.stack.servers.airflow import airflow_environment, airflow_pools, read_password, write_secrets
 from kogpt2_chat.stack.servers.elastic import elasticsearch_yml
@@ -65,6 +73,67 @@ def test_where_workers_stopped_reading_outlives_every_question(settings: Setting
     assert compose["services"]["kafka"]["environment"]["KAFKA_OFFSETS_RETENTION_MINUTES"] == minutes
 
 
+def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, folders: Folders) -> None:
+    """A client on another machine is sent to an address that it can reach; our own programs use the loopback one."""
+    stack = settings.stack.model_copy(update={"host": "0.0.0.0", "advertised_host": "192.168.0.5"})
+    wide = settings.model_copy(update={"stack": stack})
+    rows = dict(row.split("=", 1) for row in server_properties(wide, folders.data("kafka")).splitlines() if "=" in row)
+    assert rows["listeners"] == "PLAINTEXT://0.0.0.0:9192,CONTROLLER://127.0.0.1:9193"
+    assert rows["advertised.listeners"] == "PLAINTEXT://192.168.0.5:9192"
+    assert rows["controller.quorum.voters"] == "1@127.0.0.1:9193"
+    assert (wide.kafka_bootstrap, wide.mlflow_url) == ("127.0.0.1:9192", "http://127.0.0.1:5100")
+    assert namenode_site(wide, folders)["dfs.namenode.http-bind-host"] == "0.0.0.0"
+    assert core_site(wide)["fs.defaultFS"] == "hdfs://127.0.0.1:9100"
+    assert datanode_site(wide, folders, 1)["dfs.datanode.address"] == "0.0.0.0:9966"
+    assert datanode_site(wide, folders, 1)["dfs.datanode.hostname"] == "127.0.0.1"
+
+
+def test_mlflows_page_can_be_seen_through_a_tunnel(settings: Settings, folders: Folders) -> None:
+    """The tunnel's end has a port of its user's choice; names of other machines stay refused."""
+    (mlflow,) = (one for one in all_programs(settings, folders, JAVA) if one.name == "mlflow")
+    allowed = mlflow.command[mlflow.command.index("--allowed-hosts") + 1].split(",")
+    assert is_allowed_host_header(allowed, "localhost:15000")
+    assert is_allowed_host_header(allowed, "127.0.0.1:5100")
+    assert not is_allowed_host_header(allowed, "evil.example:5100")
+
+
+def test_programs_reach_their_stack_without_a_proxy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's tasks talk to its API server, whatever proxy the machine uses for the outside."""
+    monkeypatch.setenv("no_proxy", "intra.example")
+    wide = settings.model_copy(update={"stack": settings.stack.model_copy(update={"host": "127.0.0.2"})})
+    environment = program_environment(Program(name="x", group="x", command=()), wide, settings.home)
+    assert environment["no_proxy"] == environment["NO_PROXY"] == "intra.example,localhost,127.0.0.1,127.0.0.2"
+
+
+def test_servers_speak_utf_8_whatever_the_terminal_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JVM in the locale C or CP949 cannot open a file with a Korean name."""
+    monkeypatch.setenv("LC_ALL", "ko_KR.cp949")
+    monkeypatch.setenv("LANG", "C")
+    assert {clean_environment()[name] for name in ("LANG", "LC_ALL")} == {"C.UTF-8"}
+
+
+def test_a_namenode_that_lost_its_folder_takes_the_cluster_of_its_datanodes(
+    settings: Settings, folders: Folders
+) -> None:
+    """They would refuse one with another id, and `up` would fail for good."""
+    kept = folders.data("datanode-2") / "current"
+    kept.mkdir(parents=True)
+    (kept / "VERSION").write_text("#Thu\nclusterID=CID-1f2e\ncTime=0\n")
+    fake = Java(home=folders.home / "java", version=17)
+    fake.program.parent.mkdir(parents=True)
+    fake.program.write_text('#!/bin/sh\necho "$@"\n')
+    fake.program.chmod(0o755)
+    (namenode,) = (one for one in all_programs(settings, folders, fake) if one.name == "namenode")
+    done = subprocess.run(["/bin/sh", "-euc", namenode.setup], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("-format -nonInteractive -clusterid CID-1f2e")
+
+
+def test_airflows_database_is_made_again_when_it_is_gone(settings: Settings, folders: Folders) -> None:
+    """The note that it was prepared is not enough."""
+    (step,) = (one for one in all_programs(settings, folders, JAVA) if one.name == "airflow-setup")
+    assert f"[ -s {folders.airflow}/airflow.db ] && exit 0" in step.command[-1]
+
+
 @pytest.mark.parametrize("name", ["a", "b", "별마루", "with space"])
 def test_kafkas_cluster_id_is_never_taken_for_an_option(name: str) -> None:
     """22 characters of URL-safe base64, none of them a leading dash, the same each time."""
@@ -89,7 +158,7 @@ def test_hadoop_files_are_xml_with_the_right_addresses(settings: Settings, folde
 def test_elasticsearch_binds_to_the_host(settings: Settings, folders: Folders) -> None:
     """One node, on the stack's host and port."""
     text = elasticsearch_yml(settings, folders)
-    assert "network.host: 127.0.0.1\nhttp.port: 9300\n" in text
+    assert "network.host: 127.0.0.1\nnetwork.bind_host: 127.0.0.1\nhttp.port: 9300\n" in text
     assert "discovery.type: single-node" in text
 
 

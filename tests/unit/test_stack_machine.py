@@ -1,23 +1,28 @@
 """What the stack asks of the machine before it starts anything: Java, ports, memory, disk."""
 
+import http.client
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from kafka.errors import KafkaConnectionError
 
-from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack import health
 from kogpt2_chat.stack import java as java_module
 from kogpt2_chat.stack.folders import folders_of, make_folders, remove_all
 from kogpt2_chat.stack.java import ensure_java, find_java
-from kogpt2_chat.stack.preflight import check_machine
+from kogpt2_chat.stack.preflight import check_machine, check_settings
 from kogpt2_chat.stack.processes import port_is_free, stack_processes, stop_processes
 from kogpt2_chat.stack.program import MARK, Program
 from kogpt2_chat.stack.stack import down, logs
 from kogpt2_chat.stack.status import status
+from kogpt2_chat.stack.supervision import State
 
 
 def fake_java(folder: Path, version: str, modules: str) -> Path:
@@ -103,6 +108,71 @@ def test_a_taken_port_is_reported_with_its_owner(tmp_path: Path) -> None:
     assert f"port {ports[0]} for kafka (broker) is taken by pid {os.getpid()} (" in message
     assert f"port {ports[1]} for mlflow" in message
     assert "KOGPT2_PORTS__OFFSET" in message
+
+
+@pytest.mark.parametrize("host", ["::1", "192.0.2.1", "no such name", "", "별"])
+def test_a_host_that_is_no_ipv4_address_of_this_machine_is_refused(tmp_path: Path, host: str) -> None:
+    """Every probe and client here speaks IPv4; a foreign address would fail four starts later, in a log."""
+    with pytest.raises(InvalidInput, match=f"KOGPT2_STACK__HOST={host} is no IPv4 address of this machine"):
+        check_settings(settings_for(tmp_path, host=host))
+
+
+@pytest.mark.parametrize(
+    ("host", "advertised", "fault"),
+    [
+        ("0.0.0.0", "", "set KOGPT2_STACK__ADVERTISED_HOST"),
+        ("127.0.0.1", "0.0.0.0", "ADVERTISED_HOST=0.0.0.0 is no address that a client could connect to"),
+        ("127.0.0.1", "unity.lan:9092", "without a port"),
+    ],
+)
+def test_an_advertised_address_has_to_lead_somewhere(tmp_path: Path, host: str, advertised: str, fault: str) -> None:
+    """Kafka hands it to every client."""
+    with pytest.raises(InvalidInput, match=fault):
+        check_settings(settings_for(tmp_path, host=host, advertised_host=advertised))
+    check_settings(settings_for(tmp_path, host="0.0.0.0", advertised_host="unity.lan"))
+
+
+def test_an_unprivileged_user_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything starts, and not as a KeyError while files are written."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(InvalidInput, match="KOGPT2_STACK__UNPRIVILEGED_USER=nobdy: there is no such user"):
+        check_settings(settings_for(tmp_path, unprivileged_user="nobdy"))
+
+
+def test_a_user_id_without_a_name_cannot_start_hadoop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All four faults of a machine are told together; this is one of them."""
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(InvalidInput, match="user id 54321 has no entry in /etc/passwd"):
+        check_settings(settings_for(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [http.client.BadStatusLine("x"), AttributeError("'str' has no 'get'"), TypeError("no"), KafkaConnectionError("y")],
+)
+def test_whatever_a_probe_stumbles_over_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It must not end an `up`, which would stop what it started."""
+
+    def probe(_: health.Server) -> str:
+        raise error
+
+    monkeypatch.setitem(health._PROBES_BY_GROUP, "worker", probe)  # type: ignore[arg-type]
+    settings = settings_for(tmp_path)
+    state = State(state="RUNNING", pid=os.getpid(), started=1, exit_code=0, detail="")
+    found = health.check(settings, Program(name="worker-1", group="worker", command=()), state)
+    assert not found.healthy
+    assert found.detail.startswith("no answer: ")
+
+
+def test_status_says_what_a_worker_says_of_its_slots() -> None:
+    """A worker answers its health route also with three slots that did not load."""
+    ready = {"bot": "ChatbotA", "version": 3, "state": "ready", "detail": ""}
+    degraded = {"bot": "ChatbotB", "version": 1, "state": "degraded", "detail": "MLflow did not answer"}
+    assert health.worker_words([ready]) == "ready, ChatbotA 3"
+    assert health.worker_words([ready, degraded]) == "ChatbotB degraded: MLflow did not answer"
+    assert health.worker_words([]) == "ready"
 
 
 def test_one_port_for_two_servers_is_a_fault(tmp_path: Path) -> None:
@@ -197,6 +267,17 @@ def test_wipe_takes_what_is_ours_and_nothing_else(tmp_path: Path) -> None:
     (settings.home / "mine.txt").unlink()
     remove_all(folders)
     assert not settings.home.exists()
+
+
+def test_wipe_says_what_it_could_not_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's files stay: then nothing is said to be removed."""
+    settings = settings_for(tmp_path)
+    folders = folders_of(settings)
+    make_folders(folders)
+    remove = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **kw: None if path.name == "data" else remove(path, **kw))
+    with pytest.raises(Unavailable, match=f"still there: {settings.home}/data"):
+        down(settings, progress=lambda _: None, wipe=True)
 
 
 def test_logs_of_an_unknown_service_name_those_there_are(tmp_path: Path) -> None:

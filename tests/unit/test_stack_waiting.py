@@ -13,7 +13,7 @@ from kogpt2_chat.stack.health import Health
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.roster import all_programs
-from kogpt2_chat.stack.stack import stop_started
+from kogpt2_chat.stack.stopping import stop_started
 from kogpt2_chat.stack.supervision import State
 from kogpt2_chat.stack.waiting import Senses, wait_until_healthy
 

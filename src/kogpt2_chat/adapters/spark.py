@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 _STOP_TIMEOUT_S: Final = 10.0
@@ -57,6 +58,8 @@ class SparkSubmit:
             InvalidInput: the job refused its input, or there is no such script.
             Unavailable: Spark could not be started, took too long, or the application died.
         """
+        if not has_name():
+            raise InvalidInput(nameless_user())
         path = CHECKOUT / "spark_jobs" / f"{script}.py"
         if not path.is_file():
             raise InvalidInput(f"no Spark job {script!r}: expected the file {path}")
@@ -105,8 +108,8 @@ class SparkSubmit:
         host = urlsplit(settings.hdfs_uri)
         conf = _DELTA_CONF | {
             "spark.driver.memory": settings.spark.driver_memory,
-            "spark.driver.host": settings.stack.host,
-            "spark.driver.bindAddress": settings.stack.host,
+            "spark.driver.host": settings.own_host,
+            "spark.driver.bindAddress": settings.own_host,
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
             "spark.default.parallelism": str(settings.spark.shuffle_partitions),
@@ -125,7 +128,7 @@ class SparkSubmit:
     def _environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
             "SPARK_HOME": str(_spark_home()),
-            "SPARK_LOCAL_IP": self._settings.stack.host,
+            "SPARK_LOCAL_IP": self._settings.own_host,
             "SPARK_LOCAL_DIRS": str(folder),
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,

@@ -1,6 +1,5 @@
 """Commands with which an operator steps in: silence a bot, ask again what died, store what could not be read."""
 
-import getpass
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, cast
 
@@ -12,6 +11,7 @@ from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.bots import BOT_BY_ID
 from kogpt2_chat.domain.dead_letters import REASONS, REPLAYABLE, Left, Reason
 from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK
+from kogpt2_chat.person import system_user
 from kogpt2_chat.settings import load_settings
 
 Why = Annotated[str, typer.Option("--reason", help="Why, for whoever looks at `rollout_state` later.")]
@@ -168,7 +168,7 @@ def _change(bot: str, *, muted: bool, reason: str, as_json: bool) -> None:
         progress=progress,
         muted=muted,
         reason=reason,
-        by=getpass.getuser(),
+        by=system_user(),
     )
     show(result, mute_text(result), as_json=as_json)
 

@@ -1,5 +1,7 @@
 """How every command speaks: results on stdout, progress and errors on stderr, one exit code for each outcome."""
 
+import codecs
+import io
 import json
 import os
 import signal
@@ -8,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from types import FrameType
-from typing import Annotated, Final
+from typing import Annotated, Final, TextIO
 
 import typer
 
@@ -56,19 +58,47 @@ _heartbeat: Final = Heartbeat(_print_step, f"kogpt2-chat {sys.argv[1] if len(sys
 
 
 def show(result: Mapping[str, object], text: str, *, as_json: bool) -> None:
-    """Print a command's result, for a machine or for a person."""
-    print(json.dumps(result, ensure_ascii=False, default=str) if as_json else text, flush=True)  # noqa: T201
+    """Print a command's result, for a machine or for a person.
+
+    A person's terminal shows a replacement for what it cannot show; for a machine nothing is lost: it is escaped.
+    """
+    if as_json:
+        text = json.dumps(result, ensure_ascii=not _speaks_unicode(sys.stdout), default=str)
+    print(text, flush=True)  # noqa: T201
 
 
 def run(app: Callable[[], object]) -> None:
     """Run the CLI and end the process with the right exit code.
 
-    A SIGTERM is treated like ctrl-C, so that servers and subprocesses are cleaned up by the same code.
+    A SIGTERM, or a terminal that is closed, is treated like ctrl-C, so that servers and subprocesses are cleaned up
+    by the same code.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish is kept
+        signal.signal(signal.SIGHUP, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     with _heartbeat:
-        code = _code_of(app)
+        code = _code_of(lambda: _with_readable_arguments(app))
     leave(code)
+
+
+def _with_readable_arguments(app: Callable[[], object]) -> object:
+    """Bytes of another encoding would end in an error of whatever uses them first."""
+    for place, argument in enumerate(sys.argv[1:], start=1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            shown = os.fsencode(argument).decode(errors="replace")
+            raise InvalidInput(
+                f"argument {place}, {shown!r}, is not UTF-8 text: set the terminal to UTF-8, or convert it (iconv)"
+            ) from error
+    return app()
+
+
+def _speaks_unicode(stream: TextIO) -> bool:
+    return codecs.lookup(stream.encoding or "ascii").name.startswith("utf")
 
 
 def leave(code: int) -> None:

@@ -1,6 +1,5 @@
 """Commands that talk to the bots."""
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
 from kogpt2_chat.domain.turns import FeedbackKind, spoken_by
 from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.person import system_user
 from kogpt2_chat.settings import load_settings
 
 
@@ -36,7 +36,7 @@ def ask(
     from kogpt2_chat.jobs.ask import Utterance
     from kogpt2_chat.jobs.ask import ask as run
 
-    utterance = Utterance(bot=bot, sender=sender or getpass.getuser(), text=text, train=train)
+    utterance = Utterance(bot=bot, sender=sender or system_user(), text=text, train=train)
     reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
     who = spoken_by(reply.fallback, reply.version)
     show(
@@ -62,7 +62,7 @@ def feedback(
 
     if kind == "correction" and not text.strip():
         raise InvalidInput("a correction needs the better answer: kogpt2-chat feedback TURN_ID correction TEXT")
-    player_id = f"legacy:{sender or getpass.getuser()}"
+    player_id = f"legacy:{sender or system_user()}"
     opinion = Opinion(turn_id=turn_id, player_id=player_id, kind=kind, text=text or None)
     sent = give_feedback(opinions=[opinion], topics=bootstrap.topics(load_settings()))
     show({"sent": sent, "turn_id": turn_id, "kind": kind}, f"{kind} on {turn_id} was sent", as_json=as_json)

@@ -3,7 +3,6 @@
 Whoever opens one says who they are and why, and that is written down before the words are read.
 """
 
-import getpass
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from kogpt2_chat.domain.crisis import Kind
 from kogpt2_chat.domain.lake_layout import AUDIT, TURNS, app_id, seoul_date
 from kogpt2_chat.domain.safety_turns import SAFETY_COLUMNS, safety_kind
 from kogpt2_chat.errors import InvalidInput, NotFound
+from kogpt2_chat.person import system_user
 from kogpt2_chat.ports import Tables
 
 _SHOWN: Final = ("turn_id", "bot", "player_id", "session_id", "text", "answer", "fallback", "received_at", "source")
@@ -91,7 +91,7 @@ def _write_down(turn_id: str, reviewer: str, reason: str, tables: Tables, now: d
         "audit_id": audit_id,
         "at": now,
         "reviewer": reviewer,
-        "system_user": getpass.getuser(),
+        "system_user": system_user(),
         "action": "open_safety_turn",
         "turn_id": turn_id,
         "reason": reason,

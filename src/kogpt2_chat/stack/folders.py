@@ -1,6 +1,5 @@
 """Where one stack keeps what on disk. Two stacks in two homes share nothing but the jars."""
 
-import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -10,6 +9,8 @@ from typing import Final
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.own import own_folder
+from kogpt2_chat.stack.plain_path import link, plain, short_hash, unlink
 
 SOCKET_PATH_LIMIT: Final = 100
 """Unix sockets have at most 107 bytes of path on Linux (unix(7)), 103 on macOS."""
@@ -26,25 +27,32 @@ class Folders:
     Attributes:
         home: absolute path of everything this stack keeps.
         open_home: where the server that refuses root keeps its own; the same as ``home`` where its user can get in.
+
+    All paths that servers are told begin with the home's plain address: itself, or a link that stands for it.
     """
 
     home: Path
     open_home: Path
 
     @property
+    def plain_home(self) -> Path:
+        """The home by an address that every server understands."""
+        return plain(self.home)
+
+    @property
     def logs(self) -> Path:
         """One log file a program, and Airflow's task logs."""
-        return self.home / "logs"
+        return self.plain_home / "logs"
 
     @property
     def run(self) -> Path:
         """Pid file, supervisor's own configuration and the command lock."""
-        return self.home / "run"
+        return self.plain_home / "run"
 
     @property
     def airflow(self) -> Path:
         """AIRFLOW_HOME."""
-        return self.home / "airflow"
+        return self.plain_home / "airflow"
 
     @property
     def socket(self) -> Path:
@@ -56,11 +64,11 @@ class Folders:
 
     def conf(self, name: str, *, open_to_user: bool = False) -> Path:
         """Configuration of one program."""
-        return (self.open_home if open_to_user else self.home) / "conf" / name
+        return plain(self.open_home if open_to_user else self.home) / "conf" / name
 
     def data(self, name: str, *, open_to_user: bool = False) -> Path:
         """Data of one program."""
-        return (self.open_home if open_to_user else self.home) / "data" / name
+        return plain(self.open_home if open_to_user else self.home) / "data" / name
 
     def log(self, name: str) -> Path:
         """Log file of one program."""
@@ -89,30 +97,40 @@ def make_folders(folders: Folders) -> None:
         InvalidInput: the home, or the fallback for long socket paths, cannot be ours.
     """
     try:
+        folders.home.mkdir(parents=True, exist_ok=True)
+        link(folders.home)
+        if folders.open_home != folders.home:
+            own_folder(folders.open_home, 0o711)
         for folder in {folders.home, folders.open_home}:
             for path in (folder, folder / "conf", folder / "data"):
-                path.mkdir(parents=True, exist_ok=True)
+                path.mkdir(exist_ok=True)
                 path.chmod(0o711)
-        for path in (folders.logs, folders.run, folders.airflow, folders.socket.parent):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (folders.logs, folders.run, folders.airflow):
+            path.mkdir(mode=0o700, exist_ok=True)
             path.chmod(0o700)
+        if folders.socket.parent != folders.run:
+            own_folder(folders.socket.parent, 0o700)
     except OSError as error:
         raise InvalidInput(
             f"the stack's home {folders.home} cannot be written: {error}; set KOGPT2_HOME to a folder of yours"
         ) from error
 
 
-def remove_all(folders: Folders) -> None:
-    """Remove what the platform keeps in the home, and the home when nothing else is in it."""
-    for name in (*_SERVERS, *_JOBS):
-        shutil.rmtree(folders.home / name, ignore_errors=True)
+def remove_all(folders: Folders) -> list[Path]:
+    """Remove what the platform keeps in the home, and the home when nothing else is in it.
+
+    Returns:
+        What could not be removed, e.g. because another user's files are in it.
+    """
+    ours = [folders.home / name for name in (*_SERVERS, *_JOBS)]
     if folders.open_home != folders.home:
-        shutil.rmtree(folders.open_home, ignore_errors=True)
+        ours.append(folders.open_home)
+    for path in ours:
+        shutil.rmtree(path, ignore_errors=True)
     folders.socket.unlink(missing_ok=True)
+    left = [path for path in ours if path.exists()]
+    if not left:
+        unlink(folders.home)
     with suppress(OSError):
         folders.home.rmdir()
-
-
-def short_hash(path: Path) -> str:
-    """A short, stable name for a path."""
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    return left

@@ -1,9 +1,10 @@
 """Is a server well? Asked over its own protocol, after making sure that it is ours that answers."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -70,8 +71,9 @@ def check(settings: Settings, program: Program, state: State) -> Health:
         return Health(healthy=True, detail=_probe_of(program)(Server(settings=settings, program=program, state=state)))
     except Unhealthy as error:
         return Health(healthy=False, detail=str(error))
-    except (OSError, ValueError, KeyError) as error:
-        return Health(healthy=False, detail=f"no answer: {error or type(error).__name__}")
+    # A server that is starting or dying sends anything; whatever a probe stumbles over must not end an `up`.
+    except Exception as error:  # noqa: BLE001
+        return Health(healthy=False, detail=f"no answer: {str(error) or type(error).__name__}")
 
 
 def kafka(server: Server) -> str:
@@ -148,19 +150,27 @@ def airflow(server: Server) -> str:
 def worker(server: Server) -> str:
     """Its health route; the worker says itself what it lacks."""
     slot = int(server.program.name.rsplit("-", 1)[1])
-    url = f"http://{server.settings.stack.host}:{worker_port(server.settings, slot)}/health"
+    url = f"http://{server.settings.own_host}:{worker_port(server.settings, slot)}/health"
     try:
         answer = _json(url)
     except urllib.error.HTTPError as error:
         raise Unhealthy(f"{url} says {error.code}: {error.read(300).decode('utf-8', 'replace')}") from error
-    return str(answer.get("detail") or answer.get("status") or "ready")
+    return worker_words(answer.get("slots", []))
+
+
+def worker_words(slots: Sequence[Mapping[str, object]]) -> str:
+    """One line about a worker's slots: each that is not ready with its reason, else what speaks."""
+    unwell = [f"{slot['bot']} {slot['state']}: {slot['detail']}" for slot in slots if slot["state"] != "ready"]
+    if unwell:
+        return "; ".join(unwell)
+    return "ready" + "".join(f", {slot['bot']} {slot['version']}" for slot in slots)
 
 
 def worker_tally(settings: Settings, slot: int) -> dict[str, int]:
     """What a worker has counted since its start; nothing when it does not answer."""
     try:
-        page = _json(f"http://{settings.stack.host}:{worker_port(settings, slot)}/health")
-    except (OSError, ValueError):
+        page = _json(f"http://{settings.own_host}:{worker_port(settings, slot)}/health")
+    except (OSError, ValueError, http.client.HTTPException):
         return {}
     return {name: value for name, value in page.items() if type(value) is int}
 

@@ -21,6 +21,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.ivy import Coordinates, fetch
 from kogpt2_chat.stack.modules import EMPTY_FOLDERS, MODULE_FILES
+from kogpt2_chat.stack.plain_path import link, plain
 
 LOCK: Final = Path(__file__).with_name("jars.lock")
 STAMP: Final = "verified.json"
@@ -71,14 +72,20 @@ def jars_folder(settings: Settings) -> Path:
     return settings.cache_dir / "jars" / hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+def plain_jars(settings: Settings) -> Path:
+    """The same by an address that every server understands: a colon ends a class path, a comma Spark's list of jars."""
+    return plain(jars_folder(settings).resolve())
+
+
 def classpath(settings: Settings, *sets: str) -> str:
     """Java class path of whole sets, e.g. ``kafka``."""
-    return ":".join(str(jars_folder(settings) / name / "*") for name in sets)
+    return ":".join(str(plain_jars(settings) / name / "*") for name in sets)
 
 
 def spark_jars(settings: Settings) -> list[Path]:
     """The jars that Spark needs to read and write Delta tables."""
-    return [jars_folder(settings) / name for name in read_lock() if name.startswith("delta/")]
+    folder = link(jars_folder(settings).resolve())
+    return [folder / name for name in read_lock() if name.startswith("delta/")]
 
 
 def read_lock(lock: Path = LOCK) -> dict[str, str]:

@@ -1,18 +1,36 @@
 """What has to be so before anything starts. All faults are reported together, each with what to do about it."""
 
 import os
+import pwd
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.person import has_name, nameless_user
+from kogpt2_chat.sections import EVERY_ADDRESS, LOOPBACK
+from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders, others_can_enter
 from kogpt2_chat.stack.jars import jars_folder
 from kogpt2_chat.stack.processes import port_is_free, port_owner
 from kogpt2_chat.stack.program import Program
+
+
+def check_settings(settings: Settings) -> None:
+    """Check what can be known of the settings without looking at what runs.
+
+    Args:
+        settings: addresses, paths and users.
+
+    Raises:
+        InvalidInput: naming all that cannot work, each with what to set.
+    """
+    faults = [*_host_faults(settings), *_path_faults(settings), *_user_faults(settings)]
+    if faults:
+        raise InvalidInput("the stack cannot start with these settings:\n" + "\n".join(f"  {one}" for one in faults))
 
 
 def check_machine(settings: Settings, folders: Folders, programs: Sequence[Program]) -> None:
@@ -53,6 +71,60 @@ def port_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
         if not port_is_free(settings.stack.host, port)
     ]
     return twice + taken
+
+
+def _host_faults(settings: Settings) -> list[str]:
+    host, advertised = settings.stack.host, settings.stack.advertised_host
+    faults = []
+    if not _can_bind(host):
+        faults.append(
+            f"KOGPT2_STACK__HOST={host} is no IPv4 address of this machine: expected e.g. {LOOPBACK}, the machine's "
+            f"address in its network, or {EVERY_ADDRESS} for all of them"
+        )
+    if host == EVERY_ADDRESS and not advertised:
+        faults.append(
+            f"KOGPT2_STACK__HOST={host} is no address that a client could connect to: set "
+            "KOGPT2_STACK__ADVERTISED_HOST to the name or address under which other machines reach this one"
+        )
+    if advertised in {EVERY_ADDRESS, "::"} or ":" in advertised:
+        faults.append(
+            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} is no address that a client could connect to: expected a name "
+            "or an IPv4 address, without a port"
+        )
+    return faults
+
+
+def _can_bind(host: str) -> bool:
+    with socket.socket(socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except (OSError, UnicodeError):
+            return False
+    return bool(host)
+
+
+def _path_faults(settings: Settings) -> list[str]:
+    paths = {"KOGPT2_HOME": settings.home, "KOGPT2_CACHE": settings.cache_dir, "the checkout": CHECKOUT}
+    return [
+        f"{name} is {str(path)!r}: expected a path of UTF-8 text without control characters; move it"
+        for name, path in paths.items()
+        if not str(path.resolve()).isprintable()  # bytes that are no UTF-8 come as surrogates, which are not printable
+    ]
+
+
+def _user_faults(settings: Settings) -> list[str]:
+    if os.geteuid() != 0:
+        return [] if has_name() else [nameless_user()]
+    user = settings.stack.unprivileged_user
+    return [] if _is_user(user) else [f"KOGPT2_STACK__UNPRIVILEGED_USER={user}: there is no such user on this machine"]
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _memory_fault(settings: Settings, programs: Sequence[Program]) -> list[str]:

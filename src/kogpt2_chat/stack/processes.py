@@ -28,11 +28,20 @@ class Owner:
 
 def stack_processes(home: Path) -> list[psutil.Process]:
     """Every living process that carries this home's mark, whoever is its parent by now, and their descendants."""
-    marked = [process for process in psutil.process_iter() if _mark(process).endswith(f"@{home}")]
-    family = {process.pid: process for process in marked}
-    for process in marked:
-        family.update((one.pid, one) for one in _family(process.pid))
-    return list(family.values())
+    return [process for family in processes_by_name(home).values() for process in family]
+
+
+def processes_by_name(home: Path) -> dict[str, list[psutil.Process]]:
+    """Those processes by the program whose mark they carry; a descendant without a mark belongs to its ancestor."""
+    marked = [(process, mark_of(process).partition("@")) for process in psutil.process_iter()]
+    ours = {process.pid: (mark[0], process) for process, mark in marked if mark[2] == str(home)}
+    for name, process in list(ours.values()):
+        for one in _family(process.pid):
+            ours.setdefault(one.pid, (name, one))
+    found: dict[str, list[psutil.Process]] = {}
+    for name, process in ours.values():
+        found.setdefault(name, []).append(process)
+    return found
 
 
 def stop_processes(processes: Iterable[psutil.Process], grace_s: float) -> int:
@@ -114,7 +123,8 @@ def _listens(process: psutil.Process) -> list[tuple[str, int]]:
     return []
 
 
-def _mark(process: psutil.Process) -> str:
+def mark_of(process: psutil.Process) -> str:
+    """``NAME@HOME`` of a process that some stack started; empty for all others."""
     with suppress(psutil.Error, OSError):
         return process.environ().get(MARK, "")
     return ""

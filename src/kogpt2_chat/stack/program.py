@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from kogpt2_chat.domain.no_proxy import without_proxy
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 MARK: Final = "KOGPT2_STACK_PROGRAM"
@@ -20,14 +21,14 @@ _KEPT: Final = (
     "HOME",
     "USER",
     "LOGNAME",
-    "LANG",
-    "LC_ALL",
     "TZ",
     "TMPDIR",
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
 )
 _KEPT_PREFIXES: Final = ("HF_", "OPENBLAS_", "OMP_", "MKL_")
+_UTF8: Final = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+"""Whatever the caller's terminal speaks: a JVM in the locale C or CP949 cannot open a file with a Korean name."""
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 
 
@@ -52,6 +53,8 @@ class Program:
         final_exit_codes: after one of these it is not started again; empty: after any it is.
         stops_children: ends its children itself when it alone is asked to stop.
         memory_mb: about what it takes at rest.
+        keeps: a file or folder that is there once it has data; None where it keeps nothing.
+        when_lost: what it means when that is gone, and what to do.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Program:
     final_exit_codes: tuple[int, ...] = ()
     stops_children: bool = False
     memory_mb: int = 100
+    keeps: Path | None = None
+    when_lost: str = ""
 
     @property
     def port(self) -> int | None:
@@ -96,7 +101,8 @@ def start_script(program: Program, environment: Mapping[str, str]) -> str:
 
 def program_environment(program: Program, settings: Settings, home: Path) -> dict[str, str]:
     """Environment of one program. A server of another user gets no settings: they may hold secrets."""
-    shared = {} if program.user else settings_environment(settings)
+    hosts = (settings.own_host, settings.advertised_host)
+    shared = {} if program.user else settings_environment(settings) | without_proxy(os.environ, hosts)
     return {**shared, MARK: f"{program.name}@{home}", **program.environment}
 
 
@@ -114,7 +120,7 @@ def clean_environment() -> dict[str, str]:
         if name in _KEPT or name.lower() in _PROXIES or name.startswith(_KEPT_PREFIXES)
     }
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}"
-    return {"LANG": "C.UTF-8", **kept, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**kept, **_UTF8, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def python(*arguments: str) -> tuple[str, ...]:

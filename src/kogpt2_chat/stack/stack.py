@@ -4,37 +4,39 @@
 interrupted; ``down`` also finds what outlived its supervisor.
 """
 
-import http.client
-import os
-import pwd
 import time
-import xmlrpc.client
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from fcntl import LOCK_EX, LOCK_NB, flock
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack.folders import Folders, folders_of, make_folders, remove_all
+from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.stack.alone import alone
+from kogpt2_chat.stack.folders import Folders, folders_of, remove_all
 from kogpt2_chat.stack.jars import ensure_jars
-from kogpt2_chat.stack.java import ensure_java
-from kogpt2_chat.stack.preflight import check_machine
-from kogpt2_chat.stack.processes import stack_processes, stop_processes, wait_until
+from kogpt2_chat.stack.java import Java, ensure_java
+from kogpt2_chat.stack.log_tail import follow as follow_log
+from kogpt2_chat.stack.log_tail import tail
+from kogpt2_chat.stack.losses import lost, remember
+from kogpt2_chat.stack.own import give_folder, write_file
+from kogpt2_chat.stack.plain_path import link
+from kogpt2_chat.stack.preflight import check_machine, check_settings
+from kogpt2_chat.stack.processes import stack_processes
 from kogpt2_chat.stack.program import Program, program_environment, start_script
 from kogpt2_chat.stack.roster import all_programs, chosen
 from kogpt2_chat.stack.servers.airflow import write_secrets
+from kogpt2_chat.stack.stopping import running, shut_down, stop_in_order, stop_orphans, undo
 from kogpt2_chat.stack.supervision import (
-    GONE,
     Supervision,
     configuration,
     find_supervision,
     script_path,
+    silence,
+    silent_supervisor,
     start_supervision,
     write_configuration,
 )
-from kogpt2_chat.stack.waiting import Runner, wait_until_healthy
+from kogpt2_chat.stack.waiting import wait_until_healthy
 
 Progress = Callable[[str], None]
 
@@ -62,29 +64,31 @@ def up(
         Unavailable: the machine lacks something, or a service did not become healthy; nothing is left running
             that this call started.
     """
+    check_settings(settings)
     folders = folders_of(settings)
     java = ensure_java(progress)
     programs = all_programs(settings, folders, java)
     wanted = chosen(programs, only)
-    ensure_jars(settings, java.program, progress)
-    make_folders(folders)
-    with _alone(folders, progress):
-        supervision = find_supervision(folders)
-        if supervision is None:
-            _stop_orphans(folders, progress)
-        running = _running(supervision)
-        starting = [program for program in wanted if program.name not in running]
+    link(ensure_jars(settings, java.program, progress).resolve())
+    link(CHECKOUT)
+    with alone(folders, progress):
+        supervision = _find_or_clear(folders, programs, progress)
+        there = running(supervision)
+        starting = [program for program in wanted if program.name not in there]
         check_machine(settings, folders, starting)
-        _write(settings, folders, [program for program in programs if program.name not in running])
+        for sentence in lost(folders, starting):
+            progress(sentence)
+        _write(settings, folders, [program for program in programs if program.name not in there])
         try:
             if starting:
-                text = configuration(folders, programs)
-                supervision = _supervise(folders, supervision, text, running)
+                supervision = _supervise(folders, supervision, configuration(folders, programs), there)
             if supervision is not None:
                 wait_until_healthy(settings, folders, supervision, wanted, progress, on_ready)
+                remember(folders, wanted)
         except BaseException:
-            progress("up did not finish: stopping what it started")
-            _undo(folders, starting, alone=not running)
+            with suppress(OSError):  # whoever listened may be gone: what was started is stopped all the same
+                progress("up did not finish: stopping what it started")
+            undo(folders, starting, alone=not there)
             raise
 
 
@@ -99,21 +103,31 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
         wipe: remove data, logs, configuration and secrets as well.
     """
     folders = folders_of(settings)
-    if not folders.run.exists() and not stack_processes(folders.home):
+    if not (folders.home / "run").exists() and not stack_processes(folders.home):
         progress("nothing is running")
-    else:
-        make_folders(folders)
-        with _alone(folders, progress):
-            deadline = time.monotonic() + settings.stack.stop_timeout_s
-            if supervision := find_supervision(folders):
-                known = {program.name: program.stop_rank for program in _known_programs(settings, folders)}
-                ranks = {name: known.get(name, 0) for name in _running(supervision)}
-                _stop_in_order(supervision, ranks, deadline - 8, progress)
-                _shut_down(supervision)
-            _stop_orphans(folders, progress, grace_s=max(2.0, min(5.0, deadline - time.monotonic())))
-    if wipe:
-        remove_all(folders)
-        progress(f"removed the stack's data in {folders.home}")
+        if not (wipe and folders.home.exists()):
+            return
+    with alone(folders, progress):
+        deadline = time.monotonic() + settings.stack.stop_timeout_s
+        known = {program.name: program.stop_rank for program in _known_programs(settings, folders)}
+        if supervision := find_supervision(folders):
+            with suppress(Unavailable):  # it went silent: what it ran is stopped below
+                ranks = {name: known.get(name, 0) for name in running(supervision)}
+                stop_in_order(supervision, ranks, deadline - 8, progress)
+            shut_down(supervision)
+        stop_orphans(folders, known, progress, deadline - time.monotonic())
+        if wipe:
+            _wipe(folders, progress)
+
+
+def _wipe(folders: Folders, progress: Progress) -> None:
+    """Under the lock: an ``up`` that waits for it must not start into folders that are being removed."""
+    if left := remove_all(folders):
+        raise Unavailable(
+            f"not all of the stack's data could be removed; still there: {', '.join(map(str, left))}. Remove it as "
+            "the user whose files are in it"
+        )
+    progress(f"removed the stack's data in {folders.home}")
 
 
 def logs(settings: Settings, service: str, *, lines: int = 100, follow: bool = False) -> Iterator[str]:
@@ -138,28 +152,26 @@ def logs(settings: Settings, service: str, *, lines: int = 100, follow: bool = F
     if not path.exists():
         there = ", ".join(sorted(file.stem for file in path.parent.glob("*.log"))) or "none yet"
         raise Unavailable(f"no log of {service} in {path.parent}; there are: {there}")
-    with path.open(errors="replace") as handle:
-        yield from (line.rstrip("\n") for line in handle.readlines()[-lines:])
-        while follow:
-            if line := handle.readline():
-                yield line.rstrip("\n")
-            elif path.stat().st_size < handle.tell():
-                handle.seek(0)
-            else:
-                time.sleep(0.3)
+    yield from follow_log(path, lines) if follow else tail(path, lines)
 
 
 def _known_programs(settings: Settings, folders: Folders) -> list[Program]:
     """Programs without asking for Java: stopping must work on a machine that lost it."""
-    from kogpt2_chat.stack.java import Java
-
     return all_programs(settings, folders, Java(home=Path("/"), version=17))
 
 
-def _running(supervision: Runner | None) -> set[str]:
+def _find_or_clear(folders: Folders, programs: Sequence[Program], progress: Progress) -> Supervision | None:
+    """The supervisor that runs. What a dead one left behind is stopped: no other could watch over it.
+
+    Raises:
+        Unavailable: there is a supervisor, and it does not answer; what it runs is not touched.
+    """
+    supervision = find_supervision(folders)
     if supervision is None:
-        return set()
-    return {name for name, state in supervision.states().items() if state.state not in GONE}
+        if supervisor := silent_supervisor(folders):
+            raise Unavailable(silence(supervisor))
+        stop_orphans(folders, {program.name: program.stop_rank for program in programs}, progress)
+    return supervision
 
 
 def _supervise(folders: Folders, supervision: Supervision | None, text: str, running: set[str]) -> Supervision:
@@ -177,76 +189,7 @@ def _write(settings: Settings, folders: Folders, programs: Sequence[Program]) ->
         script = Path(script_path(folders, program))
         environment = program_environment(program, settings, folders.home)
         files = {**program.files, script: start_script(program, environment)}
-        for folder in {*program.folders, *(path.parent for path in files)}:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _own(folder, program, 0o700)
+        for folder in sorted({*program.folders, *(path.parent for path in files)}):
+            give_folder(folder, 0o700, program.user)
         for path, text in files.items():
-            path.touch(mode=0o600)
-            path.write_text(text)
-            _own(path, program, 0o600)
-
-
-def _own(path: Path, program: Program, mode: int) -> None:
-    path.chmod(mode)
-    if program.user:
-        found = pwd.getpwnam(program.user)
-        os.chown(path, found.pw_uid, found.pw_gid)
-
-
-def _stop_in_order(supervision: Runner, ranks: dict[str, int], deadline: float, progress: Progress) -> None:
-    """Stop the programs of ``ranks``, the lowest rank first, and no other."""
-    for rank in sorted(set(ranks.values())):
-        names = {name for name in _running(supervision) if ranks.get(name) == rank}
-        if not names:
-            continue
-        progress(f"stopping {', '.join(sorted(names))}")
-        for name in names:
-            supervision.stop(name)
-        wait_until(partial(_are_gone, supervision, names), deadline)
-
-
-def _are_gone(supervision: Runner, names: set[str]) -> bool:
-    return not names & _running(supervision)
-
-
-def _shut_down(supervision: Supervision) -> None:
-    """End the supervisor; it has nothing left to stop, or too little time for it."""
-    with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
-        supervision.shut_down(timeout_s=3)
-
-
-def _stop_orphans(folders: Folders, progress: Progress, grace_s: float = 10.0) -> None:
-    if orphans := stack_processes(folders.home):
-        progress(f"stopping {len(orphans)} processes that outlived their supervisor")
-        stop_processes(orphans, grace_s)
-    folders.socket.unlink(missing_ok=True)
-
-
-def _undo(folders: Folders, started: Sequence[Program], *, alone: bool) -> None:
-    """Stop what this call started; all else that runs was there before and is left alone."""
-    supervision = find_supervision(folders)
-    if supervision is not None:
-        stop_started(supervision, started, time.monotonic() + 20)
-        if alone:
-            _shut_down(supervision)
-    if alone:
-        stop_processes(stack_processes(folders.home), 5.0)
-
-
-def stop_started(supervision: Runner, started: Sequence[Program], deadline: float) -> None:
-    """Stop these programs in their order, whatever else runs."""
-    ranks = {program.name: program.stop_rank for program in started}
-    _stop_in_order(supervision, ranks, deadline, lambda _: None)
-
-
-@contextmanager
-def _alone(folders: Folders, progress: Progress) -> Iterator[None]:
-    """One ``up`` or ``down`` of a home at a time."""
-    with (folders.run / "command.lock").open("w") as handle:
-        try:
-            flock(handle, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            progress("another stack command is at work in this home, waiting for it")
-            flock(handle, LOCK_EX)
-        os.set_inheritable(handle.fileno(), False)
-        yield
+            write_file(path, text, program.user)

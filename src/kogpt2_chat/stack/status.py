@@ -2,18 +2,20 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack.folders import folders_of
+from kogpt2_chat.stack.folders import Folders, folders_of
 from kogpt2_chat.stack.health import check, worker_tally
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.roster import all_programs
 from kogpt2_chat.stack.servers.airflow import read_password
-from kogpt2_chat.stack.supervision import State, find_supervision
+from kogpt2_chat.stack.supervision import State, find_supervision, silence, silent_supervisor
 
 _SAFETY: Final = "safety_"
 
@@ -63,10 +65,11 @@ def status(settings: Settings) -> Status:
     """Ask every service of this stack how it is."""
     folders = folders_of(settings)
     programs = [one for one in all_programs(settings, folders, Java(home=Path("/"), version=17)) if not one.once]
-    supervision = find_supervision(folders)
-    states = supervision.states() if supervision else {}
+    states, absent = _states(folders)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        services = tuple(pool.map(lambda program: _service(settings, program, states.get(program.name)), programs))
+        services = tuple(
+            pool.map(lambda program: _service(settings, program, states.get(program.name), absent), programs)
+        )
     return Status(
         services=services,
         urls={
@@ -89,8 +92,17 @@ def safety_counts(settings: Settings) -> dict[str, int]:
     return dict(counts)
 
 
-def _service(settings: Settings, program: Program, state: State | None) -> Service:
+def _states(folders: Folders) -> tuple[dict[str, State], str]:
+    """What the supervisor says, and what is to be said of a program that it does not name."""
+    if supervision := find_supervision(folders):
+        with suppress(Unavailable):
+            return supervision.states(), "not started"
+    supervisor = silent_supervisor(folders)
+    return {}, silence(supervisor) if supervisor else "not started"
+
+
+def _service(settings: Settings, program: Program, state: State | None, absent: str) -> Service:
     if state is None:
-        return Service(name=program.name, pid=None, port=program.port, healthy=False, detail="not started")
+        return Service(name=program.name, pid=None, port=program.port, healthy=False, detail=absent)
     health = check(settings, program, state)
     return Service(name=program.name, pid=state.pid, port=program.port, healthy=health.healthy, detail=health.detail)

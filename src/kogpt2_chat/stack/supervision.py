@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,15 +13,18 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import psutil
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.processes import mark_of
 from kogpt2_chat.stack.program import MARK, Program, clean_environment
 
 GONE: Final = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 _ALREADY: Final = frozenset({60, 70})
 """Fault codes ALREADY_STARTED and NOT_RUNNING of supervisor's XML-RPC: what was asked for is so."""
+ANSWER_S: Final = 5.0
+"""A supervisor does nothing but answer: one that takes longer is stopped, or the machine stands still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,25 +46,37 @@ class State:
     detail: str
 
 
-class Supervision:
-    """A running supervisor."""
+class _PatientConnection(UnixStreamHTTPConnection):  # type: ignore[misc]
+    """supervisor's own connection waits for ever."""
 
-    def __init__(self, folders: Folders) -> None:
+    def connect(self) -> None:
+        """Connect within the bound, which then holds for every answer."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.socketfile)
+
+
+class Supervision:
+    """A running supervisor; whatever is asked of it is answered within seconds, or raises Unavailable."""
+
+    def __init__(self, folders: Folders, answer_s: float = ANSWER_S) -> None:
         self._folders = folders
+        self._answer_s = answer_s
         transport = SupervisorTransport(None, None, f"unix://{folders.socket}")
+        transport._get_connection = self._connection  # noqa: SLF001 - the only way to a connection with a bound
         self._proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
     def alive(self) -> bool:
         """Whether it answers."""
         try:
-            self._proxy.supervisor.getState()
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+            self._call("getState")
+        except Unavailable:
             return False
         return True
 
     def states(self) -> dict[str, State]:
         """State by program name."""
-        rows = cast("list[dict[str, object]]", self._proxy.supervisor.getAllProcessInfo())
+        rows = cast("list[dict[str, object]]", self._call("getAllProcessInfo"))
         return {
             str(row["name"]): State(
                 state=str(row["statename"]),
@@ -74,45 +90,75 @@ class Supervision:
 
     def start(self, name: str) -> None:
         """Start a program without waiting for it."""
-        self._ask("startProcess", name)
+        self._call("startProcess", name, False)
 
     def stop(self, name: str) -> None:
         """Ask a program to stop without waiting for it."""
-        self._ask("stopProcess", name)
+        self._call("stopProcess", name, False)
 
     def reload(self, running: Iterable[str]) -> None:
         """Read the configuration again; programs that run keep what they run with."""
-        added, changed, removed = cast("list[list[list[str]]]", self._proxy.supervisor.reloadConfig())[0]
+        added, changed, removed = cast("list[list[list[str]]]", self._call("reloadConfig"))[0]
         alive = set(running)
         for name in [*changed, *removed]:
             if name not in alive:
-                self._proxy.supervisor.removeProcessGroup(name)
+                self._call("removeProcessGroup", name)
         for name in [*changed, *added]:
             if name not in alive:
-                self._proxy.supervisor.addProcessGroup(name)
+                self._call("addProcessGroup", name)
 
     def shut_down(self, timeout_s: float) -> None:
         """End the supervisor and all it still runs; wait for its process, not only for its socket."""
-        pid = cast("int", self._proxy.supervisor.getPID())
+        pid = cast("int", self._call("getPID"))
         with suppress(psutil.Error):
             process = psutil.Process(pid)
-            self._proxy.supervisor.shutdown()
+            self._call("shutdown")
             process.wait(timeout_s)
 
-    def _ask(self, call: str, name: str) -> None:
+    def _call(self, call: str, *arguments: object) -> object:
         try:
-            getattr(self._proxy.supervisor, call)(name, False)
+            return getattr(self._proxy.supervisor, call)(*arguments)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode not in _ALREADY:
-                raise Unavailable(f"the supervisor could not do {call} for {name}: {fault.faultString}") from fault
+            if fault.faultCode in _ALREADY:
+                return None
+            what = f"{call} {arguments[0]}" if arguments else call
+            raise Unavailable(f"the supervisor could not do {what}: {fault.faultString}") from fault
+        except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+            # The transport keeps its connection, and on this one an answer may still come that nobody asked for.
+            self._proxy("close")()
+            raise Unavailable(
+                f"the supervisor at {self._folders.socket} did not answer {call}: {error or type(error).__name__}"
+            ) from error
+
+    def _connection(self) -> _PatientConnection:
+        connection = _PatientConnection("localhost", timeout=self._answer_s)
+        connection.socketfile = str(self._folders.socket)
+        return connection
 
 
 def find_supervision(folders: Folders) -> Supervision | None:
-    """The supervisor of this stack, where one is running."""
+    """The supervisor of this stack, where one is running and answers."""
     if not folders.socket.exists():
         return None
     supervision = Supervision(folders)
     return supervision if supervision.alive() else None
+
+
+def silent_supervisor(folders: Folders) -> psutil.Process | None:
+    """The supervisor's process, for when it does not answer: named by its pid file, known by this home's mark."""
+    try:
+        process = psutil.Process(int((folders.run / "supervisord.pid").read_text()))
+    except (OSError, ValueError, psutil.Error):
+        return None
+    return process if mark_of(process) == f"supervisord@{folders.home}" else None
+
+
+def silence(process: psutil.Process) -> str:
+    """What to say of a supervisor that does not answer."""
+    return (
+        f"the supervisor (pid {process.pid}, {process.status()}) does not answer within {ANSWER_S:.0f} s: "
+        f"wake it with `kill -CONT {process.pid}`, or stop everything with `kogpt2-chat stack down`"
+    )
 
 
 def start_supervision(folders: Folders, text: str) -> Supervision:
@@ -153,7 +199,7 @@ def write_configuration(folders: Folders, text: str) -> None:
     """Write supervisor's configuration, whole or not at all."""
     path = folders.run / "supervisord.conf"
     new = path.with_suffix(".new")
-    new.write_text(text)
+    new.write_text(text, encoding="utf-8")
     new.replace(path)
 
 

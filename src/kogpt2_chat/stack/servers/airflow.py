@@ -13,6 +13,7 @@ import psutil
 
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.plain_path import plain
 from kogpt2_chat.stack.program import Program, in_checkout, python
 
 _TWO_TRAININGS_MB: Final = 20_000
@@ -65,8 +66,8 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
         "CORE": {
             "EXECUTOR": executor,
             "PARALLELISM": settings.stack.airflow_parallelism,
-            "DAGS_FOLDER": CHECKOUT / "dags",
-            "PLUGINS_FOLDER": CHECKOUT / "plugins",
+            "DAGS_FOLDER": plain(CHECKOUT) / "dags",
+            "PLUGINS_FOLDER": plain(CHECKOUT) / "plugins",
             "LOAD_EXAMPLES": False,
             # An asset's DAG never fires while it is paused.
             "DAGS_ARE_PAUSED_AT_CREATION": False,
@@ -79,7 +80,7 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
         "API": {
             "HOST": settings.stack.host,
             "PORT": settings.ports.at(settings.ports.airflow),
-            "BASE_URL": url,
+            "BASE_URL": f"http://{settings.advertised(settings.ports.airflow)}",
             "WORKERS": 1,
             "INSTANCE_NAME": "KoGPT2 chat",
         },
@@ -153,6 +154,8 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
             folders=(folders.logs / "airflow",),
             once=True,
             memory_mb=0,
+            keeps=None if settings.stack.airflow_database else folders.airflow / "airflow.db",
+            when_lost="the history of DAG runs is gone; a new database is made, and the schedules go on",
         ),
         *(
             Program(
@@ -182,8 +185,9 @@ def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path,
     done = f"{version('apache-airflow')} {database} {hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     stamp = shlex.quote(str(folders.airflow / "prepared"))
     run = shlex.join(python("-m", "airflow"))
+    there = f" && [ -s {shlex.quote(str(folders.airflow / 'airflow.db'))} ]" if database.startswith("sqlite") else ""
     return (
-        f'[ "$(cat {stamp} 2>/dev/null)" = {shlex.quote(done)} ] && exit 0\n'
+        f'[ "$(cat {stamp} 2>/dev/null)" = {shlex.quote(done)} ]{there} && exit 0\n'
         f"{run} db migrate && {_write_ahead(folders)} && {run} pools import {shlex.quote(str(pools))} && "
         f"(umask 077; printf %s {shlex.quote(done)} > {stamp})"
     )

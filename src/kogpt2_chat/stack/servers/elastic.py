@@ -5,7 +5,7 @@ import shlex
 
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import Folders
-from kogpt2_chat.stack.jars import classpath, jars_folder
+from kogpt2_chat.stack.jars import classpath, plain_jars
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.servers.jvm import LOG4J2, QUIET, heap
@@ -20,7 +20,8 @@ cluster.name: kogpt2-chat
 node.name: node-1
 path.data: {data}/data
 path.logs: {data}/logs
-network.host: {settings.stack.host}
+network.host: {settings.own_host}
+network.bind_host: {settings.stack.host}
 http.port: {ports.at(ports.elasticsearch)}
 transport.port: {ports.at(ports.elasticsearch_transport)}
 discovery.type: single-node
@@ -36,7 +37,7 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
     conf = folders.conf("elasticsearch", open_to_user=True)
     data = folders.data("elasticsearch", open_to_user=True)
     scratch = data / "scratch"
-    home = jars_folder(settings) / "elasticsearch"
+    home = plain_jars(settings) / "elasticsearch"
     options = (
         f"-Des.path.home={home}",
         f"-Des.path.conf={conf}",
@@ -75,6 +76,8 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
             },
             user=settings.stack.unprivileged_user if os.geteuid() == 0 else "",
             stop_rank=2,
+            keeps=data / "data" / "nodes",
+            when_lost="the index is made anew; `kogpt2-chat index --rebuild` fills it from the lake",
             memory_mb=600,
         )
     ]

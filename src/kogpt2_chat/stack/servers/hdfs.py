@@ -64,6 +64,8 @@ def namenode_site(settings: Settings, folders: Folders) -> dict[str, str]:
         **_COMMON,
         "dfs.namenode.name.dir": folders.data("namenode").as_uri(),
         "dfs.namenode.http-address": settings.local(settings.ports.namenode_http),
+        "dfs.namenode.rpc-bind-host": settings.stack.host,
+        "dfs.namenode.http-bind-host": settings.stack.host,
     }
 
 
@@ -73,10 +75,10 @@ def datanode_site(settings: Settings, folders: Folders, number: int) -> dict[str
     return {
         **_COMMON,
         "dfs.datanode.data.dir": folders.data(f"datanode-{number}").as_uri(),
-        "dfs.datanode.hostname": settings.stack.host,
-        "dfs.datanode.address": settings.local(ports.datanode[number - 1]),
-        "dfs.datanode.http.address": settings.local(ports.datanode_http[number - 1]),
-        "dfs.datanode.ipc.address": settings.local(ports.datanode_ipc[number - 1]),
+        "dfs.datanode.hostname": settings.own_host,
+        "dfs.datanode.address": settings.bound(ports.datanode[number - 1]),
+        "dfs.datanode.http.address": settings.bound(ports.datanode_http[number - 1]),
+        "dfs.datanode.ipc.address": settings.bound(ports.datanode_ipc[number - 1]),
         "dfs.datanode.scan.period.hours": "-1",
     }
 
@@ -87,7 +89,13 @@ def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Prog
     image = shlex.quote(str(folders.data("namenode") / "current"))
     namenode = _server(settings, folders, java, "namenode", "namenode.NameNode")
     # A format that was interrupted leaves a version file but no image; only then is there nothing to lose.
-    form = f"ls {image}/fsimage_*.md5 >/dev/null 2>&1 || {{ rm -rf {image}; {namenode} -format -nonInteractive; }}"
+    # DataNodes that kept their data know the cluster by its id, and would refuse a NameNode with another.
+    versions = shlex.join(str(folders.data(f"datanode-{number}") / "current" / "VERSION") for number in (1, 2))
+    cluster = f"$(sed -n 's/^clusterID=/-clusterid /p' {versions} 2>/dev/null | head -n 1)"
+    form = (
+        f"ls {image}/fsimage_*.md5 >/dev/null 2>&1 || "
+        f"{{ rm -rf {image}; {namenode} -format -nonInteractive {cluster}; }}"
+    )
     return [
         Program(
             name="namenode",
@@ -96,6 +104,9 @@ def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Prog
             setup=form,
             **_place(settings, folders, "namenode", namenode_site(settings, folders)),  # type: ignore[arg-type]
             ports={"http": ports.at(ports.namenode_http), "rpc": ports.at(ports.namenode)},
+            keeps=folders.data("namenode") / "current" / "VERSION",
+            when_lost="the lake's files have no names any more, so turns, feedback and datasets are gone: restore that "
+            "folder from a copy before anything is ingested, or go on with an empty lake",
             stop_rank=4,
             memory_mb=300,
         ),
@@ -110,6 +121,8 @@ def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Prog
                     "http": ports.at(ports.datanode_http[number - 1]),
                     "ipc": ports.at(ports.datanode_ipc[number - 1]),
                 },
+                keeps=folders.data(f"datanode-{number}") / "current" / "VERSION",
+                when_lost="nothing is lost as long as the other DataNode is whole: its blocks are copied from there",
                 stop_rank=3,
                 memory_mb=250,
             )

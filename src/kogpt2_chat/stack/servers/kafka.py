@@ -16,14 +16,14 @@ from kogpt2_chat.stack.servers.jvm import LOG4J2, QUIET, heap
 
 def server_properties(settings: Settings, logs: Path) -> str:
     """The broker's configuration."""
-    broker = settings.local(settings.ports.kafka)
-    controller = settings.local(settings.ports.kafka_controller)
+    ports = settings.ports
+    controller = settings.local(ports.kafka_controller)
     return f"""\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
-listeners=PLAINTEXT://{broker},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{broker}
+listeners=PLAINTEXT://{settings.bound(ports.kafka)},CONTROLLER://{controller}
+advertised.listeners=PLAINTEXT://{settings.advertised(ports.kafka)}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -96,6 +96,9 @@ def kafka_programs(settings: Settings, folders: Folders, java: Java) -> list[Pro
                 "controller": settings.ports.at(settings.ports.kafka_controller),
             },
             stop_rank=5,
+            keeps=logs / "meta.properties",
+            when_lost="questions that waited, answers that were not read, and the lake's and workers' positions are "
+            "gone; topics are made anew, and `kogpt2-chat rollout BOT` tells the workers again who speaks",
             memory_mb=450,
         )
     ]

@@ -11,7 +11,10 @@ def mlflow_programs(settings: Settings, folders: Folders) -> list[Program]:
     """The server."""
     data = folders.data("mlflow")
     port = settings.ports.at(settings.ports.mlflow)
-    hosts = dict.fromkeys([f"{settings.stack.host}:{port}", f"127.0.0.1:{port}", f"localhost:{port}"])
+    # Names of this machine's own may come with any port: a tunnel's end is wherever its user put it.
+    hosts = dict.fromkeys(
+        [f"{settings.own_host}:{port}", f"{settings.advertised_host}:{port}", "127.0.0.1:*", "localhost:*"]
+    )
     return [
         Program(
             name="mlflow",
@@ -34,6 +37,9 @@ def mlflow_programs(settings: Settings, folders: Folders) -> list[Program]:
             folders=(data,),
             ports={"http": port},
             stop_rank=2,
+            keeps=data / "mlflow.db",
+            when_lost="runs, metrics and versions are gone; workers speak on with their copies of the versions, "
+            "and a training makes new ones",
             memory_mb=500,
         )
     ]

@@ -12,7 +12,7 @@ def spark_programs(settings: Settings, folders: Folders, java: Java) -> list[Pro
     """Master and worker; none for ``local``."""
     if settings.stack.spark == "local":
         return []
-    host, ports = settings.stack.host, settings.ports
+    host, ports = settings.own_host, settings.ports
     master, master_http, worker_http = map(
         ports.at, (ports.spark_master, ports.spark_master_http, ports.spark_worker_http)
     )

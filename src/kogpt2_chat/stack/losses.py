@@ -1,0 +1,46 @@
+"""Which servers have kept data in this home, so that data which are gone are noticed and named."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kogpt2_chat.stack.folders import Folders
+from kogpt2_chat.stack.own import write_file
+from kogpt2_chat.stack.program import Program
+
+
+def lost(folders: Folders, programs: Iterable[Program]) -> list[str]:
+    """A sentence for each server that was healthy here once and whose data are gone.
+
+    Args:
+        folders: of the stack.
+        programs: those that are about to start, before their folders are made.
+
+    Returns:
+        What is gone, where it was, what it means and what to do.
+    """
+    had = _names(folders)
+    return [
+        f"{program.name}: its data are gone, expected {program.keeps}; it starts anew: {program.when_lost}"
+        for program in programs
+        if program.name in had and program.keeps is not None and not program.keeps.exists()
+    ]
+
+
+def remember(folders: Folders, programs: Sequence[Program]) -> None:
+    """Note which of these have data by now."""
+    had = _names(folders)
+    have = {program.name for program in programs if program.keeps is not None and program.keeps.exists()}
+    if not have <= had:
+        write_file(_file(folders), json.dumps(sorted(had | have)))
+
+
+def _names(folders: Folders) -> set[str]:
+    try:
+        return set(json.loads(_file(folders).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return set()
+
+
+def _file(folders: Folders) -> Path:
+    return folders.run / "had_data.json"

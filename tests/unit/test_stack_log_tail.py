@@ -1,0 +1,41 @@
+"""`stack logs -f` over everything that happens to a log."""
+
+from itertools import islice
+from pathlib import Path
+
+from kogpt2_chat.stack.log_tail import follow
+
+
+def test_a_log_that_is_turned_over_is_followed(tmp_path: Path) -> None:
+    """The rest of the old file, then the new one from its beginning, each line once."""
+    path = tmp_path / "kafka.log"
+    path.write_text("하나\n둘\n", encoding="utf-8")
+    lines = follow(path, 1, pause=lambda _: None)
+    assert next(lines) == "둘"
+    with path.open("a", encoding="utf-8") as old:
+        path.rename(tmp_path / "kafka.log.1")
+        old.write("셋\n")
+    path.write_text("넷\n다섯\n", encoding="utf-8")
+    assert list(islice(lines, 3)) == ["셋", "넷", "다섯"]
+
+
+def test_between_the_two_steps_of_turning_over_it_waits(tmp_path: Path) -> None:
+    """For a moment there is no file of that name."""
+    path = tmp_path / "kafka.log"
+    path.write_text("one\n")
+
+    def turn(_: float) -> None:
+        if path.exists():
+            path.rename(tmp_path / "kafka.log.1")
+        else:
+            path.write_text("two\n")
+
+    assert list(islice(follow(path, 1, pause=turn), 2)) == ["one", "two"]
+
+
+def test_a_log_that_is_emptied_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """As `> kafka.log` does."""
+    path = tmp_path / "kafka.log"
+    path.write_text("a long line\n")
+    lines = follow(path, 1, pause=lambda _: path.write_text("new\n"))
+    assert list(islice(lines, 2)) == ["a long line", "new"]

@@ -1,0 +1,45 @@
+"""A server's data folder that is gone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.folders import folders_of, make_folders
+from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.losses import lost, remember
+from kogpt2_chat.stack.program import Program
+from kogpt2_chat.stack.roster import all_programs
+
+
+def test_what_was_lost_is_named_once_there_was_something(tmp_path: Path) -> None:
+    """A first start has lost nothing; after it each missing folder is named with what it means."""
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache", _env_file=None)
+    folders = folders_of(settings)
+    make_folders(folders)
+    programs = all_programs(settings, folders, Java(home=Path("/jvm"), version=17))
+    keeping = [program for program in programs if program.keeps]
+    assert {one.name for one in keeping} == {
+        *("kafka", "namenode", "datanode-1", "datanode-2", "elasticsearch", "mlflow", "airflow-setup")
+    }
+    assert lost(folders, programs) == []
+    for program in keeping:
+        assert program.keeps
+        program.keeps.parent.mkdir(parents=True, exist_ok=True)
+        program.keeps.touch()
+    remember(folders, programs)
+    assert lost(folders, programs) == []
+    shutil.rmtree(folders.data("namenode"))
+    (sentence,) = lost(folders, programs)
+    assert sentence.startswith(f"namenode: its data are gone, expected {folders.data('namenode')}/current/VERSION; ")
+    assert "restore that folder from a copy before anything is ingested" in sentence
+
+
+@pytest.mark.parametrize("text", ["", "{", "3"])
+def test_a_damaged_note_is_no_note(tmp_path: Path, text: str) -> None:
+    """It must not keep a stack from starting."""
+    folders = folders_of(Settings(home=tmp_path / "home", _env_file=None))
+    make_folders(folders)
+    (folders.run / "had_data.json").write_text(text)
+    assert lost(folders, [Program(name="kafka", group="kafka", command=(), keeps=tmp_path / "gone")]) == []

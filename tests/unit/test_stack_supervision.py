@@ -1,0 +1,232 @@
+"""A supervisor that is stopped, silent or gone: everything that asks it ends within bounded time."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack import stack
+from kogpt2_chat.stack import supervision as module
+from kogpt2_chat.stack.alone import alone
+from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
+from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.program import MARK, Program
+from kogpt2_chat.stack.stack import down, stack_processes, up
+from kogpt2_chat.stack.status import status
+from kogpt2_chat.stack.stopping import stop_orphans, undisturbed
+from kogpt2_chat.stack.supervision import (
+    Supervision,
+    configuration,
+    find_supervision,
+    silent_supervisor,
+    start_supervision,
+)
+
+SLEEP = "import time; time.sleep(600)"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        home=tmp_path / "home", cache=tmp_path / "cache", stack={"min_memory_mb": 1, "min_disk_mb": 1}, _env_file=None
+    )
+
+
+@pytest.fixture
+def folders(settings: Settings) -> Folders:
+    found = folders_of(settings)
+    make_folders(found)
+    return found
+
+
+@pytest.fixture
+def stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> Iterator[psutil.Process]:
+    """A real supervisord that runs one program, and then is stopped by a signal."""
+    monkeypatch.setattr(module, "ANSWER_S", 0.5)
+    monkeypatch.setattr(Supervision.__init__, "__defaults__", (0.5,))
+    program = Program(name="kafka", group="kafka", command=(sys.executable, "-c", SLEEP))
+    script = folders.conf("kafka") / "start.sh"
+    script.parent.mkdir()
+    script.write_text(f"export {MARK}=kafka@{folders.home}\nexec {sys.executable} -c '{SLEEP}'\n")
+    supervision = start_supervision(folders, configuration(folders, [program]))
+    supervision.start("kafka")
+    while supervision.states()["kafka"].pid is None:
+        pass
+    process = psutil.Process(int((folders.run / "supervisord.pid").read_text()))
+    process.send_signal(signal.SIGSTOP)
+    yield process
+    stop_orphans(folders, {}, lambda _: None, 5.0)
+
+
+def test_a_stopped_supervisor_is_named_and_left_alone(
+    stopped: psutil.Process, settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` says which process does not answer; `up` refuses with what to do, and what runs goes on."""
+    assert find_supervision(folders) is None
+    assert f"the supervisor (pid {stopped.pid}, stopped) does not answer" in status(settings).services[0].detail
+    monkeypatch.setattr("kogpt2_chat.stack.stack.ensure_jars", lambda *_: folders.home)
+    with pytest.raises(Unavailable, match=f"kill -CONT {stopped.pid}"):
+        up(settings, ["kafka"], progress=lambda _: None)
+    assert stopped.is_running()
+    assert len(stack_processes(folders.home)) == 2
+
+
+def test_down_ends_a_stopped_supervisor_and_what_it_ran(
+    stopped: psutil.Process, settings: Settings, folders: Folders
+) -> None:
+    """Nothing is left, and nothing is started again behind it."""
+    down(settings, progress=lambda _: None)
+    assert not stopped.is_running()
+    assert stack_processes(folders.home) == []
+
+
+def test_a_supervisor_killed_hard_leaves_orphans_that_down_stops(
+    stopped: psutil.Process, settings: Settings, folders: Folders
+) -> None:
+    """Its pid file is still there and names nobody; its programs are known by their mark."""
+    stopped.kill()
+    stopped.wait(5)
+    assert silent_supervisor(folders) is None
+    said: list[str] = []
+    down(settings, progress=said.append)
+    assert said == ["stopping 1 processes that outlived their supervisor"]
+    assert stack_processes(folders.home) == []
+
+
+def test_a_pid_file_that_names_a_strangers_process_harms_nobody(folders: Folders) -> None:
+    """After a reboot the number may belong to anybody: only the mark counts."""
+    (folders.run / "supervisord.pid").write_text(str(os.getpid()))
+    assert silent_supervisor(folders) is None
+
+
+def test_a_home_whose_name_ends_like_another_is_not_taken_for_it(tmp_path: Path) -> None:
+    """The mark is compared whole: `/b` must not stop the processes of `/a@/b`."""
+    with subprocess.Popen([sys.executable, "-c", SLEEP], env={MARK: f"kafka@{tmp_path}/a@{tmp_path}/b"}) as other:
+        try:
+            assert stack_processes(tmp_path / "b") == []
+            assert [one.pid for one in stack_processes(Path(f"{tmp_path}/a@{tmp_path}/b"))] == [other.pid]
+        finally:
+            other.kill()
+
+
+SPEAKS_WHEN_STOPPED = """
+import signal, sys, time
+def end(*_):
+    print(sys.argv[1], flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+print(flush=True)
+time.sleep(600)
+"""
+
+
+def test_orphans_stop_in_order(folders: Folders) -> None:
+    """Workers before Kafka, so that what they have in hand is still published."""
+    reader, writer = os.pipe()
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", SPEAKS_WHEN_STOPPED, name],
+            env={MARK: f"{name}@{folders.home}"},
+            stdout=writer,
+            stdin=subprocess.DEVNULL,
+        )
+        for name in ("kafka", "worker-1")
+    ]
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        assert [lines.readline(), lines.readline()] == ["\n", "\n"]
+        reaper = threading.Thread(target=lambda: [one.wait() for one in running])
+        reaper.start()
+        stop_orphans(folders, {"kafka": 5, "worker-1": 0}, lambda _: None)
+        reaper.join()
+        assert lines.read().split() == ["worker-1", "kafka"]
+
+
+def test_a_supervisor_that_dies_is_a_sentence(folders: Folders) -> None:
+    """Whatever is asked of it then ends in Unavailable, which commands show, and never in a traceback."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folders.socket))
+        server.listen()
+        supervision = Supervision(folders, answer_s=0.1)
+        for ask in (supervision.states, lambda: supervision.start("kafka"), lambda: supervision.reload([])):
+            with pytest.raises(Unavailable, match="did not answer"):
+                ask()
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, BrokenPipeError, Unavailable])
+def test_an_up_that_does_not_finish_stops_only_what_it_started(
+    settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]
+) -> None:
+    """On a real supervisor: Kafka ran before and goes on; also where whoever listened to progress has gone."""
+    sleep = (sys.executable, "-c", SLEEP)
+    programs = [
+        Program(name="kafka", group="kafka", command=sleep, stop_rank=5),
+        Program(name="worker-2", group="worker", command=sleep),
+        Program(name="airflow-setup", group="airflow", command=("true",), once=True),
+    ]
+    ends: list[type[BaseException]] = []
+
+    def start_all(_: object, __: object, supervision: Supervision, wanted: list[Program], *___: object) -> None:
+        for program in wanted:
+            if supervision.states()[program.name].pid is None:
+                supervision.start(program.name)
+        for end in ends:
+            raise end
+
+    def listener(line: str) -> None:
+        if ending is BrokenPipeError:
+            raise BrokenPipeError(line)
+
+    monkeypatch.setattr(stack, "all_programs", lambda *_: programs)
+    monkeypatch.setattr(stack, "ensure_java", lambda _: Java(home=Path("/jvm"), version=17))
+    monkeypatch.setattr(stack, "ensure_jars", lambda *_: folders.home)
+    monkeypatch.setattr(stack, "wait_until_healthy", start_all)
+    try:
+        stack.up(settings, ["kafka"], progress=lambda _: None)
+        before = Supervision(folders).states()["kafka"].pid
+        ends.append(ending)
+        with pytest.raises(ending):
+            stack.up(settings, progress=listener)
+        states = Supervision(folders).states()
+        assert states["kafka"].pid == before
+        assert states["worker-2"].pid is None
+    finally:
+        down(settings, progress=lambda _: None)
+    assert stack_processes(folders.home) == []
+
+
+def test_a_second_interruption_does_not_halve_the_cleaning_up() -> None:
+    """Ctrl-C while `up` stops what it started is not heard; afterwards it is again."""
+    before = signal.getsignal(signal.SIGINT)
+    with undisturbed():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_command_that_waited_while_the_home_was_wiped_makes_it_anew(folders: Folders) -> None:
+    """It must not hold the lock of a file that nobody sees any more: two commands would then run side by side."""
+    waits = threading.Event()
+    inside: list[bool] = []
+
+    def second() -> None:
+        with alone(folders, lambda _: waits.set()):
+            inside.append((folders.run / "command.lock").exists())
+
+    with alone(folders, lambda _: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waits.wait(20)
+        (folders.run / "command.lock").unlink()
+        folders.run.joinpath("supervisord.conf").unlink(missing_ok=True)
+        folders.run.rmdir()
+    thread.join(20)
+    assert inside == [True]

@@ -1,0 +1,84 @@
+"""Servers and terminals as they are: proxies, users without a name, terminals that do not speak UTF-8."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from kogpt2_chat import bootstrap, person
+from kogpt2_chat.domain.no_proxy import without_proxy
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.settings import Settings
+
+PROXY = "http://127.0.0.1:9"
+
+
+def test_our_own_host_is_added_to_what_the_surroundings_say() -> None:
+    """Both spellings say the same afterwards; nothing that the user wrote is lost, and twice is once."""
+    found = without_proxy({"no_proxy": "intra.example", "NO_PROXY": "10.0.0.0/8, intra.example"}, ("192.168.0.5",))
+    assert found["no_proxy"] == found["NO_PROXY"] == "intra.example,10.0.0.0/8,localhost,127.0.0.1,192.168.0.5"
+    assert without_proxy(found, ("192.168.0.5",)) == found
+
+
+@pytest.mark.parametrize("adapter", ["files", "index", "registry", "airflow"])
+def test_every_adapter_reaches_the_stack_directly(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`http_proxy` of a company's network must not get the requests to this machine's own servers."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("http_proxy", PROXY)
+    getattr(bootstrap, adapter)(Settings(stack={"host": "127.0.0.2"}, _env_file=None))
+    assert requests.utils.get_environ_proxies("http://127.0.0.2:5000") == {}
+    assert requests.utils.get_environ_proxies("http://hub.example")["http"] == PROXY
+
+
+def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container with `--user` there may be neither a variable nor an entry in passwd."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(person.os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert person.system_user() == "user-54321"
+    assert not person.has_name()
+    assert "user id 54321 has no entry in /etc/passwd" in person.nameless_user()
+
+
+def test_spark_is_not_started_for_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence instead of a JVM's stack."""
+    monkeypatch.setattr(person.os, "geteuid", lambda: 54321)
+    with pytest.raises(InvalidInput, match="Hadoop and Spark do not start without a user's name"):
+        bootstrap.spark(Settings(_env_file=None)).submit("build_dataset", {})
+
+
+def cli(code: str, *arguments: bytes, encoding: str = "utf-8") -> subprocess.CompletedProcess[bytes]:
+    """The CLI's own frame around a command of the test."""
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = f"from kogpt2_chat.cli import output\n{code}\noutput.run(command)"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, check=False, timeout=60
+    )
+
+
+def test_what_a_terminal_cannot_show_is_replaced_and_the_exit_code_is_right() -> None:
+    """CP949 knows neither ▁ nor 😊: the work is done, so the command must not fail over showing it."""
+    done = cli("def command(): output.show({}, '▁안녕😊', as_json=False)", encoding="cp949")
+    assert (done.returncode, done.stdout) == (0, "?안녕?\n".encode("cp949"))
+
+
+def test_json_loses_nothing_on_such_a_terminal() -> None:
+    """A machine reads escapes as well."""
+    done = cli("def command(): output.show({'answer': '안녕😊'}, '', as_json=True)", encoding="cp949")
+    assert (done.returncode, done.stdout) == (0, b'{"answer": "\\uc548\\ub155\\ud83d\\ude0a"}\n')
+    assert (
+        cli("def command(): output.show({'answer': '안녕'}, '', as_json=True)").stdout
+        == '{"answer": "안녕"}\n'.encode()
+    )
+
+
+def test_arguments_in_another_encoding_are_refused() -> None:
+    """Exit 2 and a sentence, before anything is done."""
+    done = cli("def command(): print('done')", b"ask", "안녕".encode("cp949"))
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert "argument 2, '" in done.stderr.decode()
+    assert "is not UTF-8 text" in done.stderr.decode()
