@@ -86,7 +86,8 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
         watchdog.beat()
         failpoint.reach(step)
 
-    slots, crashes = Slots(), CrashLog(settings.home / "run" / f"{name}.crashes.json")
+    slots = Slots()
+    crashes = CrashLog(settings.home / "run" / f"{name}.crashes.json", lambda trouble: slots.note("crashes", trouble))
     metrics = Metrics(slots=slots.reports, suspects=lambda: crashes.suspects)
     engine, load, make_engine = _model_parts(settings)
     worker = Worker(
@@ -104,6 +105,7 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
         load=load,
         make_engine=make_engine,
     )
+    shelf.sweep()
     topics = bootstrap.topics(settings)
     threads = library_threads(settings.serving.threads)
     control = Control(

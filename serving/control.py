@@ -4,16 +4,10 @@
 wrong here may disturb the answering thread; it is told in ``worker_state`` and tried again.
 """
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 import structlog
 
@@ -21,39 +15,11 @@ from kogpt2_chat.domain.rollout import HEARTBEAT_S, RolloutState, WorkerState, i
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import InvalidMessage, KogptChatError
 from kogpt2_chat.ports import Outgoing, Record, Topics
+from serving.loads import Loads, NoLongerWantedError, Outcome
 from serving.shelf import Shelf
 from serving.slot import Loaded, Slots
 
-RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
-"""Waits before a version that would not load is tried again."""
-_BEHIND: Final = 5
-"""Steps of niceness: enough to let decoding go first, and a quarter of a core is left on a machine that has none."""
-_LAST: Final = 19
-
 _log = structlog.get_logger("serving.control")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What came of one load."""
-
-    version: int
-    epoch: int
-    loaded: Loaded | None
-    trouble: str = ""
-
-
-def _stand_back() -> None:
-    """The calling thread gets what decoding leaves of the processor: a rollout may take longer, answers may not.
-
-    There is no way back without privileges, and threads that it begins inherit it. So the first load, which begins the
-    threads that decoding shares, is not done by such a thread.
-    """
-    if sys.platform != "linux":  # only there a thread has a niceness of its own
-        return
-    thread = threading.get_native_id()
-    with suppress(OSError):  # then it competes, as every thread does
-        os.setpriority(os.PRIO_PROCESS, thread, min(_LAST, os.getpriority(os.PRIO_PROCESS, thread) + _BEHIND))
 
 
 class Control:
@@ -92,15 +58,11 @@ class Control:
         self._monotonic = monotonic
         self._known: dict[str, RolloutState] = {}
         self._positions: dict[int, int] = {}
-        self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader")
-        self._patient_loader = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix="patient-loader", initializer=_stand_back if patient else None
-        )
-        self._loads: dict[str, Future[_Outcome]] = {}
-        self._failures: dict[str, tuple[int, int, float]] = {}
-        self._kept: dict[str, set[int]] = {}
+        self._loads = Loads(self._load, patient=patient, monotonic=monotonic)
+        self._kept: dict[str, tuple[int, set[int]]] = {}
         self._said: tuple[object, ...] = ()
         self._said_at = float("-inf")
+        self._voice = threading.Lock()
         self.settled = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -119,8 +81,6 @@ class Control:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
-        for loader in (self._loader, self._patient_loader):
-            loader.shutdown(wait=False, cancel_futures=True)
         if not sign_off:
             return
         # With the broker away the farewell would take longer than a supervisor waits.
@@ -129,20 +89,25 @@ class Control:
         farewell.join(timeout=2.0)
 
     def tick(self) -> None:
-        """One round: news, loads begun and ended, heartbeat."""
+        """One round: news, loads begun and ended, heartbeat. What goes wrong with one bot costs no other anything."""
         self._hear()
-        for bot, state in self._known.items():
+        known = dict(self._known)
+        for bot, state in known.items():
             self._slots.mute(bot, muted=state.muted)
-            self._finish_load(bot)
-            self._begin_load(bot, state)
-            self._tidy(bot)
-        if all(self._slots.newest(bot) is not None for bot in self._loads):
+        for bot, state in known.items():
+            for step in (self._follow, self._tidy):
+                try:
+                    step(bot, state)
+                except Exception:  # noqa: BLE001 - the other bots and the heartbeat go on
+                    _log.exception("control_failed", bot=bot, step=step.__name__)
+        if all(self._slots.newest(bot) is not None for bot in self._loads.bots()):
             self.settled.set()
         self._say()
 
     def _sign_off(self) -> None:
         try:
-            self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=None)])
+            with self._voice:  # a heartbeat that is on its way comes first, and none after this
+                self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=None)])
         except KogptChatError as error:
             _log.warning("sign_off_failed", error=str(error))
 
@@ -157,10 +122,11 @@ class Control:
             self._stopped.wait(self._every_s)
 
     def _hear(self) -> None:
-        """Read what is new since the last round; the first time, what the topic still holds."""
-        if not self._positions:
+        """Read what is new since the last round; the first time, and after the topic was lost, all that it holds."""
+        ends = self._topics.end_positions(ROLLOUT_TOPIC)
+        if self._positions.keys() != ends.keys() or any(self._positions[number] > end for number, end in ends.items()):
             self._positions = self._topics.start_positions(ROLLOUT_TOPIC)
-        for partition, end in self._topics.end_positions(ROLLOUT_TOPIC).items():
+        for partition, end in ends.items():
             for record in self._topics.read(ROLLOUT_TOPIC, partition, self._positions[partition], end):
                 self._learn(record)
             self._positions[partition] = end
@@ -177,93 +143,81 @@ class Control:
             self._known[state.bot] = state
             _log.info("rollout_heard", bot=state.bot, version=state.champion, epoch=state.epoch, muted=state.muted)
 
-    def _begin_load(self, bot: str, state: RolloutState) -> None:
+    def _follow(self, bot: str, state: RolloutState) -> None:
+        """Bring one bot to what is rolled out for it, without waiting for anything."""
         wanted = wanted_version(state)
+        self._loads.want(bot, wanted)
+        outcome = self._loads.take_outcome(bot)
         if wanted is None:  # muted or not, there is nothing to load; whoever published it waits for the epoch
-            if self._slots.epochs()[bot] < state.epoch:
-                self._slots.degrade(bot, state.epoch, "no version has been rolled out yet")
-            return
-        if bot in self._loads:
-            return
-        newest = self._slots.newest(bot)
-        if newest is not None and newest.version == wanted:
-            if self._slots.epochs()[bot] < state.epoch or self._has_failed(bot):
-                self._failures.pop(bot, None)
-                self._slots.offer(bot, newest, state.epoch)
-            return
-        warm = self._slots.warm(bot, wanted)
-        if warm is not None:
-            self._slots.offer(bot, warm, state.epoch)
-            return
-        version, failures, retry_at = self._failures.get(bot, (wanted, 0, 0.0))
-        if version == wanted and failures and self._monotonic() < retry_at:
-            self._note_epoch(bot, state)
-            return
-        if not failures or version != wanted:
-            self._slots.loading(bot, wanted)
-        loader = self._patient_loader if self._has_a_model() else self._loader
-        self._loads[bot] = loader.submit(self._load, bot, wanted, state.epoch)
+            self._slots.withdraw(bot, state.epoch)
+        elif (held := self._held(bot, wanted, outcome)) is not None:
+            self._loads.forgive(bot)
+            self._slots.offer(bot, held, state.epoch)
+        else:
+            self._fetch(bot, wanted, state.epoch, outcome)
 
-    def _load(self, bot: str, version: int, epoch: int) -> _Outcome:
-        """In the loader's thread. An empty slot gets what this machine served last before anything is fetched."""
+    def _held(self, bot: str, version: int, outcome: Outcome | None) -> Loaded | None:
+        """The version where it is in memory: just loaded, at work already, or kept warm."""
+        if outcome is not None and outcome.loaded is not None:
+            _log.info("version_loaded", bot=bot, version=version)
+            return outcome.loaded
+        return self._slots.warm(bot, version)
+
+    def _fetch(self, bot: str, version: int, epoch: int, outcome: Outcome | None) -> None:
+        """Acknowledge the epoch, and see that the version is on its way."""
+        if outcome is not None:
+            _log.warning("version_degraded", bot=bot, version=version, error=outcome.trouble)
+        if trouble := self._loads.trouble(bot):
+            self._slots.degrade(bot, epoch, trouble)
+        else:
+            self._slots.loading(bot, version, epoch)
+        self._loads.go_on(bot, behind=self._has_a_model())
+
+    def _load(self, bot: str, version: int, is_wanted: Callable[[], bool]) -> Loaded:
+        """In a thread of its own. An empty slot gets what this machine served last before anything is fetched."""
         if not self._shelf.has(bot, version):
-            self._fill_in(bot)
+            self._let_stand_in(bot, is_wanted)
         try:
-            return _Outcome(version=version, epoch=epoch, loaded=self._shelf.take(bot, version))
-        except Exception as error:  # noqa: BLE001 - whatever a bad version does, the old one goes on serving
-            self._fill_in(bot)
-            trouble = f"version {version} did not load: {type(error).__name__}: {error}"
-            return _Outcome(version=version, epoch=epoch, loaded=None, trouble=trouble)
+            return self._shelf.take(bot, version, is_wanted)
+        except NoLongerWantedError:
+            raise
+        except Exception:
+            self._let_stand_in(bot, is_wanted)
+            raise
 
-    def _fill_in(self, bot: str) -> None:
-        """Offered under no epoch, so that it answers players and never a rollout."""
+    def _let_stand_in(self, bot: str, is_wanted: Callable[[], bool]) -> None:
         last_good = self._shelf.last_good(bot)
         if self._slots.newest(bot) is not None or last_good is None:
             return
         try:
-            self._slots.offer(bot, self._shelf.take(bot, last_good), 0, f"version {last_good} was served last")
+            loaded = self._shelf.take(bot, last_good, is_wanted)
         except Exception as error:  # noqa: BLE001 - the slot stays empty
             _log.warning("last_good_failed", bot=bot, version=last_good, error=str(error))
-
-    def _finish_load(self, bot: str) -> None:
-        load = self._loads.get(bot)
-        if load is None or not load.done():
             return
-        del self._loads[bot]
-        outcome = load.result()
-        if outcome.trouble:
-            _, failures, _ = self._failures.get(bot, (outcome.version, 0, 0.0))
-            wait_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
-            self._failures[bot] = (outcome.version, failures + 1, self._monotonic() + wait_s)
-            _log.warning("version_degraded", bot=bot, version=outcome.version, error=outcome.trouble)
-        else:
-            self._failures.pop(bot, None)
-            _log.info("version_loaded", bot=bot, version=outcome.version, epoch=outcome.epoch)
-        if outcome.loaded is None:
-            self._slots.degrade(bot, outcome.epoch, outcome.trouble)
-        else:
-            self._slots.offer(bot, outcome.loaded, outcome.epoch, outcome.trouble)
+        if is_wanted():
+            self._slots.stand_in(bot, loaded)
 
     def _has_a_model(self) -> bool:
         """Whether players may be waiting for answers of this process."""
         return any(self._slots.newest(bot) is not None for bot in self._slots.epochs())
 
-    def _has_failed(self, bot: str) -> bool:
-        return bot in self._failures
+    def _tidy(self, bot: str, state: RolloutState) -> None:
+        """After a swap: remember what serves now, and clear the shelf of what nobody will ask for.
 
-    def _note_epoch(self, bot: str, state: RolloutState) -> None:
-        """A new epoch that still asks for the version that would not load is answered at once."""
-        if self._slots.epochs()[bot] < state.epoch:
-            self._slots.degrade(bot, state.epoch, f"version {state.champion} did not load; it is tried again")
-
-    def _tidy(self, bot: str) -> None:
-        """After a swap: remember what serves now, and clear the shelf of what nobody holds."""
-        in_use = self._slots.versions_in_use(bot)
+        The version before stays on the shelf for as long as the state names it: a rollback must not need the registry.
+        """
+        needed = self._slots.versions_in_use(bot) | self._loads.under_way(bot) | {state.previous or 0}
         serving, _, _ = self._slots.serving(bot)
-        if serving is None or bot in self._loads or self._kept.get(bot) == in_use:
+        if serving is None or self._kept.get(bot) == (serving.version, needed):
             return
-        self._shelf.keep(bot, serving.version, in_use)
-        self._kept[bot] = in_use
+        source = f"shelf of {bot}"
+        try:
+            self._shelf.keep(bot, serving.version, needed)
+        except OSError as error:
+            self._slots.note(source, f"what {bot} serves is not remembered, since the disk takes no file: {error}")
+            return
+        self._slots.note(source, "")
+        self._kept[bot] = (serving.version, needed)
 
     def _say(self) -> None:
         reports, epochs = self._slots.reports(), self._slots.epochs()
@@ -271,5 +225,8 @@ class Control:
         if says == self._said and self._monotonic() - self._said_at < HEARTBEAT_S:
             return
         state = WorkerState(worker=self._worker, epoch_by_bot=epochs, slots=reports, at=datetime.now(UTC).isoformat())
-        self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=state.to_json().encode())])
+        with self._voice:
+            if self._stopped.is_set():  # a round that hung until after the farewell
+                return
+            self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=state.to_json().encode())])
         self._said, self._said_at = says, self._monotonic()

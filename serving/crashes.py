@@ -3,10 +3,13 @@
 Before a question is decoded, it is written down with all others that are being decoded then. Whatever stands there
 at the next start was being decoded when the process died, or just had been. These suspects are then decoded one by
 one, so that only the guilty one keeps its count.
+
+A disk that takes no more costs the count, and never an answer.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +22,15 @@ class CrashLog:
 
     Args:
         path: the file; its folder is made.
+        on_trouble: told why the file cannot be written, and an empty text once it can be again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_trouble: Callable[[str], None] = lambda _: None) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._on_trouble = on_trouble
         self._count_by_turn = _read(path)
-        self._in_flight: list[str] = []
+        self._in_flight: list[str] | None = None
+        """What the file says; None where it may say anything."""
         self._write(())
 
     def count(self, turn_id: str) -> int:
@@ -50,8 +55,19 @@ class CrashLog:
     def _write(self, in_flight: Sequence[str]) -> None:
         # No fsync: it has to survive the process, not the machine.
         aside = self._path.with_suffix(".new")
-        aside.write_text(json.dumps({"counts": self._count_by_turn, "in_flight": list(in_flight)}), encoding="utf-8")
-        aside.replace(self._path)
+        content = json.dumps({"counts": self._count_by_turn, "in_flight": list(in_flight)})
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_text(content, encoding="utf-8")
+            aside.replace(self._path)
+        except OSError as error:
+            self._in_flight = None
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            self._on_trouble(f"crashes are not counted, since {self._path} cannot be written: {error}")
+            return
+        if self._in_flight is None:
+            self._on_trouble("")
         self._in_flight = list(in_flight)
 
 

@@ -6,6 +6,7 @@ Between machines the broker is the guard: see :class:`kogpt2_chat.adapters.kafka
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -45,8 +46,8 @@ class Lease:
                 f"number (KOGPT2_SERVING__SLOT), or 0 for the first that is free"
             ) from error
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with suppress(OSError):  # a full disk: the lock counts, the number is for people
+            os.write(self._file.fileno(), f"{os.getpid()}\n".encode("ascii"))
 
     def give_back(self) -> None:
         """Let another process of this machine have it. The file stays: removing it would let two hold two files."""

@@ -21,7 +21,6 @@ from kogpt2_chat.model.nearest import Found
 from kogpt2_chat.model.uncertain import Choice, choose, speaker
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
-from serving.history import Said
 from serving.slot import Loaded
 
 _NEAREST_FOR: Final = frozenset({"timeout", "empty"})
@@ -52,8 +51,7 @@ class Asked:
     """A question on its way to an answer.
 
     Attributes:
-        own_prompt_ids: of the question alone.
-        earlier: turns of the conversation that the prompt begins with.
+        received_s: monotonic, like ``deadline_s``.
         prompt_ids: what the model reads.
         sampling: how its tokens are drawn; None is greedy.
         found: the known question whose answer is said in place of the model's.
@@ -63,12 +61,11 @@ class Asked:
     record: Record
     question: Question
     received_at: datetime
-    deadline: datetime
+    received_s: float
+    deadline_s: float
     model: Loaded | None
     epoch: int
     fallback: Fallback | None = None
-    own_prompt_ids: Sequence[int] = ()
-    earlier: Sequence[Said] = ()
     prompt_ids: Sequence[int] = ()
     sampling: Sampling | None = None
     finished: Finished | None = None
@@ -84,12 +81,14 @@ class Replies:
         settings: bounds, and what decoded.
         worker: ``worker-N``, for turns.
         clock: the worker's time.
+        monotonic: seconds, for latencies.
         safety: vetted answers.
     """
 
     settings: Settings
     worker: str
     clock: Callable[[], datetime]
+    monotonic: Callable[[], float]
     safety: SafetyTexts
 
     def answer(self, one: Asked) -> Reply:
@@ -213,7 +212,7 @@ class Replies:
             sent_at=question.sent_at or _broker_time(one.record),
             received_at=one.received_at.isoformat(),
             answered_at=answered_at.isoformat(),
-            latency_ms=max(0, round((answered_at - one.received_at).total_seconds() * 1000)),
+            latency_ms=max(0, round((self.monotonic() - one.received_s) * 1000)),
             consent_store=store,
             consent_train=question.consent_train,
             source=question.source,
@@ -243,8 +242,6 @@ class Replies:
             facts["nearest"] = _as_fact(one.found, store=one.question.consent_store)
         if one.sampling is not None:
             facts |= asdict(one.sampling)
-        if one.earlier:
-            facts["earlier_turns"] = [said.turn_id for said in one.earlier]
         return facts
 
 

@@ -1,6 +1,7 @@
 """Model versions on this machine's disk: fetched once, verified at every load, tried before they may speak."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -8,10 +9,14 @@ from typing import Final
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.model.engine import BotModel, Engine
 from kogpt2_chat.ports import Registry
+from serving.loads import NoLongerWantedError
 from serving.slot import Loaded
 
 PROBE_QUESTION: Final = "안녕?"
 PROBE_STEPS: Final = 1000
+TURN_S: Final = 15.0
+"""Longest wait for another version to come into memory first. Side by side they take more memory, and would disturb
+each other's measurements; but one that never ends must not hold up another bot."""
 _LAST_GOOD: Final = "last_good"
 
 
@@ -37,17 +42,19 @@ class Shelf:
         self._registry = registry
         self._load = load
         self._make_engine = make_engine
+        self._turn = threading.Lock()
 
     def has(self, bot: str, version: int) -> bool:
         """Whether a version needs no fetching."""
         return (self._folder / bot / str(version)).is_dir()
 
-    def take(self, bot: str, version: int) -> Loaded:
+    def take(self, bot: str, version: int, is_wanted: Callable[[], bool] = lambda: True) -> Loaded:
         """A version in memory, verified and tried.
 
         Args:
             bot: whose.
             version: the registered version.
+            is_wanted: asked again once its files are here.
 
         Returns:
             The loaded version.
@@ -55,6 +62,7 @@ class Shelf:
         Raises:
             CheckpointCorrupt: the registry's own copy is damaged, or the model does not survive its probe.
             GateRefused: the version is whole, and does not say on this machine what it says in fp32.
+            NoLongerWantedError: another version is wanted by now.
         """
         folder = self._folder / bot / str(version)
         if folder.exists():
@@ -64,6 +72,8 @@ class Shelf:
                 shutil.rmtree(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._registry().download(bot, version, folder)
+        if not is_wanted():
+            raise NoLongerWantedError
         try:
             return self._tried(bot, version, folder)
         except CheckpointCorrupt:
@@ -79,18 +89,36 @@ class Shelf:
         return version if self.has(bot, version) else None
 
     def keep(self, bot: str, serving: int, versions: set[int]) -> None:
-        """Remember what serves now, and clear away versions that nobody holds."""
+        """Clear away versions that nobody holds, and remember what serves now.
+
+        Raises:
+            OSError: the disk is full, or not to be written to; what served before is remembered.
+        """
         home = self._folder / bot
         if not home.is_dir():
             return
+        for folder in home.iterdir():  # first: it makes room
+            if folder.is_dir() and folder.name.isdecimal() and int(folder.name) not in versions | {serving}:
+                shutil.rmtree(folder, ignore_errors=True)
         aside = home / f".{_LAST_GOOD}"
         aside.write_text(str(serving), encoding="ascii")
         aside.replace(home / _LAST_GOOD)
-        for folder in home.iterdir():
-            if folder.is_dir() and folder.name.isdecimal() and int(folder.name) not in versions | {serving}:
+
+    def sweep(self) -> None:
+        """Remove what downloads have left that died with their process. Nobody else writes to this shelf."""
+        for folder in self._folder.glob("*/.*"):
+            if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _tried(self, bot: str, version: int, folder: Path) -> Loaded:
+        is_our_turn = self._turn.acquire(timeout=TURN_S)
+        try:
+            return self._loaded(bot, version, folder)
+        finally:
+            if is_our_turn:
+                self._turn.release()
+
+    def _loaded(self, bot: str, version: int, folder: Path) -> Loaded:
         model = self._load(folder)
         engine = self._make_engine()
         engine.set_model(bot, model)

@@ -15,6 +15,7 @@ from kogpt2_chat.model.engine import BotModel, Engine
 
 WARM_FOR_S: Final = 120.0
 """How long the previous version stays loaded after a swap: as long as its rollout may still be taken back."""
+NO_VERSION: Final = "no version has been rolled out yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Slot:
         serving: what answers now.
         previous: what answered before, kept warm until ``warm_until`` (monotonic seconds).
         offered: what will answer from the next batch on.
+        stands_in: what is offered is not what was asked for, so that its swap makes nothing ready.
         epoch: the last rollout epoch that was acted on, well or badly.
     """
 
@@ -45,11 +47,12 @@ class Slot:
     serving: Loaded | None = None
     previous: Loaded | None = None
     offered: Loaded | None = None
+    stands_in: bool = False
     warm_until: float = 0.0
     epoch: int = 0
     muted: bool = False
     state: SlotState = "degraded"
-    detail: str = "no version has been rolled out yet"
+    detail: str = NO_VERSION
 
 
 class Slots:
@@ -59,6 +62,7 @@ class Slots:
         self._slot_by_bot = {bot: Slot(bot=bot) for bot in bots}
         self._lock = threading.Lock()
         self._monotonic = monotonic
+        self._trouble_by_source: dict[str, str] = {}
 
     def serving(self, bot: str) -> tuple[Loaded | None, int, bool]:
         """For one question: the model (or None), the epoch, and whether the bot is muted."""
@@ -84,31 +88,58 @@ class Slots:
         with self._lock:
             self._slot_by_bot[bot].muted = muted
 
-    def loading(self, bot: str, version: int) -> None:
-        """A version is being fetched; the old one goes on answering."""
+    def loading(self, bot: str, version: int, epoch: int) -> None:
+        """A version is on its way; the old one goes on answering, and nothing else comes between them."""
         with self._lock:
             slot = self._slot_by_bot[bot]
-            slot.state, slot.detail = "loading", f"loading version {version}"
+            slot.epoch, slot.state, slot.detail = epoch, "loading", f"loading version {version}"
+            if not slot.stands_in:
+                slot.offered = None
 
-    def offer(self, bot: str, loaded: Loaded, epoch: int, trouble: str = "") -> None:
-        """Hand over a model that has answered its probe.
+    def offer(self, bot: str, loaded: Loaded, epoch: int) -> None:
+        """Hand over the version that was asked for, after its probe; saying it again changes nothing.
 
         Args:
             bot: whose.
             loaded: the model; the one already serving is a mere confirmation.
             epoch: the rollout it belongs to.
-            trouble: why it is not the version that was asked for; empty when it is.
         """
         with self._lock:
             slot = self._slot_by_bot[bot]
-            slot.epoch = epoch
-            slot.detail = trouble
-            if slot.serving is not None and slot.serving.version == loaded.version:
-                slot.offered = None
-                slot.state = "degraded" if trouble else "ready"
+            slot.epoch, slot.detail, slot.stands_in = epoch, "", False
+            is_serving = slot.serving is not None and slot.serving.version == loaded.version
+            slot.offered = None if is_serving else loaded
+            slot.state = "ready" if is_serving else "loading"
+
+    def stand_in(self, bot: str, loaded: Loaded) -> None:
+        """Let another version answer in an empty slot until the right one is there: to players, never to a rollout."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            if slot.serving is None and slot.offered is None:
+                slot.offered, slot.stands_in = loaded, True
+
+    def withdraw(self, bot: str, epoch: int) -> None:
+        """No version is to speak any more: notices, until one is rolled out."""
+        with self._lock:
+            slot = self._slot_by_bot[bot]
+            if slot.serving is not None:
+                slot.previous, slot.warm_until = slot.serving, self._monotonic() + WARM_FOR_S
+            slot.serving = slot.offered = None
+            slot.stands_in = False
+            slot.epoch, slot.state, slot.detail = epoch, "degraded", NO_VERSION
+
+    def note(self, source: str, trouble: str) -> None:
+        """What is wrong with the worker itself, told beside each slot's own words; it takes no slot its state.
+
+        Args:
+            source: who says so; its next note replaces this one.
+            trouble: what is wrong; empty once it is not.
+        """
+        with self._lock:
+            if trouble:
+                self._trouble_by_source[source] = trouble
             else:
-                slot.offered = loaded
-                slot.state = "degraded" if trouble else "loading"
+                self._trouble_by_source.pop(source, None)
 
     def degrade(self, bot: str, epoch: int, detail: str) -> None:
         """A version would not load: whatever served before goes on, and everybody is told."""
@@ -136,7 +167,9 @@ class Slots:
                 engine.set_model(slot.bot, slot.offered.model)
                 slot.previous, slot.serving, slot.offered = slot.serving, slot.offered, None
                 slot.warm_until = now + WARM_FOR_S
-                slot.state = "degraded" if slot.detail else "ready"
+                if not slot.stands_in:
+                    slot.state, slot.detail = "ready", ""
+                slot.stands_in = False
                 swapped.append((slot.bot, slot.serving.version))
         return swapped
 
@@ -149,13 +182,15 @@ class Slots:
     def reports(self) -> tuple[SlotReport, ...]:
         """What ``worker_state`` says of each slot."""
         with self._lock:
+            troubles = list(self._trouble_by_source.values())
             return tuple(
                 SlotReport(
                     bot=slot.bot,
                     version=slot.serving.version if slot.serving else 0,
                     state=slot.state,
-                    detail=slot.detail,
+                    detail="; ".join(filter(None, [slot.detail, *troubles])),
                     form=slot.serving.form if slot.serving else "",
+                    muted=slot.muted,
                 )
                 for slot in self._slot_by_bot.values()
             )

@@ -7,11 +7,15 @@ the settings want it; a fixed notice, where the model cannot speak in time, or a
 
 import hashlib
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
 
 from kogpt2_chat.domain.crisis import find_crisis
 from kogpt2_chat.domain.wire import LENGTH_REASONS, Question, read_question, turn_id
@@ -21,10 +25,11 @@ from kogpt2_chat.model.engine import Engine, Sampling
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
 from serving.crashes import CrashLog
-from serving.history import History, Said
 from serving.metrics import Metrics
 from serving.reply import Asked, Replies, Reply
 from serving.slot import Slots
+
+_log = structlog.get_logger("serving.worker")
 
 
 @dataclass(kw_only=True)
@@ -37,7 +42,8 @@ class Worker:
         crashes: what has taken the process down before.
         metrics: told of each step of the engine.
         name: ``worker-N``, for turns.
-        clock: the worker's time.
+        clock: the worker's time, for people to read.
+        monotonic: seconds, for deadlines and latencies: they do not jump when somebody sets the clock.
         on_step: told before each step of decoding.
     """
 
@@ -48,6 +54,7 @@ class Worker:
     settings: Settings
     name: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
     on_step: Callable[[str], None] = lambda _: None
     _refusals_by_turn: dict[str, int] = field(init=False, default_factory=dict)
     _waiting: deque[Asked] = field(init=False, default_factory=deque)
@@ -56,9 +63,12 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._replies = Replies(
-            settings=self.settings, worker=self.name, clock=self.clock, safety=safety_texts(self.settings)
+            settings=self.settings,
+            worker=self.name,
+            clock=self.clock,
+            monotonic=self.monotonic,
+            safety=safety_texts(self.settings),
         )
-        self._history = History(self.settings.serving.history_turns, self.settings.model.max_prompt_tokens)
 
     @property
     def is_busy(self) -> bool:
@@ -74,20 +84,52 @@ class Worker:
         Returns:
             Replies to those that need no decoding: vetted answers, fixed notices, dead letters.
         """
+        replies: list[Reply] = []
         received_at = self.clock()
-        replies = []
-        for record in records:
+
+        def admit(record: Record) -> Reply | None:
+            return self._admit(record, received_at)
+
+        for group in self._to_be_read(records):
+            reading = [_reading(record) for record in group]
+            self.crashes.begin([*self._decoding, *reading])
+            replies += [reply for record in group if (reply := self._sure(record, admit)) is not None]
+            most = self.settings.serving.max_crashes
+            self.crashes.survived([one for one in reading if self.crashes.count(one) < most])
+        if not self._waiting:  # else they are written down with the next step
+            self.crashes.begin(list(self._decoding))
+        return replies
+
+    def _to_be_read(self, records: Sequence[Record]) -> list[list[Record]]:
+        """Together, but for suspects of earlier crashes: each is read by itself, so that only the guilty one counts."""
+        suspects = [record for record in records if self.crashes.count(_reading(record))]
+        others = [record for record in records if not self.crashes.count(_reading(record))]
+        return [*([others] if others else []), *([record] for record in suspects)]
+
+    def _admit(self, record: Record, received_at: datetime) -> Reply | None:
+        asked = self._read(record, received_at)
+        if asked.fallback is not None:
+            return self._replies.answer(asked)
+        self._waiting.append(asked)
+        return None
+
+    def _sure(self, record: Record, make: Callable[[Record], Reply | None]) -> Reply | None:
+        """What is made of a record, or its dead letter: whatever it does to the code, the worker lives on.
+
+        What an exception says may repeat the player's words, so its kind and place are told and not its text.
+        """
+        trouble = ""
+        for _ in range(self.settings.serving.max_crashes):
             try:
-                asked = self._read(record, received_at)
+                return make(record)
             except InvalidMessage as error:
                 bare = self._refusals_by_turn.get(turn_id(record.partition, record.offset), 0) > 1
-                replies.append(self._replies.dead_letter(record, error, bare=bare))
-                continue
-            if asked.fallback is None:
-                self._waiting.append(asked)
-            else:
-                replies.append(self._replies.answer(asked))
-        return replies
+                return self._replies.dead_letter(record, error, bare=bare)
+            except Exception as error:  # noqa: BLE001 - see above
+                trouble = _where(error)
+                _log.error("record_failed", turn_id=turn_id(record.partition, record.offset), error=trouble)
+        times = self.settings.serving.max_crashes
+        return self._replies.dead_letter(record, InvalidMessage("crash_loop", f"failed {times} times on it: {trouble}"))
 
     def step(self) -> list[Reply]:
         """Advance every admitted question by one token.
@@ -105,8 +147,7 @@ class Worker:
         for finished in done:
             asked = self._decoding.pop(finished.request_id)
             asked.finished = finished
-            replies.append(self._replies.answer(asked))
-            self._remember(asked)
+            replies += self._replied(asked)
         if done:
             self.crashes.survived([finished.request_id for finished in done])
             self.on_step("decoded")
@@ -137,9 +178,21 @@ class Worker:
         if not coming:
             return []
         self.crashes.begin([*self._decoding, *(asked.question.turn_id for asked in coming)])
-        for asked in coming:
+        return [reply for asked in coming for reply in self._added(asked)]
+
+    def _added(self, asked: Asked) -> list[Reply]:
+        """Hand a question to the engine; what comes back is said in place of its answer."""
+
+        def add(_: Record) -> Reply | None:
             self._add(asked)
-        return [self._replies.answer(asked) for asked in coming if asked.fallback is not None]
+            return self._replies.answer(asked) if asked.fallback is not None else None
+
+        reply = self._sure(asked.record, add)
+        return [] if reply is None else [reply]
+
+    def _replied(self, asked: Asked) -> list[Reply]:
+        reply = self._sure(asked.record, lambda _: self._replies.answer(asked))
+        return [] if reply is None else [reply]
 
     def refuse(self, turn_id: str) -> None:
         """The broker would not take this question's reply: the next one will be a dead letter."""
@@ -149,18 +202,24 @@ class Worker:
         here = turn_id(record.partition, record.offset)
         if here in self._refusals_by_turn:
             raise InvalidMessage("answer_too_large", "the broker refused the answer or its turn as too large")
+        if (deaths := self.crashes.count(_reading(record))) >= self.settings.serving.max_crashes:
+            raise InvalidMessage("crash_loop", f"the worker died {deaths} times while reading it")
         question = self._question(record)
         crisis = find_crisis(question.text)
         crashes = self.crashes.count(here)
         if crisis is None and crashes >= self.settings.serving.max_crashes:
             raise InvalidMessage("crash_loop", f"the worker died {crashes} times on it", question.question_id)
         model, epoch, muted = self.slots.serving(question.bot)
-        latest = received_at + timedelta(seconds=self.settings.serving.answer_deadline_s)
+        patience_s = self.settings.serving.answer_deadline_s
+        if question.reply_by is not None:
+            patience_s = min(patience_s, (question.reply_by - received_at).total_seconds())
+        received_s = self.monotonic()
         asked = Asked(
             record=record,
             question=question,
             received_at=received_at,
-            deadline=min(latest, question.reply_by) if question.reply_by else latest,
+            received_s=received_s,
+            deadline_s=received_s + patience_s,
             model=model,
             epoch=epoch,
         )
@@ -192,19 +251,19 @@ class Worker:
             raise
 
     def _add(self, one: Asked) -> None:
-        # Anew, since a swap may lie between: the engine will use what serves now.
-        one.model, one.epoch, _ = self.slots.serving(one.question.bot)
+        # Anew, since a swap or a mute may lie between: the engine will use what serves now.
+        one.model, one.epoch, muted = self.slots.serving(one.question.bot)
+        if muted:
+            one.fallback = "muted"
+            return
         if one.model is None:
             one.fallback = "degraded"
             return
-        left_s = (one.deadline - self.clock()).total_seconds()
+        left_s = one.deadline_s - self.monotonic()
         if left_s <= 0:
             one.fallback = "timeout"
             return
-        own = one.own_prompt_ids = one.model.model.encode(one.question.text)
-        now, player = self.clock(), one.question.player_id
-        one.earlier = self._history.before(player, one.question.bot, one.model.version, own, now)
-        one.prompt_ids = [*(token for said in one.earlier for token in said.ids), *own]
+        one.prompt_ids = one.model.model.encode(one.question.text)
         one.sampling = self._sampling(one.question)
         self.engine.add_request(one.question.turn_id, one.question.bot, one.prompt_ids, left_s, one.sampling)
         self._decoding[one.question.turn_id] = one
@@ -217,13 +276,13 @@ class Worker:
         seed = int.from_bytes(hashlib.sha256(question.turn_id.encode()).digest()[:6])
         return Sampling(temperature=draw.temperature, top_k=draw.top_k, seed=seed)
 
-    def _remember(self, one: Asked) -> None:
-        if one.fallback is None and one.model is not None and one.finished is not None:
-            said = Said(
-                turn_id=one.question.turn_id,
-                version=one.model.version,
-                prompt_ids=tuple(one.own_prompt_ids),
-                answer_ids=one.finished.token_ids,
-                at=self.clock(),
-            )
-            self._history.remember(one.question.player_id, one.question.bot, said)
+
+def _reading(record: Record) -> str:
+    """What the crash file calls a record that is being read, as against a question that is being decoded."""
+    return f"reading {turn_id(record.partition, record.offset)}"
+
+
+def _where(error: Exception) -> str:
+    """An exception's kind, and the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {Path(frames[-1].filename).name}:{frames[-1].lineno}"

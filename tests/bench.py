@@ -41,6 +41,7 @@ class Bench:
         self.settings = Settings(home=folder, **sections)
         self.crash_path = folder / "crashes.json"
         self.now = datetime(2026, 11, 24, 3, tzinfo=UTC)
+        self.seconds = 0.0  # how far the wall clock is behind a clock that nobody sets
         self.steps: list[str] = []
         self.exchange = MemoryExchange(self.broker, fail_publishes)
         self.worker = Worker(
@@ -51,6 +52,7 @@ class Bench:
             settings=self.settings,
             name="worker-1",
             clock=self.tick,
+            monotonic=lambda: self.seconds + self.now.timestamp(),
             on_step=self.steps.append,
         )
         self.loop = Loop(

@@ -231,9 +231,6 @@ class Serving(BaseModel):
         'the nearest known answer, or that it does not know, e.g. {"ChatbotA": "notice"}; others: nearest from the '
         "small base, else model",
     )
-    history_turns: int = Field(
-        0, ge=0, le=20, description="earlier turns of a conversation in the prompt; for models trained on them"
-    )
     max_answer_chars: Positive = 300
     swap_poll_s: Seconds = 0.5
     watchdog_s: Seconds = 120.0

@@ -57,6 +57,9 @@ class World:
     waits: int = 0
     meanwhile: Callable[[], None] = lambda: None
 
+    def seconds(self) -> float:
+        return self.time.timestamp()
+
     def pause(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
         self.waits += 1
@@ -83,7 +86,7 @@ class World:
             muted=muted,
             reason=reason,
             by="지기",
-            clock=Clock(now=lambda: self.time, pause=self.pause),
+            clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
         )
 
 
@@ -355,10 +358,94 @@ def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machin
     assert machine.mute()["changed"] is False
 
 
+def test_a_mute_reaches_workers_that_outlived_the_topic(machine: Machine) -> None:
+    """Their epochs are above those of the new topic; the version that speaks is told along with it."""
+    machine.roll_out()
+    machine.roll_out()
+    machine.topics._broker.create(ROLLOUT_TOPIC, 1)
+
+    muted = machine.mute()
+    assert (muted["workers"], muted["epoch"], machine.is_muted()) == (["worker-1"], 3, True)
+
+    machine.mute(muted=False)
+    assert (machine.is_muted(), machine.engine.models[BOT].version) == (False, "2")
+    assert machine.slots.serving(BOT)[0] is not None
+    machine.roll_out()
+    assert machine.engine.models[BOT].version == "3"
+
+
+def test_a_mute_that_workers_take_for_stale_is_said_again(machine: Machine) -> None:
+    """Published by an earlier release into a topic made anew: it stands there as muted, and nobody follows it."""
+    machine.roll_out()
+    machine.roll_out()
+    machine.topics._broker.create(ROLLOUT_TOPIC, 1)
+    stale = RolloutState(bot=BOT, epoch=1, champion=2, muted=True)
+    machine.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=BOT.encode(), value=stale.to_json().encode())])
+    machine.pause(0)
+    assert not machine.is_muted()
+
+    machine.mute()
+
+    assert machine.is_muted()
+
+
+def test_an_epoch_alone_confirms_no_mute(world: World) -> None:
+    """The worker's own word on whether the bot is muted counts; from a worker that does not say, the epoch does."""
+    world.tell(SPEAKING)
+    honest = world.workers[0].report
+
+    def contrary(state: RolloutState | None, at: datetime) -> WorkerState:
+        said = honest(state, at)
+        return replace(said, slots=tuple(replace(slot, muted=False) for slot in said.slots))
+
+    world.workers[0].report = contrary  # type: ignore[method-assign]
+
+    with pytest.raises(Unavailable, match="heard by worker-2; waiting for worker-1"):
+        world.mute()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_clocks_that_differ_by_an_hour_change_nothing(world: World, hours: int) -> None:
+    """A worker is alive while its heartbeat changes, and gone when it does not; whatever time stands in it."""
+    world.tell(SPEAKING)
+    skew = timedelta(hours=hours)
+    gone = Worker(name="worker-9").report(SPEAKING, world.time + skew)
+    world.send(WORKER_TOPIC, "worker-9", gone.to_json())
+    for worker in world.workers:
+        world.send(WORKER_TOPIC, worker.name, worker.report(SPEAKING, world.time + skew).to_json())
+        worker.report = lambda state, at, own=worker.report: own(state, at + skew)  # type: ignore[method-assign, misc]
+    started = world.time
+
+    assert world.mute()["workers"] == ["worker-1", "worker-2"]
+    assert (world.time - started).total_seconds() == pytest.approx(15, abs=1.5), "as long as the dead one may yet live"
+
+
+def test_a_clock_that_is_set_meanwhile_ends_no_wait(world: World) -> None:
+    """Deadlines are counted in seconds that passed."""
+    world.tell(SPEAKING)
+    world.workers[1].deaf = True
+    base = world.time
+
+    def jump() -> None:
+        world.workers[1].deaf = world.waits < 6
+
+    world.meanwhile = jump
+    result = mute(
+        bot=BOT,
+        topics=world.topics,
+        settings=world.settings,
+        progress=world.lines.append,
+        clock=Clock(now=lambda: world.time + timedelta(hours=world.waits), monotonic=world.seconds, pause=world.pause),
+    )
+    assert (result["workers"], world.time > base) == (["worker-1", "worker-2"], True)
+
+
 def test_the_commands_say_what_players_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a person: the bot's name and the notice; for a machine: the facts, and who asked in the state."""
     monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
-    monkeypatch.setattr("kogpt2_chat.jobs.mute.Clock", lambda: Clock(now=lambda: world.time, pause=world.pause))
+    monkeypatch.setattr(
+        "kogpt2_chat.jobs.mute.Clock", lambda: Clock(now=lambda: world.time, monotonic=world.seconds, pause=world.pause)
+    )
 
     said = CliRunner().invoke(app, ["mute", BOT, "--reason", "점검"]).stdout
     facts = json.loads(CliRunner().invoke(app, ["unmute", BOT, "--json"]).stdout)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kogpt2_chat.domain.roll_call import LIVE_FOR_S, Roll, RollCall
 from kogpt2_chat.domain.rollout import (
     RolloutState,
     SlotReport,
     WorkerState,
     is_news,
-    live_workers,
     next_epoch,
     rollout_answers,
     wanted_version,
@@ -42,7 +42,7 @@ def test_a_worker_of_the_release_before_is_understood():
     """It says nothing of forms; one of this release is read by it, since readers leave out what they do not know."""
     body = json.loads(worker("worker-1", 2).to_json())
     for slot in body["slots"]:
-        del slot["form"]
+        del slot["form"], slot["muted"]
     assert WorkerState.from_json(json.dumps(body)) == worker("worker-1", 2)
 
 
@@ -70,6 +70,7 @@ def test_an_unreadable_rollout_state_is_refused(text):
         {"slots": [{"bot": "A", "version": 1, "state": "odd"}]},
         {"epoch_by_bot": {"A": "1"}},
         {"at": None},
+        {"slots": [{"bot": "A", "version": 1, "state": "ready", "muted": "yes"}]},
     ],
     ids=str,
 )
@@ -81,8 +82,8 @@ def test_an_unreadable_worker_state_is_refused(change):
 
 def test_only_a_higher_epoch_is_news():
     """Compaction and retries may show an old state again."""
-    first = RolloutState(bot="ChatbotA", epoch=next_epoch(None), champion=1)
-    second = RolloutState(bot="ChatbotA", epoch=next_epoch(first), champion=2)
+    first = RolloutState(bot="ChatbotA", epoch=next_epoch("ChatbotA", None), champion=1)
+    second = RolloutState(bot="ChatbotA", epoch=next_epoch("ChatbotA", first), champion=2)
     assert is_news(first, None)
     assert is_news(second, first)
     assert not is_news(first, second)
@@ -90,10 +91,37 @@ def test_only_a_higher_epoch_is_news():
     assert (wanted_version(None), wanted_version(second)) == (None, 2)
 
 
-def test_a_silent_worker_is_not_waited_for():
-    """Nor one whose time can't be read."""
-    odd = WorkerState(worker="w", epoch_by_bot={}, slots=(), at="2026-11-24T12:00:00")
-    assert live_workers([worker("worker-1", 2), worker("worker-2", 2, age_s=60), odd], NOW) == [worker("worker-1", 2)]
+def test_the_next_epoch_is_above_what_any_worker_remembers():
+    """A topic that was lost and made anew begins at 1; the workers that outlived it would take that for stale."""
+    known = RolloutState(bot="ChatbotA", epoch=2, champion=1)
+    assert next_epoch("ChatbotA", None) == 1
+    assert next_epoch("ChatbotA", known, [worker("worker-1", 2, epoch=7), worker("worker-2", 2, epoch=1)]) == 8
+    assert next_epoch("ChatbotB", known, [worker("worker-1", 2, epoch=7)]) == 3
+
+
+def test_a_worker_is_alive_when_its_heartbeat_changes():
+    """The first look only learns who there may be; whoever is silent for too long is not waited for."""
+    call = RollCall()
+    one, gone = worker("worker-1", 2), worker("worker-2", 2)
+    assert call.look([one, gone], 100.0) == Roll(live=(), unheard=("worker-1", "worker-2"))
+    later = worker("worker-1", 2, age_s=-3)
+    assert call.look([later, gone], 103.0) == Roll(live=(later,), unheard=("worker-2",))
+    new = worker("worker-3", 2)
+    assert call.look([later, gone, new], 100.1 + LIVE_FOR_S) == Roll(live=(later, new), unheard=())
+    assert call.look([later, gone, new], 103.1 + LIVE_FOR_S) == Roll(live=(new,), unheard=())
+    assert call.look([], 103.2 + LIVE_FOR_S) == Roll(live=(), unheard=()), "signed off"
+
+
+@pytest.mark.parametrize("skew_s", [3600, -3600, 20])
+def test_a_worker_s_clock_does_not_say_whether_it_is_alive(skew_s):
+    """An hour ahead or behind: it lives while it says something new, and is gone when it does not."""
+    call = RollCall()
+    call.look([worker("worker-1", 2, age_s=skew_s)], 0.0)
+    alive = worker("worker-1", 2, age_s=skew_s - 3)
+    assert call.look([alive], 3.0).live == (alive,)
+    jumped = worker("worker-1", 2, age_s=-skew_s)
+    assert call.look([jumped], 6.0).live == (jumped,)
+    assert call.look([jumped], 6.1 + LIVE_FOR_S) == Roll(live=(), unheard=())
 
 
 def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
@@ -115,3 +143,5 @@ def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
     assert not answers.complete
     assert rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)]).complete
     assert not rollout_answers("ChatbotA", 2, 2, []).complete, "nobody there is no success"
+    unheard = rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)], ["w2"])
+    assert (unheard.waiting, unheard.complete) == (("w2",), False), "it may be alive"

@@ -71,6 +71,9 @@ class World:
     time: datetime = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
     meanwhile: Callable[[], None] = lambda: None
 
+    def seconds(self) -> float:
+        return self.time.timestamp()
+
     def pause(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
         self.meanwhile()
@@ -102,7 +105,7 @@ class World:
             settings=self.settings,
             progress=self.lines.append,
             version=version,
-            clock=Clock(now=lambda: self.time, pause=self.pause),
+            clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
         )
 
     def rollback(self) -> dict[str, object]:
@@ -112,7 +115,7 @@ class World:
             registry=self.registry,
             settings=self.settings,
             progress=self.lines.append,
-            clock=Clock(now=lambda: self.time, pause=self.pause),
+            clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
         )
 
     def aliases(self) -> dict[str, int]:
@@ -296,6 +299,57 @@ def test_a_rollout_does_not_fight_another_one_of_the_same_moment(world: World) -
 
     assert world.time == before
     assert world.aliases()["champion"] == 1
+
+
+def test_who_wins_a_race_also_stands_last(world: World) -> None:
+    """Workers follow the first of two equal epochs, compaction keeps the last: the winner is said once more."""
+    racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
+
+    with pytest.raises(Conflict):
+        world.rollout()
+
+    assert (told(world).champion, told(world).by, told(world).epoch) == (7, "바다", 3)
+
+
+def test_a_state_that_compaction_would_bring_back_is_said_over(world: World) -> None:
+    """A crash left the loser of a race last in the topic; the next command puts that right, and changes nothing else."""
+    world.promote()
+    world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=1, champion=9, by="늦은 이").to_json())
+
+    world.rollout()
+
+    assert (told(world).champion, told(world).epoch, told(world).by) == (1, 2, "rollout")
+    assert world.aliases() == {"champion": 1}
+
+
+def test_a_rollout_reaches_workers_that_outlived_the_topic(world: World) -> None:
+    """The epoch is above what they remember."""
+    for _ in range(3):
+        world.promote()
+    world.topics._broker.create(ROLLOUT_TOPIC, 1)
+    version = world.train(gate="pass")
+
+    world.rollout(version=version)
+
+    assert (told(world).champion, told(world).epoch) == (4, 4)
+    assert world.aliases() == {"champion": 4, "previous": 3}
+
+
+def test_the_version_that_spoke_is_put_back_not_the_one_an_alias_names(world: World) -> None:
+    """Somebody moved `champion` by hand on the registry's page: the workers were never told."""
+    world.promote()
+    world.promote()
+    world.registry.set_alias(BOT, "champion", 1)
+    version = world.train(gate="pass")
+    world.workers[0].broken = {version}
+
+    with pytest.raises(Unavailable, match="version 2 speaks on"):
+        world.rollout(version=version)
+    assert told(world).champion == 2
+
+    world.workers[0].broken = set()
+    world.rollout(version=version)
+    assert world.aliases() == {"champion": 3, "previous": 2}
 
 
 def test_a_worker_that_never_answers_times_out(world: World) -> None:

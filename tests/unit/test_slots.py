@@ -1,5 +1,6 @@
 """Slots, shelf and control: a new version takes over between two batches, and a bad one never does."""
 
+import errno
 import os
 import threading
 import time
@@ -81,6 +82,9 @@ class House:
 
     def said(self) -> WorkerState:
         return WorkerState.from_json(self.topics.latest_by_key(WORKER_TOPIC)["worker-1"])
+
+    def detail(self) -> str:
+        return next(slot.detail for slot in self.said().slots if slot.bot == BOT)
 
     def slot(self) -> tuple[int, str, int]:
         report = next(slot for slot in self.said().slots if slot.bot == BOT)
@@ -327,7 +331,7 @@ def test_health_is_200_while_the_loop_turns_and_503_otherwise():
             "dead_letters": 0,
         }.items() <= body.items()
         assert body["epoch"][BOT] == 2
-        assert {"bot": BOT, "version": 3, "state": "ready", "detail": "", "form": ""} in body["slots"]
+        assert {"bot": BOT, "version": 3, "state": "ready", "detail": "", "form": "", "muted": False} in body["slots"]
         page = requests.get(f"{address}/metrics", timeout=5)
         assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "kogpt2_publications_total 1.0\n" in page.text
@@ -348,7 +352,7 @@ def test_the_watchdog_ends_a_process_that_stands_still(tmp_path):
 
 
 def test_a_slow_download_does_not_keep_a_starting_worker_silent(house):
-    """What this machine served last answers meanwhile, under no epoch, so that no rollout counts it."""
+    """What this machine served last answers meanwhile, as loading, so that no rollout takes it for an answer."""
     house.roll_out(3, 1)
     house.settle()
     may_go_on = threading.Event()
@@ -369,7 +373,94 @@ def test_a_slow_download_does_not_keep_a_starting_worker_silent(house):
     house.slots.swap(house.engine)
     house.control.tick()
     assert house.slots.serving(BOT)[0].version == 3
-    assert house.slot() == (3, "degraded", 0)
+    assert house.slot() == (3, "loading", 2)
     may_go_on.set()
     house.settle()
     assert house.slot() == (4, "ready", 2)
+
+
+def test_a_full_disk_costs_neither_heartbeat_nor_mute_nor_another_bot(house):
+    """What serves cannot be remembered: that is told beside each slot, and over when there is room."""
+    house.folder.joinpath(BOT, ".last_good").mkdir(parents=True)  # what cannot be written to, for root either
+    house.roll_out(3, 1)
+    house.settle()
+    assert house.slot() == (3, "ready", 1), "nothing but a note is lost"
+    assert "not remembered" in house.detail()
+    other = RolloutState(bot="ChatbotB", epoch=1, champion=7, muted=True)
+    house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotB", value=other.to_json().encode())])
+    house.settle()
+    assert house.slots.serving("ChatbotB")[1:] == (1, True)
+    assert house.slots.serving("ChatbotB")[0].version == 7
+    house.folder.joinpath(BOT, ".last_good").rmdir()
+    house.control.tick()
+    assert (house.detail(), house.shelf.last_good(BOT)) == ("", 3)
+
+
+def test_a_download_that_finds_no_room_leaves_the_old_version_speaking(house):
+    """Degraded with the reason, and tried again until there is room; nobody has to do anything."""
+    house.roll_out(3, 1)
+    house.settle()
+    fetch = house.registry.download
+
+    def full(bot: str, version: int, folder: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    house.registry.download = full
+    house.roll_out(4, 2, previous=3)
+    house.settle()
+    assert house.slot() == (3, "degraded", 2)
+    assert "No space left" in house.detail()
+    house.registry.download = fetch
+    house.clock += 100
+    house.settle()
+    assert house.slot() == (4, "ready", 2)
+
+
+def test_a_fault_with_one_bot_costs_no_other_anything(house, monkeypatch):
+    """Its own work fails; the others are followed, and the heartbeat goes on."""
+    real = house.control._follow
+
+    def follow(bot: str, state: RolloutState) -> None:
+        if bot == BOT:
+            raise RuntimeError("whatever it is")
+        real(bot, state)
+
+    monkeypatch.setattr(house.control, "_follow", follow)
+    house.roll_out(3, 1, muted=True)
+    other = RolloutState(bot="ChatbotB", epoch=1, champion=7)
+    house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotB", value=other.to_json().encode())])
+    house.settle()
+    assert house.slots.serving(BOT)[2], "a mute comes first"
+    assert house.slots.serving("ChatbotB")[0].version == 7
+    assert house.said().epoch_by_bot["ChatbotB"] == 1
+
+
+def test_downloads_that_died_with_their_process_are_swept(house):
+    """They would stay for ever: names that begin with a dot are no version."""
+    torn = house.folder / BOT / ".4.abcd"
+    torn.mkdir(parents=True)
+    (torn / "weights").write_text("go")
+    house.roll_out(3, 1)
+    house.settle()
+    house.shelf.sweep()
+    assert sorted(path.name for path in (house.folder / BOT).iterdir()) == ["3", "last_good"]
+
+
+def test_no_heartbeat_comes_after_the_farewell(house):
+    """A round that hung while the worker signed off would make it count as alive."""
+    house.control.tick()
+    house.control.stop()
+    house.clock += 60
+    house.control.tick()
+    assert house.topics.latest_by_key(WORKER_TOPIC) == {}
+
+
+def test_a_topic_made_anew_is_read_from_its_beginning(house):
+    """The position of the lost one lies behind its end."""
+    for epoch in (1, 2, 3):
+        house.roll_out(3, epoch)
+    house.settle()
+    house.topics._broker.create(ROLLOUT_TOPIC, 1)
+    house.roll_out(4, 9)
+    house.settle()
+    assert house.slot() == (4, "ready", 9)

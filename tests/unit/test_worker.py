@@ -1,5 +1,6 @@
 """The worker on a broker in memory: every question gets one answer or one dead letter, whatever happens."""
 
+import importlib
 import json
 import threading
 import time
@@ -547,13 +548,115 @@ def test_what_was_asked_is_not_told_by_the_known_question_behind_the_answer(tmp_
     assert turn.text == turn.answer == ""
 
 
-def test_earlier_turns_of_the_conversation_stand_before_the_question(tmp_path):
-    """By setting; the turn names them, and another player's conversation stays out."""
-    bench = Bench(tmp_path, serving={"history_turns": 2})
-    for sender, text in (("가", "하나"), ("나", "딴말"), ("가", "둘"), ("가", "셋"), ("가", "넷")):
-        bench.ask(legacy_text(sender, "ChatbotA", text))
-        bench.drain(3)
-    turns = {turn.text: turn for turn in bench.turns()}
-    assert "earlier_turns" not in turns["하나"].decoding
-    assert turns["넷"].decoding["earlier_turns"] == [turns["둘"].turn_id, turns["셋"].turn_id]
-    assert turns["넷"].prompt_tokens > 2 * turns["하나"].prompt_tokens
+def test_a_mute_reaches_questions_that_already_wait(tmp_path):
+    """It waited behind a suspect when the mute came: the notice, under the mute's epoch, and no word of the model."""
+    bench = Bench(tmp_path, steps=3)
+    bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
+    bench.worker.crashes = CrashLog(bench.crash_path)
+    bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
+    bench.drain(1)  # the first is decoded alone, the second waits for it
+    bench.slots.mute("ChatbotA", muted=True)
+    bench.slots.offer("ChatbotA", bench.slots.newest("ChatbotA"), epoch=7)
+    bench.drain()
+    assert bench.texts() == ["안녕하세요!", NOTICE_BY_FALLBACK["muted"]]
+    assert [(turn.epoch, turn.fallback) for turn in bench.turns()] == [(2, None), (7, "muted")]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_jumps_makes_no_question_late(tmp_path, hours):
+    """Deadlines and latencies are counted in seconds that passed, whatever somebody sets the clock to."""
+    bench = Bench(tmp_path, steps=3)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"), v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕?"))
+    bench.slots.swap(bench.engine)
+    patience_s, add_request = [], bench.engine.add_request
+
+    def add(request_id, bot, prompt_ids, deadline_s=None, sampling=None):
+        patience_s.append(deadline_s)
+        add_request(request_id, bot, prompt_ids, deadline_s, sampling)
+
+    bench.engine.add_request = add
+    bench.worker.admit(bench.exchange.poll(0, 1).records)
+    bench.now += timedelta(hours=hours)
+    bench.seconds -= 3600 * hours
+    replies = []
+    while bench.worker.is_busy:
+        replies += bench.worker.step()
+    (reply,) = replies
+    assert reply.facts["fallback"] is None
+    assert 0 <= reply.facts["latency_ms"] < 1000
+    assert 19 < patience_s[0] <= 20
+
+
+@pytest.mark.parametrize(
+    "where", ["serving.worker.find_crisis", "serving.reply.mask_pii", "serving.worker.read_question"]
+)
+def test_a_question_that_the_code_fails_on_is_a_dead_letter(tmp_path, monkeypatch, where):
+    """Counted, told by kind and place and not in the player's words; the worker lives, and others are answered."""
+    bench = Bench(tmp_path)
+    module, _, name = where.rpartition(".")
+    real = getattr(importlib.import_module(module), name)
+    tried = []
+
+    def fails(text, *args, **kwargs):
+        if "나쁜" in (text.decode() if isinstance(text, bytes) else text):
+            tried.append(text)
+            raise KeyError(text)
+        return real(text, *args, **kwargs)
+
+    monkeypatch.setattr(where, fails)
+    bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("안녕?", "나쁜 말", "안녕?")))
+    bench.drain()
+    assert bench.texts() == ["안녕하세요!", "안녕하세요!"]
+    assert bench.dead() == [("crash_loop", "bot_question-0-1")]
+    assert len(tried) == bench.settings.serving.max_crashes
+    (letter,) = bench.broker.all(DEAD_LETTER_TOPIC)
+    assert "KeyError" in letter.headers["error"]
+    assert "나쁜" not in letter.headers["error"]
+
+
+def test_a_question_that_kills_the_worker_while_it_is_read_is_a_dead_letter(tmp_path, monkeypatch):
+    """Before anything is decoded; the innocent ones that were polled with it are answered."""
+
+    class Died(BaseException):
+        pass
+
+    def deadly(text: str) -> None:
+        if text == "독":
+            raise Died
+
+    monkeypatch.setattr("serving.worker.find_crisis", deadly)
+    bench = Bench(tmp_path)
+    bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("하나", "독", "둘")))
+    for _ in range(bench.settings.serving.max_crashes):
+        with pytest.raises(Died):
+            bench.drain()
+        bench.be_born_again(ScriptedModel())
+    bench.drain()
+    assert bench.dead() == [("crash_loop", "bot_question-0-1")]
+    assert len(bench.texts()) == 2
+    assert CrashLog(bench.crash_path).suspects == 1, "only the guilty one keeps its count"
+
+
+def test_what_was_read_well_is_suspected_by_no_later_death(tmp_path):
+    """A notice needs no decoding; the process may be killed at any time after it."""
+    bench = Bench(tmp_path, models=False)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain()
+    assert CrashLog(bench.crash_path).suspects == 0
+
+
+def test_a_full_disk_costs_no_answer(tmp_path):
+    """The crash count is best effort: it is told, and it is written again when there is room."""
+    told = []
+    bench = Bench(tmp_path / "home")
+    bench.worker.crashes = CrashLog(tmp_path / "full" / "crashes.json", told.append)
+    (tmp_path / "full" / "crashes.new").mkdir()  # what cannot be written to, for root either
+    bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))
+    bench.drain()
+    assert len(bench.texts()) == 3
+    assert "cannot be written" in told[-1]
+    (tmp_path / "full" / "crashes.new").rmdir()
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain()
+    assert told[-1] == ""
+    assert json.loads((tmp_path / "full" / "crashes.json").read_text())["in_flight"] == []

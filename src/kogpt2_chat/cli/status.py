@@ -1,20 +1,25 @@
 """What ``status`` reports: the servers as the stack sees them, the bots as their workers see them."""
 
 import io
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.rollout import SlotReport, WorkerState, live_workers
+from kogpt2_chat.domain.roll_call import RollCall
+from kogpt2_chat.domain.rollout import HEARTBEAT_S, SlotReport, WorkerState
 from kogpt2_chat.domain.topics import WORKER_TOPIC
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
 from kogpt2_chat.jobs.safety_texts import safety_texts
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
+
+LOOK_EVERY_S: Final = 0.25
 
 
 def report(settings: Settings) -> dict[str, object]:
@@ -64,7 +69,7 @@ def safety(settings: Settings, counts: Mapping[str, int], today: date) -> dict[s
 def bots(settings: Settings) -> list[dict[str, object]]:
     """Each bot as its live workers report it; the worst slot counts."""
     try:
-        workers = live_workers(_workers(bootstrap.topics(settings)), datetime.now(UTC))
+        workers = _live(bootstrap.topics(settings))
     except KogptChatError:
         return []
     return [_bot(bot, workers) for bot in BOT_IDS]
@@ -89,6 +94,16 @@ def _safety_line(found: Mapping[str, object]) -> str:
     counts = ", ".join(f"{kind} {count}" for kind, count in _items(found.get("answers")))
     line = f"Vetted answers since the workers started: {counts or 'no worker answers'}"
     return line if found.get("warning") is None else f"{line}\nWARNING: {found['warning']}"
+
+
+def _live(topics: Topics) -> list[WorkerState]:
+    """Whoever is heard of within a heartbeat's time."""
+    call, deadline_s = RollCall(), time.monotonic() + HEARTBEAT_S + 1
+    while True:
+        roll = call.look(_workers(topics), time.monotonic())
+        if not roll.unheard or time.monotonic() >= deadline_s:
+            return list(roll.live)
+        time.sleep(LOOK_EVERY_S)
 
 
 def _workers(topics: Topics) -> list[WorkerState]:

@@ -7,7 +7,6 @@ worker) goes the other way. Knows no Kafka, no registry and no clock: the time i
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from typing import Final, Literal, cast, get_args
 
 from kogpt2_chat.errors import InvalidMessage
@@ -17,8 +16,6 @@ SlotState = Literal["loading", "ready", "degraded"]
 
 HEARTBEAT_S: Final = 3.0
 """How often a worker says that it is alive, even when nothing has changed."""
-LIVE_FOR_S: Final = 15.0
-"""A worker that has been silent for longer is not waited for: five missed heartbeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +92,7 @@ class SlotReport:
         version: the one that answers now; 0 when none does.
         form: in which form the serving engine computes it (:mod:`kogpt2_chat.domain.forms`); empty where no version
             answers, on the reference engine, and from workers before this field.
+        muted: whether the bot's questions are answered with the fixed notice; None from workers before this field.
     """
 
     bot: str
@@ -102,6 +100,7 @@ class SlotReport:
     state: SlotState
     detail: str = ""
     form: str = ""
+    muted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +124,10 @@ class WorkerState:
         body = asdict(self)
         return json.dumps(body, ensure_ascii=False)
 
+    def slot(self, bot: str) -> SlotReport | None:
+        """What it says of one bot."""
+        return next((slot for slot in self.slots if slot.bot == bot), None)
+
     @classmethod
     def from_json(cls, text: str | bytes) -> "WorkerState":
         """Read a record of ``worker_state``; unknown fields are ignored.
@@ -145,6 +148,7 @@ class WorkerState:
             if not isinstance(slot, dict) or slot.get("state") not in get_args(SlotState):
                 raise InvalidMessage("schema", f"worker_state: a slot is not readable: {slot!r}")
             _check(slot, "worker_state slot", {"bot": str, "version": int})
+            _check_optional(slot, "worker_state slot", {"muted": bool})
             slots.append(
                 SlotReport(
                     bot=slot["bot"],
@@ -152,6 +156,7 @@ class WorkerState:
                     state=slot["state"],
                     detail=str(slot.get("detail") or ""),
                     form=str(slot.get("form") or ""),
+                    muted=slot.get("muted"),
                 )
             )
         epochs = cast("dict[str, object]", body["epoch_by_bot"])
@@ -179,9 +184,12 @@ class Answers:
         return bool(self.ready) and not self.degraded and not self.waiting
 
 
-def next_epoch(known: RolloutState | None) -> int:
-    """The epoch of the next publication for a bot."""
-    return 1 if known is None else known.epoch + 1
+def next_epoch(bot: str, known: RolloutState | None, workers: Iterable[WorkerState] = ()) -> int:
+    """The epoch of the next publication for a bot: above what the topic says, and above what any worker remembers.
+
+    Workers that outlive a lost topic would take a lower one for stale.
+    """
+    return 1 + max([known.epoch if known else 0, *(worker.epoch_by_bot.get(bot, 0) for worker in workers)])
 
 
 def is_news(state: RolloutState, known: RolloutState | None) -> bool:
@@ -194,29 +202,25 @@ def wanted_version(state: RolloutState | None) -> int | None:
     return None if state is None else state.champion
 
 
-def live_workers(
-    workers: Iterable[WorkerState], now: datetime, live_for: timedelta = timedelta(seconds=LIVE_FOR_S)
-) -> list[WorkerState]:
-    """Those whose last heartbeat is recent; a heartbeat without a readable time counts as old."""
-    return [worker for worker in workers if _age(worker.at, now) <= live_for]
-
-
-def rollout_answers(bot: str, version: int, epoch: int, live: Iterable[WorkerState]) -> Answers:
+def rollout_answers(
+    bot: str, version: int, epoch: int, live: Iterable[WorkerState], unheard: Iterable[str] = ()
+) -> Answers:
     """Sort live workers by what they say about a version of a bot.
 
     Args:
         bot: the bot.
         version: the version rolled out.
         epoch: the rollout's epoch; what a worker says about an earlier one does not count.
-        live: the workers to wait for, see :func:`live_workers`.
+        live: the workers to wait for, see :class:`kogpt2_chat.domain.roll_call.Roll`.
+        unheard: names of those that may be alive; whatever they once said, they are waited for.
 
     Returns:
         Who is ready, who is degraded and who has not answered.
     """
-    groups: dict[str, list[str]] = {"ready": [], "degraded": [], "waiting": []}
+    groups: dict[str, list[str]] = {"ready": [], "degraded": [], "waiting": [*unheard]}
     details: dict[str, str] = {}
     for worker in live:
-        slot = next((slot for slot in worker.slots if slot.bot == bot), None)
+        slot = worker.slot(bot)
         answered = slot is not None and worker.epoch_by_bot.get(bot, 0) >= epoch
         verdict = "waiting"
         if slot is not None and answered:
@@ -232,13 +236,6 @@ def rollout_answers(bot: str, version: int, epoch: int, live: Iterable[WorkerSta
         waiting=tuple(sorted(groups["waiting"])),
         details=details,
     )
-
-
-def _age(at: str, now: datetime) -> timedelta:
-    try:
-        return now - datetime.fromisoformat(at)
-    except (ValueError, TypeError, OverflowError):  # unreadable, or without an offset
-        return timedelta.max
 
 
 def _read_object(text: str | bytes, topic: str) -> dict[str, object]:

@@ -6,9 +6,9 @@ mute is never taken back by itself: whatever happens while waiting, the state st
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
-from kogpt2_chat.domain.rollout import RolloutState
+from kogpt2_chat.domain.roll_call import Roll
+from kogpt2_chat.domain.rollout import RolloutState, WorkerState
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.jobs.switch import Clock, Workers
 from kogpt2_chat.ports import Topics
@@ -79,13 +79,7 @@ def mute(
     if not state.epoch:  # nothing was ever published for it, and nothing has to be
         return _result(state, changed=changed, workers=())
     heard = _wait(workers, state)
-    newest = workers.followed(bot)
-    if newest is None or newest.muted != muted:
-        found = f"epoch {newest.epoch} (by {newest.by!r})" if newest else "an emptied topic"
-        raise Conflict(
-            f"{bot}: epoch {state.epoch} ({word(muted=muted)}) was overtaken by {found}, which says the opposite. "
-            f"Agree with whoever published it, then say it again"
-        )
+    _require_standing(workers, state)
     return _result(state, changed=changed, workers=heard.by)
 
 
@@ -96,15 +90,16 @@ def word(*, muted: bool) -> str:
 
 def _wait(workers: Workers, state: RolloutState) -> _Heard:
     timeout_s = workers.settings.rollout.ready_timeout_s
-    deadline, told = workers.clock.now() + timedelta(seconds=timeout_s), ""
+    deadline_s, told = workers.clock.monotonic() + timeout_s, ""
     while True:
-        heard = _heard(workers, state)
+        heard = _heard(workers.look(), state)
         if str(heard) != told:
             told = str(heard)
             workers.progress(f"{state.bot}: {told}")
         if heard.complete:
             return heard
-        if workers.clock.now() >= deadline:
+        _require_standing(workers, state)
+        if workers.clock.monotonic() >= deadline_s:
             raise Unavailable(
                 f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but {told}. Expected "
                 f"every live worker to act on it within {timeout_s:.0f} s. It stays published, and a worker follows "
@@ -113,13 +108,31 @@ def _wait(workers: Workers, state: RolloutState) -> _Heard:
         workers.clock.pause(workers.settings.rollout.poll_s)
 
 
-def _heard(workers: Workers, state: RolloutState) -> _Heard:
+def _require_standing(workers: Workers, state: RolloutState) -> None:
+    newest, _ = workers.standing(state.bot)
+    if newest.muted == state.muted:
+        return
+    found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an emptied topic"
+    raise Conflict(
+        f"{state.bot}: epoch {state.epoch} ({word(muted=state.muted)}) was overtaken by {found}, which says the "
+        "opposite. Agree with whoever published it, then say it again"
+    )
+
+
+def _heard(roll: Roll, state: RolloutState) -> _Heard:
     """Who has acted on the epoch. A degraded slot counts: a notice needs no model."""
-    acted = {live.worker: live.epoch_by_bot.get(state.bot, 0) >= state.epoch for live in workers.live()}
+    acted = {live.worker: _has_acted(live, state) for live in roll.live}
     return _Heard(
         by=tuple(sorted(worker for worker, has in acted.items() if has)),
-        waiting=tuple(sorted(worker for worker, has in acted.items() if not has)),
+        waiting=tuple(sorted([*roll.unheard, *(worker for worker, has in acted.items() if not has)])),
     )
+
+
+def _has_acted(worker: WorkerState, state: RolloutState) -> bool:
+    """Its own word on whether the bot is muted; from a worker that does not say, the epoch has to do."""
+    slot = worker.slot(state.bot)
+    is_muted = slot.muted if slot is not None else None
+    return worker.epoch_by_bot.get(state.bot, 0) >= state.epoch and is_muted in {None, state.muted}
 
 
 def _result(state: RolloutState, *, changed: bool, workers: tuple[str, ...]) -> dict[str, object]:

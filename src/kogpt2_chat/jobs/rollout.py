@@ -48,17 +48,17 @@ def rollout(
     champion = registry.by_alias(bot, "champion")
     chosen = _chosen(bot, registry, champion, version)
     require_pass(chosen)
-    already = champion is not None and champion.version == chosen.version
-    known = workers.followed(bot)
-    if already and known is not None and known.champion == chosen.version:
+    standing, stands = workers.standing(bot)
+    if stands and _number(champion) == standing.champion == chosen.version:
         _drop_candidate(registry, bot, chosen.version)
         progress(f"{bot}: version {chosen.version} is champion already, nothing to do")
-        return _result(known, workers=(), changed=False, reason="champion already")
+        return _result(standing, workers=(), changed=False, reason="champion already")
+    old = _old(standing, champion, chosen.version)
     switch = Switch(
         bot=bot,
         target=chosen.version,
-        old=_number(champion),
-        previous=_number(registry.by_alias(bot, "previous") if already else champion),
+        old=old,
+        previous=_number(registry.by_alias(bot, "previous")) if old == chosen.version else old,
         reason=f"version {chosen.version} passed the gate",
         by=by,
     )
@@ -104,8 +104,9 @@ def rollback(
     if target is None:
         raise NotFound(f"{bot} has no previous version to go back to: name one with `rollout {bot} --version N`")
     require_pass(target)
-    old = _number(registry.by_alias(bot, "champion"))
     workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    standing, _ = workers.standing(bot)
+    old = _old(standing, registry.by_alias(bot, "champion"), target.version)
     reason = f"rolled back from version {old}"
     switch = Switch(bot=bot, target=target.version, old=old, previous=None, reason=reason, by=by)
     state, answers = workers.switch(switch)
@@ -125,6 +126,14 @@ def _chosen(bot: str, registry: Registry, champion: ModelVersion | None, version
     if chosen is None:
         raise NotFound(f"{bot} has neither candidate nor champion: train it with the DAG retrain_bots first")
     return chosen
+
+
+def _old(standing: RolloutState, champion: ModelVersion | None, target: int) -> int | None:
+    """The version that speaks until now: as the workers were told, since an alias can be moved by hand.
+
+    Where they were told the target already, by a call that did not finish, the alias says which one was before.
+    """
+    return standing.champion if standing.champion not in {None, target} else _number(champion)
 
 
 def _number(found: ModelVersion | None) -> int | None:

@@ -5,19 +5,12 @@ Publishes ``rollout_state`` and listens to ``worker_state``. Knows nothing of th
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.rollout import (
-    Answers,
-    RolloutState,
-    WorkerState,
-    is_news,
-    live_workers,
-    next_epoch,
-    rollout_answers,
-)
+from kogpt2_chat.domain.roll_call import Roll, RollCall
+from kogpt2_chat.domain.rollout import Answers, RolloutState, WorkerState, is_news, next_epoch, rollout_answers
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Conflict, InvalidMessage, Unavailable
 from kogpt2_chat.ports import Outgoing, Topics
@@ -49,9 +42,10 @@ class Switch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """The time, and how to let it pass between two looks."""
+    """The time for people to read, seconds to wait by, and how to let them pass between two looks."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
 
 
@@ -63,24 +57,30 @@ class Workers:
     settings: Settings
     progress: Callable[[str], None]
     clock: Clock = Clock()
+    _roll_call: RollCall = field(init=False, default_factory=RollCall)
 
-    def followed(self, bot: str) -> RolloutState | None:
-        """The state that the workers follow: of equal epochs the first, not the topic's last as compaction sees it."""
-        followed: RolloutState | None = None
-        starts = self.topics.start_positions(ROLLOUT_TOPIC)
-        for partition, end in self.topics.end_positions(ROLLOUT_TOPIC).items():
-            for record in self.topics.read(ROLLOUT_TOPIC, partition, starts[partition], end):
-                try:
-                    state = RolloutState.from_json(record.value or b"")
-                except InvalidMessage:  # the workers pass over it as well
-                    continue
-                if state.bot == bot and is_news(state, followed):
-                    followed = state
-        return followed
+    def standing(self, bot: str) -> tuple[RolloutState, bool]:
+        """What the workers follow, and whether the topic will go on saying so.
 
-    def live(self) -> list[WorkerState]:
-        """The workers that have been heard of lately."""
-        return live_workers(self._states(), self.clock.now())
+        It does not where it was lost while workers live, who remember a higher epoch than it holds; and where a stale
+        state stands last, which is the one that compaction keeps.
+
+        Args:
+            bot: whose state.
+
+        Returns:
+            The state (epoch 0 where nothing was ever rolled out), and whether it may stand as it is.
+        """
+        # Before the topic: what is published between the two reads must not look like something lost.
+        remembered = _remembered(bot, self._states())
+        followed, last = self._told(bot)
+        if followed is None:
+            return remembered, remembered.epoch == 0
+        return followed, followed == last and followed.epoch >= remembered.epoch
+
+    def look(self) -> Roll:
+        """The workers that have been heard of since the first look, and those that may yet be."""
+        return self._roll_call.look(self._states(), self.clock.monotonic())
 
     def publish(self, state: RolloutState, by: str) -> RolloutState:
         """Tell the workers a state, signed with who asked and the time; give it as it was told."""
@@ -98,7 +98,7 @@ class Workers:
         """Publish until what the workers follow is as wanted.
 
         Two publications at once may take the same epoch. Workers follow the first one and ignore the other, so that
-        having sent the state is not enough.
+        having sent the state is not enough. Compaction keeps the other one: so what is followed is said once more.
 
         Args:
             bot: whose state.
@@ -112,13 +112,16 @@ class Workers:
         Raises:
             Conflict: somebody else was faster each time.
         """
+        self.look()  # whatever comes from now on is an answer
         for number in range(_PUBLICATIONS + 1):
-            known = self.followed(bot)
-            state = known or RolloutState(bot=bot, epoch=0, champion=None)
+            state, stands = self.standing(bot)
+            epoch = next_epoch(bot, state, self._states())
             if holds(state):
+                if not stands:
+                    self.publish(replace(state, epoch=epoch), by=state.by)
                 return state, number > 0
             if number < _PUBLICATIONS:
-                self.publish(replace(change(state), epoch=next_epoch(known)), by=by)
+                self.publish(replace(change(state), epoch=epoch), by=by)
         raise Conflict(
             f"{bot}: {_PUBLICATIONS} publications were each overtaken by somebody else's: a rollout is at work. "
             "Wait until it has ended, then say it again"
@@ -141,12 +144,11 @@ class Workers:
             Unavailable: a worker could not load the version, or not in time, or none is alive. The old
                 champion has been published again.
         """
-        known = self.followed(switch.bot)
-        before = known.champion if known else None
+        before, _ = self.standing(switch.bot)
         state, _ = self.bring_about(
             switch.bot,
             # Somebody's mute is published over, and kept; another rollout's champion is not fought.
-            holds=lambda state: _names(state, switch.target) or state.champion != before,
+            holds=lambda state: _names(state, switch.target) or state.champion != before.champion,
             change=lambda state: RolloutState(
                 bot=switch.bot,
                 epoch=0,
@@ -161,22 +163,23 @@ class Workers:
             raise _overtaken(switch, state)
         self.progress(f"{switch.bot}: version {switch.target} is published as epoch {state.epoch}")
         answers = self._wait(switch, state)
-        newest = self.followed(switch.bot)
-        if newest is None or not _names(newest, switch.target):
+        newest, _ = self.standing(switch.bot)
+        if not _names(newest, switch.target):
             raise _overtaken(switch, newest)
         if not answers.complete:
             self._put_back(switch, answers)
         return newest, answers
 
     def _wait(self, switch: Switch, state: RolloutState) -> Answers:
-        deadline = self.clock.now() + timedelta(seconds=self.settings.rollout.ready_timeout_s)
+        deadline_s = self.clock.monotonic() + self.settings.rollout.ready_timeout_s
         told = ""
         while True:
-            answers = rollout_answers(switch.bot, switch.target, state.epoch, self.live())
+            roll = self.look()
+            answers = rollout_answers(switch.bot, switch.target, state.epoch, roll.live, roll.unheard)
             if (sentence := _sentence(answers)) != told:
                 self.progress(f"{switch.bot}: {sentence}")
                 told = sentence
-            if answers.complete or answers.degraded or self.clock.now() >= deadline:
+            if answers.complete or answers.degraded or self.clock.monotonic() >= deadline_s:
                 return answers
             self.clock.pause(self.settings.rollout.poll_s)
 
@@ -201,6 +204,24 @@ class Workers:
             f"(epoch {restored.epoch}). Look at the workers with `kogpt2-chat status`, then roll out again"
         )
 
+    def _told(self, bot: str) -> tuple[RolloutState | None, RolloutState | None]:
+        """What the topic says: the state that workers follow, of equal epochs the first, and the one that is last."""
+        followed: RolloutState | None = None
+        last: RolloutState | None = None
+        starts = self.topics.start_positions(ROLLOUT_TOPIC)
+        for partition, end in self.topics.end_positions(ROLLOUT_TOPIC).items():
+            for record in self.topics.read(ROLLOUT_TOPIC, partition, starts[partition], end):
+                try:
+                    state = RolloutState.from_json(record.value or b"")
+                except InvalidMessage:  # the workers pass over it as well
+                    continue
+                if state.bot != bot:
+                    continue
+                last = state
+                if is_news(state, followed):
+                    followed = state
+        return followed, last
+
     def _states(self) -> list[WorkerState]:
         states = []
         for content in self.topics.latest_by_key(WORKER_TOPIC).values():
@@ -211,12 +232,23 @@ class Workers:
         return states
 
 
+def _remembered(bot: str, workers: list[WorkerState]) -> RolloutState:
+    """A bot's state as its workers show it; the one that has come furthest counts."""
+    newest = max(workers, key=lambda worker: worker.epoch_by_bot.get(bot, 0), default=None)
+    slot = newest.slot(bot) if newest is not None else None
+    if newest is None or slot is None or not newest.epoch_by_bot.get(bot, 0):
+        return RolloutState(bot=bot, epoch=0, champion=None)
+    return RolloutState(
+        bot=bot, epoch=newest.epoch_by_bot[bot], champion=slot.version or None, muted=slot.muted is True
+    )
+
+
 def _names(state: RolloutState, version: int) -> bool:
     return state.phase == "steady" and state.champion == version
 
 
-def _overtaken(switch: Switch, newest: RolloutState | None) -> Conflict:
-    found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest else "an emptied topic"
+def _overtaken(switch: Switch, newest: RolloutState) -> Conflict:
+    found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an emptied topic"
     return Conflict(
         f"{switch.bot}: version {switch.target} was overtaken by {found}: another rollout is at work, "
         "its outcome counts"

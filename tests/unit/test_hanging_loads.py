@@ -1,0 +1,264 @@
+"""While a load hangs: whatever needs no load happens at once, other bots go on, and a late result changes nothing."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.domain.rollout import RolloutState, WorkerState
+from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.jobs.mute import mute
+from kogpt2_chat.jobs.rollout import rollback, rollout
+from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.model.engine import BotModel
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import Rollout, Settings
+from serving.slot import WARM_FOR_S
+from tests.one_worker import OneWorker
+
+BOT, OTHER = "ChatbotA", "ChatbotB"
+
+
+class Machine(OneWorker):
+    """One worker that acts each time a job waits; downloads and loads of a version can be made to hang."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.held: dict[str, threading.Event] = {}
+        self.reached = threading.Semaphore(0)
+        self.opened: list[str] = []
+        self.spoken: set[str] = set()
+        self.lines: list[str] = []
+        fetch = self.registry.download
+
+        def download(bot: str, version: int, target: Path) -> Path:
+            self._hang(f"fetch {bot} {version}")
+            return fetch(bot, version, target)
+
+        self.registry.download = download  # type: ignore[method-assign]
+
+    def _hang(self, what: str) -> None:
+        gate = self.held.get(what)
+        if gate is not None:
+            self.reached.release()
+            assert gate.wait(30)
+
+    def load(self, folder: Path) -> BotModel:
+        self.opened.append(f"{folder.parent.name} {folder.name}")
+        self._hang(f"load {folder.parent.name} {folder.name}")
+        return super().load(folder)
+
+    def pause(self, seconds: float) -> None:
+        super().pause(seconds)
+        self.spoken |= {f"{bot} {model.version}" for bot, model in self.engine.models.items()}
+
+    @contextmanager
+    def hanging(self, what: str) -> Iterator[None]:
+        """It is reached and does not return before the block ends."""
+        gate = self.held[what] = threading.Event()
+        try:
+            yield
+        finally:
+            gate.set()
+            del self.held[what]
+
+    def settings(self, ready_timeout_s: float) -> Settings:
+        return Settings(rollout=Rollout(ready_timeout_s=ready_timeout_s, poll_s=0.01))
+
+    def roll_out(self, bot: str = BOT, version: int | None = None, ready_timeout_s: float = 20) -> dict[str, object]:
+        return rollout(
+            bot=bot,
+            topics=self.topics,
+            registry=self.registry,
+            settings=self.settings(ready_timeout_s),
+            progress=self.lines.append,
+            version=self.train(bot) if version is None else version,
+            clock=Clock(pause=self.pause),
+        )
+
+    def roll_back(self) -> dict[str, object]:
+        return rollback(
+            bot=BOT,
+            topics=self.topics,
+            registry=self.registry,
+            settings=self.settings(20),
+            progress=self.lines.append,
+            clock=Clock(pause=self.pause),
+        )
+
+    def begin_rollout(self, what: str = "fetch") -> AbstractContextManager[None]:
+        """Version 3 is published by a job that is not waited for, and its load hangs."""
+        version = self.train(BOT)
+        hang = self.hanging(f"{what} {BOT} {version}")
+        hang.__enter__()
+        with pytest.raises(Unavailable):
+            self.roll_out(version=version, ready_timeout_s=0.05)
+        assert self.reached.acquire(timeout=10)
+        return hang
+
+    def serves(self, bot: str = BOT) -> str:
+        return str(self.engine.models[bot].version)
+
+    def tell(self, champion: int | None, epoch: int, **fields: object) -> None:
+        state = RolloutState(bot=BOT, epoch=epoch, champion=champion, **fields)  # type: ignore[arg-type]
+        self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=BOT.encode(), value=state.to_json().encode())])
+
+    def said(self) -> WorkerState:
+        return WorkerState.from_json(self.topics.latest_by_key(WORKER_TOPIC)["worker-1"])
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        for _ in range(1000):
+            if holds():
+                return
+            self.pause(0.01)
+        pytest.fail("it never came about")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    made.control.stop()
+
+
+@pytest.mark.parametrize("what", ["fetch", "load"])
+def test_a_rollback_to_a_warm_version_does_not_wait_for_a_load_that_hangs(machine: Machine, what: str) -> None:
+    """Acknowledged in the worker's next round: version 2 is bad, and gone, while version 3 is still on its way."""
+    machine.roll_out()
+    machine.roll_out()
+    hang = machine.begin_rollout(what)
+    try:
+        result = machine.roll_back()
+        assert (result["version"], machine.serves()) == (1, "1")
+        reports = {slot.bot: (slot.version, slot.state) for slot in machine.said().slots}
+        assert reports[BOT] == (1, "ready")
+    finally:
+        hang.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("what", ["fetch", "load"])
+def test_what_is_no_longer_wanted_is_dropped_when_it_comes(machine: Machine, what: str) -> None:
+    """It never speaks, not for one batch, and what was only fetched is not even brought into memory."""
+    machine.roll_out()
+    machine.roll_out()
+    hang = machine.begin_rollout(what)
+    machine.roll_back()
+    hang.__exit__(None, None, None)
+    machine.until(lambda: not machine.control._loads)
+    assert machine.serves() == "1"
+    assert f"{BOT} 3" not in machine.spoken
+    assert (f"{BOT} 3" in machine.opened) == (what == "load")
+
+
+def test_a_version_from_the_shelf_overtakes_one_that_hangs(machine: Machine) -> None:
+    """The one before is no longer warm; its files are here, and nothing else is needed."""
+    machine.roll_out()
+    machine.roll_out()
+    machine.slots._slot_by_bot[BOT].warm_until = 0
+    machine.pause(0)
+    hang = machine.begin_rollout()
+    try:
+        assert machine.roll_back()["version"] == 1
+        assert machine.serves() == "1"
+    finally:
+        hang.__exit__(None, None, None)
+
+
+def test_a_mute_is_acknowledged_while_a_load_hangs(machine: Machine) -> None:
+    """And letting the bot speak again too."""
+    machine.roll_out()
+    version = machine.train(BOT)
+    with machine.hanging(f"fetch {BOT} {version}"):
+        machine.tell(version, epoch=5, previous=1)
+        machine.pause(0)
+        assert machine.reached.acquire(timeout=10)
+        for muted in (True, False):
+            result = mute(
+                bot=BOT,
+                topics=machine.topics,
+                settings=machine.settings(5),
+                progress=machine.lines.append,
+                muted=muted,
+                clock=Clock(pause=machine.pause),
+            )
+            assert result["workers"] == ["worker-1"]
+            assert machine.slots.serving(BOT)[2] is muted
+
+
+@pytest.mark.parametrize("what", ["fetch", "load"])
+def test_another_bot_is_rolled_out_while_a_load_hangs(
+    machine: Machine, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One loader a bot: what is wrong with one costs the others a bounded wait for their turn."""
+    monkeypatch.setattr("serving.shelf.TURN_S", 0.05)
+    machine.roll_out()
+    machine.roll_out(OTHER)
+    hang = machine.begin_rollout(what)
+    try:
+        assert machine.roll_out(OTHER)["version"] == 2
+        assert machine.serves(OTHER) == "2"
+    finally:
+        hang.__exit__(None, None, None)
+
+
+def test_a_hanging_rollout_is_acknowledged_at_once(machine: Machine) -> None:
+    """The epoch says that it was heard, the state that it is not done: nobody takes it for ready or for refused."""
+    machine.roll_out()
+    version = machine.train(BOT)
+    with machine.hanging(f"fetch {BOT} {version}"):
+        machine.tell(version, epoch=9, previous=1)
+        machine.pause(0)
+        slot = next(slot for slot in machine.said().slots if slot.bot == BOT)
+        assert (machine.said().epoch_by_bot[BOT], slot.state, slot.version) == (9, "loading", 1)
+
+
+def test_failures_are_counted_by_version(machine: Machine) -> None:
+    """A version that failed often does not make the next one wait."""
+    now = [0.0]
+    machine.control._loads._monotonic = lambda: now[0]
+    machine.roll_out()
+    machine.rotten |= {"2", "3"}
+    machine.train(BOT)
+    machine.train(BOT)
+
+    def tries(version: int) -> int:
+        return machine.opened.count(f"{BOT} {version}")
+
+    machine.tell(2, epoch=5)
+    for wait_s in (2, 5, 15, 60):
+        before = tries(2)
+        machine.until(lambda before=before: tries(2) > before and not machine.control._loads)  # type: ignore[misc]
+        now[0] += wait_s
+    machine.tell(3, epoch=6)
+    machine.until(lambda: tries(3) > 0 and not machine.control._loads)
+    first = tries(3)
+    now[0] += 2
+    machine.until(lambda: tries(3) > first)
+
+
+def test_a_version_that_is_taken_back_for_good_is_silent(machine: Machine) -> None:
+    """A bot's first version was bad: there is none before it, so notices speak, and the next one again."""
+    machine.roll_out()
+    machine.tell(None, epoch=2)
+    machine.pause(0)
+    assert machine.slots.serving(BOT)[:2] == (None, 2)
+    machine.tell(1, epoch=3)
+    machine.pause(0)
+    assert machine.slots.serving(BOT)[0] is not None
+
+
+def test_the_version_before_stays_on_the_shelf(machine: Machine) -> None:
+    """Long after it has left the memory; a rollback must not need the registry."""
+    machine.roll_out()
+    machine.roll_out()
+    slot = machine.slots._slot_by_bot[BOT]
+    assert slot.warm_until > WARM_FOR_S
+    slot.warm_until = 0
+    machine.pause(0)
+    assert machine.slots.versions_in_use(BOT) == {2}
+    machine.registry.download = None  # type: ignore[assignment, method-assign]
+    assert machine.roll_back()["version"] == 1
+    assert machine.serves() == "1"
