@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from kogpt2_chat.domain.addresses import find_addresses, find_houses
+from kogpt2_chat.domain.places import find_addresses, find_houses
 from kogpt2_chat.domain.text_view import details_view
 
 Spans = Iterator[tuple[int, int]]
