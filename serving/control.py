@@ -15,7 +15,7 @@ from kogpt2_chat.domain.rollout import HEARTBEAT_S, RolloutState, WorkerState, i
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import InvalidMessage, KogptChatError
 from kogpt2_chat.ports import Outgoing, Record, Topics
-from serving.loads import Loads, NoLongerWantedError, Outcome
+from serving.loads import Loads, NoLongerWantedError, Outcome, Wanted
 from serving.shelf import Shelf
 from serving.slot import Loaded, Slots
 
@@ -145,7 +145,8 @@ class Control:
 
     def _follow(self, bot: str, state: RolloutState) -> None:
         """Bring one bot to what is rolled out for it, without waiting for anything."""
-        wanted = wanted_version(state)
+        version = wanted_version(state)
+        wanted = None if version is None else Wanted(version, state.digest)
         self._loads.want(bot, wanted)
         outcome = self._loads.take_outcome(bot)
         if wanted is None:  # muted or not, there is nothing to load; whoever published it waits for the epoch
@@ -156,29 +157,29 @@ class Control:
         else:
             self._fetch(bot, wanted, state.epoch, outcome)
 
-    def _held(self, bot: str, version: int, outcome: Outcome | None) -> Loaded | None:
+    def _held(self, bot: str, wanted: Wanted, outcome: Outcome | None) -> Loaded | None:
         """The version where it is in memory: just loaded, at work already, or kept warm."""
         if outcome is not None and outcome.loaded is not None:
-            _log.info("version_loaded", bot=bot, version=version)
+            _log.info("version_loaded", bot=bot, version=wanted.version)
             return outcome.loaded
-        return self._slots.warm(bot, version)
+        return self._slots.warm(bot, wanted.version, wanted.digest)
 
-    def _fetch(self, bot: str, version: int, epoch: int, outcome: Outcome | None) -> None:
+    def _fetch(self, bot: str, wanted: Wanted, epoch: int, outcome: Outcome | None) -> None:
         """Acknowledge the epoch, and see that the version is on its way."""
         if outcome is not None:
-            _log.warning("version_degraded", bot=bot, version=version, error=outcome.trouble)
+            _log.warning("version_degraded", bot=bot, version=wanted.version, error=outcome.trouble)
         if trouble := self._loads.trouble(bot):
             self._slots.degrade(bot, epoch, trouble)
         else:
-            self._slots.loading(bot, version, epoch)
+            self._slots.loading(bot, wanted.version, epoch)
         self._loads.go_on(bot, behind=self._has_a_model())
 
-    def _load(self, bot: str, version: int, is_wanted: Callable[[], bool]) -> Loaded:
+    def _load(self, bot: str, wanted: Wanted, is_wanted: Callable[[], bool]) -> Loaded:
         """In a thread of its own. An empty slot gets what this machine served last before anything is fetched."""
-        if not self._shelf.has(bot, version):
+        if not self._shelf.has(bot, wanted.version):
             self._let_stand_in(bot, is_wanted)
         try:
-            return self._shelf.take(bot, version, is_wanted)
+            return self._shelf.take(bot, wanted.version, wanted.digest, is_wanted)
         except NoLongerWantedError:
             raise
         except Exception:
@@ -190,7 +191,7 @@ class Control:
         if self._slots.newest(bot) is not None or last_good is None:
             return
         try:
-            loaded = self._shelf.take(bot, last_good, is_wanted)
+            loaded = self._shelf.take(bot, last_good, is_wanted=is_wanted)
         except Exception as error:  # noqa: BLE001 - the slot stays empty
             _log.warning("last_good_failed", bot=bot, version=last_good, error=str(error))
             return

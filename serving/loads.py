@@ -24,8 +24,16 @@ _LAST: Final = 19
 
 _log = structlog.get_logger("serving.loads")
 
-Load = Callable[[str, int, Callable[[], bool]], Loaded]
+Load = Callable[[str, "Wanted", Callable[[], bool]], Loaded]
 """Brings a version of a bot into memory; the third argument says whether it is still wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A version as a rollout names it: by number, and by the digest of its card where that is known."""
+
+    version: int
+    digest: str = ""
 
 
 class NoLongerWantedError(Exception):
@@ -36,7 +44,7 @@ class NoLongerWantedError(Exception):
 class Outcome:
     """What came of one load; ``trouble`` says why nothing did."""
 
-    version: int
+    wanted: Wanted
     loaded: Loaded | None
     trouble: str = ""
 
@@ -45,7 +53,7 @@ class Outcome:
 class _Failure:
     """A version that would not load, how often, and when it may be tried again (monotonic seconds)."""
 
-    version: int
+    wanted: Wanted
     times: int
     retry_at: float
     trouble: str
@@ -55,8 +63,8 @@ class _Failure:
 class _OfBot:
     """One bot: the outcome of each version under way (None while it lasts), and how the wanted one has failed."""
 
-    wanted: int | None = None
-    under_way: dict[int, Outcome | None] = field(default_factory=dict)
+    wanted: Wanted | None = None
+    under_way: dict[Wanted, Outcome | None] = field(default_factory=dict)
     failure: _Failure | None = None
 
 
@@ -81,25 +89,25 @@ class Loads:
         with self._lock:
             return sum(len(of.under_way) for of in self._by_bot.values())
 
-    def want(self, bot: str, version: int | None) -> None:
+    def want(self, bot: str, wanted: Wanted | None) -> None:
         """From now on this version and no other: loads of others end unheard, and their failures are forgotten."""
         with self._lock:
             of = self._by_bot.setdefault(bot, _OfBot())
-            of.wanted = version
-            if of.failure is not None and of.failure.version != version:
+            of.wanted = wanted
+            if of.failure is not None and of.failure.wanted != wanted:
                 of.failure = None
 
     def take_outcome(self, bot: str) -> Outcome | None:
         """How the load of the wanted version ended, once; None while it lasts. Others' outcomes are dropped here."""
         with self._lock:
             of = self._by_bot.setdefault(bot, _OfBot())
-            ended = {version: outcome for version, outcome in of.under_way.items() if outcome is not None}
-            for version in ended:
-                del of.under_way[version]
+            ended = {wanted: outcome for wanted, outcome in of.under_way.items() if outcome is not None}
+            for wanted in ended:
+                del of.under_way[wanted]
             outcome = ended.pop(of.wanted, None) if of.wanted is not None else None
             self._count(of, outcome)
-        for version in ended:
-            _log.info("load_no_longer_wanted", bot=bot, version=version)
+        for wanted in ended:
+            _log.info("load_no_longer_wanted", bot=bot, version=wanted.version)
         return outcome
 
     def go_on(self, bot: str, *, behind: bool) -> None:
@@ -111,13 +119,13 @@ class Loads:
         """
         with self._lock:
             of = self._by_bot.setdefault(bot, _OfBot())
-            version, rests = of.wanted, of.failure is not None and self._monotonic() < of.failure.retry_at
-            if version is None or version in of.under_way or rests:
+            wanted, rests = of.wanted, of.failure is not None and self._monotonic() < of.failure.retry_at
+            if wanted is None or wanted in of.under_way or rests:
                 return
-            of.under_way[version] = None
+            of.under_way[wanted] = None
         stand_back = behind and self._patient
-        name = f"{bot}-{version}"
-        threading.Thread(target=self._run, args=(bot, version, stand_back), name=name, daemon=True).start()
+        name = f"{bot}-{wanted.version}"
+        threading.Thread(target=self._run, args=(bot, wanted, stand_back), name=name, daemon=True).start()
 
     def trouble(self, bot: str) -> str:
         """Why the wanted version did not load when it was last tried; empty while that is not known."""
@@ -133,7 +141,7 @@ class Loads:
     def under_way(self, bot: str) -> set[int]:
         """Versions whose files are in use by a load, wanted or not."""
         with self._lock:
-            return set(self._by_bot.setdefault(bot, _OfBot()).under_way)
+            return {wanted.version for wanted in self._by_bot.setdefault(bot, _OfBot()).under_way}
 
     def bots(self) -> set[str]:
         """Whose wanted version is under way."""
@@ -149,29 +157,29 @@ class Loads:
             return
         times = of.failure.times if of.failure is not None else 0
         retry_at = self._monotonic() + RETRY_S[min(times, len(RETRY_S) - 1)]
-        of.failure = _Failure(version=outcome.version, times=times + 1, retry_at=retry_at, trouble=outcome.trouble)
+        of.failure = _Failure(wanted=outcome.wanted, times=times + 1, retry_at=retry_at, trouble=outcome.trouble)
 
-    def _run(self, bot: str, version: int, stand_back: bool) -> None:  # noqa: FBT001 - a thread's target
+    def _run(self, bot: str, wanted: Wanted, stand_back: bool) -> None:  # noqa: FBT001 - a thread's target
         """In the load's own thread."""
         if stand_back:
             _stand_back()
         outcome: Outcome | None
         try:
-            outcome = Outcome(version=version, loaded=self._load(bot, version, lambda: self._is_wanted(bot, version)))
+            outcome = Outcome(wanted=wanted, loaded=self._load(bot, wanted, lambda: self._is_wanted(bot, wanted)))
         except NoLongerWantedError:
             outcome = None
         except Exception as error:  # noqa: BLE001 - whatever a bad version does, the old one goes on serving
-            trouble = f"version {version} did not load: {type(error).__name__}: {error}"
-            outcome = Outcome(version=version, loaded=None, trouble=trouble)
+            trouble = f"version {wanted.version} did not load: {type(error).__name__}: {error}"
+            outcome = Outcome(wanted=wanted, loaded=None, trouble=trouble)
         with self._lock:
             if outcome is None:
-                del self._by_bot[bot].under_way[version]
+                del self._by_bot[bot].under_way[wanted]
             else:
-                self._by_bot[bot].under_way[version] = outcome
+                self._by_bot[bot].under_way[wanted] = outcome
 
-    def _is_wanted(self, bot: str, version: int) -> bool:
+    def _is_wanted(self, bot: str, wanted: Wanted) -> bool:
         with self._lock:
-            return self._by_bot[bot].wanted == version
+            return self._by_bot[bot].wanted == wanted
 
 
 def _stand_back() -> None:

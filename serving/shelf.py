@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.model.card import CARD_FILE, file_sha256
 from kogpt2_chat.model.engine import BotModel, Engine
 from kogpt2_chat.ports import Registry
 from serving.loads import NoLongerWantedError
@@ -48,34 +49,36 @@ class Shelf:
         """Whether a version needs no fetching."""
         return (self._folder / bot / str(version)).is_dir()
 
-    def take(self, bot: str, version: int, is_wanted: Callable[[], bool] = lambda: True) -> Loaded:
+    def take(self, bot: str, version: int, digest: str = "", is_wanted: Callable[[], bool] = lambda: True) -> Loaded:
         """A version in memory, verified and tried.
 
         Args:
             bot: whose.
             version: the registered version.
+            digest: SHA-256 of its ``model.json``, where it is known.
             is_wanted: asked again once its files are here.
 
         Returns:
             The loaded version.
 
         Raises:
-            CheckpointCorrupt: the registry's own copy is damaged, or the model does not survive its probe.
+            CheckpointCorrupt: the registry's own copy is damaged or another version, or the model does not survive its
+                probe.
             GateRefused: the version is whole, and does not say on this machine what it says in fp32.
             NoLongerWantedError: another version is wanted by now.
         """
         folder = self._folder / bot / str(version)
         if folder.exists():
             try:
-                return self._tried(bot, version, folder)
-            except CheckpointCorrupt:  # damaged here; the registry may have a sound copy
+                return self._tried(bot, version, digest, folder)
+            except CheckpointCorrupt:  # damaged here, or of a registry that was lost; this one may have a sound copy
                 shutil.rmtree(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._registry().download(bot, version, folder)
         if not is_wanted():
             raise NoLongerWantedError
         try:
-            return self._tried(bot, version, folder)
+            return self._tried(bot, version, digest, folder)
         except CheckpointCorrupt:
             shutil.rmtree(folder)  # fetched anew at the next try
             raise
@@ -110,15 +113,21 @@ class Shelf:
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _tried(self, bot: str, version: int, folder: Path) -> Loaded:
+    def _tried(self, bot: str, version: int, digest: str, folder: Path) -> Loaded:
+        found = _digest(folder)
+        if digest and found and found != digest:
+            raise CheckpointCorrupt(
+                f"{bot} version {version} at {folder}: model.json has SHA-256 {found[:12]}…, the rollout names "
+                f"{digest[:12]}…: another version had this number before"
+            )
         is_our_turn = self._turn.acquire(timeout=TURN_S)
         try:
-            return self._loaded(bot, version, folder)
+            return self._loaded(bot, version, found, folder)
         finally:
             if is_our_turn:
                 self._turn.release()
 
-    def _loaded(self, bot: str, version: int, folder: Path) -> Loaded:
+    def _loaded(self, bot: str, version: int, digest: str, folder: Path) -> Loaded:
         model = self._load(folder)
         engine = self._make_engine()
         engine.set_model(bot, model)
@@ -127,5 +136,12 @@ class Shelf:
             for finished in engine.step():
                 model.decode(finished.token_ids)
                 # Only the serving engine's models come in forms.
-                return Loaded(version=version, model=model, form=getattr(model, "form", ""))
+                return Loaded(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
         raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")
+
+
+def _digest(folder: Path) -> str:
+    try:
+        return file_sha256(folder / CARD_FILE)
+    except OSError:  # loading will say what is wrong with it
+        return ""

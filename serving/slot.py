@@ -24,11 +24,17 @@ class Loaded:
 
     Attributes:
         form: in which form the serving engine computes it; empty on other engines.
+        digest: SHA-256 of its ``model.json``; empty where it has none.
     """
 
     version: int
     model: BotModel
     form: str = ""
+    digest: str = ""
+
+    def is_called(self, version: int, digest: str) -> bool:
+        """Whether this is what a rollout names; where either side has no digest, the number has to do."""
+        return self.version == version and (not digest or not self.digest or self.digest == digest)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,12 +82,12 @@ class Slots:
             slot = self._slot_by_bot[bot]
             return slot.offered or slot.serving
 
-    def warm(self, bot: str, version: int) -> Loaded | None:
+    def warm(self, bot: str, version: int, digest: str = "") -> Loaded | None:
         """A version that is still in memory."""
         with self._lock:
             slot = self._slot_by_bot[bot]
             held = (slot.serving, slot.offered, slot.previous)
-            return next((loaded for loaded in held if loaded and loaded.version == version), None)
+            return next((loaded for loaded in held if loaded and loaded.is_called(version, digest)), None)
 
     def mute(self, bot: str, *, muted: bool) -> None:
         """Answer with a fixed notice, or speak again."""
@@ -107,7 +113,7 @@ class Slots:
         with self._lock:
             slot = self._slot_by_bot[bot]
             slot.epoch, slot.detail, slot.stands_in = epoch, "", False
-            is_serving = slot.serving is not None and slot.serving.version == loaded.version
+            is_serving = slot.serving is not None and slot.serving.is_called(loaded.version, loaded.digest)
             slot.offered = None if is_serving else loaded
             slot.state = "ready" if is_serving else "loading"
 

@@ -17,6 +17,7 @@ class OneWorker:
     """A worker's control, which acts whenever :meth:`pause` is called; versions in ``rotten`` do not load."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.topics = MemoryTopics(Broker())
         self.topics.ensure()
         self.registry = MemoryRegistry()

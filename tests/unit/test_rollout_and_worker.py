@@ -9,6 +9,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.rollout import rollback, rollout
 from kogpt2_chat.jobs.switch import Clock
 from kogpt2_chat.settings import Rollout, Settings
+from kogpt2_chat.testing.registry import MemoryRegistry
 from tests.one_worker import OneWorker
 
 BOT = "ChatbotC"
@@ -81,6 +82,40 @@ def test_a_rotten_first_version_leaves_the_bot_silent_and_can_be_replaced(machin
     machine.rollout(second)
 
     assert (machine.serves(), machine.champion()) == ("2", 2)
+
+
+def test_a_number_that_another_registry_gave_is_another_version(machine: Machine) -> None:
+    """The registry was lost and begins at 1 again: the old version 1, in memory and on the shelf, is not taken for it."""
+    machine.rollout(machine.train(BOT))
+    old = machine.slots.serving(BOT)[0]
+    machine.registry = MemoryRegistry()
+    version = machine.train(BOT)
+    machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
+
+    machine.rollout(version)
+
+    new = machine.slots.serving(BOT)[0]
+    assert old is not None
+    assert new is not None
+    assert (old.version, new.version) == (1, 1)
+    assert (machine.folder / BOT / "1" / "model.json").read_bytes() == b'{"dataset": "new"}'
+    assert machine.engine.models[BOT] is new.model
+    assert new.digest != old.digest
+    assert machine.champion() == 1
+    told = machine.rollout(version)
+    assert told["changed"] is False
+
+
+def test_a_version_of_a_lost_registry_is_not_called_previous(machine: Machine) -> None:
+    """Nobody could fetch it; the rollout itself goes through."""
+    for _ in range(3):
+        machine.rollout(machine.train(BOT))
+    machine.registry = MemoryRegistry()
+
+    machine.rollout(machine.train(BOT))
+
+    assert (machine.serves(), machine.champion()) == ("1", 1)
+    assert machine.registry.by_alias(BOT, "previous") is None
 
 
 def test_rollback_reaches_the_worker(machine: Machine) -> None:

@@ -25,6 +25,8 @@ class RolloutState:
     Attributes:
         epoch: rises by one with each publication for this bot; a lower or equal one is stale.
         champion: the version to serve; None while the bot has none.
+        digest: SHA-256 of that version's ``model.json``: numbers begin anew in a registry that was lost. Empty where it
+            is not known, as in states of earlier releases; then the number has to do.
         muted: questions are answered with a fixed notice.
         at: RFC 3339 time of publication.
     """
@@ -32,6 +34,7 @@ class RolloutState:
     bot: str
     epoch: int
     champion: int | None
+    digest: str = ""
     previous: int | None = None
     candidate: int | None = None
     phase: Phase = "steady"
@@ -73,6 +76,7 @@ class RolloutState:
             bot=cast("str", body["bot"]),
             epoch=cast("int", body["epoch"]),
             champion=cast("int | None", body.get("champion")),
+            digest=str(body.get("digest") or ""),
             previous=cast("int | None", body.get("previous")),
             candidate=cast("int | None", body.get("candidate")),
             phase=cast("Phase", phase),

@@ -11,6 +11,7 @@ from kogpt2_chat.domain.rollout import RolloutState
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.jobs.nominate import require_pass
 from kogpt2_chat.jobs.switch import Clock, Switch, Workers
+from kogpt2_chat.jobs.versions import version_digest
 from kogpt2_chat.ports import ModelVersion, Registry, Topics
 from kogpt2_chat.settings import Settings
 
@@ -49,7 +50,9 @@ def rollout(
     chosen = _chosen(bot, registry, champion, version)
     require_pass(chosen)
     standing, stands = workers.standing(bot)
-    if stands and _number(champion) == standing.champion == chosen.version:
+    digest = version_digest(bot, chosen.version, registry)
+    is_told = stands and standing.champion == chosen.version and (standing.digest in {"", digest} or not digest)
+    if is_told and _number(champion) == chosen.version:
         _drop_candidate(registry, bot, chosen.version)
         progress(f"{bot}: version {chosen.version} is champion already, nothing to do")
         return _result(standing, workers=(), changed=False, reason="champion already")
@@ -61,10 +64,11 @@ def rollout(
         previous=_number(registry.by_alias(bot, "previous")) if old == chosen.version else old,
         reason=f"version {chosen.version} passed the gate",
         by=by,
+        digests={chosen.version: digest, **_digest_of_old(bot, old, chosen.version, standing, registry)},
     )
     state, answers = workers.switch(switch)
     # `previous` first: a crash here is finished by a second call, which finds the old champion still in office.
-    registry.set_alias(bot, "previous", switch.previous)
+    registry.set_alias(bot, "previous", switch.previous if _has(registry, bot, switch.previous) else None)
     registry.set_alias(bot, "champion", switch.target)
     _drop_candidate(registry, bot, switch.target)
     progress(f"{bot}: version {switch.target} is champion, spoken by {', '.join(answers.ready)}")
@@ -108,9 +112,11 @@ def rollback(
     standing, _ = workers.standing(bot)
     old = _old(standing, registry.by_alias(bot, "champion"), target.version)
     reason = f"rolled back from version {old}"
-    switch = Switch(bot=bot, target=target.version, old=old, previous=None, reason=reason, by=by)
+    digests = {target.version: version_digest(bot, target.version, registry)}
+    digests |= _digest_of_old(bot, old, target.version, standing, registry)
+    switch = Switch(bot=bot, target=target.version, old=old, previous=None, reason=reason, by=by, digests=digests)
     state, answers = workers.switch(switch)
-    if old is not None and old != target.version:
+    if old is not None and old != target.version and _has(registry, bot, old):
         registry.tag(bot, old, {"rolled_back": state.at})
     # `champion` first: while `previous` is there, a second call finishes what a crash left.
     registry.set_alias(bot, "champion", target.version)
@@ -134,6 +140,24 @@ def _old(standing: RolloutState, champion: ModelVersion | None, target: int) -> 
     Where they were told the target already, by a call that did not finish, the alias says which one was before.
     """
     return standing.champion if standing.champion not in {None, target} else _number(champion)
+
+
+def _digest_of_old(
+    bot: str, old: int | None, target: int, standing: RolloutState, registry: Registry
+) -> dict[int, str]:
+    """As the workers were told it, else as the registry says."""
+    if old is None or old == target:
+        return {}
+    told = standing.digest if standing.champion == old else ""
+    return {old: told or version_digest(bot, old, registry)}
+
+
+def _has(registry: Registry, bot: str, version: int | None) -> bool:
+    """Whether the registry knows a version: one that speaks may be of a registry that was lost."""
+    try:
+        return version is not None and registry.get(bot, version).version == version
+    except NotFound:
+        return False
 
 
 def _number(found: ModelVersion | None) -> int | None:

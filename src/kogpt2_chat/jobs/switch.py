@@ -4,7 +4,7 @@ Publishes ``rollout_state`` and listens to ``worker_state``. Knows nothing of th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -30,6 +30,7 @@ class Switch:
         previous: what ``previous`` is to be afterwards.
         reason: why, for whoever reads the topic.
         by: who asked.
+        digests: of the target and the old version, by number; see :class:`kogpt2_chat.domain.rollout.RolloutState`.
     """
 
     bot: str
@@ -38,6 +39,15 @@ class Switch:
     previous: int | None
     reason: str
     by: str
+    digests: Mapping[int, str] = field(default_factory=dict)
+
+    def digest(self, version: int | None) -> str:
+        """Of one of the two; empty where it is not known."""
+        return "" if version is None else self.digests.get(version, "")
+
+    def asks_for(self, state: RolloutState) -> bool:
+        """Whether a state names the target, and not another version that had its number before."""
+        return _names(state, self.target) and not _differ(state.digest, self.digest(self.target))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,23 +158,24 @@ class Workers:
         state, _ = self.bring_about(
             switch.bot,
             # Somebody's mute is published over, and kept; another rollout's champion is not fought.
-            holds=lambda state: _names(state, switch.target) or state.champion != before.champion,
+            holds=lambda state: switch.asks_for(state) or state.champion != before.champion,
             change=lambda state: RolloutState(
                 bot=switch.bot,
                 epoch=0,
                 champion=switch.target,
+                digest=switch.digest(switch.target),
                 previous=switch.previous,
                 muted=state.muted,
                 reason=switch.reason,
             ),
             by=switch.by,
         )
-        if not _names(state, switch.target):
+        if not switch.asks_for(state):
             raise _overtaken(switch, state)
         self.progress(f"{switch.bot}: version {switch.target} is published as epoch {state.epoch}")
         answers = self._wait(switch, state)
         newest, _ = self.standing(switch.bot)
-        if not _names(newest, switch.target):
+        if not switch.asks_for(newest):
             raise _overtaken(switch, newest)
         if not answers.complete:
             self._put_back(switch, answers)
@@ -191,7 +202,12 @@ class Workers:
             holds=lambda state: switch.old == switch.target or not _names(state, switch.target),
             # Whether the bot is muted is not this rollout's business, and may have changed meanwhile.
             change=lambda state: RolloutState(
-                bot=switch.bot, epoch=0, champion=switch.old, muted=state.muted, reason=why
+                bot=switch.bot,
+                epoch=0,
+                champion=switch.old,
+                digest=switch.digest(switch.old),
+                muted=state.muted,
+                reason=why,
             ),
             by=switch.by,
         )
@@ -245,6 +261,10 @@ def _remembered(bot: str, workers: list[WorkerState]) -> RolloutState:
 
 def _names(state: RolloutState, version: int) -> bool:
     return state.phase == "steady" and state.champion == version
+
+
+def _differ(one: str, other: str) -> bool:
+    return bool(one and other) and one != other
 
 
 def _overtaken(switch: Switch, newest: RolloutState) -> Conflict:

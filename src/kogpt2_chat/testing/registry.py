@@ -1,6 +1,7 @@
 """A registry in memory: what an MLflow server does, without one."""
 
 import itertools
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -151,7 +152,7 @@ class MemoryRegistry:
             self._model(bot, version).tags[version].update({key: value[:5000] for key, value in tags.items()})
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Write a version's files into a new local folder; one that is there is given back as it is.
+        """Write a version's files into a new local folder, all or none; one that is there is given back as it is.
 
         Raises:
             NotFound: no such version.
@@ -160,11 +161,16 @@ class MemoryRegistry:
             if folder.exists():
                 return folder
             prefix = f"{self._model(bot, version).paths[version]}/"
-            for name, content in self._run(self.get(bot, version).run_id).files.items():
-                if name.startswith(prefix):
-                    target = folder / name.removeprefix(prefix)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(content)
+            files = self._run(self.get(bot, version).run_id).files
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
+                whole = Path(aside) / "whole"
+                for name in files:
+                    if name.startswith(prefix):
+                        target = whole / name.removeprefix(prefix)
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        target.write_bytes(files[name])
+                whole.rename(folder)
             return folder
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:

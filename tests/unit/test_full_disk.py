@@ -1,0 +1,116 @@
+"""The worker's own files on a disk that is really full: a small tmpfs, filled and freed again."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
+from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.wire import legacy_text
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.testing.kafka import MemoryTopics
+from serving.control import Control
+from serving.crashes import CrashLog
+from serving.lease import lease_slot
+from serving.shelf import Shelf
+from tests.bench import Bench
+from tests.one_worker import OneWorker
+
+BOT = "ChatbotA"
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False, capture_output=True
+    )
+    if mount.returncode:
+        pytest.skip("this container mounts nothing")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(OSError, match="No space left"):
+        (disk / "more").write_bytes(bytes(4096))
+    (disk / "more").unlink()
+
+
+class Machine(OneWorker):
+    """One worker whose shelf lies on the small disk, and whose answering thread is turned by hand."""
+
+    def __init__(self, disk: Path, home: Path) -> None:
+        super().__init__(disk / "models")
+        self.bench = Bench(home, models=False)
+        self.bench.worker.crashes = CrashLog(
+            disk / "run" / "crashes.json", lambda trouble: self.slots.note("crashes", trouble)
+        )
+        self.topics, self.slots, self.engine = MemoryTopics(self.bench.broker), self.bench.slots, self.bench.engine
+        shelf = Shelf(folder=self.folder, registry=lambda: self.registry, load=self.load, make_engine=type(self.engine))
+        self.control = Control(topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01)
+
+    def tell(self, bot: str, champion: int | None, epoch: int, *, muted: bool = False) -> None:
+        state = RolloutState(bot=bot, epoch=epoch, champion=champion, muted=muted)
+        self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=bot.encode(), value=state.to_json().encode())])
+
+    def said(self, bot: str = BOT) -> SlotReport:
+        slot = WorkerState.from_json(self.topics.latest_by_key(WORKER_TOPIC)["worker-1"]).slot(bot)
+        assert slot is not None
+        return slot
+
+    def until_serving(self, bot: str, version: int) -> None:
+        for _ in range(500):
+            self.pause(0.01)
+            loaded = self.slots.serving(bot)[0]
+            if loaded is not None and loaded.version == version:
+                return
+        pytest.fail(f"{bot} never served {version}: {self.said(bot)}")
+
+    def answer(self) -> str:
+        before = len(self.bench.texts())
+        self.bench.ask(legacy_text("하늘", BOT, "안녕?"))
+        self.bench.drain()
+        assert len(self.bench.texts()) == before + 1
+        return self.bench.texts()[-1]
+
+
+@ROOT_ONLY
+def test_a_worker_lives_through_a_full_disk(disk: Path, tmp_path: Path) -> None:
+    """It answers, mutes and unmutes; a version that finds no room is degraded; all comes back with the room."""
+    machine = Machine(disk, tmp_path / "home")
+    machine.train(BOT)
+    machine.tell(BOT, 1, 1)
+    machine.until_serving(BOT, 1)
+    big = machine.train(BOT)
+    machine.registry.runs[machine.registry.get(BOT, big).run_id].files["version/weights"] = bytes(64 * 1024)
+    fill(disk)
+
+    assert machine.answer() == "안녕?"
+    machine.pause(0)
+    assert "No space left" in machine.said().detail
+    machine.tell("ChatbotB", None, 1, muted=True)
+    machine.tell(BOT, big, 2)
+    machine.pause(0.2)
+    machine.pause(0)
+    assert machine.slots.serving("ChatbotB")[1:] == (1, True)
+    assert (machine.said().state, machine.said().version) == ("degraded", 1)
+    assert machine.answer() == "안녕?"
+    lease_slot(disk, 1).give_back()
+    CrashLog(disk / "run" / "crashes.json")
+
+    (disk / "filler").unlink()
+    machine.control._loads._monotonic = lambda: float("inf")
+    machine.until_serving(BOT, big)
+    assert machine.answer() == "안녕?"
+    machine.pause(0)
+    assert (machine.said().state, machine.said().detail) == ("ready", "")
