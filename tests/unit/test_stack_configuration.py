@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.stack.folders import Folders, folders_of, others_can_enter
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment, start_script
@@ -126,14 +126,14 @@ def test_programs_get_the_settings_that_somebody_set(tmp_path: Path) -> None:
         kafka={"sasl_password": "비밀 'x'"},
         ports={"offset": 7, "datanode": (1, 2)},
         learning={"auto_review": True},
-        _env_file=None,
+        serving={"sampling": {"ChatbotA": {}}, "uncertain": {"ChatbotB": "notice"}},
     )
     environment = settings_environment(given)
     assert environment["KOGPT2_LEARNING__AUTO_REVIEW"] == "true"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        assert Settings(_env_file=None) == given
+        assert load_settings() == given
 
 
 def test_a_server_of_another_user_sees_no_settings(settings: Settings) -> None:
