@@ -275,3 +275,16 @@ def test_unusable_settings_end_a_program_with_two(tmp_path, module, variables):
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert next(iter(variables)) in done.stderr
+
+
+def test_a_worker_whose_client_refuses_its_settings_is_not_started_again(tmp_path):
+    """A file of certificates that is not there: one event that says so, and exit code 2."""
+    path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
+    variables = {"KOGPT2_KAFKA__SECURITY_PROTOCOL": "SSL", "KOGPT2_KAFKA__SSL_CAFILE": "없는.pem"}
+    environment = {**clean_environment(), "PYTHONPATH": path, "KOGPT2_HOME": str(tmp_path), **variables}
+    done = subprocess.run(
+        [sys.executable, "-m", "serving"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert json.loads(done.stderr.splitlines()[-1])["event"] == "settings_wrong"
