@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import load_settings
 
 CHOICES: Final[Mapping[str, Sequence[Any]]] = {
     "small_layers": (2, 3, 4, 6),
@@ -62,7 +62,7 @@ def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     started = time.monotonic()
-    settings = Settings()
+    settings = load_settings()
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=dict(chosen))})
     corpus = read_corpus(settings)
     model = settings.model

@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for name in $(compgen -e | grep '^KOGPT2_' | grep -v '^KOGPT2_TEST_' || true); do unset "$name"; done
+export KOGPT2_ENV_FILE=  # nor what a .env says
 exec .venv/bin/python -m pytest tests/faults -m faults -s "$@"

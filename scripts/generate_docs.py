@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, SecretStr
@@ -24,12 +24,22 @@ SETTINGS_HEAD = """\
 # Settings
 
 One tree, read from the environment or from a file `.env` in the folder that a command is started in. The variable is
-`KOGPT2_SECTION__FIELD` (two underscores below a section). The environment wins over `.env`. Everything that is wrong is
-reported together, with the name of each variable, and the command exits with 2.
+`KOGPT2_SECTION__FIELD` (two underscores below a section). The environment wins over `.env`; an empty value is the
+default. Everything that is wrong is reported together, with the name of each variable, and the command exits with 2:
+values out of bounds, names that are no setting (with the nearest one that is), and what cannot be true together. A
+setting of an earlier release that has no effect any more is told and passed over.
 
 - `kogpt2-chat settings` shows the values in force, `kogpt2-chat settings --defaults` the defaults.
-- Servers and DAG tasks inherit the settings of the command that started them. After a change: `make down`, `make up`.
-- Lists are written as JSON: `KOGPT2_PORTS__DATANODE='[9866, 9876]'`.
+- Servers and DAG tasks get the settings of the command that started them, and read no `.env` of their own. After a
+  change: `make down`, `make up`.
+- Lists and dictionaries are one JSON value each: `KOGPT2_PORTS__DATANODE='[9866, 9876]'`,
+  `KOGPT2_SERVING__SAMPLING='{"ChatbotA": {"temperature": 0.7}}'`. A whole section may be one, too:
+  `KOGPT2_PORTS='{"offset": 1000}'`.
+- Paths may begin with `~`; relative ones begin in the folder that the command is started in.
+- `.env` is UTF-8, with or without a byte order mark. `KOGPT2_ENV_FILE` (in the environment) names another file; empty:
+  none is read.
+- A login in an address (`http://user:password@host`) is taken for the section's user and password; addresses are kept
+  and shown without it. Secrets are never shown.
 - `CHECKOUT` below is the folder of the repository.
 """
 CLI_HEAD = """\
@@ -90,9 +100,10 @@ def _type(field: FieldInfo) -> str:
 def _type_name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
-    if origin in (Union, UnionType):
-        return " or ".join(_type_name(one) for one in arguments if one is not NoneType)
+        return " or ".join(f"`{value}`" if value else "empty" for value in arguments)
+    if origin in (Union, UnionType, Annotated):  # of a type with bounds the first argument is the type
+        kinds = arguments[:1] if origin is Annotated else arguments
+        return " or ".join(_type_name(one) for one in kinds if one is not NoneType)
     if origin is dict:
         return "JSON object"
     if origin is tuple:

@@ -3,5 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for name in $(compgen -e | grep '^KOGPT2_' | grep -v '^KOGPT2_TEST_' || true); do unset "$name"; done
+export KOGPT2_ENV_FILE=  # nor what a .env says
 scripts/check.sh
 exec .venv/bin/python -m pytest "$@"

@@ -17,7 +17,7 @@ from prometheus_client import disable_created_metrics
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.forms import Choice
-from kogpt2_chat.errors import KogptChatError, Ousted, Unavailable
+from kogpt2_chat.errors import InvalidInput, KogptChatError, Ousted, Unavailable
 from kogpt2_chat.log import configure_logging
 from kogpt2_chat.model.cores import affinity_cores, library_threads
 from kogpt2_chat.model.engine import BotModel, Engine
@@ -35,6 +35,7 @@ from serving.stopping import STOPPED, Stop, end_at_once
 from serving.watchdog import Failpoint, Watchdog
 from serving.worker import Worker
 
+SETTINGS_WRONG: Final = 2
 SLOT_LOST: Final = 3
 """Exit code that a supervisor must not answer with a restart: the two processes would oust each other in turn."""
 FINISH_S: Final = 4.0
@@ -57,7 +58,7 @@ def main() -> int:
         settings = load_settings()
     except KogptChatError as error:
         _log.error("settings_wrong", error=str(error))
-        return 2
+        return SETTINGS_WRONG
     if settings.serving.nice:
         os.nice(settings.serving.nice)
     stop = Stop()
@@ -68,6 +69,9 @@ def main() -> int:
     except Ousted as error:
         _log.critical("slot_lost", error=str(error), todo="give every worker a number of its own")
         return SLOT_LOST
+    except InvalidInput as error:  # found before anything is joined; a restart would find the same
+        _log.error("settings_wrong", error=str(error))
+        return SETTINGS_WRONG
     except (KogptChatError, OSError) as error:
         if stop.event.is_set():  # whatever fails then: it was asked to end, and it ends
             _log.warning("stopped_unclean", error=f"{type(error).__name__}: {error}")

@@ -3,21 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from kogpt2_chat import domain
+from kogpt2_chat.domain.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.section_types import BotId, FolderOrName, LocalPath, Port, Positive, Seconds, Section
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
-HIGHEST_PORT: Final = 65535
 LOOPBACK: Final = "127.0.0.1"
 EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared with, never a default
-Port = Annotated[int, Field(ge=1, le=65535)]
-Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
 
 
-class Ports(BaseModel):
+class Ports(Section):
     """Where each server listens. ``offset`` shifts all of them, so that stacks run side by side."""
 
     offset: Annotated[int, Field(ge=0, le=50000)] = 0
@@ -49,7 +47,7 @@ class Ports(BaseModel):
         return port + self.offset
 
 
-class Stack(BaseModel):
+class Stack(Section):
     """How the servers run on this machine."""
 
     host: str = Field(LOOPBACK, description="IPv4 address of this machine all servers bind to; 0.0.0.0: all of them")
@@ -58,7 +56,9 @@ class Stack(BaseModel):
     )
     workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="serving workers")
     spark: Literal["local", "standalone"] = "local"
-    airflow_database: str = Field("", description="SQLAlchemy address of PostgreSQL; empty: SQLite in the home folder")
+    airflow_database: SecretStr = Field(
+        SecretStr(""), description="SQLAlchemy address of PostgreSQL; empty: SQLite in the home folder"
+    )
     airflow_parallelism: Positive = 4
     trainings_at_once: int = Field(
         0, ge=0, le=4, description="trainings and evaluations side by side; 0: two where there are 20 GiB of memory"
@@ -71,77 +71,14 @@ class Stack(BaseModel):
     stall_s: Seconds = Field(30.0, description="a server whose log and CPU time stand still so long is given up")
     start_hard_end_s: Seconds = Field(900.0, description="the longest that `up` waits for any one server")
     stop_timeout_s: Seconds = 30.0
-    min_memory_mb: int = Field(6000, description="free memory `up` asks for")
-    min_disk_mb: int = Field(3000, description="free disk `up` asks for")
+    min_memory_mb: int = Field(6000, ge=0, description="free memory `up` asks for")
+    min_disk_mb: int = Field(3000, ge=0, description="free disk `up` asks for")
 
 
-class Kafka(BaseModel):
-    """How to reach the broker, and what a worker may wait for."""
-
-    bootstrap: str = Field("", description="host:port; empty: the local stack's broker")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: str = ""
-    sasl_username: str = ""
-    sasl_password: SecretStr = SecretStr("")
-    ssl_cafile: str = ""
-    request_timeout_s: Seconds = 10.0
-    replication_factor: Positive = 1
-    ingest_batch: Positive = Field(20_000, description="most records of one ingest commit")
-
-
-class Hdfs(BaseModel):
-    """The lake's file system."""
-
-    uri: str = Field("", description="hdfs://host:port; empty: the local stack's NameNode")
-    webhdfs: str = Field("", description="http://host:port; empty: the local stack's NameNode")
-    user: str = "kogpt2"
-    root: str = Field(
-        "/Chatbot",
-        # WebHDFS and the Delta library escape anything else differently: one would not find what the other wrote.
-        pattern=r"^(/[A-Za-z0-9._,-]+)+/?$",
-        description="folder of everything below; ASCII letters, digits and ._,- only",
-    )
-    timeout_s: Seconds = 30.0
-    retries: Positive = 5
-
-
-class Elastic(BaseModel):
-    """The search index of turns."""
-
-    url: str = ""
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    timeout_s: Seconds = 30.0
-
-
-class Mlflow(BaseModel):
-    """The model registry."""
-
-    tracking_uri: str = ""
-    experiment: str = "kogpt2-chat"
-    timeout_s: Seconds = 120.0
-
-
-class Airflow(BaseModel):
-    """Where to trigger DAG runs."""
-
-    url: str = ""
-    username: str = "admin"
-
-
-class Spark(BaseModel):
-    """Where Spark jobs run."""
-
-    master: str = Field("", description="empty: local[2], or the stack's standalone master")
-    driver_memory: str = "1g"
-    shuffle_partitions: Positive = 4
-    timeout_s: Seconds = 1800.0
-
-
-class Model(BaseModel):
+class Model(Section):
     """Which base model, and how an answer is decoded."""
 
-    base: str = Field(
+    base: FolderOrName = Field(
         "auto",
         description="`small`, a hub id or a folder; `auto`: KoGPT2 where it can be had, else `small`; kept by the home",
     )
@@ -153,7 +90,7 @@ class Model(BaseModel):
     small_vocabulary: Positive = 4000
     small_epochs: Positive = 60
     small_batch_size: Positive = 64
-    small_learning_rate: float = 5e-4
+    small_learning_rate: float = Field(5e-4, gt=0)
     small_dropout: float = Field(0.3, ge=0, lt=1)
     small_label_smoothing: float = Field(0.1, ge=0, lt=1)
     small_weight_decay: float = Field(0.1, ge=0)
@@ -169,31 +106,31 @@ class Model(BaseModel):
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice, or what a CPU quota allows")
 
 
-class Training(BaseModel):
+class Training(Section):
     """Fine-tuning of one bot."""
 
     epochs: int = Field(0, ge=0, description="passes over the dataset, from a base; 0: 1 from the small one, else 3")
     batch_size: Positive = Field(32, description="examples per optimizer step")
     learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 3e-4 from the small base, else 5e-5")
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
-    weight_decay: float = 0.01
+    weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     answer_tokens: Positive = Field(
         120_000, description="budget of answer tokens: training ends when so many have been learned from"
     )
-    clip_norm: float = 1.0
+    clip_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where this machine computes it faster than fp32"
     )
-    seed: int = 20
+    seed: int = Field(20, ge=0, le=2**32 - 1)
     new_pair_weight: Positive = Field(12, description="times a taught pair is seen for each time a seed pair is")
     checkpoint_every_steps: Positive = 200
 
 
-class Learning(BaseModel):
+class Learning(Section):
     """What may become a training example, and what a candidate must reach."""
 
-    corpora: Path = Field(CHECKOUT / "corpora", description="folder with BOT/seed.csv, gold.csv, golden.json")
+    corpora: LocalPath = Field(CHECKOUT / "corpora", description="folder with BOT/seed.csv, gold.csv, golden.json")
     quarantine_hours: float = Field(24.0, ge=0, description="turns younger than this wait")
     auto_review: bool = Field(False, description="accept corrections without review or agreement of two players")
     legacy_consent: bool = Field(False, description="legacy questions may be trained on")
@@ -204,14 +141,14 @@ class Learning(BaseModel):
     gate_profile: Literal["auto", "kogpt2", "small_base"] = Field("auto", description="auto: by the base model's size")
 
 
-class Draw(BaseModel):
+class Draw(Section):
     """How one bot draws its tokens instead of taking the likeliest."""
 
     temperature: float = Field(0.7, gt=0)
     top_k: Positive = 40
 
 
-class Serving(BaseModel):
+class Serving(Section):
     """One worker."""
 
     slot: int = Field(
@@ -221,11 +158,11 @@ class Serving(BaseModel):
     threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all that affinity and CPU quota allow")
     max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
     max_in_flight: Positive = Field(96, description="questions of all bots taken from Kafka and not yet answered")
-    sampling: dict[str, Draw] = Field(
+    sampling: dict[BotId, Draw] = Field(
         default_factory=dict, description='by bot, e.g. {"ChatbotA": {"temperature": 0.7}}; others are greedy'
     )
-    answer_deadline_s: Seconds = 20.0
-    uncertain: dict[str, Literal["model", "nearest", "notice"]] = Field(
+    answer_deadline_s: float = Field(20.0, gt=0, le=3600)
+    uncertain: dict[BotId, Literal["model", "nearest", "notice"]] = Field(
         default_factory=dict,
         description="by bot, what is said where its version is unsure, late or silent: its own answer all the same, "
         'the nearest known answer, or that it does not know, e.g. {"ChatbotA": "notice"}; others: nearest from the '
@@ -234,22 +171,24 @@ class Serving(BaseModel):
     max_answer_chars: Positive = 300
     swap_poll_s: Seconds = 0.5
     watchdog_s: Seconds = 120.0
-    session_timeout_s: Seconds = 10.0
+    session_timeout_s: float = Field(
+        10.0, ge=2, le=1800, description="how long a worker that went keeps its partitions; brokers have bounds for it"
+    )
     max_crashes: Positive = 3
     nice: int = Field(0, ge=0, le=19)
 
 
-class Safety(BaseModel):
+class Safety(Section):
     """What is answered where a question may speak of a crisis."""
 
-    texts: Path = Field(
+    texts: LocalPath = Field(
         Path(domain.__file__).with_name("safety_texts.json"),
         description="JSON file with the vetted answers, the help lines, and when they were last checked",
     )
     country: str = Field("KR", description="whose help lines the answers name, as the file has them")
 
 
-class Rollout(BaseModel):
+class Rollout(Section):
     """How long a new version may take to be spoken by all workers."""
 
     ready_timeout_s: Seconds = Field(120.0, description="past it the old champion is published again")

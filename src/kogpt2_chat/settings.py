@@ -4,32 +4,32 @@ Reading settings does nothing else: no folder is made, no server asked. All faul
 """
 
 import os
-from functools import cached_property
+import sys
+from collections.abc import Iterator
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any, Final
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kogpt2_chat.domain.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.section_types import LocalPath
 from kogpt2_chat.sections import (
     CHECKOUT,
     EVERY_ADDRESS,
     LOOPBACK,
-    Airflow,
-    Elastic,
-    Hdfs,
-    Kafka,
     Learning,
-    Mlflow,
     Model,
     Ports,
     Rollout,
     Safety,
     Serving,
-    Spark,
     Stack,
     Training,
 )
+from kogpt2_chat.server_sections import Airflow, Elastic, Hdfs, Kafka, Mlflow, Spark
+from kogpt2_chat.variables import Given, leaves_of, read_variables, shown, variable
 
 __all__ = [
     "CHECKOUT", "Airflow", "Elastic", "Hdfs", "Kafka", "Learning", "Mlflow", "Model", "Ports", "Rollout", "Safety",
@@ -37,15 +37,18 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Settings(BaseSettings):
-    """The whole tree. Derived addresses live here too, so that nobody else joins hosts and ports."""
+class Settings(BaseModel):
+    """The whole tree. Derived addresses live here too, so that nobody else joins hosts and ports.
 
-    model_config = SettingsConfigDict(
-        env_prefix="KOGPT2_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
+    Made without arguments it has the defaults; :func:`load_settings` asks the environment.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    home: LocalPath = Field(CHECKOUT / "var", description="folder of this stack's state: data, logs, pids, models")
+    cache: LocalPath | None = Field(
+        None, description="jars and base models, shared by checkouts; unset: the user's cache"
     )
-
-    home: Path = Field(CHECKOUT / "var", description="folder of this stack's state: data, logs, pids, models")
-    cache: Path | None = Field(None, description="jars and base models, shared by checkouts; unset: the user's cache")
     ports: Ports = Ports()
     stack: Stack = Stack()
     kafka: Kafka = Kafka()
@@ -135,16 +138,90 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the environment and ``.env``.
+    """Read the environment and ``.env``; a setting that has no effect any more is told on standard error.
 
     Raises:
-        InvalidInput: naming every setting that is wrong, all together.
+        InvalidInput: naming everything that is wrong, all together.
     """
+    given = read_variables(Settings, os.environ)
+    for sentence in given.outdated:
+        _tell(sentence)
+    settings = _checked(given)
+    for names, sentence in _conflicts(settings):
+        if given.is_whole and not given.wrong & names:
+            given.faults.append(sentence)
+    if given.faults:
+        raise InvalidInput("these settings are wrong:\n" + "\n".join(f"  {fault}" for fault in given.faults))
+    return settings
+
+
+def _checked(given: Given) -> Settings:
+    """The settings; those that are wrong are noted, and have their defaults."""
     try:
-        return Settings()
+        return Settings(**given.tree)
     except ValidationError as error:
-        lines = [
-            f"  KOGPT2_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']} (found {fault['input']!r})"
-            for fault in error.errors()
-        ]
-        raise InvalidInput("these settings are wrong:\n" + "\n".join(lines)) from error
+        faults = error.errors(include_url=False)
+    for fault in faults:
+        given.blame(variable(_place(fault)), _fault(given, fault))
+        given.put(_place(fault), None)
+    return Settings(**given.tree)
+
+
+def _conflicts(settings: Settings) -> Iterator[tuple[frozenset[str], str]]:
+    """What cannot be true together: the variables, and a sentence. Found here, before anything is joined or bound."""
+    offset, kafka, serving, model = settings.ports.offset, settings.kafka, settings.serving, settings.model
+    for name, port in _highest_ports(settings):
+        if port + offset > HIGHEST_PORT:
+            yield _conflict(name, "KOGPT2_PORTS__OFFSET", f"port {port} + {offset} is above {HIGHEST_PORT}: lower")
+    if kafka.security_protocol.startswith("SASL") != bool(kafka.sasl_mechanism):
+        wanted = "has no use for" if kafka.sasl_mechanism else "needs"
+        sentence = f"{kafka.security_protocol} {wanted}"
+        yield _conflict("KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", sentence)
+    if serving.watchdog_s <= _CALLS_AFTER_A_LOSS * kafka.request_timeout_s:
+        # So long may a worker wait for the broker, and the watchdog would take it for one that is stuck.
+        least = f"{_CALLS_AFTER_A_LOSS} x the {kafka.request_timeout_s:g} of"
+        sentence = f"found {serving.watchdog_s:g}, expected more than {least}"
+        yield _conflict("KOGPT2_SERVING__WATCHDOG_S", "KOGPT2_KAFKA__REQUEST_TIMEOUT_S", sentence)
+    if model.small_width % model.small_heads:
+        sentence = f"found {model.small_width}, expected a multiple of the {model.small_heads} of"
+        yield _conflict("KOGPT2_MODEL__SMALL_WIDTH", "KOGPT2_MODEL__SMALL_HEADS", sentence)
+
+
+def _conflict(one: str, other: str, sentence: str) -> tuple[frozenset[str], str]:
+    return frozenset({one, other}), f"{one}: {sentence} {other}"
+
+
+def _highest_ports(settings: Settings) -> Iterator[tuple[str, int]]:
+    """Each port by its variable, before the offset; a worker's own counts from the first one's."""
+    more_workers = max(settings.stack.workers, settings.serving.slot, 1) - 1
+    for name, port in settings.ports.model_dump(exclude={"offset"}).items():
+        highest = max(port) if isinstance(port, tuple) else port
+        yield variable(("ports", name)), highest + (more_workers if name == "worker_metrics" else 0)
+
+
+def _place(fault: Any) -> tuple[str, ...]:
+    """Section and field of a fault; what follows lies within the value."""
+    place = tuple(map(str, fault["loc"]))
+    return place[:1] if place[0] in Settings.model_fields and variable(place[:1]) in _LEAVES else place[:2]
+
+
+def _fault(given: Given, fault: Any) -> str:
+    place = _place(fault)
+    name = variable(place)
+    within = ".".join(str(part) for part in fault["loc"][len(place) :] if part != "[key]")
+    leaf = _LEAVES.get(name)
+    found = "" if leaf is None or leaf.is_secret else f"found {shown(fault['input'])} "
+    source = given.source_by_name.get(name, "the environment")
+    told = f"{name} at {within}" if within else name
+    return f"{told}: {fault['msg'].removeprefix('Value error, ')} ({found}in {source})"
+
+
+@cache
+def _tell(sentence: str) -> None:
+    """Once a process: commands read their settings several times."""
+    print(f"kogpt2-chat: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+_LEAVES: Final = leaves_of(Settings)
+_CALLS_AFTER_A_LOSS: Final = 3
+"""Calls to the broker that a worker makes one after the other when it recovers."""

@@ -14,7 +14,7 @@ def test_airflow_finds_the_executor_that_the_stack_names(tmp_path: Path, monkeyp
     """A class that runs tasks on this machine, and watches the very database that the stack configures."""
     from airflow.executors.local_executor import LocalExecutor
 
-    settings = Settings(home=tmp_path, _env_file=None)
+    settings = Settings(home=tmp_path)
     environment = airflow_environment(settings, folders_of(settings))
     name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
     monkeypatch.setenv(name, environment[name])
@@ -27,7 +27,7 @@ def test_airflow_finds_the_executor_that_the_stack_names(tmp_path: Path, monkeyp
 
 def test_postgresql_keeps_airflows_own_executor(tmp_path: Path) -> None:
     """There is no counter to ask: the scheduler looks by the clock."""
-    settings = Settings(home=tmp_path, stack={"airflow_database": "postgresql://db/airflow"}, _env_file=None)
+    settings = Settings(home=tmp_path, stack={"airflow_database": "postgresql://db/airflow"})
     environment = airflow_environment(settings, folders_of(settings))
     assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
     assert float(environment["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"]) > 0

@@ -103,7 +103,7 @@ def test_no_two_questions_are_the_same_but_for_spaces_and_marks(bot: str) -> Non
 
 def test_the_base_in_the_checkout_is_made_of_these_corpora_and_settings() -> None:
     """Whoever changes a seed corpus or a setting of the small base makes it anew: `prepare-base --rebuild --ship`."""
-    assert is_shipped(Settings(_env_file=None))
+    assert is_shipped(Settings())
     weights = SHIPPED / "model.safetensors"
     assert weights.stat().st_size <= 20 * 1024 * 1024
     card = verify_folder(SHIPPED)

@@ -32,7 +32,7 @@ def test_every_setting_that_compose_sets_exists() -> None:
 
 def test_airflow_is_set_up_as_on_one_machine() -> None:
     """The variables that decide how DAGs behave are those of the local stack on PostgreSQL."""
-    settings = Settings(stack={"airflow_database": "postgresql://postgres/airflow"}, _env_file=None)
+    settings = Settings(stack={"airflow_database": "postgresql://postgres/airflow"})
     local = airflow_environment(settings, folders_of(settings))
     here = SERVICES["airflow-scheduler"]["environment"]
     for name in (

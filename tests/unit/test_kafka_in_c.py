@@ -3,7 +3,8 @@
 import pytest
 from confluent_kafka import Consumer
 
-from kogpt2_chat.adapters.kafka_in_c import consumer_settings, generation_of, to_record
+from kogpt2_chat.adapters.kafka_in_c import consumer_settings, generation_of, new_consumer, to_record
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 
 NOWHERE = "127.0.0.1:1"
@@ -20,6 +21,33 @@ def test_the_client_knows_every_setting(tmp_path):
     )
     for some in (settings(tmp_path), secured):
         Consumer(consumer_settings(some, 1, "group"))
+
+
+@pytest.mark.parametrize("session_s", [2, 61, 120, 1800])
+def test_every_session_that_a_setting_may_ask_for_is_one_that_the_client_takes(tmp_path, session_s):
+    """The time between two polls grows with it; shorter than a session it would be refused."""
+    given = Settings(home=tmp_path, kafka={"bootstrap": NOWHERE}, serving={"session_timeout_s": session_s})
+    new_consumer(given, 1, "group")
+    wanted = consumer_settings(given, 1, "group")
+    assert wanted["max.poll.interval.ms"] >= 2 * wanted["session.timeout.ms"]
+
+
+def test_the_bounds_of_waiting_are_those_that_the_client_takes(tmp_path):
+    """The longest and the shortest of each, together."""
+    for request_s, deadline_s in ((1, 0.001), (300, 3600)):
+        given = Settings(
+            home=tmp_path,
+            kafka={"bootstrap": NOWHERE, "request_timeout_s": request_s},
+            serving={"answer_deadline_s": deadline_s},
+        )
+        new_consumer(given, 1, "group")
+
+
+def test_what_the_client_refuses_is_a_fault_of_the_settings(tmp_path):
+    """Not an error that a restart could mend."""
+    refused = settings(tmp_path, security_protocol="SSL", ssl_cafile=str(tmp_path / "없는.pem"))
+    with pytest.raises(InvalidInput, match="KOGPT2_KAFKA__"):
+        new_consumer(refused, 1, "group")
 
 
 def test_secrets_go_to_the_client_and_nowhere_else(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kogpt2_chat.domain.rollout import SlotReport
-from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from serving.__main__ import FINISH_S, SLOT_LOST
 from serving.metrics import Metrics
 
@@ -71,7 +71,8 @@ def test_the_unit_s_example_makes_settings(monkeypatch):
     """With the slot of an instance."""
     for name, value in (example() | Unit().environment() | {"KOGPT2_SERVING__SLOT": "12"}).items():
         monkeypatch.setenv(name, value)
-    settings = Settings(_env_file=None)
+    monkeypatch.setenv("KOGPT2_ENV_FILE", "")
+    settings = load_settings()
     assert (settings.serving.slot, settings.serving.threads) == (12, 1)
     assert str(settings.home).endswith(Unit().service["StateDirectory"])
     assert str(settings.cache_dir).endswith(Unit().service["CacheDirectory"])

@@ -1,11 +1,30 @@
-"""The settings tree."""
+"""The settings tree, and the variables that it is read from."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.variables import as_variables, leaves_of, shown_variables
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder of this test's own, without a `.env`, and no settings from outside."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("KOGPT2_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal() -> str:
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    return str(caught.value)
 
 
 def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,13 +36,208 @@ def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> Non
     assert settings.airflow_url == "http://127.0.0.1:9080"
 
 
-def test_all_faults_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person mends the settings once, not once for each fault."""
+def test_all_faults_are_reported_together(monkeypatch, folder):
+    """A person mends the settings once, not once for each fault: values, names, JSON, lines of `.env`, combinations."""
+    (folder / ".env").write_text('KOGPT2_TRAINING__BATCH_SIZE=0\nKOGPT2_HDFS__ROOT="/x\n', encoding="utf-8")
     monkeypatch.setenv("KOGPT2_PORTS__KAFKA", "kafka")
-    monkeypatch.setenv("KOGPT2_TRAINING__BATCH_SIZE", "0")
-    with pytest.raises(InvalidInput, match="KOGPT2_PORTS__KAFKA") as caught:
-        load_settings()
-    assert "KOGPT2_TRAINING__BATCH_SIZE" in str(caught.value)
+    monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", "{bad")
+    monkeypatch.setenv("KOGPT2_STACK__WORKER", "3")
+    monkeypatch.setenv("KOGPT2_SERVING__WATCHDOG_S", "20")
+    said = refusal()
+    lines = said.splitlines()[1:]
+    assert len(lines) == 6
+    assert any("KOGPT2_PORTS__KAFKA" in line and "valid integer" in line and "'kafka'" in line for line in lines)
+    assert any("KOGPT2_TRAINING__BATCH_SIZE" in line and "found '0'" in line and ".env" in line for line in lines)
+    assert any(".env line 2" in line for line in lines)
+    assert any("KOGPT2_SERVING__SAMPLING" in line and "JSON object" in line for line in lines)
+    assert any("KOGPT2_STACK__WORKER:" in line and "did you mean KOGPT2_STACK__WORKERS?" in line for line in lines)
+    assert any("KOGPT2_SERVING__WATCHDOG_S" in line and "KOGPT2_KAFKA__REQUEST_TIMEOUT_S" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("KOGPT2_STACK_WORKERS", "KOGPT2_STACK__WORKERS"),
+        ("KOGPT2_HOM", "KOGPT2_HOME"),
+        ("KOGPT_HOME", "KOGPT2_HOME"),
+        ("KOGPT2_SERVING__SAMPLING__CHATBOTA__TEMPERATURE", "KOGPT2_SERVING__SAMPLING is written as a whole"),
+        ("KOGPT2_PORTS__DATANODE__0", "KOGPT2_PORTS__DATANODE is written as a whole"),
+        ("KOGPT2_ZZZZ", "`kogpt2-chat settings` shows all"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_refused_with_the_nearest_one(monkeypatch, wrong, right):
+    """Taken in silence, it would do nothing. Its value is not shown: it may be a secret."""
+    monkeypatch.setenv(wrong, "s3cret-word")
+    said = refusal()
+    assert wrong in said
+    assert right in said
+    assert "s3cret-word" not in said
+
+
+def test_variables_that_are_read_elsewhere_are_left_alone(monkeypatch):
+    """The set-up's, the supervisor's, those of tests and benchmarks, and other programs'."""
+    for name in (
+        "KOGPT2_PYTHON", "KOGPT2_TEST_STACK", "KOGPT2_TEST_ANY_THING", "KOGPT2_BENCH_VERSIONS", "KOGPT2_STACK_PROGRAM",
+        "KOGPT2_SERVING__FAILPOINT", "_KOGPT2_CHAT_COMPLETE", "KOGPT_API_KEY", "KOGNITIO",
+    ):  # fmt: skip
+        monkeypatch.setenv(name, "x")
+    assert load_settings() == Settings()
+
+
+def test_a_setting_of_an_earlier_release_is_told_and_passed_over(monkeypatch, capsys):
+    """An upgrade does not stop what ran before it."""
+    monkeypatch.setenv("KOGPT2_STACK__START_TIMEOUT_S", "180")
+    assert load_settings() == Settings()
+    assert load_settings() == Settings()
+    said = capsys.readouterr().err
+    assert said.count("KOGPT2_STACK__START_TIMEOUT_S (in the environment) has no effect any more") == 1
+    assert "KOGPT2_STACK__STALL_S" in said
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("cp949", "line 2 is not UTF-8 but in CP949"),
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16"),
+        ("utf-32", "UTF-16"),
+    ],
+)
+def test_an_env_file_in_another_encoding_is_named(folder, encoding, named):
+    """Windows' editors write them."""
+    (folder / ".env").write_bytes("KOGPT2_PORTS__OFFSET=1000\n# 포트 이동\n".encode(encoding))
+    said = refusal()
+    assert named in said
+    assert str(folder / ".env") in said
+    assert "save it again as UTF-8" in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_an_env_file_of_windows_is_read(folder, encoding, line_end):
+    """With and without a byte order mark, either end of a line, Korean, quotes, `export`, comments."""
+    lines = [
+        "KOGPT2_PORTS__OFFSET=1000", "# 포트 이동", "export KOGPT2_HDFS__ROOT='/챗봇'",
+        'KOGPT2_MLFLOW__EXPERIMENT="별 마루" # 실험', "HF_TOKEN=x",
+    ]  # fmt: skip
+    (folder / ".env").write_bytes(line_end.join([*lines, ""]).encode(encoding))
+    found = load_settings()
+    assert (found.ports.offset, found.hdfs.root, found.mlflow.experiment) == (1000, "/챗봇", "별 마루")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "KOGPT2_HDFS__ROOT=“/x”", "KOGPT2_HDFS__ROOT=\"'/x'\"", 'KOGPT2_HDFS__ROOT="/x', "KOGPT2_HDFS__ROOT",
+        "set KOGPT2_HDFS__ROOT=/x", "$env:KOGPT2_HDFS__ROOT='/x'", "KOGPT2_SERVING__SAMPLING={“ChatbotA”: {}}",
+        "KOGPT2_PORTS__DATANODE=9866,9876",
+    ],
+)  # fmt: skip
+def test_a_line_that_means_something_else_than_it_seems_is_refused(folder, line):
+    """Quotation marks of a word processor, quotes within quotes, an open quote, a shell's own words."""
+    (folder / ".env").write_text(line + "\n", encoding="utf-8")
+    assert ".env" in refusal()
+
+
+def test_the_environment_wins_over_the_file_with_an_empty_value_too(monkeypatch, folder):
+    """An empty value is the default: nobody means the folder that he stands in by `KOGPT2_HOME=`."""
+    (folder / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=prod.example:9092\nKOGPT2_HOME=\nKOGPT2_PORTS__OFFSET=7\n")
+    monkeypatch.setenv("KOGPT2_KAFKA__BOOTSTRAP", "")
+    monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "8")
+    found = load_settings()
+    assert (found.kafka.bootstrap, found.home, found.ports.offset) == ("", Settings().home, 8)
+
+
+def test_another_file_can_be_named_and_none(monkeypatch, folder):
+    """A named one has to be there."""
+    (folder / ".env").write_text("KOGPT2_PORTS__OFFSET=7\n")
+    (folder / "다른.env").write_text("KOGPT2_PORTS__OFFSET=8\n")
+    for named, offset in (("다른.env", 8), ("", 0)):
+        monkeypatch.setenv("KOGPT2_ENV_FILE", named)
+        assert load_settings().ports.offset == offset
+    monkeypatch.setenv("KOGPT2_ENV_FILE", "none.env")
+    assert "none.env cannot be read" in refusal()
+
+
+def test_paths_begin_in_the_home_folder_or_here(monkeypatch, folder):
+    """A folder named `~` is nobody's wish, and a server started elsewhere means the same folder."""
+    monkeypatch.setenv("HOME", str(folder / "집"))
+    monkeypatch.setenv("KOGPT2_HOME", "~/kogpt2")
+    monkeypatch.setenv("KOGPT2_LEARNING__CORPORA", "말뭉치")
+    monkeypatch.setenv("KOGPT2_KAFKA__SSL_CAFILE", "ca.pem")
+    monkeypatch.setenv("KOGPT2_MODEL__BASE", "./base")
+    found = load_settings()
+    assert found.home == folder / "집" / "kogpt2"
+    assert found.learning.corpora == folder / "말뭉치"
+    assert found.kafka.ssl_cafile == str(folder / "ca.pem")
+    assert found.model.base == str(folder / "base")
+    monkeypatch.setenv("KOGPT2_HOME", "~nobody-of-this-name/kogpt2")
+    assert "KOGPT2_HOME: ~nobody-of-this-name names no home folder" in refusal()
+
+
+def test_bots_of_a_dictionary_are_those_of_the_roster(monkeypatch):
+    """A setting for a bot that nobody has would do nothing."""
+    monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", '{"chatbota": {}, "ChatbotB": {"temperature": 0}}')
+    said = refusal()
+    assert "KOGPT2_SERVING__SAMPLING at chatbota: no such bot" in said
+    assert "did you mean ChatbotA?" in said
+    assert "KOGPT2_SERVING__SAMPLING at ChatbotB.temperature" in said
+
+
+def test_a_section_may_be_one_value(monkeypatch):
+    """The single setting wins over it; a misspelt field and a whole that is no object are named."""
+    monkeypatch.setenv("KOGPT2_PORTS", '{"offset": 5, "kafka": 19092}')
+    monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "6")
+    found = load_settings()
+    assert (found.ports.offset, found.ports.kafka) == (6, 19092)
+    monkeypatch.setenv("KOGPT2_STACK", '{"worker": 3}')
+    monkeypatch.setenv("KOGPT2_KAFKA", '{"sasl_password": "s3cret-word"')
+    said = refusal()
+    assert "KOGPT2_STACK__WORKER: no such setting; did you mean KOGPT2_STACK__WORKERS?" in said
+    assert "KOGPT2_KAFKA: expected a JSON object" in said
+    assert "s3cret-word" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("KOGPT2_STACK__STALL_S", "inf"), ("KOGPT2_TRAINING__WEIGHT_DECAY", "nan"),
+        ("KOGPT2_STACK__STALL_S", "1e300"), ("KOGPT2_KAFKA__REQUEST_TIMEOUT_S", "301"),
+        ("KOGPT2_KAFKA__REQUEST_TIMEOUT_S", "0.0001"), ("KOGPT2_SERVING__SESSION_TIMEOUT_S", "1"),
+        ("KOGPT2_PORTS__KAFKA", "70000"), ("KOGPT2_KAFKA__REPLICATION_FACTOR", "40000"),
+        ("KOGPT2_KAFKA__BOOTSTRAP", "http://kafka:9092"), ("KOGPT2_KAFKA__BOOTSTRAP", "kafka:99999"),
+        ("KOGPT2_KAFKA__SASL_MECHANISM", "plain"), ("KOGPT2_ELASTIC__URL", "elastic"),
+        ("KOGPT2_ELASTIC__URL", "http://elastic"), ("KOGPT2_MLFLOW__TRACKING_URI", "mlflow:5000"),
+        ("KOGPT2_HDFS__URI", "http://namenode:9870"), ("KOGPT2_HDFS__WEBHDFS", "hdfs://namenode:9000"),
+        ("KOGPT2_AIRFLOW__URL", "http://airflow:80x"), ("KOGPT2_STACK__WORKERS", "1" * 5000),
+    ],
+)  # fmt: skip
+def test_what_a_client_would_refuse_or_never_reach_is_found_at_the_start(monkeypatch, name, text):
+    """Before anything is joined or bound."""
+    monkeypatch.setenv(name, text)
+    said = refusal()
+    assert name in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("named", "given"),
+    [
+        ("KOGPT2_PORTS__OFFSET", {"KOGPT2_PORTS__OFFSET": "50000", "KOGPT2_PORTS__KAFKA": "20000"}),
+        ("KOGPT2_PORTS__WORKER_METRICS", {"KOGPT2_PORTS__WORKER_METRICS": "65530", "KOGPT2_SERVING__SLOT": "7"}),
+        ("KOGPT2_KAFKA__SASL_MECHANISM", {"KOGPT2_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}),
+        ("KOGPT2_KAFKA__SECURITY_PROTOCOL", {"KOGPT2_KAFKA__SASL_MECHANISM": "PLAIN"}),
+        ("KOGPT2_SERVING__WATCHDOG_S", {"KOGPT2_KAFKA__REQUEST_TIMEOUT_S": "60"}),
+        ("KOGPT2_MODEL__SMALL_HEADS", {"KOGPT2_MODEL__SMALL_HEADS": "3"}),
+    ],
+)
+def test_what_cannot_be_true_together_is_found_at_the_start(monkeypatch, named, given):
+    """One sentence that names both settings."""
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+    said = refusal()
+    assert named in said
+    assert len(said.splitlines()) == 2
 
 
 def test_a_shifted_port_above_the_last_one_is_refused() -> None:
@@ -35,11 +249,51 @@ def test_a_shifted_port_above_the_last_one_is_refused() -> None:
 def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A password never shows in a dump of the settings."""
     monkeypatch.setenv("KOGPT2_KAFKA__SASL_PASSWORD", "s3cret-word")
-    assert "s3cret-word" not in load_settings().model_dump_json()
-    assert "s3cret-word" not in repr(load_settings())
+    monkeypatch.setenv("KOGPT2_STACK__AIRFLOW_DATABASE", "postgresql://u:s3cret-word@h/db")
+    found = load_settings()
+    for text in (found.model_dump_json(), repr(found), str(shown_variables(found))):
+        assert "s3cret-word" not in text
+
+
+def test_a_secret_that_is_wrong_is_named_and_not_shown(monkeypatch):
+    """Neither in the sentence nor in what a traceback would show."""
+    monkeypatch.setenv("KOGPT2_KAFKA__SASL_PASSWORD", "s3cret-word\r")
+    monkeypatch.setenv("KOGPT2_ELASTIC", '{"password": ["s3cret-word"]}')
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    said = str(caught.value)
+    assert "KOGPT2_KAFKA__SASL_PASSWORD: has control characters" in said
+    assert "KOGPT2_ELASTIC__PASSWORD" in said
+    assert "s3cret-word" not in said
+    assert caught.value.__cause__ is None
+
+
+def test_the_shown_settings_can_be_written_into_a_file(monkeypatch, folder):
+    """What `kogpt2-chat settings` prints is read again as the same settings; an unset path is not one named `None`."""
+    monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", '{"ChatbotA": {"temperature": 0.9}}')
+    found = load_settings()
+    monkeypatch.delenv("KOGPT2_SERVING__SAMPLING")
+    lines = [f"{name}={text}" for name, text in shown_variables(found).items()]
+    (folder / ".env").write_text("\n".join(lines), encoding="utf-8")
+    assert load_settings() == found
+    assert set(shown_variables(found)) == set(leaves_of(Settings))
+
+
+def test_settings_without_arguments_ask_nobody(monkeypatch):
+    """Only programs read the environment."""
+    monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "1000")
+    assert Settings().ports.offset == 0
+    assert as_variables(Settings()) == {}
 
 
 def test_the_cache_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two checkouts share jars and base models through one folder outside both."""
     monkeypatch.setenv("KOGPT2_CACHE", str(tmp_path))
     assert load_settings().cache_dir == tmp_path
+
+
+def test_the_json_of_the_settings_is_the_tree(monkeypatch):
+    """By section and field, as it always was."""
+    tree = json.loads(Settings().model_dump_json())
+    assert tree["ports"]["datanode"] == [9866, 9876]
+    assert tree["kafka"]["sasl_password"] == ""

@@ -13,7 +13,7 @@ from mlflow.server.security_utils import is_allowed_host_header
 
 from kogpt2_chat.domain.topics import TOPICS
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from kogpt2_chat.stack.folders import Folders, folders_of, others_can_enter
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import (
@@ -37,7 +37,7 @@ JAVA = Java(home=Path("/opt/java"), version=17)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", ports={"offset": 100}, _env_file=None)
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", ports={"offset": 100})
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_airflow_gets_no_default_secret(settings: Settings, folders: Folders) ->
 def test_a_given_password_wins_over_the_generated_one(settings: Settings, folders: Folders) -> None:
     """Tests, and people who must, choose the password by setting."""
     write_secrets(settings, folders)
-    chosen_one = Settings(home=settings.home, stack={"airflow_password": "골라 준 암호"}, _env_file=None)
+    chosen_one = Settings(home=settings.home, stack={"airflow_password": "골라 준 암호"})
     write_secrets(chosen_one, folders)
     assert read_password(chosen_one, folders) == "골라 준 암호"
 
@@ -186,7 +186,7 @@ def test_a_given_password_wins_over_the_generated_one(settings: Settings, folder
 def test_airflow_uses_postgresql_where_a_setting_says_so(settings: Settings, folders: Folders) -> None:
     """SQLite in the home is the default only."""
     assert airflow_environment(settings, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:////")
-    other = Settings(home=settings.home, stack={"airflow_database": "postgresql://u@h/db"}, _env_file=None)
+    other = Settings(home=settings.home, stack={"airflow_database": "postgresql://u@h/db"})
     assert airflow_environment(other, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://u@h/db"
 
 
@@ -207,14 +207,14 @@ def test_programs_get_the_settings_that_somebody_set(tmp_path: Path) -> None:
         kafka={"sasl_password": "비밀 'x'"},
         ports={"offset": 7, "datanode": (1, 2)},
         learning={"auto_review": True},
-        _env_file=None,
+        serving={"sampling": {"ChatbotA": {}}, "uncertain": {"ChatbotB": "notice"}},
     )
     environment = settings_environment(given)
     assert environment["KOGPT2_LEARNING__AUTO_REVIEW"] == "true"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        assert Settings(_env_file=None) == given
+        assert load_settings() == given
 
 
 def test_a_server_of_another_user_sees_no_settings(settings: Settings) -> None:
@@ -238,7 +238,7 @@ def test_supervisor_reads_what_is_written(tmp_path: Path) -> None:
 
     A worker is not when it was asked to end, has unusable settings, or lost its slot: two would oust each other in turn.
     """
-    settings = Settings(home=tmp_path / "100% 별", cache=tmp_path, _env_file=None)
+    settings = Settings(home=tmp_path / "100% 별", cache=tmp_path)
     folders = folders_of(settings)
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
     parser.read_string(configuration(folders, all_programs(settings, folders, JAVA)))
@@ -277,7 +277,7 @@ def test_services_are_chosen_by_name_or_group(settings: Settings, folders: Folde
 
 def test_workers_and_spark_follow_their_settings(settings: Settings, folders: Folders) -> None:
     """As many workers as asked for, each with a slot and port; a Spark cluster only by setting."""
-    asked = Settings(home=settings.home, stack={"workers": 2, "spark": "standalone"}, _env_file=None)
+    asked = Settings(home=settings.home, stack={"workers": 2, "spark": "standalone"})
     by_name = {one.name: one for one in all_programs(asked, folders, JAVA)}
     assert by_name["worker-2"].environment["KOGPT2_SERVING__SLOT"] == "2"
     assert by_name["worker-2"].port == 9102

@@ -46,7 +46,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", _env_file=None)
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache")
 
 
 def ensure(settings: Settings) -> Path:

@@ -15,7 +15,7 @@ from kogpt2_chat.stack.roster import all_programs
 
 def test_what_was_lost_is_named_once_there_was_something(tmp_path: Path) -> None:
     """A first start has lost nothing; after it each missing folder is named with what it means."""
-    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache", _env_file=None)
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
     folders = folders_of(settings)
     make_folders(folders)
     programs = all_programs(settings, folders, Java(home=Path("/jvm"), version=17))
@@ -39,7 +39,7 @@ def test_what_was_lost_is_named_once_there_was_something(tmp_path: Path) -> None
 @pytest.mark.parametrize("text", ["", "{", "3"])
 def test_a_damaged_note_is_no_note(tmp_path: Path, text: str) -> None:
     """It must not keep a stack from starting."""
-    folders = folders_of(Settings(home=tmp_path / "home", _env_file=None))
+    folders = folders_of(Settings(home=tmp_path / "home"))
     make_folders(folders)
     (folders.run / "had_data.json").write_text(text)
     assert lost(folders, [Program(name="kafka", group="kafka", command=(), keeps=tmp_path / "gone")]) == []

@@ -87,7 +87,7 @@ def test_missing_java_is_one_sentence_with_the_command(
 
 
 def settings_for(tmp_path: Path, **stack: object) -> Settings:
-    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", stack=stack, _env_file=None)
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", stack=stack)
 
 
 def program(port: int, name: str = "kafka") -> Program:

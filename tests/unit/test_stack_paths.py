@@ -34,7 +34,7 @@ def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_server_is_told_plain_paths(tmp_path: Path, name: str) -> None:
     """No file, command, folder or variable of a server has a path that it would misread; all lead into the home."""
     home, cache = tmp_path / name / "var", tmp_path / name / "cache"
-    settings = Settings(home=home, cache=cache, _env_file=None)
+    settings = Settings(home=home, cache=cache)
     folders = folders_of(settings)
     make_folders(folders)
     programs = all_programs(settings, folders, JAVA)
@@ -51,7 +51,7 @@ def test_every_server_is_told_plain_paths(tmp_path: Path, name: str) -> None:
 
 def test_the_servers_that_were_seen_to_fail(tmp_path: Path) -> None:
     """Kafka reads Latin-1, and a comma means two folders; a DataNode dies of the escapes of its folder's address."""
-    settings = Settings(home=tmp_path / "별마루 checkout, 2", cache=tmp_path, _env_file=None)
+    settings = Settings(home=tmp_path / "별마루 checkout, 2", cache=tmp_path)
     folders = folders_of(settings)
     logs = server_properties(settings, folders.data("kafka")).split("log.dirs=")[1].splitlines()[0]
     assert logs.isascii()
@@ -61,7 +61,7 @@ def test_the_servers_that_were_seen_to_fail(tmp_path: Path) -> None:
 
 def test_a_plain_home_has_no_link(tmp_path: Path, links: Path) -> None:
     """Nothing changes for those who never needed one, data of earlier releases included."""
-    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache", _env_file=None)
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
     folders = folders_of(settings)
     make_folders(folders)
     assert folders.data("kafka") == tmp_path / "home" / "data" / "kafka"
@@ -70,14 +70,14 @@ def test_a_plain_home_has_no_link(tmp_path: Path, links: Path) -> None:
 
 def test_class_paths_are_plain(tmp_path: Path) -> None:
     """A cache in a Korean user's home: a colon would end a class path, a comma Spark's list of jars."""
-    settings = Settings(home=tmp_path / "home", cache=tmp_path / "홍길동, a:b" / "cache", _env_file=None)
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "홍길동, a:b" / "cache")
     assert all(is_plain(jar) for jar in spark_jars(settings))
     assert is_plain(Path(classpath(settings, "kafka").removesuffix("/*")))
 
 
 def test_links_are_closed_to_others_and_go_with_the_home(tmp_path: Path, links: Path) -> None:
     """Others may pass through the folder of links and change nothing; `--wipe` removes the home's link."""
-    settings = Settings(home=tmp_path / "별", cache=tmp_path, _env_file=None)
+    settings = Settings(home=tmp_path / "별", cache=tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
     assert links.stat().st_mode & 0o777 == 0o711
@@ -98,8 +98,8 @@ def test_a_link_that_leads_elsewhere_is_refused(tmp_path: Path, links: Path) -> 
 def test_a_folder_on_hdfs_that_two_clients_would_spell_differently_is_refused(root: str) -> None:
     """Seen on a real NameNode: the Delta library made `/%EC%B1%97%EB%B4%87` and `/a`, and WebHDFS found nothing."""
     with pytest.raises(ValidationError, match=r"hdfs\.root"):
-        Settings(hdfs={"root": root}, _env_file=None)
-    assert Settings(hdfs={"root": "/Chatbot-2/a.b_c,d"}, _env_file=None).hdfs.root == "/Chatbot-2/a.b_c,d"
+        Settings(hdfs={"root": root})
+    assert Settings(hdfs={"root": "/Chatbot-2/a.b_c,d"}).hdfs.root == "/Chatbot-2/a.b_c,d"
 
 
 @pytest.mark.parametrize("name", ["line\nfeed", "tab\t", b"\xc7\xd1".decode("utf-8", "surrogateescape")])

@@ -36,9 +36,7 @@ SLEEP = "import time; time.sleep(600)"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        home=tmp_path / "home", cache=tmp_path / "cache", stack={"min_memory_mb": 1, "min_disk_mb": 1}, _env_file=None
-    )
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", stack={"min_memory_mb": 1, "min_disk_mb": 1})
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ class FakeMachine:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", _env_file=None)
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_every_adapter_reaches_the_stack_directly(adapter: str, monkeypatch: pyt
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("http_proxy", PROXY)
-    getattr(bootstrap, adapter)(Settings(stack={"host": "127.0.0.2"}, _env_file=None))
+    getattr(bootstrap, adapter)(Settings(stack={"host": "127.0.0.2"}))
     assert requests.utils.get_environ_proxies("http://127.0.0.2:5000") == {}
     assert requests.utils.get_environ_proxies("http://hub.example")["http"] == PROXY
 
@@ -48,7 +48,7 @@ def test_spark_is_not_started_for_a_user_without_a_name(monkeypatch: pytest.Monk
     """A sentence instead of a JVM's stack."""
     monkeypatch.setattr(person.os, "geteuid", lambda: 54321)
     with pytest.raises(InvalidInput, match="Hadoop and Spark do not start without a user's name"):
-        bootstrap.spark(Settings(_env_file=None)).submit("build_dataset", {})
+        bootstrap.spark(Settings()).submit("build_dataset", {})
 
 
 def cli(code: str, *arguments: bytes, encoding: str = "utf-8") -> subprocess.CompletedProcess[bytes]:

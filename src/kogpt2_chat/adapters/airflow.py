@@ -183,8 +183,9 @@ class AirflowRest:
     def _known_password(self) -> str:
         if self._password is not None:
             return self._password
-        if self._settings.stack.airflow_password is not None:
-            return self._settings.stack.airflow_password.get_secret_value()
+        for given in (self._settings.airflow.password, self._settings.stack.airflow_password):
+            if given:
+                return given.get_secret_value()
         return read_password(self._settings.home / PASSWORDS, self._settings.airflow.username)
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> requests.Response:

@@ -41,7 +41,10 @@ class HdfsFiles:
         self._url = settings.webhdfs_url
         self._retries = settings.hdfs.retries
         self._client = InsecureClient(
-            self._url, user=settings.hdfs.user, timeout=(_CONNECT_TIMEOUT_S, settings.hdfs.timeout_s)
+            self._url,
+            user=settings.hdfs.user,
+            timeout=(_CONNECT_TIMEOUT_S, settings.hdfs.timeout_s),
+            session=_session(settings),
         )
 
     def write(self, path: str, content: bytes) -> None:
@@ -183,6 +186,13 @@ class HdfsFiles:
             time.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
         raise AssertionError("unreachable")
+
+
+def _session(settings: Settings) -> requests.Session:
+    session = requests.Session()
+    if settings.hdfs.webhdfs_username:
+        session.auth = (settings.hdfs.webhdfs_username, settings.hdfs.webhdfs_password.get_secret_value())
+    return session
 
 
 def _remove(path: Path) -> None:

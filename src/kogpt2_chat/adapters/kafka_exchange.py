@@ -11,14 +11,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, KafkaException
 from confluent_kafka import KafkaError as ConsumerError
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import ConsumerGroupMetadata
 
 from kogpt2_chat.adapters.kafka import connection
-from kogpt2_chat.adapters.kafka_in_c import consumer_settings, generation_of, let_go, to_record
+from kogpt2_chat.adapters.kafka_in_c import generation_of, let_go, new_consumer, to_record
 from kogpt2_chat.adapters.kafka_transactions import Transactions, ignore
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, WORKER_GROUP
 from kogpt2_chat.errors import Ousted, Unavailable
@@ -54,6 +54,7 @@ class KafkaExchange:
         on_step: told the name of each step of a transaction, before the next one is taken.
 
     Raises:
+        InvalidInput: the client library refuses the settings.
         Unavailable: no broker answers.
     """
 
@@ -71,7 +72,7 @@ class KafkaExchange:
         self._losses = 0
         self._held: deque[Record] = deque()
         self._starts: dict[int, int] = {}
-        self._consumer: Any = Consumer(consumer_settings(settings, slot, group))
+        self._consumer: Any = new_consumer(settings, slot, group)
         try:
             self._consumer.list_topics(QUESTION_TOPIC, timeout=self._timeout_s)
         except KafkaException as error:

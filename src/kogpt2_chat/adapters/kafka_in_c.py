@@ -9,9 +9,10 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
 
@@ -40,6 +41,20 @@ _RESTLESS: Final[list[Any]] = []
 logging.getLogger("librdkafka").addHandler(logging.NullHandler())  # what matters of it comes back as an error
 
 
+def new_consumer(settings: Settings, slot: int, group: str) -> Any:
+    """A worker's consumer, in no group yet.
+
+    Raises:
+        InvalidInput: librdkafka refuses its settings.
+    """
+    try:
+        return Consumer(consumer_settings(settings, slot, group))
+    except KafkaException as error:
+        raise InvalidInput(
+            f"Kafka's client refuses the settings KOGPT2_KAFKA__* and KOGPT2_SERVING__*: {error.args[0].str()}"
+        ) from error
+
+
 def consumer_settings(settings: Settings, slot: int, group: str) -> dict[str, Any]:
     """Of a worker's consumer: a static member of its group that commits nothing by itself."""
     serving = settings.serving
@@ -65,7 +80,9 @@ def consumer_settings(settings: Settings, slot: int, group: str) -> dict[str, An
 
 def _max_poll_interval_ms(settings: Settings) -> int:
     """How long the group waits for a worker that has stopped polling: more than its worst batches take."""
-    return int(max(settings.serving.answer_deadline_s * _WORST_BATCHES, 60) * 1000)
+    serving = settings.serving
+    # librdkafka refuses less than a session; twice that, or a worker at rest would be taken for one that is stuck.
+    return int(max(serving.answer_deadline_s * _WORST_BATCHES, 2 * serving.session_timeout_s, 60) * 1000)
 
 
 def generation_of(member: bytes) -> int:

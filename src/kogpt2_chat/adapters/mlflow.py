@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from kogpt2_chat.domain.bots import BOT_BY_ID
 from kogpt2_chat.errors import InvalidInput, KogptChatError, NotFound, Unavailable
 from kogpt2_chat.ports import Alias, ModelVersion
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import Mlflow, Settings
 
 MAX_PARAMS: Final = 100  # of one log_batch call, a limit of the server
 MAX_TAG: Final = 5000
@@ -39,7 +39,7 @@ class MlflowRegistry:
     def __init__(self, settings: Settings) -> None:
         self._url = settings.mlflow_url
         self._experiment = settings.mlflow.experiment
-        _set_client_defaults(settings.mlflow.timeout_s)
+        _set_client_defaults(settings.mlflow)
         self._client = MlflowClient(tracking_uri=self._url, registry_uri=self._url)
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
@@ -245,16 +245,19 @@ class MlflowRegistry:
         return InvalidInput(f"{doing}: MLflow at {self._url} refused it with {code} ({error})")
 
 
-def _set_client_defaults(timeout_s: float) -> None:
-    """The client is set up by the environment only.
+def _set_client_defaults(mlflow: Mlflow) -> None:
+    """The client is set up by the environment only, its login too.
 
     By itself it retries for four minutes, and prints addresses to standard output, where a command's JSON goes.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(mlflow.timeout_s))))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if mlflow.username:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = mlflow.username
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = mlflow.password.get_secret_value()
 
 
 def _unless_taken(create: Callable[[], object]) -> None:

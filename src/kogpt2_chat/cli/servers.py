@@ -1,6 +1,5 @@
 """Commands about the servers: ``stack …``, ``status`` and ``settings``."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Exit, Json, leave, progress, show, wait_silently
 from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.variables import shown_variables
 
 stack_app = typer.Typer(help="The servers on this machine: start, stop, look.", no_args_is_help=True)
 Only = Annotated[str, typer.Option(help="Comma-separated services, e.g. `kafka,namenode`; all when left out.")]
@@ -97,9 +97,9 @@ def show_settings(
 
     Example: `kogpt2-chat settings`
     """
-    settings = Settings.model_construct() if defaults else load_settings()
-    tree = json.loads(settings.model_dump_json())
-    show(tree, "\n".join(_lines("KOGPT2", tree)), as_json=as_json)
+    settings = Settings() if defaults else load_settings()
+    lines = (f"{name}={value}" for name, value in shown_variables(settings).items())
+    show(settings.model_dump(mode="json"), "\n".join(lines), as_json=as_json)
 
 
 stack_app.command(name="status")(status)
@@ -107,12 +107,3 @@ stack_app.command(name="status")(status)
 
 def _names(only: str) -> tuple[str, ...] | None:
     return tuple(name.strip() for name in only.split(",") if name.strip()) or None
-
-
-def _lines(prefix: str, tree: dict[str, object]) -> list[str]:
-    """``KOGPT2_SECTION__FIELD=value`` lines of a settings tree."""
-    lines: list[str] = []
-    for name, value in tree.items():
-        path = f"{prefix}{'_' if prefix == 'KOGPT2' else '__'}{name.upper()}"
-        lines += _lines(path, value) if isinstance(value, dict) else [f"{path}={value}"]
-    return lines

@@ -1,18 +1,17 @@
 """What the supervisor runs: a command with its files, ports and environment, as plain values."""
 
-import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pydantic import SecretStr
-
 from kogpt2_chat.domain.no_proxy import without_proxy
+from kogpt2_chat.env_file import ENV_FILE
 from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.variables import as_variables
 
 MARK: Final = "KOGPT2_STACK_PROGRAM"
 """Environment variable ``NAME@HOME`` in every process of a stack: how orphans are known, never by their name."""
@@ -107,9 +106,13 @@ def program_environment(program: Program, settings: Settings, home: Path) -> dic
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:
-    """The settings that somebody set, as the environment variables that would set them again."""
-    chosen = dict(_flat("KOGPT2", settings.model_dump(exclude_unset=True)))
-    return {**chosen, "KOGPT2_HOME": str(settings.home.resolve()), "KOGPT2_CACHE": str(settings.cache_dir.resolve())}
+    """The settings that somebody set, as the variables that would set them again; no ``.env`` adds to them."""
+    return {
+        **as_variables(settings),
+        "KOGPT2_HOME": str(settings.home.resolve()),
+        "KOGPT2_CACHE": str(settings.cache_dir.resolve()),
+        ENV_FILE: "",
+    }
 
 
 def clean_environment() -> dict[str, str]:
@@ -129,23 +132,5 @@ def python(*arguments: str) -> tuple[str, ...]:
 
 
 def in_checkout() -> str:
-    """Shell line: run from the checkout, where ``.env`` is."""
+    """Shell line: run from the checkout, where the packages are that are not installed."""
     return f"cd {shlex.quote(str(CHECKOUT))}"
-
-
-def _flat(prefix: str, tree: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    joint = "_" if prefix == "KOGPT2" else "__"
-    for name, value in tree.items():
-        key = f"{prefix}{joint}{name.upper()}"
-        if isinstance(value, Mapping):
-            yield from _flat(key, value)
-        elif value is not None:
-            yield key, _text(value)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, Path):
-        return str(value.resolve())
-    return value if isinstance(value, str) else json.dumps(value)

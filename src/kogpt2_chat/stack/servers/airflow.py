@@ -58,7 +58,10 @@ def write_secrets(settings: Settings, folders: Folders) -> None:
 def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
     """Airflow's settings as environment variables; keys are read from their files when a program starts."""
     url = f"http://{settings.local(settings.ports.airflow)}"
-    database = settings.stack.airflow_database or f"sqlite:///{folders.airflow}/airflow.db?timeout={_SQLITE_WAIT_S}"
+    database = (
+        settings.stack.airflow_database.get_secret_value()
+        or f"sqlite:///{folders.airflow}/airflow.db?timeout={_SQLITE_WAIT_S}"
+    )
     # On SQLite the scheduler's pause is the executor's, which knows when to end it. Elsewhere a tenth of a second
     # brings a chain of five tasks from 6 s to about 1 s, for a third of an idle core.
     executor, pause_s = ("LocalExecutor", 0.1) if settings.stack.airflow_database else (_RESTING_EXECUTOR, 0)
@@ -182,7 +185,10 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
 def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path, wanted: str) -> str:
     """Migrate and create the pools, once for each version of Airflow, each database and each set of pools."""
     database = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
-    done = f"{version('apache-airflow')} {database} {hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
+    # As hashes: a database's address may hold a password, and everybody can read a command's words.
+    done = " ".join(
+        [version("apache-airflow"), *(hashlib.sha256(one.encode()).hexdigest()[:8] for one in (database, wanted))]
+    )
     stamp = shlex.quote(str(folders.airflow / "prepared"))
     run = shlex.join(python("-m", "airflow"))
     there = f" && [ -s {shlex.quote(str(folders.airflow / 'airflow.db'))} ]" if database.startswith("sqlite") else ""

@@ -1,0 +1,276 @@
+"""The settings tree as variables, both ways: what the environment and ``.env`` say, and what would say it again.
+
+Knows names and texts. What a value may be is the tree's to say.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+
+from kogpt2_chat.domain.addresses import without_login
+from kogpt2_chat.env_file import ENV_FILE, read_env_file
+
+PREFIX: Final = "KOGPT2_"
+_NO_SETTINGS: Final = re.compile(
+    rf"{ENV_FILE}|KOGPT2_PYTHON|KOGPT2_STACK_PROGRAM|KOGPT2_SERVING__FAILPOINT|KOGPT2_(TEST|BENCH)_\w+"
+)
+"""Variables of the project that are read elsewhere: by the set-up, the supervisor, tests and benchmarks."""
+_OUTDATED: Final = {
+    "KOGPT2_MODEL__SMALL_MAX_STEPS": "use KOGPT2_MODEL__SMALL_ANSWER_TOKENS",
+    "KOGPT2_PORTS__GATEWAY": "there is no such server",
+    "KOGPT2_PORTS__SPARK_UI": "there is no such page",
+    "KOGPT2_SERVING__HISTORY_TURNS": "no model is trained on earlier turns",
+    "KOGPT2_SERVING__LATE_ANSWER": "use KOGPT2_SERVING__UNCERTAIN",
+    "KOGPT2_SERVING__SLOW_COMMIT_S": "a producer is replaced whenever a request may still be on its way",
+    "KOGPT2_STACK__START_TIMEOUT_S": "use KOGPT2_STACK__STALL_S and KOGPT2_STACK__START_HARD_END_S",
+    "KOGPT2_TRAINING__MAX_STEPS": "use KOGPT2_TRAINING__ANSWER_TOKENS",
+}
+"""Settings of earlier releases: they have no effect, and what to do about it."""
+_QUOTES: Final = ("''", '""', "“”", "‘’", "``")
+_SHOWN_CHARS: Final = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """One setting: its place in the tree, and how its text is read."""
+
+    path: tuple[str, ...]
+    annotation: Any
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is written as JSON."""
+        return get_origin(self.annotation) in (dict, tuple)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value is never shown, and taken as it is."""
+        return self.annotation is SecretStr or SecretStr in get_args(self.annotation)
+
+
+@dataclass(slots=True)
+class Given:
+    """What somebody set.
+
+    Attributes:
+        tree: by section and field.
+        faults: sentences, each with the variable's name.
+        wrong: the variables that have faults.
+        is_whole: whether all of ``.env`` could be read.
+        outdated: sentences about settings that have no effect any more.
+        source_by_name: by variable, where it was found.
+    """
+
+    tree: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    wrong: set[str] = field(default_factory=set)
+    is_whole: bool = True
+    outdated: list[str] = field(default_factory=list)
+    source_by_name: dict[str, str] = field(default_factory=dict)
+
+    def blame(self, name: str, sentence: str) -> None:
+        """Note what is wrong with a variable."""
+        self.wrong.add(name)
+        self.faults.append(sentence)
+
+    def put(self, path: Sequence[str], value: object) -> None:
+        """Set a value; None takes it back, so that the default counts."""
+        *sections, name = path
+        place = self.tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place.pop(name, None)
+        if value is not None:
+            place[name] = value
+
+
+class Names:
+    """The variables of a settings tree."""
+
+    def __init__(self, tree: type[BaseModel]) -> None:
+        self.leaf_by_name = leaves_of(tree)
+        self.section_by_name = {variable(leaf.path[:1]): leaf.path[0] for leaf in self.leaf_by_name.values()}
+        self.section_by_name = {
+            name: section for name, section in self.section_by_name.items() if name not in self.leaf_by_name
+        }
+
+    def unknown(self, name: str) -> str:
+        """A sentence about a name that is none, with the nearest one that is."""
+        for leaf_name, leaf in self.leaf_by_name.items():
+            if name.startswith(f"{leaf_name}__"):
+                return f"{name}: no such setting; {leaf_name} is written as a whole, as {expected_form(leaf)}"
+        # What all names have in common makes none of them near.
+        common = PREFIX if name.startswith(PREFIX) else ""
+        known = [one.removeprefix(common) for one in self.leaf_by_name]
+        near = get_close_matches(name.removeprefix(common), known, n=1)
+        hint = f"did you mean {common}{near[0]}?" if near else "`kogpt2-chat settings` shows all"
+        return f"{name}: no such setting; {hint}"
+
+
+def variable(path: Sequence[str]) -> str:
+    """The name of a setting, e.g. ``KOGPT2_PORTS__OFFSET``."""
+    return PREFIX + "__".join(path).upper()
+
+
+def leaves_of(tree: type[BaseModel], path: tuple[str, ...] = ()) -> dict[str, Leaf]:
+    """Every setting of a tree by its variable."""
+    found: dict[str, Leaf] = {}
+    for name, info in tree.model_fields.items():
+        here, kind = (*path, name), info.annotation
+        if isinstance(kind, type) and get_origin(kind) is None and issubclass(kind, BaseModel):
+            found |= leaves_of(kind, here)
+        else:
+            found[variable(here)] = Leaf(path=here, annotation=kind)
+    return found
+
+
+def expected_form(leaf: Leaf) -> str:
+    """How a setting's text looks that is JSON."""
+    if get_origin(leaf.annotation) is tuple:
+        return "a JSON list such as [9866, 9876]"
+    return 'one JSON object such as {"ChatbotA": ...}'
+
+
+def read_variables(tree: type[BaseModel], environment: Mapping[str, str]) -> Given:
+    """Read the environment, and the ``.env`` that it means; the environment wins, with an empty value too.
+
+    Args:
+        tree: whose settings are looked for.
+        environment: variables by name.
+
+    Returns:
+        What was set, and everything that is wrong with names and texts.
+    """
+    file, names = read_env_file(environment), Names(tree)
+    given = Given(faults=list(file.faults), is_whole=bool(file.values) or not file.faults)
+    for name, text in sorted(file.values.items()):
+        if _is_meant(name, names, in_file=True):
+            _take(given, names, name.upper(), text, str(file.path))
+    # A section comes before its fields: the single setting counts.
+    for name, value in sorted(environment.items()):
+        if name != ENV_FILE and _is_meant(name, names, in_file=False):
+            _take(given, names, name.upper(), value, "the environment")
+    return given
+
+
+def as_variables(settings: BaseModel) -> dict[str, str]:
+    """The settings that somebody set, as the variables that would set them again, secrets included."""
+    return dict(_texts(settings, settings.model_dump(exclude_unset=True)))
+
+
+def shown_variables(settings: BaseModel) -> dict[str, str]:
+    """All settings as variables, for people: secrets are stars."""
+    texts = dict(_texts(settings, settings.model_dump(mode="json")))
+    return {name: texts.get(name, "") for name in leaves_of(type(settings))}
+
+
+def shown(value: object) -> str:
+    """A value in a message: without a login, and not longer than a line."""
+    value = without_login(value) if isinstance(value, str) else value
+    text = ascii(value) if _has_kind(str(value), "Cs") else repr(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
+
+
+def _texts(settings: BaseModel, dumped: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, leaf in leaves_of(type(settings)).items():
+        value: Any = dumped
+        for part in leaf.path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None:
+            yield name, _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value) if isinstance(value, (str, Path)) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_meant(name: str, names: Names, *, in_file: bool) -> bool:
+    """Whether a variable is meant for this project: by its beginning, or nearly."""
+    upper = name.upper()
+    if upper.startswith(PREFIX) or (in_file and PREFIX in upper):
+        return _NO_SETTINGS.fullmatch(upper) is None
+    return upper.startswith("KOG") and bool(get_close_matches(upper, names.leaf_by_name, n=1, cutoff=0.9))
+
+
+def _take(given: Given, names: Names, name: str, text: str | None, source: str) -> None:
+    """One variable: into the tree, or among the faults."""
+    given.source_by_name[name] = source
+    if text is None:
+        given.blame(name, f"{name}: has no value in {source}, expected NAME=value")
+    elif leaf := names.leaf_by_name.get(name):
+        _take_leaf(given, leaf, name, text)
+    elif section := names.section_by_name.get(name):
+        _take_section(given, names, section, name, text)
+    elif name in _OUTDATED:
+        given.outdated.append(f"{name} (in {source}) has no effect any more: {_OUTDATED[name]}")
+    else:
+        given.blame(name, f"{names.unknown(name)} (in {source})")
+
+
+def _take_leaf(given: Given, leaf: Leaf, name: str, text: str) -> None:
+    text = text if leaf.is_secret else text.strip()
+    if text == "":
+        given.put(leaf.path, None)
+    elif fault := _text_fault(leaf, text):
+        given.blame(name, f"{name}: {fault}{_found(given, name, leaf, text)}")
+    elif not leaf.is_json:
+        given.put(leaf.path, text)
+    elif (value := _json(text)) is None:
+        given.blame(name, f"{name}: expected {expected_form(leaf)}{_found(given, name, leaf, text)}")
+    else:
+        given.put(leaf.path, value)
+
+
+def _take_section(given: Given, names: Names, section: str, name: str, text: str) -> None:
+    """A section as one JSON object. Its text is not shown: it may hold secrets."""
+    found = _json(text) if text.strip() else {}
+    if not isinstance(found, dict):
+        given.blame(name, f"{name}: expected a JSON object of the section's settings ({given.source_by_name[name]})")
+        return
+    for key, value in found.items():
+        leaf_name = variable((section, key))
+        leaf = names.leaf_by_name.get(leaf_name)
+        given.source_by_name[leaf_name] = given.source_by_name[name]
+        if leaf is None or leaf.path[-1] != key:
+            given.blame(leaf_name, f"{names.unknown(leaf_name)} (in {name})")
+        elif isinstance(value, str) and not leaf.is_json:
+            _take_leaf(given, leaf, leaf_name, value)
+        else:
+            given.put(leaf.path, value)
+
+
+def _text_fault(leaf: Leaf, text: str) -> str | None:
+    """What is wrong with a text before anybody asks what it means."""
+    if _has_kind(text, "Cs"):
+        return "is not UTF-8 text"
+    if not leaf.is_json and _has_kind(text, "Cc"):
+        return "has control characters, such as the end of a line"
+    if not leaf.is_secret and len(text) > 1 and text[0] + text[-1] in _QUOTES:
+        return "the quotation marks are part of the value: write it without them"
+    return None
+
+
+def _found(given: Given, name: str, leaf: Leaf, text: str) -> str:
+    where = given.source_by_name[name]
+    return f" (in {where})" if leaf.is_secret else f" (found {shown(text)} in {where})"
+
+
+def _json(text: str) -> Any:
+    """The value, None where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _has_kind(text: str, category: str) -> bool:
+    return any(unicodedata.category(char) == category for char in text)

@@ -1,0 +1,290 @@
+"""What a command has for settings is what each program of its stack has, whatever was set, and in whichever way."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
+
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
+from kogpt2_chat.stack.folders import folders_of
+from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.program import MARK, Program, clean_environment, program_environment, start_script
+from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.variables import leaves_of
+
+JAVA = Java(home=Path("/opt/java"), version=17)
+LEAVES = leaves_of(Settings)
+SECRET = "s3cret-word"
+# Of two settings that cannot be true together, these are tried elsewhere.
+PAIRED = {"KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", "KOGPT2_MODEL__SMALL_WIDTH",
+          "KOGPT2_MODEL__SMALL_HEADS", "KOGPT2_SERVING__WATCHDOG_S", "KOGPT2_KAFKA__REQUEST_TIMEOUT_S"}  # fmt: skip
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"], exclude_characters="$"), min_size=1)
+ADDRESSES = {
+    "KOGPT2_KAFKA__BOOTSTRAP": ["kafka:9092", "a:1,b:2", "[::1]:9092"],
+    "KOGPT2_HDFS__URI": ["hdfs://namenode:9000", "hdfs://lake"],
+    "KOGPT2_HDFS__WEBHDFS": ["http://a:9870;http://b:9870", "https://u%40x:p%2Fw@gate/"],
+    "KOGPT2_ELASTIC__URL": ["http://elastic:9200/", "https://u:p@elastic:443"],
+    "KOGPT2_MLFLOW__TRACKING_URI": ["http://mlflow:5000", "http://ops:s3cret@mlflow:5000"],
+    "KOGPT2_AIRFLOW__URL": ["http://airflow:8080/a/b", "http://u:p:w@airflow"],
+}
+
+
+def info_of(name: str) -> Any:
+    tree: Any = Settings
+    for part in LEAVES[name].path:
+        info = tree.model_fields[part]
+        tree = info.annotation
+    return info
+
+
+def bounds(info: Any) -> tuple[float, float]:
+    found = {
+        key: getattr(rule, key) for rule in info.metadata for key in ("ge", "gt", "le", "lt") if hasattr(rule, key)
+    }
+    low = found.get("ge", found.get("gt", -1000) + (1 if info.annotation is int else 0.001))
+    return low, found.get("le", found.get("lt", 5000) - (0 if info.annotation is int else 0.001))
+
+
+def plain_kinds(kind: Any) -> list[Any]:
+    """The kind itself, or those of a union, without their bounds."""
+    return [get_args(one)[0] if get_origin(one) is Annotated else one for one in (kind, *get_args(kind))]
+
+
+def right_texts(name: str) -> st.SearchStrategy[str]:
+    """Texts that the setting takes."""
+    info, kind = info_of(name), LEAVES[name].annotation
+    if name in ADDRESSES:
+        return st.sampled_from(ADDRESSES[name])
+    if get_origin(kind) is Literal:
+        return st.sampled_from([one for one in get_args(kind) if one])
+    if get_origin(kind) is dict:
+        values = st.sampled_from(["model", "notice"]) if name.endswith("UNCERTAIN") else st.sampled_from(
+            [{}, {"temperature": 0.9}, {"top_k": 3, "temperature": 1}]
+        )  # fmt: skip
+        return st.dictionaries(st.sampled_from(BOT_IDS), values).map(json.dumps)
+    if get_origin(kind) is tuple:
+        return st.tuples(st.integers(1, 12000), st.integers(1, 12000)).map(json.dumps)
+    if kind is bool:
+        return st.sampled_from(["true", "0", "Yes", "off"])
+    if kind is int:
+        low, high = bounds(info)
+        return st.integers(int(low), int(min(high, 12000))).map(str)
+    if kind is float:
+        return st.floats(*bounds(info)).map(repr)
+    if SecretStr in plain_kinds(kind):
+        return WORDS
+    if Path in plain_kinds(kind):
+        return st.sampled_from(["~/집", "../x y", "/tmp/별 #1%,;'\"", " 밖"])
+    return WORDS.filter(lambda text: text.strip() and text.strip()[0] not in "'\"`“‘")
+
+
+WRONG = {
+    bool: ["perhaps", "2"], int: ["many", "1.5", "1e3", "0x10", "-99999999"], float: ["nan", "inf", "빠름", "1e999"],
+    str: ["'x'", '"x"', "“x”", "a\nb"], SecretStr: [f"{SECRET}\n"], Path: ["~no-such-user-here/x", '"/x"', "a\tb"],
+}  # fmt: skip
+
+
+def wrong_texts(name: str) -> st.SearchStrategy[str]:
+    """Texts that the setting does not take."""
+    kind = LEAVES[name].annotation
+    if name in ADDRESSES:
+        return st.sampled_from(
+            [f"ftp://u:{SECRET}@host:5", f"u:{SECRET}/w@h", "a b", "http://h:99999", f"x://u:{SECRET} '@h"]
+        )
+    if get_origin(kind) is Literal:
+        return st.sampled_from(["nope", "'PLAINTEXT'"])
+    if get_origin(kind) is dict:
+        return st.sampled_from(["{bad", "[]", "3", "'{}'", '{"ChatbotZ": {}}', '{"ChatbotA": 3}', "null", "[" * 9999])
+    if get_origin(kind) is tuple:
+        return st.sampled_from(["9866,9876", "[1]", "[0, 5]", '["a", "b"]', "'[1, 2]'", "[1, 2, 3]", "NaN"])
+    return st.sampled_from(next(WRONG[one] for one in plain_kinds(kind) if one in WRONG))
+
+
+@st.composite
+def choices(draw: st.DrawFn, texts: Any, names: list[str]) -> dict[str, tuple[str, str]]:
+    """By variable its text, and whether it stands in the environment, in `.env` or in its section's JSON."""
+    chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=8, unique=True))
+    places = ("environment", "file", "section")
+    return {
+        name: (draw(texts(name)), draw(st.sampled_from(places if len(LEAVES[name].path) > 1 else places[:2])))
+        for name in chosen
+    }
+
+
+@contextmanager
+def world(folder: Path, variables: Mapping[str, str], env_file: str | None = None):
+    """A folder to stand in, with a `.env`, and an environment of nothing else."""
+    folder.mkdir(exist_ok=True)
+    (folder / ".env").write_text(env_file or "", encoding="utf-8", newline="")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with patch.dict(os.environ, {"HOME": str(folder.parent), "PATH": os.defpath, **variables}, clear=True):
+            yield
+    finally:
+        os.chdir(before)
+
+
+def spread(chosen: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], str]:
+    """The environment and the text of `.env` that say what was chosen."""
+    environment = {name: text for name, (text, place) in chosen.items() if place == "environment"}
+    sections: dict[str, dict[str, object]] = {}
+    for name, (text, place) in chosen.items():
+        if place == "section":
+            section, field = LEAVES[name].path
+            try:
+                value = json.loads(text) if LEAVES[name].is_json else text
+            except (ValueError, RecursionError):
+                value = text
+            sections.setdefault(section, {})[field] = value
+    environment |= {f"KOGPT2_{section.upper()}": json.dumps(fields) for section, fields in sections.items()}
+    quoted = {name: text for name, (text, place) in chosen.items() if place == "file"}
+    lines = [f'{name}="{_escaped(text)}"' for name, text in quoted.items()]
+    return environment, "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+TELLS = """
+import json
+from kogpt2_chat.settings import load_settings
+from kogpt2_chat.variables import as_variables
+print(json.dumps(as_variables(load_settings())))
+"""
+HOSTILE = "KOGPT2_KAFKA__BOOTSTRAP=prod.example:9092\nKOGPT2_PORTS__OFFSET=31\nKOGPT2_NONSENSE=1\n"
+QUICK = settings(
+    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False, derandomize=True, database=None,
+)  # fmt: skip
+
+
+@QUICK
+@given(chosen=choices(right_texts, sorted(set(LEAVES) - PAIRED)))
+def test_every_program_has_what_the_command_has(chosen):
+    """Whatever was set, in whichever way; a `.env` where the program runs adds nothing."""
+    environment, env_file = spread(chosen)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        with world(folder / "caller", environment, env_file):
+            caller = load_settings()
+            inherited = clean_environment()
+        assert all(_value(caller, variable) is not None for variable in chosen)
+        expected = caller.model_copy(update={"home": caller.home.resolve(), "cache": caller.cache_dir.resolve()})
+        tried = []
+        for program in all_programs(caller, folders_of(caller), JAVA):
+            own = program_environment(program, caller, caller.home)
+            told = {name: text for name, text in own.items() if name.startswith("KOGPT2_") and name != MARK}
+            if program.user:
+                assert told == {}
+            elif told not in tried:
+                tried.append(told)
+                with world(folder / "checkout", {**inherited, **told}, HOSTILE):
+                    assert load_settings() == _with_slot(expected, program)
+
+
+def _value(tree: BaseModel, name: str) -> object:
+    value: Any = tree
+    for part in LEAVES[name].path:
+        value = getattr(value, part)
+    return value
+
+
+def _with_slot(tree: Settings, program: Program) -> Settings:
+    slot = program.environment.get("KOGPT2_SERVING__SLOT")
+    if slot is None:
+        return tree
+    return tree.model_copy(update={"serving": tree.serving.model_copy(update={"slot": int(slot)})})
+
+
+@QUICK
+@given(
+    wrong=choices(wrong_texts, sorted(LEAVES)),
+    right=choices(right_texts, sorted(set(LEAVES) - PAIRED)),
+    misspelt=st.sets(
+        st.sampled_from(["KOGPT2_STAK__WORKERS", "KOGPT2_PORTS__OFSET", "KOGPT2_HOM", "kogpt2_hdfs_root"])
+    ),
+)
+def test_all_that_is_wrong_is_named_at_once_and_no_secret_is_shown(wrong, right, misspelt):
+    """Values, texts and names; nothing that is right is blamed."""
+    environment, env_file = spread({**right, **wrong})
+    with (
+        tempfile.TemporaryDirectory() as name,
+        world(Path(name).resolve() / "caller", {**environment, **dict.fromkeys(misspelt, SECRET)}, env_file),
+        pytest.raises(InvalidInput) as caught,
+    ):
+        load_settings()
+    said = str(caught.value)
+    blamed = {line.strip().split(":")[0].split(" ")[0] for line in said.splitlines()[1:]}
+    assert blamed == set(wrong) | {one.upper() for one in misspelt}
+    assert SECRET not in said
+
+
+def test_a_start_script_says_the_settings_to_a_process(tmp_path):
+    """Through the shell, in a folder with a `.env` of somebody else."""
+    odd = "a'b\"c $HOME `x` ${Y} \\ 별"
+    given_settings = Settings(
+        home=tmp_path / "집 #1", cache=tmp_path, ports={"offset": 7, "datanode": (1, 2)}, kafka={"sasl_password": odd},
+        serving={"sampling": {"ChatbotA": {}}, "uncertain": {"ChatbotB": "notice"}}, hdfs={"root": "/챗봇"},
+        stack={"airflow_database": f"postgresql://u:{odd}@h/db"},
+    )  # fmt: skip
+    (tmp_path / ".env").write_text(HOSTILE)
+    program = Program(name="x", group="x", command=(sys.executable, "-c", TELLS))
+    script = tmp_path / "start.sh"
+    script.write_text(start_script(program, program_environment(program, given_settings, tmp_path)), encoding="utf-8")
+    path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
+    said = subprocess.run(
+        ["/bin/sh", script], cwd=tmp_path, env={**clean_environment(), "PYTHONPATH": path}, capture_output=True,
+        text=True, check=True,
+    ).stdout  # fmt: skip
+    found = json.loads(said)
+    assert found["KOGPT2_KAFKA__SASL_PASSWORD"] == odd
+    assert json.loads(found["KOGPT2_SERVING__SAMPLING"]) == {"ChatbotA": {}}
+    assert (found["KOGPT2_HOME"], found["KOGPT2_PORTS__OFFSET"]) == (str(tmp_path / "집 #1"), "7")
+    assert "KOGPT2_KAFKA__BOOTSTRAP" not in found
+
+
+@pytest.mark.parametrize("module", ["kogpt2_chat.cli", "serving"])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"KOGPT2_SERVING__SAMPLING": "{bad"}, {"KOGPT2_KAFKA__SASL_MECHANISM": "PLAIN"},
+        {"KOGPT2_PORTS__WORKER_METRICS": "65535", "KOGPT2_SERVING__SLOT": "2"},
+    ],
+)  # fmt: skip
+def test_unusable_settings_end_a_program_with_two(tmp_path, module, variables):
+    """A supervisor does not start it again, and a person reads one sentence, not a traceback."""
+    path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
+    words = [sys.executable, "-m", module, *(["settings"] if module == "kogpt2_chat.cli" else [])]
+    environment = {**clean_environment(), "PYTHONPATH": path, "KOGPT2_HOME": str(tmp_path), **variables}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert next(iter(variables)) in done.stderr
+
+
+def test_a_worker_whose_client_refuses_its_settings_is_not_started_again(tmp_path):
+    """A file of certificates that is not there: one event that says so, and exit code 2."""
+    path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
+    variables = {"KOGPT2_KAFKA__SECURITY_PROTOCOL": "SSL", "KOGPT2_KAFKA__SSL_CAFILE": "없는.pem"}
+    environment = {**clean_environment(), "PYTHONPATH": path, "KOGPT2_HOME": str(tmp_path), **variables}
+    done = subprocess.run(
+        [sys.executable, "-m", "serving"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert json.loads(done.stderr.splitlines()[-1])["event"] == "settings_wrong"
