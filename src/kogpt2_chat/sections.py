@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from kogpt2_chat import domain
 from kogpt2_chat.errors import InvalidInput
@@ -113,10 +113,21 @@ class Mlflow(BaseModel):
 
 
 class Airflow(BaseModel):
-    """Where to trigger DAG runs."""
+    """Where to trigger DAG runs, and who hears of those that fail."""
 
     url: str = ""
     username: str = "admin"
+    alert_webhook: SecretStr = Field(
+        SecretStr(""), description='gets a POST of {"text": ...} when a run fails or is late; empty: the log only'
+    )
+    retrain_deadline_hours: float = Field(12.0, gt=0, description="a retraining that takes longer is told")
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_http(cls, address: SecretStr) -> SecretStr:
+        if address.get_secret_value() and not address.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("expected an address that begins with http:// or https://")
+        return address
 
 
 class Spark(BaseModel):
@@ -186,10 +197,16 @@ class Learning(BaseModel):
     corpora: Path = Field(CHECKOUT / "corpora", description="folder with BOT/seed.csv, gold.csv, golden.json")
     quarantine_hours: float = Field(24.0, ge=0, description="turns younger than this wait")
     auto_review: bool = Field(False, description="accept corrections without review or agreement of two players")
-    legacy_consent: bool = Field(False, description="legacy questions may be trained on")
+    legacy_consent: bool = Field(
+        False, description="legacy questions, and corrections of players who never said yes or no, may be trained on"
+    )
     seed_share: float = Field(0.3, ge=0, le=1, description="least share of seed pairs in a dataset")
     rows_per_player: Positive = 50
     rows_per_phrase: Positive = 20
+    retrain_cron: str = Field(
+        "0 4 * * *", description="when `retrain_bots` runs by itself, in Asia/Seoul; empty: not by the clock"
+    )
+    retrain_on_teachings: bool = Field(True, description="`retrain_bots` runs when ingest brings new feedback")
     min_new_examples: int = Field(5, ge=0, description="fewer new examples than this: no retraining unless forced")
     gate_profile: Literal["auto", "kogpt2", "small_base"] = Field("auto", description="auto: by the base model's size")
 
