@@ -14,11 +14,13 @@ from kogpt2_chat.domain.turns import Feedback, Turn
 from kogpt2_chat.errors import InvalidMessage
 
 Kind = Literal["string", "long", "bool", "time", "longs"]
-TableName = Literal["turns", "feedback", "quarantine", "audit"]
+TableName = Literal["turns", "feedback", "quarantine", "audit", "distrust"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
 """Korea has no summer time, so calendar dates need no time zone database."""
 
+CONSENT_KEY: Final = "consent_train"
+"""In ``extra`` of a feedback row, where a reader of an earlier release keeps this field by itself."""
 DELTA_LOG: Final = "_delta_log"
 # Spark refuses to guess at the calendar of times before 1582.
 _SANE_YEARS: Final = range(2000, 2200)
@@ -121,7 +123,19 @@ AUDIT: Final = Table(
     },
     partition_by=("date",),
 )
-TABLE_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, AUDIT)}
+# Players and turns that teach nothing any more, and who said so; the last entry on a subject counts.
+DISTRUST: Final = Table(
+    name="distrust",
+    topic="",
+    columns={
+        "at": "time",
+        **dict.fromkeys(("entry_id", "kind", "subject", "action", "by", "reason", "date"), "string"),
+    },
+    partition_by=("date",),
+)
+TABLE_BY_NAME: Final[Mapping[str, Table]] = {
+    table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, AUDIT, DISTRUST)
+}
 
 
 def table_path(root: str, table: str) -> str:
@@ -241,9 +255,10 @@ def feedback_row(
     """
     received_at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     text = None if feedback.text is None else mask_pii(feedback.text)[0]
+    said = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
     row: dict[str, Any] = asdict(feedback) | {
         "text": text,
-        "extra": _compact(feedback.extra),
+        "extra": _compact({**feedback.extra, **said}),
         "sent_at": read_time(feedback.sent_at),
         "received_at": received_at,
         "pii_hits": masked_count(text or ""),

@@ -116,6 +116,7 @@ class Feedback:
     Attributes:
         text: the better answer, for a correction; a remark otherwise.
         sent_at: RFC 3339.
+        consent_train: whether the text may be trained on; None where the client does not say.
     """
 
     feedback_id: str
@@ -124,6 +125,7 @@ class Feedback:
     kind: FeedbackKind
     sent_at: str
     text: str | None = None
+    consent_train: bool | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     v: int = 1
 
@@ -145,7 +147,7 @@ class Feedback:
             InvalidMessage: not a JSON object, another version, a field missing or of a wrong type, or a
                 correction without a text.
         """
-        known = _strict(text, "feedback", _FEEDBACK_TYPES, {"text": str}, names={f.name for f in fields(cls)})
+        known = _strict(text, "feedback", _FEEDBACK_TYPES, _FEEDBACK_OPTIONAL, names={f.name for f in fields(cls)})
         _one_of(known, "feedback", "kind", get_args(FeedbackKind))
         if known["kind"] == "correction" and not str(known.get("text") or "").strip():
             raise InvalidMessage("schema", "feedback: a correction needs a `text`, the better answer")
@@ -169,6 +171,7 @@ _TURN_OPTIONAL: Final[Mapping[str, type]] = {
 _FEEDBACK_TYPES: Final[Mapping[str, type]] = dict.fromkeys(
     ("feedback_id", "turn_id", "player_id", "kind", "sent_at"), str
 )
+_FEEDBACK_OPTIONAL: Final[Mapping[str, type]] = {"text": str, "consent_train": bool}
 
 
 def _strict(
