@@ -3,18 +3,19 @@
 # The command runs beside the shell, so that a signal ends both at once: the shell's trap calls end_work.
 readonly BEAT_S=10
 work=
+said=$SECONDS  # several short commands in a row are as silent as a long one
 
 # with_beat NAME COMMAND...: FACTS, where it is set, is a function whose words are added to each line.
 with_beat() {
-  local script=${0##*/} what=$1 began=$SECONDS beat=$((SECONDS + BEAT_S)) code=0
+  local script=${0##*/} what=$1 began=$SECONDS code=0
   shift
   "$@" &
   work=$!
   while kill -0 "$work" 2>/dev/null; do
     sleep 0.2
-    if ((SECONDS >= beat)); then
+    if ((SECONDS >= said + BEAT_S)); then
       echo "${script%.sh}: $what: $((SECONDS - began)) s so far${FACTS:+, $($FACTS)}" >&2
-      beat=$((SECONDS + BEAT_S))
+      said=$SECONDS
     fi
   done
   wait "$work" || code=$?

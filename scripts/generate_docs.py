@@ -44,6 +44,7 @@ to stderr.
 | 1 | failed: a server did not answer, or a job could not finish; try again after the cause is gone |
 | 2 | wrong usage: an argument, a file or a setting; the message says which |
 | 3 | the gate refused: the champion stays |
+| 4 | done, but records are lost for good; said once, the next run is green |
 | 130 | interrupted by ctrl-C or SIGTERM |
 
 Shell completion: `kogpt2-chat --install-completion`.

@@ -28,6 +28,7 @@ from spark_jobs import schemas, transforms, validation
 from spark_jobs.candidates import Sources, find_candidates, struck_out
 from spark_jobs.selection import select
 from spark_jobs.tokens import AnswerTokens
+from spark_jobs.turn_ids import tell_apart
 
 
 def main(arguments_path: str, result_path: str) -> None:
@@ -55,11 +56,14 @@ def run(spark: SparkSession, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     rules, bots = Rules(**arguments["rules"]), arguments["bots"]
     tables = arguments["tables"]
+    turns, feedback = tell_apart(
+        _table(spark, tables["turns"], schemas.TURNS), _table(spark, tables["feedback"], schemas.FEEDBACK)
+    )
     sources = Sources(
         seeds=spark.createDataFrame([tuple(row) for row in arguments["seeds"]], schemas.SEEDS),
         gold=spark.createDataFrame([tuple(row) for row in arguments["gold"]], schemas.GOLD),
-        turns=_table(spark, tables["turns"], schemas.TURNS),
-        feedback=_table(spark, tables["feedback"], schemas.FEEDBACK),
+        turns=turns,
+        feedback=feedback,
         distrust=_table(spark, tables["distrust"], schemas.DISTRUST),
     )
     as_of = datetime.fromisoformat(arguments["as_of"])
@@ -129,17 +133,20 @@ def _by_bot(counts: DataFrame) -> dict[str, int]:
 
 
 def _table(spark: SparkSession, table: Mapping[str, Any], schema: StructType) -> DataFrame:
-    """A version of a Delta table, the needed columns only; empty where there is no table yet."""
+    """A version of a Delta table, the needed columns only.
+
+    Empty where there is no table yet; a column that an earlier release did not have is null.
+    """
     if table["version"] is None:
         return spark.createDataFrame([], schema)
     frame = spark.read.format("delta").option("versionAsOf", table["version"]).load(table["path"])
-    # A table that an earlier release made lacks the columns of this one.
-    return frame.select(
-        [
-            (F.col(field.name) if field.name in frame.columns else F.lit(None)).cast(field.dataType).alias(field.name)
-            for field in schema.fields
-        ]
-    )
+    return _fit(frame, schema)
+
+
+def _fit(frame: DataFrame, schema: StructType) -> DataFrame:
+    known = set(frame.columns)
+    columns = [(F.col(field.name) if field.name in known else F.lit(None), field) for field in schema.fields]
+    return frame.select([column.cast(field.dataType).alias(field.name) for column, field in columns])
 
 
 def _previous(spark: SparkSession, folder_by_bot: Mapping[str, str]) -> DataFrame:

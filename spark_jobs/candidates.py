@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
 from kogpt2_chat.domain.dataset import Rules
-from kogpt2_chat.domain.lake_layout import CONSENT_KEY
 from kogpt2_chat.domain.players import player_key
+from kogpt2_chat.domain.turns import CONSENT_KEY
 
 TAUGHT_TOPIC: Final = "taught"
 _AGAINST: Final = ("down", "report", "correction")
@@ -52,7 +52,9 @@ def find_candidates(sources: Sources, bots: Sequence[str], rules: Rules) -> Data
         Columns of ``schemas.CANDIDATES``.
     """
     struck = struck_out(sources.distrust)
-    turns = _mark_struck(_by_key(sources.turns), struck, "turn", "turn_id")
+    # Turns that share an id are told apart by what stands behind a tilde: all of them are struck out.
+    by_id = _by_key(sources.turns).withColumn("given_id", F.substring_index("turn_id", "~", 1))
+    turns = _mark_struck(by_id, struck, "turn", "given_id")
     last = _mark_struck(last_feedback(_by_key(sources.feedback)), struck, "player", "player_id")
     own = turns.where(F.col("bot").isin(*bots))
     return (

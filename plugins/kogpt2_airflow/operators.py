@@ -18,13 +18,15 @@ from kogpt2_airflow.process import Command, Ending
 DONE: Final = 0
 USAGE: Final = 2
 REFUSED: Final = 3
+LOST: Final = 4
 
 
 class JobOperator(BaseOperator):
     """Run ``kogpt2-chat COMMAND... --json``; its result becomes the XCom, one key for each of its fields.
 
     Exit 3 (the gate refused) skips the task and what hangs on it: a refusal is an outcome. Exit 2 (wrong
-    usage) fails without a retry, since the same words would fail again. Everything else is retried.
+    usage) fails without a retry, since the same words would fail again, and so does exit 4 (done, but records were
+    lost), since the retry would be green. Everything else is retried.
     """
 
     template_fields: Sequence[str] = ("command",)
@@ -48,7 +50,7 @@ class JobOperator(BaseOperator):
 
         Raises:
             AirflowSkipException: the gate refused; the result is pushed all the same.
-            AirflowFailException: wrong usage, or a result that is no JSON object.
+            AirflowFailException: wrong usage, records that were lost, or a result that is no JSON object.
             AirflowException: it failed, was killed or interrupted, and may be tried again.
         """
         words = words_of(self.command)
@@ -59,6 +61,9 @@ class JobOperator(BaseOperator):
         if ending.code == REFUSED:
             self._push(context, result or {})
             raise AirflowSkipException(ending.last_words or "the gate refused")
+        if ending.code == LOST:
+            self._push(context, result or {})
+            raise AirflowFailException(ending.last_words or "records were lost")
         if ending.code == USAGE:
             raise AirflowFailException(ending.last_words or "wrong usage")
         if ending.code != DONE:

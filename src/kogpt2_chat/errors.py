@@ -43,6 +43,10 @@ class GateRefused(KogptChatError):
     """The candidate did not pass the gate: keep the champion, exit 3."""
 
 
+class RecordsLost(KogptChatError):
+    """The work is done, and something that it should have found is gone for good: tell an operator once, exit 4."""
+
+
 class CheckpointCorrupt(KogptChatError):
     """A model version is incomplete or not what its hashes promise: take the previous one."""
 

@@ -32,6 +32,9 @@ class MemoryWorld:
     def lose_partitions(self, exchange: Exchange) -> None:
         self.broker.rebalance()
 
+    def make_anew(self, topic: str) -> None:
+        self.broker.create(topic, 2)
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -92,6 +95,13 @@ class KafkaWorld:
             assert time.monotonic() < deadline
             other.poll(0.1, 0)
 
+    def make_anew(self, topic: str) -> None:
+        self.admin.delete_topics([topic])
+        deadline = time.monotonic() + DEADLINE_S
+        while topic in self.admin.list_topics():
+            assert time.monotonic() < deadline
+        self.admin.create_topics({topic: {"num_partitions": 2, "replication_factor": 1}}, wait_for_metadata=True)
+
     def close(self) -> None:
         for exchange in self.opened:
             exchange.close()
@@ -145,6 +155,18 @@ def answers_to(world, batch: Batch, text: str = "답") -> list[Outgoing]:
     return [
         Outgoing(topic=world.plain, key=record.value, value=text.encode(), headers=headers) for record in batch.records
     ]
+
+
+def test_a_topic_made_anew_has_another_id(world) -> None:
+    """The same each time it is asked, another one after the topic was deleted and made again."""
+    first = world.topics.topic_id(world.plain)
+    assert first
+    assert world.topics.topic_id(world.plain) == first
+    assert world.topics.topic_id(world.compacted) != first
+    world.make_anew(world.plain)
+    assert world.topics.topic_id(world.plain) != first
+    with pytest.raises(NotFound):
+        world.topics.topic_id("no.such.topic")
 
 
 def test_the_contract_s_topics_are_created_once(world):

@@ -125,6 +125,17 @@ def test_wrong_usage_is_not_tried_again() -> None:
         run("import sys; print('no bot ChatbotZ', file=sys.stderr); sys.exit(2)")
 
 
+def test_lost_records_make_a_task_red_and_keep_its_result() -> None:
+    """Exit 4: the work is done, so that a retry would be green and nobody would look."""
+    instance = FakeTaskInstance()
+    script = "import sys; print('{\"lost\": [1]}'); print('feedback/0 0 to 3', file=sys.stderr); sys.exit(4)"
+
+    with pytest.raises(AirflowFailException, match="feedback/0 0 to 3"):
+        operator_of(script).execute({"ti": instance})
+
+    assert instance.xcoms["lost"] == [1]
+
+
 @pytest.mark.parametrize(
     ("script", "words"),
     [

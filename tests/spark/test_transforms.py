@@ -1,6 +1,6 @@
 """The dataset's rules, applied to frames of a few rows."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -166,3 +166,45 @@ def test_faults_of_a_dataset_are_named(spark: Any) -> None:
     found = " / ".join(faults(broken))
     assert "answer: empty text" in found
     assert "train, val or test is empty" in found
+
+
+def test_a_column_that_an_earlier_release_did_not_have_is_null(spark):
+    """And one of a later release is left out: the job runs on either's lake."""
+    from spark_jobs import build_dataset, schemas
+
+    frame = spark.createDataFrame([("t", "new")], "turn_id string, channel string")
+    (found,) = build_dataset._fit(frame, schemas.TURNS).collect()
+    assert found.asDict() == dict.fromkeys(schemas.TURNS.names) | {"turn_id": "t"}
+
+
+def test_feedback_is_about_the_turn_that_its_player_saw(spark):
+    """A topic of questions that was made anew gives out old ids: praise from before does not meet the new answer."""
+    from spark_jobs.turn_ids import tell_apart
+
+    def at(hour: int) -> datetime:
+        return datetime(2026, 11, 24, hour, tzinfo=UTC)
+
+    turns = spark.createDataFrame(
+        [("t", "old", at(1)), ("t", "new", at(5)), ("u", "one", at(9))],
+        "turn_id string, answer string, answered_at timestamp",
+    )
+    feedback = spark.createDataFrame(
+        [
+            ("t", "before", at(0)),
+            ("t", "first", at(2)),
+            ("t", "second", at(6)),
+            ("u", "early", at(8)),
+            ("x", "lost", at(8)),
+        ],
+        "turn_id string, kind string, received_at timestamp",
+    )
+    found, said = tell_apart(turns, feedback)
+    assert {(row["turn_id"], row["answer"]) for row in found.collect()} == {("t", "old"), ("t~2", "new"), ("u", "one")}
+    assert sorted((row["turn_id"], row["kind"]) for row in said.collect()) == [
+        ("t", "first"),
+        ("t~2", "second"),
+        ("u", "early"),
+        ("x", "lost"),
+    ]
+    assert found.columns == turns.columns
+    assert said.columns == feedback.columns

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.cleaning import phrase_key
+from kogpt2_chat.domain.cleaning import clean, phrase_key, reject_reason
 from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.model.card import verify_folder
 from kogpt2_chat.model.small_base import SHIPPED, is_shipped
@@ -130,3 +130,14 @@ def test_must_pass_questions_are_trained_on(bot: str) -> None:
     split_by_question = {row["question"]: where.split for row, where in zip(seeds, place(keys), strict=True)}
     golden = json.loads((CHECKOUT / "corpora" / bot / "golden.json").read_text(encoding="utf-8"))
     assert {split_by_question[entry["question"]] for entry in golden if entry["must_pass"]} == {"train"}
+    answer_by_question = {row["question"]: row["answer"] for row in seeds}
+    deciding = [entry["question"] for entry in golden if entry["must_pass"]]
+    assert [question for question in deciding if reject_reason(question, answer_by_question[question])] == []
+
+
+@pytest.mark.parametrize("bot", BOT_IDS)
+def test_nearly_every_seed_pair_is_learned(bot: str) -> None:
+    """The rules of what may be learned are made for players; a bot's own corpus loses one pair in fifty at most."""
+    rows = pairs(bot, "seed.csv")
+    rejected = [row["question"] for row in rows if reject_reason(clean(row["question"]), clean(row["answer"]))]
+    assert len(rejected) <= len(rows) / 50, rejected

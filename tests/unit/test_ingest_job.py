@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import pytest
 
 from kogpt2_chat.domain.turns import Feedback, Turn
-from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Kafka, Settings
@@ -184,14 +183,8 @@ def test_what_retention_took_is_named_as_a_gap(
     result = run(topics, tables)
     assert result["feedback"]["gaps"] == [{"partition": partition, "start": 0, "end": 3}]
     assert result["feedback"]["rows"] == 1
-    assert run(topics, tables)["feedback"]["gaps"] == []
-
-
-def test_a_topic_that_was_made_anew_is_refused(topics: MemoryTopics, tables: InMemoryTables) -> None:
-    """Old positions in new topics would pass over the new records without a word."""
-    log(topics, turn("t1"))
-    run(topics, tables)
-    fresh = MemoryTopics(Broker())
-    fresh.ensure()
-    with pytest.raises(InvalidInput, match="made anew"):
-        run(fresh, tables)
+    assert [(gap["kafka_partition"], gap["start"], gap["end"]) for gap in result["lost"]] == [(partition, 0, 3)]
+    again = run(topics, tables)
+    assert again["feedback"]["gaps"] == again["lost"] == []
+    (kept,) = tables.read("gaps")
+    assert (kept["topic"], kept["start"], kept["end"], kept["reason"]) == ("feedback", 0, 3, "retention")

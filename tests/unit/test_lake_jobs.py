@@ -68,3 +68,23 @@ def test_the_index_holds_each_turn_once_and_can_be_rebuilt() -> None:
     documents.put([{"turn_id": "ghost", "bot": "ChatbotA"}])
     assert index(tables=tables, index=documents, rebuild=True)["documents"] == 2
     assert set(documents.document_by_id) == {"t1", "t2"}
+
+
+def test_of_turns_with_one_id_the_index_has_the_newest() -> None:
+    """Questions of a topic that was made anew have old ids; an older turn that must not be shown stays hidden."""
+    tables, found = InMemoryTables(), InMemoryIndex()
+    early, late = (NOW.replace(hour=hour) for hour in (3, 4))
+    place = {"turn_id": "t1", "kafka_partition": 0}
+    add(tables, place | {"text": "새 질문", "kafka_offset": 1, "ingested_at": late})
+    add(tables, place | {"text": "죽고 싶어", "fallback": "safety", "kafka_offset": 7, "ingested_at": early})
+    add(tables, place | {"text": "옛 질문", "turn_id": "t2", "kafka_offset": 8, "ingested_at": early})
+    add(
+        tables,
+        place | {"text": "죽고 싶어", "fallback": "safety", "turn_id": "t2", "kafka_offset": 9, "ingested_at": late},
+    )
+    result = index(tables=tables, index=found)
+    assert [row["text"] for row in found.document_by_id.values()] == ["새 질문"]
+    assert (result["turns"], result["kept_out"]) == (2, 1)
+    add(tables, place | {"text": "더 새 질문", "kafka_offset": 2, "ingested_at": late.replace(hour=5)})
+    index(tables=tables, index=found)
+    assert [row["text"] for row in found.document_by_id.values()] == ["더 새 질문"]

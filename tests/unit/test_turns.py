@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kogpt2_chat.domain.explanation import fallback_change
 from kogpt2_chat.domain.lake_layout import feedback_row
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Feedback, Turn
+from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Feedback, Turn, spoken_by
 from kogpt2_chat.errors import InvalidMessage
 
 TURN = Turn(
@@ -53,7 +54,7 @@ def test_fields_of_a_later_writer_are_kept_in_extra():
 
 @pytest.mark.parametrize(
     "change",
-    [{"v": 2}, {"v": None}, {"text": 3}, {"latency_ms": 1.5}, {"consent_store": 1}, {"source": "fax"}, {"fallback": "lazy"},
+    [{"v": 2}, {"v": None}, {"text": 3}, {"latency_ms": 1.5}, {"consent_store": 1}, {"source": 1}, {"fallback": 2},
      {"answer_token_ids": ["a"]}, {"decoding": []}, {"extra": []}, {"epoch": "1"}],
     ids=str,
 )  # fmt: skip
@@ -62,6 +63,19 @@ def test_a_wrong_type_is_a_schema_fault(change):
     with pytest.raises(InvalidMessage) as caught:
         Turn.from_json(json.dumps({**json.loads(TURN.to_json()), **change}))
     assert caught.value.reason == "schema"
+
+
+def test_words_of_a_later_writer_are_taken_as_they_are():
+    """A new reason, kind or source must not send the turns and feedback of a rolling deploy into quarantine."""
+    turn = Turn.from_json(json.dumps({**json.loads(TURN.to_json()), "source": "v2", "fallback": "asleep"}))
+    assert (turn.source, turn.fallback) == ("v2", "asleep")
+    assert Turn.from_json(turn.to_json()) == turn
+    assert spoken_by(turn.fallback, 3) == "not the model: asleep"
+    assert spoken_by("muted", 3) == "fixed notice: muted"
+    assert fallback_change(turn)[0].why
+    body = {"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "laugh", "sent_at": "x", "mood": 1}
+    feedback = Feedback.from_json(json.dumps(body))
+    assert (feedback.kind, feedback.extra) == ("laugh", {"mood": 1})
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"nul", b"\xff", b"[" * 100_000], ids=lambda value: repr(value[:5]))

@@ -11,21 +11,21 @@ from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import (
+    CommitFailedError,
+    DeltaError,
+    DeltaProtocolError,
+    SchemaMismatchError,
+    TableNotFoundError,
+)
 
+from kogpt2_chat.adapters.delta_schema import arrow_rows, columns_in, schema_of
 from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME, Table, table_path
 from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
-_ARROW_BY_KIND: Final[Mapping[str, Any]] = {
-    "string": pa.string(),
-    "long": pa.int64(),
-    "bool": pa.bool_(),
-    "time": pa.timestamp("us", tz="UTC"),
-    "longs": pa.list_(pa.int64()),
-}
 # Two writers that touch different positions may both commit; the later one tries again on the newer version.
 _COMMIT_RETRIES: Final = 10
 # The NameNode needs up to 20 s to give up a DataNode that died; until then writes are sent to it.
@@ -60,10 +60,11 @@ class DeltaTables:
 
         Returns:
             False when every position had already been reached. A position that moved since the plan, or during
-            the commit, is a :class:`Conflict`.
+            the commit, is a :class:`Conflict`; columns of another type than this release's, or values that do not fit
+            them, are an :class:`InvalidInput`.
         """
         layout = _layout(table)
-        content = _arrow(rows, layout)
+        content = arrow_rows(rows, layout)
         # Asking for the positions first each time, a try whose commit went through unnoticed is not repeated.
         return self._patiently(lambda: self._append_once(layout, content, positions, expected), table)
 
@@ -80,7 +81,7 @@ class DeltaTables:
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """All rows of a version; empty when the table does not exist."""
+        """All rows of a version; empty when the table does not exist; columns that the version lacks are null."""
         layout = _layout(table)
         names = tuple(columns or layout.columns)
         return self._patiently(lambda: self._read_once(layout, names, version), table)
@@ -91,7 +92,8 @@ class DeltaTables:
         table = layout.name
         delta = self._open_once(layout) or self._create_once(layout)
         committed = _positions(delta, list(positions))
-        if positions and all(committed.get(app_id, -1) >= end for app_id, end in positions.items()):
+        done = committed == dict(positions) if expected is not None else _has_passed(committed, positions)
+        if positions and done:
             return False
         if expected is not None and committed != dict(expected):
             raise Conflict(f"table {table}: planned from {dict(expected)}, the table stands at {committed}: plan again")
@@ -104,6 +106,8 @@ class DeltaTables:
                 delta,
                 content,
                 mode="append",
+                # Columns of a later release become null, those that an earlier one lacked are added to the table.
+                schema_mode=None if columns_in(delta, layout) == set(layout.columns) else "merge",
                 partition_by=list(layout.partition_by),
                 commit_properties=properties,
             )
@@ -119,7 +123,8 @@ class DeltaTables:
             return []
         # Not to_pyarrow_table(): Arrow's IO threads then call back into Python to close files, and one that
         # does so while the interpreter exits aborts the process (seen in 16 of 60 runs; this way in none).
-        columns = ", ".join(f'"{name}"' for name in names)
+        known = columns_in(delta, layout)
+        columns = ", ".join(f'"{name}"' if name in known else f'null as "{name}"' for name in names)
         query = QueryBuilder().register(layout.name, delta).execute(f"select {columns} from {layout.name}")  # noqa: S608
         found: list[dict[str, object]] = pa.table(query.read_all()).to_pylist()
         return found
@@ -138,7 +143,7 @@ class DeltaTables:
         try:
             return DeltaTable.create(
                 self._address(layout.name),
-                schema=_schema(layout),
+                schema=schema_of(layout),
                 mode="ignore",
                 partition_by=list(layout.partition_by),
             )
@@ -154,6 +159,11 @@ class DeltaTables:
         for left in reversed(range(self._retries + 1)):
             try:
                 return call()
+            except (SchemaMismatchError, DeltaProtocolError) as error:  # it would say the same the next time
+                raise InvalidInput(
+                    f"table {table} at {self._address(table)} is not as this release makes it: {error}. "
+                    "Another release wrote it, or something else did: use that one, or move the table's folder away"
+                ) from error
             except (DeltaError, OSError) as error:
                 if not left:
                     raise Unavailable(
@@ -174,21 +184,10 @@ def _layout(table: str) -> Table:
     return TABLE_BY_NAME[table]
 
 
-def _schema(layout: Table) -> Any:
-    return pa.schema(
-        [
-            pa.field(name, _ARROW_BY_KIND[kind], nullable=name not in layout.partition_by)
-            for name, kind in layout.columns.items()
-        ]
-    )
-
-
-def _arrow(rows: Sequence[Row], layout: Table) -> Any:
-    return pa.Table.from_pylist(
-        [{name: row.get(name) for name in layout.columns} for row in rows], schema=_schema(layout)
-    )
-
-
 def _positions(delta: DeltaTable, app_ids: Sequence[str]) -> dict[str, int]:
     found = {app_id: delta.transaction_version(app_id) for app_id in app_ids}
     return {app_id: position for app_id, position in found.items() if position is not None}
+
+
+def _has_passed(committed: Mapping[str, int], positions: Mapping[str, int]) -> bool:
+    return all(committed.get(app_id, -1) >= end for app_id, end in positions.items())

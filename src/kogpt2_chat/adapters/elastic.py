@@ -21,7 +21,7 @@ INDEX: Final = "kogpt2-turns"
 _BATCH: Final = 500
 _RETRIES: Final = 6
 _FIRST_DELAY_S: Final = 0.5
-_TOO_MANY_REQUESTS, _SERVER_ERROR, _NOT_FOUND = 429, 500, 404
+_TOO_MANY_REQUESTS, _SERVER_ERROR, _NOT_FOUND, _BAD_REQUEST = 429, 500, 404, 400
 _TYPE_BY_KIND: Final[Mapping[str, dict[str, object]]] = {
     "string": {"type": "keyword", "ignore_above": 1024},
     "long": {"type": "long"},
@@ -55,10 +55,12 @@ class ElasticIndex:
         )
 
     def ensure(self) -> None:
-        """Create the index with its strict mapping if it is missing."""
+        """Create the index with its strict mapping if it is missing; add the fields that an earlier release lacked."""
         properties = {name: _TYPE_BY_COLUMN.get(name, _TYPE_BY_KIND[kind]) for name, kind in TURNS.columns.items()}
         try:
-            if not self._client.indices.exists(index=self._name):
+            if self._client.indices.exists(index=self._name):
+                self._add_fields(properties)
+            else:
                 self._client.indices.create(
                     index=self._name,
                     mappings={"dynamic": "strict", "properties": properties},
@@ -69,6 +71,24 @@ class ElasticIndex:
                 raise self._refused("create the index", error) from error
         except TransportError as error:
             raise self._unavailable(error) from error
+
+    def _add_fields(self, properties: Mapping[str, Mapping[str, object]]) -> None:
+        """Fields of a later release stay as they are; one of another type is said here and not once a document."""
+        (index,) = self._client.indices.get_mapping(index=self._name).values()
+        found: Mapping[str, Mapping[str, object]] = index["mappings"].get("properties", {})
+        faults = [
+            f"`{name}` is {found[name].get('type')}, expected {wanted['type']}"
+            for name, wanted in properties.items()
+            if name in found and found[name].get("type") != wanted["type"]
+        ]
+        if faults:
+            raise InvalidInput(
+                f"Elasticsearch {self._url}: index {self._name} has fields that this release cannot use: "
+                f"{'; '.join(faults)}: `kogpt2-chat index --rebuild` makes it anew from the lake"
+            )
+        missing = {name: wanted for name, wanted in properties.items() if name not in found}
+        if missing:
+            self._client.indices.put_mapping(index=self._name, properties=missing)
 
     def put(self, documents: Iterable[Row]) -> int:
         """Index documents by their ``turn_id``, in bulk; what the server was too busy for is sent again.
@@ -183,8 +203,9 @@ class ElasticIndex:
                 )
         return left
 
-    def _refused(self, what: str, error: ApiError) -> Unavailable:
-        return Unavailable(f"Elasticsearch {self._url} refused to {what}: {error.status_code} {error.error}")
+    def _refused(self, what: str, error: ApiError) -> Unavailable | InvalidInput:
+        kind = InvalidInput if error.status_code == _BAD_REQUEST else Unavailable  # the same words would fail again
+        return kind(f"Elasticsearch {self._url} refused to {what}: {error.status_code} {error.error}")
 
     def _unavailable(self, error: TransportError) -> Unavailable:
         return Unavailable(f"Elasticsearch {self._url} did not answer: {error.message}; is it running?")

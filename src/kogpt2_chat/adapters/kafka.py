@@ -12,12 +12,11 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError
 
+from kogpt2_chat.adapters.kafka_admin import ensure_topics, topic_id
 from kogpt2_chat.adapters.kafka_headers import accept_any_header_names
-from kogpt2_chat.domain.topics import TOPICS, Topic
-from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
+from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
 
@@ -93,7 +92,7 @@ class KafkaTopics:
 
     @_says_unavailable
     def ensure(self) -> list[str]:
-        """Create the contract's topics that are missing.
+        """Create the contract's topics that are missing, and put right what earlier releases left out in the others.
 
         Returns:
             The names of those created.
@@ -102,18 +101,16 @@ class KafkaTopics:
             InvalidInput: topics exist whose partitions or settings are not the contract's, all named.
         """
         with self._lock, closing(KafkaAdminClient(**connection(self._settings))) as admin:
-            existing = set(admin.list_topics())
-            missing = [topic for topic in TOPICS if topic.name not in existing]
-            for topic in missing:
-                self._create(admin, topic)
-            admin.wait_for_topics([topic.name for topic in missing], timeout_ms=int(self._timeout_s * 1000))
-            differing = _differences(admin, [topic for topic in TOPICS if topic.name in existing])
-        if differing:
-            raise InvalidInput(
-                "topics exist with other settings than the contract's; alter or delete them, then try again:\n  "
-                + "\n  ".join(differing)
-            )
-        return [topic.name for topic in missing]
+            return ensure_topics(admin, self._settings.kafka.replication_factor, self._timeout_s)
+
+    @_says_unavailable
+    def topic_id(self, topic: str) -> str:
+        """The id that the broker gave to the topic when it was made; empty where brokers give none."""
+        with self._lock, closing(KafkaAdminClient(**connection(self._settings))) as admin:
+            found = topic_id(admin, topic)
+        if found is None:
+            raise self._no_topic(topic)
+        return found
 
     @_says_unavailable
     def start_positions(self, topic: str) -> dict[int, int]:
@@ -184,23 +181,15 @@ class KafkaTopics:
                 self._opened_producer.close(timeout=self._timeout_s)
                 self._opened_producer = None
 
-    def _create(self, admin: Any, topic: Topic) -> None:
-        wanted = {
-            "num_partitions": topic.partitions,
-            "replication_factor": self._settings.kafka.replication_factor,
-            "configs": dict(topic.configs),
-        }
-        try:
-            admin.create_topics({topic.name: wanted})
-        except TopicAlreadyExistsError:  # somebody else was faster
-            return
-
     def _partitions(self, consumer: Any, topic: str) -> list[Any]:
         found = consumer.partitions_for_topic(topic)
         if not found:
-            where = self._settings.kafka_bootstrap
-            raise NotFound(f"topic {topic!r} does not exist on {where}: create the topics first (`stack up` does)")
+            raise self._no_topic(topic)
         return [TopicPartition(topic, number) for number in sorted(found)]
+
+    def _no_topic(self, topic: str) -> NotFound:
+        where = self._settings.kafka_bootstrap
+        return NotFound(f"topic {topic!r} does not exist on {where}: create the topics first (`stack up` does)")
 
     @contextmanager
     def _borrowed_consumer(self) -> Iterator[Any]:
@@ -261,22 +250,3 @@ def _records(consumer: Any, where: Any, end: int, timeout_s: float) -> Iterator[
                 f"nothing came from {where.topic}-{where.partition} for {timeout_s:g} s; "
                 f"at {consumer.position(where)}, expected to reach {end}"
             )
-
-
-def _differences(admin: Any, topics: list[Topic]) -> list[str]:
-    """What an operator has to change, one line a fault."""
-    if not topics:
-        return []
-    described = {topic["name"]: topic for topic in admin.describe_topics([topic.name for topic in topics])}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
-    configs = admin.describe_configs(resources, config_filter="all")["topic"]
-    lines = []
-    for topic in topics:
-        partitions = len(described[topic.name]["partitions"])
-        if partitions != topic.partitions:
-            lines.append(f"{topic.name}: {partitions} partitions, expected {topic.partitions}")
-        for name, wanted in topic.configs.items():
-            found = configs[topic.name][name]["value"]
-            if str(found) != wanted:
-                lines.append(f"{topic.name}: {name}={found}, expected {wanted}")
-    return lines

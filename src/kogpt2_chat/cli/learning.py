@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.errors import GateRefused, InvalidInput
+from kogpt2_chat.errors import GateRefused, InvalidInput, RecordsLost
 from kogpt2_chat.settings import load_settings
 
 Mode = Literal["from_base", "from_champion"]
@@ -39,14 +39,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def ingest(*, as_json: Json = False) -> None:
-    """Move new turns and feedback from Kafka into the lake, each exactly once.
+    """Move new turns and feedback from Kafka into the lake, each exactly once. Exit 4: done, but records were lost.
 
     Example: `kogpt2-chat ingest`
     """
     from kogpt2_chat.jobs.ingest import ingest as run
 
     settings = load_settings()
-    _show(run(topics=bootstrap.topics(settings), tables=bootstrap.tables(settings), settings=settings), as_json=as_json)
+    result = run(topics=bootstrap.topics(settings), tables=bootstrap.tables(settings), settings=settings)
+    _show(result, as_json=as_json)
+    raise_if_lost(result)
 
 
 def index(
@@ -235,6 +237,25 @@ def rollback(bot: BotName, *, as_json: Json = False) -> None:
     topics, registry = bootstrap.topics(settings), bootstrap.registry(settings)
     result = run(bot=bot, topics=topics, registry=registry, settings=settings, progress=progress)
     _show(result, as_json=as_json)
+
+
+def raise_if_lost(result: Mapping[str, object]) -> None:
+    """Make a run red that found a gap, after its work is done.
+
+    Args:
+        result: of an ingest.
+
+    Raises:
+        RecordsLost: it tells of gaps; no later run tells of these again.
+    """
+    lost = cast("list[Mapping[str, object]]", result["lost"])
+    if lost:
+        told = "; ".join(f"{gap['topic']}/{gap['kafka_partition']} {gap['reason']} {_range(gap)}" for gap in lost)
+        raise RecordsLost(f"the lake will never have these records: {told}. They stand in its table `gaps`")
+
+
+def _range(gap: Mapping[str, object]) -> str:
+    return f"{gap['start']} to {'nobody knows where' if gap['end'] is None else gap['end']}"
 
 
 def _show(result: Mapping[str, object], *, as_json: bool) -> None:

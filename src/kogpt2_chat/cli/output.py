@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
+from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError, RecordsLost
 from kogpt2_chat.heartbeat import Heartbeat
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -26,7 +26,15 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     REFUSED = 3
+    LOST = 4
     INTERRUPTED = 130
+
+
+_EXIT_BY_ERROR: Final[Mapping[type[KogptChatError], Exit]] = {
+    GateRefused: Exit.REFUSED,
+    RecordsLost: Exit.LOST,
+    InvalidInput: Exit.USAGE,
+}
 
 
 def progress(line: str) -> None:
@@ -85,12 +93,9 @@ def _code_of(app: Callable[[], object]) -> int:
         return _interrupted() if code == Exit.INTERRUPTED else code
     except KeyboardInterrupt:
         return _interrupted()
-    except GateRefused as error:
-        return _say(f"refused: {error}", Exit.REFUSED)
-    except InvalidInput as error:
-        return _say(str(error), Exit.USAGE)
     except KogptChatError as error:
-        return _say(str(error), Exit.FAILED)
+        code = next((code for kind, code in _EXIT_BY_ERROR.items() if isinstance(error, kind)), Exit.FAILED)
+        return _say(f"refused: {error}" if code == Exit.REFUSED else str(error), code)
     return Exit.DONE
 
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Final
 
-from kogpt2_chat.domain.crisis import find_crisis
+from kogpt2_chat.domain.crisis import find_by_rules, find_crisis
 from kogpt2_chat.domain.text_view import view_of
 
 MAX_QUESTION_CHARS: Final = 200
@@ -140,9 +140,12 @@ def masked_count(text: str) -> int:
     return len(_MASKED.findall(text))
 
 
-def mentions_crisis(text: str) -> bool:
-    """Whether a text may speak of a crisis; such pairs are answered by people's words, never trained on."""
-    return find_crisis(text) is not None
+def mentions_crisis(question: str, answer: str) -> bool:
+    """Whether a pair may speak of a crisis; such pairs are answered by people's words, never trained on.
+
+    An answer is judged by the rules alone: the classifier knows how people ask, and takes comfort for need.
+    """
+    return find_crisis(question) is not None or find_by_rules(answer) is not None
 
 
 def is_abusive(text: str) -> bool:
@@ -186,7 +189,7 @@ _REASONS: Final[tuple[tuple[str, Callable[[str, str], bool]], ...]] = (
     ("question_too_long", lambda question, _: len(question) > MAX_QUESTION_CHARS),
     ("answer_too_long", lambda _, answer: len(answer) > MAX_ANSWER_CHARS),
     ("special_token", lambda *pair: any(_SPECIAL_TOKEN.search(text) for text in pair)),
-    ("safety", lambda *pair: any(map(mentions_crisis, pair))),
+    ("safety", mentions_crisis),
     ("abuse", lambda *pair: any(map(is_abusive, pair))),
     ("pii", _has_pii),
     ("not_korean", lambda question, _: not (is_korean(question) or is_chat_shorthand(question))),

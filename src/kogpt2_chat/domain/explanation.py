@@ -35,6 +35,7 @@ WHY_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "nearest": "the model was unsure, late or silent: the nearest known question's answer was said",
     "unsure": "the model was unsure, and no known question was near enough",
 }
+_WHY_UNKNOWN: Final = "another release said it, for a reason that this one has no words for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +204,8 @@ def fallback_change(turn: Turn) -> tuple[Change, ...]:
     """Why a fixed notice stands in the answer's place; nothing where it does not."""
     if turn.fallback is None:
         return ()
-    return (Change(rule="fallback", why=WHY_BY_FALLBACK[turn.fallback], before="", after=turn.answer),)
+    why = next((why for name, why in WHY_BY_FALLBACK.items() if name == turn.fallback), _WHY_UNKNOWN)
+    return (Change(rule="fallback", why=why, before="", after=turn.answer),)
 
 
 def _changes(before: str, steps: Sequence[tuple[Rule, str]]) -> tuple[Change, ...]:

@@ -10,20 +10,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Literal
 
 from kogpt2_chat.domain.cleaning import mask_pii, masked_count
-from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.domain.turns import CONSENT_KEY, Feedback, Turn
 from kogpt2_chat.errors import InvalidMessage
 
 Kind = Literal["string", "long", "bool", "time", "longs"]
-TableName = Literal["turns", "feedback", "quarantine", "audit", "distrust"]
+TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit", "distrust"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
 """Korea has no summer time, so calendar dates need no time zone database."""
 
-CONSENT_KEY: Final = "consent_train"
-"""In ``extra`` of a feedback row, where a reader of an earlier release keeps this field by itself."""
 DELTA_LOG: Final = "_delta_log"
-# Spark refuses to guess at the calendar of times before 1582.
-_SANE_YEARS: Final = range(2000, 2200)
+SANE_YEARS: Final = range(2000, 2200)
+"""Spark refuses to guess at the calendar of times before 1582, and a time far ahead overflows one or another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +98,36 @@ FEEDBACK: Final = Table(
     },
     partition_by=("date",),
 )
-# Records that could not be read as what their topic promises, kept as they came for a person to look at.
+# Records that could not be read as what their topic promises, kept until they can be; what else a row may be stands in
+# `domain/quarantine.py`.
 QUARANTINE: Final = Table(
     name="quarantine",
     topic="",
-    columns={"topic": "string", "reason": "string", "value": "string", **_POSITION},
+    columns={
+        "topic": "string",
+        "reason": "string",
+        "value": "string",
+        **_POSITION,
+        "timestamp_ms": "long",
+        "replayed_at": "time",
+    },
+    partition_by=("topic",),
+)
+# Ranges of a topic that no table will ever have; no `end` where nobody knows how far the lost topic went.
+GAPS: Final = Table(
+    name="gaps",
+    topic="",
+    columns={
+        "table": "string",
+        "topic": "string",
+        "topic_id": "string",
+        "kafka_partition": "long",
+        "start": "long",
+        "end": "long",
+        "reason": "string",
+        "found_at": "time",
+        "date": "string",
+    },
     partition_by=("topic",),
 )
 # Who opened which turn that is kept from view, when and why; written before it is shown, never changed.
@@ -127,14 +150,11 @@ AUDIT: Final = Table(
 DISTRUST: Final = Table(
     name="distrust",
     topic="",
-    columns={
-        "at": "time",
-        **dict.fromkeys(("entry_id", "kind", "subject", "action", "by", "reason", "date"), "string"),
-    },
+    columns={"at": "time"} | dict.fromkeys(("entry_id", "kind", "subject", "action", "by", "reason", "date"), "string"),
     partition_by=("date",),
 )
 TABLE_BY_NAME: Final[Mapping[str, Table]] = {
-    table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, AUDIT, DISTRUST)
+    table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, GAPS, AUDIT, DISTRUST)
 }
 
 
@@ -185,7 +205,7 @@ def read_time(text: str | None) -> datetime | None:
         time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time if time.year in _SANE_YEARS else None
+    return time if time.year in SANE_YEARS else None
 
 
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
@@ -264,26 +284,6 @@ def feedback_row(
         "pii_hits": masked_count(text or ""),
     }
     return row | _position(received_at, partition, offset, ingested_at)
-
-
-def quarantine_row(
-    topic: str, reason: str, value: bytes | None, *, partition: int, offset: int, ingested_at: datetime
-) -> dict[str, object]:
-    """A row of ``quarantine``: the record's bytes as text, unreadable bytes escaped, personal details masked.
-
-    Args:
-        topic: where the record stands.
-        reason: why it could not be read.
-        value: its value.
-        partition: of the record.
-        offset: likewise.
-        ingested_at: one time for all rows of an ingest run.
-
-    Returns:
-        A value for each column.
-    """
-    text = mask_pii((value or b"").decode("utf-8", "backslashreplace"))[0]
-    return {"topic": topic, "reason": reason, "value": text} | _position(ingested_at, partition, offset, ingested_at)
 
 
 def _position(time: datetime, partition: int, offset: int, ingested_at: datetime) -> dict[str, object]:

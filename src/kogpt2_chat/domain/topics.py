@@ -41,13 +41,17 @@ def _kept(days: int) -> dict[str, str]:
 
 
 _COMPACTED: Final = {"cleanup.policy": "compact"}
+# A sender's clock must decide neither when a record is dropped nor how old a teaching is.
+_BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
+RIGHTED: Final = frozenset(_BROKER_TIME)
+"""Settings that are put right in a topic that exists: earlier releases made topics without them."""
 
 TOPICS: Final = (
     # Larger than a valid question, so that an oversized one arrives and becomes a dead letter.
-    Topic(name=QUESTION_TOPIC, partitions=12, configs={**_kept(7), "max.message.bytes": str(_MIB)}),
+    Topic(name=QUESTION_TOPIC, partitions=12, configs={**_kept(7), **_BROKER_TIME, "max.message.bytes": str(_MIB)}),
     *(Topic(name=bot, partitions=3, configs=_kept(2)) for bot in BOT_IDS),
-    Topic(name=TURN_TOPIC, partitions=12, configs=_kept(14)),
-    Topic(name=FEEDBACK_TOPIC, partitions=3, configs=_kept(14)),
+    Topic(name=TURN_TOPIC, partitions=12, configs={**_kept(14), **_BROKER_TIME}),
+    Topic(name=FEEDBACK_TOPIC, partitions=3, configs={**_kept(14), **_BROKER_TIME}),
     Topic(name=DEAD_LETTER_TOPIC, partitions=1, configs={**_kept(30), "max.message.bytes": str(2 * _MIB)}),
     Topic(name=ROLLOUT_TOPIC, partitions=1, configs=_COMPACTED),
     Topic(name=WORKER_TOPIC, partitions=1, configs=_COMPACTED),

@@ -1,13 +1,14 @@
 """The unit of the log, and what players say about it: Turn and Feedback, version 1 of each.
 
 Written to ``conversation_log`` and ``feedback`` as JSON and read back by every later stage. Fields that a
-reader does not know are kept in ``extra``, so that an older reader never loses what a newer writer said.
+reader does not know are kept in ``extra``, and words it does not know in ``source``, ``fallback`` and ``kind`` are
+taken as they are, so that an older reader never loses what a newer writer said.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, cast
 
 from kogpt2_chat.errors import InvalidMessage
 
@@ -16,6 +17,8 @@ Fallback = Literal["safety", "muted", "nearest", "unsure", "timeout", "empty", "
 """Why a text is not the model's own. ``safety`` goes before all else, ``nearest`` before the notices below."""
 FeedbackKind = Literal["up", "down", "correction", "report"]
 
+CONSENT_KEY: Final = "consent_train"
+"""In ``extra`` of a feedback row, where a reader of an earlier release keeps this field by itself."""
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "잠시 후 다시 말해 주세요.",
     "muted": "지금은 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
@@ -35,7 +38,8 @@ def spoken_by(fallback: str | None, version: int | str) -> str:
     """Whose words an answer is, for a person."""
     if not fallback:
         return f"version {version}"
-    return next((who for name, who in SPOKEN_BY.items() if name == fallback), f"fixed notice: {fallback}")
+    other = f"fixed notice: {fallback}" if fallback in NOTICE_BY_FALLBACK else f"not the model: {fallback}"
+    return next((who for name, who in SPOKEN_BY.items() if name == fallback), other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +53,9 @@ class Turn:
         model_version: the registered version that answered, or served at the time; 0 when there was none.
         epoch: the rollout epoch that the slot was in; 0 before the first rollout.
         decoding: the settings that the answer was decoded with.
-        fallback: why the answer is not the model's own; None where it is. ``nearest``: the model was unsure, late or
-            silent, and the answer of the nearest known question was said; ``unsure``: nothing known was near either.
+        fallback: why the answer is not the model's own, possibly a later release's word; None where it is. ``nearest``:
+            the model was unsure, late or silent, and the answer of the nearest known question was said; ``unsure``:
+            nothing known was near either.
         sent_at: RFC 3339, as the client said, else the broker's time of the record.
         received_at: RFC 3339, the worker's clock, like ``answered_at``.
         extra: fields of the question, or of the Turn, that this version does not know.
@@ -68,7 +73,7 @@ class Turn:
     latency_ms: int
     consent_store: bool
     consent_train: bool
-    source: Source
+    source: Source | str
     worker: str
     session_id: str | None = None
     answer_token_ids: tuple[int, ...] = ()
@@ -76,7 +81,7 @@ class Turn:
     model_version: int = 0
     epoch: int = 0
     decoding: Mapping[str, object] = field(default_factory=dict)
-    fallback: Fallback | None = None
+    fallback: Fallback | str | None = None
     sent_at: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     v: int = 1
@@ -99,9 +104,6 @@ class Turn:
             InvalidMessage: not a JSON object, another version, or a field missing or of a wrong type.
         """
         known = _strict(text, "turn", _TURN_TYPES, _TURN_OPTIONAL, names={f.name for f in fields(cls)})
-        _one_of(known, "turn", "source", get_args(Source))
-        if known.get("fallback") is not None:
-            _one_of(known, "turn", "fallback", get_args(Fallback))
         token_ids = known.get("answer_token_ids") or []
         if any(type(token) is not int for token in token_ids):
             raise InvalidMessage("schema", "turn: `answer_token_ids` must be a list of whole numbers")
@@ -122,7 +124,7 @@ class Feedback:
     feedback_id: str
     turn_id: str
     player_id: str
-    kind: FeedbackKind
+    kind: FeedbackKind | str
     sent_at: str
     text: str | None = None
     consent_train: bool | None = None
@@ -148,7 +150,6 @@ class Feedback:
                 correction without a text.
         """
         known = _strict(text, "feedback", _FEEDBACK_TYPES, _FEEDBACK_OPTIONAL, names={f.name for f in fields(cls)})
-        _one_of(known, "feedback", "kind", get_args(FeedbackKind))
         if known["kind"] == "correction" and not str(known.get("text") or "").strip():
             raise InvalidMessage("schema", "feedback: a correction needs a `text`, the better answer")
         return cls(**known)
@@ -205,9 +206,3 @@ def _read_object(text: str | bytes, what: str) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidMessage("schema", f"{what}: expected a JSON object, found {type(body).__name__}")
     return cast("dict[str, Any]", body)
-
-
-def _one_of(body: Mapping[str, object], what: str, name: str, choices: tuple[str, ...]) -> None:
-    found = body.get(name)
-    if found not in choices:
-        raise InvalidMessage("schema", f"{what}: `{name}` must be one of {', '.join(choices)}, found {found!r}")

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from kogpt2_chat.domain.topics import QUESTION_TOPIC
-from kogpt2_chat.domain.turns import Fallback, Source
+from kogpt2_chat.domain.turns import Source
 from kogpt2_chat.domain.wire_fields import (
     BOUNDS,
     MAX_NAME_CHARS,
@@ -141,7 +141,7 @@ def v1_text(*, question_id: str, bot: str, sender: str, text: str, **optional: o
 
 
 def answer_headers(
-    question: Question, *, model_version: int, epoch: int, latency_ms: int, fallback: Fallback | None
+    question: Question, *, model_version: int, epoch: int, latency_ms: int, fallback: str | None
 ) -> dict[str, str]:
     """Headers of an answer, and of its turn.
 

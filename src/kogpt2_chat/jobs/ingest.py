@@ -6,30 +6,21 @@ killed, retried or started twice leaves no gap and no double.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.lake_layout import (
-    FEEDBACK,
-    QUARANTINE,
-    TURNS,
-    Table,
-    app_id,
-    feedback_row,
-    quarantine_row,
-    turn_row,
-)
-from kogpt2_chat.domain.turns import Feedback, Turn
-from kogpt2_chat.errors import Conflict, InvalidInput, InvalidMessage
-from kogpt2_chat.ports import Record, Tables, Topics
+from kogpt2_chat.domain.gaps import gap_row
+from kogpt2_chat.domain.lake_layout import FEEDBACK, QUARANTINE, TURNS, Table, app_id
+from kogpt2_chat.errors import Conflict, InvalidMessage
+from kogpt2_chat.jobs.read_records import quarantined, read_record
+from kogpt2_chat.jobs.topic_positions import Place, find_place, note_gaps, tell_gaps
+from kogpt2_chat.ports import Tables, Topics
 from kogpt2_chat.settings import Settings
 
 Window = Mapping[int, tuple[int, int]]
 _REPLANS: Final = 5
-_LARGEST_LONG: Final = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -45,9 +36,9 @@ class _Tally:
 def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, object]:
     """Bring ``turns`` and ``feedback`` up to what their topics hold now.
 
-    Records that cannot be read go to the table ``quarantine``; turns of players who do not want them stored
-    are counted and passed over. Where the topic's retention has overtaken the table, the lost range is named
-    under ``gaps`` and reading goes on behind it.
+    Records that cannot be stored go to the table ``quarantine``; turns of players who do not want them stored
+    are counted and passed over. Where the topic's retention has overtaken the table, the lost range becomes a row
+    of the table ``gaps`` and reading goes on behind it. A topic that was made anew is read from its beginning.
 
     Args:
         topics: Kafka.
@@ -55,59 +46,61 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, o
         settings: how many records one commit may hold.
 
     Returns:
-        For each table: rows, commits, records left out by reason, gaps, end positions. Other writers that
-        keep moving the same positions are a :class:`Conflict`; a table that has read further than its topic
-        reaches is an :class:`InvalidInput`, since the topic was made anew.
+        For each table: rows, commits, records left out by reason, gaps, end positions. Under ``lost`` the gaps that
+        no run has told of before. Other writers that keep moving the same positions are a :class:`Conflict`; a topic
+        that ends before the position, though it is the same one, is an :class:`InvalidInput`.
     """
     batch, ingested_at = settings.kafka.ingest_batch, datetime.now(UTC)
-    return {table.name: _ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK)}
+    result: dict[str, object] = {
+        table.name: _ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK)
+    }
+    return {**result, "lost": tell_gaps(tables)}
 
 
 def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, ingested_at: datetime) -> dict[str, object]:
-    ends, tally = topics.end_positions(table.topic), _Tally()
-    conflicts = 0
-    while window := _plan(table, topics, tables, ends, tally):
-        for part in _parts(window, batch):
-            try:
-                _ingest_part(table, part, topics, tables, ingested_at, tally)
-            except Conflict:
-                conflicts += 1
-                if conflicts > _REPLANS:
-                    raise
-                break  # somebody else is at the same work: see what is left of the plan
+    tally, conflicts, place = _Tally(), 0, None
+    while True:
+        try:
+            place = place or find_place(table, topics, tables, ingested_at)
+            window = _plan(place, topics, tables, ingested_at, tally)
+            if not window:
+                break
+            for part in _parts(window, batch):
+                _ingest_part(place, part, topics, tables, ingested_at, tally)
+        except Conflict:  # somebody else is at the same work: see what is left of the plan
+            conflicts += 1
+            if conflicts > _REPLANS:
+                raise
     return {
         "rows": tally.rows,
         "commits": tally.commits,
         "left_out": dict(sorted(tally.left_out.items())),
         "gaps": [{"partition": p, "start": start, "end": end} for p, (start, end) in sorted(tally.gaps.items())],
-        "positions": {str(partition): end for partition, end in sorted(ends.items())},
+        "positions": {str(partition): end for partition, end in sorted(place.ends.items())},
     }
 
 
-def _plan(table: Table, topics: Topics, tables: Tables, ends: Mapping[int, int], tally: _Tally) -> Window:
+def _plan(place: Place, topics: Topics, tables: Tables, found_at: datetime, tally: _Tally) -> Window:
     """What is left to read, by partition: empty when the table has reached the ends."""
-    ids = {partition: app_id(table.name, table.topic, partition) for partition in ends}
+    table, ids = place.table, place.ids_in(place.table)
     committed = tables.positions(table.name, list(ids.values()))
     retained = topics.start_positions(table.topic)
-    window = {}
-    for partition, end in ends.items():
-        position = committed.get(ids[partition], 0)
-        if position > end and not _has_reached(topics, table.topic, partition, position):
-            raise InvalidInput(
-                f"table {table.name} has read {table.topic}/{partition} up to {position}, but the topic ends at {end}: "
-                "it was made anew. Keep the lake and the topics together, or move the lake's folder away."
-            )
-        first = retained.get(partition, 0)
+    window, gaps = {}, {}
+    for partition, end in place.ends.items():
+        position, first = committed.get(ids[partition], 0), min(retained.get(partition, 0), end)
         if position < first:
-            tally.gaps[partition] = (position, min(first, end))
+            gaps[partition] = (position, first)
         if position < end:
             window[partition] = (position, end)
+    note_gaps(
+        [
+            gap_row(table, place.topic_id, partition, start, end, reason="retention", found_at=found_at)
+            for partition, (start, end) in gaps.items()
+        ],
+        tables,
+    )
+    tally.gaps |= gaps
     return window
-
-
-def _has_reached(topics: Topics, topic: str, partition: int, position: int) -> bool:
-    """Whether the topic has grown to a position that another ingest has read since our plan."""
-    return topics.end_positions(topic).get(partition, 0) >= position
 
 
 def _parts(window: Window, batch: int) -> Iterator[Window]:
@@ -121,98 +114,45 @@ def _parts(window: Window, batch: int) -> Iterator[Window]:
 
 
 def _ingest_part(
-    table: Table, part: Window, topics: Topics, tables: Tables, ingested_at: datetime, tally: _Tally
+    place: Place, part: Window, topics: Topics, tables: Tables, ingested_at: datetime, tally: _Tally
 ) -> None:
     """One commit. The quarantine comes first: a run that ends in between does not read its rows again."""
+    table = place.table
     rows: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
     left_out: Counter[str] = Counter()
     for partition, (start, end) in part.items():
         for record in topics.read(table.topic, partition, start, end):
             try:
-                row = _READERS[table.name](record, ingested_at)
+                row = read_record(record, ingested_at)
             except InvalidMessage as error:
                 left_out[f"malformed:{error.reason}"] += 1
-                bad.append(_quarantined(record, f"{error.reason}: {error}", ingested_at))
+                bad.append(quarantined(record, error, ingested_at))
                 continue
             if row is None:
                 left_out["no_consent_to_store"] += 1
             else:
                 rows.append(row)
-    _quarantine(table.topic, part, bad, tables)
+    _quarantine(place, part, bad, tables)
     positions = {app_id(table.name, table.topic, partition): end for partition, (_, end) in part.items()}
     planned = {app_id(table.name, table.topic, partition): start for partition, (start, _) in part.items()}
-    # A partition that was never read has no position; 0 stands for it in the plan.
-    expected = tables.positions(table.name, list(planned))
-    if {name: expected.get(name, 0) for name in planned} != planned:
+    # A partition that was never read has no position, what an earlier release has read no mark: the plan's stand in.
+    expected = tables.positions(table.name, [*planned, *place.mark])
+    before = {**dict.fromkeys(planned, 0), **place.mark, **expected}
+    if before != {**planned, **place.mark}:
         raise Conflict(f"table {table.name}: another ingest has moved on from {planned} to {expected}")
-    if tables.append(table.name, rows, positions, expected):
+    if tables.append(table.name, rows, {**positions, **place.mark}, expected):
         tally.rows += len(rows)
         tally.commits += 1
         tally.left_out += left_out
 
 
-def _quarantine(topic: str, part: Window, bad: Sequence[Mapping[str, object]], tables: Tables) -> None:
+def _quarantine(place: Place, part: Window, bad: Sequence[Mapping[str, object]], tables: Tables) -> None:
     if not bad:
         return
-    ids = {partition: app_id(QUARANTINE.name, topic, partition) for partition in part}
-    kept = tables.positions(QUARANTINE.name, list(ids.values()))
+    ids, mark = place.ids_in(QUARANTINE), place.mark_in(QUARANTINE)
+    kept = tables.positions(QUARANTINE.name, [*(ids[partition] for partition in part), *mark])
     new = [row for row in bad if int(str(row["kafka_offset"])) >= kept.get(ids[int(str(row["kafka_partition"]))], 0)]
     if new:
-        tables.append(QUARANTINE.name, new, {ids[p]: end for p, (_, end) in part.items()}, kept)
-
-
-def _quarantined(record: Record, reason: str, ingested_at: datetime) -> dict[str, object]:
-    return quarantine_row(
-        record.topic,
-        reason,
-        record.value,
-        partition=record.partition,
-        offset=record.offset,
-        ingested_at=ingested_at,
-    )
-
-
-def _read_turn(record: Record, ingested_at: datetime) -> dict[str, object] | None:
-    turn = Turn.from_json(record.value or b"")
-    if turn.bot not in BOT_IDS:
-        raise InvalidMessage("unknown_bot", f"turn {turn.turn_id}: no bot {turn.bot!r}")
-    if not turn.consent_store:
-        return None
-    row = turn_row(
-        turn,
-        partition=record.partition,
-        offset=record.offset,
-        timestamp_ms=record.timestamp_ms,
-        ingested_at=ingested_at,
-    )
-    return _storable(row)
-
-
-def _read_feedback(record: Record, ingested_at: datetime) -> dict[str, object] | None:
-    row = feedback_row(
-        Feedback.from_json(record.value or b""),
-        partition=record.partition,
-        offset=record.offset,
-        timestamp_ms=record.timestamp_ms,
-        ingested_at=ingested_at,
-    )
-    return _storable(row)
-
-
-def _storable(row: Mapping[str, object]) -> dict[str, object]:
-    """The row, or a refusal: one record that the table cannot hold must not hold up all others."""
-    for name, value in row.items():
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, int) and abs(part) > _LARGEST_LONG:
-                raise InvalidMessage("schema", f"`{name}` is out of range")
-    return {
-        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in row.items()
-    }
-
-
-_READERS: Final[Mapping[str, Callable[[Record, datetime], dict[str, object] | None]]] = {
-    TURNS.name: _read_turn,
-    FEEDBACK.name: _read_feedback,
-}
+        ends = {ids[partition]: end for partition, (_, end) in part.items()}
+        tables.append(QUARANTINE.name, new, {**ends, **mark}, kept)

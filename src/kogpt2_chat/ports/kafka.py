@@ -35,6 +35,10 @@ class Topics(Protocol):
         """Create the contract's topics that are missing; give the names of those created."""
         ...
 
+    def topic_id(self, topic: str) -> str:
+        """What tells a topic from one of the same name made later; empty where brokers give no ids."""
+        ...
+
     def start_positions(self, topic: str) -> dict[int, int]:
         """First retained offset of each partition."""
         ...

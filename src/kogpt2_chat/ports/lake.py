@@ -44,7 +44,7 @@ class Files(Protocol):
 
 
 class Tables(Protocol):
-    """Delta tables of the lake, by short name: ``turns`` and ``feedback``."""
+    """Delta tables of the lake, by short name: ``turns``, ``feedback`` and those beside them."""
 
     def append(
         self,
@@ -56,7 +56,7 @@ class Tables(Protocol):
         """Add rows and move positions (app id -> end position) in one commit.
 
         ``expected`` names the positions that the work was planned from (an app id without one is left out); with
-        it, work planned from positions that have moved since is refused.
+        it, work planned from positions that have moved since is refused, and positions may also be set back.
 
         Returns:
             False when every position had already been reached: somebody did this work before.
@@ -77,7 +77,10 @@ class Tables(Protocol):
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """All rows of a version (newest by default); empty when the table does not exist."""
+        """All rows of a version (newest by default); empty when the table does not exist.
+
+        Columns that the version lacks are null: it is of an earlier release. Those of a later one are left out.
+        """
         ...
 
 
@@ -85,7 +88,7 @@ class Index(Protocol):
     """The search index of turns; derived, and rebuilt from the lake at any time."""
 
     def ensure(self) -> None:
-        """Create the index with its strict mapping if it is missing."""
+        """Create the index with its strict mapping if it is missing; add the fields that an earlier release lacked."""
         ...
 
     def put(self, documents: Iterable[Row]) -> int:

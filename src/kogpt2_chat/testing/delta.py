@@ -41,7 +41,8 @@ class InMemoryTables:
             Conflict: a position moved since the plan, or during the commit.
         """
         committed = self.positions(table, list(positions))
-        if positions and all(committed.get(app_id, -1) >= end for app_id, end in positions.items()):
+        done = committed == dict(positions) if expected is not None else _has_passed(committed, positions)
+        if positions and done:
             return False
         if expected is not None and committed != dict(expected):
             raise Conflict(f"table {table}: planned from {dict(expected)}, the table stands at {committed}: plan again")
@@ -74,3 +75,7 @@ class InMemoryTables:
             return []
         rows = versions[-1 if version is None else version]
         return [{name: row[name] for name in (columns or row)} for row in rows]
+
+
+def _has_passed(committed: Mapping[str, int], positions: Mapping[str, int]) -> bool:
+    return all(committed.get(app_id, -1) >= end for app_id, end in positions.items())

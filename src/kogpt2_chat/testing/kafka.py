@@ -6,6 +6,7 @@ used, and a batch whose partitions were lost can no longer be published.
 """
 
 import time
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,13 +31,15 @@ class Broker:
 
     def __init__(self) -> None:
         self.logs: dict[str, list[_Log]] = {}
+        self.topic_ids: dict[str, str] = {}
         self.committed: dict[int, int] = {}
         self.generation = 1
         self.aborted = 0
         self._without_key = 0
 
     def create(self, name: str, partitions: int) -> None:
-        """Add an empty topic."""
+        """Add an empty topic; one of the same name is gone."""
+        self.topic_ids[name] = str(uuid.uuid4())
         self.logs[name] = [_Log() for _ in range(partitions)]
 
     def log(self, topic: str, partition: int) -> _Log:
@@ -117,6 +120,11 @@ class MemoryTopics:
         for topic in missing:
             self._broker.create(topic.name, topic.partitions)
         return [topic.name for topic in missing]
+
+    def topic_id(self, topic: str) -> str:
+        """What tells a topic from one of the same name made later."""
+        self._broker.log(topic, 0)
+        return self._broker.topic_ids[topic]
 
     def start_positions(self, topic: str) -> dict[int, int]:
         """First retained offset of each partition: nothing is ever dropped here."""

@@ -1,0 +1,42 @@
+"""Write small tables of every kind with this checkout's own code: ``python scripts/write_lake_fixture.py FOLDER``.
+
+To be run once in each release that gives a table or the index a new column; what earlier releases wrote is kept under
+``tests/fixtures/lake``, so that every later release is tried on it.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kogpt2_chat.adapters import elastic
+from kogpt2_chat.adapters.delta import DeltaTables
+from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME, TURNS
+from kogpt2_chat.settings import Hdfs, Settings
+
+EXAMPLE = {"string": "x", "long": 7, "bool": True, "time": datetime(2026, 11, 24, 3, 30, tzinfo=UTC), "longs": [1, 2]}
+
+
+def main(folder: Path) -> None:
+    """Two turns, one row of each other table, and the index's mapping."""
+    folder.mkdir(parents=True)
+    tables = DeltaTables(Settings(hdfs=Hdfs(uri="file://", root=str(folder.absolute()), retries=1)))
+    for name, table in TABLE_BY_NAME.items():
+        rows = [{column: EXAMPLE[kind] for column, kind in table.columns.items()}]
+        if name == "turns":
+            rows = [
+                rows[0] | {"turn_id": turn_id, "bot": "ChatbotA", "date": "2026-11-24"}
+                for turn_id in ("old-1", "old-2")
+            ]
+        tables.append(name, rows, {f"{name}/{table.topic or name}/0": len(rows)}, {})
+    columns = {name: dict(table.columns) for name, table in TABLE_BY_NAME.items()}
+    for commit in folder.glob("lake/*/_delta_log/*.json"):  # of no use to anybody: where the tables were made
+        commit.write_text(commit.read_text().replace(str(folder.absolute()), ""))
+    (folder / "columns.json").write_text(json.dumps(columns, indent=1) + "\n")
+    by_column, by_kind = elastic._TYPE_BY_COLUMN, elastic._TYPE_BY_KIND  # noqa: SLF001 - the one reader of the mapping
+    mapping = {name: by_column.get(name, by_kind[kind]) for name, kind in TURNS.columns.items()}
+    (folder / "mapping.json").write_text(json.dumps(mapping, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

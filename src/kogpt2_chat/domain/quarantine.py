@@ -1,0 +1,108 @@
+"""Records that could not be stored, kept until somebody can read them: their rows, and what marks one as replayed.
+
+A row is never changed. A replay adds a second one for the same position, without a value and with a time in
+``replayed_at``.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from kogpt2_chat.domain.cleaning import mask_pii
+from kogpt2_chat.domain.lake_layout import QUARANTINE, seoul_date
+from kogpt2_chat.domain.storable import storable
+
+Row = Mapping[str, object]
+Place = tuple[str, int, int, datetime]
+"""Topic, partition, offset, and when it came here: a topic made anew has the same positions again."""
+
+_MAX_REASON_CHARS: Final = 300
+# What joins a record to others, or is no text; masked, an id that looks like a telephone number would join no more.
+_AS_THEY_ARE: Final = frozenset(
+    {"turn_id", "question_id", "feedback_id", "player_id", "session_id", "worker", "bot", "kind", "source", "fallback"}
+    | {"sent_at", "received_at", "answered_at"}
+)
+
+
+def quarantine_row(
+    topic: str,
+    reason: str,
+    value: bytes | None,
+    *,
+    partition: int,
+    offset: int,
+    ingested_at: datetime,
+    timestamp_ms: int | None = None,
+) -> dict[str, object]:
+    """A row of ``quarantine``: the record with personal details masked, and still JSON where it was JSON.
+
+    Args:
+        topic: where the record stands.
+        reason: why it could not be stored.
+        value: its value.
+        partition: of the record.
+        offset: likewise.
+        ingested_at: one time for all rows of an ingest run.
+        timestamp_ms: the broker's time.
+
+    Returns:
+        A value for each column.
+    """
+    row = {
+        "topic": topic,
+        "reason": mask_pii(reason[:_MAX_REASON_CHARS])[0],
+        "value": _kept(value or b""),
+        "timestamp_ms": timestamp_ms if timestamp_ms is not None and abs(timestamp_ms) < 2**63 else None,
+        "date": seoul_date(ingested_at),
+        "kafka_partition": partition,
+        "kafka_offset": offset,
+        "ingested_at": ingested_at,
+    }
+    return storable(row, QUARANTINE)
+
+
+def waiting(rows: Iterable[Row]) -> list[Row]:
+    """Rows that nobody has replayed, in the order of their positions."""
+    rows = list(rows)
+    replayed = {place_of(row) for row in rows if row["replayed_at"] is not None}
+    left = {place_of(row): row for row in rows if row["replayed_at"] is None and place_of(row) not in replayed}
+    return [left[place] for place in sorted(left)]
+
+
+def replayed_row(row: Row, at: datetime) -> dict[str, object]:
+    """The mark on a row of ``quarantine``."""
+    mark = {name: row[name] for name in ("topic", "reason", "kafka_partition", "kafka_offset", "ingested_at")}
+    return storable({**mark, "date": seoul_date(at), "replayed_at": at}, QUARANTINE)
+
+
+def place_of(row: Row) -> Place:
+    """Which record a row is about."""
+    partition, offset, came = row["kafka_partition"], row["kafka_offset"], row["ingested_at"]
+    if not isinstance(partition, int) or not isinstance(offset, int) or not isinstance(came, datetime):
+        raise TypeError(f"quarantine: a row without a position: {partition!r}, {offset!r}, {came!r}")
+    return str(row["topic"]), partition, offset, came
+
+
+def reason_word(row: Row) -> str:
+    """The reason's first word, under which rows are counted."""
+    return str(row["reason"] or "unknown").partition(":")[0]
+
+
+def _kept(value: bytes) -> str:
+    """The record as text: unreadable bytes and half characters escaped."""
+    try:
+        text = json.dumps(_masked(json.loads(value)), ensure_ascii=False)
+    except (ValueError, RecursionError):  # not JSON: masked as a whole
+        text = mask_pii(value.decode("utf-8", "backslashreplace"))[0]
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _masked(value: object, name: str = "") -> object:
+    if isinstance(value, str):
+        return value if name in _AS_THEY_ARE else mask_pii(value)[0]
+    if isinstance(value, dict):
+        return {key: _masked(inner, key) for key, inner in value.items()}
+    if isinstance(value, Sequence):
+        return [_masked(inner) for inner in value]
+    return value

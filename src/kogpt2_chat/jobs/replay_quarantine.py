@@ -1,0 +1,130 @@
+"""Bring records out of quarantine that can be stored now: after an upgrade, with a bot that came later.
+
+A row that went into its table is marked in ``quarantine``. A call that was killed between the two is finished by the
+next one: it sees in the table itself what is there already.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from kogpt2_chat.domain.lake_layout import QUARANTINE, Table
+from kogpt2_chat.domain.quarantine import Row, reason_word, replayed_row, waiting
+from kogpt2_chat.errors import InvalidMessage
+from kogpt2_chat.jobs.read_records import TABLE_BY_TOPIC, read_record
+from kogpt2_chat.ports import Record, Tables
+
+_COUNTER: Final = "{table}/quarantine"
+"""Under this name a table counts its replays, so that of two at once one is refused."""
+_ID: Final[Mapping[str, str]] = {"turns": "turn_id", "feedback": "feedback_id"}
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What became of the rows that were looked at, by reason."""
+
+    waiting: Counter[str] = field(default_factory=Counter)
+    readable: Counter[str] = field(default_factory=Counter)
+    still: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Readable:
+    """A quarantined row and what it is now; None where the player does not want it stored."""
+
+    kept: Row
+    row: Mapping[str, object] | None
+
+
+def replay_quarantine(
+    *,
+    tables: Tables,
+    progress: Callable[[str], None],
+    reasons: Sequence[str] = (),
+    dry_run: bool = False,
+    now: datetime | None = None,
+) -> dict[str, object]:
+    """Store what can be stored now, each record once, and mark it.
+
+    Args:
+        tables: the lake.
+        progress: told what is read.
+        reasons: which reasons to choose, by their first word; all by default.
+        dry_run: read and count, but change nothing.
+        now: the time; tests bring their own.
+
+    Returns:
+        ``waiting`` (rows by reason), ``readable`` (of the chosen ones, by reason), ``still`` (by today's reason),
+        ``stored`` (rows by table), ``dry_run``. A replay at the same time is a :class:`Conflict`: nothing is stored
+        twice, the next call goes on.
+    """
+    at, tally = now or datetime.now(UTC), _Tally()
+    rows = waiting(tables.read(QUARANTINE.name))
+    progress(f"{len(rows)} records in quarantine")
+    readable = list(_readable(rows, reasons, at, tally))
+    stored = {table.name: 0 for table in TABLE_BY_TOPIC.values()}
+    if not dry_run:
+        for table in TABLE_BY_TOPIC.values():
+            stored[table.name] = _store(
+                table, [one for one in readable if one.kept["topic"] == table.topic], tables, at
+            )
+    return {
+        "waiting": dict(sorted(tally.waiting.items())),
+        "readable": dict(sorted(tally.readable.items())),
+        "still": dict(sorted(tally.still.items())),
+        "stored": stored,
+        "dry_run": dry_run,
+    }
+
+
+def _readable(rows: Sequence[Row], reasons: Sequence[str], at: datetime, tally: _Tally) -> list[_Readable]:
+    found = []
+    for kept in rows:
+        reason = reason_word(kept)
+        tally.waiting[reason] += 1
+        if reasons and reason not in reasons:
+            continue
+        try:
+            row = read_record(_record(kept), at)
+        except InvalidMessage as error:
+            tally.still[error.reason] += 1
+            continue
+        tally.readable[reason] += 1
+        found.append(_Readable(kept=kept, row=row))
+    return found
+
+
+def _record(kept: Row) -> Record:
+    """The record that a row was made of, with personal details masked."""
+    came = cast("datetime", kept["ingested_at"])
+    timestamp_ms = kept["timestamp_ms"]
+    return Record(
+        topic=str(kept["topic"]),
+        partition=cast("int", kept["kafka_partition"]),
+        offset=cast("int", kept["kafka_offset"]),
+        key=None,
+        value=str(kept["value"] or "").encode(),
+        # Earlier releases did not keep it; a record came to the lake soon after it was sent.
+        timestamp_ms=int(came.timestamp() * 1000) if timestamp_ms is None else cast("int", timestamp_ms),
+    )
+
+
+def _store(table: Table, chosen: Sequence[_Readable], tables: Tables, at: datetime) -> int:
+    """Rows first, marks after; how many rows."""
+    if not chosen:
+        return 0
+    counter = _COUNTER.format(table=table.name)
+    counted = tables.positions(table.name, [counter])
+    columns = (_ID[table.name], "kafka_partition", "kafka_offset", "received_at")
+    there = {tuple(row[name] for name in columns) for row in tables.read(table.name, columns)}
+    rows = [one.row for one in chosen if one.row is not None and tuple(one.row[name] for name in columns) not in there]
+    if rows:
+        tables.append(table.name, rows, {counter: counted.get(counter, 0) + 1}, counted)
+    marks = f"{QUARANTINE.name}/replays"
+    marked = tables.positions(QUARANTINE.name, [marks])
+    tables.append(
+        QUARANTINE.name, [replayed_row(one.kept, at) for one in chosen], {marks: marked.get(marks, 0) + 1}, marked
+    )
+    return len(rows)

@@ -1,0 +1,275 @@
+"""What must not stop ingest, or rob it of records without a word."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kogpt2_chat.domain.gaps import topic_app_id, topic_mark
+from kogpt2_chat.domain.lake_layout import FEEDBACK, TURNS
+from kogpt2_chat.domain.topics import TOPIC_BY_NAME
+from kogpt2_chat.domain.turns import Feedback
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import Kafka, Settings
+from kogpt2_chat.testing.delta import InMemoryTables
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from tests.unit.test_ingest_job import log, turn
+
+SETTINGS = Settings(kafka=Kafka(ingest_batch=20_000))
+FEEDBACK_BODY = {
+    "v": 1,
+    "feedback_id": "f",
+    "turn_id": "t",
+    "player_id": "p",
+    "kind": "up",
+    "sent_at": "2026-11-24T03:00:05+00:00",
+    "text": "좋아",
+    "extra": {},
+}
+TURN_BODY = {**json.loads(turn("t1").to_json()), "extra": {}, "session_id": "s", "sent_at": "2026-11-24T03:00:00Z"}
+ODD = (
+    st.sampled_from(
+        [
+            2**63, -(2**63) - 1, 2**70, 10**400, 1e308, float("nan"), float("inf"), True, None, "", "\ud800", "x\udfff",
+            "\x00", "0001-01-01T00:00:00+14:00", "1526-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "12345-01-01",
+            [], {}, [2**64], [True], ["a"], {"\ud800": "\ud800"}, {"a": float("nan")}, "가" * 200_000, "010-1234-5678",
+        ]
+    )
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=20)
+    | st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3), st.lists, max_leaves=5)
+)  # fmt: skip
+TIMES = st.sampled_from(
+    [-(10**15), -62_167_219_200_000, -1, 0, 253_402_300_800_000, 2**63 - 1, -(2**63)]
+) | st.integers(-(2**63), 2**63 - 1)
+
+
+def world() -> tuple[Broker, MemoryTopics, InMemoryTables]:
+    broker = Broker()
+    topics = MemoryTopics(broker)
+    topics.ensure()
+    return broker, topics, InMemoryTables()
+
+
+def run(topics: MemoryTopics, tables: InMemoryTables) -> dict[str, Any]:
+    return ingest(topics=topics, tables=tables, settings=SETTINGS)
+
+
+def put(broker: Broker, topic: str, value: bytes | None, timestamp_ms: int, key: bytes | None = b"k") -> None:
+    """A record with a time of its sender's choice."""
+    MemoryTopics(broker).send([Outgoing(topic=topic, key=key, value=value, headers={"a": "\ufffd"})])
+    for log_ in broker.logs[topic]:
+        for offset, record in log_.records.items():
+            if record.value == value:
+                log_.records[offset] = replace(record, timestamp_ms=timestamp_ms)
+
+
+def fits(row: Mapping[str, object]) -> bool:
+    """The row can be written by every library behind: text is UTF-8, numbers are 64 bits, times have four digits."""
+    text = json.dumps(row, ensure_ascii=False, default=str)
+    return bool(text.encode()) and all(
+        abs(part) < 2**63
+        for value in row.values()
+        for part in (value if isinstance(value, list) else [value])
+        if isinstance(part, int)
+    )
+
+
+@pytest.mark.parametrize("topic", [TURNS.topic, FEEDBACK.topic])
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_a_record_holds_it_is_stored_or_quarantined(topic: str, data: st.DataObject) -> None:
+    """Any field, a foreign one, the record's time and key: neither an error nor a loss, and the next one is read."""
+    body: Mapping[str, object] = TURN_BODY if topic == TURNS.topic else FEEDBACK_BODY
+    changes = data.draw(st.dictionaries(st.sampled_from([*body, "\ud800new"]), ODD, min_size=1, max_size=3))
+    dropped = data.draw(st.sets(st.sampled_from([*body]), max_size=1))
+    odd = {name: value for name, value in {**body, **changes}.items() if name not in dropped}
+    broker, topics, tables = world()
+    put(broker, topic, json.dumps(odd).encode(), data.draw(TIMES), data.draw(st.none() | st.binary(max_size=3)))
+    good = {**body, "turn_id": "good"}
+    topics.send([Outgoing(topic=topic, key=b"k", value=json.dumps(good).encode())])
+    run(topics, tables)
+    table = TURNS.name if topic == TURNS.topic else FEEDBACK.name
+    stored, kept = tables.read(table), tables.read("quarantine")
+    assert "good" in {row["turn_id"] for row in stored}
+    assert len(stored) + len(kept) == 2 or changes.get("consent_store") is False
+    assert all(fits(row) for row in [*stored, *kept])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.none() | st.binary(max_size=200), TIMES)
+def test_any_bytes_are_quarantined(value: bytes | None, timestamp_ms: int) -> None:
+    """Also none at all, as a compacted topic would have."""
+    broker, topics, tables = world()
+    put(broker, FEEDBACK.topic, value, timestamp_ms)
+    run(topics, tables)
+    (kept,) = tables.read("quarantine")
+    assert fits(kept)
+
+
+@pytest.mark.parametrize("deep", [900, 5000, 50_000])
+def test_deep_nesting_is_quarantined(deep: int) -> None:
+    """As deep as a reader of JSON goes, and deeper."""
+    broker, topics, tables = world()
+    nested = json.dumps(TURN_BODY)[:-1] + ', "deep": ' + "[" * deep + "]" * deep + "}"
+    put(broker, TURNS.topic, nested.encode(), 0)
+    assert run(topics, tables)["turns"]["rows"] + len(tables.read("quarantine")) == 1
+
+
+def test_a_senders_absurd_time_is_quarantined() -> None:
+    """One record dated before year 1, after 9999 or in 1526 does not hold up those behind it."""
+    broker, topics, tables = world()
+    for number, timestamp_ms in enumerate([-(10**15), 10**15, -14_000_000_000_000]):
+        put(broker, "feedback", json.dumps({**FEEDBACK_BODY, "feedback_id": f"f{number}"}).encode(), timestamp_ms)
+    topics.send([Outgoing(topic="feedback", key=b"p", value=json.dumps(FEEDBACK_BODY).encode())])
+    assert run(topics, tables)["feedback"]["rows"] == 1
+    assert len(tables.read("quarantine")) == 3
+
+
+def test_a_turn_id_that_the_index_cannot_take_is_quarantined() -> None:
+    """It would be refused there at each run, with all that stands behind it."""
+    _, topics, tables = world()
+    log(topics, turn("x" * 513), turn(""), turn("가" * 170))
+    assert run(topics, tables)["turns"]["rows"] == 1
+
+
+def test_the_broker_dates_every_topic_whose_times_count() -> None:
+    """The lake's topics, and that of questions, whose retention a client's clock would decide."""
+    for name in (TURNS.topic, FEEDBACK.topic, "bot_question"):
+        assert TOPIC_BY_NAME[name].configs["message.timestamp.type"] == "LogAppendTime"
+
+
+def anew() -> MemoryTopics:
+    topics = MemoryTopics(Broker())
+    topics.ensure()
+    return topics
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(count: int) -> None:
+    """Shorter than the old position, as long, or past it: each record once, a row in `gaps`, and told once."""
+    _, topics, tables = world()
+    log(topics, *(turn(f"old-{n}") for n in range(30)), b"{")
+    run(topics, tables)
+    fresh = anew()
+    log(fresh, *(turn(f"new-{n}") for n in range(count * 20)), b"[")
+    result = run(fresh, tables)
+    assert result["turns"]["rows"] == count * 20
+    assert {gap["reason"] for gap in result["lost"]} == {"topic_made_anew"}
+    again = run(fresh, tables)
+    assert (again["turns"]["rows"], again["lost"]) == (0, [])
+    turn_ids = [row["turn_id"] for row in tables.read("turns")]
+    assert len(turn_ids) == len(set(turn_ids)) == 30 + count * 20
+    assert sorted(str(row["value"]) for row in tables.read("quarantine")) == ["[", "{"]
+
+
+def test_an_empty_topic_in_place_of_the_old_one_is_noticed() -> None:
+    """Before it has grown: what comes then is read from the first record on."""
+    _, topics, tables = world()
+    log(topics, *(turn(f"old-{n}") for n in range(30)))
+    run(topics, tables)
+    fresh = anew()
+    assert run(fresh, tables)["lost"]
+    log(fresh, *(turn(f"new-{n}") for n in range(60)))
+    assert run(fresh, tables)["turns"]["rows"] == 60
+
+
+def test_a_run_killed_while_it_begins_anew_loses_and_doubles_nothing() -> None:
+    """At each of its commits; the gap is told all the same, once."""
+
+    class Killed(Exception):
+        pass
+
+    for survivors in range(7):
+        _, topics, tables = world()
+        log(topics, *(turn(f"old-{n}") for n in range(30)), b"{")
+        run(topics, tables)
+        fresh = anew()
+        log(fresh, *(turn(f"new-{n}") for n in range(60)), b"[")
+        append, left = tables.append, [survivors]
+
+        def dying(*arguments: Any, append: Any = append, left: list[int] = left) -> bool:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return bool(append(*arguments))
+
+        tables.append = dying  # type: ignore[method-assign]
+        told = 0
+        try:
+            told += len(run(fresh, tables)["lost"])
+        except Killed:
+            tables.append = append  # type: ignore[method-assign]
+            told += len(run(fresh, tables)["lost"])
+        turn_ids = [row["turn_id"] for row in tables.read("turns")]
+        assert len(turn_ids) == len(set(turn_ids)) == 90, survivors
+        assert len(tables.read("quarantine")) == 2
+        assert told == len(tables.read("gaps")) > 0, survivors
+
+
+def test_positions_of_an_earlier_release_are_taken_over() -> None:
+    """It wrote no mark: the topic that stands there now is taken for theirs, and one made later is noticed."""
+    broker, topics, tables = world()
+    log(topics, turn("t1"), turn("t2"))
+    broker.topic_ids.update(dict.fromkeys(broker.topic_ids, ""))
+    run(topics, tables)
+    assert tables.positions("turns", [topic_app_id("turns", TURNS.topic)]) == {}
+    upgraded = "6f0a1d9c-1f0e-4a53-9f7e-0c5d2c0b7a11"
+    broker.topic_ids[TURNS.topic] = upgraded
+    assert run(topics, tables)["turns"]["rows"] == 0
+    assert tables.positions("turns", [topic_app_id("turns", TURNS.topic)]) == {
+        topic_app_id("turns", TURNS.topic): topic_mark(upgraded)
+    }
+    fresh = anew()
+    log(fresh, *(turn(f"new-{n}") for n in range(60)))
+    assert run(fresh, tables)["turns"]["rows"] == 60
+
+
+def test_a_topic_that_went_back_is_refused() -> None:
+    """The same topic with less in it: nobody can say which records are new."""
+    broker, topics, tables = world()
+    log(topics, *(turn(f"t{n}") for n in range(30)))
+    run(topics, tables)
+    for partition in broker.logs[TURNS.topic]:
+        partition.end = 0
+        partition.records.clear()
+    with pytest.raises(InvalidInput, match="lost records"):
+        run(topics, tables)
+
+
+def test_a_gap_is_told_by_the_next_run_when_this_one_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row stands before the positions move; who did not live to tell leaves it to the next one."""
+
+    class Killed(Exception):
+        pass
+
+    broker, topics, tables = world()
+    topics.send([Outgoing(topic="feedback", key=b"p", value=b"lost")] * 3)
+    partition = next(number for number, end in topics.end_positions("feedback").items() if end)
+    broker.log("feedback", partition).records.clear()
+    feedback = Feedback(feedback_id="f", turn_id="t", player_id="p", kind="up", sent_at="2026-11-24T03:00:05Z")
+    topics.send([Outgoing(topic="feedback", key=b"p", value=feedback.to_json().encode())])
+    starts, append = topics.start_positions, tables.append
+    monkeypatch.setattr(
+        topics, "start_positions", lambda topic: starts(topic) | ({partition: 3} if topic == "feedback" else {})
+    )
+
+    def dying(table: str, *arguments: Any) -> bool:
+        if table == "feedback":
+            raise Killed
+        return bool(append(table, *arguments))
+
+    monkeypatch.setattr(tables, "append", dying)
+    with pytest.raises(Killed):
+        run(topics, tables)
+    monkeypatch.setattr(tables, "append", append)
+    assert len(run(topics, tables)["lost"]) == 1
+    assert run(topics, tables)["lost"] == []
+    assert len(tables.read("gaps")) == 1

@@ -1,0 +1,177 @@
+"""A lake and an index that earlier releases wrote, and a later one: each reads and writes what it knows.
+
+``tests/fixtures/lake`` has one folder for each form that the tables ever had, written by that release's own code
+(``scripts/write_lake_fixture.py``).
+"""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.adapters import delta, elastic
+from kogpt2_chat.domain import lake_layout
+from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME, TURNS, Table
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.settings import Hdfs, Settings
+
+FIXTURES = sorted((Path(__file__).parents[1] / "fixtures" / "lake").iterdir())
+
+
+def lake_at(folder: Path) -> delta.DeltaTables:
+    return delta.DeltaTables(Settings(hdfs=Hdfs(uri="file://", root=str(folder), retries=1)))
+
+
+def know(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+    """The release knows this table in another form."""
+    monkeypatch.setattr(delta, "TABLE_BY_NAME", {**TABLE_BY_NAME, table.name: table})
+
+
+def row(turn_id: str, **other: object) -> dict[str, object]:
+    return {"turn_id": turn_id, "bot": "ChatbotA", "date": "2026-11-24", "text": "안녕 😀"} | other
+
+
+@pytest.fixture(params=FIXTURES, ids=lambda folder: folder.name)
+def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of a lake that an earlier release wrote."""
+    shutil.copytree(request.param / "lake", tmp_path / "lake")
+    return tmp_path
+
+
+def test_the_newest_fixture_has_todays_columns() -> None:
+    """Whoever adds a column also adds a fixture, so that all later releases are tried on it; none is ever removed."""
+    columns = {name: dict(table.columns) for name, table in TABLE_BY_NAME.items()}
+    assert json.loads((FIXTURES[-1] / "columns.json").read_text()) == columns
+    for older in FIXTURES:
+        for name, known in json.loads((older / "columns.json").read_text()).items():
+            assert known.items() <= columns[name].items()
+
+
+def test_a_lake_of_an_earlier_release_goes_on(earlier: Path) -> None:
+    """Its rows are read with nulls for what it did not know, rows and positions are added, and both are read."""
+    tables = lake_at(earlier)
+    assert sorted(str(found["turn_id"]) for found in tables.read("turns")) == ["old-1", "old-2"]
+    assert tables.positions("turns", ["turns/conversation_log/0"]) == {"turns/conversation_log/0": 2}
+    for table in TABLE_BY_NAME.values():
+        before = tables.read(table.name)
+        assert all(set(found) == set(table.columns) for found in before)
+        full = {name: _example(kind) for name, kind in table.columns.items()}
+        assert tables.append(table.name, [full], {"a": 1}, {})
+        after = tables.read(table.name)
+        assert len(after) == len(before) + 1
+        assert full in after
+
+
+def test_a_later_releases_column_is_added_and_read_by_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rolling deploy: both releases write and read in turn, neither loses anything."""
+    tables = lake_at(tmp_path)
+    later = replace(TURNS, columns={**TURNS.columns, "channel": "string", "mood": "long"})
+    tables.append("turns", [row("a")], {"turns/t/0": 1}, {})
+    know(monkeypatch, later)
+    assert tables.read("turns", ["turn_id", "channel", "mood"]) == [{"turn_id": "a", "channel": None, "mood": None}]
+    tables.append("turns", [row("b", channel="c", mood=3)], {"turns/t/0": 2}, {"turns/t/0": 1})
+    know(monkeypatch, TURNS)
+    tables.append("turns", [row("c")], {"turns/t/0": 3}, {"turns/t/0": 2})
+    assert {str(found["turn_id"]) for found in tables.read("turns")} == {"a", "b", "c"}
+    assert all(set(found) == set(TURNS.columns) for found in tables.read("turns"))
+    know(monkeypatch, later)
+    tables.append("turns", [row("d", mood=4)], {"turns/t/0": 4}, {"turns/t/0": 3})
+    moods = {found["turn_id"]: found["mood"] for found in tables.read("turns", ["turn_id", "mood"])}
+    assert moods == {"a": None, "b": 3, "c": None, "d": 4}
+    assert tables.positions("turns", ["turns/t/0"]) == {"turns/t/0": 4}
+    assert [found["turn_id"] for found in tables.read("turns", ["turn_id", "mood"], version=1)] == ["a"]
+
+
+def test_positions_can_be_set_back(tmp_path: Path) -> None:
+    """Where a topic was made anew, with its mark in the same commit."""
+    tables = lake_at(tmp_path)
+    tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
+    assert tables.append("turns", [], {"turns/t/0": 0, "turns/t": 2**62 + 1}, {"turns/t/0": 5})
+    assert tables.positions("turns", ["turns/t/0", "turns/t"]) == {"turns/t/0": 0, "turns/t": 2**62 + 1}
+    assert not tables.append("turns", [], {"turns/t/0": 0, "turns/t": 2**62 + 1}, {"turns/t/0": 5})
+
+
+@pytest.mark.parametrize("use", ["read", "append"])
+def test_a_column_of_another_type_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str) -> None:
+    """HDFS runs; trying again would not help."""
+    tables = lake_at(tmp_path)
+    tables.append("turns", [row("a")], {"turns/t/0": 1}, {})
+    know(monkeypatch, replace(TURNS, columns={**TURNS.columns, "text": "long"}))
+    monkeypatch.setattr(delta.time, "sleep", lambda _: pytest.fail("tried again"))
+    with pytest.raises(InvalidInput, match=r"`text` is .*string.*expected"):
+        tables.read("turns") if use == "read" else tables.append("turns", [row("b", text=1)], {"turns/t/0": 2})
+
+
+def test_a_row_of_another_kind_is_named(tmp_path: Path) -> None:
+    """A value that no column holds is the caller's fault, not the server's."""
+    with pytest.raises(InvalidInput, match="does not fit"):
+        lake_at(tmp_path).append("turns", [row("a", latency_ms="soon")], {"turns/t/0": 1})
+
+
+class Indices:
+    """The part of Elasticsearch that knows mappings."""
+
+    def __init__(self, properties: dict[str, Any]) -> None:
+        self.properties = properties
+
+    def exists(self, index: str) -> bool:
+        return bool(index)
+
+    def get_mapping(self, index: str) -> dict[str, Any]:
+        return {index: {"mappings": {"dynamic": "strict", "properties": self.properties}}}
+
+    def put_mapping(self, index: str, properties: dict[str, Any]) -> None:
+        assert index
+        self.properties = {**self.properties, **properties}
+
+
+def index_with(properties: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[elastic.ElasticIndex, Indices]:
+    index, indices = elastic.ElasticIndex(Settings()), Indices(properties)
+    monkeypatch.setattr(index._client, "indices", indices)
+    return index, indices
+
+
+@pytest.mark.parametrize("folder", FIXTURES, ids=lambda folder: folder.name)
+def test_an_index_of_an_earlier_release_takes_todays_turns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields that it lacked are added; those it had stay as they were."""
+    before = json.loads((folder / "mapping.json").read_text())
+    index, indices = index_with(before, monkeypatch)
+    index.ensure()
+    assert set(indices.properties) >= set(TURNS.columns)
+    assert before.items() <= indices.properties.items()
+
+
+def test_an_index_lacks_no_field_of_a_later_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later one adds its own; the earlier one leaves it there and writes without it."""
+    before = json.loads((FIXTURES[0] / "mapping.json").read_text())
+    index, indices = index_with(before, monkeypatch)
+    monkeypatch.setattr(elastic, "TURNS", replace(TURNS, columns={**TURNS.columns, "channel": "string"}))
+    index.ensure()
+    assert indices.properties["channel"] == {"type": "keyword", "ignore_above": 1024}
+    monkeypatch.setattr(elastic, "TURNS", TURNS)
+    index.ensure()
+    assert "channel" in indices.properties
+
+
+def test_a_field_of_another_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that makes the index anew."""
+    before = json.loads((FIXTURES[0] / "mapping.json").read_text())
+    index, _ = index_with({**before, "epoch": {"type": "text"}}, monkeypatch)
+    with pytest.raises(InvalidInput, match=r"`epoch` is text, expected long.*--rebuild"):
+        index.ensure()
+
+
+def _example(kind: lake_layout.Kind) -> object:
+    from datetime import UTC, datetime
+
+    examples: dict[lake_layout.Kind, object] = {
+        "string": "안녕",
+        "long": 7,
+        "bool": True,
+        "time": datetime(2026, 11, 24, 3, 30, tzinfo=UTC),
+        "longs": [1, 2],
+    }
+    return examples[kind]

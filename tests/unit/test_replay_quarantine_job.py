@@ -1,0 +1,136 @@
+"""Records that leave quarantine: which, how often, and what is left of them."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.cli.operate import quarantine_text
+from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.quarantine import quarantine_row, waiting
+from kogpt2_chat.jobs import read_records
+from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.jobs.replay_quarantine import replay_quarantine
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.delta import InMemoryTables
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from tests.unit.test_ingest_job import log, turn
+
+NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def tables() -> InMemoryTables:
+    """A lake whose ingest met three records of a newer worker's bot, a torn one, and a good one."""
+    broker, tables = Broker(), InMemoryTables()
+    topics = MemoryTopics(broker)
+    topics.ensure()
+    log(
+        topics,
+        turn("t1", bot="ChatbotD", question_id="01012345678", answer="010-1234-5678로 해요"),
+        turn("t2", bot="ChatbotD"),
+        turn("t3", bot="ChatbotD", consent_store=False),
+        b'{"torn',
+        turn("t4"),
+    )
+    topics.send([Outgoing(topic="feedback", key=b"p", value=b'{"v": 2}')])
+    ingest(topics=topics, tables=tables, settings=Settings())
+    return tables
+
+
+def upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that knows the fourth bot."""
+    monkeypatch.setattr(read_records, "BOT_IDS", (*BOT_IDS, "ChatbotD"))
+
+
+def replay(tables: InMemoryTables, **options: Any) -> dict[str, Any]:
+    return replay_quarantine(tables=tables, progress=lambda _: None, **options)
+
+
+def turn_ids(tables: InMemoryTables) -> list[str]:
+    return sorted(str(row["turn_id"]) for row in tables.read("turns"))
+
+
+def test_what_can_be_read_now_is_stored_once_and_marked(
+    tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest waits on; without consent a record leaves quarantine and goes nowhere."""
+    assert replay(tables)["readable"] == {}
+    upgrade(monkeypatch)
+    result = replay(tables)
+    assert result["waiting"] == {"schema": 2, "unknown_bot": 3}
+    assert result["readable"] == {"unknown_bot": 3}
+    assert result["still"] == {"schema": 2}
+    assert result["stored"] == {"feedback": 0, "turns": 2}
+    assert turn_ids(tables) == ["t1", "t2", "t4"]
+    again = replay(tables)
+    assert (again["waiting"], again["stored"]) == ({"schema": 2}, {"feedback": 0, "turns": 0})
+    assert turn_ids(tables) == ["t1", "t2", "t4"]
+    assert len(waiting(tables.read("quarantine"))) == 2
+
+
+def test_ids_stay_and_personal_details_do_not(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In quarantine as in the table; an id that looks like a telephone number still joins its question."""
+    assert all("010-1234-5678" not in str(row["value"]) for row in tables.read("quarantine"))
+    upgrade(monkeypatch)
+    replay(tables)
+    (found,) = [row for row in tables.read("turns") if row["turn_id"] == "t1"]
+    assert (found["question_id"], found["answer"]) == ("01012345678", "[전화번호]로 해요")
+
+
+def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts what a run would store, and a person can read it."""
+    upgrade(monkeypatch)
+    before = tables.version("turns"), tables.version("quarantine")
+    result = replay(tables, dry_run=True)
+    assert result["readable"] == {"unknown_bot": 3}
+    assert (tables.version("turns"), tables.version("quarantine")) == before
+    text = quarantine_text(result)
+    assert "5 records in quarantine (schema 2, unknown_bot 3)" in text
+    assert "can be stored now: 3 (unknown_bot 3)" in text
+
+
+def test_reasons_can_be_chosen(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others stay, readable or not."""
+    upgrade(monkeypatch)
+    assert replay(tables, reasons=("schema",))["stored"] == {"feedback": 0, "turns": 0}
+    assert turn_ids(tables) == ["t4"]
+
+
+def test_a_replay_killed_between_rows_and_marks_is_finished_by_the_next(
+    tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table itself says what is there already."""
+
+    class Killed(Exception):
+        pass
+
+    upgrade(monkeypatch)
+    append = tables.append
+
+    def dying(table: str, *arguments: Any) -> bool:
+        if table == "quarantine":
+            raise Killed
+        return append(table, *arguments)
+
+    monkeypatch.setattr(tables, "append", dying)
+    with pytest.raises(Killed):
+        replay(tables)
+    monkeypatch.setattr(tables, "append", append)
+    assert replay(tables)["stored"] == {"feedback": 0, "turns": 0}
+    assert turn_ids(tables) == ["t1", "t2", "t4"]
+    assert replay(tables)["readable"] == {}
+
+
+def test_rows_of_an_earlier_release_can_be_replayed(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no time of the broker and the value of that release's form."""
+    body = {"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "clap", "sent_at": "x"}
+    row = quarantine_row(
+        "feedback", "schema: kind", json.dumps(body).encode(), partition=1, offset=5, ingested_at=NOW, timestamp_ms=None
+    )
+    tables.append("quarantine", [row], {}, {})
+    assert replay(tables)["stored"]["feedback"] == 1
+    (found,) = tables.read("feedback")
+    assert (found["kind"], found["received_at"]) == ("clap", NOW)
