@@ -148,11 +148,12 @@ AUDIT: Final = Table(
 )
 # Players and turns that teach nothing any more, and who said so; the last entry on a subject counts.
 DISTRUST: Final = Table(
-    name="distrust",
-    topic="",
-    columns={"at": "time"} | dict.fromkeys(("entry_id", "kind", "subject", "action", "by", "reason", "date"), "string"),
-    partition_by=("date",),
-)
+    name="distrust", topic="", partition_by=("date",),
+    columns={
+        "at": "time", "entry_id": "string", "kind": "string", "subject": "string", "action": "string", "by": "string",
+        "reason": "string", "date": "string",
+    },
+)  # fmt: skip
 TABLE_BY_NAME: Final[Mapping[str, Table]] = {
     table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, GAPS, AUDIT, DISTRUST)
 }

@@ -69,7 +69,8 @@ def finetune(
     from kogpt2_chat.model.curriculum import plan_training
     from kogpt2_chat.model.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.model.load import use_threads
-    from kogpt2_chat.model.resume import clear_progress, only_training_in
+    from kogpt2_chat.model.one_training import only_training_in
+    from kogpt2_chat.model.resume import clear_progress
     from kogpt2_chat.model.train import fit
 
     started = time.monotonic()
