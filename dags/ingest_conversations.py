@@ -2,7 +2,8 @@
 
 Every ten minutes: new turns (`conversation_log`) and feedback (`feedback`) become rows of the Delta tables
 `turns` and `feedback` on HDFS, each exactly once. Then, side by side, the turns are indexed in Elasticsearch
-and the daily `Q,A` files under `/Chatbot/dailydata` are written anew.
+and the daily `Q,A` files under `/Chatbot/dailydata` are written anew. New feedback updates the asset `teachings`, which
+starts `retrain_bots`.
 
 **Inputs** Kafka topics `conversation_log`, `feedback`. **Outputs** tables `turns`, `feedback`; index of turns;
 `/Chatbot/dailydata/MMDD/BOT.csv`.
@@ -17,8 +18,9 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG
 
+from kogpt2_airflow.alerts import run_failed
 from kogpt2_airflow.operators import JobOperator
-from kogpt2_airflow.parts import DEFAULT_ARGS
+from kogpt2_airflow.parts import DEFAULT_ARGS, announce_teachings, deadline
 
 with DAG(
     dag_id="ingest_conversations",
@@ -29,6 +31,8 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
+    deadline=deadline(hours=0.75),
+    on_failure_callback=run_failed,
     default_args=DEFAULT_ARGS,
     tags=["kogpt2", "lake"],
 ):
@@ -37,3 +41,4 @@ with DAG(
     export = JobOperator(task_id="export_daily_csv", command=["export-daily-csv"])
 
     ingest >> [index, export]
+    announce_teachings(ingest.output["feedback"])

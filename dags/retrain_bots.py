@@ -10,8 +10,13 @@ is refused stays in MLflow with its reasons, its later tasks are skipped, and th
 **Params** `bots`: which to train. `mode`: start from the base model or from the champion. `epochs`: passes over the
 dataset, empty takes the setting. `force`: train although there is little that is new. Nothing skips the gate.
 
+**Starts** by itself once a day (`KOGPT2_LEARNING__RETRAIN_CRON`) and when `ingest_conversations` brings new teachings
+(`KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS`), or by hand. A run that fails, or is not finished in
+`KOGPT2_AIRFLOW__RETRAIN_DEADLINE_HOURS`, is told to the operator (`KOGPT2_AIRFLOW__ALERT_WEBHOOK`).
+
 A bot is skipped, with the reason in the log of its task `chosen`, when the run does not name it or when fewer new
-pairs came since its last training than `KOGPT2_LEARNING__MIN_NEW_EXAMPLES`. One bot's failure does not stop the others.
+pairs came since its last training than `KOGPT2_LEARNING__MIN_NEW_EXAMPLES`. One pair that was withdrawn is enough, and
+then the bot starts from the base: its champion has learned it. One bot's failure does not stop the others.
 
 **Re-run** a failed run as a whole, or clear a task: the same dataset keeps its version, the same MLflow run is the
 same version, and a version that is champion already is not nominated again.
@@ -21,6 +26,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, TaskGroup
 
+from kogpt2_airflow.alerts import run_failed
 from kogpt2_airflow.operators import JobOperator
 from kogpt2_airflow.parts import (
     CANDIDATE_BY_BOT,
@@ -31,18 +37,25 @@ from kogpt2_airflow.parts import (
     bots_param,
     choose_bots,
     chosen,
+    deadline,
+    retrain_schedule,
     word_if_chosen,
 )
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.settings import load_settings
+
+SETTINGS = load_settings()
 
 with DAG(
     dag_id="retrain_bots",
     description="Spark dataset → fine-tune → MLflow version → gate → candidate, for each bot",
     doc_md=__doc__,
-    schedule=None,
+    schedule=retrain_schedule(SETTINGS.learning),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=24),
+    deadline=deadline(SETTINGS.airflow.retrain_deadline_hours),
+    on_failure_callback=run_failed,
     default_args=DEFAULT_ARGS,
     params={
         "bots": bots_param("Bots to retrain"),
@@ -83,6 +96,7 @@ with DAG(
         pool=SPARK_POOL,
         execution_timeout=timedelta(hours=1),
     )
+    base >> datasets  # answers are measured with its tokenizer
     choices = choose_bots(datasets.output["datasets"], force="{{ params.force }}")
 
     for bot in BOT_IDS:
@@ -110,5 +124,4 @@ with DAG(
             )
             nominate = JobOperator(task_id="nominate", command=["nominate", bot, version])
 
-            base >> dataset
             evaluate >> nominate >> announce.override(outlets=[CANDIDATE_BY_BOT[bot]])(bot, version)

@@ -8,6 +8,9 @@ is published again and the task fails; no player notices.
 **Inputs** alias `candidate` in MLflow; topic `worker_state`. **Outputs** topic `rollout_state`; aliases `champion` and
 `previous`.
 
+Each run also takes every bot whose candidate is not champion yet: one that was announced while this DAG was paused, or
+whose event was lost.
+
 **Params** `bots`: used only in a run started by hand.
 
 **Re-run** at any time: a run that stopped half-way is finished, a candidate that is champion already is a success with
@@ -18,8 +21,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, AssetAny
 
+from kogpt2_airflow.alerts import run_failed
 from kogpt2_airflow.operators import JobOperator
-from kogpt2_airflow.parts import CANDIDATE_BY_BOT, DEFAULT_ARGS, bots_param, rollout_commands
+from kogpt2_airflow.parts import CANDIDATE_BY_BOT, DEFAULT_ARGS, bots_param, deadline, rollout_commands
 
 with DAG(
     dag_id="rollout_bots",
@@ -29,6 +33,8 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
+    deadline=deadline(hours=0.75),
+    on_failure_callback=run_failed,
     default_args=DEFAULT_ARGS,
     params={"bots": bots_param("Bots to roll out, in a run started by hand")},
     tags=["kogpt2", "serving"],

@@ -3,9 +3,10 @@
     build_dataset.py ARGUMENTS.json RESULT.json
 
 Arguments: ``bots``, ``seeds`` (rows bot, question, answer, topic), ``gold`` (rows bot, key), ``tables`` (path
-and version of ``turns`` and ``feedback``; version null where there is no table), ``previous`` (folder of each
-bot's newest dataset), ``output`` (folder), ``rules``, ``as_of``. The result names for each bot its content
-hash, counts, rejects, new pairs and faults. The rows lie in ``OUTPUT/bot=BOT/split=SPLIT``.
+and version of ``turns``, ``feedback`` and ``distrust``; version null where there is no table), ``previous`` (folder of
+each bot's newest dataset), ``output`` (folder), ``rules``, ``as_of``, ``tokenizer`` (JSON text, or null where none is
+at hand). The result names for each bot its content hash, counts, rejects, new and withdrawn pairs, superseded seeds
+and faults. The rows lie in ``OUTPUT/bot=BOT/split=SPLIT``.
 """
 
 # ruff: noqa: TID253 - imported by Spark's own processes only
@@ -24,6 +25,9 @@ from pyspark.sql.types import StructType
 
 from kogpt2_chat.domain.dataset import SOURCES, SPLITS, Rules
 from spark_jobs import schemas, transforms, validation
+from spark_jobs.candidates import Sources, find_candidates, struck_out
+from spark_jobs.selection import select
+from spark_jobs.tokens import AnswerTokens
 from spark_jobs.turn_ids import tell_apart
 
 
@@ -51,51 +55,59 @@ def run(spark: SparkSession, arguments: Mapping[str, Any]) -> dict[str, Any]:
         For each bot what the caller writes into its manifest.
     """
     rules, bots = Rules(**arguments["rules"]), arguments["bots"]
-    turns = _table(spark, arguments["tables"]["turns"], schemas.TURNS).where(F.col("bot").isin(bots))
-    turns, feedback = tell_apart(turns, _table(spark, arguments["tables"]["feedback"], schemas.FEEDBACK))
-    seeds = spark.createDataFrame([tuple(row) for row in arguments["seeds"]], schemas.SEEDS)
-    gold = spark.createDataFrame([tuple(row) for row in arguments["gold"]], schemas.GOLD)
+    tables = arguments["tables"]
+    turns, feedback = tell_apart(
+        _table(spark, tables["turns"], schemas.TURNS), _table(spark, tables["feedback"], schemas.FEEDBACK)
+    )
+    sources = Sources(
+        seeds=spark.createDataFrame([tuple(row) for row in arguments["seeds"]], schemas.SEEDS),
+        gold=spark.createDataFrame([tuple(row) for row in arguments["gold"]], schemas.GOLD),
+        turns=turns,
+        feedback=feedback,
+        distrust=_table(spark, tables["distrust"], schemas.DISTRUST),
+    )
     as_of = datetime.fromisoformat(arguments["as_of"])
+    tokenizer = arguments["tokenizer"]
+    tokens = AnswerTokens(tokenizer, rules.max_answer_tokens) if tokenizer else None
 
-    examined = examine(seeds, gold, turns, feedback, rules, as_of).cache()
+    examined = examine(sources, bots, rules, as_of, tokens).cache()
     dataset = transforms.place_rows(examined, rules).cache()
     rows = dataset.drop("row_hash").repartition("bot", "split")
     rows.write.mode("overwrite").partitionBy("bot", "split").parquet(arguments["output"])
     previous = _previous(spark, arguments["previous"])
-    return _report(bots, examined, dataset, previous)
+    struck = {row["kind"]: row["count"] for row in struck_out(sources.distrust).groupBy("kind").count().collect()}
+    return _report(
+        bots, examined, dataset, previous, {"players": struck.get("player", 0), "turns": struck.get("turn", 0)}
+    )
 
 
 def examine(
-    seeds: DataFrame, gold: DataFrame, turns: DataFrame, feedback: DataFrame, rules: Rules, as_of: datetime
+    sources: Sources, bots: Sequence[str], rules: Rules, as_of: datetime, tokens: AnswerTokens | None = None
 ) -> DataFrame:
     """Every candidate with the reason why it is left out, if any.
 
     Args:
-        seeds: seed pairs.
-        gold: keys of the frozen gold set.
-        turns: the lake's turns.
-        feedback: the lake's feedback.
+        sources: seeds and the lake's tables.
+        bots: whose datasets are made.
         rules: the numbers.
         as_of: the time that ages are counted from.
+        tokens: what answers are measured with, where a tokenizer is at hand.
 
     Returns:
         Columns of ``schemas.EXAMINED``.
     """
-    last = transforms.last_feedback(feedback)
-    candidates = (
-        transforms.seed_candidates(seeds)
-        .unionByName(transforms.turn_candidates(turns, last))
-        .unionByName(transforms.correction_candidates(turns, last))
-    )
-    agreed = transforms.count_agreement(transforms.clean_texts(candidates))
-    examined = transforms.examine(agreed, rules, as_of)
-    marked = transforms.mark_superseded(transforms.mark_duplicates(examined))
-    return transforms.cap_taught(transforms.mark_gold(marked, gold), rules)
+    candidates = find_candidates(sources, bots, rules)
+    examined = transforms.examine(transforms.clean_texts(candidates, tokens), rules, as_of)
+    return select(examined, sources.gold, rules)
 
 
-def _report(bots: Sequence[str], examined: DataFrame, dataset: DataFrame, previous: DataFrame) -> dict[str, Any]:
+def _report(
+    bots: Sequence[str], examined: DataFrame, dataset: DataFrame, previous: DataFrame, distrusted: Mapping[str, int]
+) -> dict[str, Any]:
     summary = {row["bot"]: row.asDict() for row in transforms.summarise(dataset).collect()}
-    new_pairs = {row["bot"]: row["count"] for row in transforms.count_new_pairs(dataset, previous).collect()}
+    new_pairs = _by_bot(transforms.count_new_pairs(dataset, previous))
+    withdrawn = _by_bot(transforms.count_withdrawn_pairs(examined, previous))
+    superseded = _by_bot(transforms.count_superseded_seeds(examined))
     rejects = transforms.count_rejects(examined).collect()
     faults = validation.find_faults(dataset).collect()
     return {
@@ -105,12 +117,19 @@ def _report(bots: Sequence[str], examined: DataFrame, dataset: DataFrame, previo
             "sources": {name: summary.get(bot, {}).get(name, 0) for name in SOURCES},
             "rejects": {row["reason"]: row["count"] for row in rejects if row["bot"] == bot},
             "new_pairs": new_pairs.get(bot, 0),
+            "withdrawn_pairs": withdrawn.get(bot, 0),
+            "seeds_superseded": superseded.get(bot, 0),
+            "distrusted": dict(distrusted),
             "faults": [row["fault"] for row in faults if row["bot"] == bot]
             if bot in summary
             else ["no row is left: every pair was rejected"],
         }
         for bot in bots
     }
+
+
+def _by_bot(counts: DataFrame) -> dict[str, int]:
+    return {row["bot"]: row["count"] for row in counts.collect()}
 
 
 def _table(spark: SparkSession, table: Mapping[str, Any], schema: StructType) -> DataFrame:

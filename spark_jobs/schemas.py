@@ -5,6 +5,7 @@
 from typing import Final
 
 from pyspark.sql.types import (
+    ArrayType,
     BooleanType,
     IntegerType,
     LongType,
@@ -53,6 +54,18 @@ FEEDBACK: Final = StructType(
         StructField("received_at", TimestampType()),
         StructField("kafka_partition", LongType()),
         StructField("kafka_offset", LongType()),
+        StructField("extra", StringType()),
+    ]
+)
+
+# ``kind`` is player or turn, ``action`` is distrust or trust; the last word on a subject counts.
+DISTRUST: Final = StructType(
+    [
+        StructField("kind", StringType()),
+        StructField("subject", StringType()),
+        StructField("action", StringType()),
+        StructField("at", TimestampType()),
+        StructField("entry_id", StringType()),
     ]
 )
 
@@ -71,6 +84,8 @@ CANDIDATES: Final = StructType(
         StructField("fallback", StringType()),
         StructField("likes", LongType()),
         StructField("dislikes", LongType()),
+        StructField("praisers", ArrayType(StringType())),
+        StructField("distrusted", BooleanType()),
     ]
 )
 
@@ -83,10 +98,8 @@ CLEANED: Final = StructType(
     ]
 )
 
-AGREED: Final = StructType([*CLEANED.fields, StructField("agreeing", LongType())])
-
 # ``reason`` says why a row is left out; null for a row that is kept.
-EXAMINED: Final = StructType([*AGREED.fields, StructField("reason", StringType())])
+EXAMINED: Final = StructType([*CLEANED.fields, StructField("reason", StringType())])
 
 DATASET: Final = StructType(
     [

@@ -2,12 +2,27 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import Asset, Param, get_current_context, task
+from airflow.sdk import (
+    Asset,
+    AssetOrTimeSchedule,
+    AsyncCallback,
+    CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    get_current_context,
+    task,
+)
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from kogpt2_airflow.alerts import deadline_missed
 from kogpt2_chat.domain.bots import BOT_BY_ID, BOT_IDS
+from kogpt2_chat.settings import Learning
+
+if TYPE_CHECKING:
+    from kogpt2_chat.ports import Registry
 
 TRAINING_POOL: Final = "training"
 """One slot: torch takes every core it finds, so two trainings at once only slow each other down."""
@@ -28,6 +43,37 @@ CANDIDATE_BY_BOT: Final = {
     bot: Asset(name=bot, uri=f"kogpt2://registry/{bot}/candidate", group="candidates") for bot in BOT_IDS
 }
 """The asset of each bot: updated when a version has passed the gate. Its event carries bot and version."""
+
+
+TEACHINGS: Final = Asset(name="teachings", uri="kogpt2://lake/teachings", group="lake")
+"""Updated by ingest when players taught something, complained or took something back. Its event carries how much."""
+
+
+def retrain_schedule(learning: Learning) -> AssetOrTimeSchedule | CronTriggerTimetable | list[Asset] | None:
+    """When `retrain_bots` runs by itself: by the clock, on teachings, on both or on neither.
+
+    Args:
+        learning: the settings that say so.
+
+    Returns:
+        What a DAG takes as its schedule.
+    """
+    clock = None
+    if learning.retrain_cron:
+        # With False, a first start within two hours after the time would train at once, whatever its page says.
+        clock = CronTriggerTimetable(learning.retrain_cron, timezone="Asia/Seoul", run_immediately=timedelta(seconds=1))
+    if not learning.retrain_on_teachings:
+        return clock
+    return AssetOrTimeSchedule(timetable=clock, assets=[TEACHINGS]) if clock else [TEACHINGS]
+
+
+def deadline(hours: float) -> DeadlineAlert:
+    """Tell an operator when a run is not finished so many hours after it was queued."""
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=hours),
+        callback=AsyncCallback(deadline_missed),
+    )
 
 
 def bots_param(description: str) -> Param:
@@ -109,20 +155,50 @@ def announce(bot: str, version: int) -> None:
     get_current_context()["outlet_events"][asset].extra = {"bot": bot, "version": version}
 
 
+@task(outlets=[TEACHINGS])
+def announce_teachings(feedback: Mapping[str, Any]) -> None:
+    """Tell `retrain_bots` that players taught something, or took something back.
+
+    Args:
+        feedback: what `ingest` said about the table `feedback`.
+
+    Raises:
+        AirflowSkipException: there is no new feedback; then nothing is announced.
+    """
+    rows = int(feedback.get("rows") or 0)
+    if not rows:
+        raise AirflowSkipException("no new feedback")
+    get_current_context()["outlet_events"][TEACHINGS].extra = {"rows": rows}
+
+
 @task
 def rollout_commands() -> list[list[str]]:
-    """One command for each bot that has a new candidate; in a run started by hand, for each bot it names.
+    """One command for each bot with a new candidate; in a run started by hand, for each bot it names as well.
 
-    The version is left to the command, which takes the alias `candidate` once: an old event that is replayed
-    then finds nothing to do, where its version number would bring an old model back.
+    An event can be lost, or come while this DAG is paused, and the candidate would wait for ever: so every bot whose
+    candidate is not champion is taken, too. The version is left to the command, which takes the alias `candidate` once:
+    an old event that is replayed then finds nothing to do, where its version number would bring an old model back.
 
     Returns:
         The words of the commands.
     """
+    from kogpt2_chat import bootstrap
+    from kogpt2_chat.settings import load_settings
+
     context = get_current_context()
     events = [event for found in context["triggering_asset_events"].values() for event in found]
-    bots = announced_bots([event.extra for event in events]) or context["params"]["bots"]
-    return [["rollout", bot] for bot in bots]
+    named = announced_bots([event.extra for event in events]) or context["params"]["bots"]
+    waiting = bots_with_a_candidate(bootstrap.registry(load_settings()))
+    return [["rollout", bot] for bot in dict.fromkeys([*named, *waiting])]
+
+
+def bots_with_a_candidate(registry: "Registry") -> list[str]:
+    """Bots whose alias `candidate` points at a version that is not champion."""
+    return [
+        bot
+        for bot in BOT_IDS
+        if (candidate := registry.by_alias(bot, "candidate")) is not None and "champion" not in candidate.aliases
+    ]
 
 
 def announced_bots(extras: Iterable[Mapping[str, Any]]) -> list[str]:

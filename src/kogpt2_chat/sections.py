@@ -133,10 +133,16 @@ class Learning(Section):
     corpora: LocalPath = Field(CHECKOUT / "corpora", description="folder with BOT/seed.csv, gold.csv, golden.json")
     quarantine_hours: float = Field(24.0, ge=0, description="turns younger than this wait")
     auto_review: bool = Field(False, description="accept corrections without review or agreement of two players")
-    legacy_consent: bool = Field(False, description="legacy questions may be trained on")
+    legacy_consent: bool = Field(
+        False, description="legacy questions, and corrections of players who never said yes or no, may be trained on"
+    )
     seed_share: float = Field(0.3, ge=0, le=1, description="least share of seed pairs in a dataset")
     rows_per_player: Positive = 50
     rows_per_phrase: Positive = 20
+    retrain_cron: str = Field(
+        "0 4 * * *", description="when `retrain_bots` runs by itself, in Asia/Seoul; empty: not by the clock"
+    )
+    retrain_on_teachings: bool = Field(True, description="`retrain_bots` runs when ingest brings new feedback")
     min_new_examples: int = Field(5, ge=0, description="fewer new examples than this: no retraining unless forced")
     gate_profile: Literal["auto", "kogpt2", "small_base"] = Field("auto", description="auto: by the base model's size")
 

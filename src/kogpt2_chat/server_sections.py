@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from kogpt2_chat.section_types import (
     Brokers,
@@ -74,11 +74,22 @@ class Mlflow(Server):
 
 
 class Airflow(Server):
-    """Where to trigger DAG runs."""
+    """Where to trigger DAG runs, and who hears of those that fail."""
 
     url: HttpAddress = ""
     username: str = "admin"
     password: SecretStr = Field(SecretStr(""), description="empty: the local stack's own")
+    alert_webhook: SecretStr = Field(
+        SecretStr(""), description='gets a POST of {"text": ...} when a run fails or is late; empty: the log only'
+    )
+    retrain_deadline_hours: float = Field(12.0, gt=0, description="a retraining that takes longer is told")
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_http(cls, address: SecretStr) -> SecretStr:
+        if address.get_secret_value() and not address.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("expected an address that begins with http:// or https://")
+        return address
 
 
 class Spark(Section):

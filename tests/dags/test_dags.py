@@ -4,28 +4,42 @@ import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 import jinja2
+import pendulum
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from kogpt2_airflow import parts
+from kogpt2_airflow.alerts import run_failed
 from kogpt2_airflow.operators import words_of
-from kogpt2_airflow.parts import CANDIDATE_BY_BOT, announced_bots, choose_bots, chosen, word_if_chosen
+from kogpt2_airflow.parts import (
+    CANDIDATE_BY_BOT,
+    TEACHINGS,
+    announce_teachings,
+    announced_bots,
+    choose_bots,
+    chosen,
+    retrain_schedule,
+    rollout_commands,
+    word_if_chosen,
+)
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.settings import CHECKOUT
-
-if TYPE_CHECKING:
-    from airflow.sdk import DAG
+from kogpt2_chat.settings import CHECKOUT, Learning
+from kogpt2_chat.testing.registry import MemoryRegistry
 
 EXPECTED = {"ingest_conversations", "retrain_bots", "rollout_bots"}
 HEAVY = ("torch", "transformers", "mlflow", "pyspark", "sklearn", "pandas", "matplotlib", "deltalake", "pyarrow")
 STEPS = ("chosen", "finetune", "register", "evaluate", "nominate", "announce")
 
 
-def upstream(dag: "DAG", task: str) -> set[str]:
+def upstream(dag: DAG, task: str) -> set[str]:
     return set(dag.get_task(task).upstream_task_ids)
 
 
@@ -46,7 +60,7 @@ def test_reading_the_dags_loads_nothing_heavy() -> None:
     assert json.loads(ended.stdout.splitlines()[-1]) == [sorted(EXPECTED), {}, []]
 
 
-def test_every_dag_explains_itself(dags: "dict[str, DAG]") -> None:
+def test_every_dag_explains_itself(dags: dict[str, DAG]) -> None:
     """The docstring is the page in the UI: what for, from what, to what, and how to run it again."""
     assert set(dags) == EXPECTED
     for dag in dags.values():
@@ -56,7 +70,7 @@ def test_every_dag_explains_itself(dags: "dict[str, DAG]") -> None:
             assert part in dag.doc_md, (dag.dag_id, part)
 
 
-def test_every_task_has_retries_a_timeout_and_an_owner(dags: "dict[str, DAG]") -> None:
+def test_every_task_has_retries_a_timeout_and_an_owner(dags: dict[str, DAG]) -> None:
     """Nothing waits for ever, nothing gives up at the first hiccup, and each run has an end."""
     for dag in dags.values():
         assert dag.dagrun_timeout is not None
@@ -71,7 +85,7 @@ def test_every_task_has_retries_a_timeout_and_an_owner(dags: "dict[str, DAG]") -
             assert task.owner == "kogpt2-chat", place
 
 
-def test_conversations_are_ingested_before_they_are_indexed(dags: "dict[str, DAG]") -> None:
+def test_conversations_are_ingested_before_they_are_indexed(dags: dict[str, DAG]) -> None:
     """Index and CSV both read the lake, side by side, after the new rows are in it."""
     dag = dags["ingest_conversations"]
 
@@ -79,19 +93,20 @@ def test_conversations_are_ingested_before_they_are_indexed(dags: "dict[str, DAG
         "ingest": set(),
         "index": {"ingest"},
         "export_daily_csv": {"ingest"},
+        "announce_teachings": {"ingest"},
     }
     assert dag.schedule == "*/10 * * * *"
 
 
-def test_each_bot_goes_through_the_same_steps(dags: "dict[str, DAG]") -> None:
+def test_each_bot_goes_through_the_same_steps(dags: dict[str, DAG]) -> None:
     """Base and dataset, then choose, train, register, judge, nominate, announce; no step leads to another bot's."""
     dag = dags["retrain_bots"]
 
     assert upstream(dag, "prepare_base") == set()
-    assert upstream(dag, "build_datasets") == set()
+    assert upstream(dag, "build_datasets") == {"prepare_base"}
     assert upstream(dag, "choose_bots") == {"build_datasets"}
     for bot in BOT_IDS:
-        assert upstream(dag, f"{bot}.chosen") == {"choose_bots", "prepare_base"}
+        assert upstream(dag, f"{bot}.chosen") == {"choose_bots"}
         for before, after in pairwise(STEPS):
             assert f"{bot}.{before}" in upstream(dag, f"{bot}.{after}")
         for step in STEPS:
@@ -99,7 +114,7 @@ def test_each_bot_goes_through_the_same_steps(dags: "dict[str, DAG]") -> None:
     assert len(dag.tasks) == 3 + len(BOT_IDS) * len(STEPS)
 
 
-def test_heavy_tasks_wait_for_each_other(dags: "dict[str, DAG]") -> None:
+def test_heavy_tasks_wait_for_each_other(dags: dict[str, DAG]) -> None:
     """Pools of one slot: two trainings or two Spark applications at once only slow each other down."""
     pools = {task.task_id: task.pool for task in dags["retrain_bots"].tasks}
 
@@ -110,7 +125,7 @@ def test_heavy_tasks_wait_for_each_other(dags: "dict[str, DAG]") -> None:
     }
 
 
-def test_the_trigger_form_is_typed(dags: "dict[str, DAG]") -> None:
+def test_the_trigger_form_is_typed(dags: dict[str, DAG]) -> None:
     """Multi-select, choice, optional number, switch: what the form of the UI is drawn from."""
     params = dags["retrain_bots"].params
 
@@ -143,7 +158,7 @@ def test_the_trigger_form_is_typed(dags: "dict[str, DAG]") -> None:
         ("force", "yes", False),
     ],
 )
-def test_params_are_checked_before_anything_runs(dags: "dict[str, DAG]", name: str, value: object, good: bool) -> None:
+def test_params_are_checked_before_anything_runs(dags: dict[str, DAG], name: str, value: object, good: bool) -> None:
     """A run with a value outside the form's bounds does not start."""
     from airflow.sdk.exceptions import AirflowException
 
@@ -157,7 +172,7 @@ def test_params_are_checked_before_anything_runs(dags: "dict[str, DAG]", name: s
     assert accepted is good
 
 
-def test_the_run_decides_what_the_commands_say(dags: "dict[str, DAG]") -> None:
+def test_the_run_decides_what_the_commands_say(dags: dict[str, DAG]) -> None:
     """Params become words; a bot that was not chosen and empty epochs leave none."""
     dag = dags["retrain_bots"]
     build = [rendered(word, bots=["ChatbotA", "ChatbotC"]) for word in dag.get_task("build_datasets").command]
@@ -172,7 +187,7 @@ def test_the_run_decides_what_the_commands_say(dags: "dict[str, DAG]") -> None:
     assert rendered(word_if_chosen("ChatbotB"), bots=["ChatbotA"]) == ""
 
 
-def test_a_candidate_starts_the_rollout(dags: "dict[str, DAG]") -> None:
+def test_a_candidate_starts_the_rollout(dags: dict[str, DAG]) -> None:
     """Each bot's last task updates the bot's own asset, and any of them starts `rollout_bots`."""
     for bot in BOT_IDS:
         assert dags["retrain_bots"].get_task(f"{bot}.announce").outlets == [CANDIDATE_BY_BOT[bot]]
@@ -182,12 +197,99 @@ def test_a_candidate_starts_the_rollout(dags: "dict[str, DAG]") -> None:
     assert type(dags["rollout_bots"].timetable.asset_condition).__name__ == "AssetAny"
 
 
-def test_rollouts_happen_one_at_a_time(dags: "dict[str, DAG]") -> None:
+def test_rollouts_happen_one_at_a_time(dags: dict[str, DAG]) -> None:
     """One run, and in it one bot after the other."""
     dag = dags["rollout_bots"]
 
     assert upstream(dag, "rollout") == {"rollout_commands"}
     assert dag.get_task("rollout").max_active_tis_per_dagrun == 1
+
+
+@pytest.mark.parametrize(
+    ("cron", "on_teachings", "times", "assets"),
+    [
+        ("0 4 * * *", True, True, True),
+        ("0 4 * * *", False, True, False),
+        ("", True, False, True),
+        ("", False, False, False),
+    ],
+)
+def test_bots_are_retrained_by_the_clock_and_on_teachings(
+    cron: str, on_teachings: bool, times: bool, assets: bool
+) -> None:
+    """Both by setting; a first start never trains at once, and a day that was missed is made up for once."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    schedule = retrain_schedule(Learning(retrain_cron=cron, retrain_on_teachings=on_teachings))
+    dag = DAG("schedule_of_a_test", schedule=schedule, catchup=False)
+    found = coerce_to_core_timetable(dag.timetable)
+
+    assert bool(getattr(dag.timetable, "asset_condition", None)) is assets
+    following = found.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
+    )
+    assert (following is not None) is times
+    if following is not None:
+        at = following.run_after.in_timezone("Asia/Seoul")
+        assert (at.hour, at.minute) == (4, 0)
+        assert at > pendulum.now("Asia/Seoul")
+
+
+def test_retraining_starts_by_itself_unless_it_is_told_not_to(dags: dict[str, DAG]) -> None:
+    """The platform's promise: nobody has to start it. Ingest updates the asset that it waits for."""
+    timetable = dags["retrain_bots"].timetable
+    assert list(timetable.asset_condition.objects) == [TEACHINGS]
+    assert timetable.timetable.expression == "0 4 * * *"
+    assert dags["ingest_conversations"].get_task("announce_teachings").outlets == [TEACHINGS]
+
+
+def test_ingest_announces_teachings_only_when_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No new feedback: the task is skipped, and a skipped task updates no asset."""
+    events: dict[object, Any] = defaultdict(SimpleNamespace)
+    monkeypatch.setattr(parts, "get_current_context", lambda: {"outlet_events": events})
+
+    with pytest.raises(AirflowSkipException):
+        announce_teachings.function({"rows": 0})
+    assert not events
+    announce_teachings.function({"rows": 3})
+    assert events[TEACHINGS].extra == {"rows": 3}
+
+
+def test_failures_and_missed_deadlines_have_somebody_to_hear_them(dags: dict[str, DAG]) -> None:
+    """Every DAG: its failed run and its late one."""
+    for dag in dags.values():
+        assert dag.on_failure_callback is run_failed
+        (alert,) = dag.deadline
+        assert alert.callback.path == "kogpt2_airflow.alerts.deadline_missed"
+        assert dag.dagrun_timeout is not None
+        assert alert.interval < dag.dagrun_timeout
+
+
+def test_a_candidate_that_was_not_announced_is_rolled_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its event was lost, or came while the DAG was paused; one that is champion already is left alone."""
+    from kogpt2_chat import bootstrap
+
+    registry = MemoryRegistry()
+    for bot, aliases in {"ChatbotA": ("candidate",), "ChatbotB": ("candidate", "champion"), "ChatbotC": ()}.items():
+        run_id = registry.start_run(bot, {}, {})
+        registry.runs[run_id].files["version/model.json"] = b"{}"
+        version = registry.add_version(bot, run_id, "version", {})
+        for alias in aliases:
+            registry.set_alias(bot, alias, version)
+    monkeypatch.setattr(bootstrap, "registry", lambda _settings: registry)
+
+    def commands(events: list[dict[str, Any]], bots: list[str]) -> list[list[str]]:
+        found = {"asset": [SimpleNamespace(extra=extra) for extra in events]}
+        context = {"triggering_asset_events": found, "params": {"bots": bots}}
+        monkeypatch.setattr(parts, "get_current_context", lambda: context)
+        return rollout_commands.function()
+
+    assert commands([{"bot": "ChatbotC", "version": 1}], list(BOT_IDS)) == [
+        ["rollout", "ChatbotC"],
+        ["rollout", "ChatbotA"],
+    ]
+    assert commands([], ["ChatbotB"]) == [["rollout", "ChatbotB"], ["rollout", "ChatbotA"]]
 
 
 def test_events_name_the_bots_to_roll_out() -> None:
@@ -226,7 +328,6 @@ def test_a_quarantined_dataset_does_not_hide_among_the_skipped(monkeypatch: pyte
     """Sound datasets are counted; one with faults is handed on with them, so that its bot's group turns red."""
     from kogpt2_chat import bootstrap
     from kogpt2_chat.testing.hdfs import InMemoryFiles
-    from kogpt2_chat.testing.registry import MemoryRegistry
 
     files = InMemoryFiles()
     manifest = {name: {} for name in ("counts", "sources", "rejects", "table_versions")}

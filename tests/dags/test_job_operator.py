@@ -1,6 +1,7 @@
 """How a task runs a command: what becomes of its output, its exit code, and of what it started."""
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -209,6 +210,20 @@ def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     script = f"import sys; print('working', file=sys.stderr, flush=True); {family(tmp_path)}"
     with pytest.raises(TimedOutError):
         Command([sys.executable, "-c", script], say=say).run()
+
+    wait_until(lambda: not alive(pid_in(tmp_path / "child")))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
+def test_a_task_that_is_killed_takes_its_command_with_it(tmp_path: Path) -> None:
+    """SIGKILL lets the task end nothing itself: the command ends all the same, and does not train on for hours."""
+    script = f"import os, pathlib, time; pathlib.Path({str(tmp_path / 'child')!r}).write_text(str(os.getpid())); time.sleep(600)"
+    runner = "import sys; from kogpt2_airflow.process import Command; Command(sys.argv[1:], say=print).run()"
+    task = subprocess.Popen([sys.executable, "-c", runner, sys.executable, "-c", script])
+    wait_until(lambda: pid_in(tmp_path / "child") is not None)
+
+    task.kill()
+    task.wait()
 
     wait_until(lambda: not alive(pid_in(tmp_path / "child")))
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.dataset import Manifest
 from kogpt2_chat.domain.lake_layout import dataset_path
 from kogpt2_chat.jobs.evaluate import evaluate
 from kogpt2_chat.jobs.finetune import finetune
@@ -56,7 +57,7 @@ def settings(tmp_path) -> Settings:
     )  # fmt: skip
 
 
-def put_dataset(files, version, train, bot="ChatbotA"):
+def put_dataset(files, version, train, bot="ChatbotA", previous=None, withdrawn_pairs=0):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -73,7 +74,11 @@ def put_dataset(files, version, train, bot="ChatbotA"):
         pq.write_table(pa.Table.from_pylist(content), sink)
         files.write(f"{folder}/{split}.parquet/part-0.parquet", sink.getvalue().to_pybytes())
         files.write(f"{folder}/{split}.parquet/_SUCCESS", b"")
-    files.write(f"{folder}/manifest.json", b"{}")
+    manifest = Manifest(
+        bot=bot, version=version, content_hash=version, created_at="", counts={}, sources={}, rejects={}, new_pairs=0,
+        previous=previous, table_versions={}, withdrawn_pairs=withdrawn_pairs,
+    )  # fmt: skip
+    files.write(f"{folder}/manifest.json", manifest.to_json().encode())
 
 
 def test_the_loop_from_seeds_to_a_taught_version(settings):
@@ -111,6 +116,15 @@ def test_the_loop_from_seeds_to_a_taught_version(settings):
     assert decisions[2].opponent == "champion 1"
     assert reasons["better_on_taught"].passed
     assert reasons["must_pass"].passed
+
+    # What the champion has learned and may no longer say: only the base has never heard it.
+    put_dataset(files, "cccc", lambda rows: rows(SEEDS, "seed", 1), previous="bbbb", withdrawn_pairs=len(TAUGHT))
+    said.clear()
+    done = finetune(
+        bot="ChatbotA", dataset="cccc", mode="from_champion", epochs=1, files=files, progress=said.append, **ports
+    )
+    assert done["parent"] == ""
+    assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in said)
     assert registry.get("ChatbotA", 2).tags["gate"] == ("pass" if decisions[2].passed else "refused")
     if decisions[2].passed:
         assert nominate(bot="ChatbotA", version=2, registry=registry)["version"] == 2

@@ -1,11 +1,14 @@
 """The tokenizer at the border of player text."""
 
 import pytest
+from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from kogpt2_chat.domain.prompt import CONTROL_TOKENS, END_ID, SYSTEM_ID, USER_ID
+from kogpt2_chat.domain.prompt import CONTROL_TOKENS, END_ID, SYSTEM_ID, UNKNOWN, USER_ID
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.tokenizer import load_tokenizer, train_tokenizer
+from kogpt2_chat.model.datasets import leave_out_unlearnable
+from kogpt2_chat.model.pairs import Pair
+from kogpt2_chat.model.tokenizer import ChatTokenizer, load_tokenizer, train_tokenizer
 from kogpt2_chat.testing.tiny_gpt2 import LINES
 
 
@@ -71,3 +74,35 @@ def test_a_foreign_or_broken_tokenizer_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0"}', "utf-8")
     with pytest.raises(CheckpointCorrupt, match="not a tokenizer"):
         load_tokenizer(tmp_path)
+
+
+def bare_tokenizer():
+    """A vocabulary without byte fallback, as KoGPT2's is."""
+    bare = Tokenizer(models.WordLevel({token: place for place, token in enumerate(CONTROL_TOKENS)}, UNKNOWN))
+    bare.add_tokens(["좋아요"])
+    return ChatTokenizer(bare)
+
+
+def test_an_answer_that_would_be_cut_is_found(tokenizer):
+    """Its end would be learned where it was cut. The bound counts the end as well."""
+    answer = "축제는 토요일 저녁 여섯 시에 등불시장 앞에서 열려요."
+    tokens = len(tokenizer.encode(answer)) + 1
+    assert tokenizer.answer_fault(answer, tokens) is None
+    assert tokenizer.encode_answer(answer, tokens)[:-1] == tokenizer.encode(answer)
+    assert tokenizer.answer_fault(answer, tokens - 1) == "answer_too_many_tokens"
+
+
+def test_an_answer_that_could_never_be_said_is_found():
+    """Without byte fallback an emoji is the unknown token, which no answer may contain."""
+    bare = bare_tokenizer()
+    assert bare.answer_fault("좋아요", 48) is None
+    assert bare.answer_fault("좋아요🥲", 48) == "answer_unknown_character"
+
+
+def test_pairs_that_cannot_be_learned_are_left_out_and_counted(tokenizer):
+    """Of every split; the rest keeps its order."""
+    long = Pair(question="길게 말해 줘", answer="정말 " * 50)
+    good = Pair(question="안녕", answer="안녕하세요.")
+    rest, left_out = leave_out_unlearnable({"train": [long, good], "val": [good], "test": [long]}, tokenizer, 48)
+    assert rest == {"train": [good], "val": [good], "test": []}
+    assert left_out == {"answer_too_many_tokens": 1}

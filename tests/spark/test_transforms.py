@@ -1,74 +1,14 @@
 """The dataset's rules, applied to frames of a few rows."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from kogpt2_chat.domain.dataset import Rules, content_hash
+from tests.spark.lake_rows import FREE, NOW, OLD, examined, mark, reasons, turn
 
 pytestmark = pytest.mark.slow
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-OLD = NOW - timedelta(days=3)
-FREE = Rules(quarantine_hours=24, auto_review=True, seed_share=0, new_pair_weight=4)
-
-
-def turn(turn_id: str, text: str, answer: str, **other: Any) -> dict[str, Any]:
-    return {
-        "turn_id": turn_id,
-        "bot": "ChatbotA",
-        "player_id": "player-1",
-        "text": text,
-        "answer": answer,
-        "fallback": None,
-        "answered_at": OLD,
-        "consent_train": True,
-    } | other
-
-
-def mark(turn_id: str, kind: str, player: str = "player-1", text: str | None = None, **other: Any) -> dict[str, Any]:
-    mark.offset = getattr(mark, "offset", 0) + 1  # type: ignore[attr-defined]
-    return {
-        "turn_id": turn_id,
-        "player_id": player,
-        "kind": kind,
-        "text": text,
-        "received_at": OLD,
-        "kafka_partition": 0,
-        "kafka_offset": mark.offset,  # type: ignore[attr-defined]
-    } | other
-
-
-def examined(
-    spark: Any,
-    *,
-    seeds: list[tuple[str, str]] = (),  # type: ignore[assignment]
-    gold: list[str] = (),  # type: ignore[assignment]
-    turns: list[dict[str, Any]] = (),  # type: ignore[assignment]
-    feedback: list[dict[str, Any]] = (),  # type: ignore[assignment]
-    rules: Rules = FREE,
-) -> Any:
-    from spark_jobs import schemas
-    from spark_jobs.build_dataset import examine
-
-    def frame(rows: list[Mapping[str, Any]], schema: Any) -> Any:
-        return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
-
-    return examine(
-        spark.createDataFrame([("ChatbotA", *pair, "인사") for pair in seeds], schemas.SEEDS),
-        spark.createDataFrame([("ChatbotA", key) for key in gold], schemas.GOLD),
-        frame(turns, schemas.TURNS),
-        frame(feedback, schemas.FEEDBACK),
-        rules,
-        NOW,
-    )
-
-
-def reasons(frame: Any) -> dict[tuple[str, str], str | None]:
-    """Reason by source and answer."""
-    return {(row["source"], row["answer"]): row["reason"] for row in frame.collect()}
 
 
 def test_an_unmarked_answer_of_the_bot_is_never_learned(spark: Any) -> None:
@@ -122,7 +62,7 @@ def test_a_correction_needs_review_or_two_players_who_agree(spark: Any) -> None:
         mark("t2", "correction", "player-2", "토요일  저녁이에요!"),
         mark("t3", "correction", "player-3", "저는 마루예요."),
     ]
-    strict = Rules(auto_review=False, seed_share=0)
+    strict = Rules(auto_review=False, seed_share=0, assumed_consent=True)
     result = reasons(examined(spark, turns=turns, feedback=feedback, rules=strict))
     assert result["correction", "저는 마루예요."] == "needs_review"
     kept = [answer for (source, answer), reason in result.items() if source == "correction" and reason is None]

@@ -9,6 +9,7 @@ import pytest
 from kogpt2_chat.domain.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
+from kogpt2_chat.model.base_record import BaseRecord, write_record
 from kogpt2_chat.settings import Hdfs, Learning, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.spark import ScriptedSparkJobs
@@ -30,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
             (tmp_path / bot / f"{name}.csv").write_text(
                 f'question,answer,topic\n{name} 질문,"{name}, 대답",인사\n', encoding="utf-8"
             )
-    return Settings(hdfs=Hdfs(uri=LAKE_URI), learning=Learning(corpora=tmp_path))
+    return Settings(home=tmp_path / "home", hdfs=Hdfs(uri=LAKE_URI), learning=Learning(corpora=tmp_path))
 
 
 def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | None = None) -> ScriptedSparkJobs:
@@ -46,6 +47,9 @@ def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | No
                 "sources": {"seed": 3},
                 "rejects": {"unmarked": 2},
                 "new_pairs": 3,
+                "withdrawn_pairs": 1,
+                "seeds_superseded": 2,
+                "distrusted": {"players": 1, "turns": 0},
                 "faults": (faults or {}).get(bot, []),
             }
             for bot in arguments["bots"]
@@ -73,7 +77,10 @@ def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFile
     assert result["ChatbotA"]["version"] == "0123456789ab"
     folder = "/Chatbot/datasets/ChatbotB/0123456789ab"
     assert files.list(folder) == ["manifest.json", "test.parquet", "train.parquet", "val.parquet"]
-    assert Manifest.from_json(files.read(f"{folder}/manifest.json")).rejects == {"unmarked": 2}
+    manifest = Manifest.from_json(files.read(f"{folder}/manifest.json"))
+    assert manifest.rejects == {"unmarked": 2}
+    assert (manifest.seeds_superseded, manifest.withdrawn_pairs) == (2, 1)
+    assert manifest.distrusted == {"players": 1, "turns": 0}
     assert files.list("/Chatbot/datasets/.building") == []
 
 
@@ -89,10 +96,31 @@ def test_spark_reads_the_tables_at_the_version_of_the_plan(files: InMemoryFiles,
     assert arguments["tables"] == {
         "turns": {"path": f"{LAKE_URI}/Chatbot/lake/turns", "version": 10},
         "feedback": {"path": f"{LAKE_URI}/Chatbot/lake/feedback", "version": None},
+        "distrust": {"path": f"{LAKE_URI}/Chatbot/lake/distrust", "version": None},
     }
     assert arguments["seeds"] == [["ChatbotA", "seed 질문", "seed, 대답", "인사"]]
     assert arguments["gold"] == [("ChatbotA", "gold대답"), ("ChatbotA", "gold질문")]
     assert arguments["previous"] == {}
+
+
+def test_answers_are_measured_with_the_tokenizer_of_the_homes_base(
+    files: InMemoryFiles, build: Build, settings: Settings, tmp_path: Path
+) -> None:
+    """None before there is a base; afterwards its text goes to Spark, and its hash into the manifest."""
+    spark = spark_that_writes(files)
+    build(spark, "ChatbotA")
+    assert spark.submitted[0][1]["tokenizer"] is None
+
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "tokenizer.json").write_text('{"토큰": 1}', encoding="utf-8")
+    write_record(settings.home, BaseRecord.now(asked="small", name="small", folder=tmp_path / "base", sha="x"))
+    spark = spark_that_writes(files)
+    build(spark, "ChatbotB")
+    assert spark.submitted[0][1]["tokenizer"] == '{"토큰": 1}'
+    assert spark.submitted[0][1]["rules"]["max_answer_tokens"] == settings.model.max_new_tokens
+    manifest = newest_manifest(files, "/Chatbot", "ChatbotB")
+    assert manifest is not None
+    assert len(manifest.tokenizer) == 12
 
 
 def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) -> None:

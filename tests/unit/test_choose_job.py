@@ -1,5 +1,7 @@
 """Which bots are worth training again: counted since the last training, not since the last dataset."""
 
+import json
+
 import pytest
 
 from kogpt2_chat.domain.dataset import Manifest
@@ -24,7 +26,9 @@ def registry() -> MemoryRegistry:
     return MemoryRegistry()
 
 
-def publish(files: InMemoryFiles, version: str, new_pairs: int, previous: str | None) -> None:
+def publish(
+    files: InMemoryFiles, version: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0
+) -> None:
     manifest = Manifest(
         bot=BOT,
         version=version,
@@ -34,6 +38,7 @@ def publish(files: InMemoryFiles, version: str, new_pairs: int, previous: str | 
         sources={},
         rejects={},
         new_pairs=new_pairs,
+        withdrawn_pairs=withdrawn_pairs,
         previous=previous,
         table_versions={},
     )
@@ -60,7 +65,8 @@ def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegi
         "train": True,
         "dataset": "one",
         "new_pairs": 700,
-        "reason": "700 new pairs since the last training (enough)",
+        "withdrawn_pairs": 0,
+        "reason": "700 new pairs and 0 withdrawn since the last training (enough)",
     }
 
 
@@ -98,6 +104,43 @@ def test_drops_add_up(files: InMemoryFiles, registry: MemoryRegistry) -> None:
     assert choice(files, registry, "four")["train"] is True
 
 
+def test_what_was_taken_back_is_trained_away_at_once(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Forty pairs withdrawn and none that is new: the champion must not go on saying them."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    publish(files, "two", 0, "one", withdrawn_pairs=40)
+
+    found = choice(files, registry, "two")
+
+    assert (found["train"], found["new_pairs"], found["withdrawn_pairs"]) == (True, 0, 40)
+    assert "must not be said any longer" in str(found["reason"])
+    train(registry, "two")
+    assert choice(files, registry, "two")["train"] is False
+
+
+def test_one_withdrawal_is_enough_and_is_not_forgotten(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Also when the dataset that withdrew it was never trained on."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    publish(files, "two", 0, "one", withdrawn_pairs=1)
+    publish(files, "three", 1, "two")
+
+    assert choice(files, registry, "three")["train"] is True
+
+
+def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """They do not say how many."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    path = f"{dataset_path(SETTINGS.hdfs.root, BOT, 'two')}/manifest.json"
+    publish(files, "two", 1, "one")
+    body = json.loads(files.read(path))
+    del body["withdrawn_pairs"], body["seeds_superseded"], body["distrusted"], body["tokenizer"]
+    files.write(path, json.dumps(body).encode())
+
+    assert choice(files, registry, "two")["train"] is False
+
+
 def test_force_trains_whatever_is_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
     """Forced means little new data, not no gate; the count is still told."""
     publish(files, "one", 700, None)
@@ -106,7 +149,7 @@ def test_force_trains_whatever_is_new(files: InMemoryFiles, registry: MemoryRegi
     found = choice(files, registry, "one", force=True)
 
     assert found["train"] is True
-    assert found["reason"] == "0 new pairs since the last training (forced)"
+    assert found["reason"] == "0 new pairs and 0 withdrawn since the last training (forced)"
 
 
 def test_a_predecessor_that_was_deleted_ends_the_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:

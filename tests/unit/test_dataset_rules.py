@@ -14,6 +14,7 @@ from kogpt2_chat.domain.dataset import (
     Rules,
     content_hash,
     ineligible_reason,
+    needs_review,
     place,
     row_hash,
     taught_per_seed,
@@ -33,20 +34,23 @@ OLD = NOW - timedelta(days=2)
         (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1, fallback="timeout"), "fallback"),
         (Candidate(source="praised", marked_at=OLD, likes=1), "no_consent"),
         (Candidate(source="praised", marked_at=NOW, consent_train=True, likes=1), "quarantine"),
-        (Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=1), "needs_review"),
-        (Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=2), None),
-        (Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=2, fallback="timeout"), None),
+        (Candidate(source="correction", marked_at=OLD, consent_train=True), None),
+        (Candidate(source="correction", marked_at=OLD, consent_train=True, fallback="timeout"), None),
+        (Candidate(source="correction", marked_at=NOW, consent_train=True), "quarantine"),
+        (Candidate(source="correction", marked_at=OLD, consent_train=True, distrusted=True), "distrusted"),
+        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1, distrusted=True), "distrusted"),
     ],
 )
 def test_a_pair_needs_consent_a_mark_and_age(candidate: Candidate, reason: str | None) -> None:
-    """Seeds always; praise that nobody contradicts; corrections that two players agree on."""
+    """Seeds always; praise that nobody contradicts; nothing of somebody who is distrusted."""
     assert ineligible_reason(candidate, Rules(), NOW) == reason
 
 
-def test_review_by_setting_accepts_one_players_correction() -> None:
+def test_a_correction_needs_two_players_or_review_by_setting() -> None:
     """``auto_review`` stands for a person who looks at every correction."""
-    alone = Candidate(source="correction", marked_at=OLD, consent_train=True, agreeing=1)
-    assert ineligible_reason(alone, Rules(auto_review=True), NOW) is None
+    assert needs_review(1, Rules())
+    assert not needs_review(2, Rules())
+    assert not needs_review(1, Rules(auto_review=True))
 
 
 def pairs_of(count: int, *, taught: bool = False) -> list[Pair]:

@@ -242,7 +242,7 @@ def test_files_that_an_earlier_version_wrote_are_written_anew():
 def test_a_vetted_turn_is_never_learned_from(source):
     """Praised or corrected alike, whatever was agreed to."""
     candidate = Candidate(
-        source=source, marked_at=NOW - timedelta(days=9), consent_train=True, fallback="safety", likes=5, agreeing=5
+        source=source, marked_at=NOW - timedelta(days=9), consent_train=True, fallback="safety", likes=5
     )
     assert ineligible_reason(candidate, Rules(auto_review=True), NOW) == "safety"
 

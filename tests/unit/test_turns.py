@@ -1,12 +1,14 @@
 """Turn and Feedback: written and read by different versions, and strict about types."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kogpt2_chat.domain.explanation import fallback_change
+from kogpt2_chat.domain.lake_layout import feedback_row
 from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Feedback, Turn, spoken_by
 from kogpt2_chat.errors import InvalidMessage
 
@@ -110,3 +112,23 @@ def test_every_fallback_has_a_korean_notice():
     """A player never reads an empty or an English line."""
     assert all(any("가" <= char <= "힣" for char in notice) for notice in NOTICE_BY_FALLBACK.values())
     assert NOTICE_BY_FALLBACK["timeout"] == "잠시 후 다시 말해 주세요."
+
+
+@pytest.mark.parametrize("consent", [True, False, None])
+def test_the_consent_of_a_correction_reaches_the_lake(consent: bool | None) -> None:
+    """In `extra`, where a reader that does not know the field puts it by itself; nothing where nothing was said."""
+    feedback = Feedback(
+        feedback_id="f1",
+        turn_id="bot_question-0-1",
+        player_id="하늘",
+        kind="correction",
+        sent_at="2026-11-26T10:00:00+09:00",
+        text="토요일이에요.",
+        consent_train=consent,
+        extra={"client": "unity"},
+    )
+    read = Feedback.from_json(feedback.to_json())
+    assert read.consent_train is consent
+    row = feedback_row(read, partition=0, offset=1, timestamp_ms=0, ingested_at=datetime(2026, 11, 26, tzinfo=UTC))
+    said = {} if consent is None else {"consent_train": consent}
+    assert json.loads(str(row["extra"])) == {"client": "unity"} | said

@@ -2,7 +2,7 @@
 
 import typer
 
-from kogpt2_chat.cli import explain, learning, operate, output, safety, servers, talk
+from kogpt2_chat.cli import distrust, explain, learning, operate, output, safety, servers, talk
 
 app = typer.Typer(
     name="kogpt2-chat",
@@ -18,6 +18,7 @@ learning.add_to(app)
 explain.add_to(app)
 operate.add_to(app)
 safety.add_to(app)
+distrust.add_to(app)
 
 
 def main() -> None:

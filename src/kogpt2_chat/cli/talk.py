@@ -52,6 +52,9 @@ def feedback(
     text: Annotated[str, typer.Argument(help="The better answer, for a correction.")] = "",
     sender: Annotated[str, typer.Option(help="Who says so.")] = "",
     *,
+    train: Annotated[
+        bool | None, typer.Option(help="The better answer may be learned from; default: as the player said before.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Praise, complain about or correct an answer; corrections are what bots learn from.
@@ -63,7 +66,7 @@ def feedback(
     if kind == "correction" and not text.strip():
         raise InvalidInput("a correction needs the better answer: kogpt2-chat feedback TURN_ID correction TEXT")
     player_id = f"legacy:{sender or system_user()}"
-    opinion = Opinion(turn_id=turn_id, player_id=player_id, kind=kind, text=text or None)
+    opinion = Opinion(turn_id=turn_id, player_id=player_id, kind=kind, text=text or None, consent_train=train)
     sent = give_feedback(opinions=[opinion], topics=bootstrap.topics(load_settings()))
     show({"sent": sent, "turn_id": turn_id, "kind": kind}, f"{kind} on {turn_id} was sent", as_json=as_json)
 

@@ -24,8 +24,11 @@ DEMO_ENVIRONMENT: Final = {
     "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
     "KOGPT2_LEARNING__AUTO_REVIEW": "true",
     "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
+    "KOGPT2_LEARNING__RETRAIN_CRON": "",
+    "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
 }
-"""What a real deployment would not do: learn at once, accept corrections unreviewed, take legacy consent as given."""
+"""What a real deployment would not do: learn at once, accept corrections unreviewed, take legacy consent as given,
+train only when it is told to."""
 _ANSWERS_TIMEOUT_S: Final = 120.0
 _RETRAIN_TIMEOUT_S: Final = 3600.0
 _ROLLOUT_TIMEOUT_S: Final = 180.0

@@ -23,6 +23,8 @@ SOURCES: Final[tuple[Source, ...]] = ("seed", "correction", "praised")
 
 VERSION_CHARS: Final = 12
 AGREEING_PLAYERS: Final = 2
+MADE_WAY: Final = ("duplicate", "gold", "player_cap", "praiser_cap", "phrase_cap", "seed_share", "superseded")
+"""Reasons of pairs that only made way for others. A pair that is gone for any other reason was withdrawn."""
 _HELD_OUT_PERCENT: Final = {"val": 5, "test": 5}
 _TAUGHT_HELD_OUT_FROM: Final = 30
 _TAUGHT_HELD_OUT_EVERY: Final = 10
@@ -38,9 +40,11 @@ class Rules:
         quarantine_hours: turns and feedback younger than this wait.
         auto_review: accept a correction without the agreement of two players.
         seed_share: least share of seed pairs, counted as often as training sees them.
-        rows_per_player: most taught pairs of one player.
+        rows_per_player: most taught pairs of one player; likewise most praised answers of one who praises.
         rows_per_phrase: most taught pairs with one answer.
         new_pair_weight: times a taught pair is seen for each time a seed pair is.
+        assumed_consent: whether a correction may be trained on whose author has never said yes or no.
+        max_answer_tokens: tokens of an answer and its end; a longer one would be cut, and the cut learned as an end.
     """
 
     quarantine_hours: float = 24.0
@@ -49,6 +53,8 @@ class Rules:
     rows_per_player: int = 50
     rows_per_phrase: int = 20
     new_pair_weight: int = 4
+    assumed_consent: bool = False
+    max_answer_tokens: int = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +63,10 @@ class Candidate:
 
     Attributes:
         marked_at: when the youngest of the turn and its feedback arrived, by the servers' clocks.
+        consent_train: the asker's, and for a correction its author's as well.
         likes: players whose last word on the turn is ``up``.
         dislikes: players whose last word on it is ``down``, ``report`` or a correction.
-        agreeing: players who gave this very answer to this very question.
+        distrusted: whether a person has struck out the turn, or the player whose words these are.
     """
 
     source: Source
@@ -68,16 +75,16 @@ class Candidate:
     fallback: str | None = None
     likes: int = 0
     dislikes: int = 0
-    agreeing: int = 0
+    distrusted: bool = False
 
 
 def ineligible_reason(candidate: Candidate, rules: Rules, as_of: datetime) -> str | None:
     """Why a pair may not be learned from, whatever its words are.
 
     A turn that a vetted answer was given to is never learned from, praised or corrected alike.
-    A praised answer needs one player who liked it and none who did not; a correction needs review (or the
-    setting that stands for it) or the agreement of two players. A notice that stood in for the model is
-    never praised into the dataset, but the question below it may be corrected.
+    A praised answer needs one player who liked it and none who did not. A notice that stood in for the model is
+    never praised into the dataset, but the question below it may be corrected. Whether a correction needs the
+    agreement of others is asked afterwards, of those that nothing else speaks against: see :func:`needs_review`.
 
     Args:
         candidate: the pair's circumstances.
@@ -89,11 +96,13 @@ def ineligible_reason(candidate: Candidate, rules: Rules, as_of: datetime) -> st
     """
     if candidate.source == "seed":
         return None
+    if candidate.distrusted:
+        return "distrusted"
     if candidate.fallback == SAFETY:
         return "safety"
     if not candidate.consent_train:
         return "no_consent"
-    reason = _unpraised(candidate) if candidate.source == "praised" else _unreviewed(candidate, rules)
+    reason = _unpraised(candidate) if candidate.source == "praised" else None
     if reason:
         return reason
     return "quarantine" if as_of - candidate.marked_at < timedelta(hours=rules.quarantine_hours) else None
@@ -107,8 +116,15 @@ def _unpraised(candidate: Candidate) -> str | None:
     return None if candidate.likes else "unmarked"
 
 
-def _unreviewed(candidate: Candidate, rules: Rules) -> str | None:
-    return None if rules.auto_review or candidate.agreeing >= AGREEING_PLAYERS else "needs_review"
+def needs_review(agreeing: int, rules: Rules) -> bool:
+    """Whether a correction waits for review.
+
+    Args:
+        agreeing: players who gave this very answer to this very question, each by a correction that may itself be
+            learned from.
+        rules: the numbers.
+    """
+    return not rules.auto_review and agreeing < AGREEING_PLAYERS
 
 
 def taught_per_seed(rules: Rules) -> float:
@@ -235,7 +251,7 @@ def _hash(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a dataset is made of. Everything but ``created_at`` and ``new_pairs`` follows from the input.
+    """What a dataset is made of. All but its time and what is counted against ``previous`` follows from the input.
 
     Attributes:
         version: the first 12 characters of ``content_hash``.
@@ -247,6 +263,11 @@ class Manifest:
         previous: that dataset's version.
         table_versions: the Delta version read of each table; None where there was no table yet.
         rules: the numbers behind the rules.
+        seeds_superseded: seed pairs that a correction took the place of.
+        withdrawn_pairs: pairs of the dataset before this one that may no longer be learned: taken back, complained
+            about, distrusted, removed from the corpus.
+        distrusted: players and turns that were struck out at the time.
+        tokenizer: hash of the tokenizer that answers were measured with; empty where none was at hand.
     """
 
     bot: str
@@ -260,6 +281,10 @@ class Manifest:
     previous: str | None
     table_versions: Mapping[str, int | None]
     rules: Mapping[str, float] = field(default_factory=dict)
+    seeds_superseded: int = 0
+    withdrawn_pairs: int = 0
+    distrusted: Mapping[str, int] = field(default_factory=dict)
+    tokenizer: str = ""
     v: int = 1
 
     def to_json(self) -> str:

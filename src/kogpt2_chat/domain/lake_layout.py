@@ -13,11 +13,11 @@ from kogpt2_chat.domain.kept_turns import kept_fields, kept_turn
 from kogpt2_chat.domain.masking import mask_pii, masked_count
 from kogpt2_chat.domain.players import kept_player
 from kogpt2_chat.domain.times import SEOUL, with_offset
-from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.domain.turns import CONSENT_KEY, Feedback, Turn
 from kogpt2_chat.errors import InvalidMessage
 
 Kind = Literal["string", "long", "bool", "time", "longs"]
-TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit"]
+TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit", "distrust"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 
 DELTA_LOG: Final = "_delta_log"
@@ -147,7 +147,17 @@ AUDIT: Final = Table(
     },
     partition_by=("date",),
 )
-TABLE_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, GAPS, AUDIT)}
+# Players and turns that teach nothing any more, and who said so; the last entry on a subject counts.
+DISTRUST: Final = Table(
+    name="distrust", topic="", partition_by=("date",),
+    columns={
+        "at": "time", "entry_id": "string", "kind": "string", "subject": "string", "action": "string", "by": "string",
+        "reason": "string", "date": "string",
+    },
+)  # fmt: skip
+TABLE_BY_NAME: Final[Mapping[str, Table]] = {
+    table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, GAPS, AUDIT, DISTRUST)
+}
 
 
 def table_path(root: str, table: str) -> str:
@@ -264,10 +274,11 @@ def feedback_row(
     """
     received_at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     text = None if feedback.text is None else mask_pii(feedback.text)[0]
+    said = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
     row: dict[str, Any] = asdict(feedback) | {
         "text": text,
         "player_id": kept_player(feedback.player_id),
-        "extra": _compact(kept_fields(feedback.extra)),
+        "extra": _compact({**kept_fields(feedback.extra), **said}),
         "sent_at": read_time(feedback.sent_at),
         "received_at": received_at,
         "pii_hits": masked_count(text or ""),

@@ -17,6 +17,8 @@ Fallback = Literal["safety", "muted", "nearest", "unsure", "timeout", "empty", "
 """Why a text is not the model's own. ``safety`` goes before all else, ``nearest`` before the notices below."""
 FeedbackKind = Literal["up", "down", "correction", "report"]
 
+CONSENT_KEY: Final = "consent_train"
+"""In ``extra`` of a feedback row, where a reader of an earlier release keeps this field by itself."""
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "잠시 후 다시 말해 주세요.",
     "muted": "지금은 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
@@ -116,6 +118,7 @@ class Feedback:
     Attributes:
         text: the better answer, for a correction; a remark otherwise.
         sent_at: RFC 3339.
+        consent_train: whether the text may be trained on; None where the client does not say.
     """
 
     feedback_id: str
@@ -124,6 +127,7 @@ class Feedback:
     kind: FeedbackKind | str
     sent_at: str
     text: str | None = None
+    consent_train: bool | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     v: int = 1
 
@@ -145,7 +149,7 @@ class Feedback:
             InvalidMessage: not a JSON object, another version, a field missing or of a wrong type, or a
                 correction without a text.
         """
-        known = _strict(text, "feedback", _FEEDBACK_TYPES, {"text": str}, names={f.name for f in fields(cls)})
+        known = _strict(text, "feedback", _FEEDBACK_TYPES, _FEEDBACK_OPTIONAL, names={f.name for f in fields(cls)})
         if known["kind"] == "correction" and not str(known.get("text") or "").strip():
             raise InvalidMessage("schema", "feedback: a correction needs a `text`, the better answer")
         return cls(**known)
@@ -168,6 +172,7 @@ _TURN_OPTIONAL: Final[Mapping[str, type]] = {
 _FEEDBACK_TYPES: Final[Mapping[str, type]] = dict.fromkeys(
     ("feedback_id", "turn_id", "player_id", "kind", "sent_at"), str
 )
+_FEEDBACK_OPTIONAL: Final[Mapping[str, type]] = {"text": str, "consent_train": bool}
 
 
 def _strict(

@@ -4,6 +4,7 @@ A dataset's name is the hash of its content: the same input is the same dataset,
 """
 
 import csv
+import hashlib
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from kogpt2_chat.settings import Settings
 
 HEADER: Final = ["question", "answer", "topic"]
 MANIFEST: Final = "manifest.json"
+_READ: Final = ("turns", "feedback", "distrust")
 _COMMIT: Final = re.compile(r"(\d{20})\.(?:json|checkpoint.*\.parquet)")
 
 
@@ -43,9 +45,9 @@ def build_datasets(
         settings: rules, corpora, addresses.
 
     Returns:
-        For each bot ``version``, ``path``, ``counts``, ``sources``, ``rejects``, ``new_pairs``, ``published``
-        (False: this very dataset was there already) and ``faults``. A bot whose dataset has faults has
-        version None and its rows lie in the quarantine folder under ``path``.
+        For each bot ``version``, ``path``, ``counts``, ``sources``, ``rejects``, ``new_pairs``, ``withdrawn_pairs``,
+        ``seeds_superseded``, ``published`` (False: this very dataset was there already) and ``faults``. A bot whose
+        dataset has faults has version None and its rows lie in the quarantine folder under ``path``.
 
     Raises:
         InvalidInput: a corpus is missing or malformed, or no bot's dataset is without faults.
@@ -53,7 +55,9 @@ def build_datasets(
     root, build, now = settings.hdfs.root, uuid.uuid4().hex, datetime.now(UTC)
     building = building_path(root, build)
     previous = {bot: manifest for bot in bots if (manifest := newest_manifest(files, root, bot))}
+    tokenizer = tokenizer_at_hand(settings.home)
     arguments = _arguments(bots, files, settings, previous) | {
+        "tokenizer": tokenizer,
         "output": settings.hdfs_uri + building,
         "as_of": now.isoformat(),
     }
@@ -121,13 +125,27 @@ def _arguments(
         ),
         "tables": {
             table: {"path": settings.hdfs_uri + table_path(root, table), "version": _table_version(files, root, table)}
-            for table in ("turns", "feedback")
+            for table in _READ
         },
         "previous": {
             bot: settings.hdfs_uri + dataset_path(root, bot, manifest.version) for bot, manifest in previous.items()
         },
         "rules": asdict(_rules(settings)),
     }
+
+
+def tokenizer_at_hand(home: Path) -> str | None:
+    """The tokenizer of the base that a home was begun with; None before there is one.
+
+    Without it no answer is measured here, and those that are too long are left out when the model is trained.
+    """
+    from kogpt2_chat.model.base_record import read_record
+
+    record = read_record(home)
+    try:
+        return None if record is None else (Path(record.folder) / "tokenizer.json").read_text("utf-8")
+    except OSError:
+        return None
 
 
 def _rules(settings: Settings) -> Rules:
@@ -139,6 +157,8 @@ def _rules(settings: Settings) -> Rules:
         rows_per_player=learning.rows_per_player,
         rows_per_phrase=learning.rows_per_phrase,
         new_pair_weight=settings.training.new_pair_weight,
+        assumed_consent=learning.legacy_consent,
+        max_answer_tokens=settings.model.max_new_tokens,
     )
 
 
@@ -171,6 +191,10 @@ def _publish(
         previous=previous.version if previous else None,
         table_versions={name: table["version"] for name, table in arguments["tables"].items()},
         rules=arguments["rules"],
+        seeds_superseded=report["seeds_superseded"],
+        withdrawn_pairs=report["withdrawn_pairs"],
+        distrusted=report["distrusted"],
+        tokenizer=_hash(arguments["tokenizer"]),
     )
     folder = f"{building_path(root, build)}/{bot}"
     _gather(bot, folder, building_path(root, build), files)
@@ -184,6 +208,10 @@ def _publish(
     if not published:
         manifest = Manifest.from_json(files.read(f"{target}/{MANIFEST}"))
     return _result(manifest, target, [], published=published)
+
+
+def _hash(text: str | None) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_CHARS] if text else ""
 
 
 def _gather(bot: str, folder: str, building: str, files: Files) -> None:
@@ -202,6 +230,8 @@ def _result(manifest: Manifest, path: str, faults: Sequence[str], *, published: 
         "sources": dict(manifest.sources),
         "rejects": dict(manifest.rejects),
         "new_pairs": manifest.new_pairs,
+        "withdrawn_pairs": manifest.withdrawn_pairs,
+        "seeds_superseded": manifest.seeds_superseded,
         "published": published,
         "faults": list(faults),
     }

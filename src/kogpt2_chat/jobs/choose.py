@@ -1,10 +1,11 @@
-"""Decide which bots have learned enough that is new to be trained again.
+"""Decide which bots have learned enough that is new to be trained again, or have something to unlearn.
 
 Counted from the dataset of the newest registered version, not from the last dataset built: a run that failed
 after its dataset was published, and examples that come in drops, would be forgotten otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from kogpt2_chat.domain.dataset import Manifest
@@ -30,42 +31,70 @@ def choose(
         settings: how much is enough.
 
     Returns:
-        ``train``, ``dataset``, ``new_pairs`` and ``reason`` by bot.
+        ``train``, ``dataset``, ``new_pairs``, ``withdrawn_pairs`` and ``reason`` by bot. One withdrawn pair is enough:
+        the champion would go on saying it.
     """
-    least = settings.learning.min_new_examples
     choices: dict[str, dict[str, object]] = {}
     for bot, dataset in datasets.items():
         trained = {version.tags.get("dataset", "") for version in registry.versions(bot)}
-        fresh = count_new_pairs(bot=bot, dataset=dataset, trained=trained, files=files, root=settings.hdfs.root)
-        train = force or fresh >= least
-        verdict = "forced" if force else "enough" if train else f"too few, KOGPT2_LEARNING__MIN_NEW_EXAMPLES is {least}"
-        reason = f"{fresh} new pairs since the last training ({verdict})"
-        choices[bot] = {"train": train, "dataset": dataset, "new_pairs": fresh, "reason": reason}
+        found = count_changes(bot=bot, dataset=dataset, known=trained, files=files, root=settings.hdfs.root)
+        train, verdict = _verdict(found, force=force, least=settings.learning.min_new_examples)
+        reason = f"{found.new} new pairs and {found.withdrawn} withdrawn since the last training ({verdict})"
+        choices[bot] = {
+            "train": train,
+            "dataset": dataset,
+            "new_pairs": found.new,
+            "withdrawn_pairs": found.withdrawn,
+            "reason": reason,
+        }
     return choices
 
 
-def count_new_pairs(*, bot: str, dataset: str, trained: set[str], files: Files, root: str) -> int:
-    """New pairs of a dataset and of its predecessors, back to the newest one that was trained on.
+def _verdict(found: "Changes", *, force: bool, least: int) -> tuple[bool, str]:
+    if force:
+        return True, "forced"
+    if found.withdrawn:
+        return True, "what was withdrawn must not be said any longer"
+    if found.new >= least:
+        return True, "enough"
+    return False, f"too few, KOGPT2_LEARNING__MIN_NEW_EXAMPLES is {least}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """How far a dataset has moved on.
+
+    Attributes:
+        new: pairs that came.
+        withdrawn: pairs that may no longer be learned.
+    """
+
+    new: int
+    withdrawn: int
+
+
+def count_changes(*, bot: str, dataset: str, known: Collection[str], files: Files, root: str) -> Changes:
+    """What a dataset and its predecessors changed, back to the newest one that is known.
 
     Args:
         bot: the bot.
         dataset: the dataset to start from.
-        trained: versions of the datasets that became a model version.
+        known: versions of datasets to stop at: those that became a model version, or the champion's alone.
         files: where the manifests lie.
         root: the lake's root folder.
 
     Returns:
-        The sum; a predecessor that is gone ends the walk.
+        The sums; a predecessor that is gone ends the walk.
     """
-    fresh, step, version = 0, 0, dataset
-    while version and version not in trained and step < MAX_STEPS:
+    new, withdrawn, step, version = 0, 0, 0, dataset
+    while version and version not in known and step < MAX_STEPS:
         try:
             manifest = Manifest.from_json(files.read(f"{dataset_path(root, bot, version)}/manifest.json"))
         except NotFound:
             if version == dataset:
                 raise
             break
-        fresh += manifest.new_pairs
+        new, withdrawn = new + manifest.new_pairs, withdrawn + manifest.withdrawn_pairs
         version = manifest.previous or ""
         step += 1
-    return fresh
+    return Changes(new=new, withdrawn=withdrawn)

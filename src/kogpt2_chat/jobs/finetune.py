@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
+from kogpt2_chat.jobs.choose import count_changes
 from kogpt2_chat.jobs.register import VERSION_PATH
 from kogpt2_chat.jobs.versions import local_version
-from kogpt2_chat.ports import Files, Registry
+from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 if TYPE_CHECKING:
@@ -56,21 +57,29 @@ def finetune(
         progress: told about every epoch.
 
     Returns:
-        ``run_id``, ``bot``, ``dataset``, ``steps``, ``epochs``, ``parent``, ``loss``, ``validation_nll``, ``seconds``.
+        ``run_id``, ``bot``, ``dataset``, ``steps``, ``epochs``, ``left_out`` (pairs by reason), ``parent``, ``loss``,
+        ``validation_nll``, ``seconds``.
+
+    Raises:
+        Conflict: another process is at this very training.
     """
     from kogpt2_chat.model.batches import make_examples
     from kogpt2_chat.model.compute import choose_precision
     from kogpt2_chat.model.corpora import read_golden
     from kogpt2_chat.model.curriculum import plan_training
-    from kogpt2_chat.model.datasets import load_dataset
+    from kogpt2_chat.model.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.model.load import use_threads
+    from kogpt2_chat.model.one_training import only_training_in
     from kogpt2_chat.model.resume import clear_progress
     from kogpt2_chat.model.train import fit
 
     started = time.monotonic()
     use_threads(settings)
-    start, card, learned_dataset = _start(bot, dataset, mode, registry, settings, progress)
     pairs = load_dataset(bot, dataset, files, settings)
+    start, card, learned_dataset = _start(bot, dataset, mode, files, registry, settings, progress)
+    pairs, left_out = leave_out_unlearnable(pairs, start.tokenizer, settings.model.max_new_tokens)
+    if left_out:
+        progress(f"left out, since this model could not say them whole: {dict(left_out)}")
     before = load_dataset(bot, learned_dataset, files, settings)["train"] if learned_dataset else ()
     golden = read_golden(settings.learning.corpora / bot / "golden.json")
     plan = plan_training(
@@ -86,32 +95,40 @@ def finetune(
     recipe = replace(plan.recipe, precision=precision)
     params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
-    run_id = registry.start_run(f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode})
-    try:
-        reports = fit(
-            start.network, train, recipe, kept=kept, validation=validation, progress=progress, resume=work / "progress",
-            on_epoch=lambda report: registry.log_metrics(run_id, _figures(report), report.epoch),
-        )  # fmt: skip
-        progress("fitting thresholds and converting for the serving engine")
-        version = _write_version(work, start, card, pairs, [*train, *kept], settings)
-        registry.log_files(run_id, version, VERSION_PATH)
-        shown = _write_shown(work, version, card, reports, pairs["train"], settings)
-        registry.log_files(run_id, shown, "training")
-    except BaseException:
-        registry.end_run(run_id, failed=True)
-        raise
-    registry.end_run(run_id)
-    clear_progress(work)
+    with only_training_in(work):
+        run_id = registry.start_run(f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode})
+        try:
+            reports = fit(
+                start.network, train, recipe, kept=kept, validation=validation, progress=progress,
+                resume=work / "progress",
+                on_epoch=lambda report: registry.log_metrics(run_id, _figures(report), report.epoch),
+            )  # fmt: skip
+            progress("fitting thresholds and converting for the serving engine")
+            version = _write_version(work, start, card, pairs, [*train, *kept], settings)
+            registry.log_files(run_id, version, VERSION_PATH)
+            shown = _write_shown(work, version, card, reports, pairs["train"], settings)
+            registry.log_files(run_id, shown, "training")
+        except BaseException:
+            registry.end_run(run_id, failed=True)
+            raise
+        registry.end_run(run_id)
+        clear_progress(work)
     last = reports[-1]
     return {
         "run_id": run_id, "bot": bot, "dataset": dataset, "steps": last.step, "epochs": last.epoch,
-        "parent": card.parent, "loss": last.loss, "validation_nll": last.validation_nll,
+        "left_out": dict(left_out), "parent": card.parent, "loss": last.loss, "validation_nll": last.validation_nll,
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
 
 
 def _start(
-    bot: str, dataset: str, mode: Mode, registry: Registry, settings: Settings, progress: Callable[[str], None]
+    bot: str,
+    dataset: str,
+    mode: Mode,
+    files: Files,
+    registry: Registry,
+    settings: Settings,
+    progress: Callable[[str], None],
 ) -> tuple["Checkpoint", "ModelCard", str]:
     """The weights to start from, the card of what will come of them, and the dataset that they have learned."""
     from kogpt2_chat.model.base import prepare
@@ -121,6 +138,9 @@ def _start(
     champion = registry.by_alias(bot, "champion") if mode == "from_champion" else None
     if mode == "from_champion" and champion is None:
         progress(f"{bot} has no champion yet: starting from the base")
+    if champion is not None and (gone := _withdrawn(champion, dataset, files, settings)):
+        progress(f"{gone} pairs that version {champion.version} has learned were withdrawn: starting from the base")
+        champion = None
     base = prepare(settings, progress)
     folder = base.folder if champion is None else local_version(bot, champion.version, registry, settings)
     loaded = load_checkpoint(folder)
@@ -136,6 +156,12 @@ def _start(
         prompt_format=PROMPT_FORMAT if champion is None else loaded.card.prompt_format,
     )
     return loaded, card, "" if champion is None else loaded.card.dataset
+
+
+def _withdrawn(champion: ModelVersion, dataset: str, files: Files, settings: Settings) -> int:
+    """Pairs taken back since a champion learned its dataset: nothing in the new one would make it unlearn them."""
+    known = {champion.tags.get("dataset", "")}
+    return count_changes(bot=champion.bot, dataset=dataset, known=known, files=files, root=settings.hdfs.root).withdrawn
 
 
 def _params(

@@ -12,12 +12,18 @@ from kogpt2_chat.ports import Outgoing, Topics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
-    """What a player says about a turn; ``text`` is the better answer of a correction."""
+    """What a player says about a turn.
+
+    Attributes:
+        text: the better answer of a correction.
+        consent_train: whether that text may be trained on; None leaves it to what the player said before.
+    """
 
     turn_id: str
     player_id: str
     kind: FeedbackKind
     text: str | None = None
+    consent_train: bool | None = None
 
 
 def give_feedback(*, opinions: Sequence[Opinion], topics: Topics) -> int:
@@ -41,6 +47,7 @@ def _record(opinion: Opinion) -> Outgoing:
         player_id=opinion.player_id,
         kind=opinion.kind,
         text=opinion.text,
+        consent_train=opinion.consent_train,
         sent_at=datetime.now(UTC).isoformat(),
     )
     return Outgoing(topic=FEEDBACK_TOPIC, key=opinion.turn_id.encode(), value=feedback.to_json().encode())

@@ -1,12 +1,15 @@
 """A published dataset, copied from the lake and read as pairs."""
 
 import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 from kogpt2_chat.domain.lake_layout import dataset_path
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.pairs import Pair
+from kogpt2_chat.model.tokenizer import ChatTokenizer
 from kogpt2_chat.ports import Files
 from kogpt2_chat.settings import Settings
 
@@ -41,6 +44,31 @@ def load_dataset(bot: str, version: str, files: Files, settings: Settings) -> di
         kept.mkdir(parents=True, exist_ok=True)
         files.download(path, kept)
     return {split: _read_split(folder / f"{split}.parquet") for split in SPLITS}
+
+
+def leave_out_unlearnable(
+    pairs: Mapping[Split, Sequence[Pair]], tokenizer: ChatTokenizer, max_answer_tokens: int
+) -> tuple[dict[Split, list[Pair]], Counter[str]]:
+    """Take out the pairs whose answers a model could not learn whole.
+
+    A dataset that was built with the tokenizer at hand has none of them.
+
+    Args:
+        pairs: a dataset.
+        tokenizer: of the model.
+        max_answer_tokens: bound of an answer and its end.
+
+    Returns:
+        The rest of each split, and how many were taken out for each reason.
+    """
+    faults = {
+        pair: fault
+        for split in pairs.values()
+        for pair in split
+        if (fault := tokenizer.answer_fault(pair.answer, max_answer_tokens))
+    }
+    rest = {split: [pair for pair in some if pair not in faults] for split, some in pairs.items()}
+    return rest, Counter(faults.values())
 
 
 def _read_split(path: Path) -> list[Pair]:

@@ -76,6 +76,23 @@ class ChatTokenizer:
         """Ids of an answer and its end, at most ``max_tokens`` in all."""
         return [*self.encode(answer)[: max_tokens - 1], prompt.END_ID]
 
+    def answer_fault(self, answer: str, max_tokens: int) -> str | None:
+        """Why an answer cannot be learned as it stands.
+
+        Args:
+            answer: the answer in its trained form.
+            max_tokens: bound of the answer and its end.
+
+        Returns:
+            ``answer_too_many_tokens``: it would be cut, and the cut be learned as an end.
+            ``answer_unknown_character``: the vocabulary lacks something in it, and the token that stands for that may
+            never be said. None for an answer that can be learned.
+        """
+        ids = self.encode(answer)
+        if prompt.UNKNOWN_ID in ids:
+            return "answer_unknown_character"
+        return "answer_too_many_tokens" if len(ids) >= max_tokens else None
+
     def piece(self, id_: int) -> str:
         """The vocabulary's own spelling of an id (``▁`` is a space, ``<0xEA>`` a byte); empty for an unknown one."""
         return str(self._tokenizer.id_to_token(id_) or "")
@@ -110,6 +127,19 @@ def load_tokenizer(folder: Path) -> ChatTokenizer:
         tokenizer = Tokenizer.from_file(str(folder / FILE))
     except Exception as error:  # the library raises bare Exception
         raise CheckpointCorrupt(f"{folder / FILE} is missing or not a tokenizer: {error}") from error
+    return ChatTokenizer(tokenizer)
+
+
+def read_tokenizer(text: str) -> ChatTokenizer:
+    """A tokenizer from the content of its ``tokenizer.json``.
+
+    Raises:
+        CheckpointCorrupt: it is no tokenizer, or not in KoGPT2's layout.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare Exception
+        raise CheckpointCorrupt(f"this is no {FILE}: {error}") from error
     return ChatTokenizer(tokenizer)
 
 

@@ -1,0 +1,258 @@
+"""What a few players could do to a bot by teaching it, tried on the real Spark job."""
+
+import json
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.domain.dataset import Rules
+from tests.spark.lake_rows import FREE, NOW, OLD, entry, examined, kept, mark, reasons, turn
+
+pytestmark = pytest.mark.slow
+
+STRICT = Rules(assumed_consent=True)
+LATER, LATEST = OLD + timedelta(hours=1), OLD + timedelta(hours=2)
+SYLLABLES = [first + second for first, second in product("가나다라마바사아자차카타파하", "강논달람밤")]
+
+
+def words(count: int) -> list[str]:
+    """Different Korean words."""
+    return [f"{first}{second}" for first, second in product(SYLLABLES, SYLLABLES)][:count]
+
+
+def test_two_names_cannot_empty_a_hundred_seed_questions(spark: Any) -> None:
+    """Corrections that a cap throws away take no seed with them: every seed question keeps an answer."""
+    seeds = [(f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for word in words(100)]
+    turns = [turn(f"t{n:03}", question, answer) for n, (question, answer) in enumerate(seeds)]
+    poison = [
+        mark(f"t{n:03}", "correction", troll, "저리 가서 놀아요.")
+        for n in range(100)
+        for troll in ("트롤하나", "트롤둘")
+    ]
+    frame = examined(spark, seeds=seeds, turns=turns, feedback=poison, rules=STRICT).cache()
+
+    answers = kept(frame)
+    assert set(answers) == {question for question, _ in seeds}
+    assert all(len(found) == 1 for found in answers.values())
+    superseded = frame.where("source = 'seed' and reason = 'superseded'").count()
+    assert superseded == frame.where("source = 'correction' and reason is null").count()
+    assert superseded <= Rules().rows_per_phrase
+
+
+def test_a_lesson_that_loses_its_place_gives_the_seed_back(spark: Any) -> None:
+    """What the share of the seeds evicts no longer speaks against the seed of its question."""
+    seeds = [(f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for word in words(8)]
+    turns = [turn(f"t{n}", question, answer) for n, (question, answer) in enumerate(seeds[:4])]
+    taught = [mark(f"t{n}", "correction", f"p{n}", f"{word} 노래가 더 좋아요.") for n, word in enumerate(words(4))]
+    rules = Rules(auto_review=True, assumed_consent=True, seed_share=0.5, new_pair_weight=4)
+
+    frame = examined(spark, seeds=seeds, turns=turns, feedback=taught, rules=rules).cache()
+
+    assert frame.where("source = 'correction' and reason is null").count() == 1
+    assert set(kept(frame)) == {question for question, _ in seeds}
+
+
+def test_a_correction_whose_answer_is_in_the_gold_set_takes_no_seed(spark: Any) -> None:
+    """What the gold set strikes out never gets as far as taking a seed's place."""
+    frame = examined(
+        spark,
+        seeds=[("이름이 뭐야?", "저는 돌이예요.")],
+        gold=["금색대답"],
+        turns=[turn("t1", "이름이 뭐야", "몰라요.")],
+        feedback=[mark("t1", "correction", text="금색 대답")],
+    )
+    assert reasons(frame)["seed", "저는 돌이예요."] is None
+
+
+def test_a_seed_answer_that_is_said_again_wins_back_its_question(spark: Any) -> None:
+    """A troll's answer was agreed on; two players then say the seed's own answer again: the newest word is the seed's."""
+    turns = [turn(f"t{n}", "이름이 뭐야", "저는 돌이예요.") for n in range(2)]
+    troll = [mark("t0", "correction", name, "이름 같은 건 없어요.") for name in ("트롤하나", "트롤둘")]
+    honest = [mark("t1", "correction", name, "저는 돌이예요.", received_at=LATER) for name in ("하늘", "민트초코")]
+    seeds = [("이름이 뭐야?", "저는 돌이예요.")]
+
+    rules = Rules(assumed_consent=True, seed_share=0)
+
+    assert kept(examined(spark, seeds=seeds, turns=turns, feedback=troll, rules=rules)) == {
+        "이름이 뭐야": {"이름 같은 건 없어요."}
+    }
+    after = examined(spark, seeds=seeds, turns=turns, feedback=troll + honest, rules=rules)
+    assert kept(after) == {"이름이 뭐야?": {"저는 돌이예요."}}
+
+
+def test_the_newest_of_equal_words_counts(spark: Any) -> None:
+    """One answer, then another, then the first again: the first is the newest word."""
+    turns = [turn(f"t{n}", "축제가 언제야?", "몰라요.") for n in range(3)]
+    said = [
+        ("t0", "토요일 저녁이에요.", OLD),
+        ("t1", "일요일 아침이에요.", LATER),
+        ("t2", "토요일 저녁이에요.", LATEST),
+    ]
+    feedback = [mark(turn_id, "correction", text=text, received_at=at) for turn_id, text, at in said]
+
+    assert kept(examined(spark, turns=turns, feedback=feedback)) == {"축제가 언제야?": {"토요일 저녁이에요."}}
+
+
+def test_one_person_under_two_names_agrees_with_nobody(spark: Any) -> None:
+    """The old client says `legacy:민수`, another one `민수`, a third hides a character in it: one player."""
+    turns = [turn(f"t{n}", "축제가 언제야?", "몰라요.") for n in range(3)]
+    names = ("민수", "legacy:민수", "민\u200b수")
+    feedback = [mark(f"t{n}", "correction", name, "없어진 지 오래예요.") for n, name in enumerate(names)]
+
+    frame = examined(spark, turns=turns, feedback=feedback, rules=STRICT)
+    assert {row["reason"] for row in frame.where("source = 'correction'").collect()} == {"needs_review"}
+    one_more = [*feedback, mark("t0", "correction", "하늘", "없어진 지 오래예요.")]
+    assert kept(examined(spark, turns=turns, feedback=one_more, rules=Rules(assumed_consent=True, seed_share=0)))
+
+
+def test_only_voices_that_count_themselves_agree(spark: Any) -> None:
+    """A voice of a minute ago, or on a turn that may not be trained on, lifts no correction over the bar."""
+    turns = [
+        turn("t0", "축제가 언제야?", "몰라요."),
+        turn("t1", "축제가 언제야?", "몰라요."),
+        turn("t2", "축제가 언제야?", "몰라요.", player_id="player-2", consent_train=False),
+    ]
+    feedback = [
+        mark("t0", "correction", "하늘", "없어진 지 오래예요."),
+        mark("t1", "correction", "트롤둘", "없어진 지 오래예요.", received_at=NOW - timedelta(minutes=1)),
+        mark("t2", "correction", "트롤셋", "없어진 지 오래예요."),
+    ]
+    found = {
+        row["player_id"]: row["reason"]
+        for row in examined(spark, turns=turns, feedback=feedback, rules=STRICT)
+        .where("source = 'correction'")
+        .collect()
+    }
+    assert found == {"하늘": "needs_review", "트롤둘": "quarantine", "트롤셋": "no_consent"}
+
+
+@pytest.mark.parametrize("assumed", [True, False])
+def test_the_authors_consent_counts_for_the_authors_text(spark: Any, assumed: bool) -> None:
+    """What the correction says; else what its author's own turns say; else what the deployment assumes."""
+    authors = {  # what the correction says, what the author's own turn with another bot says, the reason
+        "가람": (False, True, "no_consent"),
+        "나래": (True, False, None),
+        "다솜": (None, False, "no_consent"),
+        "라온": (None, True, None),
+        "마루": (None, None, None if assumed else "no_consent"),
+    }
+    turns, feedback = [], []
+    for n, (author, (said, own_turns, _)) in enumerate(authors.items()):
+        turns.append(turn(f"t{n}", f"{author} 축제가 언제야?", "몰라요.", player_id="하늘"))
+        feedback.append(
+            mark(f"t{n}", "correction", author, f"{author} 축제예요.", extra=json.dumps({"consent_train": said}))
+        )
+        if own_turns is not None:
+            own = {"player_id": f"legacy:{author}", "bot": "ChatbotB", "consent_train": own_turns}
+            turns.append(turn(f"o{n}", "안녕", "네.", **own))
+    rules = Rules(auto_review=True, seed_share=0, assumed_consent=assumed)
+
+    rows = examined(spark, turns=turns, feedback=feedback, rules=rules).where("source = 'correction'").collect()
+    assert {row["player_id"]: row["reason"] for row in rows} == {name: reason for name, (*_, reason) in authors.items()}
+
+
+def test_one_thumb_cannot_teach_two_hundred_answers(spark: Any) -> None:
+    """Two hundred askers, one who praises: the cap of a player holds for the praiser; others' praise is untouched."""
+    turns = [
+        turn(f"t{n:03}", f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.", player_id=f"asker-{n}")
+        for n, word in enumerate(words(200))
+    ]
+    praise = [mark(f"t{n:03}", "up", "legacy:엄지" if n % 2 else "엄지") for n in range(200)]
+    honest = [mark("t000", "up", "하늘")]
+    older = [dict(row, received_at=OLD + timedelta(seconds=n)) for n, row in enumerate(praise)]
+
+    frame = examined(spark, turns=turns, feedback=older + honest).cache()
+    assert frame.where("reason is null").count() == FREE.rows_per_player + 1
+    assert frame.where("reason = 'praiser_cap'").count() == 200 - FREE.rows_per_player - 1
+    assert "가강가강 이야기 해 줘" in kept(frame)
+
+
+def test_praise_stands_beside_no_seed_no_correction_and_no_other_praise(spark: Any) -> None:
+    """A question has one answer: praise never speaks against a seed or a correction, and the most praised one stays."""
+    turns = [
+        turn("t0", "이름이 뭐야?", "이름은 비밀이에요."),
+        turn("t1", "축제가 언제야?", "축제는 끝났어요.", player_id="p1"),
+        turn("t2", "축제가 언제야?", "축제가 뭐예요.", player_id="p2"),
+        turn("t3", "뭐 해?", "노래를 듣고 있어요."),
+        turn("t4", "뭐 해?", "잠을 자고 있어요."),
+    ]
+    feedback = [
+        *(mark(f"t{n}", "up", "하늘") for n in (0, 1, 3, 4)),
+        mark("t2", "correction", "하늘", "토요일 저녁이에요."),
+        mark("t3", "up", "민트초코"),
+        mark("t4", "up", "하늘", received_at=LATER),
+    ]
+    frame = examined(spark, seeds=[("이름이 뭐야", "저는 돌이예요.")], turns=turns, feedback=feedback)
+    assert reasons(frame) == {
+        ("seed", "저는 돌이예요."): None,
+        ("praised", "이름은 비밀이에요."): "superseded",
+        ("praised", "축제는 끝났어요."): "superseded",
+        ("praised", "축제가 뭐예요."): "disliked",
+        ("correction", "토요일 저녁이에요."): None,
+        ("praised", "노래를 듣고 있어요."): None,
+        ("praised", "잠을 자고 있어요."): "superseded",
+    }
+
+
+def test_what_is_superseded_crowds_nobody_out(spark: Any) -> None:
+    """A player who changes his mind keeps all his lessons: the earlier words count last in the caps."""
+    questions = ["축제가 언제야?", "뭐 해?"]
+    turns = [turn(f"t{n}{q}", question, "몰라요.") for n in range(3) for q, question in enumerate(questions)]
+    feedback = [mark("t01", "correction", text="노래를 듣고 있어요.")] + [
+        mark(f"t{n}0", "correction", text=f"{word} 저녁이에요.", received_at=LATER + timedelta(minutes=n))
+        for n, word in enumerate(("목요일", "금요일", "토요일"))
+    ]
+    rules = Rules(auto_review=True, seed_share=0, rows_per_player=2, assumed_consent=True)
+
+    assert kept(examined(spark, turns=turns, feedback=feedback, rules=rules)) == {
+        "축제가 언제야?": {"토요일 저녁이에요."},
+        "뭐 해?": {"노래를 듣고 있어요."},
+    }
+
+
+def test_a_distrusted_player_or_turn_teaches_nothing(spark: Any) -> None:
+    """Their words are struck out, their thumbs count neither way, and taking it back brings all of it back."""
+    turns = [
+        turn("t0", "축제가 언제야?", "몰라요.", player_id="하늘"),
+        turn("t1", "뭐 해?", "노래를 듣고 있어요.", player_id="하늘"),
+        turn("t2", "배고파", "떡볶이 어때요?", player_id="하늘"),
+        turn("t3", "심심해", "산책을 가 볼까요?", player_id="legacy:트롤"),
+    ]
+    feedback = [
+        mark("t0", "correction", "트롤", "없어진 지 오래예요."),
+        mark("t1", "up", "하늘"),
+        mark("t1", "down", "legacy:트롤"),
+        mark("t2", "up", "하늘"),
+        mark("t3", "up", "하늘"),
+    ]
+    struck = [entry("player", "legacy:트롤"), entry("turn", "t2")]
+
+    found = reasons(examined(spark, turns=turns, feedback=feedback, distrust=struck))
+    assert found["correction", "없어진 지 오래예요."] == "distrusted"
+    assert found["praised", "노래를 듣고 있어요."] is None
+    assert found["praised", "떡볶이 어때요?"] == "distrusted"
+    assert found["praised", "산책을 가 볼까요?"] == "distrusted"
+
+    undone = [*struck, entry("player", "트롤", "trust", LATER), entry("turn", "t2", "trust", LATER)]
+    found = reasons(examined(spark, turns=turns, feedback=feedback, distrust=undone))
+    assert found["correction", "없어진 지 오래예요."] is None
+    assert found["praised", "노래를 듣고 있어요."] == "disliked"
+    assert found["praised", "떡볶이 어때요?"] is None
+
+
+def test_pairs_that_were_taken_back_are_counted(spark: Any) -> None:
+    """Complained about or gone: withdrawn. Superseded or beyond a cap: it only made way."""
+    from spark_jobs.transforms import count_withdrawn_pairs
+
+    turns = [turn(f"t{n}", f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for n, word in enumerate(words(3))]
+    feedback = [*(mark(f"t{n}", "up") for n in range(3)), mark("t0", "down", "하늘")]
+    frame = examined(spark, seeds=[("안녕", "어서 와요!")], turns=turns, feedback=feedback,
+                     rules=Rules(auto_review=True, seed_share=0, rows_per_player=1, assumed_consent=True))  # fmt: skip
+    held = [(row["question"], row["answer"]) for row in frame.where("source = 'praised'").collect()]
+    previous = spark.createDataFrame(
+        [("ChatbotA", *pair) for pair in [*held, ("안녕", "어서 와요!"), ("옛날 질문", "옛날 대답이에요.")]],
+        "bot string, question string, answer string",
+    )
+    assert [row["count"] for row in count_withdrawn_pairs(frame, previous).collect()] == [2]

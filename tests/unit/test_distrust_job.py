@@ -1,0 +1,55 @@
+"""Who is struck out, who said so, and how it is taken back."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.jobs.distrust import Subject, distrust, list_distrusted, subject_of
+from kogpt2_chat.testing.delta import InMemoryTables
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def say(tables: InMemoryTables, subject: str, *, hours: int = 0, undo: bool = False) -> None:
+    now = NOW + timedelta(hours=hours)
+    distrust(subject=subject, by="김하늘", reason="가르치며 장난친다", tables=tables, undo=undo, now=now)
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("bot_question-3-17", Subject(kind="turn", name="bot_question-3-17")),
+        ("legacy:민수", Subject(kind="player", name="민수")),
+        (" 민\u200b수 ", Subject(kind="player", name="민수")),
+        ("bot_question-x", Subject(kind="player", name="bot_question-x")),
+    ],
+)
+def test_a_subject_is_a_turn_or_a_player_under_any_spelling(text: str, subject: Subject) -> None:
+    """The key is kept, so that every spelling of the name is struck out."""
+    assert subject_of(text) == subject
+
+
+def test_the_last_entry_on_a_subject_counts() -> None:
+    """Taken back, said again; the record keeps all of it."""
+    tables = InMemoryTables()
+    say(tables, "민수")
+    say(tables, "bot_question-3-17", hours=1)
+    say(tables, "legacy:민수", hours=2, undo=True)
+    assert [row["subject"] for row in list_distrusted(tables=tables)] == ["bot_question-3-17"]
+
+    say(tables, "민수", hours=3)
+    assert [row["subject"] for row in list_distrusted(tables=tables)] == ["민수", "bot_question-3-17"]
+    assert len(tables.read("distrust")) == 4
+    assert {row["by"] for row in tables.read("distrust")} == {"김하늘"}
+
+
+@pytest.mark.parametrize(
+    ("subject", "by", "reason"), [("민수", " ", "why"), ("민수", "me", ""), ("\u200b", "me", "why")]
+)
+def test_nobody_is_struck_out_without_a_name_and_a_reason(subject: str, by: str, reason: str) -> None:
+    """Nothing is written then."""
+    tables = InMemoryTables()
+    with pytest.raises(InvalidInput):
+        distrust(subject=subject, by=by, reason=reason, tables=tables)
+    assert tables.read("distrust") == []
