@@ -4,7 +4,6 @@ It learns from ``corpora/crisis``, and from the questions of the bots' corpora a
 lowest one that keeps to the bound below on texts that were held out. The sets in ``tests/unit/crisis`` stay unseen.
 """
 
-import csv
 import hashlib
 import json
 from collections import Counter
@@ -21,6 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from kogpt2_chat.domain.crisis import KINDS, find_by_rules, is_about_something_else
 from kogpt2_chat.domain.crisis_classifier import WEIGHTS_FILE, ngrams
+from kogpt2_chat.domain.csv_text import read_table
 from kogpt2_chat.domain.text_view import view_of
 
 CHECKOUT: Final = Path(__file__).parents[1]
@@ -85,10 +85,10 @@ def training_key() -> str:
 
 
 def _texts() -> Texts:
-    labels = {row["text"]: (KINDS.index(row["kind"]) + 1, "crisis") for row in _rows(CRISES)}
-    labels |= {row["text"]: (0, "lookalikes") for row in _rows(LOOKALIKES)}
-    ordinary = [row["text"] for row in _rows(ORDINARY)]
-    seeds = [row["question"] for path in SEEDS for row in _rows(path)]
+    labels = {row["text"]: (KINDS.index(row["kind"]) + 1, "crisis") for row in _rows(CRISES, "text", "kind")}
+    labels |= {row["text"]: (0, "lookalikes") for row in _rows(LOOKALIKES, "text", "kind")}
+    ordinary = [row["text"] for row in _rows(ORDINARY, "text")]
+    seeds = [row["question"] for path in SEEDS for row in _rows(path, "question", "answer", "topic")]
     # What the rules find among them may well be a crisis.
     labels |= {text: (0, "ordinary") for text in ordinary if find_by_rules(text) is None}
     labels |= {text: (0, "seeds") for text in seeds if find_by_rules(text) is None}
@@ -103,9 +103,8 @@ def _texts() -> Texts:
     )
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def _rows(path: Path, *header: str) -> list[dict[str, str]]:
+    return read_table(path.read_bytes(), name=str(path), header=header).records()
 
 
 def _vocabulary(bags: Iterable[set[str]]) -> dict[str, int]:

@@ -131,8 +131,13 @@ def test_corpora_are_read_or_refused_with_a_sentence(tmp_path):
     with pytest.raises(InvalidInput, match="found Q,A,label"):
         read_pairs(path)
     path.write_text('question,answer,topic\n"안녕, 마루",반가워요!,인사\n,빈 질문,인사\n', "utf-8")
+    with pytest.raises(InvalidInput, match="line 3: no question: ',빈 질문,인사'"):
+        read_pairs(path)
+    path.write_text('\ufeffquestion,answer,topic,\r\n"안녕, 마루",반가워요!,인사,\r\n\r\n', "utf-8")
     assert [(pair.question, pair.answer) for pair in read_pairs(path)] == [("안녕, 마루", "반가워요!")]
     assert read_golden(tmp_path / "golden.json") == []
+    (tmp_path / "golden.json").write_text('\ufeff[{"question": "안녕", "any_of": ["요"]}]', "utf-8")
+    assert [asked.question for asked in read_golden(tmp_path / "golden.json")] == ["안녕"]
     (tmp_path / "golden.json").write_text('[{"question": "안녕"}]', "utf-8")
     with pytest.raises(InvalidInput, match="golden.json"):
         read_golden(tmp_path / "golden.json")

@@ -154,7 +154,8 @@ def test_no_dataset_at_all_is_an_error_that_names_the_faults(files: InMemoryFile
     ("content", "message"),
     [
         ("Q,A,label\n", "expected the header question,answer,topic, found Q,A,label"),
-        ("question,answer,topic\n안녕,\n", "row 2: expected 3 columns, found 2"),
+        ("question,answer,topic\n안녕,,인사\n", "line 2: no answer: .안녕,,인사"),
+        ("question,answer,topic\n안녕,\n", "line 2: expected 3 columns .question,answer,topic., found 2: .안녕,"),
     ],
 )
 def test_a_malformed_corpus_is_named_with_its_row(
@@ -165,4 +166,13 @@ def test_a_malformed_corpus_is_named_with_its_row(
     spark = spark_that_writes(files)
     with pytest.raises(InvalidInput, match=message):
         build(spark, "ChatbotA")
+    assert spark.submitted == []
+
+
+def test_without_a_gold_set_nothing_is_built(files: InMemoryFiles, build: Build, settings: Settings) -> None:
+    """No version could pass the gate: said before Spark is started, with the bot."""
+    (settings.learning.corpora / "ChatbotB" / "gold.csv").write_text("question,answer,topic\n\n", encoding="utf-8")
+    spark = spark_that_writes(files)
+    with pytest.raises(InvalidInput, match="gold.csv holds no pairs: .* no version of ChatbotB"):
+        build(spark, "ChatbotA", "ChatbotB")
     assert spark.submitted == []

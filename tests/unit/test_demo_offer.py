@@ -8,6 +8,7 @@ import pytest
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.report import Report
 from kogpt2_chat.demo.run import _prepare_settings
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.base_record import BaseRecord, write_record
 
 MEASURED = {
@@ -63,3 +64,18 @@ def test_an_offer_that_could_not_be_measured_says_why():
     lines = offer(MEASURED | {"training_s": None, "answer_tokens_per_s": None, "reason": "2 MB are free"}, Path("/h"))
     assert "not measured on this machine (2 MB are free)" in lines[1]
     assert "minutes" not in lines[1]
+
+
+def test_pairs_that_teach_nothing_end_the_demo_before_anything_is_started(home, tmp_path):
+    """No gold set can be made of the same answers to everything: said at once, and nothing is written."""
+    dataset = tmp_path / "few.csv"
+    rows = [
+        f"{number}번째 질문이야?,{answer},{label}"
+        for label in range(3)
+        for number in range(9)
+        for answer in ("네", "아니요", "글쎄요")
+    ]
+    dataset.write_text("\n".join(["Q,A,label", *rows]), "utf-8")
+    with pytest.raises(InvalidInput, match="ChatbotA .label 0. can't be taught: nothing is left for gold"):
+        _prepare_settings(str(dataset), lambda _: None)
+    assert list(home.rglob("*.csv")) == []

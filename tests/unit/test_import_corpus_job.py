@@ -69,9 +69,13 @@ def test_few_unusable_rows_are_skipped_and_counted(tmp_path: Path) -> None:
     ("header", "extra", "message"),
     [
         ("Q,A", [], "expected the header Q,A,label, found Q,A"),
-        ("", [], "found nothing"),
-        ("Q,A,label", ["안녕,반가워요.,9"] * 10, "10 of 310 rows are unusable .label 10.; at most 1 %"),
-        ("Q,A,label", ["안녕,반가워요"] * 10, "columns 10"),
+        ("", [], "expected the header Q,A,label, found 가가 질문0"),
+        (
+            "Q,A,label",
+            ["안녕,반가워요.,9"] * 10,
+            "10 of 310 rows are unusable .label 10., first line 302: label '9'; .*; at most 1 %",
+        ),
+        ("Q,A,label", ["안녕,반가워요"] * 10, "columns 10.*first line 302: columns '안녕,반가워요'"),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be_is_refused(
@@ -91,6 +95,51 @@ def test_a_file_in_another_encoding_or_none_at_all_is_refused(tmp_path: Path) ->
     source.write_bytes("Q,A,label\n안녕,반가워요,0\n".encode("cp949"))
     with pytest.raises(InvalidInput, match="not UTF-8"):
         import_corpus(source=source, folder=tmp_path / "out")
-    source.write_text("\n".join(["Q,A,label", *lines(10)[:20]]), encoding="utf-8")
-    with pytest.raises(InvalidInput, match="no usable row with label 2"):
+    source.write_text("\n".join(["Q,A,label", *lines(50)[:100]]), encoding="utf-8")
+    with pytest.raises(InvalidInput, match="no usable row with label 2 .ChatbotC.. Name the bots .*--bot"):
         import_corpus(source=source, folder=tmp_path / "out")
+    result = import_corpus(source=source, folder=tmp_path / "out", bots=["ChatbotA"])
+    assert set(result["bots"]) == {"ChatbotA"}  # type: ignore[call-overload]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ChatbotA"]
+
+
+def test_every_line_of_the_file_is_counted(tmp_path: Path) -> None:
+    """Rows of one line each, headers and blank lines are the whole file; the first rows not taken are shown."""
+    source = write(tmp_path, ["", *lines(300), ",,", "안녕,반가워요.,2.0", "Q,A,label"])
+    result = import_corpus(source=source, folder=tmp_path / "out")
+    assert result["lines"] == {"all": 905, "header": 2, "blank": 2}
+    assert result["rows"] == 901
+    assert result["first_unusable"] == ["line 904: label '2.0'"]
+
+
+def test_a_quote_that_is_not_closed_stops_the_import(tmp_path: Path) -> None:
+    """Not one row is swallowed without a word."""
+    rows = lines(100)
+    rows[120] = f'"{rows[120]}'
+    with pytest.raises(InvalidInput, match="line 122: a quoted cell begins here and never ends"):
+        import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
+
+
+def test_rows_that_hang_together_are_refused_with_the_bot_and_the_reason(tmp_path: Path) -> None:
+    """The same three answers to everything: no gold set, and no split, can be made."""
+    few = [f"{word} 질문?,대답{number}이에요.,1" for word in SYLLABLES for number in range(3)]
+    rows = [row for row in lines(50) if not row.endswith(",1")] + few
+    with pytest.raises(
+        InvalidInput, match="ChatbotB .label 1. can't be taught: nothing is left for gold, val, test"
+    ) as e:
+        import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
+    assert "Of 84 rows with 28 questions and 3 answers, 84 hang together" in str(e.value)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(
+        InvalidInput, match="ChatbotA .label 0. can't be taught: nothing is left for gold: 9 rows are too"
+    ):
+        import_corpus(source=write(tmp_path, lines(9)), folder=tmp_path / "out")
+
+
+def test_a_bot_without_rows_is_told_why_they_were_left_out(tmp_path: Path) -> None:
+    """Answers that are codes: usable, but nothing that Korean can be learned from."""
+    codes = [f"{a}{b} 질문?,P{a},0" for a in SYLLABLES[:5] for b in SYLLABLES]
+    rows = [row.replace(f"P{row[0]}", "P") for row in codes] + [row for row in lines(50) if not row.endswith(",0")]
+    message = r"label 0 .ChatbotA.; 140 rows were left out .not_korean 140., first line 2: not_korean '가가 질문\?,P,0'"
+    with pytest.raises(InvalidInput, match=message):
+        import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")

@@ -1,6 +1,11 @@
 """Index and daily files: views of the lake, on the doubles."""
 
+import csv
+import io
+import json
 from datetime import UTC, datetime
+
+import pytest
 
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
@@ -38,7 +43,30 @@ def test_each_day_and_bot_has_a_file_of_questions_and_answers() -> None:
     )
     assert export(tables, files) == ["/Chatbot/dailydata/1124/ChatbotA.csv", "/Chatbot/dailydata/1124/ChatbotB.csv"]
     text = files.read("/Chatbot/dailydata/1124/ChatbotA.csv").decode()
-    assert text == 'Q,A\n"""안녕"", 하고\n말했어",어서 와요!\n'
+    assert text == '\ufeffQ,A\n"""안녕"", 하고\n말했어",어서 와요!\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['=HYPERLINK("http://example.invalid")', "@SUM(1)", "+1", "-1", " =1", "\t=1", "\n=1", "＝1＋1", "－1", "＠a"],
+)
+def test_no_text_is_a_formula_in_a_spreadsheet(text: str) -> None:
+    """A quote before it makes it text, in questions and answers."""
+    files = InMemoryFiles()
+    export(lake({"turn_id": "t1", "text": text, "answer": text}), files)
+    content = files.read("/Chatbot/dailydata/1124/ChatbotA.csv").decode("utf-8-sig")
+    assert list(csv.reader(io.StringIO(content, newline=""))) == [["Q", "A"], [f"'{text}", f"'{text}"]]
+
+
+def test_files_of_the_earlier_form_are_written_anew() -> None:
+    """A day whose turns are the same gets its byte order mark too."""
+    files, tables = InMemoryFiles(), lake({"turn_id": "t1"})
+    export(tables, files)
+    path, state = "/Chatbot/dailydata/1124/ChatbotA.csv", "/Chatbot/dailydata/exported.json"
+    files.write(path, "Q,A\n안녕,어서 와요!\n".encode())
+    files.write(state, json.dumps(json.loads(files.read(state)) | {"form": 2}).encode())
+    assert export(tables, files) == [path]
+    assert files.read(path).decode() == "\ufeffQ,A\n안녕,어서 와요!\n"
 
 
 def test_only_days_with_other_turns_are_written_again() -> None:

@@ -6,7 +6,7 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, show
-from kogpt2_chat.domain.prompt import normalise
+from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.settings import load_settings
 
 
@@ -34,8 +34,8 @@ def distrust(
     if not subject:
         found = list_distrusted(tables=tables)
         lines = [f"{row['kind']} {row['subject']}: {row['reason']} ({row['by']}, {row['at']})" for row in found]
-        show({"distrusted": found}, "\n".join(map(normalise, lines)) or "nobody is distrusted", as_json=as_json)
+        show({"distrusted": found}, "\n".join(map(one_line, lines)) or "nobody is distrusted", as_json=as_json)
         return
     entry = run(subject=subject, by=by, reason=reason, undo=undo, tables=tables)
     said = f"{entry['kind']} {entry['subject']}: {entry['action']}; the next run of retrain_bots heeds it"
-    show(entry, normalise(said), as_json=as_json)
+    show(entry, one_line(said), as_json=as_json)

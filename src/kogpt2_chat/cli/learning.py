@@ -85,15 +85,20 @@ def import_corpus(
     ],
     folder: Annotated[Path, typer.Argument(help="Corpora folder to write; point KOGPT2_LEARNING__CORPORA at it.")],
     *,
+    bots: Annotated[
+        list[str] | None,
+        typer.Option("--bot", help="Import this bot's rows only; may be repeated.", autocompletion=complete_bot),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make seed, gold and golden files for every bot out of one labelled CSV.
+    """Make seed, gold, dev and golden files for every bot out of one labelled CSV.
 
     Example: `kogpt2-chat import-corpus ChatbotData.csv var/corpora`
     """
     from kogpt2_chat.jobs.import_corpus import import_corpus as run
 
-    _show(run(source=source, folder=folder), as_json=as_json)
+    chosen = tuple(dict.fromkeys(known_bot(bot) for bot in bots or BOT_IDS))
+    _show(run(source=source, folder=folder, bots=chosen), as_json=as_json)
 
 
 def prepare_base(

@@ -1,6 +1,5 @@
 """Who the simulated players are, what they say, and what they think of the answers. No server is known here."""
 
-import csv
 import json
 from dataclasses import dataclass
 from importlib.resources import files
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.ask import Reply, Utterance
 from kogpt2_chat.jobs.give_feedback import Opinion
+from kogpt2_chat.model.corpora import read_golden, read_pairs
 
 SAMPLES: Final = 20
 """Seed questions asked of each bot."""
@@ -99,24 +98,21 @@ def load_script(corpora: Path) -> Script:
         The script: seed questions from the folder, lessons from the file beside this module.
 
     Raises:
-        InvalidInput: the folder lacks a bot's seed corpus.
+        InvalidInput: the folder lacks a bot's seed corpus, or a file of it cannot be read.
     """
     text = files(__package__).joinpath("teaching.json").read_text(encoding="utf-8")
     lessons = tuple(Lesson(bot=bot, **lesson) for bot, taught in json.loads(text).items() for lesson in taught)
-    golden = json.loads((corpora / TROLLED / "golden.json").read_text(encoding="utf-8"))
+    golden = read_golden(corpora / TROLLED / "golden.json")
     return Script(
         seeds=tuple((bot, question) for bot in BOT_IDS for question in _sample(corpora / bot / "seed.csv")),
         lessons=lessons,
-        baited=tuple(entry["question"] for entry in golden if entry["must_pass"]),
+        baited=tuple(asked.question for asked in golden if asked.must_pass),
     )
 
 
 def _sample(path: Path) -> list[str]:
     """Questions spread evenly over the file."""
-    if not path.is_file():
-        raise InvalidInput(f"no seed corpus at {path}: set KOGPT2_LEARNING__CORPORA to a folder with BOT/seed.csv")
-    with path.open(encoding="utf-8", newline="") as file:
-        questions = [row["question"] for row in csv.DictReader(file)]
+    questions = [pair.question for pair in read_pairs(path)]
     return questions[:: max(1, len(questions) // SAMPLES)][:SAMPLES]
 
 

@@ -3,7 +3,6 @@
 A dataset's name is the hash of its content: the same input is the same dataset, and it is published once.
 """
 
-import csv
 import hashlib
 import re
 import uuid
@@ -24,10 +23,10 @@ from kogpt2_chat.domain.lake_layout import (
     table_path,
 )
 from kogpt2_chat.errors import InvalidInput, NotFound
+from kogpt2_chat.model.corpora import read_rows
 from kogpt2_chat.ports import Files, SparkJobs
 from kogpt2_chat.settings import Settings
 
-HEADER: Final = ["question", "answer", "topic"]
 MANIFEST: Final = "manifest.json"
 _READ: Final = ("turns", "feedback", "distrust")
 _COMMIT: Final = re.compile(r"(\d{20})\.(?:json|checkpoint.*\.parquet)")
@@ -85,43 +84,21 @@ def newest_manifest(files: Files, root: str, bot: str) -> Manifest | None:
     return max(manifests, key=lambda manifest: manifest.created_at, default=None)
 
 
-def read_pairs(path: Path) -> list[dict[str, str]]:
-    """Rows of a corpus file with the columns question, answer, topic.
-
-    Args:
-        path: ``seed.csv`` or ``gold.csv`` of a bot.
-
-    Returns:
-        The rows.
-
-    Raises:
-        InvalidInput: no such file, not UTF-8, another header, or a row of another length.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"corpus file {path} is not readable: {error} (folder: KOGPT2_LEARNING__CORPORA)") from error
-    if header != HEADER:
-        raise InvalidInput(f"corpus file {path}: expected the header {','.join(HEADER)}, found {','.join(header)}")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(HEADER):
-            raise InvalidInput(f"corpus file {path}, row {number}: expected {len(HEADER)} columns, found {len(row)}")
-    return [dict(zip(HEADER, row, strict=True)) for row in rows]
-
-
 def _arguments(
     bots: Sequence[str], files: Files, settings: Settings, previous: Mapping[str, Manifest]
 ) -> dict[str, Any]:
     root, corpora = settings.hdfs.root, settings.learning.corpora
-    gold = {bot: read_pairs(corpora / bot / "gold.csv") for bot in bots}
+    gold = {bot: _gold(corpora / bot / "gold.csv", bot) for bot in bots}
     return {
         "bots": list(bots),
-        "seeds": [[bot, *row.values()] for bot in bots for row in read_pairs(corpora / bot / "seed.csv")],
+        "seeds": [[bot, *row.values()] for bot in bots for row in read_rows(corpora / bot / "seed.csv")],
         "gold": sorted(
-            {(bot, phrase_key(row[side])) for bot, rows in gold.items() for row in rows for side in HEADER[:2]}
+            {
+                (bot, phrase_key(row[side]))
+                for bot, rows in gold.items()
+                for row in rows
+                for side in ("question", "answer")
+            }
         ),
         "tables": {
             table: {"path": settings.hdfs_uri + table_path(root, table), "version": _table_version(files, root, table)}
@@ -146,6 +123,13 @@ def tokenizer_at_hand(home: Path) -> str | None:
         return None if record is None else (Path(record.folder) / "tokenizer.json").read_text("utf-8")
     except OSError:
         return None
+
+
+def _gold(path: Path, bot: str) -> list[dict[str, str]]:
+    rows = read_rows(path)
+    if not rows:
+        raise InvalidInput(f"corpus {path} holds no pairs: without a gold set no version of {bot} can pass the gate")
+    return rows
 
 
 def _rules(settings: Settings) -> Rules:

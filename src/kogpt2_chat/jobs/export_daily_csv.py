@@ -1,6 +1,7 @@
 """The daily ``Q,A`` files: a view of this year's conversations, one file a day and bot.
 
-Derived from the lake and rewritten whole. Nothing trains on them: most of their answers are unmarked.
+Derived from the lake and rewritten whole. Nothing trains on them: most of their answers are unmarked. A spreadsheet can
+open them: a byte order mark says that they are UTF-8, and no cell is a formula.
 """
 
 import csv
@@ -19,8 +20,10 @@ from kogpt2_chat.settings import Settings
 
 _COLUMNS: Final = ("bot", "date", "received_at", "turn_id", "text", "answer", "fallback")
 _STATE: Final = "exported.json"
-_FORM: Final = 2
-"""To be raised when other turns are left out than before: all files are written anew then."""
+_FORM: Final = 3
+"""To be raised when other turns are left out than before, or written otherwise: all files are written anew then."""
+_FORMULA_STARTS: Final = tuple("=+-@＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula, white space before it or not; full width ones as well."""
 
 Day = tuple[str, str]
 
@@ -83,8 +86,15 @@ def _as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["Q", "A"])
-    writer.writerows([row["text"], row["answer"]] for row in rows)
-    return text.getvalue().encode("utf-8")
+    writer.writerows([_as_text(row["text"]), _as_text(row["answer"])] for row in rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _as_text(value: object) -> str:
+    """A cell that a spreadsheet shows and does not compute; players write what they like."""
+    text = str(value)
+    begun = text.lstrip()
+    return f"'{text}" if begun.startswith(_FORMULA_STARTS) else text
 
 
 def _state_path(root: str) -> str:

@@ -1,7 +1,6 @@
 """One labelled CSV (``Q,A,label``) to a corpora folder of the same shape as the one that is shipped."""
 
 import csv
-import hashlib
 import io
 import json
 from collections import Counter, defaultdict
@@ -10,41 +9,50 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.domain.bots import ROSTER
+from kogpt2_chat.domain.bots import BOT_IDS, ROSTER
 from kogpt2_chat.domain.cleaning import clean, phrase_key, reject_reason
-from kogpt2_chat.domain.dataset import Pair, place
+from kogpt2_chat.domain.corpus_parts import CorpusRow, divide, golden_questions, why_unteachable
+from kogpt2_chat.domain.csv_text import Row, Table, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 
-HEADER: Final = ["Q", "A", "label"]
+HEADER: Final = ("Q", "A", "label")
 _MAX_UNUSABLE_SHARE: Final = 0.01
-_GOLD_ROWS: Final = 60
-_GOLD_SHARE: Final = 0.1
-_GOLDEN_ROWS: Final = 20
-_LEAST_WORD_CHARS: Final = 2
 _TOPIC_BY_LABEL: Final = {0: "일상", 1: "이별", 2: "사랑"}
 _BOT_BY_LABEL: Final = {str(bot.label): bot for bot in ROSTER}
+_SHOWN_ROWS: Final = 5
+_NOT_SHOWN: Final = frozenset({"pii"})
+"""Rows left out for these reasons are named by their line alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    question: str
-    answer: str
-    topic: str
+@dataclass(slots=True)
+class _Tally:
+    """Rows that were not taken: how many, by reason, and the first of them."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: list[str] = field(default_factory=list)
+
+    def add(self, reason: str, row: Row, value: str) -> None:
+        self.counts[reason] += 1
+        if len(self.first) < _SHOWN_ROWS:
+            self.first.append(f"line {row.line}: {reason}" + ("" if reason in _NOT_SHOWN else f" {shown(value)}"))
+
+    def in_words(self) -> str:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in self.counts.most_common())
+        return f"({reasons}), first {'; '.join(self.first)}"
 
 
 @dataclass(slots=True)
 class _Read:
     """What was found in the file."""
 
-    rows: int = 0
     trimmed: int = 0
-    unusable: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-    rows_by_bot: dict[str, list[_Row]] = field(default_factory=lambda: defaultdict(list))
+    unusable: _Tally = field(default_factory=_Tally)
+    left_out_by_bot: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
+    rows_by_bot: dict[str, list[CorpusRow]] = field(default_factory=lambda: defaultdict(list))
 
 
-def import_corpus(*, source: Path, folder: Path) -> dict[str, object]:
-    """Write seed, gold, dev and golden files for every bot; the same file gives the same folder.
+def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) -> dict[str, object]:
+    """Write seed, gold, dev and golden files for the bots; the same file gives the same folder.
 
     Unusable rows (columns missing, no such label, no text) are skipped and counted, and stop the import when
     they are more than 1 % of all. Usable rows that the rules of training leave out (self-harm, abuse, personal
@@ -54,127 +62,110 @@ def import_corpus(*, source: Path, folder: Path) -> dict[str, object]:
     Args:
         source: CSV with the header ``Q,A,label``; label 0, 1, 2 are the bots in the roster's order.
         folder: where to write; made when missing.
+        bots: whose files; rows of others are read and not written.
 
     Returns:
-        Counts of all this.
+        Counts of all this, the file's lines among them, and the first rows that were not taken.
 
     Raises:
-        InvalidInput: the file is not readable, has another header, too many unusable rows, or none for a bot.
+        InvalidInput: the file is not readable, has another header, too many unusable rows, or too little for a bot
+            to be taught and judged by.
     """
-    found = _read(source)
-    files = {}
+    table = _table(source)
+    found = _read(table)
+    files: dict[str, str] = {}
     counts = {}
-    for bot in ROSTER:
-        rows = found.rows_by_bot[bot.id]
-        if not rows:
-            raise InvalidInput(f"{source}: no usable row with label {bot.label} ({bot.id})")
-        gold, dev, seed = _divide(rows)
-        golden = _golden(seed)
-        files[f"{bot.id}/seed.csv"] = _as_csv(seed)
-        files[f"{bot.id}/gold.csv"] = _as_csv(gold)
-        files[f"{bot.id}/dev.csv"] = _as_csv(dev)
-        files[f"{bot.id}/golden.json"] = json.dumps(golden, ensure_ascii=False, indent=1) + "\n"
-        counts[bot.id] = {"seed": len(seed), "gold": len(gold), "dev": len(dev), "golden": len(golden)}
+    for bot in bots:
+        of_bot, counts[bot] = _files(bot, found, source)
+        files |= of_bot
     _write(folder, files)
+    left_out = sum((tally.counts for tally in found.left_out_by_bot.values()), Counter[str]())
     return {
         "folder": str(folder),
-        "rows": found.rows,
+        "lines": {"all": table.lines, "header": table.headers, "blank": table.blank},
+        "rows": len(table.rows),
         "trimmed": found.trimmed,
-        "unusable": dict(sorted(found.unusable.items())),
-        "left_out": dict(sorted(found.left_out.items())),
+        "unusable": dict(sorted(found.unusable.counts.items())),
+        "first_unusable": found.unusable.first,
+        "left_out": dict(sorted(left_out.items())),
         "bots": counts,
     }
 
 
-def _read(source: Path) -> _Read:
-    found, seen = _Read(), set()
-    for values in _csv_rows(source):
-        found.rows += 1
-        stripped = [value.strip() for value in values]
-        reason = _unusable(stripped)
-        if reason:
-            found.unusable[reason] += 1
+def _table(source: Path) -> Table:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{source} cannot be read: {error.strerror or error}") from error
+    return read_table(content, name=str(source), header=HEADER)
+
+
+def _read(table: Table) -> _Read:
+    found = _Read()
+    seen: set[tuple[str, str, str]] = set()
+    for row in table.rows:
+        stripped = [value.strip() for value in row.values]
+        fault = _fault(stripped)
+        if fault:
+            found.unusable.add(fault[0], row, fault[1])
             continue
-        found.trimmed += stripped != values
-        bot = _BOT_BY_LABEL[stripped[2]]
-        row = _Row(question=clean(stripped[0]), answer=clean(stripped[1]), topic=_TOPIC_BY_LABEL[bot.label])
-        key = (bot.id, phrase_key(row.question), phrase_key(row.answer))
-        reason = "duplicate" if key in seen else reject_reason(row.question, row.answer)
-        if reason:
-            found.left_out[reason] += 1
-            continue
-        seen.add(key)
-        found.rows_by_bot[bot.id].append(row)
-    unusable = found.unusable.total()
-    if unusable > _MAX_UNUSABLE_SHARE * found.rows:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in found.unusable.most_common())
+        found.trimmed += stripped != list(row.values)
+        _take(row, stripped, found, seen)
+    unusable = found.unusable.counts.total()
+    if unusable > _MAX_UNUSABLE_SHARE * len(table.rows):
         raise InvalidInput(
-            f"{source}: {unusable} of {found.rows} rows are unusable ({reasons}); at most 1 % may be. Correct the file."
+            f"{table.name}: {unusable} of {len(table.rows)} rows are unusable {found.unusable.in_words()}; "
+            "at most 1 % may be. Correct the file."
         )
     return found
 
 
-def _csv_rows(source: Path) -> list[list[str]]:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-        header, *rows = csv.reader(io.StringIO(text, newline="")) if text.strip() else [[]]
-    except OSError as error:
-        raise InvalidInput(f"{source} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{source} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
-    except csv.Error as error:
-        raise InvalidInput(f"{source} is not a CSV file: {error}") from error
-    if header != HEADER:
-        raise InvalidInput(
-            f"{source}: expected the header {','.join(HEADER)}, found {','.join(header)[:80] or 'nothing'}"
-        )
-    return [row for row in rows if row]
+def _take(row: Row, stripped: Sequence[str], found: _Read, seen: set[tuple[str, str, str]]) -> None:
+    bot = _BOT_BY_LABEL[stripped[2]]
+    pair = CorpusRow(question=clean(stripped[0]), answer=clean(stripped[1]), topic=_TOPIC_BY_LABEL[bot.label])
+    key = (bot.id, phrase_key(pair.question), phrase_key(pair.answer))
+    reason = "duplicate" if key in seen else reject_reason(pair.question, pair.answer)
+    if reason:
+        found.left_out_by_bot[bot.id].add(reason, row, ",".join(stripped))
+        return
+    seen.add(key)
+    found.rows_by_bot[bot.id].append(pair)
 
 
-def _unusable(values: Sequence[str]) -> str | None:
+def _fault(values: Sequence[str]) -> tuple[str, str] | None:
+    """Why a row is unusable, and the value that is wrong in it."""
     if len(values) != len(HEADER):
-        return "columns"
+        return "columns", ",".join(values)
     if values[2] not in _BOT_BY_LABEL:
-        return "label"
-    return None if clean(values[0]) and clean(values[1]) else "no_text"
+        return "label", values[2]
+    return None if clean(values[0]) and clean(values[1]) else ("no_text", ",".join(values))
 
 
-def _divide(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row], list[_Row]]:
-    """Gold, dev and seed: whole clusters, smallest hash first, until each set is full; small clusters only."""
-    places = place([Pair(question_key=phrase_key(row.question), answer_key=phrase_key(row.answer)) for row in rows])
-    size_by_cluster = Counter(spot.cluster for spot in places)
-    wanted = min(_GOLD_ROWS, int(_GOLD_SHARE * len(rows)))
-    small = iter(sorted((c for c, size in size_by_cluster.items() if size <= 2), key=_spread))  # noqa: PLR2004
-    sets: list[list[_Row]] = []
-    chosen: set[str] = set()
-    for _ in ("gold", "dev"):
-        clusters: set[str] = set()
-        while sum(size_by_cluster[c] for c in clusters) < wanted and (cluster := next(small, None)):
-            clusters.add(cluster)
-        sets.append([row for row, spot in zip(rows, places, strict=True) if spot.cluster in clusters])
-        chosen |= clusters
-    gold, dev = sets
-    return gold, dev, [row for row, spot in zip(rows, places, strict=True) if spot.cluster not in chosen]
+def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """The files of one bot, and how much is in them.
+
+    Raises:
+        InvalidInput: it could not be taught or judged.
+    """
+    rows = found.rows_by_bot[bot]
+    label = next(known.label for known in ROSTER if known.id == bot)
+    left_out = found.left_out_by_bot[bot]
+    apart = f"; {left_out.counts.total()} rows were left out {left_out.in_words()}" if left_out.counts else ""
+    if not rows:
+        only = "" if apart else ". Name the bots that are to be imported (--bot), or add rows"
+        raise InvalidInput(f"{source}: no usable row with label {label} ({bot}){apart}{only}")
+    parts = divide(rows)
+    if reason := why_unteachable(parts):
+        raise InvalidInput(f"{source}: {bot} (label {label}) can't be taught: {reason}{apart}")
+    golden = golden_questions(parts.seed)
+    texts = {f"{bot}/{name}.csv": _as_csv(getattr(parts, name)) for name in ("seed", "gold", "dev")}
+    texts[f"{bot}/golden.json"] = json.dumps(golden, ensure_ascii=False, indent=1) + "\n"
+    return texts, {
+        "seed": len(parts.seed), "gold": len(parts.gold), "dev": len(parts.dev), "golden": len(golden),
+    }  # fmt: skip
 
 
-def _golden(seed: Sequence[_Row]) -> list[dict[str, object]]:
-    """Seed questions with the words of all their answers; nobody has vetted them, so none must pass."""
-    words_by_question: dict[str, list[str]] = defaultdict(list)
-    for row in seed:
-        words = (word.strip(".,!?~…\"'") for word in row.answer.split())
-        words_by_question[row.question] += [word for word in words if len(word) >= _LEAST_WORD_CHARS]
-    questions = sorted((q for q, words in words_by_question.items() if words), key=_spread)[:_GOLDEN_ROWS]
-    return [
-        {"question": question, "any_of": sorted(set(words_by_question[question])), "must_pass": False}
-        for question in questions
-    ]
-
-
-def _spread(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _as_csv(rows: Sequence[_Row]) -> str:
+def _as_csv(rows: Sequence[CorpusRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["question", "answer", "topic"])

@@ -1,16 +1,16 @@
 """The shipped corpora of a bot: seed pairs to learn, gold pairs and golden questions to judge by."""
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.domain.csv_text import decode, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.pairs import Pair
 
-_HEADER: Final = ["question", "answer", "topic"]
+_HEADER: Final = ("question", "answer", "topic")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,27 +22,40 @@ class GoldenQuestion:
     must_pass: bool
 
 
-def read_pairs(path: Path) -> list[Pair]:
-    """Read ``seed.csv`` or ``gold.csv``; rows without a question or answer are left out.
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of ``seed.csv``, ``gold.csv`` or ``dev.csv`` as they were written: question, answer, topic.
 
     Raises:
-        InvalidInput: there is no such file, it is not UTF-8, or its header is another.
+        InvalidInput: there is no such file, it is none that can be read whole, or a row has no question or answer.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise InvalidInput(f"corpus {path} cannot be read ({error}): point KOGPT2_LEARNING__CORPORA at one") from error
-    if not rows or rows[0] != _HEADER:
-        raise InvalidInput(
-            f"corpus {path} must begin with {','.join(_HEADER)}, found {','.join(rows[0]) if rows else ''}"
+    table = read_table(content, name=f"corpus {path}", header=_HEADER)
+    records = table.records()
+    for row, record in zip(table.rows, records, strict=True):
+        for column in _HEADER[:2]:
+            if not one_line(record[column]):
+                raise InvalidInput(f"{table.name}, line {row.line}: no {column}: {shown(','.join(row.values))}")
+    return records
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Those rows as pairs, in normal form.
+
+    Raises:
+        InvalidInput: as :func:`read_rows` says.
+    """
+    return [
+        Pair(
+            question=one_line(row["question"]),
+            answer=one_line(row["answer"]),
+            topic=row["topic"],
+            cluster=f"{path.stem}-{number}",
         )
-    pairs = [
-        Pair(question=one_line(row[0]), answer=one_line(row[1]), topic=row[2], cluster=f"{path.stem}-{number}")
-        for number, row in enumerate(rows[1:], start=1)
-        if len(row) == len(_HEADER)
+        for number, row in enumerate(read_rows(path), start=1)
     ]
-    return [pair for pair in pairs if pair.question and pair.answer]
 
 
 def read_golden(path: Path) -> list[GoldenQuestion]:
@@ -60,7 +73,7 @@ def read_golden(path: Path) -> list[GoldenQuestion]:
                 any_of=tuple(map(str, entry["any_of"])),
                 must_pass=bool(entry.get("must_pass", False)),
             )
-            for entry in json.loads(path.read_text("utf-8"))
+            for entry in json.loads(decode(path.read_bytes(), str(path)))
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path} must be a list of question, any_of and must_pass: {error}") from error
