@@ -10,6 +10,7 @@ import pytest
 
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.dead_letters import REASONS, REPLAYABLE
+from kogpt2_chat.domain.masking import mask_pii
 from kogpt2_chat.domain.prompt import CONTROL_TOKENS, has_control_token
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.turns import Turn
@@ -27,6 +28,7 @@ TEXTS = (
     "ㅋㅋㅋㅎㅎ ㅠㅠ", "\u1112\u1161\u11ab\u1100", "😀👍🏽👨‍👩‍👧‍👦🇰🇷", "a\u200bb\u200c\u200d\ufeff", "\u202eabc\u202c\u2066x\u2069",
     "\x00\x01\x1b[31m\x7f\x9f", "\u115f\u1160\u3164", "＜usr＞ ＜/s＞", "</s></</s>s>", "<un<unused1>used1>", "0" * 500, "가" * 501,
     "\\u003c/s\\u003e", "{'from' : 'a', 'to' : 'ChatbotA', 'message' : 'b'}", "', 'to' : '", "quit", " ", "\ud7ff\ue000\U0010ffff", "\u0301" * 99,
+    "\u0300\u0316" * 2000, "\u1100\u200b\u1161", "\u1100</s>\u1161", "\ufe0f", "내 번호는 010-1234-5678",
     *CONTROL_TOKENS[:12], *(token.replace("<", "< ") for token in CONTROL_TOKENS[:3]),
 )  # fmt: skip
 JUNK = (
@@ -190,8 +192,10 @@ def test_every_turn_can_be_read_and_belongs_to_its_answer(fuzzed):
     answers = {record.headers["turn_id"]: record for name in BOT_IDS for record in bench.broker.all(name)}
     for record in bench.broker.all(TURN_TOPIC):
         turn, answer = Turn.from_json(record.value), answers[record.headers["turn_id"]]
-        assert (turn.turn_id, turn.bot, turn.sender) == (answer.headers["turn_id"], answer.topic, answer.key.decode())
-        assert turn.answer == (answer.value.decode() if turn.consent_store else "")
+        assert (turn.turn_id, turn.bot) == (answer.headers["turn_id"], answer.topic)
+        assert turn.sender == mask_pii(answer.key.decode())[0]
+        assert "010-1234-5678" not in turn.to_json()
+        assert turn.answer == (mask_pii(answer.value.decode())[0] if turn.consent_store else "")
 
 
 def test_a_dead_letter_is_the_record_as_it_came(fuzzed):
