@@ -37,5 +37,9 @@ def test_a_log_that_is_emptied_is_read_from_its_beginning(tmp_path: Path) -> Non
     """As `> kafka.log` does."""
     path = tmp_path / "kafka.log"
     path.write_text("a long line\n")
-    lines = follow(path, 1, pause=lambda _: path.write_text("new\n"))
+
+    def empty(_: float) -> None:
+        path.write_text("new\n")
+
+    lines = follow(path, 1, pause=empty)
     assert list(islice(lines, 2)) == ["a long line", "new"]

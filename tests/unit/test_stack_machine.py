@@ -158,7 +158,7 @@ def test_whatever_a_probe_stumbles_over_is_no_answer(
     def probe(_: health.Server) -> str:
         raise error
 
-    monkeypatch.setitem(health._PROBES_BY_GROUP, "worker", probe)  # type: ignore[arg-type]
+    monkeypatch.setitem(health._PROBES_BY_GROUP, "worker", probe)
     settings = settings_for(tmp_path)
     state = State(state="RUNNING", pid=os.getpid(), started=1, exit_code=0, detail="")
     found = health.check(settings, Program(name="worker-1", group="worker", command=()), state)

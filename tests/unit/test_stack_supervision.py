@@ -19,8 +19,9 @@ from kogpt2_chat.stack import supervision as module
 from kogpt2_chat.stack.alone import alone
 from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
 from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.processes import stack_processes
 from kogpt2_chat.stack.program import MARK, Program
-from kogpt2_chat.stack.stack import down, stack_processes, up
+from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import status
 from kogpt2_chat.stack.stopping import stop_orphans, undisturbed
 from kogpt2_chat.stack.supervision import (

@@ -37,7 +37,7 @@ def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> N
     """In a container with `--user` there may be neither a variable nor an entry in passwd."""
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(person.os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     assert person.system_user() == "user-54321"
     assert not person.has_name()
@@ -46,7 +46,7 @@ def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_spark_is_not_started_for_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence instead of a JVM's stack."""
-    monkeypatch.setattr(person.os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
     with pytest.raises(InvalidInput, match="Hadoop and Spark do not start without a user's name"):
         bootstrap.spark(Settings()).submit("build_dataset", {})
 

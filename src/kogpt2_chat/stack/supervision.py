@@ -46,7 +46,7 @@ class State:
     detail: str
 
 
-class _PatientConnection(UnixStreamHTTPConnection):  # type: ignore[misc]
+class _PatientConnection(UnixStreamHTTPConnection):
     """supervisor's own connection waits for ever."""
 
     def connect(self) -> None:
