@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import (
     Asset,
     AssetOrTimeSchedule,
-    AsyncCallback,
     CronTriggerTimetable,
-    DeadlineAlert,
-    DeadlineReference,
     Param,
     get_current_context,
     task,
 )
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow.alerts import deadline_missed
