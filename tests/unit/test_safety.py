@@ -86,6 +86,17 @@ def test_a_text_must_name_its_lines_and_fit(tmp_path):
         safety_texts(Settings(safety={"texts": tmp_path / "none.json"}))
 
 
+def test_texts_that_an_editor_saved_are_taken_or_named(tmp_path):
+    """A byte order mark is no reason for a worker not to start; CP949 is called that."""
+    path = tmp_path / "texts.json"
+    settings = Settings(safety={"texts": path})
+    path.write_bytes(b"\xef\xbb\xbf" + shipped().encode())
+    assert safety_texts(settings) == TEXTS
+    path.write_bytes(json.dumps(json.loads(shipped()), ensure_ascii=False).encode("cp949", "replace"))
+    with pytest.raises(InvalidInput, match="texts.json is not UTF-8 .*CP949"):
+        safety_texts(settings)
+
+
 @pytest.mark.parametrize("bot", BOT_IDS)
 @pytest.mark.parametrize("state", ["ready", "muted", "none", "late"])
 def test_a_vetted_answer_goes_before_everything(tmp_path, bot, state):

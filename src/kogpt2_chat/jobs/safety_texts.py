@@ -1,5 +1,6 @@
 """The vetted answers that the settings name."""
 
+from kogpt2_chat.domain.csv_text import decode
 from kogpt2_chat.domain.safety_texts import SafetyTexts, read_safety_texts
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
@@ -19,7 +20,7 @@ def safety_texts(settings: Settings) -> SafetyTexts:
     """
     path = settings.safety.texts
     try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise InvalidInput(f"safety texts {path} cannot be read: {error} (KOGPT2_SAFETY__TEXTS)") from error
-    return read_safety_texts(content, settings.safety.country, str(path))
+    return read_safety_texts(decode(content, f"safety texts {path}"), settings.safety.country, str(path))
