@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from kogpt2_chat.domain.cleaning import mask_pii
 from kogpt2_chat.domain.lake_layout import QUARANTINE, seoul_date
+from kogpt2_chat.domain.masking import mask_pii
 from kogpt2_chat.domain.storable import storable
 
 Row = Mapping[str, object]
