@@ -7,7 +7,8 @@ import pytest
 
 from kogpt2_chat.domain.cleaning import clean, phrase_key
 from kogpt2_chat.domain.dead_letters import Memory, read_letter, why_left
-from kogpt2_chat.domain.lake_layout import feedback_row, quarantine_row, turn_row
+from kogpt2_chat.domain.lake_layout import feedback_row, turn_row
+from kogpt2_chat.domain.quarantine import quarantine_row
 from kogpt2_chat.domain.turns import Feedback, Turn
 from kogpt2_chat.domain.wire import legacy_text
 from tests.growth import growth
