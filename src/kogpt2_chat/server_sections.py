@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from kogpt2_chat.domain.addresses import is_address
 from kogpt2_chat.section_types import (
     Brokers,
     HttpAddress,
@@ -87,8 +88,8 @@ class Airflow(Server):
     @field_validator("alert_webhook")
     @classmethod
     def _is_http(cls, address: SecretStr) -> SecretStr:
-        if address.get_secret_value() and not address.get_secret_value().startswith(("http://", "https://")):
-            raise ValueError("expected an address that begins with http:// or https://")
+        if address.get_secret_value() and not is_address(address.get_secret_value(), ("http", "https")):
+            raise ValueError("expected an address like https://host/path")
         return address
 
 

@@ -22,7 +22,9 @@ FIXTURES = sorted((Path(__file__).parents[1] / "fixtures" / "lake").iterdir())
 
 
 def lake_at(folder: Path) -> delta.DeltaTables:
-    return delta.DeltaTables(Settings(hdfs=Hdfs(uri="file://", root=str(folder), retries=1)))
+    # No server's address: a folder of this machine stands in for the file system.
+    hdfs = Hdfs().model_copy(update={"uri": "file://", "root": str(folder), "retries": 1})
+    return delta.DeltaTables(Settings().model_copy(update={"hdfs": hdfs}))
 
 
 def know(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:

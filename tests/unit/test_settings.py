@@ -117,12 +117,12 @@ def test_an_env_file_in_another_encoding_is_named(folder, encoding, named):
 def test_an_env_file_of_windows_is_read(folder, encoding, line_end):
     """With and without a byte order mark, either end of a line, Korean, quotes, `export`, comments."""
     lines = [
-        "KOGPT2_PORTS__OFFSET=1000", "# 포트 이동", "export KOGPT2_HDFS__ROOT='/챗봇'",
+        "KOGPT2_PORTS__OFFSET=1000", "# 포트 이동", "export KOGPT2_HDFS__ROOT='/chat'",
         'KOGPT2_MLFLOW__EXPERIMENT="별 마루" # 실험', "HF_TOKEN=x",
     ]  # fmt: skip
     (folder / ".env").write_bytes(line_end.join([*lines, ""]).encode(encoding))
     found = load_settings()
-    assert (found.ports.offset, found.hdfs.root, found.mlflow.experiment) == (1000, "/챗봇", "별 마루")
+    assert (found.ports.offset, found.hdfs.root, found.mlflow.experiment) == (1000, "/chat", "별 마루")
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,12 @@ PAIRED = {"KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", "KO
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"], exclude_characters="$"), min_size=1)
 ADDRESSES = {
     "KOGPT2_KAFKA__BOOTSTRAP": ["kafka:9092", "a:1,b:2", "[::1]:9092"],
+    "KOGPT2_HDFS__ROOT": ["/Chatbot", "/a/b-c_d.e,f/"],
     "KOGPT2_HDFS__URI": ["hdfs://namenode:9000", "hdfs://lake"],
     "KOGPT2_HDFS__WEBHDFS": ["http://a:9870;http://b:9870", "https://u%40x:p%2Fw@gate/"],
     "KOGPT2_ELASTIC__URL": ["http://elastic:9200/", "https://u:p@elastic:443"],
     "KOGPT2_MLFLOW__TRACKING_URI": ["http://mlflow:5000", "http://ops:s3cret@mlflow:5000"],
+    "KOGPT2_AIRFLOW__ALERT_WEBHOOK": ["https://hooks:443/T1/B2/x", "http://hook"],
     "KOGPT2_AIRFLOW__URL": ["http://airflow:8080/a/b", "http://u:p:w@airflow"],
 }
 
@@ -239,7 +241,7 @@ def test_a_start_script_says_the_settings_to_a_process(tmp_path):
     odd = "a'b\"c $HOME `x` ${Y} \\ 별"
     given_settings = Settings(
         home=tmp_path / "집 #1", cache=tmp_path, ports={"offset": 7, "datanode": (1, 2)}, kafka={"sasl_password": odd},
-        serving={"sampling": {"ChatbotA": {}}, "uncertain": {"ChatbotB": "notice"}}, hdfs={"root": "/챗봇"},
+        serving={"sampling": {"ChatbotA": {}}, "uncertain": {"ChatbotB": "notice"}}, hdfs={"root": "/a,b"},
         stack={"airflow_database": f"postgresql://u:{odd}@h/db"},
     )  # fmt: skip
     (tmp_path / ".env").write_text(HOSTILE)

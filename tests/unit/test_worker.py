@@ -588,7 +588,7 @@ def test_a_clock_that_jumps_makes_no_question_late(tmp_path, hours):
 
 
 @pytest.mark.parametrize(
-    "where", ["serving.worker.find_crisis", "serving.reply.mask_pii", "serving.worker.read_question"]
+    "where", ["serving.worker.find_crisis", "serving.reply.kept_turn", "serving.worker.read_question"]
 )
 def test_a_question_that_the_code_fails_on_is_a_dead_letter(tmp_path, monkeypatch, where):
     """Counted, told by kind and place and not in the player's words; the worker lives, and others are answered."""
@@ -598,9 +598,10 @@ def test_a_question_that_the_code_fails_on_is_a_dead_letter(tmp_path, monkeypatc
     tried = []
 
     def fails(text, *args, **kwargs):
-        if "나쁜" in (text.decode() if isinstance(text, bytes) else text):
+        said = text.decode() if isinstance(text, bytes) else getattr(text, "text", text)
+        if "나쁜" in said:
             tried.append(text)
-            raise KeyError(text)
+            raise KeyError(said)
         return real(text, *args, **kwargs)
 
     monkeypatch.setattr(where, fails)
