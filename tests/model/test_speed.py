@@ -6,6 +6,7 @@ import pytest
 
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.jobs.estimate_base import estimate_base
+from kogpt2_chat.model.curriculum import EPOCHS
 from kogpt2_chat.model.speed import Work, answer_tokens_per_s, command
 
 SMALL = {"vocabulary": 300, "layers": 1, "width": 32, "heads": 2, "positions": 64}
@@ -33,6 +34,14 @@ def test_the_estimate_is_tokens_by_speed(taught):
         found["answer_tokens"] / found["answer_tokens_per_s"], rel=0.05, abs=0.1
     )
     assert "skt/kogpt2-base-v2" in said[0]
+
+
+def test_epochs_that_nobody_set_are_those_of_kogpt2(taught):
+    """0 stands for as many as its size takes, and is no estimate of nothing."""
+    training = taught.training.model_copy(update={"epochs": 0})
+    unset = taught.model_copy(update={"training": training})
+    found = estimate_base(settings=unset, progress=lambda _: None, size=SMALL, min_memory_mb=1 << 40)
+    assert found["answer_tokens"] == 3 * 20 * 12 * EPOCHS
 
 
 def test_the_budget_of_answer_tokens_bounds_the_estimate(taught):

@@ -81,8 +81,10 @@ def estimate_base(
 
 def _answer_tokens(pairs: Sequence["Pair"], settings: Settings) -> int:
     """What training version 1 of a bot learns from: all epochs, or the budget."""
+    from kogpt2_chat.model.curriculum import EPOCHS
+
     once = sum(_tokens(pair.answer) for pair in pairs)
-    return round(min(once * settings.training.epochs, settings.training.answer_tokens))
+    return round(min(once * (settings.training.epochs or EPOCHS), settings.training.answer_tokens))
 
 
 def _tokens(text: str) -> float:

@@ -19,7 +19,8 @@ MUST_WEIGHT: Final = 24
 SMALL_LEARNING_RATE: Final = 3e-4
 LEARNING_RATE: Final = 5e-5
 _SMALL_EPOCHS: Final = 1
-_EPOCHS: Final = 3
+EPOCHS: Final = 3
+"""From a base of KoGPT2's size."""
 _SMALL_DROPOUT: Final = 0.1
 # Lessons: 30 to 60 steps at this rate teach 8 of 8 and cost 0.01 to 0.07 nat of gold NLL; 0.17 to 0.35 with none kept.
 # Twenty, twelve of which contradict what is kept, take six epochs (180 steps); a longer cosine learns no more.
@@ -69,7 +70,7 @@ def plan_training(
     is_must = {pair for pair in pairs if pair.source == "seed" and pair.question in must}
     weighed = [replace(pair, weight=max(pair.weight, MUST_WEIGHT)) if pair in is_must else pair for pair in pairs]
     lessons = [pair for pair in weighed if (pair.question, pair.answer) not in known]
-    by_base = _SMALL_EPOCHS if small else _EPOCHS
+    by_base = _SMALL_EPOCHS if small else EPOCHS
     recipe = _recipe(settings, epochs or settings.training.epochs or by_base, small=small)
     if not known or not lessons:
         return Curriculum(learned=weighed, kept=(), recipe=recipe)
