@@ -12,6 +12,7 @@ from typing import Final
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
+from pyspark.sql.types import StringType
 
 from kogpt2_chat.domain.dataset import Rules
 from kogpt2_chat.domain.players import player_key
@@ -171,7 +172,8 @@ def correction_candidates(turns: DataFrame, last: DataFrame, said: DataFrame, ru
     )
 
 
-_key = F.udf(lambda player: player_key(player or ""), "string")
+# A type by name would need a session, and none is there while modules are imported.
+_key = F.udf(lambda player: player_key(player or ""), StringType())
 
 
 def _by_key(frame: DataFrame) -> DataFrame:
