@@ -9,8 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import psutil
-
+from kogpt2_chat.model.memory import usable_memory_mb
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.program import Program, in_checkout, python
@@ -116,12 +115,12 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
 def airflow_pools(settings: Settings, memory_mb: int) -> dict[str, dict[str, object]]:
     """How many tasks of a kind run side by side.
 
-    Two trainings take 0.7 of the time of one after the other on two cores: much of each (imports, conversion) keeps
-    one core busy. Two Spark drivers gain nothing.
+    Much of a training (imports, conversion) keeps one core busy only, so that two of them side by side end sooner than
+    one after the other (docs/measurements.md). Two Spark drivers gain nothing.
 
     Args:
         settings: may name the number of trainings.
-        memory_mb: of the machine.
+        memory_mb: that may be used here.
 
     Returns:
         Pools by name, as ``airflow pools import`` reads them.
@@ -137,7 +136,7 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
     """The set-up step and the four components."""
     environment = airflow_environment(settings, folders)
     pools = folders.conf("airflow") / "pools.json"
-    wanted = json.dumps(airflow_pools(settings, psutil.virtual_memory().total >> 20), indent=1)
+    wanted = json.dumps(airflow_pools(settings, usable_memory_mb()), indent=1)
     names = ("api-server", "scheduler", "dag-processor", "triggerer")
     # The log servers would listen on every address; on one machine the log files are there to read.
     quiet = {"scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)}
