@@ -4,7 +4,8 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kogpt2_chat.model.batches import Example
     from kogpt2_chat.model.card import ModelCard
     from kogpt2_chat.model.checkpoint import Checkpoint
+    from kogpt2_chat.model.curriculum import Curriculum
     from kogpt2_chat.model.datasets import Split
     from kogpt2_chat.model.early_stop import EpochReport
     from kogpt2_chat.model.pairs import Pair
@@ -60,8 +62,6 @@ def finetune(
     """
     from kogpt2_chat.model.batches import make_examples
     from kogpt2_chat.model.compute import choose_precision
-    from kogpt2_chat.model.corpora import read_golden
-    from kogpt2_chat.model.curriculum import plan_training
     from kogpt2_chat.model.datasets import load_dataset
     from kogpt2_chat.model.load import use_threads
     from kogpt2_chat.model.resume import clear_progress
@@ -72,11 +72,7 @@ def finetune(
     start, card, learned_dataset = _start(bot, dataset, mode, registry, settings, progress)
     pairs = load_dataset(bot, dataset, files, settings)
     before = load_dataset(bot, learned_dataset, files, settings)["train"] if learned_dataset else ()
-    golden = read_golden(settings.learning.corpora / bot / "golden.json")
-    plan = plan_training(
-        pairs["train"], {(pair.question, pair.answer) for pair in before},
-        {entry.question for entry in golden if entry.must_pass}, settings, epochs=epochs, small=card.small,
-    )  # fmt: skip
+    plan = _plan(card, pairs["train"], before, epochs, settings)
     progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} to keep")
     bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(bot, card.prompt_format))
     train, kept, validation = (
@@ -86,8 +82,7 @@ def finetune(
     recipe = replace(plan.recipe, precision=precision)
     params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
-    run_id = registry.start_run(f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode})
-    try:
+    with _run(registry, f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode}) as run_id:
         reports = fit(
             start.network, train, recipe, kept=kept, validation=validation, progress=progress, resume=work / "progress",
             on_epoch=lambda report: registry.log_metrics(run_id, _figures(report), report.epoch),
@@ -95,12 +90,7 @@ def finetune(
         progress("fitting thresholds and converting for the serving engine")
         version = _write_version(work, start, card, pairs, [*train, *kept], settings)
         registry.log_files(run_id, version, VERSION_PATH)
-        shown = _write_shown(work, version, card, reports, pairs["train"], settings)
-        registry.log_files(run_id, shown, "training")
-    except BaseException:
-        registry.end_run(run_id, failed=True)
-        raise
-    registry.end_run(run_id)
+        registry.log_files(run_id, _write_shown(work, version, card, reports, pairs["train"], settings), "training")
     clear_progress(work)
     last = reports[-1]
     return {
@@ -108,6 +98,18 @@ def finetune(
         "parent": card.parent, "loss": last.loss, "validation_nll": last.validation_nll,
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
+
+
+@contextmanager
+def _run(registry: Registry, name: str, params: dict[str, object], tags: dict[str, str]) -> Iterator[str]:
+    """A run of the registry, marked as failed if what is done in it fails or is interrupted."""
+    run_id = registry.start_run(name, params, tags)
+    try:
+        yield run_id
+    except BaseException:
+        registry.end_run(run_id, failed=True)
+        raise
+    registry.end_run(run_id)
 
 
 def _start(
@@ -136,6 +138,28 @@ def _start(
         prompt_format=PROMPT_FORMAT if champion is None else loaded.card.prompt_format,
     )
     return loaded, card, "" if champion is None else loaded.card.dataset
+
+
+def _plan(
+    card: "ModelCard",
+    pairs: Sequence["Pair"],
+    before: Sequence["Pair"],
+    epochs: int | None,
+    settings: Settings,
+) -> "Curriculum":
+    """What is learned, and how: by what the weights know already and what the gate will ask for."""
+    from kogpt2_chat.model.corpora import read_golden
+    from kogpt2_chat.model.curriculum import plan_training
+
+    golden = read_golden(settings.learning.corpora / card.bot / "golden.json")
+    return plan_training(
+        pairs,
+        {(pair.question, pair.answer) for pair in before},
+        {entry.question for entry in golden if entry.must_pass},
+        settings,
+        epochs=epochs,
+        small=card.small,
+    )
 
 
 def _params(
