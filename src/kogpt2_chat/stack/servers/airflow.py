@@ -24,6 +24,12 @@ _WRITE_AHEAD: Final = (
 )
 _RESTING_EXECUTOR: Final = "kogpt2_airflow.executor.RestingExecutor"
 _HEARTBEAT_S: Final = 10
+_DAG_PROCESSOR: Final[Mapping[str, object]] = {
+    # Files are looked at so often, and read again at once when they have changed; unchanged ones seldom.
+    "REFRESH_INTERVAL": 30,
+    "MIN_FILE_PROCESS_INTERVAL": 600,
+    "PARSING_PROCESSES": 1,
+}
 _KEYS: Final = ("secret", "jwt", "fernet")
 
 
@@ -90,19 +96,8 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
             "ENABLE_HEALTH_CHECK": False,
         },
         "TRIGGERER": {"JOB_HEARTBEAT_SEC": _HEARTBEAT_S},
-        "DAG_PROCESSOR": {
-            # Files are looked at so often, and read again at once when they have changed; unchanged ones seldom.
-            "REFRESH_INTERVAL": 30,
-            "MIN_FILE_PROCESS_INTERVAL": 600,
-            "PARSING_PROCESSES": 1,
-        },
-        "LOGGING": {
-            "BASE_LOG_FOLDER": folders.logs / "airflow",
-            "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": folders.logs / "airflow" / "dag_processor",
-            "COLORED_CONSOLE_LOG": False,
-            "WORKER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[0]),
-            "TRIGGER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[1]),
-        },
+        "DAG_PROCESSOR": _DAG_PROCESSOR,
+        "LOGGING": _logging(settings, folders),
         "USAGE_DATA_COLLECTION": {"ENABLED": False},
     }
     flat = {
@@ -110,6 +105,16 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
     }
     # setproctitle would write its titles over the environment, and with it over the mark that finds orphans.
     return {"AIRFLOW_HOME": str(folders.airflow), "SPT_NOENV": "1", **flat}
+
+
+def _logging(settings: Settings, folders: Folders) -> Mapping[str, object]:
+    return {
+        "BASE_LOG_FOLDER": folders.logs / "airflow",
+        "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": folders.logs / "airflow" / "dag_processor",
+        "COLORED_CONSOLE_LOG": False,
+        "WORKER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[0]),
+        "TRIGGER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[1]),
+    }
 
 
 def airflow_pools(settings: Settings, memory_mb: int) -> dict[str, dict[str, object]]:
