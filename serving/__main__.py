@@ -95,33 +95,10 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
     metrics = Metrics(slots=slots.reports, suspects=lambda: crashes.suspects)
     engine, load, make_engine = _model_parts(settings)
     worker = Worker(
-        engine=engine,
-        slots=slots,
-        crashes=crashes,
-        metrics=metrics,
-        settings=settings,
-        name=name,
-        on_step=on_step,
+        engine=engine, slots=slots, crashes=crashes, metrics=metrics, settings=settings, name=name, on_step=on_step
     )
-    shelf = Shelf(
-        folder=settings.home / "models" / name,
-        registry=cache(lambda: bootstrap.registry(settings)),
-        load=load,
-        make_engine=make_engine,
-    )
-    shelf.sweep()
-    topics = bootstrap.topics(settings)
-    threads = library_threads(settings.serving.threads)
-    control = Control(
-        topics=topics,
-        slots=slots,
-        shelf=shelf,
-        worker=name,
-        every_s=settings.serving.swap_poll_s,
-        # Else the first load does not begin all the threads that OpenVINO may ever begin in this process.
-        patient=threads in {0, 1} or threads >= affinity_cores(),
-    )
-    # Until here nothing is held, and a signal simply ends the process.
+    control = _control(settings, name, slots, load, make_engine)
+    # Until here nothing is held, and a signal may simply end the process.
     stop.listen()
     exchange = _open_exchange(settings, slot, on_step, stop)
     loop = Loop(
@@ -136,23 +113,11 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
         on_step=on_step,
     )
 
-    def look() -> Condition:
-        turning = loop.polled_once.is_set() and watchdog.silent_s < settings.serving.watchdog_s / 2
-        return Condition(
-            ready=turning and not stop.event.is_set(),
-            worker=name,
-            tally=metrics.tally(),
-            slots=slots.reports(),
-            epoch=slots.epochs(),
-            silent_s=watchdog.silent_s,
-        )
-
-    port = settings.ports.at(settings.ports.worker_metrics + slot - 1)
-    health = HealthServer(settings.stack.host, port, look, metrics.page)
+    health = _health(settings, slot, loop, slots, metrics, watchdog)
     health.start()
     control.start()
     watchdog.start()
-    _log.info("worker_started", port=port, kafka=settings.kafka_bootstrap)
+    _log.info("worker_started", port=health.port, kafka=settings.kafka_bootstrap)
     is_mine = True
     try:
         loop.run(FINISH_S)
@@ -162,6 +127,53 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
     finally:
         _shut_down(exchange, control, health, sign_off=is_mine)
         _log.info("worker_stopped", **metrics.tally())
+
+
+def _control(
+    settings: Settings,
+    name: str,
+    slots: Slots,
+    load: Callable[[Path], BotModel],
+    make_engine: Callable[[], Engine],
+) -> Control:
+    """What brings versions about that a rollout asks for."""
+    shelf = Shelf(
+        folder=settings.home / "models" / name,
+        registry=cache(lambda: bootstrap.registry(settings)),
+        load=load,
+        make_engine=make_engine,
+    )
+    shelf.sweep()
+    threads = library_threads(settings.serving.threads)
+    return Control(
+        topics=bootstrap.topics(settings),
+        slots=slots,
+        shelf=shelf,
+        worker=name,
+        every_s=settings.serving.swap_poll_s,
+        # Else the first load does not begin all the threads that OpenVINO may ever begin in this process.
+        patient=threads in {0, 1} or threads >= affinity_cores(),
+    )
+
+
+def _health(
+    settings: Settings, slot: int, loop: Loop, slots: Slots, metrics: Metrics, watchdog: Watchdog
+) -> HealthServer:
+    """The page that says how the worker is."""
+
+    def look() -> Condition:
+        turning = loop.polled_once.is_set() and watchdog.silent_s < settings.serving.watchdog_s / 2
+        return Condition(
+            ready=turning and not loop.stop.is_set(),
+            worker=f"worker-{slot}",
+            tally=metrics.tally(),
+            slots=slots.reports(),
+            epoch=slots.epochs(),
+            silent_s=watchdog.silent_s,
+        )
+
+    port = settings.ports.at(settings.ports.worker_metrics + slot - 1)
+    return HealthServer(settings.stack.host, port, look, metrics.page)
 
 
 def _shut_down(exchange: Exchange, control: Control, health: HealthServer, *, sign_off: bool) -> None:

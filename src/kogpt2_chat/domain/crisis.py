@@ -1,8 +1,8 @@
 """Whether a text may speak of suicide, self-harm, abuse or a medical emergency, now or soon, of anybody.
 
-Rules first, and where they find nothing a classifier of what is worded alike. The same for the answer that a player
-gets, for what is learned from, and for what is indexed. It rather finds too much than too little: who is found gets
-a gentle answer. Linear in the text; knows no turn.
+Rules come first; where they find nothing, a classifier looks for wording like that of known crises. Their result
+decides which answer a player gets, what is learned from, and what is indexed. They err on the side of finding too
+much, since what is found gets a gentle answer. The work is linear in the text. Turns are not known here.
 """
 
 import re
@@ -95,12 +95,12 @@ def find_crisis(text: str) -> Crisis | None:
 
 
 def find_by_rules(text: str) -> Crisis | None:
-    """The first thing that the rules alone find in a text of one message."""
+    """What the rules find first in one message, without the classifier."""
     return _by_rules(view_of(text))
 
 
 def is_about_something_else(text: str) -> bool:
-    """Whether a message is about a song, a film, a game, the news: rules know it, and the classifier is not asked."""
+    """Whether the rules see that a message is about a song, a film, a game or the news; the classifier skips those."""
     return _is_about_something_else(view_of(text))
 
 

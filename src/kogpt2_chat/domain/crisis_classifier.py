@@ -1,7 +1,7 @@
 """How likely a text speaks of a crisis, by a linear classifier over its characters.
 
-Rules find what they name. This finds what is worded like the sentences of ``corpora/crisis``, which nobody could list:
-veiled ones above all. Its weights are data, made by ``scripts/fit_crisis.py``; to use them takes no library.
+The rules find only wordings that somebody wrote down. The classifier also finds veiled ones that resemble the sentences
+in ``corpora/crisis``. ``scripts/fit_crisis.py`` makes its weights, a data file; applying them needs no library.
 """
 
 import json
@@ -95,7 +95,7 @@ def _scaled(hundredths: Sequence[int]) -> tuple[float, ...]:
 
 
 def _windows(length: int) -> Iterator[tuple[int, int]]:
-    """Overlapping stretches, so that what is said in one sentence is seen in one piece."""
+    """Overlapping stretches, so that most sentences lie whole in one of them."""
     yield 0, min(length, WINDOW)
     for start in range(_STEP, length - _STEP, _STEP):
         yield start, min(length, start + WINDOW)

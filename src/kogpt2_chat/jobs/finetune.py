@@ -4,7 +4,8 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kogpt2_chat.model.batches import Example
     from kogpt2_chat.model.card import ModelCard
     from kogpt2_chat.model.checkpoint import Checkpoint
+    from kogpt2_chat.model.curriculum import Curriculum
     from kogpt2_chat.model.datasets import Split
     from kogpt2_chat.model.early_stop import EpochReport
     from kogpt2_chat.model.pairs import Pair
@@ -65,8 +67,6 @@ def finetune(
     """
     from kogpt2_chat.model.batches import make_examples
     from kogpt2_chat.model.compute import choose_precision
-    from kogpt2_chat.model.corpora import read_golden
-    from kogpt2_chat.model.curriculum import plan_training
     from kogpt2_chat.model.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.model.load import use_threads
     from kogpt2_chat.model.one_training import only_training_in
@@ -81,11 +81,7 @@ def finetune(
     if left_out:
         progress(f"left out, since this model could not say them whole: {dict(left_out)}")
     before = load_dataset(bot, learned_dataset, files, settings)["train"] if learned_dataset else ()
-    golden = read_golden(settings.learning.corpora / bot / "golden.json")
-    plan = plan_training(
-        pairs["train"], {(pair.question, pair.answer) for pair in before},
-        {entry.question for entry in golden if entry.must_pass}, settings, epochs=epochs, small=card.small,
-    )  # fmt: skip
+    plan = _plan(card, pairs["train"], before, epochs, settings)
     progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} to keep")
     bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(bot, card.prompt_format))
     train, kept, validation = (
@@ -96,8 +92,8 @@ def finetune(
     params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
     with only_training_in(work):
-        run_id = registry.start_run(f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode})
-        try:
+        tags = {"bot": bot, "dataset": dataset, "mode": mode}
+        with _run(registry, f"{bot} {dataset}", params, tags) as run_id:
             reports = fit(
                 start.network, train, recipe, kept=kept, validation=validation, progress=progress,
                 resume=work / "progress",
@@ -106,12 +102,7 @@ def finetune(
             progress("fitting thresholds and converting for the serving engine")
             version = _write_version(work, start, card, pairs, [*train, *kept], settings)
             registry.log_files(run_id, version, VERSION_PATH)
-            shown = _write_shown(work, version, card, reports, pairs["train"], settings)
-            registry.log_files(run_id, shown, "training")
-        except BaseException:
-            registry.end_run(run_id, failed=True)
-            raise
-        registry.end_run(run_id)
+            registry.log_files(run_id, _write_shown(work, version, card, reports, pairs["train"], settings), "training")
         clear_progress(work)
     last = reports[-1]
     return {
@@ -119,6 +110,18 @@ def finetune(
         "left_out": dict(left_out), "parent": card.parent, "loss": last.loss, "validation_nll": last.validation_nll,
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
+
+
+@contextmanager
+def _run(registry: Registry, name: str, params: dict[str, object], tags: dict[str, str]) -> Iterator[str]:
+    """A run of the registry, marked as failed if what is done in it fails or is interrupted."""
+    run_id = registry.start_run(name, params, tags)
+    try:
+        yield run_id
+    except BaseException:
+        registry.end_run(run_id, failed=True)
+        raise
+    registry.end_run(run_id)
 
 
 def _start(
@@ -162,6 +165,28 @@ def _withdrawn(champion: ModelVersion, dataset: str, files: Files, settings: Set
     """Pairs taken back since a champion learned its dataset: nothing in the new one would make it unlearn them."""
     known = {champion.tags.get("dataset", "")}
     return count_changes(bot=champion.bot, dataset=dataset, known=known, files=files, root=settings.hdfs.root).withdrawn
+
+
+def _plan(
+    card: "ModelCard",
+    pairs: Sequence["Pair"],
+    before: Sequence["Pair"],
+    epochs: int | None,
+    settings: Settings,
+) -> "Curriculum":
+    """What is learned, and how: by what the weights know already and what the gate will ask for."""
+    from kogpt2_chat.model.corpora import read_golden
+    from kogpt2_chat.model.curriculum import plan_training
+
+    golden = read_golden(settings.learning.corpora / card.bot / "golden.json")
+    return plan_training(
+        pairs,
+        {(pair.question, pair.answer) for pair in before},
+        {entry.question for entry in golden if entry.must_pass},
+        settings,
+        epochs=epochs,
+        small=card.small,
+    )
 
 
 def _params(

@@ -8,15 +8,11 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
-_PROC: Final = Path("/proc/self/cgroup")
-_MOUNT: Final = Path("/sys/fs/cgroup")
-_CONTROLLER: Final = "cpu"
-_FIELDS: Final = 3
+from kogpt2_chat.model.cgroups import MOUNT, PROC, cgroup_folders, read_limit
 
 
-def usable_cores(proc: Path = _PROC, mount: Path = _MOUNT, affinity: int | None = None) -> int:
+def usable_cores(proc: Path = PROC, mount: Path = MOUNT, affinity: int | None = None) -> int:
     """Cores that this process may use at once.
 
     Args:
@@ -37,7 +33,7 @@ def affinity_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def library_threads(asked: int, proc: Path = _PROC, mount: Path = _MOUNT, affinity: int | None = None) -> int:
+def library_threads(asked: int, proc: Path = PROC, mount: Path = MOUNT, affinity: int | None = None) -> int:
     """Threads to ask a library for that counts cores by affinity alone.
 
     Args:
@@ -58,42 +54,12 @@ def library_threads(asked: int, proc: Path = _PROC, mount: Path = _MOUNT, affini
 
 
 def _quotas(proc: Path, mount: Path) -> Iterator[float]:
-    """Every quota that holds for this process, in cores: that of its cgroup and of each one above it."""
-    for line in _text(proc).splitlines():
-        fields = line.split(":", maxsplit=_FIELDS - 1)
-        if len(fields) != _FIELDS:
-            continue
-        controllers, path = fields[1], fields[2]
-        if not controllers:
-            for root in (mount, mount / "unified"):
-                yield from _v2_quotas(_upwards(root, path))
-        elif _CONTROLLER in controllers.split(","):
-            for root in {mount / controllers, mount / _CONTROLLER}:
-                yield from _v1_quotas(_upwards(root, path))
-
-
-def _upwards(root: Path, path: str) -> list[Path]:
-    """A cgroup's folder and those above it. In a container the path may be the host's: then only the root is there."""
-    folder = root / path.lstrip("/")
-    return [folder, *(above for above in folder.parents if above == root or root in above.parents)]
-
-
-def _v2_quotas(folders: list[Path]) -> Iterator[float]:
-    for folder in folders:
-        match _text(folder / "cpu.max").split():
+    """Every quota that holds for this process, in cores."""
+    for folder in cgroup_folders("cpu", proc, mount):
+        words = read_limit(folder / "cpu.max").split() or [
+            read_limit(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")
+        ]
+        match words:
+            # No quota is written as "max", or as -1.
             case [quota, period] if quota.isdecimal() and period.isdecimal() and int(period):
                 yield int(quota) / int(period)
-
-
-def _v1_quotas(folders: list[Path]) -> Iterator[float]:
-    for folder in folders:
-        quota, period = (_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
-        if quota.isdecimal() and period.isdecimal() and int(period):  # no quota is written as -1
-            yield int(quota) / int(period)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("ascii", "replace")
-    except OSError:
-        return ""

@@ -9,8 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import psutil
-
+from kogpt2_chat.model.memory import usable_memory_mb
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.plain_path import plain
@@ -26,6 +25,12 @@ _WRITE_AHEAD: Final = (
 )
 _RESTING_EXECUTOR: Final = "kogpt2_airflow.executor.RestingExecutor"
 _HEARTBEAT_S: Final = 10
+_DAG_PROCESSOR: Final[Mapping[str, object]] = {
+    # Files are looked at so often, and read again at once when they have changed; unchanged ones seldom.
+    "REFRESH_INTERVAL": 30,
+    "MIN_FILE_PROCESS_INTERVAL": 600,
+    "PARSING_PROCESSES": 1,
+}
 _KEYS: Final = ("secret", "jwt", "fernet")
 
 
@@ -95,19 +100,8 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
             "ENABLE_HEALTH_CHECK": False,
         },
         "TRIGGERER": {"JOB_HEARTBEAT_SEC": _HEARTBEAT_S},
-        "DAG_PROCESSOR": {
-            # Files are looked at so often, and read again at once when they have changed; unchanged ones seldom.
-            "REFRESH_INTERVAL": 30,
-            "MIN_FILE_PROCESS_INTERVAL": 600,
-            "PARSING_PROCESSES": 1,
-        },
-        "LOGGING": {
-            "BASE_LOG_FOLDER": folders.logs / "airflow",
-            "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": folders.logs / "airflow" / "dag_processor",
-            "COLORED_CONSOLE_LOG": False,
-            "WORKER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[0]),
-            "TRIGGER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[1]),
-        },
+        "DAG_PROCESSOR": _DAG_PROCESSOR,
+        "LOGGING": _logging(settings, folders),
         "USAGE_DATA_COLLECTION": {"ENABLED": False},
     }
     flat = {
@@ -117,15 +111,25 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
     return {"AIRFLOW_HOME": str(folders.airflow), "SPT_NOENV": "1", **flat}
 
 
+def _logging(settings: Settings, folders: Folders) -> Mapping[str, object]:
+    return {
+        "BASE_LOG_FOLDER": folders.logs / "airflow",
+        "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": folders.logs / "airflow" / "dag_processor",
+        "COLORED_CONSOLE_LOG": False,
+        "WORKER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[0]),
+        "TRIGGER_LOG_SERVER_PORT": settings.ports.at(settings.ports.airflow_log[1]),
+    }
+
+
 def airflow_pools(settings: Settings, memory_mb: int) -> dict[str, dict[str, object]]:
     """How many tasks of a kind run side by side.
 
-    Two trainings take 0.7 of the time of one after the other on two cores: much of each (imports, conversion) keeps
-    one core busy. Two Spark drivers gain nothing.
+    Much of a training (imports, conversion) keeps one core busy only, so that two of them side by side end sooner than
+    one after the other (docs/measurements.md). Two Spark drivers gain nothing.
 
     Args:
         settings: may name the number of trainings.
-        memory_mb: of the machine.
+        memory_mb: that may be used here.
 
     Returns:
         Pools by name, as ``airflow pools import`` reads them.
@@ -141,7 +145,7 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
     """The set-up step and the four components."""
     environment = airflow_environment(settings, folders)
     pools = folders.conf("airflow") / "pools.json"
-    wanted = json.dumps(airflow_pools(settings, psutil.virtual_memory().total >> 20), indent=1)
+    wanted = json.dumps(airflow_pools(settings, usable_memory_mb()), indent=1)
     names = ("api-server", "scheduler", "dag-processor", "triggerer")
     # The log servers would listen on every address; on one machine the log files are there to read.
     quiet = {"scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)}
