@@ -19,7 +19,7 @@ from kogpt2_chat.stack.servers.kafka import server_properties
 from kogpt2_chat.stack.supervision import configuration
 
 JAVA = Java(home=Path("/opt/java"), version=17)
-ODD = ("별마루", "내 챗봇", "a#b", "a ;b", "100%", "a,b", "a?b", "a:b")
+ODD = ("별마루", "내 챗봇", "a#b", "a ;b", "100%", "a,b", "a?b", "a:b", "c++")
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +57,13 @@ def test_the_servers_that_were_seen_to_fail(tmp_path: Path) -> None:
     assert logs.isascii()
     assert "," not in logs
     assert "%" not in datanode_site(settings, folders, 1)["dfs.datanode.data.dir"]
+
+
+def test_a_plain_path_needs_no_escape_in_an_address() -> None:
+    """Hadoop unescapes nothing: of `/srv/c++` as `file:///srv/c%2B%2B` it makes another folder, then a format."""
+    plain_characters = [sign for sign in map(chr, range(256)) if is_plain(Path(f"/srv/{sign}"))]
+    assert "a" in plain_characters
+    assert [sign for sign in plain_characters if "%" in Path(f"/srv/{sign}").as_uri()] == []
 
 
 def test_a_plain_home_has_no_link(tmp_path: Path, links: Path) -> None:
