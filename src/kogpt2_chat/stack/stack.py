@@ -88,7 +88,7 @@ def up(
         except BaseException:
             with suppress(OSError):  # whoever listened may be gone: what was started is stopped all the same
                 progress("up did not finish: stopping what it started")
-            undo(folders, starting, alone=not there)
+            undo(folders, starting, alone=not there, progress=progress)
             raise
 
 
