@@ -109,9 +109,27 @@ def test_a_folder_on_hdfs_that_two_clients_would_spell_differently_is_refused(ro
     assert Settings(hdfs={"root": "/Chatbot-2/a.b_c,d"}).hdfs.root == "/Chatbot-2/a.b_c,d"
 
 
-@pytest.mark.parametrize("name", ["line\nfeed", "tab\t", b"\xc7\xd1".decode("utf-8", "surrogateescape")])
-def test_paths_that_cannot_be_written_down_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("line\nfeed", r"U\+000A"),
+        ("tab\t", r"U\+0009"),
+        ("line\u2028separator", r"U\+2028"),
+        (b"\xc7\xd1".decode("utf-8", "surrogateescape"), "bytes that are no UTF-8"),
+    ],
+)
+def test_paths_that_cannot_be_written_down_are_refused(tmp_path: Path, name: str, found: str) -> None:
     """Control characters and names in another encoding: exit 2 with the reason, before anything starts."""
     settings = Settings.model_construct(home=tmp_path / name, cache=tmp_path)
-    with pytest.raises(InvalidInput, match="KOGPT2_HOME is .*expected a path of UTF-8 text without control characters"):
+    expected = f"KOGPT2_HOME is .*expected a path of UTF-8 text without control characters, found {found}"
+    with pytest.raises(InvalidInput, match=expected):
         check_settings(settings)
+
+
+@pytest.mark.parametrize("name", ["내\u3000챗봇", "my\u00a0bot", "👩\u200d🚀", "한글"])
+def test_a_name_that_can_be_written_down_is_served(tmp_path: Path, name: str) -> None:
+    """An input method types a wide space for a space, and emoji have joiners: a link stands for such a folder."""
+    settings = Settings(home=tmp_path / name, cache=tmp_path)
+    check_settings(settings)
+    make_folders(folders_of(settings))
+    assert is_plain(folders_of(settings).plain_home)
