@@ -3,6 +3,7 @@
 A value is the same wherever it is read: a path is absolute, a login stands beside its address.
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from kogpt2_chat.domain.addresses import HIGHEST_PORT, is_address, is_host_and_port, login_apart
 from kogpt2_chat.domain.bots import BOT_IDS
 
+NEVER: Final = "never"
+_CRON: Final = re.compile(r"@[a-z]+|\S+(?: +\S+){4}")
 _A_WEEK_S: Final = 604_800
 """The longest that anything may wait: in milliseconds it fits into what Kafka's protocol and clients count with."""
 
@@ -83,7 +86,14 @@ def _name_node(text: str) -> str:
     return text.rstrip("/")
 
 
+def _cron(text: str) -> str:
+    if text != NEVER and _CRON.fullmatch(text) is None:
+        raise ValueError(f"expected five fields such as '0 4 * * *', a word such as @daily, or {NEVER}")
+    return text
+
+
 Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]
+Cron = Annotated[str, AfterValidator(_cron)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK_S)]
 LocalPath = Annotated[Path, AfterValidator(_absolute)]
