@@ -35,7 +35,7 @@ def host_faults(settings: Settings) -> list[str]:
     if advertised and (advertised == EVERY_ADDRESS or not is_host_name(advertised)):
         faults.append(
             f"KOGPT2_STACK__ADVERTISED_HOST={advertised} is no address that a client could connect to: expected a name "
-            "of ASCII letters, digits, - and dots, or an IPv4 address, without a port"
+            "of ASCII letters, digits, `-` and dots, or an IPv4 address, without a port"
         )
     elif advertised and _is_loopback(host) and not _is_loopback(_resolved(advertised)):
         faults.append(
@@ -54,11 +54,12 @@ def reach_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
         return []
     if not (found := _not_reached(host, advertised, port)):
         return []
-    return [
-        f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not lead back to this machine ({found}), and Kafka tells it to "
-        f"the stack's own programs too: set another, or, where it is a name, add `{settings.own_host} {advertised}` to "
-        "/etc/hosts"
-    ]
+    fault = (
+        f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not lead back to this machine ({found}), and Kafka tells it "
+        f"to the stack's own programs too: set another, or, where it is a name, add `{settings.own_host} {advertised}` "
+        "to /etc/hosts"
+    )
+    return [fault]
 
 
 def _not_reached(host: str, advertised: str, port: int) -> str:
