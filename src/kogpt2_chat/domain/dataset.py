@@ -267,7 +267,7 @@ class Manifest:
         withdrawn_pairs: pairs of the dataset before this one that may no longer be learned: taken back, complained
             about, distrusted, removed from the corpus.
         distrusted: players and turns that were struck out at the time.
-        tokenizer: hash of the tokenizer that answers were measured with; empty where none was at hand.
+        tokenizer: hash of the tokenizer that answers were measured with; empty where an earlier release had none.
     """
 
     bot: str
