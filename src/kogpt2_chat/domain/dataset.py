@@ -62,7 +62,8 @@ class Candidate:
     """What the rules look at in a pair that players made.
 
     Attributes:
-        marked_at: when the youngest of the turn and its feedback arrived, by the servers' clocks.
+        marked_at: when the turn and the first praise that stands, or the correction, had both arrived, by the servers'
+            clocks.
         consent_train: the asker's, and for a correction its author's as well.
         likes: players whose last word on the turn is ``up``.
         dislikes: players whose last word on it is ``down``, ``report`` or a correction.
