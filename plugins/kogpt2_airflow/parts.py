@@ -31,7 +31,7 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "kogpt2-chat",
     "retries": 2,
     "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
+    "retry_exponential_backoff": 3.0,  # the factor; `True` is 1, and no pause would be longer than the first
     "max_retry_delay": timedelta(minutes=5),
     "execution_timeout": timedelta(minutes=10),
     # What is nearly finished goes first: a bot is judged and rolled out while the next one is still trained.
