@@ -186,7 +186,7 @@ def rollout_commands() -> list[list[str]]:
 
     context = get_current_context()
     events = [event for found in context["triggering_asset_events"].values() for event in found]
-    named = announced_bots([event.extra for event in events]) or context["params"]["bots"]
+    named = announced_bots([event.extra for event in events]) if events else context["params"]["bots"]
     waiting = bots_with_a_candidate(bootstrap.registry(load_settings()))
     return [["rollout", bot] for bot in dict.fromkeys([*named, *waiting])]
 

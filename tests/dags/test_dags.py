@@ -290,6 +290,7 @@ def test_a_candidate_that_was_not_announced_is_rolled_out_too(monkeypatch: pytes
         ["rollout", "ChatbotC"],
         ["rollout", "ChatbotA"],
     ]
+    assert commands([{"bot": "of an earlier roster"}], list(BOT_IDS)) == [["rollout", "ChatbotA"]]
     assert commands([], ["ChatbotB"]) == [["rollout", "ChatbotB"], ["rollout", "ChatbotA"]]
 
 

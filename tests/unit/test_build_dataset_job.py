@@ -145,6 +145,17 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
     assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
 
 
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b'{"bot": "ChatbotA"}', "한글".encode("cp949")])
+def test_a_folder_that_is_no_dataset_is_passed_over(files: InMemoryFiles, build: Build, content: bytes | None) -> None:
+    """Somebody copied something there; it must not stop every build from then on."""
+    strange = "/Chatbot/datasets/ChatbotA/사본"
+    files.write(f"{strange}/notes.txt" if content is None else f"{strange}/manifest.json", content or b"")
+    build(spark_that_writes(files), "ChatbotA")
+    spark = spark_that_writes(files)
+    build(spark, "ChatbotA")
+    assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
+
+
 def test_a_faulty_dataset_goes_to_quarantine_and_others_pass(files: InMemoryFiles, build: Build) -> None:
     """Its rows and manifest are kept for a person to look at; it has no version."""
     result = build(spark_that_writes(files, {"ChatbotA": ["val is empty"]}), "ChatbotA", "ChatbotB")

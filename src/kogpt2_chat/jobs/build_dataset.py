@@ -83,7 +83,7 @@ def newest_manifest(files: Files, root: str, bot: str) -> Manifest | None:
     for version in files.list(datasets_path(root, bot)):
         try:
             manifests.append(Manifest.from_json(files.read(f"{dataset_path(root, bot, version)}/{MANIFEST}")))
-        except NotFound:  # a folder that somebody else put there
+        except (NotFound, ValueError, TypeError, AttributeError):  # a folder that somebody else put there
             continue
     return max(manifests, key=lambda manifest: manifest.created_at, default=None)
 

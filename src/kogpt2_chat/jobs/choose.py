@@ -1,8 +1,8 @@
 """Decide which bots have learned enough that is new to be trained again, or have something to unlearn.
 
 New pairs are counted from the dataset of the newest registered version, not from the last dataset built: a run that
-failed after its dataset was published, and examples that come in drops, would be forgotten otherwise. What was withdrawn
-is counted from the champion's: a version that the gate refused has unlearned nothing that players hear.
+failed after its dataset was published, and examples that come in drops, would be forgotten otherwise. What was
+withdrawn is counted from the champion's: a version that the gate refused has unlearned nothing that players hear.
 """
 
 from collections.abc import Collection, Mapping
@@ -63,8 +63,8 @@ def _verdict(found: "Changes", *, force: bool, least: int, is_learned: bool) -> 
         return True, "forced"
     if is_learned and found.withdrawn:
         return False, (
-            "the champion still says them, but a version that was trained without them is there: see its tags `gate` and "
-            "`gate_reasons` in MLflow"
+            "the champion still says them, but a version that was trained without them is there: see its tags `gate` "
+            "and `gate_reasons` in MLflow"
         )
     if found.withdrawn:
         return True, "what was withdrawn must not be said any longer"
