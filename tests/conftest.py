@@ -16,11 +16,21 @@ from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
+from kogpt2_chat.stack.program import unset_environment
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집"
 SMALL_CORPUS_ROWS = 1200
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250
+
+
+def pytest_configure() -> None:
+    """As `make test` does it: the caller's settings may name servers where real players are."""
+    if not os.environ.get("KOGPT2_TEST_STACK"):
+        kept = {name: value for name, value in os.environ.items() if name.startswith("KOGPT2_TEST_")}
+        settings_free = unset_environment() | kept
+        os.environ.clear()
+        os.environ.update(settings_free)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
