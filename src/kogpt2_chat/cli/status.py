@@ -1,13 +1,9 @@
 """What ``status`` reports: the servers as the stack sees them, the bots as their workers see them."""
 
-import io
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Final
-
-from rich.console import Console
-from rich.table import Table
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.bots import BOT_IDS
@@ -18,6 +14,7 @@ from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
 from kogpt2_chat.jobs.safety_texts import safety_texts
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.terminal_page import TerminalPage
 
 LOOK_EVERY_S: Final = 0.25
 
@@ -77,17 +74,16 @@ def bots(settings: Settings) -> list[dict[str, object]]:
 
 def table(facts: Mapping[str, object]) -> str:
     """The report for a terminal."""
-    page = io.StringIO()
-    console = Console(file=page, width=110, force_terminal=False)
-    console.print(_table("Services", facts["services"], ("name", "pid", "port", "healthy", "detail")))
-    console.print(_table("Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail")))
-    console.print(_table("Pages", [{"page": name, "url": url} for name, url in _items(facts["urls"])], ("page", "url")))
+    page = TerminalPage(width=110)
+    _add(page, "Services", facts["services"], ("name", "pid", "port", "healthy", "detail"))
+    _add(page, "Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail"))
+    page.table("Pages", ("page", "url"), _items(facts["urls"]))
     login = dict(_items(facts["airflow"]))
-    console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
-    console.print(_safety_line(dict(_items(facts["safety"]))))
+    page.line(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
+    page.line(_safety_line(dict(_items(facts["safety"]))))
     if warning := dict(_items(facts.get("kafka"))).get("warning"):
-        console.print(f"WARNING: {warning}")
-    return page.getvalue()
+        page.line(f"WARNING: {warning}")
+    return page.text()
 
 
 def _safety_line(found: Mapping[str, object]) -> str:
@@ -131,10 +127,6 @@ def _items(found: object) -> list[tuple[str, object]]:
     return list(found.items()) if isinstance(found, Mapping) else []
 
 
-def _table(title: str, rows: object, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows if isinstance(rows, list) else []:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    return table
+def _add(page: TerminalPage, title: str, rows: object, columns: tuple[str, ...]) -> None:
+    found = rows if isinstance(rows, list) else []
+    page.table(title, columns, [[row.get(column) for column in columns] for row in found])
