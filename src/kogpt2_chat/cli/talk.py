@@ -8,7 +8,7 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
 from kogpt2_chat.domain.turns import FeedbackKind, spoken_by
-from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
 from kogpt2_chat.person import system_user
 from kogpt2_chat.settings import load_settings
 
@@ -78,7 +78,7 @@ def demo(
     *,
     as_json: Json = False,
 ) -> None:
-    """The whole loop once: train, talk, learn, roll out, talk again; leaves the stack running.
+    """The whole loop once: train, talk, learn, roll out, talk again; leaves the stack running. Exit 3: a bot is left without a version.
 
     Example: `kogpt2-chat demo`
     """
@@ -86,5 +86,14 @@ def demo(
     from kogpt2_chat.demo.run import run as run_demo
 
     on_interrupt(what_stays)
-    report = run_demo(dataset=dataset, progress=progress)
+    try:
+        report = run_demo(dataset=dataset, progress=progress)
+    except KogptChatError as error:
+        error.add_note(what_stays("The demo ended early."))
+        raise
     show(report.as_json(), report.text(), as_json=as_json)
+    if report.speechless:
+        raise GateRefused(
+            f"no version of {', '.join(report.speechless)} passed the gate, so that players get notices in place of "
+            "answers; the reasons are in the table of versions"
+        )

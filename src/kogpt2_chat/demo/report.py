@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from time import monotonic
 
 from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.errors import KogptChatError
 from kogpt2_chat.jobs.ask import Reply
 from kogpt2_chat.terminal_page import TerminalPage
 
@@ -34,6 +35,7 @@ class Report:
         urls: where to look on.
         notes: what the reader has to know to judge the figures.
         offer: what to try next, said last.
+        speechless: bots of which no version passed the gate.
     """
 
     seconds_by_step: dict[str, float] = field(default_factory=dict)
@@ -44,12 +46,17 @@ class Report:
     urls: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     offer: list[str] = field(default_factory=list)
+    speechless: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time one step."""
         started = monotonic()
-        yield
+        try:
+            yield
+        except KogptChatError as error:
+            error.add_note(f"This was the demo's step {name!r}.")
+            raise
         self.seconds_by_step[name] = round(monotonic() - started, 1)
 
     @property
@@ -78,6 +85,7 @@ class Report:
             "urls": self.urls,
             "notes": self.notes,
             "offer": self.offer,
+            "speechless": self.speechless,
         }
 
     def text(self) -> str:
