@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-code="src serving spark_jobs plugins dags tests benchmarks scripts/platform_check.py scripts/fit_crisis.py"
+code="src serving spark_jobs plugins dags tests benchmarks docker scripts"
 source scripts/beat.sh
 trap 'end_work; exit 130' INT TERM
 step() { echo "check: $*"; with_beat "${1##*/}" "$@"; }

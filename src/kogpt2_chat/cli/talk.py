@@ -78,9 +78,9 @@ def demo(
     *,
     as_json: Json = False,
 ) -> None:
-    """The whole loop once: train, talk, learn, roll out, talk again; leaves the stack running. Exit 3: a bot is left without a version.
+    """The whole loop once: train, talk, learn, roll out, talk again; leaves the stack running.
 
-    Example: `kogpt2-chat demo`
+    Example: `kogpt2-chat demo`. Exit code 3 when a bot is left without a version that passed the gate.
     """
     from kogpt2_chat.demo.interruption import what_stays
     from kogpt2_chat.demo.run import run as run_demo
