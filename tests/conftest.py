@@ -17,6 +17,7 @@ from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from kogpt2_chat.stack.program import unset_environment
+from kogpt2_chat.testing.in_turn import in_turn
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
@@ -119,14 +120,15 @@ def stack_settings(small_corpora: Path) -> Iterator[Settings]:
     from kogpt2_chat import bootstrap
     from kogpt2_chat.stack.stack import down, up
 
-    os.environ.update(_stack_environment(small_corpora))
-    settings = load_settings()
-    down(settings, wipe=True, progress=_tell)
-    try:
-        up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
-        yield settings
-    finally:
-        down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
+    with in_turn(CHECKOUT / "var" / "test.lock", _tell):  # two sessions would remove each other's servers
+        os.environ.update(_stack_environment(small_corpora))
+        settings = load_settings()
+        down(settings, wipe=True, progress=_tell)
+        try:
+            up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
+            yield settings
+        finally:
+            down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
 
 
 def _stack_environment(corpora: Path) -> dict[str, str]:

@@ -10,9 +10,10 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of, make_folders
 from kogpt2_chat.stack.program import Program, program_environment, start_script
-from kogpt2_chat.stack.started_with import differing, require_same
+from kogpt2_chat.stack.stack import _kept
+from kogpt2_chat.stack.started_with import changed_since, differing, require_same
 from kogpt2_chat.stack.stopping import stop_orphans
-from kogpt2_chat.stack.supervision import configuration, start_supervision
+from kogpt2_chat.stack.supervision import configuration, find_supervision, start_supervision
 
 NAME = "airflow-scheduler"
 PREFIX = "KOGPT2_LEARNING__"
@@ -53,6 +54,22 @@ def test_a_program_that_does_not_run_is_started_with_what_is_wanted(running: Set
     """Nothing to compare."""
     require_same(settings_of(running.home, min_new_examples=3), "worker-1", PREFIX)
     require_same(settings_of(tmp_path / "other"), NAME, PREFIX)
+
+
+def test_up_says_which_settings_do_not_reach_what_runs(running: Settings) -> None:
+    """A setting that was changed and has no effect would be looked for in vain."""
+    folders = folders_of(running)
+    supervision = find_supervision(folders)
+    assert supervision is not None
+    programs = [Program(name=name, group="airflow", command=("true",)) for name in (NAME, "worker-1")]
+    assert changed_since(running, folders.home, programs, supervision) == []
+    other = running.model_copy(update={"ports": Settings(ports={"offset": 200}).ports})
+    assert changed_since(other, folders.home, programs, supervision) == ["KOGPT2_PORTS__OFFSET"]
+    told = list(_kept(other, folders, programs, supervision, {NAME}))
+    assert told == [
+        "what runs already keeps its settings; other now: KOGPT2_PORTS__OFFSET. `make down`, `make up` applies them"
+    ]
+    assert list(_kept(other, folders, programs, supervision, set())) == []
 
 
 def test_only_what_the_prefix_names_is_compared() -> None:

@@ -7,6 +7,7 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
+from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.domain.turns import FeedbackKind, spoken_by
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
 from kogpt2_chat.person import system_user
@@ -41,7 +42,7 @@ def ask(
     who = spoken_by(reply.fallback, reply.version)
     show(
         reply.as_json(),
-        f"{bot}: {reply.answer}\n  ({who}, {reply.latency_ms} ms, {reply.turn_id})",
+        f"{bot}: {one_line(reply.answer)}\n  ({who}, {reply.latency_ms} ms, {reply.turn_id})",
         as_json=as_json,
     )
 

@@ -1,14 +1,16 @@
 """With which settings a running program was started: what it was told then, and not what the caller has now."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import psutil
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of
-from kogpt2_chat.stack.program import MARK, settings_environment
-from kogpt2_chat.stack.supervision import find_supervision
+from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment
+from kogpt2_chat.stack.supervision import Supervision, find_supervision
+from kogpt2_chat.variables import PREFIX
 
 
 def require_same(settings: Settings, program: str, prefix: str) -> None:
@@ -30,6 +32,26 @@ def require_same(settings: Settings, program: str, prefix: str) -> None:
             f"{program} runs with other settings than this command has: {', '.join(names)}. Servers keep what they "
             "were started with: run `make down`, then this command again; data stay"
         )
+
+
+def changed_since(settings: Settings, home: Path, programs: Iterable[Program], supervision: Supervision) -> list[str]:
+    """Settings that running programs do not have as the caller has them.
+
+    Args:
+        settings: the caller's.
+        home: of the stack.
+        programs: those that run on.
+        supervision: what they run under.
+
+    Returns:
+        Names of variables, each once.
+    """
+    states, names = supervision.states(), set[str]()
+    for program in programs:
+        found = _environment(states[program.name].pid) if program.name in states else {}
+        if MARK in found:
+            names.update(differing(program_environment(program, settings, home), found, PREFIX))
+    return sorted(names)
 
 
 def differing(wanted: Mapping[str, str], found: Mapping[str, str], prefix: str) -> list[str]:
