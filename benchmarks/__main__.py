@@ -24,10 +24,10 @@ from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engines import load_served, make_engine
 from kogpt2_chat.settings import CHECKOUT, Settings
-from kogpt2_chat.testing.in_turn import in_turn
 
 HOME: Final = CHECKOUT / "var" / "bench"
 LOADS: Final = {1: 30, 8: 160, 32: 480}

@@ -15,9 +15,9 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from kogpt2_chat.stack.program import unset_environment
-from kogpt2_chat.testing.in_turn import in_turn
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"

@@ -1,12 +1,12 @@
-"""One test session, one benchmark of a checkout at a time."""
+"""One test session, one benchmark of a checkout, one demo of a home at a time."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from kogpt2_chat.testing.in_turn import in_turn
+from kogpt2_chat.in_turn import in_turn
 
-HOLDING = "import sys; from pathlib import Path; from kogpt2_chat.testing.in_turn import in_turn\n"
+HOLDING = "import sys; from pathlib import Path; from kogpt2_chat.in_turn import in_turn\n"
 HOLDING += "with in_turn(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
 
 
@@ -24,7 +24,7 @@ def test_a_second_one_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
 
         with in_turn(lock, heard):
             assert first.wait(timeout=30) < 0
-    assert said == [f"another one is at work in this checkout, waiting for it ({lock})"]
+    assert said == [f"another one is at work here, waiting for it ({lock})"]
 
 
 def test_who_comes_alone_says_nothing(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_up_says_which_settings_do_not_reach_what_runs(running: Settings) -> Non
     assert changed_since(other, folders.home, programs, supervision) == ["KOGPT2_PORTS__OFFSET"]
     told = list(_kept(other, folders, programs, supervision, {NAME}))
     assert told == [
-        "what runs already keeps its settings; other now: KOGPT2_PORTS__OFFSET. `make down`, `make up` applies them"
+        "what runs already keeps its settings; changed: KOGPT2_PORTS__OFFSET. `make down`, `make up` applies them"
     ]
     assert list(_kept(other, folders, programs, supervision, set())) == []
 

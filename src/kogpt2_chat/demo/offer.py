@@ -26,10 +26,10 @@ def offer(estimate: Mapping[str, object], home: Path, dataset: str = "") -> list
         cost = f"not measured on this machine ({estimate['reason']})"
         korean = "이 컴퓨터에서 얼마나 걸릴지는 재지 못했습니다"
     else:
-        minutes = f"{float(str(estimate['training_s'])) / _MINUTE_S:.0f}"
+        minutes = f"{max(1.0, float(str(estimate['training_s'])) / _MINUTE_S):.0f}"
         speed = f"{float(str(estimate['answer_tokens_per_s'])):.0f}"
         cost = (
-            f"training version 1 of {bots} bots takes about {minutes} minutes on this machine "
+            f"training version 1 of {bots} bots takes about {minutes} minute{'s'[: minutes != '1']} on this machine "
             f"(measured: {speed} answer tokens/s at its size)"
         )
         korean = (

@@ -13,6 +13,7 @@ from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import Report, Trial
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.jobs.ask import Reply, ask
 from kogpt2_chat.jobs.estimate_base import estimate_base
 from kogpt2_chat.jobs.give_feedback import give_feedback
@@ -45,6 +46,12 @@ def run(*, dataset: str, progress: Progress) -> Report:
     Returns:
         The report, also written to ``HOME/demo``.
     """
+    # Two at once would get each other's answers: in the old frame players are told apart by name alone.
+    with in_turn(load_settings().home / "demo" / "lock", progress):
+        return _run(dataset, progress)
+
+
+def _run(dataset: str, progress: Progress) -> Report:
     settings = _prepare_settings(dataset, progress)
     report = Report(notes=_notes(dataset))
     script = load_script(settings.learning.corpora)

@@ -181,7 +181,7 @@ def _kept(
     """What to say where settings changed under servers that run: they keep what they were started with."""
     goes_on = [program for program in programs if program.name in there]
     if supervision and (names := changed_since(settings, folders.home, goes_on, supervision)):
-        yield f"what runs already keeps its settings; other now: {', '.join(names)}. `make down`, `make up` applies them"
+        yield f"what runs already keeps its settings; changed: {', '.join(names)}. `make down`, `make up` applies them"
 
 
 def _supervise(folders: Folders, supervision: Supervision | None, text: str, running: set[str]) -> Supervision:

@@ -1,4 +1,4 @@
-"""One at a time: for what uses one place of a checkout, as tests and benchmarks use their home."""
+"""One at a time: for what has a place to itself, as tests, benchmarks and the demo have their home."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ def in_turn(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock that the operating system gives back whatever happens; wait while another process has it.
 
     Args:
-        path: of the lock, outside the place itself, which may be removed; its folder is made.
+        path: of the lock, where nothing removes it meanwhile; its folder is made.
         say: told what is waited for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,6 +19,6 @@ def in_turn(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         try:
             flock(handle, LOCK_EX | LOCK_NB)
         except BlockingIOError:
-            say(f"another one is at work in this checkout, waiting for it ({path})")
+            say(f"another one is at work here, waiting for it ({path})")
             flock(handle, LOCK_EX)
         yield
