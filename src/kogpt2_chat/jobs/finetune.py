@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
-from kogpt2_chat.jobs.choose import count_changes
+from kogpt2_chat.jobs.manifests import count_changes
 from kogpt2_chat.jobs.register import VERSION_PATH
 from kogpt2_chat.jobs.versions import local_version
 from kogpt2_chat.ports import Files, ModelVersion, Registry
