@@ -56,9 +56,11 @@ def spark(settings: Settings) -> SparkJobs:
     """Spark, local or a cluster."""
     from kogpt2_chat.adapters.spark import SparkSubmit
     from kogpt2_chat.stack.jars import spark_jars
+    from kogpt2_chat.stack.java import ensure_java
 
     _reach_directly(settings)
-    return SparkSubmit(settings, jars=spark_jars(settings))
+    java = ensure_java(lambda _: None)
+    return SparkSubmit(settings, jars=spark_jars(settings), java_home=java.home)
 
 
 def prepare_servers(settings: Settings) -> None:

@@ -39,11 +39,18 @@ _DELTA_CONF: Final = {
 
 
 class SparkSubmit:
-    """Submits to the master of the settings (this machine's cores by default) and waits for the end."""
+    """Submits to the master of the settings (this machine's cores by default) and waits for the end.
 
-    def __init__(self, settings: Settings, jars: Sequence[Path]) -> None:
+    Args:
+        settings: which master, how long, and where the lake is.
+        jars: what Spark does not bring along.
+        java_home: the runtime to use, whichever stands first on the path.
+    """
+
+    def __init__(self, settings: Settings, jars: Sequence[Path], java_home: Path) -> None:
         self._settings = settings
         self._jars = jars
+        self._java_home = java_home
 
     def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
         """Run ``spark_jobs/SCRIPT.py`` to its end.
@@ -130,6 +137,7 @@ class SparkSubmit:
 
     def _environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
+            "JAVA_HOME": str(self._java_home),
             "SPARK_HOME": str(_spark_home()),
             "SPARK_LOCAL_IP": self._settings.own_host,
             "SPARK_LOCAL_DIRS": str(folder),
