@@ -26,7 +26,7 @@ test: ## Everything that CI runs, on servers of its own
 	@scripts/setup.sh --browser
 	@scripts/test.sh
 
-faults: setup ## Kill, freeze and slow down workers and broker for half an hour; table, and report in var/faults
+faults: setup ## Kill, freeze and slow down workers and broker for an hour; table, and report in var/faults
 	@scripts/faults.sh
 
 check: setup ## Style, types, layers and docstrings, in under a minute

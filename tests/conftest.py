@@ -18,7 +18,7 @@ from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
-TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집"
+TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
 SMALL_CORPUS_ROWS = 1200
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250
 

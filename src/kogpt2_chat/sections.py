@@ -199,3 +199,6 @@ class Rollout(Section):
 
     ready_timeout_s: Seconds = Field(120.0, description="past it the old champion is published again")
     poll_s: Seconds = Field(0.5, description="how often the workers' states are read meanwhile")
+    registry_timeout_s: Seconds = Field(
+        10.0, description="past it a rollback goes by what the workers were told, without the model registry"
+    )

@@ -1,8 +1,10 @@
 """A rollout against workers of the test's own: who may become champion, when, and what a crash leaves."""
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
 from kogpt2_chat.jobs.switch import Clock
 from kogpt2_chat.ports import Alias, Outgoing
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
 from kogpt2_chat.testing.registry import MemoryRegistry
 
@@ -37,6 +39,23 @@ class CrashingRegistry(MemoryRegistry):
         if self.moves_left is not None:
             self.moves_left -= 1
         super().set_alias(bot, alias, version)
+
+
+class SilentRegistry:
+    """Takes every call and answers none."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_args, **_named: self.ended.wait()
+
+
+@pytest.fixture
+def silence() -> Iterator[SilentRegistry]:
+    made = SilentRegistry()
+    yield made
+    made.ended.set()
 
 
 @dataclass
@@ -108,12 +127,14 @@ class World:
             clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
         )
 
-    def rollback(self) -> dict[str, object]:
+    def rollback(self, registry: Any = None) -> dict[str, object]:
         return rollback(
             bot=BOT,
             topics=self.topics,
-            registry=self.registry,
-            settings=self.settings,
+            registry=registry or self.registry,
+            settings=self.settings.model_copy(update={"rollout": Rollout(registry_timeout_s=0.05)})
+            if registry
+            else self.settings,
             progress=self.lines.append,
             clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
         )
@@ -301,7 +322,7 @@ def test_a_rollout_does_not_fight_another_one_of_the_same_moment(world: World) -
     assert world.aliases()["champion"] == 1
 
 
-def test_who_wins_a_race_also_stands_last(world: World) -> None:
+def test_who_wins_a_race_also_stands_last(world: World, silence: SilentRegistry) -> None:
     """Workers follow the first of two equal epochs, compaction keeps the last: the winner is said once more."""
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
 
@@ -517,6 +538,44 @@ def test_a_rollback_that_fails_keeps_the_champion(world: World) -> None:
 
     assert told(world).champion == 2
     assert world.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_a_rollback_does_not_wait_for_a_registry_that_hangs(world: World, silence: SilentRegistry) -> None:
+    """A bad version is gone without the registry; its aliases follow with a second call, once it answers."""
+    world.promote()
+    world.promote()
+    with pytest.raises(Unavailable, match="version 1 speaks again, by worker-1. The registry could not be told"):
+        world.rollback(silence)
+    assert (told(world).champion, world.workers[0].serving) == (1, 1)
+    assert world.aliases() == {"champion": 2, "previous": 1}
+
+    assert world.rollback()["version"] == 1
+    assert world.aliases() == {"champion": 1}
+    assert "rolled_back" in world.registry.get(BOT, 2).tags
+
+
+def test_a_rollback_without_registry_undoes_what_the_workers_were_told_last(
+    world: World, silence: SilentRegistry
+) -> None:
+    """While version 3 is on its way, version 2 is what they go back to; then there is nowhere to go, and mute is named."""
+    world.promote()
+    world.promote()
+    world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=3, champion=3, previous=2).to_json())
+    with pytest.raises(Unavailable, match="version 2 speaks again"):
+        world.rollback(silence)
+    with pytest.raises(Unavailable, match=f"kogpt2-chat mute {BOT}"):
+        world.rollback(silence)
+    assert told(world).champion == 2
+
+
+def test_a_rollout_that_fails_leaves_the_version_before_at_hand(world: World) -> None:
+    """Workers keep what the state calls previous: a rollback after it needs no download."""
+    world.promote()
+    world.promote()
+    world.workers[0].broken = {3}
+    with pytest.raises(Unavailable, match="version 2 speaks on"):
+        world.promote()
+    assert (told(world).champion, told(world).previous) == (2, 1)
 
 
 def test_a_champion_is_not_nominated_again(world: World) -> None:

@@ -6,12 +6,15 @@ finished by the same command again. If (3) fails, the old champion is published 
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 from kogpt2_chat.domain.rollout import RolloutState
-from kogpt2_chat.errors import NotFound
+from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.jobs.nominate import require_pass
 from kogpt2_chat.jobs.switch import Clock, Switch, Workers
 from kogpt2_chat.jobs.versions import version_digest
+from kogpt2_chat.patience import within
 from kogpt2_chat.ports import ModelVersion, Registry, Topics
 from kogpt2_chat.settings import Settings
 
@@ -88,6 +91,8 @@ def rollback(
     """Let the previous version speak again; the one that is left is tagged ``rolled_back``.
 
     Afterwards there is no previous version: a second call has nowhere to go, and never returns to the one left.
+    A registry that does not answer holds nothing up: the workers go by what they were told, and the aliases follow
+    with a second call.
 
     Args:
         bot: the bot.
@@ -103,26 +108,67 @@ def rollback(
 
     Raises:
         NotFound: the bot has no previous version.
+        Unavailable: the registry did not answer. The previous version may speak all the same, as the error says.
     """
+    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    standing, _ = workers.standing(bot)
+    patience = partial(within, settings.rollout.registry_timeout_s, "the model registry")
+    try:
+        switch = patience(lambda: _way_back(bot, standing, registry, by))
+    except Unavailable as error:
+        switch = _way_back_without_registry(standing, by, error)
+        progress(f"{bot}: {error}; going by what the workers were told")
+    state, answers = workers.switch(switch)
+    spoken = f"{bot}: version {switch.target} speaks again, by {', '.join(answers.ready)}"
+    try:
+        patience(lambda: _settle_aliases(switch, state, registry))
+    except Unavailable as error:
+        raise Unavailable(
+            f"{spoken}. The registry could not be told: {error} When it answers, and `kogpt2-chat status` shows "
+            "another champion there than what speaks, roll back once more"
+        ) from error
+    progress(spoken)
+    return _result(state, workers=answers.ready, changed=True, reason=switch.reason)
+
+
+def _way_back(bot: str, standing: RolloutState, registry: Registry, by: str) -> Switch:
+    """From what speaks to what the registry calls the previous version."""
     target = registry.by_alias(bot, "previous")
     if target is None:
         raise NotFound(f"{bot} has no previous version to go back to: name one with `rollout {bot} --version N`")
     require_pass(target)
-    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
-    standing, _ = workers.standing(bot)
     old = _old(standing, registry.by_alias(bot, "champion"), target.version)
-    reason = f"rolled back from version {old}"
     digests = {target.version: version_digest(bot, target.version, registry)}
     digests |= _digest_of_old(bot, old, target.version, standing, registry)
-    switch = Switch(bot=bot, target=target.version, old=old, previous=None, reason=reason, by=by, digests=digests)
-    state, answers = workers.switch(switch)
-    if old is not None and old != target.version and _has(registry, bot, old):
-        registry.tag(bot, old, {"rolled_back": state.at})
+    reason = f"rolled back from version {old}"
+    return Switch(bot=bot, target=target.version, old=old, previous=None, reason=reason, by=by, digests=digests)
+
+
+def _way_back_without_registry(standing: RolloutState, by: str, error: Unavailable) -> Switch:
+    """From what the workers were told to what was champion before; it passed the gate when it became so."""
+    if standing.previous is None:
+        raise Unavailable(
+            f"{standing.bot}: {error} The workers know of no version to go back to either; "
+            f"`kogpt2-chat mute {standing.bot}` needs no registry"
+        ) from error
+    return Switch(
+        bot=standing.bot,
+        target=standing.previous,
+        old=standing.champion,
+        previous=None,
+        reason=f"rolled back from version {standing.champion}",
+        by=by,
+        digests={} if standing.champion is None else {standing.champion: standing.digest},
+    )
+
+
+def _settle_aliases(switch: Switch, state: RolloutState, registry: Registry) -> None:
+    """Make the registry agree; each step may be done again."""
+    if switch.old != switch.target and _has(registry, switch.bot, switch.old):
+        registry.tag(switch.bot, cast("int", switch.old), {"rolled_back": state.at})
     # `champion` first: while `previous` is there, a second call finishes what a crash left.
-    registry.set_alias(bot, "champion", target.version)
-    registry.set_alias(bot, "previous", None)
-    progress(f"{bot}: version {target.version} is champion again, spoken by {', '.join(answers.ready)}")
-    return _result(state, workers=answers.ready, changed=True, reason=reason)
+    registry.set_alias(switch.bot, "champion", switch.target)
+    registry.set_alias(switch.bot, "previous", None)
 
 
 def _chosen(bot: str, registry: Registry, champion: ModelVersion | None, version: int | None) -> ModelVersion:

@@ -178,7 +178,7 @@ class Workers:
         if not switch.asks_for(newest):
             raise _overtaken(switch, newest)
         if not answers.complete:
-            self._put_back(switch, answers)
+            self._put_back(switch, answers, before.previous)
         return newest, answers
 
     def _wait(self, switch: Switch, state: RolloutState) -> Answers:
@@ -194,7 +194,7 @@ class Workers:
                 return answers
             self.clock.pause(self.settings.rollout.poll_s)
 
-    def _put_back(self, switch: Switch, answers: Answers) -> None:
+    def _put_back(self, switch: Switch, answers: Answers, previous: int | None) -> None:
         why = f"version {switch.target} was not taken up: {_sentence(answers)}"
         restored, _ = self.bring_about(
             switch.bot,
@@ -206,6 +206,8 @@ class Workers:
                 epoch=0,
                 champion=switch.old,
                 digest=switch.digest(switch.old),
+                # As it was: workers keep that version at hand.
+                previous=previous if previous != switch.old else None,
                 muted=state.muted,
                 reason=why,
             ),
