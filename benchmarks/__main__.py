@@ -24,6 +24,7 @@ from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engines import load_served, make_engine
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -184,6 +185,12 @@ def main() -> None:
     parser.add_argument("--offset", type=int, default=23_000, help="of the broker's ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker and the workers end too
+    with in_turn(HOME.with_suffix(".lock"), say):  # two would remove each other's broker
+        measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """All of it, one after another."""
     settings = settings_of(arguments.offset)
     HOME.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {"machine": machine()}

@@ -3,7 +3,8 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,25 +56,10 @@ def _backlog(
 ) -> dict[str, Any]:  # fmt: skip
     client = KafkaClient(settings, partitions)
     source = questions(BOT_IDS, seed=count + partitions * 10 + workers)
-    for number in range(count):
-        client.ask(next(source))
-        if number % 10_000 == 0:
-            client.flush()
-    client.flush()
+    # All of them before the first question: one that is ready would answer, uncounted, while the others start.
     running = [Worker(settings, versions, slot=slot) for slot in range(1, workers + 1)]
-    began, seen = time.perf_counter(), set[str]()
-    memory: list[float] = []
     try:
-        while len(seen) < count:
-            found = client.answered(1.0)
-            doubled = len(found) - len(set(found) - seen)
-            seen.update(found)
-            if doubled:
-                raise RuntimeError(f"{doubled} answers came twice")
-            if not memory and len(seen) > count // 10:
-                memory.append(_rss_mb(running))
-        seconds = time.perf_counter() - began
-        memory.append(_rss_mb(running))
+        seconds, memory = drained(client, islice(source, count), count, lambda: _rss_mb(running))
     finally:
         client.close()
         for worker in running:
@@ -85,6 +71,38 @@ def _backlog(
     say(f"{what}: {count} questions, {partitions} partitions, {workers} workers: {row['answers_per_s']:.0f} answers/s, "
         f"RSS {memory[0]:.0f} -> {memory[-1]:.0f} MB")  # fmt: skip
     return row
+
+
+def drained(
+    client: KafkaClient, asked: Iterable[Asked], count: int, rss_mb: Callable[[], float]
+) -> tuple[float, list[float]]:
+    """Ask everything as fast as it can be sent, and wait until all of it is answered, each once.
+
+    Args:
+        client: whom to ask through; the workers are ready.
+        asked: the questions.
+        count: how many they are.
+        rss_mb: memory of the workers now.
+
+    Returns:
+        Seconds from the first question to the last answer; memory after a tenth and at the end.
+    """
+    began, seen = time.perf_counter(), set[str]()
+    memory: list[float] = []
+    for number, question in enumerate(asked):
+        client.ask(question)
+        if number % 10_000 == 0:
+            client.flush()
+    client.flush()
+    while len(seen) < count:
+        found = client.answered(1.0)
+        doubled = len(found) - len(set(found) - seen)
+        seen.update(found)
+        if doubled:
+            raise RuntimeError(f"{doubled} answers came twice")
+        if not memory and len(seen) > count // 10:
+            memory.append(rss_mb())
+    return time.perf_counter() - began, [*memory, rss_mb()]
 
 
 def swaps(

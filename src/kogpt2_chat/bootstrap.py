@@ -53,14 +53,13 @@ def registry(settings: Settings) -> Registry:
 
 
 def spark(settings: Settings) -> SparkJobs:
-    """Spark, local or a cluster."""
+    """Spark, local or a cluster, on the Java that the servers run on."""
     from kogpt2_chat.adapters.spark import SparkSubmit
     from kogpt2_chat.stack.jars import spark_jars
     from kogpt2_chat.stack.java import ensure_java
 
     _reach_directly(settings)
-    java = ensure_java(lambda _: None)
-    return SparkSubmit(settings, jars=spark_jars(settings), java_home=java.home)
+    return SparkSubmit(settings, jars=spark_jars(settings), java=lambda: ensure_java(lambda _: None).home)
 
 
 def prepare_servers(settings: Settings) -> None:

@@ -30,6 +30,7 @@ from kogpt2_airflow.parts import (
     rollout_commands,
     word_if_chosen,
 )
+from kogpt2_chat.demo.run import RUN_TIMEOUT_S
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT, Learning
 from kogpt2_chat.testing.registry import MemoryRegistry
@@ -186,6 +187,12 @@ def test_the_run_decides_what_the_commands_say(dags: dict[str, DAG]) -> None:
     ]
     assert words_of([rendered(word, mode="from_base", epochs=None) for word in finetune[3:]]) == ["--mode=from_base"]
     assert rendered(word_if_chosen("ChatbotB"), bots=["ChatbotA"]) == ""
+
+
+def test_the_demo_waits_longer_than_a_run_may_last(dags: dict[str, DAG]) -> None:
+    """Three trainings at KoGPT2's size take hours on two cores; Airflow ends a run, and the demo says how it ended."""
+    for name in ("retrain_bots", "ingest_conversations"):
+        assert dags[name].dagrun_timeout < timedelta(seconds=RUN_TIMEOUT_S)
 
 
 def test_a_candidate_starts_the_rollout(dags: dict[str, DAG]) -> None:

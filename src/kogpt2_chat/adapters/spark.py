@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -42,15 +42,15 @@ class SparkSubmit:
     """Submits to the master of the settings (this machine's cores by default) and waits for the end.
 
     Args:
-        settings: which master, how long, and where the lake is.
-        jars: what Spark does not bring along.
-        java_home: the runtime to use, whichever stands first on the path.
+        settings: which master, and what it takes.
+        jars: beside Spark's own.
+        java: gives the runtime's home; asked at each start.
     """
 
-    def __init__(self, settings: Settings, jars: Sequence[Path], java_home: Path) -> None:
+    def __init__(self, settings: Settings, jars: Sequence[Path], java: Callable[[], Path]) -> None:
         self._settings = settings
+        self._java = java
         self._jars = jars
-        self._java_home = java_home
 
     def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
         """Run ``spark_jobs/SCRIPT.py`` to its end.
@@ -137,7 +137,7 @@ class SparkSubmit:
 
     def _environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
-            "JAVA_HOME": str(self._java_home),
+            "JAVA_HOME": str(self._java()),  # whatever the caller's says, or the first on the path is
             "SPARK_HOME": str(_spark_home()),
             "SPARK_LOCAL_IP": self._settings.own_host,
             "SPARK_LOCAL_DIRS": str(folder),

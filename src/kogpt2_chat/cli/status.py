@@ -1,13 +1,9 @@
 """What ``status`` reports: the servers as the stack sees them, the bots as their workers see them."""
 
-import io
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Final
-
-from rich.console import Console
-from rich.table import Table
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.bots import BOT_IDS
@@ -20,6 +16,7 @@ from kogpt2_chat.jobs.safety_texts import safety_texts
 from kogpt2_chat.jobs.switch import Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.terminal_page import TerminalPage
 
 LOOK_EVERY_S: Final = 0.25
 NOT_COMPARED: Final[Mapping[str, object]] = {"compared": False, "warnings": []}
@@ -106,18 +103,18 @@ def told_champions(topics: Topics, settings: Settings) -> dict[str, int | None]:
 
 def table(facts: Mapping[str, object]) -> str:
     """The report for a terminal."""
-    page = io.StringIO()
-    console = Console(file=page, width=110, force_terminal=False)
-    console.print(_table("Services", facts["services"], ("name", "pid", "port", "healthy", "detail")))
-    console.print(_table("Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail")))
-    console.print(_table("Pages", [{"page": name, "url": url} for name, url in _items(facts["urls"])], ("page", "url")))
+    page = TerminalPage(width=110)
+    _add(page, "Services", facts["services"], ("name", "pid", "port", "healthy", "detail"))
+    _add(page, "Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail"))
+    page.table("Pages", ("page", "url"), _items(facts["urls"]))
     login = dict(_items(facts["airflow"]))
-    console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
-    console.print(_safety_line(dict(_items(facts["safety"]))))
+    page.line(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
+    page.line(_safety_line(dict(_items(facts["safety"]))))
     if warning := dict(_items(facts.get("kafka"))).get("warning"):
-        console.print(f"WARNING: {warning}")
-    console.print(_champions_line(dict(_items(facts.get("champions")))), end="")
-    return page.getvalue()
+        page.line(f"WARNING: {warning}")
+    for line in _champion_lines(dict(_items(facts.get("champions")))):
+        page.line(line)
+    return page.text()
 
 
 def _safety_line(found: Mapping[str, object]) -> str:
@@ -126,11 +123,11 @@ def _safety_line(found: Mapping[str, object]) -> str:
     return line if found.get("warning") is None else f"{line}\nWARNING: {found['warning']}"
 
 
-def _champions_line(found: Mapping[str, object]) -> str:
+def _champion_lines(found: Mapping[str, object]) -> list[str]:
     if found.get("compared") is False:
-        return "MLflow's aliases were not compared with what speaks: MLflow or Kafka is away\n"
+        return ["MLflow's aliases were not compared with what speaks: MLflow or Kafka is away"]
     warnings = found.get("warnings")
-    return "".join(f"WARNING: {warning}\n" for warning in warnings) if isinstance(warnings, list) else ""
+    return [f"WARNING: {warning}" for warning in warnings] if isinstance(warnings, list) else []
 
 
 def _live(topics: Topics) -> list[WorkerState]:
@@ -168,10 +165,6 @@ def _items(found: object) -> list[tuple[str, object]]:
     return list(found.items()) if isinstance(found, Mapping) else []
 
 
-def _table(title: str, rows: object, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows if isinstance(rows, list) else []:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    return table
+def _add(page: TerminalPage, title: str, rows: object, columns: tuple[str, ...]) -> None:
+    found = rows if isinstance(rows, list) else []
+    page.table(title, columns, [[row.get(column) for column in columns] for row in found])
