@@ -27,5 +27,6 @@ def _sentence(bot: str, told: int | None, alias: int | None) -> str:
     ]
     return (
         f"{bot}: {speaks}, but {names}. Training and the gate go by the alias, and moving it by hand changes nothing "
-        f"that players hear: {'; or '.join(remedies)}. While a rollout is at work this is so for a moment"
+        f"that players hear: {'; or '.join(remedies)}. While a rollout is at work this is so for a moment; after a "
+        "rollback that could not reach MLflow, roll back once more"
     )
