@@ -75,6 +75,14 @@ def kafka_warning(settings: Settings) -> str | None:
     return offsets_warning(settings)
 
 
+def champion_aliases(settings: Settings, bots: tuple[str, ...]) -> dict[str, int | None]:
+    """The version that MLflow's alias `champion` names for each bot, in a quick look."""
+    from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
+
+    _reach_directly(settings)
+    return alias_by_bot(settings, "champion", bots)
+
+
 def airflow(settings: Settings) -> "AirflowRest":
     """Airflow's REST API, to start DAG runs and follow them."""
     from kogpt2_chat.adapters.airflow import AirflowRest

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from kogpt2_chat.domain.addresses import HIGHEST_PORT, is_address, is_host_and_port, login_apart
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.cron import cron_fault
 
 _A_WEEK_S: Final = 604_800
 """The longest that anything may wait: in milliseconds it fits into what Kafka's protocol and clients count with."""
@@ -63,6 +64,12 @@ def _http_with_port(text: str) -> str:
     return text.rstrip("/")
 
 
+def _cron(text: str) -> str:
+    if text and (fault := cron_fault(text)):
+        raise ValueError(fault)
+    return text
+
+
 def _brokers(text: str) -> str:
     if not all(is_host_and_port(one.strip()) for one in text.split(",") if text):
         raise ValueError("expected host:port, several of them with commas between")
@@ -84,6 +91,7 @@ FolderOrName = Annotated[str, AfterValidator(_folder_or_name)]
 BotId = Annotated[str, AfterValidator(_in_roster)]
 HttpAddress = Annotated[str, AfterValidator(_http)]
 HttpAddressWithPort = Annotated[str, AfterValidator(_http_with_port)]
+Cron = Annotated[str, AfterValidator(_cron)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 NameNode = Annotated[str, AfterValidator(_name_node)]
 

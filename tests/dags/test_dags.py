@@ -81,6 +81,7 @@ def test_every_task_has_retries_a_timeout_and_an_owner(dags: dict[str, DAG]) -> 
             place = f"{dag.dag_id}.{task.task_id}"
             assert task.retries >= 1, place
             assert task.retry_delay <= timedelta(minutes=1), place
+            assert task.retry_exponential_backoff > 1, f"{place}: a server that restarts needs longer pauses"
             assert task.execution_timeout is not None, place
             assert task.execution_timeout <= dag.dagrun_timeout, place
             assert task.owner == "kogpt2-chat", place
@@ -296,6 +297,7 @@ def test_a_candidate_that_was_not_announced_is_rolled_out_too(monkeypatch: pytes
         ["rollout", "ChatbotC"],
         ["rollout", "ChatbotA"],
     ]
+    assert commands([{"bot": "of an earlier roster"}], list(BOT_IDS)) == [["rollout", "ChatbotA"]]
     assert commands([], ["ChatbotB"]) == [["rollout", "ChatbotB"], ["rollout", "ChatbotA"]]
 
 

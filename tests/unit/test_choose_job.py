@@ -66,7 +66,7 @@ def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegi
         "dataset": "one",
         "new_pairs": 700,
         "withdrawn_pairs": 0,
-        "reason": "700 new pairs and 0 withdrawn since the last training (enough)",
+        "reason": "700 new pairs since the last training, 0 withdrawn (enough)",
     }
 
 
@@ -128,6 +128,27 @@ def test_one_withdrawal_is_enough_and_is_not_forgotten(files: InMemoryFiles, reg
     assert choice(files, registry, "three")["train"] is True
 
 
+def test_a_version_that_was_refused_has_withdrawn_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Players hear the champion: until another version speaks, each other dataset is a reason to train again."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    registry.set_alias(BOT, "champion", 1)
+    publish(files, "two", 0, "one", withdrawn_pairs=40)
+    assert choice(files, registry, "two")["train"] is True
+    train(registry, "two")  # and the gate refused it
+
+    again = choice(files, registry, "two")
+    assert (again["train"], again["withdrawn_pairs"]) == (False, 40)
+    assert "the champion still says them" in str(again["reason"])
+
+    publish(files, "three", 1, "two")
+    assert choice(files, registry, "three")["train"] is True
+
+    registry.set_alias(BOT, "champion", 2)
+    found = choice(files, registry, "three")
+    assert (found["train"], found["withdrawn_pairs"]) == (False, 0)
+
+
 def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
     """They do not say how many."""
     publish(files, "one", 700, None)
@@ -149,7 +170,7 @@ def test_force_trains_whatever_is_new(files: InMemoryFiles, registry: MemoryRegi
     found = choice(files, registry, "one", force=True)
 
     assert found["train"] is True
-    assert found["reason"] == "0 new pairs and 0 withdrawn since the last training (forced)"
+    assert found["reason"] == "0 new pairs since the last training, 0 withdrawn (forced)"
 
 
 def test_a_predecessor_that_was_deleted_ends_the_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:

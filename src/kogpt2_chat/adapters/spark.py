@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.orphans import ended_with
 from kogpt2_chat.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
 
@@ -97,6 +98,8 @@ class SparkSubmit:
                     cwd=folder,
                     env=self._environment(folder),
                     start_new_session=True,
+                    # Killed at once: nobody is left who would wait for it, or read its result.
+                    preexec_fn=ended_with(os.getpid(), signal.SIGKILL),  # noqa: PLW1509 - it takes no lock
                 )
             except OSError as error:
                 raise Unavailable(f"Spark could not be started ({command[0]}): {error}") from error

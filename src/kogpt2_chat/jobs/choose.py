@@ -1,7 +1,8 @@
 """Decide which bots have learned enough that is new to be trained again, or have something to unlearn.
 
-Counted from the dataset of the newest registered version, not from the last dataset built: a run that failed
-after its dataset was published, and examples that come in drops, would be forgotten otherwise.
+New pairs are counted from the dataset of the newest registered version, not from the last dataset built: a run that
+failed after its dataset was published, and examples that come in drops, would be forgotten otherwise. What was
+withdrawn is counted from the champion's: a version that the gate refused has unlearned nothing that players hear.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,14 +33,21 @@ def choose(
 
     Returns:
         ``train``, ``dataset``, ``new_pairs``, ``withdrawn_pairs`` and ``reason`` by bot. One withdrawn pair is enough:
-        the champion would go on saying it.
+        the champion would go on saying it. A dataset that a version has learned already is not learned again.
     """
     choices: dict[str, dict[str, object]] = {}
     for bot, dataset in datasets.items():
-        trained = {version.tags.get("dataset", "") for version in registry.versions(bot)}
-        found = count_changes(bot=bot, dataset=dataset, known=trained, files=files, root=settings.hdfs.root)
-        train, verdict = _verdict(found, force=force, least=settings.learning.min_new_examples)
-        reason = f"{found.new} new pairs and {found.withdrawn} withdrawn since the last training ({verdict})"
+        versions = registry.versions(bot)
+        trained = {version.tags.get("dataset", "") for version in versions}
+        spoken = {version.tags.get("dataset", "") for version in versions if "champion" in version.aliases} - {""}
+        new, withdrawn = (
+            count_changes(bot=bot, dataset=dataset, known=known, files=files, root=settings.hdfs.root)
+            for known in (trained, spoken or trained)
+        )
+        found = Changes(new=new.new, withdrawn=withdrawn.withdrawn)
+        least = settings.learning.min_new_examples
+        train, verdict = _verdict(found, force=force, least=least, is_learned=dataset in trained)
+        reason = f"{found.new} new pairs since the last training, {found.withdrawn} withdrawn ({verdict})"
         choices[bot] = {
             "train": train,
             "dataset": dataset,
@@ -50,9 +58,14 @@ def choose(
     return choices
 
 
-def _verdict(found: "Changes", *, force: bool, least: int) -> tuple[bool, str]:
+def _verdict(found: "Changes", *, force: bool, least: int, is_learned: bool) -> tuple[bool, str]:
     if force:
         return True, "forced"
+    if is_learned and found.withdrawn:
+        return False, (
+            "the champion still says them, but a version that was trained without them is there: see its tags `gate` "
+            "and `gate_reasons` in MLflow"
+        )
     if found.withdrawn:
         return True, "what was withdrawn must not be said any longer"
     if found.new >= least:
