@@ -15,7 +15,7 @@ from pathlib import Path
 from kogpt2_chat.adapters import spark
 from kogpt2_chat.settings import Settings
 spark._spark_home = lambda: Path(sys.argv[1])
-spark.SparkSubmit(Settings(), []).submit("build_dataset", {})
+spark.SparkSubmit(Settings(), [], lambda: Path("/nowhere")).submit("build_dataset", {})
 """
 # Deaf to SIGTERM; its end closes the pipe, or, much later, it says that it lived on.
 LAUNCHER = """#!/bin/sh
