@@ -8,7 +8,8 @@ import pytest
 
 from kogpt2_chat.domain.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
+from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.jobs.manifests import newest_manifest
 from kogpt2_chat.model.base_record import BaseRecord, write_record
 from kogpt2_chat.model.small_key import SHIPPED
 from kogpt2_chat.settings import Hdfs, Learning, Model, Settings
@@ -41,7 +42,9 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | None = None) -> ScriptedSparkJobs:
+def spark_that_writes(
+    files: InMemoryFiles, faults: Mapping[str, list[str]] | None = None, content_hash: str = HASH
+) -> ScriptedSparkJobs:
     def job(arguments: Mapping[str, Any]) -> dict[str, object]:
         output = str(arguments["output"]).removeprefix(LAKE_URI)
         for bot in arguments["bots"]:
@@ -49,7 +52,7 @@ def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | No
                 files.write(f"{output}/bot={bot}/split={split}/part-0.parquet", bot.encode())
         return {
             bot: {
-                "content_hash": HASH,
+                "content_hash": content_hash,
                 "counts": {"train": 1, "val": 1, "test": 1},
                 "sources": {"seed": 3},
                 "rejects": {"unmarked": 2},
@@ -142,6 +145,24 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
     result = build(spark, "ChatbotA")
     assert files.content_by_path == before
     assert (result["ChatbotA"]["published"], result["ChatbotA"]["version"]) == (False, "0123456789ab")
+    assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
+
+
+def test_content_that_comes_back_is_the_newest_dataset_again(files: InMemoryFiles, build: Build) -> None:
+    """A lesson was learned and taken back: what that changed is kept, else nobody would see a reason to unlearn it."""
+    build(spark_that_writes(files), "ChatbotA")
+    build(spark_that_writes(files, content_hash=HASH[::-1]), "ChatbotA")
+    first = files.read("/Chatbot/datasets/ChatbotA/0123456789ab/manifest.json")
+
+    again = build(spark_that_writes(files), "ChatbotA")["ChatbotA"]
+
+    assert (again["published"], again["version"], again["withdrawn_pairs"]) == (False, "0123456789ab", 1)
+    newest = newest_manifest(files, "/Chatbot", "ChatbotA")
+    assert newest is not None
+    assert (newest.version, newest.previous) == ("0123456789ab", HASH[::-1][:12])
+    assert files.read("/Chatbot/datasets/ChatbotA/0123456789ab/manifest.json") == first
+    spark = spark_that_writes(files)
+    build(spark, "ChatbotA")
     assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
 
 

@@ -18,16 +18,15 @@ from kogpt2_chat.domain.lake_layout import (
     DELTA_LOG,
     building_path,
     dataset_path,
-    datasets_path,
     quarantined_dataset_path,
     table_path,
 )
-from kogpt2_chat.errors import InvalidInput, NotFound
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.jobs.manifests import MANIFEST, newest_manifest, note_rebuilt
 from kogpt2_chat.model.corpora import read_rows
 from kogpt2_chat.ports import Files, SparkJobs
 from kogpt2_chat.settings import Settings
 
-MANIFEST: Final = "manifest.json"
 _READ: Final = ("turns", "feedback", "distrust")
 _COMMIT: Final = re.compile(r"(\d{20})\.(?:json|checkpoint.*\.parquet)")
 
@@ -75,17 +74,6 @@ def build_datasets(
         faults = "; ".join(f"{bot}: {', '.join(report[bot]['faults'])}" for bot in bots)
         raise InvalidInput(f"no dataset was published: {faults}. The rows are kept in {root}/quarantine/datasets.")
     return results
-
-
-def newest_manifest(files: Files, root: str, bot: str) -> Manifest | None:
-    """The manifest of a bot's newest dataset; None when it has none."""
-    manifests = []
-    for version in files.list(datasets_path(root, bot)):
-        try:
-            manifests.append(Manifest.from_json(files.read(f"{dataset_path(root, bot, version)}/{MANIFEST}")))
-        except (NotFound, ValueError, TypeError, AttributeError):  # a folder that somebody else put there
-            continue
-    return max(manifests, key=lambda manifest: manifest.created_at, default=None)
 
 
 def _arguments(
@@ -185,8 +173,11 @@ def _publish(
         return _result(manifest, target, report["faults"], published=False)
     target = dataset_path(root, bot, manifest.version)
     published = files.publish_folder(folder, target)
-    if not published:
-        manifest = Manifest.from_json(files.read(f"{target}/{MANIFEST}"))
+    if not published and previous is not None:
+        if previous.version == manifest.version:
+            manifest = previous
+        else:
+            note_rebuilt(files, root, manifest)
     return _result(manifest, target, [], published=published)
 
 
