@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -143,15 +143,13 @@ def worker_rows(
 @contextmanager
 def running_worker(settings: Settings, versions: dict[str, Path], module: str) -> Iterator[tuple[Worker, KafkaClient]]:
     """A worker on a broker of its own: what the plain one answers is never committed, and would be answered again."""
-    with broker(settings, say):
+    with broker(settings, say), ExitStack() as cleaning:
         worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
+        cleaning.callback(worker.stop)
         client = KafkaClient(settings)
-        try:
-            warm_up(client)
-            yield worker, client
-        finally:
-            client.close()
-            worker.stop()
+        cleaning.callback(client.close)
+        warm_up(client)
+        yield worker, client
 
 
 def _own_cpu_s() -> float:

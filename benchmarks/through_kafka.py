@@ -95,7 +95,11 @@ class Worker:
             stderr=self._log,
             env=worker_environment(settings, slot, home, environment or {}),
         )
-        self._wait_ready()
+        try:
+            self._wait_ready()
+        except BaseException:  # nobody else knows of it yet
+            self.stop()
+            raise
 
     def health(self) -> dict[str, Any]:
         """What the worker says of itself; not ready while it says nothing."""

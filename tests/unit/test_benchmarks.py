@@ -4,7 +4,9 @@ import os
 from itertools import islice
 
 import pytest
+from psutil import Popen
 
+from benchmarks import through_kafka
 from benchmarks.growth import drained
 from benchmarks.through_kafka import worker_environment
 from benchmarks.workload import Outcome, questions
@@ -30,6 +32,18 @@ def test_settings_of_the_caller_do_not_reach_a_measured_worker(tmp_path, monkeyp
     """However they are spelt."""
     monkeypatch.setenv(name, "kafka.example:9092")
     assert name not in worker_environment(Settings(home=tmp_path), 1, tmp_path, {})
+
+
+def test_a_worker_that_does_not_get_ready_is_not_left_running(tmp_path, monkeypatch):
+    """Nobody holds it yet: it would go on and take the questions of the next measurement."""
+    (tmp_path / "sleeping_worker.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(through_kafka, "START_S", 0.0)
+    made = []
+    monkeypatch.setattr(through_kafka.psutil, "Popen", lambda *a, **k: made.append(Popen(*a, **k)) or made[-1])
+    with pytest.raises(RuntimeError, match="not ready"):
+        through_kafka.Worker(Settings(home=tmp_path), {}, module="sleeping_worker")
+    assert [process.is_running() for process in made] == [False]
 
 
 class _Bot:

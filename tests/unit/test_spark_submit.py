@@ -1,7 +1,6 @@
 """A Spark application and the process that waits for it."""
 
 import os
-import select
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from kogpt2_chat.adapters import spark
 from kogpt2_chat.settings import Settings
 spark._spark_home = lambda: Path(sys.argv[1])
-spark.SparkSubmit(Settings(), [], lambda: Path("/java")).submit("build_dataset", {})
+spark.SparkSubmit(Settings(), [], lambda: Path("/nowhere")).submit("build_dataset", {})
 """
 # Deaf to SIGTERM; its end closes the pipe, or, much later, it says that it lived on.
 LAUNCHER = """#!/bin/sh
@@ -37,13 +36,11 @@ def test_an_application_does_not_outlive_who_waits_for_it(tmp_path: Path) -> Non
     launcher.write_text(LAUNCHER.format(pipe=pipe), encoding="utf-8")
     launcher.chmod(0o755)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])}
-    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as said:  # or this would wait for who never comes
-        command = subprocess.Popen([sys.executable, "-c", SUBMIT, str(tmp_path)], env=environment)
-        select.select([said, os.pidfd_open(command.pid)], [], [])
-        os.set_blocking(said.fileno(), True)
-        assert said.readline() == b"started\n"
+    command = subprocess.Popen([sys.executable, "-c", SUBMIT, str(tmp_path)], env=environment)
+    with pipe.open(encoding="utf-8") as said:
+        assert said.readline() == "started\n"
 
         command.kill()
         command.wait()
 
-        assert said.read() == b""
+        assert said.read() == ""
