@@ -53,12 +53,20 @@ def _in_roster(name: str) -> str:
 
 def _http(text: str) -> str:
     """``http://host:port``, several of them (a pair of NameNodes) with semicolons between."""
+    _refuse_hidden_login(text)
     if not all(is_address(one, ("http", "https")) for one in text.split(";") if text):
         raise ValueError("expected an address like http://host:port")
     return text.rstrip("/")
 
 
+def _refuse_hidden_login(address: str) -> None:
+    """Refuse an address that may still hold a login after its own was taken out: it would be kept, and shown."""
+    if "@" in address:
+        raise ValueError("expected no @ but that of a login; in a login, write / ? # as %2F, %3F, %23")
+
+
 def _http_with_port(text: str) -> str:
+    _refuse_hidden_login(text)
     if text and not is_address(text, ("http", "https"), port_needed=True):
         raise ValueError("expected an address with its port, like http://host:9200")
     return text.rstrip("/")
@@ -77,7 +85,7 @@ def _brokers(text: str) -> str:
 
 
 def _name_node(text: str) -> str:
-    if text and not is_address(text, ("hdfs", "viewfs")):
+    if text and ("@" in text or not is_address(text, ("hdfs", "viewfs"))):
         raise ValueError("expected an address like hdfs://host:port, without a login")
     return text.rstrip("/")
 

@@ -23,6 +23,16 @@ def test_our_own_host_is_added_to_what_the_surroundings_say() -> None:
     assert without_proxy(found, ("192.168.0.5",)) == found
 
 
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_no_proxy_at_all_stays_that(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A star means every address only while it stands alone: beside others it is the name of nobody."""
+    found = without_proxy({"http_proxy": PROXY, name: " * "}, ("10.0.0.5",))
+    assert found == {"no_proxy": "*", "NO_PROXY": "*"}
+    monkeypatch.setattr(os, "environ", {"http_proxy": PROXY, **found})
+    assert requests.utils.get_environ_proxies("http://mlflow.corp:5000") == {}
+    assert without_proxy({"no_proxy": "a,*"}, ())["no_proxy"] == "a,*,localhost,127.0.0.1"
+
+
 @pytest.mark.parametrize("adapter", ["files", "index", "registry", "airflow"])
 def test_every_adapter_reaches_the_stack_directly(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`http_proxy` of a company's network must not get the requests to this machine's own servers."""

@@ -150,7 +150,7 @@ def quarantine_text(result: Mapping[str, object]) -> str:
     verb = "can be stored now" if result["dry_run"] else "left it"
     lines = [f"{sum(waiting.values())} records in quarantine ({_counted(waiting.items())})"]
     lines.append(f"{verb}: {sum(readable.values())}" + (f" ({_counted(readable.items())})" if readable else ""))
-    if not result["dry_run"]:
+    if readable and not result["dry_run"]:
         lines.append(f"stored: {_counted(stored.items())}; the rest of them was there before, or without consent")
     if still:
         lines.append(f"left: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")

@@ -152,8 +152,9 @@ def on_interrupt(sentence: Callable[[], str]) -> None:
 
 
 def _interrupted() -> int:
-    """Say what stays. A second ctrl-C meanwhile changes nothing."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Say what stays. A second ctrl-C, or a terminal that is closed meanwhile, changes nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     return _say(_sentences[-1](), Exit.INTERRUPTED)
 
 

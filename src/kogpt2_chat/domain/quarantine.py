@@ -17,6 +17,8 @@ Row = Mapping[str, object]
 Place = tuple[str, int, int, datetime]
 """Topic, partition, offset, and when it came here: a topic made anew has the same positions again."""
 
+REASONS: Final = ("schema", "too_large", "unknown_bot", "unreadable")
+"""The first words of the reasons that this release gives; another one may have left others."""
 _MAX_REASON_CHARS: Final = 300
 # What joins a record to others, or is no text; masked, an id that looks like a telephone number would join no more.
 _AS_THEY_ARE: Final = frozenset(

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from kogpt2_chat.domain.lake_layout import QUARANTINE, Table
-from kogpt2_chat.domain.quarantine import Row, reason_word, replayed_row, waiting
-from kogpt2_chat.errors import InvalidMessage
+from kogpt2_chat.domain.quarantine import REASONS, Row, reason_word, replayed_row, waiting
+from kogpt2_chat.errors import InvalidInput, InvalidMessage
 from kogpt2_chat.jobs.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
 
@@ -59,9 +59,13 @@ def replay_quarantine(
         ``waiting`` (rows by reason), ``readable`` (of the chosen ones, by reason), ``still`` (by today's reason),
         ``stored`` (rows by table), ``dry_run``. A replay at the same time is a :class:`Conflict`: nothing is stored
         twice, the next call goes on.
+
+    Raises:
+        InvalidInput: a reason that no record has, with those there are.
     """
     at, tally = now or datetime.now(UTC), _Tally()
     rows = waiting(tables.read(QUARANTINE.name))
+    _check(reasons, rows)
     progress(f"{len(rows)} records in quarantine")
     readable = list(_readable(rows, reasons, at, tally))
     stored = {table.name: 0 for table in TABLE_BY_TOPIC.values()}
@@ -77,6 +81,12 @@ def replay_quarantine(
         "stored": stored,
         "dry_run": dry_run,
     }
+
+
+def _check(reasons: Sequence[str], rows: Sequence[Row]) -> None:
+    known = sorted({*REASONS, *map(reason_word, rows)})
+    if unknown := [reason for reason in reasons if reason not in known]:
+        raise InvalidInput(f"a record in quarantine has no reason {', '.join(unknown)}; there are {', '.join(known)}")
 
 
 def _readable(rows: Sequence[Row], reasons: Sequence[str], at: datetime, tally: _Tally) -> list[_Readable]:

@@ -85,12 +85,12 @@ def up(
                 supervision = _supervise(folders, supervision, configuration(folders, programs), there)
             if supervision is not None:
                 wait_until_healthy(settings, folders, supervision, wanted, progress, on_ready)
-                remember(folders, wanted)
         except BaseException:
             with suppress(OSError):  # whoever listened may be gone: what was started is stopped all the same
                 progress("up did not finish: stopping what it started")
-            undo(folders, starting, alone=not there)
+            undo(folders, starting, alone=not there, progress=progress)
             raise
+        remember(folders, wanted, progress)
 
 
 def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
@@ -124,9 +124,10 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
 def _wipe(folders: Folders, progress: Progress) -> None:
     """Under the lock: an ``up`` that waits for it must not start into folders that are being removed."""
     if left := remove_all(folders):
+        named = [f"{path} (a link to {path.readlink()})" if path.is_symlink() else str(path) for path in left]
         raise Unavailable(
-            f"not all of the stack's data could be removed; still there: {', '.join(map(str, left))}. Remove it as "
-            "the user whose files are in it"
+            f"not all of the stack's data could be removed; still there: {', '.join(named)}. Where it is a link, empty "
+            "the folder that it leads to; else remove it as the user whose files are in it"
         )
     progress(f"removed the stack's data in {folders.home}")
 
