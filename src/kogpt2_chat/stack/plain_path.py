@@ -1,8 +1,8 @@
 """An address of plain ASCII for any folder: what a server is told of paths that it would not understand.
 
 Kafka reads its settings as Latin-1, Hadoop takes the ``%`` of an escaped address for a format (and ``+`` is escaped
-too), supervisor cuts a value at `` #`` and `` ;``, and SQLite addresses end at ``?``. Korean user names and folders with
-spaces are the usual case here, so a link of ours stands for such a folder.
+too), supervisor cuts a value at `` #`` and `` ;``, and SQLite addresses end at ``?``. Korean user names and folders
+with spaces are the usual case here, so a link of ours stands for such a folder.
 """
 
 import hashlib
