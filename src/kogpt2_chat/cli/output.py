@@ -15,6 +15,7 @@ from typing import Annotated, Final, TextIO
 import typer
 
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError, RecordsLost
+from kogpt2_chat.full_disk import full_disk
 from kogpt2_chat.heartbeat import Heartbeat
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -126,6 +127,10 @@ def _code_of(app: Callable[[], object]) -> int:
     except KogptChatError as error:
         code = next((code for kind, code in _EXIT_BY_ERROR.items() if isinstance(error, kind)), Exit.FAILED)
         return _say(f"refused: {error}" if code == Exit.REFUSED else str(error), code)
+    except Exception as error:
+        if sentence := full_disk(error):
+            return _say(sentence, Exit.FAILED)
+        raise
     return Exit.DONE
 
 

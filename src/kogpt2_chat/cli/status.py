@@ -29,7 +29,8 @@ def report(settings: Settings) -> dict[str, object]:
         settings: which stack.
 
     Returns:
-        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``safety`` and ``kafka`` (its ``warning``).
+        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``full_disks``, ``safety`` and
+        ``kafka`` (its ``warning``).
     """
     from kogpt2_chat.stack.status import safety_counts, status
 
@@ -85,8 +86,10 @@ def table(facts: Mapping[str, object]) -> str:
     login = dict(_items(facts["airflow"]))
     console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
     console.print(_safety_line(dict(_items(facts["safety"]))))
-    if warning := dict(_items(facts.get("kafka"))).get("warning"):
-        console.print(f"WARNING: {warning}")
+    full_disks, kafka = facts.get("full_disks"), dict(_items(facts.get("kafka")))
+    for warning in (*(full_disks if isinstance(full_disks, list) else ()), kafka.get("warning")):
+        if warning:
+            console.print(f"WARNING: {warning}")
     return page.getvalue()
 
 
