@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack import room
 from kogpt2_chat.stack.folders import folders_of
@@ -14,7 +15,6 @@ from kogpt2_chat.stack.preflight import check_machine
 from kogpt2_chat.stack.program import Program, start_script
 from kogpt2_chat.stack.room import full_disks, room_at
 from kogpt2_chat.stack.roster import all_programs
-from kogpt2_chat.errors import Unavailable
 
 MORE_MB = 1 << 30
 """More than any disk has."""

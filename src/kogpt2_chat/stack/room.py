@@ -72,9 +72,10 @@ def wait_for_room(folder: Path, keep_free_mb: int) -> list[str]:
         Lines for ``sh``. Where ``df`` gives no number they wait for nothing.
     """
     wanted = keep_free_mb * _KB_PER_MB
+    df = f"df -Pk {shlex.quote(str(folder))}"
     sentence = shlex.quote(f"waiting for room: {keep_free_mb} MB are needed at {folder}; KB free:")
     return [
-        f"free_kb() {{ df -Pk {shlex.quote(str(folder))} | sed -n '$s/.* \\([0-9][0-9]*\\)  *[0-9][0-9]*% .*/\\1/p'; }}",
+        f"free_kb() {{ {df} | sed -n '$s/.* \\([0-9][0-9]*\\)  *[0-9][0-9]*% .*/\\1/p'; }}",
         f'while free=$(free_kb); [ "${{free:-{wanted}}}" -lt {wanted} ]; do',
         f'  [ -n "${{waits:-}}" ] || echo {sentence} "$free"',
         f"  waits=1; sleep {_LOOK_EVERY_S}",
