@@ -29,8 +29,8 @@ def report(settings: Settings) -> dict[str, object]:
         settings: which stack.
 
     Returns:
-        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``safety``, ``kafka`` (its ``warning``) and
-        ``champions``.
+        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``full_disks``, ``safety``, ``kafka`` (its
+        ``warning``) and ``champions``.
     """
     from kogpt2_chat.stack.status import safety_counts, status
 
@@ -110,8 +110,10 @@ def table(facts: Mapping[str, object]) -> str:
     login = dict(_items(facts["airflow"]))
     page.line(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
     page.line(_safety_line(dict(_items(facts["safety"]))))
-    if warning := dict(_items(facts.get("kafka"))).get("warning"):
-        page.line(f"WARNING: {warning}")
+    full_disks, kafka = facts.get("full_disks"), dict(_items(facts.get("kafka")))
+    for warning in (*(full_disks if isinstance(full_disks, list) else ()), kafka.get("warning")):
+        if warning:
+            page.line(f"WARNING: {warning}")
     for line in _champion_lines(dict(_items(facts.get("champions")))):
         page.line(line)
     return page.text()
