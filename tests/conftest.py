@@ -147,7 +147,7 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
         "KOGPT2_LEARNING__MIN_NEW_EXAMPLES": "1",
         # Tests start their retrainings themselves.
-        "KOGPT2_LEARNING__RETRAIN_CRON": "",
+        "KOGPT2_LEARNING__RETRAIN_CRON": "never",
         "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
     }
 
