@@ -78,7 +78,7 @@ def mute(
     progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
     if not state.epoch:  # nothing was ever published for it, and nothing has to be
         return _result(state, changed=changed, workers=())
-    heard = _wait(workers, state)
+    heard, state = _wait(workers, state)
     _require_standing(workers, state)
     return _result(state, changed=changed, workers=heard.by)
 
@@ -88,16 +88,18 @@ def word(*, muted: bool) -> str:
     return "muted" if muted else "not muted"
 
 
-def _wait(workers: Workers, state: RolloutState) -> _Heard:
+def _wait(workers: Workers, state: RolloutState) -> tuple[_Heard, RolloutState]:
+    """Until every live worker has acted; give the state as it was told last, too."""
     timeout_s = workers.settings.rollout.ready_timeout_s
     deadline_s, told = workers.clock.monotonic() + timeout_s, ""
     while True:
-        heard = _heard(workers.look(), state)
+        roll, state = workers.look(), workers.insist(state)
+        heard = _heard(roll, state)
         if str(heard) != told:
             told = str(heard)
             workers.progress(f"{state.bot}: {told}")
         if heard.complete:
-            return heard
+            return heard, state
         _require_standing(workers, state)
         if workers.clock.monotonic() >= deadline_s:
             raise Unavailable(
