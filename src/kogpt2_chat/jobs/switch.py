@@ -108,11 +108,11 @@ class Workers:
             state: as it was told; another one that is followed by now is left alone.
 
         Returns:
-            The state as it was told last.
+            The state that is followed now, or will be.
         """
         newest, stands = self.standing(state.bot)
         if stands or newest.epoch != state.epoch:
-            return state
+            return newest
         return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self._states())), by=newest.by)
 
     def bring_about(
@@ -206,6 +206,8 @@ class Workers:
         told = ""
         while True:
             roll, state = self.look(), self.insist(state)
+            if not switch.asks_for(state):
+                raise _overtaken(switch, state)
             answers = rollout_answers(switch.bot, switch.target, state.epoch, roll.live, roll.unheard)
             if (sentence := _sentence(answers)) != told:
                 self.progress(f"{switch.bot}: {sentence}")
