@@ -91,6 +91,8 @@ class Workers:
         followed, last = self._told(bot)
         if followed is None:
             return remembered, remembered.epoch == 0
+        if followed.epoch < remembered.epoch and followed.champion is None:  # said while no worker was to be heard
+            return replace(followed, champion=remembered.champion), False
         return followed, followed == last and followed.epoch >= remembered.epoch
 
     def spoken(self, bot: str, standing: RolloutState) -> VersionKey | None:
@@ -119,6 +121,20 @@ class Workers:
         signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
         self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
         return signed
+
+    def insist(self, state: RolloutState) -> RolloutState:
+        """Say a state once more where workers have come back that remember a higher epoch: it is stale to them.
+
+        Args:
+            state: as it was told; another one that is followed by now is left alone.
+
+        Returns:
+            The state that is followed now, or will be.
+        """
+        newest, stands = self.standing(state.bot)
+        if stands or newest.epoch != state.epoch:
+            return newest
+        return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self._states())), by=newest.by)
 
     def bring_about(
         self,
@@ -211,7 +227,9 @@ class Workers:
         deadline_s = self.clock.monotonic() + self.settings.rollout.ready_timeout_s
         told = ""
         while True:
-            roll = self.look()
+            roll, state = self.look(), self.insist(state)
+            if not switch.asks_for(state):
+                raise _overtaken(switch, state)
             answers = rollout_answers(switch.bot, switch.target.number, state.epoch, roll.live, roll.unheard)
             if (sentence := _sentence(answers)) != told:
                 self.progress(f"{switch.bot}: {sentence}")
