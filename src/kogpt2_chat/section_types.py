@@ -3,7 +3,6 @@
 A value is the same wherever it is read: a path is absolute, a login stands beside its address.
 """
 
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from kogpt2_chat.domain.addresses import HIGHEST_PORT, is_address, is_host_and_port, login_apart
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.cron import cron_fault
 
 NEVER: Final = "never"
-_CRON: Final = re.compile(r"@[a-z]+|\S+(?: +\S+){4}")
 _A_WEEK_S: Final = 604_800
 """The longest that anything may wait: in milliseconds it fits into what Kafka's protocol and clients count with."""
 
@@ -74,6 +73,12 @@ def _http_with_port(text: str) -> str:
     return text.rstrip("/")
 
 
+def _cron(text: str) -> str:
+    if text != NEVER and (fault := cron_fault(text)):
+        raise ValueError(f"{fault}, or {NEVER}")
+    return text
+
+
 def _brokers(text: str) -> str:
     if not all(is_host_and_port(one.strip()) for one in text.split(",") if text):
         raise ValueError("expected host:port, several of them with commas between")
@@ -84,12 +89,6 @@ def _name_node(text: str) -> str:
     if text and ("@" in text or not is_address(text, ("hdfs", "viewfs"))):
         raise ValueError("expected an address like hdfs://host:port, without a login")
     return text.rstrip("/")
-
-
-def _cron(text: str) -> str:
-    if text != NEVER and _CRON.fullmatch(text) is None:
-        raise ValueError(f"expected five fields such as '0 4 * * *', a word such as @daily, or {NEVER}")
-    return text
 
 
 Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]

@@ -73,6 +73,9 @@ class Stack(Section):
     stop_timeout_s: Seconds = 30.0
     min_memory_mb: int = Field(6000, ge=0, description="free memory `up` asks for")
     min_disk_mb: int = Field(3000, ge=0, description="free disk `up` asks for")
+    keep_free_mb: int = Field(
+        256, ge=1, description="disk that lake and index leave to Kafka; a server that died waits for as much"
+    )
 
 
 class Model(Section):

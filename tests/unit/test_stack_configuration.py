@@ -162,6 +162,18 @@ def test_elasticsearch_binds_to_the_host(settings: Settings, folders: Folders) -
     assert "discovery.type: single-node" in text
 
 
+def test_lake_and_index_leave_room_for_kafka(settings: Settings, folders: Folders) -> None:
+    """One number for all of them; HDFS asks for a block beside it, and not for the gigabyte that it would by default."""
+    kept = settings.model_copy(update={"stack": settings.stack.model_copy(update={"keep_free_mb": 300})})
+    assert namenode_site(kept, folders)["dfs.namenode.resource.du.reserved"] == str(300 << 20)
+    datanode = datanode_site(kept, folders, 1)
+    assert datanode["dfs.datanode.du.reserved"] == str(300 << 20)
+    assert datanode["dfs.datanode.round-robin-volume-choosing-policy.additional-available-space"] == "0"
+    node = yaml.safe_load(elasticsearch_yml(kept, folders))
+    marks = {node[f"cluster.routing.allocation.disk.watermark.{name}"] for name in ("low", "high", "flood_stage")}
+    assert marks == {"300mb"}
+
+
 def test_airflow_gets_no_default_secret(settings: Settings, folders: Folders) -> None:
     """Login and keys are generated once, kept, and readable for us alone."""
     write_secrets(settings, folders)

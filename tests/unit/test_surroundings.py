@@ -10,7 +10,8 @@ import requests
 from kogpt2_chat import bootstrap, person
 from kogpt2_chat.domain.no_proxy import without_proxy
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import Settings, load_settings
+from tests.conftest import pytest_configure
 
 PROXY = "http://127.0.0.1:9"
 
@@ -92,3 +93,13 @@ def test_arguments_in_another_encoding_are_refused() -> None:
     assert (done.returncode, done.stdout) == (2, b"")
     assert "argument 2, '" in done.stderr.decode()
     assert "is not UTF-8 text" in done.stderr.decode()
+
+
+def test_tests_take_nothing_of_the_callers_settings(tmp_path, monkeypatch):
+    """Run by hand as well: `.env` may name the servers of real players, and some tests let workers fail."""
+    (tmp_path / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=kafka.example:9092\n")
+    monkeypatch.chdir(tmp_path)
+    for given, wanted in (({}, ""), ({"KOGPT2_TEST_STACK": "1"}, "kafka.example:9092")):
+        monkeypatch.setattr(os, "environ", {"KOGPT2_PORTS__OFFSET": "7", **given})
+        pytest_configure()
+        assert load_settings().kafka.bootstrap == wanted

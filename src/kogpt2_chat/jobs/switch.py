@@ -4,13 +4,22 @@ Publishes ``rollout_state`` and listens to ``worker_state``. Knows nothing of th
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from kogpt2_chat.domain.recollection import FROM_WORKERS, recollected, sentence
 from kogpt2_chat.domain.roll_call import Roll, RollCall
-from kogpt2_chat.domain.rollout import Answers, RolloutState, WorkerState, is_news, next_epoch, rollout_answers
+from kogpt2_chat.domain.rollout import (
+    Answers,
+    RolloutState,
+    VersionKey,
+    WorkerState,
+    is_news,
+    next_epoch,
+    rollout_answers,
+)
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Conflict, InvalidMessage, Unavailable
 from kogpt2_chat.ports import Outgoing, Topics
@@ -26,28 +35,24 @@ class Switch:
 
     Attributes:
         target: the version that is to speak.
-        old: the champion until now; None for a bot's first version.
+        old: the one that speaks until now; None for a bot's first version.
         previous: what ``previous`` is to be afterwards.
+        earlier: what is to be ``earlier``; see :class:`kogpt2_chat.domain.rollout.RolloutState`.
         reason: why, for whoever reads the topic.
         by: who asked.
-        digests: of the target and the old version, by number; see :class:`kogpt2_chat.domain.rollout.RolloutState`.
     """
 
     bot: str
-    target: int
-    old: int | None
+    target: VersionKey
+    old: VersionKey | None
     previous: int | None
+    earlier: int | None = None
     reason: str
     by: str
-    digests: Mapping[int, str] = field(default_factory=dict)
-
-    def digest(self, version: int | None) -> str:
-        """Of one of the two; empty where it is not known."""
-        return "" if version is None else self.digests.get(version, "")
 
     def asks_for(self, state: RolloutState) -> bool:
         """Whether a state names the target, and not another version that had its number before."""
-        return _names(state, self.target) and not _differ(state.digest, self.digest(self.target))
+        return state.phase == "steady" and self.target.is_same(state.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +87,30 @@ class Workers:
             The state (epoch 0 where nothing was ever rolled out), and whether it may stand as it is.
         """
         # Before the topic: what is published between the two reads must not look like something lost.
-        remembered = _remembered(bot, self._states())
+        remembered = recollected(bot, self._states())
         followed, last = self._told(bot)
         if followed is None:
             return remembered, remembered.epoch == 0
+        if followed.epoch < remembered.epoch and followed.champion is None:  # said while no worker was to be heard
+            return replace(followed, champion=remembered.champion), False
         return followed, followed == last and followed.epoch >= remembered.epoch
+
+    def spoken(self, bot: str, standing: RolloutState) -> VersionKey | None:
+        """The version that speaks: what was told, or the one before while what was told is still on its way.
+
+        Args:
+            bot: whose.
+            standing: what the workers follow.
+
+        Returns:
+            The version, its digest where it is known.
+        """
+        states = self._states()
+        heard = [state for state in states if state.epoch_by_bot.get(bot, 0) >= standing.epoch] or states
+        spoken = {slot.version for state in heard if (slot := state.slot(bot)) is not None}
+        if standing.previous is not None and standing.previous in spoken:
+            return VersionKey(standing.previous)
+        return standing.key
 
     def look(self) -> Roll:
         """The workers that have been heard of since the first look, and those that may yet be."""
@@ -97,6 +121,20 @@ class Workers:
         signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
         self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
         return signed
+
+    def insist(self, state: RolloutState) -> RolloutState:
+        """Say a state once more where workers have come back that remember a higher epoch: it is stale to them.
+
+        Args:
+            state: as it was told; another one that is followed by now is left alone.
+
+        Returns:
+            The state that is followed now, or will be.
+        """
+        newest, stands = self.standing(state.bot)
+        if stands or newest.epoch != state.epoch:
+            return newest
+        return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self._states())), by=newest.by)
 
     def bring_about(
         self,
@@ -117,7 +155,8 @@ class Workers:
             by: who asked.
 
         Returns:
-            The state that the workers follow now, and whether anything was published.
+            The state that the workers follow now, under the epoch that they have to reach, and whether anything was
+            published.
 
         Raises:
             Conflict: somebody else was faster each time.
@@ -126,10 +165,12 @@ class Workers:
         for number in range(_PUBLICATIONS + 1):
             state, stands = self.standing(bot)
             epoch = next_epoch(bot, state, self._states())
-            if holds(state):
-                if not stands:
-                    self.publish(replace(state, epoch=epoch), by=state.by)
+            if state.reason == FROM_WORKERS and not stands:
+                self.progress(f"{bot}: {sentence(state)}")
+            if holds(state) and stands:
                 return state, number > 0
+            if holds(state):
+                return self.publish(replace(state, epoch=epoch), by=state.by), True
             if number < _PUBLICATIONS:
                 self.publish(replace(change(state), epoch=epoch), by=by)
         raise Conflict(
@@ -162,9 +203,10 @@ class Workers:
             change=lambda state: RolloutState(
                 bot=switch.bot,
                 epoch=0,
-                champion=switch.target,
-                digest=switch.digest(switch.target),
+                champion=switch.target.number,
+                digest=switch.target.digest,
                 previous=switch.previous,
+                earlier=switch.earlier,
                 muted=state.muted,
                 reason=switch.reason,
             ),
@@ -172,21 +214,23 @@ class Workers:
         )
         if not switch.asks_for(state):
             raise _overtaken(switch, state)
-        self.progress(f"{switch.bot}: version {switch.target} is published as epoch {state.epoch}")
+        self.progress(f"{switch.bot}: version {switch.target.number} is published as epoch {state.epoch}")
         answers = self._wait(switch, state)
         newest, _ = self.standing(switch.bot)
         if not switch.asks_for(newest):
             raise _overtaken(switch, newest)
         if not answers.complete:
-            self._put_back(switch, answers, before.previous)
+            self._put_back(switch, answers, before)
         return newest, answers
 
     def _wait(self, switch: Switch, state: RolloutState) -> Answers:
         deadline_s = self.clock.monotonic() + self.settings.rollout.ready_timeout_s
         told = ""
         while True:
-            roll = self.look()
-            answers = rollout_answers(switch.bot, switch.target, state.epoch, roll.live, roll.unheard)
+            roll, state = self.look(), self.insist(state)
+            if not switch.asks_for(state):
+                raise _overtaken(switch, state)
+            answers = rollout_answers(switch.bot, switch.target.number, state.epoch, roll.live, roll.unheard)
             if (sentence := _sentence(answers)) != told:
                 self.progress(f"{switch.bot}: {sentence}")
                 told = sentence
@@ -194,31 +238,33 @@ class Workers:
                 return answers
             self.clock.pause(self.settings.rollout.poll_s)
 
-    def _put_back(self, switch: Switch, answers: Answers, previous: int | None) -> None:
-        why = f"version {switch.target} was not taken up: {_sentence(answers)}"
+    def _put_back(self, switch: Switch, answers: Answers, before: RolloutState) -> None:
+        why = f"version {switch.target.number} was not taken up: {_sentence(answers)}"
+        # Workers keep these at hand. One that was on its way before is not told again.
+        kept = (before.previous, before.earlier) if _names(before, switch.old) else (before.earlier, None)
         restored, _ = self.bring_about(
             switch.bot,
             # A champion that is told again has nothing behind it that could be put back.
-            holds=lambda state: switch.old == switch.target or not _names(state, switch.target),
+            holds=lambda state: switch.target.is_same(switch.old) or not switch.asks_for(state),
             # Whether the bot is muted is not this rollout's business, and may have changed meanwhile.
             change=lambda state: RolloutState(
                 bot=switch.bot,
                 epoch=0,
-                champion=switch.old,
-                digest=switch.digest(switch.old),
-                # As it was: workers keep that version at hand.
-                previous=previous if previous != switch.old else None,
+                champion=None if switch.old is None else switch.old.number,
+                digest="" if switch.old is None else switch.old.digest,
+                previous=kept[0],
+                earlier=kept[1],
                 muted=state.muted,
                 reason=why,
             ),
             by=switch.by,
         )
-        if restored.champion != switch.old:
+        if not _names(restored, switch.old):
             raise _overtaken(switch, restored)
         raise Unavailable(
             f"{switch.bot}: {why}. Expected every live worker to be ready within "
             f"{self.settings.rollout.ready_timeout_s:.0f} s; "
-            f"{f'version {switch.old} speaks on' if switch.old else 'the bot has no version to speak with'} "
+            f"{f'version {switch.old.number} speaks on' if switch.old else 'the bot has no version to speak with'} "
             f"(epoch {restored.epoch}). Look at the workers with `kogpt2-chat status`, then roll out again"
         )
 
@@ -250,29 +296,14 @@ class Workers:
         return states
 
 
-def _remembered(bot: str, workers: list[WorkerState]) -> RolloutState:
-    """A bot's state as its workers show it; the one that has come furthest counts."""
-    newest = max(workers, key=lambda worker: worker.epoch_by_bot.get(bot, 0), default=None)
-    slot = newest.slot(bot) if newest is not None else None
-    if newest is None or slot is None or not newest.epoch_by_bot.get(bot, 0):
-        return RolloutState(bot=bot, epoch=0, champion=None)
-    return RolloutState(
-        bot=bot, epoch=newest.epoch_by_bot[bot], champion=slot.version or None, muted=slot.muted is True
-    )
-
-
-def _names(state: RolloutState, version: int) -> bool:
-    return state.phase == "steady" and state.champion == version
-
-
-def _differ(one: str, other: str) -> bool:
-    return bool(one and other) and one != other
+def _names(state: RolloutState, version: VersionKey | None) -> bool:
+    return state.key is None if version is None else version.is_same(state.key)
 
 
 def _overtaken(switch: Switch, newest: RolloutState) -> Conflict:
     found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an emptied topic"
     return Conflict(
-        f"{switch.bot}: version {switch.target} was overtaken by {found}: another rollout is at work, "
+        f"{switch.bot}: version {switch.target.number} was overtaken by {found}: another rollout is at work, "
         "its outcome counts"
     )
 

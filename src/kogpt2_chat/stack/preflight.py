@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from kogpt2_chat.stack.jars import jars_folder
 from kogpt2_chat.stack.processes import port_is_free, port_owner
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.reach import host_faults, reach_faults
+from kogpt2_chat.stack.room import room_at
 
 
 def check_settings(settings: Settings) -> None:
@@ -125,12 +125,10 @@ def _memory_fault(settings: Settings, programs: Sequence[Program]) -> list[str]:
 
 
 def _disk_fault(settings: Settings, folders: Folders) -> list[str]:
-    place = next(path for path in (folders.home, *folders.home.parents) if path.exists())
-    free = shutil.disk_usage(place).free >> 20
-    if free >= settings.stack.min_disk_mb:
-        return []
-    wanted = settings.stack.min_disk_mb
-    return [f"disk: {wanted} MB are needed at {place}, {free} MB are free: make room or move KOGPT2_HOME"]
+    # Less than is kept free would only make the servers wait.
+    wanted = max(settings.stack.min_disk_mb, settings.stack.keep_free_mb)
+    shortage = room_at(folders.home).shortage(wanted)
+    return [f"disk: {shortage}: make room or move KOGPT2_HOME"] if shortage else []
 
 
 def _check_readable(settings: Settings, programs: Sequence[Program]) -> None:

@@ -40,8 +40,8 @@ def host_faults(settings: Settings) -> list[str]:
     elif advertised and _is_loopback(host) and not _is_loopback(_resolved(advertised)):
         faults.append(
             f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not lead to KOGPT2_STACK__HOST={host}, where only "
-            f"programs of this machine can connect: set KOGPT2_STACK__HOST to {EVERY_ADDRESS} too, or to this machine's "
-            "address in its network"
+            f"programs of this machine can connect: set KOGPT2_STACK__HOST to {EVERY_ADDRESS} too, or to this "
+            "machine's address in its network"
         )
     return faults
 

@@ -25,6 +25,7 @@ from kogpt2_chat.stack.processes import stack_processes
 from kogpt2_chat.stack.program import Program, program_environment, start_script
 from kogpt2_chat.stack.roster import all_programs, chosen
 from kogpt2_chat.stack.servers.airflow import write_secrets
+from kogpt2_chat.stack.started_with import changed_since
 from kogpt2_chat.stack.stopping import running, shut_down, stop_in_order, stop_orphans, undo
 from kogpt2_chat.stack.supervision import (
     Supervision,
@@ -76,7 +77,7 @@ def up(
         there = running(supervision)
         starting = [program for program in wanted if program.name not in there]
         check_machine(settings, folders, starting)
-        for sentence in lost(folders, starting):
+        for sentence in (*lost(folders, starting), *_kept(settings, folders, programs, supervision, there)):
             progress(sentence)
         _write(settings, folders, [program for program in programs if program.name not in there])
         try:
@@ -175,6 +176,15 @@ def _find_or_clear(folders: Folders, programs: Sequence[Program], progress: Prog
     return supervision
 
 
+def _kept(
+    settings: Settings, folders: Folders, programs: Sequence[Program], supervision: Supervision | None, there: set[str]
+) -> Iterator[str]:
+    """What to say where settings changed under servers that run: they keep what they were started with."""
+    goes_on = [program for program in programs if program.name in there]
+    if supervision and (names := changed_since(settings, folders.home, goes_on, supervision)):
+        yield f"what runs already keeps its settings; changed: {', '.join(names)}. `make down`, `make up` applies them"
+
+
 def _supervise(folders: Folders, supervision: Supervision | None, text: str, running: set[str]) -> Supervision:
     if supervision is None:
         return start_supervision(folders, text)
@@ -189,7 +199,7 @@ def _write(settings: Settings, folders: Folders, programs: Sequence[Program]) ->
     for program in programs:
         script = Path(script_path(folders, program))
         environment = program_environment(program, settings, folders.home)
-        files = {**program.files, script: start_script(program, environment)}
+        files = {**program.files, script: start_script(program, environment, settings.stack.keep_free_mb)}
         for folder in sorted({*program.folders, *(path.parent for path in files)}):
             give_folder(folder, 0o700, program.user)
         for path, text in files.items():
