@@ -114,3 +114,40 @@ def test_a_record_that_was_quarantined_twice_is_stored_once(
     assert (result["waiting"], result["stored"]["turns"]) == ({"unknown_bot": 2}, 1)
     assert [row["turn_id"] for row in tables.read("turns")] == ["t1"]
     assert replay_quarantine(tables=tables, progress=lambda _: None)["waiting"] == {}
+
+
+def test_a_topic_made_anew_after_a_first_run_was_killed_is_read_whole(tables: InMemoryTables) -> None:
+    """Only the quarantine has read of the old topic; the rest of that is lost, and told."""
+    old = made_anew()
+    put(old, 0, *(b"{" for _ in range(40)), *turns("lost"))
+    with killed(tables, before_rows):
+        run(old, tables)
+    fresh = made_anew()
+    put(fresh, 0, *(b"[" for _ in range(12)))
+    result = run(fresh, tables)
+    assert [row["value"] for row in tables.read("quarantine")].count("[") == 12
+    told = [(gap["kafka_partition"], gap["start"], gap["end"], gap["reason"]) for gap in result["lost"]]
+    assert told == [(0, 0, None, "topic_made_anew")]
+    assert run(fresh, tables)["lost"] == []
+
+
+def retain_from(first: int, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention reaches an offset of the topic's first partition."""
+    log = broker.log(TURNS.topic, 0)
+    log.records = {offset: record for offset, record in log.records.items() if offset >= first}
+    monkeypatch.setattr(MemoryTopics, "start_positions", lambda _, topic: {0: first} if topic == TURNS.topic else {})
+
+
+def test_a_gap_that_grew_before_the_next_run_is_told_once(
+    tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lost record stands in one row, however far retention has come when the next run looks."""
+    broker = made_anew()
+    put(broker, 0, *turns(*(f"t{number}" for number in range(10))))
+    retain_from(3, broker, monkeypatch)
+    with killed(tables, before_rows):
+        run(broker, tables)
+    retain_from(6, broker, monkeypatch)
+    assert [(gap["start"], gap["end"]) for gap in run(broker, tables)["lost"]] == [(0, 3), (3, 6)]
+    assert run(broker, tables)["lost"] == []
+    assert len(tables.read("gaps")) == 2
