@@ -75,6 +75,18 @@ def _name_node(text: str) -> str:
     return text.rstrip("/")
 
 
+def _clock(text: str) -> str:
+    """Read as Airflow will read it: a clock that is none, or that never strikes, would stop its timetable."""
+    from croniter import CroniterError, croniter
+
+    try:
+        if text:
+            croniter(text).get_next()
+    except CroniterError as error:
+        raise ValueError(f"expected five fields like `0 4 * * *`, minute to weekday: {error}") from error
+    return text
+
+
 Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK_S)]
@@ -86,6 +98,11 @@ HttpAddress = Annotated[str, AfterValidator(_http)]
 HttpAddressWithPort = Annotated[str, AfterValidator(_http_with_port)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 NameNode = Annotated[str, AfterValidator(_name_node)]
+Clock = Annotated[str, AfterValidator(_clock)]
+Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmgtKMGT]$")]
+SparkMaster = Annotated[
+    str, Field(pattern=r"^(local(\[([1-9][0-9]*|\*)(,[1-9][0-9]*)?\])?|yarn|(spark|k8s)://[^\s/]\S*)?$")
+]
 
 
 class Server(Section):
