@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from kogpt2_chat import domain
 from kogpt2_chat.domain.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.section_types import BotId, Clock, FolderOrName, LocalPath, Port, Positive, Seconds, Section
+from kogpt2_chat.section_types import BotId, Cron, FolderOrName, LocalPath, Port, Positive, Seconds, Section
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 LOOPBACK: Final = "127.0.0.1"
@@ -139,7 +139,7 @@ class Learning(Section):
     seed_share: float = Field(0.3, ge=0, le=1, description="least share of seed pairs in a dataset")
     rows_per_player: Positive = 50
     rows_per_phrase: Positive = 20
-    retrain_cron: Clock = Field(
+    retrain_cron: Cron = Field(
         "0 4 * * *", description="when `retrain_bots` runs by itself, in Asia/Seoul; empty: not by the clock"
     )
     retrain_on_teachings: bool = Field(True, description="`retrain_bots` runs when ingest brings new feedback")

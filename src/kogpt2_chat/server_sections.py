@@ -85,7 +85,7 @@ class Airflow(Server):
     alert_webhook: SecretStr = Field(
         SecretStr(""), description='gets a POST of {"text": ...} when a run fails or is late; empty: the log only'
     )
-    retrain_deadline_hours: float = Field(12.0, gt=0, description="a retraining that takes longer is told")
+    retrain_deadline_hours: float = Field(12.0, gt=0, le=24, description="a retraining that takes longer is told")
 
     @field_validator("alert_webhook")
     @classmethod

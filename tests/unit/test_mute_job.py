@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from kogpt2_chat.cli import app
 from kogpt2_chat.cli.operate import mute_text
-from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
+from kogpt2_chat.domain.rollout import RolloutState, SlotReport, SlotState, WorkerState
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.jobs.mute import mute
@@ -457,3 +457,57 @@ def test_the_commands_say_what_players_read(world: World, monkeypatch: pytest.Mo
         ("점검", getpass.getuser()),
         ("not muted", getpass.getuser()),
     ]
+
+
+def heartbeat(name: str, epoch: int, version: int, state: SlotState = "ready", *, muted: bool = False) -> WorkerState:
+    slot = SlotReport(bot=BOT, version=version, state=state, muted=muted)
+    return WorkerState(worker=name, epoch_by_bot={BOT: epoch}, slots=(slot,), at="2026-11-24T08:59:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("heartbeats", "champion"),
+    [
+        ([heartbeat("worker-1", 7, 0, "degraded"), heartbeat("worker-2", 7, 5)], 5),
+        ([heartbeat("worker-1", 7, 5), heartbeat("worker-2", 7, 0, "loading")], 5),
+        ([heartbeat("worker-1", 7, 4, "degraded"), heartbeat("worker-2", 7, 5)], 5),
+        ([heartbeat("worker-1", 7, 0, "loading"), heartbeat("worker-2", 6, 4)], 4),
+        ([heartbeat("worker-1", 6, 4), heartbeat("worker-2", 7, 5)], 5),
+    ],
+)
+def test_a_mute_after_a_lost_topic_takes_no_version_from_anybody(
+    world: World, heartbeats: list[WorkerState], champion: int
+) -> None:
+    """A worker that speaks says what the topic said; one that speaks nothing says nothing of it."""
+    for state in heartbeats:
+        world.send(WORKER_TOPIC, state.worker, state.to_json())
+
+    world.mute()
+
+    (told,) = world.states()
+    assert (told.champion, told.epoch, told.muted) == (champion, 8, True)
+    assert world.lines[0] == (
+        f"{BOT}: the topic rollout_state was lost; going by what the workers speak, version {champion}. "
+        "What was before it, and its digest, are not known any more"
+    )
+
+
+def test_a_mute_after_a_lost_topic_says_where_no_version_is_known(world: World) -> None:
+    """Nobody speaks, so silence costs nobody a version; whoever lets the bot speak again has to roll one out."""
+    world.send(WORKER_TOPIC, "worker-1", heartbeat("worker-1", 7, 0, "loading").to_json())
+
+    world.mute()
+
+    assert [(told.champion, told.epoch, told.muted) for told in world.states()] == [(None, 8, True)]
+    assert f"`kogpt2-chat rollout {BOT}`" in world.lines[0]
+
+
+def test_what_was_muted_when_the_topic_was_lost_stays_so(world: World) -> None:
+    """Saying it again publishes it, under the epoch that is told."""
+    for state in (heartbeat("worker-1", 7, 0, "degraded", muted=True), heartbeat("worker-2", 7, 5, muted=True)):
+        world.send(WORKER_TOPIC, state.worker, state.to_json())
+
+    result = world.mute()
+
+    (told,) = world.states()
+    assert (told.champion, told.epoch, told.muted) == (5, 8, True)
+    assert (result["epoch"], result["changed"]) == (8, True)

@@ -9,6 +9,7 @@ import pytest
 from kogpt2_chat.cli.quarantine import quarantine_text
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.quarantine import quarantine_row, waiting
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs import read_records
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.jobs.replay_quarantine import replay_quarantine
@@ -175,3 +176,22 @@ def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: 
         microsecond=kept["ingested_at"].microsecond // 1000 * 1000
     )
     assert replay(tables)["stored"]["feedback"] == 0
+
+
+def test_a_misspelt_reason_is_refused_with_those_there_are(tables: InMemoryTables) -> None:
+    """Nothing would be chosen, and it would read as if that were all; exit 2 on the command line."""
+    with pytest.raises(InvalidInput, match=r"no reason shema; there are schema, too_large, unknown_bot, unreadable"):
+        replay(tables, reasons=("schema", "shema"))
+
+
+def test_a_reason_of_another_release_can_be_chosen(tables: InMemoryTables) -> None:
+    """The words that wait count, and those of this release when none waits."""
+    row = quarantine_row("bot_answer", "of_tomorrow: x", b"{}", partition=0, offset=9, ingested_at=NOW)
+    tables.append("quarantine", [row], {"test": 1})
+    assert replay(tables, reasons=("of_tomorrow",))["readable"] == {}
+    assert replay(InMemoryTables(), reasons=("unreadable",))["waiting"] == {}
+
+
+def test_nothing_is_said_of_what_was_stored_where_nothing_could_be_read(tables: InMemoryTables) -> None:
+    """No "the rest was there before", which would be a guess about nothing."""
+    assert "stored" not in quarantine_text(replay(tables))

@@ -316,7 +316,7 @@ def test_a_rollout_does_not_fight_another_one_of_the_same_moment(world: World) -
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
     before = world.time
 
-    with pytest.raises(Conflict, match=r"overtaken by epoch 2 \(version 7\) by '바다'"):
+    with pytest.raises(Conflict, match=r"overtaken by epoch 3 \(version 7\) by '바다'"):
         world.rollout()
 
     assert world.time == before

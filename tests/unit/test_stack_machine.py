@@ -280,6 +280,27 @@ def test_wipe_says_what_it_could_not_remove(tmp_path: Path, monkeypatch: pytest.
         down(settings, progress=lambda _: None, wipe=True)
 
 
+@pytest.mark.parametrize("name", ["data", "data/kafka", "models"])
+def test_wipe_leaves_what_a_link_leads_to_and_says_so(tmp_path: Path, name: str) -> None:
+    """Other things may be on that disk: nothing behind the link is removed, and link and target are named."""
+    settings, disk = settings_for(tmp_path), tmp_path / "disk"
+    folders = folders_of(settings)
+    make_folders(folders)
+    (settings.home / "data" / "mlflow").mkdir()
+    disk.mkdir()
+    (disk / "words.log").write_text("말")
+    link = settings.home / name
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(disk)
+    with pytest.raises(Unavailable, match=rf"still there: {link} \(a link to {disk}\)") as caught:
+        down(settings, progress=lambda _: None, wipe=True)
+    assert "empty the folder" in str(caught.value)
+    assert link.is_symlink()
+    assert (disk / "words.log").exists()
+    assert [path for path in settings.home.rglob("*") if path not in {link, link.parent}] == []
+
+
 def test_logs_of_an_unknown_service_name_those_there_are(tmp_path: Path) -> None:
     """The message helps with the next try."""
     settings = settings_for(tmp_path)

@@ -79,7 +79,7 @@ def quarantine_text(result: Mapping[str, object]) -> str:
     if result["mended"]:
         lines.append(f"mended: {result['mended']} of them")
     lines.append(f"{verb}: {sum(readable.values())}" + (f" ({_counted(readable.items())})" if readable else ""))
-    if not result["dry_run"]:
+    if readable and not result["dry_run"]:
         lines.append(f"stored: {_counted(stored.items())}; the rest of them was there before, or without consent")
     if still:
         lines.append(f"left: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")

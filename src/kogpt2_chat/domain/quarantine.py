@@ -12,11 +12,14 @@ from typing import Final
 from kogpt2_chat.domain.lake_layout import QUARANTINE, SANE_YEARS, seoul_date
 from kogpt2_chat.domain.masking import mask_pii
 from kogpt2_chat.domain.storable import storable
+from kogpt2_chat.errors import InvalidInput
 
 Row = Mapping[str, object]
 Place = tuple[str, int, int, datetime]
 """Topic, partition, offset, and when it came here: a topic made anew has the same positions again."""
 
+REASONS: Final = ("schema", "too_large", "unknown_bot", "unreadable")
+"""The first words of the reasons that this release gives; another one may have left others."""
 _MAX_REASON_CHARS: Final = 300
 # What joins a record to others, or is no text; masked, an id that looks like a telephone number would join no more.
 _AS_THEY_ARE: Final = frozenset(
@@ -103,6 +106,21 @@ def _is_sane(timestamp_ms: int) -> bool:
 def reason_word(row: Row) -> str:
     """The reason's first word, under which rows are counted."""
     return str(row["reason"] or "unknown").partition(":")[0]
+
+
+def check_reasons(reasons: Sequence[str], rows: Iterable[Row]) -> None:
+    """See that there are such reasons.
+
+    Args:
+        reasons: first words that somebody has chosen.
+        rows: those that wait.
+
+    Raises:
+        InvalidInput: a reason that no record has, with those there are.
+    """
+    known = sorted({*REASONS, *map(reason_word, rows)})
+    if unknown := [reason for reason in reasons if reason not in known]:
+        raise InvalidInput(f"a record in quarantine has no reason {', '.join(unknown)}; there are {', '.join(known)}")
 
 
 def _kept(value: bytes) -> str | None:

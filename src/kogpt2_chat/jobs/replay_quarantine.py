@@ -15,7 +15,16 @@ from typing import Final, cast
 from kogpt2_chat.domain.csv_text import decode
 from kogpt2_chat.domain.lake_layout import QUARANTINE, Table
 from kogpt2_chat.domain.mending import read_mended
-from kogpt2_chat.domain.quarantine import Place, Row, place_of, reason_word, replayed_row, sent_ms, waiting
+from kogpt2_chat.domain.quarantine import (
+    Place,
+    Row,
+    check_reasons,
+    place_of,
+    reason_word,
+    replayed_row,
+    sent_ms,
+    waiting,
+)
 from kogpt2_chat.errors import InvalidInput, InvalidMessage
 from kogpt2_chat.jobs.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
@@ -67,9 +76,13 @@ def replay_quarantine(
         ``waiting`` (rows by reason), ``mended`` (how many of them), ``readable`` (of the chosen ones, by reason),
         ``still`` (by today's reason), ``stored`` (rows by table), ``dry_run``. A replay at the same time is a
         :class:`Conflict`: nothing is stored twice, the next call goes on.
+
+    Raises:
+        InvalidInput: a reason that no record has, with those there are.
     """
     at, tally = now or datetime.now(UTC), _Tally()
     rows = waiting(tables.read(QUARANTINE.name))
+    check_reasons(reasons, rows)
     progress(f"{len(rows)} records in quarantine")
     readable = list(_readable(rows, reasons, mended, at, tally))
     stored = {table.name: 0 for table in TABLE_BY_TOPIC.values()}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kogpt2_chat.domain.lake_layout import QUARANTINE
 from kogpt2_chat.domain.mending import shown_record
-from kogpt2_chat.domain.quarantine import reason_word, waiting
+from kogpt2_chat.domain.quarantine import check_reasons, reason_word, waiting
 from kogpt2_chat.ports import Tables
 
 
@@ -16,7 +16,8 @@ def show_quarantine(*, tables: Tables, reasons: Sequence[str] = ()) -> dict[str,
         reasons: which reasons to choose, by their first word; all by default.
 
     Returns:
-        ``records``: place, reason and value of each.
+        ``records``: place, reason and value of each. A reason that no record has is an :class:`InvalidInput`.
     """
     rows = waiting(tables.read(QUARANTINE.name))
+    check_reasons(reasons, rows)
     return {"records": [shown_record(row) for row in rows if not reasons or reason_word(row) in reasons]}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from kogpt2_chat.domain.recollection import FROM_WORKERS, recollected, sentence
 from kogpt2_chat.domain.roll_call import Roll, RollCall
 from kogpt2_chat.domain.rollout import (
     Answers,
@@ -86,7 +87,7 @@ class Workers:
             The state (epoch 0 where nothing was ever rolled out), and whether it may stand as it is.
         """
         # Before the topic: what is published between the two reads must not look like something lost.
-        remembered = _remembered(bot, self._states())
+        remembered = recollected(bot, self._states())
         followed, last = self._told(bot)
         if followed is None:
             return remembered, remembered.epoch == 0
@@ -138,7 +139,8 @@ class Workers:
             by: who asked.
 
         Returns:
-            The state that the workers follow now, and whether anything was published.
+            The state that the workers follow now, under the epoch that they have to reach, and whether anything was
+            published.
 
         Raises:
             Conflict: somebody else was faster each time.
@@ -147,10 +149,12 @@ class Workers:
         for number in range(_PUBLICATIONS + 1):
             state, stands = self.standing(bot)
             epoch = next_epoch(bot, state, self._states())
-            if holds(state):
-                if not stands:
-                    self.publish(replace(state, epoch=epoch), by=state.by)
+            if state.reason == FROM_WORKERS and not stands:
+                self.progress(f"{bot}: {sentence(state)}")
+            if holds(state) and stands:
                 return state, number > 0
+            if holds(state):
+                return self.publish(replace(state, epoch=epoch), by=state.by), True
             if number < _PUBLICATIONS:
                 self.publish(replace(change(state), epoch=epoch), by=by)
         raise Conflict(
@@ -272,17 +276,6 @@ class Workers:
             except InvalidMessage:  # one unreadable record must not stop a rollout: its worker counts as silent
                 continue
         return states
-
-
-def _remembered(bot: str, workers: list[WorkerState]) -> RolloutState:
-    """A bot's state as its workers show it; the one that has come furthest counts."""
-    newest = max(workers, key=lambda worker: worker.epoch_by_bot.get(bot, 0), default=None)
-    slot = newest.slot(bot) if newest is not None else None
-    if newest is None or slot is None or not newest.epoch_by_bot.get(bot, 0):
-        return RolloutState(bot=bot, epoch=0, champion=None)
-    return RolloutState(
-        bot=bot, epoch=newest.epoch_by_bot[bot], champion=slot.version or None, muted=slot.muted is True
-    )
 
 
 def _names(state: RolloutState, version: VersionKey | None) -> bool:

@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import socket
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,10 +107,19 @@ def _can_bind(host: str) -> bool:
 def _path_faults(settings: Settings) -> list[str]:
     paths = {"KOGPT2_HOME": settings.home, "KOGPT2_CACHE": settings.cache_dir, "the checkout": CHECKOUT}
     return [
-        f"{name} is {str(path)!r}: expected a path of UTF-8 text without control characters; move it"
+        f"{name} is {str(path)!r}: expected a path of UTF-8 text without control characters, found {found}; move it"
         for name, path in paths.items()
-        if not str(path.resolve()).isprintable()  # bytes that are no UTF-8 come as surrogates, which are not printable
+        if (found := _unwritable(str(path.resolve())))
     ]
+
+
+def _unwritable(path: str) -> str:
+    """What keeps a path from being written into a file of settings; empty where nothing does."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "bytes that are no UTF-8"
+    return next((f"U+{ord(sign):04X}" for sign in path if unicodedata.category(sign) in {"Cc", "Zl", "Zp"}), "")
 
 
 def _user_faults(settings: Settings) -> list[str]:
