@@ -77,6 +77,14 @@ def test_words_that_are_kept_from_view_are_not_shown(tables: InMemoryTables) -> 
     assert "죽고" not in str(shown(tables))
 
 
+def test_words_without_consent_that_an_earlier_release_kept_are_not_shown_either(tables: InMemoryTables) -> None:
+    """They stand in the table, and nowhere else."""
+    (row,) = [row for row in tables.read("quarantine") if str(row["reason"]).startswith("too_large")]
+    kept = json.dumps({"consent_store": False, "text": "비밀"}, ensure_ascii=False)
+    tables.append("quarantine", [{**row, "kafka_offset": 99, "value": kept}], {})
+    assert "비밀" not in str(shown(tables))
+
+
 def test_only_the_chosen_reasons_are_shown(tables: InMemoryTables) -> None:
     """Each with its place."""
     (record,) = shown(tables, "too_large")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from kogpt2_chat.domain.crisis import find_crisis
-from kogpt2_chat.domain.quarantine import Place, Row, place_of
+from kogpt2_chat.domain.quarantine import Place, Row, is_unwanted, place_of
 from kogpt2_chat.domain.safety_turns import safety_kind
 from kogpt2_chat.errors import InvalidInput
 
@@ -27,9 +27,9 @@ def shown_record(row: Row) -> dict[str, object]:
     topic, partition, offset, came = place_of(row)
     place = {"topic": topic, "partition": partition, "offset": offset, "came": came.astimezone(UTC).isoformat()}
     said = {**place, "reason": row["reason"]}
-    if row["value"] is None:
+    value = None if row["value"] is None else _value(str(row["value"]))
+    if value is None or is_unwanted(value):  # earlier releases kept such words
         return {**said, "hidden": "no consent to store"}
-    value = _value(str(row["value"]))
     return {**said, "hidden": "may speak of a crisis"} if _is_of_a_crisis(value) else {**said, "value": value}
 
 

@@ -108,6 +108,11 @@ def reason_word(row: Row) -> str:
     return str(row["reason"] or "unknown").partition(":")[0]
 
 
+def is_unwanted(record: object) -> bool:
+    """Whether a record, as JSON has it, is of a player who does not want it stored."""
+    return isinstance(record, dict) and record.get("consent_store") is False
+
+
 def check_reasons(reasons: Sequence[str], rows: Iterable[Row]) -> None:
     """See that there are such reasons.
 
@@ -127,7 +132,7 @@ def _kept(value: bytes) -> str | None:
     """The record as text, what is unreadable escaped; None where its player does not want it stored."""
     try:
         found = json.loads(value)
-        if isinstance(found, dict) and found.get("consent_store") is False:
+        if is_unwanted(found):
             return None
         text = json.dumps(_masked(found), ensure_ascii=False)
     except (ValueError, RecursionError):  # not JSON: masked as a whole
