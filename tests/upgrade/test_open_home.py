@@ -1,0 +1,171 @@
+"""What an earlier release left behind is opened by this one: nothing is lost, doubled or made anew.
+
+Each packed home beside this file was made by ``make_home.sh`` with the release that its name tells.
+"""
+
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka.record.memory_records import MemoryRecords
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.topics import TURN_TOPIC
+from kogpt2_chat.jobs.ask import Reply, Utterance
+from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
+from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
+from kogpt2_chat.jobs.index import index
+from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.model.card import verify_folder
+from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.stack.stack import down, up
+from tests.conftest import free_offset
+from tests.loop import say
+from tests.upgrade.homes import HOMES, PLACE, PackedHome, alone, later, unpack
+
+MOST_BYTES = 5_000_000
+SERVICES = ("kafka", "hdfs", "elasticsearch", "mlflow", "worker")
+RELEASES = [home.release for home in HOMES]
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+@pytest.fixture(params=HOMES, ids=RELEASES, scope="module")
+def packed(request: pytest.FixtureRequest) -> PackedHome:
+    home: PackedHome = request.param
+    return home
+
+
+def test_a_packed_home_stays_small(packed: PackedHome) -> None:
+    """It is fetched with every checkout, for good."""
+    assert packed.packed.stat().st_size <= MOST_BYTES
+
+
+def test_nothing_of_a_packed_home_lies_elsewhere(packed: PackedHome) -> None:
+    """Unpacking it touches its own folder only, and no link leads out of it."""
+    with tarfile.open(packed.packed) as archive:
+        members = archive.getmembers()
+    assert {member.name.split("/")[0] for member in members} == {"home"}
+    assert all(member.isfile() or member.isdir() for member in members)
+
+
+def test_versions_of_an_earlier_release_are_whole(packed: PackedHome, tmp_path: Path) -> None:
+    """The cards of what jobs and workers had fetched are read, and every file is what its card promises."""
+    home = unpack(packed, tmp_path)
+    folders = [card.parent for card in home.rglob("model.json")]
+    assert {verify_folder(folder).bot for folder in folders} == {packed.facts["bot"]}
+
+
+def test_records_of_an_old_home_stay_readable_when_their_times_are_moved(packed: PackedHome, tmp_path: Path) -> None:
+    """Their checksums hold, and what they say is what they said."""
+    logs = [log for log in unpack(packed, tmp_path).glob(f"data/kafka/{TURN_TOPIC}-*/*.log") if log.stat().st_size]
+    for log in logs:
+        before, after = log.read_bytes(), later(log.read_bytes(), DAY_MS)
+        assert [(value, time + DAY_MS) for value, time in said(before)] == said(after)
+    assert logs
+
+
+def said(segment: bytes) -> list[tuple[bytes, int]]:
+    batches, found = MemoryRecords(segment), []
+    while (batch := batches.next_batch()) is not None:
+        assert batch.validate_crc()
+        found += [(record.value, record.timestamp) for record in batch]
+    return found
+
+
+def test_one_home_is_opened_at_a_time(tmp_path: Path) -> None:
+    """A second test run waits for the first, says so, and then has the place."""
+    order, waits = [], threading.Event()
+
+    def second() -> None:
+        with alone(tmp_path, lambda line: (order.append(line), waits.set())):  # type: ignore[func-returns-value]
+            order.append("second")
+
+    other = threading.Thread(target=second)
+    with alone(tmp_path, pytest.fail):
+        other.start()
+        waits.wait()
+        order.append("first")
+    other.join()
+    assert order == [f"somebody else opens or makes a home in {tmp_path}: waiting for them", "first", "second"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHome:
+    """A home on today's servers, after a player has asked again what the release was asked before."""
+
+    settings: Settings
+    facts: dict[str, Any]
+    replies: list[Reply]
+
+    @property
+    def turn_ids(self) -> list[str]:
+        """All that was ever said there."""
+        return sorted([*self.facts["turn_ids"], *self.facts["waiting"], *(reply.turn_id for reply in self.replies)])
+
+
+@pytest.fixture(scope="module")
+def open_home(packed: PackedHome) -> Iterator[OpenHome]:
+    """Today's code on other ports than the home was made with; all is stopped and removed in the end."""
+    with alone(PLACE, print), pytest.MonkeyPatch.context() as patch:
+        variables = {**packed.facts["environment"], "KOGPT2_PORTS__OFFSET": str(free_offset())}
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        settings = load_settings()
+        down(settings, progress=print, wipe=True)  # what a run that was killed has left
+        unpack(packed, PLACE)
+        try:
+            up(settings, SERVICES, progress=print, on_ready=lambda: bootstrap.prepare_servers(settings))
+            asked = packed.facts["replies"][:3]
+            replies = say(
+                settings, *(Utterance(bot=reply["bot"], sender="노을", text=reply["question"]) for reply in asked)
+            )
+            yield OpenHome(settings=settings, facts=packed.facts, replies=replies)
+        finally:
+            down(settings, progress=print, wipe=True)
+
+
+def test_the_version_that_spoke_speaks_on(open_home: OpenHome) -> None:
+    """With the same words, from the registry as it was left."""
+    before = open_home.facts["replies"][:3]
+    assert [(reply.version, reply.answer) for reply in open_home.replies] == [
+        (reply["version"], reply["answer"]) for reply in before
+    ]
+    champion = bootstrap.registry(open_home.settings).by_alias(open_home.facts["bot"], "champion")
+    assert champion is not None
+    assert champion.version == open_home.facts["version"]
+    assert champion.tags["gate"] == "pass"
+
+
+def test_ingest_goes_on_where_the_earlier_release_stopped(open_home: OpenHome) -> None:
+    """What waited is added once, nothing is reported lost, and a second run adds nothing."""
+    settings = open_home.settings
+    topics, tables = bootstrap.topics(settings), bootstrap.tables(settings)
+    kept = len(tables.read("turns", ["turn_id"]))
+    assert kept == len(open_home.facts["turn_ids"])
+    first = ingest(topics=topics, tables=tables, settings=settings)
+    again = ingest(topics=topics, tables=tables, settings=settings)
+    assert first == {}
+    assert again == {}
+    assert sorted(row["turn_id"] for row in tables.read("turns", ["turn_id"])) == open_home.turn_ids
+
+
+def test_index_and_daily_files_follow(open_home: OpenHome) -> None:
+    """Both are derived from the lake: written anew from rows of both releases."""
+    settings = open_home.settings
+    result = index(tables=bootstrap.tables(settings), index=bootstrap.index(settings))
+    assert result == {}
+    export_daily_csv(tables=bootstrap.tables(settings), files=bootstrap.files(settings), settings=settings)
+
+
+def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> None:
+    """It follows the earlier one, whose manifest is read, and holds what players taught then."""
+    settings, bot = open_home.settings, open_home.facts["bot"]
+    files = bootstrap.files(settings)
+    before = newest_manifest(files, settings.hdfs.root, bot)
+    assert before is not None
+    results = build_datasets(bots=[bot], spark=bootstrap.spark(settings), files=files, settings=settings)
+    assert results == {}
