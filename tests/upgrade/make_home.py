@@ -155,7 +155,7 @@ def talk(pairs: list[dict[str, str]]) -> list[dict[str, Any]]:
     wait_for("bot_question.dead_letter", 1)
     spoken = ask(pairs[:18], "별똥별")
     wait_for("conversation_log", 20)
-    run("feedback", spoken[0]["turn_id"], "praise", "--sender", "별똥별")
+    run("feedback", spoken[0]["turn_id"], "up", "--sender", "별똥별")
     run("feedback", spoken[1]["turn_id"], "correction", "등대 아래 모래톱에 있어요.", "--sender", "별똥별")
     return spoken
 

@@ -24,7 +24,7 @@ cd "$checkout"
 # Left out: what is made anew at the next start (logs, sockets, configuration, Elasticsearch's index, Kafka's own indexes).
 cd "$place"
 tar --create --sparse --sort=name --owner=0 --group=0 --numeric-owner \
-  --exclude='home/logs' --exclude='home/run' --exclude='home/conf' --exclude='home/data/elasticsearch' \
+  --exclude='home/logs' --exclude='home/run' --exclude='home/conf' --exclude='home/airflow' --exclude='home/data/elasticsearch' \
   --exclude='home/training' --exclude='home/datasets' --exclude='home/data/kafka/*/*.index' --exclude='home/data/kafka/*/*.timeindex' \
-  --exclude='in_use.lock' --exclude='home/data/kafka/.lock' home | xz -9e >"$out/home.tar.xz"
+  --exclude='in_use.lock' --exclude='home/data/kafka/.lock' home | xz -6e >"$out/home.tar.xz"
 ls -l "$out" >&2
