@@ -43,7 +43,8 @@ async def deadline_missed(context: Mapping[str, Any], **_: Any) -> None:
 def tell(sentence: str) -> None:
     """Log a sentence, and post it as ``{"text": ...}`` where the settings name an address.
 
-    A webhook that does not answer is logged and changes nothing else: it must not make a second failure of the first.
+    A webhook that does not answer, or with something that is no HTTP, is logged and changes nothing else: it must not
+    make a second failure of the first.
     """
     _LOG.error("operator alert: %s", sentence)
     address = load_settings().airflow.alert_webhook.get_secret_value()

@@ -10,11 +10,13 @@ from kogpt2_chat.section_types import (
     HttpAddress,
     HttpAddressWithPort,
     LocalFile,
+    Memory,
     NameNode,
     Positive,
     Seconds,
     Section,
     Server,
+    SparkMaster,
 )
 
 
@@ -96,7 +98,7 @@ class Airflow(Server):
 class Spark(Section):
     """Where Spark jobs run."""
 
-    master: str = Field("", description="empty: local[2], or the stack's standalone master")
-    driver_memory: str = "1g"
+    master: SparkMaster = Field("", description="empty: local[2], or the stack's standalone master")
+    driver_memory: Memory = Field("1g", description="as a JVM takes it: a whole number with k, m, g or t")
     shuffle_partitions: Positive = 4
     timeout_s: Seconds = 1800.0

@@ -8,7 +8,18 @@ from kogpt2_chat.settings import load_settings
 
 
 @pytest.mark.parametrize(
-    "text", ["0 4 * * *", "*/10 * * * *", "0 4,16 1-15/2 * mon-fri", "0 0 1 JAN 7", "59 23 31 12 0", "@daily"]
+    "text",
+    [
+        "0 4 * * *",
+        "*/10 * * * *",
+        "0 4,16 1-15/2 * mon-fri",
+        "0 0 1 JAN 7",
+        "59 23 31 12 0",
+        "0 4 29 2 *",
+        "0 4 31 2 mon",
+        "0 4 1,31 2 *",
+        "@daily",
+    ],
 )
 def test_a_time_that_airflow_follows_is_taken(text: str) -> None:
     """Numbers, names, ranges, lists and steps."""
@@ -32,6 +43,9 @@ def test_a_time_that_airflow_follows_is_taken(text: str) -> None:
         ("0, 4 * * *", "minute"),
         ("0 ４ * * *", "hour"),
         ("매일 4 * * *", "minute"),
+        ("0 4 31 2 *", "never"),
+        ("0 4 31 feb,apr-jun/2,sep *", "never"),
+        ("0 4 30-31 2 *", "never"),
     ],
 )
 def test_what_is_wrong_with_a_time_is_said(text: str, fault: str) -> None:
@@ -49,6 +63,28 @@ def test_a_wrong_time_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_time_that_is_taken_is_one_for_airflow() -> None:
     """The rule here is no wider than Airflow's."""
     croniter = pytest.importorskip("croniter")
-    for text in ("0 4,16 1-15/2 * mon-fri", "0 0 1 JAN 7", "0 4 * * 5-7", "*/59 * * * *", "5/10 * * * *", "@annually"):
+    for text in (
+        "0 4,16 1-15/2 * mon-fri",
+        "0 0 1 JAN 7",
+        "0 4 * * 5-7",
+        "*/59 * * * *",
+        "5/10 * * * *",
+        "0 4 29 2 *",
+        "0 4 31 2 mon",
+        "0 4 31 4/3 *",
+        "@annually",
+    ):
         assert cron_fault(text) is None
-        assert croniter.croniter.is_valid(text), text
+        assert croniter.croniter(text).get_next(), text
+
+
+def test_a_day_that_no_chosen_month_has_is_refused_as_airflow_would() -> None:
+    """Airflow looks for the next time when a run ends, and finds none."""
+    croniter = pytest.importorskip("croniter")
+    days, months = ("*", "31", "30,31", "29-31", "30/1", "*/31", "29"), ("*", "feb", "2,4", "4-6/2", "2-12/12", "11,9")
+    for text in (f"0 4 {day} {month} {weekday}" for day in days for month in months for weekday in ("*", "mon")):
+        try:
+            comes = bool(croniter.croniter(text).get_next())
+        except croniter.CroniterBadDateError:
+            comes = False
+        assert (cron_fault(text) is None) == comes, text

@@ -177,4 +177,6 @@ def test_hosts_and_ports_are_told_from_what_is_none():
     assert not any(map(is_host_and_port, ["", "kafka:", "kafka:0", "kafka:65536", "::1", "a b:1", "u@h:1", "kafka:1²"]))
     assert not is_host_and_port("kafka", port_needed=True)
     assert is_address("http://h:1/x", ("http",))
+    assert is_address("http://h:1/별?a=%20#b", ("http",))
     assert not is_address("http://[::1", ("http",))
+    assert not any(is_address(f"http://h:1/a{space}b", ("http",)) for space in " \t\n\x00\x7f\u00a0\u200b\u3000")

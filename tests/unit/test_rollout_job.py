@@ -14,7 +14,7 @@ from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, Invalid
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Alias, Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics

@@ -13,7 +13,7 @@ from kogpt2_chat.domain.rollout import HEARTBEAT_S, SlotReport, WorkerState
 from kogpt2_chat.domain.topics import WORKER_TOPIC
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
 from kogpt2_chat.jobs.safety_texts import safety_texts
-from kogpt2_chat.jobs.switch import Workers
+from kogpt2_chat.jobs.workers import Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.terminal_page import TerminalPage

@@ -1,6 +1,7 @@
 """Addresses of servers, and the login that people write into them: taken out before an address is kept or shown."""
 
 import re
+import unicodedata
 from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Final, NamedTuple
@@ -45,7 +46,9 @@ def is_host_and_port(text: str, *, port_needed: bool = False) -> bool:
 
 
 def is_address(text: str, schemes: tuple[str, ...], *, port_needed: bool = False) -> bool:
-    """Whether a text is ``scheme://host[:port]`` with one of these schemes, perhaps with a path."""
+    """Whether a text is ``scheme://host[:port]`` with one of these schemes, perhaps with a path; without any space."""
+    if any(unicodedata.category(char)[0] in "CZ" for char in text):  # a client would refuse it, and say it whole
+        return False
     try:
         parts = urlsplit(text)
     except ValueError:

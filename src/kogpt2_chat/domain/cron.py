@@ -13,6 +13,8 @@ _FIELDS: Final[tuple[tuple[str, int, int, dict[str, int]], ...]] = (
     ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, start=1)}),
     ("weekday", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
 )
+_LONGEST: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month, in the longest of its years."""
 _PART: Final = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]+))?")
 
 
@@ -33,21 +35,33 @@ def cron_fault(text: str) -> str | None:
         names = ", ".join(name for name, *_ in _FIELDS)
         return f"expected five fields ({names}) such as `0 4 * * *`, or one of {', '.join(sorted(_NAMED))}"
     for word, (name, lowest, highest, names_) in zip(words, _FIELDS, strict=True):
-        if not all(_is_good(part, lowest, highest, names_) for part in word.split(",")):
+        if not _numbers(word, lowest, highest, names_):
             return (
                 f"expected the {name} as `*`, or {lowest} to {highest}, with ranges (1-5), lists (1,3) and steps (*/2)"
             )
+    days, months = (_numbers(words[place], *_FIELDS[place][1:]) for place in (2, 3))
+    if words[4] == "*" and min(days) > max(_LONGEST[month - 1] for month in months):
+        return f"it would never come: no month of `{words[3]}` has a day of `{words[2]}`"
     return None
 
 
-def _is_good(part: str, lowest: int, highest: int, names: dict[str, int]) -> bool:
+def _numbers(word: str, lowest: int, highest: int, names: dict[str, int]) -> list[int]:
+    """What a field stands for; nothing where one of its parts cannot be read."""
+    spans = [_span(part, lowest, highest, names) for part in word.split(",")]
+    return [number for span in spans for number in span] if all(spans) else []
+
+
+def _span(part: str, lowest: int, highest: int, names: dict[str, int]) -> range:
     found = _PART.fullmatch(part)
-    if found is None or (found["step"] is not None and not int(found["step"])):
-        return False
+    step = int(found["step"] or 1) if found else 0
+    if found is None or step == 0:
+        return range(0)
     if found["first"] is None:
-        return True
-    first, last = (_number(found[side] or found["first"], names) for side in ("first", "last"))
-    return lowest <= first <= last <= highest
+        return range(lowest, highest + 1, step)
+    first = _number(found["first"], names)
+    # With a step and no end, it goes on to the last one.
+    last = _number(found["last"], names) if found["last"] else highest if found["step"] else first
+    return range(first, last + 1, step) if lowest <= first <= last <= highest else range(0)
 
 
 def _number(text: str, names: dict[str, int]) -> int:
