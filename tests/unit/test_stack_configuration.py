@@ -74,7 +74,7 @@ def test_where_workers_stopped_reading_outlives_every_question(settings: Setting
 
 
 def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, folders: Folders) -> None:
-    """A client on another machine is sent to an address that it can reach; our own programs use the loopback one."""
+    """A client on another machine is sent to an address that it can reach; our own programs begin with the loopback one."""
     stack = settings.stack.model_copy(update={"host": "0.0.0.0", "advertised_host": "192.168.0.5"})
     wide = settings.model_copy(update={"stack": stack})
     rows = dict(row.split("=", 1) for row in server_properties(wide, folders.data("kafka")).splitlines() if "=" in row)

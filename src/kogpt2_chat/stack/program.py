@@ -12,7 +12,7 @@ from kogpt2_chat.domain.no_proxy import without_proxy
 from kogpt2_chat.env_file import ENV_FILE
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.room import wait_for_room
-from kogpt2_chat.variables import as_variables
+from kogpt2_chat.variables import PREFIX, as_variables
 
 MARK: Final = "KOGPT2_STACK_PROGRAM"
 """Environment variable ``NAME@HOME`` in every process of a stack: how orphans are known, never by their name."""
@@ -124,6 +124,16 @@ def settings_environment(settings: Settings) -> dict[str, str]:
         "KOGPT2_CACHE": str(settings.cache_dir.resolve()),
         ENV_FILE: "",
     }
+
+
+def exact_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with these settings alone, whatever it or a ``.env`` says of others."""
+    return unset_environment() | settings_environment(settings)
+
+
+def unset_environment() -> dict[str, str]:
+    """This process's environment without any setting, and a word that no ``.env`` is to be read."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)} | {ENV_FILE: ""}
 
 
 def clean_environment() -> dict[str, str]:
