@@ -81,7 +81,7 @@ def close_the_books(stack: SmallStack, ledger: Ledger, report: Report, name: str
     assert len(stack.lake()) == len(set(stack.lake()))
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_a_full_disk_stops_questions_and_lake_and_room_brings_them_back(tmp_path, report):
     """Kafka, HDFS and a worker: 0 lost, 0 double, the lake complete, nothing restarted by hand."""
     with servers(tmp_path, "kafka", "hdfs", "worker") as stack:
