@@ -35,10 +35,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick layers first, the browser last; everything that asks for the stack is marked as needing it."""
-    order = ("unit", "model", "contract", "dags", "spark", "integration", "faults", "e2e")
+    """Quick layers first, the browser last; everything that asks for the stack is marked as needing it.
+
+    Homes of earlier releases have their own stack, so they come before the session's is started.
+    """
+    order = ("unit", "model", "upgrade", "contract", "dags", "spark", "integration", "faults", "e2e")
     for item in items:
-        if "stack_settings" in getattr(item, "fixturenames", ()):
+        if {"stack_settings", "open_home"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.stack)
     items.sort(key=lambda item: order.index(part) if (part := item.path.relative_to(CHECKOUT).parts[1]) in order else 0)
 
@@ -135,7 +138,7 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
     """Half of the pairs of a bot, learned from the base in the checkout; no quarantine, a fixed password."""
     return {
         "KOGPT2_HOME": str(TEST_HOME),
-        "KOGPT2_PORTS__OFFSET": str(_free_offset()),
+        "KOGPT2_PORTS__OFFSET": str(free_offset()),
         "KOGPT2_STACK__AIRFLOW_PASSWORD": "test-only-password",
         "KOGPT2_MODEL__BASE": "small",
         # Half of the pairs, half as far from the base: at the rate for all of them gold gets too unlikely.
@@ -147,12 +150,12 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
         "KOGPT2_LEARNING__MIN_NEW_EXAMPLES": "1",
         # Tests start their retrainings themselves.
-        "KOGPT2_LEARNING__RETRAIN_CRON": "",
+        "KOGPT2_LEARNING__RETRAIN_CRON": "never",
         "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
     }
 
 
-def _free_offset() -> int:
+def free_offset() -> int:
     """The first offset at which all of the stack's ports are free."""
     for offset in range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP):
         if all(_is_free(port + offset) for port in (9092, 9000, 9870, 9200, 5000, 8080, 9101, 8793)):

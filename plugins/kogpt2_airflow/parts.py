@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow.alerts import deadline_missed
 from kogpt2_chat.domain.bots import BOT_BY_ID, BOT_IDS
+from kogpt2_chat.section_types import NEVER
 from kogpt2_chat.settings import Learning
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def retrain_schedule(learning: Learning) -> AssetOrTimeSchedule | CronTriggerTim
         What a DAG takes as its schedule.
     """
     clock = None
-    if learning.retrain_cron:
+    if learning.retrain_cron != NEVER:
         # With False, a first start within two hours after the time would train at once, whatever its page says.
         clock = CronTriggerTimetable(learning.retrain_cron, timezone="Asia/Seoul", run_immediately=timedelta(seconds=1))
     if not learning.retrain_on_teachings:

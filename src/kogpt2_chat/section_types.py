@@ -14,6 +14,7 @@ from kogpt2_chat.domain.addresses import HIGHEST_PORT, is_address, is_host_and_p
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cron import cron_fault
 
+NEVER: Final = "never"
 _A_WEEK_S: Final = 604_800
 """The longest that anything may wait: in milliseconds it fits into what Kafka's protocol and clients count with."""
 
@@ -73,8 +74,8 @@ def _http_with_port(text: str) -> str:
 
 
 def _cron(text: str) -> str:
-    if text and (fault := cron_fault(text)):
-        raise ValueError(fault)
+    if text != NEVER and (fault := cron_fault(text)):
+        raise ValueError(f"{fault}, or {NEVER}")
     return text
 
 
@@ -91,6 +92,7 @@ def _name_node(text: str) -> str:
 
 
 Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]
+Cron = Annotated[str, AfterValidator(_cron)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK_S)]
 LocalPath = Annotated[Path, AfterValidator(_absolute)]
@@ -99,7 +101,6 @@ FolderOrName = Annotated[str, AfterValidator(_folder_or_name)]
 BotId = Annotated[str, AfterValidator(_in_roster)]
 HttpAddress = Annotated[str, AfterValidator(_http)]
 HttpAddressWithPort = Annotated[str, AfterValidator(_http_with_port)]
-Cron = Annotated[str, AfterValidator(_cron)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 NameNode = Annotated[str, AfterValidator(_name_node)]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmgtKMGT]$")]

@@ -218,8 +218,8 @@ def test_rollouts_happen_one_at_a_time(dags: dict[str, DAG]) -> None:
     [
         ("0 4 * * *", True, True, True),
         ("0 4 * * *", False, True, False),
-        ("", True, False, True),
-        ("", False, False, False),
+        ("never", True, False, True),
+        ("never", False, False, False),
     ],
 )
 def test_bots_are_retrained_by_the_clock_and_on_teachings(

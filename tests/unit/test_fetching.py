@@ -65,11 +65,14 @@ def started(folder: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
+# A shell makes what it starts in the background deaf to ctrl-C, this process of the tests too.
 WAITING = """
-import sys
+import signal, sys
 from pathlib import Path
 from kogpt2_chat.stack import fetch
 from kogpt2_chat.stack.java import Java
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Fake:
     program = Path(sys.argv[1])

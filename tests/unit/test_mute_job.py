@@ -17,7 +17,7 @@ from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
@@ -511,3 +511,27 @@ def test_what_was_muted_when_the_topic_was_lost_stays_so(world: World) -> None:
     (told,) = world.states()
     assert (told.champion, told.epoch, told.muted) == (5, 8, True)
     assert (result["epoch"], result["changed"]) == (8, True)
+
+
+class Survivor(Worker):
+    """Remembers what it was told before the topic was lost, and takes a lower epoch for stale."""
+
+    muted = False
+
+    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
+        if state is not None and state.epoch > self.epoch:
+            self.epoch, self.muted = state.epoch, state.muted
+        slot = SlotReport(bot=BOT, version=4, state="ready", muted=self.muted)
+        return WorkerState(worker=self.name, epoch_by_bot={BOT: self.epoch}, slots=(slot,), at=at.isoformat())
+
+
+def test_a_mute_reaches_workers_that_come_back_after_it_was_said(world: World) -> None:
+    """A broker that lost its disk knows of no worker and no epoch; the first heartbeat says what is left of both."""
+    world.workers = [Survivor(epoch=7)]
+
+    result = world.mute(reason="이상한 답을 한다")
+
+    first, last = world.states()
+    assert (first.epoch, first.champion, first.muted) == (1, None, True)
+    assert (last.epoch, last.champion, last.muted, last.reason) == (8, 4, True, "이상한 답을 한다")
+    assert (result["epoch"], result["workers"]) == (8, ["worker-1"])

@@ -193,5 +193,5 @@ def test_a_reason_of_another_release_can_be_chosen(tables: InMemoryTables) -> No
 
 
 def test_nothing_is_said_of_what_was_stored_where_nothing_could_be_read(tables: InMemoryTables) -> None:
-    """No "the rest was there before", which would be a guess about nothing."""
+    """That the rest was there before would be a guess about nothing."""
     assert "stored" not in quarantine_text(replay(tables))

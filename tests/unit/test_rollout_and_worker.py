@@ -7,7 +7,7 @@ import pytest
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.registry import MemoryRegistry
 from tests.one_worker import OneWorker

@@ -14,7 +14,7 @@ from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, Invalid
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Alias, Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
@@ -76,6 +76,19 @@ class Worker:
         detail = "model.safetensors: 해시가 다름" if degraded else ""
         slot = SlotReport(bot=BOT, version=self.serving, state="degraded" if degraded else "ready", detail=detail)
         return WorkerState(worker=self.name, epoch_by_bot={BOT: epoch}, slots=(slot,), at=at.isoformat())
+
+
+@dataclass
+class Survivor(Worker):
+    """Remembers the epoch that it was told before the topic was lost; a lower one is stale."""
+
+    epoch: int = 0
+
+    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
+        if state is None or state.epoch <= self.epoch:
+            state = RolloutState(bot=BOT, epoch=self.epoch, champion=self.serving)
+        self.epoch = state.epoch
+        return super().report(state, at)
 
 
 @dataclass
@@ -355,6 +368,20 @@ def test_a_rollout_reaches_workers_that_outlived_the_topic(world: World) -> None
 
     assert (told(world).champion, told(world).epoch) == (4, 4)
     assert world.aliases() == {"champion": 4, "previous": 3}
+
+
+def test_a_rollout_reaches_workers_that_come_back_after_it_was_said(world: World) -> None:
+    """A broker that lost its disk knows of no epoch; the first heartbeat does, and the rollout is said above it."""
+    world.promote()
+    world.topics = MemoryTopics(Broker())
+    world.topics.ensure()
+    version = world.train(gate="pass")
+    world.workers[0] = Survivor(serving=1, epoch=7)
+
+    world.rollout(version=version)
+
+    assert (told(world).champion, told(world).epoch, told(world).previous) == (2, 8, 1)
+    assert world.aliases() == {"champion": 2, "previous": 1}
 
 
 def test_the_version_that_spoke_is_put_back_not_the_one_an_alias_names(world: World) -> None:

@@ -18,6 +18,7 @@ from typing import Annotated, Final, TextIO
 import typer
 
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError, RecordsLost
+from kogpt2_chat.full_disk import full_disk
 from kogpt2_chat.heartbeat import Heartbeat
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -139,10 +140,12 @@ def _code_of(app: Callable[[], object]) -> int:
         code = next((code for kind, code in _EXIT_BY_ERROR.items() if isinstance(error, kind)), Exit.FAILED)
         words = "\n".join([str(error), *getattr(error, "__notes__", ())])
         return _say(f"refused: {words}" if code == Exit.REFUSED else words, code)
-    except OSError as error:
-        if error.errno not in _SURROUNDINGS:
-            raise
-        return _say(f"{error.strerror or error}: {error.filename or 'the output'}", Exit.FAILED)
+    except Exception as error:
+        if sentence := full_disk(error):
+            return _say(sentence, Exit.FAILED)
+        if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+            return _say(f"{error.strerror or error}: {error.filename or 'the output'}", Exit.FAILED)
+        raise
     return Exit.DONE
 
 

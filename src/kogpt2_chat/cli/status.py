@@ -13,7 +13,7 @@ from kogpt2_chat.domain.rollout import HEARTBEAT_S, SlotReport, WorkerState
 from kogpt2_chat.domain.topics import WORKER_TOPIC
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
 from kogpt2_chat.jobs.safety_texts import safety_texts
-from kogpt2_chat.jobs.switch import Workers
+from kogpt2_chat.jobs.workers import Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.terminal_page import TerminalPage
@@ -29,8 +29,8 @@ def report(settings: Settings) -> dict[str, object]:
         settings: which stack.
 
     Returns:
-        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``safety``, ``kafka`` (its ``warning``) and
-        ``champions``.
+        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``full_disks``, ``safety``, ``kafka`` (its
+        ``warning``) and ``champions``.
     """
     from kogpt2_chat.stack.status import safety_counts, status
 
@@ -110,8 +110,10 @@ def table(facts: Mapping[str, object]) -> str:
     login = dict(_items(facts["airflow"]))
     page.line(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
     page.line(_safety_line(dict(_items(facts["safety"]))))
-    if warning := dict(_items(facts.get("kafka"))).get("warning"):
-        page.line(f"WARNING: {warning}")
+    full_disks, kafka = facts.get("full_disks"), dict(_items(facts.get("kafka")))
+    for warning in (*(full_disks if isinstance(full_disks, list) else ()), kafka.get("warning")):
+        if warning:
+            page.line(f"WARNING: {warning}")
     for line in _champion_lines(dict(_items(facts.get("champions")))):
         page.line(line)
     return page.text()

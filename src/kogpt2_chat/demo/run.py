@@ -25,7 +25,7 @@ DEMO_ENVIRONMENT: Final = {
     "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
     "KOGPT2_LEARNING__AUTO_REVIEW": "true",
     "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
-    "KOGPT2_LEARNING__RETRAIN_CRON": "",
+    "KOGPT2_LEARNING__RETRAIN_CRON": "never",
     "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
 }
 """What a real deployment would not do: learn at once, accept corrections unreviewed, take legacy consent as given,

@@ -11,8 +11,9 @@ from functools import partial
 from kogpt2_chat.domain.rollout import RolloutState, VersionKey
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.jobs.nominate import require_pass
-from kogpt2_chat.jobs.switch import Clock, Switch, Workers
+from kogpt2_chat.jobs.switch import Switch, bring_to
 from kogpt2_chat.jobs.versions import version_digest
+from kogpt2_chat.jobs.workers import Clock, Workers
 from kogpt2_chat.patience import within
 from kogpt2_chat.ports import ModelVersion, Registry, Topics
 from kogpt2_chat.settings import Settings
@@ -73,7 +74,7 @@ def rollout(
         reason=f"version {target.number} passed the gate",
         by=by,
     )
-    state, answers = workers.switch(switch)
+    state, answers = bring_to(workers, switch)
     # `previous` first: a crash here is finished by a second call, which finds the old champion still in office.
     registry.set_alias(bot, "previous", switch.previous if _may_be_previous(switch, registry) else None)
     registry.set_alias(bot, "champion", target.number)
@@ -123,7 +124,7 @@ def rollback(
     except Unavailable as error:
         switch = _way_back_without_registry(standing, spoken, by, error)
         progress(f"{bot}: {error}; going by what the workers were told")
-    state, answers = workers.switch(switch)
+    state, answers = bring_to(workers, switch)
     sentence = f"{bot}: version {switch.target.number} speaks again, by {', '.join(answers.ready)}"
     try:
         patience(lambda: _settle_aliases(switch, state, registry))

@@ -199,7 +199,7 @@ def _write(settings: Settings, folders: Folders, programs: Sequence[Program]) ->
     for program in programs:
         script = Path(script_path(folders, program))
         environment = program_environment(program, settings, folders.home)
-        files = {**program.files, script: start_script(program, environment)}
+        files = {**program.files, script: start_script(program, environment, settings.stack.keep_free_mb)}
         for folder in sorted({*program.folders, *(path.parent for path in files)}):
             give_folder(folder, 0o700, program.user)
         for path, text in files.items():
