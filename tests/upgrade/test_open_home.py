@@ -3,6 +3,7 @@
 Each packed home beside this file was made by ``make_home.sh`` with the release that its name tells.
 """
 
+import os
 import shutil
 import tarfile
 import threading
@@ -128,8 +129,10 @@ def open_home(packed: PackedHome) -> Iterator[OpenHome]:
             )
             yield OpenHome(settings=settings, facts=packed.facts, replies=replies)
         finally:
-            down(settings, progress=print, wipe=True)
-            shutil.rmtree(settings.home, ignore_errors=True)
+            kept = bool(os.environ.get("KOGPT2_TEST_KEEP"))
+            down(settings, progress=print, wipe=not kept)
+            if not kept:
+                shutil.rmtree(settings.home)
 
 
 def test_the_version_that_spoke_speaks_on(open_home: OpenHome) -> None:
