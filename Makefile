@@ -1,5 +1,7 @@
 # The two commands that matter: `make demo` and `make test`. Each sets up what is missing by itself.
 SHELL := /bin/bash
+# Another Spark's or ROS's packages would stand before ours.
+unexport PYTHONHOME PYTHONPATH
 CLI := .venv/bin/kogpt2-chat
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status test check faults bench
@@ -20,13 +22,13 @@ down: ## Stop the servers; data stays (`kogpt2-chat stack down --wipe` removes i
 	@if [ -x $(CLI) ]; then $(CLI) stack down; else echo "nothing to stop: no environment in .venv"; fi
 
 status: ## Which servers run, what each bot speaks with, where the pages are
-	@$(CLI) status
+	@if [ -x $(CLI) ]; then $(CLI) status; else echo "nothing to look at: no environment in .venv; \`make setup\` makes it"; exit 1; fi
 
 test: ## Everything that CI runs, on servers of its own
 	@scripts/setup.sh --browser
 	@scripts/test.sh
 
-faults: setup ## Kill, freeze and slow down workers and broker for half an hour; table, and report in var/faults
+faults: setup ## Kill, freeze and slow down workers and broker for an hour; table, and report in var/faults
 	@scripts/faults.sh
 
 check: setup ## Style, types, layers and docstrings, in under a minute

@@ -24,5 +24,8 @@ with_beat() {
 }
 
 end_work() {
-  if [[ -n $work ]]; then kill "$work" 2>/dev/null || true; wait "$work" 2>/dev/null || true; fi
+  local running  # asked of the shell: a signal may come before `work` is set
+  running=$(jobs -p)
+  # shellcheck disable=SC2086  # several process ids
+  if [[ -n $running ]]; then kill $running 2>/dev/null || true; wait $running 2>/dev/null || true; fi
 }

@@ -58,6 +58,8 @@ class Control:
         self._monotonic = monotonic
         self._known: dict[str, RolloutState] = {}
         self._positions: dict[int, int] = {}
+        self._read_whole_at = float("-inf")
+        self._unreadable: set[bytes] = set()
         self._loads = Loads(self._load, patient=patient, monotonic=monotonic)
         self._kept: dict[str, tuple[int, set[int]]] = {}
         self._said: tuple[object, ...] = ()
@@ -122,21 +124,27 @@ class Control:
             self._stopped.wait(self._every_s)
 
     def _hear(self) -> None:
-        """Read what is new since the last round; the first time, and after the topic was lost, all that it holds."""
-        ends = self._topics.end_positions(ROLLOUT_TOPIC)
-        if self._positions.keys() != ends.keys() or any(self._positions[number] > end for number, end in ends.items()):
-            self._positions = self._topics.start_positions(ROLLOUT_TOPIC)
+        """Read what is new since the last round; with each heartbeat's pace, and after the topic was lost, all of it.
+
+        A topic that was made anew may have grown to where the lost one stood, and then no position tells. It holds a
+        few records, and those that are known change nothing.
+        """
+        ends, now = self._topics.end_positions(ROLLOUT_TOPIC), self._monotonic()
+        is_shorter = any(self._positions.get(number, 0) > end for number, end in ends.items())
+        if is_shorter or self._positions.keys() != ends.keys() or now - self._read_whole_at >= HEARTBEAT_S:
+            self._positions, self._read_whole_at = self._topics.start_positions(ROLLOUT_TOPIC), now
         for partition, end in ends.items():
             for record in self._topics.read(ROLLOUT_TOPIC, partition, self._positions[partition], end):
                 self._learn(record)
             self._positions[partition] = end
 
     def _learn(self, record: Record) -> None:
-        if record.value is None:
+        if record.value is None or record.value in self._unreadable:
             return
         try:
             state = RolloutState.from_json(record.value)
         except InvalidMessage as error:
+            self._unreadable.add(record.value)
             _log.warning("rollout_state_unreadable", offset=record.offset, error=str(error))
             return
         if state.bot in self._slots.epochs() and is_news(state, self._known.get(state.bot)):

@@ -15,12 +15,23 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
+from kogpt2_chat.stack.program import unset_environment
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
-TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집"
+TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
 SMALL_CORPUS_ROWS = 1200
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250
+
+
+def pytest_configure() -> None:
+    """As `make test` does it: the caller's settings may name servers where real players are."""
+    if not os.environ.get("KOGPT2_TEST_STACK"):
+        kept = {name: value for name, value in os.environ.items() if name.startswith("KOGPT2_TEST_")}
+        settings_free = unset_environment() | kept
+        os.environ.clear()
+        os.environ.update(settings_free)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -112,14 +123,15 @@ def stack_settings(small_corpora: Path) -> Iterator[Settings]:
     from kogpt2_chat import bootstrap
     from kogpt2_chat.stack.stack import down, up
 
-    os.environ.update(_stack_environment(small_corpora))
-    settings = load_settings()
-    down(settings, wipe=True, progress=_tell)
-    try:
-        up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
-        yield settings
-    finally:
-        down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
+    with in_turn(CHECKOUT / "var" / "test.lock", _tell):  # two sessions would remove each other's servers
+        os.environ.update(_stack_environment(small_corpora))
+        settings = load_settings()
+        down(settings, wipe=True, progress=_tell)
+        try:
+            up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
+            yield settings
+        finally:
+            down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
 
 
 def _stack_environment(corpora: Path) -> dict[str, str]:
@@ -138,7 +150,7 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
         "KOGPT2_LEARNING__MIN_NEW_EXAMPLES": "1",
         # Tests start their retrainings themselves.
-        "KOGPT2_LEARNING__RETRAIN_CRON": "",
+        "KOGPT2_LEARNING__RETRAIN_CRON": "never",
         "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
     }
 

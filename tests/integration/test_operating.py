@@ -4,23 +4,35 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
+import pytest
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.jobs.ask import Utterance
+from kogpt2_chat.jobs.register import VERSION_PATH
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.status import status
 from tests.loop import champion_versions, say, until
 
 
 def cli(*words: str) -> Any:
     """One command, as a person would type it, with its result as JSON."""
-    command = [str(Path(sys.executable).with_name("kogpt2-chat")), *words, "--json"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ended = run_cli(*words, "--json")
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
+
+
+def run_cli(*words: str) -> subprocess.CompletedProcess[str]:
+    """One command, however it ends."""
+    command = [str(Path(sys.executable).with_name("kogpt2-chat")), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def speaking_bot(settings: Settings) -> str:
@@ -81,6 +93,54 @@ def test_a_dead_letter_is_asked_again_once(speaking_bots: Settings) -> None:
     again = cli("replay-dead-letters", "--reason", "not_utf8")
     assert again["replays"] == []
     assert again["left"]["died_again"] >= 1
+
+
+def test_a_bad_version_is_gone_while_mlflow_hangs(
+    speaking_bots: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers need no registry for it, and the command waits for none; the aliases follow when it answers."""
+    bot = speaking_bot(speaking_bots)
+    question = Utterance(bot=bot, sender="하늘", text=a_seed_question(speaking_bots, bot))
+    good = champion_versions(speaking_bots)[bot]
+    assert good is not None
+    bad = register_again(speaking_bots, bot, good, tmp_path)
+    cli("rollout", bot, "--version", str(bad))
+    assert say(speaking_bots, question)[0].version == str(bad)
+    monkeypatch.setenv("KOGPT2_ROLLOUT__REGISTRY_TIMEOUT_S", "3")
+    with stopped(speaking_bots, "mlflow"):
+        ended = run_cli("rollback", bot)
+        assert ended.returncode != 0
+        assert f"version {good} speaks again" in ended.stderr
+        assert say(speaking_bots, question)[0].version == str(good)
+    monkeypatch.delenv("KOGPT2_ROLLOUT__REGISTRY_TIMEOUT_S")
+    assert champion_versions(speaking_bots)[bot] == bad
+    assert cli("rollback", bot)["version"] == good
+    assert champion_versions(speaking_bots)[bot] == good
+
+
+def register_again(settings: Settings, bot: str, version: int, folder: Path) -> int:
+    """Another version with the same files, which has passed the gate as they did."""
+    registry = bootstrap.registry(settings)
+    files = registry.download(bot, version, folder / "version")
+    run_id = registry.start_run(f"{bot} again", {}, {"bot": bot})
+    registry.log_files(run_id, files, VERSION_PATH)
+    registry.end_run(run_id)
+    return registry.add_version(bot, run_id, VERSION_PATH, registry.get(bot, version).tags)
+
+
+@contextmanager
+def stopped(settings: Settings, name: str) -> Iterator[None]:
+    """A server that takes connections and answers nobody."""
+    pid = next(service.pid for service in status(settings).services if service.name == name)
+    leader = psutil.Process(pid)
+    processes = [leader, *leader.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
 
 
 def letters(settings: Settings) -> list[Record]:

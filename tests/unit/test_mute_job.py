@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from kogpt2_chat.cli import app
 from kogpt2_chat.cli.operate import mute_text
-from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
+from kogpt2_chat.domain.rollout import RolloutState, SlotReport, SlotState, WorkerState
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
@@ -457,3 +457,81 @@ def test_the_commands_say_what_players_read(world: World, monkeypatch: pytest.Mo
         ("점검", getpass.getuser()),
         ("not muted", getpass.getuser()),
     ]
+
+
+def heartbeat(name: str, epoch: int, version: int, state: SlotState = "ready", *, muted: bool = False) -> WorkerState:
+    slot = SlotReport(bot=BOT, version=version, state=state, muted=muted)
+    return WorkerState(worker=name, epoch_by_bot={BOT: epoch}, slots=(slot,), at="2026-11-24T08:59:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("heartbeats", "champion"),
+    [
+        ([heartbeat("worker-1", 7, 0, "degraded"), heartbeat("worker-2", 7, 5)], 5),
+        ([heartbeat("worker-1", 7, 5), heartbeat("worker-2", 7, 0, "loading")], 5),
+        ([heartbeat("worker-1", 7, 4, "degraded"), heartbeat("worker-2", 7, 5)], 5),
+        ([heartbeat("worker-1", 7, 0, "loading"), heartbeat("worker-2", 6, 4)], 4),
+        ([heartbeat("worker-1", 6, 4), heartbeat("worker-2", 7, 5)], 5),
+    ],
+)
+def test_a_mute_after_a_lost_topic_takes_no_version_from_anybody(
+    world: World, heartbeats: list[WorkerState], champion: int
+) -> None:
+    """A worker that speaks says what the topic said; one that speaks nothing says nothing of it."""
+    for state in heartbeats:
+        world.send(WORKER_TOPIC, state.worker, state.to_json())
+
+    world.mute()
+
+    (told,) = world.states()
+    assert (told.champion, told.epoch, told.muted) == (champion, 8, True)
+    assert world.lines[0] == (
+        f"{BOT}: the topic rollout_state was lost; going by what the workers speak, version {champion}. "
+        "What was before it, and its digest, are not known any more"
+    )
+
+
+def test_a_mute_after_a_lost_topic_says_where_no_version_is_known(world: World) -> None:
+    """Nobody speaks, so silence costs nobody a version; whoever lets the bot speak again has to roll one out."""
+    world.send(WORKER_TOPIC, "worker-1", heartbeat("worker-1", 7, 0, "loading").to_json())
+
+    world.mute()
+
+    assert [(told.champion, told.epoch, told.muted) for told in world.states()] == [(None, 8, True)]
+    assert f"`kogpt2-chat rollout {BOT}`" in world.lines[0]
+
+
+def test_what_was_muted_when_the_topic_was_lost_stays_so(world: World) -> None:
+    """Saying it again publishes it, under the epoch that is told."""
+    for state in (heartbeat("worker-1", 7, 0, "degraded", muted=True), heartbeat("worker-2", 7, 5, muted=True)):
+        world.send(WORKER_TOPIC, state.worker, state.to_json())
+
+    result = world.mute()
+
+    (told,) = world.states()
+    assert (told.champion, told.epoch, told.muted) == (5, 8, True)
+    assert (result["epoch"], result["changed"]) == (8, True)
+
+
+class Survivor(Worker):
+    """Remembers what it was told before the topic was lost, and takes a lower epoch for stale."""
+
+    muted = False
+
+    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
+        if state is not None and state.epoch > self.epoch:
+            self.epoch, self.muted = state.epoch, state.muted
+        slot = SlotReport(bot=BOT, version=4, state="ready", muted=self.muted)
+        return WorkerState(worker=self.name, epoch_by_bot={BOT: self.epoch}, slots=(slot,), at=at.isoformat())
+
+
+def test_a_mute_reaches_workers_that_come_back_after_it_was_said(world: World) -> None:
+    """A broker that lost its disk knows of no worker and no epoch; the first heartbeat says what is left of both."""
+    world.workers = [Survivor(epoch=7)]
+
+    result = world.mute(reason="이상한 답을 한다")
+
+    first, last = world.states()
+    assert (first.epoch, first.champion, first.muted) == (1, None, True)
+    assert (last.epoch, last.champion, last.muted, last.reason) == (8, 4, True, "이상한 답을 한다")
+    assert (result["epoch"], result["workers"]) == (8, ["worker-1"])

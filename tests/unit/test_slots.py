@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from structlog.testing import capture_logs
 
-from kogpt2_chat.domain.rollout import RolloutState, WorkerState
+from kogpt2_chat.domain.rollout import HEARTBEAT_S, RolloutState, WorkerState
 from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, Unavailable
 from kogpt2_chat.ports import Outgoing
@@ -464,3 +465,28 @@ def test_a_topic_made_anew_is_read_from_its_beginning(house):
     house.roll_out(4, 9)
     house.settle()
     assert house.slot() == (4, "ready", 9)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_topic_made_anew_is_heard_though_it_has_grown_to_where_the_old_one_stood(house, count):
+    """Its end says nothing of that: a heartbeat later all that it holds is read again."""
+    house.roll_out(3, 1)
+    house.settle()
+    house.topics._broker.create(ROLLOUT_TOPIC, 1)
+    house.roll_out(3, 2, muted=True)
+    for epoch in range(1, count):
+        other = RolloutState(bot="ChatbotB", epoch=epoch, champion=1)
+        house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotB", value=other.to_json().encode())])
+    house.clock += HEARTBEAT_S
+    house.settle()
+    assert house.slots.serving(BOT)[1:] == (2, True)
+
+
+def test_what_cannot_be_read_is_told_once(house):
+    """However often the topic is read."""
+    house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"x", value="이것은 JSON이 아니다".encode())])
+    with capture_logs() as told:
+        for _ in range(3):
+            house.clock += HEARTBEAT_S
+            house.control.tick()
+    assert [entry["event"] for entry in told] == ["rollout_state_unreadable"]

@@ -94,7 +94,7 @@ def test_one_home_is_opened_at_a_time(tmp_path: Path) -> None:
         waits.wait()
         order.append("first")
     other.join()
-    assert order == [f"somebody else opens or makes a home in {tmp_path}: waiting for them", "first", "second"]
+    assert order == [f"another one is at work here, waiting for it ({tmp_path / 'lock'})", "first", "second"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

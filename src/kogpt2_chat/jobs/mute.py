@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from kogpt2_chat.domain.roll_call import Roll
 from kogpt2_chat.domain.rollout import RolloutState, WorkerState
 from kogpt2_chat.errors import Conflict, Unavailable
-from kogpt2_chat.jobs.switch import Clock, Workers
+from kogpt2_chat.jobs.workers import Clock, Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 
@@ -78,8 +78,7 @@ def mute(
     progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
     if not state.epoch:  # nothing was ever published for it, and nothing has to be
         return _result(state, changed=changed, workers=())
-    heard = _wait(workers, state)
-    _require_standing(workers, state)
+    heard, state = _wait(workers, state)
     return _result(state, changed=changed, workers=heard.by)
 
 
@@ -88,17 +87,20 @@ def word(*, muted: bool) -> str:
     return "muted" if muted else "not muted"
 
 
-def _wait(workers: Workers, state: RolloutState) -> _Heard:
+def _wait(workers: Workers, state: RolloutState) -> tuple[_Heard, RolloutState]:
+    """Until every live worker has acted; give the state as it was told last, too."""
     timeout_s = workers.settings.rollout.ready_timeout_s
     deadline_s, told = workers.clock.monotonic() + timeout_s, ""
     while True:
-        heard = _heard(workers.look(), state)
+        roll, newest = workers.look(), workers.insist(state)
+        _require_no_other_word(state, newest)
+        state = newest
+        heard = _heard(roll, state)
         if str(heard) != told:
             told = str(heard)
             workers.progress(f"{state.bot}: {told}")
         if heard.complete:
-            return heard
-        _require_standing(workers, state)
+            return heard, state
         if workers.clock.monotonic() >= deadline_s:
             raise Unavailable(
                 f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but {told}. Expected "
@@ -108,8 +110,7 @@ def _wait(workers: Workers, state: RolloutState) -> _Heard:
         workers.clock.pause(workers.settings.rollout.poll_s)
 
 
-def _require_standing(workers: Workers, state: RolloutState) -> None:
-    newest, _ = workers.standing(state.bot)
+def _require_no_other_word(state: RolloutState, newest: RolloutState) -> None:
     if newest.muted == state.muted:
         return
     found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an emptied topic"
