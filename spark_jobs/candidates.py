@@ -19,7 +19,8 @@ from kogpt2_chat.domain.players import player_key
 from kogpt2_chat.domain.turns import CONSENT_KEY
 
 TAUGHT_TOPIC: Final = "taught"
-_AGAINST: Final = ("down", "report", "correction")
+_MARKS_AGAINST: Final = ("down", "report")
+_AGAINST: Final = (*_MARKS_AGAINST, "correction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +75,16 @@ def struck_out(distrust: DataFrame) -> DataFrame:
 
 
 def last_feedback(feedback: DataFrame) -> DataFrame:
-    """The last word of each player on each turn, by the broker's clock and then by position."""
+    """The last word of each player on each turn, by the broker's clock and then by position.
+
+    A name that is missing is nobody's: what it praises or teaches has no author who could agree, consent or be struck
+    out. It may speak against an answer.
+    """
+    heard = feedback.where((F.col("player_id") != "") | F.col("kind").isin(*_MARKS_AGAINST))
     newest = Window.partitionBy("player_id", "turn_id").orderBy(
         F.desc("received_at"), F.desc("kafka_partition"), F.desc("kafka_offset")
     )
-    return feedback.withColumn("rank", F.row_number().over(newest)).where("rank = 1").drop("rank")
+    return heard.withColumn("rank", F.row_number().over(newest)).where("rank = 1").drop("rank")
 
 
 def said_on_training(turns: DataFrame) -> DataFrame:
