@@ -208,7 +208,7 @@ class Workers:
             roll, state = self.look(), self.insist(state)
             if not switch.asks_for(state):
                 raise _overtaken(switch, state)
-            answers = rollout_answers(switch.bot, switch.target, state.epoch, roll.live, roll.unheard)
+            answers = rollout_answers(switch.bot, switch.target, state.epoch, roll.live, roll.perhaps_alive)
             if (sentence := _sentence(answers)) != told:
                 self.progress(f"{switch.bot}: {sentence}")
                 told = sentence
