@@ -1,5 +1,7 @@
 # The two commands that matter: `make demo` and `make test`. Each sets up what is missing by itself.
 SHELL := /bin/bash
+# Another Spark's or ROS's packages would stand before ours.
+unexport PYTHONHOME PYTHONPATH
 CLI := .venv/bin/kogpt2-chat
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status test check faults bench
@@ -20,7 +22,7 @@ down: ## Stop the servers; data stays (`kogpt2-chat stack down --wipe` removes i
 	@if [ -x $(CLI) ]; then $(CLI) stack down; else echo "nothing to stop: no environment in .venv"; fi
 
 status: ## Which servers run, what each bot speaks with, where the pages are
-	@$(CLI) status
+	@if [ -x $(CLI) ]; then $(CLI) status; else echo "nothing to look at: no environment in .venv; \`make setup\` makes it"; exit 1; fi
 
 test: ## Everything that CI runs, on servers of its own
 	@scripts/setup.sh --browser

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engines import load_served, make_engine
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -142,15 +143,13 @@ def worker_rows(
 @contextmanager
 def running_worker(settings: Settings, versions: dict[str, Path], module: str) -> Iterator[tuple[Worker, KafkaClient]]:
     """A worker on a broker of its own: what the plain one answers is never committed, and would be answered again."""
-    with broker(settings, say):
+    with broker(settings, say), ExitStack() as cleaning:
         worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
+        cleaning.callback(worker.stop)
         client = KafkaClient(settings)
-        try:
-            warm_up(client)
-            yield worker, client
-        finally:
-            client.close()
-            worker.stop()
+        cleaning.callback(client.close)
+        warm_up(client)
+        yield worker, client
 
 
 def _own_cpu_s() -> float:
@@ -184,6 +183,12 @@ def main() -> None:
     parser.add_argument("--offset", type=int, default=23_000, help="of the broker's ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker and the workers end too
+    with in_turn(HOME.with_suffix(".lock"), say):  # two would remove each other's broker
+        measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """All of it, one after another."""
     settings = settings_of(arguments.offset)
     HOME.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {"machine": machine()}

@@ -3,7 +3,9 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,31 +55,16 @@ def _backlog(
     settings: Settings, versions: dict[str, list[Path]], what: str, count: int, partitions: int, workers: int,
     say: Callable[[str], None],
 ) -> dict[str, Any]:  # fmt: skip
-    client = KafkaClient(settings, partitions)
     source = questions(BOT_IDS, seed=count + partitions * 10 + workers)
-    for number in range(count):
-        client.ask(next(source))
-        if number % 10_000 == 0:
-            client.flush()
-    client.flush()
-    running = [Worker(settings, versions, slot=slot) for slot in range(1, workers + 1)]
-    began, seen = time.perf_counter(), set[str]()
-    memory: list[float] = []
-    try:
-        while len(seen) < count:
-            found = client.answered(1.0)
-            doubled = len(found) - len(set(found) - seen)
-            seen.update(found)
-            if doubled:
-                raise RuntimeError(f"{doubled} answers came twice")
-            if not memory and len(seen) > count // 10:
-                memory.append(_rss_mb(running))
-        seconds = time.perf_counter() - began
-        memory.append(_rss_mb(running))
-    finally:
-        client.close()
-        for worker in running:
-            worker.stop()
+    running: list[Worker] = []
+    with ExitStack() as cleaning:
+        # All of them before the first question: one that is ready would answer, uncounted, while the others start.
+        for slot in range(1, workers + 1):
+            running.append(Worker(settings, versions, slot=slot))
+            cleaning.callback(running[-1].stop)
+        client = KafkaClient(settings, partitions)
+        cleaning.callback(client.close)
+        seconds, memory = drained(client, islice(source, count), count, lambda: _rss_mb(running))
     row = {
         "what": what, "questions": count, "partitions": partitions, "workers": workers,
         "answers_per_s": count / seconds, "rss_mb_after_a_tenth": memory[0], "rss_mb_at_the_end": memory[-1],
@@ -85,6 +72,38 @@ def _backlog(
     say(f"{what}: {count} questions, {partitions} partitions, {workers} workers: {row['answers_per_s']:.0f} answers/s, "
         f"RSS {memory[0]:.0f} -> {memory[-1]:.0f} MB")  # fmt: skip
     return row
+
+
+def drained(
+    client: KafkaClient, asked: Iterable[Asked], count: int, rss_mb: Callable[[], float]
+) -> tuple[float, list[float]]:
+    """Ask everything as fast as it can be sent, and wait until all of it is answered, each once.
+
+    Args:
+        client: whom to ask through; the workers are ready.
+        asked: the questions.
+        count: how many they are.
+        rss_mb: memory of the workers now.
+
+    Returns:
+        Seconds from the first question to the last answer; memory after a tenth and at the end.
+    """
+    began, seen = time.perf_counter(), set[str]()
+    memory: list[float] = []
+    for number, question in enumerate(asked):
+        client.ask(question)
+        if number % 10_000 == 0:
+            client.flush()
+    client.flush()
+    while len(seen) < count:
+        found = client.answered(1.0)
+        doubled = len(found) - len(set(found) - seen)
+        seen.update(found)
+        if doubled:
+            raise RuntimeError(f"{doubled} answers came twice")
+        if not memory and len(seen) > count // 10:
+            memory.append(rss_mb())
+    return time.perf_counter() - began, [*memory, rss_mb()]
 
 
 def swaps(
@@ -107,13 +126,15 @@ def swaps(
     for bot, folders in versions.items():
         for number, folder in enumerate(folders, start=1):
             shutil.copytree(folder, source_of_versions / bot / str(number), copy_function=os.link)
-    worker = Worker(
-        settings, versions, module="benchmarks.swapping_worker", environment={FOLDER: str(source_of_versions)}
-    )
-    client = KafkaClient(settings)
     source = questions(BOT_IDS, seed=99)
     epoch = FIRST_EPOCH
-    try:
+    with ExitStack() as cleaning:
+        worker = Worker(
+            settings, versions, module="benchmarks.swapping_worker", environment={FOLDER: str(source_of_versions)}
+        )
+        cleaning.callback(worker.stop)
+        client = KafkaClient(settings)
+        cleaning.callback(client.close)
         warm_up(client)
         before = poisson(client, source, per_s, int(per_s * 20), seed=1)
         swapping = _Swapping(client, settings, epoch)
@@ -127,9 +148,6 @@ def swaps(
             _wait_for(worker, epoch)
         time.sleep(1)
         memory.append(_rss_mb([worker]))
-    finally:
-        client.close()
-        worker.stop()
     facts = {
         "per_s": per_s, "answers": len(before.latencies_s) + len(during.latencies_s),
         "swaps_under_load": swapping.swaps,

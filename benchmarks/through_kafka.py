@@ -23,6 +23,7 @@ from kogpt2_chat.domain.topics import QUESTION_TOPIC, ROLLOUT_TOPIC, TOPIC_BY_NA
 from kogpt2_chat.domain.wire import v1_text
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.stack.program import exact_environment
 from kogpt2_chat.stack.stack import down, up
 
 START_S: Final = 120.0
@@ -51,6 +52,12 @@ def roll_out(settings: Settings, version: int, epoch: int) -> None:
 def _prepare(settings: Settings) -> None:
     bootstrap.topics(settings).ensure()
     roll_out(settings, version=1, epoch=1)
+
+
+def worker_environment(settings: Settings, slot: int, home: Path, more: Mapping[str, str]) -> dict[str, str]:
+    """Of a measured worker. Nothing of the caller's settings: they may name brokers where real players wait."""
+    own = {"KOGPT2_HOME": str(home), "KOGPT2_SERVING__SLOT": str(slot), "KOGPT2_MODEL__MAX_NEW_TOKENS": str(NEW_TOKENS)}
+    return {**exact_environment(settings), **own, **more}
 
 
 class Worker:
@@ -86,16 +93,13 @@ class Worker:
             cwd=CHECKOUT,
             stdout=self._log,
             stderr=self._log,
-            env={
-                **os.environ,
-                "KOGPT2_HOME": str(home),
-                "KOGPT2_PORTS__OFFSET": str(settings.ports.offset),
-                "KOGPT2_SERVING__SLOT": str(slot),
-                "KOGPT2_MODEL__MAX_NEW_TOKENS": str(NEW_TOKENS),
-                **(environment or {}),
-            },
+            env=worker_environment(settings, slot, home, environment or {}),
         )
-        self._wait_ready()
+        try:
+            self._wait_ready()
+        except BaseException:  # nobody else knows of it yet
+            self.stop()
+            raise
 
     def health(self) -> dict[str, Any]:
         """What the worker says of itself; not ready while it says nothing."""

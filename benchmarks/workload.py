@@ -8,6 +8,7 @@ from statistics import median
 from typing import Final, Protocol
 
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.model.answers import percentile
 
 PROMPT_TOKENS: Final = 12
 NEW_TOKENS: Final = 24
@@ -47,8 +48,7 @@ class Outcome:
 
     def percentile_ms(self, share: float) -> float:
         """Nearest-rank percentile of the latency."""
-        ordered = sorted(self.latencies_s)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return 1000 * percentile(self.latencies_s, share)
 
 
 class Subject(Protocol):

@@ -96,7 +96,7 @@ with DAG(
         pool=SPARK_POOL,
         execution_timeout=timedelta(hours=1),
     )
-    base >> datasets  # answers are measured with its tokenizer
+    base >> datasets  # which measures answers with its tokenizer, and would make a missing base outside the pool
     choices = choose_bots(datasets.output["datasets"], force="{{ params.force }}")
 
     for bot in BOT_IDS:

@@ -179,6 +179,11 @@ def _cell(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or compare them with the code."""
+    if Path(__file__).resolve().parents[1] != CHECKOUT:
+        sys.stderr.write(
+            f"the code that is installed here is {CHECKOUT}'s: run that checkout's script, or `make setup`\n"
+        )
+        return 1
     stale = 0
     for path, text in ((DOCS / "settings.md", settings_page()), (DOCS / "cli.md", cli_page())):
         found = path.read_text(encoding="utf-8") if path.is_file() else ""

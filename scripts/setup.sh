@@ -8,9 +8,9 @@
 # 5. With --browser: Chromium and a Korean font for the browser test.
 #
 # Whatever takes long says so every 10 s, with or without a terminal.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 
+unset PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER PIP_REQUIRE_VIRTUALENV UV_PYTHON UV_SYSTEM_PYTHON UV_TARGET UV_PREFIX
 source scripts/beat.sh
 readonly DISK_COLD_MB=9000
 readonly FITS='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
@@ -25,12 +25,10 @@ interrupted() {
 trap interrupted INT TERM
 
 readonly FACTS=so_far
-so_far() { echo "$(packages) packages in .venv, $((begun_mb - $(free_disk))) MB written"; }
-free_disk() { df -Pm . | awk 'NR == 2 {print $4}'; }
+so_far() { echo "$(packages) packages in .venv, $(free_disk) MB of disk free"; }
+# What stands before the share in use, since names of disks and folders may have spaces.
+free_disk() { df -Pm . | awk 'NR == 2 {for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+%$/) {print $(i - 1); exit}}'; }
 packages() { find .venv/lib -maxdepth 3 -name '*.dist-info' 2>/dev/null | wc -l; }
-
-begun_mb=$(free_disk)
-readonly begun_mb
 
 fits() { command -v "$1" >/dev/null && "$1" -c "$FITS" 2>/dev/null; }
 
@@ -55,14 +53,17 @@ find_python() {
   apt-get install python3 python3-venv; one elsewhere: KOGPT2_PYTHON=/path/of/python3 make setup"
 }
 
-# The environment's Python stays, unless the setting names another one.
+# The environment's Python stays, unless the setting names another one, or the checkout was moved or copied: the
+# environment's programs begin with its path, and would run another checkout's, or nothing.
 keeps_python() {
+  grep -qF "$PWD/.venv" .venv/bin/activate 2>/dev/null || return 1
   [[ -x .venv/bin/python ]] && .venv/bin/python -m pip --version >/dev/null 2>&1 && fits .venv/bin/python || return 1
   [[ -z ${KOGPT2_PYTHON:-} || $(.venv/bin/python -c "$WHICH") == $("$KOGPT2_PYTHON" -c "$WHICH" 2>/dev/null) ]]
 }
 
 make_environment() {
   local wanted stamp=.venv/.setup-stamp python free_mb
+  if [[ -L .venv ]]; then fail ".venv is a link to $(readlink .venv): an environment is one checkout's; remove the link"; fi
   wanted=$(cat requirements.lock requirements-uv.lock pyproject.toml <(pwd) | sha256sum | cut -d' ' -f1)
   if [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && { [[ -z ${KOGPT2_PYTHON:-} ]] || keeps_python; }; then return; fi
   if [[ -z ${KOGPT2_PYTHON:-} ]] && keeps_python; then python=.venv/bin/python; else python=$(find_python); fi

@@ -2,7 +2,8 @@
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -69,19 +70,14 @@ class Shelf:
         """
         folder = self._folder / bot / str(version)
         if folder.exists():
-            try:
+            with suppress(CheckpointCorrupt):  # damaged here, or of a registry that was lost; this one may have another
                 return self._tried(bot, version, digest, folder)
-            except CheckpointCorrupt:  # damaged here, or of a registry that was lost; this one may have a sound copy
-                shutil.rmtree(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self._registry().download(bot, version, folder)
-        if not is_wanted():
-            raise NoLongerWantedError
-        try:
+        with _replaced(folder):
+            self._registry().download(bot, version, folder)
+            if not is_wanted():
+                raise NoLongerWantedError
             return self._tried(bot, version, digest, folder)
-        except CheckpointCorrupt:
-            shutil.rmtree(folder)  # fetched anew at the next try
-            raise
 
     def last_good(self, bot: str) -> int | None:
         """The version that this machine served last and still has on the shelf."""
@@ -138,6 +134,24 @@ class Shelf:
                 # Only the serving engine's models come in forms.
                 return Loaded(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
         raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[None]:
+    """Another copy of a version takes the place of this one when it is seen to be good: this one may be what speaks."""
+    before = folder.with_name(f".{folder.name}.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if folder.exists():
+        folder.rename(before)
+    try:
+        yield
+    except BaseException as error:
+        if before.exists() or isinstance(error, CheckpointCorrupt):  # else it is whole, and may be wanted again
+            shutil.rmtree(folder, ignore_errors=True)
+        if before.exists():
+            before.rename(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _digest(folder: Path) -> str:

@@ -4,9 +4,9 @@
 
 Arguments: ``bots``, ``seeds`` (rows bot, question, answer, topic), ``gold`` (rows bot, key), ``tables`` (path
 and version of ``turns``, ``feedback`` and ``distrust``; version null where there is no table), ``previous`` (folder of
-each bot's newest dataset), ``output`` (folder), ``rules``, ``as_of``, ``tokenizer`` (JSON text, or null where none is
-at hand). The result names for each bot its content hash, counts, rejects, new and withdrawn pairs, superseded seeds
-and faults. The rows lie in ``OUTPUT/bot=BOT/split=SPLIT``.
+each bot's newest dataset), ``output`` (folder), ``rules``, ``as_of``, ``tokenizer`` (JSON text). The result
+names for each bot its content hash, counts, rejects, new and withdrawn pairs, superseded seeds and faults.
+The rows lie in ``OUTPUT/bot=BOT/split=SPLIT``.
 """
 
 # ruff: noqa: TID253 - imported by Spark's own processes only
@@ -67,8 +67,7 @@ def run(spark: SparkSession, arguments: Mapping[str, Any]) -> dict[str, Any]:
         distrust=_table(spark, tables["distrust"], schemas.DISTRUST),
     )
     as_of = datetime.fromisoformat(arguments["as_of"])
-    tokenizer = arguments["tokenizer"]
-    tokens = AnswerTokens(tokenizer, rules.max_answer_tokens) if tokenizer else None
+    tokens = AnswerTokens(arguments["tokenizer"], rules.max_answer_tokens)
 
     examined = examine(sources, bots, rules, as_of, tokens).cache()
     dataset = transforms.place_rows(examined, rules).cache()

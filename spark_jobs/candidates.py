@@ -77,14 +77,24 @@ def struck_out(distrust: DataFrame) -> DataFrame:
 def last_feedback(feedback: DataFrame) -> DataFrame:
     """The last word of each player on each turn, by the broker's clock and then by position.
 
+    It is as old as its first saying since which they said nothing else: saying it again is no news, or each repetition
+    would send a lesson back into quarantine. ``consent`` is what it says of its text's use, null where it says nothing.
+
     A name that is missing is nobody's: what it praises or teaches has no author who could agree, consent or be struck
     out. It may speak against an answer.
     """
     heard = feedback.where((F.col("player_id") != "") | F.col("kind").isin(*_MARKS_AGAINST))
-    newest = Window.partitionBy("player_id", "turn_id").orderBy(
-        F.desc("received_at"), F.desc("kafka_partition"), F.desc("kafka_offset")
+    one = Window.partitionBy("player_id", "turn_id")
+    order = one.orderBy("received_at", "kafka_partition", "kafka_offset")
+    # What is neither `true` nor absent is no consent: a client may put anything there.
+    consent = F.get_json_object("extra", f"$.{CONSENT_KEY}") == "true"
+    word = F.struct("kind", F.when(F.col("kind") == "correction", F.struct("text", "consent")).alias("better"))
+    is_news = ~F.lag(word).over(order).eqNullSafe(word)
+    said = heard.withColumn("consent", consent).withColumns(
+        {"news_at": F.when(is_news, F.col("received_at")), "is_last": F.lead("turn_id").over(order).isNull()}
     )
-    return heard.withColumn("rank", F.row_number().over(newest)).where("rank = 1").drop("rank")
+    since = said.withColumn("received_at", F.max("news_at").over(one))
+    return since.where("is_last").drop("news_at", "is_last")
 
 
 def said_on_training(turns: DataFrame) -> DataFrame:
@@ -120,7 +130,7 @@ def turn_candidates(turns: DataFrame, last: DataFrame) -> DataFrame:
         F.count_if(praises).alias("likes"),
         F.count_if(F.col("kind").isin(*_AGAINST) & ~F.col("distrusted")).alias("dislikes"),
         F.sort_array(F.collect_set(F.when(praises, F.col("player_id")))).alias("praisers"),
-        F.max("received_at").alias("last_mark"),
+        F.min(F.when(praises, F.col("received_at"))).alias("praised_at"),
     )
     return turns.join(marks, "turn_id", "left").select(
         "bot",
@@ -130,7 +140,7 @@ def turn_candidates(turns: DataFrame, last: DataFrame) -> DataFrame:
         F.lit(TAUGHT_TOPIC).alias("topic"),
         "turn_id",
         "player_id",
-        F.greatest("answered_at", "last_mark").alias("marked_at"),
+        F.greatest("answered_at", "praised_at").alias("marked_at"),
         "consent_train",
         "fallback",
         F.coalesce("likes", F.lit(0)).alias("likes"),
@@ -151,7 +161,7 @@ def correction_candidates(turns: DataFrame, last: DataFrame, said: DataFrame, ru
         "received_at",
         F.col("player_id").alias("teacher"),
         F.col("text").alias("better"),
-        F.get_json_object("extra", f"$.{CONSENT_KEY}").cast("boolean").alias("consent"),
+        "consent",
         F.col("distrusted").alias("teacher_distrusted"),
     )
     own_turn = F.when(F.col("teacher") == F.col("player_id"), F.col("consent_train"))

@@ -52,11 +52,12 @@ def mark_gold(examined: DataFrame, gold: DataFrame) -> DataFrame:
 def mark_duplicates(examined: DataFrame) -> DataFrame:
     """Of rows with the same question and answer one stays: seed before correction before praise, then the newest.
 
-    The row that stays carries the time at which a correction last said so (``affirmed_at``).
+    Seeds are told apart by their words at last, so that their order in the file does not matter. The row that stays
+    carries the time at which a correction last said so (``affirmed_at``).
     """
     same = _kept_by("bot", "question_key", "answer_key")
     preference = F.array_position(F.lit(list(SOURCES)), F.col("source"))
-    first = same.orderBy(preference, F.desc("marked_at"), "turn_id", "player_id")
+    first = same.orderBy(preference, F.desc("marked_at"), "turn_id", "player_id", "question", "answer", "topic")
     affirmed = F.max(F.when(F.col("source") == "correction", F.col("marked_at"))).over(same)
     return _mark(examined.withColumn("affirmed_at", affirmed), "duplicate", lambda: F.row_number().over(first) > 1)
 

@@ -15,7 +15,9 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
-from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
+from kogpt2_chat.in_turn import in_turn
+from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
+from kogpt2_chat.stack.program import unset_environment
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
@@ -23,11 +25,23 @@ SMALL_CORPUS_ROWS = 1200
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250
 
 
+def pytest_configure() -> None:
+    """As `make test` does it: the caller's settings may name servers where real players are."""
+    if not os.environ.get("KOGPT2_TEST_STACK"):
+        kept = {name: value for name, value in os.environ.items() if name.startswith("KOGPT2_TEST_")}
+        settings_free = unset_environment() | kept
+        os.environ.clear()
+        os.environ.update(settings_free)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick layers first, the browser last; everything that asks for the stack is marked as needing it."""
-    order = ("unit", "model", "contract", "dags", "spark", "integration", "faults", "e2e")
+    """Quick layers first, the browser last; everything that asks for the stack is marked as needing it.
+
+    Homes of earlier releases have their own stack, so they come before the session's is started.
+    """
+    order = ("unit", "model", "upgrade", "contract", "dags", "spark", "integration", "faults", "e2e")
     for item in items:
-        if "stack_settings" in getattr(item, "fixturenames", ()):
+        if {"stack_settings", "open_home"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.stack)
     items.sort(key=lambda item: order.index(part) if (part := item.path.relative_to(CHECKOUT).parts[1]) in order else 0)
 
@@ -109,21 +123,22 @@ def stack_settings(small_corpora: Path) -> Iterator[Settings]:
     from kogpt2_chat import bootstrap
     from kogpt2_chat.stack.stack import down, up
 
-    os.environ.update(_stack_environment(small_corpora))
-    settings = load_settings()
-    down(settings, wipe=True, progress=_tell)
-    try:
-        up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
-        yield settings
-    finally:
-        down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
+    with in_turn(CHECKOUT / "var" / "test.lock", _tell):  # two sessions would remove each other's servers
+        os.environ.update(_stack_environment(small_corpora))
+        settings = load_settings()
+        down(settings, wipe=True, progress=_tell)
+        try:
+            up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
+            yield settings
+        finally:
+            down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
 
 
 def _stack_environment(corpora: Path) -> dict[str, str]:
     """Half of the pairs of a bot, learned from the base in the checkout; no quarantine, a fixed password."""
     return {
         "KOGPT2_HOME": str(TEST_HOME),
-        "KOGPT2_PORTS__OFFSET": str(_free_offset()),
+        "KOGPT2_PORTS__OFFSET": str(free_offset()),
         "KOGPT2_STACK__AIRFLOW_PASSWORD": "test-only-password",
         "KOGPT2_MODEL__BASE": "small",
         # Half of the pairs, half as far from the base: at the rate for all of them gold gets too unlikely.
@@ -135,15 +150,17 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
         "KOGPT2_LEARNING__MIN_NEW_EXAMPLES": "1",
         # Tests start their retrainings themselves.
-        "KOGPT2_LEARNING__RETRAIN_CRON": "",
+        "KOGPT2_LEARNING__RETRAIN_CRON": "never",
         "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
     }
 
 
-def _free_offset() -> int:
+def free_offset() -> int:
     """The first offset at which all of the stack's ports are free."""
+    given = Ports().model_dump(exclude={"offset"}).values()
+    ports = [port for one in given for port in (one if isinstance(one, tuple | list) else (one,))]
     for offset in range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP):
-        if all(_is_free(port + offset) for port in (9092, 9000, 9870, 9200, 5000, 8080, 9101, 8793)):
+        if all(_is_free(port + offset) for port in ports):
             return offset
     raise RuntimeError(f"no free block of ports between offsets {FIRST_OFFSET} and {LAST_OFFSET}")
 

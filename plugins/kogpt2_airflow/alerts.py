@@ -4,6 +4,7 @@ The callbacks are called by Airflow: a failed run's in the DAG processor, a miss
 """
 
 import asyncio
+import http.client
 import json
 import logging
 import urllib.request
@@ -42,7 +43,8 @@ async def deadline_missed(context: Mapping[str, Any], **_: Any) -> None:
 def tell(sentence: str) -> None:
     """Log a sentence, and post it as ``{"text": ...}`` where the settings name an address.
 
-    A webhook that does not answer is logged and changes nothing else: it must not make a second failure of the first.
+    A webhook that does not answer, or with something that is no HTTP, is logged and changes nothing else: it must not
+    make a second failure of the first.
     """
     _LOG.error("operator alert: %s", sentence)
     address = load_settings().airflow.alert_webhook.get_secret_value()
@@ -53,7 +55,7 @@ def tell(sentence: str) -> None:
         request = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - checked
         with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310 - http(s) only, see the setting
             pass
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         # The address is a secret: services put their key into it, and some errors repeat it.
         _LOG.error("operator alert: the webhook did not take it: %s", type(error).__name__)
 

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow.alerts import deadline_missed
 from kogpt2_chat.domain.bots import BOT_BY_ID, BOT_IDS
+from kogpt2_chat.section_types import NEVER
 from kogpt2_chat.settings import Learning
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "kogpt2-chat",
     "retries": 2,
     "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
+    "retry_exponential_backoff": 3.0,  # the factor; `True` is 1, and no pause would be longer than the first
     "max_retry_delay": timedelta(minutes=5),
     "execution_timeout": timedelta(minutes=10),
     # What is nearly finished goes first: a bot is judged and rolled out while the next one is still trained.
@@ -58,7 +59,7 @@ def retrain_schedule(learning: Learning) -> AssetOrTimeSchedule | CronTriggerTim
         What a DAG takes as its schedule.
     """
     clock = None
-    if learning.retrain_cron:
+    if learning.retrain_cron != NEVER:
         # With False, a first start within two hours after the time would train at once, whatever its page says.
         clock = CronTriggerTimetable(learning.retrain_cron, timezone="Asia/Seoul", run_immediately=timedelta(seconds=1))
     if not learning.retrain_on_teachings:
@@ -186,7 +187,7 @@ def rollout_commands() -> list[list[str]]:
 
     context = get_current_context()
     events = [event for found in context["triggering_asset_events"].values() for event in found]
-    named = announced_bots([event.extra for event in events]) or context["params"]["bots"]
+    named = announced_bots([event.extra for event in events]) if events else context["params"]["bots"]
     waiting = bots_with_a_candidate(bootstrap.registry(load_settings()))
     return [["rollout", bot] for bot in dict.fromkeys([*named, *waiting])]
 

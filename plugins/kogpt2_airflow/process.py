@@ -3,17 +3,17 @@
 Knows nothing of Airflow.
 """
 
-import ctypes
 import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, Literal
+
+from kogpt2_chat.orphans import ended_with
 
 Stream = Literal["stdout", "stderr"]
 POLL_S: Final = 0.2
@@ -59,7 +59,7 @@ class Command:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - it takes no lock
+            preexec_fn=ended_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it takes no lock
             encoding="utf-8",
             errors="replace",
         )
@@ -111,25 +111,6 @@ class Command:
         elif line.strip():
             self._last_words = line.strip()
             self.say(line)
-
-
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG: Final = 1
-
-
-def _end_with(parent: int) -> Callable[[], None]:
-    """What a child does first, so that it ends when its parent is killed and can no longer end it (on Linux).
-
-    SIGTERM, at which a command ends what it has started itself.
-    """
-
-    def ask_the_kernel() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-            if os.getppid() != parent:  # it died before it was asked for
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    return ask_the_kernel
 
 
 def _reader(stream: Stream, pipe: IO[str] | None, lines: "queue.SimpleQueue[tuple[Stream, str]]") -> threading.Thread:

@@ -34,7 +34,7 @@ class Commits:
                 address = f"{self.database.as_uri()}?mode=rw"
                 self._connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-        except sqlite3.OperationalError:
+        except sqlite3.Error:
             return -1
 
 

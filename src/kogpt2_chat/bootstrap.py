@@ -53,12 +53,13 @@ def registry(settings: Settings) -> Registry:
 
 
 def spark(settings: Settings) -> SparkJobs:
-    """Spark, local or a cluster."""
+    """Spark, local or a cluster, on the Java that the servers run on."""
     from kogpt2_chat.adapters.spark import SparkSubmit
     from kogpt2_chat.stack.jars import spark_jars
+    from kogpt2_chat.stack.java import ensure_java
 
     _reach_directly(settings)
-    return SparkSubmit(settings, jars=spark_jars(settings))
+    return SparkSubmit(settings, jars=spark_jars(settings), java=lambda: ensure_java(lambda _: None).home)
 
 
 def prepare_servers(settings: Settings) -> None:
@@ -72,6 +73,14 @@ def kafka_warning(settings: Settings) -> str | None:
     from kogpt2_chat.adapters.kafka_offsets import offsets_warning
 
     return offsets_warning(settings)
+
+
+def champion_aliases(settings: Settings, bots: tuple[str, ...]) -> dict[str, int | None]:
+    """The version that MLflow's alias `champion` names for each bot, in a quick look."""
+    from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
+
+    _reach_directly(settings)
+    return alias_by_bot(settings, "champion", bots)
 
 
 def airflow(settings: Settings) -> "AirflowRest":

@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from kogpt2_chat.domain.addresses import HIGHEST_PORT, is_address, is_host_and_port, login_apart
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.cron import cron_fault
 
+NEVER: Final = "never"
 _A_WEEK_S: Final = 604_800
 """The longest that anything may wait: in milliseconds it fits into what Kafka's protocol and clients count with."""
 
@@ -52,15 +54,29 @@ def _in_roster(name: str) -> str:
 
 def _http(text: str) -> str:
     """``http://host:port``, several of them (a pair of NameNodes) with semicolons between."""
+    _refuse_hidden_login(text)
     if not all(is_address(one, ("http", "https")) for one in text.split(";") if text):
         raise ValueError("expected an address like http://host:port")
     return text.rstrip("/")
 
 
+def _refuse_hidden_login(address: str) -> None:
+    """Refuse an address that may still hold a login after its own was taken out: it would be kept, and shown."""
+    if "@" in address:
+        raise ValueError("expected no @ but that of a login; in a login, write / ? # as %2F, %3F, %23")
+
+
 def _http_with_port(text: str) -> str:
+    _refuse_hidden_login(text)
     if text and not is_address(text, ("http", "https"), port_needed=True):
         raise ValueError("expected an address with its port, like http://host:9200")
     return text.rstrip("/")
+
+
+def _cron(text: str) -> str:
+    if text != NEVER and (fault := cron_fault(text)):
+        raise ValueError(f"{fault}, or {NEVER}")
+    return text
 
 
 def _brokers(text: str) -> str:
@@ -70,12 +86,13 @@ def _brokers(text: str) -> str:
 
 
 def _name_node(text: str) -> str:
-    if text and not is_address(text, ("hdfs", "viewfs")):
+    if text and ("@" in text or not is_address(text, ("hdfs", "viewfs"))):
         raise ValueError("expected an address like hdfs://host:port, without a login")
     return text.rstrip("/")
 
 
 Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]
+Cron = Annotated[str, AfterValidator(_cron)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK_S)]
 LocalPath = Annotated[Path, AfterValidator(_absolute)]
@@ -86,6 +103,10 @@ HttpAddress = Annotated[str, AfterValidator(_http)]
 HttpAddressWithPort = Annotated[str, AfterValidator(_http_with_port)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 NameNode = Annotated[str, AfterValidator(_name_node)]
+Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmgtKMGT]$")]
+SparkMaster = Annotated[
+    str, Field(pattern=r"^(local(\[([1-9][0-9]*|\*)(,[1-9][0-9]*)?\])?|yarn|(spark|k8s)://[^\s/]\S*)?$")
+]
 
 
 class Server(Section):

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from kogpt2_chat import domain
 from kogpt2_chat.domain.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.section_types import BotId, FolderOrName, LocalPath, Port, Positive, Seconds, Section
+from kogpt2_chat.section_types import NEVER, BotId, Cron, FolderOrName, LocalPath, Port, Positive, Seconds, Section
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 LOOPBACK: Final = "127.0.0.1"
@@ -73,6 +73,9 @@ class Stack(Section):
     stop_timeout_s: Seconds = 30.0
     min_memory_mb: int = Field(6000, ge=0, description="free memory `up` asks for")
     min_disk_mb: int = Field(3000, ge=0, description="free disk `up` asks for")
+    keep_free_mb: int = Field(
+        256, ge=1, description="disk that lake and index leave to Kafka; a server that died waits for as much"
+    )
 
 
 class Model(Section):
@@ -139,8 +142,8 @@ class Learning(Section):
     seed_share: float = Field(0.3, ge=0, le=1, description="least share of seed pairs in a dataset")
     rows_per_player: Positive = 50
     rows_per_phrase: Positive = 20
-    retrain_cron: str = Field(
-        "0 4 * * *", description="when `retrain_bots` runs by itself, in Asia/Seoul; empty: not by the clock"
+    retrain_cron: Cron = Field(
+        "0 4 * * *", description=f"when `retrain_bots` runs by itself, in Asia/Seoul; `{NEVER}`: not by the clock"
     )
     retrain_on_teachings: bool = Field(True, description="`retrain_bots` runs when ingest brings new feedback")
     min_new_examples: int = Field(5, ge=0, description="fewer new examples than this: no retraining unless forced")

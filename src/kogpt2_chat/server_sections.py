@@ -10,11 +10,13 @@ from kogpt2_chat.section_types import (
     HttpAddress,
     HttpAddressWithPort,
     LocalFile,
+    Memory,
     NameNode,
     Positive,
     Seconds,
     Section,
     Server,
+    SparkMaster,
 )
 
 
@@ -83,7 +85,7 @@ class Airflow(Server):
     alert_webhook: SecretStr = Field(
         SecretStr(""), description='gets a POST of {"text": ...} when a run fails or is late; empty: the log only'
     )
-    retrain_deadline_hours: float = Field(12.0, gt=0, description="a retraining that takes longer is told")
+    retrain_deadline_hours: float = Field(12.0, gt=0, le=24, description="a retraining that takes longer is told")
 
     @field_validator("alert_webhook")
     @classmethod
@@ -96,7 +98,7 @@ class Airflow(Server):
 class Spark(Section):
     """Where Spark jobs run."""
 
-    master: str = Field("", description="empty: local[2], or the stack's standalone master")
-    driver_memory: str = "1g"
+    master: SparkMaster = Field("", description="empty: local[2], or the stack's standalone master")
+    driver_memory: Memory = Field("1g", description="as a JVM takes it: a whole number with k, m, g or t")
     shuffle_partitions: Positive = 4
     timeout_s: Seconds = 1800.0

@@ -150,13 +150,10 @@ def read_variables(tree: type[BaseModel], environment: Mapping[str, str]) -> Giv
     """
     file, names = read_env_file(environment), Names(tree)
     given = Given(faults=list(file.faults), is_whole=bool(file.values) or not file.faults)
-    for name, text in sorted(file.values.items()):
-        if _is_meant(name, names, in_file=True):
-            _take(given, names, name.upper(), text, str(file.path))
-    # A section comes before its fields: the single setting counts.
-    for name, value in sorted(environment.items()):
-        if name != ENV_FILE and _is_meant(name, names, in_file=False):
-            _take(given, names, name.upper(), value, "the environment")
+    meant = {name: text for name, text in file.values.items() if _is_meant(name, names, in_file=True)}
+    _take_all(given, names, meant, str(file.path))
+    meant = {name: text for name, text in environment.items() if _is_meant(name, names, in_file=False)}
+    _take_all(given, names, meant, "the environment")
     return given
 
 
@@ -199,6 +196,18 @@ def _is_meant(name: str, names: Names, *, in_file: bool) -> bool:
     if upper.startswith(PREFIX) or (in_file and PREFIX in upper):
         return _NO_SETTINGS.fullmatch(upper) is None
     return upper.startswith("KOG") and bool(get_close_matches(upper, names.leaf_by_name, n=1, cutoff=0.9))
+
+
+def _take_all(given: Given, names: Names, texts: Mapping[str, str | None], source: str) -> None:
+    """The variables of one source."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(texts):  # a section comes before its fields: the single setting counts
+        spellings.setdefault(name.upper(), []).append(name)
+    for name, spelled in spellings.items():
+        if len(spelled) > 1:
+            given.blame(name, f"{name}: stands twice in {source}, as {' and '.join(spelled)}: keep one")
+        else:
+            _take(given, names, name, texts[spelled[0]], source)
 
 
 def _take(given: Given, names: Names, name: str, text: str | None, source: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -55,6 +56,29 @@ def test_a_missed_deadline_reaches_the_operator(heard: list[str]) -> None:
     asyncio.run(deadline_missed({"dag_run": {"dag_id": "retrain_bots", "dag_run_id": "asset__2"}}))
 
     assert heard == ["KoGPT2 chat: retrain_bots run asset__2 has not finished by its deadline"]
+
+
+def test_a_webhook_that_answers_rubbish_makes_no_second_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something that speaks no HTTP stands at its address."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"220 mail.example ESMTP\r\n")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    monkeypatch.setenv("KOGPT2_AIRFLOW__ALERT_WEBHOOK", f"http://127.0.0.1:{server.getsockname()[1]}/hook")
+    with caplog.at_level(logging.ERROR):
+        run_failed(FAILED)
+    thread.join()
+    server.close()
+
+    assert "the webhook did not take it" in caplog.text
 
 
 @pytest.mark.parametrize("address", ["", "http://127.0.0.1:9/hook/secret-key"])

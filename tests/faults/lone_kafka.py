@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -104,8 +104,8 @@ def lone_kafka(*, keep: bool) -> Iterator[LoneKafka]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "server_properties", _with_second_listener(server.server_properties))
         try:
-            up(settings, only=["kafka"], progress=_tell, on_ready=lambda: _topics(settings))
-            _fill_shelves(settings.home)
+            up(settings, only=["kafka"], progress=_tell, on_ready=lambda: topics_with_champions(settings))
+            fill_shelves(settings.home)
             yield LoneKafka(settings)
         finally:
             down(settings, wipe=not keep, progress=_tell)
@@ -130,7 +130,8 @@ def _with_second_listener(plain):
     return properties
 
 
-def _topics(settings: Settings) -> None:
+def topics_with_champions(settings: Settings) -> None:
+    """The platform's topics, and version 1 as each bot's champion."""
     topics = bootstrap.topics(settings)
     topics.ensure()
     topics.send(
@@ -143,12 +144,12 @@ def _topics(settings: Settings) -> None:
     )
 
 
-def _fill_shelves(home: Path) -> None:
+def fill_shelves(home: Path, slots: Sequence[int] = SLOTS) -> None:
     """Version 1 of each bot lies where a worker looks first, so nothing has to be fetched from a registry."""
     made = home / "versions"
     for bot in BOT_IDS:
         tiny_version(made / bot, bot=bot)
-        for slot in SLOTS:
+        for slot in slots:
             shutil.copytree(made / bot, home / "models" / f"worker-{slot}" / bot / "1")
 
 

@@ -73,7 +73,7 @@ def fake_hub(files, monkeypatch):
                 ]
                 return self.send(json.dumps(rows).encode())
             if "/revision/" in self.path:
-                return self.send(json.dumps({"id": base.KOGPT2, "sha": COMMIT, "siblings": []}).encode())
+                return self.send(json.dumps({"id": hub.KOGPT2, "sha": COMMIT, "siblings": []}).encode())
             return self.send((files / self.path.rsplit("/", 1)[1]).read_bytes())
 
         do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
@@ -110,7 +110,7 @@ def test_what_a_cache_lacks_is_fetched_and_found_again(settings, hub_cache, file
     """The hub gives the rest; then the cache is whole, and nobody asks the hub any more."""
     put_in_cache(hub_cache, files, ["tokenizer.json"])
     prepared = base.prepare(asking(settings, "auto"), lambda _: None)
-    assert (prepared.name, prepared.small) == (base.KOGPT2, False)
+    assert (prepared.name, prepared.small) == (hub.KOGPT2, False)
     asked = len(fake_hub)
     assert asked
     other = asking(settings, "auto").model_copy(update={"home": settings.home / "second"})
@@ -121,7 +121,7 @@ def test_what_a_cache_lacks_is_fetched_and_found_again(settings, hub_cache, file
 def test_a_whole_cache_comes_first(settings, hub_cache, files, fake_hub):
     """Cache, hub, small: with everything in the cache the hub is not asked."""
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json", "pytorch_model.bin"])
-    assert base.prepare(asking(settings, "auto"), lambda _: None).name == base.KOGPT2
+    assert base.prepare(asking(settings, "auto"), lambda _: None).name == hub.KOGPT2
     assert fake_hub == []
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
-from kogpt2_chat.model import base
+from kogpt2_chat.model import base, import_base
 from kogpt2_chat.model.answers import ask_all, is_loop
 from kogpt2_chat.model.batches import make_examples
 from kogpt2_chat.model.card import file_sha256
@@ -99,7 +99,7 @@ def test_a_bin_with_code_in_it_never_runs(tmp_path, capsys):
     """weights_only refuses a pickle that is more than tensors."""
     torch.save({"transformer.wte.weight": Evil()}, tmp_path / "pytorch_model.bin", pickle_module=pickle)
     with pytest.raises(InvalidInput, match="no plain weights file"):
-        base.read_hub_bin(tmp_path / "pytorch_model.bin")
+        import_base.read_hub_bin(tmp_path / "pytorch_model.bin")
     assert capsys.readouterr().out == ""
 
 
@@ -119,7 +119,7 @@ def test_a_full_size_kogpt2_goes_the_same_way(settings, tmp_path):
     chosen = settings.model_copy(update={"model": settings.model.model_copy(update={"base": str(source)})})
     prepared = base.prepare(chosen, lambda _: None)
     shutil.rmtree(source)
-    assert prepared.licence == base.KOGPT2_LICENCE
+    assert prepared.licence == import_base.KOGPT2_LICENCE
     loaded = load_checkpoint(prepared.folder)
     assert sum(weight.numel() for weight in loaded.network.parameters()) == 125_164_032
     examples = make_examples([Pair(question="안녕", answer="안녕하세요!")] * 2, loaded.tokenizer, 64, 40)

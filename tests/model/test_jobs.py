@@ -9,6 +9,7 @@ from kogpt2_chat.domain.dataset import Manifest
 from kogpt2_chat.domain.lake_layout import dataset_path
 from kogpt2_chat.jobs.evaluate import evaluate
 from kogpt2_chat.jobs.finetune import finetune
+from kogpt2_chat.jobs.manifests import note_rebuilt
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.jobs.register import register
@@ -57,7 +58,7 @@ def settings(tmp_path) -> Settings:
     )  # fmt: skip
 
 
-def put_dataset(files, version, train, bot="ChatbotA", previous=None, withdrawn_pairs=0):
+def put_dataset(files, version, train, bot="ChatbotA"):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -76,7 +77,7 @@ def put_dataset(files, version, train, bot="ChatbotA", previous=None, withdrawn_
         files.write(f"{folder}/{split}.parquet/_SUCCESS", b"")
     manifest = Manifest(
         bot=bot, version=version, content_hash=version, created_at="", counts={}, sources={}, rejects={}, new_pairs=0,
-        previous=previous, table_versions={}, withdrawn_pairs=withdrawn_pairs,
+        previous=None, table_versions={},
     )  # fmt: skip
     files.write(f"{folder}/manifest.json", manifest.to_json().encode())
 
@@ -118,10 +119,15 @@ def test_the_loop_from_seeds_to_a_taught_version(settings):
     assert reasons["must_pass"].passed
 
     # What the champion has learned and may no longer say: only the base has never heard it.
-    put_dataset(files, "cccc", lambda rows: rows(SEEDS, "seed", 1), previous="bbbb", withdrawn_pairs=len(TAUGHT))
+    # The dataset without them is the first one again: its name is its content.
+    again = Manifest(
+        bot="ChatbotA", version="aaaa", content_hash="aaaa", created_at="", counts={}, sources={}, rejects={},
+        new_pairs=0, previous="bbbb", table_versions={}, withdrawn_pairs=len(TAUGHT),
+    )  # fmt: skip
+    note_rebuilt(files, "/Chatbot", again)
     said.clear()
     done = finetune(
-        bot="ChatbotA", dataset="cccc", mode="from_champion", epochs=1, files=files, progress=said.append, **ports
+        bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, files=files, progress=said.append, **ports
     )
     assert done["parent"] == ""
     assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in said)

@@ -113,7 +113,7 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
     from kogpt2_chat import bootstrap
 
     def build() -> dict[str, dict[str, object]]:
-        return build_datasets(bots=BOTS, spark=spark_jobs, files=files, settings=settings)
+        return build_datasets(bots=BOTS, spark=spark_jobs, files=files, settings=settings, progress=print)
 
     first = build()
     assert first["ChatbotA"]["sources"] == {"seed": 40, "correction": 0, "praised": 0}

@@ -30,9 +30,12 @@ class FakeAirflow:
     faults: list[tuple[int, str]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     appear_after: int = 0
+    page: str = ""
 
     def answer(self, method: str, path: str, token: str, body: Any) -> tuple[int, Any]:
         self.requests.append(f"{method} {path}")
+        if self.page:
+            return 200, self.page
         if path == "/auth/token":
             if body["password"] != PASSWORD:
                 return 401, {"detail": "Invalid credentials"}
@@ -97,7 +100,7 @@ def url(api: FakeAirflow) -> Iterator[str]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             code, content = api.answer(method, self.path, self.headers.get("Authorization", ""), body)
-            data = json.dumps(content).encode()
+            data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -298,3 +301,10 @@ def test_the_password_comes_from_the_stacks_file(tmp_path: Path) -> None:
     assert read_password(path, "admin") == "비밀"
     with pytest.raises(NotFound, match="'nobody'"):
         read_password(path, "nobody")
+
+
+def test_another_page_at_airflows_address_is_named(api: FakeAirflow, rest: AirflowRest) -> None:
+    """A proxy's or somebody else's page answers 200 as well."""
+    api.page = "<html>로그인하세요</html>"
+    with pytest.raises(Unavailable, match="no JSON: '<html>.*something else at its address"):
+        rest.trigger("retrain_bots", {})

@@ -8,9 +8,11 @@ import pytest
 
 from kogpt2_chat.domain.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
+from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.jobs.manifests import newest_manifest
 from kogpt2_chat.model.base_record import BaseRecord, write_record
-from kogpt2_chat.settings import Hdfs, Learning, Settings
+from kogpt2_chat.model.small_key import SHIPPED
+from kogpt2_chat.settings import Hdfs, Learning, Model, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.spark import ScriptedSparkJobs
 
@@ -31,10 +33,18 @@ def settings(tmp_path: Path) -> Settings:
             (tmp_path / bot / f"{name}.csv").write_text(
                 f'question,answer,topic\n{name} 질문,"{name}, 대답",인사\n', encoding="utf-8"
             )
-    return Settings(home=tmp_path / "home", hdfs=Hdfs(uri=LAKE_URI), learning=Learning(corpora=tmp_path))
+    return Settings(
+        home=tmp_path / "home",
+        cache=tmp_path / "cache",
+        hdfs=Hdfs(uri=LAKE_URI),
+        learning=Learning(corpora=tmp_path),
+        model=Model(base="small"),
+    )
 
 
-def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | None = None) -> ScriptedSparkJobs:
+def spark_that_writes(
+    files: InMemoryFiles, faults: Mapping[str, list[str]] | None = None, content_hash: str = HASH
+) -> ScriptedSparkJobs:
     def job(arguments: Mapping[str, Any]) -> dict[str, object]:
         output = str(arguments["output"]).removeprefix(LAKE_URI)
         for bot in arguments["bots"]:
@@ -42,7 +52,7 @@ def spark_that_writes(files: InMemoryFiles, faults: Mapping[str, list[str]] | No
                 files.write(f"{output}/bot={bot}/split={split}/part-0.parquet", bot.encode())
         return {
             bot: {
-                "content_hash": HASH,
+                "content_hash": content_hash,
                 "counts": {"train": 1, "val": 1, "test": 1},
                 "sources": {"seed": 3},
                 "rejects": {"unmarked": 2},
@@ -64,7 +74,7 @@ Build = Callable[..., dict[str, dict[str, object]]]
 @pytest.fixture
 def build(files: InMemoryFiles, settings: Settings) -> Build:
     def run(spark: ScriptedSparkJobs, *bots: str) -> dict[str, dict[str, object]]:
-        return build_datasets(bots=bots, spark=spark, files=files, settings=settings)
+        return build_datasets(bots=bots, spark=spark, files=files, settings=settings, progress=lambda _: None)
 
     return run
 
@@ -103,24 +113,28 @@ def test_spark_reads_the_tables_at_the_version_of_the_plan(files: InMemoryFiles,
     assert arguments["previous"] == {}
 
 
-def test_answers_are_measured_with_the_tokenizer_of_the_homes_base(
-    files: InMemoryFiles, build: Build, settings: Settings, tmp_path: Path
+def test_answers_are_measured_with_the_tokenizer_of_the_base_that_is_asked_for(
+    files: InMemoryFiles, build: Build, settings: Settings
 ) -> None:
-    """None before there is a base; afterwards its text goes to Spark, and its hash into the manifest."""
-    spark = spark_that_writes(files)
-    build(spark, "ChatbotA")
-    assert spark.submitted[0][1]["tokenizer"] is None
-
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "tokenizer.json").write_text('{"토큰": 1}', encoding="utf-8")
-    write_record(settings.home, BaseRecord.now(asked="small", name="small", folder=tmp_path / "base", sha="x"))
+    """Also in a home without a base, by hand as in the DAG; its text goes to Spark, and its hash into the manifest."""
+    write_record(settings.home, BaseRecord.now(asked="auto", name="another", folder=settings.home, sha="x"))
     spark = spark_that_writes(files)
     build(spark, "ChatbotB")
-    assert spark.submitted[0][1]["tokenizer"] == '{"토큰": 1}'
+    assert spark.submitted[0][1]["tokenizer"] == (SHIPPED / "tokenizer.json").read_text("utf-8")
     assert spark.submitted[0][1]["rules"]["max_answer_tokens"] == settings.model.max_new_tokens
     manifest = newest_manifest(files, "/Chatbot", "ChatbotB")
     assert manifest is not None
     assert len(manifest.tokenizer) == 12
+
+
+def test_without_a_base_nothing_is_built(files: InMemoryFiles, build: Build, settings: Settings) -> None:
+    """Nobody could be trained either: said before Spark is started."""
+    (settings.home / "empty").mkdir(parents=True)
+    object.__setattr__(settings, "model", Model(base=str(settings.home / "empty")))
+    spark = spark_that_writes(files)
+    with pytest.raises(InvalidInput, match="has neither model.safetensors nor"):
+        build(spark, "ChatbotA")
+    assert spark.submitted == []
 
 
 def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) -> None:
@@ -131,6 +145,35 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
     result = build(spark, "ChatbotA")
     assert files.content_by_path == before
     assert (result["ChatbotA"]["published"], result["ChatbotA"]["version"]) == (False, "0123456789ab")
+    assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
+
+
+def test_content_that_comes_back_is_the_newest_dataset_again(files: InMemoryFiles, build: Build) -> None:
+    """A lesson was learned and taken back: what that changed is kept, else nobody would see a reason to unlearn it."""
+    build(spark_that_writes(files), "ChatbotA")
+    build(spark_that_writes(files, content_hash=HASH[::-1]), "ChatbotA")
+    first = files.read("/Chatbot/datasets/ChatbotA/0123456789ab/manifest.json")
+
+    again = build(spark_that_writes(files), "ChatbotA")["ChatbotA"]
+
+    assert (again["published"], again["version"], again["withdrawn_pairs"]) == (False, "0123456789ab", 1)
+    newest = newest_manifest(files, "/Chatbot", "ChatbotA")
+    assert newest is not None
+    assert (newest.version, newest.previous) == ("0123456789ab", HASH[::-1][:12])
+    assert files.read("/Chatbot/datasets/ChatbotA/0123456789ab/manifest.json") == first
+    spark = spark_that_writes(files)
+    build(spark, "ChatbotA")
+    assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b'{"bot": "ChatbotA"}', "한글".encode("cp949")])
+def test_a_folder_that_is_no_dataset_is_passed_over(files: InMemoryFiles, build: Build, content: bytes | None) -> None:
+    """Somebody copied something there; it must not stop every build from then on."""
+    strange = "/Chatbot/datasets/ChatbotA/사본"
+    files.write(f"{strange}/notes.txt" if content is None else f"{strange}/manifest.json", content or b"")
+    build(spark_that_writes(files), "ChatbotA")
+    spark = spark_that_writes(files)
+    build(spark, "ChatbotA")
     assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
 
 

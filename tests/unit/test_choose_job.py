@@ -8,6 +8,7 @@ from kogpt2_chat.domain.dataset import Manifest
 from kogpt2_chat.domain.lake_layout import dataset_path
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.jobs.choose import choose
+from kogpt2_chat.jobs.manifests import note_rebuilt
 from kogpt2_chat.settings import Learning, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import MemoryRegistry
@@ -26,10 +27,8 @@ def registry() -> MemoryRegistry:
     return MemoryRegistry()
 
 
-def publish(
-    files: InMemoryFiles, version: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0
-) -> None:
-    manifest = Manifest(
+def manifest(version: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0) -> Manifest:
+    return Manifest(
         bot=BOT,
         version=version,
         content_hash=version,
@@ -42,7 +41,13 @@ def publish(
         previous=previous,
         table_versions={},
     )
-    files.write(f"{dataset_path(SETTINGS.hdfs.root, BOT, version)}/manifest.json", manifest.to_json().encode())
+
+
+def publish(
+    files: InMemoryFiles, version: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0
+) -> None:
+    made = manifest(version, new_pairs, previous, withdrawn_pairs=withdrawn_pairs)
+    files.write(f"{dataset_path(SETTINGS.hdfs.root, BOT, version)}/manifest.json", made.to_json().encode())
 
 
 def train(registry: MemoryRegistry, dataset: str) -> None:
@@ -66,7 +71,7 @@ def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegi
         "dataset": "one",
         "new_pairs": 700,
         "withdrawn_pairs": 0,
-        "reason": "700 new pairs and 0 withdrawn since the last training (enough)",
+        "reason": "700 new pairs since the last training, 0 withdrawn (enough)",
     }
 
 
@@ -128,6 +133,47 @@ def test_one_withdrawal_is_enough_and_is_not_forgotten(files: InMemoryFiles, reg
     assert choice(files, registry, "three")["train"] is True
 
 
+def test_a_version_that_was_refused_has_withdrawn_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Players hear the champion: until another version speaks, each other dataset is a reason to train again."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    registry.set_alias(BOT, "champion", 1)
+    publish(files, "two", 0, "one", withdrawn_pairs=40)
+    assert choice(files, registry, "two")["train"] is True
+    train(registry, "two")  # and the gate refused it
+
+    again = choice(files, registry, "two")
+    assert (again["train"], again["withdrawn_pairs"]) == (False, 40)
+    assert "the champion still says them" in str(again["reason"])
+
+    publish(files, "three", 1, "two")
+    assert choice(files, registry, "three")["train"] is True
+
+    registry.set_alias(BOT, "champion", 2)
+    found = choice(files, registry, "three")
+    assert (found["train"], found["withdrawn_pairs"]) == (False, 0)
+
+
+def test_a_lesson_that_is_taken_back_is_unlearned_though_its_dataset_was_there_before(
+    files: InMemoryFiles, registry: MemoryRegistry
+) -> None:
+    """Without the lesson the dataset is the first one again, which a version was trained on before the champion."""
+    publish(files, "one", 700, None)
+    train(registry, "one")
+    publish(files, "two", 1, "one")
+    train(registry, "two")
+    registry.set_alias(BOT, "champion", 2)
+    note_rebuilt(files, SETTINGS.hdfs.root, manifest("one", 0, "two", withdrawn_pairs=1))
+
+    found = choice(files, registry, "one")
+    assert (found["train"], found["withdrawn_pairs"]) == (True, 1)
+
+    train(registry, "one")  # and it waits for its rollout, or was refused
+    assert choice(files, registry, "one")["train"] is False
+    registry.set_alias(BOT, "champion", 3)
+    assert choice(files, registry, "one")["withdrawn_pairs"] == 0
+
+
 def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
     """They do not say how many."""
     publish(files, "one", 700, None)
@@ -149,7 +195,7 @@ def test_force_trains_whatever_is_new(files: InMemoryFiles, registry: MemoryRegi
     found = choice(files, registry, "one", force=True)
 
     assert found["train"] is True
-    assert found["reason"] == "0 new pairs and 0 withdrawn since the last training (forced)"
+    assert found["reason"] == "0 new pairs since the last training, 0 withdrawn (forced)"
 
 
 def test_a_predecessor_that_was_deleted_ends_the_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:
@@ -162,8 +208,8 @@ def test_a_predecessor_that_was_deleted_ends_the_count(files: InMemoryFiles, reg
 
 
 def test_a_circle_of_manifests_ends(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """A manifest that leads back to itself does not hang the run."""
+    """Content that came, went and came again leads back to itself: each dataset is counted once."""
     publish(files, "one", 1, "two")
     publish(files, "two", 1, "one")
 
-    assert choice(files, registry, "two")["train"] is True
+    assert choice(files, registry, "two")["new_pairs"] == 2

@@ -95,9 +95,63 @@ def test_an_interrupted_demo_says_what_stays_and_how_to_go_on(tmp_path: Path, nu
 
 def test_an_interrupted_demo_names_the_servers_that_go_on() -> None:
     """And the command that stops them."""
-    said = sentences("/home/별/var", stack_is_running=True)
+    said = sentences("/home/별/var", "the demo was interrupted.", stack_is_running=True)
     assert "the servers, and the run in Airflow" in said
     assert "`make down` stops the servers" in said
+
+
+FAILING_DEMO = """
+import kogpt2_chat.demo.run as demo
+from kogpt2_chat.cli import main
+from kogpt2_chat.demo.report import Report
+from kogpt2_chat.errors import Unavailable
+
+def run(*, dataset, progress):
+    if dataset:
+        return Report(speechless=["ChatbotB"])
+    with Report().step("ingest_conversations (Airflow)"):
+        raise Unavailable("ingest_conversations ended as failed")
+
+demo.run = run
+main()
+"""
+
+
+@pytest.mark.parametrize(("more", "code"), [([], 1), (["--dataset", "x.csv"], 3)])
+def test_a_demo_that_fails_says_where_and_what_stays(tmp_path: Path, more: list[str], code: int) -> None:
+    """The step, what runs on and how to go on; a bot that nobody can talk to is no success."""
+    environment = {**os.environ, "KOGPT2_HOME": str(tmp_path / "집")}
+    command = [sys.executable, "-c", FAILING_DEMO, "demo", *more]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    if more:
+        assert "no version of ChatbotB passed the gate" in done.stderr
+        assert "Time: 0 s in all" in done.stdout
+    else:
+        assert "ended as failed\nThis was the demo's step 'ingest_conversations (Airflow)'." in done.stderr
+        assert "no server is running" in done.stderr
+        assert "`make demo` again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("shell", "code", "said"),
+    [
+        ("settings --json >/dev/full", 1, "kogpt2-chat: the disk is full"),
+        ("settings --json >&-", 0, ""),
+        ("settings --json 2>&-", 0, ""),
+    ],
+)
+def test_an_output_that_is_full_or_closed(tmp_path: Path, shell: str, code: int, said: str) -> None:
+    """A sentence where the result is lost; whoever closes an output wants none, and the work counts."""
+    command = f'"{sys.executable}" -m kogpt2_chat.cli {shell}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+    assert said or not done.stderr
+    if shell.endswith("2>&-"):
+        json.loads(done.stdout)
 
 
 def test_json_goes_to_stdout_alone() -> None:

@@ -12,7 +12,7 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.cleaning import clean, phrase_key, reject_reason
 from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.model.card import verify_folder
-from kogpt2_chat.model.small_base import SHIPPED, is_shipped
+from kogpt2_chat.model.small_key import SHIPPED, is_shipped
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 LEAST_PAIRS = 2000

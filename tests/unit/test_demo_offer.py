@@ -7,8 +7,10 @@ import pytest
 
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.report import Report
-from kogpt2_chat.demo.run import _prepare_settings
+from kogpt2_chat.demo.run import _prepare_settings, run
 from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.in_turn import in_turn
+from kogpt2_chat.jobs.ask import Reply
 from kogpt2_chat.model.base_record import BaseRecord, write_record
 
 MEASURED = {
@@ -57,6 +59,41 @@ def test_the_report_ends_with_the_offer_in_both_languages():
     assert "513 MB" in end[1]
     assert "약 79분" in end[3]
     assert end[4].endswith("KOGPT2_MODEL__BASE=skt/kogpt2-base-v2 KOGPT2_HOME='/srv/내 챗봇-kogpt2' make demo")
+
+
+def test_the_offer_keeps_the_pairs_that_the_demo_was_given(monkeypatch, tmp_path):
+    """KoGPT2 would be trained on other pairs otherwise."""
+    monkeypatch.chdir(tmp_path)
+    command = offer(MEASURED, Path("/srv/var"), "내 대화.csv")[-1]
+    assert command.strip().startswith(f"make down && DATASET='{tmp_path}/내 대화.csv' KOGPT2_MODEL__BASE=")
+
+
+def test_a_few_pairs_take_a_minute_and_not_none():
+    """Nothing is trained in no time."""
+    assert "about 1 minute on" in offer(MEASURED | {"training_s": 12.0}, Path("/srv/var"))[1]
+
+
+def test_a_second_demo_of_a_home_waits_for_the_first(home):
+    """Each would get answers that were meant for the other's players."""
+
+    class Told(Exception):
+        pass
+
+    def told(line):
+        raise Told(line)
+
+    with in_turn(home / "demo" / "lock", print), pytest.raises(Told, match="another one is at work here"):
+        run(dataset="", progress=told)
+
+
+def test_samples_are_a_table_whatever_is_said():
+    """Bars and line ends within a cell would be read as the table's own."""
+    reply = Reply(
+        bot="ChatbotA", sender="하늘", question="A|B?\n둘 다?", answer="A | B", turn_id="t", version="1", epoch=1,
+        latency_ms=1, fallback=None,
+    )  # fmt: skip
+    report = Report(before=[reply], after=[reply])
+    assert report.samples().splitlines()[2] == "| ChatbotA | 1 | A\\|B? 둘 다? | A \\| B |"
 
 
 def test_an_offer_that_could_not_be_measured_says_why():

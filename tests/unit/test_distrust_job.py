@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from kogpt2_chat.cli import app
 from kogpt2_chat.domain.players import player_key
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.distrust import Subject, distrust, list_distrusted, subject_of
@@ -56,3 +58,19 @@ def test_nobody_is_struck_out_without_a_name_and_a_reason(subject: str, by: str,
     with pytest.raises(InvalidInput):
         distrust(subject=subject, by=by, reason=reason, tables=tables)
     assert tables.read("distrust") == []
+
+
+@pytest.mark.parametrize("options", [["--by", "a", "--reason", "b"], ["--undo"], ["--reason", "b"]])
+def test_a_name_that_is_empty_is_no_wish_for_a_list(options: list[str]) -> None:
+    """A script whose variable is empty must not end with 0 as if somebody had been struck out."""
+    ended = CliRunner().invoke(app, ["distrust", "", *options])
+    assert ended.exit_code == 2
+    assert "PLAYER|TURN" in ended.stderr
+
+
+def test_without_a_name_the_command_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else was asked for."""
+    tables = InMemoryTables()
+    say(tables, "민수")
+    monkeypatch.setattr("kogpt2_chat.bootstrap.tables", lambda _settings: tables)
+    assert "player 민수: 가르치며 장난친다 (김하늘" in CliRunner().invoke(app, ["distrust"]).stdout

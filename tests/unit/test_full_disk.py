@@ -1,9 +1,6 @@
 """The worker's own files on a disk that is really full: a small tmpfs, filled and freed again."""
 
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,28 +16,19 @@ from serving.lease import lease_slot
 from serving.shelf import Shelf
 from tests.bench import Bench
 from tests.one_worker import OneWorker
+from tests.small_disk import SmallDisk, small_disk
 
 BOT = "ChatbotA"
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False, capture_output=True
-    )
-    if mount.returncode:
-        pytest.skip("this container mounts nothing")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with small_disk(tmp_path / "disk", "256k") as made:
+        yield made.folder
 
 
 def fill(disk: Path) -> None:
-    with (disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
+    SmallDisk(disk).fill()
     with pytest.raises(OSError, match="No space left"):
         (disk / "more").write_bytes(bytes(4096))
     (disk / "more").unlink()
@@ -84,7 +72,6 @@ class Machine(OneWorker):
         return self.bench.texts()[-1]
 
 
-@ROOT_ONLY
 def test_a_worker_lives_through_a_full_disk(disk: Path, tmp_path: Path) -> None:
     """It answers, mutes and unmutes; a version that finds no room is degraded; all comes back with the room."""
     machine = Machine(disk, tmp_path / "home")

@@ -12,7 +12,7 @@ from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.model.engine import BotModel
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings

@@ -9,7 +9,15 @@ HEAVY = ("torch", "transformers", "openvino", "mlflow", "pyspark", "sklearn", "p
 
 
 @pytest.mark.parametrize(
-    "module", ["kogpt2_chat.cli", "kogpt2_chat.bootstrap", "kogpt2_airflow", "kogpt2_chat.jobs.ask"]
+    "module",
+    [
+        "kogpt2_chat.cli",
+        "kogpt2_chat.bootstrap",
+        "kogpt2_airflow",
+        "kogpt2_chat.jobs.ask",
+        "kogpt2_chat.model.base",
+        "kogpt2_chat.jobs.build_dataset",
+    ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:
     """Whatever Airflow parses or `--help` loads pays for none of the big libraries."""

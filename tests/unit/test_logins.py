@@ -8,14 +8,15 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from pydantic import ValidationError
 
 from kogpt2_chat.adapters.airflow import AirflowRest
 from kogpt2_chat.adapters.elastic import ElasticIndex
 from kogpt2_chat.adapters.hdfs import HdfsFiles
 from kogpt2_chat.adapters.mlflow import MlflowRegistry
 from kogpt2_chat.domain.addresses import is_address, is_host_and_port, login_apart, without_login
-from kogpt2_chat.errors import KogptChatError
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.errors import InvalidInput, KogptChatError
+from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.variables import as_variables
 
 PASSWORD = "s3cret/w@rd"
@@ -87,6 +88,29 @@ def test_a_server_that_is_away_is_told_without_its_login(section, caplog, capfd,
         assert "s3cret" not in text
 
 
+@pytest.mark.parametrize("sign", ["/", "?", "#"])
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_password_that_ends_the_host_is_refused_and_not_shown(section, sign, monkeypatch):
+    """`admin:2024/secret@host` is a host, a port and a path to every library: nobody could tell that it was a login."""
+    address = f"http://admin:2024{sign}secret@host:5000"
+    monkeypatch.setenv(f"KOGPT2_{section.upper()}__{SECTIONS[section].upper()}", address)
+    with pytest.raises(InvalidInput, match=r"%2F, %3F, %23") as caught:
+        load_settings()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_name_node_takes_no_login_in_whatever_spelling():
+    """Its field has no login of its own, and is shown as it is."""
+    with pytest.raises(ValidationError, match="without a login"):
+        Settings.model_validate({"hdfs": {"uri": "hdfs://admin:2024/secret@host"}})
+
+
+def test_a_webhook_may_have_an_at_sign_in_its_path():
+    """Those of Teams do; the address is a secret as a whole."""
+    address = "https://corp.webhook.example/webhookb2/1a@2b/IncomingWebhook/3c"
+    assert Settings(airflow={"alert_webhook": address}).airflow.alert_webhook.get_secret_value() == address
+
+
 @pytest.fixture
 def gate():
     """A server that asks for a login and remembers what came; it answers whatever is asked with an empty object."""
@@ -153,4 +177,6 @@ def test_hosts_and_ports_are_told_from_what_is_none():
     assert not any(map(is_host_and_port, ["", "kafka:", "kafka:0", "kafka:65536", "::1", "a b:1", "u@h:1", "kafka:1²"]))
     assert not is_host_and_port("kafka", port_needed=True)
     assert is_address("http://h:1/x", ("http",))
+    assert is_address("http://h:1/별?a=%20#b", ("http",))
     assert not is_address("http://[::1", ("http",))
+    assert not any(is_address(f"http://h:1/a{space}b", ("http",)) for space in " \t\n\x00\x7f\u00a0\u200b\u3000")

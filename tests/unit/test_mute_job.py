@@ -17,7 +17,7 @@ from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.cli.operate import quarantine_text
+from kogpt2_chat.cli.quarantine import quarantine_text
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.quarantine import quarantine_row, waiting
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs import read_records
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.jobs.replay_quarantine import replay_quarantine
@@ -16,6 +17,7 @@ from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from tests.unit.test_ingest_faults import FEEDBACK_BODY, put
 from tests.unit.test_ingest_job import log, turn
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
@@ -23,7 +25,7 @@ NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 @pytest.fixture
 def tables() -> InMemoryTables:
-    """A lake whose ingest met three records of a newer worker's bot, a torn one, and a good one."""
+    """A lake whose ingest met two records of a newer worker's bot, a torn one, and a good one."""
     broker, tables = Broker(), InMemoryTables()
     topics = MemoryTopics(broker)
     topics.ensure()
@@ -31,7 +33,6 @@ def tables() -> InMemoryTables:
         topics,
         turn("t1", bot="ChatbotD", question_id="01012345678", answer="010-1234-5678로 해요"),
         turn("t2", bot="ChatbotD"),
-        turn("t3", bot="ChatbotD", consent_store=False),
         b'{"torn',
         turn("t4"),
     )
@@ -56,12 +57,12 @@ def turn_ids(tables: InMemoryTables) -> list[str]:
 def test_what_can_be_read_now_is_stored_once_and_marked(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest waits on; without consent a record leaves quarantine and goes nowhere."""
+    """The rest waits on."""
     assert replay(tables)["readable"] == {}
     upgrade(monkeypatch)
     result = replay(tables)
-    assert result["waiting"] == {"schema": 2, "unknown_bot": 3}
-    assert result["readable"] == {"unknown_bot": 3}
+    assert result["waiting"] == {"schema": 2, "unknown_bot": 2}
+    assert result["readable"] == {"unknown_bot": 2}
     assert result["still"] == {"schema": 2}
     assert result["stored"] == {"feedback": 0, "turns": 2}
     assert turn_ids(tables) == ["t1", "t2", "t4"]
@@ -85,11 +86,11 @@ def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.M
     upgrade(monkeypatch)
     before = tables.version("turns"), tables.version("quarantine")
     result = replay(tables, dry_run=True)
-    assert result["readable"] == {"unknown_bot": 3}
+    assert result["readable"] == {"unknown_bot": 2}
     assert (tables.version("turns"), tables.version("quarantine")) == before
     text = quarantine_text(result)
-    assert "5 records in quarantine (schema 2, unknown_bot 3)" in text
-    assert "can be stored now: 3 (unknown_bot 3)" in text
+    assert "4 records in quarantine (schema 2, unknown_bot 2)" in text
+    assert "can be stored now: 2 (unknown_bot 2)" in text
 
 
 def test_reasons_can_be_chosen(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,3 +135,63 @@ def test_rows_of_an_earlier_release_can_be_replayed(tables: InMemoryTables, monk
     assert replay(tables)["stored"]["feedback"] == 1
     (found,) = tables.read("feedback")
     assert (found["kind"], found["received_at"]) == ("clap", NOW)
+
+
+SECRET = "비밀 이야기"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"bot": "ChatbotD"}, {"turn_id": ""}, {"turn_id": "x" * 600}, {"v": 2}, {"latency_ms": "soon"}, {"extra": {"a": "x" * 200_000}}],
+)  # fmt: skip
+def test_words_that_their_player_does_not_want_stored_are_stored_nowhere(
+    other: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else is wrong with the turn; where the rest cannot be read it is known, leaves quarantine and goes nowhere."""
+    broker, tables = Broker(), InMemoryTables()
+    topics = MemoryTopics(broker)
+    topics.ensure()
+    refused = json.loads(turn("t1", text=SECRET, answer=SECRET, consent_store=False).to_json()) | other
+    log(topics, json.dumps(refused, ensure_ascii=False).encode())
+    ingest(topics=topics, tables=tables, settings=Settings())
+    assert SECRET not in str([tables.read("turns"), tables.read("quarantine")])
+    upgrade(monkeypatch)
+    result = replay(tables)
+    assert (result["readable"], result["stored"]) == (result["waiting"], {"feedback": 0, "turns": 0})
+    assert replay(tables)["waiting"] == {}
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, -14_000_000_000_000, -(10**15), 10**15, 2**62])
+def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: int) -> None:
+    """It is dated when it came to the lake."""
+    broker, tables = Broker(), InMemoryTables()
+    topics = MemoryTopics(broker)
+    topics.ensure()
+    put(broker, "feedback", json.dumps(FEEDBACK_BODY).encode(), timestamp_ms)
+    ingest(topics=topics, tables=tables, settings=Settings())
+    (kept,) = tables.read("quarantine")
+    assert replay(tables)["stored"]["feedback"] == 1
+    (found,) = tables.read("feedback")
+    assert found["received_at"] == kept["ingested_at"].replace(
+        microsecond=kept["ingested_at"].microsecond // 1000 * 1000
+    )
+    assert replay(tables)["stored"]["feedback"] == 0
+
+
+def test_a_misspelt_reason_is_refused_with_those_there_are(tables: InMemoryTables) -> None:
+    """Nothing would be chosen, and it would read as if that were all; exit 2 on the command line."""
+    with pytest.raises(InvalidInput, match=r"no reason shema; there are schema, too_large, unknown_bot, unreadable"):
+        replay(tables, reasons=("schema", "shema"))
+
+
+def test_a_reason_of_another_release_can_be_chosen(tables: InMemoryTables) -> None:
+    """The words that wait count, and those of this release when none waits."""
+    row = quarantine_row("bot_answer", "of_tomorrow: x", b"{}", partition=0, offset=9, ingested_at=NOW)
+    tables.append("quarantine", [row], {"test": 1})
+    assert replay(tables, reasons=("of_tomorrow",))["readable"] == {}
+    assert replay(InMemoryTables(), reasons=("unreadable",))["waiting"] == {}
+
+
+def test_nothing_is_said_of_what_was_stored_where_nothing_could_be_read(tables: InMemoryTables) -> None:
+    """That the rest was there before would be a guess about nothing."""
+    assert "stored" not in quarantine_text(replay(tables))

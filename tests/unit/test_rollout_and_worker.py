@@ -7,7 +7,7 @@ import pytest
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.registry import MemoryRegistry
 from tests.one_worker import OneWorker
@@ -116,6 +116,22 @@ def test_a_version_of_a_lost_registry_is_not_called_previous(machine: Machine) -
 
     assert (machine.serves(), machine.champion()) == ("1", 1)
     assert machine.registry.by_alias(BOT, "previous") is None
+
+
+def test_what_speaks_stays_on_the_shelf_until_its_namesake_is_good(machine: Machine) -> None:
+    """The registry was lost, and its new version 1 does not load: after a restart the old one can still speak."""
+    machine.rollout(machine.train(BOT))
+    old = (machine.folder / BOT / "1" / "model.json").read_bytes()
+    machine.registry = MemoryRegistry()
+    version = machine.train(BOT)
+    machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
+    machine.rotten.add(str(version))
+
+    with pytest.raises(Unavailable, match="version 1 speaks on"):
+        machine.rollout(version)
+
+    assert (machine.folder / BOT / "1" / "model.json").read_bytes() == old
+    assert [path.name for path in (machine.folder / BOT).glob(".*.before")] == []
 
 
 def test_rollback_reaches_the_worker(machine: Machine) -> None:

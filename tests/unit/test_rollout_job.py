@@ -14,7 +14,7 @@ from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, Invalid
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.switch import Clock
+from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Alias, Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
@@ -100,6 +100,7 @@ class World:
     settings: Settings = field(default_factory=Settings)
     workers: list[Worker] = field(default_factory=lambda: [Worker()])
     lines: list[str] = field(default_factory=list)
+    model_json: str = MODEL_JSON
     time: datetime = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
     meanwhile: Callable[[], None] = lambda: None
 
@@ -126,7 +127,7 @@ class World:
 
     def train(self, **tags: str) -> int:
         run_id = self.registry.start_run("학습", {}, {})
-        self.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
+        self.registry.runs[run_id].files["version/model.json"] = self.model_json.encode()
         return self.registry.add_version(BOT, run_id, "version", tags)
 
     def rollout(self, version: int | None = None) -> dict[str, object]:
@@ -581,18 +582,91 @@ def test_a_rollback_does_not_wait_for_a_registry_that_hangs(world: World, silenc
     assert "rolled_back" in world.registry.get(BOT, 2).tags
 
 
-def test_a_rollback_without_registry_undoes_what_the_workers_were_told_last(
-    world: World, silence: SilentRegistry
-) -> None:
-    """While version 3 is on its way, version 2 is what they go back to; then there is nowhere to go, and mute is named."""
+def under_way(world: World) -> None:
+    """Version 1 was good, 2 speaks and is bad, and 3 is on its way: the workers have heard of it and cannot load it."""
     world.promote()
     world.promote()
-    world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=3, champion=3, previous=2).to_json())
-    with pytest.raises(Unavailable, match="version 2 speaks again"):
+    world.workers[0].broken = {3}
+    state = RolloutState(bot=BOT, epoch=3, champion=3, previous=2, earlier=1)
+    world.send(ROLLOUT_TOPIC, BOT, state.to_json())
+    world.beat()
+
+
+def test_a_rollback_leaves_the_version_that_speaks_not_one_on_its_way(world: World) -> None:
+    """The one that nobody has heard is no worse for it, and may still be rolled out."""
+    under_way(world)
+    world.train(gate="pass")
+
+    assert world.rollback()["version"] == 1
+
+    assert "rolled_back" in world.registry.get(BOT, 2).tags
+    assert "rolled_back" not in world.registry.get(BOT, 3).tags
+
+
+def test_a_rollback_without_registry_leaves_the_version_that_speaks(world: World, silence: SilentRegistry) -> None:
+    """The cause of a hanging load and of a silent registry is the same. Then there is nowhere to go; mute is named."""
+    under_way(world)
+    with pytest.raises(Unavailable, match="version 1 speaks again"):
         world.rollback(silence)
     with pytest.raises(Unavailable, match=f"kogpt2-chat mute {BOT}"):
         world.rollback(silence)
-    assert told(world).champion == 2
+    assert told(world).champion == 1
+
+    world.train(gate="pass")
+    assert world.rollback()["version"] == 1
+    assert world.aliases() == {"champion": 1}
+    assert "rolled_back" in world.registry.get(BOT, 2).tags
+
+
+@pytest.mark.parametrize("broken", [{1, 3}, {3, 4}])
+def test_what_spoke_is_put_back_not_one_on_its_way(world: World, broken: set[int]) -> None:
+    """Whether a rollback or another rollout fails, and the versions before are still at hand."""
+    under_way(world)
+    world.train(gate="pass")
+    world.workers[0].broken = broken
+    with pytest.raises(Unavailable, match="version 2 speaks on"):
+        world.rollback() if 1 in broken else world.promote()
+    assert (told(world).champion, told(world).previous) == (2, 1)
+
+
+def test_a_rollback_that_the_registry_has_not_heard_of_is_not_undone(world: World, silence: SilentRegistry) -> None:
+    """Nobody names a version: not the operator, and not the DAG that asks for every bot."""
+    world.promote()
+    world.promote()
+    with pytest.raises(Unavailable, match="Roll back once more when it answers"):
+        world.rollback(silence)
+
+    result = world.rollout()
+
+    assert (result["changed"], told(world).champion) == (False, 1)
+    assert result["reason"] == "workers were told 1, the registry's champion is 2"
+    assert world.rollout(version=2)["version"] == 2
+
+
+def test_a_stranger_with_the_number_of_what_spoke_is_never_previous(world: World) -> None:
+    """The registry was lost, and the new one has given that number to a version that was refused."""
+    world.promote()
+    world.promote()
+    world.registry, world.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
+    for _ in range(2):
+        world.train(gate="refused")
+
+    assert world.promote() == 3
+
+    assert world.aliases() == {"champion": 3}
+
+
+def test_a_lost_registrys_version_speaks_on_where_its_namesake_does_not_load(world: World) -> None:
+    """It is put back by its content; the number is the same."""
+    world.promote()
+    spoken = told(world).digest
+    world.registry, world.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
+    world.workers[0].broken = {1}
+
+    with pytest.raises(Unavailable, match="version 1 speaks on"):
+        world.promote()
+
+    assert (told(world).champion, told(world).digest) == (1, spoken)
 
 
 def test_a_rollout_that_fails_leaves_the_version_before_at_hand(world: World) -> None:
@@ -603,6 +677,13 @@ def test_a_rollout_that_fails_leaves_the_version_before_at_hand(world: World) ->
     with pytest.raises(Unavailable, match="version 2 speaks on"):
         world.promote()
     assert (told(world).champion, told(world).previous) == (2, 1)
+
+
+def test_a_state_names_two_versions_before(world: World) -> None:
+    """Where a version goes back to that speaks while another one is on its way."""
+    for _ in range(3):
+        world.promote()
+    assert (told(world).champion, told(world).previous, told(world).earlier) == (3, 2, 1)
 
 
 def test_a_champion_is_not_nominated_again(world: World) -> None:

@@ -20,6 +20,10 @@ from tests.growth import growth
         ("나 인스타 maru_lee야 팔로우해", "나 인스타 [아이디]야 팔로우해"),
         ("카톡 아이디는 maru99", "카톡 아이디는 [아이디]"),
         ("@maru_lee 찾아봐", "[아이디] 찾아봐"),
+        ("내카톡 marulee야", "내카톡 [아이디]야"),
+        ("카톡: marulee", "카톡: [아이디]"),
+        ("내 이름은 하늘, 너는?", "내 이름은 [이름], 너는?"),
+        ("내 이름은 김민지", "내 이름은 [이름]"),
         ("내 번호 010-1234-5678", "내 번호 [전화번호]"),
     ],
 )
@@ -31,14 +35,21 @@ def test_names_and_handles_that_people_give_are_not_searched(text, searched):
 
 @pytest.mark.parametrize(
     "text",
-    ["네 이름은 뭐야?", "내 이름은 뭐야?", "저는 학생입니다", "나는 정말 좋아", "난 이제 갈래", "인스타 재밌어", "라인 좀 맞춰", "카톡 했어?", "이름이 예쁘다"],
+    [
+        "네 이름은 뭐야?", "내 이름은 뭐야?", "저는 학생입니다", "나는 정말 좋아", "난 이제 갈래", "인스타 재밌어", "라인 좀 맞춰", "카톡 했어?",
+        "이름이 예쁘다", "온라인 game 하자", "가이드라인 template 있어?", "라인 dance 배우고 싶어", "인스타 photo 올려줘", "카톡 emoticon 사줘",
+        "텔레 bank", "내 인스타 photo 봤어?", "우리 이름이 같네", "내 이름은 예쁘지", "내 이름은 나왔어?", "내 이름은 기억해?", "우리 이름이 너무 웃겨",
+        "내 이름은 정말 예뻐", "우리 이름이 유명해", "내 이름은 비밀이야", "내 이름은 말했잖아",
+    ],
 )  # fmt: skip
 def test_talk_of_names_stays(text):
-    """A question for a name, a word behind "I am"."""
+    """A question for a name, what is said of one, a word behind "I am", a service's word inside another."""
     assert without_people(text) == text
 
 
-@pytest.mark.parametrize("piece", ["@a", "내 이름은", "나는 김", "카톡 ", "인스타 a", "가"])
+@pytest.mark.parametrize(
+    "piece", ["@a", "내 이름은", "내 이름은 김", "나는 김", "카톡 ", "인스타 a", "내 카톡", "라인 a.", "가"]
+)
 def test_it_takes_time_linear_in_the_text(piece):
     """Twenty times the text takes about twenty times the work."""
     assert growth(without_people, piece) < 100

@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
+from kogpt2_chat.demo.run import DEMO_ENVIRONMENT
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.variables import as_variables, leaves_of, shown_variables
@@ -297,3 +300,34 @@ def test_the_json_of_the_settings_is_the_tree(monkeypatch):
     tree = json.loads(Settings().model_dump_json())
     assert tree["ports"]["datanode"] == [9866, 9876]
     assert tree["kafka"]["sasl_password"] == ""
+
+
+def test_whatever_a_setting_offers_can_be_set() -> None:
+    """An empty value is the default: a setting with another default needs a word for what emptiness would mean."""
+    fields = [(name, field_at(leaf.path)) for name, leaf in leaves_of(Settings).items()]
+    offered = [(name, field.default) for name, field in fields if "empty" in (field.description or "")]
+    assert offered
+    assert [name for name, default in offered if default not in ("", None, SecretStr(""))] == []
+
+
+def field_at(path: tuple[str, ...]) -> FieldInfo:
+    tree: type[BaseModel] = Settings
+    for section in path[:-1]:
+        tree = tree.model_fields[section].annotation  # type: ignore[assignment]
+    return tree.model_fields[path[-1]]
+
+
+@pytest.mark.parametrize("cron", ["never", "0 4 * * *", "*/5 1-3 * * MON,TUE", "@daily"])
+def test_retraining_by_the_clock_can_be_changed_and_switched_off(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """The demo switches it off, and must not be retrained at four in the morning all the same."""
+    monkeypatch.setenv("KOGPT2_LEARNING__RETRAIN_CRON", cron)
+    assert load_settings().learning.retrain_cron == cron
+    assert DEMO_ENVIRONMENT["KOGPT2_LEARNING__RETRAIN_CRON"] == "never"
+
+
+@pytest.mark.parametrize("cron", ["off", "4", "0 4 * *", "0 4 * * * *"])
+def test_a_time_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """Airflow would drop the whole DAG."""
+    monkeypatch.setenv("KOGPT2_LEARNING__RETRAIN_CRON", cron)
+    with pytest.raises(InvalidInput, match="RETRAIN_CRON: expected five fields .* or never"):
+        load_settings()

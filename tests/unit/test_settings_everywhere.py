@@ -32,7 +32,7 @@ SECRET = "s3cret-word"
 PAIRED = {"KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", "KOGPT2_MODEL__SMALL_WIDTH",
           "KOGPT2_MODEL__SMALL_HEADS", "KOGPT2_SERVING__WATCHDOG_S", "KOGPT2_KAFKA__REQUEST_TIMEOUT_S"}  # fmt: skip
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"], exclude_characters="$"), min_size=1)
-ADDRESSES = {
+FORMS = {
     "KOGPT2_KAFKA__BOOTSTRAP": ["kafka:9092", "a:1,b:2", "[::1]:9092"],
     "KOGPT2_HDFS__ROOT": ["/Chatbot", "/a/b-c_d.e,f/"],
     "KOGPT2_HDFS__URI": ["hdfs://namenode:9000", "hdfs://lake"],
@@ -41,6 +41,9 @@ ADDRESSES = {
     "KOGPT2_MLFLOW__TRACKING_URI": ["http://mlflow:5000", "http://ops:s3cret@mlflow:5000"],
     "KOGPT2_AIRFLOW__ALERT_WEBHOOK": ["https://hooks:443/T1/B2/x", "http://hook"],
     "KOGPT2_AIRFLOW__URL": ["http://airflow:8080/a/b", "http://u:p:w@airflow"],
+    "KOGPT2_LEARNING__RETRAIN_CRON": ["30 3 * * mon-fri", "@daily"],
+    "KOGPT2_SPARK__MASTER": ["local[*]", "spark://a:7077,b:7077"],
+    "KOGPT2_SPARK__DRIVER_MEMORY": ["900M", "2g"],
 }
 
 
@@ -68,8 +71,8 @@ def plain_kinds(kind: Any) -> list[Any]:
 def right_texts(name: str) -> st.SearchStrategy[str]:
     """Texts that the setting takes."""
     info, kind = info_of(name), LEAVES[name].annotation
-    if name in ADDRESSES:
-        return st.sampled_from(ADDRESSES[name])
+    if name in FORMS:
+        return st.sampled_from(FORMS[name])
     if get_origin(kind) is Literal:
         return st.sampled_from([one for one in get_args(kind) if one])
     if get_origin(kind) is dict:
@@ -102,7 +105,7 @@ WRONG = {
 def wrong_texts(name: str) -> st.SearchStrategy[str]:
     """Texts that the setting does not take."""
     kind = LEAVES[name].annotation
-    if name in ADDRESSES:
+    if name in FORMS:
         return st.sampled_from(
             [f"ftp://u:{SECRET}@host:5", f"u:{SECRET}/w@h", "a b", "http://h:99999", f"x://u:{SECRET} '@h"]
         )

@@ -74,7 +74,7 @@ def test_where_workers_stopped_reading_outlives_every_question(settings: Setting
 
 
 def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, folders: Folders) -> None:
-    """A client on another machine is sent to an address that it can reach; our own programs use the loopback one."""
+    """A client on another machine is sent to an address that it can reach; our own programs begin with the loopback one."""
     stack = settings.stack.model_copy(update={"host": "0.0.0.0", "advertised_host": "192.168.0.5"})
     wide = settings.model_copy(update={"stack": stack})
     rows = dict(row.split("=", 1) for row in server_properties(wide, folders.data("kafka")).splitlines() if "=" in row)
@@ -160,6 +160,18 @@ def test_elasticsearch_binds_to_the_host(settings: Settings, folders: Folders) -
     text = elasticsearch_yml(settings, folders)
     assert "network.host: 127.0.0.1\nnetwork.bind_host: 127.0.0.1\nhttp.port: 9300\n" in text
     assert "discovery.type: single-node" in text
+
+
+def test_lake_and_index_leave_room_for_kafka(settings: Settings, folders: Folders) -> None:
+    """One number for all of them; HDFS asks for a block beside it, and not for the gigabyte that it would by default."""
+    kept = settings.model_copy(update={"stack": settings.stack.model_copy(update={"keep_free_mb": 300})})
+    assert namenode_site(kept, folders)["dfs.namenode.resource.du.reserved"] == str(300 << 20)
+    datanode = datanode_site(kept, folders, 1)
+    assert datanode["dfs.datanode.du.reserved"] == str(300 << 20)
+    assert datanode["dfs.datanode.round-robin-volume-choosing-policy.additional-available-space"] == "0"
+    node = yaml.safe_load(elasticsearch_yml(kept, folders))
+    marks = {node[f"cluster.routing.allocation.disk.watermark.{name}"] for name in ("low", "high", "flood_stage")}
+    assert marks == {"300mb"}
 
 
 def test_airflow_gets_no_default_secret(settings: Settings, folders: Folders) -> None:

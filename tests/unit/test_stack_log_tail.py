@@ -3,6 +3,8 @@
 from itertools import islice
 from pathlib import Path
 
+import pytest
+
 from kogpt2_chat.stack.log_tail import follow
 
 
@@ -43,3 +45,34 @@ def test_a_log_that_is_emptied_is_read_from_its_beginning(tmp_path: Path) -> Non
 
     lines = follow(path, 1, pause=empty)
     assert list(islice(lines, 2)) == ["a long line", "new"]
+
+
+LETTERS = "마루가 답한다\n".encode()
+
+
+@pytest.mark.parametrize("cut", range(1, len(LETTERS)))
+def test_a_line_that_is_written_in_pieces_is_one(tmp_path: Path, cut: int) -> None:
+    """The supervisor writes what a pipe gave it, and that may end within a letter."""
+    path = tmp_path / "worker-1.log"
+    path.write_bytes(b"one\n")
+    rest = [LETTERS[:cut], LETTERS[cut:], b"next\n"]
+
+    def write(_: float) -> None:
+        with path.open("ab") as log:
+            log.write(rest.pop(0))
+
+    assert list(islice(follow(path, 1, pause=write), 3)) == ["one", "마루가 답한다", "next"]
+
+
+def test_the_last_words_of_a_log_that_is_turned_over_come_without_their_line_end(tmp_path: Path) -> None:
+    """A server that was killed ends within a line; so may what is there at the beginning."""
+    path = tmp_path / "kafka.log"
+    path.write_bytes(b"one\nhal")
+
+    def turn(_: float) -> None:
+        with path.open("ab") as log:
+            log.write(b"f")
+        path.rename(tmp_path / "kafka.log.1")
+        path.write_bytes(b"new\n")
+
+    assert list(islice(follow(path, 2, pause=turn), 3)) == ["one", "half", "new"]

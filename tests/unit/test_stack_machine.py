@@ -13,7 +13,7 @@ from kafka.errors import KafkaConnectionError
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack import health
+from kogpt2_chat.stack import health, reach
 from kogpt2_chat.stack import java as java_module
 from kogpt2_chat.stack.folders import folders_of, make_folders, remove_all
 from kogpt2_chat.stack.java import ensure_java, find_java
@@ -123,6 +123,10 @@ def test_a_host_that_is_no_ipv4_address_of_this_machine_is_refused(tmp_path: Pat
         ("0.0.0.0", "", "set KOGPT2_STACK__ADVERTISED_HOST"),
         ("127.0.0.1", "0.0.0.0", "ADVERTISED_HOST=0.0.0.0 is no address that a client could connect to"),
         ("127.0.0.1", "unity.lan:9092", "without a port"),
+        *(("0.0.0.0", name, f"ADVERTISED_HOST={name} is no address") for name in ("no such", "a,b", "a/b", "-", "별")),
+        *(("0.0.0.0", name, f"ADVERTISED_HOST={name} is no address") for name in ("192.168.0", "300.1.1.1", "a..b")),
+        ("127.0.0.1", "192.168.0.5", "set KOGPT2_STACK__HOST to 0.0.0.0 too"),
+        ("127.0.0.1", "no-such-name.invalid", "set KOGPT2_STACK__HOST to 0.0.0.0 too"),
     ],
 )
 def test_an_advertised_address_has_to_lead_somewhere(tmp_path: Path, host: str, advertised: str, fault: str) -> None:
@@ -130,6 +134,54 @@ def test_an_advertised_address_has_to_lead_somewhere(tmp_path: Path, host: str, 
     with pytest.raises(InvalidInput, match=fault):
         check_settings(settings_for(tmp_path, host=host, advertised_host=advertised))
     check_settings(settings_for(tmp_path, host="0.0.0.0", advertised_host="unity.lan"))
+    check_settings(settings_for(tmp_path, host="127.0.0.1", advertised_host="localhost"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("advertised", "found"), [("127.0.0.2", "Connection refused"), ("no-such-name.invalid", "[Nn]ame")]
+)
+def test_an_advertised_address_has_to_lead_back_here(tmp_path: Path, advertised: str, found: str) -> None:
+    """Kafka tells it to our own workers too: behind a router or a firewall nothing would become healthy."""
+    settings = Settings(
+        home=tmp_path / "home",
+        stack={"host": "127.0.0.1", "advertised_host": advertised, "min_disk_mb": 1},
+        ports={"kafka": free_port()},
+    )
+    fault = f"ADVERTISED_HOST={advertised} does not lead back to this machine .*{found}.*/etc/hosts"
+    with pytest.raises(Unavailable, match=fault):
+        check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
+    check_machine(settings, folders_of(settings), [program(settings.ports.kafka, "mlflow")])
+
+
+def test_an_advertised_address_that_another_machine_answers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Kafka would get our workers' words: that somebody answers is not enough."""
+    monkeypatch.setattr(reach, "_ANSWER_S", 0.1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", 0))
+        other.listen()
+        settings = Settings(
+            home=tmp_path / "home",
+            stack={"host": "127.0.0.1", "advertised_host": "127.0.0.2", "min_disk_mb": 1},
+            ports={"kafka": other.getsockname()[1]},
+        )
+        with pytest.raises(Unavailable, match="is not this machine's"):
+            check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
+
+
+def test_an_address_that_leads_back_is_taken(tmp_path: Path) -> None:
+    """A name of this machine, with all addresses bound; afterwards the port is free for Kafka."""
+    stack = {"host": "0.0.0.0", "advertised_host": "localhost", "min_disk_mb": 1}
+    settings = Settings(home=tmp_path / "home", stack=stack, ports={"kafka": free_port()})
+    check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
+    assert port_is_free("0.0.0.0", settings.ports.kafka)
 
 
 def test_an_unprivileged_user_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +330,27 @@ def test_wipe_says_what_it_could_not_remove(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(shutil, "rmtree", lambda path, **kw: None if path.name == "data" else remove(path, **kw))
     with pytest.raises(Unavailable, match=f"still there: {settings.home}/data"):
         down(settings, progress=lambda _: None, wipe=True)
+
+
+@pytest.mark.parametrize("name", ["data", "data/kafka", "models"])
+def test_wipe_leaves_what_a_link_leads_to_and_says_so(tmp_path: Path, name: str) -> None:
+    """Other things may be on that disk: nothing behind the link is removed, and link and target are named."""
+    settings, disk = settings_for(tmp_path), tmp_path / "disk"
+    folders = folders_of(settings)
+    make_folders(folders)
+    (settings.home / "data" / "mlflow").mkdir()
+    disk.mkdir()
+    (disk / "words.log").write_text("말")
+    link = settings.home / name
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(disk)
+    with pytest.raises(Unavailable, match=rf"still there: {link} \(a link to {disk}\)") as caught:
+        down(settings, progress=lambda _: None, wipe=True)
+    assert "empty the folder" in str(caught.value)
+    assert link.is_symlink()
+    assert (disk / "words.log").exists()
+    assert [path for path in settings.home.rglob("*") if path not in {link, link.parent}] == []
 
 
 def test_logs_of_an_unknown_service_name_those_there_are(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from kogpt2_chat.stack.servers.kafka import server_properties
 from kogpt2_chat.stack.supervision import configuration
 
 JAVA = Java(home=Path("/opt/java"), version=17)
-ODD = ("별마루", "내 챗봇", "a#b", "a ;b", "100%", "a,b", "a?b", "a:b")
+ODD = ("별마루", "내 챗봇", "a#b", "a ;b", "100%", "a,b", "a?b", "a:b", "c++")
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +57,13 @@ def test_the_servers_that_were_seen_to_fail(tmp_path: Path) -> None:
     assert logs.isascii()
     assert "," not in logs
     assert "%" not in datanode_site(settings, folders, 1)["dfs.datanode.data.dir"]
+
+
+def test_a_plain_path_needs_no_escape_in_an_address() -> None:
+    """Hadoop unescapes nothing: of `/srv/c++` as `file:///srv/c%2B%2B` it makes another folder, then a format."""
+    plain_characters = [sign for sign in map(chr, range(256)) if is_plain(Path(f"/srv/{sign}"))]
+    assert "a" in plain_characters
+    assert [sign for sign in plain_characters if "%" in Path(f"/srv/{sign}").as_uri()] == []
 
 
 def test_a_plain_home_has_no_link(tmp_path: Path, links: Path) -> None:
@@ -102,9 +109,27 @@ def test_a_folder_on_hdfs_that_two_clients_would_spell_differently_is_refused(ro
     assert Settings(hdfs={"root": "/Chatbot-2/a.b_c,d"}).hdfs.root == "/Chatbot-2/a.b_c,d"
 
 
-@pytest.mark.parametrize("name", ["line\nfeed", "tab\t", b"\xc7\xd1".decode("utf-8", "surrogateescape")])
-def test_paths_that_cannot_be_written_down_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("line\nfeed", r"U\+000A"),
+        ("tab\t", r"U\+0009"),
+        ("line\u2028separator", r"U\+2028"),
+        (b"\xc7\xd1".decode("utf-8", "surrogateescape"), "bytes that are no UTF-8"),
+    ],
+)
+def test_paths_that_cannot_be_written_down_are_refused(tmp_path: Path, name: str, found: str) -> None:
     """Control characters and names in another encoding: exit 2 with the reason, before anything starts."""
     settings = Settings.model_construct(home=tmp_path / name, cache=tmp_path)
-    with pytest.raises(InvalidInput, match="KOGPT2_HOME is .*expected a path of UTF-8 text without control characters"):
+    expected = f"KOGPT2_HOME is .*expected a path of UTF-8 text without control characters, found {found}"
+    with pytest.raises(InvalidInput, match=expected):
         check_settings(settings)
+
+
+@pytest.mark.parametrize("name", ["내\u3000챗봇", "my\u00a0bot", "👩\u200d🚀", "한글"])
+def test_a_name_that_can_be_written_down_is_served(tmp_path: Path, name: str) -> None:
+    """An input method types a wide space for a space, and emoji have joiners: a link stands for such a folder."""
+    settings = Settings(home=tmp_path / name, cache=tmp_path)
+    check_settings(settings)
+    make_folders(folders_of(settings))
+    assert is_plain(folders_of(settings).plain_home)

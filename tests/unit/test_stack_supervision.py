@@ -14,16 +14,16 @@ import pytest
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack import stack
+from kogpt2_chat.stack import stack, stopping
 from kogpt2_chat.stack import supervision as module
 from kogpt2_chat.stack.alone import alone
 from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
 from kogpt2_chat.stack.java import Java
-from kogpt2_chat.stack.processes import stack_processes
+from kogpt2_chat.stack.processes import processes_by_name, stack_processes
 from kogpt2_chat.stack.program import MARK, Program
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import status
-from kogpt2_chat.stack.stopping import stop_orphans, undisturbed
+from kogpt2_chat.stack.stopping import stop_orphans, undisturbed, undo
 from kogpt2_chat.stack.supervision import (
     Supervision,
     configuration,
@@ -33,6 +33,7 @@ from kogpt2_chat.stack.supervision import (
 )
 
 SLEEP = "import time; time.sleep(600)"
+KAFKA = Program(name="kafka", group="kafka", command=(sys.executable, "-c", SLEEP))
 
 
 @pytest.fixture
@@ -52,13 +53,12 @@ def stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> Iterator[psuti
     """A real supervisord that runs one program, and then is stopped by a signal."""
     monkeypatch.setattr(module, "ANSWER_S", 0.5)
     monkeypatch.setattr(Supervision.__init__, "__defaults__", (0.5,))
-    program = Program(name="kafka", group="kafka", command=(sys.executable, "-c", SLEEP))
     script = folders.conf("kafka") / "start.sh"
     script.parent.mkdir()
     script.write_text(f"export {MARK}=kafka@{folders.home}\nexec {sys.executable} -c '{SLEEP}'\n")
-    supervision = start_supervision(folders, configuration(folders, [program]))
+    supervision = start_supervision(folders, configuration(folders, [KAFKA]))
     supervision.start("kafka")
-    while supervision.states()["kafka"].pid is None:
+    while "kafka" not in processes_by_name(folders.home):
         pass
     process = psutil.Process(int((folders.run / "supervisord.pid").read_text()))
     process.send_signal(signal.SIGSTOP)
@@ -99,6 +99,39 @@ def test_a_supervisor_killed_hard_leaves_orphans_that_down_stops(
     down(settings, progress=said.append)
     assert said == ["stopping 1 processes that outlived their supervisor"]
     assert stack_processes(folders.home) == []
+
+
+def test_undoing_waits_for_a_supervisor_that_is_late(
+    stopped: psutil.Process, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ran before keeps it alive, so it is asked again until what was started is stopped."""
+
+    def late(of: Folders) -> Supervision | None:
+        found = find_supervision(of)
+        stopped.resume()
+        return found
+
+    monkeypatch.setattr(stopping, "find_supervision", late)
+    said: list[str] = []
+    undo(folders, [KAFKA], alone=False, progress=said.append)
+    assert Supervision(folders).states()["kafka"].pid is None
+    assert said == []
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_undoing_says_what_it_could_not_stop(
+    stopped: psutil.Process, folders: Folders, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    """A supervisor that ran before is not killed, so what it runs goes on; one of our own is, and nothing does."""
+    monkeypatch.setattr(stopping, "_UNDO_S", 0.0)
+    (kafka,) = processes_by_name(folders.home)["kafka"]
+    said: list[str] = []
+    undo(folders, [KAFKA, Program(name="mlflow", group="mlflow", command=())], alone=alone, progress=said.append)
+    assert kafka.is_running() is not alone
+    assert stopped.is_running() is not alone
+    if not alone:
+        assert len(said) == 1
+        assert said[0].startswith(f"not stopped: kafka; the supervisor (pid {stopped.pid}, stopped) does not answer")
 
 
 def test_a_pid_file_that_names_a_strangers_process_harms_nobody(folders: Folders) -> None:
@@ -203,12 +236,19 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
     assert stack_processes(folders.home) == []
 
 
-def test_a_second_interruption_does_not_halve_the_cleaning_up() -> None:
-    """Ctrl-C while `up` stops what it started is not heard; afterwards it is again."""
-    before = signal.getsignal(signal.SIGINT)
-    with undisturbed():
-        os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_interruption_does_not_halve_the_cleaning_up(number: signal.Signals) -> None:
+    """Neither ctrl-C nor a closed terminal is heard while `up` stops what it started; afterwards they are again."""
+    heard: list[int] = []
+    before = signal.signal(number, lambda caught, _: heard.append(caught))
+    try:
+        with undisturbed():
+            os.kill(os.getpid(), number)
+        assert heard == []
+        os.kill(os.getpid(), number)
+        assert heard == [number]
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_command_that_waited_while_the_home_was_wiped_makes_it_anew(folders: Folders) -> None:

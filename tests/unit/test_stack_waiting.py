@@ -1,5 +1,6 @@
 """How ``up`` starts servers and waits for them, on a supervisor and a clock of the test."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.roster import all_programs
 from kogpt2_chat.stack.stopping import stop_started
-from kogpt2_chat.stack.supervision import State
+from kogpt2_chat.stack.supervision import ANSWER_S, Silent, State
 from kogpt2_chat.stack.waiting import Senses, wait_until_healthy
 
 
@@ -26,6 +27,8 @@ class FakeMachine:
         seconds_by_name: how long each takes; one that is not named takes one second.
         works: whether a program that is starting uses CPU time.
         exit_codes: of programs that end at once.
+        silent_from: when the supervisor stops answering.
+        silent_for: for how long.
     """
 
     seconds_by_name: Mapping[str, float] = field(default_factory=dict)
@@ -34,10 +37,15 @@ class FakeMachine:
     now: float = 0.0
     began: dict[str, float] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
+    silent_from: float = math.inf
+    silent_for: float = math.inf
     names: tuple[str, ...] = ()
     most_starting: int = 0
 
     def states(self) -> dict[str, State]:
+        if self.silent_from <= self.now < self.silent_from + self.silent_for:
+            self.now += ANSWER_S
+            raise Silent("the supervisor did not answer")
         return {name: self._state(name) for name in self.names}
 
     def start(self, name: str) -> None:
@@ -141,6 +149,21 @@ def test_slow_servers_are_waited_for_and_said(wait: Wait) -> None:
     assert "waiting for kafka: 40 s, its CPU time grew 0 s ago (port 9092 is not open yet)" in said
     assert sum(line.startswith("waiting for kafka") for line in said) >= 19
     assert any(line.startswith("starting after that: ") and "worker-1" in line for line in said)
+
+
+def test_a_supervisor_that_is_late_is_waited_for_and_said(wait: Wait) -> None:
+    """It forks and writes twelve logs on a busy machine; that one answer takes too long ends nothing."""
+    said = wait(FakeMachine(silent_from=3, silent_for=20))
+    assert said[-1].startswith("all healthy after ")
+    assert "waiting for the supervisor: it has not answered for 11 s" in said
+
+
+def test_a_supervisor_that_stays_silent_is_given_up(wait: Wait, settings: Settings) -> None:
+    """As a server that stands still, after the same time."""
+    machine = FakeMachine(silent_from=3)
+    with pytest.raises(Unavailable, match="the supervisor did not answer"):
+        wait(machine)
+    assert settings.stack.stall_s <= machine.now - 3 <= settings.stack.stall_s + 2 * ANSWER_S
 
 
 def test_a_server_that_stands_still_fails_with_the_end_of_its_log(wait: Wait, folders: Folders) -> None:

@@ -10,7 +10,8 @@ import requests
 from kogpt2_chat import bootstrap, person
 from kogpt2_chat.domain.no_proxy import without_proxy
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import Settings, load_settings
+from tests.conftest import pytest_configure
 
 PROXY = "http://127.0.0.1:9"
 
@@ -20,6 +21,16 @@ def test_our_own_host_is_added_to_what_the_surroundings_say() -> None:
     found = without_proxy({"no_proxy": "intra.example", "NO_PROXY": "10.0.0.0/8, intra.example"}, ("192.168.0.5",))
     assert found["no_proxy"] == found["NO_PROXY"] == "intra.example,10.0.0.0/8,localhost,127.0.0.1,192.168.0.5"
     assert without_proxy(found, ("192.168.0.5",)) == found
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_no_proxy_at_all_stays_that(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A star means every address only while it stands alone: beside others it is the name of nobody."""
+    found = without_proxy({"http_proxy": PROXY, name: " * "}, ("10.0.0.5",))
+    assert found == {"no_proxy": "*", "NO_PROXY": "*"}
+    monkeypatch.setattr(os, "environ", {"http_proxy": PROXY, **found})
+    assert requests.utils.get_environ_proxies("http://mlflow.corp:5000") == {}
+    assert without_proxy({"no_proxy": "a,*"}, ())["no_proxy"] == "a,*,localhost,127.0.0.1"
 
 
 @pytest.mark.parametrize("adapter", ["files", "index", "registry", "airflow"])
@@ -82,3 +93,13 @@ def test_arguments_in_another_encoding_are_refused() -> None:
     assert (done.returncode, done.stdout) == (2, b"")
     assert "argument 2, '" in done.stderr.decode()
     assert "is not UTF-8 text" in done.stderr.decode()
+
+
+def test_tests_take_nothing_of_the_callers_settings(tmp_path, monkeypatch):
+    """Run by hand as well: `.env` may name the servers of real players, and some tests let workers fail."""
+    (tmp_path / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=kafka.example:9092\n")
+    monkeypatch.chdir(tmp_path)
+    for given, wanted in (({}, ""), ({"KOGPT2_TEST_STACK": "1"}, "kafka.example:9092")):
+        monkeypatch.setattr(os, "environ", {"KOGPT2_PORTS__OFFSET": "7", **given})
+        pytest_configure()
+        assert load_settings().kafka.bootstrap == wanted

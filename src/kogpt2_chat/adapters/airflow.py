@@ -178,7 +178,8 @@ class AirflowRest:
                 f"Airflow at {self._url} does not take the password of {who['username']!r}: "
                 "`kogpt2-chat status` shows the right one"
             )
-        self._session.headers["Authorization"] = f"Bearer {_content(reply, 'the login')['access_token']}"
+        token = _content(reply, "the login").get("access_token")
+        self._session.headers["Authorization"] = f"Bearer {token}"
 
     def _known_password(self) -> str:
         if self._password is not None:
@@ -226,7 +227,12 @@ def _content(reply: requests.Response, what: str) -> dict[str, Any]:
         raise Conflict(f"Airflow has {what} already: {reply.text[:300]}")
     if not reply.ok:
         raise InvalidInput(f"Airflow refused {what} with {reply.status_code}: {reply.text[:300]}")
-    found: dict[str, Any] = reply.json()
+    try:
+        found: dict[str, Any] = reply.json()
+    except ValueError as error:
+        raise Unavailable(
+            f"Airflow answered {what} with no JSON: {reply.text[:100]!r}; is something else at its address?"
+        ) from error
     return found
 
 

@@ -168,7 +168,7 @@ class DeltaTables:
                 if not left:
                     raise Unavailable(
                         f"table {table} at {self._address(table)} did not answer in {self._retries + 1} attempts: "
-                        f"{error}; is HDFS running?"
+                        f"{error}; is HDFS running, and has its disk room (`kogpt2-chat status`)?"
                     ) from error
             time.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)

@@ -24,6 +24,7 @@ _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 5.0
 _MISSING: Final = "FileNotFoundException"
 _TAKEN: Final = "FileAlreadyExistsException"
+_NO_ROOM: Final = ("minReplication", "Failed to find datanode", "safe mode")
 # A refusal that a second request does not change; everything else may be a server on its way up or down.
 _FINAL: Final = frozenset(
     {_MISSING, _TAKEN, "AccessControlException", "IllegalArgumentException", "InvalidPathException"}
@@ -175,7 +176,7 @@ class HdfsFiles:
                 if error.exception == _MISSING or "does not exist" in error.message:
                     raise NotFound(f"HDFS {self._url}: cannot {what}: nothing there") from error
                 if error.exception in _FINAL or not left:
-                    raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}") from error
+                    raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
             except (requests.RequestException, OSError) as error:
                 if isinstance(error, FileExistsError):
                     raise
@@ -186,6 +187,13 @@ class HdfsFiles:
             time.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
         raise AssertionError("unreachable")
+
+
+def _hint(error: HdfsError) -> str:
+    """What to look at when nobody takes a block, or nothing may be changed."""
+    if not any(words in error.message for words in _NO_ROOM):
+        return ""
+    return "; its disk is full, or its DataNodes are away: `kogpt2-chat status` says which"
 
 
 def _session(settings: Settings) -> requests.Session:

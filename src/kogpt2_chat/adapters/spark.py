@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.orphans import ended_with
 from kogpt2_chat.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
 
@@ -38,10 +39,17 @@ _DELTA_CONF: Final = {
 
 
 class SparkSubmit:
-    """Submits to the master of the settings (this machine's cores by default) and waits for the end."""
+    """Submits to the master of the settings (this machine's cores by default) and waits for the end.
 
-    def __init__(self, settings: Settings, jars: Sequence[Path]) -> None:
+    Args:
+        settings: which master, and what it takes.
+        jars: beside Spark's own.
+        java: gives the runtime's home; asked at each start.
+    """
+
+    def __init__(self, settings: Settings, jars: Sequence[Path], java: Callable[[], Path]) -> None:
         self._settings = settings
+        self._java = java
         self._jars = jars
 
     def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
@@ -90,6 +98,8 @@ class SparkSubmit:
                     cwd=folder,
                     env=self._environment(folder),
                     start_new_session=True,
+                    # Killed at once: nobody is left who would wait for it, or read its result.
+                    preexec_fn=ended_with(os.getpid(), signal.SIGKILL),  # noqa: PLW1509 - it takes no lock
                 )
             except OSError as error:
                 raise Unavailable(f"Spark could not be started ({command[0]}): {error}") from error
@@ -127,6 +137,7 @@ class SparkSubmit:
 
     def _environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
+            "JAVA_HOME": str(self._java()),  # whatever the caller's says, or the first on the path is
             "SPARK_HOME": str(_spark_home()),
             "SPARK_LOCAL_IP": self._settings.own_host,
             "SPARK_LOCAL_DIRS": str(folder),

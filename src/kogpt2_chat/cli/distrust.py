@@ -30,6 +30,8 @@ def distrust(
     from kogpt2_chat.jobs.distrust import distrust as run
     from kogpt2_chat.jobs.distrust import list_distrusted
 
+    if not subject and (by or reason or undo):
+        raise typer.BadParameter("the name is empty; to list them, give no option", param_hint="PLAYER|TURN")
     tables = bootstrap.tables(load_settings())
     if not subject:
         found = list_distrusted(tables=tables)

@@ -1,4 +1,4 @@
-"""Commands with which an operator steps in: silence a bot, ask again what died, store what could not be read."""
+"""Commands with which an operator steps in: silence a bot, ask again what died."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, cast
@@ -42,7 +42,7 @@ def complete_reason() -> list[str]:
 
 def add_to(app: typer.Typer) -> None:
     """Hang the commands into the CLI."""
-    for command in (mute, unmute, replay_dead_letters, replay_quarantine):
+    for command in (mute, unmute, replay_dead_letters):
         app.command()(command)
 
 
@@ -96,27 +96,6 @@ def replay_dead_letters(
     show(result, replay_text(result), as_json=as_json)
 
 
-def replay_quarantine(
-    reason: Annotated[
-        list[str] | None,
-        typer.Option(help="A reason to choose, by its first word; may be given several times. Default: all."),
-    ] = None,
-    *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count, but change nothing.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List records that the lake could not store, and store those that can be read now, each once.
-
-    Example: `kogpt2-chat replay-quarantine --dry-run`
-    """
-    from kogpt2_chat.jobs.replay_quarantine import replay_quarantine as run
-
-    result = run(
-        tables=bootstrap.tables(load_settings()), progress=progress, reasons=tuple(reason or ()), dry_run=dry_run
-    )
-    show(result, quarantine_text(result), as_json=as_json)
-
-
 def mute_text(result: Mapping[str, object]) -> str:
     """What a mute or unmute came to, for a person."""
     bot, workers = str(result["bot"]), cast("list[str]", result["workers"])
@@ -137,23 +116,6 @@ def replay_text(result: Mapping[str, object]) -> str:
     lines += [f"left: {count} ({_MEANING_BY_CAUSE[cause]})" for cause, count in left.items()]
     if others:
         lines.append(f"left: {sum(others.values())} of other reasons ({_counted(others.items())}); `--reason` chooses")
-    return "\n".join(lines)
-
-
-def quarantine_text(result: Mapping[str, object]) -> str:
-    """What is in quarantine and what left it, for a person; never a player's words."""
-    waiting, readable, still, stored = (
-        cast("Mapping[str, int]", result[name]) for name in ("waiting", "readable", "still", "stored")
-    )
-    if not waiting:
-        return "nothing is in quarantine"
-    verb = "can be stored now" if result["dry_run"] else "left it"
-    lines = [f"{sum(waiting.values())} records in quarantine ({_counted(waiting.items())})"]
-    lines.append(f"{verb}: {sum(readable.values())}" + (f" ({_counted(readable.items())})" if readable else ""))
-    if not result["dry_run"]:
-        lines.append(f"stored: {_counted(stored.items())}; the rest of them was there before, or without consent")
-    if still:
-        lines.append(f"left: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")
     return "\n".join(lines)
 
 

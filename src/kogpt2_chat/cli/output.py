@@ -1,6 +1,7 @@
 """How every command speaks: results on stdout, progress and errors on stderr, one exit code for each outcome."""
 
 import codecs
+import errno
 import io
 import json
 import os
@@ -8,13 +9,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import IntEnum
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final, TextIO
 
 import typer
 
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError, RecordsLost
+from kogpt2_chat.full_disk import full_disk
 from kogpt2_chat.heartbeat import Heartbeat
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -37,6 +41,8 @@ _EXIT_BY_ERROR: Final[Mapping[type[KogptChatError], Exit]] = {
     RecordsLost: Exit.LOST,
     InvalidInput: Exit.USAGE,
 }
+_SURROUNDINGS: Final = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS})
+"""Faults of the disk and of rights: whoever has them needs the sentence and not our lines of code."""
 
 
 def progress(line: str) -> None:
@@ -76,12 +82,18 @@ def run(app: Callable[[], object]) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish is kept
         signal.signal(signal.SIGHUP, _interrupt)
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     with _heartbeat:
         code = _code_of(lambda: _with_readable_arguments(app))
     leave(code)
+
+
+def _nowhere() -> TextIO:
+    """For what is closed: otherwise Python prints to the other stream what was meant for that one."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _with_readable_arguments(app: Callable[[], object]) -> object:
@@ -108,8 +120,9 @@ def leave(code: int) -> None:
     done, and Kafka clients to wait at its end for a broker that is gone; where either was loaded, the process
     ends without running them down.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # its disk is full: said already
+            stream.flush()
     if {"deltalake", "kafka"} & sys.modules.keys():
         os._exit(code)
     sys.exit(code)
@@ -125,7 +138,14 @@ def _code_of(app: Callable[[], object]) -> int:
         return _interrupted()
     except KogptChatError as error:
         code = next((code for kind, code in _EXIT_BY_ERROR.items() if isinstance(error, kind)), Exit.FAILED)
-        return _say(f"refused: {error}" if code == Exit.REFUSED else str(error), code)
+        words = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        return _say(f"refused: {words}" if code == Exit.REFUSED else words, code)
+    except Exception as error:
+        if sentence := full_disk(error):
+            return _say(sentence, Exit.FAILED)
+        if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+            return _say(f"{error.strerror or error}: {error.filename or 'the output'}", Exit.FAILED)
+        raise
     return Exit.DONE
 
 
@@ -135,8 +155,9 @@ def on_interrupt(sentence: Callable[[], str]) -> None:
 
 
 def _interrupted() -> int:
-    """Say what stays. A second ctrl-C meanwhile changes nothing."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Say what stays. A second ctrl-C, or a terminal that is closed meanwhile, changes nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     return _say(_sentences[-1](), Exit.INTERRUPTED)
 
 

@@ -1,25 +1,25 @@
 """What ``status`` reports: the servers as the stack sees them, the bots as their workers see them."""
 
-import io
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.champions import alias_warnings
 from kogpt2_chat.domain.roll_call import RollCall
 from kogpt2_chat.domain.rollout import HEARTBEAT_S, SlotReport, WorkerState
 from kogpt2_chat.domain.topics import WORKER_TOPIC
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
 from kogpt2_chat.jobs.safety_texts import safety_texts
+from kogpt2_chat.jobs.workers import Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.terminal_page import TerminalPage
 
 LOOK_EVERY_S: Final = 0.25
+NOT_COMPARED: Final[Mapping[str, object]] = {"compared": False, "warnings": []}
 
 
 def report(settings: Settings) -> dict[str, object]:
@@ -29,18 +29,21 @@ def report(settings: Settings) -> dict[str, object]:
         settings: which stack.
 
     Returns:
-        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``safety`` and ``kafka`` (its ``warning``).
+        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``full_disks``, ``safety``, ``kafka`` (its
+        ``warning``) and ``champions``.
     """
     from kogpt2_chat.stack.status import safety_counts, status
 
     found = status(settings)
-    broker = next((service for service in found.services if service.name == "kafka"), None)
-    reachable = bool(settings.kafka.bootstrap) or (broker is not None and broker.healthy)
+    healthy = {service.name for service in found.services if service.healthy}
+    reachable = bool(settings.kafka.bootstrap) or "kafka" in healthy
+    registered = bool(settings.mlflow.tracking_uri) or "mlflow" in healthy
     return {
         **found.as_json(),
         "bots": bots(settings) if reachable else [],
         "safety": safety(settings, safety_counts(settings), datetime.now(UTC).date()),
         "kafka": {"warning": bootstrap.kafka_warning(settings) if reachable else None},
+        "champions": champions(settings) if reachable and registered else NOT_COMPARED,
     }
 
 
@@ -75,25 +78,58 @@ def bots(settings: Settings) -> list[dict[str, object]]:
     return [_bot(bot, workers) for bot in BOT_IDS]
 
 
+def champions(settings: Settings) -> Mapping[str, object]:
+    """Whether MLflow's aliases `champion` are the versions that the workers were told; MLflow is not waited for.
+
+    Args:
+        settings: which stack.
+
+    Returns:
+        ``compared`` (False where MLflow or Kafka is away) and ``warnings``.
+    """
+    try:
+        aliases = bootstrap.champion_aliases(settings, BOT_IDS)
+        told = told_champions(bootstrap.topics(settings), settings)
+    except KogptChatError:
+        return NOT_COMPARED
+    return {"compared": True, "warnings": alias_warnings(told, aliases)}
+
+
+def told_champions(topics: Topics, settings: Settings) -> dict[str, int | None]:
+    """By bot, the version that the workers follow; None where none was rolled out."""
+    workers = Workers(topics=topics, settings=settings, progress=lambda _: None)
+    return {bot: workers.standing(bot)[0].champion for bot in BOT_IDS}
+
+
 def table(facts: Mapping[str, object]) -> str:
     """The report for a terminal."""
-    page = io.StringIO()
-    console = Console(file=page, width=110, force_terminal=False)
-    console.print(_table("Services", facts["services"], ("name", "pid", "port", "healthy", "detail")))
-    console.print(_table("Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail")))
-    console.print(_table("Pages", [{"page": name, "url": url} for name, url in _items(facts["urls"])], ("page", "url")))
+    page = TerminalPage(width=110)
+    _add(page, "Services", facts["services"], ("name", "pid", "port", "healthy", "detail"))
+    _add(page, "Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail"))
+    page.table("Pages", ("page", "url"), _items(facts["urls"]))
     login = dict(_items(facts["airflow"]))
-    console.print(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
-    console.print(_safety_line(dict(_items(facts["safety"]))))
-    if warning := dict(_items(facts.get("kafka"))).get("warning"):
-        console.print(f"WARNING: {warning}")
-    return page.getvalue()
+    page.line(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
+    page.line(_safety_line(dict(_items(facts["safety"]))))
+    full_disks, kafka = facts.get("full_disks"), dict(_items(facts.get("kafka")))
+    for warning in (*(full_disks if isinstance(full_disks, list) else ()), kafka.get("warning")):
+        if warning:
+            page.line(f"WARNING: {warning}")
+    for line in _champion_lines(dict(_items(facts.get("champions")))):
+        page.line(line)
+    return page.text()
 
 
 def _safety_line(found: Mapping[str, object]) -> str:
     counts = ", ".join(f"{kind} {count}" for kind, count in _items(found.get("answers")))
     line = f"Vetted answers since the workers started: {counts or 'no worker answers'}"
     return line if found.get("warning") is None else f"{line}\nWARNING: {found['warning']}"
+
+
+def _champion_lines(found: Mapping[str, object]) -> list[str]:
+    if found.get("compared") is False:
+        return ["MLflow's aliases were not compared with what speaks: MLflow or Kafka is away"]
+    warnings = found.get("warnings")
+    return [f"WARNING: {warning}" for warning in warnings] if isinstance(warnings, list) else []
 
 
 def _live(topics: Topics) -> list[WorkerState]:
@@ -131,10 +167,6 @@ def _items(found: object) -> list[tuple[str, object]]:
     return list(found.items()) if isinstance(found, Mapping) else []
 
 
-def _table(title: str, rows: object, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows if isinstance(rows, list) else []:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    return table
+def _add(page: TerminalPage, title: str, rows: object, columns: tuple[str, ...]) -> None:
+    found = rows if isinstance(rows, list) else []
+    page.table(title, columns, [[row.get(column) for column in columns] for row in found])

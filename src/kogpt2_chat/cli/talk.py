@@ -7,8 +7,9 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
+from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.domain.turns import FeedbackKind, spoken_by
-from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
 from kogpt2_chat.person import system_user
 from kogpt2_chat.settings import load_settings
 
@@ -41,7 +42,7 @@ def ask(
     who = spoken_by(reply.fallback, reply.version)
     show(
         reply.as_json(),
-        f"{bot}: {reply.answer}\n  ({who}, {reply.latency_ms} ms, {reply.turn_id})",
+        f"{bot}: {one_line(reply.answer)}\n  ({who}, {reply.latency_ms} ms, {reply.turn_id})",
         as_json=as_json,
     )
 
@@ -80,11 +81,20 @@ def demo(
 ) -> None:
     """The whole loop once: train, talk, learn, roll out, talk again; leaves the stack running.
 
-    Example: `kogpt2-chat demo`
+    Example: `kogpt2-chat demo`. Exit code 3 when a bot is left without a version that passed the gate.
     """
     from kogpt2_chat.demo.interruption import what_stays
     from kogpt2_chat.demo.run import run as run_demo
 
     on_interrupt(what_stays)
-    report = run_demo(dataset=dataset, progress=progress)
+    try:
+        report = run_demo(dataset=dataset, progress=progress)
+    except KogptChatError as error:
+        error.add_note(what_stays("The demo ended early."))
+        raise
     show(report.as_json(), report.text(), as_json=as_json)
+    if report.speechless:
+        raise GateRefused(
+            f"no version of {', '.join(report.speechless)} passed the gate, so that players get notices in place of "
+            "answers; the reasons are in the table of versions"
+        )

@@ -1,23 +1,24 @@
-"""What to say to somebody who stopped the demo: what goes on, what is kept, how to go on."""
+"""What to say when the demo ended early: what goes on, what is kept, how to go on."""
 
 from kogpt2_chat.errors import KogptChatError
 from kogpt2_chat.settings import load_settings
 
 
-def what_stays() -> str:
+def what_stays(ended: str = "the demo was interrupted.") -> str:
     """Look what is running and put it into sentences; in doubt, nothing is said to be stopped."""
     try:
         home, running = load_settings().home.resolve(), _is_stack_running()
     except (OSError, KogptChatError):
-        return f"the demo was interrupted. {_GO_ON}"
-    return sentences(str(home), stack_is_running=running)
+        return f"{ended} {_GO_ON}"
+    return sentences(str(home), ended, stack_is_running=running)
 
 
-def sentences(home: str, *, stack_is_running: bool) -> str:
+def sentences(home: str, ended: str, *, stack_is_running: bool) -> str:
     """The same, from the facts.
 
     Args:
         home: the stack's home.
+        ended: how the demo ended.
         stack_is_running: whether servers are still there.
 
     Returns:
@@ -30,7 +31,7 @@ def sentences(home: str, *, stack_is_running: bool) -> str:
     )
     return "\n".join(
         [
-            "the demo was interrupted.",
+            ended,
             f"  What goes on:  {goes_on}.",
             f"  What is kept:  all data, versions and trainings so far, in {home}.",
             f"  {_GO_ON}",

@@ -8,26 +8,28 @@ from typing import Final
 _MINUTE_S: Final = 60
 
 
-def offer(estimate: Mapping[str, object], home: Path) -> list[str]:
+def offer(estimate: Mapping[str, object], home: Path, dataset: str = "") -> list[str]:
     """The offer, in English and in Korean, and the command to take it.
 
     Args:
         estimate: what :func:`kogpt2_chat.jobs.estimate_base.estimate_base` found.
         home: of the demo that ran; KoGPT2 gets a home beside it, since a home keeps its base.
+        dataset: that it was given; empty: the shipped corpora.
 
     Returns:
         Lines to print.
     """
     base, bots, size = estimate["base"], estimate["bots"], f"{estimate['download_mb']} MB"
-    command = f"make down && KOGPT2_MODEL__BASE={base} KOGPT2_HOME={quote(f'{home}-kogpt2')} make demo"
+    corpus = f"DATASET={quote(str(Path(dataset).absolute()))} " if dataset else ""
+    command = f"make down && {corpus}KOGPT2_MODEL__BASE={base} KOGPT2_HOME={quote(f'{home}-kogpt2')} make demo"
     if estimate["training_s"] is None:
         cost = f"not measured on this machine ({estimate['reason']})"
         korean = "이 컴퓨터에서 얼마나 걸릴지는 재지 못했습니다"
     else:
-        minutes = f"{float(str(estimate['training_s'])) / _MINUTE_S:.0f}"
+        minutes = f"{max(1.0, float(str(estimate['training_s'])) / _MINUTE_S):.0f}"
         speed = f"{float(str(estimate['answer_tokens_per_s'])):.0f}"
         cost = (
-            f"training version 1 of {bots} bots takes about {minutes} minutes on this machine "
+            f"training version 1 of {bots} bots takes about {minutes} minute{'s'[: minutes != '1']} on this machine "
             f"(measured: {speed} answer tokens/s at its size)"
         )
         korean = (

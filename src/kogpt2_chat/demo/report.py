@@ -1,15 +1,14 @@
 """What the demo shows at its end, for the terminal, for a file and for a machine."""
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from time import monotonic
 
-from rich.console import Console
-from rich.table import Table
-
+from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.errors import KogptChatError
 from kogpt2_chat.jobs.ask import Reply
+from kogpt2_chat.terminal_page import TerminalPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,7 @@ class Report:
         urls: where to look on.
         notes: what the reader has to know to judge the figures.
         offer: what to try next, said last.
+        speechless: bots of which no version passed the gate.
     """
 
     seconds_by_step: dict[str, float] = field(default_factory=dict)
@@ -46,12 +46,17 @@ class Report:
     urls: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     offer: list[str] = field(default_factory=list)
+    speechless: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time one step."""
         started = monotonic()
-        yield
+        try:
+            yield
+        except KogptChatError as error:
+            error.add_note(f"This was the demo's step {name!r}.")
+            raise
         self.seconds_by_step[name] = round(monotonic() - started, 1)
 
     @property
@@ -80,49 +85,48 @@ class Report:
             "urls": self.urls,
             "notes": self.notes,
             "offer": self.offer,
+            "speechless": self.speechless,
         }
 
     def text(self) -> str:
         """Tables for a terminal."""
-        page = io.StringIO()
-        console = Console(file=page, width=140, force_terminal=False)
-        console.print(self._lessons_table(), self._versions_table(), self._steps_table())
-        for note in self.notes:
-            console.print(f"- {note}", soft_wrap=True)
-        for name, url in self.urls.items():
-            console.print(f"{name}: {url}", soft_wrap=True)
+        page = TerminalPage(width=140)
+        page.table(
+            f"What was taught: {self.learned} of {len(self.lessons)} learned word for word",
+            ("bot", "question", "before", "after", "versions"),
+            (_lesson_row(old, new, right) for old, new, right in self.lessons),
+        )
+        page.table(
+            "Versions and the gate",
+            ("bot", "version", "gate", "champion", "reasons"),
+            ((one.bot, one.version, one.gate, "yes" if one.champion else "", one.reasons) for one in self.trials),
+        )
+        page.table(
+            f"Time: {sum(self.seconds_by_step.values()):.0f} s in all",
+            ("step", "seconds"),
+            ((name, f"{seconds:.1f}") for name, seconds in self.seconds_by_step.items()),
+            numbers=("seconds",),
+        )
+        for line in (*(f"- {note}" for note in self.notes), *(f"{name}: {url}" for name, url in self.urls.items())):
+            page.line(line)
         for line in ["", *self.offer] if self.offer else []:
-            console.print(line, soft_wrap=True, markup=False)
-        return page.getvalue()
+            page.line(line)
+        return page.text()
 
     def samples(self) -> str:
         """Markdown of the first answers to seed questions, for a reader who judges the Korean."""
         seeds = [reply for reply in self.before if (reply.bot, reply.question) not in self.taught]
-        rows = [f"| {reply.bot} | {reply.version} | {reply.question} | {reply.answer} |" for reply in seeds]
+        rows = [
+            f"| {reply.bot} | {reply.version} | {_cell(reply.question)} | {_cell(reply.answer)} |" for reply in seeds
+        ]
         return "\n".join(["| bot | version | question | answer |", "|---|---|---|---|", *rows])
 
-    def _lessons_table(self) -> Table:
-        table = Table(title=f"What was taught: {self.learned} of {len(self.lessons)} learned word for word")
-        for column in ("bot", "question", "before", "after", "versions"):
-            table.add_column(column, overflow="fold")
-        for old, new, right in self.lessons:
-            mark = "✓ " if new.answer == right else ""
-            table.add_row(old.bot, old.question, old.answer, mark + new.answer, f"{old.version} → {new.version}")
-        return table
 
-    def _versions_table(self) -> Table:
-        table = Table(title="Versions and the gate")
-        for column in ("bot", "version", "gate", "champion", "reasons"):
-            table.add_column(column, overflow="fold")
-        for trial in self.trials:
-            champion = "yes" if trial.champion else ""
-            table.add_row(trial.bot, str(trial.version), trial.gate, champion, trial.reasons)
-        return table
+def _lesson_row(old: Reply, new: Reply, right: str) -> tuple[str, ...]:
+    mark = "✓ " if new.answer == right else ""
+    return old.bot, old.question, old.answer, mark + new.answer, f"{old.version} → {new.version}"
 
-    def _steps_table(self) -> Table:
-        table = Table(title=f"Time: {sum(self.seconds_by_step.values()):.0f} s in all")
-        table.add_column("step")
-        table.add_column("seconds", justify="right")
-        for name, seconds in self.seconds_by_step.items():
-            table.add_row(name, f"{seconds:.1f}")
-        return table
+
+def _cell(text: str) -> str:
+    """A text within a table in Markdown."""
+    return one_line(text).replace("|", "\\|")

@@ -13,6 +13,7 @@ from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import Report, Trial
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.jobs.ask import Reply, ask
 from kogpt2_chat.jobs.estimate_base import estimate_base
 from kogpt2_chat.jobs.give_feedback import give_feedback
@@ -24,13 +25,14 @@ DEMO_ENVIRONMENT: Final = {
     "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
     "KOGPT2_LEARNING__AUTO_REVIEW": "true",
     "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
-    "KOGPT2_LEARNING__RETRAIN_CRON": "",
+    "KOGPT2_LEARNING__RETRAIN_CRON": "never",
     "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
 }
 """What a real deployment would not do: learn at once, accept corrections unreviewed, take legacy consent as given,
 train only when it is told to."""
 _ANSWERS_TIMEOUT_S: Final = 120.0
-_RETRAIN_TIMEOUT_S: Final = 3600.0
+RUN_TIMEOUT_S: Final = 48 * 3600.0
+"""Airflow ends a run itself, after a day at the latest: KoGPT2 takes hours on two cores. One before it may be on."""
 _ROLLOUT_TIMEOUT_S: Final = 180.0
 
 
@@ -44,6 +46,12 @@ def run(*, dataset: str, progress: Progress) -> Report:
     Returns:
         The report, also written to ``HOME/demo``.
     """
+    # Two at once would get each other's answers: in the old frame players are told apart by name alone.
+    with in_turn(load_settings().home / "demo" / "lock", progress):
+        return _run(dataset, progress)
+
+
+def _run(dataset: str, progress: Progress) -> Report:
     settings = _prepare_settings(dataset, progress)
     report = Report(notes=_notes(dataset))
     script = load_script(settings.learning.corpora)
@@ -62,17 +70,21 @@ def run(*, dataset: str, progress: Progress) -> Report:
         sent = give_feedback(opinions=script.opinions(report.before), topics=bootstrap.topics(settings))
         progress(f"players gave {sent} opinions")
     with report.step("ingest_conversations (Airflow)"):
-        _run_dag(settings, "ingest_conversations", {}, _RETRAIN_TIMEOUT_S, progress)
+        _run_dag(settings, "ingest_conversations", {}, RUN_TIMEOUT_S, progress)
     with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
         _retrain(settings, registry, list(BOT_IDS), progress, force=False)
     with report.step("the same questions again (Kafka)"):
         report.after = _talk(settings, script, "after", progress)
     report.trials = _trials(registry)
+    report.speechless = [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]
     report.urls = _urls(settings)
     if small:
         with report.step("what KoGPT2 would take here"):
-            report.offer = offer(estimate_base(settings=settings, progress=progress), settings.home)
-    _write(report, settings.home / "demo")
+            report.offer = offer(estimate_base(settings=settings, progress=progress), settings.home, dataset)
+    try:
+        _write(report, settings.home / "demo")
+    except OSError as error:  # the report itself is still to be shown
+        report.notes.append(f"the report could not be written: {error}")
     return report
 
 
@@ -110,7 +122,10 @@ def _notes(dataset: str) -> list[str]:
 
 def _start(settings: Settings, progress: Progress) -> None:
     from kogpt2_chat.stack.stack import up
+    from kogpt2_chat.stack.started_with import require_same
 
+    # Airflow's tasks learn by what it was started with, whatever this command says.
+    require_same(settings, "airflow-scheduler", "KOGPT2_LEARNING__")
     up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
 
 
@@ -134,7 +149,7 @@ def _talk(settings: Settings, script: Script, round_name: str, progress: Progres
 def _retrain(settings: Settings, registry: Registry, bots: list[str], progress: Progress, *, force: bool) -> None:
     """Run ``retrain_bots`` and wait for the rollouts that its candidates start."""
     known = {bot: len(registry.versions(bot)) for bot in bots}
-    _run_dag(settings, "retrain_bots", {"bots": bots, "force": force}, _RETRAIN_TIMEOUT_S, progress)
+    _run_dag(settings, "retrain_bots", {"bots": bots, "force": force}, RUN_TIMEOUT_S, progress)
     for bot in bots:
         fresh = registry.versions(bot)[known[bot] :]
         passed = [version.version for version in fresh if version.tags.get("gate") == "pass"]

@@ -1,12 +1,17 @@
 """Addresses of servers, and the login that people write into them: taken out before an address is kept or shown."""
 
 import re
+import unicodedata
+from contextlib import suppress
+from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 _LOGIN: Final = re.compile(r"^([a-z][a-z0-9+.-]*://)?([^/?#\s]*)@", re.IGNORECASE)
 _ALL_BEFORE_THE_HOST: Final = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.IGNORECASE | re.DOTALL)
 _HOST: Final = re.compile(r"[\w.-]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
+_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE | re.ASCII)
 HIGHEST_PORT: Final = 65535
 
 
@@ -41,9 +46,20 @@ def is_host_and_port(text: str, *, port_needed: bool = False) -> bool:
 
 
 def is_address(text: str, schemes: tuple[str, ...], *, port_needed: bool = False) -> bool:
-    """Whether a text is ``scheme://host[:port]`` with one of these schemes, perhaps with a path."""
+    """Whether a text is ``scheme://host[:port]`` with one of these schemes, perhaps with a path; without any space."""
+    if any(unicodedata.category(char)[0] in "CZ" for char in text):  # a client would refuse it, and say it whole
+        return False
     try:
         parts = urlsplit(text)
     except ValueError:
         return False
     return parts.scheme in schemes and is_host_and_port(parts.netloc, port_needed=port_needed)
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a text is a machine's name or IPv4 address that every client takes: ASCII, and no port."""
+    if re.fullmatch(r"[\d.]+", text):
+        with suppress(ValueError):
+            return bool(IPv4Address(text))
+        return False
+    return _NAME.fullmatch(text) is not None

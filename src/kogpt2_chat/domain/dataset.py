@@ -62,7 +62,8 @@ class Candidate:
     """What the rules look at in a pair that players made.
 
     Attributes:
-        marked_at: when the youngest of the turn and its feedback arrived, by the servers' clocks.
+        marked_at: when the turn and the first praise that stands, or the correction, had both arrived, by the servers'
+            clocks.
         consent_train: the asker's, and for a correction its author's as well.
         likes: players whose last word on the turn is ``up``.
         dislikes: players whose last word on it is ``down``, ``report`` or a correction.
@@ -267,7 +268,7 @@ class Manifest:
         withdrawn_pairs: pairs of the dataset before this one that may no longer be learned: taken back, complained
             about, distrusted, removed from the corpus.
         distrusted: players and turns that were struck out at the time.
-        tokenizer: hash of the tokenizer that answers were measured with; empty where none was at hand.
+        tokenizer: hash of the tokenizer that answers were measured with; empty where an earlier release had none.
     """
 
     bot: str

@@ -1,7 +1,7 @@
 """What no table will ever have, and how a topic is told from one of the same name that was made later."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, Literal
 
@@ -12,7 +12,7 @@ GapReason = Literal["retention", "topic_made_anew"]
 FOUND: Final = "gaps/found"
 TOLD: Final = "gaps/told"
 """Under these names the table counts its rows, and those that an operator was told of."""
-_SAME: Final = ("table", "topic", "topic_id", "kafka_partition", "start", "end", "reason")
+_SAME: Final = ("table", "topic", "topic_id", "kafka_partition", "reason")
 
 
 def topic_app_id(table: str, topic: str) -> str:
@@ -56,6 +56,23 @@ def gap_row(
     return storable(row, GAPS)
 
 
-def same_gap(row: Mapping[str, object]) -> tuple[object, ...]:
-    """What two rows about one gap have in common."""
+def rest_of_gap(row: Mapping[str, object], known: Iterable[Mapping[str, object]]) -> dict[str, object] | None:
+    """What of a gap no known row speaks of: a run that was killed has noted the beginning, and it grows meanwhile.
+
+    Args:
+        row: of ``gaps``.
+        known: the table's rows.
+
+    Returns:
+        The row, begun where the known ones end; None where nothing is left.
+    """
+    before = [one for one in known if _same(one) == _same(row)]
+    if row["end"] is None:  # nobody knows how far it goes: the same beginning is the same gap
+        return None if row["start"] in {one["start"] for one in before} else dict(row)
+    start = max(int(str(place)) for place in (row["start"], *(one["end"] for one in before)))
+    return {**row, "start": start} if start < int(str(row["end"])) else None
+
+
+def _same(row: Mapping[str, object]) -> tuple[object, ...]:
+    """What rows about one range of one topic have in common."""
     return tuple(row[name] for name in _SAME)

@@ -1,22 +1,25 @@
 """Records that could not be stored, kept until somebody can read them: their rows, and what marks one as replayed.
 
 A row is never changed. A replay adds a second one for the same position, without a value and with a time in
-``replayed_at``.
+``replayed_at``. A row whose value is null is of a player who does not want it stored: its words are not kept.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.lake_layout import QUARANTINE, seoul_date
+from kogpt2_chat.domain.lake_layout import QUARANTINE, SANE_YEARS, seoul_date
 from kogpt2_chat.domain.masking import mask_pii
 from kogpt2_chat.domain.storable import storable
+from kogpt2_chat.errors import InvalidInput
 
 Row = Mapping[str, object]
 Place = tuple[str, int, int, datetime]
 """Topic, partition, offset, and when it came here: a topic made anew has the same positions again."""
 
+REASONS: Final = ("schema", "too_large", "unknown_bot", "unreadable")
+"""The first words of the reasons that this release gives; another one may have left others."""
 _MAX_REASON_CHARS: Final = 300
 # What joins a record to others, or is no text; masked, an id that looks like a telephone number would join no more.
 _AS_THEY_ARE: Final = frozenset(
@@ -84,15 +87,54 @@ def place_of(row: Row) -> Place:
     return str(row["topic"]), partition, offset, came
 
 
+def sent_ms(row: Row) -> int:
+    """When a kept record was sent, in milliseconds: the broker's time, or when it came here where that is none.
+
+    Earlier releases did not keep the broker's time, and a sender's clock may have written one that no table takes.
+    """
+    sent, (*_, came) = row["timestamp_ms"], place_of(row)
+    return sent if isinstance(sent, int) and _is_sane(sent) else int(came.timestamp() * 1000)
+
+
+def _is_sane(timestamp_ms: int) -> bool:
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).year in SANE_YEARS
+    except (ValueError, OverflowError, OSError):
+        return False
+
+
 def reason_word(row: Row) -> str:
     """The reason's first word, under which rows are counted."""
     return str(row["reason"] or "unknown").partition(":")[0]
 
 
-def _kept(value: bytes) -> str:
-    """The record as text: unreadable bytes and half characters escaped."""
+def is_unwanted(record: object) -> bool:
+    """Whether a record, as JSON has it, is of a player who does not want it stored."""
+    return isinstance(record, dict) and record.get("consent_store") is False
+
+
+def check_reasons(reasons: Sequence[str], rows: Iterable[Row]) -> None:
+    """See that there are such reasons.
+
+    Args:
+        reasons: first words that somebody has chosen.
+        rows: those that wait.
+
+    Raises:
+        InvalidInput: a reason that no record has, with those there are.
+    """
+    known = sorted({*REASONS, *map(reason_word, rows)})
+    if unknown := [reason for reason in reasons if reason not in known]:
+        raise InvalidInput(f"a record in quarantine has no reason {', '.join(unknown)}; there are {', '.join(known)}")
+
+
+def _kept(value: bytes) -> str | None:
+    """The record as text, what is unreadable escaped; None where its player does not want it stored."""
     try:
-        text = json.dumps(_masked(json.loads(value)), ensure_ascii=False)
+        found = json.loads(value)
+        if is_unwanted(found):
+            return None
+        text = json.dumps(_masked(found), ensure_ascii=False)
     except (ValueError, RecursionError):  # not JSON: masked as a whole
         text = mask_pii(value.decode("utf-8", "backslashreplace"))[0]
     return text.encode("utf-8", "backslashreplace").decode()

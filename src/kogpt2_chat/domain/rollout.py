@@ -18,6 +18,25 @@ HEARTBEAT_S: Final = 3.0
 """How often a worker says that it is alive, even when nothing has changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class VersionKey:
+    """Which version is meant: a number alone does not say so, since a registry that was lost begins at 1 again.
+
+    Attributes:
+        number: of the registered version.
+        digest: SHA-256 of its ``model.json``; empty where it is not known.
+    """
+
+    number: int
+    digest: str = ""
+
+    def is_same(self, other: "VersionKey | None") -> bool:
+        """Whether both are one version, as far as is known."""
+        if other is None or self.number != other.number:
+            return False
+        return self.digest == other.digest or not (self.digest and other.digest)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutState:
     """Which version of one bot the workers are to serve.
@@ -27,6 +46,8 @@ class RolloutState:
         champion: the version to serve; None while the bot has none.
         digest: SHA-256 of that version's ``model.json``: numbers begin anew in a registry that was lost. Empty where it
             is not known, as in states of earlier releases; then the number has to do.
+        previous: the champion before, which workers keep at hand.
+        earlier: the champion before that one: where a version goes back to that speaks while another is on its way.
         muted: questions are answered with a fixed notice.
         at: RFC 3339 time of publication.
     """
@@ -36,6 +57,7 @@ class RolloutState:
     champion: int | None
     digest: str = ""
     previous: int | None = None
+    earlier: int | None = None
     candidate: int | None = None
     phase: Phase = "steady"
     percent: int = 100
@@ -44,6 +66,11 @@ class RolloutState:
     by: str = ""
     at: str = ""
     v: int = 1
+
+    @property
+    def key(self) -> VersionKey | None:
+        """The version to serve."""
+        return None if self.champion is None else VersionKey(self.champion, self.digest)
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -67,7 +94,7 @@ class RolloutState:
         _check_optional(
             body,
             "rollout_state",
-            {"champion": int, "previous": int, "candidate": int, "percent": int, "muted": bool},
+            {"champion": int, "previous": int, "earlier": int, "candidate": int, "percent": int, "muted": bool},
         )
         phase = body.get("phase", "steady")
         if phase not in get_args(Phase):
@@ -78,6 +105,7 @@ class RolloutState:
             champion=cast("int | None", body.get("champion")),
             digest=str(body.get("digest") or ""),
             previous=cast("int | None", body.get("previous")),
+            earlier=cast("int | None", body.get("earlier")),
             candidate=cast("int | None", body.get("candidate")),
             phase=cast("Phase", phase),
             percent=cast("int", body.get("percent", 100)),

@@ -6,7 +6,7 @@ A dataset's name is the hash of its content: the same input is the same dataset,
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,30 +18,33 @@ from kogpt2_chat.domain.lake_layout import (
     DELTA_LOG,
     building_path,
     dataset_path,
-    datasets_path,
     quarantined_dataset_path,
     table_path,
 )
-from kogpt2_chat.errors import InvalidInput, NotFound
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.jobs.manifests import MANIFEST, newest_manifest, note_rebuilt
 from kogpt2_chat.model.corpora import read_rows
 from kogpt2_chat.ports import Files, SparkJobs
 from kogpt2_chat.settings import Settings
 
-MANIFEST: Final = "manifest.json"
 _READ: Final = ("turns", "feedback", "distrust")
 _COMMIT: Final = re.compile(r"(\d{20})\.(?:json|checkpoint.*\.parquet)")
 
 
 def build_datasets(
-    *, bots: Sequence[str], spark: SparkJobs, files: Files, settings: Settings
+    *, bots: Sequence[str], spark: SparkJobs, files: Files, settings: Settings, progress: Callable[[str], None]
 ) -> dict[str, dict[str, object]]:
     """Build the datasets of all bots in one Spark application, and publish those without faults.
+
+    Answers are measured with the tokenizer of the base that the bots begin with; where there is none yet, it is made.
+    So what no model could learn whole never takes the place of what one can.
 
     Args:
         bots: whose datasets.
         spark: runs ``spark_jobs/build_dataset.py``.
         files: the lake's file system.
-        settings: rules, corpora, addresses.
+        settings: rules, corpora, base, addresses.
+        progress: told what becomes of the base.
 
     Returns:
         For each bot ``version``, ``path``, ``counts``, ``sources``, ``rejects``, ``new_pairs``, ``withdrawn_pairs``,
@@ -49,14 +52,14 @@ def build_datasets(
         dataset has faults has version None and its rows lie in the quarantine folder under ``path``.
 
     Raises:
-        InvalidInput: a corpus is missing or malformed, or no bot's dataset is without faults.
+        InvalidInput: a corpus is missing or malformed, there is no base to begin with, or no bot's dataset is without
+            faults.
     """
     root, build, now = settings.hdfs.root, uuid.uuid4().hex, datetime.now(UTC)
     building = building_path(root, build)
     previous = {bot: manifest for bot in bots if (manifest := newest_manifest(files, root, bot))}
-    tokenizer = tokenizer_at_hand(settings.home)
     arguments = _arguments(bots, files, settings, previous) | {
-        "tokenizer": tokenizer,
+        "tokenizer": _tokenizer(settings, progress),
         "output": settings.hdfs_uri + building,
         "as_of": now.isoformat(),
     }
@@ -71,17 +74,6 @@ def build_datasets(
         faults = "; ".join(f"{bot}: {', '.join(report[bot]['faults'])}" for bot in bots)
         raise InvalidInput(f"no dataset was published: {faults}. The rows are kept in {root}/quarantine/datasets.")
     return results
-
-
-def newest_manifest(files: Files, root: str, bot: str) -> Manifest | None:
-    """The manifest of a bot's newest dataset; None when it has none."""
-    manifests = []
-    for version in files.list(datasets_path(root, bot)):
-        try:
-            manifests.append(Manifest.from_json(files.read(f"{dataset_path(root, bot, version)}/{MANIFEST}")))
-        except NotFound:  # a folder that somebody else put there
-            continue
-    return max(manifests, key=lambda manifest: manifest.created_at, default=None)
 
 
 def _arguments(
@@ -111,18 +103,10 @@ def _arguments(
     }
 
 
-def tokenizer_at_hand(home: Path) -> str | None:
-    """The tokenizer of the base that a home was begun with; None before there is one.
+def _tokenizer(settings: Settings, progress: Callable[[str], None]) -> str:
+    from kogpt2_chat.model.base import prepare
 
-    Without it no answer is measured here, and those that are too long are left out when the model is trained.
-    """
-    from kogpt2_chat.model.base_record import read_record
-
-    record = read_record(home)
-    try:
-        return None if record is None else (Path(record.folder) / "tokenizer.json").read_text("utf-8")
-    except OSError:
-        return None
+    return (prepare(settings, progress).folder / "tokenizer.json").read_text("utf-8")
 
 
 def _gold(path: Path, bot: str) -> list[dict[str, str]]:
@@ -189,13 +173,16 @@ def _publish(
         return _result(manifest, target, report["faults"], published=False)
     target = dataset_path(root, bot, manifest.version)
     published = files.publish_folder(folder, target)
-    if not published:
-        manifest = Manifest.from_json(files.read(f"{target}/{MANIFEST}"))
+    if not published and previous is not None:
+        if previous.version == manifest.version:
+            manifest = previous
+        else:
+            note_rebuilt(files, root, manifest)
     return _result(manifest, target, [], published=published)
 
 
-def _hash(text: str | None) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_CHARS] if text else ""
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_CHARS]
 
 
 def _gather(bot: str, folder: str, building: str, files: Files) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
-from kogpt2_chat.jobs.choose import count_changes
+from kogpt2_chat.jobs.manifests import count_changes
 from kogpt2_chat.jobs.register import VERSION_PATH
+from kogpt2_chat.jobs.training_shown import write_shown
 from kogpt2_chat.jobs.versions import local_version
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from kogpt2_chat.model.recipe import Recipe
 
 Mode = Literal["from_base", "from_champion"]
-SAMPLES: Final = 20
 _ASKED_BY_HEART: Final = 400
 """Pairs seen most often, among which those are looked for that a version says to the letter."""
 
@@ -102,7 +102,7 @@ def finetune(
             progress("fitting thresholds and converting for the serving engine")
             version = _write_version(work, start, card, pairs, [*train, *kept], settings)
             registry.log_files(run_id, version, VERSION_PATH)
-            registry.log_files(run_id, _write_shown(work, version, card, reports, pairs["train"], settings), "training")
+            registry.log_files(run_id, write_shown(work, version, card, reports, pairs["train"], settings), "training")
         clear_progress(work)
     last = reports[-1]
     return {
@@ -245,60 +245,6 @@ def _write_version(
         beside=beside,
     )  # fmt: skip
     return version
-
-
-def _write_shown(
-    work: Path,
-    version: Path,
-    card: "ModelCard",
-    reports: Sequence["EpochReport"],
-    pairs: Sequence["Pair"],
-    settings: Settings,
-) -> Path:
-    """A plot and sample answers, for people."""
-    shown = work / "shown"
-    shown.mkdir(parents=True, exist_ok=True)
-    _plot(reports, f"{card.bot} {card.dataset}", shown / "loss.png")
-    _samples(version, pairs, shown, settings)
-    return shown
-
-
-def _samples(version: Path, pairs: Sequence["Pair"], folder: Path, settings: Settings) -> None:
-    """What the new version says to some questions it learned."""
-    from kogpt2_chat.model.answers import ask_all
-    from kogpt2_chat.model.load import load_bot
-
-    seeds = [pair for pair in pairs if pair.source == "seed"]
-    chosen = seeds[:: max(1, len(seeds) // SAMPLES)][:SAMPLES]
-    answers = ask_all(load_bot(version, settings), [pair.question for pair in chosen], settings)
-    rows = [
-        {"question": pair.question, "expected": pair.answer, "answer": answer.text}
-        for pair, answer in zip(chosen, answers, strict=True)
-    ]
-    (folder / "samples.json").write_text(json.dumps(rows, ensure_ascii=False, indent=1), "utf-8")
-    lines = ["| question | answer | in the corpus |", "|---|---|---|"]
-    lines += [f"| {_cell(row['question'])} | {_cell(row['answer'])} | {_cell(row['expected'])} |" for row in rows]
-    (folder / "samples.md").write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _plot(reports: Sequence["EpochReport"], title: str, path: Path) -> None:
-    """Loss and validation NLL by epoch."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4))
-    axes = figure.add_subplot()
-    epochs = [report.epoch for report in reports]
-    axes.plot(epochs, [report.loss for report in reports], label="training loss")
-    validation = [(report.epoch, report.validation_nll) for report in reports if report.validation_nll is not None]
-    if validation:
-        axes.plot(*zip(*validation, strict=True), label="validation answer NLL")
-    axes.set(xlabel="epoch", ylabel="nat per answer token", title=title)
-    axes.legend()
-    figure.savefig(path, dpi=100, bbox_inches="tight")
 
 
 def _git_commit() -> str:

@@ -154,5 +154,6 @@ def _quarantine(place: Place, part: Window, bad: Sequence[Mapping[str, object]],
     kept = tables.positions(QUARANTINE.name, [*(ids[partition] for partition in part), *mark])
     new = [row for row in bad if int(str(row["kafka_offset"])) >= kept.get(ids[int(str(row["kafka_partition"]))], 0)]
     if new:
-        ends = {ids[partition]: end for partition, (_, end) in part.items()}
+        # A run that was killed may have come further, with other parts: its position stays.
+        ends = {ids[partition]: max(end, kept.get(ids[partition], 0)) for partition, (_, end) in part.items()}
         tables.append(QUARANTINE.name, new, {**ends, **mark}, kept)

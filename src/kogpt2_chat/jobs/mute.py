@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from kogpt2_chat.domain.roll_call import Roll
 from kogpt2_chat.domain.rollout import RolloutState, WorkerState
 from kogpt2_chat.errors import Conflict, Unavailable
-from kogpt2_chat.jobs.switch import Clock, Workers
+from kogpt2_chat.jobs.workers import Clock, Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 

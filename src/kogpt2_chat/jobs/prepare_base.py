@@ -28,7 +28,7 @@ def prepare_base(
         InvalidInput: a base that was not trained now is to go into the checkout.
     """
     from kogpt2_chat.model.base import prepare, rebuild
-    from kogpt2_chat.model.small_base import SHIPPED, ship
+    from kogpt2_chat.model.small_key import SHIPPED
 
     if into_checkout and not anew:
         raise InvalidInput("only a base that is trained now can be shipped: add --rebuild")
@@ -36,6 +36,8 @@ def prepare_base(
         return prepare(settings, progress)
     made = rebuild(settings, progress)
     if into_checkout:
+        from kogpt2_chat.model.small_base import ship
+
         ship(made.folder)
         progress(f"shipped in {SHIPPED}")
     return made

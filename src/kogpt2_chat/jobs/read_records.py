@@ -55,11 +55,11 @@ def quarantined(record: Record, error: InvalidMessage, ingested_at: datetime) ->
 
 def _read_turn(record: Record, ingested_at: datetime) -> dict[str, object] | None:
     turn = Turn.from_json(record.value or b"")
+    if not turn.consent_store:  # before anything else is wrong with it, which would keep its words in quarantine
+        return None
     checked_id("turn_id", turn.turn_id)
     if turn.bot not in BOT_IDS:
         raise InvalidMessage("unknown_bot", f"turn {turn.turn_id}: no bot {turn.bot!r}")
-    if not turn.consent_store:
-        return None
     row = turn_row(
         turn,
         partition=record.partition,

@@ -8,16 +8,30 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final, cast
 
+from kogpt2_chat.domain.csv_text import decode
 from kogpt2_chat.domain.lake_layout import QUARANTINE, Table
-from kogpt2_chat.domain.quarantine import Row, reason_word, replayed_row, waiting
-from kogpt2_chat.errors import InvalidMessage
+from kogpt2_chat.domain.mending import read_mended
+from kogpt2_chat.domain.quarantine import (
+    Place,
+    Row,
+    check_reasons,
+    place_of,
+    reason_word,
+    replayed_row,
+    sent_ms,
+    waiting,
+)
+from kogpt2_chat.errors import InvalidInput, InvalidMessage
 from kogpt2_chat.jobs.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
 
 _COUNTER: Final = "{table}/quarantine"
 """Under this name a table counts its replays, so that of two at once one is refused."""
+_NOTHING: Final[Mapping[Place, str]] = MappingProxyType({})
 _ID: Final[Mapping[str, str]] = {"turns": "turn_id", "feedback": "feedback_id"}
 
 
@@ -26,6 +40,7 @@ class _Tally:
     """What became of the rows that were looked at, by reason."""
 
     waiting: Counter[str] = field(default_factory=Counter)
+    mended: int = 0
     readable: Counter[str] = field(default_factory=Counter)
     still: Counter[str] = field(default_factory=Counter)
 
@@ -43,6 +58,7 @@ def replay_quarantine(
     tables: Tables,
     progress: Callable[[str], None],
     reasons: Sequence[str] = (),
+    mended: Mapping[Place, str] = _NOTHING,
     dry_run: bool = False,
     now: datetime | None = None,
 ) -> dict[str, object]:
@@ -52,18 +68,23 @@ def replay_quarantine(
         tables: the lake.
         progress: told what is read.
         reasons: which reasons to choose, by their first word; all by default.
+        mended: values by place, read in place of those kept.
         dry_run: read and count, but change nothing.
         now: the time; tests bring their own.
 
     Returns:
-        ``waiting`` (rows by reason), ``readable`` (of the chosen ones, by reason), ``still`` (by today's reason),
-        ``stored`` (rows by table), ``dry_run``. A replay at the same time is a :class:`Conflict`: nothing is stored
-        twice, the next call goes on.
+        ``waiting`` (rows by reason), ``mended`` (how many of them), ``readable`` (of the chosen ones, by reason),
+        ``still`` (by today's reason), ``stored`` (rows by table), ``dry_run``. A replay at the same time is a
+        :class:`Conflict`: nothing is stored twice, the next call goes on.
+
+    Raises:
+        InvalidInput: a reason that no record has, with those there are.
     """
     at, tally = now or datetime.now(UTC), _Tally()
     rows = waiting(tables.read(QUARANTINE.name))
+    check_reasons(reasons, rows)
     progress(f"{len(rows)} records in quarantine")
-    readable = list(_readable(rows, reasons, at, tally))
+    readable = list(_readable(rows, reasons, mended, at, tally))
     stored = {table.name: 0 for table in TABLE_BY_TOPIC.values()}
     if not dry_run:
         for table in TABLE_BY_TOPIC.values():
@@ -72,6 +93,7 @@ def replay_quarantine(
             )
     return {
         "waiting": dict(sorted(tally.waiting.items())),
+        "mended": tally.mended,
         "readable": dict(sorted(tally.readable.items())),
         "still": dict(sorted(tally.still.items())),
         "stored": stored,
@@ -79,15 +101,38 @@ def replay_quarantine(
     }
 
 
-def _readable(rows: Sequence[Row], reasons: Sequence[str], at: datetime, tally: _Tally) -> list[_Readable]:
+def mended_records(path: Path) -> dict[Place, str]:
+    """What somebody has mended.
+
+    Args:
+        path: a file of lines as `show-quarantine` prints them.
+
+    Returns:
+        Each record's value by its place.
+
+    Raises:
+        InvalidInput: the file cannot be read, or holds other lines.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"mended records {path} cannot be read: {error.strerror or error}") from error
+    return read_mended(decode(content, str(path)), str(path))
+
+
+def _readable(
+    rows: Sequence[Row], reasons: Sequence[str], mended: Mapping[Place, str], at: datetime, tally: _Tally
+) -> list[_Readable]:
     found = []
     for kept in rows:
         reason = reason_word(kept)
         tally.waiting[reason] += 1
         if reasons and reason not in reasons:
             continue
+        tally.mended += place_of(kept) in mended
+        value = None if kept["value"] is None else mended.get(place_of(kept), str(kept["value"]))
         try:
-            row = read_record(_record(kept), at)
+            row = None if value is None else read_record(_record(kept, value), at)
         except InvalidMessage as error:
             tally.still[error.reason] += 1
             continue
@@ -96,18 +141,15 @@ def _readable(rows: Sequence[Row], reasons: Sequence[str], at: datetime, tally: 
     return found
 
 
-def _record(kept: Row) -> Record:
-    """The record that a row was made of, with personal details masked."""
-    came = cast("datetime", kept["ingested_at"])
-    timestamp_ms = kept["timestamp_ms"]
+def _record(kept: Row, value: str) -> Record:
+    """The record that a row was made of, with personal details masked, or mended."""
     return Record(
         topic=str(kept["topic"]),
         partition=cast("int", kept["kafka_partition"]),
         offset=cast("int", kept["kafka_offset"]),
         key=None,
-        value=str(kept["value"] or "").encode(),
-        # Earlier releases did not keep it; a record came to the lake soon after it was sent.
-        timestamp_ms=int(came.timestamp() * 1000) if timestamp_ms is None else cast("int", timestamp_ms),
+        value=value.encode("utf-8", "replace"),
+        timestamp_ms=sent_ms(kept),
     )
 
 
@@ -119,7 +161,9 @@ def _store(table: Table, chosen: Sequence[_Readable], tables: Tables, at: dateti
     counted = tables.positions(table.name, [counter])
     columns = (_ID[table.name], "kafka_partition", "kafka_offset", "received_at")
     there = {tuple(row[name] for name in columns) for row in tables.read(table.name, columns)}
-    rows = [one.row for one in chosen if one.row is not None and tuple(one.row[name] for name in columns) not in there]
+    # One record may stand in quarantine twice, of two runs.
+    found = {tuple(one.row[name] for name in columns): one.row for one in chosen if one.row is not None}
+    rows = [row for key, row in found.items() if key not in there]
     if rows:
         tables.append(table.name, rows, {counter: counted.get(counter, 0) + 1}, counted)
     marks = f"{QUARANTINE.name}/replays"

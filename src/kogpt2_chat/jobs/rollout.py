@@ -7,13 +7,13 @@ finished by the same command again. If (3) fails, the old champion is published 
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
 
-from kogpt2_chat.domain.rollout import RolloutState
+from kogpt2_chat.domain.rollout import RolloutState, VersionKey
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.jobs.nominate import require_pass
-from kogpt2_chat.jobs.switch import Clock, Switch, Workers
+from kogpt2_chat.jobs.switch import Switch, bring_to
 from kogpt2_chat.jobs.versions import version_digest
+from kogpt2_chat.jobs.workers import Clock, Workers
 from kogpt2_chat.patience import within
 from kogpt2_chat.ports import ModelVersion, Registry, Topics
 from kogpt2_chat.settings import Settings
@@ -33,7 +33,8 @@ def rollout(
     """Make the candidate (or a named version that passed the gate) champion.
 
     Without a candidate the champion itself is chosen: then nothing is done, unless the workers were never
-    told about it (a lost topic), which the same steps repair.
+    told about it (a lost topic), which the same steps repair. Where they were told another version, by a rollback that
+    the registry has not heard of or since the alias was moved by hand, it is left to a person, and said.
 
     Args:
         bot: the bot.
@@ -50,31 +51,35 @@ def rollout(
     """
     workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     champion = registry.by_alias(bot, "champion")
-    chosen = _chosen(bot, registry, champion, version)
-    require_pass(chosen)
     standing, stands = workers.standing(bot)
-    digest = version_digest(bot, chosen.version, registry)
-    is_told = stands and standing.champion == chosen.version and (standing.digest in {"", digest} or not digest)
-    if is_told and _number(champion) == chosen.version:
-        _drop_candidate(registry, bot, chosen.version)
-        progress(f"{bot}: version {chosen.version} is champion already, nothing to do")
+    chosen = _chosen(bot, registry, champion, version)
+    target = _key(chosen, registry)
+    is_told = stands and target.is_same(standing.key)
+    if _is_left_to_a_person(chosen, version, standing, stands=stands):
+        reason = f"workers were told {standing.champion}, the registry's champion is {chosen.version}"
+        progress(f"{bot}: {reason}: nothing is done. Roll back once more, or name a version with `--version`")
+        return _result(standing, workers=(), changed=False, reason=reason)
+    require_pass(chosen)
+    if is_told and _number(champion) == target.number:
+        _drop_candidate(registry, bot, target.number)
+        progress(f"{bot}: version {target.number} is champion already, nothing to do")
         return _result(standing, workers=(), changed=False, reason="champion already")
-    old = _old(standing, champion, chosen.version)
+    old = _old(workers.spoken(bot, standing), champion, target, registry)
     switch = Switch(
         bot=bot,
-        target=chosen.version,
+        target=target,
         old=old,
-        previous=_number(registry.by_alias(bot, "previous")) if old == chosen.version else old,
-        reason=f"version {chosen.version} passed the gate",
+        previous=_previous(bot, target, old, registry),
+        earlier=standing.previous if old and old.is_same(standing.key) else standing.earlier,
+        reason=f"version {target.number} passed the gate",
         by=by,
-        digests={chosen.version: digest, **_digest_of_old(bot, old, chosen.version, standing, registry)},
     )
-    state, answers = workers.switch(switch)
+    state, answers = bring_to(workers, switch)
     # `previous` first: a crash here is finished by a second call, which finds the old champion still in office.
-    registry.set_alias(bot, "previous", switch.previous if _has(registry, bot, switch.previous) else None)
-    registry.set_alias(bot, "champion", switch.target)
-    _drop_candidate(registry, bot, switch.target)
-    progress(f"{bot}: version {switch.target} is champion, spoken by {', '.join(answers.ready)}")
+    registry.set_alias(bot, "previous", switch.previous if _may_be_previous(switch, registry) else None)
+    registry.set_alias(bot, "champion", target.number)
+    _drop_candidate(registry, bot, target.number)
+    progress(f"{bot}: version {target.number} is champion, spoken by {', '.join(answers.ready)}")
     return _result(state, workers=answers.ready, changed=True, reason=switch.reason)
 
 
@@ -112,63 +117,63 @@ def rollback(
     """
     workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     standing, _ = workers.standing(bot)
+    spoken = workers.spoken(bot, standing)
     patience = partial(within, settings.rollout.registry_timeout_s, "the model registry")
     try:
-        switch = patience(lambda: _way_back(bot, standing, registry, by))
+        switch = patience(lambda: _way_back(bot, spoken, registry, by))
     except Unavailable as error:
-        switch = _way_back_without_registry(standing, by, error)
+        switch = _way_back_without_registry(standing, spoken, by, error)
         progress(f"{bot}: {error}; going by what the workers were told")
-    state, answers = workers.switch(switch)
-    spoken = f"{bot}: version {switch.target} speaks again, by {', '.join(answers.ready)}"
+    state, answers = bring_to(workers, switch)
+    sentence = f"{bot}: version {switch.target.number} speaks again, by {', '.join(answers.ready)}"
     try:
         patience(lambda: _settle_aliases(switch, state, registry))
     except Unavailable as error:
         raise Unavailable(
-            f"{spoken}. The registry could not be told: {error} When it answers, and `kogpt2-chat status` shows "
-            "another champion there than what speaks, roll back once more"
+            f"{sentence}. The registry could not be told: {error} Roll back once more when it answers"
         ) from error
-    progress(spoken)
+    progress(sentence)
     return _result(state, workers=answers.ready, changed=True, reason=switch.reason)
 
 
-def _way_back(bot: str, standing: RolloutState, registry: Registry, by: str) -> Switch:
+def _way_back(bot: str, spoken: VersionKey | None, registry: Registry, by: str) -> Switch:
     """From what speaks to what the registry calls the previous version."""
-    target = registry.by_alias(bot, "previous")
-    if target is None:
+    found = registry.by_alias(bot, "previous")
+    if found is None:
         raise NotFound(f"{bot} has no previous version to go back to: name one with `rollout {bot} --version N`")
-    require_pass(target)
-    old = _old(standing, registry.by_alias(bot, "champion"), target.version)
-    digests = {target.version: version_digest(bot, target.version, registry)}
-    digests |= _digest_of_old(bot, old, target.version, standing, registry)
-    reason = f"rolled back from version {old}"
-    return Switch(bot=bot, target=target.version, old=old, previous=None, reason=reason, by=by, digests=digests)
+    require_pass(found)
+    target = _key(found, registry)
+    old = _old(spoken, registry.by_alias(bot, "champion"), target, registry)
+    return Switch(bot=bot, target=target, old=old, previous=None, reason=_left(old), by=by)
 
 
-def _way_back_without_registry(standing: RolloutState, by: str, error: Unavailable) -> Switch:
-    """From what the workers were told to what was champion before; it passed the gate when it became so."""
-    if standing.previous is None:
+def _way_back_without_registry(
+    standing: RolloutState, spoken: VersionKey | None, by: str, error: Unavailable
+) -> Switch:
+    """From what speaks to what was champion before it, as the workers were told: it passed the gate back then."""
+    is_told = spoken is not None and spoken.is_same(standing.key)
+    before = (standing.previous, standing.earlier) if is_told else (standing.earlier, None)
+    if before[0] is None:
         raise Unavailable(
             f"{standing.bot}: {error} The workers know of no version to go back to either; "
             f"`kogpt2-chat mute {standing.bot}` needs no registry"
         ) from error
     return Switch(
-        bot=standing.bot,
-        target=standing.previous,
-        old=standing.champion,
-        previous=None,
-        reason=f"rolled back from version {standing.champion}",
-        by=by,
-        digests={} if standing.champion is None else {standing.champion: standing.digest},
+        bot=standing.bot, target=VersionKey(before[0]), old=spoken, previous=before[1], reason=_left(spoken), by=by
     )
 
 
 def _settle_aliases(switch: Switch, state: RolloutState, registry: Registry) -> None:
-    """Make the registry agree; each step may be done again."""
-    if switch.old != switch.target and _has(registry, switch.bot, switch.old):
-        registry.tag(switch.bot, cast("int", switch.old), {"rolled_back": state.at})
+    """Make the registry agree. Each step may be done again, and late: a second call says the same."""
+    if switch.old is not None and not switch.old.is_same(switch.target) and _knows(registry, switch.bot, switch.old):
+        registry.tag(switch.bot, switch.old.number, {"rolled_back": state.at})
     # `champion` first: while `previous` is there, a second call finishes what a crash left.
-    registry.set_alias(switch.bot, "champion", switch.target)
+    registry.set_alias(switch.bot, "champion", switch.target.number)
     registry.set_alias(switch.bot, "previous", None)
+
+
+def _left(old: VersionKey | None) -> str:
+    return f"rolled back from version {None if old is None else old.number}"
 
 
 def _chosen(bot: str, registry: Registry, champion: ModelVersion | None, version: int | None) -> ModelVersion:
@@ -180,28 +185,49 @@ def _chosen(bot: str, registry: Registry, champion: ModelVersion | None, version
     return chosen
 
 
-def _old(standing: RolloutState, champion: ModelVersion | None, target: int) -> int | None:
-    """The version that speaks until now: as the workers were told, since an alias can be moved by hand.
+def _is_left_to_a_person(chosen: ModelVersion, version: int | None, standing: RolloutState, *, stands: bool) -> bool:
+    """Whether nobody named a version, and the workers speak another one than the registry's champion.
 
-    Where they were told the target already, by a call that did not finish, the alias says which one was before.
+    A rollback that the registry has not heard of leaves it so, and an alias that was moved by hand.
     """
-    return standing.champion if standing.champion not in {None, target} else _number(champion)
+    is_champion = version is None and "champion" in chosen.aliases and "candidate" not in chosen.aliases
+    return is_champion and stands and standing.champion not in {None, chosen.version}
 
 
-def _digest_of_old(
-    bot: str, old: int | None, target: int, standing: RolloutState, registry: Registry
-) -> dict[int, str]:
-    """As the workers were told it, else as the registry says."""
-    if old is None or old == target:
-        return {}
-    told = standing.digest if standing.champion == old else ""
-    return {old: told or version_digest(bot, old, registry)}
+def _old(
+    spoken: VersionKey | None, champion: ModelVersion | None, target: VersionKey, registry: Registry
+) -> VersionKey | None:
+    """The version that speaks until now: as the workers say, since an alias can be moved by hand.
+
+    Where they speak the target already, by a call that did not finish, the alias says which one was before.
+    """
+    if spoken is not None and not spoken.is_same(target):
+        return spoken
+    return None if champion is None else _key(champion, registry)
 
 
-def _has(registry: Registry, bot: str, version: int | None) -> bool:
-    """Whether the registry knows a version: one that speaks may be of a registry that was lost."""
+def _previous(bot: str, target: VersionKey, old: VersionKey | None, registry: Registry) -> int | None:
+    """What is to be called previous: a champion that is told again leaves it as it is."""
+    if target.is_same(old):
+        return _number(registry.by_alias(bot, "previous"))
+    return None if old is None else old.number
+
+
+def _key(version: ModelVersion, registry: Registry) -> VersionKey:
+    return VersionKey(version.version, version_digest(version.bot, version.version, registry))
+
+
+def _may_be_previous(switch: Switch, registry: Registry) -> bool:
+    """Whether the alias can name it: one that spoke may be of a registry that was lost."""
+    if switch.previous is None:
+        return False
+    key = switch.old if switch.old is not None and switch.old.number == switch.previous else VersionKey(switch.previous)
+    return _knows(registry, switch.bot, key)
+
+
+def _knows(registry: Registry, bot: str, version: VersionKey) -> bool:
     try:
-        return version is not None and registry.get(bot, version).version == version
+        return version.is_same(_key(registry.get(bot, version.number), registry))
     except NotFound:
         return False
 

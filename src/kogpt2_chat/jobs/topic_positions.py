@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from kogpt2_chat.domain.gaps import FOUND, TOLD, gap_row, same_gap, topic_app_id, topic_mark
+from kogpt2_chat.domain.gaps import FOUND, TOLD, gap_row, rest_of_gap, topic_app_id, topic_mark
 from kogpt2_chat.domain.lake_layout import GAPS, QUARANTINE, Table, app_id
 from kogpt2_chat.domain.topics import TOPIC_BY_NAME
 from kogpt2_chat.errors import InvalidInput
@@ -48,6 +48,30 @@ class Place:
         return {partition: app_id(table.name, self.table.topic, partition) for partition in range(count)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """How far a table has read a topic.
+
+    Attributes:
+        positions: by partition, where there is one.
+        mark: of the topic that they are of; empty where it was read by an earlier release, or without ids.
+    """
+
+    table: Table
+    positions: Mapping[int, int]
+    mark: Mapping[str, int]
+
+    @classmethod
+    def of(cls, table: Table, place: Place, tables: Tables) -> "_Read":
+        name, ids = topic_app_id(table.name, place.table.topic), place.ids_in(table)
+        committed = tables.positions(table.name, [name, *ids.values()])
+        return cls(
+            table=table,
+            positions={partition: committed[app] for partition, app in ids.items() if app in committed},
+            mark={name: committed[name]} if name in committed else {},
+        )
+
+
 def find_place(table: Table, topics: Topics, tables: Tables, found_at: datetime) -> Place:
     """See which topic stands there now; where it is another one than before, begin it at its beginning.
 
@@ -69,43 +93,42 @@ def find_place(table: Table, topics: Topics, tables: Tables, found_at: datetime)
     """
     topic_id = topics.topic_id(table.topic)
     place = Place(table=table, topic_id=topic_id, ends=topics.end_positions(table.topic))
-    ids = place.ids_in(table)
-    committed = tables.positions(table.name, [topic_app_id(table.name, table.topic), *ids.values()])
-    positions = {partition: committed[name] for partition, name in ids.items() if name in committed}
-    if not positions:
-        return place
-    if _is_the_same(place, committed, positions, topics):
-        if place.mark and not place.mark.items() <= committed.items():  # read by an earlier release
-            tables.append(table.name, [], place.mark, {})
-        return place
-    note_gaps(
-        [
-            gap_row(table, topic_id, partition, position, None, reason="topic_made_anew", found_at=found_at)
-            for partition, position in positions.items()
-            if position
-        ],
-        tables,
-    )
-    for one in (QUARANTINE, table):
-        _begin(one, place, tables)
+    kept, read = (_Read.of(one, place, tables) for one in (QUARANTINE, table))
+    is_anew = not _is_the_same(place, read, topics)
+    if is_anew or not _is_the_same(place, kept, topics):
+        # A first run that was killed has read into quarantine alone: then the table lacks all of the old topic.
+        is_gap = is_anew or not read.positions
+        note_gaps(
+            [
+                gap_row(table, topic_id, partition, position, None, reason="topic_made_anew", found_at=found_at)
+                for partition, position in ({**dict.fromkeys(kept.positions, 0), **read.positions}).items()
+                if is_gap and (position or kept.positions.get(partition))
+            ],
+            tables,
+        )
+        _begin(QUARANTINE, place, tables)
+    if is_anew:
+        _begin(table, place, tables)
+    elif read.positions and read.mark != place.mark and place.mark:  # read by an earlier release
+        tables.append(table.name, [], place.mark, {})
     return place
 
 
-def _is_the_same(place: Place, committed: Mapping[str, int], positions: Mapping[int, int], topics: Topics) -> bool:
-    """Whether the positions are of the topic that stands there now."""
-    table = place.table
-    before = committed.get(topic_app_id(table.name, table.topic))
-    known = before is not None and place.topic_id != ""
-    if known and place.mark != {topic_app_id(table.name, table.topic): before}:
+def _is_the_same(place: Place, read: _Read, topics: Topics) -> bool:
+    """Whether the positions are of the topic that stands there now; where there are none, they are."""
+    topic, known = place.table.topic, bool(read.mark and place.topic_id)
+    if not read.positions:
+        return True
+    if known and read.mark != place.mark_in(read.table):
         return False
     beyond = {
         partition: position
-        for partition, position in positions.items()
-        if position > place.ends.get(partition, 0) and not _has_reached(topics, table.topic, partition, position)
+        for partition, position in read.positions.items()
+        if position > place.ends.get(partition, 0) and not _has_reached(topics, topic, partition, position)
     }
     if beyond and known:
         raise InvalidInput(
-            f"table {table.name} has read {table.topic} further than it reaches: by partition {beyond}, ends "
+            f"table {read.table.name} has read {topic} further than it reaches: by partition {beyond}, ends "
             f"{dict(place.ends)}. It is the topic that it was, so the broker has lost records: restore its data, or "
             "delete and make the topic anew, and it is read from its beginning."
         )
@@ -127,7 +150,7 @@ def _begin(table: Table, place: Place, tables: Tables) -> None:
 
 
 def note_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
-    """Add gaps to the table, each once: before the positions pass over them, so that none goes unsaid.
+    """Add gaps to the table, each range once: before the positions pass over them, so that none goes unsaid.
 
     Args:
         rows: of ``gaps``.
@@ -136,8 +159,8 @@ def note_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
     if not rows:
         return
     counted = tables.positions(GAPS.name, [FOUND])
-    known = {same_gap(row) for row in tables.read(GAPS.name)}
-    new = [row for row in rows if same_gap(row) not in known]
+    known = tables.read(GAPS.name)
+    new = [rest for row in rows if (rest := rest_of_gap(row, known)) is not None]
     if new:
         tables.append(GAPS.name, new, {FOUND: counted.get(FOUND, 0) + len(new)}, counted)
 

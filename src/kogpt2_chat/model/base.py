@@ -1,35 +1,25 @@
 """Where bots begin: a base model imported from a hub or folder, or the small one trained here.
 
 Both end as the same kind of folder (:mod:`kogpt2_chat.model.checkpoint`) below the cache, found again by the
-hash of what they are made of. Two processes that want the same base make it once.
+hash of what they are made of. Two processes that want the same base make it once. A base that is there is found and
+verified without torch: whoever only needs its tokenizer waits for no model library.
 """
 
 import fcntl
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import torch
-from safetensors.torch import load_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from typing import Final
 
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, Unavailable
 from kogpt2_chat.model.base_record import BaseRecord, base_of_versions, read_record, record_path, write_record
-from kogpt2_chat.model.card import CARD_FILE, WEIGHTS_FILE, ModelCard, file_sha256, verify_folder
-from kogpt2_chat.model.checkpoint import write_checkpoint
-from kogpt2_chat.model.hub import find, is_pointer, pointer_error, weights_file
-from kogpt2_chat.model.load import use_threads
-from kogpt2_chat.model.small_base import SHIPPED, SMALL_NAME, is_shipped, small_key, train_small_base
-from kogpt2_chat.model.tokenizer import load_tokenizer
+from kogpt2_chat.model.card import CARD_FILE, WEIGHTS_FILE, file_sha256, verify_folder
+from kogpt2_chat.model.hub import KOGPT2, find, weights_file
+from kogpt2_chat.model.small_key import SHIPPED, SMALL_NAME, is_shipped, small_key
 from kogpt2_chat.settings import Settings
 
-KOGPT2: Final = "skt/kogpt2-base-v2"
-KOGPT2_LICENCE: Final = "CC BY-NC-SA 4.0"
-_KOGPT2_SHAPE: Final = (51_200, 12, 768)
 _IMPORT_VERSION: Final = "1"
 AUTO: Final = "auto"
 
@@ -76,7 +66,6 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
             base is gone.
         Unavailable: the named hub model can't be had.
     """
-    use_threads(settings)
     with _locked(record_path(settings.home)):
         record = read_record(settings.home)
         if settings.model.base == AUTO and record is not None:
@@ -150,10 +139,9 @@ def rebuild(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
     Returns:
         The base, in the cache.
     """
-    use_threads(settings)
     folder = _small_folder(settings)
     with _locked(folder):
-        train_small_base(folder, settings, progress, folder.parent / f".work-{folder.name}")
+        _train(folder, folder.parent / f".work-{folder.name}", settings, progress)
         return _prepared(folder)
 
 
@@ -166,7 +154,7 @@ def _small(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
     folder = _small_folder(settings)
     if not (folder / CARD_FILE).exists() and is_shipped(settings):
         return _prepared(SHIPPED)
-    return _made_once(folder, lambda work: train_small_base(folder, settings, progress, work), progress)
+    return _made_once(folder, lambda work: _train(folder, work, settings, progress), progress)
 
 
 def _imported(source: Path, name: str, settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
@@ -185,7 +173,23 @@ def _imported(source: Path, name: str, settings: Settings, progress: Callable[[s
     )
     key = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
     folder = settings.cache_dir / "base" / f"imported-{key}"
-    return _made_once(folder, lambda _: import_base(source, folder, name, progress), progress)
+    return _made_once(folder, lambda _: _import(source, folder, name, settings, progress), progress)
+
+
+def _train(folder: Path, work: Path, settings: Settings, progress: Callable[[str], None]) -> None:
+    from kogpt2_chat.model.load import use_threads
+    from kogpt2_chat.model.small_base import train_small_base
+
+    use_threads(settings)
+    train_small_base(folder, settings, progress, work)
+
+
+def _import(source: Path, folder: Path, name: str, settings: Settings, progress: Callable[[str], None]) -> None:
+    from kogpt2_chat.model.import_base import import_base
+    from kogpt2_chat.model.load import use_threads
+
+    use_threads(settings)
+    import_base(source, folder, name, progress)
 
 
 def _made_once(folder: Path, make: Callable[[Path], None], progress: Callable[[str], None]) -> PreparedBase:
@@ -214,75 +218,6 @@ def _locked(folder: Path) -> Iterator[None]:
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def import_base(source: Path, folder: Path, name: str, progress: Callable[[str], None] = lambda _: None) -> None:
-    """Turn a hub's files into a version folder: safetensors, tokenizer, card.
-
-    Args:
-        source: folder with ``config.json``, ``tokenizer.json`` and the weights.
-        folder: where to write.
-        name: what the base is called.
-        progress: told what is done.
-
-    Raises:
-        InvalidInput: it is no GPT-2 in KoGPT2's layout.
-    """
-    progress(f"importing base {name}")
-    config = _read_config(source)
-    tokenizer = load_tokenizer(source)
-    network = GPT2LMHeadModel(config)
-    weights = weights_file(source)
-    state = load_file(weights) if weights.suffix == ".safetensors" else read_hub_bin(weights)
-    _fill(network, state, weights)
-    shape = (config.vocab_size, config.n_layer, config.n_embd)
-    licence = KOGPT2_LICENCE if name == KOGPT2 or shape == _KOGPT2_SHAPE else "unknown: see the base model's own terms"
-    card = ModelCard(base=name, base_sha=file_sha256(weights), licence=licence, small=False)
-    write_checkpoint(folder, network, tokenizer, card)
-
-
-def read_hub_bin(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a hub's ``pytorch_model.bin``: the only pickle this project reads, with ``weights_only=True``.
-
-    Raises:
-        InvalidInput: it holds anything but tensors.
-    """
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle's, zip's and its own
-        raise InvalidInput(f"{path} is no plain weights file: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise InvalidInput(f"{path} must hold named tensors only")
-    return content
-
-
-def _fill(network: GPT2LMHeadModel, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Load tensors into the network, all of them fitting."""
-    known = network.state_dict()
-    named = {name if name in known else f"transformer.{name}": value for name, value in state.items()}
-    fitting = {name: value.float() for name, value in named.items() if name in known}
-    lost = sorted(set(known) - set(fitting) - {"lm_head.weight"})
-    wrong = sorted(name for name, value in fitting.items() if value.shape != known[name].shape)
-    if lost or wrong:
-        raise InvalidInput(f"{path} does not fit its config.json: missing {lost[:3]}, of another shape {wrong[:3]}")
-    network.load_state_dict(fitting, strict=False)
-    network.tie_weights()
-
-
-def _read_config(source: Path) -> GPT2Config:
-    path = source / "config.json"
-    for needed in (path, source / "tokenizer.json"):
-        if needed.is_file() and is_pointer(needed):
-            raise pointer_error(needed)
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} is missing or no JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("model_type") != "gpt2":
-        raise InvalidInput(f"{path} must say model_type gpt2: only GPT-2 in KoGPT2's layout can be a base")
-    for foreign in ("auto_map", "architectures", "transformers_version"):
-        content.pop(foreign, None)
-    return GPT2Config(**content)
 
 
 def _sha_or_none(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.model.card import WEIGHTS_FILE
 
+KOGPT2: Final = "skt/kogpt2-base-v2"
 LOOK_S: Final = 5.0
 """Name look-up, connection and answer together."""
 BIN: Final = "pytorch_model.bin"

@@ -20,7 +20,7 @@ from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.model.batches import Example, make_examples
-from kogpt2_chat.model.card import CARD_FILE, ModelCard, read_card
+from kogpt2_chat.model.card import ModelCard
 from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.model.corpora import read_pairs
 from kogpt2_chat.model.early_stop import EpochReport
@@ -28,17 +28,13 @@ from kogpt2_chat.model.network import gpt2_config, new_network
 from kogpt2_chat.model.pairs import Pair
 from kogpt2_chat.model.recipe import Recipe
 from kogpt2_chat.model.resume import clear_progress
+from kogpt2_chat.model.small_key import SHIPPED, SMALL_NAME, seed_path, small_key
 from kogpt2_chat.model.tokenizer import ChatTokenizer, train_tokenizer
 from kogpt2_chat.model.train import fit
-from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.settings import Settings
 
-SMALL_NAME: Final = "small"
 SMALL_LICENCE: Final = "Apache-2.0"
-# Part of the key: raise it when this code would make another model from the same corpus and settings.
-_CODE_VERSION: Final = "5"
 _POSITIONS: Final = 256
-SHIPPED: Final = CHECKOUT / "base" / "small"
-"""The one that comes with the checkout."""
 _ANSWERS_RATE_SHARE: Final = 0.5
 _HELD_OUT_OF: Final = 20
 """Every so-many-th seed pair is not learned but tells when to stop."""
@@ -59,34 +55,6 @@ class Corpus:
     learned: Sequence[Example]
     answers: Sequence[Example]
     held_out: Sequence[Example]
-
-
-def small_key(settings: Settings) -> str:
-    """Hash of everything the small base follows from: corpora, settings, code. Not the machine, nor its precision."""
-    digest = hashlib.sha256(_CODE_VERSION.encode())
-    model = settings.model
-    for figure in (
-        model.small_layers, model.small_width, model.small_heads, model.small_vocabulary, model.small_epochs,
-        model.small_batch_size, model.small_learning_rate, model.small_answer_tokens, model.small_dropout,
-        model.small_label_smoothing, model.small_weight_decay, model.small_patience, model.small_learn_questions,
-        settings.training.seed,
-        model.max_prompt_tokens, model.max_new_tokens,
-    ):  # fmt: skip
-        digest.update(f"/{figure}".encode())
-    for bot in BOT_IDS:
-        digest.update(_seed_path(settings, bot).read_bytes() if _seed_path(settings, bot).is_file() else b"-")
-    return digest.hexdigest()[:16]
-
-
-def is_shipped(settings: Settings) -> bool:
-    """Whether the base in the checkout is what these settings would make of the checkout's own corpora.
-
-    Other corpora start from it as well: it knows Korean small talk, and the bots learn theirs in fine-tuning.
-    """
-    if not (SHIPPED / CARD_FILE).is_file():
-        return False
-    learning = settings.learning.model_copy(update={"corpora": CHECKOUT / "corpora"})
-    return read_card(SHIPPED).key == small_key(settings.model_copy(update={"learning": learning}))
 
 
 def ship(base: Path) -> ModelCard:
@@ -184,7 +152,7 @@ def read_corpus(settings: Settings) -> Corpus:
     Raises:
         InvalidInput: a bot has no seed corpus, or there is not a single pair.
     """
-    pairs_by_bot = {bot: read_pairs(_seed_path(settings, bot)) for bot in BOT_IDS}
+    pairs_by_bot = {bot: read_pairs(seed_path(settings, bot)) for bot in BOT_IDS}
     texts = [text for pairs in pairs_by_bot.values() for pair in pairs for text in (pair.question, pair.answer)]
     if not texts:
         raise InvalidInput(f"the seed corpora below {settings.learning.corpora} hold no pairs")
@@ -224,7 +192,3 @@ def best_nll(reports: Sequence[EpochReport]) -> float:
 def _is_held_out(pair: Pair) -> bool:
     digest = hashlib.sha256(phrase_key(pair.question).encode()).digest()
     return int.from_bytes(digest[:4]) % _HELD_OUT_OF == 0
-
-
-def _seed_path(settings: Settings, bot: str) -> Path:
-    return settings.learning.corpora / bot / "seed.csv"

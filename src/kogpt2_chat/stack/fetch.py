@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from kogpt2_chat.errors import KogptChatError
+from kogpt2_chat.errors import InvalidInput, KogptChatError
 from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.settings import load_settings
 from kogpt2_chat.stack.jars import ensure_jars
@@ -23,6 +23,9 @@ def main() -> int:
         print(folder)  # noqa: T201
     except KogptChatError as error:
         _say(str(error))
+        return 2 if isinstance(error, InvalidInput) else 1
+    except OSError as error:
+        _say(f"the jars could not be kept: {error}; KOGPT2_CACHE names another folder for them")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,18 +120,48 @@ def make_folders(folders: Folders) -> None:
 def remove_all(folders: Folders) -> list[Path]:
     """Remove what the platform keeps in the home, and the home when nothing else is in it.
 
+    What a link leads to, e.g. another disk, is not touched: nobody here knows what else is there.
+
     Returns:
-        What could not be removed, e.g. because another user's files are in it.
+        What stays: links that lead elsewhere, and what could not be removed, e.g. because another user's files are in
+        it.
     """
     ours = [folders.home / name for name in (*_SERVERS, *_JOBS)]
     if folders.open_home != folders.home:
         ours.append(folders.open_home)
+    links = [link for path in ours for link in _links_elsewhere(path)]
     for path in ours:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path, links)
     folders.socket.unlink(missing_ok=True)
-    left = [path for path in ours if path.exists()]
+    left = links + [path for path in ours if path.exists() and not _has_one_of(path, links)]
     if not left:
         unlink(folders.home)
     with suppress(OSError):
         folders.home.rmdir()
     return left
+
+
+def _links_elsewhere(path: Path) -> list[Path]:
+    """Links in a folder, or in its place, through which a server may have kept its data elsewhere."""
+    if path.is_symlink():
+        return [path]
+    there = (Path(folder) / name for folder, names, files in os.walk(path) for name in (*names, *files))
+    return [one for one in there if one.is_symlink() and not one.is_file() and not one.resolve().is_relative_to(path)]
+
+
+def _remove(path: Path, links: Collection[Path]) -> None:
+    """Remove a file or folder but for these links."""
+    if path in links:
+        return
+    if _has_one_of(path, links):
+        for child in path.iterdir():
+            _remove(child, links)
+    elif path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _has_one_of(path: Path, links: Iterable[Path]) -> bool:
+    return any(link.is_relative_to(path) for link in links)

@@ -1,14 +1,40 @@
 """Run Ivy, as bundled in pyspark, for one set of artefacts."""
 
 import importlib.util
+import os
 import re
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+from kogpt2_chat.domain.java_proxy import with_proxy
 from kogpt2_chat.errors import Unavailable
+
+
+class Together:
+    """Processes that end at once when one of them, or whoever waits for them, gives up."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[str]] = []
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def add(self, process: "subprocess.Popen[str]") -> None:
+        """One more; it ends at once if the others had to already."""
+        with self._lock:
+            self._running.append(process)
+            if self._ended:
+                process.terminate()
+
+    def end(self) -> None:
+        """End all of them, and those to come."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                process.terminate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +74,12 @@ def ivy_file(wanted: Sequence[Coordinates]) -> str:
 
 
 def fetch(
-    wanted: Sequence[Coordinates], java: Path, target: Path, scratch: Path, progress: Callable[[str], None]
+    wanted: Sequence[Coordinates],
+    java: Path,
+    target: Path,
+    scratch: Path,
+    progress: Callable[[str], None],
+    together: Together,
 ) -> None:
     """Fetch artefacts and their runtime dependencies into ``target``.
 
@@ -58,6 +89,7 @@ def fetch(
         target: folder for the jars.
         scratch: folder for Ivy's own cache; may be removed afterwards.
         progress: told each file that is fetched.
+        together: the Ivy that is started joins it.
 
     Raises:
         Unavailable: Ivy failed; the message carries its last words.
@@ -72,15 +104,20 @@ def fetch(
         *("-types", "jar", "bundle", "-retrieve", f"{target}/[artifact]-[revision](-[classifier]).[ext]"),
     ]
     last: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            for line in process.stdout or ():
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=with_proxy(os.environ),
+    ) as process:
+        together.add(process)
+        for line in process.stdout or ():
+            if not line.startswith("NOTE: Picked up "):  # Java repeats its options, and a proxy's password with them
                 last = [*last[-30:], line.rstrip()]
-                if found := re.search(r"^downloading .*/([^/]+\.jar)", line):
-                    progress(f"jars: {found[1]}")
-        except BaseException:
-            process.terminate()
-            raise
+            if found := re.search(r"^downloading .*/([^/]+\.jar)", line):
+                progress(f"jars: {found[1]}")
     if process.returncode != 0:
         raise Unavailable(
             f"Ivy could not fetch {wanted[0].name} {wanted[0].version} (exit {process.returncode}): "

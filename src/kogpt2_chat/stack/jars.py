@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Final
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack.ivy import Coordinates, fetch
+from kogpt2_chat.stack.ivy import Coordinates, Together, fetch
 from kogpt2_chat.stack.modules import EMPTY_FOLDERS, MODULE_FILES
 from kogpt2_chat.stack.plain_path import link, plain
 
@@ -175,10 +175,16 @@ def fetch_sets(names: set[str], java: Path, scratch: Path, progress: Callable[[s
     """Fetch whole sets into ``scratch/sets``, several at a time; give that folder."""
     target = scratch / "sets"
     wanted = [name for name in SETS if name in names]
+    together = Together()
     with ThreadPoolExecutor(max_workers=4) as pool:
-        futures = [pool.submit(fetch, SETS[name], java, target / name, scratch, progress) for name in wanted]
-        for future in futures:
-            future.result()
+        futures = [pool.submit(fetch, SETS[name], java, target / name, scratch, progress, together) for name in wanted]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:  # whoever interrupts is not to wait for a slow network
+            pool.shutdown(wait=False, cancel_futures=True)
+            together.end()
+            raise
     return target
 
 

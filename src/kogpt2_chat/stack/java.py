@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -75,8 +76,15 @@ def _candidates(jvm_folder: Path) -> Iterator[Path]:
         yield Path(home).resolve()
     if program := shutil.which("java"):
         yield Path(program).resolve().parent.parent
+        yield from _home_it_says(Path(program))  # a version manager's stand-in lies elsewhere than what it starts
     if jvm_folder.is_dir():
         yield from sorted(path.resolve() for path in jvm_folder.iterdir() if (path / "bin" / "java").exists())
+
+
+def _home_it_says(program: Path) -> Iterator[Path]:
+    with suppress(OSError, subprocess.SubprocessError):
+        if found := re.search(r"java\.home = (.+)", _output(program, "-XshowSettings:properties", "-version")):
+            yield Path(found[1].strip()).resolve()
 
 
 def _ask(home: Path) -> Java | None:
@@ -92,8 +100,8 @@ def _ask(home: Path) -> Java | None:
     return Java(home=home, version=int(match[1]))
 
 
-def _output(program: Path, option: str) -> str:
-    done = subprocess.run([program, option], capture_output=True, text=True, timeout=30, check=True)
+def _output(program: Path, *options: str) -> str:
+    done = subprocess.run([program, *options], capture_output=True, text=True, errors="replace", timeout=30, check=True)
     return done.stdout + done.stderr
 
 

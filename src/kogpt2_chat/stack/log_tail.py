@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -12,15 +13,15 @@ _PAUSE_S: Final = 0.3
 
 def tail(path: Path, lines: int) -> Iterator[str]:
     """The last lines of a file, without their ends."""
-    with path.open(encoding="utf-8", errors="replace") as handle:
-        yield from (line.rstrip("\n") for line in handle.readlines()[-lines:])
+    with path.open("rb") as handle:
+        yield from map(_text, handle.readlines()[-lines:])
 
 
 def follow(path: Path, lines: int, pause: Callable[[float], None] = time.sleep) -> Iterator[str]:
     """The last lines, then those to come, for ever.
 
     The supervisor turns a log over by renaming it: what is left in the old file is read to its end, then the new
-    one from its beginning.
+    one from its beginning. A line comes when it is whole: a piece of one may end within a letter.
 
     Args:
         path: a log that is there.
@@ -31,18 +32,29 @@ def follow(path: Path, lines: int, pause: Callable[[float], None] = time.sleep) 
         Lines without their ends.
     """
     with ExitStack() as opened:
-        handle = opened.enter_context(path.open(encoding="utf-8", errors="replace"))
-        yield from (line.rstrip("\n") for line in handle.readlines()[-lines:])
+        handle = opened.enter_context(path.open("rb"))
+        there = handle.readlines()
+        rest = there.pop() if there and not there[-1].endswith(b"\n") else b""
+        yield from map(_text, there[-lines:])
         while True:
-            if line := handle.readline():
-                yield line.rstrip("\n")
-            elif _is_another(path, handle.fileno()):
+            piece = handle.readline()
+            rest += piece
+            if rest.endswith(b"\n"):
+                yield _text(rest)
+                rest = b""
+            elif not piece and _is_another(path, handle.fileno()):
+                yield from map(_text, BytesIO(rest + handle.read()))  # it may have grown until it was renamed
                 opened.close()
-                handle = opened.enter_context(path.open(encoding="utf-8", errors="replace"))
-            else:
+                handle, rest = opened.enter_context(path.open("rb")), b""
+            elif not piece:
                 if os.fstat(handle.fileno()).st_size < handle.tell():  # emptied in place
                     handle.seek(0)
+                    rest = b""
                 pause(_PAUSE_S)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def _is_another(path: Path, descriptor: int) -> bool:

@@ -1,7 +1,7 @@
 """Which servers have kept data in this home, so that data which are gone are noticed and named."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kogpt2_chat.stack.folders import Folders
@@ -27,12 +27,16 @@ def lost(folders: Folders, programs: Iterable[Program]) -> list[str]:
     ]
 
 
-def remember(folders: Folders, programs: Sequence[Program]) -> None:
-    """Note which of these have data by now."""
+def remember(folders: Folders, programs: Sequence[Program], progress: Callable[[str], None]) -> None:
+    """Note which of these have data by now; a disk that is full costs the note, and nothing else."""
     had = _names(folders)
     have = {program.name for program in programs if program.keeps is not None and program.keeps.exists()}
-    if not have <= had:
+    if have <= had:
+        return
+    try:
         write_file(_file(folders), json.dumps(sorted(had | have)))
+    except OSError as error:
+        progress(f"{_file(folders)} cannot be written ({error.strerror}): data that are lost will not be noticed")
 
 
 def _names(folders: Folders) -> set[str]:

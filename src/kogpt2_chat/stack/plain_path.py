@@ -1,8 +1,8 @@
 """An address of plain ASCII for any folder: what a server is told of paths that it would not understand.
 
-Kafka reads its settings as Latin-1, Hadoop takes the ``%`` of an escaped address for a format, supervisor cuts a value
-at `` #`` and `` ;``, and SQLite addresses end at ``?``. Korean user names and folders with spaces are the usual case
-here, so a link of ours stands for such a folder.
+Kafka reads its settings as Latin-1, Hadoop takes the ``%`` of an escaped address for a format (and ``+`` is escaped
+too), supervisor cuts a value at `` #`` and `` ;``, and SQLite addresses end at ``?``. Korean user names and folders
+with spaces are the usual case here, so a link of ours stands for such a folder.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Final
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.stack.own import own_folder
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9/._+-]+")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]+")
 _MODE: Final = 0o711
 """Others may pass (Elasticsearch has a user of its own), and see or change nothing."""
 

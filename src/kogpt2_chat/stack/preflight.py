@@ -2,8 +2,7 @@
 
 import os
 import pwd
-import shutil
-import socket
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import psutil
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.person import has_name, nameless_user
-from kogpt2_chat.sections import EVERY_ADDRESS, LOOPBACK
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders, others_can_enter
 from kogpt2_chat.stack.jars import jars_folder
 from kogpt2_chat.stack.processes import port_is_free, port_owner
 from kogpt2_chat.stack.program import Program
+from kogpt2_chat.stack.reach import host_faults, reach_faults
+from kogpt2_chat.stack.room import room_at
 
 
 def check_settings(settings: Settings) -> None:
@@ -28,13 +28,13 @@ def check_settings(settings: Settings) -> None:
     Raises:
         InvalidInput: naming all that cannot work, each with what to set.
     """
-    faults = [*_host_faults(settings), *_path_faults(settings), *_user_faults(settings)]
+    faults = [*host_faults(settings), *_path_faults(settings), *_user_faults(settings)]
     if faults:
         raise InvalidInput("the stack cannot start with these settings:\n" + "\n".join(f"  {one}" for one in faults))
 
 
 def check_machine(settings: Settings, folders: Folders, programs: Sequence[Program]) -> None:
-    """Check memory, disk and ports for the programs that are to start.
+    """Check memory, disk, ports and the address that clients are told for the programs that are to start.
 
     Args:
         settings: limits, host and the cache.
@@ -46,7 +46,12 @@ def check_machine(settings: Settings, folders: Folders, programs: Sequence[Progr
         Unavailable: the machine lacks something; every lack is named.
     """
     _check_readable(settings, programs)
-    faults = [*_memory_fault(settings, programs), *_disk_fault(settings, folders), *port_faults(settings, programs)]
+    faults = [
+        *_memory_fault(settings, programs),
+        *_disk_fault(settings, folders),
+        *port_faults(settings, programs),
+        *reach_faults(settings, programs),
+    ]
     if faults:
         raise Unavailable(
             "the stack cannot start, nothing was started:\n" + "\n".join(f"  {fault}" for fault in faults)
@@ -73,43 +78,22 @@ def port_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
     return twice + taken
 
 
-def _host_faults(settings: Settings) -> list[str]:
-    host, advertised = settings.stack.host, settings.stack.advertised_host
-    faults = []
-    if not _can_bind(host):
-        faults.append(
-            f"KOGPT2_STACK__HOST={host} is no IPv4 address of this machine: expected e.g. {LOOPBACK}, the machine's "
-            f"address in its network, or {EVERY_ADDRESS} for all of them"
-        )
-    if host == EVERY_ADDRESS and not advertised:
-        faults.append(
-            f"KOGPT2_STACK__HOST={host} is no address that a client could connect to: set "
-            "KOGPT2_STACK__ADVERTISED_HOST to the name or address under which other machines reach this one"
-        )
-    if advertised in {EVERY_ADDRESS, "::"} or ":" in advertised:
-        faults.append(
-            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} is no address that a client could connect to: expected a name "
-            "or an IPv4 address, without a port"
-        )
-    return faults
-
-
-def _can_bind(host: str) -> bool:
-    with socket.socket(socket.AF_INET) as probe:
-        try:
-            probe.bind((host, 0))
-        except (OSError, UnicodeError):
-            return False
-    return bool(host)
-
-
 def _path_faults(settings: Settings) -> list[str]:
     paths = {"KOGPT2_HOME": settings.home, "KOGPT2_CACHE": settings.cache_dir, "the checkout": CHECKOUT}
     return [
-        f"{name} is {str(path)!r}: expected a path of UTF-8 text without control characters; move it"
+        f"{name} is {str(path)!r}: expected a path of UTF-8 text without control characters, found {found}; move it"
         for name, path in paths.items()
-        if not str(path.resolve()).isprintable()  # bytes that are no UTF-8 come as surrogates, which are not printable
+        if (found := _unwritable(str(path.resolve())))
     ]
+
+
+def _unwritable(path: str) -> str:
+    """What keeps a path from being written into a file of settings; empty where nothing does."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "bytes that are no UTF-8"
+    return next((f"U+{ord(sign):04X}" for sign in path if unicodedata.category(sign) in {"Cc", "Zl", "Zp"}), "")
 
 
 def _user_faults(settings: Settings) -> list[str]:
@@ -141,12 +125,10 @@ def _memory_fault(settings: Settings, programs: Sequence[Program]) -> list[str]:
 
 
 def _disk_fault(settings: Settings, folders: Folders) -> list[str]:
-    place = next(path for path in (folders.home, *folders.home.parents) if path.exists())
-    free = shutil.disk_usage(place).free >> 20
-    if free >= settings.stack.min_disk_mb:
-        return []
-    wanted = settings.stack.min_disk_mb
-    return [f"disk: {wanted} MB are needed at {place}, {free} MB are free: make room or move KOGPT2_HOME"]
+    # Less than is kept free would only make the servers wait.
+    wanted = max(settings.stack.min_disk_mb, settings.stack.keep_free_mb)
+    shortage = room_at(folders.home).shortage(wanted)
+    return [f"disk: {shortage}: make room or move KOGPT2_HOME"] if shortage else []
 
 
 def _check_readable(settings: Settings, programs: Sequence[Program]) -> None:

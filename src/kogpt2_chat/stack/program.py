@@ -11,7 +11,8 @@ from typing import Final
 from kogpt2_chat.domain.no_proxy import without_proxy
 from kogpt2_chat.env_file import ENV_FILE
 from kogpt2_chat.settings import CHECKOUT, Settings
-from kogpt2_chat.variables import as_variables
+from kogpt2_chat.stack.room import wait_for_room
+from kogpt2_chat.variables import PREFIX, as_variables
 
 MARK: Final = "KOGPT2_STACK_PROGRAM"
 """Environment variable ``NAME@HOME`` in every process of a stack: how orphans are known, never by their name."""
@@ -52,6 +53,7 @@ class Program:
         final_exit_codes: after one of these it is not started again; empty: after any it is.
         stops_children: ends its children itself when it alone is asked to stop.
         memory_mb: about what it takes at rest.
+        fills: a folder whose disk it writes to, and without room there dies; None where it lives on without.
         keeps: a file or folder that is there once it has data; None where it keeps nothing.
         when_lost: what it means when that is gone, and what to do.
     """
@@ -72,6 +74,7 @@ class Program:
     final_exit_codes: tuple[int, ...] = ()
     stops_children: bool = False
     memory_mb: int = 100
+    fills: Path | None = None
     keeps: Path | None = None
     when_lost: str = ""
 
@@ -81,16 +84,24 @@ class Program:
         return next(iter(self.ports.values()), None)
 
 
-def start_script(program: Program, environment: Mapping[str, str]) -> str:
-    """The shell script that starts a program: what ran, with which environment, is there to read."""
+def start_script(program: Program, environment: Mapping[str, str], keep_free_mb: int = 0) -> str:
+    """The shell script that starts a program: what ran, with which environment, is there to read.
+
+    Args:
+        program: what to start.
+        environment: all of it.
+        keep_free_mb: one that fills a disk waits until so much is free there.
+    """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
     setup = [program.setup] if program.setup else []
+    waiting = wait_for_room(program.fills, keep_free_mb) if program.fills and keep_free_mb else []
     return "\n".join(
         [
             "#!/bin/sh",
             "# Written by `kogpt2-chat stack up`; changes are lost.",
             "set -eu",
             *exports,
+            *waiting,
             *setup,
             f"exec {shlex.join(program.command)}",
             "",
@@ -113,6 +124,16 @@ def settings_environment(settings: Settings) -> dict[str, str]:
         "KOGPT2_CACHE": str(settings.cache_dir.resolve()),
         ENV_FILE: "",
     }
+
+
+def exact_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with these settings alone, whatever it or a ``.env`` says of others."""
+    return unset_environment() | settings_environment(settings)
+
+
+def unset_environment() -> dict[str, str]:
+    """This process's environment without any setting, and a word that no ``.env`` is to be read."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)} | {ENV_FILE: ""}
 
 
 def clean_environment() -> dict[str, str]:

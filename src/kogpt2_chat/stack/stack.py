@@ -25,6 +25,7 @@ from kogpt2_chat.stack.processes import stack_processes
 from kogpt2_chat.stack.program import Program, program_environment, start_script
 from kogpt2_chat.stack.roster import all_programs, chosen
 from kogpt2_chat.stack.servers.airflow import write_secrets
+from kogpt2_chat.stack.started_with import changed_since
 from kogpt2_chat.stack.stopping import running, shut_down, stop_in_order, stop_orphans, undo
 from kogpt2_chat.stack.supervision import (
     Supervision,
@@ -76,7 +77,7 @@ def up(
         there = running(supervision)
         starting = [program for program in wanted if program.name not in there]
         check_machine(settings, folders, starting)
-        for sentence in lost(folders, starting):
+        for sentence in (*lost(folders, starting), *_kept(settings, folders, programs, supervision, there)):
             progress(sentence)
         _write(settings, folders, [program for program in programs if program.name not in there])
         try:
@@ -84,12 +85,12 @@ def up(
                 supervision = _supervise(folders, supervision, configuration(folders, programs), there)
             if supervision is not None:
                 wait_until_healthy(settings, folders, supervision, wanted, progress, on_ready)
-                remember(folders, wanted)
         except BaseException:
             with suppress(OSError):  # whoever listened may be gone: what was started is stopped all the same
                 progress("up did not finish: stopping what it started")
-            undo(folders, starting, alone=not there)
+            undo(folders, starting, alone=not there, progress=progress)
             raise
+        remember(folders, wanted, progress)
 
 
 def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
@@ -123,9 +124,10 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
 def _wipe(folders: Folders, progress: Progress) -> None:
     """Under the lock: an ``up`` that waits for it must not start into folders that are being removed."""
     if left := remove_all(folders):
+        named = [f"{path} (a link to {path.readlink()})" if path.is_symlink() else str(path) for path in left]
         raise Unavailable(
-            f"not all of the stack's data could be removed; still there: {', '.join(map(str, left))}. Remove it as "
-            "the user whose files are in it"
+            f"not all of the stack's data could be removed; still there: {', '.join(named)}. Where it is a link, empty "
+            "the folder that it leads to; else remove it as the user whose files are in it"
         )
     progress(f"removed the stack's data in {folders.home}")
 
@@ -174,6 +176,15 @@ def _find_or_clear(folders: Folders, programs: Sequence[Program], progress: Prog
     return supervision
 
 
+def _kept(
+    settings: Settings, folders: Folders, programs: Sequence[Program], supervision: Supervision | None, there: set[str]
+) -> Iterator[str]:
+    """What to say where settings changed under servers that run: they keep what they were started with."""
+    goes_on = [program for program in programs if program.name in there]
+    if supervision and (names := changed_since(settings, folders.home, goes_on, supervision)):
+        yield f"what runs already keeps its settings; changed: {', '.join(names)}. `make down`, `make up` applies them"
+
+
 def _supervise(folders: Folders, supervision: Supervision | None, text: str, running: set[str]) -> Supervision:
     if supervision is None:
         return start_supervision(folders, text)
@@ -188,7 +199,7 @@ def _write(settings: Settings, folders: Folders, programs: Sequence[Program]) ->
     for program in programs:
         script = Path(script_path(folders, program))
         environment = program_environment(program, settings, folders.home)
-        files = {**program.files, script: start_script(program, environment)}
+        files = {**program.files, script: start_script(program, environment, settings.stack.keep_free_mb)}
         for folder in sorted({*program.folders, *(path.parent for path in files)}):
             give_folder(folder, 0o700, program.user)
         for path, text in files.items():

@@ -1,6 +1,7 @@
 """How a stack is, for people and machines. Asking starts nothing and waits for nobody."""
 
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from kogpt2_chat.stack.folders import Folders, folders_of
 from kogpt2_chat.stack.health import check, worker_tally
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
+from kogpt2_chat.stack.room import full_disks
 from kogpt2_chat.stack.roster import all_programs
 from kogpt2_chat.stack.servers.airflow import read_password
 from kogpt2_chat.stack.supervision import State, find_supervision, silence, silent_supervisor
@@ -40,12 +42,14 @@ class Status:
         urls: the pages a person may open, by name.
         airflow_user: who logs in to Airflow.
         airflow_password: generated at first start; None before it.
+        full_disks: a sentence for each disk without room.
     """
 
     services: tuple[Service, ...]
     urls: dict[str, str]
     airflow_user: str
     airflow_password: str | None
+    full_disks: tuple[str, ...]
 
     @property
     def healthy(self) -> bool:
@@ -58,6 +62,7 @@ class Status:
             "services": [asdict(service) for service in self.services],
             "urls": self.urls,
             "airflow": {"user": self.airflow_user, "password": self.airflow_password},
+            "full_disks": list(self.full_disks),
         }
 
 
@@ -80,6 +85,7 @@ def status(settings: Settings) -> Status:
         },
         airflow_user=settings.airflow.username,
         airflow_password=read_password(settings, folders),
+        full_disks=tuple(full_disks(_filled(folders, programs), settings.stack.keep_free_mb)),
     )
 
 
@@ -90,6 +96,10 @@ def safety_counts(settings: Settings) -> dict[str, int]:
         tally = worker_tally(settings, slot)
         counts.update({name.removeprefix(_SAFETY): count for name, count in tally.items() if name.startswith(_SAFETY)})
     return dict(counts)
+
+
+def _filled(folders: Folders, programs: Iterable[Program]) -> list[Path]:
+    return [folders.home, *(program.fills for program in programs if program.fills is not None)]
 
 
 def _states(folders: Folders) -> tuple[dict[str, State], str]:

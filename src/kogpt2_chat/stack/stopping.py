@@ -14,12 +14,15 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.processes import processes_by_name, stop_processes, wait_until
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.supervision import GONE, Supervision, find_supervision, silent_supervisor
+from kogpt2_chat.stack.supervision import GONE, Supervision, find_supervision, silence, silent_supervisor
 from kogpt2_chat.stack.waiting import Runner
 
 _SHUT_DOWN_S: Final = 3.0
 _UNDO_S: Final = 20.0
+_LEFT_S: Final = 5.0
 _LEAST_GRACE_S: Final = 2.0
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What the commands take for ctrl-C."""
 
 
 def running(supervision: Runner | None) -> set[str]:
@@ -78,32 +81,54 @@ def shut_down(supervision: Supervision) -> None:
         supervision.shut_down(timeout_s=_SHUT_DOWN_S)
 
 
-def undo(folders: Folders, started: Sequence[Program], *, alone: bool) -> None:
+def undo(
+    folders: Folders, started: Sequence[Program], *, alone: bool, progress: Callable[[str], None] = lambda _: None
+) -> None:
     """Stop what one ``up`` started; all else that runs was there before and is left alone.
 
     Args:
         folders: of the stack.
         started: what that ``up`` meant to start.
         alone: nothing ran before, so that the supervisor is its own too.
+        progress: told what could not be stopped, because a supervisor that was there before does not answer.
     """
     with undisturbed():
-        supervision = find_supervision(folders)
-        if supervision is not None:
-            with suppress(Unavailable):
-                stop_started(supervision, started, time.monotonic() + _UNDO_S)
-            if alone:
-                shut_down(supervision)
-        if alone:
-            stop_orphans(folders, {program.name: program.stop_rank for program in started}, lambda _: None, 5.0)
+        deadline = time.monotonic() + _UNDO_S
+        stopped = wait_until(lambda: _stopped_or_hopeless(folders, started, deadline), deadline)
+        if not alone:
+            if not stopped:
+                _tell_what_goes_on(folders, started, progress)
+            return
+        if supervision := find_supervision(folders):
+            shut_down(supervision)
+        ranks = {program.name: program.stop_rank for program in started}
+        stop_orphans(folders, ranks, lambda _: None, _LEFT_S if stopped else _UNDO_S)
+
+
+def _stopped_or_hopeless(folders: Folders, started: Sequence[Program], deadline: float) -> bool:
+    """Ask the supervisor, if there is one at all; False where it is there and asking again may help."""
+    if supervision := find_supervision(folders):
+        with suppress(Unavailable):
+            stop_started(supervision, started, deadline)
+            return True
+    return silent_supervisor(folders) is None
+
+
+def _tell_what_goes_on(folders: Folders, started: Sequence[Program], progress: Callable[[str], None]) -> None:
+    alive = processes_by_name(folders.home)
+    names = [program.name for program in started if program.name in alive]
+    if names and (supervisor := silent_supervisor(folders)):
+        with suppress(OSError):  # whoever listened may be gone
+            progress(f"not stopped: {', '.join(names)}; {silence(supervisor)}")
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """No second ctrl-C in the middle of cleaning up: half of it is worse than some seconds more."""
+    """No second ctrl-C or closed terminal in the middle of cleaning up: half of it is worse than some seconds more."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     try:
         yield
     finally:

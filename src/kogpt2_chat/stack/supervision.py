@@ -46,6 +46,10 @@ class State:
     detail: str
 
 
+class Silent(Unavailable):
+    """The supervisor did not answer; what was asked of it may have been done all the same."""
+
+
 class _PatientConnection(UnixStreamHTTPConnection):
     """supervisor's own connection waits for ever."""
 
@@ -57,7 +61,7 @@ class _PatientConnection(UnixStreamHTTPConnection):
 
 
 class Supervision:
-    """A running supervisor; whatever is asked of it is answered within seconds, or raises Unavailable."""
+    """A running supervisor; whatever is asked of it is answered within seconds, or raises Silent."""
 
     def __init__(self, folders: Folders, answer_s: float = ANSWER_S) -> None:
         self._folders = folders
@@ -126,7 +130,7 @@ class Supervision:
         except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
             # The transport keeps its connection, and on this one an answer may still come that nobody asked for.
             self._proxy("close")()
-            raise Unavailable(
+            raise Silent(
                 f"the supervisor at {self._folders.socket} did not answer {call}: {error or type(error).__name__}"
             ) from error
 

@@ -15,7 +15,7 @@ from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.health import Health, check
 from kogpt2_chat.stack.processes import cpu_seconds
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.supervision import GONE, State
+from kogpt2_chat.stack.supervision import GONE, Silent, State
 
 FOUNDATION: Final = frozenset({"kafka", "hdfs", "elasticsearch"})
 """Groups that have to be healthy before ``on_ready``."""
@@ -85,6 +85,7 @@ class _Waiting:
         self.started: set[str] = set()
         self.questions: dict[str, tuple[State, Future[Health]]] = {}
         self.later: list[str] = []
+        self.silent_since: float | None = None
         self.began = senses.clock()
         self.remind_at = self.began + TELL_EVERY_S
 
@@ -110,8 +111,8 @@ class _Waiting:
             if room <= 0 and not runs:
                 continue
             if program.once or not runs:
+                self.started.add(program.name)  # a start whose answer is late may have been one all the same
                 self.supervision.start(program.name)
-                self.started.add(program.name)
                 room -= 1
             self.watches[program.name] = Watch.begin(self.look(program, states[program.name], healthy=False))
 
@@ -177,11 +178,30 @@ class _Waiting:
         if not health.healthy and (len(starts) >= _MAX_STARTS or state.state == "FATAL" or ended):
             raise Unavailable(self.story(program, f"ended before it was healthy (exit code {state.exit_code})"))
 
+    def go_on(self, pool: ThreadPoolExecutor) -> None:
+        """Start and ask what is due. A supervisor that is late is asked again next time, as long as a server would be.
+
+        It forks and writes all logs in one thread; on a busy machine it is late now and then.
+        """
+        try:
+            self.start_what_may()
+            self.probe(pool)
+        except Silent:
+            now = self.senses.clock()
+            self.silent_since = now if self.silent_since is None else self.silent_since
+            if now - self.silent_since >= self.settings.stack.stall_s:
+                raise
+        else:
+            self.silent_since = None
+
     def remind(self) -> None:
         """Every few seconds: who is slow, and how far it is."""
-        if self.senses.clock() < self.remind_at:
+        now = self.senses.clock()
+        if now < self.remind_at:
             return
-        self.remind_at = self.senses.clock() + TELL_EVERY_S
+        self.remind_at = now + TELL_EVERY_S
+        if self.silent_since is not None:
+            self.progress(f"waiting for the supervisor: it has not answered for {now - self.silent_since:.0f} s")
         for program in self.starting():
             detail = self.last[program.name].detail if program.name in self.last else "not asked yet"
             self.progress(f"waiting for {program.name}: {self.watches[program.name].sentence()} ({detail})")
@@ -222,14 +242,14 @@ def wait_until_healthy(
         senses: clock and probes; the real ones when left out.
 
     Raises:
-        Unavailable: a program gave up, stands still, or is past the hard end; with the end of its log.
+        Unavailable: a program gave up, stands still, or is past the hard end, with the end of its log; or the
+            supervisor stays silent.
     """
     senses = senses or Senses()
     waiting = _Waiting(settings, folders, supervision, programs, progress, on_ready, senses)
     with ThreadPoolExecutor(max_workers=4) as pool:
         while len(waiting.healthy) < len(programs):
-            waiting.start_what_may()
-            waiting.probe(pool)
+            waiting.go_on(pool)
             if waiting.on_ready and waiting.foundation_is_healthy():
                 progress("preparing topics and the search index")
                 waiting.on_ready()

@@ -161,6 +161,7 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
             folders=(folders.logs / "airflow",),
             once=True,
             memory_mb=0,
+            fills=folders.airflow,
             keeps=None if settings.stack.airflow_database else folders.airflow / "airflow.db",
             when_lost="the history of DAG runs is gone; a new database is made, and the schedules go on",
         ),
@@ -180,6 +181,7 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
                 # The triggerer waits 10 s for a child that ignores it; what it watches is in the database.
                 stop_wait_s=2 if name == "triggerer" else 8,
                 memory_mb=250,
+                fills=folders.airflow,
             )
             for name in names
         ),

@@ -14,7 +14,7 @@ from kogpt2_chat.stack.servers.jvm import LOG4J2, QUIET, heap
 def elasticsearch_yml(settings: Settings, folders: Folders) -> str:
     """The node's configuration."""
     data = folders.data("elasticsearch", open_to_user=True)
-    ports = settings.ports
+    ports, keep_free_mb = settings.ports, settings.stack.keep_free_mb
     return f"""\
 cluster.name: kogpt2-chat
 node.name: node-1
@@ -27,8 +27,14 @@ transport.port: {ports.at(ports.elasticsearch_transport)}
 discovery.type: single-node
 # Many machines keep vm.max_map_count low, and this node's indices are small.
 node.store.allow_mmap: false
-# A developer's nearly full disk must not make the index read-only.
-cluster.routing.allocation.disk.threshold_enabled: false
+# In bytes: a large disk that is nearly full by percentage must not make the index read-only. Below the last mark it
+# becomes so, and above the one before it is writable again by itself.
+cluster.routing.allocation.disk.watermark.low: {keep_free_mb}mb
+cluster.routing.allocation.disk.watermark.high: {keep_free_mb}mb
+cluster.routing.allocation.disk.watermark.flood_stage: {keep_free_mb}mb
+cluster.info.update.interval: 10s
+# A node that could not write once answers nothing until it looks again; after two minutes by default.
+monitor.fs.health.refresh_interval: 10s
 """
 
 
@@ -76,6 +82,7 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
             },
             user=settings.stack.unprivileged_user if os.geteuid() == 0 else "",
             stop_rank=2,
+            fills=data,
             keeps=data / "data" / "nodes",
             when_lost="the index is made anew; `kogpt2-chat index --rebuild` fills it from the lake",
             memory_mb=600,

@@ -63,6 +63,8 @@ def namenode_site(settings: Settings, folders: Folders) -> dict[str, str]:
     return {
         **_COMMON,
         "dfs.namenode.name.dir": folders.data("namenode").as_uri(),
+        # Below that it takes nothing (safe mode), and goes on by itself when there is room again.
+        "dfs.namenode.resource.du.reserved": str(_reserved(settings)),
         "dfs.namenode.http-address": settings.local(settings.ports.namenode_http),
         "dfs.namenode.rpc-bind-host": settings.stack.host,
         "dfs.namenode.http-bind-host": settings.stack.host,
@@ -75,12 +77,20 @@ def datanode_site(settings: Settings, folders: Folders, number: int) -> dict[str
     return {
         **_COMMON,
         "dfs.datanode.data.dir": folders.data(f"datanode-{number}").as_uri(),
+        "dfs.datanode.du.reserved": str(_reserved(settings)),
+        # Beside what is reserved and a block; a gigabyte more by default.
+        "dfs.datanode.round-robin-volume-choosing-policy.additional-available-space": "0",
         "dfs.datanode.hostname": settings.own_host,
         "dfs.datanode.address": settings.bound(ports.datanode[number - 1]),
         "dfs.datanode.http.address": settings.bound(ports.datanode_http[number - 1]),
         "dfs.datanode.ipc.address": settings.bound(ports.datanode_ipc[number - 1]),
         "dfs.datanode.scan.period.hours": "-1",
     }
+
+
+def _reserved(settings: Settings) -> int:
+    """Bytes of the disk that the lake leaves to others, Kafka above all."""
+    return settings.stack.keep_free_mb << 20
 
 
 def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
@@ -147,4 +157,5 @@ def _place(settings: Settings, folders: Folders, name: str, site: Mapping[str, s
             conf / "log4j.properties": _LOG4J,
         },
         "folders": (folders.data(name),),
+        "fills": folders.data(name),
     }

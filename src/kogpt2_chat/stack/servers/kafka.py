@@ -91,6 +91,7 @@ def kafka_programs(settings: Settings, folders: Folders, java: Java) -> list[Pro
             setup=f"[ -f {shlex.quote(str(logs / 'meta.properties'))} ] || {tool}",
             files={properties: server_properties(settings, logs), log4j: LOG4J2.format(level="warn")},
             folders=(logs,),
+            fills=logs,
             ports={
                 "broker": settings.ports.at(settings.ports.kafka),
                 "controller": settings.ports.at(settings.ports.kafka_controller),

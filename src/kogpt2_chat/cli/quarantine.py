@@ -1,0 +1,90 @@
+"""Commands for records that the lake could not store: see them, and store those that can be read now."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.settings import load_settings
+
+Reasons = Annotated[
+    list[str] | None,
+    typer.Option("--reason", help="A reason to choose, by its first word; may be given several times. Default: all."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the commands into the CLI."""
+    for command in (show_quarantine, replay_quarantine):
+        app.command()(command)
+
+
+def show_quarantine(reason: Reasons = None, *, as_json: Json = False) -> None:
+    """Print records that the lake could not store, one a line, with what players said in them, masked.
+
+    Example: `kogpt2-chat show-quarantine --reason schema > records.jsonl`
+    """
+    from kogpt2_chat.jobs.show_quarantine import show_quarantine as run
+
+    result = run(tables=bootstrap.tables(load_settings()), reasons=tuple(reason or ()))
+    show(result, records_text(result), as_json=as_json)
+
+
+def replay_quarantine(
+    reason: Reasons = None,
+    *,
+    mended: Annotated[
+        Path | None,
+        typer.Option(help="Lines of `show-quarantine` whose values somebody has mended: they stand for those kept."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count, but change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Store records that the lake could not store and that can be read now, each once; count the others.
+
+    Example: `kogpt2-chat replay-quarantine --mended records.jsonl --dry-run`
+    """
+    from kogpt2_chat.jobs.replay_quarantine import mended_records
+    from kogpt2_chat.jobs.replay_quarantine import replay_quarantine as run
+
+    result = run(
+        mended={} if mended is None else mended_records(mended),
+        tables=bootstrap.tables(load_settings()),
+        progress=progress,
+        reasons=tuple(reason or ()),
+        dry_run=dry_run,
+    )
+    show(result, quarantine_text(result), as_json=as_json)
+
+
+def records_text(result: Mapping[str, object]) -> str:
+    """The records as lines that can be mended and given back."""
+    records = cast("list[Mapping[str, object]]", result["records"])
+    return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+
+
+def quarantine_text(result: Mapping[str, object]) -> str:
+    """What is in quarantine and what left it, for a person; never a player's words."""
+    waiting, readable, still, stored = (
+        cast("Mapping[str, int]", result[name]) for name in ("waiting", "readable", "still", "stored")
+    )
+    if not waiting:
+        return "nothing is in quarantine"
+    verb = "can be stored now" if result["dry_run"] else "left it"
+    lines = [f"{sum(waiting.values())} records in quarantine ({_counted(waiting.items())})"]
+    if result["mended"]:
+        lines.append(f"mended: {result['mended']} of them")
+    lines.append(f"{verb}: {sum(readable.values())}" + (f" ({_counted(readable.items())})" if readable else ""))
+    if readable and not result["dry_run"]:
+        lines.append(f"stored: {_counted(stored.items())}; the rest of them was there before, or without consent")
+    if still:
+        lines.append(f"left: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")
+    return "\n".join(lines)
+
+
+def _counted(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts)

@@ -1,0 +1,105 @@
+"""Whether the addresses of a stack lead to it: the one that its servers bind to, and the one that clients are told.
+
+Kafka answers every client with the advertised address, the stack's own programs too. So it has to lead back here.
+"""
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from kogpt2_chat.domain.addresses import is_host_name
+from kogpt2_chat.sections import EVERY_ADDRESS, LOOPBACK
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.processes import port_is_free
+from kogpt2_chat.stack.program import Program
+
+_ANSWER_S: Final = 5.0
+
+
+def host_faults(settings: Settings) -> list[str]:
+    """What is wrong with the two addresses by themselves; nothing is connected to."""
+    host, advertised = settings.stack.host, settings.stack.advertised_host
+    faults = []
+    if not _can_bind(host):
+        faults.append(
+            f"KOGPT2_STACK__HOST={host} is no IPv4 address of this machine: expected e.g. {LOOPBACK}, the machine's "
+            f"address in its network, or {EVERY_ADDRESS} for all of them"
+        )
+    if host == EVERY_ADDRESS and not advertised:
+        faults.append(
+            f"KOGPT2_STACK__HOST={host} is no address that a client could connect to: set "
+            "KOGPT2_STACK__ADVERTISED_HOST to the name or address under which other machines reach this one"
+        )
+    if advertised and (advertised == EVERY_ADDRESS or not is_host_name(advertised)):
+        faults.append(
+            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} is no address that a client could connect to: expected a name "
+            "of ASCII letters, digits, `-` and dots, or an IPv4 address, without a port"
+        )
+    elif advertised and _is_loopback(host) and not _is_loopback(_resolved(advertised)):
+        faults.append(
+            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not lead to KOGPT2_STACK__HOST={host}, where only "
+            f"programs of this machine can connect: set KOGPT2_STACK__HOST to {EVERY_ADDRESS} too, or to this "
+            "machine's address in its network"
+        )
+    return faults
+
+
+def reach_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
+    """Where Kafka is about to start: whether this machine reaches itself under the address that Kafka will tell."""
+    host, advertised, port = settings.stack.host, settings.advertised_host, settings.ports.at(settings.ports.kafka)
+    starts = any(program.group == "kafka" for program in programs)
+    if not starts or advertised == settings.own_host or not port_is_free(host, port):
+        return []
+    if not (found := _not_reached(host, advertised, port)):
+        return []
+    fault = (
+        f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not lead back to this machine ({found}), and Kafka tells it "
+        f"to the stack's own programs too: set another, or, where it is a name, add `{settings.own_host} {advertised}` "
+        "to /etc/hosts"
+    )
+    return [fault]
+
+
+def _not_reached(host: str, advertised: str, port: int) -> str:
+    """What keeps a connection to the advertised address from arriving here; empty where it arrives."""
+    token = secrets.token_bytes(16)
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.settimeout(_ANSWER_S)
+        try:
+            server.bind((host, port))
+            server.listen()
+            with socket.create_connection((advertised, port), _ANSWER_S) as client:
+                client.sendall(token)
+                with server.accept()[0] as arrived:
+                    arrived.settimeout(_ANSWER_S)
+                    return "" if arrived.recv(len(token)) == token else "another program answers"
+        except TimeoutError:
+            return f"port {port} there is not this machine's"
+        except OSError as error:
+            return error.strerror or str(error)
+
+
+def _can_bind(host: str) -> bool:
+    with socket.socket(socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except (OSError, UnicodeError):
+            return False
+    return bool(host)
+
+
+def _resolved(host: str) -> str:
+    try:
+        return socket.gethostbyname(host)
+    except (OSError, UnicodeError):
+        return ""
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        return False

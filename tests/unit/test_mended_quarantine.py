@@ -1,0 +1,112 @@
+"""Records in quarantine that somebody reads, mends and stores."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kogpt2_chat.cli.quarantine import quarantine_text, records_text
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.jobs.replay_quarantine import mended_records, replay_quarantine
+from kogpt2_chat.jobs.show_quarantine import show_quarantine
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.delta import InMemoryTables
+from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from tests.unit.test_ingest_faults import FEEDBACK_BODY
+from tests.unit.test_ingest_job import log, turn
+
+LARGE = json.dumps({**json.loads(turn("large").to_json()), "extra": {"log": "x" * 200_000}}).encode()
+TORN = json.dumps(FEEDBACK_BODY, ensure_ascii=False).encode()[:-20]
+
+
+@pytest.fixture
+def tables() -> InMemoryTables:
+    """A lake whose ingest could not read five records."""
+    broker, tables = Broker(), InMemoryTables()
+    topics = MemoryTopics(broker)
+    topics.ensure()
+    refused = {**json.loads(turn("no", consent_store=False).to_json()), "v": 2}
+    crisis = {**json.loads(turn("safe", text="죽고 싶어").to_json()), "v": 2}
+    vetted = {**json.loads(turn("vetted", text="음", fallback="safety").to_json()), "v": 2}
+    log(topics, LARGE, *(json.dumps(body, ensure_ascii=False).encode() for body in (refused, crisis, vetted)))
+    topics.send([Outgoing(topic="feedback", key=b"p", value=TORN)])
+    ingest(topics=topics, tables=tables, settings=Settings())
+    return tables
+
+
+def replay(tables: InMemoryTables, **options: Any) -> dict[str, Any]:
+    return replay_quarantine(tables=tables, progress=lambda _: None, **options)
+
+
+def shown(tables: InMemoryTables, *reasons: str) -> list[dict[str, Any]]:
+    text = records_text(show_quarantine(tables=tables, reasons=reasons))
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def mend(records: list[dict[str, Any]], path: Path) -> Path:
+    """As an editor would: the large one is cut, the torn one is completed."""
+    for record in records:
+        if isinstance(record.get("value"), dict):
+            record["value"]["extra"] = {}
+        elif "value" in record:
+            record["value"] = FEEDBACK_BODY
+    path.write_text("\n\n".join(json.dumps(record, ensure_ascii=False) for record in records), encoding="utf-8-sig")
+    return path
+
+
+def test_records_can_be_read_mended_and_stored_each_once(tables: InMemoryTables, tmp_path: Path) -> None:
+    """What was kept stands in the lake as it is; the mended value takes its place, the record's own position stays."""
+    assert replay(tables)["stored"] == {"feedback": 0, "turns": 0}
+    mended = mended_records(mend(shown(tables), tmp_path / "records.jsonl"))
+    assert replay(tables, mended=mended, dry_run=True)["readable"] == {"schema": 1, "too_large": 1}
+    result = replay(tables, mended=mended)
+    assert (result["mended"], result["stored"]) == (2, {"feedback": 1, "turns": 1})
+    assert "mended: 2 of them" in quarantine_text(result)
+    assert [row["turn_id"] for row in tables.read("turns")] == ["large"]
+    again = replay(tables, mended=mended)
+    assert (again["mended"], again["stored"]) == (0, {"feedback": 0, "turns": 0})
+
+
+def test_words_that_are_kept_from_view_are_not_shown(tables: InMemoryTables) -> None:
+    """A crisis's are opened by `review-safety` alone, and those of a player who wanted none stored are not there."""
+    hidden = [record["hidden"] for record in shown(tables, "schema") if "hidden" in record]
+    assert sorted(hidden) == ["may speak of a crisis", "may speak of a crisis", "no consent to store"]
+    assert "죽고" not in str(shown(tables))
+
+
+def test_words_without_consent_that_an_earlier_release_kept_are_not_shown_either(tables: InMemoryTables) -> None:
+    """They stand in the table, and nowhere else."""
+    (row,) = [row for row in tables.read("quarantine") if str(row["reason"]).startswith("too_large")]
+    kept = json.dumps({"consent_store": False, "text": "비밀"}, ensure_ascii=False)
+    tables.append("quarantine", [{**row, "kafka_offset": 99, "value": kept}], {})
+    assert "비밀" not in str(shown(tables))
+
+
+def test_only_the_chosen_reasons_are_shown(tables: InMemoryTables) -> None:
+    """Each with its place."""
+    (record,) = shown(tables, "too_large")
+    assert (record["topic"], record["value"]["turn_id"]) == ("conversation_log", "large")
+    assert {"partition", "offset", "came", "reason"} < set(record)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"value": ', "[]", '{"value": {}}', '{"topic": "turns", "partition": 0, "offset": "x", "came": "2026-01-01", "value": 1}'],
+)  # fmt: skip
+def test_a_file_that_was_mended_wrongly_is_refused_with_the_line(tmp_path: Path, line: str) -> None:
+    """Before anything is stored."""
+    path = tmp_path / "records.jsonl"
+    path.write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"records.jsonl is not what.*\n.*line 2: "):
+        mended_records(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Not there, or in another encoding."""
+    with pytest.raises(InvalidInput, match="없는"):
+        mended_records(tmp_path / "없는.jsonl")
+    (tmp_path / "old.jsonl").write_bytes("값".encode("cp949"))
+    with pytest.raises(InvalidInput, match="old.jsonl is not UTF-8"):
+        mended_records(tmp_path / "old.jsonl")

@@ -1,0 +1,107 @@
+"""The scripts in other people's shells and folders, with stand-ins for the programs that they start."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.settings import CHECKOUT
+
+TOOLS = ("python", "ruff", "lint-imports", "pydoclint", "mypy")
+HOSTILE = {"CDPATH": "", "SHELLOPTS": "noclobber:nounset", "GREP_OPTIONS": "--color=always", "PYTHONHOME": "/nowhere"}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in a folder as people have it; each tool says its name and its words, and what it gets."""
+    folder = tmp_path / "내 집 #1 100% it's" / "kogpt2"
+    shutil.copytree(CHECKOUT / "scripts", folder / "scripts")
+    shutil.copytree(CHECKOUT / ".ci", folder / ".ci")
+    for name in TOOLS:
+        tool(
+            folder,
+            name,
+            f'echo "{name} $* in $PWD, home ${{PYTHONHOME:-none}}, kafka ${{KOGPT2_KAFKA__BOOTSTRAP:-none}}"',
+        )
+    (tmp_path / "scripts").mkdir()  # where CDPATH leads
+    return folder
+
+
+def tool(checkout: Path, name: str, body: str) -> None:
+    path = checkout / ".venv" / "bin" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+def run(checkout: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment: Mapping[str, str] = {**os.environ, **HOSTILE, "CDPATH": str(checkout.parents[1]), **more}
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("command", [["scripts/test.sh"], ["bash", "scripts/faults.sh"]])
+def test_a_script_works_in_any_folder_and_shell(checkout: Path, command: list[str]) -> None:
+    """The checkout's own tools, in the checkout, without the caller's settings."""
+    done = run(checkout, *command, "-k", "a b", KOGPT2_KAFKA__BOOTSTRAP="kafka.example:9092")
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("python -m pytest")
+    assert last.endswith(f"-k a b in {checkout}, home none, kafka none")
+
+
+def test_scripts_are_started_from_elsewhere_and_beside_themselves(checkout: Path) -> None:
+    """By a whole path, and from their own folder."""
+    assert run(checkout, "bash", "-c", 'cd / && "$0/scripts/faults.sh"', str(checkout)).returncode == 0
+    assert run(checkout, "bash", "-c", "cd ./scripts && bash faults.sh").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("exit 0", 0),
+        ("echo '  12: DOC103: Method `x`: names differ'; exit 1", 0),
+        ("echo '  12: DOC502: Method `x`: raises nothing'; exit 1", 1),
+        ("echo 'Traceback: ModuleNotFoundError' >&2; exit 1", 1),
+        ("exit 127", 1),
+    ],
+)
+def test_a_docstring_check_that_did_not_run_is_no_pass(checkout: Path, body: str, code: int) -> None:
+    """What it finds and we do not want is left out; that it fails is not."""
+    tool(checkout, "pydoclint", body)
+    assert run(checkout, "scripts/check.sh").returncode == code
+
+
+@pytest.mark.parametrize(("place", "kept"), [("", True), ("../elsewhere", False), (None, False)])
+def test_an_environment_of_another_place_is_made_anew(checkout: Path, place: str | None, kept: bool) -> None:
+    """Its programs begin with that path: in a copy they are another checkout's, after a move there are none."""
+    tool(checkout, "python", "exit 0")
+    if place is not None:
+        activate = checkout / ".venv" / "bin" / "activate"
+        activate.write_text(f'VIRTUAL_ENV="{checkout / place}/.venv"\n')
+    functions = "source <(sed -n '/^fits()/p; /^keeps_python()/,/^}/p' scripts/setup.sh); FITS= WHICH=; keeps_python"
+    assert (run(checkout, "bash", "-c", functions).returncode == 0) == kept
+
+
+def test_an_environment_that_is_lent_is_not_changed(checkout: Path, tmp_path: Path) -> None:
+    """A link leads to another checkout's."""
+    shutil.move(checkout / ".venv", tmp_path / "other")
+    (checkout / ".venv").symlink_to(tmp_path / "other")
+    for name in ("requirements.lock", "requirements-uv.lock", "pyproject.toml"):
+        (checkout / name).touch()
+    done = run(checkout, "scripts/setup.sh")
+    assert done.returncode == 1
+    assert f".venv is a link to {tmp_path / 'other'}" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "other" / "bin").iterdir()) == sorted(TOOLS)
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["/dev/sda1 100 40 4321 40% /", "//nas/내 공유 100 40 4321 40% /mnt/내 폴더", "overlay 100 40 4321 100% /a 5% b"],
+)
+def test_free_disk_is_read_whatever_the_disk_is_called(checkout: Path, row: str) -> None:
+    """Names with spaces move the columns."""
+    functions = f"df() {{ printf '%s\\n' Header '{row}'; }}; source <(grep '^free_disk()' scripts/setup.sh); free_disk"
+    assert run(checkout, "bash", "-c", functions).stdout == "4321\n"

@@ -1,0 +1,46 @@
+"""A Spark application and the process that waits for it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.settings import CHECKOUT
+
+SUBMIT = """
+import sys
+from pathlib import Path
+from kogpt2_chat.adapters import spark
+from kogpt2_chat.settings import Settings
+spark._spark_home = lambda: Path(sys.argv[1])
+spark.SparkSubmit(Settings(), [], lambda: Path("/nowhere")).submit("build_dataset", {})
+"""
+# Deaf to SIGTERM; its end closes the pipe, or, much later, it says that it lived on.
+LAUNCHER = """#!/bin/sh
+trap '' TERM
+exec 3> "{pipe}"
+echo started >&3
+sleep 120 3>&-
+echo lived on >&3
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
+def test_an_application_does_not_outlive_who_waits_for_it(tmp_path: Path) -> None:
+    """A command that is killed for lack of memory ends nothing itself; its retry would be a second driver."""
+    pipe, launcher = tmp_path / "pipe", tmp_path / "bin" / "spark-submit"
+    os.mkfifo(pipe)
+    launcher.parent.mkdir()
+    launcher.write_text(LAUNCHER.format(pipe=pipe), encoding="utf-8")
+    launcher.chmod(0o755)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])}
+    command = subprocess.Popen([sys.executable, "-c", SUBMIT, str(tmp_path)], env=environment)
+    with pipe.open(encoding="utf-8") as said:
+        assert said.readline() == "started\n"
+
+        command.kill()
+        command.wait()
+
+        assert said.read() == ""

@@ -1,0 +1,192 @@
+"""What an earlier release left behind is opened by this one: nothing is lost, doubled or made anew.
+
+Each packed home beside this file was made by ``make_home.sh`` with the release that its name tells.
+"""
+
+import os
+import shutil
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka.record.memory_records import MemoryRecords
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.topics import TURN_TOPIC
+from kogpt2_chat.jobs.ask import Reply, Utterance
+from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
+from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
+from kogpt2_chat.jobs.index import index
+from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.model.card import verify_folder
+from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.stack.stack import down, up
+from tests.conftest import free_offset
+from tests.loop import say
+from tests.upgrade.homes import HOMES, PLACE, PackedHome, alone, later, unpack
+
+MOST_BYTES = 5_000_000
+SERVICES = ("kafka", "hdfs", "elasticsearch", "mlflow", "worker")
+RELEASES = [home.release for home in HOMES]
+ASKED = 3
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+@pytest.fixture(params=HOMES, ids=RELEASES, scope="module")
+def packed(request: pytest.FixtureRequest) -> PackedHome:
+    home: PackedHome = request.param
+    return home
+
+
+def test_a_packed_home_stays_small(packed: PackedHome) -> None:
+    """It is fetched with every checkout, for good."""
+    assert packed.packed.stat().st_size <= MOST_BYTES
+
+
+def test_nothing_of_a_packed_home_lies_elsewhere(packed: PackedHome) -> None:
+    """Unpacking it touches its own folder only, and no link leads out of it."""
+    with tarfile.open(packed.packed) as archive:
+        members = archive.getmembers()
+    assert {member.name.split("/")[0] for member in members} == {"home"}
+    assert all(member.isfile() or member.isdir() for member in members)
+
+
+def test_versions_of_an_earlier_release_are_whole(packed: PackedHome, tmp_path: Path) -> None:
+    """The cards of what jobs and workers had fetched are read, and every file is what its card promises."""
+    home = unpack(packed, tmp_path)
+    folders = [card.parent for card in home.rglob("model.json")]
+    assert {verify_folder(folder).bot for folder in folders} == {packed.facts["bot"]}
+
+
+def test_records_of_an_old_home_stay_readable_when_their_times_are_moved(packed: PackedHome, tmp_path: Path) -> None:
+    """Their checksums hold, and what they say is what they said."""
+    logs = [log for log in unpack(packed, tmp_path).glob(f"data/kafka/{TURN_TOPIC}-*/*.log") if log.stat().st_size]
+    for log in logs:
+        before, after = log.read_bytes(), later(log.read_bytes(), DAY_MS)
+        assert [(value, time + DAY_MS) for value, time in said(before)] == said(after)
+    assert logs
+
+
+def said(segment: bytes) -> list[tuple[bytes, int]]:
+    batches, found = MemoryRecords(segment), []
+    while (batch := batches.next_batch()) is not None:
+        assert batch.validate_crc()
+        found += [(record.value, record.timestamp) for record in batch]
+    return found
+
+
+def test_one_home_is_opened_at_a_time(tmp_path: Path) -> None:
+    """A second test run waits for the first, says so, and then has the place."""
+    order, waits = [], threading.Event()
+
+    def second() -> None:
+        with alone(tmp_path, lambda line: (order.append(line), waits.set())):  # type: ignore[func-returns-value]
+            order.append("second")
+
+    other = threading.Thread(target=second)
+    with alone(tmp_path, pytest.fail):
+        other.start()
+        waits.wait()
+        order.append("first")
+    other.join()
+    assert order == [f"another one is at work here, waiting for it ({tmp_path / 'lock'})", "first", "second"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHome:
+    """A home on today's servers, after a player has asked again what the release was asked before."""
+
+    settings: Settings
+    facts: dict[str, Any]
+    replies: list[Reply]
+
+    @property
+    def turn_ids(self) -> list[str]:
+        """All that was ever said there."""
+        return sorted([*self.facts["turn_ids"], *self.facts["waiting"], *(reply.turn_id for reply in self.replies)])
+
+
+@pytest.fixture(scope="module")
+def open_home(packed: PackedHome) -> Iterator[OpenHome]:
+    """Today's code on other ports than the home was made with; all is stopped and removed in the end."""
+    with alone(PLACE, print), pytest.MonkeyPatch.context() as patch:
+        variables = {**packed.facts["environment"], "KOGPT2_PORTS__OFFSET": str(free_offset())}
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        settings = load_settings()
+        down(settings, progress=print, wipe=True)  # what a run that was killed has left
+        unpack(packed, PLACE)
+        try:
+            up(settings, SERVICES, progress=print, on_ready=lambda: bootstrap.prepare_servers(settings))
+            asked = packed.facts["replies"][:ASKED]
+            replies = say(
+                settings, *(Utterance(bot=reply["bot"], sender="노을", text=reply["question"]) for reply in asked)
+            )
+            yield OpenHome(settings=settings, facts=packed.facts, replies=replies)
+        finally:
+            kept = bool(os.environ.get("KOGPT2_TEST_KEEP"))
+            down(settings, progress=print, wipe=not kept)
+            if not kept:
+                shutil.rmtree(settings.home)
+
+
+def test_the_version_that_spoke_speaks_on(open_home: OpenHome) -> None:
+    """From the registry as it was left; what it says word for word may differ with the processor."""
+    version = open_home.facts["version"]
+    assert [(reply.version, reply.fallback) for reply in open_home.replies] == [(str(version), None)] * ASKED
+    champion = bootstrap.registry(open_home.settings).by_alias(open_home.facts["bot"], "champion")
+    assert champion is not None
+    assert (champion.version, champion.tags["gate"]) == (version, "pass")
+
+
+def test_ingest_goes_on_where_the_earlier_release_stopped(open_home: OpenHome) -> None:
+    """What waited is added once, nothing is reported lost, and a second run adds nothing."""
+    settings, facts = open_home.settings, open_home.facts
+    topics, tables = bootstrap.topics(settings), bootstrap.tables(settings)
+    assert turns_in_lake(settings) == facts["turn_ids"]
+    first, again = (ingest(topics=topics, tables=tables, settings=settings) for _ in range(2))
+    assert (rows(first, "turns"), rows(first, "feedback")) == (len(facts["waiting"]) + ASKED, 0)
+    assert (rows(again, "turns"), rows(again, "feedback")) == (0, 0)
+    assert first["lost"] == again["lost"] == []
+    assert turns_in_lake(settings) == open_home.turn_ids
+
+
+def turns_in_lake(settings: Settings) -> list[str]:
+    return sorted(str(row["turn_id"]) for row in bootstrap.tables(settings).read("turns", ["turn_id"]))
+
+
+def rows(result: dict[str, Any], table: str) -> int:
+    added: int = result[table]["rows"]
+    return added
+
+
+def test_index_and_daily_files_follow(open_home: OpenHome) -> None:
+    """Both are derived from the lake: the index is filled again, and the files of the earlier form are written anew."""
+    settings, files = open_home.settings, bootstrap.files(open_home.settings)
+    tables = bootstrap.tables(settings)
+    filled = index(tables=tables, index=bootstrap.index(settings))
+    assert (filled["documents"], filled["kept_out"]) == (len(open_home.turn_ids), 0)
+    packed_at = datetime.fromtimestamp(open_home.facts["packed_at"], UTC)
+    written = export_daily_csv(tables=tables, files=files, settings=settings, now=packed_at)["written"]
+    texts = [files.read(str(path)).decode() for path in written]  # type: ignore[attr-defined]
+    assert all(any(reply["question"] in text for text in texts) for reply in open_home.facts["replies"])
+
+
+def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> None:
+    """The earlier one's manifest is read, and the new one follows it."""
+    settings, bot = open_home.settings, open_home.facts["bot"]
+    files = bootstrap.files(settings)
+    before = newest_manifest(files, settings.hdfs.root, bot)
+    assert before is not None
+    assert before.version == open_home.facts["dataset"]
+    (made,) = build_datasets(bots=[bot], spark=bootstrap.spark(settings), files=files, settings=settings).values()
+    assert made["faults"] == []
+    newest = newest_manifest(files, settings.hdfs.root, bot)
+    assert newest is not None
+    assert newest.version == made["version"]
+    assert newest.sources["seed"] > 0
