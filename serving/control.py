@@ -180,7 +180,7 @@ class Control:
             self._slots.degrade(bot, epoch, trouble)
         else:
             self._slots.loading(bot, wanted.version, epoch)
-        self._loads.go_on(bot, behind=self._has_a_model())
+        self._loads.begin_wanted(bot, behind=self._has_a_model())
 
     def _load(self, bot: str, wanted: Wanted, is_wanted: Callable[[], bool]) -> Loaded:
         """In a thread of its own. An empty slot gets what this machine served last before anything is fetched."""

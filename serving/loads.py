@@ -60,7 +60,7 @@ class _Failure:
 
 
 @dataclass(slots=True)
-class _OfBot:
+class _BotLoads:
     """One bot: the outcome of each version under way (None while it lasts), and how the wanted one has failed."""
 
     wanted: Wanted | None = None
@@ -81,7 +81,7 @@ class Loads:
         self._load = load
         self._patient = patient
         self._monotonic = monotonic
-        self._by_bot: dict[str, _OfBot] = {}
+        self._by_bot: dict[str, _BotLoads] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class Loads:
     def want(self, bot: str, wanted: Wanted | None) -> None:
         """From now on this version and no other: loads of others end unheard, and their failures are forgotten."""
         with self._lock:
-            of = self._by_bot.setdefault(bot, _OfBot())
+            of = self._by_bot.setdefault(bot, _BotLoads())
             of.wanted = wanted
             if of.failure is not None and of.failure.wanted != wanted:
                 of.failure = None
@@ -100,7 +100,7 @@ class Loads:
     def take_outcome(self, bot: str) -> Outcome | None:
         """How the load of the wanted version ended, once; None while it lasts. Others' outcomes are dropped here."""
         with self._lock:
-            of = self._by_bot.setdefault(bot, _OfBot())
+            of = self._by_bot.setdefault(bot, _BotLoads())
             ended = {wanted: outcome for wanted, outcome in of.under_way.items() if outcome is not None}
             for wanted in ended:
                 del of.under_way[wanted]
@@ -110,7 +110,7 @@ class Loads:
             _log.info("load_no_longer_wanted", bot=bot, version=wanted.version)
         return outcome
 
-    def go_on(self, bot: str, *, behind: bool) -> None:
+    def begin_wanted(self, bot: str, *, behind: bool) -> None:
         """Begin to load the wanted version, unless that is under way already or was in vain a moment ago.
 
         Args:
@@ -118,7 +118,7 @@ class Loads:
             behind: players may be waiting for answers of this process, so the load stands back behind decoding.
         """
         with self._lock:
-            of = self._by_bot.setdefault(bot, _OfBot())
+            of = self._by_bot.setdefault(bot, _BotLoads())
             wanted, rests = of.wanted, of.failure is not None and self._monotonic() < of.failure.retry_at
             if wanted is None or wanted in of.under_way or rests:
                 return
@@ -130,25 +130,25 @@ class Loads:
     def trouble(self, bot: str) -> str:
         """Why the wanted version did not load when it was last tried; empty while that is not known."""
         with self._lock:
-            failure = self._by_bot.setdefault(bot, _OfBot()).failure
+            failure = self._by_bot.setdefault(bot, _BotLoads()).failure
             return "" if failure is None else failure.trouble
 
     def forgive(self, bot: str) -> None:
         """The wanted version is in memory: whatever it failed at before is over."""
         with self._lock:
-            self._by_bot.setdefault(bot, _OfBot()).failure = None
+            self._by_bot.setdefault(bot, _BotLoads()).failure = None
 
     def under_way(self, bot: str) -> set[int]:
         """Versions whose files are in use by a load, wanted or not."""
         with self._lock:
-            return {wanted.version for wanted in self._by_bot.setdefault(bot, _OfBot()).under_way}
+            return {wanted.version for wanted in self._by_bot.setdefault(bot, _BotLoads()).under_way}
 
     def bots(self) -> set[str]:
         """Whose wanted version is under way."""
         with self._lock:
             return {bot for bot, of in self._by_bot.items() if of.wanted in of.under_way}
 
-    def _count(self, of: _OfBot, outcome: Outcome | None) -> None:
+    def _count(self, of: _BotLoads, outcome: Outcome | None) -> None:
         """A failure stands until the version loads or another one is wanted."""
         if outcome is None:
             return

@@ -24,7 +24,7 @@ from kogpt2_chat.jobs.safety_texts import safety_texts
 from kogpt2_chat.model.engine import Engine, Sampling
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
-from serving.crashes import CrashLog
+from serving.crashes import CrashLog, reading
 from serving.metrics import Metrics
 from serving.reply import Asked, Replies, Reply
 from serving.slot import Slots
@@ -91,11 +91,11 @@ class Worker:
             return self._admit(record, received_at)
 
         for group in self._to_be_read(records):
-            reading = [_reading(record) for record in group]
-            self.crashes.begin([*self._decoding, *reading])
+            works = [_reading(record) for record in group]
+            self.crashes.begin([*self._decoding, *works])
             replies += [reply for record in group if (reply := self._sure(record, admit)) is not None]
             most = self.settings.serving.max_crashes
-            self.crashes.survived([one for one in reading if self.crashes.count(one) < most])
+            self.crashes.survived([work for work in works if self.crashes.count(work) < most])
         if not self._waiting:  # else they are written down with the next step
             self.crashes.begin(list(self._decoding))
         return replies
@@ -278,8 +278,7 @@ class Worker:
 
 
 def _reading(record: Record) -> str:
-    """What the crash file calls a record that is being read, as against a question that is being decoded."""
-    return f"reading {turn_id(record.partition, record.offset)}"
+    return reading(turn_id(record.partition, record.offset))
 
 
 def _where(error: Exception) -> str:

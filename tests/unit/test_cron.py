@@ -43,9 +43,9 @@ def test_a_time_that_airflow_follows_is_taken(text: str) -> None:
         ("0, 4 * * *", "minute"),
         ("0 ４ * * *", "hour"),
         ("매일 4 * * *", "minute"),
-        ("0 4 31 2 *", "never"),
-        ("0 4 31 feb,apr-jun/2,sep *", "never"),
-        ("0 4 30-31 2 *", "never"),
+        ("0 4 31 2 *", "no month"),
+        ("0 4 31 feb,apr-jun/2,sep *", "no month"),
+        ("0 4 30-31 2 *", "no month"),
     ],
 )
 def test_what_is_wrong_with_a_time_is_said(text: str, fault: str) -> None:

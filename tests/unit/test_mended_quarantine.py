@@ -52,7 +52,7 @@ def mend(records: list[dict[str, Any]], path: Path) -> Path:
         if isinstance(record.get("value"), dict):
             record["value"]["extra"] = {}
         elif "value" in record:
-            record["value"] = TORN.decode() + json.dumps(FEEDBACK_BODY, ensure_ascii=False)[-20:]
+            record["value"] = FEEDBACK_BODY
     path.write_text("\n\n".join(json.dumps(record, ensure_ascii=False) for record in records), encoding="utf-8-sig")
     return path
 

@@ -103,13 +103,13 @@ def test_a_worker_is_alive_when_its_heartbeat_changes():
     """The first look only learns who there may be; whoever is silent for too long is not waited for."""
     call = RollCall()
     one, gone = worker("worker-1", 2), worker("worker-2", 2)
-    assert call.look([one, gone], 100.0) == Roll(live=(), unheard=("worker-1", "worker-2"))
+    assert call.look([one, gone], 100.0) == Roll(live=(), perhaps_alive=("worker-1", "worker-2"))
     later = worker("worker-1", 2, age_s=-3)
-    assert call.look([later, gone], 103.0) == Roll(live=(later,), unheard=("worker-2",))
+    assert call.look([later, gone], 103.0) == Roll(live=(later,), perhaps_alive=("worker-2",))
     new = worker("worker-3", 2)
-    assert call.look([later, gone, new], 100.1 + LIVE_FOR_S) == Roll(live=(later, new), unheard=())
-    assert call.look([later, gone, new], 103.1 + LIVE_FOR_S) == Roll(live=(new,), unheard=())
-    assert call.look([], 103.2 + LIVE_FOR_S) == Roll(live=(), unheard=()), "signed off"
+    assert call.look([later, gone, new], 100.1 + LIVE_FOR_S) == Roll(live=(later, new), perhaps_alive=())
+    assert call.look([later, gone, new], 103.1 + LIVE_FOR_S) == Roll(live=(new,), perhaps_alive=())
+    assert call.look([], 103.2 + LIVE_FOR_S) == Roll(live=(), perhaps_alive=()), "signed off"
 
 
 @pytest.mark.parametrize("skew_s", [3600, -3600, 20])
@@ -121,7 +121,7 @@ def test_a_worker_s_clock_does_not_say_whether_it_is_alive(skew_s):
     assert call.look([alive], 3.0).live == (alive,)
     jumped = worker("worker-1", 2, age_s=-skew_s)
     assert call.look([jumped], 6.0).live == (jumped,)
-    assert call.look([jumped], 6.1 + LIVE_FOR_S) == Roll(live=(), unheard=())
+    assert call.look([jumped], 6.1 + LIVE_FOR_S) == Roll(live=(), perhaps_alive=())
 
 
 def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
@@ -143,5 +143,5 @@ def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
     assert not answers.complete
     assert rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)]).complete
     assert not rollout_answers("ChatbotA", 2, 2, []).complete, "nobody there is no success"
-    unheard = rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)], ["w2"])
-    assert (unheard.waiting, unheard.complete) == (("w2",), False), "it may be alive"
+    perhaps_alive = rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)], ["w2"])
+    assert (perhaps_alive.waiting, perhaps_alive.complete) == (("w2",), False), "it may be alive"

@@ -14,8 +14,9 @@ WEBHOOK = "KOGPT2_AIRFLOW__ALERT_WEBHOOK"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder of this test's own, without a `.env`."""
+    """A folder of this test's own, whose `.env` counts."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KOGPT2_ENV_FILE", raising=False)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Turn and Feedback: written and read by different versions, and strict about types."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -114,21 +115,36 @@ def test_every_fallback_has_a_korean_notice():
     assert NOTICE_BY_FALLBACK["timeout"] == "잠시 후 다시 말해 주세요."
 
 
+CORRECTION = Feedback(
+    feedback_id="f1",
+    turn_id="bot_question-0-1",
+    player_id="하늘",
+    kind="correction",
+    sent_at="2026-11-26T10:00:00+09:00",
+    text="토요일이에요.",
+    extra={"client": "unity"},
+)
+
+
 @pytest.mark.parametrize("consent", [True, False, None])
 def test_the_consent_of_a_correction_reaches_the_lake(consent: bool | None) -> None:
     """In `extra`, where a reader that does not know the field puts it by itself; nothing where nothing was said."""
-    feedback = Feedback(
-        feedback_id="f1",
-        turn_id="bot_question-0-1",
-        player_id="하늘",
-        kind="correction",
-        sent_at="2026-11-26T10:00:00+09:00",
-        text="토요일이에요.",
-        consent_train=consent,
-        extra={"client": "unity"},
-    )
+    feedback = replace(CORRECTION, consent_train=consent)
     read = Feedback.from_json(feedback.to_json())
     assert read.consent_train is consent
     row = feedback_row(read, partition=0, offset=1, timestamp_ms=0, ingested_at=datetime(2026, 11, 26, tzinfo=UTC))
     said = {} if consent is None else {"consent_train": consent}
     assert json.loads(str(row["extra"])) == {"client": "unity"} | said
+
+
+@pytest.mark.parametrize("odd", ["NaN", "-Infinity", "1e999", '{"deep":[NaN]}'])
+def test_an_authors_no_is_heard_beside_what_is_no_json(odd: str) -> None:
+    """Python writes and reads such numbers; Spark takes the whole text for nothing, and the no for silence."""
+    body = {**json.loads(CORRECTION.to_json()), "consent_train": False}
+    body.pop("extra", None)
+    sent = json.dumps(body, ensure_ascii=False)[:-1] + f', "extra": {{"a": {odd}}}}}'
+    row = feedback_row(
+        Feedback.from_json(sent), partition=0, offset=1, timestamp_ms=0, ingested_at=datetime(2026, 11, 26, tzinfo=UTC)
+    )
+    extra = json.loads(str(row["extra"]), parse_constant=pytest.fail)
+    assert extra["consent_train"] is False

@@ -137,7 +137,7 @@ def _live(topics: Topics) -> list[WorkerState]:
     call, deadline_s = RollCall(), time.monotonic() + HEARTBEAT_S + 1
     while True:
         roll = call.look(_workers(topics), time.monotonic())
-        if not roll.unheard or time.monotonic() >= deadline_s:
+        if not roll.perhaps_alive or time.monotonic() >= deadline_s:
             return list(roll.live)
         time.sleep(LOOK_EVERY_S)
 

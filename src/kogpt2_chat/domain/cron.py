@@ -41,7 +41,7 @@ def cron_fault(text: str) -> str | None:
             )
     days, months = (_numbers(words[place], *_FIELDS[place][1:]) for place in (2, 3))
     if words[4] == "*" and min(days) > max(_LONGEST[month - 1] for month in months):
-        return f"it would never come: no month of `{words[3]}` has a day of `{words[2]}`"
+        return f"no month of `{words[3]}` has a day of `{words[2]}`: expected one that comes"
     return None
 
 

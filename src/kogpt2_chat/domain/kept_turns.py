@@ -4,6 +4,7 @@ The worker keeps turns by this before they are logged, and the lake again when i
 nothing, and turns of earlier releases were masked by fewer rules.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -35,7 +36,10 @@ def kept_turn(turn: Turn) -> Turn:
 
 
 def kept_fields(fields: Mapping[str, object]) -> dict[str, object]:
-    """Fields of any depth, their names and texts masked; numbers stay, since they are times and ids."""
+    """Fields of any depth, their names and texts masked; numbers stay, since they are times and ids.
+
+    What is no number in JSON (``NaN``, infinities) becomes null: other readers than Python's refuse the whole text.
+    """
     return {mask_pii(name)[0]: _kept_value(value, _MAX_DEPTH) for name, value in fields.items()}
 
 
@@ -48,4 +52,6 @@ def _kept_value(value: object, depth: int) -> object:
         return {mask_pii(str(name))[0]: _kept_value(inner, depth - 1) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_kept_value(inner, depth - 1) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value

@@ -20,11 +20,11 @@ class Roll:
 
     Attributes:
         live: heard of since the looking began, and not silent for long.
-        unheard: names of workers that left a heartbeat, and may be alive or gone: it has not changed yet.
+        perhaps_alive: names of workers that left a heartbeat, and may be alive or gone: it has not changed yet.
     """
 
     live: tuple[WorkerState, ...]
-    unheard: tuple[str, ...]
+    perhaps_alive: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class RollCall:
         lately = [one for one in heard.values() if now_s - one.at_s <= LIVE_FOR_S]
         return Roll(
             live=tuple(one.state for one in lately if one.came),
-            unheard=tuple(one.state.worker for one in lately if not one.came),
+            perhaps_alive=tuple(one.state.worker for one in lately if not one.came),
         )
 
     def _hear(self, state: WorkerState, now_s: float) -> _Heard:

@@ -235,7 +235,7 @@ def wanted_version(state: RolloutState | None) -> int | None:
 
 
 def rollout_answers(
-    bot: str, version: int, epoch: int, live: Iterable[WorkerState], unheard: Iterable[str] = ()
+    bot: str, version: int, epoch: int, live: Iterable[WorkerState], perhaps_alive: Iterable[str] = ()
 ) -> Answers:
     """Sort live workers by what they say about a version of a bot.
 
@@ -244,12 +244,12 @@ def rollout_answers(
         version: the version rolled out.
         epoch: the rollout's epoch; what a worker says about an earlier one does not count.
         live: the workers to wait for, see :class:`kogpt2_chat.domain.roll_call.Roll`.
-        unheard: names of those that may be alive; whatever they once said, they are waited for.
+        perhaps_alive: names of those that may be alive; whatever they once said, they are waited for.
 
     Returns:
         Who is ready, who is degraded and who has not answered.
     """
-    groups: dict[str, list[str]] = {"ready": [], "degraded": [], "waiting": [*unheard]}
+    groups: dict[str, list[str]] = {"ready": [], "degraded": [], "waiting": [*perhaps_alive]}
     details: dict[str, str] = {}
     for worker in live:
         slot = worker.slot(bot)

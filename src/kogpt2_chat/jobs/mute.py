@@ -125,7 +125,7 @@ def _heard(roll: Roll, state: RolloutState) -> _Heard:
     acted = {live.worker: _has_acted(live, state) for live in roll.live}
     return _Heard(
         by=tuple(sorted(worker for worker, has in acted.items() if has)),
-        waiting=tuple(sorted([*roll.unheard, *(worker for worker, has in acted.items() if not has)])),
+        waiting=tuple(sorted([*roll.perhaps_alive, *(worker for worker, has in acted.items() if not has)])),
     )
 
 

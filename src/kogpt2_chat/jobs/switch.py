@@ -87,7 +87,7 @@ def _wait(workers: Workers, switch: Switch, state: RolloutState) -> Answers:
         roll, state = workers.look(), workers.insist(state)
         if not switch.asks_for(state):
             raise _overtaken(switch, state)
-        answers = rollout_answers(switch.bot, switch.target.number, state.epoch, roll.live, roll.unheard)
+        answers = rollout_answers(switch.bot, switch.target.number, state.epoch, roll.live, roll.perhaps_alive)
         if (sentence := _sentence(answers)) != told:
             workers.progress(f"{switch.bot}: {sentence}")
             told = sentence
