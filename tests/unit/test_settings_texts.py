@@ -1,5 +1,7 @@
 """Texts among the settings that a server would choke on hours later."""
 
+import os
+
 import pytest
 from croniter import croniter
 
@@ -14,7 +16,9 @@ WEBHOOK = "KOGPT2_AIRFLOW__ALERT_WEBHOOK"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder of this test's own, without a `.env`."""
+    """A folder of this test's own, without a `.env`, and no settings from outside."""
+    for name in [name for name in os.environ if name.startswith("KOGPT2_")]:
+        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
