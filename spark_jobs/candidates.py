@@ -19,7 +19,8 @@ from kogpt2_chat.domain.players import player_key
 from kogpt2_chat.domain.turns import CONSENT_KEY
 
 TAUGHT_TOPIC: Final = "taught"
-_AGAINST: Final = ("down", "report", "correction")
+_MARKS_AGAINST: Final = ("down", "report")
+_AGAINST: Final = (*_MARKS_AGAINST, "correction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +79,18 @@ def last_feedback(feedback: DataFrame) -> DataFrame:
 
     It is as old as its first saying since which they said nothing else: saying it again is no news, or each repetition
     would send a lesson back into quarantine. ``consent`` is what it says of its text's use, null where it says nothing.
+
+    A name that is missing is nobody's: what it praises or teaches has no author who could agree, consent or be struck
+    out. It may speak against an answer.
     """
+    heard = feedback.where((F.col("player_id") != "") | F.col("kind").isin(*_MARKS_AGAINST))
     one = Window.partitionBy("player_id", "turn_id")
     order = one.orderBy("received_at", "kafka_partition", "kafka_offset")
     # What is neither `true` nor absent is no consent: a client may put anything there.
     consent = F.get_json_object("extra", f"$.{CONSENT_KEY}") == "true"
     word = F.struct("kind", F.when(F.col("kind") == "correction", F.struct("text", "consent")).alias("better"))
     is_news = ~F.lag(word).over(order).eqNullSafe(word)
-    said = feedback.withColumn("consent", consent).withColumns(
+    said = heard.withColumn("consent", consent).withColumns(
         {"news_at": F.when(is_news, F.col("received_at")), "is_last": F.lead("turn_id").over(order).isNull()}
     )
     since = said.withColumn("received_at", F.max("news_at").over(one))

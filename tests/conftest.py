@@ -16,7 +16,7 @@ from kogpt2_chat.domain.cleaning import phrase_key
 from kogpt2_chat.domain.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.in_turn import in_turn
-from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
+from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
 from kogpt2_chat.stack.program import unset_environment
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
@@ -157,8 +157,10 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
 
 def free_offset() -> int:
     """The first offset at which all of the stack's ports are free."""
+    given = Ports().model_dump(exclude={"offset"}).values()
+    ports = [port for one in given for port in (one if isinstance(one, tuple | list) else (one,))]
     for offset in range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP):
-        if all(_is_free(port + offset) for port in (9092, 9000, 9870, 9200, 5000, 8080, 9101, 8793)):
+        if all(_is_free(port + offset) for port in ports):
             return offset
     raise RuntimeError(f"no free block of ports between offsets {FIRST_OFFSET} and {LAST_OFFSET}")
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import requests
 
 from kogpt2_chat import bootstrap
@@ -120,11 +119,6 @@ def _free_offset(home: Path) -> int:
         if all(port_is_free(settings.stack.host, port) for port in ports):
             return offset
     raise RuntimeError(f"no free block of ports in {OFFSETS}")
-
-
-def enough_memory(wanted_mb: int) -> bool:
-    """Whether a whole stack finds its place beside whatever runs."""
-    return psutil.virtual_memory().available >> 20 >= wanted_mb
 
 
 def _tell(line: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kogpt2_chat.domain.dataset import Rules
+from kogpt2_chat.domain.players import player_key
 from tests.spark.lake_rows import FREE, NOW, OLD, entry, examined, kept, mark, reasons, turn
 
 pytestmark = pytest.mark.slow
@@ -240,6 +241,35 @@ def test_a_distrusted_player_or_turn_teaches_nothing(spark: Any) -> None:
     assert found["correction", "없어진 지 오래예요."] is None
     assert found["praised", "노래를 듣고 있어요."] == "disliked"
     assert found["praised", "떡볶이 어때요?"] is None
+
+
+def test_blank_nicknames_are_players_and_no_name_is_nobody(spark: Any) -> None:
+    """One blank name's consent is no other's, each can be struck out, and nobody agrees with nobody."""
+    turns = [turn(f"t{n}", "이름이 뭐야", "몰라요.") for n in range(5)]
+    turns += [
+        turn("t5", "뭐 해", "놀아요.", player_id="legacy:\u3164", answered_at=LATER),
+        turn("t6", "뭐 해", "놀아요.", player_id="legacy:\u2800", answered_at=LATER, consent_train=False),
+        turn("t7", "뭐 해", "놀아요.", player_id=None),
+    ]
+    frame = examined(
+        spark,
+        turns=turns,
+        feedback=[
+            mark("t0", "correction", "\u3164", "하나예요."),
+            mark("t1", "correction", "\u2800", "둘이에요."),
+            mark("t2", "correction", "", "셋이에요."),
+            mark("t3", "correction", "\u3164\u3164", "넷이에요."),
+            mark("t4", "up", ""),
+        ],
+        distrust=[entry("player", player_key("\u3164\u3164"))],
+    )
+    found = reasons(frame.where("source = 'correction'"))
+    assert found == {
+        ("correction", "하나예요."): None,
+        ("correction", "둘이에요."): "no_consent",
+        ("correction", "넷이에요."): "distrusted",
+    }
+    assert frame.where("source = 'praised' and reason is null").count() == 0
 
 
 def test_pairs_that_were_taken_back_are_counted(spark: Any) -> None:

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kogpt2_chat.cli import app
+from kogpt2_chat.domain.players import player_key
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.distrust import Subject, distrust, list_distrusted, subject_of
 from kogpt2_chat.testing.delta import InMemoryTables
@@ -25,6 +26,8 @@ def say(tables: InMemoryTables, subject: str, *, hours: int = 0, undo: bool = Fa
         ("legacy:민수", Subject(kind="player", name="민수")),
         (" 민\u200b수 ", Subject(kind="player", name="민수")),
         ("bot_question-x", Subject(kind="player", name="bot_question-x")),
+        ("legacy:\u3164", Subject(kind="player", name=player_key("\u3164"))),
+        (player_key("\u3164"), Subject(kind="player", name=player_key("\u3164"))),
     ],
 )
 def test_a_subject_is_a_turn_or_a_player_under_any_spelling(text: str, subject: Subject) -> None:
@@ -47,7 +50,7 @@ def test_the_last_entry_on_a_subject_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("subject", "by", "reason"), [("민수", " ", "why"), ("민수", "me", ""), ("\u200b", "me", "why")]
+    ("subject", "by", "reason"), [("민수", " ", "why"), ("민수", "me", ""), ("legacy: ", "me", "why")]
 )
 def test_nobody_is_struck_out_without_a_name_and_a_reason(subject: str, by: str, reason: str) -> None:
     """Nothing is written then."""

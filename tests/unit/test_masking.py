@@ -12,6 +12,7 @@ from kogpt2_chat.domain.masking import mask_pii
 from kogpt2_chat.domain.turns import Turn
 from tests.growth import growth
 
+ALPHABET = st.one_of(st.characters(), st.sampled_from("0123456789-공일l 강남구로동@.a서울\u200b\u3164골뱅이점컴(t)⓪①"))
 PERSONAL = {
     "내 번호는 010-1234-5678이야": "phone",
     "01012345678로 전화해": "phone",
@@ -57,6 +58,11 @@ PERSONAL = {
     "3782 822463 10005": "card",
     "메일은 maru.lee@example.com 이야": "mail",
     "홍길동@naver.com": "mail",
+    "hong(at)naver.com": "mail",
+    "hong[at]naver.com": "mail",
+    "hong（ａｔ）naver.com": "mail",
+    "⓪①⓪-①②③④-⑤⑥⑦⑧": "phone",
+    "⁰¹⁰⁻¹²³⁴⁻⁵⁶⁷⁸": "phone",
     "me@한국.한국": "mail",
     "me@도메인.kr": "mail",
     "maru＠naver.com": "mail",
@@ -166,7 +172,25 @@ def test_masking_takes_time_linear_in_the_text(piece: str) -> None:
     assert growth(mask_pii, piece) < 100
 
 
-@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("0123456789-공일 강남구로동@.a서울\u200b"))))
+_SPELLINGS = [str, lambda text: text.translate(_CIRCLED), lambda text: text.translate(_RAISED), lambda text: text.replace("@", "(at)"), "\u200b".join, "\u3164".join]  # fmt: skip
+_CIRCLED, _RAISED = (str.maketrans("0123456789", digits) for digits in ("⓪①②③④⑤⑥⑦⑧⑨", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+@given(
+    st.one_of(
+        st.text(alphabet=ALPHABET),
+        st.builds(lambda spell, text: spell(text), st.sampled_from(_SPELLINGS), st.sampled_from(list(PERSONAL))),
+    )
+)
+def test_a_text_that_is_passed_over_at_a_glance_has_no_detail(text: str) -> None:
+    """What the rules find does not depend on the quick look before them."""
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr("kogpt2_chat.domain.masking._has_nothing", lambda _text: False)
+        thorough = mask_pii(text)
+    assert mask_pii(text) == thorough
+
+
+@given(st.text(alphabet=ALPHABET))
 def test_any_text_is_masked_to_its_end(text: str) -> None:
     """Masking never fails, and what has no detail is untouched."""
     masked, hits = mask_pii(text)

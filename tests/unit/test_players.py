@@ -55,6 +55,32 @@ def test_a_player_named_by_a_personal_detail_is_kept_without_it(detail):
     assert player_key(detail) != player_key(detail.replace("1", "2").replace("maru", "haru"))
 
 
+_BLANK = ["\u3164", "\u3164\u3164", "\u2800", "\u200b", "\u3000", "\ufe0f"]
+"""Nicknames that show nothing; the first is the usual one of Korean games."""
+
+
+def test_each_blank_nickname_is_a_player_of_its_own():
+    """Else they would be one player, who consents for all of them, and none of whom can be struck out."""
+    keys = {player_key(f"legacy:{name}") for name in _BLANK}
+    assert len(keys) == len(_BLANK)
+    assert "" not in keys
+
+
+@pytest.mark.parametrize("name", _BLANK)
+def test_a_blank_nickname_is_kept_as_something_that_can_be_read(name):
+    """With and without the prefix, as it came and as it was kept, of any release."""
+    kept = player_id(None, name)
+    assert kept.startswith("legacy:[보이지 않는 이름]#")
+    assert kept_player(kept) == kept == kept_player(f"legacy:{name}")
+    assert player_key(kept) == player_key(name) == player_key(f" {name}\n") == player_key(f"legacy:{name}")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n", "legacy:", "legacy: "])
+def test_no_name_at_all_is_no_player(name):
+    """Nobody; compared with nobody."""
+    assert player_key(name) == ""
+
+
 @given(st.text(), st.none() | st.text())
 def test_a_key_is_its_own_key(sender, sender_id):
     """Ids of the lake go through the same function as new ones, as often as they are read."""

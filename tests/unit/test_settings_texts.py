@@ -1,7 +1,5 @@
 """Texts among the settings that a server would choke on hours later."""
 
-import os
-
 import pytest
 from croniter import croniter
 
@@ -16,10 +14,9 @@ WEBHOOK = "KOGPT2_AIRFLOW__ALERT_WEBHOOK"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder of this test's own, without a `.env`, and no settings from outside."""
-    for name in [name for name in os.environ if name.startswith("KOGPT2_")]:
-        monkeypatch.delenv(name)
+    """A folder of this test's own, whose `.env` counts."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KOGPT2_ENV_FILE", raising=False)
 
 
 @pytest.mark.parametrize(

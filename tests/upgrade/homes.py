@@ -3,7 +3,6 @@
 A home's servers remember absolute paths, so there is one place for all of them, and one test at a time has it.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kafka.record.util import calc_crc32c
+
+from kogpt2_chat.in_turn import in_turn
 
 PLACE: Final = Path("/tmp/kogpt2-upgrade")  # where they were made; it is looked whose it is
 _OF_KAFKA_ITSELF: Final = "__"
@@ -60,12 +61,7 @@ def alone(place: Path, tell: Callable[[str], None]) -> Iterator[None]:
     place.mkdir(mode=0o755, exist_ok=True)
     if place.stat().st_uid != os.geteuid():
         raise PermissionError(f"{place} belongs to user id {place.stat().st_uid}: ask them to remove it")
-    with (place / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell(f"somebody else opens or makes a home in {place}: waiting for them")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with in_turn(place / "lock", tell):
         yield
 
 

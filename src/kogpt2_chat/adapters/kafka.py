@@ -165,12 +165,19 @@ class KafkaTopics:
         """Send and wait until all are acknowledged."""
         with self._lock:
             producer = self._producer()
-            futures = [
-                producer.send(item.topic, item.value, key=item.key, headers=to_headers(item.headers))
-                for item in records
-            ]
-            for future in futures:
-                future.get(timeout=self._timeout_s)
+            try:
+                futures = [
+                    producer.send(item.topic, item.value, key=item.key, headers=to_headers(item.headers))
+                    for item in records
+                ]
+                for future in futures:
+                    future.get(timeout=self._timeout_s)
+            except (KafkaError, OSError):
+                # Seen with a broker that was away for a minute: an idempotent producer whose records have expired
+                # never sends again. What it still holds must not be sent after the caller was told that it failed.
+                self._opened_producer = None
+                producer.close(timeout=0)
+                raise
 
     def close(self) -> None:
         """Give back the connections; the next call opens new ones."""

@@ -13,8 +13,10 @@ from kogpt2_chat.domain.text_view import details_view
 
 Spans = Iterator[tuple[int, int]]
 
-# Without one of these there is no detail: nearly all texts are done here.
-_MAY_BE_DETAIL: Final = re.compile(r"[\d@\ufe6b\uff20]|골뱅이|[공영령]\W*+[일1lI]|[\u1100-\u11ff]")
+# Signs that the view leaves as they are, and none of which begins a detail: nearly all texts are done here. Whatever
+# else there is may become a digit or a sign of the rules.
+_ORDINARY: Final = re.compile(r"[가-힣ㄱ-ㅣA-Za-z\s.,!?~…\"'#$%&)*+/:;<=>\]^{}\-]*+")
+_WORDS_OF_DETAILS: Final = re.compile(r"골뱅이|[공영령]\W*+[일lI]")
 
 _CARD: Final = re.compile(
     r"(?<!\d)\d{4}[ .\-]{0,3}+\d{4}[ .\-]{0,3}+\d{4}[ .\-]{0,3}+\d{4}(?!\d)"
@@ -94,7 +96,7 @@ def mask_pii(text: str) -> tuple[str, tuple[str, ...]]:
     Returns:
         The masked text, and the kind of each detail found, in the order of the rules.
     """
-    if not _MAY_BE_DETAIL.search(text):
+    if _has_nothing(text):
         return text, ()
     hits: list[str] = []
     view = details_view(text)
@@ -110,6 +112,10 @@ def mask_pii(text: str) -> tuple[str, tuple[str, ...]]:
 def masked_count(text: str) -> int:
     """How many masks a text carries."""
     return len(_MASKED.findall(text))
+
+
+def _has_nothing(text: str) -> bool:
+    return bool(_ORDINARY.fullmatch(text)) and not _WORDS_OF_DETAILS.search(text)
 
 
 def _cut(text: str, spans: list[tuple[int, int]], mask: str) -> str:

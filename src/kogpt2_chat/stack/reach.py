@@ -35,7 +35,7 @@ def host_faults(settings: Settings) -> list[str]:
     if advertised and (advertised == EVERY_ADDRESS or not is_host_name(advertised)):
         faults.append(
             f"KOGPT2_STACK__ADVERTISED_HOST={advertised} is no address that a client could connect to: expected a name "
-            "of ASCII letters, digits, - and dots, or an IPv4 address, without a port"
+            "of ASCII letters, digits, `-` and dots, or an IPv4 address, without a port"
         )
     elif advertised and _is_loopback(host) and not _is_loopback(_resolved(advertised)):
         faults.append(

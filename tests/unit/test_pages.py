@@ -1,0 +1,89 @@
+"""Pages that people write: what must not be forgotten in them when the code changes."""
+
+import re
+from collections.abc import Iterator
+from typing import get_args
+
+import pytest
+import typer
+
+from kogpt2_chat.cli import app
+from kogpt2_chat.cli.output import Exit
+from kogpt2_chat.domain.lake_layout import TableName
+from kogpt2_chat.settings import CHECKOUT
+
+ENGLISH, KOREAN = ((CHECKOUT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
+RUNBOOK = (CHECKOUT / "docs" / "runbook.md").read_text(encoding="utf-8")
+FACTS = {
+    "settings": r"KOGPT2_[A-Z0-9_]+",
+    "commands": r"(?m)^\| (`.*?`) \|",
+    "links": r"\]\(((?!README)[^)]+)\)",
+    "code": r"`([^`\n]+)`",
+    "commands to type": r"(?m)^(?:make|\.venv/bin/kogpt2-chat) .*?(?=  +#|$)",
+}
+
+
+def commands(group: typer.Typer, path: str = "") -> Iterator[str]:
+    for command in group.registered_commands:
+        assert command.callback
+        yield path + (command.name or command.callback.__name__.replace("_", "-"))
+    for inner in group.registered_groups:
+        assert inner.typer_instance
+        yield from commands(inner.typer_instance, f"{path}{inner.name} ")
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_the_korean_page_says_what_the_english_one_says(fact: str) -> None:
+    """Settings, commands, links and everything else that is code: none is missing, and none is left from before."""
+    english, korean = (set(re.findall(FACTS[fact], page)) for page in (ENGLISH, KOREAN))
+    examples = {one for one in english ^ korean if "path" in one or "경로" in one}
+    assert korean ^ english == examples
+
+
+@pytest.mark.parametrize(("page", "begins"), [(ENGLISH, "Exit codes:"), (KOREAN, "종료 코드는")])
+def test_both_pages_name_the_exit_codes(page: str, begins: str) -> None:
+    """All but that of an interruption, which every shell has."""
+    sentence = page.split(begins)[1].split("\n\n", maxsplit=1)[0]
+    assert set(map(int, re.findall(r"\b\d\b", sentence))) == set(Exit) - {Exit.INTERRUPTED}
+
+
+def test_every_command_is_on_a_page_that_operators_read() -> None:
+    """A list with every option is generated; what a command is good for is not."""
+    there = list(commands(app))
+    assert {"ask", "stack up", "review-safety show"} <= set(there)
+    assert [name for name in there if f"`{name}" not in ENGLISH] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "KOGPT2_AIRFLOW__ALERT_WEBHOOK",
+        "KOGPT2_LEARNING__RETRAIN_CRON=never",
+        "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS",
+        "k distrust",
+        "k replay-quarantine",
+    ],
+)
+def test_the_runbook_says_what_runs_by_itself_and_how_to_step_in(name: str) -> None:
+    """Bots learn from strangers and retrain without being told: whoever operates them has to know."""
+    assert name in RUNBOOK
+
+
+def test_the_glossary_names_every_table_of_the_lake() -> None:
+    """One word for one thing."""
+    (lake,) = [line for line in (CHECKOUT / "docs/glossary.md").read_text().splitlines() if line.startswith("| **Lake")]
+    assert set(re.findall(r"`(\w+)`", lake)) == set(get_args(TableName))
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md", "docs/runbook.md", "docs/workers.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    """To a file that is there, and to a heading in it."""
+    path = CHECKOUT / page
+    for link in re.findall(r"\]\(((?!http)[^)]+)\)", path.read_text(encoding="utf-8")):
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file) if file else path
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.*)$", target.read_text(encoding="utf-8"))
+            anchors = [re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings]
+            assert anchor in anchors, link
