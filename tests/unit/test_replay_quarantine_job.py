@@ -142,7 +142,7 @@ SECRET = "비밀 이야기"
 
 @pytest.mark.parametrize(
     "other",
-    [{"bot": "ChatbotD"}, {"turn_id": ""}, {"turn_id": "x" * 600}, {"v": 2}, {"latency_ms": "soon"}, {"extra": {"a": "x" * 200_000}}],
+    [{"bot": "ChatbotD"}, {"turn_id": ""}, {"turn_id": "x" * 600}, {"v": 2}, {"v": SECRET}, {"latency_ms": "soon"}, {"extra": {"a": "x" * 200_000}}],
 )  # fmt: skip
 def test_words_that_their_player_does_not_want_stored_are_stored_nowhere(
     other: dict[str, object], monkeypatch: pytest.MonkeyPatch

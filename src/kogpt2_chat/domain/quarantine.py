@@ -52,10 +52,13 @@ def quarantine_row(
     Returns:
         A value for each column.
     """
+    kept = _kept(value or b"")
+    # Some reasons quote what they found.
+    said = reason.partition(":")[0] if kept is None else mask_pii(reason[:_MAX_REASON_CHARS])[0]
     row = {
         "topic": topic,
-        "reason": mask_pii(reason[:_MAX_REASON_CHARS])[0],
-        "value": _kept(value or b""),
+        "reason": said,
+        "value": kept,
         "timestamp_ms": timestamp_ms if timestamp_ms is not None and abs(timestamp_ms) < 2**63 else None,
         "date": seoul_date(ingested_at),
         "kafka_partition": partition,
