@@ -383,11 +383,12 @@ def _timed_out() -> None:
 def _set(monkeypatch, changed: dict[str, object]) -> None:
     """Other settings of the consumer; None leaves one out."""
 
-    def consumer_settings(*args: Any) -> dict[str, Any]:
-        settings = kafka_in_c.consumer_settings(*args) | changed
-        return {name: value for name, value in settings.items() if value is not None}
+    whole = kafka_in_c.consumer_settings
 
-    monkeypatch.setattr(kafka_exchange, "consumer_settings", consumer_settings)
+    def consumer_settings(*args: Any) -> dict[str, Any]:
+        return {name: value for name, value in (whole(*args) | changed).items() if value is not None}
+
+    monkeypatch.setattr(kafka_in_c, "consumer_settings", consumer_settings)
 
 
 def _with_blind_future(send):
