@@ -15,7 +15,7 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata
 
 from kogpt2_chat.adapters import kafka as kafka_adapter
-from kogpt2_chat.adapters import kafka_exchange, kafka_in_c, kafka_transactions
+from kogpt2_chat.adapters import kafka_in_c, kafka_transactions
 from kogpt2_chat.adapters.kafka_exchange import Claim, KafkaExchange
 from kogpt2_chat.adapters.kafka_unanswered import Unanswered
 from kogpt2_chat.domain.bots import BOT_IDS
@@ -382,7 +382,6 @@ def _timed_out() -> None:
 
 def _set(monkeypatch, changed: dict[str, object]) -> None:
     """Other settings of the consumer; None leaves one out."""
-
     whole = kafka_in_c.consumer_settings
 
     def consumer_settings(*args: Any) -> dict[str, Any]:
