@@ -19,10 +19,11 @@ from kafka.record.memory_records import MemoryRecords
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.topics import TURN_TOPIC
 from kogpt2_chat.jobs.ask import Reply, Utterance
-from kogpt2_chat.jobs.build_dataset import build_datasets, newest_manifest
+from kogpt2_chat.jobs.build_dataset import build_datasets
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.jobs.manifests import newest_manifest
 from kogpt2_chat.model.card import verify_folder
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.stack.stack import down, up
@@ -184,7 +185,9 @@ def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> No
     before = newest_manifest(files, settings.hdfs.root, bot)
     assert before is not None
     assert before.version == open_home.facts["dataset"]
-    (made,) = build_datasets(bots=[bot], spark=bootstrap.spark(settings), files=files, settings=settings).values()
+    (made,) = build_datasets(
+        bots=[bot], spark=bootstrap.spark(settings), files=files, settings=settings, progress=print
+    ).values()
     assert made["faults"] == []
     newest = newest_manifest(files, settings.hdfs.root, bot)
     assert newest is not None
