@@ -65,7 +65,6 @@ def finetune(
     Raises:
         Conflict: another process is at this very training.
     """
-    from kogpt2_chat.model.batches import make_examples
     from kogpt2_chat.model.compute import choose_precision
     from kogpt2_chat.model.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.model.load import use_threads
@@ -83,17 +82,12 @@ def finetune(
     before = load_dataset(bot, learned_dataset, files, settings)["train"] if learned_dataset else ()
     plan = _plan(card, pairs["train"], before, epochs, settings)
     progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} to keep")
-    bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(bot, card.prompt_format))
-    train, kept, validation = (
-        make_examples(some, start.tokenizer, *bounds) for some in (plan.learned, plan.kept, pairs["val"])
-    )
-    precision = choose_precision(plan.recipe.precision, progress)
-    recipe = replace(plan.recipe, precision=precision)
+    train, kept, validation = _examples(start, card, (plan.learned, plan.kept, pairs["val"]), settings)
+    recipe = replace(plan.recipe, precision=choose_precision(plan.recipe.precision, progress))
     params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
     with only_training_in(work):
-        tags = {"bot": bot, "dataset": dataset, "mode": mode}
-        with _run(registry, f"{bot} {dataset}", params, tags) as run_id:
+        with _run(registry, f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode}) as run_id:
             reports = fit(
                 start.network, train, recipe, kept=kept, validation=validation, progress=progress,
                 resume=work / "progress",
@@ -187,6 +181,16 @@ def _plan(
         epochs=epochs,
         small=card.small,
     )
+
+
+def _examples(
+    start: "Checkpoint", card: "ModelCard", sets: Sequence[Sequence["Pair"]], settings: Settings
+) -> Iterator[list["Example"]]:
+    """Each set of pairs as the network sees it."""
+    from kogpt2_chat.model.batches import make_examples
+
+    bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(card.bot, card.prompt_format))
+    return (make_examples(pairs, start.tokenizer, *bounds) for pairs in sets)
 
 
 def _params(
