@@ -5,15 +5,15 @@ hash of what they are made of. Two processes that want the same base make it onc
 verified without torch: whoever only needs its tokenizer waits for no model library.
 """
 
-import fcntl
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, Unavailable
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.model.base_record import BaseRecord, base_of_versions, read_record, record_path, write_record
 from kogpt2_chat.model.card import CARD_FILE, WEIGHTS_FILE, file_sha256, verify_folder
 from kogpt2_chat.model.hub import KOGPT2, find, weights_file
@@ -66,7 +66,7 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
             base is gone.
         Unavailable: the named hub model can't be had.
     """
-    with _locked(record_path(settings.home)):
+    with _locked(record_path(settings.home), progress):
         record = read_record(settings.home)
         if settings.model.base == AUTO and record is not None:
             return _recorded(record, settings, progress)
@@ -140,7 +140,7 @@ def rebuild(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
         The base, in the cache.
     """
     folder = _small_folder(settings)
-    with _locked(folder):
+    with _locked(folder, progress):
         _train(folder, folder.parent / f".work-{folder.name}", settings, progress)
         return _prepared(folder)
 
@@ -194,7 +194,7 @@ def _import(source: Path, folder: Path, name: str, settings: Settings, progress:
 
 def _made_once(folder: Path, make: Callable[[Path], None], progress: Callable[[str], None]) -> PreparedBase:
     """Make a folder unless it is there and whole; others who want it wait."""
-    with _locked(folder):
+    with _locked(folder, progress):
         if (folder / CARD_FILE).exists():
             try:
                 return _prepared(folder)
@@ -211,13 +211,9 @@ def _prepared(folder: Path) -> PreparedBase:
     )
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock file; the system lets go of it when the process dies."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _locked(folder: Path, progress: Callable[[str], None]) -> AbstractContextManager[None]:
+    """What is made or recorded here is made once; whoever comes second waits."""
+    return in_turn(folder.parent / f".{folder.name}.lock", progress, "another process")
 
 
 def _sha_or_none(path: Path) -> str:

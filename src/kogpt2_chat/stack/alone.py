@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, flock
 from typing import TextIO
 
+from kogpt2_chat.in_turn import take
 from kogpt2_chat.stack.folders import Folders, make_folders
 
 
@@ -27,20 +27,12 @@ def alone(folders: Folders, progress: Callable[[str], None]) -> Iterator[None]:
         except FileNotFoundError:  # the home is just being removed
             continue
         with handle:
-            _lock(handle, progress)
+            take(handle, progress, "another stack command")
             os.set_inheritable(handle.fileno(), False)
             # `down --wipe` removes the file with the home: who waited for it then holds a file that nobody sees.
             if _is_in_place(folders, handle):
                 yield
                 return
-
-
-def _lock(handle: TextIO, progress: Callable[[str], None]) -> None:
-    try:
-        flock(handle, LOCK_EX | LOCK_NB)
-    except BlockingIOError:
-        progress("another stack command is at work in this home, waiting for it")
-        flock(handle, LOCK_EX)
 
 
 def _is_in_place(folders: Folders, handle: TextIO) -> bool:

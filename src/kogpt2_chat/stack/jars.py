@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.in_turn import in_turn
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.ivy import Coordinates, Together, fetch
 from kogpt2_chat.stack.modules import EMPTY_FOLDERS, MODULE_FILES
@@ -195,16 +195,8 @@ def _alone(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
     for made in (folder, folder.parent):
         if os.access(made, os.W_OK) and made.stat().st_uid == os.geteuid():
             made.chmod(0o755)
-    with (folder / "fetch.lock").open("w") as handle:
-        try:
-            flock(handle, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            progress("jars: another process is fetching them, waiting for it")
-            flock(handle, LOCK_EX)
-        try:
-            yield
-        finally:
-            flock(handle, LOCK_UN)
+    with in_turn(folder / "fetch.lock", progress, "jars: another process"):
+        yield
 
 
 @contextmanager
