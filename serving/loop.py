@@ -169,9 +169,12 @@ class Loop:
         return NAP_S if len(self._flight) or self._publication else POLL_S
 
     def _move_on(self) -> None:
-        """One step of decoding, and the next transaction when the last one is through."""
-        self._flight.settle(self.worker.step())
-        if self._publication is None and self._is_recovered:
+        """One step of decoding, and the next transaction when the last one is through.
+
+        Neither while the other may be what kills the worker: a suspect is decoded while nothing is published.
+        """
+        self._flight.settle(self.worker.step(may_try_suspects=self._publication is None))
+        if self._publication is None and self._is_recovered and not self.worker.is_trying_a_suspect:
             prefix = self._flight.take(MOST_A_TRANSACTION, MOST_BYTES_A_TRANSACTION)
             if prefix.replies:
                 future = self.publisher.submit(self._publish, self._claim, prefix)

@@ -131,13 +131,21 @@ class Worker:
         times = self.settings.serving.max_crashes
         return self._replies.dead_letter(record, InvalidMessage("crash_loop", f"failed {times} times on it: {trouble}"))
 
-    def step(self) -> list[Reply]:
+    @property
+    def is_trying_a_suspect(self) -> bool:
+        """Whether a suspect of earlier crashes is being decoded, so that nothing else may be done."""
+        return self._is_alone and bool(self._decoding)
+
+    def step(self, *, may_try_suspects: bool = True) -> list[Reply]:
         """Advance every admitted question by one token.
+
+        Args:
+            may_try_suspects: whether nothing else is under way that could take the process down.
 
         Returns:
             Replies to those that are done.
         """
-        replies = self._begin()
+        replies = self._begin(may_try_suspects=may_try_suspects)
         if not self._decoding:
             return replies
         self.on_step("decoding")
@@ -163,7 +171,7 @@ class Worker:
         self._waiting.clear()
         self.crashes.begin(())
 
-    def _begin(self) -> list[Reply]:
+    def _begin(self, *, may_try_suspects: bool) -> list[Reply]:
         """Give waiting questions to the engine; suspects of earlier crashes are decoded alone, one after another.
 
         What is done to the text of a question from here on is counted against it, should the process die.
@@ -173,10 +181,11 @@ class Worker:
             is_suspect = self.crashes.count(self._waiting[0].question.turn_id) > 0
             if (is_suspect or self._is_alone) and (self._decoding or coming):
                 break
+            if is_suspect and not may_try_suspects:
+                break
             self._is_alone = is_suspect
             coming.append(self._waiting.popleft())
-        if not coming:
-            return []
+        # Even if none is coming: what was read meanwhile is no longer under way.
         self.crashes.begin([*self._decoding, *(asked.question.turn_id for asked in coming)])
         return [reply for asked in coming for reply in self._added(asked)]
 

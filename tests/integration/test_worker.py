@@ -59,12 +59,15 @@ class Conversation:
         return [record for record in self.new(*BOT_IDS) if record.headers["question_id"].startswith(self.mark)]
 
     def dead_letters(self) -> list[Record]:
-        return [record for record in self.new(DEAD_LETTER_TOPIC) if record.key == self.mark.encode()]
+        return [record for record in self.new(DEAD_LETTER_TOPIC) if record.key.startswith(self.mark.encode())]
 
     def wait_for_answers(self) -> list[Record]:
         until(
             lambda: len(self.answers()) >= len(self.asked),
-            lambda: f"{len(self.answers())} of {len(self.asked)} answers",
+            lambda: (
+                f"{len(self.answers())} of {len(self.asked)} answers, and dead letters: "
+                f"{[record.headers for record in self.dead_letters()]}"
+            ),
         )
         return self.answers()
 

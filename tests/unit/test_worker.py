@@ -410,6 +410,38 @@ def test_a_suspect_is_decoded_alone(tmp_path):
     assert bench.worker.crashes.count("bot_question-0-1") == 0
 
 
+def test_what_waits_behind_a_suspect_is_suspected_by_no_later_death(tmp_path):
+    """It was read well, however often the worker is killed while it waits."""
+    bench = Bench(tmp_path, steps=5)
+    bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
+    bench.worker.crashes = CrashLog(bench.crash_path)
+    for _ in range(2):
+        bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
+        bench.drain(1)
+        assert json.loads(bench.crash_path.read_text())["in_flight"] == ["bot_question-0-0"]
+
+
+def test_a_suspect_is_decoded_while_nothing_is_published(tmp_path):
+    """Else a death by the transaction, or in it, would count against the suspect: three, and it is a dead letter."""
+    bench = Bench(tmp_path, steps=4)
+    executor = bench.loop.publisher = HeldExecutor()
+    bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-1"]}))
+    bench.worker.crashes = CrashLog(bench.crash_path)
+    bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
+    bench.drain()
+    assert (len(executor.held), bench.engine.in_flight) == (1, 0), "the suspect waits for the transaction"
+    executor.release()
+    bench.drain(1)
+    bench.slots.mute("ChatbotB", muted=True)
+    bench.ask(legacy_text("n", "ChatbotB", "안녕?"), partition=1)  # its notice can be published at once
+    bench.drain(2)
+    assert (len(executor.held), bench.engine.in_flight) == (0, 1), "the transaction waits for the suspect"
+    bench.drain()
+    executor.release()
+    bench.drain()
+    assert (len(bench.texts()), len(bench.texts("ChatbotB"))) == (2, 1)
+
+
 def test_a_swap_between_admission_and_decoding_is_told_truly(tmp_path):
     """The turn names the version that answered, not the one that served when the question came."""
     bench = Bench(tmp_path, steps=3)
