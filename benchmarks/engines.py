@@ -54,12 +54,11 @@ class BareLoop:
 
     def __init__(self, engine: Engine, model_by_bot: dict[str, BotModel]) -> None:
         self._engine, self._models = engine, model_by_bot
-        for bot, model in model_by_bot.items():
-            engine.set_model(bot, model)
 
     def ask(self, asked: Asked) -> None:
         """Take a question."""
-        self._engine.add_request(asked.id, asked.bot, self._models[asked.bot].encode(asked.text))
+        model = self._models[asked.bot]
+        self._engine.add_request(asked.id, model, model.encode(asked.text))
 
     def answered(self, wait_s: float) -> list[str]:
         """One step; without questions, a nap."""

@@ -97,14 +97,13 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
     worker = Worker(
         engine=engine, slots=slots, crashes=crashes, metrics=metrics, settings=settings, name=name, on_step=on_step
     )
-    control = _control(settings, name, slots, load, make_engine)
+    control = _control(settings, name, slots, metrics, load, make_engine)
     # Until here nothing is held, and a signal may simply end the process.
     stop.listen()
     exchange = _open_exchange(settings, slot, on_step, stop)
     loop = Loop(
         exchange=exchange,
         worker=worker,
-        slots=slots,
         metrics=metrics,
         stop=stop.event,
         publisher=ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher"),
@@ -133,6 +132,7 @@ def _control(
     settings: Settings,
     name: str,
     slots: Slots,
+    metrics: Metrics,
     load: Callable[[Path], BotModel],
     make_engine: Callable[[], Engine],
 ) -> Control:
@@ -151,6 +151,7 @@ def _control(
         shelf=shelf,
         worker=name,
         every_s=settings.serving.swap_poll_s,
+        on_swap=metrics.swapped,
         # Else the first load does not begin all the threads that OpenVINO may ever begin in this process.
         patient=threads in {0, 1} or threads >= affinity_cores(),
     )
@@ -168,7 +169,7 @@ def _health(
             worker=f"worker-{slot}",
             tally=metrics.tally(),
             slots=slots.reports(),
-            epoch=slots.epochs(),
+            epoch=slots.rollout_epochs(),
             silent_s=watchdog.silent_s,
         )
 

@@ -17,7 +17,7 @@ from kogpt2_chat.errors import InvalidMessage, KogptChatError
 from kogpt2_chat.ports import Outgoing, Record, Topics
 from serving.loads import Loads, NoLongerWantedError, Outcome, Wanted
 from serving.shelf import Shelf
-from serving.slot import Loaded, Slots
+from serving.slot import LoadedVersion, Slots
 
 _log = structlog.get_logger("serving.control")
 
@@ -33,6 +33,7 @@ class Control:
         every_s: how often rollouts are looked for.
         patient: later loads stand back behind decoding. Not where decoding may still begin threads that it shares: they
             would inherit it from a load.
+        on_swap: called with the bot when another version begins to answer.
         monotonic: seconds, for heartbeats and retries.
 
     Attributes:
@@ -48,6 +49,7 @@ class Control:
         worker: str,
         every_s: float,
         patient: bool = True,
+        on_swap: Callable[[str], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
@@ -55,6 +57,7 @@ class Control:
         self._shelf = shelf
         self._worker = worker
         self._every_s = every_s
+        self._on_swap = on_swap
         self._monotonic = monotonic
         self._known: dict[str, RolloutState] = {}
         self._positions: dict[int, int] = {}
@@ -93,6 +96,7 @@ class Control:
     def tick(self) -> None:
         """One round: news, loads begun and ended, heartbeat. What goes wrong with one bot costs no other anything."""
         self._hear()
+        self._slots.release_previous()
         known = dict(self._known)
         for bot, state in known.items():
             self._slots.mute(bot, muted=state.muted)
@@ -102,7 +106,7 @@ class Control:
                     step(bot, state)
                 except Exception:  # noqa: BLE001 - the other bots and the heartbeat go on
                     _log.exception("control_failed", bot=bot, step=step.__name__)
-        if all(self._slots.newest(bot) is not None for bot in self._loads.bots()):
+        if all(self._has_version(bot) for bot in self._loads.bots()):
             self.settled.set()
         self._say()
 
@@ -147,7 +151,7 @@ class Control:
             self._unreadable.add(record.value)
             _log.warning("rollout_state_unreadable", offset=record.offset, error=str(error))
             return
-        if state.bot in self._slots.epochs() and is_news(state, self._known.get(state.bot)):
+        if state.bot in self._slots.rollout_epochs() and is_news(state, self._known.get(state.bot)):
             self._known[state.bot] = state
             _log.info("rollout_heard", bot=state.bot, version=state.champion, epoch=state.epoch, muted=state.muted)
 
@@ -161,11 +165,12 @@ class Control:
             self._slots.withdraw(bot, state.epoch)
         elif (held := self._held(bot, wanted, outcome)) is not None:
             self._loads.forgive(bot)
-            self._slots.offer(bot, held, state.epoch)
+            if self._slots.activate(bot, held, state.epoch):
+                self._note_swap(bot, held)
         else:
             self._fetch(bot, wanted, state.epoch, outcome)
 
-    def _held(self, bot: str, wanted: Wanted, outcome: Outcome | None) -> Loaded | None:
+    def _held(self, bot: str, wanted: Wanted, outcome: Outcome | None) -> LoadedVersion | None:
         """The version where it is in memory: just loaded, at work already, or kept warm."""
         if outcome is not None and outcome.loaded is not None:
             _log.info("version_loaded", bot=bot, version=wanted.version)
@@ -182,7 +187,7 @@ class Control:
             self._slots.loading(bot, wanted.version, epoch)
         self._loads.begin_wanted(bot, behind=self._has_a_model())
 
-    def _load(self, bot: str, wanted: Wanted, is_wanted: Callable[[], bool]) -> Loaded:
+    def _load(self, bot: str, wanted: Wanted, is_wanted: Callable[[], bool]) -> LoadedVersion:
         """In a thread of its own. An empty slot gets what this machine served last before anything is fetched."""
         if not self._shelf.has(bot, wanted.version):
             self._let_stand_in(bot, is_wanted)
@@ -196,19 +201,26 @@ class Control:
 
     def _let_stand_in(self, bot: str, is_wanted: Callable[[], bool]) -> None:
         last_good = self._shelf.last_good(bot)
-        if self._slots.newest(bot) is not None or last_good is None:
+        if self._has_version(bot) or last_good is None:
             return
         try:
             loaded = self._shelf.take(bot, last_good, is_wanted=is_wanted)
         except Exception as error:  # noqa: BLE001 - the slot stays empty
             _log.warning("last_good_failed", bot=bot, version=last_good, error=str(error))
             return
-        if is_wanted():
-            self._slots.stand_in(bot, loaded)
+        if is_wanted() and self._slots.stand_in(bot, loaded):
+            self._note_swap(bot, loaded)
+
+    def _note_swap(self, bot: str, loaded: LoadedVersion) -> None:
+        self._on_swap(bot)
+        _log.info("swapped", bot=bot, version=loaded.version)
+
+    def _has_version(self, bot: str) -> bool:
+        return self._slots.route(bot).loaded is not None
 
     def _has_a_model(self) -> bool:
         """Whether players may be waiting for answers of this process."""
-        return any(self._slots.newest(bot) is not None for bot in self._slots.epochs())
+        return any(self._has_version(bot) for bot in self._slots.rollout_epochs())
 
     def _tidy(self, bot: str, state: RolloutState) -> None:
         """After a swap: remember what serves now, and clear the shelf of what nobody will ask for.
@@ -216,20 +228,20 @@ class Control:
         The version before stays on the shelf for as long as the state names it: a rollback must not need the registry.
         """
         needed = self._slots.versions_in_use(bot) | self._loads.under_way(bot) | {state.previous or 0}
-        serving, _, _ = self._slots.serving(bot)
-        if serving is None or self._kept.get(bot) == (serving.version, needed):
+        active = self._slots.route(bot).loaded
+        if active is None or self._kept.get(bot) == (active.version, needed):
             return
         source = f"shelf of {bot}"
         try:
-            self._shelf.keep(bot, serving.version, needed)
+            self._shelf.keep(bot, active.version, needed)
         except OSError as error:
             self._slots.note(source, f"what {bot} serves is not remembered, since the disk takes no file: {error}")
             return
         self._slots.note(source, "")
-        self._kept[bot] = (serving.version, needed)
+        self._kept[bot] = (active.version, needed)
 
     def _say(self) -> None:
-        reports, epochs = self._slots.reports(), self._slots.epochs()
+        reports, epochs = self._slots.reports(), self._slots.rollout_epochs()
         says = (reports, tuple(sorted(epochs.items())))
         if says == self._said and self._monotonic() - self._said_at < HEARTBEAT_S:
             return

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from serving.slot import Loaded
+from serving.slot import LoadedVersion
 
 RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
 """Waits before a version that would not load is tried again."""
@@ -24,7 +24,7 @@ _LAST: Final = 19
 
 _log = structlog.get_logger("serving.loads")
 
-Load = Callable[[str, "Wanted", Callable[[], bool]], Loaded]
+Load = Callable[[str, "Wanted", Callable[[], bool]], LoadedVersion]
 """Brings a version of a bot into memory; the third argument says whether it is still wanted."""
 
 
@@ -45,7 +45,7 @@ class Outcome:
     """What came of one load; ``trouble`` says why nothing did."""
 
     wanted: Wanted
-    loaded: Loaded | None
+    loaded: LoadedVersion | None
     trouble: str = ""
 
 

@@ -20,11 +20,10 @@ from kogpt2_chat.errors import InvalidMessage, Unavailable
 from kogpt2_chat.ports import Batch, Exchange
 from serving.flight import Flight, Prefix
 from serving.metrics import Metrics
-from serving.slot import Slots
 from serving.worker import Worker
 
 POLL_S: Final = 0.25
-"""Also the longest that a new model waits for its swap, and SIGTERM for the loop, when nobody asks anything."""
+"""Also the longest that SIGTERM waits for an idle loop."""
 NAP_S: Final = 0.002
 """Wait for new questions while nothing is left to do but to see a transaction end."""
 RETRY_S: Final = 0.5
@@ -69,7 +68,6 @@ class Loop:
 
     exchange: Exchange
     worker: Worker
-    slots: Slots
     metrics: Metrics
     stop: threading.Event
     publisher: Executor
@@ -102,9 +100,6 @@ class Loop:
     def turn(self) -> None:
         """Once round."""
         self._beat()
-        for bot, version in self.slots.swap(self.worker.engine):
-            self.metrics.swapped(bot)
-            _log.info("swapped", bot=bot, version=version)
         self._look_at_publication()
         if self._is_recovered or self._recover():
             self._take_in()

@@ -21,7 +21,7 @@ from kogpt2_chat.model.nearest import Found
 from kogpt2_chat.model.uncertain import Choice, choose, speaker
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
-from serving.slot import Loaded
+from serving.slot import LoadedVersion, Route
 
 _NEAREST_FOR: Final = frozenset({"timeout", "empty"})
 _BROKER_MAX_BYTES: Final = 1024 * 1024
@@ -52,6 +52,7 @@ class Asked:
 
     Attributes:
         received_s: monotonic, like ``deadline_s``.
+        route: who answers, from when decoding begins.
         prompt_ids: what the model reads.
         sampling: how its tokens are drawn; None is greedy.
         found: the known question whose answer is said in place of the model's.
@@ -63,14 +64,18 @@ class Asked:
     received_at: datetime
     received_s: float
     deadline_s: float
-    model: Loaded | None
-    epoch: int
+    route: Route | None = None
     fallback: Fallback | None = None
     prompt_ids: Sequence[int] = ()
     sampling: Sampling | None = None
     finished: Finished | None = None
     found: Found | None = None
     crisis: Kind | None = None
+
+    @property
+    def loaded(self) -> LoadedVersion | None:
+        """The version that answers; None if there is none."""
+        return self.route.loaded if self.route else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +161,8 @@ class Replies:
             return self.safety.answer(one.question.text, one.question.bot, one.crisis)
         if one.fallback is None and (one.finished is None or one.finished.stop_reason == "deadline"):
             one.fallback = "timeout"
-        if one.fallback is None and one.model is not None and one.finished is not None:
-            said = one.model.model.decode(one.finished.token_ids)
+        if one.fallback is None and one.loaded is not None and one.finished is not None:
+            said = one.loaded.model.decode(one.finished.token_ids)
             text = answer_text(said, self.settings.serving.max_answer_chars)
             if text and self._speaks(one, one.finished.logprob):
                 return text
@@ -167,7 +172,7 @@ class Replies:
 
     def _speaks(self, one: Asked, logprob: float) -> bool:
         """Whether the model's own answer is said; sets the fallback where it gives way."""
-        model = one.model.model if one.model else None
+        model = one.loaded.model if one.loaded else None
         uncertainty = model.uncertainty if model else None
         choice = self._choice(one)
         who, one.found = speaker(uncertainty, choice, logprob, one.question.text)
@@ -176,11 +181,11 @@ class Replies:
         return who == "model"
 
     def _choice(self, one: Asked) -> Choice:
-        return choose(self.settings, one.question.bot, small=one.model is not None and one.model.model.small)
+        return choose(self.settings, one.question.bot, small=one.loaded is not None and one.loaded.model.small)
 
     def _instead(self, one: Asked) -> str:
         """What a player reads where the model has not spoken; the header `fallback` says so in any case."""
-        uncertainty = one.model.model.uncertainty if one.model else None
+        uncertainty = one.loaded.model.uncertainty if one.loaded else None
         if one.fallback in _NEAREST_FOR and uncertainty is not None and self._choice(one) == "nearest":
             one.found = uncertainty.find(one.question.text)
             one.fallback = "nearest" if one.found else one.fallback
@@ -205,8 +210,8 @@ class Replies:
             answer=answer if store else "",
             answer_token_ids=tuple(token_ids) if store else (),
             prompt_tokens=len(one.prompt_ids),
-            model_version=one.model.version if one.model else 0,
-            epoch=one.epoch,
+            model_version=one.loaded.version if one.loaded else 0,
+            epoch=one.route.rollout_epoch if one.route else 0,
             decoding=self._decoded_with(one) if one.crisis is None else self._vetted_with(one, one.crisis),
             fallback=one.fallback,
             sent_at=question.sent_at or _broker_time(one.record),

@@ -12,7 +12,7 @@ from kogpt2_chat.model.card import CARD_FILE, file_sha256
 from kogpt2_chat.model.engine import BotModel, Engine
 from kogpt2_chat.ports import Registry
 from serving.loads import NoLongerWantedError
-from serving.slot import Loaded
+from serving.slot import LoadedVersion
 
 PROBE_QUESTION: Final = "안녕?"
 PROBE_STEPS: Final = 1000
@@ -50,7 +50,9 @@ class Shelf:
         """Whether a version needs no fetching."""
         return (self._folder / bot / str(version)).is_dir()
 
-    def take(self, bot: str, version: int, digest: str = "", is_wanted: Callable[[], bool] = lambda: True) -> Loaded:
+    def take(
+        self, bot: str, version: int, digest: str = "", is_wanted: Callable[[], bool] = lambda: True
+    ) -> LoadedVersion:
         """A version in memory, verified and tried.
 
         Args:
@@ -109,7 +111,7 @@ class Shelf:
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _tried(self, bot: str, version: int, digest: str, folder: Path) -> Loaded:
+    def _tried(self, bot: str, version: int, digest: str, folder: Path) -> LoadedVersion:
         found = _digest(folder)
         if digest and found and found != digest:
             raise CheckpointCorrupt(
@@ -123,16 +125,15 @@ class Shelf:
             if is_our_turn:
                 self._turn.release()
 
-    def _loaded(self, bot: str, version: int, digest: str, folder: Path) -> Loaded:
+    def _loaded(self, bot: str, version: int, digest: str, folder: Path) -> LoadedVersion:
         model = self._load(folder)
         engine = self._make_engine()
-        engine.set_model(bot, model)
-        engine.add_request("probe", bot, model.encode(PROBE_QUESTION))
+        engine.add_request("probe", model, model.encode(PROBE_QUESTION))
         for _ in range(PROBE_STEPS):
             for finished in engine.step():
                 model.decode(finished.token_ids)
                 # Only the serving engine's models come in forms.
-                return Loaded(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
+                return LoadedVersion(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
         raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")
 
 

@@ -1,6 +1,7 @@
-"""Where each bot's model lives in a worker, and how one model takes over from another between two batches.
+"""Where each bot's model lives in a worker, and how one version takes over from another.
 
-The control thread offers models; the answering thread, and only it, swaps them in. One lock guards both sides.
+The control thread changes slots; the answering thread reads one for each question. One lock guards both sides. A
+question is decoded to its end by the model that its slot held when decoding began.
 """
 
 import threading
@@ -11,7 +12,7 @@ from typing import Final
 
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.rollout import SlotReport, SlotState
-from kogpt2_chat.model.engine import BotModel, Engine
+from kogpt2_chat.model.engine import BotModel
 
 WARM_FOR_S: Final = 120.0
 """How long the previous version stays loaded after a swap: as long as its rollout may still be taken back."""
@@ -19,12 +20,12 @@ NO_VERSION: Final = "no version has been rolled out yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedVersion:
     """A registered version in memory.
 
     Attributes:
-        form: in which form the serving engine computes it; empty on other engines.
-        digest: SHA-256 of its ``model.json``; empty where it has none.
+        form: in which form the serving engine computes it.
+        digest: SHA-256 of its ``model.json``; empty if unknown.
     """
 
     version: int
@@ -32,9 +33,24 @@ class Loaded:
     form: str = ""
     digest: str = ""
 
-    def is_called(self, version: int, digest: str) -> bool:
-        """Whether this is what a rollout names; where either side has no digest, the number has to do."""
+    def matches(self, version: int, digest: str) -> bool:
+        """Whether a rollout names this version. The number decides if either side has no digest."""
         return self.version == version and (not digest or not self.digest or self.digest == digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Who answers one question.
+
+    Attributes:
+        loaded: the version that answers; None if the bot has none.
+        rollout_epoch: the rollout that brought it.
+        muted: whether the bot answers with a notice instead.
+    """
+
+    loaded: LoadedVersion | None
+    rollout_epoch: int
+    muted: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,104 +58,112 @@ class Slot:
     """One bot in one worker.
 
     Attributes:
-        serving: what answers now.
-        previous: what answered before, kept warm until ``warm_until`` (monotonic seconds).
-        offered: what will answer from the next batch on.
-        stands_in: what is offered is not what was asked for, so that its swap makes nothing ready.
-        epoch: the last rollout epoch that was acted on, well or badly.
+        active: the version that answers.
+        previous: the version that answered before, kept in memory until ``warm_until`` (monotonic seconds).
+        rollout_epoch: the last rollout epoch that was acted on, successfully or not.
     """
 
     bot: str
-    serving: Loaded | None = None
-    previous: Loaded | None = None
-    offered: Loaded | None = None
-    stands_in: bool = False
+    active: LoadedVersion | None = None
+    previous: LoadedVersion | None = None
     warm_until: float = 0.0
-    epoch: int = 0
+    rollout_epoch: int = 0
     muted: bool = False
     state: SlotState = "degraded"
     detail: str = NO_VERSION
 
 
 class Slots:
-    """All slots of a worker."""
+    """All slots of a worker.
 
-    def __init__(self, bots: Sequence[str] = BOT_IDS, monotonic: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        bots: one slot each.
+        monotonic: seconds, for warm versions.
+    """
+
+    def __init__(
+        self,
+        bots: Sequence[str] = BOT_IDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._slot_by_bot = {bot: Slot(bot=bot) for bot in bots}
         self._lock = threading.Lock()
         self._monotonic = monotonic
         self._trouble_by_source: dict[str, str] = {}
 
-    def serving(self, bot: str) -> tuple[Loaded | None, int, bool]:
-        """For one question: the model (or None), the epoch, and whether the bot is muted."""
+    def route(self, bot: str) -> Route:
+        """Return who answers the bot's next question."""
         with self._lock:
             slot = self._slot_by_bot[bot]
-            return slot.serving, slot.epoch, slot.muted
+            return Route(loaded=slot.active, rollout_epoch=slot.rollout_epoch, muted=slot.muted)
 
-    def newest(self, bot: str) -> Loaded | None:
-        """What answers now, or will from the next batch on."""
+    def warm(self, bot: str, version: int, digest: str = "") -> LoadedVersion | None:
+        """Return a version if it is still in memory."""
         with self._lock:
             slot = self._slot_by_bot[bot]
-            return slot.offered or slot.serving
-
-    def warm(self, bot: str, version: int, digest: str = "") -> Loaded | None:
-        """A version that is still in memory."""
-        with self._lock:
-            slot = self._slot_by_bot[bot]
-            held = (slot.serving, slot.offered, slot.previous)
-            return next((loaded for loaded in held if loaded and loaded.is_called(version, digest)), None)
+            held = (slot.active, slot.previous)
+            return next((loaded for loaded in held if loaded and loaded.matches(version, digest)), None)
 
     def mute(self, bot: str, *, muted: bool) -> None:
         """Answer with a fixed notice, or speak again."""
         with self._lock:
             self._slot_by_bot[bot].muted = muted
 
-    def loading(self, bot: str, version: int, epoch: int) -> None:
-        """A version is on its way; the old one goes on answering, and nothing else comes between them."""
+    def loading(self, bot: str, version: int, rollout_epoch: int) -> None:
+        """Note that a version is being loaded. Whatever answers now continues to."""
         with self._lock:
             slot = self._slot_by_bot[bot]
-            slot.epoch, slot.state, slot.detail = epoch, "loading", f"loading version {version}"
-            if not slot.stands_in:
-                slot.offered = None
+            slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "loading", f"loading version {version}"
 
-    def offer(self, bot: str, loaded: Loaded, epoch: int) -> None:
-        """Hand over the version that was asked for, after its probe; saying it again changes nothing.
+    def activate(self, bot: str, loaded: LoadedVersion, rollout_epoch: int) -> bool:
+        """Let the version that a rollout names answer from the next question on. Repeating it changes nothing.
 
-        Args:
-            bot: whose.
-            loaded: the model; the one already serving is a mere confirmation.
-            epoch: the rollout it belongs to.
+        Returns:
+            Whether it has taken over from another one.
         """
         with self._lock:
             slot = self._slot_by_bot[bot]
-            slot.epoch, slot.detail, slot.stands_in = epoch, "", False
-            is_serving = slot.serving is not None and slot.serving.is_called(loaded.version, loaded.digest)
-            slot.offered = None if is_serving else loaded
-            slot.state = "ready" if is_serving else "loading"
+            slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "ready", ""
+            swapped = slot.active is None or not slot.active.matches(loaded.version, loaded.digest)
+            if swapped:
+                self._replace(slot, loaded)
+            return swapped
 
-    def stand_in(self, bot: str, loaded: Loaded) -> None:
-        """Let another version answer in an empty slot until the right one is there: to players, never to a rollout."""
+    def stand_in(self, bot: str, loaded: LoadedVersion) -> bool:
+        """Let another version answer in an empty slot until the right one is loaded. The slot's state stays as it is.
+
+        Returns:
+            Whether the slot was empty.
+        """
         with self._lock:
             slot = self._slot_by_bot[bot]
-            if slot.serving is None and slot.offered is None:
-                slot.offered, slot.stands_in = loaded, True
+            is_empty = slot.active is None
+            if is_empty:
+                self._replace(slot, loaded)
+            return is_empty
 
-    def withdraw(self, bot: str, epoch: int) -> None:
-        """No version is to speak any more: notices, until one is rolled out."""
+    def withdraw(self, bot: str, rollout_epoch: int) -> None:
+        """Answer with notices until a version is rolled out."""
         with self._lock:
             slot = self._slot_by_bot[bot]
-            if slot.serving is not None:
-                slot.previous, slot.warm_until = slot.serving, self._monotonic() + WARM_FOR_S
-            slot.serving = slot.offered = None
-            slot.stands_in = False
-            slot.epoch, slot.state, slot.detail = epoch, "degraded", NO_VERSION
+            if slot.active is not None:
+                self._replace(slot, None)
+            slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "degraded", NO_VERSION
+
+    def release_previous(self) -> None:
+        """Free the versions that have been kept warm long enough."""
+        with self._lock:
+            now = self._monotonic()
+            for slot in self._slot_by_bot.values():
+                if slot.previous is not None and now >= slot.warm_until:
+                    slot.previous = None
 
     def note(self, source: str, trouble: str) -> None:
-        """What is wrong with the worker itself, told beside each slot's own words; it takes no slot its state.
+        """Report a fault of the worker itself beside each slot's own detail. It changes no slot's state.
 
         Args:
-            source: who says so; its next note replaces this one.
-            trouble: what is wrong; empty once it is not.
+            source: names the fault; its next note replaces this one.
+            trouble: what is wrong; empty when it is over.
         """
         with self._lock:
             if trouble:
@@ -147,61 +171,39 @@ class Slots:
             else:
                 self._trouble_by_source.pop(source, None)
 
-    def degrade(self, bot: str, epoch: int, detail: str) -> None:
-        """A version would not load: whatever served before goes on, and everybody is told."""
+    def degrade(self, bot: str, rollout_epoch: int, detail: str) -> None:
+        """Note that a version did not load. Whatever answers now continues to."""
         with self._lock:
             slot = self._slot_by_bot[bot]
-            slot.epoch, slot.state, slot.detail = epoch, "degraded", detail
-
-    def swap(self, engine: Engine) -> list[tuple[str, int]]:
-        """Between two batches: put offered models to work, and let go of those no longer kept warm.
-
-        Args:
-            engine: gets the new models.
-
-        Returns:
-            Bot and version of each swap.
-        """
-        swapped = []
-        with self._lock:
-            now = self._monotonic()
-            for slot in self._slot_by_bot.values():
-                if slot.previous is not None and now >= slot.warm_until:
-                    slot.previous = None
-                if slot.offered is None:
-                    continue
-                engine.set_model(slot.bot, slot.offered.model)
-                slot.previous, slot.serving, slot.offered = slot.serving, slot.offered, None
-                slot.warm_until = now + WARM_FOR_S
-                if not slot.stands_in:
-                    slot.state, slot.detail = "ready", ""
-                slot.stands_in = False
-                swapped.append((slot.bot, slot.serving.version))
-        return swapped
+            slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "degraded", detail
 
     def versions_in_use(self, bot: str) -> set[int]:
-        """Versions that are in memory now."""
+        """Return the versions that are in memory."""
         with self._lock:
             slot = self._slot_by_bot[bot]
-            return {held.version for held in (slot.serving, slot.previous, slot.offered) if held}
+            return {held.version for held in (slot.active, slot.previous) if held}
 
     def reports(self) -> tuple[SlotReport, ...]:
-        """What ``worker_state`` says of each slot."""
+        """Return what ``worker_state`` reports of each slot."""
         with self._lock:
             troubles = list(self._trouble_by_source.values())
             return tuple(
                 SlotReport(
                     bot=slot.bot,
-                    version=slot.serving.version if slot.serving else 0,
+                    version=slot.active.version if slot.active else 0,
                     state=slot.state,
                     detail="; ".join(filter(None, [slot.detail, *troubles])),
-                    form=slot.serving.form if slot.serving else "",
+                    form=slot.active.form if slot.active else "",
                     muted=slot.muted,
                 )
                 for slot in self._slot_by_bot.values()
             )
 
-    def epochs(self) -> dict[str, int]:
-        """The rollout epoch of each slot."""
+    def rollout_epochs(self) -> dict[str, int]:
+        """Return the rollout epoch of each slot."""
         with self._lock:
-            return {bot: slot.epoch for bot, slot in self._slot_by_bot.items()}
+            return {bot: slot.rollout_epoch for bot, slot in self._slot_by_bot.items()}
+
+    def _replace(self, slot: Slot, loaded: LoadedVersion | None) -> None:
+        slot.previous, slot.active = slot.active, loaded
+        slot.warm_until = self._monotonic() + WARM_FOR_S

@@ -218,7 +218,6 @@ class Worker:
         crashes = self.crashes.count(here)
         if crisis is None and crashes >= self.settings.serving.max_crashes:
             raise InvalidMessage("crash_loop", f"the worker died {crashes} times on it", question.question_id)
-        model, epoch, muted = self.slots.serving(question.bot)
         patience_s = self.settings.serving.answer_deadline_s
         if question.reply_by is not None:
             patience_s = min(patience_s, (question.reply_by - received_at).total_seconds())
@@ -229,15 +228,10 @@ class Worker:
             received_at=received_at,
             received_s=received_s,
             deadline_s=received_s + patience_s,
-            model=model,
-            epoch=epoch,
         )
         if crisis is not None:
             asked.fallback, asked.crisis = "safety", crisis.kind
-        elif muted:
-            asked.fallback = "muted"
-        elif model is None:
-            asked.fallback = "degraded"
+            asked.route = self.slots.route(question.bot)
         return asked
 
     def _question(self, record: Record) -> Question:
@@ -260,22 +254,24 @@ class Worker:
             raise
 
     def _add(self, one: Asked) -> None:
-        # Anew, since a swap or a mute may lie between: the engine will use what serves now.
-        one.model, one.epoch, muted = self.slots.serving(one.question.bot)
-        if muted:
+        """Give a question to the engine with the model that answers it to the end, or say why none does."""
+        one.route = route = self.slots.route(one.question.bot)
+        if route.muted:
             one.fallback = "muted"
             return
-        if one.model is None:
+        if route.loaded is None:
             one.fallback = "degraded"
             return
+        model = route.loaded.model
         left_s = one.deadline_s - self.monotonic()
         if left_s <= 0:
             one.fallback = "timeout"
             return
-        one.prompt_ids = one.model.model.encode(one.question.text)
+        one.prompt_ids = model.encode(one.question.text)
         one.sampling = self._sampling(one.question)
-        self.engine.add_request(one.question.turn_id, one.question.bot, one.prompt_ids, left_s, one.sampling)
-        self._decoding[one.question.turn_id] = one
+        turn = one.question.turn_id
+        self.engine.add_request(turn, model, one.prompt_ids, deadline_s=left_s, sampling=one.sampling)
+        self._decoding[turn] = one
 
     def _sampling(self, question: Question) -> Sampling | None:
         """Seeded by the question's position, so that the same question, answered again, has the same answer."""

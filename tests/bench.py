@@ -15,7 +15,7 @@ from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics, put_
 from serving.crashes import CrashLog
 from serving.loop import Loop
 from serving.metrics import Metrics
-from serving.slot import Loaded, Slots
+from serving.slot import LoadedVersion, Slots
 from serving.worker import Worker
 
 
@@ -58,7 +58,6 @@ class Bench:
         self.loop = Loop(
             exchange=self.exchange,
             worker=self.worker,
-            slots=self.slots,
             metrics=self.metrics,
             stop=threading.Event(),
             publisher=InlineExecutor(),
@@ -66,7 +65,7 @@ class Bench:
         if models:
             for bot in BOT_IDS:
                 model = ScriptedModel(answers=answers or {"안녕?": "안녕하세요!"}, uncertainty=uncertainty)
-                self.slots.offer(bot, Loaded(version=3, model=model), epoch=2)
+                self.slots.activate(bot, LoadedVersion(version=3, model=model), rollout_epoch=2)
 
     def tick(self) -> datetime:
         self.now += timedelta(milliseconds=5)
@@ -85,9 +84,9 @@ class Bench:
         self.slots, self.engine = Slots(), ScriptedEngine()
         self.exchange = MemoryExchange(self.broker)
         self.worker = replace(self.worker, slots=self.slots, engine=self.engine, crashes=CrashLog(self.crash_path))
-        self.loop = replace(self.loop, exchange=self.exchange, slots=self.slots, worker=self.worker)
+        self.loop = replace(self.loop, exchange=self.exchange, worker=self.worker)
         for bot in BOT_IDS:
-            self.slots.offer(bot, Loaded(version=9, model=model), epoch=3)
+            self.slots.activate(bot, LoadedVersion(version=9, model=model), rollout_epoch=3)
 
     def texts(self, bot: str = "ChatbotA") -> list[str]:
         return [record.value.decode() for record in self.broker.all(bot)]

@@ -22,7 +22,6 @@ class OneWorker:
         self.topics.ensure()
         self.registry = MemoryRegistry()
         self.slots = Slots()
-        self.engine = ScriptedEngine()
         self.rotten: set[str] = set()
         shelf = Shelf(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
         self.control = Control(topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01)
@@ -35,7 +34,6 @@ class OneWorker:
 
     def pause(self, seconds: float) -> None:
         self.control.tick()
-        self.slots.swap(self.engine)
         self.control.tick()
         self._pausing.wait(seconds)
 

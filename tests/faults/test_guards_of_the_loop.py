@@ -93,7 +93,6 @@ def test_3_a_question_that_kills_is_given_up(tmp_path, monkeypatch, guarded: boo
     bench.ask(QUESTION, QUESTION)
     for _ in range(8):
         bench.worker.engine = bench.engine = Deadly()
-        bench.slots.swap(bench.engine)
         try:
             bench.drain()
         except Died:
@@ -106,7 +105,6 @@ def test_4_a_question_that_takes_too_long_gets_a_notice(tmp_path, guarded: bool)
     """Without its deadline it keeps its place for ever, and no question behind it in its partition is ever published."""
     bench = Bench(tmp_path, serving={"answer_deadline_s": 1.0})
     bench.worker.engine = bench.engine = endless = Endless(heeds_deadlines=guarded)
-    bench.slots.swap(endless)
     bench.ask(QUESTION, QUESTION)
     bench.drain(2)
     bench.now += timedelta(seconds=2)
@@ -156,8 +154,8 @@ class Endless(ScriptedEngine):
         self._has_deadline: set[str] = set()
         self.is_late = False
 
-    def add_request(self, request_id, bot, prompt_ids, deadline_s=None, sampling=None):
-        super().add_request(request_id, bot, prompt_ids, deadline_s, sampling)
+    def add_request(self, request_id, model, prompt_ids, *, deadline_s=None, sampling=None):
+        super().add_request(request_id, model, prompt_ids, deadline_s=deadline_s, sampling=sampling)
         if deadline_s is not None and self._heeds_deadlines:
             self._has_deadline.add(request_id)
 

@@ -66,8 +66,7 @@ def test_both_engines_are_as_sure_of_their_answers(trained, settings, pairs, que
             (TransformersEngine(max_new_tokens=40), reference),
             (OpenVinoEngine(max_new_tokens=40), served),
         ):
-            engine.set_model("bot", bot)
-            engine.add_request("q", "bot", bot.encode(question))
+            engine.add_request("q", bot, bot.encode(question))
             while engine.in_flight:
                 sure.extend(engine.step())
         theirs, ours = sure

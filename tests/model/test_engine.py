@@ -1,12 +1,12 @@
 """Both engines: the same answers however requests are mixed."""
 
+import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
-from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.model.engine import Sampling
 from kogpt2_chat.model.engines import load_for_engine, load_served
@@ -51,8 +51,7 @@ def alone(make):
 
     def ask(bot, question, **bounds):
         engine = make(**bounds)
-        engine.set_model("ChatbotA", bot)
-        engine.add_request("q", "ChatbotA", bot.encode(question))
+        engine.add_request("q", bot, bot.encode(question))
         return run(engine)["q"].token_ids
 
     return ask
@@ -86,17 +85,15 @@ def test_cached_equals_uncached(tiny, settings):
     bot = load_bot(tiny, settings)
     for question in QUESTIONS:
         engine = TransformersEngine(max_new_tokens=10)
-        engine.set_model("ChatbotA", bot)
-        engine.add_request("q", "ChatbotA", bot.encode(question))
+        engine.add_request("q", bot, bot.encode(question))
         assert run(engine)["q"].token_ids == uncached(bot, question)
 
 
 def test_batched_equals_single(bot, make, alone):
     """Neighbours of other lengths change nothing."""
     engine = make()
-    engine.set_model("ChatbotA", bot)
     for place, question in enumerate(QUESTIONS):
-        engine.add_request(str(place), "ChatbotA", bot.encode(question))
+        engine.add_request(str(place), bot, bot.encode(question))
     done = run(engine)
     assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
 
@@ -104,11 +101,10 @@ def test_batched_equals_single(bot, make, alone):
 def test_requests_may_join_and_leave_between_steps(bot, make, alone):
     """Staggered arrivals, a full batch and a cancelled neighbour change nothing either."""
     engine = make(max_batch=3)
-    engine.set_model("ChatbotA", bot)
     done = {}
-    engine.add_request("cancelled", "ChatbotA", bot.encode("취소될 질문이에요"))
+    engine.add_request("cancelled", bot, bot.encode("취소될 질문이에요"))
     for place, question in enumerate(QUESTIONS):
-        engine.add_request(str(place), "ChatbotA", bot.encode(question))
+        engine.add_request(str(place), bot, bot.encode(question))
         done.update({finished.request_id: finished for finished in engine.step()})
         if place == 1:
             engine.cancel("cancelled")
@@ -117,60 +113,52 @@ def test_requests_may_join_and_leave_between_steps(bot, make, alone):
     assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
 
 
-def test_bots_decode_side_by_side_with_their_own_models(bot, load, make, alone, tmp_path):
-    """Each bot's answers are those of its own model."""
+def test_models_decode_side_by_side(bot, load, make, alone, tmp_path):
+    """Each request is answered by the model it came with."""
     other = load(tiny_version(tmp_path / "2", seed=2))
     engine = make()
-    engine.set_model("ChatbotA", bot)
-    engine.set_model("ChatbotB", other)
-    engine.add_request("a", "ChatbotA", bot.encode(LINES[0]))
-    engine.add_request("b", "ChatbotB", other.encode(LINES[0]))
+    engine.add_request("a", bot, bot.encode(LINES[0]))
+    engine.add_request("b", other, other.encode(LINES[0]))
     done = run(engine)
     assert done["a"].token_ids == alone(bot, LINES[0])
     assert done["b"].token_ids == alone(other, LINES[0])
     assert done["a"].token_ids != done["b"].token_ids
 
 
-def test_a_swap_leaves_started_answers_to_the_old_model(bot, load, make, alone, tmp_path):
-    """set_model between two steps changes later requests only."""
-    other = load(tiny_version(tmp_path / "2", seed=2))
+def test_two_versions_of_a_bot_decode_in_one_step_and_one_is_swapped_away(bot, load, make, alone, tmp_path):
+    """A swap is a caller that brings another model: what has begun ends with its own, and a rollback needs nothing."""
+    candidate = load(tiny_version(tmp_path / "2", seed=2))
     engine = make()
-    engine.set_model("ChatbotA", bot)
-    engine.add_request("before", "ChatbotA", bot.encode(LINES[0]))
+    engine.add_request("champion", bot, bot.encode(LINES[0]))
+    engine.add_request("candidate", candidate, candidate.encode(LINES[0]))
     done = {finished.request_id: finished for finished in engine.step()}
-    engine.set_model("ChatbotA", other)
-    engine.add_request("after", "ChatbotA", other.encode(LINES[0]))
+    assert engine.in_flight == 2
+    engine.add_request("after the swap", candidate, candidate.encode(LINES[1]))
+    done.update({finished.request_id: finished for finished in engine.step()})
+    engine.add_request("after the rollback", bot, bot.encode(LINES[2]))
     done.update(run(engine))
-    assert done["before"].token_ids == alone(bot, LINES[0])
-    assert done["after"].token_ids == alone(other, LINES[0])
+    assert done["champion"].token_ids == alone(bot, LINES[0])
+    assert done["candidate"].token_ids == alone(candidate, LINES[0])
+    assert done["after the swap"].token_ids == alone(candidate, LINES[1])
+    assert done["after the rollback"].token_ids == alone(bot, LINES[2])
 
 
-def test_a_model_that_comes_back_ends_what_it_had_begun(bot, load, make, alone, tmp_path):
-    """A rollback in mid-answer: the old model has one lane, with its old answers and the new ones."""
-    other = load(tiny_version(tmp_path / "2", seed=2))
+def test_an_engine_keeps_no_model_that_it_has_no_request_of(bot, make):
+    """Else the memory of a version that was swapped away would never come back."""
     engine = make()
-    engine.set_model("ChatbotA", bot)
-    engine.add_request("before", "ChatbotA", bot.encode(LINES[0]))
-    engine.step()
-    engine.set_model("ChatbotA", other)
-    engine.add_request("between", "ChatbotA", other.encode(LINES[1]))
-    engine.step()
-    engine.set_model("ChatbotA", bot)
-    engine.add_request("after", "ChatbotA", bot.encode(LINES[2]))
-    done = run(engine)
-    assert done["after"].token_ids == alone(bot, LINES[2])
-    assert done["between"].token_ids == alone(other, LINES[1])
+    engine.add_request("q", bot, bot.encode(LINES[0]))
+    before = sys.getrefcount(bot)
+    run(engine)
+    assert sys.getrefcount(bot) < before
 
 
 def test_a_request_that_is_cancelled_and_asked_again_is_answered_once(bot, load, make, alone, tmp_path):
     """As after a dropped flight: the same ids come again while lanes are still at work for the old ones."""
     other = load(tiny_version(tmp_path / "2", seed=2))
     engine = make()
-    engine.set_model("ChatbotA", bot)
-    engine.set_model("ChatbotB", other)
     for round_ in range(3):
-        for place, (name, model) in enumerate((("ChatbotA", bot), ("ChatbotB", other))):
-            engine.add_request(str(place), name, model.encode(LINES[place]))
+        for place, model in enumerate((bot, other)):
+            engine.add_request(str(place), model, model.encode(LINES[place]))
         if round_ < 2:
             engine.step()
             for place in range(2):
@@ -188,10 +176,9 @@ def test_answers_are_bounded_and_deadlines_kept(bot, make):
     """A request ends at its bound, or at its deadline with what it has; one late from the start gets nothing."""
     now = [0.0]
     engine = make(clock=lambda: now[0])
-    engine.set_model("ChatbotA", bot)
-    engine.add_request("late", "ChatbotA", bot.encode("안녕"), deadline_s=0)
-    engine.add_request("cut", "ChatbotA", bot.encode("안녕"), deadline_s=5)
-    engine.add_request("free", "ChatbotA", bot.encode("안녕"))
+    engine.add_request("late", bot, bot.encode("안녕"), deadline_s=0)
+    engine.add_request("cut", bot, bot.encode("안녕"), deadline_s=5)
+    engine.add_request("free", bot, bot.encode("안녕"))
     done = {finished.request_id: finished for finished in engine.step()}
     now[0] = 6.0
     done.update({finished.request_id: finished for finished in engine.step()})
@@ -216,8 +203,7 @@ def test_control_tokens_are_never_chosen_unless_asked_to_look(tiny, settings, tm
         (TransformersEngine(max_new_tokens=10, suppress_control=False), reference, True),
         (OpenVinoEngine(max_new_tokens=10), served, False),
     ):
-        engine.set_model("ChatbotA", bot)
-        engine.add_request("q", "ChatbotA", bot.encode("안녕"))
+        engine.add_request("q", bot, bot.encode("안녕"))
         tokens = run(engine)["q"].token_ids
         assert (tokens[:3] == (2,) * 3) is would
         assert (2 in tokens) is would
@@ -228,12 +214,11 @@ def test_a_sampled_answer_depends_on_its_seed_alone(bot, make):
 
     def draw(*others: str, seed: int = 7):
         engine = make()
-        engine.set_model("ChatbotA", bot)
         for place, question in enumerate(others):
             engine.add_request(
-                str(place), "ChatbotA", bot.encode(question), sampling=Sampling(temperature=1.0, top_k=50, seed=place)
+                str(place), bot, bot.encode(question), sampling=Sampling(temperature=1.0, top_k=50, seed=place)
             )
-        engine.add_request("q", "ChatbotA", bot.encode("안녕"), sampling=Sampling(temperature=1.0, top_k=50, seed=seed))
+        engine.add_request("q", bot, bot.encode("안녕"), sampling=Sampling(temperature=1.0, top_k=50, seed=seed))
         return run(engine)["q"].token_ids
 
     assert draw() == draw() == draw(*LINES)
@@ -243,8 +228,7 @@ def test_a_sampled_answer_depends_on_its_seed_alone(bot, make):
 def test_one_candidate_is_greedy(bot, make, alone):
     """top_k 1 leaves nothing to draw."""
     engine = make()
-    engine.set_model("ChatbotA", bot)
-    engine.add_request("q", "ChatbotA", bot.encode(LINES[0]), sampling=Sampling(temperature=2.0, top_k=1, seed=1))
+    engine.add_request("q", bot, bot.encode(LINES[0]), sampling=Sampling(temperature=2.0, top_k=1, seed=1))
     assert run(engine)["q"].token_ids == alone(bot, LINES[0])
 
 
@@ -257,23 +241,19 @@ def test_draws_follow_the_probabilities():
 
 
 def test_misuse_is_named(bot, make):
-    """An unknown bot and a doubled id are errors, an unknown cancel is none."""
+    """A doubled id is an error, an unknown cancel is none."""
     engine = make()
-    with pytest.raises(NotFound, match="ChatbotZ"):
-        engine.add_request("1", "ChatbotZ", [2, 10, 4])
-    engine.set_model("ChatbotA", bot)
-    engine.add_request("1", "ChatbotA", bot.encode("안녕"))
-    with pytest.raises(Conflict, match="in flight"):
-        engine.add_request("1", "ChatbotA", bot.encode("안녕"))
+    engine.add_request("1", bot, bot.encode("안녕"))
+    with pytest.raises(ValueError, match="in flight"):
+        engine.add_request("1", bot, bot.encode("안녕"))
     engine.cancel("unknown")
 
 
 def test_an_answer_does_not_go_round_in_circles(bot, make):
     """A random network loops by nature: no phrase is said three times in a row, no token four times."""
     engine = make(max_new_tokens=40)
-    engine.set_model("ChatbotA", bot)
     for place, question in enumerate(QUESTIONS):
-        engine.add_request(str(place), "ChatbotA", bot.encode(question))
+        engine.add_request(str(place), bot, bot.encode(question))
     answers = [finished.token_ids for finished in run(engine, 400).values()]
     assert max(len(tokens) for tokens in answers) >= 20
     for tokens in answers:

@@ -31,8 +31,7 @@ def bot(tiny, settings):
 def said(bot, question=QUESTION, max_new_tokens=BOUND):
     """What the worker's engine gives."""
     engine = TransformersEngine(max_new_tokens=max_new_tokens)
-    engine.set_model("bot", bot)
-    engine.add_request("q", "bot", bot.encode(question))
+    engine.add_request("q", bot, bot.encode(question))
     finished = []
     while engine.in_flight:
         finished += engine.step()

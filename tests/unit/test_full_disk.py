@@ -59,7 +59,7 @@ class Machine(OneWorker):
     def until_serving(self, bot: str, version: int) -> None:
         for _ in range(500):
             self.pause(0.01)
-            loaded = self.slots.serving(bot)[0]
+            loaded = self.slots.route(bot).loaded
             if loaded is not None and loaded.version == version:
                 return
         pytest.fail(f"{bot} never served {version}: {self.said(bot)}")
@@ -89,7 +89,8 @@ def test_a_worker_lives_through_a_full_disk(disk: Path, tmp_path: Path) -> None:
     machine.tell(BOT, big, 2)
     machine.pause(0.2)
     machine.pause(0)
-    assert machine.slots.serving("ChatbotB")[1:] == (1, True)
+    route = machine.slots.route("ChatbotB")
+    assert (route.rollout_epoch, route.muted) == (1, True)
     assert (machine.said().state, machine.said().version) == ("degraded", 1)
     assert machine.answer() == "안녕?"
     lease_slot(disk, 1).give_back()

@@ -53,7 +53,8 @@ class Machine(OneWorker):
 
     def pause(self, seconds: float) -> None:
         super().pause(seconds)
-        self.spoken |= {f"{bot} {model.version}" for bot, model in self.engine.models.items()}
+        held = {bot: self.slots.route(bot).loaded for bot in (BOT, OTHER)}
+        self.spoken |= {f"{bot} {loaded.version}" for bot, loaded in held.items() if loaded is not None}
 
     @contextmanager
     def hanging(self, what: str) -> Iterator[None]:
@@ -100,7 +101,7 @@ class Machine(OneWorker):
         return hang
 
     def serves(self, bot: str = BOT) -> str:
-        return str(self.engine.models[bot].version)
+        return str(self.slots.route(bot).loaded.model.version)
 
     def tell(self, champion: int | None, epoch: int, **fields: object) -> None:
         state = RolloutState(bot=BOT, epoch=epoch, champion=champion, **fields)  # type: ignore[arg-type]
@@ -185,7 +186,7 @@ def test_a_mute_is_acknowledged_while_a_load_hangs(machine: Machine) -> None:
                 clock=Clock(pause=machine.pause),
             )
             assert result["workers"] == ["worker-1"]
-            assert machine.slots.serving(BOT)[2] is muted
+            assert machine.slots.route(BOT).muted is muted
 
 
 @pytest.mark.parametrize("what", ["fetch", "load"])
@@ -244,10 +245,11 @@ def test_a_version_that_is_taken_back_for_good_is_silent(machine: Machine) -> No
     machine.roll_out()
     machine.tell(None, epoch=2)
     machine.pause(0)
-    assert machine.slots.serving(BOT)[:2] == (None, 2)
+    route = machine.slots.route(BOT)
+    assert (route.loaded, route.rollout_epoch) == (None, 2)
     machine.tell(1, epoch=3)
     machine.pause(0)
-    assert machine.slots.serving(BOT)[0] is not None
+    assert machine.slots.route(BOT).loaded is not None
 
 
 def test_the_version_before_stays_on_the_shelf(machine: Machine) -> None:

@@ -9,7 +9,7 @@ from kogpt2_chat.domain.wire import legacy_text
 from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.kafka import put_question
 from serving.metrics import Metrics
-from serving.slot import Loaded
+from serving.slot import LoadedVersion
 from tests.bench import Bench
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -56,7 +56,6 @@ def test_a_scrape_says_what_became_of_every_question(tmp_path):
         "dead_letters": 2,
         "in_flight": 0,
         "dropped": 0,
-        "swaps": 3,
         "double_drops": 0,
     }.items() <= bench.metrics.tally().items()
 
@@ -125,13 +124,12 @@ def test_a_slot_is_told_as_it_is_now(tmp_path):
     bench = Bench(tmp_path)
     bench.drain(1)
     assert value(scrape(bench.metrics), "slot_version", bot="ChatbotA", state="ready") == 3
-    bench.slots.offer("ChatbotA", Loaded(version=4, model=ScriptedModel()), epoch=3)
+    bench.slots.activate("ChatbotA", LoadedVersion(version=4, model=ScriptedModel()), rollout_epoch=3)
     bench.drain(1)
     bench.slots.degrade("ChatbotA", 4, "해시가 다름")
     seen = scrape(bench.metrics)
     assert value(seen, "slot_version", bot="ChatbotA", state="degraded") == 4
     assert value(seen, "slot_version", bot="ChatbotA", state="ready") is None
-    assert value(seen, "swaps_total", bot="ChatbotA") == 2
 
 
 def test_no_label_can_break_the_page():

@@ -326,7 +326,7 @@ class Machine(OneWorker):
         )
 
     def is_muted(self) -> bool:
-        return self.slots.serving(BOT)[2]
+        return self.slots.route(BOT).muted
 
 
 @pytest.fixture
@@ -345,7 +345,7 @@ def test_a_real_worker_confirms_a_mute_once_it_has_acted(machine: Machine) -> No
 
     spoken = machine.mute(muted=False)
     assert (spoken["workers"], machine.is_muted()) == (["worker-1"], False)
-    assert machine.engine.models[BOT].version == "1"
+    assert machine.slots.route(BOT).loaded.model.version == "1"
 
 
 def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machine) -> None:
@@ -368,10 +368,10 @@ def test_a_mute_reaches_workers_that_outlived_the_topic(machine: Machine) -> Non
     assert (muted["workers"], muted["epoch"], machine.is_muted()) == (["worker-1"], 3, True)
 
     machine.mute(muted=False)
-    assert (machine.is_muted(), machine.engine.models[BOT].version) == (False, "2")
-    assert machine.slots.serving(BOT)[0] is not None
+    assert (machine.is_muted(), machine.slots.route(BOT).loaded.model.version) == (False, "2")
+    assert machine.slots.route(BOT).loaded is not None
     machine.roll_out()
-    assert machine.engine.models[BOT].version == "3"
+    assert machine.slots.route(BOT).loaded.model.version == "3"
 
 
 def test_a_mute_that_workers_take_for_stale_is_said_again(machine: Machine) -> None:

@@ -31,7 +31,7 @@ class Machine(OneWorker):
         )
 
     def serves(self) -> str:
-        return str(self.engine.models[BOT].version)  # type: ignore[attr-defined]
+        return str(self.slots.route(BOT).loaded.model.version)  # type: ignore[attr-defined]
 
     def champion(self) -> int:
         found = self.registry.by_alias(BOT, "champion")
@@ -87,19 +87,19 @@ def test_a_rotten_first_version_leaves_the_bot_silent_and_can_be_replaced(machin
 def test_a_number_that_another_registry_gave_is_another_version(machine: Machine) -> None:
     """The registry was lost and begins at 1 again: the old version 1, in memory and on the shelf, is not taken for it."""
     machine.rollout(machine.train(BOT))
-    old = machine.slots.serving(BOT)[0]
+    old = machine.slots.route(BOT).loaded
     machine.registry = MemoryRegistry()
     version = machine.train(BOT)
     machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
 
     machine.rollout(version)
 
-    new = machine.slots.serving(BOT)[0]
+    new = machine.slots.route(BOT).loaded
     assert old is not None
     assert new is not None
     assert (old.version, new.version) == (1, 1)
     assert (machine.folder / BOT / "1" / "model.json").read_bytes() == b'{"dataset": "new"}'
-    assert machine.engine.models[BOT] is new.model
+    assert machine.slots.route(BOT).loaded.model is new.model
     assert new.digest != old.digest
     assert machine.champion() == 1
     told = machine.rollout(version)

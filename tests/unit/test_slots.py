@@ -20,7 +20,7 @@ from serving.control import Control
 from serving.health import Condition, HealthServer
 from serving.metrics import Metrics
 from serving.shelf import Shelf
-from serving.slot import WARM_FOR_S, Loaded, Slots
+from serving.slot import WARM_FOR_S, LoadedVersion, Slots
 from serving.watchdog import Watchdog
 
 BOT = "ChatbotA"
@@ -52,7 +52,7 @@ class House:
         self.topics.ensure()
         self.registry = Downloads()
         self.slots = Slots(monotonic=lambda: self.clock)
-        self.engine = ScriptedEngine()
+        self.swaps: list[str] = []
         self.folder = folder
         self.control = self.new_control()
 
@@ -64,6 +64,7 @@ class House:
             shelf=self.shelf,
             worker="worker-1",
             every_s=0.01,
+            on_swap=self.swaps.append,
             monotonic=lambda: self.clock,
         )
 
@@ -78,7 +79,6 @@ class House:
         while self.control._loads:
             assert time.monotonic() < deadline
             self.control.tick()
-        self.slots.swap(self.engine)
         self.control.tick()
 
     def said(self) -> WorkerState:
@@ -110,12 +110,13 @@ def test_a_rollout_is_loaded_aside_swapped_and_reported(house):
     house.roll_out(3, 1)
     house.settle()
     assert house.slot() == (3, "ready", 1)
-    assert house.engine.models[BOT].version == "3"
+    assert house.slots.route(BOT).loaded.model.version == "3"
     house.roll_out(4, 2, previous=3)
     house.control.tick()
     assert house.slot()[:2] == (3, "loading"), "the old one answers meanwhile"
     house.settle()
     assert house.slot() == (4, "ready", 2)
+    assert house.swaps == [BOT, BOT]
 
 
 def test_a_version_that_says_something_else_here_leaves_the_old_one_speaking(house):
@@ -132,7 +133,7 @@ def test_a_version_that_says_something_else_here_leaves_the_old_one_speaking(hou
     house.settle()
     assert house.slot() == (3, "degraded", 2)
     assert "20 of 30 prompts" in next(slot.detail for slot in house.said().slots if slot.bot == BOT)
-    assert (house.engine.models[BOT].version, house.registry.calls) == ("3", calls + 1)
+    assert (house.slots.route(BOT).loaded.model.version, house.registry.calls) == ("3", calls + 1)
 
 
 def test_the_form_of_what_speaks_is_said(house):
@@ -185,9 +186,8 @@ def test_the_previous_version_stays_warm_so_that_a_rollback_is_instant(house):
     assert house.slot() == (3, "ready", 5)
     assert house.registry.calls == calls
     house.clock += WARM_FOR_S
-    house.slots.swap(house.engine)
-    assert house.slots.versions_in_use(BOT) == {3}
     house.control.tick()
+    assert house.slots.versions_in_use(BOT) == {3}
     assert sorted(path.name for path in (house.folder / BOT).iterdir() if path.is_dir()) == ["3"]
 
 
@@ -213,7 +213,7 @@ def test_a_corrupt_version_leaves_the_old_one_serving_and_is_reported(house):
     house.settle()
     assert house.slot() == (3, "degraded", 2)
     assert "weights are not what" in next(slot.detail for slot in house.said().slots if slot.bot == BOT)
-    assert house.slots.serving(BOT)[0].version == 3
+    assert house.slots.route(BOT).loaded.version == 3
     house.registry.content = "good"
     house.settle()
     assert house.slot()[0] == 3, "not at once: a broken version must not be fetched over and over"
@@ -250,7 +250,7 @@ def test_a_worker_starts_from_its_shelf_when_the_registry_is_away(house):
     house.settle()
     assert house.control.settled.is_set()
     assert house.slot() == (3, "degraded", 2)
-    assert house.slots.serving(BOT)[0].version == 3
+    assert house.slots.route(BOT).loaded.version == 3
 
 
 def test_a_damaged_copy_on_the_shelf_is_fetched_again(house):
@@ -268,11 +268,11 @@ def test_muting_needs_no_new_version(house):
     house.settle()
     house.roll_out(3, 2, muted=True)
     house.settle()
-    assert house.slots.serving(BOT)[2]
+    assert house.slots.route(BOT).muted
     assert house.slot() == (3, "ready", 2)
     house.roll_out(3, 3)
     house.settle()
-    assert not house.slots.serving(BOT)[2]
+    assert not house.slots.route(BOT).muted
 
 
 def test_a_probe_that_never_ends_is_a_bad_version(house):
@@ -298,8 +298,7 @@ def test_a_worker_that_leaves_signs_off(house):
 def test_health_is_200_while_the_loop_turns_and_503_otherwise():
     """With what an operator asks first; metrics in Prometheus' text format."""
     slots = Slots()
-    slots.offer(BOT, Loaded(version=3, model=ScriptedModel()), 2)
-    slots.swap(ScriptedEngine())
+    slots.activate(BOT, LoadedVersion(version=3, model=ScriptedModel()), 2)
     ready = threading.Event()
     metrics = Metrics(slots=slots.reports)
     metrics.published(records=7)
@@ -310,7 +309,7 @@ def test_health_is_200_while_the_loop_turns_and_503_otherwise():
             worker="worker-1",
             tally=metrics.tally(),
             slots=slots.reports(),
-            epoch=slots.epochs(),
+            epoch=slots.rollout_epochs(),
             silent_s=0.1,
         )
 
@@ -371,9 +370,8 @@ def test_a_slow_download_does_not_keep_a_starting_worker_silent(house):
     while not house.control.settled.is_set():
         assert time.monotonic() < deadline
         house.control.tick()
-    house.slots.swap(house.engine)
     house.control.tick()
-    assert house.slots.serving(BOT)[0].version == 3
+    assert house.slots.route(BOT).loaded.version == 3
     assert house.slot() == (3, "loading", 2)
     may_go_on.set()
     house.settle()
@@ -390,8 +388,9 @@ def test_a_full_disk_costs_neither_heartbeat_nor_mute_nor_another_bot(house):
     other = RolloutState(bot="ChatbotB", epoch=1, champion=7, muted=True)
     house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotB", value=other.to_json().encode())])
     house.settle()
-    assert house.slots.serving("ChatbotB")[1:] == (1, True)
-    assert house.slots.serving("ChatbotB")[0].version == 7
+    route = house.slots.route("ChatbotB")
+    assert (route.rollout_epoch, route.muted) == (1, True)
+    assert house.slots.route("ChatbotB").loaded.version == 7
     house.folder.joinpath(BOT, ".last_good").rmdir()
     house.control.tick()
     assert (house.detail(), house.shelf.last_good(BOT)) == ("", 3)
@@ -431,8 +430,8 @@ def test_a_fault_with_one_bot_costs_no_other_anything(house, monkeypatch):
     other = RolloutState(bot="ChatbotB", epoch=1, champion=7)
     house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotB", value=other.to_json().encode())])
     house.settle()
-    assert house.slots.serving(BOT)[2], "a mute comes first"
-    assert house.slots.serving("ChatbotB")[0].version == 7
+    assert house.slots.route(BOT).muted, "a mute comes first"
+    assert house.slots.route("ChatbotB").loaded.version == 7
     assert house.said().epoch_by_bot["ChatbotB"] == 1
 
 
@@ -479,7 +478,8 @@ def test_a_topic_made_anew_is_heard_though_it_has_grown_to_where_the_old_one_sto
         house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotB", value=other.to_json().encode())])
     house.clock += HEARTBEAT_S
     house.settle()
-    assert house.slots.serving(BOT)[1:] == (2, True)
+    route = house.slots.route(BOT)
+    assert (route.rollout_epoch, route.muted) == (2, True)
 
 
 def test_what_cannot_be_read_is_told_once(house):

@@ -23,7 +23,7 @@ from kogpt2_chat.testing.executor import InlineExecutor
 from kogpt2_chat.testing.kafka import put_question
 from serving.crashes import CrashLog
 from serving.loop import MOST_BYTES_A_TRANSACTION, RETRY_S
-from serving.slot import Loaded
+from serving.slot import LoadedVersion
 from tests.bench import Bench
 
 
@@ -432,14 +432,13 @@ def test_a_suspect_is_decoded_while_nothing_is_published(tmp_path):
     assert (len(executor.held), bench.engine.in_flight) == (1, 0), "the suspect waits for the transaction"
     executor.release()
     bench.drain(1)
-    bench.slots.mute("ChatbotB", muted=True)
-    bench.ask(legacy_text("n", "ChatbotB", "안녕?"), partition=1)  # its notice can be published at once
+    bench.ask("헛소리", partition=1)  # its dead letter can be published at once
     bench.drain(2)
     assert (len(executor.held), bench.engine.in_flight) == (0, 1), "the transaction waits for the suspect"
     bench.drain()
     executor.release()
     bench.drain()
-    assert (len(bench.texts()), len(bench.texts("ChatbotB"))) == (2, 1)
+    assert (len(bench.texts()), len(bench.dead())) == (2, 1)
 
 
 def test_a_swap_between_admission_and_decoding_is_told_truly(tmp_path):
@@ -449,7 +448,9 @@ def test_a_swap_between_admission_and_decoding_is_told_truly(tmp_path):
     bench.worker.crashes = CrashLog(bench.crash_path)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
     bench.drain(1)  # the first is decoded alone, the second waits for it
-    bench.slots.offer("ChatbotA", Loaded(version=4, model=ScriptedModel(answers={"안녕?": "새로워요"})), epoch=3)
+    bench.slots.activate(
+        "ChatbotA", LoadedVersion(version=4, model=ScriptedModel(answers={"안녕?": "새로워요"})), rollout_epoch=3
+    )
     bench.drain()
     assert [(turn.model_version, turn.answer) for turn in bench.turns()] == [(3, "안녕하세요!"), (4, "새로워요")]
 
@@ -588,7 +589,7 @@ def test_a_mute_reaches_questions_that_already_wait(tmp_path):
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
     bench.drain(1)  # the first is decoded alone, the second waits for it
     bench.slots.mute("ChatbotA", muted=True)
-    bench.slots.offer("ChatbotA", bench.slots.newest("ChatbotA"), epoch=7)
+    bench.slots.activate("ChatbotA", bench.slots.route("ChatbotA").loaded, rollout_epoch=7)
     bench.drain()
     assert bench.texts() == ["안녕하세요!", NOTICE_BY_FALLBACK["muted"]]
     assert [(turn.epoch, turn.fallback) for turn in bench.turns()] == [(2, None), (7, "muted")]
@@ -599,12 +600,11 @@ def test_a_clock_that_jumps_makes_no_question_late(tmp_path, hours):
     """Deadlines and latencies are counted in seconds that passed, whatever somebody sets the clock to."""
     bench = Bench(tmp_path, steps=3)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"), v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕?"))
-    bench.slots.swap(bench.engine)
     patience_s, add_request = [], bench.engine.add_request
 
-    def add(request_id, bot, prompt_ids, deadline_s=None, sampling=None):
+    def add(request_id, model, prompt_ids, *, deadline_s=None, sampling=None):
         patience_s.append(deadline_s)
-        add_request(request_id, bot, prompt_ids, deadline_s, sampling)
+        add_request(request_id, model, prompt_ids, deadline_s=deadline_s, sampling=sampling)
 
     bench.engine.add_request = add
     bench.worker.admit(bench.exchange.poll(0, 1).records)

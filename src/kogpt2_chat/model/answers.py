@@ -73,9 +73,8 @@ def reference_engine(settings: Settings, *, suppress_control: bool = True) -> Tr
 
 def ask_engine(engine: Engine, bot: Bot[Any], questions: Sequence[str]) -> list[Answer]:
     """Ask all questions at once, as a busy worker would; answers in the questions' order."""
-    engine.set_model("bot", bot)
     for place, question in enumerate(questions):
-        engine.add_request(str(place), "bot", bot.encode(question))
+        engine.add_request(str(place), bot, bot.encode(question))
     answers: dict[int, Answer] = {}
     while engine.in_flight:
         for done in engine.step():

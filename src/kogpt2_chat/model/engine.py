@@ -81,44 +81,44 @@ class BotModel(Protocol):
 
 
 class Engine(Protocol):
-    """Decodes the requests of all bots side by side."""
+    """Decodes the requests of any number of models side by side."""
 
     @property
     def in_flight(self) -> int:
-        """Requests added and not yet finished or cancelled."""
-        ...
-
-    def set_model(self, bot: str, model: BotModel) -> None:
-        """Use this model for a bot's requests from now on; those already decoding end with their old one."""
+        """Requests that are added and neither finished nor cancelled."""
         ...
 
     def add_request(
         self,
         request_id: str,
-        bot: str,
+        model: BotModel,
         prompt_ids: Sequence[int],
+        *,
         deadline_s: float | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        """Queue a question.
+        """Queue a request.
 
         Args:
             request_id: unique among those in flight.
-            bot: whose model answers.
-            prompt_ids: from that model's ``encode``.
-            deadline_s: seconds from now after which the request finishes with what it has.
-            sampling: how to draw tokens; None is greedy.
+            model: decodes this request to its end, whichever model later requests of the same bot bring.
+            prompt_ids: from that model's `encode`.
+            deadline_s: seconds from now after which the request finishes with the tokens that it has.
+            sampling: how to choose tokens; None is greedy.
 
         Raises:
-            NotFound: the bot has no model.
-            Conflict: the id is in flight already.
+            ValueError: the id is in flight.
         """
         ...
 
     def cancel(self, request_id: str) -> None:
-        """Forget a request; nothing happens when it is not in flight."""
+        """Forget a request. Does nothing if it is not in flight."""
         ...
 
     def step(self) -> list[Finished]:
-        """Advance every request in flight by one token; give those that finished."""
+        """Advance requests by one token.
+
+        Returns:
+            Those that finished.
+        """
         ...

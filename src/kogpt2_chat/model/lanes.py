@@ -1,7 +1,7 @@
-"""What every engine that decodes bots side by side has to remember: a lane a bot, and who waits or decodes in it.
+"""Batch scheduling that every engine shares: one batch per model, with the sequences that wait for it or decode in it.
 
-Engines differ in how a lane is taken one token on, and in what a row keeps of its past; who joins, who leaves and
-what becomes of a swap is the same for all, and stands here.
+Engines differ in how a batch is advanced by one token and in how a sequence's KV cache is stored. Which sequences
+join, which leave, and what a deadline does is the same for all of them.
 """
 
 import time
@@ -11,22 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from kogpt2_chat.domain.prompt import END_ID
-from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
 
 _NEVER: Final = float("inf")
 
 
 @dataclass(slots=True, kw_only=True)
-class Row:
-    """One request.
+class TokenSequence:
+    """One request and what has been generated for it.
 
     Attributes:
         deadline: on the engine's clock.
         tokens: those generated so far.
-        logprob: sum of the log-probabilities of all chosen tokens, the end token among them, in nat.
-        ended: the model has said its end token.
-        cancelled: nobody waits for it any more; it leaves as soon as its lane is at rest.
+        logprob: sum of the log-probabilities of all chosen tokens including the end token, in nats.
+        ended: the model has produced its end token.
+        cancelled: the result is not needed any more; the sequence leaves as soon as its batch is idle.
     """
 
     request_id: str
@@ -38,51 +37,54 @@ class Row:
     ended: bool = False
     cancelled: bool = False
 
-    def finished(self, reason: StopReason) -> Finished:
-        """What the engine gives back."""
-        chosen = len(self.tokens) + self.ended
-        mean = self.logprob / chosen if chosen else 0.0
-        return Finished(request_id=self.request_id, token_ids=tuple(self.tokens), stop_reason=reason, logprob=mean)
-
-    def take(self, token: int, logprob: float) -> None:
-        """One more token was chosen; the end token is none of the answer's."""
+    def append(self, token: int, logprob: float) -> None:
+        """Add the token that was chosen. The end token is not part of the answer."""
         self.logprob += logprob
         self.ended = token == END_ID
         if not self.ended:
             self.tokens.append(token)
 
+    def finished(self, reason: StopReason) -> Finished:
+        """Return the result of this request."""
+        chosen = len(self.tokens) + self.ended
+        mean = self.logprob / chosen if chosen else 0.0
+        return Finished(request_id=self.request_id, token_ids=tuple(self.tokens), stop_reason=reason, logprob=mean)
 
-RowT = TypeVar("RowT", bound=Row)
+
+SequenceT = TypeVar("SequenceT", bound=TokenSequence)
 
 
 @dataclass(slots=True, kw_only=True)
-class Lane(Generic[RowT]):
-    """Requests that one model answers: those waiting, and those being decoded."""
+class ModelBatch(Generic[SequenceT]):
+    """The requests of one model: `waiting` to join, and `running`."""
 
     model: BotModel
-    waiting: list[RowT] = field(default_factory=list)
-    rows: list[RowT] = field(default_factory=list)
+    waiting: list[SequenceT] = field(default_factory=list)
+    running: list[SequenceT] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody waits or decodes."""
-        return not (self.rows or self.waiting)
+        """Whether it holds no request."""
+        return not (self.running or self.waiting)
 
     @property
-    def is_at_rest(self) -> bool:
-        """Whether its rows may be touched."""
+    def is_idle(self) -> bool:
+        """Whether its sequences may be changed now."""
         return True
 
 
-LaneT = TypeVar("LaneT", bound=Lane[Any])
+BatchT = TypeVar("BatchT", bound=ModelBatch[Any])
 
 
-class LaneEngine(ABC, Generic[RowT, LaneT]):
-    """All of an :class:`kogpt2_chat.model.engine.Engine` but ``step``.
+class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
+    """All of an :class:`kogpt2_chat.model.engine.Engine` except `step`.
+
+    A batch is made with the first request of its model and removed with the last one. Two versions of a bot are two
+    models, so they are two batches.
 
     Args:
-        max_batch: rows a bot decodes at once; more wait.
-        max_new_tokens: bound of an answer.
+        max_batch: sequences that one model decodes at once; more requests wait.
+        max_new_tokens: longest answer.
         clock: for deadlines.
     """
 
@@ -92,102 +94,96 @@ class LaneEngine(ABC, Generic[RowT, LaneT]):
         self._max_batch = max_batch
         self._max_new_tokens = max_new_tokens
         self._clock = clock
-        self._lane_by_bot: dict[str, LaneT] = {}
-        self._retired: list[LaneT] = []
+        self._batch_by_model: dict[int, BatchT] = {}  # by id(); a batch holds its model, so no id is used again
         self._ids: set[str] = set()
 
     @property
     def in_flight(self) -> int:
-        """Requests added and not yet finished or cancelled."""
+        """Requests that are added and neither finished nor cancelled."""
         return len(self._ids)
-
-    def set_model(self, bot: str, model: BotModel) -> None:
-        """Later requests of the bot use this model; those decoding end with their old one."""
-        old = self._lane_by_bot.get(bot)
-        if old is not None and not old.is_empty:
-            self._retired.append(old)
-        # A model that comes back may still have answers to end: two lanes must not work on its memory at once.
-        known = next((lane for lane in self._retired if lane.model is model), None)
-        if known is not None:
-            self._retired.remove(known)
-        self._lane_by_bot[bot] = known or self._make_lane(model)
 
     def add_request(
         self,
         request_id: str,
-        bot: str,
+        model: BotModel,
         prompt_ids: Sequence[int],
+        *,
         deadline_s: float | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        """Queue a question; see :meth:`kogpt2_chat.model.engine.Engine.add_request`.
+        """Queue a request; see :meth:`kogpt2_chat.model.engine.Engine.add_request`.
 
         Raises:
-            NotFound: the bot has no model.
-            Conflict: the id is in flight already.
+            ValueError: the id is in flight.
         """
-        if bot not in self._lane_by_bot:
-            raise NotFound(f"bot {bot!r} has no model: call set_model first")
         if request_id in self._ids:
-            raise Conflict(f"request {request_id!r} is in flight already")
+            raise ValueError(f"request {request_id!r} is in flight")
         deadline = _NEVER if deadline_s is None else self._clock() + deadline_s
         self._ids.add(request_id)
-        self._lane_by_bot[bot].waiting.append(self._make_row(request_id, list(prompt_ids), deadline, sampling))
+        batch = self._batch_by_model.get(id(model))
+        if batch is None:
+            batch = self._batch_by_model[id(model)] = self._make_batch(model)
+        batch.waiting.append(self._make_sequence(request_id, list(prompt_ids), deadline, sampling))
 
     def cancel(self, request_id: str) -> None:
-        """Forget a request; nothing happens when it is not in flight."""
+        """Forget a request. Does nothing if it is not in flight."""
         if request_id not in self._ids:
             return
         self._ids.discard(request_id)
-        for lane in self._lanes():
-            lane.waiting = [row for row in lane.waiting if row.request_id != request_id]
-            for row in lane.rows:
-                row.cancelled |= row.request_id == request_id
-            if lane.is_at_rest:
-                self._keep(lane, [row for row in lane.rows if not row.cancelled])
+        for batch in self._batches():
+            batch.waiting = [sequence for sequence in batch.waiting if sequence.request_id != request_id]
+            for sequence in batch.running:
+                sequence.cancelled |= sequence.request_id == request_id
+            if batch.is_idle:
+                self._retain(batch, [sequence for sequence in batch.running if not sequence.cancelled])
+        self._remove_empty()
 
     @abstractmethod
-    def _make_lane(self, model: BotModel) -> LaneT: ...
+    def _make_batch(self, model: BotModel) -> BatchT: ...
 
     @abstractmethod
-    def _make_row(self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None) -> RowT: ...
+    def _make_sequence(
+        self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None
+    ) -> SequenceT: ...
 
     @abstractmethod
-    def _keep(self, lane: LaneT, rows: list[RowT]) -> None:
-        """Let go of all rows but these, which are in their old order, and of what they kept."""
+    def _retain(self, batch: BatchT, sequences: list[SequenceT]) -> None:
+        """Keep only these running sequences, which are in their old order, and free the caches of all others."""
 
-    def _lanes(self) -> list[LaneT]:
-        return [*self._lane_by_bot.values(), *self._retired]
+    def _batches(self) -> list[BatchT]:
+        return list(self._batch_by_model.values())
 
-    def _take_late(self, lane: LaneT) -> list[Finished]:
-        """Those whose time was up before they could begin."""
+    def _expire(self, batch: BatchT) -> list[Finished]:
+        """Finish the requests whose deadline passed before they could join."""
         now = self._clock()
-        late = [row for row in lane.waiting if row.deadline <= now]
-        lane.waiting = [row for row in lane.waiting if row.deadline > now]
-        return [row.finished("deadline") for row in late]
+        late = [sequence for sequence in batch.waiting if sequence.deadline <= now]
+        batch.waiting = [sequence for sequence in batch.waiting if sequence.deadline > now]
+        return [sequence.finished("deadline") for sequence in late]
 
-    def _take_done(self, lane: LaneT) -> list[Finished]:
-        """After a token more: those that ended, are full, or are late."""
+    def _finish(self, batch: BatchT) -> list[Finished]:
+        """After one more token: finish the sequences that have ended, are full or are late."""
         now = self._clock()
-        done, stay = [], []
-        for row in lane.rows:
-            reason = None if row.cancelled else self._stop_reason(row, now)
+        done, remaining = [], []
+        for sequence in batch.running:
+            reason = None if sequence.cancelled else self._stop_reason(sequence, now)
             if reason is not None:
-                done.append(row.finished(reason))
-            elif not row.cancelled:
-                stay.append(row)
-        self._keep(lane, stay)
+                done.append(sequence.finished(reason))
+            elif not sequence.cancelled:
+                remaining.append(sequence)
+        self._retain(batch, remaining)
         return done
 
-    def _tidy(self, finished: list[Finished]) -> list[Finished]:
-        """At the end of a step."""
-        self._retired = [lane for lane in self._retired if not lane.is_empty]
+    def _end_step(self, finished: list[Finished]) -> list[Finished]:
+        self._remove_empty()
         self._ids.difference_update(done.request_id for done in finished)
         return finished
 
-    def _stop_reason(self, row: RowT, now: float) -> StopReason | None:
-        if row.ended:
+    def _remove_empty(self) -> None:
+        self._batch_by_model = {key: batch for key, batch in self._batch_by_model.items() if not batch.is_empty}
+
+    def _stop_reason(self, sequence: SequenceT, now: float) -> StopReason | None:
+        if sequence.ended:
             return "end"
-        if len(row.tokens) >= self._max_new_tokens:
+        if len(sequence.tokens) >= self._max_new_tokens:
             return "length"
-        return "deadline" if row.deadline <= now else None
+        return "deadline" if sequence.deadline <= now else None

@@ -1,8 +1,8 @@
-"""Decoding on OpenVINO: int8 weights, paged keys and values, requests join and leave between any two steps.
+"""Decoding on OpenVINO: int8 weights, a paged KV cache, requests join and leave between any two steps.
 
-Each bot has a lane. A pass takes a lane one token on: rows that decode bring their last token, rows that join bring
-their prompt, side by side. A lane that is alone uses all cores. Several lanes run side by side, each on one core, and
-none waits for another: cores that share every product of one small pass spend much of it waiting for each other.
+A step advances a batch by one token: running sequences bring their last token, joining ones their whole prompt. A
+batch that is alone uses all cores. Several batches run side by side on one core each and do not wait for each other:
+cores that share the products of one small pass spend much of their time in barriers.
 """
 
 import time
@@ -13,51 +13,51 @@ from typing import Final
 
 from kogpt2_chat.model.cores import usable_cores
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling
-from kogpt2_chat.model.lanes import Lane, LaneEngine, Row
+from kogpt2_chat.model.lanes import BatchScheduler, ModelBatch, TokenSequence
 from kogpt2_chat.model.paged import PagedModel, Pages
 from kogpt2_chat.model.sampling import next_token
 
-MAX_PROMPT_TOKENS_A_STEP: Final = 256
-"""Rows that decode wait for those that join: a step takes no more prompt tokens than this, or one prompt."""
+MAX_PROMPT_TOKENS_PER_STEP: Final = 256
+"""Running sequences wait for joining prompts: a step takes no more prompt tokens than this, or one prompt."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Row(Row):
-    """A request and its pages."""
+class _Sequence(TokenSequence):
+    """A request with its part of the KV cache."""
 
     pages: Pages = field(default_factory=Pages)
 
     @property
-    def coming(self) -> list[int]:
-        """Tokens not yet computed."""
+    def new_tokens(self) -> list[int]:
+        """Tokens that are not in the KV cache yet."""
         return self.tokens[-1:] or self.prompt_ids
 
 
 @dataclass(slots=True, kw_only=True)
-class _Lane(Lane[_Row]):
-    """While a pass runs, the rows belong to the thread that runs it."""
+class _Batch(ModelBatch[_Sequence]):
+    """A batch; while `pending` is set, its running sequences belong to the thread that runs the pass."""
 
-    running: Future[None] | None = None
+    pending: Future[None] | None = None
 
     @property
-    def is_at_rest(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no pass is running."""
-        return self.running is None
+        return self.pending is None
 
     @property
-    def paged(self) -> PagedModel:
-        """The model's pages."""
+    def network(self) -> PagedModel:
+        """The model's compiled graph."""
         network: PagedModel = self.model.network
         return network
 
 
-class OpenVinoEngine(LaneEngine[_Row, _Lane]):
+class OpenVinoEngine(BatchScheduler[_Sequence, _Batch]):
     """An :class:`kogpt2_chat.model.engine.Engine` on :class:`kogpt2_chat.model.paged.PagedModel`.
 
     Args:
-        max_batch: rows a bot decodes at once; more wait. No more than its model has pages for.
-        max_new_tokens: bound of an answer.
-        cores: lanes that run side by side; 0: as many as this process may use.
+        max_batch: sequences that one model decodes at once; no more than it has KV blocks for.
+        max_new_tokens: longest answer.
+        cores: batches that run side by side; 0: as many as the cores that this process may use.
         clock: for deadlines.
     """
 
@@ -70,64 +70,72 @@ class OpenVinoEngine(LaneEngine[_Row, _Lane]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(max_batch=max_batch, max_new_tokens=max_new_tokens, clock=clock)
-        self._pool = ThreadPoolExecutor(cores or usable_cores(), thread_name_prefix="lane")
+        self._pool = ThreadPoolExecutor(cores or usable_cores(), thread_name_prefix="batch")
 
     def step(self) -> list[Finished]:
-        """Advance requests by one token, those of one bot at least; give those that finished."""
-        finished: list[Finished] = []
-        lanes = self._lanes()
-        resting = [lane for lane in lanes if lane.is_at_rest]
-        for lane in resting:
-            finished += self._take_late(lane)
-            self._admit(lane)
-        ready = [lane for lane in resting if lane.rows]
-        if len(ready) == 1 and len(resting) == len(lanes):
-            _pass(ready[0], beside=False)
-            finished += self._take_done(ready[0])
-        else:
-            for lane in ready:
-                lane.running = self._pool.submit(_pass, lane, beside=True)
-            finished += self._first_completed(lanes)
-        return self._tidy(finished)
+        """Advance the requests of at least one model by one token.
 
-    def _first_completed(self, lanes: Sequence[_Lane]) -> list[Finished]:
-        running = {lane.running: lane for lane in lanes if lane.running is not None}
-        if not running:
+        Returns:
+            Those that finished.
+        """
+        finished: list[Finished] = []
+        batches = self._batches()
+        idle = [batch for batch in batches if batch.is_idle]
+        for batch in idle:
+            finished += self._expire(batch)
+            self._admit(batch)
+        ready = [batch for batch in idle if batch.running]
+        if len(ready) == 1 and len(idle) == len(batches):
+            _run_pass(ready[0], single_core=False)
+            finished += self._finish(ready[0])
+        else:
+            for batch in ready:
+                batch.pending = self._pool.submit(_run_pass, batch, single_core=True)
+            finished += self._first_completed(batches)
+        return self._end_step(finished)
+
+    def _first_completed(self, batches: Sequence[_Batch]) -> list[Finished]:
+        pending = {batch.pending: batch for batch in batches if batch.pending is not None}
+        if not pending:
             return []
         finished: list[Finished] = []
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            lane = running[future]
-            lane.running = None
+        for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            batch = pending[future]
+            batch.pending = None
             future.result()
-            finished += self._take_done(lane)
+            finished += self._finish(batch)
         return finished
 
-    def _make_lane(self, model: BotModel) -> _Lane:
-        return _Lane(model=model)
+    def _make_batch(self, model: BotModel) -> _Batch:
+        return _Batch(model=model)
 
-    def _make_row(self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None) -> _Row:
-        return _Row(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
+    def _make_sequence(
+        self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None
+    ) -> _Sequence:
+        return _Sequence(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
 
-    def _keep(self, lane: _Lane, rows: list[_Row]) -> None:
-        kept = {id(row) for row in rows}
-        for row in lane.rows:
-            if id(row) not in kept:
-                lane.paged.release(row.pages)
-        lane.rows = rows
+    def _retain(self, batch: _Batch, sequences: list[_Sequence]) -> None:
+        kept = {id(sequence) for sequence in sequences}
+        for sequence in batch.running:
+            if id(sequence) not in kept:
+                batch.network.release(sequence.pages)
+        batch.running = sequences
 
-    def _admit(self, lane: _Lane) -> None:
-        """Let waiting requests join, as far as there is room for rows and for their prompts."""
+    def _admit(self, batch: _Batch) -> None:
+        """Let waiting requests join, as far as there is room for sequences and for prompt tokens."""
         prompt_tokens = 0
-        while lane.waiting and len(lane.rows) < self._max_batch:
-            prompt_tokens += len(lane.waiting[0].coming)
-            if prompt_tokens > MAX_PROMPT_TOKENS_A_STEP and prompt_tokens > len(lane.waiting[0].coming):
+        while batch.waiting and len(batch.running) < self._max_batch:
+            prompt_tokens += len(batch.waiting[0].new_tokens)
+            if prompt_tokens > MAX_PROMPT_TOKENS_PER_STEP and prompt_tokens > len(batch.waiting[0].new_tokens):
                 return
-            lane.rows.append(lane.waiting.pop(0))
+            batch.running.append(batch.waiting.pop(0))
 
 
-def _pass(lane: _Lane, *, beside: bool) -> None:
-    """Choose the next token of every row."""
-    logits, normalisers = lane.paged.forward([(row.pages, row.coming) for row in lane.rows], beside=beside)
-    for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
-        token = next_token(logits[place], row.tokens, likeliest, row.sampling)
-        row.take(token, float(logits[place, token] - normalisers[place]))
+def _run_pass(batch: _Batch, *, single_core: bool) -> None:
+    """Choose the next token of every running sequence."""
+    logits, normalisers = batch.network.forward(
+        [(sequence.pages, sequence.new_tokens) for sequence in batch.running], beside=single_core
+    )
+    for index, (sequence, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
+        token = next_token(logits[index], sequence.tokens, likeliest, sequence.sampling)
+        sequence.append(token, float(logits[index, token] - normalisers[index]))

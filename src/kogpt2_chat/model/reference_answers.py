@@ -28,9 +28,8 @@ def reference_answers(bot: LoadedBot, prompts: Sequence[Sequence[int]]) -> list[
         return []
     room = int(bot.network.config.n_positions) - max(map(len, taken))
     engine = TransformersEngine(max_batch=PROMPTS, max_new_tokens=min(_MOST_NEW_TOKENS, room))
-    engine.set_model("bot", bot)
     for place, prompt in enumerate(taken):
-        engine.add_request(str(place), "bot", prompt)
+        engine.add_request(str(place), bot, prompt)
     said: dict[int, tuple[int, ...]] = {}
     while engine.in_flight:
         for done in engine.step():

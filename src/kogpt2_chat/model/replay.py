@@ -114,8 +114,7 @@ def _run(
         seen.append(output[0].float())
 
     engine = TransformersEngine(max_batch=1, max_new_tokens=bound)
-    engine.set_model("bot", bot)
-    engine.add_request("turn", "bot", prompt_ids, sampling=sampling)
+    engine.add_request("turn", bot, prompt_ids, sampling=sampling)
     finished: list[Finished] = []
     hook = bot.network.lm_head.register_forward_hook(keep)
     try:

@@ -16,12 +16,12 @@ from transformers import DynamicCache
 
 from kogpt2_chat.domain.prompt import END_ID, PAD_ID
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling
-from kogpt2_chat.model.lanes import Lane, LaneEngine, Row
+from kogpt2_chat.model.lanes import BatchScheduler, ModelBatch, TokenSequence
 from kogpt2_chat.model.sampling import next_token
 
 
 @dataclass(slots=True, kw_only=True)
-class _Lane(Lane[Row]):
+class _Batch(ModelBatch[TokenSequence]):
     """A bot's decode batch; ``rows`` are in the order of the cache's rows.
 
     Attributes:
@@ -35,7 +35,7 @@ class _Lane(Lane[Row]):
     mask: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
 
 
-class TransformersEngine(LaneEngine[Row, _Lane]):
+class TransformersEngine(BatchScheduler[TokenSequence, _Batch]):
     """An :class:`kogpt2_chat.model.engine.Engine` on torch.
 
     Args:
@@ -61,40 +61,42 @@ class TransformersEngine(LaneEngine[Row, _Lane]):
     def step(self) -> list[Finished]:
         """Advance every request by one token; give those that finished."""
         finished: list[Finished] = []
-        for lane in self._lanes():
-            finished += self._take_late(lane)
-            self._admit(lane)
-            if lane.rows:
-                _decode(lane)
-            finished += self._take_done(lane)
-        return self._tidy(finished)
+        for batch in self._batches():
+            finished += self._expire(batch)
+            self._admit(batch)
+            if batch.running:
+                _decode(batch)
+            finished += self._finish(batch)
+        return self._end_step(finished)
 
-    def _admit(self, lane: _Lane) -> None:
+    def _admit(self, batch: _Batch) -> None:
         """Prefill waiting prompts but for their last token, and put them into the batch."""
-        room = self._max_batch - len(lane.rows)
-        coming, lane.waiting = lane.waiting[:room], lane.waiting[room:]
+        room = self._max_batch - len(batch.running)
+        coming, batch.waiting = batch.waiting[:room], batch.waiting[room:]
         if coming:
-            _join(lane, coming)
+            _join(batch, coming)
 
-    def _make_lane(self, model: BotModel) -> _Lane:
+    def _make_batch(self, model: BotModel) -> _Batch:
         banned = torch.zeros(int(model.network.config.vocab_size), dtype=torch.bool)
         controls = getattr(model, "tokenizer").control_ids if self._suppress_control else ()  # noqa: B009 - LoadedBot's
         banned[[id_ for id_ in controls if id_ != END_ID]] = True
-        return _Lane(model=model, banned=banned)
+        return _Batch(model=model, banned=banned)
 
-    def _make_row(self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None) -> Row:
-        return Row(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
+    def _make_sequence(
+        self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None
+    ) -> TokenSequence:
+        return TokenSequence(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
 
-    def _keep(self, lane: _Lane, rows: list[Row]) -> None:
+    def _retain(self, batch: _Batch, rows: list[TokenSequence]) -> None:
         kept = {id(row) for row in rows}
-        _keep_places(lane, [place for place, row in enumerate(lane.rows) if id(row) in kept])
+        _keep_rows(batch, [place for place, row in enumerate(batch.running) if id(row) in kept])
 
 
-def _forward(lane: _Lane, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Any]:
+def _forward(batch: _Batch, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Any]:
     """One pass.
 
     Args:
-        lane: whose network.
+        batch: whose network.
         ids: (batch, new) int64.
         mask: (batch, cached + new) int64.
         cache: what was computed before; may be empty.
@@ -102,14 +104,14 @@ def _forward(lane: _Lane, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, T
     Returns:
         The last hidden state (batch, width) and the grown cache.
     """
-    network: Any = lane.model.network
+    network: Any = batch.model.network
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
     past = DynamicCache(cache) if cache else DynamicCache()
     out = network.transformer(ids, past_key_values=past, attention_mask=mask, position_ids=positions, use_cache=True)
     return out.last_hidden_state[:, -1], [(layer.keys, layer.values) for layer in out.past_key_values.layers]
 
 
-def _join(lane: _Lane, rows: list[Row]) -> None:
+def _join(batch: _Batch, rows: list[TokenSequence]) -> None:
     """Prefill prompts (left-padded, without their last token) and stack them below the batch."""
     width = max(len(row.prompt_ids) for row in rows) - 1
     ids = torch.full((len(rows), width), PAD_ID, dtype=torch.long)
@@ -118,44 +120,44 @@ def _join(lane: _Lane, rows: list[Row]) -> None:
         head = row.prompt_ids[:-1]
         ids[place, width - len(head) :] = torch.tensor(head)
         mask[place, width - len(head) :] = 1
-    _, cache = _forward(lane, ids, mask, [])
-    if lane.rows:
-        width = max(width, lane.mask.shape[1])
+    _, cache = _forward(batch, ids, mask, [])
+    if batch.running:
+        width = max(width, batch.mask.shape[1])
         cache = [
             (
                 torch.cat([_pad(old[0], width), _pad(new[0], width)]),
                 torch.cat([_pad(old[1], width), _pad(new[1], width)]),
             )
-            for old, new in zip(lane.cache, cache, strict=True)
+            for old, new in zip(batch.cache, cache, strict=True)
         ]
-        mask = torch.cat([functional.pad(part, (width - part.shape[1], 0)) for part in (lane.mask, mask)])
-    lane.rows, lane.cache, lane.mask = [*lane.rows, *rows], cache, mask
+        mask = torch.cat([functional.pad(part, (width - part.shape[1], 0)) for part in (batch.mask, mask)])
+    batch.running, batch.cache, batch.mask = [*batch.running, *rows], cache, mask
 
 
-def _decode(lane: _Lane) -> None:
+def _decode(batch: _Batch) -> None:
     """Choose the next token of every row of the batch."""
-    last = torch.tensor([[row.tokens[-1] if row.tokens else row.prompt_ids[-1]] for row in lane.rows])
-    lane.mask = functional.pad(lane.mask, (0, 1), value=1)
-    hidden, lane.cache = _forward(lane, last, lane.mask, lane.cache)
-    logits = lane.model.network.lm_head(hidden).float().masked_fill(lane.banned, -float("inf"))
+    last = torch.tensor([[row.tokens[-1] if row.tokens else row.prompt_ids[-1]] for row in batch.running])
+    batch.mask = functional.pad(batch.mask, (0, 1), value=1)
+    hidden, batch.cache = _forward(batch, last, batch.mask, batch.cache)
+    logits = batch.model.network.lm_head(hidden).float().masked_fill(batch.banned, -float("inf"))
     normalisers = logits.logsumexp(-1).tolist()
-    for place, (row, likeliest) in enumerate(zip(lane.rows, logits.argmax(-1).tolist(), strict=True)):
+    for place, (row, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
         token = next_token(logits[place].numpy(), row.tokens, likeliest, row.sampling)
-        row.take(token, float(logits[place, token]) - normalisers[place])
+        row.append(token, float(logits[place, token]) - normalisers[place])
 
 
-def _keep_places(lane: _Lane, places: list[int]) -> None:
+def _keep_rows(batch: _Batch, places: list[int]) -> None:
     """Drop the other rows, and columns that no row uses any more."""
-    if len(places) == len(lane.rows):
+    if len(places) == len(batch.running):
         return
-    lane.rows = [lane.rows[place] for place in places]
-    if not lane.rows:
-        lane.cache, lane.mask = [], torch.zeros(0, 0, dtype=torch.long)
+    batch.running = [batch.running[place] for place in places]
+    if not batch.running:
+        batch.cache, batch.mask = [], torch.zeros(0, 0, dtype=torch.long)
         return
-    mask = lane.mask[places]
+    mask = batch.mask[places]
     first = int(mask.any(0).int().argmax())
-    lane.mask = mask[:, first:]
-    lane.cache = [(keys[places, :, first:], values[places, :, first:]) for keys, values in lane.cache]
+    batch.mask = mask[:, first:]
+    batch.cache = [(keys[places, :, first:], values[places, :, first:]) for keys, values in batch.cache]
 
 
 def _pad(states: Tensor, width: int) -> Tensor:

@@ -5,7 +5,6 @@ from typing import Any
 
 from kogpt2_chat.domain.characters import one_line
 from kogpt2_chat.domain.prompt import answer_text, prompt_ids
-from kogpt2_chat.errors import Conflict, NotFound
 from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
 from kogpt2_chat.model.uncertain import Uncertainty
 
@@ -63,7 +62,6 @@ class ScriptedEngine:
         self.sampled: dict[str, Sampling] = {}
         self.stop_reason: StopReason = stop_reason
         self.logprob = 0.0
-        self.models: dict[str, BotModel] = {}
         self._left: dict[str, int] = {}
         self._answers: dict[str, tuple[int, ...]] = {}
 
@@ -72,36 +70,29 @@ class ScriptedEngine:
         """Requests not finished yet."""
         return len(self._left)
 
-    def set_model(self, bot: str, model: BotModel) -> None:
-        """Answers of later requests come from this model."""
-        self.models[bot] = model
-
     def add_request(
         self,
         request_id: str,
-        bot: str,
+        model: BotModel,
         prompt_ids: Sequence[int],
+        *,
         deadline_s: float | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        """Queue a question.
+        """Queue a request.
 
         Args:
             request_id: unique among those in flight.
-            bot: whose model answers.
+            model: answers.
             prompt_ids: from that model's ``encode``.
             deadline_s: 0 or less finishes at the next step with nothing; otherwise not looked at.
             sampling: kept in ``sampled`` for the test to look at.
 
         Raises:
-            NotFound: the bot has no model.
-            Conflict: the id is in flight already.
+            ValueError: the id is in flight.
         """
-        if bot not in self.models:
-            raise NotFound(f"bot {bot!r} has no model: call set_model first")
         if request_id in self._left:
-            raise Conflict(f"request {request_id!r} is in flight already")
-        model = self.models[bot]
+            raise ValueError(f"request {request_id!r} is in flight")
         late = deadline_s is not None and deadline_s <= 0
         said = model.answer_ids(prompt_ids) if isinstance(model, ScriptedModel) else ()
         self._left[request_id] = 0 if late else self.steps_by_id.get(request_id, self.steps)
