@@ -9,7 +9,7 @@ from kafka.structs import ConsumerGroupMetadata
 import serving.__main__ as daemon
 from kogpt2_chat.adapters import kafka_exchange, kafka_transactions
 from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection
-from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.ports import Outgoing, PublishResult
 
 
 class PlainTransactions(kafka_transactions.Transactions):
@@ -21,11 +21,11 @@ class PlainTransactions(kafka_transactions.Transactions):
 
     def publish(
         self, member: ConsumerGroupMetadata, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
-    ) -> bool:
+    ) -> PublishResult:
         """Send and wait for the acknowledgements."""
         del member, positions
         self._send(self.producer, outgoing)
-        return True
+        return PublishResult(published=True)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from prometheus_client import disable_created_metrics
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.forms import Choice
-from kogpt2_chat.errors import InvalidInput, KogptChatError, Ousted, Unavailable
+from kogpt2_chat.errors import Fenced, InvalidInput, KogptChatError, Unavailable
 from kogpt2_chat.log import configure_logging
 from kogpt2_chat.model.cores import affinity_cores, library_threads
 from kogpt2_chat.model.engine import BotModel, Engine
-from kogpt2_chat.ports import Exchange
+from kogpt2_chat.ports import TransactionalConsumer
 from kogpt2_chat.settings import Settings, load_settings
 from serving.control import Control
 from serving.crashes import CrashLog
@@ -66,7 +66,7 @@ def main() -> int:
         lease = lease_slot(settings.home, settings.serving.slot)
         structlog.contextvars.bind_contextvars(worker=f"worker-{lease.slot}")
         _serve(settings, lease.slot, stop)
-    except Ousted as error:
+    except Fenced as error:
         _log.critical("slot_lost", error=str(error), todo="give every worker a number of its own")
         return SLOT_LOST
     except InvalidInput as error:  # found before anything is joined; a restart would find the same
@@ -100,15 +100,15 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
     control = _control(settings, name, slots, metrics, load, make_engine)
     # Until here nothing is held, and a signal may simply end the process.
     stop.listen()
-    exchange = _open_exchange(settings, slot, on_step, stop)
+    consumer = _open_consumer(settings, slot, on_step, stop)
     loop = Loop(
-        exchange=exchange,
+        consumer=consumer,
         worker=worker,
         metrics=metrics,
         stop=stop.event,
         publisher=ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher"),
-        most_in_flight=settings.serving.max_in_flight,
-        settled=control.settled,
+        max_in_flight=settings.serving.max_in_flight,
+        models_loaded=control.settled,
         on_step=on_step,
     )
 
@@ -120,11 +120,11 @@ def _serve(settings: Settings, slot: int, stop: Stop) -> None:
     is_mine = True
     try:
         loop.run(FINISH_S)
-    except Ousted:
+    except Fenced:
         is_mine = False
         raise
     finally:
-        _shut_down(exchange, control, health, sign_off=is_mine)
+        _shut_down(consumer, control, health, sign_off=is_mine)
         _log.info("worker_stopped", **metrics.tally())
 
 
@@ -163,7 +163,7 @@ def _health(
     """The page that says how the worker is."""
 
     def look() -> Condition:
-        turning = loop.polled_once.is_set() and watchdog.silent_s < settings.serving.watchdog_s / 2
+        turning = loop.has_polled.is_set() and watchdog.silent_s < settings.serving.watchdog_s / 2
         return Condition(
             ready=turning and not loop.stop.is_set(),
             worker=f"worker-{slot}",
@@ -177,27 +177,27 @@ def _health(
     return HealthServer(settings.stack.host, port, look, metrics.page)
 
 
-def _shut_down(exchange: Exchange, control: Control, health: HealthServer, *, sign_off: bool) -> None:
+def _shut_down(consumer: TransactionalConsumer, control: Control, health: HealthServer, *, sign_off: bool) -> None:
     """In this order, each step within its own bound.
 
     1. Polling has stopped, and what was in hand is published or dropped, when this is called.
-    2. The exchange leaves, so that the partitions can go to others.
+    2. The consumer leaves, so that the partitions can go to others.
     3. The control thread signs off, so that no rollout waits for this worker.
     4. The health page goes last: until then it said that the worker was stopping.
     """
-    exchange.close()
+    consumer.close()
     control.stop(sign_off=sign_off)
     health.close()
 
 
-def _open_exchange(settings: Settings, slot: int, on_step: Callable[[str], None], stop: Stop) -> Exchange:
+def _open_consumer(settings: Settings, slot: int, on_step: Callable[[str], None], stop: Stop) -> TransactionalConsumer:
     """Kafka may be starting too: wait for it, until told to stop."""
-    from kogpt2_chat.adapters.kafka_exchange import KafkaExchange
+    from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
 
     while True:
         on_step("connecting")
         try:
-            return KafkaExchange(settings, slot, on_step=on_step)
+            return KafkaTransactionalConsumer(settings, slot, on_step=on_step)
         except Unavailable as error:
             _log.warning("kafka_unavailable", error=str(error))
             if stop.event.wait(1.0):

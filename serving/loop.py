@@ -1,7 +1,7 @@
-"""The answering thread: poll, admit, decode one step, hand over what may be published; once round a step.
+"""The answering thread: poll, admit, decode one step, publish what is answered; once per step.
 
 Publication runs in a thread of its own, one transaction at a time, while decoding goes on: whatever is answered
-meanwhile goes into the next transaction. So a transaction costs no step, and grows with the load by itself.
+meanwhile goes into the next transaction. So a transaction delays no step, and its size follows the load.
 """
 
 import threading
@@ -15,29 +15,28 @@ from typing import Final
 
 import structlog
 
-from kogpt2_chat.domain.wire import turn_id
-from kogpt2_chat.errors import InvalidMessage, Unavailable
-from kogpt2_chat.ports import Batch, Exchange
-from serving.flight import Flight, Prefix
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, TransactionalConsumer
+from serving.in_flight import Answered, CommittableBatch
 from serving.metrics import Metrics
 from serving.worker import Worker
 
 POLL_S: Final = 0.25
 """Also the longest that SIGTERM waits for an idle loop."""
-NAP_S: Final = 0.002
-"""Wait for new questions while nothing is left to do but to see a transaction end."""
+IDLE_POLL_S: Final = 0.002
+"""Wait for new questions while the only thing left to do is to see a transaction end."""
 RETRY_S: Final = 0.5
-SETTLE_S: Final = 20.0
-"""Longest wait for the first models; whatever is still loading then is answered for by a notice."""
-MOST_A_TRANSACTION: Final = 200
-MOST_BYTES_A_TRANSACTION: Final = 4 * 1024 * 1024
-"""Dead letters may be a megabyte each, and all of a transaction has to be sent within one request's time."""
+MODELS_TIMEOUT_S: Final = 20.0
+"""Longest wait for the first models; bots whose model is still loading then answer with a notice."""
+MAX_REPLIES_PER_TRANSACTION: Final = 200
+MAX_BYTES_PER_TRANSACTION: Final = 4 * 1024 * 1024
+"""Dead letters may be a megabyte each, and a whole transaction has to be sent within one request's time."""
 LAG_EVERY_S: Final = 1.0
 LONGEST_TRANSACTION_S: Final = 60.0
-"""Past it the loop no longer counts as alive, and the watchdog ends the process."""
+"""After this the loop no longer counts as alive, and the watchdog ends the process."""
 LAST_WAIT_S: Final = 2.0
-"""After SIGTERM, and past the time for answers in hand: how long the last transaction may still take."""
-_IMPATIENT: Final = 2
+"""After SIGTERM and the time for questions in hand: how long the last transaction may still take."""
+_MAX_QUICK_RETRIES: Final = 2
 _REMEMBERED: Final = 10_000
 
 _log = structlog.get_logger("serving")
@@ -45,38 +44,37 @@ _log = structlog.get_logger("serving")
 
 @dataclass(frozen=True, slots=True)
 class _Publication:
-    """A transaction on its way."""
+    """A transaction that is running."""
 
-    prefix: Prefix
-    future: Future[bool]
+    batch: CommittableBatch
+    future: Future[PublishResult]
     since: float
 
 
 @dataclass(kw_only=True)
 class Loop:
-    """Joins the exchange and the worker.
+    """Joins the consumer and the worker.
 
     Attributes:
-        metrics: the same that the worker has.
-        publisher: runs transactions; one thread, or none in tests.
-        most_in_flight: questions polled and not yet answered; more wait in Kafka.
-        on_step: told the name of each step; the watchdog's beat and the failpoints of fault tests.
-        settled: set once the models that are rolled out have been loaded. Until then nothing is polled, so that
-            a worker which is merely starting takes no question that it could answer a moment later.
-        polled_once: set after the first poll that went well: the worker is in its group.
+        metrics: the worker's.
+        publisher: runs transactions: one thread, or none in tests.
+        max_in_flight: questions that are polled and not yet answered; more wait in Kafka.
+        on_step: called with the name of each step; feeds the watchdog and the failpoints of fault tests.
+        models_loaded: set once the versions that are rolled out have been loaded. Until then nothing is polled, so that
+            a starting worker takes no question that it could answer a moment later.
+        has_polled: set after the first poll that succeeded: the worker is in its group.
     """
 
-    exchange: Exchange
+    consumer: TransactionalConsumer
     worker: Worker
     metrics: Metrics
     stop: threading.Event
     publisher: Executor
-    most_in_flight: int = 96
+    max_in_flight: int = 96
     on_step: Callable[[str], None] = lambda _: None
-    settled: threading.Event = field(default_factory=threading.Event)
-    polled_once: threading.Event = field(default_factory=threading.Event)
-    _flight: Flight = field(init=False, default_factory=Flight)
-    _claim: object = field(init=False, default=None)
+    models_loaded: threading.Event = field(default_factory=threading.Event)
+    has_polled: threading.Event = field(default_factory=threading.Event)
+    _assignment: Assignment = field(init=False, default=Assignment(revocations=0))
     _is_recovered: bool = field(init=False, default=False)
     _publication: _Publication | None = field(init=False, default=None)
     _published: OrderedDict[str, None] = field(init=False, default_factory=OrderedDict)
@@ -84,26 +82,26 @@ class Loop:
     _failures: int = field(init=False, default=0)
 
     def run(self, finish_s: float) -> None:
-        """Answer until ``stop`` is set, or another process has taken this worker's slot (Ousted).
+        """Answer until ``stop`` is set, or another process has taken this worker's ordinal (Fenced).
 
         Args:
             finish_s: how long questions in hand may still take after that.
         """
-        deadline = time.monotonic() + SETTLE_S
-        while not (self.stop.is_set() or self.settled.is_set()) and time.monotonic() < deadline:
+        deadline = time.monotonic() + MODELS_TIMEOUT_S
+        while not (self.stop.is_set() or self.models_loaded.is_set()) and time.monotonic() < deadline:
             self.on_step("idle")
-            self.settled.wait(POLL_S)
+            self.models_loaded.wait(POLL_S)
         while not self.stop.is_set():
-            self.turn()
+            self.run_once()
         self._finish(time.monotonic() + finish_s)
 
-    def turn(self) -> None:
-        """Once round."""
+    def run_once(self) -> None:
+        """Collect a finished transaction, poll, decode one step, start the next transaction."""
         self._beat()
-        self._look_at_publication()
+        self._collect_publication()
         if self._is_recovered or self._recover():
-            self._take_in()
-            self._move_on()
+            self._poll_and_admit()
+            self._step_and_publish()
 
     def _beat(self) -> None:
         publication = self._publication
@@ -111,143 +109,170 @@ class Loop:
             self.on_step("idle")
 
     def _recover(self) -> bool:
-        """From the committed positions; nothing is in flight now.
+        """Go back to the committed positions; nothing is in flight now.
 
-        What cannot be published twice in a row will hardly be the third time at once: a topic is missing, or a right.
+        A publication that failed twice in a row will hardly succeed at once: a topic or a permission is missing.
         """
-        if self._failures >= _IMPATIENT:
+        if self._failures >= _MAX_QUICK_RETRIES:
             self.stop.wait(RETRY_S)
         try:
-            self.exchange.recover()
+            self.consumer.recover()
         except Unavailable as error:
             _log.warning("kafka_unavailable", error=str(error))
             self.stop.wait(RETRY_S)
             return False
-        self._is_recovered, self._claim = True, None
+        self._is_recovered = True
         return True
 
-    def _take_in(self) -> None:
-        """Poll, as far as there is room, and admit."""
-        room = self.most_in_flight - len(self._flight)
+    def _poll_and_admit(self) -> None:
+        room = self.max_in_flight - len(self.worker.tracker)
         try:
-            batch = self.exchange.poll(self._patience_s(), room)
+            batch = self.consumer.poll(self._poll_timeout_s(), room)
         except Unavailable as error:
             _log.warning("kafka_unavailable", error=str(error))
-            if not self.worker.is_busy:
+            if not self.worker.tracker.is_busy:
                 self.stop.wait(RETRY_S)
             return
-        self.polled_once.set()
-        self._look_at_lag()
-        if len(self._flight) and batch.claim != self._claim:
+        self.has_polled.set()
+        self._update_lag()
+        if len(self.worker.tracker) and batch.assignment != self._assignment:
             self._drop("partitions were given out anew")  # the batch too: it is polled again from the committed offsets
             return
-        self._claim = batch.claim
+        self._assignment = batch.assignment
         self._admit(batch)
 
-    def _look_at_lag(self) -> None:
+    def _update_lag(self) -> None:
         now = time.monotonic()
         if now >= self._lag_due_at:
             self._lag_due_at = now + LAG_EVERY_S
-            self.metrics.lag = self.exchange.lag()
+            self.metrics.lag = self.consumer.lag()
 
     def _admit(self, batch: Batch) -> None:
-        if not batch.records:
-            return
-        self.on_step("polled")
-        for record in batch.records:
-            self._flight.add(turn_id(record.partition, record.offset), record)
-        self._flight.settle(self.worker.admit(batch.records))
+        if batch.records:
+            self.on_step("polled")
+            self.worker.admit(batch.records)
 
-    def _patience_s(self) -> float:
-        if self.worker.is_busy:
+    def _poll_timeout_s(self) -> float:
+        if self.worker.tracker.is_busy:
             return 0.0
-        return NAP_S if len(self._flight) or self._publication else POLL_S
+        return IDLE_POLL_S if len(self.worker.tracker) or self._publication else POLL_S
 
-    def _move_on(self) -> None:
-        """One step of decoding, and the next transaction when the last one is through.
+    def _step_and_publish(self) -> None:
+        """Decode one step, and start the next transaction if none is running.
 
-        Neither while the other may be what kills the worker: a suspect is decoded while nothing is published.
+        A suspect of earlier crashes is decoded while nothing is published: either could be what kills the process.
         """
-        self._flight.settle(self.worker.step(may_try_suspects=self._publication is None))
+        self.worker.step(may_try_suspects=self._publication is None)
         if self._publication is None and self._is_recovered and not self.worker.is_trying_a_suspect:
-            prefix = self._flight.take(MOST_A_TRANSACTION, MOST_BYTES_A_TRANSACTION)
-            if prefix.replies:
-                future = self.publisher.submit(self._publish, self._claim, prefix)
-                self._publication = _Publication(prefix, future, time.monotonic())
-        self._tell_in_flight()
+            batch = self.worker.tracker.take(MAX_REPLIES_PER_TRANSACTION, MAX_BYTES_PER_TRANSACTION)
+            if batch.requests:
+                future = self.publisher.submit(self._publish, self._assignment, batch)
+                self._publication = _Publication(batch, future, time.monotonic())
+        self._update_in_flight()
 
-    def _tell_in_flight(self) -> None:
-        on_its_way = len(self._publication.prefix.replies) if self._publication else 0
-        self.metrics.in_flight.set(len(self._flight) + on_its_way)
+    def _update_in_flight(self) -> None:
+        publishing = len(self._publication.batch.requests) if self._publication else 0
+        self.metrics.in_flight.set(len(self.worker.tracker) + publishing)
 
-    def _publish(self, claim: object, prefix: Prefix) -> bool:
+    def _publish(self, assignment: Assignment, batch: CommittableBatch) -> PublishResult:
         """In the publisher's thread."""
         with self.metrics.publication_seconds.time():
-            return self.exchange.publish(claim, prefix.positions, prefix.outgoing)
+            return self.consumer.publish(assignment, batch.positions, batch.outgoing)
 
-    def _look_at_publication(self) -> None:
+    def _collect_publication(self) -> None:
         publication = self._publication
         if publication is None or not publication.future.done():
             return
-        self._publication = None
-        try:
-            published = publication.future.result()
-        except InvalidMessage as error:  # the broker refused one; it is polled again as a dead letter
-            _log.warning("answer_refused", turn_id=error.question_id, error=str(error))
-            if error.question_id is not None:
-                self.worker.refuse(error.question_id)
-            published, self._failures = False, 0
-        if published:
-            self._count(publication.prefix)
-        else:
-            self._failures += 1
-            self._drop("not published", len(publication.prefix.replies))
-        self._tell_in_flight()
+        if not self._is_published(publication):
+            self._drop("not published", len(publication.batch.requests))
+        self._update_in_flight()
 
-    def _drop(self, why: str, more: int = 0, patience_s: float = LONGEST_TRANSACTION_S) -> None:
-        """Forget everything in flight; the committed positions say where to begin again."""
-        publication, self._publication = self._publication, None
-        if publication is not None:  # it may still succeed; the committed positions are read after its end
-            failed = publication.future.exception(timeout=patience_s)
-            if failed is None and publication.future.result():
-                self._count(publication.prefix)
-            else:
-                more += len(publication.prefix.replies)
-        self.worker.drop()
-        dropped = self._flight.clear() + more
+    def _is_published(self, publication: _Publication, timeout_s: float = 0.0) -> bool:
+        """Take note of how a transaction ended.
+
+        Raises:
+            Unavailable: it has not ended by then, so nobody knows its outcome.
+        """
+        try:
+            result = publication.future.result(timeout=timeout_s)
+        except TimeoutError as error:
+            raise Unavailable(f"a transaction has not ended within {timeout_s:.0f} s") from error
+        self._publication = None
+        if result.published:
+            self._failures = 0
+            self._count(publication.batch)
+            return True
+        self._failures += 1
+        if result.too_large is not None:  # its question is polled again, and becomes a dead letter
+            self._failures = 0
+            self._refuse(publication.batch, result.too_large)
+        return False
+
+    def _refuse(self, batch: CommittableBatch, too_large: Outgoing) -> None:
+        for request in batch.requests:
+            if request.reply is not None and too_large in request.reply.outgoing:
+                _log.warning("answer_refused", turn_id=request.turn_id, topic=too_large.topic)
+                self.worker.refuse(request.turn_id)
+                return
+
+    def _drop(self, why: str, more: int = 0, timeout_s: float = LONGEST_TRANSACTION_S) -> None:
+        """Forget everything in flight; the committed positions say where to begin again.
+
+        Raises:
+            Unavailable: a transaction is still running, so nobody knows its outcome.
+        """
+        publication = self._publication
+        if publication is not None and not self._is_published(publication, timeout_s):
+            more += len(publication.batch.requests)
+        dropped = self.worker.drop() + more
         self.metrics.dropped.inc(dropped)
         self._is_recovered = False
         _log.warning("flight_dropped", questions=dropped, why=why)
 
     def _finish(self, deadline: float) -> None:
         """After SIGTERM: answer what is in hand, drop the rest, see the last transaction end."""
-        while (self.worker.is_busy or len(self._flight) or self._publication) and time.monotonic() < deadline:
+        tracker = self.worker.tracker
+        while (len(tracker) or self._publication) and time.monotonic() < deadline:
             self._beat()
-            self._look_at_publication()
+            self._collect_publication()
             if not self._is_recovered:
                 break
-            self._move_on()
-            if not self.worker.is_busy and self._publication:
-                time.sleep(NAP_S)
-        if len(self._flight) or self._publication:
-            with suppress(TimeoutError):  # nobody knows its outcome yet; the heir will find the committed positions
-                self._drop("stopping", patience_s=LAST_WAIT_S)
+            self._step_and_publish()
+            if not tracker.is_busy and self._publication:
+                time.sleep(IDLE_POLL_S)
+        if len(tracker) or self._publication:
+            with suppress(Unavailable):  # the successor reads the committed positions
+                self._drop("stopping", timeout_s=LAST_WAIT_S)
         self.worker.drop()
 
-    def _count(self, prefix: Prefix) -> None:
-        self._failures = 0
-        self.metrics.published(sum(len(reply.outgoing) for reply in prefix.replies))
-        for reply in prefix.replies:
-            if reply.turn_id in self._published:
+    def _count(self, batch: CommittableBatch) -> None:
+        self.metrics.published(len(batch.outgoing))
+        for request in batch.requests:
+            if request.turn_id in self._published:
                 self.metrics.double_drops.inc()
-            self._published[reply.turn_id] = None
-            if reply.is_dead_letter:
-                self.metrics.dead_letter(str(reply.facts["reason"]))
-                _log.warning("dead_letter", turn_id=reply.turn_id, **reply.facts)
-            else:
-                self.metrics.answered(reply.facts)
-                if reply.crisis is not None:
-                    self.metrics.safety_answered(str(reply.facts["bot"]), reply.crisis)
-                _log.info("answered", turn_id=reply.turn_id, **reply.facts)
+            self._published[request.turn_id] = None
+            if isinstance(request.reply, Answered):
+                self._count_answer(request.reply)
+            elif request.reply is not None:
+                self.metrics.dead_letter(request.reply.reason)
+                _log.warning("dead_letter", turn_id=request.turn_id, reason=request.reply.reason)
         while len(self._published) > _REMEMBERED:
             self._published.popitem(last=False)
+
+    def _count_answer(self, answered: Answered) -> None:
+        turn = answered.turn
+        self.metrics.answered(turn, answered.answer_tokens)
+        if answered.crisis is not None:
+            self.metrics.safety_answered(turn.bot, answered.crisis)
+        _log.info(
+            "answered",
+            turn_id=turn.turn_id,
+            bot=turn.bot,
+            version=turn.model_version,
+            epoch=turn.epoch,
+            source=turn.source,
+            fallback=turn.fallback,
+            latency_ms=turn.latency_ms,
+            prompt_tokens=turn.prompt_tokens,
+            answer_tokens=answered.answer_tokens,
+        )

@@ -6,7 +6,7 @@ figure. Knows no question and no Kafka client, and a label never holds anything 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -16,6 +16,7 @@ from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.crisis import KINDS, Kind
 from kogpt2_chat.domain.dead_letters import REASONS
 from kogpt2_chat.domain.rollout import SlotReport
+from kogpt2_chat.domain.turns import Turn
 
 NO_FALLBACK: Final = "none"
 """Label of an answer that is the model's own: Prometheus takes an empty label for one that is not there."""
@@ -66,18 +67,19 @@ class Metrics:
         self.registry.register(_Now(self, slots, suspects))
         ProcessCollector(registry=self.registry)
 
-    def answered(self, facts: Mapping[str, Any]) -> None:
-        """One answer became visible.
+    def answered(self, turn: Turn, answer_tokens: int) -> None:
+        """Count an answer that became visible.
 
         Args:
-            facts: of its :class:`serving.reply.Reply`.
+            turn: its turn.
+            answer_tokens: tokens that were decoded for it.
         """
-        key = (facts["bot"], facts["version"], facts["fallback"])
+        key = (turn.bot, turn.model_version, turn.fallback)
         series = self._series_by_answer.get(key) or self._bind(*key)
         series.count()
-        series.seconds(facts["latency_ms"] / 1000)
-        series.prompt_tokens(facts["prompt_tokens"])
-        series.answer_tokens(facts["answer_tokens"])
+        series.seconds(turn.latency_ms / 1000)
+        series.prompt_tokens(turn.prompt_tokens)
+        series.answer_tokens(answer_tokens)
 
     def safety_answered(self, bot: str, kind: Kind) -> None:
         """A vetted answer became visible; told beside :meth:`answered`."""

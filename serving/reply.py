@@ -1,11 +1,11 @@
 """What one question leads to: an answer with its turn, or a dead letter, as records ready to be sent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.crisis import Kind, find_crisis
+from kogpt2_chat.domain.crisis import find_crisis
 from kogpt2_chat.domain.kept_turns import kept_turn
 from kogpt2_chat.domain.masking import mask_pii
 from kogpt2_chat.domain.prompt import answer_text
@@ -13,15 +13,14 @@ from kogpt2_chat.domain.safety_texts import SafetyTexts
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
 from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Fallback, Turn
 from kogpt2_chat.domain.unsure import unsure_answer
-from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers, turn_id
+from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers
 from kogpt2_chat.domain.wire_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS, PLAUSIBLE_YEARS
 from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.model.engine import Finished, Sampling
 from kogpt2_chat.model.nearest import Found
 from kogpt2_chat.model.uncertain import Choice, choose, speaker
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
-from serving.slot import LoadedVersion, Route
+from serving.in_flight import Answered, DeadLettered, Reply, RequestContext
 
 _NEAREST_FOR: Final = frozenset({"timeout", "empty"})
 _BROKER_MAX_BYTES: Final = 1024 * 1024
@@ -30,60 +29,24 @@ _HEADROOM_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What one record leads to.
+class _Text:
+    """What is said, and why it is not the model's own answer if it is not.
 
     Attributes:
-        outgoing: an answer and its turn, or a dead letter.
-        facts: fields of the canonical log line; never user text.
-        crisis: what a safety answer was given for; counted, and not logged.
+        found: the known question that it answers.
     """
 
-    turn_id: str
-    outgoing: tuple[Outgoing, ...]
-    facts: Mapping[str, object]
-    is_dead_letter: bool = False
-    crisis: Kind | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Asked:
-    """A question on its way to an answer.
-
-    Attributes:
-        received_s: monotonic, like ``deadline_s``.
-        route: who answers, from when decoding begins.
-        prompt_ids: what the model reads.
-        sampling: how its tokens are drawn; None is greedy.
-        found: the known question whose answer is said in place of the model's.
-        crisis: what it may speak of, where `fallback` is `safety`.
-    """
-
-    record: Record
-    question: Question
-    received_at: datetime
-    received_s: float
-    deadline_s: float
-    route: Route | None = None
+    text: str
     fallback: Fallback | None = None
-    prompt_ids: Sequence[int] = ()
-    sampling: Sampling | None = None
-    finished: Finished | None = None
     found: Found | None = None
-    crisis: Kind | None = None
-
-    @property
-    def loaded(self) -> LoadedVersion | None:
-        """The version that answers; None if there is none."""
-        return self.route.loaded if self.route else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replies:
-    """Makes replies.
+class ReplyBuilder:
+    """Builds replies.
 
     Attributes:
-        settings: bounds, and what decoded.
+        settings: bounds, and what the answer was decoded with.
         worker: ``worker-N``, for turns.
         clock: the worker's time.
         monotonic: seconds, for latencies.
@@ -96,108 +59,86 @@ class Replies:
     monotonic: Callable[[], float]
     safety: SafetyTexts
 
-    def answer(self, one: Asked) -> Reply:
-        """The vetted answer, the model's, or what takes its place, and the turn.
+    def answer(self, record: Record, context: RequestContext) -> Reply:
+        """Build the answer and its turn.
 
-        Of a question that may speak of a crisis there is no turn without the player's consent to store: the record
-        alone would say of somebody that they asked such a thing.
-
-        An answer that its topic could not take becomes a dead letter.
+        There is no turn of a question that may speak of a crisis without the player's consent to store: the record
+        alone would say of somebody that they asked such a thing. An answer that its topic does not take becomes a
+        dead letter.
         """
-        text = self._text(one)
-        answered_at = self.clock()
-        turn = self._turn(one, text, answered_at)
+        said = self._text(context)
+        turn = self._turn(record, context, said)
+        question = context.question
         headers = answer_headers(
-            one.question,
+            question,
             model_version=turn.model_version,
             epoch=turn.epoch,
             latency_ms=turn.latency_ms,
             fallback=turn.fallback,
         )
-        said = Outgoing(topic=one.question.bot, key=one.question.sender.encode(), value=text.encode(), headers=headers)
+        answer = Outgoing(topic=question.bot, key=question.sender.encode(), value=said.text.encode(), headers=headers)
         log = Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers)
-        outgoing = (said,) if one.crisis and not turn.consent_store else (said, log)
+        outgoing = (answer,) if context.crisis and not turn.consent_store else (answer, log)
         if any(len(item.value or b"") > _max_bytes(item.topic) - _HEADROOM_BYTES for item in outgoing):
-            error = InvalidMessage("answer_too_large", "larger than its topic takes", one.question.question_id)
-            return self.dead_letter(one.record, error)
-        facts = {
-            "bot": turn.bot,
-            "version": turn.model_version,
-            "epoch": turn.epoch,
-            "source": turn.source,
-            "fallback": turn.fallback,
-            "latency_ms": turn.latency_ms,
-            "prompt_tokens": turn.prompt_tokens,
-            "answer_tokens": len(one.finished.token_ids) if one.finished else 0,
-        }
-        return Reply(turn_id=turn.turn_id, outgoing=outgoing, facts=facts, crisis=one.crisis)
+            error = InvalidMessage("answer_too_large", "larger than its topic takes", question.question_id)
+            return self.dead_letter(record, error)
+        answer_tokens = len(context.finished.token_ids) if context.finished else 0
+        return Answered(outgoing=outgoing, turn=turn, answer_tokens=answer_tokens, crisis=context.crisis)
 
-    def dead_letter(self, record: Record, error: InvalidMessage, *, bare: bool = False) -> Reply:
-        """The record as it came, and why.
+    def dead_letter(self, record: Record, error: InvalidMessage, *, bare: bool = False) -> DeadLettered:
+        """Build a dead letter: the record as it came, and why.
 
         Args:
             record: the question.
             error: what is wrong with it.
-            bare: leave the value out: the broker has refused the letter itself.
-
-        Returns:
-            The dead letter.
+            bare: leave the value out, because the broker has refused the letter itself.
         """
         value = record.value
         if bare or (value is None and record.key is None):  # Kafka takes no record without key and value
             value = b""
         headers = dead_letter_headers(error, record.partition, record.offset)
         letter = Outgoing(topic=DEAD_LETTER_TOPIC, key=record.key, value=value, headers=headers)
-        return Reply(
-            turn_id=turn_id(record.partition, record.offset),
-            outgoing=(letter,),
-            facts={"reason": error.reason},
-            is_dead_letter=True,
-        )
+        return DeadLettered(outgoing=(letter,), reason=error.reason)
 
-    def _text(self, one: Asked) -> str:
-        """The vetted answer, else the model's; sets the fallback where there is neither."""
-        if one.crisis is not None:  # never cut: the help line stands in it
-            return self.safety.answer(one.question.text, one.question.bot, one.crisis)
-        if one.fallback is None and (one.finished is None or one.finished.stop_reason == "deadline"):
-            one.fallback = "timeout"
-        if one.fallback is None and one.loaded is not None and one.finished is not None:
-            said = one.loaded.model.decode(one.finished.token_ids)
-            text = answer_text(said, self.settings.serving.max_answer_chars)
-            if text and self._speaks(one, one.finished.logprob):
-                return text
-            if not text:
-                one.fallback = "empty"
-        return self._instead(one)
+    def _text(self, context: RequestContext) -> _Text:
+        """Choose what is said: the vetted answer, the model's, or what takes its place."""
+        if context.crisis is not None:  # never cut: the help line stands in it
+            vetted = self.safety.answer(context.question.text, context.question.bot, context.crisis)
+            return _Text(text=vetted, fallback="safety")
+        loaded, finished = context.loaded, context.finished
+        if context.fallback is not None or loaded is None:
+            return self._instead(context, context.fallback or "timeout")
+        if finished is None or finished.stop_reason == "deadline":
+            return self._instead(context, "timeout")
+        own = answer_text(loaded.model.decode(finished.token_ids), self.settings.serving.max_answer_chars)
+        if not own:
+            return self._instead(context, "empty")
+        who, found = speaker(loaded.model.uncertainty, self._choice(context), finished.logprob, context.question.text)
+        if who == "model":
+            return _Text(text=own)
+        return _Text(text=self._known_or_unsure(context, found), fallback=who, found=found)
 
-    def _speaks(self, one: Asked, logprob: float) -> bool:
-        """Whether the model's own answer is said; sets the fallback where it gives way."""
-        model = one.loaded.model if one.loaded else None
-        uncertainty = model.uncertainty if model else None
-        choice = self._choice(one)
-        who, one.found = speaker(uncertainty, choice, logprob, one.question.text)
-        if who != "model":
-            one.fallback = who
-        return who == "model"
+    def _instead(self, context: RequestContext, fallback: Fallback) -> _Text:
+        """Choose what is said where the model has said nothing."""
+        uncertainty = context.loaded.model.uncertainty if context.loaded else None
+        if fallback in _NEAREST_FOR and uncertainty is not None and self._choice(context) == "nearest":
+            found = uncertainty.find(context.question.text)
+            if found is not None:
+                return _Text(text=self._known_or_unsure(context, found), fallback="nearest", found=found)
+        return _Text(text=NOTICE_BY_FALLBACK[fallback], fallback=fallback)
 
-    def _choice(self, one: Asked) -> Choice:
-        return choose(self.settings, one.question.bot, small=one.loaded is not None and one.loaded.model.small)
+    def _known_or_unsure(self, context: RequestContext, found: Found | None) -> str:
+        if found is None:
+            return unsure_answer(context.question.bot, context.question.turn_id)
+        return answer_text(found.known.answer, self.settings.serving.max_answer_chars)
 
-    def _instead(self, one: Asked) -> str:
-        """What a player reads where the model has not spoken; the header `fallback` says so in any case."""
-        uncertainty = one.loaded.model.uncertainty if one.loaded else None
-        if one.fallback in _NEAREST_FOR and uncertainty is not None and self._choice(one) == "nearest":
-            one.found = uncertainty.find(one.question.text)
-            one.fallback = "nearest" if one.found else one.fallback
-        if one.found is not None:
-            return answer_text(one.found.known.answer, self.settings.serving.max_answer_chars)
-        if one.fallback == "unsure":
-            return unsure_answer(one.question.bot, one.question.turn_id)
-        return NOTICE_BY_FALLBACK[one.fallback or "timeout"]
+    def _choice(self, context: RequestContext) -> Choice:
+        small = context.loaded is not None and context.loaded.model.small
+        return choose(self.settings, context.question.bot, small=small)
 
-    def _turn(self, one: Asked, answer: str, answered_at: datetime) -> Turn:
-        question, store = bounded(one.question), one.question.consent_store
-        token_ids = one.finished.token_ids if one.finished and one.fallback is None else ()
+    def _turn(self, record: Record, context: RequestContext, said: _Text) -> Turn:
+        question, store = bounded(context.question), context.question.consent_store
+        token_ids = context.finished.token_ids if context.finished and said.fallback is None else ()
         turn = Turn(
             turn_id=question.turn_id,
             question_id=question.question_id,
@@ -207,17 +148,17 @@ class Replies:
             session_id=question.session_id,
             # Without consent to store, the turn says that something was asked and never what.
             text=question.text if store else "",
-            answer=answer if store else "",
+            answer=said.text if store else "",
             answer_token_ids=tuple(token_ids) if store else (),
-            prompt_tokens=len(one.prompt_ids),
-            model_version=one.loaded.version if one.loaded else 0,
-            epoch=one.route.rollout_epoch if one.route else 0,
-            decoding=self._decoded_with(one) if one.crisis is None else self._vetted_with(one, one.crisis),
-            fallback=one.fallback,
-            sent_at=question.sent_at or _broker_time(one.record),
-            received_at=one.received_at.isoformat(),
-            answered_at=answered_at.isoformat(),
-            latency_ms=max(0, round((self.monotonic() - one.received_s) * 1000)),
+            prompt_tokens=len(context.prompt_ids),
+            model_version=context.loaded.version if context.loaded else 0,
+            epoch=context.route.rollout_epoch if context.route else 0,
+            decoding=self._decoding(context, said),
+            fallback=said.fallback,
+            sent_at=question.sent_at or _broker_time(record),
+            received_at=context.received_at.isoformat(),
+            answered_at=self.clock().isoformat(),
+            latency_ms=max(0, round((self.monotonic() - context.received_s) * 1000)),
             consent_store=store,
             consent_train=question.consent_train,
             source=question.source,
@@ -226,27 +167,26 @@ class Replies:
         )
         return kept_turn(turn)
 
-    def _vetted_with(self, one: Asked, kind: Kind) -> dict[str, object]:
-        """For reviewers: what was found, which texts answered, and how long the question was where it was cut."""
-        facts: dict[str, object] = {"safety": kind, "checked_on": self.safety.checked_on.isoformat()}
-        if len(one.question.text) > MAX_TEXT_CHARS:
-            facts["question_chars"] = len(one.question.text)
-        return facts
-
-    def _decoded_with(self, one: Asked) -> dict[str, object]:
-        if one.finished is None:
+    def _decoding(self, context: RequestContext, said: _Text) -> dict[str, object]:
+        """Say what the answer was made with; of a vetted one, what was found and which texts answered."""
+        question, finished = context.question, context.finished
+        if context.crisis is not None:
+            vetted: dict[str, object] = {"safety": context.crisis, "checked_on": self.safety.checked_on.isoformat()}
+            cut = {"question_chars": len(question.text)} if len(question.text) > MAX_TEXT_CHARS else {}
+            return vetted | cut
+        if finished is None:
             return {}
         facts: dict[str, object] = {
             "engine": self.settings.serving.engine,
-            "strategy": "greedy" if one.sampling is None else "sampled",
+            "strategy": "greedy" if context.sampling is None else "sampled",
             "max_new_tokens": self.settings.model.max_new_tokens,
-            "stop_reason": one.finished.stop_reason,
-            "logprob": round(one.finished.logprob, 4),
+            "stop_reason": finished.stop_reason,
+            "logprob": round(finished.logprob, 4),
         }
-        if one.found is not None:
-            facts["nearest"] = _as_fact(one.found, store=one.question.consent_store)
-        if one.sampling is not None:
-            facts |= asdict(one.sampling)
+        if said.found is not None:
+            facts["nearest"] = _as_fact(said.found, store=question.consent_store)
+        if context.sampling is not None:
+            facts |= asdict(context.sampling)
         return facts
 
 

@@ -8,7 +8,6 @@ the settings want it; a fixed notice, where the model cannot speak in time, or a
 import hashlib
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,33 +17,35 @@ from pathlib import Path
 import structlog
 
 from kogpt2_chat.domain.crisis import find_crisis
-from kogpt2_chat.domain.wire import LENGTH_REASONS, Question, read_question, turn_id
+from kogpt2_chat.domain.wire import LENGTH_REASONS, Question, read_question
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.jobs.safety_texts import safety_texts
 from kogpt2_chat.model.engine import Engine, Sampling
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
 from serving.crashes import CrashLog, reading
+from serving.in_flight import InFlightTracker, Reply, Request, RequestContext
 from serving.metrics import Metrics
-from serving.reply import Asked, Replies, Reply
-from serving.slot import Slots
+from serving.reply import ReplyBuilder
+from serving.slot import LoadedVersion, Slots
 
 _log = structlog.get_logger("serving.worker")
 
 
 @dataclass(kw_only=True)
 class Worker:
-    """Answers questions side by side: any may be admitted between any two steps, each is replied to when it is done.
+    """Answers questions side by side. Any may be admitted between two steps; each gets its reply when it is done.
 
     Attributes:
         engine: decodes the questions of all bots side by side.
-        slots: which model speaks for which bot.
-        crashes: what has taken the process down before.
-        metrics: told of each step of the engine.
+        slots: which version speaks for which bot.
+        crashes: what has killed the process before.
+        metrics: counts each step of the engine.
         name: ``worker-N``, for turns.
         clock: the worker's time, for people to read.
-        monotonic: seconds, for deadlines and latencies: they do not jump when somebody sets the clock.
-        on_step: told before each step of decoding.
+        monotonic: seconds, for deadlines and latencies; they do not jump when the clock is set.
+        on_step: called before each step of decoding.
+        tracker: every question that was polled and not yet published.
     """
 
     engine: Engine
@@ -56,13 +57,12 @@ class Worker:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     on_step: Callable[[str], None] = lambda _: None
+    tracker: InFlightTracker = field(default_factory=InFlightTracker)
     _refusals_by_turn: dict[str, int] = field(init=False, default_factory=dict)
-    _waiting: deque[Asked] = field(init=False, default_factory=deque)
-    _decoding: dict[str, Asked] = field(init=False, default_factory=dict)
     _is_alone: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self._replies = Replies(
+        self._replies = ReplyBuilder(
             settings=self.settings,
             worker=self.name,
             clock=self.clock,
@@ -71,149 +71,162 @@ class Worker:
         )
 
     @property
-    def is_busy(self) -> bool:
-        """Whether questions are admitted and not yet replied to."""
-        return bool(self._decoding or self._waiting)
+    def is_trying_a_suspect(self) -> bool:
+        """Whether a suspect of earlier crashes is being decoded, so that nothing else may be done."""
+        return self._is_alone and bool(self.tracker.decoding)
 
-    def admit(self, records: Sequence[Record]) -> list[Reply]:
-        """Take questions in.
+    def admit(self, records: Sequence[Record]) -> None:
+        """Read questions. What needs no decoding, as a vetted answer or a dead letter, has its reply at once.
 
         Args:
             records: in the order of the poll.
-
-        Returns:
-            Replies to those that need no decoding: vetted answers, fixed notices, dead letters.
         """
-        replies: list[Reply] = []
         received_at = self.clock()
-
-        def admit(record: Record) -> Reply | None:
-            return self._admit(record, received_at)
-
-        for group in self._to_be_read(records):
-            works = [_reading(record) for record in group]
-            self.crashes.begin([*self._decoding, *works])
-            replies += [reply for record in group if (reply := self._sure(record, admit)) is not None]
+        requests = [self.tracker.add(record) for record in records]
+        for group in self._to_be_read(requests):
+            works = [reading(request.turn_id) for request in group]
+            self.crashes.begin([*self._decoding_turns(), *works])
+            for request in group:
+                self._guarded(request, lambda request=request: self._admit(request, received_at))  # type: ignore[misc]
             most = self.settings.serving.max_crashes
             self.crashes.survived([work for work in works if self.crashes.count(work) < most])
-        if not self._waiting:  # else they are written down with the next step
-            self.crashes.begin(list(self._decoding))
-        return replies
+        if not self.tracker.waiting:  # otherwise the next step writes them down
+            self.crashes.begin(self._decoding_turns())
 
-    def _to_be_read(self, records: Sequence[Record]) -> list[list[Record]]:
-        """Together, but for suspects of earlier crashes: each is read by itself, so that only the guilty one counts."""
-        suspects = [record for record in records if self.crashes.count(_reading(record))]
-        others = [record for record in records if not self.crashes.count(_reading(record))]
-        return [*([others] if others else []), *([record] for record in suspects)]
+    def step(self, *, may_try_suspects: bool = True) -> None:
+        """Advance every admitted question by one token.
 
-    def _admit(self, record: Record, received_at: datetime) -> Reply | None:
-        asked = self._read(record, received_at)
-        if asked.fallback is not None:
-            return self._replies.answer(asked)
-        self._waiting.append(asked)
+        Args:
+            may_try_suspects: whether nothing else is running that could kill the process.
+        """
+        self._begin(may_try_suspects=may_try_suspects)
+        decoding = self.tracker.decoding
+        if not decoding:
+            return
+        self.on_step("decoding")
+        rows, started = len(decoding), time.perf_counter()
+        done = self.engine.step()
+        self.metrics.stepped(time.perf_counter() - started, rows)
+        survived = []
+        for finished in done:
+            request = decoding.pop(finished.request_id)
+            context = _context(request)
+            context.finished = finished
+            survived.append(request.turn_id)
+            self._guarded(request, lambda request=request: self._answer(request))  # type: ignore[misc]
+        if done:
+            self.crashes.survived(survived)
+            self.on_step("decoded")
+        if not decoding:
+            self.crashes.begin(())
+
+    def drop(self) -> int:
+        """Forget every question that is not published yet.
+
+        Returns:
+            How many there were.
+        """
+        for request_id in self.tracker.decoding:
+            self.engine.cancel(request_id)
+        dropped = self.tracker.clear()
+        self.crashes.begin(())
+        return dropped
+
+    def refuse(self, turn_id: str) -> None:
+        """Note that the broker refused this question's reply: the next one will be a dead letter."""
+        self._refusals_by_turn[turn_id] = self._refusals_by_turn.get(turn_id, 0) + 1
+
+    def _to_be_read(self, requests: Sequence[Request]) -> list[list[Request]]:
+        """Read suspects of earlier crashes one by one, so that only the guilty one counts, and all others together."""
+        suspects = [request for request in requests if self.crashes.count(reading(request.turn_id))]
+        others = [request for request in requests if not self.crashes.count(reading(request.turn_id))]
+        return [*([others] if others else []), *([request] for request in suspects)]
+
+    def _admit(self, request: Request, received_at: datetime) -> Reply | None:
+        context = request.context = self._read(request, received_at)
+        if context.fallback is not None:
+            return self._replies.answer(request.record, context)
+        self.tracker.waiting.append(request)
         return None
 
-    def _sure(self, record: Record, make: Callable[[Record], Reply | None]) -> Reply | None:
-        """What is made of a record, or its dead letter: whatever it does to the code, the worker lives on.
+    def _guarded(self, request: Request, make: Callable[[], Reply | None]) -> None:
+        """Set a request's reply, or its dead letter: whatever a record does to the code, the worker survives it.
 
-        What an exception says may repeat the player's words, so its kind and place are told and not its text.
+        The text of an exception may repeat the player's words, so only its kind and place are logged.
         """
         trouble = ""
         for _ in range(self.settings.serving.max_crashes):
             try:
-                return make(record)
+                request.reply = make()
             except InvalidMessage as error:
-                bare = self._refusals_by_turn.get(turn_id(record.partition, record.offset), 0) > 1
-                return self._replies.dead_letter(record, error, bare=bare)
+                bare = self._refusals_by_turn.get(request.turn_id, 0) > 1
+                request.reply = self._replies.dead_letter(request.record, error, bare=bare)
             except Exception as error:  # noqa: BLE001 - see above
                 trouble = _where(error)
-                _log.error("record_failed", turn_id=turn_id(record.partition, record.offset), error=trouble)
+                _log.error("record_failed", turn_id=request.turn_id, error=trouble)
+                continue
+            return
         times = self.settings.serving.max_crashes
-        return self._replies.dead_letter(record, InvalidMessage("crash_loop", f"failed {times} times on it: {trouble}"))
+        given_up = InvalidMessage("crash_loop", f"failed {times} times on it: {trouble}")
+        request.reply = self._replies.dead_letter(request.record, given_up)
 
-    @property
-    def is_trying_a_suspect(self) -> bool:
-        """Whether a suspect of earlier crashes is being decoded, so that nothing else may be done."""
-        return self._is_alone and bool(self._decoding)
-
-    def step(self, *, may_try_suspects: bool = True) -> list[Reply]:
-        """Advance every admitted question by one token.
-
-        Args:
-            may_try_suspects: whether nothing else is under way that could take the process down.
-
-        Returns:
-            Replies to those that are done.
-        """
-        replies = self._begin(may_try_suspects=may_try_suspects)
-        if not self._decoding:
-            return replies
-        self.on_step("decoding")
-        rows, started = len(self._decoding), time.perf_counter()
-        done = self.engine.step()
-        self.metrics.stepped(time.perf_counter() - started, rows)
-        for finished in done:
-            asked = self._decoding.pop(finished.request_id)
-            asked.finished = finished
-            replies += self._replied(asked)
-        if done:
-            self.crashes.survived([finished.request_id for finished in done])
-            self.on_step("decoded")
-        if not self._decoding:
-            self.crashes.begin(())
-        return replies
-
-    def drop(self) -> None:
-        """Forget every question that is not replied to yet."""
-        for id_ in self._decoding:
-            self.engine.cancel(id_)
-        self._decoding.clear()
-        self._waiting.clear()
-        self.crashes.begin(())
-
-    def _begin(self, *, may_try_suspects: bool) -> list[Reply]:
+    def _begin(self, *, may_try_suspects: bool) -> None:
         """Give waiting questions to the engine; suspects of earlier crashes are decoded alone, one after another.
 
-        What is done to the text of a question from here on is counted against it, should the process die.
+        From here on, what is done to the text of a question counts against it if the process dies.
         """
-        coming: list[Asked] = []
-        while self._waiting:
-            is_suspect = self.crashes.count(self._waiting[0].question.turn_id) > 0
-            if (is_suspect or self._is_alone) and (self._decoding or coming):
+        coming: list[Request] = []
+        while self.tracker.waiting:
+            is_suspect = self.crashes.count(self.tracker.waiting[0].turn_id) > 0
+            if (is_suspect or self._is_alone) and (self.tracker.decoding or coming):
                 break
             if is_suspect and not may_try_suspects:
                 break
             self._is_alone = is_suspect
-            coming.append(self._waiting.popleft())
-        # Even if none is coming: what was read meanwhile is no longer under way.
-        self.crashes.begin([*self._decoding, *(asked.question.turn_id for asked in coming)])
-        return [reply for asked in coming for reply in self._added(asked)]
+            coming.append(self.tracker.waiting.popleft())
+        # Even if none is coming: what was read meanwhile is no longer being read.
+        self.crashes.begin([*self._decoding_turns(), *(request.turn_id for request in coming)])
+        for request in coming:
+            self._guarded(request, lambda request=request: self._decode(request))  # type: ignore[misc]
 
-    def _added(self, asked: Asked) -> list[Reply]:
-        """Hand a question to the engine; what comes back is said in place of its answer."""
+    def _decode(self, request: Request) -> Reply | None:
+        """Give a question to the engine with the model that answers it to the end, or say why none does."""
+        context = _context(request)
+        context.route = route = self.slots.route(context.question.bot)
+        left_s = context.deadline_s - self.monotonic()
+        if route.muted:
+            context.fallback = "muted"
+        elif route.loaded is None:
+            context.fallback = "degraded"
+        elif left_s <= 0:
+            context.fallback = "timeout"
+        else:
+            self._add(request, context, route.loaded, left_s)
+            return None
+        return self._answer(request)
 
-        def add(_: Record) -> Reply | None:
-            self._add(asked)
-            return self._replies.answer(asked) if asked.fallback is not None else None
+    def _add(self, request: Request, context: RequestContext, loaded: LoadedVersion, left_s: float) -> None:
+        context.prompt_ids = loaded.model.encode(context.question.text)
+        context.sampling = self._sampling(context.question)
+        request_id = f"{request.turn_id}@{loaded.version}"
+        self.engine.add_request(
+            request_id, loaded.model, context.prompt_ids, deadline_s=left_s, sampling=context.sampling
+        )
+        self.tracker.decoding[request_id] = request
 
-        reply = self._sure(asked.record, add)
-        return [] if reply is None else [reply]
+    def _answer(self, request: Request) -> Reply:
+        return self._replies.answer(request.record, _context(request))
 
-    def _replied(self, asked: Asked) -> list[Reply]:
-        reply = self._sure(asked.record, lambda _: self._replies.answer(asked))
-        return [] if reply is None else [reply]
+    def _decoding_turns(self) -> list[str]:
+        return [request.turn_id for request in self.tracker.decoding.values()]
 
-    def refuse(self, turn_id: str) -> None:
-        """The broker would not take this question's reply: the next one will be a dead letter."""
-        self._refusals_by_turn[turn_id] = self._refusals_by_turn.get(turn_id, 0) + 1
-
-    def _read(self, record: Record, received_at: datetime) -> Asked:
-        here = turn_id(record.partition, record.offset)
+    def _read(self, request: Request, received_at: datetime) -> RequestContext:
+        here = request.turn_id
         if here in self._refusals_by_turn:
             raise InvalidMessage("answer_too_large", "the broker refused the answer or its turn as too large")
-        if (deaths := self.crashes.count(_reading(record))) >= self.settings.serving.max_crashes:
+        if (deaths := self.crashes.count(reading(here))) >= self.settings.serving.max_crashes:
             raise InvalidMessage("crash_loop", f"the worker died {deaths} times while reading it")
-        question = self._question(record)
+        question = self._question(request.record)
         crisis = find_crisis(question.text)
         crashes = self.crashes.count(here)
         if crisis is None and crashes >= self.settings.serving.max_crashes:
@@ -222,20 +235,16 @@ class Worker:
         if question.reply_by is not None:
             patience_s = min(patience_s, (question.reply_by - received_at).total_seconds())
         received_s = self.monotonic()
-        asked = Asked(
-            record=record,
-            question=question,
-            received_at=received_at,
-            received_s=received_s,
-            deadline_s=received_s + patience_s,
+        context = RequestContext(
+            question=question, received_at=received_at, received_s=received_s, deadline_s=received_s + patience_s
         )
         if crisis is not None:
-            asked.fallback, asked.crisis = "safety", crisis.kind
-            asked.route = self.slots.route(question.bot)
-        return asked
+            context.fallback, context.crisis = "safety", crisis.kind
+            context.route = self.slots.route(question.bot)
+        return context
 
     def _question(self, record: Record) -> Question:
-        """Read a question; what is refused only for its length is searched whole, and kept where it may be a crisis.
+        """Read a question. One that is refused only for its length is searched whole, and kept if it may be a crisis.
 
         Raises:
             InvalidMessage: it can never be answered.
@@ -253,28 +262,8 @@ class Worker:
                     return question
             raise
 
-    def _add(self, one: Asked) -> None:
-        """Give a question to the engine with the model that answers it to the end, or say why none does."""
-        one.route = route = self.slots.route(one.question.bot)
-        if route.muted:
-            one.fallback = "muted"
-            return
-        if route.loaded is None:
-            one.fallback = "degraded"
-            return
-        model = route.loaded.model
-        left_s = one.deadline_s - self.monotonic()
-        if left_s <= 0:
-            one.fallback = "timeout"
-            return
-        one.prompt_ids = model.encode(one.question.text)
-        one.sampling = self._sampling(one.question)
-        turn = one.question.turn_id
-        self.engine.add_request(turn, model, one.prompt_ids, deadline_s=left_s, sampling=one.sampling)
-        self._decoding[turn] = one
-
     def _sampling(self, question: Question) -> Sampling | None:
-        """Seeded by the question's position, so that the same question, answered again, has the same answer."""
+        """Seed by the question's position, so that a question that is answered again gets the same answer."""
         draw = self.settings.serving.sampling.get(question.bot)
         if draw is None:
             return None
@@ -282,8 +271,10 @@ class Worker:
         return Sampling(temperature=draw.temperature, top_k=draw.top_k, seed=seed)
 
 
-def _reading(record: Record) -> str:
-    return reading(turn_id(record.partition, record.offset))
+def _context(request: Request) -> RequestContext:
+    if request.context is None:
+        raise AssertionError(f"{request.turn_id} is decoded before it was read")
+    return request.context
 
 
 def _where(error: Exception) -> str:

@@ -11,8 +11,9 @@ from kogpt2_chat.domain.turns import Turn
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
-from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics, put_question
+from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer, MemoryTopics, put_question
 from serving.crashes import CrashLog
+from serving.in_flight import InFlightTracker
 from serving.loop import Loop
 from serving.metrics import Metrics
 from serving.slot import LoadedVersion, Slots
@@ -43,7 +44,7 @@ class Bench:
         self.now = datetime(2026, 11, 24, 3, tzinfo=UTC)
         self.seconds = 0.0  # how far the wall clock is behind a clock that nobody sets
         self.steps: list[str] = []
-        self.exchange = MemoryExchange(self.broker, fail_publishes)
+        self.consumer = InMemoryTransactionalConsumer(self.broker, fail_publishes)
         self.worker = Worker(
             engine=self.engine,
             slots=self.slots,
@@ -56,7 +57,7 @@ class Bench:
             on_step=self.steps.append,
         )
         self.loop = Loop(
-            exchange=self.exchange,
+            consumer=self.consumer,
             worker=self.worker,
             metrics=self.metrics,
             stop=threading.Event(),
@@ -77,14 +78,20 @@ class Bench:
 
     def drain(self, turns: int = 20) -> None:
         for _ in range(turns):
-            self.loop.turn()
+            self.loop.run_once()
 
     def be_born_again(self, model: ScriptedModel) -> None:
         """What a new process finds: the broker, the crash file, and nothing else."""
         self.slots, self.engine = Slots(), ScriptedEngine()
-        self.exchange = MemoryExchange(self.broker)
-        self.worker = replace(self.worker, slots=self.slots, engine=self.engine, crashes=CrashLog(self.crash_path))
-        self.loop = replace(self.loop, exchange=self.exchange, worker=self.worker)
+        self.consumer = InMemoryTransactionalConsumer(self.broker)
+        self.worker = replace(
+            self.worker,
+            slots=self.slots,
+            engine=self.engine,
+            crashes=CrashLog(self.crash_path),
+            tracker=InFlightTracker(),
+        )
+        self.loop = replace(self.loop, consumer=self.consumer, worker=self.worker)
         for bot in BOT_IDS:
             self.slots.activate(bot, LoadedVersion(version=9, model=model), rollout_epoch=3)
 

@@ -35,7 +35,7 @@ class Conflict(KogptChatError):
     """Somebody else already did this very work: it is done, carry on."""
 
 
-class Ousted(Conflict):
+class Fenced(Conflict):
     """Another process has taken this one's place: end, and do not start again by yourself."""
 
 

@@ -1,4 +1,4 @@
-"""What Topics and Exchange promise, on the double and on a real broker."""
+"""What Topics and TransactionalConsumer promise, on the double and on a real broker."""
 
 import itertools
 import time
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPICS
-from kogpt2_chat.errors import InvalidMessage, NotFound, Ousted
-from kogpt2_chat.ports import Batch, Exchange, Outgoing, Record, Topics
-from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics
+from kogpt2_chat.errors import Fenced, NotFound
+from kogpt2_chat.ports import Batch, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
+from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer, MemoryTopics
 
 DEADLINE_S = 30
 
@@ -26,10 +26,10 @@ class MemoryWorld:
         self.broker.create(self.plain, 2)
         self.broker.create(self.compacted, 1)
 
-    def exchange(self) -> Exchange:
-        return MemoryExchange(self.broker)
+    def exchange(self) -> TransactionalConsumer:
+        return InMemoryTransactionalConsumer(self.broker)
 
-    def lose_partitions(self, exchange: Exchange) -> None:
+    def lose_partitions(self, exchange: TransactionalConsumer) -> None:
         self.broker.rebalance()
 
     def make_anew(self, topic: str) -> None:
@@ -65,7 +65,7 @@ class KafkaWorld:
             wait_for_metadata=True,
         )
         self._begin_at_the_end()
-        self.opened: list[Exchange] = []
+        self.opened: list[TransactionalConsumer] = []
 
     def _begin_at_the_end(self) -> None:
         from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -80,18 +80,18 @@ class KafkaWorld:
         )
         consumer.close()
 
-    def exchange(self, slot: int = 91) -> Exchange:
-        from kogpt2_chat.adapters.kafka_exchange import KafkaExchange
+    def exchange(self, slot: int = 91) -> TransactionalConsumer:
+        from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
 
-        self.opened.append(KafkaExchange(self.settings, slot, group=self.group))
+        self.opened.append(KafkaTransactionalConsumer(self.settings, slot, group=self.group))
         return self.opened[-1]
 
-    def lose_partitions(self, exchange: Exchange) -> None:
+    def lose_partitions(self, exchange: TransactionalConsumer) -> None:
         """A second worker joins, and the first one hears of it only at its next poll."""
         other = self.exchange(slot=92)
-        before = exchange.poll(0.1, 0).claim
+        before = exchange.poll(0.1, 0).assignment
         deadline = time.monotonic() + DEADLINE_S
-        while exchange.poll(0.1, 0).claim == before:
+        while exchange.poll(0.1, 0).assignment == before:
             assert time.monotonic() < deadline
             other.poll(0.1, 0)
 
@@ -135,7 +135,7 @@ def ask(world, *values: str) -> None:
     world.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value=value.encode()) for value in values])
 
 
-def poll(exchange: Exchange) -> Batch:
+def poll(exchange: TransactionalConsumer) -> Batch:
     """The first batch with questions; all of this test's questions stand in one partition."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
@@ -145,9 +145,9 @@ def poll(exchange: Exchange) -> Batch:
         assert time.monotonic() < deadline, "no questions came"
 
 
-def publish(world, exchange: Exchange, batch: Batch, *more: Outgoing) -> bool:
+def publish(world, exchange: TransactionalConsumer, batch: Batch, *more: Outgoing) -> PublishResult:
     positions = {record.partition: record.offset + 1 for record in batch.records}
-    return exchange.publish(batch.claim, positions, [*answers_to(world, batch), *more])
+    return exchange.publish(batch.assignment, positions, [*answers_to(world, batch), *more])
 
 
 def answers_to(world, batch: Batch, text: str = "답") -> list[Outgoing]:
@@ -225,18 +225,18 @@ def test_answers_and_offsets_become_visible_together(world):
     batch = poll(first)
     assert [record.value.decode() for record in batch.records] == ["하나"]
     assert everything(world.topics, world.plain) == []
-    assert publish(world, first, batch)
+    assert publish(world, first, batch).published
     assert [record.headers["turn_id"] for record in committed(world.topics, world.plain)] == ["t"]
     ask(world, "둘")
     batch = poll(first)
-    assert publish(world, first, batch)
+    assert publish(world, first, batch).published
     first.close()
     ask(world, "셋")
     assert [record.value.decode() for record in poll(world.exchange()).records] == ["셋"]
 
 
 def test_a_record_that_its_topic_cannot_take_fails_the_whole_batch(world):
-    """With the turn's id, so that its dead letter can take its place; the questions come again."""
+    """The record is named, so that its dead letter can take its place; the questions come again."""
     exchange = world.exchange()
     exchange.recover()
     exchange.poll(0.2, 32)
@@ -246,14 +246,12 @@ def test_a_record_that_its_topic_cannot_take_fails_the_whole_batch(world):
         big = Outgoing(topic="ChatbotA", key=b"k", value=b"x" * 1_100_000, headers={"turn_id": "too-big"})
     else:
         big = Outgoing(topic=world.plain, key=b"k", value=b"x" * 200_000, headers={"turn_id": "too-big"})
-    with pytest.raises(InvalidMessage) as caught:
-        publish(world, exchange, batch, big)
-    assert (caught.value.reason, caught.value.question_id) == ("answer_too_large", "too-big")
+    assert publish(world, exchange, batch, big) == PublishResult(published=False, too_large=big)
     assert everything(world.topics, world.plain) == []
     exchange.recover()
     again = poll(exchange)
     assert [record.offset for record in again.records] == [record.offset for record in batch.records]
-    assert publish(world, exchange, again)
+    assert publish(world, exchange, again).published
     assert len(committed(world.topics, world.plain)) == 1
 
 
@@ -267,8 +265,8 @@ def test_only_the_answered_prefix_is_committed(world):
     while len(records) < 3:
         batch = poll(exchange)
         records += batch.records
-    first_two = Batch(tuple(records[:2]), batch.claim)
-    assert publish(world, exchange, first_two)
+    first_two = Batch(tuple(records[:2]), batch.assignment)
+    assert publish(world, exchange, first_two).published
     exchange.recover()
     assert [record.value.decode() for record in poll(exchange).records] == ["셋"]
 
@@ -335,7 +333,7 @@ def test_a_batch_polled_before_a_rebalance_is_dropped(world):
     ask(world, "하나")
     batch = poll(exchange)
     world.lose_partitions(exchange)
-    assert not publish(world, exchange, batch)
+    assert not publish(world, exchange, batch).published
     assert everything(world.topics, world.plain) == []
 
 
@@ -347,7 +345,7 @@ def test_of_two_processes_with_one_slot_the_first_ends_and_the_second_goes_on(st
     first.recover()
     first.poll(0.2, 32)
     ask(world, "하나")
-    assert publish(world, first, poll(first))
+    assert publish(world, first, poll(first)).published
     second = world.exchange()
     second.recover()
     asked = 1 + ask_until_ousted(world, first, second)
@@ -359,7 +357,7 @@ def test_of_two_processes_with_one_slot_the_first_ends_and_the_second_goes_on(st
     world.close()
 
 
-def ask_until_ousted(world, first: Exchange, second: Exchange) -> int:
+def ask_until_ousted(world, first: TransactionalConsumer, second: TransactionalConsumer) -> int:
     """Questions to both, in turn; give how many were asked until the first one noticed."""
     deadline = time.monotonic() + DEADLINE_S
     for asked in itertools.count(1):
@@ -368,15 +366,15 @@ def ask_until_ousted(world, first: Exchange, second: Exchange) -> int:
         take_turn(world, second)
         try:
             take_turn(world, first)
-        except Ousted:
+        except Fenced:
             return asked
     raise AssertionError
 
 
-def take_turn(world, exchange: Exchange) -> None:
+def take_turn(world, exchange: TransactionalConsumer) -> None:
     """What the loop does: poll, publish, recover where that failed."""
     batch = exchange.poll(0.1, 32)
-    if batch.records and not publish(world, exchange, batch):
+    if batch.records and not publish(world, exchange, batch).published:
         exchange.recover()
 
 
@@ -406,7 +404,7 @@ def test_an_heir_of_a_slot_takes_its_partitions_and_no_other_s(stack_settings):
         victim, other = world.exchange(slot=91), world.exchange(slot=92)
         _settle(victim, other)
         owned, others = places(victim), places(other)
-        claim = other.poll(0.1, 32).claim
+        assignment = other.poll(0.1, 32).assignment
         heir = world.exchange(slot=91)
         deadline = time.monotonic() + DEADLINE_S
         while places(heir) != owned:
@@ -414,18 +412,18 @@ def test_an_heir_of_a_slot_takes_its_partitions_and_no_other_s(stack_settings):
             heir.poll(0.1, 32)
             assert time.monotonic() < deadline, "the heir did not get its partitions"
         for _ in range(10):
-            assert other.poll(0.1, 32).claim == claim
+            assert other.poll(0.1, 32).assignment == assignment
             heir.poll(0.1, 32)
         assert (places(heir), places(other)) == (owned, others)
     finally:
         world.close()
 
 
-def places(exchange: Exchange) -> set[int]:
+def places(exchange: TransactionalConsumer) -> set[int]:
     return {place.partition for place in exchange._consumer.assignment()}
 
 
-def _settle(*exchanges: Exchange) -> None:
+def _settle(*exchanges: TransactionalConsumer) -> None:
     """Let a group form: each has partitions, and nothing has changed for a while."""
     deadline = time.monotonic() + DEADLINE_S
     seen: list[list[set[int]]] = []

@@ -9,11 +9,11 @@ from contextlib import closing, suppress
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from kogpt2_chat.adapters.kafka import connection
-from kogpt2_chat.adapters.kafka_exchange import KafkaExchange
+from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.wire import turn_id
-from kogpt2_chat.errors import InvalidMessage, Unavailable
+from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Batch, Outgoing, Record
 from kogpt2_chat.settings import Kafka, Serving, Settings
 from tests.faults.ledger import Ledger
@@ -33,7 +33,7 @@ class Group:
         self.settings = settings
         self.ledger = Ledger(settings)
         self.name = f"guards-{uuid.uuid4().hex[:8]}"
-        self.opened: list[KafkaExchange] = []
+        self.opened: list[KafkaTransactionalConsumer] = []
         self._offsets = KafkaConsumer(**connection(settings), group_id=self.name, enable_auto_commit=False)
         self._partitions = [
             TopicPartition(QUESTION_TOPIC, number) for number in self.ledger.topics.end_positions(QUESTION_TOPIC)
@@ -44,24 +44,24 @@ class Group:
 
     def exchange(
         self, slot: int, on_step: Callable[[str], None] = lambda _: None, settings: Settings | None = None
-    ) -> KafkaExchange:
+    ) -> KafkaTransactionalConsumer:
         """A new one, as of a process that has just started."""
-        made = KafkaExchange(settings or self.settings, slot, self.name, on_step)
+        made = KafkaTransactionalConsumer(settings or self.settings, slot, self.name, on_step)
         self.opened.append(made)
         made.recover()
         return made
 
-    def poll(self, exchange: KafkaExchange, count: int) -> Batch:
-        """Exactly that many questions, under the claim of the last poll."""
+    def poll(self, exchange: KafkaTransactionalConsumer, count: int) -> Batch:
+        """Exactly that many questions, under the assignment of the last poll."""
         records: list[Record] = []
         deadline = time.monotonic() + DEADLINE_S
         while len(records) < count:
             assert time.monotonic() < deadline, f"{len(records)} of {count} questions were polled"
             batch = exchange.poll(0.2, count - len(records))
             records += batch.records
-        return Batch(tuple(records), batch.claim)
+        return Batch(tuple(records), batch.assignment)
 
-    def drain(self, exchange: KafkaExchange) -> None:
+    def drain(self, exchange: KafkaTransactionalConsumer) -> None:
         """Answer whatever comes, until the group's positions are the end of the questions."""
         deadline = time.monotonic() + DEADLINE_S
         while not self.is_done():
@@ -70,7 +70,7 @@ class Group:
             if batch.records and not publish(exchange, batch):
                 exchange.recover()
 
-    def recover(self, exchange: KafkaExchange) -> None:
+    def recover(self, exchange: KafkaTransactionalConsumer) -> None:
         """As a worker does: again, while a rebalance is waiting for somebody."""
         deadline = time.monotonic() + DEADLINE_S
         while True:
@@ -110,9 +110,10 @@ def through_proxy(kafka: LoneKafka) -> Settings:
     return settings
 
 
-def publish(exchange: KafkaExchange, batch: Batch, *more: Outgoing) -> bool:
+def publish(exchange: KafkaTransactionalConsumer, batch: Batch, *more: Outgoing) -> bool:
     """Answers to a batch, and its positions."""
-    return exchange.publish(batch.claim, positions_of(batch.records), [*answers_to(batch.records), *more])
+    outgoing = [*answers_to(batch.records), *more]
+    return exchange.publish(batch.assignment, positions_of(batch.records), outgoing).published
 
 
 def positions_of(records: Sequence[Record]) -> dict[int, int]:
@@ -184,5 +185,5 @@ class Publishing(threading.Thread):
 
     def run(self) -> None:
         """The thread's own."""
-        with suppress(InvalidMessage, Died):
+        with suppress(Died):
             self.outcome = self._work()

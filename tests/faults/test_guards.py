@@ -16,12 +16,11 @@ from kafka.structs import ConsumerGroupMetadata
 
 from kogpt2_chat.adapters import kafka as kafka_adapter
 from kogpt2_chat.adapters import kafka_in_c, kafka_transactions
-from kogpt2_chat.adapters.kafka_exchange import Claim, KafkaExchange
+from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
 from kogpt2_chat.adapters.kafka_unanswered import Unanswered
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME
-from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.ports import Batch, Outgoing
+from kogpt2_chat.ports import Assignment, Batch, Outgoing
 from kogpt2_chat.testing.tcp_proxy import END_TXN, TXN_OFFSET_COMMIT, Held, TcpProxy
 from tests.faults.exchanges import (
     DEADLINE_S,
@@ -50,7 +49,7 @@ class Meddled:
         return self._replaced.get(name) or getattr(self._producer, name)
 
 
-def hand_over(group: Group, first: KafkaExchange, second: KafkaExchange) -> list[Batch]:
+def hand_over(group: Group, first: KafkaTransactionalConsumer, second: KafkaTransactionalConsumer) -> list[Batch]:
     """Both poll, until the second one owns some of the partitions; what it was given at that moment."""
     given: list[Batch] = []
     deadline = time.monotonic() + DEADLINE_S
@@ -62,7 +61,7 @@ def hand_over(group: Group, first: KafkaExchange, second: KafkaExchange) -> list
 
 
 def publish_twice_sent(
-    group: Group, exchange: KafkaExchange, proxy: TcpProxy, api_key: int, lost_after_s: float
+    group: Group, exchange: KafkaTransactionalConsumer, proxy: TcpProxy, api_key: int, lost_after_s: float
 ) -> Held:
     """Answer some questions, while a request of their transaction is held and its connection lost."""
     held: list[Held] = []
@@ -147,9 +146,11 @@ def test_1_a_join_takes_only_what_it_gets(group: Group, guarded: bool, monkeypat
     if not guarded:
         _set(monkeypatch, {"partition.assignment.strategy": "range"})
     lost: list[int] = []
-    plain = KafkaExchange._lose
+    plain = KafkaTransactionalConsumer._lose
     monkeypatch.setattr(
-        KafkaExchange, "_lose", lambda self, consumer, places: (lost.append(len(places)), plain(self, consumer, places))
+        KafkaTransactionalConsumer,
+        "_lose",
+        lambda self, consumer, places: (lost.append(len(places)), plain(self, consumer, places)),
     )
     first = group.exchange(1)
     group.ledger.ask(QUESTIONS)
@@ -168,7 +169,7 @@ def test_1_a_worker_that_does_not_poll_yet_takes_no_partitions(group: Group, gua
     if not guarded:
         second._join()
     deadline = time.monotonic() + (3 if guarded else DEADLINE_S)
-    while (kept := first.poll(0.2, 0).claim == batch.claim) and time.monotonic() < deadline:
+    while (kept := first.poll(0.2, 0).assignment == batch.assignment) and time.monotonic() < deadline:
         continue
     assert kept is guarded
 
@@ -182,12 +183,12 @@ def test_1_a_worker_may_be_busy_for_longer_than_its_session(group: Group, guarde
     group.ledger.ask(QUESTIONS)
     batch = group.poll(first, QUESTIONS)
     time.sleep(8)
-    claims = [first.poll(0.2, 0).claim for _ in range(10)]
-    assert (claims == [batch.claim] * 10) is guarded
+    assignments = [first.poll(0.2, 0).assignment for _ in range(10)]
+    assert (assignments == [batch.assignment] * 10) is guarded
 
 
 @both
-def test_2_a_claim_is_the_one_of_its_poll(group: Group, guarded: bool) -> None:
+def test_2_an_assignment_is_the_one_of_its_poll(group: Group, guarded: bool) -> None:
     """Group metadata taken when publishing says who owns the partitions now, not who owned them then."""
     first = group.exchange(1)
     group.ledger.ask(QUESTIONS)
@@ -200,8 +201,9 @@ def test_2_a_claim_is_the_one_of_its_poll(group: Group, guarded: bool) -> None:
         given = [second.poll(0.2, QUESTIONS)]
         first.poll(0.1, 0)
         group.ledger.look()
-    claim = batch.claim if guarded else first.poll(0, 0).claim
-    assert first.publish(claim, positions_of(batch.records), answers_to(batch.records)) is not guarded
+    assignment = batch.assignment if guarded else first.poll(0, 0).assignment
+    result = first.publish(assignment, positions_of(batch.records), answers_to(batch.records))
+    assert result.published is not guarded
     if guarded:
         second.close()  # both have to join before the first one is told anything
         group.recover(first)
@@ -210,7 +212,7 @@ def test_2_a_claim_is_the_one_of_its_poll(group: Group, guarded: bool) -> None:
 
 
 @both
-def test_2_a_claim_of_nobody_is_not_published(group: Group, guarded: bool) -> None:
+def test_2_an_assignment_of_nobody_is_not_published(group: Group, guarded: bool) -> None:
     """After leaving the group the generation is -1, and the broker lets that pass once the group is empty."""
     first = group.exchange(1)
     group.ledger.ask(QUESTIONS)
@@ -221,9 +223,9 @@ def test_2_a_claim_of_nobody_is_not_published(group: Group, guarded: bool) -> No
     heir.close()
     nobody = ConsumerGroupMetadata(group.name, -1, "", None)
     if guarded:
-        assert not publish(first, Batch(batch.records, Claim(0, nobody)))
+        assert not publish(first, Batch(batch.records, Assignment(0, nobody)))
     else:
-        assert first._transactions.publish(nobody, positions_of(batch.records), answers_to(batch.records))
+        assert first._transactions.publish(nobody, positions_of(batch.records), answers_to(batch.records)).published
     assert_holds(group, guarded)
 
 
@@ -244,12 +246,8 @@ def test_5_every_future_is_looked_at(group: Group, guarded: bool, place: int) ->
     outgoing = answers_to(batch.records)
     large = Outgoing(topic=group.small_topic(), key=b"k", value=b"x" * 200_000, headers={"turn_id": "large"})
     outgoing.insert(place, large)
-    named = None
-    try:
-        first.publish(batch.claim, positions_of(batch.records), outgoing)
-    except InvalidMessage as error:
-        named = error.question_id
-    assert (named == "large") is guarded
+    result = first.publish(batch.assignment, positions_of(batch.records), outgoing)
+    assert (result.too_large == large) is guarded
     group.recover(first)  # ends the transaction, for the next test's readers
     if guarded:
         group.drain(first)
@@ -286,7 +284,7 @@ def test_6_after_an_abort_the_questions_come_again(group: Group, guarded: bool, 
     first._transactions.producer = Meddled(first._transactions.producer, commit_transaction=_timed_out)
     assert not publish(first, batch)
     if not guarded:
-        monkeypatch.setattr(KafkaExchange, "_go_back", lambda *_: None)
+        monkeypatch.setattr(KafkaTransactionalConsumer, "_go_back", lambda *_: None)
     first.recover()
     group.ledger.ask(5 * QUESTIONS)  # on every partition again, or nothing would be passed over
     group.drain(first)
@@ -352,7 +350,7 @@ def test_7_an_heir_ends_its_predecessor_s_transaction(group: Group, guarded: boo
     group.ledger.ask(3)
     batch = group.poll(first, 3)
     publishing.begin(lambda: publish(first, batch))
-    heir = KafkaExchange(group.settings, 1, group.name)
+    heir = KafkaTransactionalConsumer(group.settings, 1, group.name)
     group.opened.append(heir)
     if not guarded:
         heir._transactions.transactional_id = uuid.uuid4().hex

@@ -10,11 +10,12 @@ import pytest
 from kogpt2_chat.domain.bots import BOT_IDS
 from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.domain.wire import legacy_text, turn_id
+from kogpt2_chat.ports import Assignment, Batch
 from kogpt2_chat.settings import CHECKOUT
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
-from kogpt2_chat.testing.kafka import Broker, MemoryExchange
+from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer
 from serving.crashes import CrashLog
-from serving.flight import Flight, Prefix
+from serving.in_flight import CommittableBatch, InFlightTracker
 from serving.watchdog import STALLED_EXIT_CODE
 from tests.unit.test_worker import Bench
 
@@ -38,10 +39,10 @@ def holds(broker: Broker) -> bool:
 def test_2_only_the_answered_prefix_is_committed(tmp_path, monkeypatch, guarded: bool) -> None:
     """A position past a question that is still being decoded loses it with the process."""
     if not guarded:
-        monkeypatch.setattr(Flight, "take", _whatever_is_answered)
+        monkeypatch.setattr(InFlightTracker, "take", _whatever_is_answered)
     bench = Bench(tmp_path)
     bench.ask(QUESTION, QUESTION)
-    bench.engine.steps_by_id = {turn_id(0, 0): 1000}
+    bench.engine.steps_by_id = {f"{turn_id(0, 0)}@3": 1000}
     bench.drain(10)
     bench.be_born_again(ScriptedModel())
     bench.drain()
@@ -50,15 +51,15 @@ def test_2_only_the_answered_prefix_is_committed(tmp_path, monkeypatch, guarded:
 
 @both
 def test_2_a_new_generation_drops_what_is_in_flight(tmp_path, guarded: bool) -> None:
-    """Another worker has answered it by then; published under the new claim it would be answered twice."""
+    """Another worker has answered it by then; published under the new assignment it would be answered twice."""
     bench = Bench(tmp_path, steps=5)
     if not guarded:
-        bench.loop.exchange = _Claimless(bench.broker)
+        bench.loop.consumer = _OneAssignment(bench.broker)
     bench.ask(QUESTION)
     bench.drain(2)
     bench.broker.rebalance()
     other = Bench(tmp_path / "other")
-    other.broker, other.loop.exchange = bench.broker, MemoryExchange(bench.broker)
+    other.broker, other.loop.consumer = bench.broker, InMemoryTransactionalConsumer(bench.broker)
     other.drain()
     bench.drain()
     assert holds(bench.broker) is guarded
@@ -68,7 +69,7 @@ def test_2_a_new_generation_drops_what_is_in_flight(tmp_path, guarded: bool) -> 
 def test_6_after_a_failed_publication_the_loop_recovers(tmp_path, monkeypatch, guarded: bool) -> None:
     """The questions were polled already; only the committed positions bring them back."""
     if not guarded:
-        monkeypatch.setattr(MemoryExchange, "recover", lambda _: None)
+        monkeypatch.setattr(InMemoryTransactionalConsumer, "recover", lambda _: None)
     bench = Bench(tmp_path, fail_publishes=1)
     bench.ask(QUESTION)
     bench.drain()
@@ -85,7 +86,7 @@ def test_3_a_question_that_kills_is_given_up(tmp_path, monkeypatch, guarded: boo
 
     class Deadly(ScriptedEngine):
         def step(self):
-            if turn_id(0, 0) in self._left:
+            if any(turn_id(0, 0) in request_id for request_id in self._left):
                 raise Died
             return super().step()
 
@@ -121,7 +122,7 @@ def test_10_a_second_answer_is_known_by_its_question(tmp_path, guarded: bool) ->
     bench.ask(QUESTION)
     bench.drain()
     bench.broker.committed.clear()
-    bench.exchange.recover()
+    bench.consumer.recover()
     if not guarded:
         bench.loop._published.clear()
     bench.drain()
@@ -165,24 +166,24 @@ class Endless(ScriptedEngine):
         return super().step()
 
 
-class _Claimless(MemoryExchange):
-    """Every batch has the same claim, and whatever is published is published under the newest."""
+class _OneAssignment(InMemoryTransactionalConsumer):
+    """Every batch has the same assignment, and whatever is published is published under the newest one."""
 
     def poll(self, timeout_s, max_records):
         batch = super().poll(timeout_s, max_records)
-        return type(batch)(batch.records, "always the same")
+        return Batch(batch.records, Assignment(0))
 
-    def publish(self, claim, positions, outgoing):
-        return super().publish(self._broker.generation, positions, outgoing)
+    def publish(self, assignment, positions, outgoing):
+        return super().publish(Assignment(self._broker.generation), positions, outgoing)
 
 
-def _whatever_is_answered(self: Flight, most: int, most_bytes: int) -> Prefix:
-    del most_bytes
-    positions, replies = {}, []
-    for partition, places in self._places_by_partition.items():
-        for place in [place for place in places if place.reply is not None]:
-            places.remove(place)
-            positions[partition] = place.offset + 1
-            replies.append(place.reply)
-    self._count -= len(replies)
-    return Prefix(positions=positions, replies=tuple(replies[:most]))
+def _whatever_is_answered(self: InFlightTracker, max_replies: int, max_bytes: int) -> CommittableBatch:
+    del max_bytes
+    positions, taken = {}, []
+    for partition, requests in self._requests_by_partition.items():
+        for request in [request for request in requests if request.reply is not None]:
+            requests.remove(request)
+            positions[partition] = request.record.offset + 1
+            taken.append(request)
+    self._count -= len(taken)
+    return CommittableBatch(positions=positions, requests=tuple(taken[:max_replies]))

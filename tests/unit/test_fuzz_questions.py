@@ -152,7 +152,7 @@ def fuzzed(tmp_path_factory) -> tuple[Bench, list[bytes | None]]:
     for start in range(0, RECORDS, 500):
         for number, value in enumerate(asked[start : start + 500], start):
             put_question(bench.broker, value, number % PARTITIONS, key=chance.choice((None, b"", b"\xff", b"k")))
-        bench.exchange.fail_publishes = chance.randrange(2)
+        bench.consumer.fail_publishes = chance.randrange(2)
         bench.drain(16)
     return bench, asked
 

@@ -86,10 +86,10 @@ def test_a_worker_whose_slot_is_taken_ends_before_it_touches_anything(tmp_path):
 OUSTED = """
 import sys
 import serving.__main__ as entry
-from kogpt2_chat.errors import Ousted
+from kogpt2_chat.errors import Fenced
 
 def ousted(*_):
-    raise Ousted("kogpt2-worker-2: another process (/10.0.0.7) runs with this slot")
+    raise Fenced("kogpt2-worker-2: another process (/10.0.0.7) runs with this slot")
 
 entry._serve = ousted
 sys.exit(entry.main())

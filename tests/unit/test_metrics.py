@@ -1,10 +1,11 @@
 """What a scrape says after the worker has answered, refused, stood in and dropped."""
 
-from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from kogpt2_chat.domain.rollout import SlotReport
+from kogpt2_chat.domain.turns import Turn
 from kogpt2_chat.domain.wire import legacy_text
 from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.kafka import put_question
@@ -28,9 +29,13 @@ def value(series: Series, name: str, **labels: str) -> float | None:
     return series.get((f"kogpt2_{name}", frozenset(labels.items())))
 
 
-def facts(**changed: object) -> Mapping[str, object]:
-    said = {"bot": "ChatbotA", "version": 3, "fallback": None, "latency_ms": 40, "prompt_tokens": 5, "answer_tokens": 2}
-    return said | changed
+def a_turn(**changed: object) -> Turn:
+    said: dict[str, Any] = {
+        "turn_id": "bot_question-0-0", "question_id": "q", "bot": "ChatbotA", "player_id": "p", "sender": "하늘",
+        "text": "", "answer": "", "received_at": "", "answered_at": "", "latency_ms": 40, "consent_store": True,
+        "consent_train": True, "source": "v1", "worker": "worker-1", "prompt_tokens": 5, "model_version": 3,
+    }  # fmt: skip
+    return Turn(**said | changed)
 
 
 def test_a_scrape_says_what_became_of_every_question(tmp_path):
@@ -102,10 +107,10 @@ def test_the_lag_is_asked_by_the_polling_thread_and_not_by_the_page(tmp_path, mo
     now = [100.0]
     monkeypatch.setattr("serving.loop.time.monotonic", lambda: now[0])
     bench = Bench(tmp_path, steps=50)
-    bench.loop.most_in_flight = 1
+    bench.loop.max_in_flight = 1
     asked: list[int] = []
-    lag = bench.exchange.lag
-    bench.exchange.lag = lambda: asked.append(1) or lag()
+    lag = bench.consumer.lag
+    bench.consumer.lag = lambda: asked.append(1) or lag()
     for _ in range(3):
         put_question(bench.broker, legacy_text("n", "ChatbotA", "안녕?").encode(), partition=7)
     bench.drain(5)
@@ -113,7 +118,7 @@ def test_the_lag_is_asked_by_the_polling_thread_and_not_by_the_page(tmp_path, mo
     assert value(scrape(bench.metrics), "lag", partition="7") == 2
     assert len(asked) == 1
     now[0] += 1.5
-    bench.exchange.lag = lambda: {3: 1}
+    bench.consumer.lag = lambda: {3: 1}
     bench.drain(1)
     seen = scrape(bench.metrics)
     assert (value(seen, "lag", partition="3"), value(seen, "lag", partition="7")) == (1, None)
@@ -136,7 +141,7 @@ def test_no_label_can_break_the_page():
     """Quotes, line feeds, backslashes and Korean come back as they were."""
     odd = '따옴표"\n와 \\ 역슬래시}'
     metrics = Metrics(slots=lambda: [SlotReport(bot=odd, version=1, state="ready", detail="")], suspects=lambda: 2)
-    metrics.answered(facts(bot=odd, fallback=odd))
+    metrics.answered(a_turn(bot=odd, fallback=odd), 2)
     metrics.dead_letter(odd)
     seen = scrape(metrics)
     assert value(seen, "answers_total", bot=odd, version="3", fallback=odd) == 1

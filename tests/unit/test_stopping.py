@@ -29,15 +29,15 @@ bench, stop = Bench(Path(sys.argv[1])), Stop(end_s=1.0)
 def hang(*_):
     print("hangs", flush=True)
     threading.Event().wait()
-setattr(bench.exchange, sys.argv[2], hang)
+setattr(bench.consumer, sys.argv[2], hang)
 bench.loop.stop, bench.loop.publisher = stop.event, ThreadPoolExecutor(1)
-bench.loop.settled.set()
+bench.loop.models_loaded.set()
 bench.ask('no question')
 stop.listen()
 if sys.argv[2] == "close":
     print("runs", flush=True)
 bench.loop.run(finish_s=0.2)
-bench.exchange.close()
+bench.consumer.close()
 """
 BEFORE = """
 from serving.stopping import end_at_once

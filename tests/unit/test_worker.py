@@ -15,14 +15,14 @@ from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK
 from kogpt2_chat.domain.unsure import UNSURE_BY_BOT
 from kogpt2_chat.domain.wire import legacy_text, v1_text
-from kogpt2_chat.errors import Ousted
+from kogpt2_chat.errors import Fenced
 from kogpt2_chat.model.nearest import Known, NearestQuestions
 from kogpt2_chat.model.uncertain import Thresholds, Uncertainty
 from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
 from kogpt2_chat.testing.kafka import put_question
 from serving.crashes import CrashLog
-from serving.loop import MOST_BYTES_A_TRANSACTION, RETRY_S
+from serving.loop import MAX_BYTES_PER_TRANSACTION, RETRY_S
 from serving.slot import LoadedVersion
 from tests.bench import Bench
 
@@ -146,7 +146,7 @@ def test_a_question_joins_while_others_are_being_decoded(tmp_path):
 def test_an_answer_waits_for_those_before_it_in_its_partition_only(tmp_path):
     """Kafka keeps one position a partition: what lies behind a slow answer is published with it, never before."""
     bench = Bench(tmp_path)
-    bench.engine.steps_by_id = {"bot_question-0-0": 5}
+    bench.engine.steps_by_id = {"bot_question-0-0@3": 5}
     bench.ask(legacy_text("느림", "ChatbotA", "안녕?"), legacy_text("뒤", "ChatbotA", "안녕?"), "헛소리")
     bench.ask(legacy_text("옆", "ChatbotB", "안녕?"), partition=1)
     bench.drain(3)
@@ -161,10 +161,10 @@ def test_an_answer_waits_for_those_before_it_in_its_partition_only(tmp_path):
 def test_no_more_questions_are_taken_than_may_be_in_flight(tmp_path):
     """The rest waits in Kafka, where another worker can have it."""
     bench = Bench(tmp_path, steps=10)
-    bench.loop.most_in_flight = 2
+    bench.loop.max_in_flight = 2
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(5)))
     bench.drain(3)
-    assert (bench.engine.in_flight, sum(bench.exchange.lag().values())) == (2, 3)
+    assert (bench.engine.in_flight, sum(bench.consumer.lag().values())) == (2, 3)
     bench.drain(60)
     assert len(bench.texts()) == 5
 
@@ -180,7 +180,7 @@ def test_a_dropped_publication_is_answered_again_and_seen_once(tmp_path):
     assert bench.broker.aborted > 0
     tally = bench.metrics.tally()
     assert (tally["dropped"], tally["answered"]) == (8, 3)
-    assert bench.exchange.recoveries == 3
+    assert bench.consumer.recoveries == 3
 
 
 class HeldExecutor(InlineExecutor):
@@ -281,7 +281,7 @@ def test_failures_that_are_not_in_a_row_cost_no_pause(tmp_path):
     bench = Bench(tmp_path)
     bench.loop.stop = stop = Clockless()
     for _ in range(4):
-        bench.exchange.fail_publishes = 1
+        bench.consumer.fail_publishes = 1
         bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
         bench.drain()
     assert len(bench.texts()) == 4
@@ -292,34 +292,34 @@ def test_large_dead_letters_are_published_a_few_at_a_time(tmp_path, monkeypatch)
     """All of a transaction is sent within the time of one request; 96 of a megabyte each never would be, on a slow line."""
     bench = Bench(tmp_path)
     sizes: list[int] = []
-    publish = bench.exchange.publish
+    publish = bench.consumer.publish
 
     def weighed(claim, positions, outgoing):
         sizes.append(sum(len(item.value) for item in outgoing))
         return publish(claim, positions, outgoing)
 
-    monkeypatch.setattr(bench.exchange, "publish", weighed)
-    large = b"x" * (MOST_BYTES_A_TRANSACTION // 4)
+    monkeypatch.setattr(bench.consumer, "publish", weighed)
+    large = b"x" * (MAX_BYTES_PER_TRANSACTION // 4)
     bench.ask(*[large] * 20)
     bench.drain(60)
     assert len(bench.dead()) == 20
-    assert max(sizes) < 2 * MOST_BYTES_A_TRANSACTION
+    assert max(sizes) < 2 * MAX_BYTES_PER_TRANSACTION
 
 
 def test_a_worker_whose_slot_was_taken_ends_and_publishes_nothing(tmp_path):
     """Seen after a transaction that came to nothing; the other process has the same questions."""
     bench = Bench(tmp_path, fail_publishes=9)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
-    bench.loop.settled.set()
-    recover = bench.exchange.recover
+    bench.loop.models_loaded.set()
+    recover = bench.consumer.recover
 
     def ousted() -> None:
         recover()
-        if bench.exchange.recoveries > 1:
-            raise Ousted("kogpt2-worker-1: another process runs with this slot")
+        if bench.consumer.recoveries > 1:
+            raise Fenced("kogpt2-worker-1: another process runs with this slot")
 
-    bench.exchange.recover = ousted
-    with pytest.raises(Ousted):
+    bench.consumer.recover = ousted
+    with pytest.raises(Fenced):
         bench.loop.run(finish_s=5)
     assert bench.texts() == []
     assert bench.broker.committed == {}
@@ -484,7 +484,7 @@ def test_sampling_is_seeded_by_the_question_s_position(tmp_path):
     first = dict(bench.engine.sampled)
     bench.drain()
     assert bench.engine.sampled == first
-    assert set(first) == {"bot_question-0-0", "bot_question-0-1"}
+    assert set(first) == {"bot_question-0-0@3", "bot_question-0-1@3"}
     assert first["bot_question-0-0"].seed != first["bot_question-0-1"].seed
     decoded = {turn.turn_id: turn.decoding for turn in bench.turns()}
     drawn = decoded["bot_question-0-0"]
@@ -607,15 +607,14 @@ def test_a_clock_that_jumps_makes_no_question_late(tmp_path, hours):
         add_request(request_id, model, prompt_ids, deadline_s=deadline_s, sampling=sampling)
 
     bench.engine.add_request = add
-    bench.worker.admit(bench.exchange.poll(0, 1).records)
+    bench.worker.admit(bench.consumer.poll(0, 1).records)
     bench.now += timedelta(hours=hours)
     bench.seconds -= 3600 * hours
-    replies = []
-    while bench.worker.is_busy:
-        replies += bench.worker.step()
-    (reply,) = replies
-    assert reply.facts["fallback"] is None
-    assert 0 <= reply.facts["latency_ms"] < 1000
+    while bench.worker.tracker.is_busy:
+        bench.worker.step()
+    (answered,) = bench.worker.tracker.take(10, 10**6).replies
+    assert answered.turn.fallback is None
+    assert 0 <= answered.turn.latency_ms < 1000
     assert 19 < patience_s[0] <= 20
 
 

@@ -8,7 +8,6 @@ library's: ADR 0009 says why.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaException
@@ -21,8 +20,8 @@ from kogpt2_chat.adapters.kafka import connection
 from kogpt2_chat.adapters.kafka_in_c import generation_of, let_go, new_consumer, to_record
 from kogpt2_chat.adapters.kafka_transactions import Transactions, ignore
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, WORKER_GROUP
-from kogpt2_chat.errors import Ousted, Unavailable
-from kogpt2_chat.ports import Batch, Outgoing, Record
+from kogpt2_chat.errors import Fenced, Unavailable
+from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, Record
 from kogpt2_chat.settings import Settings
 
 _MOST_HELD: Final = 200
@@ -30,22 +29,8 @@ _MOST_HELD: Final = 200
 _LAG_S: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Whose the partitions were at a poll.
-
-    Attributes:
-        losses: how often partitions were taken from this worker until then.
-        member: what the broker fences by. Its generation, -1 outside of a group, is not compared: joins that take
-            nothing from this worker raise it too.
-    """
-
-    losses: int
-    member: Any = field(compare=False)
-
-
-class KafkaExchange:
-    """The port Exchange on a real broker.
+class KafkaTransactionalConsumer:
+    """The port TransactionalConsumer on a real broker.
 
     Args:
         settings: where the broker is, and how long a worker waits.
@@ -69,7 +54,7 @@ class KafkaExchange:
         self._timeout_s = settings.kafka.request_timeout_s
         self._is_paused = False
         self._has_joined = False
-        self._losses = 0
+        self._revocations = 0
         self._held: deque[Record] = deque()
         self._starts: dict[int, int] = {}
         self._consumer: Any = new_consumer(settings, slot, group)
@@ -83,11 +68,11 @@ class KafkaExchange:
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
-            Ousted: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's slot; end.
         """
         self._transactions.drop()
         try:
-            self._look_who_has_the_slot()
+            self._check_fenced()
             # First the producer: it ends whatever transaction its predecessor left, late EndTxn included.
             self._transactions.open()
             # After an abort the position has moved on: without going back a question is lost.
@@ -104,11 +89,11 @@ class KafkaExchange:
             max_records: most questions; 0 takes none, and the group still hears from this worker.
 
         Returns:
-            Questions, and the claim under which they were given out.
+            Questions, and the assignment under which they were polled.
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
-            Ousted: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's slot; end.
         """
         self._join()
         message = self._consumer.poll(0 if self._held and max_records > 0 else timeout_s)
@@ -119,26 +104,23 @@ class KafkaExchange:
             message = self._consumer.poll(0)
         self._pause(paused=max_records <= 0 and len(self._held) >= _MOST_HELD)
         records = tuple(self._held.popleft() for _ in range(min(len(self._held), max(max_records, 0))))
-        return Batch(records, self._claim())
+        return Batch(records, self._assignment())
 
-    def publish(self, claim: object, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> bool:
+    def publish(
+        self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
+    ) -> PublishResult:
         """Make all records visible and move the group's positions, in one transaction.
 
         Args:
-            claim: of the batches that they come from.
+            assignment: of the batches that they come from.
             positions: by partition, the offset after the last answered question.
             outgoing: what the questions lead to.
-
-        Returns:
-            False when nothing was published, or nobody knows; recover then.
-
-        Raises:
-            InvalidMessage: a record is larger than its topic takes (``question_id`` is its turn id); nothing
-                was published; recover.
         """
-        if not isinstance(claim, Claim) or claim.member.generation_id < 0:
-            return False
-        return self._transactions.publish(claim.member, positions, outgoing)
+        member = assignment.member
+        # Its generation, -1 outside a group, is not compared: joins that take nothing from this worker raise it too.
+        if not isinstance(member, ConsumerGroupMetadata) or member.generation_id < 0:
+            return PublishResult(published=False)
+        return self._transactions.publish(member, positions, outgoing)
 
     def lag(self) -> dict[int, int]:
         """Questions of each owned partition that have not been polled yet, as far as the last fetches tell."""
@@ -170,7 +152,7 @@ class KafkaExchange:
     def _join(self) -> None:
         """Not before somebody polls: a worker that is still loading would be given partitions that nobody reads."""
         if not self._has_joined:
-            self._consumer.subscribe([QUESTION_TOPIC], on_revoke=self._lose, on_lost=self._lose)
+            self._consumer.subscribe([QUESTION_TOPIC], on_revoke=self._on_revoked, on_lost=self._on_revoked)
             self._has_joined = True
 
     def _take(self, message: Any) -> None:
@@ -179,21 +161,22 @@ class KafkaExchange:
         if error is None:
             self._held.append(to_record(message))
         elif error.code() == ConsumerError._FATAL:  # noqa: SLF001 - the library's public name for it
-            raise Ousted(f"{self._instance} of {self._group}: another process runs with this slot: {error.str()}")
+            raise Fenced(f"{self._instance} of {self._group}: another process runs with this slot: {error.str()}")
         elif error.code() != ConsumerError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - the loss of the partitions follows
             raise Unavailable(f"Kafka gave no questions: {error.str()}")
 
-    def _claim(self) -> Claim:
+    def _assignment(self) -> Assignment:
         # Taken later, after the group was left, it has generation -1, and the broker lets that pass.
         generation = generation_of(self._consumer.consumer_group_metadata())
         member_id = self._consumer.memberid() or ""
-        return Claim(self._losses, ConsumerGroupMetadata(self._group, generation, member_id, self._instance))
+        member = ConsumerGroupMetadata(self._group, generation, member_id, self._instance)
+        return Assignment(self._revocations, member)
 
-    def _lose(self, consumer: Any, places: Sequence[Any]) -> None:
+    def _on_revoked(self, consumer: Any, places: Sequence[Any]) -> None:
         """Called within a poll: from here on these partitions are another worker's."""
         del consumer
         gone = {place.partition for place in places}
-        self._losses += bool(gone)
+        self._revocations += bool(gone)
         self._held = deque(record for record in self._held if record.partition not in gone)
         for partition in gone:
             self._starts.pop(partition, None)
@@ -201,7 +184,7 @@ class KafkaExchange:
     def _is_unread(self, place: Any) -> bool:
         return place.offset < 0 and place.partition not in self._starts
 
-    def _look_who_has_the_slot(self) -> None:
+    def _check_fenced(self) -> None:
         """After a failed transaction: is this process still the member of its name?
 
         A second process of the same slot fences this one's producer, and the next producer here would fence the
@@ -209,7 +192,7 @@ class KafkaExchange:
         before anything of the other's is disturbed.
 
         Raises:
-            Ousted: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's slot; end.
         """
         mine = self._consumer.memberid()
         if not self._transactions.is_in_doubt or not mine:
@@ -218,7 +201,7 @@ class KafkaExchange:
             members = admin.describe_groups([self._group])[self._group]["members"]
         for member in members:
             if member["group_instance_id"] == self._instance and member["member_id"] != mine:
-                raise Ousted(
+                raise Fenced(
                     f"{self._instance} of {self._group}: another process ({member['client_host']}) runs with this slot"
                 )
         self._transactions.is_in_doubt = False

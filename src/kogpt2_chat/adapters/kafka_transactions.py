@@ -10,8 +10,7 @@ from kafka.structs import ConsumerGroupMetadata
 from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection, to_headers
 from kogpt2_chat.adapters.kafka_unanswered import Unanswered
 from kogpt2_chat.domain.topics import QUESTION_TOPIC
-from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.ports import Outgoing, PublishResult
 from kogpt2_chat.settings import Settings
 
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -71,39 +70,33 @@ class Transactions:
 
     def publish(
         self, member: ConsumerGroupMetadata, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
-    ) -> bool:
-        """Make all records visible and move the group's positions; see :class:`kogpt2_chat.ports.Exchange`.
+    ) -> PublishResult:
+        """Make all records visible and move the group's positions.
 
         Args:
             member: of the group, as it was when the questions were polled.
             positions: by partition, the offset after the last answered question.
             outgoing: what the questions lead to.
-
-        Returns:
-            False when nothing was published, or nobody knows.
-
-        Raises:
-            InvalidMessage: a record is larger than its topic takes; nothing was published.
         """
         try:
             if self.producer is None:
                 self.open()
             self._transact(member, positions, outgoing)
-        except _TOO_LARGE as error:
+        except _TOO_LARGE:
             self.drop()
-            blamed = max(outgoing, key=lambda item: len(item.value or b""))
-            raise InvalidMessage("answer_too_large", str(error), blamed.headers.get("turn_id")) from error
+            return PublishResult(published=False, too_large=max(outgoing, key=lambda item: len(item.value or b"")))
         except (KafkaError, OSError):
             self.is_in_doubt = True
-            # The outcome may be unknown: a commit that timed out can still come true, until the next
-            # producer of this transactional id has begun. Never retried; the committed offsets tell.
+            # The outcome may be unknown: a commit that timed out can still succeed until the next producer of this
+            # transactional id starts. Never retried; the committed offsets tell.
             self.drop()
-            return False
+            return PublishResult(published=False)
         if self._unanswered.count:
-            # A copy of what was sent again may still arrive: a late EndTxn commits the *next* transaction (KIP-890), a
-            # late TxnOffsetCommit takes its positions back. Both are refused once the next producer has begun.
+            # A copy of a request that was sent again may still arrive: a late EndTxn commits the *next* transaction
+            # (KIP-890), a late TxnOffsetCommit takes its positions back. The broker refuses both once the next
+            # producer has started.
             self.drop()
-        return True
+        return PublishResult(published=True)
 
     def _transact(
         self, member: ConsumerGroupMetadata, positions: Mapping[int, int], outgoing: Sequence[Outgoing]

@@ -65,23 +65,56 @@ class Topics(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """Under which partitions a worker polled.
+
+    Two batches with equal assignments may be published together. A batch with another one says that everything
+    polled before is stale.
+
+    Attributes:
+        revocations: how often partitions were taken from this worker until then.
+        member: what the broker fences by; only the adapter knows it.
+    """
+
+    revocations: int
+    member: object = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Questions of one poll, and the claim under which their offsets may be committed.
+    """Questions of one poll.
 
     Attributes:
         records: in order within each partition.
-        claim: opaque to the worker; two batches with equal claims may be published together, and a claim that
-            differs from the last one says that everything polled under that one is stale.
+        assignment: under which their offsets may be committed.
     """
 
     records: tuple[Record, ...]
-    claim: object = None
+    assignment: Assignment
 
 
-class Exchange(Protocol):
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """What came of a transaction.
+
+    Attributes:
+        published: whether all of it is visible. If it is not, or if that is unknown (partitions lost, transaction
+            aborted), forget everything in flight and recover.
+        too_large: the record that its topic does not take, if that is the reason.
+    """
+
+    published: bool
+    too_large: Outgoing | None = None
+
+
+class TransactionalConsumer(Protocol):
     """The worker's side of Kafka: questions in; answers, turns, dead letters and offsets out, atomically.
 
-    One thread owns it; only ``publish`` may run in another one meanwhile, one call at a time.
+    It keeps two positions per partition: the *polled* one, after the last record that `poll` returned, and the
+    *committed* one, which `publish` moves together with the records that it makes visible. `recover` sets the first
+    back to the second.
+
+    One thread owns it. Only `publish` may run in another one meanwhile, one call at a time.
     """
 
     def recover(self) -> None:
@@ -89,41 +122,35 @@ class Exchange(Protocol):
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
-            Ousted: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's ordinal; end.
         """
         ...
 
     def poll(self, timeout_s: float, max_records: int) -> Batch:
-        """Next questions, possibly none; with ``max_records`` 0 only the membership of the group is kept up.
+        """Return the next questions, possibly none. With ``max_records`` 0, only stay a member of the group.
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
-            Ousted: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's ordinal; end.
         """
         ...
 
-    def publish(self, claim: object, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> bool:
-        """Make all records visible and move the group's positions, in one transaction.
+    def publish(
+        self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
+    ) -> PublishResult:
+        """Make all records visible and move the committed positions, in one transaction.
 
         Args:
-            claim: under which all of it was polled.
+            assignment: under which all of it was polled.
             positions: by partition, the offset after the last question that is answered without a gap.
             outgoing: answers, turns and dead letters of those questions.
-
-        Returns:
-            False when nothing was published, or nobody knows (partitions lost, transaction aborted, outcome
-            unknown): forget everything in flight and recover.
-
-        Raises:
-            InvalidMessage: a record is larger than its topic takes (``question_id`` is its turn id); nothing was
-                published: recover.
         """
         ...
 
     def lag(self) -> dict[int, int]:
-        """Questions of each owned partition that have not been polled yet, as far as is known."""
+        """Return how many questions of each owned partition have not been polled yet, as far as is known."""
         ...
 
     def close(self) -> None:
-        """Leave the group and give back every connection."""
+        """Leave the group and close every connection."""
         ...

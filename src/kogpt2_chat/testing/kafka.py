@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS
-from kogpt2_chat.errors import InvalidMessage, NotFound
-from kogpt2_chat.ports import Batch, Outgoing, Record
+from kogpt2_chat.errors import NotFound
+from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, Record
 
 DEFAULT_MAX_BYTES = 1024 * 1024
 
@@ -153,8 +153,8 @@ class MemoryTopics:
         return len(self._broker.logs[topic])
 
 
-class MemoryExchange:
-    """The port Exchange on a broker in memory.
+class InMemoryTransactionalConsumer:
+    """The port TransactionalConsumer on a broker in memory.
 
     Args:
         broker: the shared state.
@@ -185,33 +185,29 @@ class MemoryExchange:
             if taken:
                 self._positions[partition] = taken[-1].offset + 1
             records += taken
-        return Batch(tuple(records), claim=self._broker.generation)
+        return Batch(tuple(records), assignment=Assignment(self._broker.generation))
 
-    def publish(self, claim: object, positions: Mapping[int, int], outgoing: Sequence[Outgoing]) -> bool:
+    def publish(
+        self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
+    ) -> PublishResult:
         """Make all records and positions visible at once, or nothing.
 
         Args:
-            claim: of the batches that they come from.
+            assignment: of the batches that they come from.
             positions: by partition, the offset after the last answered question.
             outgoing: what the questions lead to.
-
-        Returns:
-            False when nothing was published.
-
-        Raises:
-            InvalidMessage: a record is larger than its topic takes; nothing was published.
         """
-        if claim != self._broker.generation or self.fail_publishes:
+        if assignment.revocations != self._broker.generation or self.fail_publishes:
             self.fail_publishes = max(self.fail_publishes - 1, 0)
             self._broker.abort(outgoing)
-            return False
+            return PublishResult(published=False)
         for item in outgoing:
             if len(item.value or b"") > _max_bytes(item.topic):
                 self._broker.abort(outgoing)
-                raise InvalidMessage("answer_too_large", "larger than its topic takes", item.headers.get("turn_id"))
+                return PublishResult(published=False, too_large=item)
         self._broker.append(outgoing, transaction=True)
         self._broker.committed.update(positions)
-        return True
+        return PublishResult(published=True)
 
     def lag(self) -> dict[int, int]:
         """Questions not polled yet."""
