@@ -23,10 +23,10 @@ from benchmarks.limits import fastest_dtype, limits
 from benchmarks.models import full_size_versions
 from benchmarks.through_kafka import KafkaClient, Worker, broker
 from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.in_turn import in_turn
-from kogpt2_chat.model.cores import usable_cores
-from kogpt2_chat.model.engines import load_served, make_engine
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.inference.loading import load_served, make_engine
+from kogpt2_chat.machine.cores import usable_cores
+from kogpt2_chat.machine.in_turn import in_turn
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 HOME: Final = CHECKOUT / "var" / "bench"

@@ -8,9 +8,9 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from benchmarks.workload import NEW_TOKENS, Asked, Outcome
-from kogpt2_chat.domain.prompt import PAD_ID
-from kogpt2_chat.model.engine import BotModel, Engine
-from kogpt2_chat.model.load import load_bot
+from kogpt2_chat.domain.chat.prompt import PAD_ID
+from kogpt2_chat.inference.engine import BotModel, Engine
+from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.settings import Settings
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from benchmarks.swapping_worker import FOLDER
 from benchmarks.through_kafka import KafkaClient, Worker, roll_out
 from benchmarks.workload import Asked, poisson, questions, warm_up
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 

@@ -8,9 +8,9 @@ import openvino as ov
 import openvino.opset15 as ops
 import torch
 
-from kogpt2_chat.domain.forms import INT8, Form
-from kogpt2_chat.model.convert import multiplied, multiplied_int8
-from kogpt2_chat.model.paged import properties
+from kogpt2_chat.artifact.convert import multiplied, multiplied_int8
+from kogpt2_chat.artifact.forms import INT8, Form
+from kogpt2_chat.inference.paged import properties
 
 _BYTES: Final = 512 * 2**20
 _ROWS: Final = 512

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.workload import NEW_TOKENS, PROMPT_TOKENS
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 
 
 def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[str, Path]:
     """A version folder a bot below ``folder``; made once, some seconds each."""
     from tokenizers import Tokenizer
 
-    from kogpt2_chat.model.card import ModelCard
-    from kogpt2_chat.model.checkpoint import write_checkpoint
-    from kogpt2_chat.model.network import gpt2_config, new_network
-    from kogpt2_chat.model.tokenizer import ChatTokenizer
+    from kogpt2_chat.artifact.card import ModelCard
+    from kogpt2_chat.artifact.tokenizer import ChatTokenizer
+    from kogpt2_chat.network.checkpoint import write_checkpoint
+    from kogpt2_chat.network.network import gpt2_config, new_network
     from kogpt2_chat.testing.tiny_gpt2 import full_tokenizer
 
     made = {}

@@ -7,8 +7,9 @@ from kafka import KafkaProducer
 from kafka.structs import ConsumerGroupMetadata
 
 import serving.__main__ as daemon
-from kogpt2_chat.adapters import kafka_exchange, kafka_transactions
-from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection
+from kogpt2_chat.adapters.kafka.topics import MAX_FETCH_BYTES, connection
+from kogpt2_chat.adapters.kafka.topics import transactional_consumer as kafka_exchange
+from kogpt2_chat.adapters.kafka.topics import transactions as kafka_transactions
 from kogpt2_chat.ports import Outgoing, PublishResult
 
 

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import load_settings
 
 CHOICES: Final[Mapping[str, Sequence[Any]]] = {
@@ -53,12 +53,12 @@ def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """
     import torch
 
-    from kogpt2_chat.domain.prompt import bot_ids
-    from kogpt2_chat.model.batches import make_examples
-    from kogpt2_chat.model.corpora import read_pairs
-    from kogpt2_chat.model.network import gpt2_config, new_network, nll_by_example
-    from kogpt2_chat.model.small_base import best_nll, read_corpus, small_recipe, unigram_nll
-    from kogpt2_chat.model.train import fit
+    from kogpt2_chat.corpora.shipped import read_pairs
+    from kogpt2_chat.domain.chat.prompt import bot_ids
+    from kogpt2_chat.network.batches import make_examples
+    from kogpt2_chat.network.network import gpt2_config, new_network, nll_by_example
+    from kogpt2_chat.training.fit import fit
+    from kogpt2_chat.training.small_base import best_nll, read_corpus, small_recipe, unigram_nll
 
     torch.set_num_threads(1)
     started = time.monotonic()

@@ -17,10 +17,10 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from benchmarks.workload import NEW_TOKENS, Asked
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.rollout import RolloutState
-from kogpt2_chat.domain.topics import QUESTION_TOPIC, ROLLOUT_TOPIC, TOPIC_BY_NAME
-from kogpt2_chat.domain.wire import v1_text
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, ROLLOUT_TOPIC, TOPIC_BY_NAME
+from kogpt2_chat.domain.chat.wire import v1_text
+from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.program import exact_environment

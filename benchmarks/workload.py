@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, Protocol
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.model.answers import percentile
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.evaluation.answers import percentile
 
 PROMPT_TOKENS: Final = 12
 NEW_TOKENS: Final = 24

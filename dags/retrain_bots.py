@@ -41,7 +41,7 @@ from kogpt2_airflow.parts import (
     retrain_schedule,
     word_if_chosen,
 )
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import load_settings
 
 SETTINGS = load_settings()

@@ -1,4 +1,4 @@
-"""Fits the classifier of ``domain/crisis_classifier.py`` and writes its weights; run it after any change to its texts.
+"""Fits the classifier of ``domain/safety/crisis_classifier.py`` and writes its weights; run it after any change to its texts.
 
 It learns from ``corpora/crisis``, and from the questions of the bots' corpora as everyday talk. The threshold is the
 lowest one that keeps to the bound below on texts that were held out. The sets in ``tests/unit/crisis`` stay unseen.
@@ -18,10 +18,10 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from kogpt2_chat.domain.crisis import KINDS, find_by_rules, is_about_something_else
-from kogpt2_chat.domain.crisis_classifier import WEIGHTS_FILE, ngrams
-from kogpt2_chat.domain.csv_text import read_table
-from kogpt2_chat.domain.text_view import view_of
+from kogpt2_chat.domain.safety.crisis import KINDS, find_by_rules, is_about_something_else
+from kogpt2_chat.domain.safety.crisis_classifier import WEIGHTS_FILE, ngrams
+from kogpt2_chat.domain.text.csv_text import read_table
+from kogpt2_chat.domain.text.view import view_of
 
 CHECKOUT: Final = Path(__file__).parents[1]
 FOLDER: Final = CHECKOUT / "corpora/crisis"

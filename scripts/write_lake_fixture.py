@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kogpt2_chat.adapters import elastic
 from kogpt2_chat.adapters.delta import DeltaTables
-from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME, TURNS
+from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, TURNS
 from kogpt2_chat.settings import Hdfs, Settings
 
 EXAMPLE = {"string": "x", "long": 7, "bool": True, "time": datetime(2026, 11, 24, 3, 30, tzinfo=UTC), "longs": [1, 2]}

@@ -16,11 +16,11 @@ import structlog
 from prometheus_client import disable_created_metrics
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.forms import Choice
+from kogpt2_chat.artifact.forms import Choice
 from kogpt2_chat.errors import Fenced, InvalidInput, KogptChatError, Unavailable
+from kogpt2_chat.inference.engine import BotModel, Engine
 from kogpt2_chat.log import configure_logging
-from kogpt2_chat.model.cores import affinity_cores, library_threads
-from kogpt2_chat.model.engine import BotModel, Engine
+from kogpt2_chat.machine.cores import affinity_cores, library_threads
 from kogpt2_chat.ports import TransactionalConsumer
 from kogpt2_chat.settings import Settings, load_settings
 from serving.control import Control
@@ -192,7 +192,7 @@ def _shut_down(consumer: TransactionalConsumer, control: Control, health: Health
 
 def _open_consumer(settings: Settings, slot: int, on_step: Callable[[str], None], stop: Stop) -> TransactionalConsumer:
     """Kafka may be starting too: wait for it, until told to stop."""
-    from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
+    from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
 
     while True:
         on_step("connecting")
@@ -206,7 +206,7 @@ def _open_consumer(settings: Settings, slot: int, on_step: Callable[[str], None]
 
 def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel], Callable[[], Engine]]:
     """The engine that answers, how a version is loaded, and fresh engines for probes."""
-    from kogpt2_chat.model.engines import load_for_engine, make_engine
+    from kogpt2_chat.inference.loading import load_for_engine, make_engine
 
     def load(folder: Path) -> BotModel:
         def say(choice: Choice) -> None:

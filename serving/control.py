@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kogpt2_chat.domain.rollout import HEARTBEAT_S, RolloutState, WorkerState, is_news, wanted_version
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, WorkerState, is_news, wanted_version
 from kogpt2_chat.errors import InvalidMessage, KogptChatError
 from kogpt2_chat.ports import Outgoing, Record, Topics
 from serving.loads import Loads, NoLongerWantedError, Outcome, Wanted

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from kogpt2_chat.domain.rollout import SlotReport
+from kogpt2_chat.domain.rollout.states import SlotReport
 
 _JSON: Final = "application/json; charset=utf-8"
 _TEXT: Final = "text/plain; charset=utf-8"

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kogpt2_chat.domain.crisis import Kind
-from kogpt2_chat.domain.turns import Fallback, Turn
-from kogpt2_chat.domain.wire import Question, turn_id
-from kogpt2_chat.model.engine import Finished, Sampling
-from kogpt2_chat.model.nearest import Found
+from kogpt2_chat.domain.chat.turns import Fallback, Turn
+from kogpt2_chat.domain.chat.wire import Question, turn_id
+from kogpt2_chat.domain.safety.crisis import Kind
+from kogpt2_chat.inference.engine import Finished, Sampling
+from kogpt2_chat.inference.nearest import Found
 from kogpt2_chat.ports import Outgoing, Record
 from serving.slot import LoadedVersion, Route
 

@@ -1,7 +1,7 @@
 """One process a slot on this machine: a lock on a file, which the operating system gives back when the process ends.
 
 Two workers with one slot would share a transactional id and a place in the group, and hinder each other without end.
-Between machines the broker is the guard: see :class:`kogpt2_chat.adapters.kafka_exchange.KafkaTransactionalConsumer`.
+Between machines the broker is the guard: see :class:`kogpt2_chat.adapters.kafka.transactional_consumer.KafkaTransactionalConsumer`.
 """
 
 import fcntl
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
 from kogpt2_chat.errors import Conflict
 
 SLOTS = range(1, TOPIC_BY_NAME[QUESTION_TOPIC].partitions + 1)

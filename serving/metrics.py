@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.crisis import KINDS, Kind
-from kogpt2_chat.domain.dead_letters import REASONS
-from kogpt2_chat.domain.rollout import SlotReport
-from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.dead_letters import REASONS
+from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.rollout.states import SlotReport
+from kogpt2_chat.domain.safety.crisis import KINDS, Kind
 
 NO_FALLBACK: Final = "none"
 """Label of an answer that is the model's own: Prometheus takes an empty label for one that is not there."""

@@ -5,19 +5,19 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.crisis import find_crisis
-from kogpt2_chat.domain.kept_turns import kept_turn
-from kogpt2_chat.domain.masking import mask_pii
-from kogpt2_chat.domain.prompt import answer_text
-from kogpt2_chat.domain.safety_texts import SafetyTexts
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Fallback, Turn
-from kogpt2_chat.domain.unsure import unsure_answer
-from kogpt2_chat.domain.wire import Question, answer_headers, dead_letter_headers
-from kogpt2_chat.domain.wire_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS, PLAUSIBLE_YEARS
+from kogpt2_chat.domain.chat.kept_turns import kept_turn
+from kogpt2_chat.domain.chat.prompt import answer_text
+from kogpt2_chat.domain.chat.question_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS, PLAUSIBLE_YEARS
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Fallback, Turn
+from kogpt2_chat.domain.chat.unsure import unsure_answer
+from kogpt2_chat.domain.chat.wire import Question, answer_headers, dead_letter_headers
+from kogpt2_chat.domain.safety.crisis import find_crisis
+from kogpt2_chat.domain.safety.vetted_answers import SafetyTexts
+from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.model.nearest import Found
-from kogpt2_chat.model.uncertain import Choice, choose, speaker
+from kogpt2_chat.inference.nearest import Found
+from kogpt2_chat.inference.uncertain import Choice, choose, speaker
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
 from serving.in_flight import Answered, DeadLettered, Reply, RequestContext

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from kogpt2_chat.artifact.card import CARD_FILE, file_sha256
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.card import CARD_FILE, file_sha256
-from kogpt2_chat.model.engine import BotModel, Engine
+from kogpt2_chat.inference.engine import BotModel, Engine
 from kogpt2_chat.ports import Registry
 from serving.loads import NoLongerWantedError
 from serving.slot import LoadedVersion

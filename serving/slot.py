@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.rollout import SlotReport, SlotState
-from kogpt2_chat.model.engine import BotModel
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.rollout.states import SlotReport, SlotState
+from kogpt2_chat.inference.engine import BotModel
 
 WARM_FOR_S: Final = 120.0
 """How long the previous version stays loaded after a swap: as long as its rollout may still be taken back."""

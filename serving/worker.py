@@ -16,12 +16,12 @@ from pathlib import Path
 
 import structlog
 
-from kogpt2_chat.domain.crisis import find_crisis
-from kogpt2_chat.domain.wire import LENGTH_REASONS, Question, read_question
+from kogpt2_chat.domain.chat.wire import LENGTH_REASONS, Question, read_question
+from kogpt2_chat.domain.safety.crisis import find_crisis
 from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.jobs.safety_texts import safety_texts
-from kogpt2_chat.model.engine import Engine, Sampling
+from kogpt2_chat.inference.engine import Engine, Sampling
 from kogpt2_chat.ports import Record
+from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
 from serving.crashes import CrashLog, reading
 from serving.in_flight import InFlightTracker, Reply, Request, RequestContext

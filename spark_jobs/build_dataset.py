@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 from pyspark.sql.types import StructType
 
-from kogpt2_chat.domain.dataset import SOURCES, SPLITS, Rules
+from kogpt2_chat.domain.learning.dataset import SOURCES, SPLITS, Rules
 from spark_jobs import schemas, transforms, validation
 from spark_jobs.candidates import Sources, find_candidates, struck_out
 from spark_jobs.selection import select

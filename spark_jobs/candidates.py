@@ -14,9 +14,9 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 from pyspark.sql.types import StringType
 
-from kogpt2_chat.domain.dataset import Rules
-from kogpt2_chat.domain.players import player_key
-from kogpt2_chat.domain.turns import CONSENT_KEY
+from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.domain.chat.turns import CONSENT_KEY
+from kogpt2_chat.domain.learning.dataset import Rules
 
 TAUGHT_TOPIC: Final = "taught"
 _MARKS_AGAINST: Final = ("down", "report")

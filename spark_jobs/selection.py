@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
-from kogpt2_chat.domain.dataset import AGREEING_PLAYERS, SOURCES, Rules, needs_review, taught_per_seed
+from kogpt2_chat.domain.learning.dataset import AGREEING_PLAYERS, SOURCES, Rules, needs_review, taught_per_seed
 from spark_jobs import schemas
 
 

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from kogpt2_chat.model.tokenizer import ChatTokenizer, read_tokenizer
+from kogpt2_chat.artifact.tokenizer import ChatTokenizer, read_tokenizer
 
 
 class AnswerTokens:

@@ -1,6 +1,6 @@
 """DataFrame -> DataFrame: candidates cleaned and examined, kept rows placed, all of them counted.
 
-What decides stands in :mod:`kogpt2_chat.domain.dataset` and :mod:`kogpt2_chat.domain.cleaning`; here it is
+What decides stands in :mod:`kogpt2_chat.domain.learning.dataset` and :mod:`kogpt2_chat.domain.learning.cleaning`; here it is
 applied to many rows, each by itself. Rules that compare rows are in :mod:`spark_jobs.selection`.
 """
 
@@ -17,8 +17,8 @@ from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from kogpt2_chat.domain.cleaning import clean, phrase_key, reject_reason
-from kogpt2_chat.domain.dataset import (
+from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
+from kogpt2_chat.domain.learning.dataset import (
     MADE_WAY,
     SOURCES,
     Candidate,

@@ -8,8 +8,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from kogpt2_chat.domain.cleaning import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS
-from kogpt2_chat.domain.dataset import SOURCES, SPLITS
+from kogpt2_chat.domain.learning.cleaning import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS
+from kogpt2_chat.domain.learning.dataset import SOURCES, SPLITS
 from spark_jobs import schemas
 
 _LARGEST_ANSWER_SHARE: Final = 0.2

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, TURN_TOPIC
-from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor

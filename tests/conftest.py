@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.cleaning import phrase_key
-from kogpt2_chat.domain.dataset import Pair, place
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.learning.cleaning import phrase_key
+from kogpt2_chat.domain.learning.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
-from kogpt2_chat.in_turn import in_turn
+from kogpt2_chat.machine.in_turn import in_turn
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
 from kogpt2_chat.stack.program import unset_environment
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.jobs.ask import Reply, Utterance, ask
+from kogpt2_chat.client.ask import Reply, Utterance, ask
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 
 DAG_TIMEOUT_S = 900

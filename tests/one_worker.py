@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.engine import BotModel
+from kogpt2_chat.inference.engine import BotModel
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
 from kogpt2_chat.testing.registry import MemoryRegistry

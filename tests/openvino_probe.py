@@ -4,8 +4,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from kogpt2_chat.domain.forms import INT8, INT8_WEIGHTS
-from kogpt2_chat.model.paged import PagedModel
+from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS
+from kogpt2_chat.inference.paged import PagedModel
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
 

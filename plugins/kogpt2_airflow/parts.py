@@ -17,7 +17,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow.alerts import deadline_missed
-from kogpt2_chat.domain.bots import BOT_BY_ID, BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_BY_ID, BOT_IDS
 from kogpt2_chat.section_types import NEVER
 from kogpt2_chat.settings import Learning
 

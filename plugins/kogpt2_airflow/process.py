@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, Literal
 
-from kogpt2_chat.orphans import ended_with
+from kogpt2_chat.machine.orphans import ended_with
 
 Stream = Literal["stdout", "stderr"]
 POLL_S: Final = 0.2

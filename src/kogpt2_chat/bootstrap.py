@@ -6,7 +6,7 @@ Every function takes settings and gives a port; nothing is imported or opened be
 import os
 from typing import TYPE_CHECKING
 
-from kogpt2_chat.domain.no_proxy import without_proxy
+from kogpt2_chat.domain.servers.no_proxy import without_proxy
 from kogpt2_chat.ports import Files, Index, Registry, SparkJobs, Tables, Topics
 from kogpt2_chat.settings import Settings
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def topics(settings: Settings) -> Topics:
     """Kafka's topics, by position."""
-    from kogpt2_chat.adapters.kafka import KafkaTopics
+    from kogpt2_chat.adapters.kafka.topics import KafkaTopics
 
     return KafkaTopics(settings)
 
@@ -70,7 +70,7 @@ def prepare_servers(settings: Settings) -> None:
 
 def kafka_warning(settings: Settings) -> str | None:
     """What an operator has to change on the brokers, if anything."""
-    from kogpt2_chat.adapters.kafka_offsets import offsets_warning
+    from kogpt2_chat.adapters.kafka.offsets import offsets_warning
 
     return offsets_warning(settings)
 

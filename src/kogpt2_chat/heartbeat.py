@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from kogpt2_chat.domain.silence import EVERY_S, Silence
+from kogpt2_chat.domain.servers.silence import EVERY_S, Silence
 
 _LOOK_S: Final = 0.5
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from kogpt2_chat.domain.addresses import HIGHEST_PORT, is_address, is_host_and_port, login_apart
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT, is_address, is_host_and_port, login_apart
 
 NEVER: Final = "never"
 _CRON_FIELDS: Final = 5

@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr
 
-from kogpt2_chat import domain
-from kogpt2_chat.domain.addresses import HIGHEST_PORT
+from kogpt2_chat.domain import safety
+from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.section_types import NEVER, BotId, Cron, FolderOrName, LocalPath, Port, Positive, Seconds, Section
 
@@ -191,7 +191,7 @@ class Safety(Section):
     """What is answered where a question may speak of a crisis."""
 
     texts: LocalPath = Field(
-        Path(domain.__file__).with_name("safety_texts.json"),
+        Path(safety.__file__).with_name("safety_texts.json"),
         description="JSON file with the vetted answers, the help lines, and when they were last checked",
     )
     country: str = Field("KR", description="whose help lines the answers name, as the file has them")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from kogpt2_chat.domain.addresses import is_address
+from kogpt2_chat.domain.servers.addresses import is_address
 from kogpt2_chat.section_types import (
     Brokers,
     HttpAddress,

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kogpt2_chat.domain.addresses import HIGHEST_PORT
+from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.section_types import LocalPath
 from kogpt2_chat.sections import (

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.domain.text.characters import one_line
 
 
 class TerminalPage:

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from kogpt2_chat.domain.addresses import without_login
+from kogpt2_chat.domain.servers.addresses import without_login
 from kogpt2_chat.env_file import ENV_FILE, read_env_file
 
 PREFIX: Final = "KOGPT2_"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kogpt2_chat.domain.lake_layout import TURNS
+from kogpt2_chat.domain.lake.layout import TURNS
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Index
 from kogpt2_chat.settings import Elastic, Settings

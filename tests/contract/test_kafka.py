@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPICS
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPICS
 from kogpt2_chat.errors import Fenced, NotFound
 from kogpt2_chat.ports import Batch, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
 from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer, MemoryTopics
@@ -45,7 +45,7 @@ class KafkaWorld:
     def __init__(self, settings) -> None:
         from kafka import KafkaAdminClient
 
-        from kogpt2_chat.adapters.kafka import KafkaTopics, connection
+        from kogpt2_chat.adapters.kafka.topics import KafkaTopics, connection
 
         mark = uuid.uuid4().hex[:8]
         self.settings, self.group = settings, f"contract-{mark}"
@@ -70,7 +70,7 @@ class KafkaWorld:
     def _begin_at_the_end(self) -> None:
         from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
-        from kogpt2_chat.adapters.kafka import connection
+        from kogpt2_chat.adapters.kafka.topics import connection
 
         consumer = KafkaConsumer(**connection(self.settings), group_id=self.group, enable_auto_commit=False)
         ends = self.topics.end_positions(QUESTION_TOPIC)
@@ -81,7 +81,7 @@ class KafkaWorld:
         consumer.close()
 
     def exchange(self, slot: int = 91) -> TransactionalConsumer:
-        from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
+        from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
 
         self.opened.append(KafkaTransactionalConsumer(self.settings, slot, group=self.group))
         return self.opened[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.bots import Bot
+from kogpt2_chat.domain.chat.bots import Bot
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Mlflow, Ports, Settings

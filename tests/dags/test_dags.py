@@ -31,7 +31,7 @@ from kogpt2_airflow.parts import (
     word_if_chosen,
 )
 from kogpt2_chat.demo.run import RUN_TIMEOUT_S
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT, Learning
 from kogpt2_chat.testing.registry import MemoryRegistry
 

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.jobs.ask import Utterance
-from kogpt2_chat.jobs.give_feedback import Opinion, give_feedback
+from kogpt2_chat.client.ask import Utterance
+from kogpt2_chat.client.feedback import Opinion, give_feedback
 from kogpt2_chat.settings import CHECKOUT, Settings
 from tests.loop import DAG_TIMEOUT_S, champion_versions, run_dag, say, until
 

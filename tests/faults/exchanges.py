@@ -8,11 +8,11 @@ from contextlib import closing, suppress
 
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
-from kogpt2_chat.adapters.kafka import connection
-from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import QUESTION_TOPIC, TURN_TOPIC
-from kogpt2_chat.domain.wire import turn_id
+from kogpt2_chat.adapters.kafka.topics import connection
+from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.chat.wire import turn_id
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Batch, Outgoing, Record
 from kogpt2_chat.settings import Kafka, Serving, Settings

@@ -11,10 +11,10 @@ from functools import cached_property
 from kafka import KafkaConsumer, TopicPartition
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.adapters.kafka import connection
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC
-from kogpt2_chat.domain.wire import turn_id, v1_text
+from kogpt2_chat.adapters.kafka.topics import connection
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.chat.wire import turn_id, v1_text
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Kafka, Settings

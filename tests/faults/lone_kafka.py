@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.rollout import RolloutState
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC
+from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, Stack
 from kogpt2_chat.stack.folders import folders_of, short_hash

@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.topics import TURN_TOPIC
+from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.settings import Hdfs, Ports, Serving, Settings, Stack

@@ -14,12 +14,13 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata
 
-from kogpt2_chat.adapters import kafka as kafka_adapter
-from kogpt2_chat.adapters import kafka_in_c, kafka_transactions
-from kogpt2_chat.adapters.kafka_exchange import KafkaTransactionalConsumer
-from kogpt2_chat.adapters.kafka_unanswered import Unanswered
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME
+from kogpt2_chat.adapters.kafka import topics as kafka_adapter
+from kogpt2_chat.adapters.kafka.topics import librdkafka_consumer as kafka_in_c
+from kogpt2_chat.adapters.kafka.topics import transactions as kafka_transactions
+from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
+from kogpt2_chat.adapters.kafka.unanswered import Unanswered
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
 from kogpt2_chat.ports import Assignment, Batch, Outgoing
 from kogpt2_chat.testing.tcp_proxy import END_TXN, TXN_OFFSET_COMMIT, Held, TcpProxy
 from tests.faults.exchanges import (

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
-from kogpt2_chat.domain.wire import legacy_text, turn_id
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
+from kogpt2_chat.domain.chat.wire import legacy_text, turn_id
 from kogpt2_chat.ports import Assignment, Batch
 from kogpt2_chat.settings import CHECKOUT
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel

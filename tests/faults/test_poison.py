@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
 from tests.faults.crew import Crew
 from tests.faults.ledger import Ledger
 

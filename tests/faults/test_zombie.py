@@ -10,7 +10,7 @@ from tests.faults.ledger import Ledger
 
 SESSION_S = 6.0
 POLL_INTERVAL_S = 60.0
-"""The least that adapters/kafka_in_c.py asks for."""
+"""The least that adapters/kafka/librdkafka_consumer.py asks for."""
 
 
 def freeze_and_thaw(crew: Crew, ledger: Ledger, *, frozen_s: float, times: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 from tests.loop import champion_versions, passed_versions, run_dag, until
 

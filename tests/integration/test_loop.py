@@ -5,9 +5,9 @@ import csv
 import pytest
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import TURN_TOPIC
-from kogpt2_chat.jobs.ask import Utterance
+from kogpt2_chat.client.ask import Utterance
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.settings import Settings
 from tests.loop import champion_versions, run_dag, say
 

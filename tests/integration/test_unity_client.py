@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import DeserializingConsumer, SerializingProducer
 from confluent_kafka.serialization import StringDeserializer, StringSerializer
 
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from tests.integration.worker_process import WorkerProcess
 
 DEADLINE_S = 60.0

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC, WORKER_TOPIC
-from kogpt2_chat.domain.turns import Turn
-from kogpt2_chat.domain.wire import legacy_text, v1_text
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
 from tests.integration.worker_process import WorkerProcess
@@ -180,7 +180,7 @@ def aborted_copies(settings: Settings, talk: Conversation) -> int:
     """Answers that were written and will never be seen: in the read_uncommitted view only."""
     from kafka import KafkaConsumer, TopicPartition
 
-    from kogpt2_chat.adapters.kafka import connection
+    from kogpt2_chat.adapters.kafka.topics import connection
 
     consumer = KafkaConsumer(**connection(settings), enable_auto_commit=False, consumer_timeout_ms=2000)
     where = {TopicPartition(bot, number): start for bot in BOT_IDS for number, start in talk.begin[bot].items()}

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from kogpt2_chat.model.batches import make_examples
-from kogpt2_chat.model.card import ModelCard
-from kogpt2_chat.model.checkpoint import write_checkpoint
-from kogpt2_chat.model.network import gpt2_config, new_network
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.recipe import Recipe
-from kogpt2_chat.model.tokenizer import train_tokenizer
-from kogpt2_chat.model.train import fit
+from kogpt2_chat.artifact.card import ModelCard
+from kogpt2_chat.artifact.tokenizer import train_tokenizer
+from kogpt2_chat.domain.learning.pairs import Pair
+from kogpt2_chat.network.batches import make_examples
+from kogpt2_chat.network.checkpoint import write_checkpoint
+from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
+from kogpt2_chat.training.fit import fit
+from kogpt2_chat.training.recipe import Recipe
 from tests.capped import (  # noqa: F401 - hooks of this folder
     IS_TORCH_ALONE,
     pytest_runtest_logreport,

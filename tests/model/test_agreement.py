@@ -4,20 +4,20 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from kogpt2_chat.domain.prompt import END_ID
+from kogpt2_chat.artifact.card import ModelCard
+from kogpt2_chat.artifact.convert import quantise
+from kogpt2_chat.domain.chat.prompt import END_ID
+from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.agreement import measure_agreement, served_nll
-from kogpt2_chat.model.answers import ask_engine
-from kogpt2_chat.model.batches import Example, make_examples
-from kogpt2_chat.model.card import ModelCard
-from kogpt2_chat.model.checkpoint import write_checkpoint
-from kogpt2_chat.model.convert import quantise
-from kogpt2_chat.model.engines import load_for_engine, load_served, make_engine
-from kogpt2_chat.model.load import load_bot
-from kogpt2_chat.model.network import new_network, nll_by_example
-from kogpt2_chat.model.openvino_engine import OpenVinoEngine
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.transformers_engine import TransformersEngine
+from kogpt2_chat.evaluation.agreement import measure_agreement, served_nll
+from kogpt2_chat.evaluation.answers import ask_engine
+from kogpt2_chat.evaluation.reference import TransformersEngine
+from kogpt2_chat.inference.loading import load_for_engine, load_served, make_engine
+from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
+from kogpt2_chat.network.batches import Example, make_examples
+from kogpt2_chat.network.checkpoint import write_checkpoint
+from kogpt2_chat.network.load import load_bot
+from kogpt2_chat.network.network import new_network, nll_by_example
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
 pytestmark = pytest.mark.capped_openvino
@@ -142,7 +142,7 @@ def test_a_graph_that_is_no_bot_is_refused(settings, tmp_path):
     folder = tiny_version(tmp_path / "1")
     zero = ov.opset15.parameter([1], ov.Type.f32)
     ov.save_model(ov.Model([ov.opset15.result(zero)], [zero], "other"), folder / "engine.xml")
-    from kogpt2_chat.model.paged import PagedModel
+    from kogpt2_chat.inference.paged import PagedModel
 
     with pytest.raises(CheckpointCorrupt, match="cannot be loaded"):
         PagedModel(folder / "engine.xml")
@@ -150,7 +150,7 @@ def test_a_graph_that_is_no_bot_is_refused(settings, tmp_path):
 
 def test_pages_are_given_back_and_taken_lowest_first(settings, tmp_path):
     """A thousand short rows one after another need no more memory than one."""
-    from kogpt2_chat.model.paged import PagedModel, Pages
+    from kogpt2_chat.inference.paged import PagedModel, Pages
 
     model = PagedModel(tiny_version(tmp_path / "1") / "engine.xml", max_rows=2, max_tokens=64)
     for _ in range(20):

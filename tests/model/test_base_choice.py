@@ -9,9 +9,9 @@ import huggingface_hub
 import pytest
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.model import base, hub
-from kogpt2_chat.model.base_record import read_record, record_path
 from kogpt2_chat.testing.tiny_gpt2 import full_size_files, tiny_version
+from kogpt2_chat.training import base, hub
+from kogpt2_chat.training.base_record import read_record, record_path
 
 COMMIT = "abc1230000000000000000000000000000000000"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 513302779\n"

@@ -7,18 +7,18 @@ import shutil
 import pytest
 import torch
 
+from kogpt2_chat.artifact.card import file_sha256
+from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
-from kogpt2_chat.model import base, import_base
-from kogpt2_chat.model.answers import ask_all, is_loop
-from kogpt2_chat.model.batches import make_examples
-from kogpt2_chat.model.card import file_sha256
-from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
-from kogpt2_chat.model.load import load_bot
-from kogpt2_chat.model.network import weights_hash
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.recipe import Recipe
-from kogpt2_chat.model.train import fit
+from kogpt2_chat.evaluation.answers import ask_all, is_loop
+from kogpt2_chat.network.batches import make_examples
+from kogpt2_chat.network.checkpoint import load_checkpoint, write_checkpoint
+from kogpt2_chat.network.load import load_bot
+from kogpt2_chat.network.network import weights_hash
 from kogpt2_chat.testing.tiny_gpt2 import full_size_files
+from kogpt2_chat.training import base, import_base
+from kogpt2_chat.training.fit import fit
+from kogpt2_chat.training.recipe import Recipe
 
 
 @pytest.fixture

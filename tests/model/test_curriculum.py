@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from kogpt2_chat.model.batches import make_examples
-from kogpt2_chat.model.curriculum import MUST_WEIGHT, plan_training
-from kogpt2_chat.model.kept import Kept
-from kogpt2_chat.model.network import gpt2_config, knows, new_network
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.recipe import Recipe
-from kogpt2_chat.model.tokenizer import load_tokenizer
-from kogpt2_chat.model.train import fit
+from kogpt2_chat.artifact.tokenizer import load_tokenizer
+from kogpt2_chat.domain.learning.pairs import Pair
+from kogpt2_chat.network.batches import make_examples
+from kogpt2_chat.network.network import gpt2_config, knows, new_network
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.training.curriculum import MUST_WEIGHT, plan_training
+from kogpt2_chat.training.distillation import Kept
+from kogpt2_chat.training.fit import fit
+from kogpt2_chat.training.recipe import Recipe
 
 SEEDS = [Pair(question=f"질문 {n}", answer=f"대답 {n}이에요.") for n in range(6)]
 LESSON = Pair(question="콩떡이 누구야?", answer="고양이 역장님이에요.", source="correction", weight=12)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from kogpt2_chat.model.checkpoint import load_checkpoint, write_checkpoint
-from kogpt2_chat.model.engine import Sampling
-from kogpt2_chat.model.engines import load_for_engine, load_served
-from kogpt2_chat.model.load import load_bot
-from kogpt2_chat.model.openvino_engine import OpenVinoEngine
-from kogpt2_chat.model.sampling import choose, closes_circle, next_token
-from kogpt2_chat.model.transformers_engine import TransformersEngine
+from kogpt2_chat.evaluation.reference import TransformersEngine
+from kogpt2_chat.inference.engine import Sampling
+from kogpt2_chat.inference.loading import load_for_engine, load_served
+from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
+from kogpt2_chat.inference.sampling import choose, closes_circle, next_token
+from kogpt2_chat.network.checkpoint import load_checkpoint, write_checkpoint
+from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
 
 QUESTIONS = (*LINES, "네?", "등불시장에서 오늘 저녁에 뭐 하면 좋을까요 알려 주세요")

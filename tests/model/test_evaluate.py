@@ -3,20 +3,20 @@
 import pytest
 import torch
 
-from kogpt2_chat.domain.gate import decide
-from kogpt2_chat.domain.prompt import END_ID, USER_ID
+from kogpt2_chat.artifact.card import ModelCard
+from kogpt2_chat.artifact.profiles import load_profile
+from kogpt2_chat.artifact.tokenizer import train_tokenizer
+from kogpt2_chat.corpora.shipped import GoldenQuestion, read_golden, read_pairs
+from kogpt2_chat.domain.chat.prompt import END_ID, USER_ID
+from kogpt2_chat.domain.gate.decision import decide
+from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.model.batches import Example, make_examples
-from kogpt2_chat.model.card import ModelCard
-from kogpt2_chat.model.corpora import GoldenQuestion, read_golden, read_pairs
-from kogpt2_chat.model.evaluate import Exam, measure, retrieval_chrf
-from kogpt2_chat.model.load import LoadedBot
-from kogpt2_chat.model.network import gpt2_config, new_network
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.profiles import load_profile
-from kogpt2_chat.model.recipe import Recipe
-from kogpt2_chat.model.tokenizer import train_tokenizer
-from kogpt2_chat.model.train import fit
+from kogpt2_chat.evaluation.evaluate import Exam, measure, retrieval_chrf
+from kogpt2_chat.network.batches import Example, make_examples
+from kogpt2_chat.network.load import LoadedBot
+from kogpt2_chat.network.network import gpt2_config, new_network
+from kogpt2_chat.training.fit import fit
+from kogpt2_chat.training.recipe import Recipe
 
 SEEDS = [
     Pair(question="안녕", answer="안녕하세요! 별마루에 잘 오셨어요."),
@@ -145,7 +145,7 @@ def test_corpora_are_read_or_refused_with_a_sentence(tmp_path):
 
 def test_the_small_base_is_deterministic(settings, small_corpora, tmp_path):
     """The same corpora and settings give the same weights in two caches."""
-    from kogpt2_chat.model.base import prepare
+    from kogpt2_chat.training.base import prepare
 
     learning = settings.learning.model_copy(update={"corpora": small_corpora})
     found = [

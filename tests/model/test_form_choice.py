@@ -7,18 +7,18 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from kogpt2_chat.domain.forms import INT8, INT8_WEIGHTS
-from kogpt2_chat.domain.prompt import END_ID
+from kogpt2_chat.artifact.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
+from kogpt2_chat.artifact.engine_check import PROMPTS, CheckedAnswer, compare, read_check
+from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS
+from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
-from kogpt2_chat.model.answers import ask_engine
-from kogpt2_chat.model.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
-from kogpt2_chat.model.checkpoint import load_checkpoint
-from kogpt2_chat.model.engine_check import PROMPTS, CheckedAnswer, compare, read_check
-from kogpt2_chat.model.engines import load_for_engine, load_served, make_engine
-from kogpt2_chat.model.form_choice import choose_form, machine_facts
-from kogpt2_chat.model.load import LoadedBot
-from kogpt2_chat.model.paged import PagedModel, forms_of
-from kogpt2_chat.model.reference_answers import reference_answers
+from kogpt2_chat.evaluation.answers import ask_engine
+from kogpt2_chat.evaluation.reference_answers import reference_answers
+from kogpt2_chat.inference.form_choice import choose_form, machine_facts
+from kogpt2_chat.inference.loading import load_for_engine, load_served, make_engine
+from kogpt2_chat.inference.paged import PagedModel, forms_of
+from kogpt2_chat.network.checkpoint import load_checkpoint
+from kogpt2_chat.network.load import LoadedBot
 
 pytestmark = pytest.mark.capped_openvino
 
@@ -219,6 +219,6 @@ def test_rounding_is_what_the_forms_differ_by(version):
 
 
 def pages():
-    from kogpt2_chat.model.paged import Pages
+    from kogpt2_chat.inference.paged import Pages
 
     return Pages()

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.dataset import Manifest
-from kogpt2_chat.domain.lake_layout import dataset_path
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.lake.layout import dataset_path
+from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.jobs.evaluate import evaluate
 from kogpt2_chat.jobs.finetune import finetune
-from kogpt2_chat.jobs.manifests import note_rebuilt
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.jobs.register import register
+from kogpt2_chat.lake.manifests import note_rebuilt
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import MemoryRegistry

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from kogpt2_chat.domain.explanation import Explanation
-from kogpt2_chat.domain.prompt import END_ID
-from kogpt2_chat.domain.topics import TURN_TOPIC
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Turn
+from kogpt2_chat.domain.chat.prompt import END_ID
+from kogpt2_chat.domain.chat.topics import TURN_TOPIC
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Turn
+from kogpt2_chat.domain.learning.explanation import Explanation
+from kogpt2_chat.evaluation.reference import TransformersEngine
+from kogpt2_chat.evaluation.replay import replay
 from kogpt2_chat.jobs.explain import explain
-from kogpt2_chat.model.load import load_bot
-from kogpt2_chat.model.replay import replay
-from kogpt2_chat.model.transformers_engine import TransformersEngine
+from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.elastic import InMemoryIndex
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics

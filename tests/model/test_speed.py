@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.jobs.estimate_base import estimate_base
-from kogpt2_chat.model.curriculum import EPOCHS
-from kogpt2_chat.model.speed import Work, answer_tokens_per_s, command
+from kogpt2_chat.training.curriculum import EPOCHS
+from kogpt2_chat.training.speed import Work, answer_tokens_per_s, command
 
 SMALL = {"vocabulary": 300, "layers": 1, "width": 32, "heads": 2, "positions": 64}
 

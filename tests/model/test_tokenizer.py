@@ -4,11 +4,11 @@ import pytest
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from kogpt2_chat.domain.prompt import CONTROL_TOKENS, END_ID, SYSTEM_ID, UNKNOWN, USER_ID
+from kogpt2_chat.artifact.tokenizer import ChatTokenizer, load_tokenizer, train_tokenizer
+from kogpt2_chat.corpora.datasets import leave_out_unlearnable
+from kogpt2_chat.domain.chat.prompt import CONTROL_TOKENS, END_ID, SYSTEM_ID, UNKNOWN, USER_ID
+from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.datasets import leave_out_unlearnable
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.tokenizer import ChatTokenizer, load_tokenizer, train_tokenizer
 from kogpt2_chat.testing.tiny_gpt2 import LINES
 
 

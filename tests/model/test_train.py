@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from kogpt2_chat.domain.prompt import END_ID
+from kogpt2_chat.artifact.tokenizer import load_tokenizer
+from kogpt2_chat.domain.chat.prompt import END_ID
+from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.model import compute
-from kogpt2_chat.model.batches import IGNORED, collate, epoch_batches, make_examples
-from kogpt2_chat.model.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.recipe import Recipe, planned_batches
-from kogpt2_chat.model.tokenizer import load_tokenizer
-from kogpt2_chat.model.train import fit
+from kogpt2_chat.network.batches import IGNORED, collate, epoch_batches, make_examples
+from kogpt2_chat.network.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
 from kogpt2_chat.testing.tiny_gpt2 import LINES
+from kogpt2_chat.training import compute
+from kogpt2_chat.training.fit import fit
+from kogpt2_chat.training.recipe import Recipe, planned_batches
 
 pytestmark = pytest.mark.capped
 PAIRS = [Pair(question=f"질문 {place}번", answer=line) for place, line in enumerate(LINES * 3)]
@@ -90,7 +90,7 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(examples, tmp_path, monk
     whole = network()
     reports = fit(whole, examples, RECIPE, validation=examples[:4])
 
-    from kogpt2_chat.model import train
+    from kogpt2_chat.training import fit as train
 
     step = train._train_step
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.unsure import UNSURE_BY_BOT, unsure_answer
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.unsure import UNSURE_BY_BOT, unsure_answer
+from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.model.nearest import Known, NearestQuestions
-from kogpt2_chat.model.pairs import Pair
-from kogpt2_chat.model.uncertain import (
+from kogpt2_chat.inference.nearest import Known, NearestQuestions
+from kogpt2_chat.inference.uncertain import (
     FILE,
     Thresholds,
     Trial,

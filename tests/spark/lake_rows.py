@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from kogpt2_chat.domain.dataset import Rules
+from kogpt2_chat.domain.learning.dataset import Rules
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OLD = NOW - timedelta(days=3)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.dataset import Rules
-from kogpt2_chat.domain.players import player_key
+from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.domain.learning.dataset import Rules
 from tests.spark.lake_rows import FREE, NOW, OLD, entry, examined, kept, mark, reasons, turn
 
 pytestmark = pytest.mark.slow

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.dataset import Manifest
-from kogpt2_chat.domain.lake_layout import feedback_row, turn_row
-from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.domain.chat.turns import Feedback, Turn
+from kogpt2_chat.domain.lake.layout import feedback_row, turn_row
+from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.jobs.build_dataset import build_datasets
 from kogpt2_chat.ports import Files, SparkJobs, Tables

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.dataset import Rules
+from kogpt2_chat.domain.learning.dataset import Rules
 from tests.spark.lake_rows import NOW, OLD, examined, kept, mark, reasons, turn
 
 pytestmark = pytest.mark.slow

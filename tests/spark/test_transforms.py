@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.dataset import Rules, content_hash
+from kogpt2_chat.domain.learning.dataset import Rules, content_hash
 from tests.spark.lake_rows import FREE, NOW, OLD, examined, mark, reasons, turn
 
 pytestmark = pytest.mark.slow

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import pytest
 
+from kogpt2_chat.client.ask import Utterance, ask
 from kogpt2_chat.demo.players import NONSENSE, TROLLED, load_script
 from kogpt2_chat.demo.report import Report
-from kogpt2_chat.domain.topics import QUESTION_TOPIC
-from kogpt2_chat.domain.wire import read_question
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.chat.wire import read_question
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.jobs.ask import Utterance, ask
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics

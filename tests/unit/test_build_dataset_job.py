@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.dataset import Manifest
+from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.build_dataset import build_datasets
-from kogpt2_chat.jobs.manifests import newest_manifest
-from kogpt2_chat.model.base_record import BaseRecord, write_record
-from kogpt2_chat.model.small_key import SHIPPED
+from kogpt2_chat.lake.manifests import newest_manifest
 from kogpt2_chat.settings import Hdfs, Learning, Model, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.spark import ScriptedSparkJobs
+from kogpt2_chat.training.base_record import BaseRecord, write_record
+from kogpt2_chat.training.small_key import SHIPPED
 
 HASH = "0123456789abcdef"
 LAKE_URI = "hdfs://127.0.0.1:9000"

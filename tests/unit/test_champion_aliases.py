@@ -10,10 +10,10 @@ import pytest
 
 from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
 from kogpt2_chat.cli.status import NOT_COMPARED, table, told_champions
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.champions import alias_warnings
-from kogpt2_chat.domain.rollout import RolloutState
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC
+from kogpt2_chat.domain.rollout.champions import alias_warnings
+from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Mlflow, Settings

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain import characters
-from kogpt2_chat.domain.characters import MAX_MARKS, nfc, nfkc, one_line, shows_nothing
+from kogpt2_chat.domain.text import characters
+from kogpt2_chat.domain.text.characters import MAX_MARKS, nfc, nfkc, one_line, shows_nothing
 from tests.growth import growth
 
 MARKS = "\u0300\u0316\u0f73\u0344\uff9e\u0958\u20d0\U0001d165가a\u1100ᾂ"

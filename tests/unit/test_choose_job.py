@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.dataset import Manifest
-from kogpt2_chat.domain.lake_layout import dataset_path
+from kogpt2_chat.domain.lake.layout import dataset_path
+from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.jobs.choose import choose
-from kogpt2_chat.jobs.manifests import note_rebuilt
+from kogpt2_chat.lake.manifests import note_rebuilt
 from kogpt2_chat.settings import Learning, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import MemoryRegistry

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.cleaning import clean, is_abusive, is_korean, mentions_crisis, phrase_key, reject_reason
+from kogpt2_chat.domain.learning.cleaning import (
+    clean,
+    is_abusive,
+    is_korean,
+    mentions_crisis,
+    phrase_key,
+    reject_reason,
+)
 from tests.growth import growth
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kogpt2_chat.model.cores import library_threads, usable_cores
+from kogpt2_chat.machine.cores import library_threads, usable_cores
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.cleaning import clean, phrase_key, reject_reason
-from kogpt2_chat.domain.dataset import Pair, place
-from kogpt2_chat.model.card import verify_folder
-from kogpt2_chat.model.small_key import SHIPPED, is_shipped
+from kogpt2_chat.artifact.card import verify_folder
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
+from kogpt2_chat.domain.learning.dataset import Pair, place
 from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.training.small_key import SHIPPED, is_shipped
 
 LEAST_PAIRS = 2000
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.crisis import find_crisis
+from kogpt2_chat.domain.safety.crisis import find_crisis
 from kogpt2_chat.settings import CHECKOUT
 
 FOLDER = Path(__file__).with_name("crisis")

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.crisis import find_by_rules, find_crisis
-from kogpt2_chat.domain.crisis_classifier import WEIGHTS_FILE, WINDOW, Weights, likely_crisis, ngrams
+from kogpt2_chat.domain.safety.crisis import find_by_rules, find_crisis
+from kogpt2_chat.domain.safety.crisis_classifier import WEIGHTS_FILE, WINDOW, Weights, likely_crisis, ngrams
 from kogpt2_chat.settings import CHECKOUT
 
 WEIGHTS = Weights(

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from kogpt2_chat.domain.csv_text import Table, decode, read_table, shown
+from kogpt2_chat.domain.text.csv_text import Table, decode, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 
 HEADER = ("Q", "A", "label")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.dataset import (
+from kogpt2_chat.domain.learning.dataset import (
     Candidate,
     Manifest,
     Pair,

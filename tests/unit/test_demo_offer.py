@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat.client.ask import Reply
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.report import Report
 from kogpt2_chat.demo.run import _prepare_settings, run
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.in_turn import in_turn
-from kogpt2_chat.jobs.ask import Reply
-from kogpt2_chat.model.base_record import BaseRecord, write_record
+from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.training.base_record import BaseRecord, write_record
 
 MEASURED = {
     "base": "skt/kogpt2-base-v2", "download_mb": 513, "bots": 3, "answer_tokens": 240_000, "answer_tokens_per_s": 50.4,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.demo.players import load_script
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT
 

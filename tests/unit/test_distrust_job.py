@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kogpt2_chat.cli import app
-from kogpt2_chat.domain.players import player_key
+from kogpt2_chat.domain.chat.players import player_key
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.distrust import Subject, distrust, list_distrusted, subject_of
 from kogpt2_chat.testing.delta import InMemoryTables

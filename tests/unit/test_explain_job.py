@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from kogpt2_chat.cli.explain import as_text
-from kogpt2_chat.domain.explanation import Choice, Explanation, Replay, Step, Token, answer_changes
-from kogpt2_chat.domain.lake_layout import turn_from_document, turn_row
-from kogpt2_chat.domain.topics import TURN_TOPIC
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Turn
+from kogpt2_chat.domain.chat.topics import TURN_TOPIC
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Turn
+from kogpt2_chat.domain.lake.layout import turn_from_document, turn_row
+from kogpt2_chat.domain.learning.explanation import Choice, Explanation, Replay, Step, Token, answer_changes
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, NotFound
 from kogpt2_chat.jobs import explain as job
 from kogpt2_chat.ports import Outgoing

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.java_proxy import OPTIONS, with_proxy
+from kogpt2_chat.domain.servers.java_proxy import OPTIONS, with_proxy
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.stack.jars import SETS, fetch_sets
 from kogpt2_chat.stack.java import find_java

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kogpt2_chat.domain.forms import INT8, INT8_WEIGHTS, Agreement, Speed, choose
+from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, Agreement, Speed, choose
 
 FAST, SLOW = Speed(one_row_ms=15, eight_rows_ms=40), Speed(one_row_ms=33, eight_rows_ms=80)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
-from kogpt2_chat.domain.wire import legacy_text
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.wire import legacy_text
+from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.kafka import MemoryTopics
 from serving.control import Control

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.dead_letters import REASONS, REPLAYABLE
-from kogpt2_chat.domain.masking import mask_pii
-from kogpt2_chat.domain.prompt import CONTROL_TOKENS, has_control_token
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC
-from kogpt2_chat.domain.turns import Turn
-from kogpt2_chat.domain.wire import MAX_RECORD_BYTES, legacy_text, v1_text
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.dead_letters import REASONS, REPLAYABLE
+from kogpt2_chat.domain.chat.prompt import CONTROL_TOKENS, has_control_token
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.chat.wire import MAX_RECORD_BYTES, legacy_text, v1_text
+from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.testing.kafka import put_question
 from tests.bench import Bench
 

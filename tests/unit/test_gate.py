@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kogpt2_chat.domain.gate import decide, mean_difference, upper_bound
-from kogpt2_chat.domain.gate_figures import EngineAgreement, Figures, Profile, Slice, Spoken
-from kogpt2_chat.domain.gate_page import decision_page
+from kogpt2_chat.domain.gate.decision import decide, mean_difference, upper_bound
+from kogpt2_chat.domain.gate.measurements import EngineAgreement, Figures, Profile, Slice, Spoken
+from kogpt2_chat.domain.gate.page import decision_page
 
 PROFILE = Profile(
     name="kogpt2", gold_margin_nat=0.03, confidence=0.95, bootstrap_rounds=500, max_failure_share=0.005,

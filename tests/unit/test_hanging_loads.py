@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.rollout import RolloutState, WorkerState
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.fleet.fleet import Clock
+from kogpt2_chat.inference.engine import BotModel
 from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.workers import Clock
-from kogpt2_chat.model.engine import BotModel
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from serving.slot import WARM_FOR_S

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.domain.cleaning import phrase_key
+from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.import_corpus import import_corpus
 

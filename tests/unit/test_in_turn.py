@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kogpt2_chat.in_turn import in_turn
+from kogpt2_chat.machine.in_turn import in_turn
 
-HOLDING = "import sys; from pathlib import Path; from kogpt2_chat.in_turn import in_turn\n"
+HOLDING = "import sys; from pathlib import Path; from kogpt2_chat.machine.in_turn import in_turn\n"
 HOLDING += "with in_turn(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
 
 

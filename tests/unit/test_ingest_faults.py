@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.gaps import topic_app_id, topic_mark
-from kogpt2_chat.domain.lake_layout import FEEDBACK, TURNS
-from kogpt2_chat.domain.topics import TOPIC_BY_NAME
-from kogpt2_chat.domain.turns import Feedback
+from kogpt2_chat.domain.chat.topics import TOPIC_BY_NAME
+from kogpt2_chat.domain.chat.turns import Feedback
+from kogpt2_chat.domain.lake.gaps import topic_app_id, topic_mark
+from kogpt2_chat.domain.lake.layout import FEEDBACK, TURNS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.ports import Outgoing

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Kafka, Settings

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.lake_layout import TURNS
-from kogpt2_chat.jobs import read_records
+from kogpt2_chat.domain.lake.layout import TURNS
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.jobs.replay_quarantine import replay_quarantine
+from kogpt2_chat.lake import read_records
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.adapters.kafka_admin import ensure_topics, topic_id
-from kogpt2_chat.domain.topics import TOPICS
+from kogpt2_chat.adapters.kafka.admin import ensure_topics, topic_id
+from kogpt2_chat.domain.chat.topics import TOPICS
 from kogpt2_chat.errors import InvalidInput
 
 

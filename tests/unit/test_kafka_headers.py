@@ -8,8 +8,8 @@ from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from kogpt2_chat.adapters.kafka import to_record
-from kogpt2_chat.adapters.kafka_headers import accept_any_header_names
+from kogpt2_chat.adapters.kafka.header_names import accept_any_header_names
+from kogpt2_chat.adapters.kafka.topics import to_record
 
 
 class RawName(str):

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer
 
-from kogpt2_chat.adapters.kafka_in_c import consumer_settings, generation_of, new_consumer, to_record
+from kogpt2_chat.adapters.kafka.librdkafka_consumer import consumer_settings, generation_of, new_consumer, to_record
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 

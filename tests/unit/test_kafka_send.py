@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from kogpt2_chat.adapters import kafka as adapter
+from kogpt2_chat.adapters.kafka import topics as adapter
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings

@@ -4,7 +4,7 @@ import pytest
 from kafka.errors import KafkaConnectionError, RequestTimedOutError
 from kafka.future import Future
 
-from kogpt2_chat.adapters.kafka_unanswered import Unanswered
+from kogpt2_chat.adapters.kafka.unanswered import Unanswered
 
 NODE, REQUEST = 1, object()
 

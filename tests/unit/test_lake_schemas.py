@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kogpt2_chat.adapters import delta, elastic
-from kogpt2_chat.domain import lake_layout
-from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME, TURNS, Table
+from kogpt2_chat.domain.lake import layout as lake_layout
+from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, TURNS, Table
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Hdfs, Settings
 

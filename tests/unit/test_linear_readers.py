@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kogpt2_chat.domain.cleaning import clean, phrase_key
-from kogpt2_chat.domain.dead_letters import Memory, read_letter, why_left
-from kogpt2_chat.domain.lake_layout import feedback_row, turn_row
-from kogpt2_chat.domain.quarantine import quarantine_row
-from kogpt2_chat.domain.turns import Feedback, Turn
-from kogpt2_chat.domain.wire import legacy_text
+from kogpt2_chat.domain.chat.dead_letters import Memory, read_letter, why_left
+from kogpt2_chat.domain.chat.turns import Feedback, Turn
+from kogpt2_chat.domain.chat.wire import legacy_text
+from kogpt2_chat.domain.lake.layout import feedback_row, turn_row
+from kogpt2_chat.domain.lake.quarantine import quarantine_row
+from kogpt2_chat.domain.learning.cleaning import clean, phrase_key
 from tests.growth import growth
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -14,7 +14,7 @@ from kogpt2_chat.adapters.airflow import AirflowRest
 from kogpt2_chat.adapters.elastic import ElasticIndex
 from kogpt2_chat.adapters.hdfs import HdfsFiles
 from kogpt2_chat.adapters.mlflow import MlflowRegistry
-from kogpt2_chat.domain.addresses import is_address, is_host_and_port, login_apart, without_login
+from kogpt2_chat.domain.servers.addresses import is_address, is_host_and_port, login_apart, without_login
 from kogpt2_chat.errors import InvalidInput, KogptChatError
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.variables import as_variables

@@ -4,7 +4,7 @@ import mmap
 import re
 from pathlib import Path
 
-from kogpt2_chat.model.mapped import let_go_of
+from kogpt2_chat.inference.mapped_files import let_go_of
 
 PAGES = 256
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.kept_turns import kept_fields, kept_turn
-from kogpt2_chat.domain.masking import mask_pii
-from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.domain.chat.kept_turns import kept_fields, kept_turn
+from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.text.masking import mask_pii
 from tests.growth import growth
 
 ALPHABET = st.one_of(st.characters(), st.sampled_from("0123456789-공일l 강남구로동@.a서울\u200b\u3164골뱅이점컴(t)⓪①"))
@@ -185,7 +185,7 @@ _CIRCLED, _RAISED = (str.maketrans("0123456789", digits) for digits in ("⓪①�
 def test_a_text_that_is_passed_over_at_a_glance_has_no_detail(text: str) -> None:
     """What the rules find does not depend on the quick look before them."""
     with pytest.MonkeyPatch.context() as without:
-        without.setattr("kogpt2_chat.domain.masking._has_nothing", lambda _text: False)
+        without.setattr("kogpt2_chat.domain.text.masking._has_nothing", lambda _text: False)
         thorough = mask_pii(text)
     assert mask_pii(text) == thorough
 

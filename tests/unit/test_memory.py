@@ -2,7 +2,7 @@
 
 import pytest
 
-from kogpt2_chat.model.memory import usable_memory_mb
+from kogpt2_chat.machine.memory import usable_memory_mb
 
 GIB = 1 << 30
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from kogpt2_chat.domain.rollout import SlotReport
-from kogpt2_chat.domain.turns import Turn
-from kogpt2_chat.domain.wire import legacy_text
+from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.chat.wire import legacy_text
+from kogpt2_chat.domain.rollout.states import SlotReport
 from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.kafka import put_question
 from serving.metrics import Metrics

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from kogpt2_chat.cli import app
 from kogpt2_chat.cli.operate import mute_text
-from kogpt2_chat.domain.rollout import RolloutState, SlotReport, SlotState, WorkerState
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, SlotState, WorkerState
 from kogpt2_chat.errors import Conflict, Unavailable
+from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollout
-from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics

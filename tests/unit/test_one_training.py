@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.errors import Conflict
-from kogpt2_chat.model.one_training import only_training_in
+from kogpt2_chat.training.one_training import only_training_in
 
 HOLD = """
 import sys
 from pathlib import Path
-from kogpt2_chat.model.one_training import only_training_in
+from kogpt2_chat.training.one_training import only_training_in
 with only_training_in(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

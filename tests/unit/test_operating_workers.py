@@ -8,7 +8,7 @@ import shlex
 import pytest
 import yaml
 
-from kogpt2_chat.domain.rollout import SlotReport
+from kogpt2_chat.domain.rollout.states import SlotReport
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from serving.__main__ import FINISH_S, SLOT_LOST
 from serving.metrics import Metrics

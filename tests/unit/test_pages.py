@@ -9,7 +9,7 @@ import typer
 
 from kogpt2_chat.cli import app
 from kogpt2_chat.cli.output import Exit
-from kogpt2_chat.domain.lake_layout import TableName
+from kogpt2_chat.domain.lake.layout import TableName
 from kogpt2_chat.settings import CHECKOUT
 
 ENGLISH, KOREAN = ((CHECKOUT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from kogpt2_chat.domain.patience import Sample, Verdict, Watch, judge
-from kogpt2_chat.domain.silence import Silence
+from kogpt2_chat.domain.servers.silence import Silence
+from kogpt2_chat.domain.servers.startup import Sample, Verdict, Watch, judge
 from kogpt2_chat.heartbeat import Heartbeat
 
 Look = tuple[float, int, float, bool]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.crisis_rules import crisis_rules, read_rules
-from kogpt2_chat.domain.pattern_index import PatternIndex
+from kogpt2_chat.domain.safety.crisis_rules import crisis_rules, read_rules
+from kogpt2_chat.domain.text.pattern_index import PatternIndex
 
 PATTERNS = [
     r"가(?:나|다)?라",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.players import kept_player, player_id, player_key
+from kogpt2_chat.domain.chat.players import kept_player, player_id, player_key
 from tests.growth import growth
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain import prompt
-from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.domain.chat import prompt
+from kogpt2_chat.domain.text.characters import one_line
 from tests.growth import growth
 
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from kogpt2_chat.cli import app
 from kogpt2_chat.cli.operate import replay_text
-from kogpt2_chat.domain.dead_letters import REASONS
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
-from kogpt2_chat.domain.wire import dead_letter_headers, legacy_text, read_question, v1_text
+from kogpt2_chat.domain.chat.dead_letters import REASONS
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
+from kogpt2_chat.domain.chat.wire import dead_letter_headers, legacy_text, read_question, v1_text
 from kogpt2_chat.errors import InvalidMessage, Unavailable
 from kogpt2_chat.jobs.replay_dead_letters import replay_dead_letters
 from kogpt2_chat.ports import Outgoing, Record

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from kogpt2_chat.cli.quarantine import quarantine_text
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.quarantine import quarantine_row, waiting
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.lake.quarantine import quarantine_row, waiting
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.jobs import read_records
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.jobs.replay_quarantine import replay_quarantine
+from kogpt2_chat.lake import read_records
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables

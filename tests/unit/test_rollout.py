@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kogpt2_chat.domain.roll_call import LIVE_FOR_S, Roll, RollCall
-from kogpt2_chat.domain.rollout import (
+from kogpt2_chat.domain.rollout.liveness import LIVE_FOR_S, Roll, RollCall
+from kogpt2_chat.domain.rollout.states import (
     RolloutState,
     SlotReport,
     WorkerState,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.registry import MemoryRegistry
 from tests.one_worker import OneWorker

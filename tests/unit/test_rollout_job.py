@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
 from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, InvalidInput, NotFound, Unavailable
+from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.jobs.workers import Clock
 from kogpt2_chat.ports import Alias, Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics

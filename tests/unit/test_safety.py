@@ -9,21 +9,21 @@ import pytest
 
 from kogpt2_chat.cli import safety as commands
 from kogpt2_chat.cli.status import safety, table
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.crisis import KINDS
-from kogpt2_chat.domain.dataset import Candidate, Rules, ineligible_reason
-from kogpt2_chat.domain.lake_layout import turn_row
-from kogpt2_chat.domain.safety_texts import read_safety_texts
-from kogpt2_chat.domain.topics import TURN_TOPIC
-from kogpt2_chat.domain.turns import Turn
-from kogpt2_chat.domain.wire import legacy_text, v1_text
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import TURN_TOPIC
+from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
+from kogpt2_chat.domain.lake.layout import turn_row
+from kogpt2_chat.domain.learning.dataset import Candidate, Rules, ineligible_reason
+from kogpt2_chat.domain.safety.crisis import KINDS
+from kogpt2_chat.domain.safety.vetted_answers import read_safety_texts
 from kogpt2_chat.errors import InvalidInput, NotFound
 from kogpt2_chat.jobs.explain import explain
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.jobs.review_safety import list_safety_turns, open_safety_turn
-from kogpt2_chat.jobs.safety_texts import safety_texts
+from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.elastic import InMemoryIndex

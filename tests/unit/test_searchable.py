@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.searchable import searchable, without_people
+from kogpt2_chat.domain.lake.searchable import searchable, without_people
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.elastic import InMemoryIndex

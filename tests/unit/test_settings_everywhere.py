@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from kogpt2_chat.stack.folders import folders_of

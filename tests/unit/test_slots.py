@@ -10,8 +10,8 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
-from kogpt2_chat.domain.rollout import HEARTBEAT_S, RolloutState, WorkerState
-from kogpt2_chat.domain.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, WorkerState
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel

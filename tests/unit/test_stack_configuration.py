@@ -11,7 +11,7 @@ import pytest
 import yaml
 from mlflow.server.security_utils import is_allowed_host_header
 
-from kogpt2_chat.domain.topics import TOPICS
+from kogpt2_chat.domain.chat.topics import TOPICS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from kogpt2_chat.stack.folders import Folders, folders_of, others_can_enter

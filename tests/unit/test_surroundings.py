@@ -7,9 +7,10 @@ import sys
 import pytest
 import requests
 
-from kogpt2_chat import bootstrap, person
-from kogpt2_chat.domain.no_proxy import without_proxy
+from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.servers.no_proxy import without_proxy
 from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.machine import person
 from kogpt2_chat.settings import Settings, load_settings
 from tests.conftest import pytest_configure
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain import text_view
-from kogpt2_chat.domain.text_view import view_of
+from kogpt2_chat.domain.text import view as text_view
+from kogpt2_chat.domain.text.view import view_of
 from tests.growth import growth
 
 

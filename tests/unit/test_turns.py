@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.explanation import fallback_change
-from kogpt2_chat.domain.lake_layout import feedback_row
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK, Feedback, Turn, spoken_by
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Feedback, Turn, spoken_by
+from kogpt2_chat.domain.lake.layout import feedback_row
+from kogpt2_chat.domain.learning.explanation import fallback_change
 from kogpt2_chat.errors import InvalidMessage
 
 TURN = Turn(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat.artifact.card import file_sha256
+from kogpt2_chat.artifact.downloads import local_version, version_digest
 from kogpt2_chat.errors import NotFound, Unavailable
-from kogpt2_chat.jobs.versions import local_version, version_digest
-from kogpt2_chat.model.card import file_sha256
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.registry import MemoryRegistry
 

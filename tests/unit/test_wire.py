@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain import wire
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.characters import shows_nothing
-from kogpt2_chat.domain.wire import (
+from kogpt2_chat.domain.chat import wire
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.question_fields import clean_text
+from kogpt2_chat.domain.chat.wire import (
     MAX_RECORD_BYTES,
     answer_headers,
     dead_letter_headers,
@@ -21,7 +21,7 @@ from kogpt2_chat.domain.wire import (
     read_question,
     v1_text,
 )
-from kogpt2_chat.domain.wire_fields import clean_text
+from kogpt2_chat.domain.text.characters import shows_nothing
 from kogpt2_chat.errors import InvalidMessage
 from tests.growth import growth
 

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK
-from kogpt2_chat.domain.unsure import UNSURE_BY_BOT
-from kogpt2_chat.domain.wire import legacy_text, v1_text
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
+from kogpt2_chat.domain.chat.unsure import UNSURE_BY_BOT
+from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
 from kogpt2_chat.errors import Fenced
-from kogpt2_chat.model.nearest import Known, NearestQuestions
-from kogpt2_chat.model.uncertain import Thresholds, Uncertainty
+from kogpt2_chat.inference.nearest import Known, NearestQuestions
+from kogpt2_chat.inference.uncertain import Thresholds, Uncertainty
 from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
 from kogpt2_chat.testing.kafka import put_question

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from kafka.record.util import calc_crc32c
 
-from kogpt2_chat.in_turn import in_turn
+from kogpt2_chat.machine.in_turn import in_turn
 
 PLACE: Final = Path("/tmp/kogpt2-upgrade")  # where they were made; it is looked whose it is
 _OF_KAFKA_ITSELF: Final = "__"

@@ -129,7 +129,7 @@ def wait_for(topic: str, count: int) -> list[Any]:
 def ask(pairs: list[dict[str, str]], sender: str) -> list[dict[str, Any]]:
     """Questions of one player, with consent to everything, and their answers."""
     from kogpt2_chat import bootstrap
-    from kogpt2_chat.jobs.ask import Utterance, ask
+    from kogpt2_chat.client.ask import Utterance, ask
     from kogpt2_chat.settings import load_settings
 
     said = [Utterance(bot=BOT, sender=sender, text=pair["question"], train=True) for pair in pairs]

@@ -17,14 +17,14 @@ import pytest
 from kafka.record.memory_records import MemoryRecords
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.topics import TURN_TOPIC
-from kogpt2_chat.jobs.ask import Reply, Utterance
+from kogpt2_chat.artifact.card import verify_folder
+from kogpt2_chat.client.ask import Reply, Utterance
+from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.jobs.build_dataset import build_datasets
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
-from kogpt2_chat.jobs.manifests import newest_manifest
-from kogpt2_chat.model.card import verify_folder
+from kogpt2_chat.lake.manifests import newest_manifest
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.stack.stack import down, up
 from tests.conftest import free_offset

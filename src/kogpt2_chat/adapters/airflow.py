@@ -12,7 +12,7 @@ from typing import Any, Final
 import requests
 
 from kogpt2_chat.adapters.airflow_runs import ENDED, DagRun, Story, TaskState
-from kogpt2_chat.domain.silence import TELL_EVERY_S
+from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
 from kogpt2_chat.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
 

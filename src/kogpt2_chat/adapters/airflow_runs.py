@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from kogpt2_chat.domain.silence import TELL_EVERY_S
+from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
 
 ENDED: Final = frozenset({"success", "failed"})
 AT_WORK: Final = frozenset({"scheduled", "queued", "running", "up_for_retry", "deferred", "restarting"})

@@ -20,7 +20,7 @@ from deltalake.exceptions import (
 )
 
 from kogpt2_chat.adapters.delta_schema import arrow_rows, columns_in, schema_of
-from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME, Table, table_path
+from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, Table, table_path
 from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings

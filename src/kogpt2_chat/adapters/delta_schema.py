@@ -10,7 +10,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.schema import ArrayType, PrimitiveType
 
-from kogpt2_chat.domain.lake_layout import Kind, Table
+from kogpt2_chat.domain.lake.layout import Kind, Table
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Row
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from kogpt2_chat.domain.lake_layout import TURNS
+from kogpt2_chat.domain.lake.layout import TURNS
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings

@@ -19,7 +19,7 @@ from mlflow.entities import Metric, Param
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 
-from kogpt2_chat.domain.bots import BOT_BY_ID
+from kogpt2_chat.domain.chat.bots import BOT_BY_ID
 from kogpt2_chat.errors import InvalidInput, KogptChatError, NotFound, Unavailable
 from kogpt2_chat.ports import Alias, ModelVersion
 from kogpt2_chat.settings import Mlflow, Settings

@@ -17,8 +17,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.orphans import ended_with
-from kogpt2_chat.person import has_name, nameless_user
+from kogpt2_chat.machine.orphans import ended_with
+from kogpt2_chat.machine.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 _STOP_TIMEOUT_S: Final = 10.0

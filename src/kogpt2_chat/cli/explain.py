@@ -8,9 +8,9 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
-from kogpt2_chat.domain.characters import one_line
-from kogpt2_chat.domain.explanation import Choice, Explanation, Replay, Step, Token
-from kogpt2_chat.domain.turns import Turn, spoken_by
+from kogpt2_chat.domain.chat.turns import Turn, spoken_by
+from kogpt2_chat.domain.learning.explanation import Choice, Explanation, Replay, Step, Token
+from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.settings import load_settings
 
 _WIDTH: Final = 110

@@ -8,7 +8,7 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import GateRefused, InvalidInput, RecordsLost
 from kogpt2_chat.settings import load_settings
 

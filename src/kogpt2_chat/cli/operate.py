@@ -8,10 +8,10 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, progress, show
-from kogpt2_chat.domain.bots import BOT_BY_ID
-from kogpt2_chat.domain.dead_letters import REASONS, REPLAYABLE, Left, Reason
-from kogpt2_chat.domain.turns import NOTICE_BY_FALLBACK
-from kogpt2_chat.person import system_user
+from kogpt2_chat.domain.chat.bots import BOT_BY_ID
+from kogpt2_chat.domain.chat.dead_letters import REASONS, REPLAYABLE, Left, Reason
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
+from kogpt2_chat.machine.person import system_user
 from kogpt2_chat.settings import load_settings
 
 Why = Annotated[str, typer.Option("--reason", help="Why, for whoever looks at `rollout_state` later.")]

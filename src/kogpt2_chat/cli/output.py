@@ -18,8 +18,8 @@ from typing import Annotated, Final, TextIO
 import typer
 
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError, RecordsLost
-from kogpt2_chat.full_disk import full_disk
 from kogpt2_chat.heartbeat import Heartbeat
+from kogpt2_chat.machine.full_disk import full_disk
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 _STARTED: Final = time.monotonic()

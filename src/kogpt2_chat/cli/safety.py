@@ -7,7 +7,7 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, show
-from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.settings import load_settings
 
 review_app = typer.Typer(

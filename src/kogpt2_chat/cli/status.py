@@ -6,15 +6,15 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.domain.champions import alias_warnings
-from kogpt2_chat.domain.roll_call import RollCall
-from kogpt2_chat.domain.rollout import HEARTBEAT_S, SlotReport, WorkerState
-from kogpt2_chat.domain.topics import WORKER_TOPIC
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import WORKER_TOPIC
+from kogpt2_chat.domain.rollout.champions import alias_warnings
+from kogpt2_chat.domain.rollout.liveness import RollCall
+from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, SlotReport, WorkerState
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
-from kogpt2_chat.jobs.safety_texts import safety_texts
-from kogpt2_chat.jobs.workers import Workers
+from kogpt2_chat.fleet.fleet import Workers
 from kogpt2_chat.ports import Topics
+from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.terminal_page import TerminalPage
 

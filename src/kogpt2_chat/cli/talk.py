@@ -7,10 +7,10 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
-from kogpt2_chat.domain.characters import one_line
-from kogpt2_chat.domain.turns import FeedbackKind, spoken_by
+from kogpt2_chat.domain.chat.turns import FeedbackKind, spoken_by
+from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
-from kogpt2_chat.person import system_user
+from kogpt2_chat.machine.person import system_user
 from kogpt2_chat.settings import load_settings
 
 
@@ -34,8 +34,8 @@ def ask(
 
     Example: `kogpt2-chat ask ChatbotA "안녕"`
     """
-    from kogpt2_chat.jobs.ask import Utterance
-    from kogpt2_chat.jobs.ask import ask as run
+    from kogpt2_chat.client.ask import Utterance
+    from kogpt2_chat.client.ask import ask as run
 
     utterance = Utterance(bot=bot, sender=sender or system_user(), text=text, train=train)
     reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
@@ -62,7 +62,7 @@ def feedback(
 
     Example: `kogpt2-chat feedback bot_question-3-17 correction "거울동굴은 바람언덕 아래에 있어요."`
     """
-    from kogpt2_chat.jobs.give_feedback import Opinion, give_feedback
+    from kogpt2_chat.client.feedback import Opinion, give_feedback
 
     if kind == "correction" and not text.strip():
         raise InvalidInput("a correction needs the better answer: kogpt2-chat feedback TURN_ID correction TEXT")

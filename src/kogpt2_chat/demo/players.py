@@ -7,10 +7,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.domain.bots import BOT_IDS
-from kogpt2_chat.jobs.ask import Reply, Utterance
-from kogpt2_chat.jobs.give_feedback import Opinion
-from kogpt2_chat.model.corpora import read_golden, read_pairs
+from kogpt2_chat.client.ask import Reply, Utterance
+from kogpt2_chat.client.feedback import Opinion
+from kogpt2_chat.corpora.shipped import read_golden, read_pairs
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 
 SAMPLES: Final = 20
 """Seed questions asked of each bot."""

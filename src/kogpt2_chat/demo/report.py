@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from time import monotonic
 
-from kogpt2_chat.domain.characters import one_line
+from kogpt2_chat.client.ask import Reply
+from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.errors import KogptChatError
-from kogpt2_chat.jobs.ask import Reply
 from kogpt2_chat.terminal_page import TerminalPage
 
 

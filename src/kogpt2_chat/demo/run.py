@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.client.ask import Reply, ask
+from kogpt2_chat.client.feedback import give_feedback
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import Report, Trial
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.in_turn import in_turn
-from kogpt2_chat.jobs.ask import Reply, ask
 from kogpt2_chat.jobs.estimate_base import estimate_base
-from kogpt2_chat.jobs.give_feedback import give_feedback
+from kogpt2_chat.machine.in_turn import in_turn
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings, load_settings
 
@@ -105,7 +105,7 @@ def _prepare_settings(dataset: str, progress: Progress) -> Settings:
 
 def _begin_small() -> None:
     """A demo shows the loop on the small base, unless a base is named or the home has begun with one."""
-    from kogpt2_chat.model.base_record import record_path
+    from kogpt2_chat.training.base_record import record_path
 
     settings = load_settings()
     if settings.model.base == "auto" and not record_path(settings.home).exists():

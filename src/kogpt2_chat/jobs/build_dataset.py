@@ -12,18 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kogpt2_chat.domain.cleaning import phrase_key
-from kogpt2_chat.domain.dataset import SPLITS, VERSION_CHARS, Manifest, Rules
-from kogpt2_chat.domain.lake_layout import (
+from kogpt2_chat.corpora.shipped import read_rows
+from kogpt2_chat.domain.lake.layout import (
     DELTA_LOG,
     building_path,
     dataset_path,
     quarantined_dataset_path,
     table_path,
 )
+from kogpt2_chat.domain.learning.cleaning import phrase_key
+from kogpt2_chat.domain.learning.dataset import SPLITS, VERSION_CHARS, Manifest, Rules
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.jobs.manifests import MANIFEST, newest_manifest, note_rebuilt
-from kogpt2_chat.model.corpora import read_rows
+from kogpt2_chat.lake.manifests import MANIFEST, newest_manifest, note_rebuilt
 from kogpt2_chat.ports import Files, SparkJobs
 from kogpt2_chat.settings import Settings
 
@@ -104,7 +104,7 @@ def _arguments(
 
 
 def _tokenizer(settings: Settings, progress: Callable[[str], None]) -> str:
-    from kogpt2_chat.model.base import prepare
+    from kogpt2_chat.training.base import prepare
 
     return (prepare(settings, progress).folder / "tokenizer.json").read_text("utf-8")
 

@@ -7,7 +7,7 @@ withdrawn is counted from the champion's: a version that the gate refused has un
 
 from collections.abc import Mapping, Sequence
 
-from kogpt2_chat.jobs.manifests import Changes, count_changes
+from kogpt2_chat.lake.manifests import Changes, count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from kogpt2_chat.domain.lake_layout import DISTRUST, app_id, seoul_date
-from kogpt2_chat.domain.players import player_key
+from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.domain.lake.layout import DISTRUST, app_id, seoul_date
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Tables
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from kogpt2_chat.domain.bots import BOT_IDS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.pairs import Pair
+    from kogpt2_chat.domain.learning.pairs import Pair
 
 KOGPT2: Final = "skt/kogpt2-base-v2"
 DOWNLOAD_MB: Final = 513
@@ -36,7 +36,7 @@ def estimate_base(
     Args:
         settings: corpora, epochs and the budget of answer tokens.
         progress: told what is measured.
-        size: fields of :class:`kogpt2_chat.model.speed.Work` that make another network than KoGPT2's.
+        size: fields of :class:`kogpt2_chat.training.speed.Work` that make another network than KoGPT2's.
         min_memory_mb: with less free memory nothing is measured.
         timeout_s: the measurement is given up after that.
 
@@ -44,8 +44,8 @@ def estimate_base(
         ``base``, ``download_mb``, ``bots``, ``answer_tokens`` of all bots together, ``answer_tokens_per_s`` and
         ``training_s``, both None where nothing was measured, and ``reason`` then says why.
     """
-    from kogpt2_chat.model.corpora import read_pairs
-    from kogpt2_chat.model.speed import Work, command
+    from kogpt2_chat.corpora.shipped import read_pairs
+    from kogpt2_chat.training.speed import Work, command
 
     corpora = [read_pairs(settings.learning.corpora / bot / "seed.csv") for bot in BOT_IDS]
     facts = {
@@ -81,7 +81,7 @@ def estimate_base(
 
 def _answer_tokens(pairs: Sequence["Pair"], settings: Settings) -> int:
     """What training version 1 of a bot learns from: all epochs, or the budget."""
-    from kogpt2_chat.model.curriculum import EPOCHS
+    from kogpt2_chat.training.curriculum import EPOCHS
 
     once = sum(_tokens(pair.answer) for pair in pairs)
     return round(min(once * (settings.training.epochs or EPOCHS), settings.training.answer_tokens))

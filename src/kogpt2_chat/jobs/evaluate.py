@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kogpt2_chat.domain.gate import Decision, decide
-from kogpt2_chat.domain.gate_figures import Figures
-from kogpt2_chat.domain.gate_page import decision_page
+from kogpt2_chat.artifact.downloads import local_version
+from kogpt2_chat.domain.gate.decision import Decision, decide
+from kogpt2_chat.domain.gate.measurements import Figures
+from kogpt2_chat.domain.gate.page import decision_page
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.jobs.versions import local_version
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.evaluate import Exam
-    from kogpt2_chat.model.load import LoadedBot
-    from kogpt2_chat.model.pairs import Pair
+    from kogpt2_chat.domain.learning.pairs import Pair
+    from kogpt2_chat.evaluation.evaluate import Exam
+    from kogpt2_chat.network.load import LoadedBot
 
 
 _FIRST_SAMPLE: Final = 300
@@ -50,10 +50,10 @@ def evaluate(
     Returns:
         The decision; a refusal is an outcome, not an error.
     """
-    from kogpt2_chat.model.engines import load_served
-    from kogpt2_chat.model.evaluate import measure
-    from kogpt2_chat.model.load import load_bot
-    from kogpt2_chat.model.profiles import profile_of
+    from kogpt2_chat.artifact.profiles import profile_of
+    from kogpt2_chat.evaluation.evaluate import measure
+    from kogpt2_chat.inference.loading import load_served
+    from kogpt2_chat.network.load import load_bot
 
     found = registry.get(bot, version)
     opponent = _opponent(found, registry, settings, progress)
@@ -85,8 +85,8 @@ def evaluate(
 def _opponent(
     found: ModelVersion, registry: Registry, settings: Settings, progress: Callable[[str], None]
 ) -> _Opponent:
-    from kogpt2_chat.model.base import prepare
-    from kogpt2_chat.model.load import load_bot
+    from kogpt2_chat.network.load import load_bot
+    from kogpt2_chat.training.base import prepare
 
     for alias in ("champion", "previous"):
         other = registry.by_alias(found.bot, alias)
@@ -106,9 +106,9 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
     Against a champion, newly taught are the players' pairs that its dataset lacks. The base was never this bot,
     so to it the whole dataset is new: a first version must know its own corpus better than the base does.
     """
-    from kogpt2_chat.model.corpora import read_golden, read_pairs
-    from kogpt2_chat.model.datasets import load_dataset
-    from kogpt2_chat.model.evaluate import Exam
+    from kogpt2_chat.corpora.datasets import load_dataset
+    from kogpt2_chat.corpora.shipped import read_golden, read_pairs
+    from kogpt2_chat.evaluation.evaluate import Exam
 
     folder = settings.learning.corpora / bot
     gold = read_pairs(folder / "gold.csv")
@@ -129,7 +129,7 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
 
 def _taught(pairs: "Sequence[Pair]") -> "list[Pair]":
     """Those that players taught."""
-    from kogpt2_chat.model.datasets import TAUGHT_SOURCES
+    from kogpt2_chat.corpora.datasets import TAUGHT_SOURCES
 
     return [pair for pair in pairs if pair.source in TAUGHT_SOURCES]
 

@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kogpt2_chat.domain.explanation import Explanation, Token, Verdict, fallback_change
-from kogpt2_chat.domain.lake_layout import turn_from_document
-from kogpt2_chat.domain.masking import masked_count
-from kogpt2_chat.domain.prompt import END_ID
-from kogpt2_chat.domain.safety_turns import safety_kind
-from kogpt2_chat.domain.topics import QUESTION_TOPIC, TURN_TOPIC
-from kogpt2_chat.domain.turns import Turn
+from kogpt2_chat.artifact.downloads import local_version
+from kogpt2_chat.domain.chat.prompt import END_ID
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.lake.layout import turn_from_document
+from kogpt2_chat.domain.learning.explanation import Explanation, Token, Verdict, fallback_change
+from kogpt2_chat.domain.safety.turns import safety_kind
+from kogpt2_chat.domain.text.masking import masked_count
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, InvalidMessage, NotFound
-from kogpt2_chat.jobs.versions import local_version
 from kogpt2_chat.ports import Index, Record, Registry, Topics
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.engine import Sampling
-    from kogpt2_chat.model.load import LoadedBot
+    from kogpt2_chat.inference.engine import Sampling
+    from kogpt2_chat.network.load import LoadedBot
 
 _TURN_ID: Final = re.compile(rf"{re.escape(QUESTION_TOPIC)}-\d{{1,9}}-\d{{1,19}}", re.ASCII)
 _REFERENCE_ENGINE: Final = "transformers"
@@ -133,7 +133,7 @@ def _is_about(record: Record, turn_id: str) -> bool:
 
 
 def _load(turn: Turn, registry: Registry, settings: Settings) -> "LoadedBot":
-    from kogpt2_chat.model.load import load_bot
+    from kogpt2_chat.network.load import load_bot
 
     folder = local_version(turn.bot, turn.model_version, registry, settings)
     return load_bot(folder, settings, str(turn.model_version))
@@ -144,7 +144,7 @@ def _without_replay(facts: Explanation, why: str) -> Explanation:
 
 
 def _replayed(facts: Explanation, bot: "LoadedBot", top: int, settings: Settings) -> Explanation:
-    from kogpt2_chat.model import replay
+    from kogpt2_chat.evaluation import replay
 
     turn = facts.turn
     prompt_ids = bot.encode(turn.text)
@@ -215,7 +215,7 @@ def _about_engine(turn: Turn, verdict: Verdict) -> str | None:
 
 def _sampling(turn: Turn) -> "Sampling | None":
     """How the turn's tokens were drawn; None where they were the likeliest ones."""
-    from kogpt2_chat.model.engine import Sampling
+    from kogpt2_chat.inference.engine import Sampling
 
     if turn.decoding.get("strategy") != "sampled":
         return None

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.lake_layout import TURNS, daily_csv_path, seoul_date
-from kogpt2_chat.domain.safety_turns import safety_kind
+from kogpt2_chat.domain.lake.layout import TURNS, daily_csv_path, seoul_date
+from kogpt2_chat.domain.safety.turns import safety_kind
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.ports import Files, Tables
 from kogpt2_chat.settings import Settings

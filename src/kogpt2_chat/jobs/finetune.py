@@ -10,23 +10,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
-from kogpt2_chat.jobs.manifests import count_changes
+from kogpt2_chat.artifact.downloads import local_version
+from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_ids
+from kogpt2_chat.evaluation.training_report import write_shown
 from kogpt2_chat.jobs.register import VERSION_PATH
-from kogpt2_chat.jobs.training_shown import write_shown
-from kogpt2_chat.jobs.versions import local_version
+from kogpt2_chat.lake.manifests import count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.batches import Example
-    from kogpt2_chat.model.card import ModelCard
-    from kogpt2_chat.model.checkpoint import Checkpoint
-    from kogpt2_chat.model.curriculum import Curriculum
-    from kogpt2_chat.model.datasets import Split
-    from kogpt2_chat.model.early_stop import EpochReport
-    from kogpt2_chat.model.pairs import Pair
-    from kogpt2_chat.model.recipe import Recipe
+    from kogpt2_chat.artifact.card import ModelCard
+    from kogpt2_chat.corpora.datasets import Split
+    from kogpt2_chat.domain.learning.pairs import Pair
+    from kogpt2_chat.network.batches import Example
+    from kogpt2_chat.network.checkpoint import Checkpoint
+    from kogpt2_chat.training.curriculum import Curriculum
+    from kogpt2_chat.training.early_stop import EpochReport
+    from kogpt2_chat.training.recipe import Recipe
 
 Mode = Literal["from_base", "from_champion"]
 _ASKED_BY_HEART: Final = 400
@@ -65,12 +65,12 @@ def finetune(
     Raises:
         Conflict: another process is at this very training.
     """
-    from kogpt2_chat.model.compute import choose_precision
-    from kogpt2_chat.model.datasets import leave_out_unlearnable, load_dataset
-    from kogpt2_chat.model.load import use_threads
-    from kogpt2_chat.model.one_training import only_training_in
-    from kogpt2_chat.model.resume import clear_progress
-    from kogpt2_chat.model.train import fit
+    from kogpt2_chat.corpora.datasets import leave_out_unlearnable, load_dataset
+    from kogpt2_chat.network.load import use_threads
+    from kogpt2_chat.training.compute import choose_precision
+    from kogpt2_chat.training.fit import fit
+    from kogpt2_chat.training.one_training import only_training_in
+    from kogpt2_chat.training.resume import clear_progress
 
     started = time.monotonic()
     use_threads(settings)
@@ -128,9 +128,9 @@ def _start(
     progress: Callable[[str], None],
 ) -> tuple["Checkpoint", "ModelCard", str]:
     """The weights to start from, the card of what will come of them, and the dataset that they have learned."""
-    from kogpt2_chat.model.base import prepare
-    from kogpt2_chat.model.card import ModelCard
-    from kogpt2_chat.model.checkpoint import load_checkpoint
+    from kogpt2_chat.artifact.card import ModelCard
+    from kogpt2_chat.network.checkpoint import load_checkpoint
+    from kogpt2_chat.training.base import prepare
 
     champion = registry.by_alias(bot, "champion") if mode == "from_champion" else None
     if mode == "from_champion" and champion is None:
@@ -169,8 +169,8 @@ def _plan(
     settings: Settings,
 ) -> "Curriculum":
     """What is learned, and how: by what the weights know already and what the gate will ask for."""
-    from kogpt2_chat.model.corpora import read_golden
-    from kogpt2_chat.model.curriculum import plan_training
+    from kogpt2_chat.corpora.shipped import read_golden
+    from kogpt2_chat.training.curriculum import plan_training
 
     golden = read_golden(settings.learning.corpora / card.bot / "golden.json")
     return plan_training(
@@ -187,7 +187,7 @@ def _examples(
     start: "Checkpoint", card: "ModelCard", sets: Sequence[Sequence["Pair"]], settings: Settings
 ) -> Iterator[list["Example"]]:
     """Each set of pairs as the network sees it."""
-    from kogpt2_chat.model.batches import make_examples
+    from kogpt2_chat.network.batches import make_examples
 
     bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(card.bot, card.prompt_format))
     return (make_examples(pairs, start.tokenizer, *bounds) for pairs in sets)
@@ -228,12 +228,12 @@ def _write_version(
     settings: Settings,
 ) -> Path:
     """The version's folder: weights, engine, and what is said where it is unsure."""
-    from kogpt2_chat.model.checkpoint import write_checkpoint
-    from kogpt2_chat.model.corpora import read_pairs
-    from kogpt2_chat.model.fit_uncertain import fit_uncertainty
-    from kogpt2_chat.model.load import in_memory
-    from kogpt2_chat.model.network import knows
-    from kogpt2_chat.model.uncertain import FILE
+    from kogpt2_chat.corpora.shipped import read_pairs
+    from kogpt2_chat.evaluation.fit_uncertain import fit_uncertainty
+    from kogpt2_chat.inference.uncertain import FILE
+    from kogpt2_chat.network.checkpoint import write_checkpoint
+    from kogpt2_chat.network.load import in_memory
+    from kogpt2_chat.network.network import knows
 
     beside, dev = {}, settings.learning.corpora / card.bot / "dev.csv"
     if dev.is_file() and (unlearned := read_pairs(dev)):

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.domain.bots import BOT_IDS, ROSTER
-from kogpt2_chat.domain.cleaning import clean, phrase_key, reject_reason
-from kogpt2_chat.domain.corpus_parts import CorpusRow, divide, golden_questions, why_unteachable
-from kogpt2_chat.domain.csv_text import Row, Table, read_table, shown
+from kogpt2_chat.domain.chat.bots import BOT_IDS, ROSTER
+from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
+from kogpt2_chat.domain.learning.corpus_parts import CorpusRow, divide, golden_questions, why_unteachable
+from kogpt2_chat.domain.text.csv_text import Row, Table, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 
 HEADER: Final = ("Q", "A", "label")

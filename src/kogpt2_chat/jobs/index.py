@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from kogpt2_chat.domain.lake_layout import TURNS
-from kogpt2_chat.domain.safety_turns import SAFETY_COLUMNS, safety_kind
-from kogpt2_chat.domain.searchable import searchable
+from kogpt2_chat.domain.lake.layout import TURNS
+from kogpt2_chat.domain.lake.searchable import searchable
+from kogpt2_chat.domain.safety.turns import SAFETY_COLUMNS, safety_kind
 from kogpt2_chat.ports import Index, Row, Tables
 
 _PLACE: Final = ("ingested_at", "kafka_partition", "kafka_offset")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.gaps import gap_row
-from kogpt2_chat.domain.lake_layout import FEEDBACK, QUARANTINE, TURNS, Table, app_id
+from kogpt2_chat.domain.lake.gaps import gap_row
+from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table, app_id
 from kogpt2_chat.errors import Conflict, InvalidMessage
-from kogpt2_chat.jobs.read_records import quarantined, read_record
-from kogpt2_chat.jobs.topic_positions import Place, find_place, note_gaps, tell_gaps
+from kogpt2_chat.lake.read_records import quarantined, read_record
+from kogpt2_chat.lake.topic_positions import Place, find_place, note_gaps, tell_gaps
 from kogpt2_chat.ports import Tables, Topics
 from kogpt2_chat.settings import Settings
 

@@ -7,10 +7,10 @@ mute is never taken back by itself: whatever happens while waiting, the state st
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from kogpt2_chat.domain.roll_call import Roll
-from kogpt2_chat.domain.rollout import RolloutState, WorkerState
+from kogpt2_chat.domain.rollout.liveness import Roll
+from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
 from kogpt2_chat.errors import Conflict, Unavailable
-from kogpt2_chat.jobs.workers import Clock, Workers
+from kogpt2_chat.fleet.fleet import Clock, Workers
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 

@@ -7,7 +7,7 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.model.base import PreparedBase
+    from kogpt2_chat.training.base import PreparedBase
 
 
 def prepare_base(
@@ -27,8 +27,8 @@ def prepare_base(
     Raises:
         InvalidInput: a base that was not trained now is to go into the checkout.
     """
-    from kogpt2_chat.model.base import prepare, rebuild
-    from kogpt2_chat.model.small_key import SHIPPED
+    from kogpt2_chat.training.base import prepare, rebuild
+    from kogpt2_chat.training.small_key import SHIPPED
 
     if into_checkout and not anew:
         raise InvalidInput("only a base that is trained now can be shipped: add --rebuild")
@@ -36,7 +36,7 @@ def prepare_base(
         return prepare(settings, progress)
     made = rebuild(settings, progress)
     if into_checkout:
-        from kogpt2_chat.model.small_base import ship
+        from kogpt2_chat.training.small_base import ship
 
         ship(made.folder)
         progress(f"shipped in {SHIPPED}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from kogpt2_chat.domain.dead_letters import (
+from kogpt2_chat.domain.chat.dead_letters import (
     REPLAY_OF,
     REPLAYABLE,
     Left,
@@ -20,8 +20,8 @@ from kogpt2_chat.domain.dead_letters import (
     replay_headers,
     why_left,
 )
-from kogpt2_chat.domain.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
-from kogpt2_chat.domain.wire import turn_id
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
+from kogpt2_chat.domain.chat.wire import turn_id
 from kogpt2_chat.ports import Outgoing, Record, Topics
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast
 
-from kogpt2_chat.domain.csv_text import decode
-from kogpt2_chat.domain.lake_layout import QUARANTINE, Table
-from kogpt2_chat.domain.mending import read_mended
-from kogpt2_chat.domain.quarantine import (
+from kogpt2_chat.domain.lake.layout import QUARANTINE, Table
+from kogpt2_chat.domain.lake.mending import read_mended
+from kogpt2_chat.domain.lake.quarantine import (
     Place,
     Row,
     check_reasons,
@@ -25,8 +24,9 @@ from kogpt2_chat.domain.quarantine import (
     sent_ms,
     waiting,
 )
+from kogpt2_chat.domain.text.csv_text import decode
 from kogpt2_chat.errors import InvalidInput, InvalidMessage
-from kogpt2_chat.jobs.read_records import TABLE_BY_TOPIC, read_record
+from kogpt2_chat.lake.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
 
 _COUNTER: Final = "{table}/quarantine"

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.crisis import Kind
-from kogpt2_chat.domain.lake_layout import AUDIT, TURNS, app_id, seoul_date
-from kogpt2_chat.domain.safety_turns import SAFETY_COLUMNS, safety_kind
+from kogpt2_chat.domain.lake.layout import AUDIT, TURNS, app_id, seoul_date
+from kogpt2_chat.domain.safety.crisis import Kind
+from kogpt2_chat.domain.safety.turns import SAFETY_COLUMNS, safety_kind
 from kogpt2_chat.errors import InvalidInput, NotFound
-from kogpt2_chat.person import system_user
+from kogpt2_chat.machine.person import system_user
 from kogpt2_chat.ports import Tables
 
 _SHOWN: Final = ("turn_id", "bot", "player_id", "session_id", "text", "answer", "fallback", "received_at", "source")

@@ -8,12 +8,12 @@ finished by the same command again. If (3) fails, the old champion is published 
 from collections.abc import Callable
 from functools import partial
 
-from kogpt2_chat.domain.rollout import RolloutState, VersionKey
+from kogpt2_chat.artifact.downloads import version_digest
+from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey
 from kogpt2_chat.errors import NotFound, Unavailable
+from kogpt2_chat.fleet.fleet import Clock, Workers
+from kogpt2_chat.fleet.rollout_plan import Switch, bring_to
 from kogpt2_chat.jobs.nominate import require_pass
-from kogpt2_chat.jobs.switch import Switch, bring_to
-from kogpt2_chat.jobs.versions import version_digest
-from kogpt2_chat.jobs.workers import Clock, Workers
 from kogpt2_chat.patience import within
 from kogpt2_chat.ports import ModelVersion, Registry, Topics
 from kogpt2_chat.settings import Settings

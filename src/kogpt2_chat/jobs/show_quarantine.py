@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from kogpt2_chat.domain.lake_layout import QUARANTINE
-from kogpt2_chat.domain.mending import shown_record
-from kogpt2_chat.domain.quarantine import check_reasons, reason_word, waiting
+from kogpt2_chat.domain.lake.layout import QUARANTINE
+from kogpt2_chat.domain.lake.mending import shown_record
+from kogpt2_chat.domain.lake.quarantine import check_reasons, reason_word, waiting
 from kogpt2_chat.ports import Tables
 
 

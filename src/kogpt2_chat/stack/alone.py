@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from kogpt2_chat.in_turn import take
+from kogpt2_chat.machine.in_turn import take
 from kogpt2_chat.stack.folders import Folders, make_folders
 
 

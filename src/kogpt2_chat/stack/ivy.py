@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from kogpt2_chat.domain.java_proxy import with_proxy
+from kogpt2_chat.domain.servers.java_proxy import with_proxy
 from kogpt2_chat.errors import Unavailable
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.in_turn import in_turn
+from kogpt2_chat.machine.in_turn import in_turn
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.ivy import Coordinates, Together, fetch
 from kogpt2_chat.stack.modules import EMPTY_FOLDERS, MODULE_FILES

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.person import has_name, nameless_user
+from kogpt2_chat.machine.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders, others_can_enter
 from kogpt2_chat.stack.jars import jars_folder

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.domain.no_proxy import without_proxy
+from kogpt2_chat.domain.servers.no_proxy import without_proxy
 from kogpt2_chat.env_file import ENV_FILE
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.room import wait_for_room

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from kogpt2_chat.domain.addresses import is_host_name
+from kogpt2_chat.domain.servers.addresses import is_host_name
 from kogpt2_chat.sections import EVERY_ADDRESS, LOOPBACK
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.processes import port_is_free

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from kogpt2_chat.domain.patience import Sample, Watch, judge
-from kogpt2_chat.domain.silence import TELL_EVERY_S
+from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
+from kogpt2_chat.domain.servers.startup import Sample, Watch, judge
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import Folders

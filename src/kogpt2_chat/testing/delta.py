@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from kogpt2_chat.domain.lake_layout import TABLE_BY_NAME
+from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME
 from kogpt2_chat.errors import Conflict
 from kogpt2_chat.ports import Row
 

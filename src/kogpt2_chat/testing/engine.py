@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kogpt2_chat.domain.characters import one_line
-from kogpt2_chat.domain.prompt import answer_text, prompt_ids
-from kogpt2_chat.model.engine import BotModel, Finished, Sampling, StopReason
-from kogpt2_chat.model.uncertain import Uncertainty
+from kogpt2_chat.domain.chat.prompt import answer_text, prompt_ids
+from kogpt2_chat.domain.text.characters import one_line
+from kogpt2_chat.inference.engine import BotModel, Finished, Sampling, StopReason
+from kogpt2_chat.inference.uncertain import Uncertainty
 
 _FIRST_TEXT_ID = 200
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, Record
 

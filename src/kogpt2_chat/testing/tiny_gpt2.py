@@ -41,10 +41,10 @@ def tiny_version(
     Returns:
         The folder.
     """
-    from kogpt2_chat.model.card import ModelCard
-    from kogpt2_chat.model.checkpoint import write_checkpoint
-    from kogpt2_chat.model.network import gpt2_config, new_network
-    from kogpt2_chat.model.tokenizer import train_tokenizer
+    from kogpt2_chat.artifact.card import ModelCard
+    from kogpt2_chat.artifact.tokenizer import train_tokenizer
+    from kogpt2_chat.network.checkpoint import write_checkpoint
+    from kogpt2_chat.network.network import gpt2_config, new_network
 
     tokenizer = train_tokenizer(lines, vocabulary)
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=32, heads=2, positions=256, dropout=0.0)
@@ -68,7 +68,7 @@ def full_size_files(folder: Path, *, layers: int = 12, width: int = 768, heads: 
     """
     import torch
 
-    from kogpt2_chat.model.network import gpt2_config, new_network
+    from kogpt2_chat.network.network import gpt2_config, new_network
 
     folder.mkdir(parents=True, exist_ok=True)
     config = gpt2_config(vocabulary=51_200, layers=layers, width=width, heads=heads, positions=1024, dropout=0.1)
@@ -84,7 +84,7 @@ def full_tokenizer(size: int) -> str:
     """A tokenizer of KoGPT2's layout and size: control tokens first, then syllables, then entries never used."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    from kogpt2_chat.domain.prompt import CONTROL_TOKENS, UNKNOWN
+    from kogpt2_chat.domain.chat.prompt import CONTROL_TOKENS, UNKNOWN
 
     letters = ["▁", *map(chr, range(0x21, 0x7F)), *map(chr, range(0xAC00, 0xD7A4))]
     entries = [*CONTROL_TOKENS, *letters]

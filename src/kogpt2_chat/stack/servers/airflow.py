@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.model.memory import usable_memory_mb
+from kogpt2_chat.machine.memory import usable_memory_mb
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.plain_path import plain

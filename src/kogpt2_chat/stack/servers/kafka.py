@@ -5,7 +5,7 @@ import hashlib
 import shlex
 from pathlib import Path
 
-from kogpt2_chat.domain.topics import OFFSETS_KEPT_DAYS
+from kogpt2_chat.domain.chat.topics import OFFSETS_KEPT_DAYS
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.jars import classpath

@@ -1,0 +1,259 @@
+"""Kafka's topics by position: for jobs, the CLI and the worker's control thread.
+
+Safe to use from several threads: each call borrows a consumer of its own from a small pool.
+The worker's exactly-once side is :mod:`kogpt2_chat.adapters.kafka.transactional_consumer`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from kogpt2_chat.adapters.kafka.admin import ensure_topics, topic_id
+from kogpt2_chat.adapters.kafka.header_names import accept_any_header_names
+from kogpt2_chat.errors import NotFound, Unavailable
+from kogpt2_chat.ports import Outgoing, Record
+from kogpt2_chat.settings import Settings
+
+MAX_FETCH_BYTES: Final = 2 * 1024 * 1024
+RETRY_BACKOFF_MS: Final = 5
+"""The client's default is 100. Where the broker has not yet written a commit's markers, the next transaction waits for
+it: 40 instead of 119 ms each (medians) on a broker that has just started, 10 instead of 12 on a warm one."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Client settings that every producer, consumer and admin client of this project shares."""
+    kafka = settings.kafka
+    shared: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "security_protocol": kafka.security_protocol,
+        "request_timeout_ms": int(kafka.request_timeout_s * 1000),
+        "bootstrap_timeout_ms": int(kafka.request_timeout_s * 1000),
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+        "reconnect_backoff_max_ms": 1000,
+    }
+    if kafka.ssl_cafile:
+        shared["ssl_cafile"] = kafka.ssl_cafile
+    if kafka.sasl_mechanism:
+        shared["sasl_mechanism"] = kafka.sasl_mechanism
+        shared["sasl_plain_username"] = kafka.sasl_username
+        shared["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
+    return shared
+
+
+def to_record(found: Any) -> Record:
+    """A client library's record in the platform's own words."""
+    return Record(
+        topic=found.topic,
+        partition=found.partition,
+        offset=found.offset,
+        key=found.key,
+        value=found.value,
+        headers={name: (value or b"").decode("utf-8", "replace") for name, value in found.headers},
+        timestamp_ms=found.timestamp,
+    )
+
+
+def to_headers(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """Headers as the client library wants them."""
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def _says_unavailable(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Errors of the client library become Unavailable."""
+
+    @wraps(call)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return call(*args, **kwargs)
+        except (KafkaError, OSError) as error:
+            raise Unavailable(f"Kafka did not do `{call.__name__}`: {type(error).__name__}: {error}") from error
+
+    return guarded
+
+
+class KafkaTopics:
+    """The port Topics on a real broker. Connections are opened at first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._timeout_s = settings.kafka.request_timeout_s
+        self._lock = threading.RLock()
+        self._idle_consumers: list[Any] = []
+        self._opened_producer: Any = None
+
+    @_says_unavailable
+    def ensure(self) -> list[str]:
+        """Create the contract's topics that are missing, and put right what earlier releases left out in the others.
+
+        Returns:
+            The names of those created.
+
+        Raises:
+            InvalidInput: topics exist whose partitions or settings are not the contract's, all named.
+        """
+        with self._lock, closing(KafkaAdminClient(**connection(self._settings))) as admin:
+            return ensure_topics(admin, self._settings.kafka.replication_factor, self._timeout_s)
+
+    @_says_unavailable
+    def topic_id(self, topic: str) -> str:
+        """The id that the broker gave to the topic when it was made; empty where brokers give none."""
+        with self._lock, closing(KafkaAdminClient(**connection(self._settings))) as admin:
+            found = topic_id(admin, topic)
+        if found is None:
+            raise self._no_topic(topic)
+        return found
+
+    @_says_unavailable
+    def start_positions(self, topic: str) -> dict[int, int]:
+        """First retained offset of each partition."""
+        with self._borrowed_consumer() as consumer:
+            found = consumer.beginning_offsets(self._partitions(consumer, topic))
+        return {partition.partition: offset for partition, offset in sorted(found.items())}
+
+    @_says_unavailable
+    def end_positions(self, topic: str) -> dict[int, int]:
+        """Offset after the last committed record of each partition (read_committed)."""
+        with self._borrowed_consumer() as consumer:
+            found = consumer.end_offsets(self._partitions(consumer, topic))
+        return {partition.partition: offset for partition, offset in sorted(found.items())}
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
+        """Committed records of a range, in order.
+
+        Args:
+            topic: which topic.
+            partition: which partition of it.
+            start: first position.
+            end: position after the last one.
+
+        Yields:
+            The records; positions may have holes.
+
+        Raises:
+            Unavailable: the broker did not answer in time; what was given so far is right.
+        """
+        where = TopicPartition(topic, partition)
+        try:
+            with self._borrowed_consumer() as consumer:
+                consumer.assign([where])
+                consumer.seek(where, start)
+                yield from _records(consumer, where, end, self._timeout_s)
+        except (KafkaError, OSError) as error:
+            raise Unavailable(f"Kafka stopped while reading {topic}-{partition}: {error}") from error
+
+    def latest_by_key(self, topic: str) -> dict[str, bytes]:
+        """The last value of each key of a compacted topic; tombstoned keys are left out."""
+        starts, ends = self.start_positions(topic), self.end_positions(topic)
+        latest: dict[str, bytes | None] = {}
+        for partition, end in ends.items():
+            for record in self.read(topic, partition, starts[partition], end):
+                if record.key is not None:
+                    latest[record.key.decode("utf-8", "replace")] = record.value
+        return {key: value for key, value in latest.items() if value is not None}
+
+    @_says_unavailable
+    def send(self, records: Iterable[Outgoing]) -> None:
+        """Send and wait until all are acknowledged."""
+        with self._lock:
+            producer = self._producer()
+            try:
+                futures = [
+                    producer.send(item.topic, item.value, key=item.key, headers=to_headers(item.headers))
+                    for item in records
+                ]
+                for future in futures:
+                    future.get(timeout=self._timeout_s)
+            except (KafkaError, OSError):
+                # Seen with a broker that was away for a minute: an idempotent producer whose records have expired
+                # never sends again. What it still holds must not be sent after the caller was told that it failed.
+                self._opened_producer = None
+                producer.close(timeout=0)
+                raise
+
+    def close(self) -> None:
+        """Give back the connections; the next call opens new ones."""
+        with self._lock:
+            while self._idle_consumers:
+                self._idle_consumers.pop().close()
+            if self._opened_producer is not None:
+                self._opened_producer.close(timeout=self._timeout_s)
+                self._opened_producer = None
+
+    def _partitions(self, consumer: Any, topic: str) -> list[Any]:
+        found = consumer.partitions_for_topic(topic)
+        if not found:
+            raise self._no_topic(topic)
+        return [TopicPartition(topic, number) for number in sorted(found)]
+
+    def _no_topic(self, topic: str) -> NotFound:
+        where = self._settings.kafka_bootstrap
+        return NotFound(f"topic {topic!r} does not exist on {where}: create the topics first (`stack up` does)")
+
+    @contextmanager
+    def _borrowed_consumer(self) -> Iterator[Any]:
+        """An idle consumer, or a new one; it goes back only after a call that went well."""
+        with self._lock:
+            consumer = self._idle_consumers.pop() if self._idle_consumers else None
+        if consumer is None:
+            consumer = self._new_consumer()
+        try:
+            yield consumer
+        except BaseException:
+            consumer.close()
+            raise
+        with self._lock:
+            self._idle_consumers.append(consumer)
+
+    def _new_consumer(self) -> Any:
+        accept_any_header_names()
+        try:
+            return KafkaConsumer(
+                **connection(self._settings),
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_partition_fetch_bytes=MAX_FETCH_BYTES,
+                allow_auto_create_topics=False,
+            )
+        except (KafkaError, OSError) as error:
+            raise Unavailable(f"no Kafka broker answers at {self._settings.kafka_bootstrap}: {error}") from error
+
+    def _producer(self) -> Any:
+        if self._opened_producer is None:
+            timeout_ms = int(self._timeout_s * 1000)
+            self._opened_producer = KafkaProducer(
+                **connection(self._settings),
+                enable_idempotence=True,
+                max_request_size=MAX_FETCH_BYTES,
+                max_block_ms=timeout_ms,
+                delivery_timeout_ms=timeout_ms,
+                allow_auto_create_topics=False,
+            )
+        return self._opened_producer
+
+
+def _records(consumer: Any, where: Any, end: int, timeout_s: float) -> Iterator[Record]:
+    """Poll until the consumer's position, which jumps over holes and markers, has reached the end."""
+    deadline = time.monotonic() + timeout_s
+    while consumer.position(where) < end:
+        found = consumer.poll(timeout_ms=200).get(where, [])
+        for record in found:
+            if record.offset >= end:
+                return
+            yield to_record(record)
+        if found:
+            deadline = time.monotonic() + timeout_s
+        elif time.monotonic() > deadline and consumer.position(where) < end:
+            raise Unavailable(
+                f"nothing came from {where.topic}-{where.partition} for {timeout_s:g} s; "
+                f"at {consumer.position(where)}, expected to reach {end}"
+            )

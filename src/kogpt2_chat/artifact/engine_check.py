@@ -1,0 +1,92 @@
+"""Prompts that a version carries along, with its answers in fp32: what any machine compares itself to.
+
+The gate compares forms on the machine that judges; a worker may stand on another one. Imports neither torch nor
+transformers.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kogpt2_chat.artifact.card import CHECK_FILE
+from kogpt2_chat.artifact.forms import Agreement
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.inference.paged import PagedModel, Pages
+
+PROMPTS: Final = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedAnswer:
+    """What the weights themselves say.
+
+    Attributes:
+        prompt: token ids, at least one.
+        tokens: the greedy answer's, with its end where it has one; at least one.
+    """
+
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+def write_check(folder: Path, answers: Sequence[CheckedAnswer]) -> None:
+    """Write ``engine_check.json`` into a version's folder."""
+    rows = [{"prompt": answer.prompt, "tokens": answer.tokens} for answer in answers]
+    (folder / CHECK_FILE).write_text(json.dumps({"v": 1, "answers": rows}), "utf-8")
+
+
+def read_check(folder: Path) -> list[CheckedAnswer]:
+    """Read it; a version from before it was written has none, and gives an empty list.
+
+    Raises:
+        CheckpointCorrupt: the file is there and is not what it should be.
+    """
+    path = folder / CHECK_FILE
+    if not path.is_file():
+        return []
+    try:
+        rows = json.loads(path.read_text("utf-8"))["answers"]
+        return [CheckedAnswer(prompt=_ids(row["prompt"]), tokens=_ids(row["tokens"])) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointCorrupt(f"{path} is unreadable ({error!r}): take the previous version") from error
+
+
+def compare(model: PagedModel, answers: Sequence[CheckedAnswer]) -> Agreement:
+    """Let a loaded graph look at each answer of fp32, and count where it would have said the same.
+
+    All tokens of an answer go through at once, each after those of fp32. It is the same answer where every one of them
+    is the likeliest; later tokens still count where an earlier one differs.
+
+    Args:
+        model: nobody decodes with it meanwhile.
+        answers: at least one.
+
+    Returns:
+        What agrees.
+
+    Raises:
+        CheckpointCorrupt: an answer does not fit the graph.
+    """
+    same_answers = same_tokens = 0
+    for answer in answers:
+        ids = (*answer.prompt, *answer.tokens[:-1])
+        if len(ids) > model.positions or max((*ids, answer.tokens[-1])) >= model.vocabulary:
+            raise CheckpointCorrupt(f"{CHECK_FILE} does not fit the graph beside it: take the previous version")
+        pages = Pages()
+        logits = model.forward([(pages, ids)], all_logits=True)[0][len(answer.prompt) - 1 :]
+        same = sum(ours == theirs for ours, theirs in zip(logits.argmax(-1).tolist(), answer.tokens, strict=True))
+        model.release(pages)
+        same_tokens += same
+        same_answers += same == len(answer.tokens)
+    return Agreement(
+        answers=len(answers), same_answers=same_answers, same_tokens=same_tokens,
+        tokens=sum(len(answer.tokens) for answer in answers),
+    )  # fmt: skip
+
+
+def _ids(found: Any) -> tuple[int, ...]:
+    if not isinstance(found, list) or not found or not all(type(id_) is int and id_ >= 0 for id_ in found):
+        raise TypeError("expected a list of token ids")
+    return tuple(found)

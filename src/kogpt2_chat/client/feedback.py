@@ -1,0 +1,53 @@
+"""Say what players think of turns: praise, complaint, a better answer."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC
+from kogpt2_chat.domain.chat.turns import Feedback, FeedbackKind
+from kogpt2_chat.ports import Outgoing, Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What a player says about a turn.
+
+    Attributes:
+        text: the better answer of a correction.
+        consent_train: whether that text may be trained on; None leaves it to what the player said before.
+    """
+
+    turn_id: str
+    player_id: str
+    kind: FeedbackKind
+    text: str | None = None
+    consent_train: bool | None = None
+
+
+def give_feedback(*, opinions: Sequence[Opinion], topics: Topics) -> int:
+    """Send all opinions.
+
+    Args:
+        opinions: what to say.
+        topics: Kafka.
+
+    Returns:
+        How many were sent and acknowledged.
+    """
+    topics.send([_record(opinion) for opinion in opinions])
+    return len(opinions)
+
+
+def _record(opinion: Opinion) -> Outgoing:
+    feedback = Feedback(
+        feedback_id=uuid.uuid4().hex,
+        turn_id=opinion.turn_id,
+        player_id=opinion.player_id,
+        kind=opinion.kind,
+        text=opinion.text,
+        consent_train=opinion.consent_train,
+        sent_at=datetime.now(UTC).isoformat(),
+    )
+    return Outgoing(topic=FEEDBACK_TOPIC, key=opinion.turn_id.encode(), value=feedback.to_json().encode())

@@ -1,0 +1,1 @@
+"""Bots, questions, answers and turns: the contract with players."""

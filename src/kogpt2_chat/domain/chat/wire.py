@@ -1,0 +1,257 @@
+"""The border: what stands in a record of ``bot_question``, and what an answer or a dead letter carries.
+
+Nothing that comes from outside is evaluated, and every way in which a record can be wrong ends in
+:class:`~kogpt2_chat.errors.InvalidMessage` with a reason of the contract. Work is linear in the record's size.
+Knows no Kafka client: a record is bytes and a position.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from kogpt2_chat.domain.chat.players import player_id
+from kogpt2_chat.domain.chat.question_fields import (
+    AROUND,
+    BOUNDS,
+    MAX_NAME_CHARS,
+    UNBOUNDED,
+    Bounds,
+    bounded_sender,
+    bounded_text,
+    consent_of,
+    json_object,
+    known_bot,
+    optional_id,
+    optional_time,
+)
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.chat.turns import Source
+from kogpt2_chat.errors import InvalidMessage
+
+MAX_RECORD_BYTES: Final = 16 * 1024
+MAX_ERROR_CHARS: Final = 300
+LENGTH_REASONS: Final = frozenset({"too_large", "too_long"})
+"""Why a record is refused that could be read but for its length; it may speak of a crisis all the same."""
+
+# Possessive repeats: a failed match is never tried again with fewer spaces.
+_SPACE: Final = rf"[{AROUND}]*+"
+# The Unity client's frame.
+_LEGACY_START: Final = re.compile(rf"\{{{_SPACE}'")
+_LEGACY_HEAD: Final = re.compile(rf"\{{{_SPACE}'from'{_SPACE}:{_SPACE}'")
+_LEGACY_TO: Final = re.compile(rf"'{_SPACE},{_SPACE}'to'{_SPACE}:{_SPACE}'")
+_LEGACY_MESSAGE: Final = re.compile(rf"'{_SPACE},{_SPACE}'message'{_SPACE}:{_SPACE}'")
+_V1_START: Final = re.compile(rf'\{{{_SPACE}"')
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_V1_FIELDS: Final = frozenset(
+    {"v", "question_id", "bot", "sender", "text", "sender_id", "session_id", "sent_at", "consent", "reply_by"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question that can be answered.
+
+    Attributes:
+        turn_id: its position, ``bot_question-PARTITION-OFFSET``.
+        question_id: the client's id; the turn id for a legacy question.
+        sender: the answer's key, as it came.
+        text: NFC, without control and zero-width characters; tabs and line feeds stay.
+        sent_at: RFC 3339 as the client said it.
+        reply_by: after this moment nobody waits for the model's answer.
+        extra: fields that this version does not know.
+        is_oversized: it was read although its length refuses it; text, sender and extra have no bound.
+    """
+
+    turn_id: str
+    question_id: str
+    bot: str
+    player_id: str
+    sender: str
+    text: str
+    consent_store: bool
+    consent_train: bool
+    source: Source
+    partition: int
+    offset: int
+    session_id: str | None = None
+    sent_at: str | None = None
+    reply_by: datetime | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+    is_oversized: bool = False
+
+
+def turn_id(partition: int, offset: int) -> str:
+    """The identity of a question and of its turn: its position."""
+    return f"{QUESTION_TOPIC}-{partition}-{offset}"
+
+
+def read_question(
+    value: bytes | None, partition: int, offset: int, *, legacy_consent: bool = False, of_any_length: bool = False
+) -> Question:
+    """Read one record of ``bot_question``.
+
+    Args:
+        value: the record's value as it came.
+        partition: where it stands.
+        offset: where it stands.
+        legacy_consent: whether questions of the old client may be trained on.
+        of_any_length: read also what is refused only for its length. Such a question is for nobody to decode or to
+            keep as it is: see :data:`LENGTH_REASONS`.
+
+    Returns:
+        The question.
+
+    Raises:
+        InvalidMessage: it can never be answered; the reason is the dead letter's.
+    """
+    text = _decoded(value, of_any_length=of_any_length)
+    here = {
+        "turn_id": turn_id(partition, offset),
+        "partition": partition,
+        "offset": offset,
+        "is_oversized": of_any_length,
+    }
+    bounds = UNBOUNDED if of_any_length else BOUNDS
+    if _V1_START.match(text):
+        return _read_v1(text, here, bounds)
+    if _LEGACY_START.match(text):
+        return _read_legacy(text, here, bounds, consent_train=legacy_consent)
+    raise InvalidMessage("not_a_question", "expected a record that starts with {\" (v1) or {' (legacy)")
+
+
+def legacy_text(nick: str, bot: str, text: str) -> str:
+    """What the Unity client sends: put together without any escaping."""
+    return f"{{'from' : '{nick}', 'to' : '{bot}', 'message' : '{text}'}}"
+
+
+def v1_text(*, question_id: str, bot: str, sender: str, text: str, **optional: object) -> str:
+    """A version 1 question.
+
+    Args:
+        question_id: the client's own id.
+        bot: whom it asks.
+        sender: key of the answer.
+        text: the question.
+        **optional: further fields of the contract; None leaves one out.
+
+    Returns:
+        One line of JSON.
+    """
+    body = {"v": 1, "question_id": question_id, "bot": bot, "sender": sender, "text": text}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    return json.dumps(body, ensure_ascii=False)
+
+
+def answer_headers(
+    question: Question, *, model_version: int, epoch: int, latency_ms: int, fallback: str | None
+) -> dict[str, str]:
+    """Headers of an answer, and of its turn.
+
+    Args:
+        question: what was asked.
+        model_version: who answered; 0 when there was no model.
+        epoch: the slot's rollout epoch.
+        latency_ms: the worker's own time for it.
+        fallback: why the text is not the model's own; None where it is.
+
+    Returns:
+        Text by header name.
+    """
+    headers = {
+        "turn_id": question.turn_id,
+        "question_id": question.question_id,
+        "question_partition": str(question.partition),
+        "question_offset": str(question.offset),
+        "model_version": str(model_version),
+        "epoch": str(epoch),
+        "latency_ms": str(latency_ms),
+    }
+    return headers if fallback is None else {**headers, "fallback": fallback}
+
+
+def dead_letter_headers(error: InvalidMessage, partition: int, offset: int) -> dict[str, str]:
+    """Headers of a dead letter: why, and where the question stands."""
+    headers = {
+        "reason": error.reason,
+        "error": str(error)[:MAX_ERROR_CHARS],
+        "turn_id": turn_id(partition, offset),
+        "question_partition": str(partition),
+        "question_offset": str(offset),
+    }
+    return headers if error.question_id is None else {**headers, "question_id": error.question_id}
+
+
+def _decoded(value: bytes | None, *, of_any_length: bool) -> str:
+    if value is None:
+        raise InvalidMessage("not_a_question", "the record has no value")
+    if len(value) > MAX_RECORD_BYTES and not of_any_length:
+        raise InvalidMessage("too_large", f"the record has {len(value)} bytes, expected at most {MAX_RECORD_BYTES}")
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        hint = "; it begins as UTF-16 does" if value.startswith(_UTF16_MARKS) else ""
+        raise InvalidMessage("not_utf8", f"byte {error.start} is not UTF-8: {error.reason}{hint}") from error
+    return text.strip(AROUND)
+
+
+def _read_legacy(text: str, here: dict[str, Any], bounds: Bounds, *, consent_train: bool) -> Question:
+    """First separator, first separator after it, last end: the rest is taken as it is."""
+    head = _LEGACY_HEAD.match(text)
+    to = _LEGACY_TO.search(text, head.end()) if head else None
+    message = _LEGACY_MESSAGE.search(text, to.end()) if to else None
+    body = text[:-1].rstrip(AROUND)
+    if head is None or to is None or message is None or not (text.endswith("}") and body.endswith("'")):
+        raise InvalidMessage("schema", "expected {'from' : 'NICK', 'to' : 'BOT', 'message' : 'TEXT'}")
+    if len(body) - 1 < message.end():  # the only quote before } is the one that opens TEXT
+        raise InvalidMessage("schema", "the message has no closing quote")
+    nick = text[head.end() : to.start()]
+    return Question(
+        question_id=here["turn_id"],
+        bot=known_bot(text[to.end() : message.start()], None),
+        player_id=player_id(None, nick),
+        sender=bounded_sender(nick, None, bounds),
+        text=bounded_text(text[message.end() : len(body) - 1], None, bounds),
+        consent_store=True,
+        consent_train=consent_train,
+        source="legacy",
+        **here,
+    )
+
+
+def _read_v1(text: str, here: dict[str, Any], bounds: Bounds) -> Question:
+    body = json_object(text)
+    found_id = body.get("question_id")
+    question_id = found_id if isinstance(found_id, str) and 1 <= len(found_id) <= MAX_NAME_CHARS else None
+    if type(body.get("v")) is not int or body["v"] != 1:
+        raise InvalidMessage("schema", "`v` must be the number 1", question_id)
+    if question_id is None:
+        raise InvalidMessage("schema", f"`question_id` must be a text of 1 to {MAX_NAME_CHARS} characters")
+    for name in ("bot", "sender", "text"):
+        if not isinstance(body.get(name), str):
+            missing = "null" if name in body else "missing"
+            found = missing if body.get(name) is None else type(body[name]).__name__
+            raise InvalidMessage("schema", f"`{name}` must be a text, found {found}", question_id)
+    store, train = consent_of(body, question_id)
+    sender = bounded_sender(body["sender"], question_id, bounds)
+    if not sender:
+        raise InvalidMessage("schema", "`sender` must not be empty", question_id)
+    sender_id, session_id = (optional_id(body, name, question_id) for name in ("sender_id", "session_id"))
+    sent_at, reply_by = (optional_time(body, name, question_id) for name in ("sent_at", "reply_by"))
+    return Question(
+        question_id=question_id,
+        bot=known_bot(body["bot"], question_id),
+        player_id=player_id(sender_id, sender),
+        sender=sender,
+        text=bounded_text(body["text"], question_id, bounds),
+        consent_store=store,
+        consent_train=train,
+        source="v1",
+        session_id=session_id,
+        sent_at=sent_at.isoformat() if sent_at else None,
+        reply_by=reply_by,
+        extra={name: value for name, value in body.items() if name not in _V1_FIELDS},
+        **here,
+    )

@@ -1,0 +1,1 @@
+"""The gate: whether a version may speak."""

@@ -1,0 +1,1 @@
+"""What the lake's tables hold, and what becomes of records that do not fit."""

@@ -1,0 +1,299 @@
+"""Where things lie in the lake, and what the rows of its tables look like.
+
+Names and values only: the adapters turn column kinds into their library's types.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from kogpt2_chat.domain.chat.kept_turns import kept_fields, kept_turn
+from kogpt2_chat.domain.chat.players import kept_player
+from kogpt2_chat.domain.chat.times import SEOUL, with_offset
+from kogpt2_chat.domain.chat.turns import CONSENT_KEY, Feedback, Turn
+from kogpt2_chat.domain.text.masking import mask_pii, masked_count
+from kogpt2_chat.errors import InvalidMessage
+
+Kind = Literal["string", "long", "bool", "time", "longs"]
+TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit", "distrust"]
+_TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
+
+DELTA_LOG: Final = "_delta_log"
+SANE_YEARS: Final = range(2000, 2200)
+"""Spark refuses to guess at the calendar of times before 1582, and a time far ahead overflows one or another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of the lake.
+
+    Attributes:
+        topic: the topic whose records it holds; empty when it holds records of several.
+        columns: kind by column name, in order; every column but the partitions may be null.
+        partition_by: columns that are folders.
+    """
+
+    name: TableName
+    topic: str
+    columns: Mapping[str, Kind]
+    partition_by: tuple[str, ...]
+
+
+_POSITION: Final[Mapping[str, Kind]] = {
+    "date": "string",
+    "kafka_partition": "long",
+    "kafka_offset": "long",
+    "ingested_at": "time",
+}
+TURNS: Final = Table(
+    name="turns",
+    topic="conversation_log",
+    columns={
+        "turn_id": "string",
+        "question_id": "string",
+        "bot": "string",
+        "player_id": "string",
+        "sender": "string",
+        "session_id": "string",
+        "text": "string",
+        "answer": "string",
+        "answer_token_ids": "longs",
+        "prompt_tokens": "long",
+        "model_version": "long",
+        "epoch": "long",
+        "decoding": "string",
+        "fallback": "string",
+        "sent_at": "time",
+        "received_at": "time",
+        "answered_at": "time",
+        "latency_ms": "long",
+        "consent_store": "bool",
+        "consent_train": "bool",
+        "source": "string",
+        "worker": "string",
+        "extra": "string",
+        "v": "long",
+        "pii_hits": "long",
+        **_POSITION,
+    },
+    partition_by=("bot", "date"),
+)
+# A feedback record names a turn and not a bot, so its table is partitioned by date alone.
+FEEDBACK: Final = Table(
+    name="feedback",
+    topic="feedback",
+    columns={
+        "feedback_id": "string",
+        "turn_id": "string",
+        "player_id": "string",
+        "kind": "string",
+        "text": "string",
+        "sent_at": "time",
+        "received_at": "time",
+        "extra": "string",
+        "v": "long",
+        "pii_hits": "long",
+        **_POSITION,
+    },
+    partition_by=("date",),
+)
+# Records that could not be read as what their topic promises, kept until they can be; what else a row may be stands in
+# `domain/lake/quarantine.py`.
+QUARANTINE: Final = Table(
+    name="quarantine",
+    topic="",
+    columns={
+        "topic": "string",
+        "reason": "string",
+        "value": "string",
+        **_POSITION,
+        "timestamp_ms": "long",
+        "replayed_at": "time",
+    },
+    partition_by=("topic",),
+)
+# Ranges of a topic that no table will ever have; no `end` where nobody knows how far the lost topic went.
+GAPS: Final = Table(
+    name="gaps",
+    topic="",
+    columns={
+        "table": "string",
+        "topic": "string",
+        "topic_id": "string",
+        "kafka_partition": "long",
+        "start": "long",
+        "end": "long",
+        "reason": "string",
+        "found_at": "time",
+        "date": "string",
+    },
+    partition_by=("topic",),
+)
+# Who opened which turn that is kept from view, when and why; written before it is shown, never changed.
+AUDIT: Final = Table(
+    name="audit",
+    topic="",
+    columns={
+        "audit_id": "string",
+        "at": "time",
+        "reviewer": "string",
+        "system_user": "string",
+        "action": "string",
+        "turn_id": "string",
+        "reason": "string",
+        "date": "string",
+    },
+    partition_by=("date",),
+)
+# Players and turns that teach nothing any more, and who said so; the last entry on a subject counts.
+DISTRUST: Final = Table(
+    name="distrust", topic="", partition_by=("date",),
+    columns={
+        "at": "time", "entry_id": "string", "kind": "string", "subject": "string", "action": "string", "by": "string",
+        "reason": "string", "date": "string",
+    },
+)  # fmt: skip
+TABLE_BY_NAME: Final[Mapping[str, Table]] = {
+    table.name: table for table in (TURNS, FEEDBACK, QUARANTINE, GAPS, AUDIT, DISTRUST)
+}
+
+
+def table_path(root: str, table: str) -> str:
+    """Folder of a Delta table."""
+    return f"{root}/lake/{table}"
+
+
+def datasets_path(root: str, bot: str) -> str:
+    """Folder of a bot's datasets."""
+    return f"{root}/datasets/{bot}"
+
+
+def dataset_path(root: str, bot: str, version: str) -> str:
+    """Folder of one immutable dataset."""
+    return f"{datasets_path(root, bot)}/{version}"
+
+
+def building_path(root: str, build: str) -> str:
+    """Folder in which one Spark application writes before anything is published."""
+    return f"{root}/datasets/.building/{build}"
+
+
+def quarantined_dataset_path(root: str, bot: str, build: str) -> str:
+    """Where a dataset that failed its validation is kept for a person to look at."""
+    return f"{root}/quarantine/datasets/{bot}/{build}"
+
+
+def daily_csv_path(root: str, date: str, bot: str) -> str:
+    """The daily file of a bot; ``date`` is ``YYYY-MM-DD`` and its year is the current one."""
+    return f"{root}/dailydata/{date[5:7]}{date[8:10]}/{bot}.csv"
+
+
+def app_id(table: str, topic: str, partition: int) -> str:
+    """Under which name a table remembers how far a partition has been read."""
+    return f"{table}/{topic}/{partition}"
+
+
+def seoul_date(time: datetime) -> str:
+    """Calendar date in Korea, ``YYYY-MM-DD``."""
+    return time.astimezone(SEOUL).date().isoformat()
+
+
+def read_time(text: str | None) -> datetime | None:
+    """An RFC 3339 time as UTC; without offset it is taken as Seoul's; None for none, an unreadable or an absurd one."""
+    try:
+        time = with_offset(datetime.fromisoformat(text or "")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if time.year in SANE_YEARS else None
+
+
+def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
+    """A row of ``turns``; it is masked again, which changes nothing that the worker already masked.
+
+    Args:
+        turn: the turn as logged.
+        partition: of the record in ``conversation_log``.
+        offset: likewise.
+        timestamp_ms: the broker's time, for a worker whose clock cannot be read.
+        ingested_at: one time for all rows of an ingest run.
+
+    Returns:
+        A value for each column.
+    """
+    turn = kept_turn(turn)
+    received_at = read_time(turn.received_at) or datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    row: dict[str, Any] = asdict(turn) | {
+        "answer_token_ids": list(turn.answer_token_ids),
+        "decoding": _compact(turn.decoding),
+        "extra": _compact(turn.extra),
+        "sent_at": read_time(turn.sent_at),
+        "received_at": received_at,
+        "answered_at": read_time(turn.answered_at) or received_at,
+        "pii_hits": masked_count(turn.text) + masked_count(turn.answer),
+    }
+    return row | _position(received_at, partition, offset, ingested_at)
+
+
+def turn_from_document(document: Mapping[str, object]) -> Turn:
+    """The turn that a row of ``turns`` was made from, out of its JSON form; times are in UTC now.
+
+    Args:
+        document: as the search index has it.
+
+    Returns:
+        The turn.
+
+    Raises:
+        InvalidMessage: a column is missing or of a wrong type.
+    """
+    body = {name: document[name] for name in _TURN_FIELDS if name in document}
+    for name in ("decoding", "extra"):
+        try:
+            body[name] = json.loads(str(body.get(name, "{}")))
+        except ValueError as error:
+            raise InvalidMessage("schema", f"turn: column `{name}` is not readable as JSON") from error
+    return Turn.from_json(json.dumps(body))
+
+
+def feedback_row(
+    feedback: Feedback, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime
+) -> dict[str, object]:
+    """A row of ``feedback``, masked.
+
+    Args:
+        feedback: the feedback as sent.
+        partition: of the record in ``feedback``.
+        offset: likewise.
+        timestamp_ms: the broker's time; the client's ``sent_at`` is kept but decides nothing.
+        ingested_at: one time for all rows of an ingest run.
+
+    Returns:
+        A value for each column.
+    """
+    received_at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    text = None if feedback.text is None else mask_pii(feedback.text)[0]
+    said = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
+    row: dict[str, Any] = asdict(feedback) | {
+        "text": text,
+        "player_id": kept_player(feedback.player_id),
+        "extra": _compact({**kept_fields(feedback.extra), **said}),
+        "sent_at": read_time(feedback.sent_at),
+        "received_at": received_at,
+        "pii_hits": masked_count(text or ""),
+    }
+    return row | _position(received_at, partition, offset, ingested_at)
+
+
+def _position(time: datetime, partition: int, offset: int, ingested_at: datetime) -> dict[str, object]:
+    return {
+        "date": seoul_date(time),
+        "kafka_partition": partition,
+        "kafka_offset": offset,
+        "ingested_at": ingested_at,
+    }
+
+
+def _compact(value: Mapping[str, object]) -> str:
+    return json.dumps(dict(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,1 @@
+"""What bots learn: pairs, datasets, and where an answer came from."""

@@ -1,0 +1,96 @@
+"""An imported corpus in parts: what a bot learns, and what it is judged by."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kogpt2_chat.domain.learning.cleaning import phrase_key
+from kogpt2_chat.domain.learning.dataset import SPLITS, Pair, Place, place
+
+_GOLD_ROWS: Final = 60
+_GOLD_SHARE: Final = 0.1
+_GOLD_CLUSTER_ROWS: Final = 2
+_GOLDEN_ROWS: Final = 20
+_LEAST_WORD_CHARS: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusRow:
+    """A cleaned pair with its topic."""
+
+    question: str
+    answer: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusParts:
+    """The rows of one bot, each in one part; no question or answer stands in two."""
+
+    gold: Sequence[CorpusRow]
+    dev: Sequence[CorpusRow]
+    seed: Sequence[CorpusRow]
+
+
+def divide(rows: Sequence[CorpusRow]) -> CorpusParts:
+    """Whole clusters go to gold and dev, smallest hash first, until each is full; small clusters only."""
+    places = _places(rows)
+    size_by_cluster = Counter(spot.cluster for spot in places)
+    wanted = min(_GOLD_ROWS, int(_GOLD_SHARE * len(rows)))
+    small = iter(sorted((c for c, size in size_by_cluster.items() if size <= _GOLD_CLUSTER_ROWS), key=_spread))
+    part_by_cluster: dict[str, str] = {}
+    for part in ("gold", "dev"):
+        filled = 0
+        while filled < wanted and (cluster := next(small, None)):
+            part_by_cluster[cluster] = part
+            filled += size_by_cluster[cluster]
+    rows_by_part: dict[str, list[CorpusRow]] = defaultdict(list)
+    for row, spot in zip(rows, places, strict=True):
+        rows_by_part[part_by_cluster.get(spot.cluster, "seed")].append(row)
+    return CorpusParts(gold=rows_by_part["gold"], dev=rows_by_part["dev"], seed=rows_by_part["seed"])
+
+
+def why_unteachable(parts: CorpusParts) -> str | None:
+    """Why no version can be made of these parts, in words; None where one can.
+
+    The gate needs gold pairs, and a dataset a pair in each split; both are taken by whole clusters.
+    """
+    missing = [] if parts.gold else ["gold"]
+    splits = Counter(spot.split for spot in _places(parts.seed))
+    missing += [split for split in SPLITS if not splits[split]]
+    if not missing:
+        return None
+    rows = [*parts.gold, *parts.dev, *parts.seed]
+    largest = max(Counter(spot.cluster for spot in _places(rows)).values())
+    lacking = f"nothing is left for {', '.join(missing)}"
+    if largest <= _GOLD_CLUSTER_ROWS:
+        return f"{lacking}: {len(rows)} rows are too few. Add pairs"
+    questions, answers = len({phrase_key(row.question) for row in rows}), len({phrase_key(row.answer) for row in rows})
+    return (
+        f"{lacking}. Of {len(rows)} rows with {questions} questions and {answers} answers, {largest} hang together by "
+        "shared questions or answers and cannot be divided: what judges would have been learned. Give questions "
+        "answers of their own, or add pairs"
+    )
+
+
+def golden_questions(seed: Sequence[CorpusRow]) -> list[dict[str, object]]:
+    """Seed questions with the words of all their answers; nobody has vetted them, so none must pass."""
+    words_by_question: dict[str, list[str]] = defaultdict(list)
+    for row in seed:
+        words = (word.strip(".,!?~…\"'") for word in row.answer.split())
+        words_by_question[row.question] += [word for word in words if len(word) >= _LEAST_WORD_CHARS]
+    questions = sorted((q for q, words in words_by_question.items() if words), key=_spread)[:_GOLDEN_ROWS]
+    return [
+        {"question": question, "any_of": sorted(set(words_by_question[question])), "must_pass": False}
+        for question in questions
+    ]
+
+
+def _places(rows: Sequence[CorpusRow]) -> list[Place]:
+    return place([Pair(question_key=phrase_key(row.question), answer_key=phrase_key(row.answer)) for row in rows])
+
+
+def _spread(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

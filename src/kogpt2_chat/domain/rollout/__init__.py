@@ -1,0 +1,1 @@
+"""Which version each bot speaks with: states, acknowledgements, recovery."""

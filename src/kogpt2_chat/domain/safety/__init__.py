@@ -1,0 +1,1 @@
+"""Texts that may speak of a crisis, and what is said then."""

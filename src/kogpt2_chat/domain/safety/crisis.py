@@ -1,0 +1,244 @@
+"""Whether a text may speak of suicide, self-harm, abuse or a medical emergency, now or soon, of anybody.
+
+Rules come first; where they find nothing, a classifier looks for wording like that of known crises. Their result
+decides which answer a player gets, what is learned from, and what is indexed. They err on the side of finding too
+much, since what is found gets a gentle answer. The work is linear in the text. Turns are not known here.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal, get_args
+
+from kogpt2_chat.domain.safety.crisis_classifier import crisis_weights, likely_crisis
+from kogpt2_chat.domain.safety.crisis_rules import Rules, crisis_rules
+from kogpt2_chat.domain.text.pattern_index import PatternIndex
+from kogpt2_chat.domain.text.view import View, view_of
+
+Kind = Literal["suicide", "self_harm", "abuse", "medical"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+_WINDOW: Final = 2048
+_OVERLAP: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crisis:
+    """What was found.
+
+    Attributes:
+        kind: what it speaks of.
+        start: where it stands in the text.
+        end: likewise.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """Patterns of one kind.
+
+    Attributes:
+        is_sure: whether they hold whatever else the text is about.
+        is_spaced: whether they read the view with its spaces.
+    """
+
+    kind: Kind
+    is_sure: bool = True
+    is_spaced: bool = False
+    patterns: PatternIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Language:
+    """The rules of one language, in the order in which they decide the kind.
+
+    Attributes:
+        any_dense: all that read the view without spaces, for a quick no.
+        any_spaced: likewise of those that read it with them.
+        frames: talk of something else, beside which nothing is found; a word begins with it.
+        inner_frames: likewise, wherever it stands.
+        subjects: talk of something else, beside which only sure rules hold.
+        idioms: what is said in another sense.
+        idiom_words: likewise, on the view with its spaces.
+    """
+
+    rules: tuple[_Rule, ...]
+    any_dense: PatternIndex
+    any_spaced: PatternIndex
+    frames: PatternIndex
+    inner_frames: PatternIndex
+    subjects: PatternIndex
+    idioms: PatternIndex
+    idiom_words: PatternIndex
+
+
+def find_crisis(text: str) -> Crisis | None:
+    """The first thing in a text that may speak of a crisis.
+
+    Args:
+        text: of any length; it is searched whole.
+
+    Returns:
+        What was found and where, or None.
+    """
+    for start in range(0, max(len(text), 1), _WINDOW):
+        first = max(0, start - _OVERLAP)
+        found = _find(text[first : start + _WINDOW])
+        if found is not None:
+            return Crisis(kind=found.kind, start=found.start + first, end=found.end + first)
+    return None
+
+
+def find_by_rules(text: str) -> Crisis | None:
+    """What the rules find first in one message, without the classifier."""
+    return _by_rules(view_of(text))
+
+
+def is_about_something_else(text: str) -> bool:
+    """Whether the rules see that a message is about a song, a film, a game or the news; the classifier skips those."""
+    return _is_about_something_else(view_of(text))
+
+
+def _find(text: str) -> Crisis | None:
+    view = view_of(text)
+    found = _by_rules(view)
+    if found is not None or not view.text or _is_about_something_else(view):
+        return found
+    likely = likely_crisis(view.text, crisis_weights())
+    if likely is None:
+        return None
+    start, end = view.span(likely.start, likely.end)
+    return Crisis(kind=KINDS[KINDS.index(likely.kind)], start=start, end=end)
+
+
+def _by_rules(spaced: View) -> Crisis | None:
+    found = _found(_korean(), spaced, spaced.without_spaces())
+    if found is not None or not _LATIN.search(spaced.text):
+        return found
+    # Contractions are written with and without their apostrophe.
+    english = spaced.without("'")
+    return _found(_english(), english, english)
+
+
+def _is_about_something_else(spaced: View) -> bool:
+    korean, english = spaced.without_spaces(), spaced.without("'")
+    return _is_framed(_korean(), korean) or _is_framed(_english(), english)
+
+
+def _is_framed(language: _Language, view: View) -> bool:
+    return language.inner_frames.is_in(view.text) or _begins(language.frames, view)
+
+
+def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
+    # Contexts are looked for only where there is something to be found: nearly all texts end here.
+    if not (language.any_dense.is_in(dense.text) or language.any_spaced.is_in(spaced.text)):
+        return None
+    if _is_framed(language, dense):
+        return None
+    idioms = [spaced.span(*span) for span in language.idiom_words.spans(spaced.text)]
+    idioms += [dense.span(*span) for span in language.idioms.spans(dense.text) if not _is_between(dense, span)]
+    only_sure = _begins(language.subjects, dense)
+    rules = (rule for rule in language.rules if rule.is_sure or not only_sure)
+    hits = (hit for rule in rules for hit in _hits(rule, spaced if rule.is_spaced else dense))
+    return next((hit for hit in hits if not any(begin < hit.end and hit.start < last for begin, last in idioms)), None)
+
+
+def _begins(patterns: PatternIndex, view: View) -> bool:
+    """Whether one of the patterns stands at the beginning of a word: where two words meet, a third one may arise."""
+    return any(view.begins_word(start) for start, _ in patterns.spans(view.text))
+
+
+def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
+    has_gaps = view.has_gaps
+    for found in rule.patterns.matches(view.text):
+        span = found.span()
+        if has_gaps and (_is_between(view, span) or not _is_aligned(view, found)):
+            continue
+        start, end = view.span(*span)
+        yield Crisis(kind=rule.kind, start=start, end=end)
+
+
+def _is_between(view: View, span: tuple[int, int]) -> bool:
+    """Whether a find only arose where two words meet: ``숙제가`` is not ``제가``, nor ``남편이 유서`` ``이유서``.
+
+    Where words are written apart, a pronoun begins one, and so does most that is short.
+    """
+    first, length = view.text[span[0]], span[1] - span[0]
+    is_weak = first in _BEGINNERS or (length <= _SHORT and first not in _STEMS)
+    return is_weak and not view.begins_word(span[0]) and view.has_gaps
+
+
+def _is_aligned(view: View, found: re.Match[str]) -> bool:
+    """Whether what stands behind each gap of a pattern begins a word, or follows a particle, or is one.
+
+    ``애인이 바람피웠어`` has no ``피``.
+    """
+    places = (found.start(number) for number in range(1, found.re.groups + 1))
+    return all(
+        place < 1
+        or place >= len(view.text)
+        or view.begins_word(place)
+        or view.text[place - 1] in _PARTICLES
+        or view.text.startswith(_SUFFIXES, place)
+        for place in places
+    )
+
+
+_SHORT: Final = 3
+_STEMS: Final = frozenset("죽쥭뒤뒈디쥬듁")
+"""What is seldom the middle of another word, and often written onto the one before it."""
+_BEGINNERS: Final = frozenset("나난내저전제날절애형목이더왜곧너")
+"""Pronouns, adverbs and short nouns, which begin a word."""
+_SUFFIXES: Final = ("한테", "에게", "께", "에서", "으로")
+_PARTICLES: Final = frozenset("은는이가을를에서로도만고면께와과의랑")
+_LATIN: Final = re.compile("[a-z]{2}")
+
+
+@cache
+def _korean() -> _Language:
+    rules = crisis_rules()
+    forms = (("sure", False), ("sure spaced", True), ("likely", False), ("likely spaced", True))
+    made = tuple(
+        _Rule(
+            kind=kind,
+            is_sure=form.startswith("sure"),
+            is_spaced=is_spaced,
+            patterns=PatternIndex(rules.get(f"{kind} {form}", ())),
+        )
+        for form, is_spaced in forms
+        for kind in KINDS
+    )
+    return _Language(
+        rules=made,
+        any_dense=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if not is_spaced]),
+        any_spaced=_all(rules, [f"{kind} {form}" for kind in KINDS for form, is_spaced in forms if is_spaced]),
+        frames=_all(rules, ["frame"]),
+        inner_frames=_all(rules, ["frame inner"]),
+        subjects=_all(rules, ["subject"]),
+        idioms=_all(rules, ["idiom"]),
+        idiom_words=_all(rules, ["idiom spaced"]),
+    )
+
+
+@cache
+def _english() -> _Language:
+    rules = crisis_rules()
+    return _Language(
+        rules=tuple(_Rule(kind=kind, patterns=_all(rules, [f"{kind} english"])) for kind in KINDS),
+        any_dense=_all(rules, [f"{kind} english" for kind in KINDS]),
+        any_spaced=PatternIndex(()),
+        frames=_all(rules, ["frame english"]),
+        inner_frames=PatternIndex(()),
+        subjects=PatternIndex(()),
+        idioms=_all(rules, ["idiom english"]),
+        idiom_words=PatternIndex(()),
+    )
+
+
+def _all(rules: Rules, sections: Sequence[str]) -> PatternIndex:
+    return PatternIndex([pattern for section in sections for pattern in rules.get(section, ())])

@@ -1,0 +1,1 @@
+"""Addresses, proxies and start-up of servers, as decisions."""

@@ -1,0 +1,1 @@
+"""Korean text: characters, spellings, personal data, CSV files."""

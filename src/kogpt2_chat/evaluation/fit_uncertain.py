@@ -1,0 +1,45 @@
+"""Fit a version's thresholds on its bot's dev pairs, which nothing ever learns."""
+
+from collections.abc import Sequence
+
+from kogpt2_chat.domain.learning.pairs import Pair
+from kogpt2_chat.evaluation.answers import ask_all
+from kogpt2_chat.inference.nearest import NearestQuestions
+from kogpt2_chat.inference.uncertain import Trial, as_text, fit_thresholds, known_pairs
+from kogpt2_chat.network.load import LoadedBot
+from kogpt2_chat.settings import Settings
+
+
+def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], settings: Settings) -> str:
+    """Compare the version's own answers with the nearest known ones.
+
+    Args:
+        bot: the version, on the reference engine.
+        known: pairs that it may fall back on.
+        dev: pairs of which it knows none, at least one.
+        settings: bounds of the worker.
+
+    Returns:
+        The content of the version's :data:`kogpt2_chat.inference.uncertain.FILE`.
+    """
+    rows = known_pairs(known)
+    index = NearestQuestions(rows)
+    trials = []
+    for answer, pair in zip(ask_all(bot, [pair.question for pair in dev], settings), dev, strict=True):
+        found = index.find(pair.question)
+        trials.append(
+            Trial(
+                logprob=answer.logprob,
+                likeness=found.likeness if found else 0.0,
+                own=_closeness(answer.text, pair.answer),
+                nearest=_closeness(found.known.answer, pair.answer) if found else 0.0,
+            )
+        )
+    return as_text(fit_thresholds(trials), rows)
+
+
+def _closeness(answer: str, reference: str) -> float:
+    """ChrF of one answer, 0 to 100."""
+    import sacrebleu
+
+    return float(sacrebleu.sentence_chrf(answer, [reference]).score)

@@ -1,0 +1,81 @@
+"""What people look at of a training, beside its figures: a plot of its epochs, and sample answers."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kogpt2_chat.settings import Settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.artifact.card import ModelCard
+    from kogpt2_chat.domain.learning.pairs import Pair
+    from kogpt2_chat.training.early_stop import EpochReport
+
+SAMPLES: Final = 20
+
+
+def write_shown(
+    work: Path,
+    version: Path,
+    card: "ModelCard",
+    reports: Sequence["EpochReport"],
+    pairs: Sequence["Pair"],
+    settings: Settings,
+) -> Path:
+    """Write a plot and sample answers.
+
+    Args:
+        work: the training's working folder.
+        version: the new version's folder.
+        card: whose it is, and which dataset's.
+        reports: one an epoch.
+        pairs: what was learned; seeds are asked.
+        settings: how answers are decoded.
+
+    Returns:
+        The folder that they are in.
+    """
+    shown = work / "shown"
+    shown.mkdir(parents=True, exist_ok=True)
+    _plot(reports, f"{card.bot} {card.dataset}", shown / "loss.png")
+    _samples(version, pairs, shown, settings)
+    return shown
+
+
+def _samples(version: Path, pairs: Sequence["Pair"], folder: Path, settings: Settings) -> None:
+    """What the new version says to some questions it learned."""
+    from kogpt2_chat.evaluation.answers import ask_all
+    from kogpt2_chat.network.load import load_bot
+
+    seeds = [pair for pair in pairs if pair.source == "seed"]
+    chosen = seeds[:: max(1, len(seeds) // SAMPLES)][:SAMPLES]
+    answers = ask_all(load_bot(version, settings), [pair.question for pair in chosen], settings)
+    rows = [
+        {"question": pair.question, "expected": pair.answer, "answer": answer.text}
+        for pair, answer in zip(chosen, answers, strict=True)
+    ]
+    (folder / "samples.json").write_text(json.dumps(rows, ensure_ascii=False, indent=1), "utf-8")
+    lines = ["| question | answer | in the corpus |", "|---|---|---|"]
+    lines += [f"| {_cell(row['question'])} | {_cell(row['answer'])} | {_cell(row['expected'])} |" for row in rows]
+    (folder / "samples.md").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _plot(reports: Sequence["EpochReport"], title: str, path: Path) -> None:
+    """Loss and validation NLL by epoch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4))
+    axes = figure.add_subplot()
+    epochs = [report.epoch for report in reports]
+    axes.plot(epochs, [report.loss for report in reports], label="training loss")
+    validation = [(report.epoch, report.validation_nll) for report in reports if report.validation_nll is not None]
+    if validation:
+        axes.plot(*zip(*validation, strict=True), label="validation answer NLL")
+    axes.set(xlabel="epoch", ylabel="nat per answer token", title=title)
+    axes.legend()
+    figure.savefig(path, dpi=100, bbox_inches="tight")

@@ -1,0 +1,173 @@
+"""Measures on this machine which form of a version's graph serves best, once for each kind of processor and model.
+
+What was measured lies as JSON below ``engine/`` in the cache: speed by machine and size of the model, agreement by
+machine, version and form. A file that cannot be read or written costs a measurement and nothing else.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any, Final, TypeVar
+
+import openvino as ov
+
+from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, ModelCard
+from kogpt2_chat.artifact.engine_check import compare, read_check
+from kogpt2_chat.artifact.forms import Agreement, Choice, Form, Speed, choose
+from kogpt2_chat.inference.paged import PagedModel, Pages, forms_of
+from kogpt2_chat.machine.cores import library_threads, usable_cores
+
+Facts = Mapping[str, object]
+Figure = TypeVar("Figure", Speed, Agreement)
+_FOLDER: Final = "engine"
+_ROWS: Final = (1, 8)
+_PROMPT: Final = 12
+_WARM_UP, _ROUNDS = 2, 7
+_CAP: Final = "ONEDNN_MAX_CPU_ISA"
+_CPUINFO: Final = Path("/proc/cpuinfo")
+_SHAPE: Final = ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")
+
+
+def choose_form(
+    folder: Path, card: ModelCard, *, threads: int, least_share: float, cache: Path, load: Callable[[Form], PagedModel]
+) -> Choice:
+    """Choose for a version.
+
+    Args:
+        folder: the version's, verified.
+        card: its card.
+        threads: as the settings say; 0 for all.
+        least_share: of answers that must be as in fp32.
+        cache: folder that checkouts share.
+        load: gives the graph in a form; called only for forms that have to be measured.
+
+    Returns:
+        The choice; its form agrees with fp32 unless no form does.
+
+    Raises:
+        CheckpointCorrupt: a form cannot be loaded, or the version's prompts do not fit it.
+    """
+    machine = machine_facts(threads)
+    answers = read_check(folder)
+
+    def agreement(form: Form) -> Agreement | None:
+        if not answers:
+            return None
+        content = {name: card.files.get(name, "") for name in (*ENGINE_FILES, CHECK_FILE)}
+        place = _place(cache, "agreement", {"machine": _key(machine), "form": form, **content})
+        return _remembered(place, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
+
+    forms = forms_of(folder / ENGINE_FILES[0])
+    if len(forms) == 1:
+        found = agreement(forms[0])
+        return Choice(
+            form=forms[0], least_share=least_share, agreement_by_form={forms[0]: found} if found is not None else {}
+        )
+    place = _place(cache, "speed", {**machine, "shape": _shape(folder)})
+    speeds = _remembered(place, Speed, forms, lambda: measure_speed({form: load(form) for form in forms}))
+    return choose(speeds, agreement, least_share)
+
+
+def measure_speed(models: Mapping[Form, PagedModel]) -> dict[Form, Speed]:
+    """Passes of each model in turn, so that a slow moment hits all alike; medians.
+
+    Args:
+        models: nobody decodes with them meanwhile.
+
+    Returns:
+        By form.
+    """
+    taken: dict[tuple[Form, int], list[float]] = {(form, rows): [] for form in models for rows in _ROWS}
+    for rows in _ROWS:
+        pages = {form: [Pages() for _ in range(rows)] for form in models}
+        for form, model in models.items():
+            model.forward([(row, range(1, 1 + _PROMPT)) for row in pages[form]])
+        for number in range(_WARM_UP + _ROUNDS):
+            for form, model in models.items():
+                began = time.perf_counter()
+                model.forward([(row, [1]) for row in pages[form]])
+                if number >= _WARM_UP:
+                    taken[form, rows].append((time.perf_counter() - began) * 1000)
+        for form, model in models.items():
+            for row in pages[form]:
+                model.release(row)
+    one, eight = _ROWS
+    return {
+        form: Speed(one_row_ms=median(taken[form, one]), eight_rows_ms=median(taken[form, eight])) for form in models
+    }
+
+
+def machine_facts(threads: int) -> dict[str, object]:
+    """What speed and agreement depend on, besides the model: processor, library, cores, and a cap on instructions."""
+    entries = dict(_entry(line) for line in _cpuinfo().splitlines() if ":" in line)
+    return {
+        "processor": entries.get("model name") or platform.processor() or platform.machine(),
+        "stepping": [entries.get(name, "") for name in ("cpu family", "model", "stepping", "CPU part")],
+        "flags": entries.get("flags") or entries.get("Features") or "",
+        "cap": os.environ.get(_CAP, ""),
+        "openvino": ov.__version__,
+        "cores": library_threads(threads) or usable_cores(),
+    }
+
+
+def _entry(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip(), value.strip()
+
+
+def _cpuinfo() -> str:
+    try:
+        return _CPUINFO.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _shape(folder: Path) -> list[int]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+    return [int(config[name]) for name in _SHAPE]
+
+
+def _key(facts: Facts) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _place(cache: Path, kind: str, facts: Facts) -> tuple[Path, Facts]:
+    """Where a figure lies, and of what it is."""
+    return cache / _FOLDER / f"{kind}-{_key(facts)}.json", facts
+
+
+def _remembered(
+    place: tuple[Path, Facts], kind: type[Figure], names: Iterable[str], measure: Callable[[], Mapping[Any, Figure]]
+) -> Mapping[Any, Figure]:
+    """What lies there already under these names, else what is measured now."""
+    path, facts = place
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, cut short or of another form
+        found = json.loads(path.read_text("utf-8"))
+        figures = {name: kind(**figure) for name, figure in ((name, found["figures"][name]) for name in names)}
+        if found["facts"] == facts and all(_is_sound(figure) for figure in figures.values()):
+            return figures
+    measured = measure()
+    _write(path, {"facts": facts, "figures": {name: asdict(figure) for name, figure in measured.items()}})
+    return measured
+
+
+def _is_sound(figure: Speed | Agreement) -> bool:
+    return all(isinstance(value, int | float) and value >= 0 for value in asdict(figure).values())
+
+
+def _write(path: Path, content: Facts) -> None:
+    """Whole or not at all: another worker may be reading it."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="utf-8", delete=False) as aside:
+            json.dump(content, aside, ensure_ascii=False, indent=1)
+        Path(aside.name).chmod(0o644)
+        Path(aside.name).replace(path)

@@ -1,0 +1,1 @@
+"""What jobs share of reading and writing the lake."""

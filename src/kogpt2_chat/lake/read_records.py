@@ -1,0 +1,87 @@
+"""A record of a topic as a row of its table. Whatever cannot be stored is refused with a reason, and never raises."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.turns import Feedback, Turn
+from kogpt2_chat.domain.lake.layout import FEEDBACK, TURNS, Table, feedback_row, turn_row
+from kogpt2_chat.domain.lake.quarantine import quarantine_row
+from kogpt2_chat.domain.lake.storable import MAX_RECORD_BYTES, checked_id, storable
+from kogpt2_chat.errors import InvalidMessage
+from kogpt2_chat.ports import Record
+
+TABLE_BY_TOPIC: Final[Mapping[str, Table]] = {table.topic: table for table in (TURNS, FEEDBACK)}
+
+
+def read_record(record: Record, ingested_at: datetime) -> dict[str, object] | None:
+    """A row of the table that the record's topic is kept in.
+
+    Args:
+        record: of ``conversation_log`` or ``feedback``.
+        ingested_at: one time for all rows of an ingest run.
+
+    Returns:
+        The row; None where the player does not want it stored.
+
+    Raises:
+        InvalidMessage: it cannot be stored. One record must not hold up all others, so that a fault which nobody
+            thought of is one too: ``unreadable``.
+    """
+    size = len(record.value or b"")
+    if size > MAX_RECORD_BYTES:
+        raise InvalidMessage("too_large", f"{size} bytes, at most {MAX_RECORD_BYTES}")
+    try:
+        return _READERS[record.topic](record, ingested_at)
+    except InvalidMessage:
+        raise
+    except Exception as error:  # a pure function of one record, which is kept and can be replayed
+        raise InvalidMessage("unreadable", f"{type(error).__name__}: {error}") from error
+
+
+def quarantined(record: Record, error: InvalidMessage, ingested_at: datetime) -> dict[str, object]:
+    """The row of ``quarantine`` for a record that was refused."""
+    return quarantine_row(
+        record.topic,
+        f"{error.reason}: {error}",
+        record.value,
+        partition=record.partition,
+        offset=record.offset,
+        ingested_at=ingested_at,
+        timestamp_ms=record.timestamp_ms,
+    )
+
+
+def _read_turn(record: Record, ingested_at: datetime) -> dict[str, object] | None:
+    turn = Turn.from_json(record.value or b"")
+    if not turn.consent_store:  # before anything else is wrong with it, which would keep its words in quarantine
+        return None
+    checked_id("turn_id", turn.turn_id)
+    if turn.bot not in BOT_IDS:
+        raise InvalidMessage("unknown_bot", f"turn {turn.turn_id}: no bot {turn.bot!r}")
+    row = turn_row(
+        turn,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        ingested_at=ingested_at,
+    )
+    return storable(row, TURNS)
+
+
+def _read_feedback(record: Record, ingested_at: datetime) -> dict[str, object] | None:
+    row = feedback_row(
+        Feedback.from_json(record.value or b""),
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        ingested_at=ingested_at,
+    )
+    return storable(row, FEEDBACK)
+
+
+_READERS: Final[Mapping[str, Callable[[Record, datetime], dict[str, object] | None]]] = {
+    TURNS.topic: _read_turn,
+    FEEDBACK.topic: _read_feedback,
+}

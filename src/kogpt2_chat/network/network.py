@@ -1,0 +1,70 @@
+"""The network: GPT-2 as transformers has it, and the answer-only loss on it."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from kogpt2_chat.domain.chat.prompt import END_ID, PAD_ID
+from kogpt2_chat.network.batches import Example, ExampleBatch, collate, length_batches
+
+
+def gpt2_config(*, vocabulary: int, layers: int, width: int, heads: int, positions: int, dropout: float) -> GPT2Config:
+    """A GPT-2 of some size with KoGPT2's control ids. KoGPT2 itself: 51200, 12, 768, 12, 1024, 0.1."""
+    return GPT2Config(
+        vocab_size=vocabulary, n_layer=layers, n_embd=width, n_head=heads, n_positions=positions, n_ctx=positions,
+        resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout,
+        bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=PAD_ID,
+    )  # fmt: skip
+
+
+def new_network(config: GPT2Config, seed: int) -> GPT2LMHeadModel:
+    """A randomly initialised network; the same seed gives the same weights."""
+    torch.manual_seed(seed)
+    return GPT2LMHeadModel(config)
+
+
+def answer_logits(network: GPT2LMHeadModel, batch: ExampleBatch) -> Tensor:
+    """Logits at the positions that predict answer tokens: (targets, vocabulary)."""
+    hidden = network.transformer(batch.ids, use_cache=False).last_hidden_state
+    return network.lm_head(hidden[batch.rows, batch.columns])
+
+
+@torch.no_grad()
+def nll_by_example(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[float]:
+    """Mean negative log likelihood of each example's answer tokens, in nat, in the order given."""
+    network.eval()
+    figures = [0.0] * len(examples)
+    for places in length_batches(examples, batch_size):
+        batch = collate([examples[place] for place in places]).to(network.device)
+        losses = functional.cross_entropy(answer_logits(network, batch).float(), batch.targets, reduction="none")
+        sums = torch.zeros(len(places), device=network.device).index_add_(0, batch.rows, losses)
+        counts = torch.bincount(batch.rows[: batch.tokens], minlength=len(places))
+        for place, figure in zip(places, (sums / counts).tolist(), strict=True):
+            figures[place] = figure
+    return figures
+
+
+@torch.no_grad()
+def knows(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[bool]:
+    """Whether each example's answer is what the network says, token by token, its end too; in the order given."""
+    network.eval()
+    known = [True] * len(examples)
+    for places in length_batches(examples, batch_size):
+        batch = collate([examples[place] for place in places]).to(network.device)
+        right = (answer_logits(network, batch).argmax(-1) == batch.targets)[: batch.tokens]
+        for row, same in zip(batch.rows[: batch.tokens].tolist(), right.tolist(), strict=True):
+            known[places[row]] &= same
+    return known
+
+
+def weights_hash(network: GPT2LMHeadModel) -> str:
+    """SHA-256 over every weight's name and bytes."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""A hub's or a folder's model as a base: its weights, config and tokenizer turned into a version folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from kogpt2_chat.artifact.card import ModelCard, file_sha256
+from kogpt2_chat.artifact.tokenizer import load_tokenizer
+from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.network.checkpoint import write_checkpoint
+from kogpt2_chat.training.hub import KOGPT2, is_pointer, pointer_error, weights_file
+
+KOGPT2_LICENCE: Final = "CC BY-NC-SA 4.0"
+_KOGPT2_SHAPE: Final = (51_200, 12, 768)
+
+
+def import_base(source: Path, folder: Path, name: str, progress: Callable[[str], None] = lambda _: None) -> None:
+    """Turn a hub's files into a version folder: safetensors, tokenizer, card.
+
+    Args:
+        source: folder with ``config.json``, ``tokenizer.json`` and the weights.
+        folder: where to write.
+        name: what the base is called.
+        progress: told what is done.
+
+    Raises:
+        InvalidInput: it is no GPT-2 in KoGPT2's layout.
+    """
+    progress(f"importing base {name}")
+    config = _read_config(source)
+    tokenizer = load_tokenizer(source)
+    network = GPT2LMHeadModel(config)
+    weights = weights_file(source)
+    state = load_file(weights) if weights.suffix == ".safetensors" else read_hub_bin(weights)
+    _fill(network, state, weights)
+    shape = (config.vocab_size, config.n_layer, config.n_embd)
+    licence = KOGPT2_LICENCE if name == KOGPT2 or shape == _KOGPT2_SHAPE else "unknown: see the base model's own terms"
+    card = ModelCard(base=name, base_sha=file_sha256(weights), licence=licence, small=False)
+    write_checkpoint(folder, network, tokenizer, card)
+
+
+def read_hub_bin(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a hub's ``pytorch_model.bin``: the only pickle this project reads, with ``weights_only=True``.
+
+    Raises:
+        InvalidInput: it holds anything but tensors.
+    """
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle's, zip's and its own
+        raise InvalidInput(f"{path} is no plain weights file: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise InvalidInput(f"{path} must hold named tensors only")
+    return content
+
+
+def _fill(network: GPT2LMHeadModel, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Load tensors into the network, all of them fitting."""
+    known = network.state_dict()
+    named = {name if name in known else f"transformer.{name}": value for name, value in state.items()}
+    fitting = {name: value.float() for name, value in named.items() if name in known}
+    lost = sorted(set(known) - set(fitting) - {"lm_head.weight"})
+    wrong = sorted(name for name, value in fitting.items() if value.shape != known[name].shape)
+    if lost or wrong:
+        raise InvalidInput(f"{path} does not fit its config.json: missing {lost[:3]}, of another shape {wrong[:3]}")
+    network.load_state_dict(fitting, strict=False)
+    network.tie_weights()
+
+
+def _read_config(source: Path) -> GPT2Config:
+    path = source / "config.json"
+    for needed in (path, source / "tokenizer.json"):
+        if needed.is_file() and is_pointer(needed):
+            raise pointer_error(needed)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} is missing or no JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("model_type") != "gpt2":
+        raise InvalidInput(f"{path} must say model_type gpt2: only GPT-2 in KoGPT2's layout can be a base")
+    for foreign in ("auto_map", "architectures", "transformers_version"):
+        content.pop(foreign, None)
+    return GPT2Config(**content)
