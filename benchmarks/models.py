@@ -14,7 +14,7 @@ def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[st
 
     from kogpt2_chat.artifact.card import ModelCard
     from kogpt2_chat.artifact.tokenizer import ChatTokenizer
-    from kogpt2_chat.network.checkpoint import write_checkpoint
+    from kogpt2_chat.evaluation.export import write_version
     from kogpt2_chat.network.network import gpt2_config, new_network
     from kogpt2_chat.testing.tiny_gpt2 import full_tokenizer
 
@@ -28,6 +28,6 @@ def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[st
             card = ModelCard(base="random", licence="Apache-2.0", small=False, bot=bot)
             draw = random.Random(seed)  # noqa: S311 - any tokens will do for random weights
             sequences = [draw.choices(range(200, 51_000), k=PROMPT_TOKENS + NEW_TOKENS) for _ in range(16)]
-            write_checkpoint(version, new_network(config, seed), tokenizer, card, sequences)
+            write_version(version, new_network(config, seed), tokenizer, card, sequences=sequences)
         made[bot] = version
     return made

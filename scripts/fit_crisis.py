@@ -1,4 +1,6 @@
-"""Fits the classifier of ``domain/safety/crisis_classifier.py`` and writes its weights; run it after any change to its texts.
+"""Fit the classifier of ``domain/safety/crisis_classifier.py`` and write its weights.
+
+Run it after any change to its texts.
 
 It learns from ``corpora/crisis``, and from the questions of the bots' corpora as everyday talk. The threshold is the
 lowest one that keeps to the bound below on texts that were held out. The sets in ``tests/unit/crisis`` stay unseen.

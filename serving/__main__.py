@@ -206,13 +206,13 @@ def _open_consumer(settings: Settings, slot: int, on_step: Callable[[str], None]
 
 def _model_parts(settings: Settings) -> tuple[Engine, Callable[[Path], BotModel], Callable[[], Engine]]:
     """The engine that answers, how a version is loaded, and fresh engines for probes."""
-    from kogpt2_chat.inference.loading import load_for_engine, make_engine
+    from kogpt2_chat.inference.loading import load_for_players, make_engine
 
     def load(folder: Path) -> BotModel:
         def say(choice: Choice) -> None:
             _log.info("engine_form_chosen", bot=folder.parent.name, version=folder.name, **choice.as_fields())
 
-        return load_for_engine(folder, settings, on_choice=say)
+        return load_for_players(folder, settings, on_choice=say)
 
     return make_engine(settings), load, lambda: make_engine(settings)
 

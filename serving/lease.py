@@ -1,7 +1,7 @@
 """One process a slot on this machine: a lock on a file, which the operating system gives back when the process ends.
 
 Two workers with one slot would share a transactional id and a place in the group, and hinder each other without end.
-Between machines the broker is the guard: see :class:`kogpt2_chat.adapters.kafka.transactional_consumer.KafkaTransactionalConsumer`.
+Between machines the broker is the guard: see :mod:`kogpt2_chat.adapters.kafka.transactional_consumer`.
 """
 
 import fcntl

@@ -177,7 +177,7 @@ class ReplyBuilder:
         if finished is None:
             return {}
         facts: dict[str, object] = {
-            "engine": self.settings.serving.engine,
+            "engine": "openvino",
             "strategy": "greedy" if context.sampling is None else "sampled",
             "max_new_tokens": self.settings.model.max_new_tokens,
             "stop_reason": finished.stop_reason,

@@ -1,7 +1,7 @@
 """DataFrame -> DataFrame: candidates cleaned and examined, kept rows placed, all of them counted.
 
-What decides stands in :mod:`kogpt2_chat.domain.learning.dataset` and :mod:`kogpt2_chat.domain.learning.cleaning`; here it is
-applied to many rows, each by itself. Rules that compare rows are in :mod:`spark_jobs.selection`.
+The rules are in :mod:`kogpt2_chat.domain.learning.dataset` and :mod:`kogpt2_chat.domain.learning.cleaning`. Here they
+are applied to many rows, each by itself. Rules that compare rows are in :mod:`spark_jobs.selection`.
 """
 
 # ruff: noqa: TID253 - imported by Spark's own processes only

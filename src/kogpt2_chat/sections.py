@@ -163,7 +163,6 @@ class Serving(Section):
     slot: int = Field(
         1, ge=0, description="number of this worker, its stable transactional id; 0: the first free one here"
     )
-    engine: Literal["openvino", "transformers"] = Field("openvino", description="transformers: the reference, slower")
     threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all that affinity and CPU quota allow")
     max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
     max_in_flight: Positive = Field(96, description="questions of all bots taken from Kafka and not yet answered")

@@ -26,6 +26,7 @@ _OUTDATED: Final = {
     "KOGPT2_MODEL__SMALL_MAX_STEPS": "use KOGPT2_MODEL__SMALL_ANSWER_TOKENS",
     "KOGPT2_PORTS__GATEWAY": "there is no such server",
     "KOGPT2_PORTS__SPARK_UI": "there is no such page",
+    "KOGPT2_SERVING__ENGINE": "the reference engine judges versions and does not serve them",
     "KOGPT2_SERVING__HISTORY_TURNS": "no model is trained on earlier turns",
     "KOGPT2_SERVING__LATE_ANSWER": "use KOGPT2_SERVING__UNCERTAIN",
     "KOGPT2_SERVING__SLOW_COMMIT_S": "a producer is replaced whenever a request may still be on its way",

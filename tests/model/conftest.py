@@ -9,8 +9,8 @@ import torch
 from kogpt2_chat.artifact.card import ModelCard
 from kogpt2_chat.artifact.tokenizer import train_tokenizer
 from kogpt2_chat.domain.learning.pairs import Pair
+from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.network.batches import make_examples
-from kogpt2_chat.network.checkpoint import write_checkpoint
 from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
@@ -84,7 +84,7 @@ class Learned:
 
     def write(self, folder: Path, *, ranges: bool = True, prompts: bool = True) -> Path:
         """A version: with or without what activations are fitted to, and prompts to compare on."""
-        write_checkpoint(
+        write_version(
             folder, self.network, self.tokenizer, self.card,
             sequences=[example.ids for example in self.examples] if ranges else [],
             prompts=[example.ids[: example.answer_start] for example in self.examples] if prompts else [],

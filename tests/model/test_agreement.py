@@ -4,15 +4,17 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from kogpt2_chat.artifact.card import ModelCard
+from kogpt2_chat.artifact.card import ModelCard, verify_folder
 from kogpt2_chat.artifact.convert import quantise
+from kogpt2_chat.artifact.forms import INT8_WEIGHTS
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.evaluation.agreement import measure_agreement, served_nll
-from kogpt2_chat.evaluation.answers import ask_engine
+from kogpt2_chat.evaluation.answers import ask_engine, reference_engine
+from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.evaluation.reference import TransformersEngine
-from kogpt2_chat.inference.loading import load_for_engine, load_served, make_engine
+from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
 from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
 from kogpt2_chat.network.batches import Example, make_examples
 from kogpt2_chat.network.checkpoint import write_checkpoint
@@ -85,7 +87,7 @@ def test_other_weights_in_the_engine_are_noticed(trained, settings, tmp_path, pa
     settings = roomy(settings)
     reference = load_bot(trained, settings)
     network = new_network(reference.network.config, 99)
-    write_checkpoint(tmp_path / "2", network, reference.tokenizer, reference.card)
+    write_version(tmp_path / "2", network, reference.tokenizer, reference.card)
     figures = measure_agreement(reference, load_served(tmp_path / "2", settings), questions, pairs, settings)
     assert figures.same_answers == 0
     assert figures.nll_difference > 1
@@ -112,15 +114,19 @@ def test_weights_are_quantised_by_row():
     assert not whole[2].any()
 
 
-def test_a_version_without_engine_files_says_what_to_do(trained, settings, tmp_path):
-    """Versions from before the conversion are refused by this engine and loaded by the other."""
+def test_a_version_without_engine_files_is_converted_when_it_is_loaded(trained, settings, questions, tmp_path):
+    """Versions from before versions carried a graph answer as their weights do, and leave nothing behind."""
     reference = load_bot(trained, settings)
     base = ModelCard(base="t", licence="", small=True)
     write_checkpoint(tmp_path / "old", reference.network, reference.tokenizer, base)
-    with pytest.raises(CheckpointCorrupt, match="KOGPT2_SERVING__ENGINE=transformers"):
-        load_served(tmp_path / "old", settings)
-    other = settings.model_copy(update={"serving": settings.serving.model_copy(update={"engine": "transformers"})})
-    assert load_for_engine(tmp_path / "old", other).encode("안녕?")
+    served = load_for_players(tmp_path / "old", settings)
+    assert served.form == INT8_WEIGHTS
+    said, meant = (
+        [answer.text for answer in ask_engine(engine, bot, questions)]
+        for engine, bot in ((make_engine(settings), served), (reference_engine(settings), reference))
+    )
+    assert sum(one == other for one, other in zip(said, meant, strict=True)) >= 5
+    verify_folder(tmp_path / "old")
 
 
 @pytest.mark.parametrize("damage", ["engine.bin", "engine.xml"])

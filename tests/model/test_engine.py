@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.engine import Sampling
-from kogpt2_chat.inference.loading import load_for_engine, load_served
+from kogpt2_chat.inference.loading import load_for_players, load_served
 from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
 from kogpt2_chat.inference.sampling import choose, closes_circle, next_token
-from kogpt2_chat.network.checkpoint import load_checkpoint, write_checkpoint
+from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
 
@@ -30,8 +31,8 @@ def kind(request):
 @pytest.fixture
 def load(kind, settings):
     """Loads a version for the engine under test."""
-    chosen = settings.model_copy(update={"serving": settings.serving.model_copy(update={"engine": kind})})
-    return lambda folder: load_for_engine(folder, chosen)
+    how = load_bot if kind == "transformers" else load_for_players
+    return lambda folder: how(folder, settings)
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_control_tokens_are_never_chosen_unless_asked_to_look(tiny, settings, tm
         loaded.network.lm_head.weight[:] = 0
         loaded.network.lm_head.weight[2] = 1
         loaded.network.transformer.ln_f.bias[:] = 1
-    write_checkpoint(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
+    write_version(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
     reference, served = load_bot(tmp_path / "1", settings), load_served(tmp_path / "1", settings)
     for engine, bot, would in (
         (TransformersEngine(max_new_tokens=10), reference, False),

@@ -8,14 +8,14 @@ import openvino as ov
 import pytest
 
 from kogpt2_chat.artifact.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
-from kogpt2_chat.artifact.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.evaluation.answers import ask_engine
 from kogpt2_chat.evaluation.reference_answers import reference_answers
+from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.inference.form_choice import choose_form, machine_facts
-from kogpt2_chat.inference.loading import load_for_engine, load_served, make_engine
+from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
 from kogpt2_chat.inference.paged import PagedModel, forms_of
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import LoadedBot
@@ -98,7 +98,7 @@ def test_a_version_of_the_release_before_is_served(learned, tmp_path, settings):
     folder = learned.write(tmp_path / "1", prompts=False)
     assert not (folder / CHECK_FILE).exists()
     said = []
-    bot = load_for_engine(folder, settings, on_choice=said.append)
+    bot = load_for_players(folder, settings, on_choice=said.append)
     assert set(said[0].speed_by_form) == {INT8, INT8_WEIGHTS}
     assert (said[0].agrees, said[0].as_fields()["compared"], bot.form) == (True, False, said[0].form)
     answers = [answer.token_ids for answer in ask_engine(make_engine(settings), bot, [learned.pairs[0].question])]
@@ -162,7 +162,7 @@ def test_what_disagrees_with_fp32_is_not_served(version, changed, settings):
     folder = changed({"v": 1, "answers": answers})
     said = []
     with pytest.raises(GateRefused, match=r"5 of 6 prompts .* \(83\.3%, at least 90\.0% asked"):
-        load_for_engine(folder, settings, on_choice=said.append)
+        load_for_players(folder, settings, on_choice=said.append)
     assert [choice.agrees for choice in said] == [False]
     assert set(said[0].agreement_by_form) == {INT8, INT8_WEIGHTS}, "no form was left untried"
     assert not load_served(folder, settings).choice.agrees

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from kogpt2_chat.errors import CheckpointCorrupt
 
+VERSION_PATH: Final = "version"
+"""Folder of a version's files among the artifacts of its run."""
 CARD_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 ENGINE_FILES: Final = ("engine.xml", "engine.bin")

@@ -5,8 +5,8 @@ torch nor transformers is needed, and the full-size model takes a second. Its at
 state variables, the form that OpenVINO turns into paged attention when it loads the graph.
 
 Weights are int8, symmetric, with one scale an output channel. With the ranges that activations were seen to have
-(:mod:`kogpt2_chat.network.calibrate`) these are int8 as well, and products run on the machine's int8 units. Before that,
-each input channel's spread is balanced between activations and weights, so that a few large channels do not cost all
+(:mod:`kogpt2_chat.network.calibrate`) these are int8 as well, and products run on the machine's int8 units. Before
+that, each input channel's spread is balanced between activations and weights, so that a few large channels do not cost all
 others their precision (SmoothQuant, Xiao et al. 2022).
 
 Tokens that may never be said get a logit of minus infinity here, so that no engine has to remember to mask them.
@@ -54,13 +54,16 @@ class _Shape:
         return self.width // self.heads
 
 
-def convert(folder: Path, control_ids: Iterable[int], ranges: Ranges | None = None) -> Path:
-    """Write ``engine.xml`` and ``engine.bin`` beside a version's weights.
+def convert(
+    folder: Path, control_ids: Iterable[int], ranges: Ranges | None = None, *, into: Path | None = None
+) -> Path:
+    """Write ``engine.xml`` and ``engine.bin``, by default beside the version's weights.
 
     Args:
         folder: holds ``config.json`` and ``model.safetensors`` of a GPT-2.
         control_ids: tokens that no answer may hold; the end token is left free.
         ranges: of activations; without them only weights are int8.
+        into: another folder for the graph.
 
     Returns:
         The graph's file.
@@ -69,7 +72,7 @@ def convert(folder: Path, control_ids: Iterable[int], ranges: Ranges | None = No
     shape = _Shape(config["n_layer"], config["n_head"], config["n_embd"], config["layer_norm_epsilon"])
     weights = {name.removeprefix("transformer."): value for name, value in load_file(folder / WEIGHTS_FILE).items()}
     graph = _Graph(weights, shape, ranges or {}).build([id_ for id_ in control_ids if id_ != END_ID])
-    path = folder / ENGINE_FILES[0]
+    path = (into or folder) / ENGINE_FILES[0]
     ov.save_model(graph, path, compress_to_fp16=False)
     return path
 

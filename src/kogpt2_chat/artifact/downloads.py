@@ -7,8 +7,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
+from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.errors import CheckpointCorrupt, KogptChatError, NotFound, Unavailable
-from kogpt2_chat.jobs.register import VERSION_PATH
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings
 

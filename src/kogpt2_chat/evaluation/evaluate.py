@@ -10,7 +10,7 @@ from typing import Final
 from kogpt2_chat.corpora.shipped import GoldenQuestion
 from kogpt2_chat.domain.chat.prompt import has_control_token
 from kogpt2_chat.domain.chat.unsure import unsure_answer
-from kogpt2_chat.domain.gate.decision import measurements as gate
+from kogpt2_chat.domain.gate import measurements as gate
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.agreement import compare
 from kogpt2_chat.evaluation.answers import (

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from kogpt2_chat.artifact.engine_check import PROMPTS, CheckedAnswer
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.evaluation.reference import TransformersEngine
+from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer
 from kogpt2_chat.network.load import LoadedBot
 
 _MOST_NEW_TOKENS: Final = 32

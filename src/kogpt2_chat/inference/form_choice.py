@@ -20,8 +20,8 @@ from typing import Any, Final, TypeVar
 import openvino as ov
 
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, ModelCard
-from kogpt2_chat.artifact.engine_check import compare, read_check
 from kogpt2_chat.artifact.forms import Agreement, Choice, Form, Speed, choose
+from kogpt2_chat.inference.engine_check import compare, read_check
 from kogpt2_chat.inference.paged import PagedModel, Pages, forms_of
 from kogpt2_chat.machine.cores import library_threads, usable_cores
 
@@ -37,12 +37,20 @@ _SHAPE: Final = ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")
 
 
 def choose_form(
-    folder: Path, card: ModelCard, *, threads: int, least_share: float, cache: Path, load: Callable[[Form], PagedModel]
+    folder: Path,
+    graph: Path,
+    card: ModelCard,
+    *,
+    threads: int,
+    least_share: float,
+    cache: Path,
+    load: Callable[[Form], PagedModel],
 ) -> Choice:
     """Choose for a version.
 
     Args:
         folder: the version's, verified.
+        graph: its graph.
         card: its card.
         threads: as the settings say; 0 for all.
         least_share: of answers that must be as in fp32.
@@ -65,7 +73,7 @@ def choose_form(
         place = _place(cache, "agreement", {"machine": _key(machine), "form": form, **content})
         return _remembered(place, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
 
-    forms = forms_of(folder / ENGINE_FILES[0])
+    forms = forms_of(graph)
     if len(forms) == 1:
         found = agreement(forms[0])
         return Choice(

@@ -1,18 +1,21 @@
-"""The engine that the settings ask for, and a version loaded for it. Only that engine's library is imported."""
+"""A version, loaded for the serving engine; torch is not needed."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kogpt2_chat.artifact.card import ENGINE_FILES, verify_folder
+from kogpt2_chat.artifact.card import ENGINE_FILES, ModelCard, verify_folder
+from kogpt2_chat.artifact.convert import convert
 from kogpt2_chat.artifact.forms import Choice, Form
 from kogpt2_chat.artifact.profiles import profile_of
-from kogpt2_chat.artifact.tokenizer import load_tokenizer
+from kogpt2_chat.artifact.tokenizer import ChatTokenizer, load_tokenizer
 from kogpt2_chat.domain.chat.prompt import bot_ids
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.inference.bot import Bot
-from kogpt2_chat.inference.engine import BotModel, Engine
+from kogpt2_chat.inference.engine import Engine
 from kogpt2_chat.inference.form_choice import choose_form
 from kogpt2_chat.inference.paged import PagedModel
 from kogpt2_chat.inference.uncertain import read_uncertainty
@@ -36,44 +39,35 @@ class ServedBot(Bot[PagedModel]):
 
 
 def make_engine(settings: Settings) -> Engine:
-    """A fresh engine of the kind that ``serving.engine`` names."""
-    max_batch, max_new_tokens = settings.serving.max_batch, settings.model.max_new_tokens
-    if settings.serving.engine == "transformers":
-        from kogpt2_chat.evaluation.reference import TransformersEngine
-
-        return TransformersEngine(max_batch=max_batch, max_new_tokens=max_new_tokens)
+    """Return a new serving engine."""
     from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(max_batch=max_batch, max_new_tokens=max_new_tokens, cores=settings.serving.threads)
+    return OpenVinoEngine(
+        max_batch=settings.serving.max_batch,
+        max_new_tokens=settings.model.max_new_tokens,
+        cores=settings.serving.threads,
+    )
 
 
-def load_for_engine(
+def load_for_players(
     folder: Path,
     settings: Settings,
     version: str | None = None,
     *,
     on_choice: Callable[[Choice], None] = lambda _: None,
-) -> BotModel:
-    """Verify a version's folder and load it for the engine of the settings, for players to hear.
+) -> ServedBot:
+    """Verify a version's folder and load it, ready to answer players.
 
     Args:
         folder: the version's files, with ``model.json``.
-        settings: which engine, bounds and threads.
+        settings: bounds and threads.
         version: what to call it; the folder's name by default.
-        on_choice: told in which form the serving engine computes, also when it may not speak in it.
-
-    Returns:
-        The loaded version.
+        on_choice: called with the form that the engine computes in, even if the version may not speak in it.
 
     Raises:
-        CheckpointCorrupt: the folder is not what its hashes promise, or was made before it carried this engine's
-            files.
-        GateRefused: on this machine it does not say what its weights say in fp32, in any form.
+        CheckpointCorrupt: the folder is not what its hashes promise.
+        GateRefused: on this machine the version's answers differ from its weights' in fp32, in any form.
     """
-    if settings.serving.engine == "transformers":
-        from kogpt2_chat.network.load import load_bot
-
-        return load_bot(folder, settings, version)
     served = load_served(folder, settings, version, side_by_side=True)
     on_choice(served.choice)
     _refuse_unless_it_agrees(served)
@@ -83,7 +77,9 @@ def load_for_engine(
 def load_served(
     folder: Path, settings: Settings, version: str | None = None, *, side_by_side: bool = False
 ) -> ServedBot:
-    """Verify a version's folder and load it into OpenVINO, in the form that this machine does best.
+    """Verify a version's folder and load it into OpenVINO, in the form that is best on this machine.
+
+    A version that was made before versions carried a graph is converted here, with int8 weights only.
 
     Args:
         folder: the version's files, with ``model.json``.
@@ -91,24 +87,41 @@ def load_served(
         version: what to call it; the folder's name by default.
         side_by_side: ready to run beside other bots' models, as a worker does.
 
-    Returns:
-        The loaded version.
-
     Raises:
-        CheckpointCorrupt: the folder is not what its hashes promise, or holds no engine files.
+        CheckpointCorrupt: the folder is not what its hashes promise.
     """
     card = verify_folder(folder)
-    if missing := [name for name in ENGINE_FILES if name not in card.files]:
-        raise CheckpointCorrupt(
-            f"{folder} has no {missing[0]}: the version was made before versions were converted for the serving "
-            "engine. Train it again, or serve it with KOGPT2_SERVING__ENGINE=transformers"
-        )
-    tokenizer, model = load_tokenizer(folder), settings.model
+    tokenizer = load_tokenizer(folder)
+    with _graph(folder, card, tokenizer) as graph:
+        return _load(folder, graph, card, tokenizer, settings, version, side_by_side=side_by_side)
+
+
+@contextmanager
+def _graph(folder: Path, card: ModelCard, tokenizer: ChatTokenizer) -> Iterator[Path]:
+    """The version's graph, or one that is made here and gone once it is loaded: its mapped weights outlive the file."""
+    if all(name in card.files for name in ENGINE_FILES):
+        yield folder / ENGINE_FILES[0]
+        return
+    with tempfile.TemporaryDirectory(prefix="kogpt2-graph-") as aside:
+        yield convert(folder, tokenizer.control_ids, into=Path(aside))
+
+
+def _load(
+    folder: Path,
+    graph: Path,
+    card: ModelCard,
+    tokenizer: ChatTokenizer,
+    settings: Settings,
+    version: str | None,
+    *,
+    side_by_side: bool,
+) -> ServedBot:
+    model = settings.model
 
     @cache
     def load(form: Form) -> PagedModel:
         return PagedModel(
-            folder / ENGINE_FILES[0],
+            graph,
             form=form,
             threads=settings.serving.threads,
             side_by_side=side_by_side,
@@ -117,7 +130,7 @@ def load_served(
         )
 
     choice = choose_form(
-        folder, card, threads=settings.serving.threads, cache=settings.cache_dir, load=load,
+        folder, graph, card, threads=settings.serving.threads, cache=settings.cache_dir, load=load,
         least_share=profile_of(settings, small=card.small).engine_agreement,
     )  # fmt: skip
     network = load(choice.form)
@@ -144,5 +157,5 @@ def _refuse_unless_it_agrees(served: ServedBot) -> None:
     raise GateRefused(
         f"on this processor the engine answers {agreement.same_answers} of {agreement.answers} prompts of the version "
         f"like its weights in fp32 ({agreement.share:.1%}, at least {choice.least_share:.1%} asked, form {choice.form})"
-        ": keep the version before it, or serve with KOGPT2_SERVING__ENGINE=transformers"
+        ": keep the version before it"
     )

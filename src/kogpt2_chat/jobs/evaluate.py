@@ -60,7 +60,7 @@ def evaluate(
     try:
         folder = local_version(bot, version, registry, settings)
         candidate = load_bot(folder, settings, str(version))
-        served = load_served(folder, settings, str(version)) if settings.serving.engine == "openvino" else None
+        served = load_served(folder, settings, str(version))
     except CheckpointCorrupt as error:
         figures = Figures(bot=bot, version=version, opponent=opponent.name, load_error=str(error))
         decision = decide(figures, profile_of(settings, small=opponent.model.card.small))

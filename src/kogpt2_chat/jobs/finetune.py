@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from kogpt2_chat.artifact.downloads import local_version
 from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_ids
-from kogpt2_chat.evaluation.training_report import write_shown
-from kogpt2_chat.jobs.register import VERSION_PATH
+from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.lake.manifests import count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.training.training_report import write_shown
 
 if TYPE_CHECKING:
     from kogpt2_chat.artifact.card import ModelCard
@@ -229,24 +229,24 @@ def _write_version(
 ) -> Path:
     """The version's folder: weights, engine, and what is said where it is unsure."""
     from kogpt2_chat.corpora.shipped import read_pairs
+    from kogpt2_chat.evaluation.export import write_version
     from kogpt2_chat.evaluation.fit_uncertain import fit_uncertainty
     from kogpt2_chat.inference.uncertain import FILE
-    from kogpt2_chat.network.checkpoint import write_checkpoint
     from kogpt2_chat.network.load import in_memory
     from kogpt2_chat.network.network import knows
 
-    beside, dev = {}, settings.learning.corpora / card.bot / "dev.csv"
+    texts, dev = {}, settings.learning.corpora / card.bot / "dev.csv"
     if dev.is_file() and (unlearned := read_pairs(dev)):
         everything = [pair for split in pairs.values() for pair in split]
-        beside[FILE] = fit_uncertainty(in_memory(trained, card, settings), everything, unlearned, settings)
+        texts[FILE] = fit_uncertainty(in_memory(trained, card, settings), everything, unlearned, settings)
     often = sorted(examples, key=lambda example: -example.weight)[:_ASKED_BY_HEART]
     by_heart = [example for example, known in zip(often, knows(trained.network, often), strict=True) if known]
     version = work / VERSION_PATH
-    write_checkpoint(
+    write_version(
         version, trained.network, trained.tokenizer, card,
         sequences=[example.ids for example in examples],
         prompts=[example.ids[: example.answer_start] for example in by_heart or often],
-        beside=beside,
+        texts=texts,
     )  # fmt: skip
     return version
 

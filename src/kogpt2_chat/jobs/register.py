@@ -3,12 +3,11 @@
 import json
 from typing import Final
 
+from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings
 
-VERSION_PATH: Final = "version"
-"""Artefact folder of a run that holds the version's files."""
 TAGS: Final = ("base", "base_sha", "licence", "dataset", "git_commit", "parent", "small")
 """Facts of ``model.json`` that a reader of the registry wants to see without opening it."""
 

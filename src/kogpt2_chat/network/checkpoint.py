@@ -8,7 +8,7 @@ bring code along.
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,24 +34,18 @@ def write_checkpoint(
     network: GPT2LMHeadModel,
     tokenizer: ChatTokenizer,
     card: ModelCard,
-    sequences: Sequence[Sequence[int]] = (),
-    beside: Mapping[str, str] | None = None,
-    prompts: Sequence[Sequence[int]] = (),
+    texts: Mapping[str, str] | None = None,
+    add: Callable[[Path], None] = lambda _: None,
 ) -> ModelCard:
-    """Write a version beside ``folder`` and rename it there; an existing folder is replaced.
-
-    A bot's version is converted for the serving engine on the way, once; a base is never served.
+    """Write a version next to ``folder`` and rename it there. An existing folder is replaced.
 
     Args:
         folder: the version's folder.
         network: its weights.
         tokenizer: its tokenizer.
         card: its facts; ``files`` is filled in here.
-        sequences: token ids that the network was trained on, to fit the serving engine's int8 to; without any, only
-            its weights are int8.
-        beside: text files that the version carries, by name.
-        prompts: token ids of questions that the network knows answers to; what it says to some of them in fp32 goes
-            with the version, for machines to compare themselves with.
+        texts: text files that the version carries, by name.
+        add: writes more files into the folder that it is called with, which holds weights and tokenizer.
 
     Returns:
         The card with its hashes.
@@ -61,11 +55,9 @@ def write_checkpoint(
     try:
         network.save_pretrained(aside)
         tokenizer.save(aside)
-        for name, text in (beside or {}).items():
+        for name, text in (texts or {}).items():
             (aside / name).write_text(text, "utf-8")
-        if card.bot:
-            network.eval()
-            _write_engine(aside, network, tokenizer, card, sequences, prompts)
+        add(aside)
         whole = with_hashes(aside, card)
         (aside / CARD_FILE).write_text(json.dumps(asdict(whole), ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
         aside.chmod(0o755)
@@ -77,29 +69,6 @@ def write_checkpoint(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return whole
-
-
-def _write_engine(
-    folder: Path,
-    network: GPT2LMHeadModel,
-    tokenizer: ChatTokenizer,
-    card: ModelCard,
-    sequences: Sequence[Sequence[int]],
-    prompts: Sequence[Sequence[int]],
-) -> None:
-    """The graph, and what it is compared with."""
-    from kogpt2_chat.artifact.convert import convert
-    from kogpt2_chat.artifact.engine_check import write_check
-    from kogpt2_chat.evaluation.reference_answers import reference_answers
-    from kogpt2_chat.network.calibrate import activation_ranges
-    from kogpt2_chat.network.load import LoadedBot
-
-    convert(folder, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)
-    if prompts:
-        bot = LoadedBot(
-            version="", network=network, tokenizer=tokenizer, card=card, max_prompt_tokens=0, max_answer_chars=0
-        )
-        write_check(folder, reference_answers(bot, prompts))
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

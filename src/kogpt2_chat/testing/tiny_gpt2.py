@@ -43,14 +43,14 @@ def tiny_version(
     """
     from kogpt2_chat.artifact.card import ModelCard
     from kogpt2_chat.artifact.tokenizer import train_tokenizer
-    from kogpt2_chat.network.checkpoint import write_checkpoint
+    from kogpt2_chat.evaluation.export import write_version
     from kogpt2_chat.network.network import gpt2_config, new_network
 
     tokenizer = train_tokenizer(lines, vocabulary)
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=32, heads=2, positions=256, dropout=0.0)
     card = ModelCard(base="tiny", licence="Apache-2.0", small=True, bot=bot)
     sequences = [tokenizer.encode_prompt(line, 64) for line in lines] if calibrated else []
-    write_checkpoint(folder, new_network(config, seed), tokenizer, card, sequences)
+    write_version(folder, new_network(config, seed), tokenizer, card, sequences=sequences)
     return folder
 
 
