@@ -8,7 +8,7 @@ import openvino as ov
 import openvino.opset15 as ops
 import torch
 
-from kogpt2_chat.artifact.convert import multiplied, multiplied_int8
+from kogpt2_chat.artifact.convert import int8_matmul, multiplied
 from kogpt2_chat.artifact.forms import INT8, Form
 from kogpt2_chat.inference.paged import properties
 
@@ -54,7 +54,7 @@ def _products(form: Form) -> float:
     draw = np.random.default_rng(1)
     rows = ops.parameter([_ROWS, _WIDTH], ov.Type.f32)
     weights = draw.standard_normal((_WIDTH, _WIDTH)).astype(np.float32)
-    product = multiplied_int8(rows, weights, 5.0) if form == INT8 else multiplied(rows, weights)
+    product = int8_matmul(rows, weights, 5.0) if form == INT8 else multiplied(rows, weights)
     graph = ov.Model([ops.result(product)], [rows], "product")
     request = ov.Core().compile_model(graph, "CPU", properties(0, form)).create_infer_request()
     request.set_input_tensor(ov.Tensor(draw.standard_normal((_ROWS, _WIDTH)).astype(np.float32)))

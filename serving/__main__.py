@@ -23,15 +23,15 @@ from kogpt2_chat.log import configure_logging
 from kogpt2_chat.machine.cores import affinity_cores, library_threads
 from kogpt2_chat.ports import TransactionalConsumer
 from kogpt2_chat.settings import Settings, load_settings
-from serving.control import Control
 from serving.crashes import CrashLog
-from serving.health import Condition, HealthServer
-from serving.lease import lease_slot
+from serving.health import HealthReport, HealthServer
+from serving.lease import lease_ordinal
 from serving.loop import Loop
 from serving.metrics import Metrics
-from serving.shelf import Shelf
+from serving.rollout_follower import RolloutFollower
 from serving.slot import Slots
 from serving.stopping import STOPPED, Stop, end_at_once
+from serving.version_cache import VersionCache
 from serving.watchdog import Failpoint, Watchdog
 from serving.worker import Worker
 
@@ -63,7 +63,7 @@ def main() -> int:
         os.nice(settings.serving.nice)
     stop = Stop()
     try:
-        lease = lease_slot(settings.home, settings.serving.slot)
+        lease = lease_ordinal(settings.home, settings.serving.slot)
         structlog.contextvars.bind_contextvars(worker=f"worker-{lease.slot}")
         _serve(settings, lease.slot, stop)
     except Fenced as error:
@@ -135,9 +135,9 @@ def _control(
     metrics: Metrics,
     load: Callable[[Path], BotModel],
     make_engine: Callable[[], Engine],
-) -> Control:
+) -> RolloutFollower:
     """What brings versions about that a rollout asks for."""
-    shelf = Shelf(
+    shelf = VersionCache(
         folder=settings.home / "models" / name,
         registry=cache(lambda: bootstrap.registry(settings)),
         load=load,
@@ -145,7 +145,7 @@ def _control(
     )
     shelf.sweep()
     threads = library_threads(settings.serving.threads)
-    return Control(
+    return RolloutFollower(
         topics=bootstrap.topics(settings),
         slots=slots,
         shelf=shelf,
@@ -162,9 +162,9 @@ def _health(
 ) -> HealthServer:
     """The page that says how the worker is."""
 
-    def look() -> Condition:
+    def look() -> HealthReport:
         turning = loop.has_polled.is_set() and watchdog.silent_s < settings.serving.watchdog_s / 2
-        return Condition(
+        return HealthReport(
             ready=turning and not loop.stop.is_set(),
             worker=f"worker-{slot}",
             tally=metrics.tally(),
@@ -177,7 +177,9 @@ def _health(
     return HealthServer(settings.stack.host, port, look, metrics.page)
 
 
-def _shut_down(consumer: TransactionalConsumer, control: Control, health: HealthServer, *, sign_off: bool) -> None:
+def _shut_down(
+    consumer: TransactionalConsumer, control: RolloutFollower, health: HealthServer, *, sign_off: bool
+) -> None:
     """In this order, each step within its own bound.
 
     1. Polling has stopped, and what was in hand is published or dropped, when this is called.

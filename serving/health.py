@@ -17,7 +17,7 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class HealthReport:
     """One look at the worker.
 
     Attributes:
@@ -55,7 +55,7 @@ class HealthServer:
         metrics: gives the text of `/metrics`.
     """
 
-    def __init__(self, host: str, port: int, look: Callable[[], Condition], metrics: Callable[[], bytes]) -> None:
+    def __init__(self, host: str, port: int, look: Callable[[], HealthReport], metrics: Callable[[], bytes]) -> None:
         self._server = ThreadingHTTPServer((host, port), _page(look, metrics))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -76,7 +76,7 @@ class HealthServer:
         self._server.server_close()
 
 
-def _page(look: Callable[[], Condition], metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
+def _page(look: Callable[[], HealthReport], metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
     class Page(BaseHTTPRequestHandler):
         """`/health` is 200 while the loop turns and 503 otherwise."""
 

@@ -54,7 +54,7 @@ class Lease:
         self._file.close()
 
 
-def lease_slot(home: Path, slot: int) -> Lease:
+def lease_ordinal(home: Path, slot: int) -> Lease:
     """Take a slot.
 
     Args:

@@ -89,9 +89,9 @@ def last_feedback(feedback: DataFrame) -> DataFrame:
     # What is neither `true` nor absent is no consent: a client may put anything there.
     consent = F.get_json_object("extra", f"$.{CONSENT_KEY}") == "true"
     word = F.struct("kind", F.when(F.col("kind") == "correction", F.struct("text", "consent")).alias("better"))
-    is_news = ~F.lag(word).over(order).eqNullSafe(word)
+    is_newer = ~F.lag(word).over(order).eqNullSafe(word)
     said = heard.withColumn("consent", consent).withColumns(
-        {"news_at": F.when(is_news, F.col("received_at")), "is_last": F.lead("turn_id").over(order).isNull()}
+        {"news_at": F.when(is_newer, F.col("received_at")), "is_last": F.lead("turn_id").over(order).isNull()}
     )
     since = said.withColumn("received_at", F.max("news_at").over(one))
     return since.where("is_last").drop("news_at", "is_last")

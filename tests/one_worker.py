@@ -8,9 +8,9 @@ from kogpt2_chat.inference.engine import BotModel
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
 from kogpt2_chat.testing.registry import MemoryRegistry
-from serving.control import Control
-from serving.shelf import Shelf
+from serving.rollout_follower import RolloutFollower
 from serving.slot import Slots
+from serving.version_cache import VersionCache
 
 
 class OneWorker:
@@ -22,13 +22,15 @@ class OneWorker:
         self.topics.ensure()
         self.registry = MemoryRegistry()
         self.slots = Slots()
-        self.rotten: set[str] = set()
-        shelf = Shelf(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
-        self.control = Control(topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01)
+        self.corrupt: set[str] = set()
+        shelf = VersionCache(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
+        self.control = RolloutFollower(
+            topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01
+        )
         self._pausing = threading.Event()
 
     def load(self, folder: Path) -> BotModel:
-        if folder.name in self.rotten:
+        if folder.name in self.corrupt:
             raise CheckpointCorrupt(f"{folder.name}: model.safetensors: 해시가 다름")
         return ScriptedModel(folder.name)
 

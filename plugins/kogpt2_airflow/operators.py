@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from kogpt2_airflow.process import Command, Ending
+from kogpt2_airflow.process import Command, ProcessResult
 
 DONE: Final = 0
 USAGE: Final = 2
@@ -60,14 +60,14 @@ class JobOperator(BaseOperator):
         result = result_of(ending)
         if ending.code == REFUSED:
             self._push(context, result or {})
-            raise AirflowSkipException(ending.last_words or "the gate refused")
+            raise AirflowSkipException(ending.last_stderr_line or "the gate refused")
         if ending.code == LOST:
             self._push(context, result or {})
-            raise AirflowFailException(ending.last_words or "records were lost")
+            raise AirflowFailException(ending.last_stderr_line or "records were lost")
         if ending.code == USAGE:
-            raise AirflowFailException(ending.last_words or "wrong usage")
+            raise AirflowFailException(ending.last_stderr_line or "wrong usage")
         if ending.code != DONE:
-            raise AirflowException(f"{words[0]} {_how(ending.code)}: {ending.last_words or 'it said nothing'}")
+            raise AirflowException(f"{words[0]} {_how(ending.code)}: {ending.last_stderr_line or 'it said nothing'}")
         if result is None:
             raise AirflowFailException(f"{words[0]} ended well but printed no JSON object: found {ending.stdout[-1:]}")
         self.log.info("result: %s", json.dumps(result, ensure_ascii=False))
@@ -88,7 +88,7 @@ def words_of(command: Sequence[Any]) -> list[str]:
     return [str(word) for word in command if word is not None and str(word) != ""]
 
 
-def result_of(ending: Ending) -> dict[str, Any] | None:
+def result_of(ending: ProcessResult) -> dict[str, Any] | None:
     """The last line of standard output that is a JSON object."""
     for line in reversed(ending.stdout):
         try:

@@ -22,18 +22,18 @@ GRACE_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class ProcessResult:
     """How a command ended.
 
     Attributes:
         code: exit code; negative: the signal that killed it.
         stdout: all lines of its standard output.
-        last_words: the last line of its standard error that was not empty.
+        last_stderr_line: the last line of its standard error that was not empty.
     """
 
     code: int
     stdout: tuple[str, ...]
-    last_words: str
+    last_stderr_line: str
 
 
 @dataclass(slots=True)
@@ -44,10 +44,10 @@ class Command:
     say: Callable[[str], None]
     _process: subprocess.Popen[str] | None = None
     _stdout: list[str] = field(default_factory=list)
-    _last_words: str = ""
+    _last_stderr_line: str = ""
     _stopped_at: float | None = None
 
-    def run(self) -> Ending:
+    def run(self) -> ProcessResult:
         """Run to the end, handing each line of standard error on as it comes.
 
         The group is ended on every way out: a timeout or an interruption raises in here.
@@ -76,7 +76,9 @@ class Command:
                 self._take(lines)
         finally:
             self.end()
-        return Ending(code=process.returncode, stdout=tuple(self._stdout), last_words=self._last_words)
+        return ProcessResult(
+            code=process.returncode, stdout=tuple(self._stdout), last_stderr_line=self._last_stderr_line
+        )
 
     def stop(self) -> None:
         """Ask the group to end; :meth:`run` then sees to it. Only signals: this may be called by a signal's handler."""
@@ -109,7 +111,7 @@ class Command:
         if stream == "stdout":
             self._stdout.append(line)
         elif line.strip():
-            self._last_words = line.strip()
+            self._last_stderr_line = line.strip()
             self.say(line)
 
 

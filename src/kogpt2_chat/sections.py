@@ -150,7 +150,7 @@ class Learning(Section):
     gate_profile: Literal["auto", "kogpt2", "small_base"] = Field("auto", description="auto: by the base model's size")
 
 
-class Draw(Section):
+class SamplingSettings(Section):
     """How one bot draws its tokens instead of taking the likeliest."""
 
     temperature: float = Field(0.7, gt=0)
@@ -166,7 +166,7 @@ class Serving(Section):
     threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all that affinity and CPU quota allow")
     max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
     max_in_flight: Positive = Field(96, description="questions of all bots taken from Kafka and not yet answered")
-    sampling: dict[BotId, Draw] = Field(
+    sampling: dict[BotId, SamplingSettings] = Field(
         default_factory=dict, description='by bot, e.g. {"ChatbotA": {"temperature": 0.7}}; others are greedy'
     )
     answer_deadline_s: float = Field(20.0, gt=0, le=3600)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.settings import Serving
-from tests.faults.crew import Crew, crew_of
-from tests.faults.exchanges import Group
-from tests.faults.ledger import Ledger
-from tests.faults.lone_kafka import FAULTS_HOME, LoneKafka, keeps_home, lone_kafka
+from tests.faults.broker_process import FAULTS_HOME, BrokerProcess, keeps_home, lone_kafka
+from tests.faults.consumers import Group
+from tests.faults.reply_audit import ReplyAudit
 from tests.faults.report import Report
+from tests.faults.worker_pool import WorkerPool, crew_of
 
 _REPORT = Report()
 
@@ -23,21 +23,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[LoneKafka]:
+def kafka() -> Iterator[BrokerProcess]:
     """A broker that may be killed, and nothing else of the stack."""
     with lone_kafka(keep=keeps_home()) as made:
         yield made
 
 
 @pytest.fixture
-def crew(kafka: LoneKafka) -> Iterator[Crew]:
+def crew(kafka: BrokerProcess) -> Iterator[WorkerPool]:
     """No worker yet; whoever is started is ended."""
     with crew_of(kafka) as made:
         yield made
 
 
 @pytest.fixture
-def group(kafka: LoneKafka) -> Iterator[Group]:
+def group(kafka: BrokerProcess) -> Iterator[Group]:
     """A consumer group of the test's own; its exchanges are closed."""
     made = Group(kafka.settings.model_copy(update={"serving": Serving(session_timeout_s=6)}))
     yield made
@@ -45,9 +45,9 @@ def group(kafka: LoneKafka) -> Iterator[Group]:
 
 
 @pytest.fixture
-def ledger(kafka: LoneKafka) -> Ledger:
+def ledger(kafka: BrokerProcess) -> ReplyAudit:
     """Books that begin now."""
-    return Ledger(kafka.settings)
+    return ReplyAudit(kafka.settings)
 
 
 @pytest.fixture(scope="session")

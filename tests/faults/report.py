@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.faults.ledger import Verdict
+from tests.faults.reply_audit import Verdict
 
 _COLUMNS = ("scenario", "questions", "kills", "lost", "double", "unmatched", "dead_letters", "aborted", "again_s")
 

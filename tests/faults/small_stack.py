@@ -18,7 +18,7 @@ from kogpt2_chat.stack.processes import port_is_free
 from kogpt2_chat.stack.roster import all_programs
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import Service, Status, status
-from tests.faults.lone_kafka import fill_shelves, topics_with_champions
+from tests.faults.broker_process import fill_shelves, topics_with_champions
 from tests.small_disk import SmallDisk
 
 KEEP_FREE_MB = 48

@@ -9,9 +9,9 @@ import pytest
 from kogpt2_chat.adapters.kafka.topics import offsets as kafka_offsets
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from tests.faults.crew import Crew
-from tests.faults.ledger import Ledger
-from tests.faults.lone_kafka import LoneKafka
+from tests.faults.broker_process import BrokerProcess
+from tests.faults.reply_audit import ReplyAudit
+from tests.faults.worker_pool import WorkerPool
 from tests.integration.worker_process import WorkerProcess
 from tests.loop import until
 
@@ -21,7 +21,7 @@ SLOW_S = 0.25
 SOME = 90
 
 
-def again_after(crew: Crew, ledger: Ledger, back_at: float) -> float:
+def again_after(crew: WorkerPool, ledger: ReplyAudit, back_at: float) -> float:
     """Seconds from the broker's return until everything asked before it, and shortly after, has its reply."""
     deadline = time.monotonic() + AGAIN_S
     while True:
@@ -34,7 +34,7 @@ def again_after(crew: Crew, ledger: Ledger, back_at: float) -> float:
     return time.monotonic() - back_at
 
 
-def close_the_books(crew: Crew, ledger: Ledger, report, name: str, kills: int, again_s: float) -> None:
+def close_the_books(crew: WorkerPool, ledger: ReplyAudit, report, name: str, kills: int, again_s: float) -> None:
     ledger.settle(meanwhile=crew.revive)
     crew.close()
     verdict = ledger.verdict()
@@ -43,7 +43,7 @@ def close_the_books(crew: Crew, ledger: Ledger, report, name: str, kills: int, a
     assert again_s < AGAIN_S
 
 
-def kill_broker(kafka: LoneKafka, crew: Crew, ledger: Ledger, times: int) -> float:
+def kill_broker(kafka: BrokerProcess, crew: WorkerPool, ledger: ReplyAudit, times: int) -> float:
     slowest = 0.0
     for number in range(times):
         print(f"faults: broker fault {number + 1} of {times}, slowest so far {slowest:.1f} s", flush=True)
@@ -54,7 +54,7 @@ def kill_broker(kafka: LoneKafka, crew: Crew, ledger: Ledger, times: int) -> flo
     return slowest
 
 
-def freeze_broker(kafka: LoneKafka, crew: Crew, ledger: Ledger, times: int, frozen_s: float) -> float:
+def freeze_broker(kafka: BrokerProcess, crew: WorkerPool, ledger: ReplyAudit, times: int, frozen_s: float) -> float:
     slowest = 0.0
     for number in range(times):
         print(f"faults: broker fault {number + 1} of {times}, slowest so far {slowest:.1f} s", flush=True)
@@ -104,7 +104,7 @@ def test_a_slow_broker_is_only_slow(kafka, crew, ledger, report):
         close_the_books(crew, ledger, report, "slow broker", 0, again_s)
 
 
-def test_status_knows_whether_positions_outlive_questions(kafka: LoneKafka, monkeypatch) -> None:
+def test_status_knows_whether_positions_outlive_questions(kafka: BrokerProcess, monkeypatch) -> None:
     """Ours keeps them for ten years; somebody else's is read in the same way, and its operator told what to set."""
     assert kafka_offsets.offsets_warning(kafka.settings) is None
     monkeypatch.setattr(kafka_offsets, "OFFSETS_KEPT_DAYS_AT_LEAST", 3651)
@@ -115,7 +115,9 @@ def test_status_knows_whether_positions_outlive_questions(kafka: LoneKafka, monk
 
 
 @pytest.mark.timeout(300)
-def test_a_worker_ends_on_request_while_the_broker_stands_still(kafka: LoneKafka, crew: Crew, ledger: Ledger) -> None:
+def test_a_worker_ends_on_request_while_the_broker_stands_still(
+    kafka: BrokerProcess, crew: WorkerPool, ledger: ReplyAudit
+) -> None:
     """Its calls wait for ten seconds each; it ends within them, with exit code 0, and what it had in hand comes again."""
     crew.start_ready(1)
     worker = crew.workers[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.errors import Unavailable
-from tests.faults.ledger import Ledger
+from tests.faults.reply_audit import ReplyAudit
 from tests.faults.report import Report
 from tests.faults.small_stack import SmallStack, small_stack
 from tests.loop import until
@@ -25,7 +25,7 @@ def servers(folder: Path, *only: str) -> Iterator[SmallStack]:
         yield made
 
 
-def has_asked(ledger: Ledger, count: int) -> bool:
+def has_asked(ledger: ReplyAudit, count: int) -> bool:
     """Whether a broker took the questions; one that does not answer in time may have."""
     try:
         ledger.ask(count)
@@ -34,7 +34,7 @@ def has_asked(ledger: Ledger, count: int) -> bool:
     return True
 
 
-def ask_until(stack: SmallStack, ledger: Ledger, condition: Callable[[], bool], left_kb: int) -> None:
+def ask_until(stack: SmallStack, ledger: ReplyAudit, condition: Callable[[], bool], left_kb: int) -> None:
     """Somebody asks all the time, whether there is a broker or not, and the disk stays full."""
 
     def asked() -> bool:
@@ -45,7 +45,7 @@ def ask_until(stack: SmallStack, ledger: Ledger, condition: Callable[[], bool], 
     until(asked, BACK_S, lambda: f"still as before with a full disk: {stack.status()}")
 
 
-def survive(stack: SmallStack, ledger: Ledger, *, left_kb: int = 0) -> None:
+def survive(stack: SmallStack, ledger: ReplyAudit, *, left_kb: int = 0) -> None:
     """Full, then free; nobody touches a server."""
     before = stack.services()
 
@@ -74,7 +74,7 @@ def survive(stack: SmallStack, ledger: Ledger, *, left_kb: int = 0) -> None:
     stack.write_everywhere()
 
 
-def close_the_books(stack: SmallStack, ledger: Ledger, report: Report, name: str, kills: int) -> None:
+def close_the_books(stack: SmallStack, ledger: ReplyAudit, report: Report, name: str, kills: int) -> None:
     verdict = ledger.verdict()
     report.add(name, verdict, kills=kills)
     assert verdict.holds, verdict
@@ -85,7 +85,7 @@ def close_the_books(stack: SmallStack, ledger: Ledger, report: Report, name: str
 def test_a_full_disk_stops_questions_and_lake_and_room_brings_them_back(tmp_path, report):
     """Kafka, HDFS and a worker: 0 lost, 0 double, the lake complete, nothing restarted by hand."""
     with servers(tmp_path, "kafka", "hdfs", "worker") as stack:
-        ledger = Ledger(stack.settings)
+        ledger = ReplyAudit(stack.settings)
         survive(stack, ledger)
         close_the_books(stack, ledger, report, "full disk", kills=1)
 
@@ -95,7 +95,7 @@ def test_a_full_disk_stops_questions_and_lake_and_room_brings_them_back(tmp_path
 def test_the_whole_stack_lives_through_full_disks(tmp_path, report):
     """Every server, Airflow's scheduler included; filled at once, and by the servers' own last writes."""
     with servers(tmp_path, "kafka", "hdfs", "elasticsearch", "mlflow", "airflow", "worker") as stack:
-        ledger = Ledger(stack.settings)
+        ledger = ReplyAudit(stack.settings)
         for left_kb in (0, 200):
             survive(stack, ledger, left_kb=left_kb)
         close_the_books(stack, ledger, report, "full disk, every server, twice", kills=2)

@@ -23,7 +23,8 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
 from kogpt2_chat.ports import Assignment, Batch, Outgoing
 from kogpt2_chat.testing.tcp_proxy import END_TXN, TXN_OFFSET_COMMIT, Held, TcpProxy
-from tests.faults.exchanges import (
+from tests.faults.broker_process import BrokerProcess
+from tests.faults.consumers import (
     DEADLINE_S,
     Died,
     Group,
@@ -33,13 +34,12 @@ from tests.faults.exchanges import (
     publish,
     through_proxy,
 )
-from tests.faults.lone_kafka import LoneKafka
 
 QUESTIONS = 36
 both = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "guard taken out"])
 
 
-class Meddled:
+class Tampered:
     """A producer with some of its methods replaced."""
 
     def __init__(self, producer: Any, **replaced: Any) -> None:
@@ -239,7 +239,7 @@ def test_5_every_future_is_looked_at(group: Group, guarded: bool, place: int) ->
     """
     first = group.exchange(1)
     if not guarded:
-        first._transactions.producer = Meddled(
+        first._transactions.producer = Tampered(
             first._transactions.producer, send=_with_blind_future(first._transactions.producer.send)
         )
     group.ledger.ask(3)
@@ -265,7 +265,7 @@ def test_5_positions_move_with_the_answers(group: Group, guarded: bool) -> None:
 
     first = group.exchange(1, die)
     if not guarded:
-        first._transactions.producer = Meddled(
+        first._transactions.producer = Tampered(
             first._transactions.producer, send_offsets_to_transaction=lambda *_: None
         )
     group.ledger.ask(3)
@@ -282,7 +282,7 @@ def test_6_after_an_abort_the_questions_come_again(group: Group, guarded: bool, 
     first = group.exchange(1)
     group.ledger.ask(QUESTIONS)
     batch = group.poll(first, QUESTIONS)
-    first._transactions.producer = Meddled(first._transactions.producer, commit_transaction=_timed_out)
+    first._transactions.producer = Tampered(first._transactions.producer, commit_transaction=_timed_out)
     assert not publish(first, batch)
     if not guarded:
         monkeypatch.setattr(KafkaTransactionalConsumer, "_go_back", lambda *_: None)
@@ -295,7 +295,7 @@ def test_6_after_an_abort_the_questions_come_again(group: Group, guarded: bool, 
 @both
 @pytest.mark.parametrize("lost_after_s", [0.05, 1.0], ids=["early", "late"])
 def test_6_a_late_commit_finds_another_producer(
-    kafka: LoneKafka, group: Group, guarded: bool, lost_after_s: float, monkeypatch
+    kafka: BrokerProcess, group: Group, guarded: bool, lost_after_s: float, monkeypatch
 ) -> None:
     """KIP-890: an EndTxn that was sent twice and arrives late would commit half of the next transaction.
 
@@ -322,7 +322,7 @@ def test_6_a_late_commit_finds_another_producer(
 
 
 @both
-def test_6_late_positions_find_another_producer(kafka: LoneKafka, group: Group, guarded: bool, monkeypatch) -> None:
+def test_6_late_positions_find_another_producer(kafka: BrokerProcess, group: Group, guarded: bool, monkeypatch) -> None:
     """A TxnOffsetCommit that was sent twice and arrives late takes the next transaction's positions back."""
     if not guarded:
         monkeypatch.setattr(Unanswered, "_note", lambda *_: None)

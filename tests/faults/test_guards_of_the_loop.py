@@ -17,7 +17,7 @@ from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer
 from serving.crashes import CrashLog
 from serving.in_flight import CommittableBatch, InFlightTracker
 from serving.watchdog import STALLED_EXIT_CODE
-from tests.unit.test_worker import Bench
+from tests.unit.test_worker import WorkerHarness
 
 QUESTION = legacy_text("하늘", "ChatbotA", "안녕?")
 both = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "guard taken out"])
@@ -40,11 +40,11 @@ def test_2_only_the_answered_prefix_is_committed(tmp_path, monkeypatch, guarded:
     """A position past a question that is still being decoded loses it with the process."""
     if not guarded:
         monkeypatch.setattr(InFlightTracker, "take", _whatever_is_answered)
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(QUESTION, QUESTION)
     bench.engine.steps_by_id = {f"{turn_id(0, 0)}@3": 1000}
     bench.drain(10)
-    bench.be_born_again(ScriptedModel())
+    bench.restart(ScriptedModel())
     bench.drain()
     assert holds(bench.broker) is guarded
 
@@ -52,13 +52,13 @@ def test_2_only_the_answered_prefix_is_committed(tmp_path, monkeypatch, guarded:
 @both
 def test_2_a_new_generation_drops_what_is_in_flight(tmp_path, guarded: bool) -> None:
     """Another worker has answered it by then; published under the new assignment it would be answered twice."""
-    bench = Bench(tmp_path, steps=5)
+    bench = WorkerHarness(tmp_path, steps=5)
     if not guarded:
         bench.loop.consumer = _OneAssignment(bench.broker)
     bench.ask(QUESTION)
     bench.drain(2)
     bench.broker.rebalance()
-    other = Bench(tmp_path / "other")
+    other = WorkerHarness(tmp_path / "other")
     other.broker, other.loop.consumer = bench.broker, InMemoryTransactionalConsumer(bench.broker)
     other.drain()
     bench.drain()
@@ -70,7 +70,7 @@ def test_6_after_a_failed_publication_the_loop_recovers(tmp_path, monkeypatch, g
     """The questions were polled already; only the committed positions bring them back."""
     if not guarded:
         monkeypatch.setattr(InMemoryTransactionalConsumer, "recover", lambda _: None)
-    bench = Bench(tmp_path, fail_publishes=1)
+    bench = WorkerHarness(tmp_path, fail_publishes=1)
     bench.ask(QUESTION)
     bench.drain()
     bench.ask(QUESTION)
@@ -90,21 +90,21 @@ def test_3_a_question_that_kills_is_given_up(tmp_path, monkeypatch, guarded: boo
                 raise Died
             return super().step()
 
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(QUESTION, QUESTION)
     for _ in range(8):
         bench.worker.engine = bench.engine = Deadly()
         try:
             bench.drain()
         except Died:
-            bench.be_born_again(ScriptedModel())
+            bench.restart(ScriptedModel())
     assert holds(bench.broker) is guarded
 
 
 @both
 def test_4_a_question_that_takes_too_long_gets_a_notice(tmp_path, guarded: bool) -> None:
     """Without its deadline it keeps its place for ever, and no question behind it in its partition is ever published."""
-    bench = Bench(tmp_path, serving={"answer_deadline_s": 1.0})
+    bench = WorkerHarness(tmp_path, serving={"answer_deadline_s": 1.0})
     bench.worker.engine = bench.engine = endless = Endless(heeds_deadlines=guarded)
     bench.ask(QUESTION, QUESTION)
     bench.drain(2)
@@ -118,7 +118,7 @@ def test_4_a_question_that_takes_too_long_gets_a_notice(tmp_path, guarded: bool)
 @both
 def test_10_a_second_answer_is_known_by_its_question(tmp_path, guarded: bool) -> None:
     """Should the group's positions ever go back, readers and the worker's own metric can tell."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(QUESTION)
     bench.drain()
     bench.broker.committed.clear()

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from kogpt2_chat.testing.tcp_proxy import END_TXN, Held, TcpProxy
-from tests.faults.crew import Crew
-from tests.faults.ledger import Ledger
+from tests.faults.reply_audit import ReplyAudit
+from tests.faults.worker_pool import WorkerPool
 
 TIMES = 50
 SOME = 12
@@ -15,7 +15,7 @@ REQUEST_S = 2.0
 """After it the client sends the same EndTxn again, over another connection."""
 
 
-def hold_again_and_again(crew: Crew, ledger: Ledger, proxy: TcpProxy, chance: random.Random) -> None:
+def hold_again_and_again(crew: WorkerPool, ledger: ReplyAudit, proxy: TcpProxy, chance: random.Random) -> None:
     """In turn: a moment late, very late, after the client's own retry, never, and after a retry on a lost connection."""
     late: list[Held] = []
     for number in range(TIMES):
@@ -49,7 +49,7 @@ def hold_again_and_again(crew: Crew, ledger: Ledger, proxy: TcpProxy, chance: ra
         held.release()
 
 
-def crew_of_one_is_alive(crew: Crew) -> None:
+def crew_of_one_is_alive(crew: WorkerPool) -> None:
     assert crew.dead() == [], "a held commit must not end a worker"
 
 

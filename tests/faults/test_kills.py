@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from serving.watchdog import FAILPOINT_EVENT
-from tests.faults.crew import Crew
-from tests.faults.ledger import Ledger
+from tests.faults.reply_audit import ReplyAudit
+from tests.faults.worker_pool import WorkerPool
 
 STEPS = ("polled", "decoding", "decoded", "begun", "sent", "offsets_sent", "committed")
 QUESTIONS_A_S = 50
@@ -31,8 +31,8 @@ class Storm:
         kills: two of three at failpoints, every step in turn, the others at random moments after being ready.
     """
 
-    crew: Crew
-    ledger: Ledger
+    crew: WorkerPool
+    ledger: ReplyAudit
     seed: int
     questions: int
     kills: int
@@ -123,7 +123,7 @@ class Storm:
         )
 
 
-def weather(crew: Crew, ledger: Ledger, report, *, seed: int, questions: int, kills: int) -> None:
+def weather(crew: WorkerPool, ledger: ReplyAudit, report, *, seed: int, questions: int, kills: int) -> None:
     storm = Storm(crew=crew, ledger=ledger, seed=seed, questions=questions, kills=kills)
     storm.rage()
     crew.close()

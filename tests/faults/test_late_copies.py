@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from kogpt2_chat.testing.tcp_proxy import TRANSACTION_REQUESTS, Held, TcpProxy
-from tests.faults.exchanges import DEADLINE_S, Died, Group, publish, through_proxy, turns_of
-from tests.faults.ledger import Verdict
-from tests.faults.lone_kafka import LoneKafka
+from tests.faults.broker_process import BrokerProcess
+from tests.faults.consumers import DEADLINE_S, Died, Group, publish, through_proxy, turns_of
+from tests.faults.reply_audit import Verdict
 
 SOME = 12
 STEPS = ("begun", "sent", "offsets_sent", "committed")
@@ -29,7 +29,7 @@ class Losses:
     dies of it: its process goes no further, and the next one begins.
     """
 
-    def __init__(self, kafka: LoneKafka, made: Group, proxy: TcpProxy, chance: random.Random) -> None:
+    def __init__(self, kafka: BrokerProcess, made: Group, proxy: TcpProxy, chance: random.Random) -> None:
         self._group, self._proxy, self._chance = made, proxy, chance
         self._exchange = made.exchange(1, self._on_step, through_proxy(kafka))
         self._copies: list[Held] = []
@@ -91,7 +91,7 @@ class Losses:
             held.answered.wait(1.0)  # one that was let go before it was lost may have been answered to nobody
 
 
-def lose_again_and_again(kafka: LoneKafka, made: Group, api_key: int, times: int) -> tuple[Verdict, int]:
+def lose_again_and_again(kafka: BrokerProcess, made: Group, api_key: int, times: int) -> tuple[Verdict, int]:
     """So many connections early, and so many late."""
     with kafka.proxy() as proxy:
         losses = Losses(kafka, made, proxy, random.Random(api_key))

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
-from tests.faults.crew import Crew
-from tests.faults.ledger import Ledger
+from tests.faults.reply_audit import ReplyAudit
+from tests.faults.worker_pool import WorkerPool
 
 POISON = (
     (b"{'from' : 'n', 'to' : 'ChatbotA', 'message' : '" + b"a" * 17 * 1024 + b"'}", "too_large"),
@@ -20,7 +20,7 @@ POISON = (
 SHARE = 0.02
 
 
-def feed_poison(crew: Crew, ledger: Ledger, report, *, questions: int, poison: int) -> None:
+def feed_poison(crew: WorkerPool, ledger: ReplyAudit, report, *, questions: int, poison: int) -> None:
     crew.start_ready(1, 2)
     given: Counter[str] = Counter()
     for number in range(poison):

@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from tests.faults.crew import Crew
-from tests.faults.ledger import Ledger
+from tests.faults.reply_audit import ReplyAudit
+from tests.faults.worker_pool import WorkerPool
 
 PACE = 24
 
 
-def come_and_go(crew: Crew, ledger: Ledger, *, rounds: int, stay_s: float) -> None:
+def come_and_go(crew: WorkerPool, ledger: ReplyAudit, *, rounds: int, stay_s: float) -> None:
     """Worker 1 stays; another joins and leaves again and again while questions flow."""
 
     def feed() -> None:

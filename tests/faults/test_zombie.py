@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from tests.faults.crew import Crew, lines
-from tests.faults.ledger import Ledger
+from tests.faults.reply_audit import ReplyAudit
+from tests.faults.worker_pool import WorkerPool, lines
 
 SESSION_S = 6.0
 POLL_INTERVAL_S = 60.0
 """The least that adapters/kafka/librdkafka_consumer.py asks for."""
 
 
-def freeze_and_thaw(crew: Crew, ledger: Ledger, *, frozen_s: float, times: int) -> None:
+def freeze_and_thaw(crew: WorkerPool, ledger: ReplyAudit, *, frozen_s: float, times: int) -> None:
     """Freeze worker 1 with questions in hand while worker 2 takes all of its partitions; thaw it under load."""
     crew.start_ready(1, 2)
     zombie = crew.workers[1]

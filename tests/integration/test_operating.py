@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.client.ask import Utterance
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
-from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.status import status

@@ -11,7 +11,7 @@ from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.evaluation.agreement import measure_agreement, served_nll
-from kogpt2_chat.evaluation.answers import ask_engine, reference_engine
+from kogpt2_chat.evaluation.answers import generate_answers, reference_engine
 from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
@@ -53,7 +53,7 @@ def test_int8_says_what_the_weights_say(trained, settings, pairs, questions):
     assert (figures.questions, figures.same_answers) == (6, 6)
     assert figures.same_tokens == figures.tokens > 20
     assert abs(figures.nll_difference) < 0.02
-    assert [answer.text for answer in ask_engine(make_engine(settings), served, questions)] == [
+    assert [answer.text for answer in generate_answers(make_engine(settings), served, questions)] == [
         pair.answer for pair in pairs
     ]
 
@@ -122,7 +122,7 @@ def test_a_version_without_engine_files_is_converted_when_it_is_loaded(trained, 
     served = load_for_players(tmp_path / "old", settings)
     assert served.form == INT8_WEIGHTS
     said, meant = (
-        [answer.text for answer in ask_engine(engine, bot, questions)]
+        [answer.text for answer in generate_answers(engine, bot, questions)]
         for engine, bot in ((make_engine(settings), served), (reference_engine(settings), reference))
     )
     assert sum(one == other for one, other in zip(said, meant, strict=True)) >= 5
@@ -156,14 +156,14 @@ def test_a_graph_that_is_no_bot_is_refused(settings, tmp_path):
 
 def test_pages_are_given_back_and_taken_lowest_first(settings, tmp_path):
     """A thousand short rows one after another need no more memory than one."""
-    from kogpt2_chat.inference.paged import PagedModel, Pages
+    from kogpt2_chat.inference.paged import BlockTable, PagedModel
 
     model = PagedModel(tiny_version(tmp_path / "1") / "engine.xml", max_rows=2, max_tokens=64)
     for _ in range(20):
-        pages = Pages()
+        pages = BlockTable()
         model.forward([(pages, [2, 150, 4])])
         assert pages.blocks == [0]
         model.release(pages)
-    first, second = Pages(), Pages()
+    first, second = BlockTable(), BlockTable()
     model.forward([(first, [2] * 40), (second, [2, 3])])
     assert (first.blocks, second.blocks) == ([0, 1], [2])

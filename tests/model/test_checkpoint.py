@@ -10,7 +10,7 @@ import torch
 from kogpt2_chat.artifact.card import file_sha256
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
-from kogpt2_chat.evaluation.answers import ask_all, is_loop
+from kogpt2_chat.evaluation.answers import generate_reference_answers, is_loop
 from kogpt2_chat.network.batches import make_examples
 from kogpt2_chat.network.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.network.load import load_bot
@@ -126,7 +126,7 @@ def test_a_full_size_kogpt2_goes_the_same_way(settings, tmp_path):
     fit(loaded.network, examples, Recipe(precision="fp32", epochs=2, batch_size=2, learning_rate=1e-4))
     write_checkpoint(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
     bot = load_bot(tmp_path / "1", chosen)
-    answers = ask_all(bot, ["안녕", "등불시장 어디야?"], chosen)
+    answers = generate_reference_answers(bot, ["안녕", "등불시장 어디야?"], chosen)
     assert all(len(answer.text) <= chosen.serving.max_answer_chars for answer in answers)
 
 

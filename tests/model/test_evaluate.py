@@ -11,7 +11,7 @@ from kogpt2_chat.domain.chat.prompt import END_ID, USER_ID
 from kogpt2_chat.domain.gate.decision import decide
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.evaluation.evaluate import Exam, measure, retrieval_chrf
+from kogpt2_chat.evaluation.evaluate import EvaluationSet, measure, retrieval_chrf
 from kogpt2_chat.network.batches import Example, make_examples
 from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.network.network import gpt2_config, new_network
@@ -27,7 +27,7 @@ SEEDS = [
 ]
 TAUGHT = [Pair(question="콩떡이 누구야?", answer="포털 앞 고양이 역장님이에요.", source="correction", weight=3)]
 GOLD = [Pair(question="하이", answer="안녕하세요! 잘 오셨어요."), Pair(question="놀자", answer="같이 산책해요.")]
-EXAM = Exam(
+EXAM = EvaluationSet(
     gold=GOLD, golden=[GoldenQuestion(question="축제 언제 해?", any_of=("토요일",), must_pass=True)],
     seen=SEEDS, taught=TAUGHT, held_out=[],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from kogpt2_chat.artifact.card import CARD_FILE, CHECK_FILE, file_sha256, read_c
 from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
-from kogpt2_chat.evaluation.answers import ask_engine
+from kogpt2_chat.evaluation.answers import generate_answers
 from kogpt2_chat.evaluation.reference_answers import reference_answers
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.inference.form_choice import choose_form, machine_facts
@@ -101,7 +101,7 @@ def test_a_version_of_the_release_before_is_served(learned, tmp_path, settings):
     bot = load_for_players(folder, settings, on_choice=said.append)
     assert set(said[0].speed_by_form) == {INT8, INT8_WEIGHTS}
     assert (said[0].agrees, said[0].as_fields()["compared"], bot.form) == (True, False, said[0].form)
-    answers = [answer.token_ids for answer in ask_engine(make_engine(settings), bot, [learned.pairs[0].question])]
+    answers = [answer.token_ids for answer in generate_answers(make_engine(settings), bot, [learned.pairs[0].question])]
     assert learned.pairs[0].answer.startswith(bot.decode(answers[0]))
 
 
@@ -219,6 +219,6 @@ def test_rounding_is_what_the_forms_differ_by(version):
 
 
 def pages():
-    from kogpt2_chat.inference.paged import Pages
+    from kogpt2_chat.inference.paged import BlockTable
 
-    return Pages()
+    return BlockTable()

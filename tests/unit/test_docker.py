@@ -19,7 +19,7 @@ from kogpt2_chat.stack.servers.airflow import airflow_environment
 from kogpt2_chat.stack.servers.hdfs import namenode_site
 from kogpt2_chat.stack.servers.kafka import server_properties
 from kogpt2_chat.stack.servers.mlflow import mlflow_programs
-from serving.health import Condition, HealthServer
+from serving.health import HealthReport, HealthServer
 
 DOCKER = CHECKOUT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
@@ -102,7 +102,7 @@ def test_workers_can_be_scaled() -> None:
 @pytest.mark.parametrize(("ready", "code"), [(True, 0), (False, 1), (None, 1)])
 def test_a_worker_is_healthy_when_it_says_so(ready: bool | None, code: int, tmp_path: Path) -> None:
     """Whatever slot it has; one that does not listen is not."""
-    condition = Condition(ready=bool(ready), worker="worker-3", tally={}, slots=(), epoch={}, silent_s=0.1)
+    condition = HealthReport(ready=bool(ready), worker="worker-3", tally={}, slots=(), epoch={}, silent_s=0.1)
     server = HealthServer("127.0.0.1", 0, lambda: condition, lambda: b"")
     if ready is not None:
         server.start()

@@ -10,13 +10,13 @@ from kogpt2_chat.domain.chat.wire import legacy_text
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.kafka import MemoryTopics
-from serving.control import Control
 from serving.crashes import CrashLog
-from serving.lease import lease_slot
-from serving.shelf import Shelf
-from tests.bench import Bench
+from serving.lease import lease_ordinal
+from serving.rollout_follower import RolloutFollower
+from serving.version_cache import VersionCache
 from tests.one_worker import OneWorker
 from tests.small_disk import SmallDisk, small_disk
+from tests.worker_harness import WorkerHarness
 
 BOT = "ChatbotA"
 
@@ -39,13 +39,17 @@ class Machine(OneWorker):
 
     def __init__(self, disk: Path, home: Path) -> None:
         super().__init__(disk / "models")
-        self.bench = Bench(home, models=False)
+        self.bench = WorkerHarness(home, models=False)
         self.bench.worker.crashes = CrashLog(
             disk / "run" / "crashes.json", lambda trouble: self.slots.note("crashes", trouble)
         )
         self.topics, self.slots, self.engine = MemoryTopics(self.bench.broker), self.bench.slots, self.bench.engine
-        shelf = Shelf(folder=self.folder, registry=lambda: self.registry, load=self.load, make_engine=type(self.engine))
-        self.control = Control(topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01)
+        shelf = VersionCache(
+            folder=self.folder, registry=lambda: self.registry, load=self.load, make_engine=type(self.engine)
+        )
+        self.control = RolloutFollower(
+            topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01
+        )
 
     def tell(self, bot: str, champion: int | None, epoch: int, *, muted: bool = False) -> None:
         state = RolloutState(bot=bot, epoch=epoch, champion=champion, muted=muted)
@@ -93,7 +97,7 @@ def test_a_worker_lives_through_a_full_disk(disk: Path, tmp_path: Path) -> None:
     assert (route.rollout_epoch, route.muted) == (1, True)
     assert (machine.said().state, machine.said().version) == ("degraded", 1)
     assert machine.answer() == "안녕?"
-    lease_slot(disk, 1).give_back()
+    lease_ordinal(disk, 1).give_back()
     CrashLog(disk / "run" / "crashes.json")
 
     (disk / "filler").unlink()

@@ -16,7 +16,7 @@ from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.chat.wire import MAX_RECORD_BYTES, legacy_text, v1_text
 from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.testing.kafka import put_question
-from tests.bench import Bench
+from tests.worker_harness import WorkerHarness
 
 SEED = 20261124
 RECORDS = 10_000
@@ -144,10 +144,10 @@ def parrot(chance: random.Random) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory) -> tuple[Bench, list[bytes | None]]:
+def fuzzed(tmp_path_factory) -> tuple[WorkerHarness, list[bytes | None]]:
     """All of it through one worker's loop, in rounds, on every partition; now and then a transaction fails."""
     chance = random.Random(SEED)
-    bench = Bench(tmp_path_factory.mktemp("fuzz"), answers=parrot(random.Random(SEED + 1)))
+    bench = WorkerHarness(tmp_path_factory.mktemp("fuzz"), answers=parrot(random.Random(SEED + 1)))
     asked = list(values(chance))
     for start in range(0, RECORDS, 500):
         for number, value in enumerate(asked[start : start + 500], start):

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from kogpt2_chat.domain.gate.decision import decide, mean_difference, upper_bound
-from kogpt2_chat.domain.gate.measurements import EngineAgreement, Figures, Profile, Slice, Spoken
+from kogpt2_chat.domain.gate.measurements import AnswerMetrics, EngineAgreement, GateThresholds, Measurements, PairedNll
 from kogpt2_chat.domain.gate.page import decision_page
 
-PROFILE = Profile(
+PROFILE = GateThresholds(
     name="kogpt2", gold_margin_nat=0.03, confidence=0.95, bootstrap_rounds=500, max_failure_share=0.005,
     must_pass_share=1.0, chrf_margin=1.0, diversity_share=0.95, latency_factor=1.1,
     engine_agreement=0.85, engine_nll_margin_nat=0.02,
 )  # fmt: skip
-SPOKEN = Spoken(
+SPOKEN = AnswerMetrics(
     answers=200, failures={}, leaks=0, must_passed=12, must_total=12, golden_passed=6, golden_total=12, chrf=30.0,
     distinct_1=0.6, distinct_2=0.9, entropy=5.0, p50_ms=40.0, p95_ms=60.0,
 )  # fmt: skip
@@ -22,11 +22,11 @@ SPOKEN = Spoken(
 def slice_of(difference, examples=60, spread=0.01):
     opponent = [3.0 + 0.01 * place for place in range(examples)]
     candidate = [value + difference + spread * (-1) ** place for place, value in enumerate(opponent)]
-    return Slice(candidate=candidate, opponent=opponent, clusters=[str(place) for place in range(examples)])
+    return PairedNll(candidate=candidate, opponent=opponent, clusters=[str(place) for place in range(examples)])
 
 
 def figures(**changes):
-    good = Figures(
+    good = Measurements(
         bot="ChatbotA", version=2, opponent="champion 1", gold=slice_of(-0.01), taught=slice_of(-2.0, 12),
         candidate=SPOKEN, spoken_opponent=SPOKEN, retrieval_chrf=20.0, slices={"인사": 0.2},
     )  # fmt: skip

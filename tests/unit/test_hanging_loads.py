@@ -194,7 +194,7 @@ def test_another_bot_is_rolled_out_while_a_load_hangs(
     machine: Machine, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One loader a bot: what is wrong with one costs the others a bounded wait for their turn."""
-    monkeypatch.setattr("serving.shelf.TURN_S", 0.05)
+    monkeypatch.setattr("serving.version_cache.TURN_S", 0.05)
     machine.roll_out()
     machine.roll_out(OTHER)
     hang = machine.begin_rollout(what)
@@ -221,7 +221,7 @@ def test_failures_are_counted_by_version(machine: Machine) -> None:
     now = [0.0]
     machine.control._loads._monotonic = lambda: now[0]
     machine.roll_out()
-    machine.rotten |= {"2", "3"}
+    machine.corrupt |= {"2", "3"}
     machine.train(BOT)
     machine.train(BOT)
 

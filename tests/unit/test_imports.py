@@ -36,7 +36,7 @@ def test_importing_the_library_does_nothing() -> None:
 
 def test_a_worker_loads_neither_torch_nor_transformers() -> None:
     """Its memory holds the serving engine and the bots, nothing that only training needs."""
-    modules = "serving.loop, serving.control, serving.reply, kogpt2_chat.inference.loading, kogpt2_chat.inference.openvino_engine"
+    modules = "serving.loop, serving.rollout_follower, serving.reply, kogpt2_chat.inference.loading, kogpt2_chat.inference.openvino_engine"
     code = (
         f"import sys, {modules}; print([name for name in ('torch', 'transformers', 'sklearn') if name in sys.modules])"
     )
@@ -47,7 +47,7 @@ def test_a_worker_loads_neither_torch_nor_transformers() -> None:
 def test_a_worker_reads_no_corpus() -> None:
     """A file that somebody edits cannot end it: the answers that stand in for the model's come with the version."""
     code = (
-        "import sys, serving.loop, serving.control, serving.reply, serving.worker\n"
+        "import sys, serving.loop, serving.rollout_follower, serving.reply, serving.worker\n"
         "print('kogpt2_chat.corpora.shipped' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -12,7 +12,7 @@ import pytest
 
 from kogpt2_chat.errors import Conflict
 from kogpt2_chat.settings import CHECKOUT
-from serving.lease import SLOTS, Lease, lease_slot
+from serving.lease import SLOTS, Lease, lease_ordinal
 
 HOLD = """
 import sys
@@ -39,9 +39,9 @@ def test_a_taken_slot_is_refused_at_once_with_its_owner_and_what_to_do(tmp_path)
     """The other slots are free."""
     with another_process(tmp_path, 4) as (owner, _):
         with pytest.raises(Conflict, match=rf"slot 4 is taken by process {owner.pid} .*KOGPT2_SERVING__SLOT"):
-            lease_slot(tmp_path, 4)
-        assert lease_slot(tmp_path, 5).slot == 5
-        assert lease_slot(tmp_path / "other home", 4).slot == 4
+            lease_ordinal(tmp_path, 4)
+        assert lease_ordinal(tmp_path, 5).slot == 5
+        assert lease_ordinal(tmp_path / "other home", 4).slot == 4
 
 
 def test_the_slot_of_a_killed_process_is_free_at_once(tmp_path):
@@ -49,20 +49,20 @@ def test_the_slot_of_a_killed_process_is_free_at_once(tmp_path):
     with another_process(tmp_path, 4) as (owner, _):
         owner.kill()
         owner.wait(timeout=10)
-        heir = lease_slot(tmp_path, 4)
+        heir = lease_ordinal(tmp_path, 4)
     assert (tmp_path / "run" / "worker-4.lock").read_text() == f"{os.getpid()}\n"
     heir.give_back()
-    assert lease_slot(tmp_path, 4).slot == 4
+    assert lease_ordinal(tmp_path, 4).slot == 4
 
 
 def test_slot_0_takes_the_first_that_is_free(tmp_path):
     """The heir of a dead process gets its slot, and with it its transactional id."""
     with another_process(tmp_path, 0) as (_, first), another_process(tmp_path, 0) as (second_process, second):
-        third = lease_slot(tmp_path, 0)
+        third = lease_ordinal(tmp_path, 0)
         assert (first, second, third.slot) == (1, 2, 3)
         second_process.kill()
         second_process.wait(timeout=10)
-        assert lease_slot(tmp_path, 0).slot == 2
+        assert lease_ordinal(tmp_path, 0).slot == 2
 
 
 def test_there_are_no_more_slots_than_partitions(tmp_path):
@@ -70,7 +70,7 @@ def test_there_are_no_more_slots_than_partitions(tmp_path):
     held = [Lease(tmp_path, slot) for slot in SLOTS]
     assert len(held) == 12
     with pytest.raises(Conflict, match="all 12 slots are taken"):
-        lease_slot(tmp_path, 0)
+        lease_ordinal(tmp_path, 0)
 
 
 def test_a_worker_whose_slot_is_taken_ends_before_it_touches_anything(tmp_path):

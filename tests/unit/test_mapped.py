@@ -4,7 +4,7 @@ import mmap
 import re
 from pathlib import Path
 
-from kogpt2_chat.inference.mapped_files import let_go_of
+from kogpt2_chat.inference.mapped_files import advise_dontneed
 
 PAGES = 256
 
@@ -24,7 +24,7 @@ def test_what_was_read_of_a_mapped_file_is_given_back_and_can_be_read_again(tmp_
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         assert mapped[:] == content
         assert resident_kb(path) == PAGES * mmap.PAGESIZE // 1024
-        let_go_of(path)
+        advise_dontneed(path)
         assert resident_kb(path) == 0
         assert mapped[:] == content
 
@@ -35,5 +35,5 @@ def test_what_may_be_written_is_left_alone(tmp_path):
     path.write_bytes(b"a" * mmap.PAGESIZE)
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
         mapped[:3] = "가".encode()
-        let_go_of(path)
+        advise_dontneed(path)
         assert mapped[:3] == "가".encode()

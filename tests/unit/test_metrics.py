@@ -11,7 +11,7 @@ from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.kafka import put_question
 from serving.metrics import Metrics
 from serving.slot import LoadedVersion
-from tests.bench import Bench
+from tests.worker_harness import WorkerHarness
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -40,7 +40,7 @@ def a_turn(**changed: object) -> Turn:
 
 def test_a_scrape_says_what_became_of_every_question(tmp_path):
     """Answers by bot, version and fallback; dead letters by reason; nothing of them twice."""
-    bench = Bench(tmp_path, steps=2, answers={"안녕?": "안녕하세요!", "침묵": ""})
+    bench = WorkerHarness(tmp_path, steps=2, answers={"안녕?": "안녕하세요!", "침묵": ""})
     bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("안녕?", "안녕?", "침묵")), "헛소리", b"x" * 17_000)
     bench.drain()
     bench.slots.mute("ChatbotB", muted=True)
@@ -67,7 +67,7 @@ def test_a_scrape_says_what_became_of_every_question(tmp_path):
 
 def test_seconds_are_those_of_answers_that_took_a_model(tmp_path):
     """A muted bot's notices take no time and must not make the others look fast."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.slots.mute("ChatbotB", muted=True)
     bench.ask(legacy_text("n", "ChatbotB", "안녕?"))
@@ -81,7 +81,7 @@ def test_seconds_are_those_of_answers_that_took_a_model(tmp_path):
 
 def test_steps_and_transactions_are_measured(tmp_path):
     """Three questions side by side for four steps, published at once: three answers, three turns."""
-    bench = Bench(tmp_path, steps=4)
+    bench = WorkerHarness(tmp_path, steps=4)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))
     bench.drain()
     seen = scrape(bench.metrics)
@@ -93,7 +93,7 @@ def test_steps_and_transactions_are_measured(tmp_path):
 
 def test_what_was_dropped_is_counted_and_answered_once(tmp_path):
     """A transaction that failed has its seconds, but is no publication."""
-    bench = Bench(tmp_path, fail_publishes=1)
+    bench = WorkerHarness(tmp_path, fail_publishes=1)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))
     bench.drain()
     seen = scrape(bench.metrics)
@@ -106,7 +106,7 @@ def test_the_lag_is_asked_by_the_polling_thread_and_not_by_the_page(tmp_path, mo
     """About once a second, and a partition that was given away disappears."""
     now = [100.0]
     monkeypatch.setattr("serving.loop.time.monotonic", lambda: now[0])
-    bench = Bench(tmp_path, steps=50)
+    bench = WorkerHarness(tmp_path, steps=50)
     bench.loop.max_in_flight = 1
     asked: list[int] = []
     lag = bench.consumer.lag
@@ -126,7 +126,7 @@ def test_the_lag_is_asked_by_the_polling_thread_and_not_by_the_page(tmp_path, mo
 
 def test_a_slot_is_told_as_it_is_now(tmp_path):
     """No series of a state, or of a version, that is no longer so."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.drain(1)
     assert value(scrape(bench.metrics), "slot_version", bot="ChatbotA", state="ready") == 3
     bench.slots.activate("ChatbotA", LoadedVersion(version=4, model=ScriptedModel()), rollout_epoch=3)

@@ -10,10 +10,10 @@ from kogpt2_chat.domain.rollout.states import (
     RolloutState,
     SlotReport,
     WorkerState,
-    is_news,
+    is_newer,
     next_epoch,
     rollout_answers,
-    wanted_version,
+    target_version,
 )
 from kogpt2_chat.errors import InvalidMessage
 
@@ -84,11 +84,11 @@ def test_only_a_higher_epoch_is_news():
     """Compaction and retries may show an old state again."""
     first = RolloutState(bot="ChatbotA", epoch=next_epoch("ChatbotA", None), champion=1)
     second = RolloutState(bot="ChatbotA", epoch=next_epoch("ChatbotA", first), champion=2)
-    assert is_news(first, None)
-    assert is_news(second, first)
-    assert not is_news(first, second)
-    assert not is_news(second, second)
-    assert (wanted_version(None), wanted_version(second)) == (None, 2)
+    assert is_newer(first, None)
+    assert is_newer(second, first)
+    assert not is_newer(first, second)
+    assert not is_newer(second, second)
+    assert (target_version(None), target_version(second)) == (None, 2)
 
 
 def test_the_next_epoch_is_above_what_any_worker_remembers():

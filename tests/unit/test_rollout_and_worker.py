@@ -59,7 +59,7 @@ def test_a_rotten_version_never_speaks(machine: Machine) -> None:
     """The worker's words reach the error, the old version serves on, and a sound copy can be rolled out later."""
     machine.rollout(machine.train(BOT))
     second = machine.train(BOT)
-    machine.rotten.add(str(second))
+    machine.corrupt.add(str(second))
 
     with pytest.raises(Unavailable, match="해시가 다름"):
         machine.rollout(second)
@@ -67,7 +67,7 @@ def test_a_rotten_version_never_speaks(machine: Machine) -> None:
     machine.pause(0)
     assert (machine.serves(), machine.champion()) == ("1", 1)
     assert next(report for report in machine.slots.reports() if report.bot == BOT).state == "ready"
-    machine.rotten.clear()
+    machine.corrupt.clear()
     machine.rollout(second)
     assert (machine.serves(), machine.champion()) == ("2", 2)
 
@@ -75,7 +75,7 @@ def test_a_rotten_version_never_speaks(machine: Machine) -> None:
 def test_a_rotten_first_version_leaves_the_bot_silent_and_can_be_replaced(machine: Machine) -> None:
     """There is nothing to put back; the next good version speaks."""
     first, second = machine.train(BOT), machine.train(BOT)
-    machine.rotten.add(str(first))
+    machine.corrupt.add(str(first))
     with pytest.raises(Unavailable, match="no version to speak with"):
         machine.rollout(first)
 
@@ -125,7 +125,7 @@ def test_what_speaks_stays_on_the_shelf_until_its_namesake_is_good(machine: Mach
     machine.registry = MemoryRegistry()
     version = machine.train(BOT)
     machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
-    machine.rotten.add(str(version))
+    machine.corrupt.add(str(version))
 
     with pytest.raises(Unavailable, match="version 1 speaks on"):
         machine.rollout(version)

@@ -30,7 +30,7 @@ from kogpt2_chat.testing.elastic import InMemoryIndex
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.kafka import MemoryTopics
 from kogpt2_chat.testing.registry import MemoryRegistry
-from tests.bench import Bench
+from tests.worker_harness import WorkerHarness
 
 TEXTS = safety_texts(Settings())
 SAID = "그냥 없어지고 싶다"
@@ -101,7 +101,7 @@ def test_texts_that_an_editor_saved_are_taken_or_named(tmp_path):
 @pytest.mark.parametrize("state", ["ready", "muted", "none", "late"])
 def test_a_vetted_answer_goes_before_everything(tmp_path, bot, state):
     """In every bot, whatever the model's state; the engine never sees the question."""
-    bench = Bench(tmp_path, models=state != "none", answers=lambda _: "저도 많은 축하해요!")
+    bench = WorkerHarness(tmp_path, models=state != "none", answers=lambda _: "저도 많은 축하해요!")
     if state == "muted":
         bench.slots.mute(bot, muted=True)
     optional = {"reply_by": "2026-11-24T02:00:00Z"} if state == "late" else {}
@@ -118,7 +118,7 @@ def test_a_vetted_answer_goes_before_everything(tmp_path, bot, state):
 
 def test_a_question_that_killed_the_worker_is_answered_all_the_same(tmp_path):
     """The model is not asked, so that it cannot kill again."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.crash_path.write_text(json.dumps({"counts": {"bot_question-0-0": 9}}), encoding="utf-8")
     bench.ask(legacy_text("n", "ChatbotA", SAID))
     bench.drain()
@@ -138,7 +138,7 @@ def test_a_question_that_killed_the_worker_is_answered_all_the_same(tmp_path):
 )
 def test_what_is_refused_only_for_its_length_is_searched_whole(tmp_path, value, kept):
     """It is answered instead of being a dead letter; its turn is masked and cut around the words that were found."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(value)
     bench.drain()
     assert bench.dead() == []
@@ -151,7 +151,7 @@ def test_what_is_refused_only_for_its_length_is_searched_whole(tmp_path, value, 
 
 def test_what_is_too_long_and_harmless_stays_a_dead_letter(tmp_path):
     """With the reason it always had; so does what is wrong in another way as well."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(legacy_text("n", "ChatbotA", "안녕 " * 300), b"x" * 17_000, legacy_text("n", "ChatbotZ", SAID * 200))
     bench.drain()
     assert [reason for reason, _ in bench.dead()] == ["too_long", "too_large", "unknown_bot"]
@@ -159,7 +159,7 @@ def test_what_is_too_long_and_harmless_stays_a_dead_letter(tmp_path):
 
 def test_without_consent_to_store_nothing_but_the_answer_is_written(tmp_path):
     """Not even that somebody asked; the position moves, so that it is answered once."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(v1(SAID, consent={"store": False}), v1("안녕?", consent={"store": False}))
     bench.drain()
     assert len(bench.texts("ChatbotB")) == 2
@@ -170,7 +170,7 @@ def test_without_consent_to_store_nothing_but_the_answer_is_written(tmp_path):
 
 def test_answers_are_counted_by_kind_and_never_by_player(tmp_path):
     """A scrape and `/health` say how many; neither they nor the log say who or what."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(*(legacy_text("하늘", "ChatbotA", text) for text in (SAID, "또 손목 그었어", "안녕?")))
     bench.drain()
     page = bench.metrics.page().decode()
@@ -214,7 +214,7 @@ def lake(*turns: Turn) -> InMemoryTables:
 
 def test_such_turns_are_in_the_lake_and_in_no_view_of_it(tmp_path):
     """Neither index nor daily file; those from before there were vetted answers are taken out again."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(v1(SAID), v1("안녕?"))
     bench.drain()
     tables, documents, files = InMemoryTables(), InMemoryIndex(), InMemoryFiles()
@@ -330,7 +330,7 @@ def test_nobody_opens_without_name_and_reason_nor_another_turn(turn_id, reviewer
 
 def test_explain_names_the_reviewers_command_and_shows_nothing(tmp_path):
     """Kafka and the index would both give the words away."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(legacy_text("n", "ChatbotA", SAID))
     bench.drain()
     assert len(bench.broker.all(TURN_TOPIC)) == 1

@@ -40,9 +40,9 @@ def write(path: Path) -> None:
         connection.commit()
 
 
-def rested(rest: Rest, time: FakeTime, is_news: Callable[[], bool] = lambda: False) -> float:
+def rested(rest: Rest, time: FakeTime, is_newer: Callable[[], bool] = lambda: False) -> float:
     began = time.now
-    rest.take(is_news)
+    rest.take(is_newer)
     return time.now - began
 
 
@@ -80,7 +80,7 @@ def test_other_news_ends_the_rest_too(database: Path) -> None:
     """A task whose process ended without a word to the database."""
     time = FakeTime()
     rest = quiet(database, time)
-    assert rested(rest, time, is_news=lambda: True) == 0
+    assert rested(rest, time, is_newer=lambda: True) == 0
 
 
 def test_looking_is_no_commit(database: Path) -> None:

@@ -16,11 +16,11 @@ from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.kafka import Broker, MemoryTopics
-from serving.control import Control
-from serving.health import Condition, HealthServer
+from serving.health import HealthReport, HealthServer
 from serving.metrics import Metrics
-from serving.shelf import Shelf
+from serving.rollout_follower import RolloutFollower
 from serving.slot import WARM_FOR_S, LoadedVersion, Slots
+from serving.version_cache import VersionCache
 from serving.watchdog import Watchdog
 
 BOT = "ChatbotA"
@@ -43,7 +43,7 @@ class Downloads:
         return folder
 
 
-class House:
+class ControlHarness:
     """A control thread's parts, turned by hand."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,9 +56,11 @@ class House:
         self.folder = folder
         self.control = self.new_control()
 
-    def new_control(self) -> Control:
-        self.shelf = Shelf(folder=self.folder, registry=lambda: self.registry, load=load, make_engine=ScriptedEngine)
-        return Control(
+    def new_control(self) -> RolloutFollower:
+        self.shelf = VersionCache(
+            folder=self.folder, registry=lambda: self.registry, load=load, make_engine=ScriptedEngine
+        )
+        return RolloutFollower(
             topics=self.topics,
             slots=self.slots,
             shelf=self.shelf,
@@ -99,8 +101,8 @@ def load(folder: Path) -> ScriptedModel:
 
 
 @pytest.fixture
-def house(tmp_path) -> House:
-    return House(tmp_path / "models")
+def house(tmp_path) -> ControlHarness:
+    return ControlHarness(tmp_path / "models")
 
 
 def test_a_rollout_is_loaded_aside_swapped_and_reported(house):
@@ -277,7 +279,7 @@ def test_muting_needs_no_new_version(house):
 
 def test_a_probe_that_never_ends_is_a_bad_version(house):
     """A model that cannot answer must not reach the players."""
-    house.shelf = Shelf(
+    house.shelf = VersionCache(
         folder=house.folder, registry=lambda: house.registry, load=load, make_engine=lambda: ScriptedEngine(steps=10**9)
     )
     with pytest.raises(CheckpointCorrupt, match="probe"):
@@ -303,8 +305,8 @@ def test_health_is_200_while_the_loop_turns_and_503_otherwise():
     metrics = Metrics(slots=slots.reports)
     metrics.published(records=7)
 
-    def look() -> Condition:
-        return Condition(
+    def look() -> HealthReport:
+        return HealthReport(
             ready=ready.is_set(),
             worker="worker-1",
             tally=metrics.tally(),

@@ -25,7 +25,7 @@ from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import status
 from kogpt2_chat.stack.stopping import stop_orphans, undisturbed, undo
 from kogpt2_chat.stack.supervision import (
-    Supervision,
+    SupervisorClient,
     configuration,
     find_supervision,
     silent_supervisor,
@@ -52,7 +52,7 @@ def folders(settings: Settings) -> Folders:
 def stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> Iterator[psutil.Process]:
     """A real supervisord that runs one program, and then is stopped by a signal."""
     monkeypatch.setattr(module, "ANSWER_S", 0.5)
-    monkeypatch.setattr(Supervision.__init__, "__defaults__", (0.5,))
+    monkeypatch.setattr(SupervisorClient.__init__, "__defaults__", (0.5,))
     script = folders.conf("kafka") / "start.sh"
     script.parent.mkdir()
     script.write_text(f"export {MARK}=kafka@{folders.home}\nexec {sys.executable} -c '{SLEEP}'\n")
@@ -106,7 +106,7 @@ def test_undoing_waits_for_a_supervisor_that_is_late(
 ) -> None:
     """What ran before keeps it alive, so it is asked again until what was started is stopped."""
 
-    def late(of: Folders) -> Supervision | None:
+    def late(of: Folders) -> SupervisorClient | None:
         found = find_supervision(of)
         stopped.resume()
         return found
@@ -114,7 +114,7 @@ def test_undoing_waits_for_a_supervisor_that_is_late(
     monkeypatch.setattr(stopping, "find_supervision", late)
     said: list[str] = []
     undo(folders, [KAFKA], alone=False, progress=said.append)
-    assert Supervision(folders).states()["kafka"].pid is None
+    assert SupervisorClient(folders).states()["kafka"].pid is None
     assert said == []
 
 
@@ -188,7 +188,7 @@ def test_a_supervisor_that_dies_is_a_sentence(folders: Folders) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folders.socket))
         server.listen()
-        supervision = Supervision(folders, answer_s=0.1)
+        supervision = SupervisorClient(folders, answer_s=0.1)
         for ask in (supervision.states, lambda: supervision.start("kafka"), lambda: supervision.reload([])):
             with pytest.raises(Unavailable, match="did not answer"):
                 ask()
@@ -207,7 +207,7 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
     ]
     ends: list[type[BaseException]] = []
 
-    def start_all(_: object, __: object, supervision: Supervision, wanted: list[Program], *___: object) -> None:
+    def start_all(_: object, __: object, supervision: SupervisorClient, wanted: list[Program], *___: object) -> None:
         for program in wanted:
             if supervision.states()[program.name].pid is None:
                 supervision.start(program.name)
@@ -224,11 +224,11 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
     monkeypatch.setattr(stack, "wait_until_healthy", start_all)
     try:
         stack.up(settings, ["kafka"], progress=lambda _: None)
-        before = Supervision(folders).states()["kafka"].pid
+        before = SupervisorClient(folders).states()["kafka"].pid
         ends.append(ending)
         with pytest.raises(ending):
             stack.up(settings, progress=listener)
-        states = Supervision(folders).states()
+        states = SupervisorClient(folders).states()
         assert states["kafka"].pid == before
         assert states["worker-2"].pid is None
     finally:

@@ -24,7 +24,7 @@ import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from serving.stopping import Stop
-from tests.bench import Bench
+from tests.worker_harness import Bench
 bench, stop = Bench(Path(sys.argv[1])), Stop(end_s=1.0)
 def hang(*_):
     print("hangs", flush=True)

@@ -20,7 +20,7 @@ class Echo:
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.got = bytearray()
-        self.came = threading.Condition()
+        self.came = threading.HealthReport()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def wait_for(self, frame: bytes) -> bool:

@@ -24,12 +24,12 @@ from kogpt2_chat.testing.kafka import put_question
 from serving.crashes import CrashLog
 from serving.loop import MAX_BYTES_PER_TRANSACTION, RETRY_S
 from serving.slot import LoadedVersion
-from tests.bench import Bench
+from tests.worker_harness import WorkerHarness
 
 
 def test_a_unity_client_gets_its_answer_by_topic_key_and_value(tmp_path):
     """Topic is the bot, key the sender from the body, value plain text."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     put_question(bench.broker, legacy_text("하늘", "ChatbotA", "안녕?").encode(), key=b"someone else")
     bench.drain()
     (answer,) = bench.broker.all("ChatbotA")
@@ -41,7 +41,7 @@ def test_a_unity_client_gets_its_answer_by_topic_key_and_value(tmp_path):
 
 def test_a_turn_says_all_that_the_lake_needs(tmp_path):
     """Text is masked, tokens and decoding are kept, times are the worker's."""
-    bench = Bench(tmp_path, answers=lambda _: "그래요")
+    bench = WorkerHarness(tmp_path, answers=lambda _: "그래요")
     bench.ask(
         v1_text(
             question_id="q1",
@@ -68,7 +68,7 @@ def test_a_turn_says_all_that_the_lake_needs(tmp_path):
 
 def test_without_consent_to_store_the_turn_keeps_no_words(tmp_path):
     """The player is answered; the log says that something was asked, never what."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(
         v1_text(question_id="q1", bot="ChatbotA", sender="하늘", text="안녕?", consent={"store": False}, note="비밀")
     )
@@ -80,7 +80,7 @@ def test_without_consent_to_store_the_turn_keeps_no_words(tmp_path):
 
 def test_bad_records_are_dead_letters_and_the_next_question_is_answered(tmp_path):
     """As they came, with key, and in the same transaction as the answers around them."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask("헛소리", legacy_text("n", "ChatbotA", "안녕?"), b"x" * 17_000, legacy_text("n", "ChatbotZ", "안녕?"))
     put_question(bench.broker, None)
     bench.drain()
@@ -92,7 +92,7 @@ def test_bad_records_are_dead_letters_and_the_next_question_is_answered(tmp_path
 
 def test_fixed_notices_stand_in_where_the_model_cannot_speak(tmp_path):
     """No model, muted, nothing said, too late: each is answered at once, and marked."""
-    bench = Bench(tmp_path, answers={"침묵": ""})
+    bench = WorkerHarness(tmp_path, answers={"침묵": ""})
     bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("침묵",)))
     bench.ask(v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕?", reply_by="2026-11-24T02:00:00Z"))
     bench.drain()
@@ -102,7 +102,7 @@ def test_fixed_notices_stand_in_where_the_model_cannot_speak(tmp_path):
     fallbacks = [turn.fallback for turn in bench.turns()]
     assert fallbacks == ["empty", "timeout", "muted"]
     assert bench.texts() == [NOTICE_BY_FALLBACK[fallback] for fallback in fallbacks]
-    empty = Bench(tmp_path / "none", models=False)
+    empty = WorkerHarness(tmp_path / "none", models=False)
     empty.ask(legacy_text("n", "ChatbotC", "안녕?"))
     empty.drain()
     (answer,) = empty.broker.all("ChatbotC")
@@ -112,7 +112,7 @@ def test_fixed_notices_stand_in_where_the_model_cannot_speak(tmp_path):
 
 def test_a_late_answer_is_replaced_by_the_timeout_notice(tmp_path):
     """Half an answer helps nobody."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.engine.stop_reason = "deadline"
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain()
@@ -122,7 +122,7 @@ def test_a_late_answer_is_replaced_by_the_timeout_notice(tmp_path):
 
 def test_questions_of_all_bots_are_decoded_side_by_side(tmp_path):
     """Three bots, four steps each: four steps in all, not twelve."""
-    bench = Bench(tmp_path, steps=4)
+    bench = WorkerHarness(tmp_path, steps=4)
     for number, bot in enumerate(BOT_IDS):
         bench.ask(legacy_text("n", bot, "안녕?"), partition=number)
     bench.drain()
@@ -132,7 +132,7 @@ def test_questions_of_all_bots_are_decoded_side_by_side(tmp_path):
 
 def test_a_question_joins_while_others_are_being_decoded(tmp_path):
     """Nobody waits for the end of a batch: the late one is a step behind, and no more."""
-    bench = Bench(tmp_path, steps=4)
+    bench = WorkerHarness(tmp_path, steps=4)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain(2)
     bench.ask(legacy_text("n", "ChatbotB", "안녕?"), partition=1)
@@ -145,7 +145,7 @@ def test_a_question_joins_while_others_are_being_decoded(tmp_path):
 
 def test_an_answer_waits_for_those_before_it_in_its_partition_only(tmp_path):
     """Kafka keeps one position a partition: what lies behind a slow answer is published with it, never before."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.engine.steps_by_id = {"bot_question-0-0@3": 5}
     bench.ask(legacy_text("느림", "ChatbotA", "안녕?"), legacy_text("뒤", "ChatbotA", "안녕?"), "헛소리")
     bench.ask(legacy_text("옆", "ChatbotB", "안녕?"), partition=1)
@@ -160,7 +160,7 @@ def test_an_answer_waits_for_those_before_it_in_its_partition_only(tmp_path):
 
 def test_no_more_questions_are_taken_than_may_be_in_flight(tmp_path):
     """The rest waits in Kafka, where another worker can have it."""
-    bench = Bench(tmp_path, steps=10)
+    bench = WorkerHarness(tmp_path, steps=10)
     bench.loop.max_in_flight = 2
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(5)))
     bench.drain(3)
@@ -171,7 +171,7 @@ def test_no_more_questions_are_taken_than_may_be_in_flight(tmp_path):
 
 def test_a_dropped_publication_is_answered_again_and_seen_once(tmp_path):
     """An aborted transaction leaves nothing behind but holes in the positions."""
-    bench = Bench(tmp_path, fail_publishes=2)
+    bench = WorkerHarness(tmp_path, fail_publishes=2)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)), "헛소리")
     bench.drain()
     assert Counter(record.headers["turn_id"] for record in bench.broker.all("ChatbotA")).most_common(1)[0][1] == 1
@@ -201,7 +201,7 @@ class HeldExecutor(InlineExecutor):
 
 def test_decoding_goes_on_while_a_transaction_is_on_its_way(tmp_path):
     """One at a time; whatever is answered meanwhile goes into the next one."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     executor = bench.loop.publisher = HeldExecutor()
     for _ in range(3):
         bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
@@ -218,7 +218,7 @@ def test_decoding_goes_on_while_a_transaction_is_on_its_way(tmp_path):
 
 def test_a_transaction_that_ends_well_while_the_rest_is_dropped_counts(tmp_path):
     """A rebalance drops what is in hand; what was on its way and became visible is answered, and never dropped too."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
 
     class Slow(InlineExecutor):
         """Looks like a transaction on its way, until somebody waits for its end."""
@@ -243,7 +243,7 @@ def test_a_transaction_that_ends_well_while_the_rest_is_dropped_counts(tmp_path)
 
 def test_sigterm_answers_what_is_in_hand_and_polls_no_more(tmp_path):
     """Questions that came too late stay in Kafka for the next worker."""
-    bench = Bench(tmp_path, steps=4)
+    bench = WorkerHarness(tmp_path, steps=4)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain(2)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
@@ -268,7 +268,7 @@ class Clockless(threading.Event):
 @pytest.mark.parametrize(("failures", "pauses"), [(1, 0), (2, 1), (9, 8)])
 def test_what_cannot_be_published_twice_in_a_row_is_tried_again_after_a_pause(tmp_path, failures, pauses):
     """A topic is missing, or a right: without it, hundreds of decodes and producers a second come to nothing."""
-    bench = Bench(tmp_path, fail_publishes=failures)
+    bench = WorkerHarness(tmp_path, fail_publishes=failures)
     bench.loop.stop = stop = Clockless()
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain(50)
@@ -278,7 +278,7 @@ def test_what_cannot_be_published_twice_in_a_row_is_tried_again_after_a_pause(tm
 
 def test_failures_that_are_not_in_a_row_cost_no_pause(tmp_path):
     """Partitions go to others every now and then."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.loop.stop = stop = Clockless()
     for _ in range(4):
         bench.consumer.fail_publishes = 1
@@ -290,7 +290,7 @@ def test_failures_that_are_not_in_a_row_cost_no_pause(tmp_path):
 
 def test_large_dead_letters_are_published_a_few_at_a_time(tmp_path, monkeypatch):
     """All of a transaction is sent within the time of one request; 96 of a megabyte each never would be, on a slow line."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     sizes: list[int] = []
     publish = bench.consumer.publish
 
@@ -308,7 +308,7 @@ def test_large_dead_letters_are_published_a_few_at_a_time(tmp_path, monkeypatch)
 
 def test_a_worker_whose_slot_was_taken_ends_and_publishes_nothing(tmp_path):
     """Seen after a transaction that came to nothing; the other process has the same questions."""
-    bench = Bench(tmp_path, fail_publishes=9)
+    bench = WorkerHarness(tmp_path, fail_publishes=9)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.loop.models_loaded.set()
     recover = bench.consumer.recover
@@ -328,7 +328,7 @@ def test_a_worker_whose_slot_was_taken_ends_and_publishes_nothing(tmp_path):
 def test_sigterm_does_not_wait_for_a_transaction_that_never_ends(tmp_path, monkeypatch):
     """A lost broker must not keep a worker from ending within its ten seconds."""
     monkeypatch.setattr("serving.loop.LAST_WAIT_S", 0.05)
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.loop.publisher = HeldExecutor()
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain(2)
@@ -341,7 +341,7 @@ def test_sigterm_does_not_wait_for_a_transaction_that_never_ends(tmp_path, monke
 
 def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, monkeypatch):
     """Found before it is sent where that is possible, else when the broker refuses it; never a loop."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     monkeypatch.setattr("kogpt2_chat.testing.kafka._max_bytes", lambda topic: 3 if topic == "ChatbotA" else 10**6)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"), legacy_text("n", "ChatbotB", "안녕?"))
     bench.drain()
@@ -353,7 +353,7 @@ def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, mo
     assert bench.dead()[1:] == [("answer_too_large", "bot_question-0-2")]
 
 
-def die_while_decoding(bench: Bench, victim: str) -> None:
+def die_while_decoding(bench: WorkerHarness, victim: str) -> None:
     """The process ends in mid-decode, as far as files can tell."""
 
     class Died(BaseException):
@@ -364,18 +364,18 @@ def die_while_decoding(bench: Bench, victim: str) -> None:
             raise Died
         return "살았다"
 
-    bench.be_born_again(ScriptedModel(answers=poisoned))
+    bench.restart(ScriptedModel(answers=poisoned))
     with pytest.raises(Died):
         bench.drain()
 
 
 def test_a_question_that_kills_the_worker_three_times_is_a_dead_letter(tmp_path):
     """And the innocent ones of its batch are answered."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("하나", "독", "둘")))
     for _ in range(3):
         die_while_decoding(bench, "독")
-    bench.be_born_again(ScriptedModel())
+    bench.restart(ScriptedModel())
     bench.drain()
     assert bench.dead() == [("crash_loop", "bot_question-0-1")]
     # The one before the poison in its partition was answered, and published, in the life after the first crash.
@@ -385,7 +385,7 @@ def test_a_question_that_kills_the_worker_three_times_is_a_dead_letter(tmp_path)
 
 def test_what_is_given_up_at_the_end_is_no_crash(tmp_path):
     """SIGTERM in mid-decode, and no time left: nothing is published, and nobody is suspected afterwards."""
-    bench = Bench(tmp_path, steps=5)
+    bench = WorkerHarness(tmp_path, steps=5)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain(1)
     bench.loop.stop.set()
@@ -398,7 +398,7 @@ def test_what_is_given_up_at_the_end_is_no_crash(tmp_path):
 
 def test_a_suspect_is_decoded_alone(tmp_path):
     """After a crash each suspect has the engine to itself, so that only the guilty one keeps its count."""
-    bench = Bench(tmp_path, steps=2)
+    bench = WorkerHarness(tmp_path, steps=2)
     bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-1"]}))
     bench.worker.crashes = CrashLog(bench.crash_path)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))
@@ -412,7 +412,7 @@ def test_a_suspect_is_decoded_alone(tmp_path):
 
 def test_what_waits_behind_a_suspect_is_suspected_by_no_later_death(tmp_path):
     """It was read well, however often the worker is killed while it waits."""
-    bench = Bench(tmp_path, steps=5)
+    bench = WorkerHarness(tmp_path, steps=5)
     bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
     bench.worker.crashes = CrashLog(bench.crash_path)
     for _ in range(2):
@@ -423,7 +423,7 @@ def test_what_waits_behind_a_suspect_is_suspected_by_no_later_death(tmp_path):
 
 def test_a_suspect_is_decoded_while_nothing_is_published(tmp_path):
     """Else a death by the transaction, or in it, would count against the suspect: three, and it is a dead letter."""
-    bench = Bench(tmp_path, steps=4)
+    bench = WorkerHarness(tmp_path, steps=4)
     executor = bench.loop.publisher = HeldExecutor()
     bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-1"]}))
     bench.worker.crashes = CrashLog(bench.crash_path)
@@ -443,7 +443,7 @@ def test_a_suspect_is_decoded_while_nothing_is_published(tmp_path):
 
 def test_a_swap_between_admission_and_decoding_is_told_truly(tmp_path):
     """The turn names the version that answered, not the one that served when the question came."""
-    bench = Bench(tmp_path, steps=3)
+    bench = WorkerHarness(tmp_path, steps=3)
     bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
     bench.worker.crashes = CrashLog(bench.crash_path)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
@@ -465,7 +465,7 @@ def test_a_torn_crash_file_starts_the_count_anew(tmp_path):
 
 def test_a_made_up_record_time_does_not_stop_the_worker(tmp_path):
     """A client may write any timestamp into its record."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     log = bench.broker.log("bot_question", 0)
     log.records[0] = type(log.records[0])(
@@ -477,7 +477,9 @@ def test_a_made_up_record_time_does_not_stop_the_worker(tmp_path):
 
 def test_sampling_is_seeded_by_the_question_s_position(tmp_path):
     """Asked again after a dropped transaction, the same question draws the same answer; the turn says how."""
-    bench = Bench(tmp_path, fail_publishes=1, serving={"sampling": {"ChatbotA": {"temperature": 0.5, "top_k": 9}}})
+    bench = WorkerHarness(
+        tmp_path, fail_publishes=1, serving={"sampling": {"ChatbotA": {"temperature": 0.5, "top_k": 9}}}
+    )
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"), legacy_text("n", "ChatbotA", "안녕?"))
     bench.ask(legacy_text("n", "ChatbotB", "안녕?"), partition=1)
     bench.drain(1)
@@ -502,7 +504,7 @@ UNSURE = Uncertainty(Thresholds(least_logprob=-0.5, least_likeness=0.4, dev_pair
 
 def unsure_bench(tmp_path, **settings):
     """A worker whose model says noise and is not sure of it."""
-    bench = Bench(tmp_path, answers=lambda _: "잔잔한 나룻배", uncertainty=UNSURE, **settings)
+    bench = WorkerHarness(tmp_path, answers=lambda _: "잔잔한 나룻배", uncertainty=UNSURE, **settings)
     bench.engine.logprob = -3.0
     return bench
 
@@ -536,7 +538,7 @@ def test_a_sure_model_speaks_itself(tmp_path):
 
 def test_a_version_without_thresholds_says_what_its_model_says(tmp_path):
     """Versions from before the thresholds go on as they were."""
-    bench = Bench(tmp_path, answers=lambda _: "잔잔한 나룻배")
+    bench = WorkerHarness(tmp_path, answers=lambda _: "잔잔한 나룻배")
     bench.engine.logprob = -9.0
     bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"))
     bench.drain(3)
@@ -560,11 +562,11 @@ def test_a_late_or_silent_model_is_stood_in_for_by_the_nearest_answer(tmp_path):
     bench.drain(3)
     assert bench.texts() == ["포털 앞 고양이 역장님이에요.", NOTICE_BY_FALLBACK["timeout"]]
     assert [turn.fallback for turn in bench.turns()] == ["nearest", "timeout"]
-    silent = Bench(tmp_path / "2", answers=lambda _: "", uncertainty=UNSURE)
+    silent = WorkerHarness(tmp_path / "2", answers=lambda _: "", uncertainty=UNSURE)
     silent.ask(legacy_text("n", "ChatbotA", "콩떡이 누구예요"))
     silent.drain(3)
     assert silent.texts() == ["포털 앞 고양이 역장님이에요."]
-    without = Bench(tmp_path / "3", models=False)
+    without = WorkerHarness(tmp_path / "3", models=False)
     without.ask(legacy_text("n", "ChatbotA", "안녕하세요"))
     without.drain()
     assert without.texts() == [NOTICE_BY_FALLBACK["degraded"]]
@@ -583,7 +585,7 @@ def test_what_was_asked_is_not_told_by_the_known_question_behind_the_answer(tmp_
 
 def test_a_mute_reaches_questions_that_already_wait(tmp_path):
     """It waited behind a suspect when the mute came: the notice, under the mute's epoch, and no word of the model."""
-    bench = Bench(tmp_path, steps=3)
+    bench = WorkerHarness(tmp_path, steps=3)
     bench.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
     bench.worker.crashes = CrashLog(bench.crash_path)
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
@@ -598,7 +600,7 @@ def test_a_mute_reaches_questions_that_already_wait(tmp_path):
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_jumps_makes_no_question_late(tmp_path, hours):
     """Deadlines and latencies are counted in seconds that passed, whatever somebody sets the clock to."""
-    bench = Bench(tmp_path, steps=3)
+    bench = WorkerHarness(tmp_path, steps=3)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"), v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕?"))
     patience_s, add_request = [], bench.engine.add_request
 
@@ -623,7 +625,7 @@ def test_a_clock_that_jumps_makes_no_question_late(tmp_path, hours):
 )
 def test_a_question_that_the_code_fails_on_is_a_dead_letter(tmp_path, monkeypatch, where):
     """Counted, told by kind and place and not in the player's words; the worker lives, and others are answered."""
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     module, _, name = where.rpartition(".")
     real = getattr(importlib.import_module(module), name)
     tried = []
@@ -657,12 +659,12 @@ def test_a_question_that_kills_the_worker_while_it_is_read_is_a_dead_letter(tmp_
             raise Died
 
     monkeypatch.setattr("serving.worker.find_crisis", deadly)
-    bench = Bench(tmp_path)
+    bench = WorkerHarness(tmp_path)
     bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("하나", "독", "둘")))
     for _ in range(bench.settings.serving.max_crashes):
         with pytest.raises(Died):
             bench.drain()
-        bench.be_born_again(ScriptedModel())
+        bench.restart(ScriptedModel())
     bench.drain()
     assert bench.dead() == [("crash_loop", "bot_question-0-1")]
     assert len(bench.texts()) == 2
@@ -671,7 +673,7 @@ def test_a_question_that_kills_the_worker_while_it_is_read_is_a_dead_letter(tmp_
 
 def test_what_was_read_well_is_suspected_by_no_later_death(tmp_path):
     """A notice needs no decoding; the process may be killed at any time after it."""
-    bench = Bench(tmp_path, models=False)
+    bench = WorkerHarness(tmp_path, models=False)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain()
     assert CrashLog(bench.crash_path).suspects == 0
@@ -680,7 +682,7 @@ def test_what_was_read_well_is_suspected_by_no_later_death(tmp_path):
 def test_a_full_disk_costs_no_answer(tmp_path):
     """The crash count is best effort: it is told, and it is written again when there is room."""
     told = []
-    bench = Bench(tmp_path / "home")
+    bench = WorkerHarness(tmp_path / "home")
     bench.worker.crashes = CrashLog(tmp_path / "full" / "crashes.json", told.append)
     (tmp_path / "full" / "crashes.new").mkdir()  # what cannot be written to, for root either
     bench.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))

@@ -4,10 +4,10 @@ The graph is laid down node by node from ``config.json`` and ``model.safetensors
 torch nor transformers is needed, and the full-size model takes a second. Its attention keeps keys and values in
 state variables, the form that OpenVINO turns into paged attention when it loads the graph.
 
-Weights are int8, symmetric, with one scale an output channel. With the ranges that activations were seen to have
-(:mod:`kogpt2_chat.network.calibrate`) these are int8 as well, and products run on the machine's int8 units. Before
-that, each input channel's spread is balanced between activations and weights, so that a few large channels do not cost all
-others their precision (SmoothQuant, Xiao et al. 2022).
+Weights are int8, symmetric, with one scale per output channel. With the observed ranges of activations
+(:mod:`kogpt2_chat.network.calibrate`) activations are int8 as well, and products run on the machine's int8 units.
+Before that, each input channel's spread is balanced between activations and weights, so that a few large channels do
+not cost all others their precision (SmoothQuant, Xiao et al. 2022).
 
 Tokens that may never be said get a logit of minus infinity here, so that no engine has to remember to mask them.
 """
@@ -124,7 +124,7 @@ class _Graph:
         empty = self._empty_state(ids)
         for layer in range(self._shape.layers):
             hidden = self._block(f"h.{layer}", hidden, visible, beams, empty)
-        hidden = self._normed(hidden, "ln_f", LM_HEAD)
+        hidden = self._layer_norm(hidden, "ln_f", LM_HEAD)
         # Only the rows that a token is chosen for go through the vocabulary, a third of all weights.
         rows = ops.gather(ops.reshape(hidden, _whole([-1, self._shape.width]), special_zero=False), wanted, self._zero)
         logits = self._product(rows, self._weights.get("lm_head.weight", self._weights["wte.weight"]), LM_HEAD)
@@ -138,10 +138,10 @@ class _Graph:
         return graph
 
     def _block(self, name: str, hidden: Node, visible: Node, beams: Node, empty: Node) -> Node:
-        normed = self._normed(hidden, f"{name}.ln_1", f"{name}.attn.c_attn")
+        normed = self._layer_norm(hidden, f"{name}.ln_1", f"{name}.attn.c_attn")
         attended = self._balanced(self._attention(name, normed, visible, beams, empty), f"{name}.attn.c_proj")
         hidden = ops.add(hidden, self._linear(attended, f"{name}.attn.c_proj"))
-        normed = self._normed(hidden, f"{name}.ln_2", f"{name}.mlp.c_fc")
+        normed = self._layer_norm(hidden, f"{name}.ln_2", f"{name}.mlp.c_fc")
         wide = self._balanced(ops.gelu(self._linear(normed, f"{name}.mlp.c_fc"), "TANH"), f"{name}.mlp.c_proj")
         return ops.add(hidden, self._linear(wide, f"{name}.mlp.c_proj"))
 
@@ -174,7 +174,7 @@ class _Graph:
         head, width = _whole([self._shape.heads, 0]), _whole([self._shape.head_width])
         return ops.broadcast(ops.constant(0.0, ov.Type.f32), ops.concat([batch, head, width], 0))
 
-    def _normed(self, hidden: Node, name: str, reader: str) -> Node:
+    def _layer_norm(self, hidden: Node, name: str, reader: str) -> Node:
         """Layer normalisation; the balancing of the layer that reads it costs nothing here."""
         share = self._balance(reader)
         normed = ops.mvn(hidden, _whole([-1]), True, self._shape.epsilon, "INSIDE_SQRT")
@@ -192,7 +192,7 @@ class _Graph:
         if name not in self._ranges:
             return multiplied(hidden, weights)
         share = self._balance(name)
-        return multiplied_int8(hidden, weights * share, float((self._ranges[name] / share).max()))
+        return int8_matmul(hidden, weights * share, float((self._ranges[name] / share).max()))
 
     def _balance(self, name: str) -> Weights:
         """By how much each input channel of a layer is divided, and its weights are multiplied: (in,)."""
@@ -218,7 +218,7 @@ def multiplied(hidden: Node, weights: Weights) -> Node:
     return ops.matmul(hidden, ops.convert(restored, "f32"), transpose_a=False, transpose_b=True)
 
 
-def multiplied_int8(hidden: Node, weights: Weights, largest: float) -> Node:
+def int8_matmul(hidden: Node, weights: Weights, largest: float) -> Node:
     """Hidden states of a known range as int8, times int8 weights (out, in), in the form that the engine knows."""
     low, high = (ops.constant(np.float32(bound)) for bound in (-largest * (_INT8_MAX + 1) / _INT8_MAX, largest))
     rounded = ops.fake_quantize(hidden, low, high, low, high, _INT8_LEVELS)

@@ -12,7 +12,7 @@ from kogpt2_chat.settings import Settings
 PROFILES: Final = Path(gate.__file__).with_name("gate_profiles.yaml")
 
 
-def load_profile(name: str) -> gate.Profile:
+def load_profile(name: str) -> gate.GateThresholds:
     """Read one profile of ``gate_profiles.yaml``.
 
     Raises:
@@ -21,10 +21,10 @@ def load_profile(name: str) -> gate.Profile:
     profiles: dict[str, Any] = yaml.safe_load(PROFILES.read_text("utf-8"))
     if name not in profiles:
         raise InvalidInput(f"no gate profile {name!r}: expected one of {', '.join(profiles)}")
-    return gate.Profile(name=name, **profiles[name])
+    return gate.GateThresholds(name=name, **profiles[name])
 
 
-def profile_of(settings: Settings, *, small: bool) -> gate.Profile:
+def profile_of(settings: Settings, *, small: bool) -> gate.GateThresholds:
     """The profile that the settings name; by default the one for the kind of base.
 
     Args:

@@ -12,14 +12,14 @@ from typing import Final
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from kogpt2_chat.domain.chat import prompt
-from kogpt2_chat.domain.chat.bots import ROSTER
+from kogpt2_chat.domain.chat.bots import BOTS
 from kogpt2_chat.domain.learning.cleaning import clean
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.errors import CheckpointCorrupt
 
 FILE: Final = "tokenizer.json"
 _SPACE: Final = "▁"
-_BOT_TOKENS: Final = tuple(bot.prompt_mark for bot in ROSTER)
+_BOT_TOKENS: Final = tuple(bot.prompt_mark for bot in BOTS)
 # Whatever the corpus never showed (a rare syllable, an emoji) is spelled in bytes, never lost as <unk>.
 _BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
 

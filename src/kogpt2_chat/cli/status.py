@@ -12,7 +12,7 @@ from kogpt2_chat.domain.rollout.champions import alias_warnings
 from kogpt2_chat.domain.rollout.liveness import RollCall
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, SlotReport, WorkerState
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
-from kogpt2_chat.fleet.fleet import Workers
+from kogpt2_chat.fleet.fleet import Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
@@ -97,7 +97,7 @@ def champions(settings: Settings) -> Mapping[str, object]:
 
 def told_champions(topics: Topics, settings: Settings) -> dict[str, int | None]:
     """By bot, the version that the workers follow; None where none was rolled out."""
-    workers = Workers(topics=topics, settings=settings, progress=lambda _: None)
+    workers = Fleet(topics=topics, settings=settings, progress=lambda _: None)
     return {bot: workers.standing(bot)[0].champion for bot in BOT_IDS}
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from kogpt2_chat.domain.gate.measurements import EngineAgreement
 from kogpt2_chat.domain.learning.pairs import Pair
-from kogpt2_chat.evaluation.answers import Answer, ask_all, ask_engine
+from kogpt2_chat.evaluation.answers import Answer, generate_answers, generate_reference_answers
 from kogpt2_chat.inference.bot import Bot
 from kogpt2_chat.inference.loading import ServedBot, make_engine
-from kogpt2_chat.inference.paged import PagedModel, Pages
+from kogpt2_chat.inference.paged import BlockTable, PagedModel
 from kogpt2_chat.inference.uncertain import Choice, speaker
 from kogpt2_chat.network.batches import Example, make_examples
 from kogpt2_chat.network.load import LoadedBot
@@ -46,8 +46,8 @@ def measure_agreement(
     Returns:
         The figures.
     """
-    theirs = ask_all(reference, questions, settings)
-    ours = ask_engine(make_engine(settings), served, questions)
+    theirs = generate_reference_answers(reference, questions, settings)
+    ours = generate_answers(make_engine(settings), served, questions)
     return compare(reference, served, theirs, ours, pairs, settings, choice)
 
 
@@ -98,7 +98,7 @@ def served_nll(model: PagedModel, examples: Sequence[Example]) -> list[float]:
     """Mean negative log likelihood of each example's answer tokens on the serving engine, in nat."""
     figures = []
     for example in examples:
-        pages = Pages()
+        pages = BlockTable()
         logits, normalisers = model.forward([(pages, example.ids)], all_logits=True)
         model.release(pages)
         said = slice(example.answer_start - 1, len(example.ids) - 1)

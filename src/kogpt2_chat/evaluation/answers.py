@@ -55,11 +55,11 @@ class Answer:
         return [kind for kind, found in seen.items() if found]
 
 
-def ask_all(
+def generate_reference_answers(
     bot: LoadedBot, questions: Sequence[str], settings: Settings, *, suppress_control: bool = True
 ) -> list[Answer]:
     """Ask all questions at once of the reference engine; answers in the questions' order."""
-    return ask_engine(reference_engine(settings, suppress_control=suppress_control), bot, questions)
+    return generate_answers(reference_engine(settings, suppress_control=suppress_control), bot, questions)
 
 
 def reference_engine(settings: Settings, *, suppress_control: bool = True) -> TransformersEngine:
@@ -71,7 +71,7 @@ def reference_engine(settings: Settings, *, suppress_control: bool = True) -> Tr
     )
 
 
-def ask_engine(engine: Engine, bot: Bot[Any], questions: Sequence[str]) -> list[Answer]:
+def generate_answers(engine: Engine, bot: Bot[Any], questions: Sequence[str]) -> list[Answer]:
     """Ask all questions at once, as a busy worker would; answers in the questions' order."""
     for place, question in enumerate(questions):
         engine.add_request(str(place), bot, bot.encode(question))
@@ -99,7 +99,7 @@ def ask_singly(bot: LoadedBot, questions: Sequence[str], settings: Settings) -> 
     times = []
     for question in questions:
         started = time.perf_counter()
-        ask_all(bot, [question], settings)
+        generate_reference_answers(bot, [question], settings)
         times.append((time.perf_counter() - started) * 1000)
     return times
 

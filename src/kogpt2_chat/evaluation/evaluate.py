@@ -15,11 +15,11 @@ from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.agreement import compare
 from kogpt2_chat.evaluation.answers import (
     Answer,
-    ask_all,
-    ask_engine,
     ask_singly,
     distinct,
     entropy,
+    generate_answers,
+    generate_reference_answers,
     percentile,
 )
 from kogpt2_chat.inference.loading import ServedBot, make_engine
@@ -37,7 +37,7 @@ _TIMED_QUESTIONS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exam:
+class EvaluationSet:
     """What both models are asked.
 
     Attributes:
@@ -82,11 +82,11 @@ def measure(
     candidate: LoadedBot,
     opponent: LoadedBot,
     opponent_name: str,
-    exam: Exam,
+    exam: EvaluationSet,
     served: ServedBot | None = None,
     settings: Settings,
     progress: Callable[[str], None] = lambda _: None,
-) -> gate.Figures:
+) -> gate.Measurements:
     """Measure both models on the same exam.
 
     Args:
@@ -112,11 +112,11 @@ def measure(
     choice = choose(settings, bot, small=candidate.card.small)
     questions, learned = exam.questions(), set(exam.learned_questions())
     progress(f"letting the candidate answer {len(questions)} questions")
-    own = said = ask_all(candidate, questions, settings, suppress_control=False)
+    own = said = generate_reference_answers(candidate, questions, settings, suppress_control=False)
     engine = None
     if served is not None:
         progress("letting it answer on the serving engine, and comparing")
-        said = ask_engine(make_engine(settings), served, questions)
+        said = generate_answers(make_engine(settings), served, questions)
         both = [pair for pair in zip(own, said, strict=True) if pair[0].question in learned]
         known = [*exam.asked_gold(), *exam.seen[:_SEEN_QUESTIONS]]
         engine = compare(candidate, served, [a for a, _ in both], [b for _, b in both], known, settings, choice)
@@ -125,7 +125,7 @@ def measure(
     if opponent.card.bot:
         progress(f"letting {opponent_name} answer")
         theirs = speak(opponent, exam, settings)
-    return gate.Figures(
+    return gate.Measurements(
         bot=bot,
         version=version,
         opponent=opponent_name,
@@ -142,14 +142,14 @@ def measure(
     )
 
 
-def speak(bot: LoadedBot, exam: Exam, settings: Settings) -> gate.Spoken:
+def speak(bot: LoadedBot, exam: EvaluationSet, settings: Settings) -> gate.AnswerMetrics:
     """Let a bot answer the exam's questions and sum up what it said."""
     # Controls are not suppressed here: the gate wants to know what the model would say by itself.
-    answers = ask_all(bot, exam.questions(), settings, suppress_control=False)
+    answers = generate_reference_answers(bot, exam.questions(), settings, suppress_control=False)
     return sum_up(answers, exam, timed(bot, exam, settings))
 
 
-def timed(bot: LoadedBot, exam: Exam, settings: Settings) -> list[float]:
+def timed(bot: LoadedBot, exam: EvaluationSet, settings: Settings) -> list[float]:
     """Milliseconds of some of the exam's questions, each asked alone."""
     return ask_singly(bot, exam.questions()[:_TIMED_QUESTIONS], settings)
 
@@ -177,7 +177,7 @@ def hear(name: str, bot: LoadedBot | ServedBot, said: Sequence[Answer], choice: 
     return heard
 
 
-def sum_up(answers: Sequence[Answer], exam: Exam, times: Sequence[float] = ()) -> gate.Spoken:
+def sum_up(answers: Sequence[Answer], exam: EvaluationSet, times: Sequence[float] = ()) -> gate.AnswerMetrics:
     """What answers to the exam's questions came to.
 
     Args:
@@ -192,7 +192,7 @@ def sum_up(answers: Sequence[Answer], exam: Exam, times: Sequence[float] = ()) -
     must = [_is_right(entry, text_by_question) for entry in exam.golden if entry.must_pass]
     rest = [_is_right(entry, text_by_question) for entry in exam.golden if not entry.must_pass]
     texts, gold = [answer.text for answer in answers], exam.asked_gold()
-    return gate.Spoken(
+    return gate.AnswerMetrics(
         answers=len(answers),
         failures=_failures(answers),
         leaks=sum(answer.leaked for answer in answers),
@@ -226,16 +226,16 @@ def retrieval_chrf(known: Sequence[Pair], gold: Sequence[Pair]) -> float:
     return chrf([found.known.answer if found else "" for found in nearest], [pair.answer for pair in gold])
 
 
-def _slice(pairs: Sequence[Pair], candidate: LoadedBot, opponent: LoadedBot, settings: Settings) -> gate.Slice:
+def _slice(pairs: Sequence[Pair], candidate: LoadedBot, opponent: LoadedBot, settings: Settings) -> gate.PairedNll:
     def nll(bot: LoadedBot) -> list[float]:
         bounds = (bot.max_prompt_tokens, settings.model.max_new_tokens)
         return nll_by_example(bot.network, make_examples(pairs, bot.tokenizer, *bounds, bot.first_ids))
 
     clusters = [pair.cluster or str(place) for place, pair in enumerate(pairs)]
-    return gate.Slice(candidate=nll(candidate), opponent=nll(opponent), clusters=clusters)
+    return gate.PairedNll(candidate=nll(candidate), opponent=nll(opponent), clusters=clusters)
 
 
-def _topics(gold: Sequence[Pair], figures: gate.Slice) -> dict[str, float]:
+def _topics(gold: Sequence[Pair], figures: gate.PairedNll) -> dict[str, float]:
     differences: dict[str, list[float]] = defaultdict(list)
     for pair, ours, theirs in zip(gold, figures.candidate, figures.opponent, strict=True):
         differences[pair.topic].append(ours - theirs)

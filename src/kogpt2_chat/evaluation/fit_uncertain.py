@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kogpt2_chat.domain.learning.pairs import Pair
-from kogpt2_chat.evaluation.answers import ask_all
+from kogpt2_chat.evaluation.answers import generate_reference_answers
 from kogpt2_chat.inference.nearest import NearestQuestions
 from kogpt2_chat.inference.uncertain import Trial, as_text, fit_thresholds, known_pairs
 from kogpt2_chat.network.load import LoadedBot
@@ -25,7 +25,9 @@ def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], 
     rows = known_pairs(known)
     index = NearestQuestions(rows)
     trials = []
-    for answer, pair in zip(ask_all(bot, [pair.question for pair in dev], settings), dev, strict=True):
+    for answer, pair in zip(
+        generate_reference_answers(bot, [pair.question for pair in dev], settings), dev, strict=True
+    ):
         found = index.find(pair.question)
         trials.append(
             Trial(

@@ -12,7 +12,7 @@ from typing import Final
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.liveness import Roll, RollCall
 from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS, recollected, sentence
-from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey, WorkerState, is_news, next_epoch
+from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey, WorkerState, is_newer, next_epoch
 from kogpt2_chat.errors import Conflict, InvalidMessage
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.settings import Settings
@@ -31,7 +31,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
+class Fleet:
     """All workers, as they are reached through the topics."""
 
     topics: Topics
@@ -102,7 +102,7 @@ class Workers:
             return newest
         return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self._states())), by=newest.by)
 
-    def bring_about(
+    def publish_until(
         self,
         bot: str,
         holds: Callable[[RolloutState], bool],
@@ -158,7 +158,7 @@ class Workers:
                 if state.bot != bot:
                     continue
                 last = state
-                if is_news(state, followed):
+                if is_newer(state, followed):
                     followed = state
         return followed, last
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from kogpt2_chat.domain.rollout.states import Answers, RolloutState, VersionKey, rollout_answers
+from kogpt2_chat.domain.rollout.states import Acknowledgements, RolloutState, VersionKey, rollout_answers
 from kogpt2_chat.errors import Conflict, Unavailable
-from kogpt2_chat.fleet.fleet import Workers
+from kogpt2_chat.fleet.fleet import Fleet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
+class RolloutPlan:
     """One change of a bot's champion.
 
     Attributes:
@@ -33,7 +33,7 @@ class Switch:
         return state.phase == "steady" and self.target.is_same(state.key)
 
 
-def bring_to(workers: Workers, switch: Switch) -> tuple[RolloutState, Answers]:
+def bring_to(workers: Fleet, switch: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
     """Publish a version and wait until every live worker has it ready.
 
     A state that names the version already was published by a call that did not finish: it is waited
@@ -52,7 +52,7 @@ def bring_to(workers: Workers, switch: Switch) -> tuple[RolloutState, Answers]:
             champion has been published again.
     """
     before, _ = workers.standing(switch.bot)
-    state, _ = workers.bring_about(
+    state, _ = workers.publish_until(
         switch.bot,
         # Somebody's mute is published over, and kept; another rollout's champion is not fought.
         holds=lambda state: switch.asks_for(state) or state.champion != before.champion,
@@ -69,24 +69,24 @@ def bring_to(workers: Workers, switch: Switch) -> tuple[RolloutState, Answers]:
         by=switch.by,
     )
     if not switch.asks_for(state):
-        raise _overtaken(switch, state)
+        raise _superseded(switch, state)
     workers.progress(f"{switch.bot}: version {switch.target.number} is published as epoch {state.epoch}")
     answers = _wait(workers, switch, state)
     newest, _ = workers.standing(switch.bot)
     if not switch.asks_for(newest):
-        raise _overtaken(switch, newest)
+        raise _superseded(switch, newest)
     if not answers.complete:
-        _put_back(workers, switch, answers, before)
+        _restore(workers, switch, answers, before)
     return newest, answers
 
 
-def _wait(workers: Workers, switch: Switch, state: RolloutState) -> Answers:
+def _wait(workers: Fleet, switch: RolloutPlan, state: RolloutState) -> Acknowledgements:
     deadline_s = workers.clock.monotonic() + workers.settings.rollout.ready_timeout_s
     told = ""
     while True:
         roll, state = workers.look(), workers.insist(state)
         if not switch.asks_for(state):
-            raise _overtaken(switch, state)
+            raise _superseded(switch, state)
         answers = rollout_answers(switch.bot, switch.target.number, state.epoch, roll.live, roll.perhaps_alive)
         if (sentence := _sentence(answers)) != told:
             workers.progress(f"{switch.bot}: {sentence}")
@@ -96,11 +96,11 @@ def _wait(workers: Workers, switch: Switch, state: RolloutState) -> Answers:
         workers.clock.pause(workers.settings.rollout.poll_s)
 
 
-def _put_back(workers: Workers, switch: Switch, answers: Answers, before: RolloutState) -> None:
+def _restore(workers: Fleet, switch: RolloutPlan, answers: Acknowledgements, before: RolloutState) -> None:
     why = f"version {switch.target.number} was not taken up: {_sentence(answers)}"
     # Workers keep these at hand. One that was on its way before is not told again.
     kept = (before.previous, before.earlier) if _names(before, switch.old) else (before.earlier, None)
-    restored, _ = workers.bring_about(
+    restored, _ = workers.publish_until(
         switch.bot,
         # A champion that is told again has nothing behind it that could be put back.
         holds=lambda state: switch.target.is_same(switch.old) or not switch.asks_for(state),
@@ -118,7 +118,7 @@ def _put_back(workers: Workers, switch: Switch, answers: Answers, before: Rollou
         by=switch.by,
     )
     if not _names(restored, switch.old):
-        raise _overtaken(switch, restored)
+        raise _superseded(switch, restored)
     raise Unavailable(
         f"{switch.bot}: {why}. Expected every live worker to be ready within "
         f"{workers.settings.rollout.ready_timeout_s:.0f} s; "
@@ -131,7 +131,7 @@ def _names(state: RolloutState, version: VersionKey | None) -> bool:
     return state.key is None if version is None else version.is_same(state.key)
 
 
-def _overtaken(switch: Switch, newest: RolloutState) -> Conflict:
+def _superseded(switch: RolloutPlan, newest: RolloutState) -> Conflict:
     found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an emptied topic"
     return Conflict(
         f"{switch.bot}: version {switch.target.number} was overtaken by {found}: another rollout is at work, "
@@ -139,7 +139,7 @@ def _overtaken(switch: Switch, newest: RolloutState) -> Conflict:
     )
 
 
-def _sentence(answers: Answers) -> str:
+def _sentence(answers: Acknowledgements) -> str:
     if not (answers.ready or answers.degraded or answers.waiting):
         return "no worker is alive"
     degraded = [f"{worker} ({answers.details.get(worker) or 'no detail'})" for worker in answers.degraded]

@@ -22,7 +22,7 @@ import openvino as ov
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, ModelCard
 from kogpt2_chat.artifact.forms import Agreement, Choice, Form, Speed, choose
 from kogpt2_chat.inference.engine_check import compare, read_check
-from kogpt2_chat.inference.paged import PagedModel, Pages, forms_of
+from kogpt2_chat.inference.paged import BlockTable, PagedModel, forms_of
 from kogpt2_chat.machine.cores import library_threads, usable_cores
 
 Facts = Mapping[str, object]
@@ -95,7 +95,7 @@ def measure_speed(models: Mapping[Form, PagedModel]) -> dict[Form, Speed]:
     """
     taken: dict[tuple[Form, int], list[float]] = {(form, rows): [] for form in models for rows in _ROWS}
     for rows in _ROWS:
-        pages = {form: [Pages() for _ in range(rows)] for form in models}
+        pages = {form: [BlockTable() for _ in range(rows)] for form in models}
         for form, model in models.items():
             model.forward([(row, range(1, 1 + _PROMPT)) for row in pages[form]])
         for number in range(_WARM_UP + _ROUNDS):

@@ -10,7 +10,7 @@ _READ_ONLY: Final = "r--"
 _FIELDS: Final = 6
 
 
-def let_go_of(file: Path) -> None:
+def advise_dontneed(file: Path) -> None:
     """Give the memory of a mapped file back to the machine; whoever reads it after all has it read in again.
 
     Only what is mapped for reading is touched, so nothing can be lost. Where the system shows no maps, nothing happens.

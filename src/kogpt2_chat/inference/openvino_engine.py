@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kogpt2_chat.inference.engine import BotModel, Finished, Sampling
-from kogpt2_chat.inference.paged import PagedModel, Pages
+from kogpt2_chat.inference.paged import BlockTable, PagedModel
 from kogpt2_chat.inference.sampling import next_token
 from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSequence
 from kogpt2_chat.machine.cores import usable_cores
@@ -25,7 +25,7 @@ MAX_PROMPT_TOKENS_PER_STEP: Final = 256
 class _Sequence(TokenSequence):
     """A request with its part of the KV cache."""
 
-    pages: Pages = field(default_factory=Pages)
+    pages: BlockTable = field(default_factory=BlockTable)
 
     @property
     def new_tokens(self) -> list[int]:

@@ -22,7 +22,7 @@ from openvino._offline_transformations import paged_attention_transformation
 from kogpt2_chat.artifact.convert import POSITIONS_PATH
 from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, Form
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.inference.mapped_files import let_go_of
+from kogpt2_chat.inference.mapped_files import advise_dontneed
 from kogpt2_chat.machine.cores import library_threads
 
 Logits = NDArray[np.float32]
@@ -34,7 +34,7 @@ _ROUNDING: Final = "FakeQuantize"
 
 
 @dataclass(slots=True)
-class Pages:
+class BlockTable:
     """Where a row's keys and values lie.
 
     Attributes:
@@ -105,10 +105,10 @@ class PagedModel:
                 self._alone.set_tensor(port.any_name, pages)
                 self._beside.set_tensor(port.any_name, pages)
         self._pack()
-        let_go_of(graph.with_suffix(".bin"))
+        advise_dontneed(graph.with_suffix(".bin"))
 
     def forward(
-        self, rows: Sequence[tuple[Pages, Sequence[int]]], *, all_logits: bool = False, beside: bool = False
+        self, rows: Sequence[tuple[BlockTable, Sequence[int]]], *, all_logits: bool = False, beside: bool = False
     ) -> tuple[Logits, Logits]:
         """Compute new positions of rows, and remember their keys and values.
 
@@ -145,7 +145,7 @@ class PagedModel:
         request.infer()
         return request.get_tensor("logits").data, request.get_tensor(_NORMALISERS).data
 
-    def release(self, pages: Pages) -> None:
+    def release(self, pages: BlockTable) -> None:
         """Give a row's blocks back. Low ones are taken first, so that memory follows the load, not the bound."""
         for block in pages.blocks:
             heapq.heappush(self._free, block)
@@ -157,7 +157,7 @@ class PagedModel:
         From then on the mapped file is read only where tokens are looked up.
         """
         for beside in {False, self._beside is not self._alone}:
-            pages = Pages()
+            pages = BlockTable()
             self.forward([(pages, [0])], beside=beside)
             self.release(pages)
 
@@ -168,7 +168,7 @@ def _add_normalisers(model: ov.Model) -> None:
     axis = ops.constant(np.array([1], np.int64))
     highest = ops.reduce_max(logits, axis, keep_dims=True)
     summed = ops.reduce_sum(ops.exp(ops.subtract(logits, highest)), axis, keep_dims=True)
-    normalisers = ops.squeeze(ops.add(ops.log(summed), highest), axis)
+    normalisers = ops.collapse_repeats(ops.add(ops.log(summed), highest), axis)
     normalisers.output(0).set_names({_NORMALISERS})
     model.add_outputs(normalisers.output(0))
 

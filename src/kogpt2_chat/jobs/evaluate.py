@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kogpt2_chat.artifact.downloads import local_version
 from kogpt2_chat.domain.gate.decision import Decision, decide
-from kogpt2_chat.domain.gate.measurements import Figures
+from kogpt2_chat.domain.gate.measurements import Measurements
 from kogpt2_chat.domain.gate.page import decision_page
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.ports import Files, ModelVersion, Registry
@@ -18,7 +18,6 @@ from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
     from kogpt2_chat.domain.learning.pairs import Pair
-    from kogpt2_chat.evaluation.evaluate import Exam
     from kogpt2_chat.network.load import LoadedBot
 
 
@@ -62,7 +61,7 @@ def evaluate(
         candidate = load_bot(folder, settings, str(version))
         served = load_served(folder, settings, str(version))
     except CheckpointCorrupt as error:
-        figures = Figures(bot=bot, version=version, opponent=opponent.name, load_error=str(error))
+        figures = Measurements(bot=bot, version=version, opponent=opponent.name, load_error=str(error))
         decision = decide(figures, profile_of(settings, small=opponent.model.card.small))
         return _recorded(decision, found, registry)
     figures = measure(
@@ -100,7 +99,7 @@ def _opponent(
     )
 
 
-def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, settings: Settings) -> "Exam":
+def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, settings: Settings) -> "EvaluationSet":
     """What both are asked; what counts as new or held out depends on what either learned.
 
     Against a champion, newly taught are the players' pairs that its dataset lacks. The base was never this bot,
@@ -108,7 +107,7 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
     """
     from kogpt2_chat.corpora.datasets import load_dataset
     from kogpt2_chat.corpora.shipped import read_golden, read_pairs
-    from kogpt2_chat.evaluation.evaluate import Exam
+    from kogpt2_chat.evaluation.evaluate import EvaluationSet
 
     folder = settings.learning.corpora / bot
     gold = read_pairs(folder / "gold.csv")
@@ -118,7 +117,7 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
     unknown = [pair for split in ours.values() for pair in split if (pair.question, pair.answer) not in known]
     # The small base has learned every seed pair, so only the gold set was never seen by anybody.
     held_out = gold if candidate.card.small else [pair for pair in (*ours["val"], *ours["test"]) if pair in unknown]
-    return Exam(
+    return EvaluationSet(
         gold=gold,
         golden=read_golden(folder / "golden.json"),
         seen=ours["train"],
@@ -141,7 +140,7 @@ def _sample(pairs: "Sequence[Pair]") -> "list[Pair]":
     return chosen[:_FIRST_SAMPLE]
 
 
-def _metrics(decision: Decision, figures: Figures) -> dict[str, float]:
+def _metrics(decision: Decision, figures: Measurements) -> dict[str, float]:
     """What MLflow's comparison of two versions shows."""
     metrics = {f"gate_{reason.rule}": reason.figure for reason in decision.reasons}
     for name, slice_ in (("gold", figures.gold), ("taught", figures.taught), ("held_out", figures.held_out)):

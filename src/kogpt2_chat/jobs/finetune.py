@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.artifact.downloads import local_version
 from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_ids
-from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.lake.manifests import count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.domain.chat.bots import BOT_IDS, ROSTER
+from kogpt2_chat.domain.chat.bots import BOT_IDS, BOTS
 from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
 from kogpt2_chat.domain.learning.corpus_parts import CorpusRow, divide, golden_questions, why_unteachable
 from kogpt2_chat.domain.text.csv_text import Row, Table, read_table, shown
@@ -18,7 +18,7 @@ from kogpt2_chat.errors import InvalidInput
 HEADER: Final = ("Q", "A", "label")
 _MAX_UNUSABLE_SHARE: Final = 0.01
 _TOPIC_BY_LABEL: Final = {0: "일상", 1: "이별", 2: "사랑"}
-_BOT_BY_LABEL: Final = {str(bot.label): bot for bot in ROSTER}
+_BOT_BY_LABEL: Final = {str(bot.label): bot for bot in BOTS}
 _SHOWN_ROWS: Final = 5
 _NOT_SHOWN: Final = frozenset({"pii"})
 """Rows left out for these reasons are named by their line alone."""
@@ -148,7 +148,7 @@ def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], dict[s
         InvalidInput: it could not be taught or judged.
     """
     rows = found.rows_by_bot[bot]
-    label = next(known.label for known in ROSTER if known.id == bot)
+    label = next(known.label for known in BOTS if known.id == bot)
     left_out = found.left_out_by_bot[bot]
     apart = f"; {left_out.counts.total()} rows were left out {left_out.in_words()}" if left_out.counts else ""
     if not rows:

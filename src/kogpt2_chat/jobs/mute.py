@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from kogpt2_chat.domain.rollout.liveness import Roll
 from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
 from kogpt2_chat.errors import Conflict, Unavailable
-from kogpt2_chat.fleet.fleet import Clock, Workers
+from kogpt2_chat.fleet.fleet import Clock, Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 
@@ -66,8 +66,8 @@ def mute(
         Unavailable: a live worker did not act on it in time, or none is alive. The state stays published.
         Conflict: somebody else published the opposite meanwhile; their word counts.
     """
-    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
-    state, changed = workers.bring_about(
+    workers = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    state, changed = workers.publish_until(
         bot,
         holds=lambda followed: followed.muted == muted,
         # Only these change: champion, previous and phase are the rollout's business.
@@ -87,7 +87,7 @@ def word(*, muted: bool) -> str:
     return "muted" if muted else "not muted"
 
 
-def _wait(workers: Workers, state: RolloutState) -> tuple[_Heard, RolloutState]:
+def _wait(workers: Fleet, state: RolloutState) -> tuple[_Heard, RolloutState]:
     """Until every live worker has acted; give the state as it was told last, too."""
     timeout_s = workers.settings.rollout.ready_timeout_s
     deadline_s, told = workers.clock.monotonic() + timeout_s, ""

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from kogpt2_chat.domain.chat.dead_letters import (
     REPLAY_OF,
     REPLAYABLE,
+    DeadLetter,
     Left,
-    Letter,
     Memory,
     Reason,
     read_letter,
     replay_headers,
-    why_left,
+    skip_reason,
 )
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.domain.chat.wire import turn_id
@@ -88,7 +88,7 @@ def replay_dead_letters(
     }
 
 
-def _letters(topics: Topics, reasons: Sequence[str], tally: _Tally) -> Iterator[Letter]:
+def _letters(topics: Topics, reasons: Sequence[str], tally: _Tally) -> Iterator[DeadLetter]:
     """Letters of the chosen reasons; the others are counted."""
     for record in _records(topics, DEAD_LETTER_TOPIC):
         tally.letters += 1
@@ -113,11 +113,11 @@ def _memory(topics: Topics, progress: Callable[[str], None]) -> Memory:
 
 
 def _chosen(
-    letters: Sequence[Letter], memory: Memory, now: datetime, tally: _Tally, *, limit: int | None, again: bool
-) -> list[Letter]:
-    chosen: list[Letter] = []
+    letters: Sequence[DeadLetter], memory: Memory, now: datetime, tally: _Tally, *, limit: int | None, again: bool
+) -> list[DeadLetter]:
+    chosen: list[DeadLetter] = []
     for letter in letters:
-        cause = why_left(letter, memory, now, again=again)
+        cause = skip_reason(letter, memory, now, again=again)
         if cause is not None:
             tally.left[cause] += 1
         elif limit is not None and len(chosen) >= limit:

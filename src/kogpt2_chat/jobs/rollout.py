@@ -11,8 +11,8 @@ from functools import partial
 from kogpt2_chat.artifact.downloads import version_digest
 from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey
 from kogpt2_chat.errors import NotFound, Unavailable
-from kogpt2_chat.fleet.fleet import Clock, Workers
-from kogpt2_chat.fleet.rollout_plan import Switch, bring_to
+from kogpt2_chat.fleet.fleet import Clock, Fleet
+from kogpt2_chat.fleet.rollout_plan import RolloutPlan, bring_to
 from kogpt2_chat.jobs.nominate import require_pass
 from kogpt2_chat.patience import within
 from kogpt2_chat.ports import ModelVersion, Registry, Topics
@@ -49,7 +49,7 @@ def rollout(
     Returns:
         ``bot version previous epoch workers changed reason``.
     """
-    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    workers = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     champion = registry.by_alias(bot, "champion")
     standing, stands = workers.standing(bot)
     chosen = _chosen(bot, registry, champion, version)
@@ -65,7 +65,7 @@ def rollout(
         progress(f"{bot}: version {target.number} is champion already, nothing to do")
         return _result(standing, workers=(), changed=False, reason="champion already")
     old = _old(workers.spoken(bot, standing), champion, target, registry)
-    switch = Switch(
+    switch = RolloutPlan(
         bot=bot,
         target=target,
         old=old,
@@ -115,7 +115,7 @@ def rollback(
         NotFound: the bot has no previous version.
         Unavailable: the registry did not answer. The previous version may speak all the same, as the error says.
     """
-    workers = Workers(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    workers = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     standing, _ = workers.standing(bot)
     spoken = workers.spoken(bot, standing)
     patience = partial(within, settings.rollout.registry_timeout_s, "the model registry")
@@ -136,7 +136,7 @@ def rollback(
     return _result(state, workers=answers.ready, changed=True, reason=switch.reason)
 
 
-def _way_back(bot: str, spoken: VersionKey | None, registry: Registry, by: str) -> Switch:
+def _way_back(bot: str, spoken: VersionKey | None, registry: Registry, by: str) -> RolloutPlan:
     """From what speaks to what the registry calls the previous version."""
     found = registry.by_alias(bot, "previous")
     if found is None:
@@ -144,12 +144,12 @@ def _way_back(bot: str, spoken: VersionKey | None, registry: Registry, by: str) 
     require_pass(found)
     target = _key(found, registry)
     old = _old(spoken, registry.by_alias(bot, "champion"), target, registry)
-    return Switch(bot=bot, target=target, old=old, previous=None, reason=_left(old), by=by)
+    return RolloutPlan(bot=bot, target=target, old=old, previous=None, reason=_left(old), by=by)
 
 
 def _way_back_without_registry(
     standing: RolloutState, spoken: VersionKey | None, by: str, error: Unavailable
-) -> Switch:
+) -> RolloutPlan:
     """From what speaks to what was champion before it, as the workers were told: it passed the gate back then."""
     is_told = spoken is not None and spoken.is_same(standing.key)
     before = (standing.previous, standing.earlier) if is_told else (standing.earlier, None)
@@ -158,12 +158,12 @@ def _way_back_without_registry(
             f"{standing.bot}: {error} The workers know of no version to go back to either; "
             f"`kogpt2-chat mute {standing.bot}` needs no registry"
         ) from error
-    return Switch(
+    return RolloutPlan(
         bot=standing.bot, target=VersionKey(before[0]), old=spoken, previous=before[1], reason=_left(spoken), by=by
     )
 
 
-def _settle_aliases(switch: Switch, state: RolloutState, registry: Registry) -> None:
+def _settle_aliases(switch: RolloutPlan, state: RolloutState, registry: Registry) -> None:
     """Make the registry agree. Each step may be done again, and late: a second call says the same."""
     if switch.old is not None and not switch.old.is_same(switch.target) and _knows(registry, switch.bot, switch.old):
         registry.tag(switch.bot, switch.old.number, {"rolled_back": state.at})
@@ -217,7 +217,7 @@ def _key(version: ModelVersion, registry: Registry) -> VersionKey:
     return VersionKey(version.version, version_digest(version.bot, version.version, registry))
 
 
-def _may_be_previous(switch: Switch, registry: Registry) -> bool:
+def _may_be_previous(switch: RolloutPlan, registry: Registry) -> bool:
     """Whether the alias can name it: one that spoke may be of a registry that was lost."""
     if switch.previous is None:
         return False

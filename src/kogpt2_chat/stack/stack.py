@@ -28,7 +28,7 @@ from kogpt2_chat.stack.servers.airflow import write_secrets
 from kogpt2_chat.stack.started_with import changed_since
 from kogpt2_chat.stack.stopping import running, shut_down, stop_in_order, stop_orphans, undo
 from kogpt2_chat.stack.supervision import (
-    Supervision,
+    SupervisorClient,
     configuration,
     find_supervision,
     script_path,
@@ -162,7 +162,7 @@ def _known_programs(settings: Settings, folders: Folders) -> list[Program]:
     return all_programs(settings, folders, Java(home=Path("/"), version=17))
 
 
-def _find_or_clear(folders: Folders, programs: Sequence[Program], progress: Progress) -> Supervision | None:
+def _find_or_clear(folders: Folders, programs: Sequence[Program], progress: Progress) -> SupervisorClient | None:
     """The supervisor that runs. What a dead one left behind is stopped: no other could watch over it.
 
     Raises:
@@ -177,7 +177,11 @@ def _find_or_clear(folders: Folders, programs: Sequence[Program], progress: Prog
 
 
 def _kept(
-    settings: Settings, folders: Folders, programs: Sequence[Program], supervision: Supervision | None, there: set[str]
+    settings: Settings,
+    folders: Folders,
+    programs: Sequence[Program],
+    supervision: SupervisorClient | None,
+    there: set[str],
 ) -> Iterator[str]:
     """What to say where settings changed under servers that run: they keep what they were started with."""
     goes_on = [program for program in programs if program.name in there]
@@ -185,7 +189,9 @@ def _kept(
         yield f"what runs already keeps its settings; changed: {', '.join(names)}. `make down`, `make up` applies them"
 
 
-def _supervise(folders: Folders, supervision: Supervision | None, text: str, running: set[str]) -> Supervision:
+def _supervise(
+    folders: Folders, supervision: SupervisorClient | None, text: str, running: set[str]
+) -> SupervisorClient:
     if supervision is None:
         return start_supervision(folders, text)
     write_configuration(folders, text)

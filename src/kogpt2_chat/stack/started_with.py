@@ -9,7 +9,7 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment
-from kogpt2_chat.stack.supervision import Supervision, find_supervision
+from kogpt2_chat.stack.supervision import SupervisorClient, find_supervision
 from kogpt2_chat.variables import PREFIX
 
 
@@ -34,7 +34,9 @@ def require_same(settings: Settings, program: str, prefix: str) -> None:
         )
 
 
-def changed_since(settings: Settings, home: Path, programs: Iterable[Program], supervision: Supervision) -> list[str]:
+def changed_since(
+    settings: Settings, home: Path, programs: Iterable[Program], supervision: SupervisorClient
+) -> list[str]:
     """Settings that running programs do not have as the caller has them.
 
     Args:

@@ -14,7 +14,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.processes import processes_by_name, stop_processes, wait_until
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.supervision import GONE, Supervision, find_supervision, silence, silent_supervisor
+from kogpt2_chat.stack.supervision import GONE, SupervisorClient, find_supervision, silence, silent_supervisor
 from kogpt2_chat.stack.waiting import Runner
 
 _SHUT_DOWN_S: Final = 3.0
@@ -75,7 +75,7 @@ def stop_orphans(
     folders.socket.unlink(missing_ok=True)
 
 
-def shut_down(supervision: Supervision) -> None:
+def shut_down(supervision: SupervisorClient) -> None:
     """End the supervisor; it has nothing left to stop, or too little time for it."""
     with suppress(Unavailable):
         supervision.shut_down(timeout_s=_SHUT_DOWN_S)

@@ -60,7 +60,7 @@ class _PatientConnection(UnixStreamHTTPConnection):
         self.sock.connect(self.socketfile)
 
 
-class Supervision:
+class SupervisorClient:
     """A running supervisor; whatever is asked of it is answered within seconds, or raises Silent."""
 
     def __init__(self, folders: Folders, answer_s: float = ANSWER_S) -> None:
@@ -140,11 +140,11 @@ class Supervision:
         return connection
 
 
-def find_supervision(folders: Folders) -> Supervision | None:
+def find_supervision(folders: Folders) -> SupervisorClient | None:
     """The supervisor of this stack, where one is running and answers."""
     if not folders.socket.exists():
         return None
-    supervision = Supervision(folders)
+    supervision = SupervisorClient(folders)
     return supervision if supervision.alive() else None
 
 
@@ -165,7 +165,7 @@ def silence(process: psutil.Process) -> str:
     )
 
 
-def start_supervision(folders: Folders, text: str) -> Supervision:
+def start_supervision(folders: Folders, text: str) -> SupervisorClient:
     """Start a supervisor that outlives this process.
 
     Args:
@@ -191,7 +191,7 @@ def start_supervision(folders: Folders, text: str) -> Supervision:
         start_new_session=True,
         check=False,
     )
-    supervision, deadline = Supervision(folders), time.monotonic() + 20
+    supervision, deadline = SupervisorClient(folders), time.monotonic() + 20
     while done.returncode == 0 and time.monotonic() < deadline:
         if supervision.alive():
             return supervision

@@ -45,12 +45,12 @@ def write_shown(
 
 def _samples(version: Path, pairs: Sequence["Pair"], folder: Path, settings: Settings) -> None:
     """What the new version says to some questions it learned."""
-    from kogpt2_chat.evaluation.answers import ask_all
+    from kogpt2_chat.evaluation.answers import generate_reference_answers
     from kogpt2_chat.network.load import load_bot
 
     seeds = [pair for pair in pairs if pair.source == "seed"]
     chosen = seeds[:: max(1, len(seeds) // SAMPLES)][:SAMPLES]
-    answers = ask_all(load_bot(version, settings), [pair.question for pair in chosen], settings)
+    answers = generate_reference_answers(load_bot(version, settings), [pair.question for pair in chosen], settings)
     rows = [
         {"question": pair.question, "expected": pair.answer, "answer": answer.text}
         for pair, answer in zip(chosen, answers, strict=True)

@@ -35,8 +35,8 @@ _AHEAD: Final = 200
 _WORST_BATCHES: Final = 3
 _MEMBER_MARK: Final = b"CGMDv2:"
 _GENERATION: Final = struct.Struct("=i")
-_REST_S: Final = 2.0
-_RESTLESS: Final[list[Any]] = []
+_CLOSE_TIMEOUT_S: Final = 2.0
+_LEAKED: Final[list[Any]] = []
 
 logging.getLogger("librdkafka").addHandler(logging.NullHandler())  # what matters of it comes back as an error
 
@@ -112,18 +112,18 @@ def to_record(message: Any) -> Record:
     )
 
 
-def let_go(consumer: Any) -> None:
+def close_quietly(consumer: Any) -> None:
     """Close a consumer once no change of its partitions is under way; one that finds no rest ends with the process.
 
     Else closing or dropping it waits for ever for a thread of the client that has ended, with the interpreter's lock
     in its hand (confluent-kafka 2.16.1).
     """
-    deadline = time.monotonic() + _REST_S
+    deadline = time.monotonic() + _CLOSE_TIMEOUT_S
     with suppress(KafkaException):  # one that was ousted says so once more
         consumer.pause(consumer.assignment())
-    while consumer.poll(_REST_S / 20) is not None:
+    while consumer.poll(_CLOSE_TIMEOUT_S / 20) is not None:
         if time.monotonic() > deadline:
-            _RESTLESS.append(consumer)
+            _LEAKED.append(consumer)
             return
     consumer.close()
 

@@ -16,7 +16,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import ConsumerGroupMetadata
 
-from kogpt2_chat.adapters.kafka.librdkafka_consumer import generation_of, let_go, new_consumer, to_record
+from kogpt2_chat.adapters.kafka.librdkafka_consumer import close_quietly, generation_of, new_consumer, to_record
 from kogpt2_chat.adapters.kafka.topics import connection
 from kogpt2_chat.adapters.kafka.transactions import Transactions, ignore
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, WORKER_GROUP
@@ -147,7 +147,7 @@ class KafkaTransactionalConsumer:
         self._transactions.drop()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            let_go(consumer)
+            close_quietly(consumer)
 
     def _join(self) -> None:
         """Not before somebody polls: a worker that is still loading would be given partitions that nobody reads."""

@@ -46,7 +46,7 @@ _REMEMBERED_FOR: Final = timedelta(milliseconds=int(_CONFIGS["retention.ms"])) -
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class DeadLetter:
     """One dead letter.
 
     Attributes:
@@ -78,7 +78,7 @@ class Memory:
 
 def read_letter(
     key: bytes | None, value: bytes | None, headers: Mapping[str, str], *, timestamp_ms: int
-) -> Letter | None:
+) -> DeadLetter | None:
     """Read one record of the dead letters.
 
     Args:
@@ -93,10 +93,10 @@ def read_letter(
     turn, reason = headers.get("turn_id"), headers.get("reason")
     if not turn or not reason:
         return None
-    return Letter(turn_id=turn, reason=reason, key=key, value=value, died_at_ms=timestamp_ms)
+    return DeadLetter(turn_id=turn, reason=reason, key=key, value=value, died_at_ms=timestamp_ms)
 
 
-def why_left(letter: Letter, memory: Memory, now: datetime, *, again: bool = False) -> Left | None:
+def skip_reason(letter: DeadLetter, memory: Memory, now: datetime, *, again: bool = False) -> Left | None:
     """Why a letter is not asked again.
 
     Args:
@@ -122,7 +122,7 @@ def why_left(letter: Letter, memory: Memory, now: datetime, *, again: bool = Fal
     return "too_large_to_send" if len(letter.value) + len(letter.key or b"") > _MAX_BYTES else None
 
 
-def replay_headers(letter: Letter, now: datetime) -> dict[str, str]:
+def replay_headers(letter: DeadLetter, now: datetime) -> dict[str, str]:
     """Headers of a replay."""
     return {REPLAY_OF: letter.turn_id, REPLAYED_AT: now.isoformat(timespec="milliseconds")}
 

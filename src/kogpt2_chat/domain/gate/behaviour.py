@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from kogpt2_chat.domain.gate.measurements import FAILURES, Figures, Profile, Spoken
+from kogpt2_chat.domain.gate.measurements import FAILURES, AnswerMetrics, GateThresholds, Measurements
 from kogpt2_chat.domain.gate.reasons import Reason
 
 _VERB_BY_FAILURE: Final = {
@@ -14,7 +14,7 @@ _VERB_BY_FAILURE: Final = {
 }
 
 
-def conduct(figures: Figures, profile: Profile) -> list[Reason]:
+def conduct(figures: Measurements, profile: GateThresholds) -> list[Reason]:
     """Failures, leaks and golden questions: of the candidate's own answers, and of what players hear."""
     if figures.candidate is None or not figures.candidate.answers:
         return [Reason(rule="answers", block="failures", figure=0.0, bound=1.0, passed=False, decisive=True,
@@ -28,7 +28,7 @@ def conduct(figures: Figures, profile: Profile) -> list[Reason]:
     return reasons
 
 
-def _conduct_of(spoken: Spoken, profile: Profile) -> list[Reason]:
+def _conduct_of(spoken: AnswerMetrics, profile: GateThresholds) -> list[Reason]:
     reasons = []
     for kind in FAILURES:
         count = spoken.failures.get(kind, 0)
@@ -72,7 +72,7 @@ def _conduct_of(spoken: Spoken, profile: Profile) -> list[Reason]:
     return reasons
 
 
-def retrieval(figures: Figures) -> list[Reason]:
+def retrieval(figures: Measurements) -> list[Reason]:
     """Answering with the nearest known answer needs no model: a candidate beats that, or gives way to it."""
     if figures.candidate is None:
         return []

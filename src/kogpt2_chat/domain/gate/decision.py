@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 
 from kogpt2_chat.domain.gate.behaviour import conduct, retrieval
-from kogpt2_chat.domain.gate.measurements import EngineAgreement, Figures, Profile, Slice
+from kogpt2_chat.domain.gate.measurements import EngineAgreement, GateThresholds, Measurements, PairedNll
 from kogpt2_chat.domain.gate.reasons import Block, Reason
 
 
@@ -21,7 +21,7 @@ class Decision:
     bot: str
     version: int
     opponent: str
-    profile: Profile
+    profile: GateThresholds
     passed: bool
     reasons: tuple[Reason, ...]
 
@@ -41,7 +41,7 @@ class Decision:
         }
 
 
-def decide(figures: Figures, profile: Profile, seed: int = 20) -> Decision:
+def decide(figures: Measurements, profile: GateThresholds, seed: int = 20) -> Decision:
     """Apply every rule.
 
     Args:
@@ -64,7 +64,7 @@ def decide(figures: Figures, profile: Profile, seed: int = 20) -> Decision:
     )  # fmt: skip
 
 
-def upper_bound(slice_: Slice, confidence: float, rounds: int, seed: int) -> float:
+def upper_bound(slice_: PairedNll, confidence: float, rounds: int, seed: int) -> float:
     """Upper confidence bound of the mean paired difference (candidate minus opponent), resampling clusters.
 
     Args:
@@ -88,12 +88,12 @@ def upper_bound(slice_: Slice, confidence: float, rounds: int, seed: int) -> flo
     return sorted(means)[min(int(confidence * rounds), rounds - 1)]
 
 
-def mean_difference(slice_: Slice) -> float:
+def mean_difference(slice_: PairedNll) -> float:
     """Mean paired difference, candidate minus opponent, in nat."""
     return fmean(slice_.candidate) - fmean(slice_.opponent)
 
 
-def _loads(figures: Figures) -> Reason:
+def _loads(figures: Measurements) -> Reason:
     loads = not figures.load_error
     sentence = (
         "loads in the worker's engine" if loads else f"does not load in the worker's engine: {figures.load_error}"
@@ -103,7 +103,7 @@ def _loads(figures: Figures) -> Reason:
     )
 
 
-def _engine(engine: EngineAgreement | None, profile: Profile) -> list[Reason]:
+def _engine(engine: EngineAgreement | None, profile: GateThresholds) -> list[Reason]:
     """What players will hear is what was judged: int8 may waver, and no more."""
     if engine is None:
         return []
@@ -123,7 +123,7 @@ def _engine(engine: EngineAgreement | None, profile: Profile) -> list[Reason]:
     return [agreement, likelihood]
 
 
-def _fit(figures: Figures, profile: Profile, seed: int) -> list[Reason]:
+def _fit(figures: Measurements, profile: GateThresholds, seed: int) -> list[Reason]:
     """Not worse on gold; better on what was taught, or on held-out human pairs."""
     reasons = [_not_worse(figures.gold, figures.opponent, profile, seed)]
     better = [
@@ -147,7 +147,7 @@ def _fit(figures: Figures, profile: Profile, seed: int) -> list[Reason]:
     return [*reasons, *better, improves]
 
 
-def _not_worse(gold: Slice | None, opponent: str, profile: Profile, seed: int) -> Reason:
+def _not_worse(gold: PairedNll | None, opponent: str, profile: GateThresholds, seed: int) -> Reason:
     if gold is None or not gold.candidate:
         return Reason(
             rule="gold_not_worse", block="fit", figure=0.0, bound=profile.gold_margin_nat, passed=False, decisive=True,
@@ -163,7 +163,7 @@ def _not_worse(gold: Slice | None, opponent: str, profile: Profile, seed: int) -
     )  # fmt: skip
 
 
-def _better(name: str, slice_: Slice, opponent: str, profile: Profile, seed: int) -> Reason:
+def _better(name: str, slice_: PairedNll, opponent: str, profile: GateThresholds, seed: int) -> Reason:
     bound = upper_bound(slice_, profile.confidence, profile.bootstrap_rounds, seed)
     shown = {"taught": "newly taught", "held_out": "held-out"}[name]
     return Reason(
@@ -173,7 +173,7 @@ def _better(name: str, slice_: Slice, opponent: str, profile: Profile, seed: int
     )  # fmt: skip
 
 
-def _shown(figures: Figures, profile: Profile) -> list[Reason]:
+def _shown(figures: Measurements, profile: GateThresholds) -> list[Reason]:
     """What is computed and decides nothing yet."""
     ours, theirs = figures.candidate, figures.spoken_opponent
     if ours is None:

@@ -9,7 +9,7 @@ FAILURES: Final[tuple[Failure, ...]] = ("empty", "cut", "looping", "copied")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class GateThresholds:
     """Named margins.
 
     Attributes:
@@ -40,7 +40,7 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class PairedNll:
     """NLL of both models on the same examples.
 
     Attributes:
@@ -55,7 +55,7 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spoken:
+class AnswerMetrics:
     """What one model's greedy answers came to.
 
     Attributes:
@@ -123,7 +123,7 @@ class EngineAgreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Measurements:
     """Everything the gate looks at.
 
     Attributes:
@@ -146,13 +146,13 @@ class Figures:
     version: int
     opponent: str
     load_error: str = ""
-    gold: Slice | None = None
-    taught: Slice | None = None
-    held_out: Slice | None = None
-    candidate: Spoken | None = None
-    spoken_opponent: Spoken | None = None
+    gold: PairedNll | None = None
+    taught: PairedNll | None = None
+    held_out: PairedNll | None = None
+    candidate: AnswerMetrics | None = None
+    spoken_opponent: AnswerMetrics | None = None
     retrieval_chrf: float = 0.0
-    heard: Spoken | None = None
+    heard: AnswerMetrics | None = None
     defers: bool = False
     slices: Mapping[str, float] = field(default_factory=dict)
     engine: EngineAgreement | None = None

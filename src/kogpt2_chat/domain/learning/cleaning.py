@@ -34,7 +34,7 @@ _ABUSE: Final = re.compile(
 )
 
 
-def squeeze(text: str) -> str:
+def collapse_repeats(text: str) -> str:
     """Runs of one character are cut to three: ``ㅋㅋㅋㅋㅋㅋ`` says no more than ``ㅋㅋㅋ``.
 
     Digits stay: 10000 is not 1000.
@@ -44,7 +44,7 @@ def squeeze(text: str) -> str:
 
 def clean(text: str) -> str:
     """The form in which text is trained on: normalised and squeezed."""
-    return squeeze(one_line(text))
+    return collapse_repeats(one_line(text))
 
 
 def phrase_key(text: str) -> str:

@@ -202,7 +202,7 @@ class WorkerState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class Acknowledgements:
     """How far the live workers have come with one rollout; names of workers, sorted."""
 
     ready: tuple[str, ...]
@@ -224,19 +224,19 @@ def next_epoch(bot: str, known: RolloutState | None, workers: Iterable[WorkerSta
     return 1 + max([known.epoch if known else 0, *(worker.epoch_by_bot.get(bot, 0) for worker in workers)])
 
 
-def is_news(state: RolloutState, known: RolloutState | None) -> bool:
+def is_newer(state: RolloutState, known: RolloutState | None) -> bool:
     """Whether a state replaces the known one; stale and repeated epochs do not."""
     return known is None or state.epoch > known.epoch
 
 
-def wanted_version(state: RolloutState | None) -> int | None:
+def target_version(state: RolloutState | None) -> int | None:
     """The version that a slot is to serve to everybody; None: nothing is rolled out yet."""
     return None if state is None else state.champion
 
 
 def rollout_answers(
     bot: str, version: int, epoch: int, live: Iterable[WorkerState], perhaps_alive: Iterable[str] = ()
-) -> Answers:
+) -> Acknowledgements:
     """Sort live workers by what they say about a version of a bot.
 
     Args:
@@ -262,7 +262,7 @@ def rollout_answers(
             elif slot.state == "ready" and slot.version == version:
                 verdict = "ready"
         groups[verdict].append(worker.worker)
-    return Answers(
+    return Acknowledgements(
         ready=tuple(sorted(groups["ready"])),
         degraded=tuple(sorted(groups["degraded"])),
         waiting=tuple(sorted(groups["waiting"])),

@@ -20,7 +20,7 @@ from serving.slot import LoadedVersion, Slots
 from serving.worker import Worker
 
 
-class Bench:
+class WorkerHarness:
     """One worker with all its parts, on doubles."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Bench:
         for _ in range(turns):
             self.loop.run_once()
 
-    def be_born_again(self, model: ScriptedModel) -> None:
+    def restart(self, model: ScriptedModel) -> None:
         """What a new process finds: the broker, the crash file, and nothing else."""
         self.slots, self.engine = Slots(), ScriptedEngine()
         self.consumer = InMemoryTransactionalConsumer(self.broker)

@@ -37,7 +37,7 @@ BEHIND_PROXY, PROXY = 9094, 9095
 RETURN_S = 120.0
 
 
-class LoneKafka:
+class BrokerProcess:
     """The running broker.
 
     Args:
@@ -91,7 +91,7 @@ class LoneKafka:
 
 
 @contextmanager
-def lone_kafka(*, keep: bool) -> Iterator[LoneKafka]:
+def lone_kafka(*, keep: bool) -> Iterator[BrokerProcess]:
     """Start it, with topics and one rolled out tiny version a bot; stop it and remove what it kept."""
     settings = Settings(
         home=FAULTS_HOME / "stack",
@@ -106,7 +106,7 @@ def lone_kafka(*, keep: bool) -> Iterator[LoneKafka]:
         try:
             up(settings, only=["kafka"], progress=_tell, on_ready=lambda: topics_with_champions(settings))
             fill_shelves(settings.home)
-            yield LoneKafka(settings)
+            yield BrokerProcess(settings)
         finally:
             down(settings, wipe=not keep, progress=_tell)
 

@@ -16,8 +16,8 @@ from kogpt2_chat.domain.chat.wire import turn_id
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Batch, Outgoing, Record
 from kogpt2_chat.settings import Kafka, Serving, Settings
-from tests.faults.ledger import Ledger
-from tests.faults.lone_kafka import PROXY, LoneKafka
+from tests.faults.broker_process import PROXY, BrokerProcess
+from tests.faults.reply_audit import ReplyAudit
 
 DEADLINE_S = 90.0
 
@@ -31,7 +31,7 @@ class Group:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.ledger = Ledger(settings)
+        self.ledger = ReplyAudit(settings)
         self.name = f"guards-{uuid.uuid4().hex[:8]}"
         self.opened: list[KafkaTransactionalConsumer] = []
         self._offsets = KafkaConsumer(**connection(settings), group_id=self.name, enable_auto_commit=False)
@@ -102,7 +102,7 @@ class Group:
         self._offsets.close()
 
 
-def through_proxy(kafka: LoneKafka) -> Settings:
+def through_proxy(kafka: BrokerProcess) -> Settings:
     """Of an exchange that knows the broker by its proxy's address only."""
     proxied = Kafka(bootstrap=kafka.settings.local(PROXY), request_timeout_s=5)
     settings = kafka.settings.model_copy(update={"kafka": proxied, "serving": Serving(session_timeout_s=6)})

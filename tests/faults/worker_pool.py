@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.faults.lone_kafka import LoneKafka
+from tests.faults.broker_process import BrokerProcess
 from tests.integration.worker_process import WorkerProcess
 
 QUICK = {
@@ -17,7 +17,7 @@ QUICK = {
 }
 
 
-class Crew:
+class WorkerPool:
     """Keeps one process a slot alive.
 
     Args:
@@ -25,7 +25,7 @@ class Crew:
         more: environment of every worker.
     """
 
-    def __init__(self, kafka: LoneKafka, more: Mapping[str, str] | None = None) -> None:
+    def __init__(self, kafka: BrokerProcess, more: Mapping[str, str] | None = None) -> None:
         self.kafka = kafka
         self.more = {**QUICK, **(more or {})}
         self.workers: dict[int, WorkerProcess] = {}
@@ -76,9 +76,9 @@ class Crew:
 
 
 @contextmanager
-def crew_of(kafka: LoneKafka, more: Mapping[str, str] | None = None) -> Iterator[Crew]:
+def crew_of(kafka: BrokerProcess, more: Mapping[str, str] | None = None) -> Iterator[WorkerPool]:
     """A crew that leaves nobody behind."""
-    crew = Crew(kafka, more)
+    crew = WorkerPool(kafka, more)
     try:
         yield crew
     finally:

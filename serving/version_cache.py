@@ -22,7 +22,7 @@ each other's measurements; but one that never ends must not hold up another bot.
 _LAST_GOOD: Final = "last_good"
 
 
-class Shelf:
+class VersionCache:
     """The local cache of versions.
 
     Args:

@@ -49,7 +49,7 @@ class Verdict:
         return not (self.lost or self.double or self.unmatched)
 
 
-class Ledger:
+class ReplyAudit:
     """Everything since its own beginning; its questions are known by their key."""
 
     def __init__(self, settings: Settings) -> None:
@@ -192,5 +192,5 @@ class Ledger:
         return KafkaConsumer(**connection(self.settings), enable_auto_commit=False)
 
 
-def _partitions(ledger: Ledger, topic: str) -> list[TopicPartition]:
+def _partitions(ledger: ReplyAudit, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in ledger.begin[topic]]

@@ -12,17 +12,17 @@ from datetime import UTC, datetime
 import structlog
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
-from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, WorkerState, is_news, wanted_version
+from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, WorkerState, is_newer, target_version
 from kogpt2_chat.errors import InvalidMessage, KogptChatError
 from kogpt2_chat.ports import Outgoing, Record, Topics
 from serving.loads import Loads, NoLongerWantedError, Outcome, Wanted
-from serving.shelf import Shelf
 from serving.slot import LoadedVersion, Slots
+from serving.version_cache import VersionCache
 
-_log = structlog.get_logger("serving.control")
+_log = structlog.get_logger("serving.rollout_follower")
 
 
-class Control:
+class RolloutFollower:
     """Rolls out in one worker.
 
     Args:
@@ -45,7 +45,7 @@ class Control:
         *,
         topics: Topics,
         slots: Slots,
-        shelf: Shelf,
+        shelf: VersionCache,
         worker: str,
         every_s: float,
         patient: bool = True,
@@ -151,13 +151,13 @@ class Control:
             self._unreadable.add(record.value)
             _log.warning("rollout_state_unreadable", offset=record.offset, error=str(error))
             return
-        if state.bot in self._slots.rollout_epochs() and is_news(state, self._known.get(state.bot)):
+        if state.bot in self._slots.rollout_epochs() and is_newer(state, self._known.get(state.bot)):
             self._known[state.bot] = state
             _log.info("rollout_heard", bot=state.bot, version=state.champion, epoch=state.epoch, muted=state.muted)
 
     def _follow(self, bot: str, state: RolloutState) -> None:
         """Bring one bot to what is rolled out for it, without waiting for anything."""
-        version = wanted_version(state)
+        version = target_version(state)
         wanted = None if version is None else Wanted(version, state.digest)
         self._loads.want(bot, wanted)
         outcome = self._loads.take_outcome(bot)
