@@ -20,7 +20,7 @@ class Echo:
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.got = bytearray()
-        self.came = threading.HealthReport()
+        self.came = threading.Condition()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def wait_for(self, frame: bytes) -> bool:

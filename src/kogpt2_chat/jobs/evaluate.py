@@ -18,6 +18,7 @@ from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
     from kogpt2_chat.domain.learning.pairs import Pair
+    from kogpt2_chat.evaluation.evaluate import EvaluationSet
     from kogpt2_chat.network.load import LoadedBot
 
 
