@@ -1,1 +1,1 @@
-"""Measurements of the serving worker, at full KoGPT2 size; `make bench` runs them all."""
+"""Benchmarks of the serving worker with models of KoGPT2's size; `make bench` runs all of them."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: everything in one run, interleaved, so that a slow minute hits all subjects alike."""
+"""`python -m benchmarks`: all benchmarks in one run, interleaved, so that a slow minute affects all subjects."""
 
 import argparse
 import json
@@ -31,19 +31,19 @@ from kogpt2_chat.settings import CHECKOUT, Settings
 
 HOME: Final = CHECKOUT / "var" / "bench"
 LOADS: Final = {1: 30, 8: 160, 32: 480}
-"""Answers measured at so many in flight."""
+"""Number of answers to measure, by questions in flight."""
 POISSON_SHARE: Final = 0.7
 STARTED: Final = time.monotonic()
 Rows = list[dict[str, Any]]
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print a line of progress."""
     print(f"[{time.monotonic() - STARTED:6.1f}s] {text}", flush=True)
 
 
 def settings_of(offset: int) -> Settings:
-    """A stack of the benchmark's own."""
+    """Return the settings of the benchmark's own stack."""
     return Settings(
         home=HOME, ports={"offset": offset}, model={"max_new_tokens": NEW_TOKENS}, stack={"min_memory_mb": 2000}
     )
@@ -51,14 +51,14 @@ def settings_of(offset: int) -> Settings:
 
 @contextmanager
 def bare(settings: Settings, versions: dict[str, Path]) -> Iterator[BareLoop]:
-    """The engine loop with all three models."""
+    """Yield the engine loop with the models of all bots."""
     yield BareLoop(
         make_engine(settings), {bot: load_served(path, settings, side_by_side=True) for bot, path in versions.items()}
     )
 
 
 def row(subject: str, bots: int, load: str, outcome: Outcome, **more: object) -> dict[str, Any]:
-    """One measurement."""
+    """Return one measurement as a row of the report."""
     return {
         "subject": subject, "bots": bots, "load": load, "answers": len(outcome.latencies_s),
         "answers_per_s": outcome.answers_per_s, "tokens_per_s": outcome.answers_per_s * NEW_TOKENS,
@@ -69,7 +69,7 @@ def row(subject: str, bots: int, load: str, outcome: Outcome, **more: object) ->
 
 
 def closed_loops(name: str, subject: Subject, cpu_s: Callable[[], float], scale: float, round_: int) -> Rows:
-    """So many in flight, with one bot and with three."""
+    """Measure a subject with a constant number of questions in flight, for one bot and for three."""
     rows = []
     for bots in (1, 3):
         source = questions(BOT_IDS[:bots], seed=round_ * 10 + bots)
@@ -82,7 +82,7 @@ def closed_loops(name: str, subject: Subject, cpu_s: Callable[[], float], scale:
 def stream(
     name: str, subject: Subject, cpu_s: Callable[[], float], rates: dict[int, float], scale: float, round_: int
 ) -> Rows:
-    """A Poisson stream, with one bot and with three: the same arrivals for every subject."""
+    """Measure a subject with a Poisson stream, for one bot and for three; all subjects get the same arrivals."""
     rows = []
     for bots, per_s in rates.items():
         source = questions(BOT_IDS[:bots], seed=1000 + round_ * 10 + bots)
@@ -102,12 +102,12 @@ def _timed(name: str, bots: int, load: str, cpu_s: Callable[[], float], run: Cal
 
 
 def baselines(settings: Settings, version: Path, prompts: list[list[int]], rounds: int) -> Rows:
-    """(a) and (b)."""
+    """Measure (a), the original loop, and (b), transformers' generate."""
     network = reference_network(version, settings)
     run = partial(original, network, prompts[:3])
     rows = [_timed("a original", 1, "1", _own_cpu_s, run) for _ in range(rounds)]
     dtype = fastest_dtype()
-    say(f"b generates in {dtype}")
+    say(f"b runs in {dtype}")
     network = network.to(dtype)
     for _ in range(rounds):
         for batch in LOADS:
@@ -119,11 +119,11 @@ def baselines(settings: Settings, version: Path, prompts: list[list[int]], round
 def worker_rows(
     settings: Settings, versions: dict[str, Path], rounds: int, scale: float
 ) -> tuple[Rows, dict[str, Any]]:
-    """(d), (c) with the arrivals of (d), and (d) without exactly-once, one after the other in each round."""
+    """Measure in each round: (d), the worker; (c), the bare loop with the same arrivals; (d) without exactly-once."""
     rows: Rows = []
     memory: dict[str, Any] = {}
     for number in range(rounds):
-        # The worker first: its own throughput says what 70 % of its load is.
+        # The worker comes first, because the rate of the Poisson stream is 70 % of its throughput.
         rates: dict[int, float] = {}
         with running_worker(settings, versions, "serving") as (worker, client):
             memory["three bots at rest"] = worker.memory_mb()
@@ -142,7 +142,7 @@ def worker_rows(
 
 @contextmanager
 def running_worker(settings: Settings, versions: dict[str, Path], module: str) -> Iterator[tuple[Worker, KafkaClient]]:
-    """A worker on a broker of its own: what the plain one answers is never committed, and would be answered again."""
+    """Yield a worker on a new broker: the plain worker commits no offsets, so the next worker would answer again."""
     with broker(settings, say), ExitStack() as cleaning:
         worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
         cleaning.callback(worker.stop)
@@ -162,7 +162,7 @@ def _best(rows: Rows, bots: int) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Where this was measured."""
+    """Return the facts about this machine."""
     model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.processor())  # fmt: skip
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True,
@@ -174,28 +174,28 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, and write ``var/bench/report.json``, ``report.md`` and ``report.png``."""
+    """Run all benchmarks and write ``var/bench/report.json``, ``report.md`` and ``report.png``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions; the report gives medians")
-    parser.add_argument("--scale", type=float, default=1.0, help="less for a quick look")
-    parser.add_argument("--swaps", type=int, default=50, help="one after another, to see whether memory comes back")
-    parser.add_argument("--largest-backlog", type=int, default=100_000)
-    parser.add_argument("--offset", type=int, default=23_000, help="of the broker's ports")
+    parser.add_argument("--rounds", type=int, default=3, help="number of repetitions; the report shows medians")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for the number of answers; below 1 is faster")
+    parser.add_argument("--swaps", type=int, default=50, help="consecutive swaps that check whether memory is freed")
+    parser.add_argument("--largest-backlog", type=int, default=100_000, help="questions in the largest backlog")
+    parser.add_argument("--offset", type=int, default=23_000, help="offset of the broker's ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker and the workers end too
-    with in_turn(HOME.with_suffix(".lock"), say):  # two would remove each other's broker
+    with in_turn(HOME.with_suffix(".lock"), say):  # two runs would remove each other's broker
         measure(arguments)
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """All of it, one after another."""
+    """Run all benchmarks one after another."""
     settings = settings_of(arguments.offset)
     HOME.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {"machine": machine()}
     versions = full_size_versions(CHECKOUT / "var" / "bench-models", say)
     served = load_served(versions[BOT_IDS[0]], settings)
     source = questions(BOT_IDS[:1], seed=1)
-    prompts = [served.encode(asked.text) for asked in islice(source, 64)]
+    prompts = [served.encode(question.text) for question in islice(source, 64)]
     facts["prompt_tokens"] = len(prompts[0])
     facts["form"] = served.choice.as_fields()
     say(f"form: {facts['form']}")
@@ -206,11 +206,11 @@ def measure(arguments: argparse.Namespace) -> None:
     facts["rows"] = rows + more
     _write(facts)
     rate = POISSON_SHARE * _best([found for found in more if found["subject"] == "d worker"], 3)
-    # Three versions of each bot: its own weights, and its neighbours' under other numbers.
+    # Three versions of each bot: its own weights, and those of the other bots as further versions.
     own = list(versions.values())
-    turned = {bot: [*own[place:], *own[:place]] for place, bot in enumerate(versions)}
+    rotated = {bot: [*own[index:], *own[:index]] for index, bot in enumerate(versions)}
     with broker(settings, say):
-        facts["swaps"] = swaps(settings, turned, rate, arguments.swaps, say)
+        facts["swaps"] = swaps(settings, rotated, rate, arguments.swaps, say)
     _write(facts)
     with broker(settings, say):
         facts["growth"] = growth(settings, arguments.largest_backlog, say)
@@ -218,8 +218,8 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def _write(facts: dict[str, Any]) -> None:
-    """As far as it has come, so that a run that is cut short leaves what it has."""
-    HOME.mkdir(parents=True, exist_ok=True)  # a broker's end has emptied it
+    """Write the results so far, so that an interrupted run leaves them."""
+    HOME.mkdir(parents=True, exist_ok=True)  # stopping a broker removes it
     (HOME / "report.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
     report.write(facts, HOME)
     say(f"written: {HOME}/report.json, report.md, report.png")

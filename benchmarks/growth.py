@@ -1,4 +1,4 @@
-"""Does anything grow with the load or with history? Backlogs, partitions and workers, on a model that costs little."""
+"""Check whether costs grow with the load or with history: backlogs, partitions and workers, with a tiny model."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.swapping_worker import FOLDER
 from benchmarks.through_kafka import KafkaClient, Worker, roll_out
-from benchmarks.workload import Asked, poisson, questions, warm_up
+from benchmarks.workload import Question, poisson, questions, warm_up
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
@@ -25,7 +25,7 @@ VERSIONS: Final = 3
 
 
 def tiny_versions(folder: Path, count: int) -> dict[str, list[Path]]:
-    """Versions of two small layers: what remains is the cost of everything but the model."""
+    """Write versions with tiny networks, so that the measurement shows the costs of everything except the model."""
     shutil.rmtree(folder, ignore_errors=True)
     return {
         bot: [tiny_version(folder / bot / str(number), bot=bot, seed=number) for number in range(1, count + 1)]
@@ -34,15 +34,15 @@ def tiny_versions(folder: Path, count: int) -> dict[str, list[Path]]:
 
 
 def growth(settings: Settings, largest: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Throughput and memory as backlog, partitions and workers grow.
+    """Measure throughput and memory as backlog, partitions and workers grow.
 
     Args:
         settings: of a running broker.
-        largest: biggest backlog.
-        say: progress.
+        largest: largest backlog.
+        say: called with lines of progress.
 
     Returns:
-        One row a measurement.
+        One row per measurement.
     """
     versions = tiny_versions(settings.home / "tiny", 1)
     rows = [_backlog(settings, versions, "backlog", count, 12, 1, say) for count in BACKLOGS if count <= largest]
@@ -58,13 +58,14 @@ def _backlog(
     source = questions(BOT_IDS, seed=count + partitions * 10 + workers)
     running: list[Worker] = []
     with ExitStack() as cleaning:
-        # All of them before the first question: one that is ready would answer, uncounted, while the others start.
-        for slot in range(1, workers + 1):
-            running.append(Worker(settings, versions, slot=slot))
+        # Start all workers before the first question: otherwise the first one would answer while the others start,
+        # and these answers would not be counted.
+        for ordinal in range(1, workers + 1):
+            running.append(Worker(settings, versions, ordinal=ordinal))
             cleaning.callback(running[-1].stop)
         client = KafkaClient(settings, partitions)
         cleaning.callback(client.close)
-        seconds, memory = drained(client, islice(source, count), count, lambda: _rss_mb(running))
+        seconds, memory = drain(client, islice(source, count), count, lambda: _rss_mb(running))
     row = {
         "what": what, "questions": count, "partitions": partitions, "workers": workers,
         "answers_per_s": count / seconds, "rss_mb_after_a_tenth": memory[0], "rss_mb_at_the_end": memory[-1],
@@ -74,52 +75,55 @@ def _backlog(
     return row
 
 
-def drained(
-    client: KafkaClient, asked: Iterable[Asked], count: int, rss_mb: Callable[[], float]
+def drain(
+    client: KafkaClient, backlog: Iterable[Question], count: int, rss_mb: Callable[[], float]
 ) -> tuple[float, list[float]]:
-    """Ask everything as fast as it can be sent, and wait until all of it is answered, each once.
+    """Send questions as fast as possible, and wait until each of them is answered once.
 
     Args:
-        client: whom to ask through; the workers are ready.
-        asked: the questions.
-        count: how many they are.
-        rss_mb: memory of the workers now.
+        client: sends the questions; the workers must be ready.
+        backlog: the questions.
+        count: number of questions.
+        rss_mb: returns the current memory of the workers.
 
     Returns:
-        Seconds from the first question to the last answer; memory after a tenth and at the end.
+        Seconds from the first question to the last answer; memory after a tenth of the answers and at the end.
+
+    Raises:
+        RuntimeError: a question is answered twice.
     """
-    began, seen = time.perf_counter(), set[str]()
+    started, seen = time.perf_counter(), set[str]()
     memory: list[float] = []
-    for number, question in enumerate(asked):
+    for number, question in enumerate(backlog):
         client.ask(question)
         if number % 10_000 == 0:
             client.flush()
     client.flush()
     while len(seen) < count:
         found = client.answered(1.0)
-        doubled = len(found) - len(set(found) - seen)
+        duplicates = len(found) - len(set(found) - seen)
         seen.update(found)
-        if doubled:
-            raise RuntimeError(f"{doubled} answers came twice")
+        if duplicates:
+            raise RuntimeError(f"{duplicates} questions were answered twice")
         if not memory and len(seen) > count // 10:
             memory.append(rss_mb())
-    return time.perf_counter() - began, [*memory, rss_mb()]
+    return time.perf_counter() - started, [*memory, rss_mb()]
 
 
 def swaps(
     settings: Settings, versions: dict[str, list[Path]], per_s: float, count: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Questions at a steady rate, without and then with models being swapped under them; then many swaps in a row.
+    """Measure a Poisson stream without swaps, then with swaps, then the memory after many consecutive swaps.
 
     Args:
         settings: of a running broker.
         versions: three versions of each bot.
-        per_s: questions a second.
-        count: swaps one after another at the end.
-        say: progress.
+        per_s: questions per second.
+        count: number of consecutive swaps at the end.
+        say: called with lines of progress.
 
     Returns:
-        p99 before and during, questions lost, memory before and after.
+        The numbers of answers and swaps, p99 before and during the swaps, and memory before and after.
     """
     source_of_versions = settings.home / "registry"
     shutil.rmtree(source_of_versions, ignore_errors=True)
@@ -141,7 +145,7 @@ def swaps(
         during = poisson(swapping, source, per_s, int(per_s * 30), seed=2)
         epoch = swapping.epoch
         _wait_for(worker, epoch)
-        memory = [_rss_mb([worker])]  # as after each of the following swaps, with the previous versions kept warm
+        memory = [_rss_mb([worker])]  # includes the previous versions, which stay loaded after each swap
         for _ in range(count):
             epoch += 1
             roll_out(settings, version=_version(epoch), epoch=epoch)
@@ -159,24 +163,24 @@ def swaps(
 
 
 def _version(epoch: int) -> int:
-    """One of three in turn: the next one is never among the two that are in memory."""
+    """Return one of three versions in turn, so that the next one is never among the two in memory."""
     return 1 + epoch % VERSIONS
 
 
 class _Swapping:
-    """A client that rolls another version out every ten seconds."""
+    """A client that rolls out another version every ten seconds."""
 
     def __init__(self, client: KafkaClient, settings: Settings, epoch: int) -> None:
         self._client, self._settings, self.epoch, self.swaps = client, settings, epoch, 0
         self._last = time.monotonic()
 
-    def ask(self, asked: Asked) -> None:
+    def ask(self, question: Question) -> None:
         if time.monotonic() - self._last > 10:
             self.epoch += 1
             self.swaps += 1
             roll_out(self._settings, version=_version(self.epoch), epoch=self.epoch)
             self._last = time.monotonic()
-        self._client.ask(asked)
+        self._client.ask(question)
 
     def answered(self, wait_s: float) -> list[str]:
         return self._client.answered(wait_s)
@@ -191,7 +195,7 @@ def _wait_for(worker: Worker, epoch: int) -> None:
         ):
             return
         time.sleep(0.1)
-    raise RuntimeError(f"epoch {epoch} was not taken up within a minute")
+    raise RuntimeError(f"the worker does not serve rollout epoch {epoch} after a minute")
 
 
 def _rss_mb(workers: list[Worker]) -> float:

@@ -1,7 +1,7 @@
-"""What the stack burns at rest: CPU seconds of each server, from the operating system's own counters.
+"""CPU time that an idle stack uses: CPU seconds of each server, from the operating system's counters.
 
-Run it on a stack that has been up for some minutes and that nobody uses: ``python -m benchmarks.idle --minutes 10``.
-CPU seconds are right on a busy machine too, where shares of a moment are not.
+Run it on an unused stack that has been up for some minutes: ``python -m benchmarks.idle --minutes 10``. CPU seconds are
+correct on a busy machine too, unlike momentary CPU percentages.
 """
 
 import time
@@ -20,23 +20,23 @@ from kogpt2_chat.stack.supervision import find_supervision
 SUPERVISOR = "supervisord"
 
 
-def main(minutes: Annotated[float, typer.Option(help="how long to look")] = 10.0) -> None:
-    """Measure and print a table, the greatest first."""
+def main(minutes: Annotated[float, typer.Option(help="duration of the measurement")] = 10.0) -> None:
+    """Measure and print a table, the largest value first."""
     settings = load_settings()
-    before, began = cpu_by_server(settings), time.monotonic()
+    before, started = cpu_by_server(settings), time.monotonic()
     time.sleep(minutes * 60)
-    after, seconds = cpu_by_server(settings), time.monotonic() - began
+    after, seconds = cpu_by_server(settings), time.monotonic() - started
     print(table(before, after, seconds))
 
 
 def cpu_by_server(settings: Settings) -> dict[str, tuple[int, float]]:
-    """Process id and CPU seconds so far, by server; the supervisor itself without what it has started.
+    """Return the process id and the CPU seconds so far, by server; the supervisor without its child processes.
 
     Args:
         settings: of the stack.
 
     Returns:
-        Those that run now.
+        The running servers.
 
     Raises:
         Unavailable: no stack runs in this home.
@@ -50,25 +50,25 @@ def cpu_by_server(settings: Settings) -> dict[str, tuple[int, float]]:
 
 
 def table(before: Mapping[str, tuple[int, float]], after: Mapping[str, tuple[int, float]], seconds: float) -> str:
-    """Rows of CPU seconds and of percent of one core; a server that was started anew meanwhile is marked."""
+    """Return a table of CPU seconds and percent of one core; servers that were restarted meanwhile are listed below."""
     used = {name: after[name][1] - before[name][1] for name in after if before.get(name, (0,))[0] == after[name][0]}
-    anew = sorted(after.keys() - used.keys())
-    rows = [f"| {name} | {cpu:.1f} | {100 * cpu / seconds:.1f} |" for name, cpu in _greatest_first(used)]
+    restarted = sorted(after.keys() - used.keys())
+    rows = [f"| {name} | {cpu:.1f} | {100 * cpu / seconds:.1f} |" for name, cpu in _largest_first(used)]
     total = sum(used.values())
     return "\n".join(
         [
-            f"At rest for {seconds:.0f} s:",
+            f"Idle for {seconds:.0f} s:",
             "",
             "| server | CPU s | % of a core |",
             "|---|---|---|",
             *rows,
             f"| all | {total:.1f} | {100 * total / seconds:.1f} |",
-            *(f"started anew, not counted: {name}" for name in anew),
+            *(f"restarted, not counted: {name}" for name in restarted),
         ]
     )
 
 
-def _greatest_first(used: Mapping[str, float]) -> list[tuple[str, float]]:
+def _largest_first(used: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(used.items(), key=lambda row: -row[1])
 
 

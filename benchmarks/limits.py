@@ -1,4 +1,4 @@
-"""What this machine could do at best, measured in the same run: reading memory, and products in the engine's form."""
+"""Upper limits of this machine, measured in the same run: memory bandwidth, matrix products in the engine's form."""
 
 import time
 from typing import Final
@@ -8,7 +8,7 @@ import openvino as ov
 import openvino.opset15 as ops
 import torch
 
-from kogpt2_chat.artifact.convert import int8_matmul, multiplied
+from kogpt2_chat.artifact.convert import int8_matmul, int8_weights_matmul
 from kogpt2_chat.artifact.forms import INT8, Form
 from kogpt2_chat.inference.paged import properties
 
@@ -19,16 +19,16 @@ _SECONDS: Final = 2.0
 
 
 def limits(form: Form) -> dict[str, float]:
-    """GB/s read from memory by all cores, and GOP/s of matrix products of a good size.
+    """Measure GB/s read from memory by all cores, and GOP/s of one large matrix product.
 
     Args:
-        form: in which the engine computes on this machine.
+        form: the form in which the engine computes on this machine.
     """
     return {"read_gb_per_s": _read(), "product_gop_per_s": _products(form)}
 
 
 def fastest_dtype() -> torch.dtype:
-    """bfloat16 where this processor multiplies in it; elsewhere torch would only imitate it, many times slower."""
+    """Return the faster of fp32 and bfloat16: torch emulates bfloat16, many times slower, if the processor lacks it."""
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         rows, weights = torch.ones(8, _WIDTH, dtype=dtype), torch.ones(_WIDTH, _WIDTH, dtype=dtype)
@@ -54,7 +54,7 @@ def _products(form: Form) -> float:
     draw = np.random.default_rng(1)
     rows = ops.parameter([_ROWS, _WIDTH], ov.Type.f32)
     weights = draw.standard_normal((_WIDTH, _WIDTH)).astype(np.float32)
-    product = int8_matmul(rows, weights, 5.0) if form == INT8 else multiplied(rows, weights)
+    product = int8_matmul(rows, weights, 5.0) if form == INT8 else int8_weights_matmul(rows, weights)
     graph = ov.Model([ops.result(product)], [rows], "product")
     request = ov.Core().compile_model(graph, "CPU", properties(0, form)).create_infer_request()
     request.set_input_tensor(ov.Tensor(draw.standard_normal((_ROWS, _WIDTH)).astype(np.float32)))

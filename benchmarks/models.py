@@ -1,4 +1,4 @@
-"""Three full-size versions with random weights: KoGPT2's shape, tokenizer layout and file sizes."""
+"""Full-size versions of all bots with random weights: KoGPT2's shape, tokenizer layout and file sizes."""
 
 import random
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 
 
 def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[str, Path]:
-    """A version folder a bot below ``folder``; made once, some seconds each."""
+    """Return one version's folder per bot below ``folder``; they are made once, which takes some seconds each."""
     from tokenizers import Tokenizer
 
     from kogpt2_chat.artifact.card import ModelCard

@@ -1,23 +1,24 @@
-"""The worker without exactly-once: a plain producer, no transaction, no offsets; to see what exactly-once costs."""
+"""The worker without exactly-once: a plain producer, no transaction, no offsets; shows what exactly-once costs."""
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kafka import KafkaProducer
 from kafka.structs import ConsumerGroupMetadata
 
-import serving.__main__ as daemon
 from kogpt2_chat.adapters.kafka.topics import MAX_FETCH_BYTES, connection
-from kogpt2_chat.adapters.kafka.topics import transactional_consumer as kafka_exchange
-from kogpt2_chat.adapters.kafka.topics import transactions as kafka_transactions
-from kogpt2_chat.ports import Outgoing, PublishResult
+from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
+from kogpt2_chat.adapters.kafka.transactions import Transactions
+from kogpt2_chat.ports import Outgoing, PublishResult, TransactionalConsumer
+from kogpt2_chat.settings import Settings
+from serving.__main__ import run
+from serving.app import Outside
 
 
-class PlainTransactions(kafka_transactions.Transactions):
-    """Answers are visible at once; whatever is in hand when the worker dies is lost or doubled."""
+class PlainTransactions(Transactions):
+    """Publishes without transactions: answers in flight when the worker dies are lost or published twice."""
 
     def open(self) -> None:
-        """A plain producer."""
+        """Open a plain producer."""
         self.producer = KafkaProducer(**connection(self._settings), max_request_size=MAX_FETCH_BYTES)
 
     def publish(
@@ -29,6 +30,9 @@ class PlainTransactions(kafka_transactions.Transactions):
         return PublishResult(published=True)
 
 
+def _consumer(settings: Settings, ordinal: int, on_step: Callable[[str], None]) -> TransactionalConsumer:
+    return KafkaTransactionalConsumer(settings, ordinal, on_step=on_step, transactions=PlainTransactions)
+
+
 if __name__ == "__main__":
-    kafka_exchange.Transactions = PlainTransactions  # type: ignore[misc]
-    sys.exit(daemon.main())
+    run(Outside(consumer=_consumer))

@@ -1,4 +1,4 @@
-"""From measurements to medians, ratios to the original way, targets met or missed, a table and a plot."""
+"""Turn measurements into medians, ratios to the original loop, a comparison with targets, a table and a plot."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -8,15 +8,15 @@ from typing import Any, Final
 from benchmarks.workload import NEW_TOKENS
 
 WEIGHTS_READ: Final = 124_000_000
-"""Weights that each new token is multiplied with, one byte each: twelve blocks and the vocabulary."""
+"""Weights that are read for each new token, one byte each: twelve blocks and the vocabulary projection."""
 BLOCKS_ONLY: Final = 85_000_000
-"""Likewise for a token of the prompt: only its last one goes through the vocabulary."""
+"""Weights that are read for a prompt token: only the last one needs the vocabulary projection."""
 FIGURES: Final = ("answers_per_s", "tokens_per_s", "p50_ms", "p95_ms", "p99_ms", "cpu_cores")
 Key = tuple[str, int, str]
 
 
 def medians(rows: list[dict[str, Any]]) -> dict[Key, dict[str, float]]:
-    """One line a subject, number of bots and load."""
+    """Return the medians by subject, number of bots and load."""
     grouped: dict[Key, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         grouped[row["subject"], row["bots"], row["load"]].append(row)
@@ -24,18 +24,18 @@ def medians(rows: list[dict[str, Any]]) -> dict[Key, dict[str, float]]:
 
 
 def targets(found: dict[Key, dict[str, float]], memory: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
-    """Each target: what, measured, wished for, met."""
+    """Return for each target: its name, the measured value, the target value, and whether it is met."""
     first = found["a original", 1, "1"]
     d, c, plain = "d worker", "c bare loop", "d without exactly-once"
 
     def rate(subject: str, bots: int, load: str) -> float:
         return found[subject, bots, load]["answers_per_s"]
 
-    def least(what: str, measured: float, wished: float) -> tuple[str, float, float, bool]:
-        return what, measured, wished, measured >= wished
+    def least(what: str, measured: float, target: float) -> tuple[str, float, float, bool]:
+        return what, measured, target, measured >= target
 
-    def most(what: str, measured: float, wished: float) -> tuple[str, float, float, bool]:
-        return what, measured, wished, measured <= wished
+    def most(what: str, measured: float, target: float) -> tuple[str, float, float, bool]:
+        return what, measured, target, measured <= target
 
     lines = [
         least("one answer: latency of (a) / latency of the worker", first["p50_ms"] / found[d, 1, "1"]["p50_ms"], 15),
@@ -48,9 +48,9 @@ def targets(found: dict[Key, dict[str, float]], memory: dict[str, Any]) -> list[
         lines.append(
             least(f"{bots} bots, 32 in flight: worker / bare loop", rate(d, bots, "32") / rate(c, bots, "32"), 0.9)
         )
-        for name, wished in (("p50_ms", 15.0), ("p99_ms", 60.0)):
+        for name, target in (("p50_ms", 15.0), ("p99_ms", 60.0)):
             added = found[d, bots, "poisson"][name] - found[c, bots, "poisson"][name]
-            lines.append(most(f"{bots} bots, Poisson at 70 %: added {name.removesuffix('_ms')}, ms", added, wished))
+            lines.append(most(f"{bots} bots, Poisson at 70 %: added {name.removesuffix('_ms')}, ms", added, target))
         cost = 1 - rate(d, bots, "32") / rate(plain, bots, "32")
         lines.append(most(f"{bots} bots, 32 in flight: cost of exactly-once, share", cost, 0.05))
     lines.append(most("three bots at rest, RSS in MB", memory["three bots at rest"]["rss_mb"], 1536))
@@ -58,7 +58,7 @@ def targets(found: dict[Key, dict[str, float]], memory: dict[str, Any]) -> list[
 
 
 def shares(found: dict[Key, dict[str, float]], facts: dict[str, Any]) -> list[str]:
-    """How close decoding comes to what the machine could do."""
+    """Return sentences that compare decoding with the limits of the machine."""
     limit = facts["limits"]
     new, asked = NEW_TOKENS, facts["prompt_tokens"]
     one, many = found["c bare loop", 1, "1"]["answers_per_s"], found["c bare loop", 1, "32"]["answers_per_s"]
@@ -66,8 +66,8 @@ def shares(found: dict[Key, dict[str, float]], facts: dict[str, Any]) -> list[st
     products = many * 2 * (new * WEIGHTS_READ + (asked - 1) * BLOCKS_ONLY) / 1e9
     return [
         (
-            f"One in flight: weights are read at {read:.1f} GB/s, {read / limit['read_gb_per_s']:.0%} of the "
-            f"{limit['read_gb_per_s']:.1f} GB/s that this machine reads at best."
+            f"One in flight: weights are read at {read:.1f} GB/s, {read / limit['read_gb_per_s']:.0%} of this "
+            f"machine's memory bandwidth of {limit['read_gb_per_s']:.1f} GB/s."
         ),
         (
             f"32 in flight: {products:.0f} GOP/s of products, {products / limit['product_gop_per_s']:.0%} of the "
@@ -77,7 +77,7 @@ def shares(found: dict[Key, dict[str, float]], facts: dict[str, Any]) -> list[st
 
 
 def write(facts: dict[str, Any], folder: Path) -> None:
-    """The table and the plot beside the JSON."""
+    """Write the table and the plot."""
     found = medians(facts["rows"])
     base = found["a original", 1, "1"]["answers_per_s"]
     lines = [
@@ -95,9 +95,9 @@ def write(facts: dict[str, Any], folder: Path) -> None:
             f"{row['tokens_per_s']:.0f} | {row['p50_ms']:.0f} | {row['p95_ms']:.0f} | {row['p99_ms']:.0f} | "
             f"{row['cpu_cores']:.2f} |"
         )
-    lines += ["", "| target | measured | wished for | met |", "|---|---|---|---|"]
-    lines += [f"| {what} | {measured:.2f} | {wished:g} | {'yes' if met else '**no**'} |"
-              for what, measured, wished, met in targets(found, facts["memory_mb"])]  # fmt: skip
+    lines += ["", "| figure | measured | target | met |", "|---|---|---|---|"]
+    lines += [f"| {what} | {measured:.2f} | {target:g} | {'yes' if met else '**no**'} |"
+              for what, measured, target, met in targets(found, facts["memory_mb"])]  # fmt: skip
     lines += ["", *shares(found, facts), "", f"Memory of the worker, MB: {facts['memory_mb']}"]
     if "swaps" in facts:
         lines += ["", "Swaps: " + ", ".join(f"{name} {value:.4g}" for name, value in facts["swaps"].items())]
@@ -108,8 +108,8 @@ def write(facts: dict[str, Any], folder: Path) -> None:
             "partitions",
             "workers",
             "answers/s",
-            "RSS MB, a tenth done",
-            "RSS MB, all done",
+            "RSS MB after a tenth",
+            "RSS MB at the end",
         )
         lines += ["", f"| {' | '.join(names)} |", "|---|---|---|---|---|---|---|"]
         lines += [f"| {row['what']} | {row['questions']} | {row['partitions']} | {row['workers']} | "

@@ -1,7 +1,7 @@
-"""The sweep behind the small base's size: many settings, each trained until held-out seeds get no likelier.
+"""The hyperparameter search for the small base: each candidate is trained until the held-out NLL stops improving.
 
-Likelihoods are compared a character, since vocabularies differ. ``python -m benchmarks.small_base FILE.json`` runs it,
-several settings side by side; a GPU makes it minutes.
+Likelihoods are compared per character, because vocabularies differ. ``python -m benchmarks.small_base FILE.json`` runs
+several candidates in parallel; with a GPU it takes minutes.
 """
 
 import json
@@ -33,7 +33,7 @@ _FIRST: Final = {name: values[len(values) // 2] for name, values in CHOICES.item
 
 
 def candidates(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Each choice alone against the first guess, then mixtures drawn at random."""
+    """Return the first guess, its variations in one setting each, and then random combinations."""
     draw = random.Random(seed)  # noqa: S311 - a sample, not secrets
     found = [dict(_FIRST)]
     found += [{**_FIRST, name: value} for name, values in CHOICES.items() for value in values if value != _FIRST[name]]
@@ -43,13 +43,13 @@ def candidates(count: int, seed: int = 1) -> list[dict[str, Any]]:
 
 
 def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Train with one choice of settings.
+    """Train the small base with one choice of settings.
 
     Args:
         chosen: fields of ``settings.model``.
 
     Returns:
-        The choice, its figures in nat a character, its epochs, weights and seconds.
+        The choice and its results: NLL, epochs, weights and seconds.
     """
     import torch
 
@@ -93,10 +93,10 @@ def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def sweep(path: Path, count: int, beside: int, deadline_s: float) -> None:
-    """Try candidates side by side and keep what each came to, best first; stops at the deadline."""
+def sweep(path: Path, count: int, processes: int, deadline_s: float) -> None:
+    """Train candidates in parallel until the deadline, and write their results, the best first."""
     started, rows = time.monotonic(), []
-    pool = ProcessPoolExecutor(beside, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
     futures = [pool.submit(trial, chosen) for chosen in candidates(count)]
     try:
         for future in as_completed(futures, timeout=deadline_s):
@@ -105,7 +105,7 @@ def sweep(path: Path, count: int, beside: int, deadline_s: float) -> None:
             path.write_text(json.dumps(rows, indent=1), "utf-8")
             print(f"{len(rows)}/{count} after {time.monotonic() - started:.0f} s: {rows[0]}", flush=True)
     except TimeoutError:
-        print(f"stopped at the deadline with {len(rows)} of {count}", flush=True)
+        print(f"stopped at the deadline after {len(rows)} of {count} candidates", flush=True)
     pool.shutdown(wait=False, cancel_futures=True)
     for process in list(getattr(pool, "_processes", {}).values()):
         process.terminate()
@@ -115,6 +115,6 @@ if __name__ == "__main__":
     sweep(
         Path(sys.argv[1]),
         count=int(sys.argv[2]) if len(sys.argv) > 2 else 70,
-        beside=int(os.environ.get("BESIDE", "2")),
+        processes=int(os.environ.get("BESIDE", "2")),
         deadline_s=float(sys.argv[3]) if len(sys.argv) > 3 else 3600.0,
     )

@@ -1,29 +1,29 @@
-"""The worker with a folder in the registry's place: versions are fetched, verified and cleared away as ever."""
+"""The worker with a folder in place of the registry: versions are fetched, verified and evicted as usual."""
 
 import os
 import shutil
-import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
-import serving.__main__ as daemon
-from kogpt2_chat import bootstrap
+from kogpt2_chat.ports import Registry
+from kogpt2_chat.settings import Settings
+from serving.__main__ import run
+from serving.app import Outside
 
 FOLDER: Final = "KOGPT2_BENCH_VERSIONS"
 
 
 class FolderRegistry:
-    """``FOLDER/BOT/VERSION``; only what a worker asks of a registry."""
+    """A registry of the folders ``FOLDER/BOT/VERSION``, with only the method that a worker calls."""
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Copy a version, whole."""
+        """Copy a version's folder."""
         return Path(shutil.copytree(Path(os.environ[FOLDER]) / bot / str(version), folder))
 
 
-def _registry(_settings: object) -> Any:
-    return FolderRegistry()
+def _registry(_settings: Settings) -> Registry:
+    return cast("Registry", FolderRegistry())  # a worker only downloads
 
 
 if __name__ == "__main__":
-    bootstrap.registry = _registry  # type: ignore[assignment]  # a worker asks it for downloads only
-    sys.exit(daemon.main())
+    run(Outside(registry=_registry))

@@ -1,4 +1,4 @@
-"""The worker as it runs, asked and heard through Kafka by a client in C, so that the client costs little."""
+"""A real worker process, and a Kafka client for it; the client uses librdkafka, so that it needs little CPU time."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ import psutil
 import requests
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from benchmarks.workload import NEW_TOKENS, Asked
+from benchmarks.workload import NEW_TOKENS, Question
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, ROLLOUT_TOPIC, TOPIC_BY_NAME
@@ -31,7 +31,7 @@ START_S: Final = 120.0
 
 @contextmanager
 def broker(settings: Settings, progress: Callable[[str], None]) -> Iterator[None]:
-    """Kafka alone, in a home of the benchmark's own."""
+    """Run only Kafka, in the benchmark's own home."""
     down(settings, wipe=True, progress=lambda _: None)
     try:
         up(settings, only=["kafka"], progress=progress, on_ready=lambda: _prepare(settings))
@@ -41,7 +41,7 @@ def broker(settings: Settings, progress: Callable[[str], None]) -> Iterator[None
 
 
 def roll_out(settings: Settings, version: int, epoch: int) -> None:
-    """Tell every worker which version to serve, without a registry."""
+    """Publish rollout states for all bots, without a registry."""
     now = datetime.now(UTC).isoformat()
     states = [RolloutState(bot=bot, epoch=epoch, champion=version, at=now, by="bench") for bot in BOT_IDS]
     bootstrap.topics(settings).send(
@@ -54,21 +54,28 @@ def _prepare(settings: Settings) -> None:
     roll_out(settings, version=1, epoch=1)
 
 
-def worker_environment(settings: Settings, slot: int, home: Path, more: Mapping[str, str]) -> dict[str, str]:
-    """Of a measured worker. Nothing of the caller's settings: they may name brokers where real players wait."""
-    own = {"KOGPT2_HOME": str(home), "KOGPT2_SERVING__SLOT": str(slot), "KOGPT2_MODEL__MAX_NEW_TOKENS": str(NEW_TOKENS)}
+def worker_environment(settings: Settings, ordinal: int, home: Path, more: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a measured worker, without the caller's settings: they may name a production broker."""
+    own = {
+        "KOGPT2_HOME": str(home),
+        "KOGPT2_SERVING__SLOT": str(ordinal),
+        "KOGPT2_MODEL__MAX_NEW_TOKENS": str(NEW_TOKENS),
+    }
     return {**exact_environment(settings), **own, **more}
 
 
 class Worker:
-    """`python -m serving`, or another module with the same settings, on versions that need no registry.
+    """A process of `python -m serving`, or of another module with the same settings, with local versions.
 
     Args:
         settings: of the broker's stack.
         versions: the folders of each bot's versions 1, 2 and so on.
-        slot: the worker's number.
-        module: what to run.
-        environment: more settings.
+        ordinal: the worker's ordinal.
+        module: the module to run.
+        environment: further environment variables.
+
+    Raises:
+        RuntimeError: the worker is not ready in time.
     """
 
     def __init__(
@@ -76,50 +83,50 @@ class Worker:
         settings: Settings,
         versions: Mapping[str, Sequence[Path]],
         *,
-        slot: int = 1,
+        ordinal: int = 1,
         module: str = "serving",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        home = settings.home / f"slot-{slot}"
+        home = settings.home / f"slot-{ordinal}"
         shutil.rmtree(home, ignore_errors=True)
         for bot, folders in versions.items():
             for number, folder in enumerate(folders, start=1):
-                target = home / "models" / f"worker-{slot}" / bot / str(number)
+                target = home / "models" / f"worker-{ordinal}" / bot / str(number)
                 shutil.copytree(folder, target, copy_function=os.link)
-        self._page = f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + slot - 1}"
-        self._log = (settings.home / f"worker-{slot}.log").open("ab")
+        self._page = f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + ordinal - 1}"
+        self._log = (settings.home / f"worker-{ordinal}.log").open("ab")
         self.process = psutil.Popen(
             [sys.executable, "-m", module],
             cwd=CHECKOUT,
             stdout=self._log,
             stderr=self._log,
-            env=worker_environment(settings, slot, home, environment or {}),
+            env=worker_environment(settings, ordinal, home, environment or {}),
         )
         try:
             self._wait_ready()
-        except BaseException:  # nobody else knows of it yet
+        except BaseException:  # the caller has no reference to stop it
             self.stop()
             raise
 
     def health(self) -> dict[str, Any]:
-        """What the worker says of itself; not ready while it says nothing."""
+        """Return the worker's health report; not ready if it does not answer."""
         try:
             return dict(requests.get(f"{self._page}/health", timeout=5).json())
         except requests.RequestException:
             return {"ready": False, "slots": []}
 
     def cpu_s(self) -> float:
-        """Processor time so far."""
+        """Return the CPU time so far."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
 
     def memory_mb(self) -> dict[str, float]:
-        """RSS, and what no other process shares (USS)."""
+        """Return the resident memory (RSS) and the part that is not shared with other processes (USS)."""
         full = self.process.memory_full_info()
         return {"rss_mb": round(full.rss / 2**20, 1), "uss_mb": round(full.uss / 2**20, 1)}
 
     def stop(self) -> None:
-        """SIGTERM, and wait."""
+        """Send SIGTERM and wait; kill the worker after 20 s."""
         self.process.terminate()
         try:
             self.process.wait(timeout=20)
@@ -138,11 +145,11 @@ class Worker:
 
 
 class KafkaClient:
-    """Asks on ``bot_question`` and hears the committed answers of all bots.
+    """Sends questions to ``bot_question`` and reads the committed answers of all bots.
 
     Args:
         settings: of the broker's stack.
-        partitions: how many of the topic's partitions get questions; 0: all, by key.
+        partitions: number of the topic's partitions that get questions; 0: all, by key.
     """
 
     def __init__(self, settings: Settings, partitions: int = 0) -> None:
@@ -153,22 +160,24 @@ class KafkaClient:
             **shared, "group.id": f"bench-{time.time_ns()}", "isolation.level": "read_committed",
             "enable.auto.commit": False, "fetch.wait.max.ms": 500, "fetch.min.bytes": 1,
         })  # fmt: skip
-        places = [TopicPartition(bot, number) for bot in BOT_IDS for number in range(TOPIC_BY_NAME[bot].partitions)]
-        for place in places:
-            place.offset = self._consumer.get_watermark_offsets(place, timeout=10)[1]
-        self._consumer.assign(places)
+        answer_partitions = [
+            TopicPartition(bot, number) for bot in BOT_IDS for number in range(TOPIC_BY_NAME[bot].partitions)
+        ]
+        for partition in answer_partitions:
+            partition.offset = self._consumer.get_watermark_offsets(partition, timeout=10)[1]
+        self._consumer.assign(answer_partitions)
         self._consumer.consume(1, timeout=0.5)
 
-    def ask(self, asked: Asked) -> None:
+    def ask(self, question: Question) -> None:
         """Send a question."""
-        value = v1_text(question_id=asked.id, bot=asked.bot, sender=asked.id, text=asked.text)
+        value = v1_text(question_id=question.id, bot=question.bot, sender=question.id, text=question.text)
         where = {"partition": self._sent % self._partitions} if self._partitions else {}
         self._sent += 1
-        self._producer.produce(QUESTION_TOPIC, value.encode(), key=asked.id.encode(), **where)
+        self._producer.produce(QUESTION_TOPIC, value.encode(), key=question.id.encode(), **where)
         self._producer.poll(0)
 
     def answered(self, wait_s: float) -> list[str]:
-        """Ids of answers that are visible now."""
+        """Return the ids of the questions whose answers are visible now; wait up to ``wait_s`` for the first."""
         found: list[str] = []
         message: Any = self._consumer.poll(wait_s)
         while message is not None:
@@ -179,11 +188,11 @@ class KafkaClient:
         return found
 
     def flush(self) -> None:
-        """Wait until everything asked so far stands in Kafka."""
+        """Wait until Kafka has acknowledged all questions."""
         self._producer.flush(30)
 
     def close(self) -> None:
-        """Give back both connections."""
+        """Close both connections."""
         self.flush()
-        del self._producer  # its threads end with it, or they would call for the broker when that has gone
+        del self._producer  # ends its threads, which would otherwise keep trying to reach the stopped broker
         self._consumer.close()

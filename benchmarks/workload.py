@@ -1,4 +1,4 @@
-"""What is asked, and when: the same questions and arrivals for every subject."""
+"""The workload: the same questions and arrival times for every subject."""
 
 import random
 import time
@@ -13,11 +13,11 @@ from kogpt2_chat.evaluation.answers import percentile
 PROMPT_TOKENS: Final = 12
 NEW_TOKENS: Final = 24
 _SYLLABLES: Final = 8
-"""With the mark of a word's beginning and three control tokens: twelve."""
+"""With the token for the beginning of a word and three control tokens: twelve prompt tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Question:
     """One question."""
 
     id: str
@@ -27,13 +27,13 @@ class Asked:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one run came to.
+    """The results of one run.
 
     Attributes:
-        latencies_s: of each answer, from asking to having it.
+        latencies_s: of each answer, from sending the question to receiving the answer.
         seconds: from the first question to the last answer.
-        cpu_s: processor time of the subject.
-        rss_mb: of the subject at its end.
+        cpu_s: CPU time of the subject.
+        rss_mb: memory of the subject at the end.
     """
 
     latencies_s: list[float] = field(default_factory=list)
@@ -43,41 +43,41 @@ class Outcome:
 
     @property
     def answers_per_s(self) -> float:
-        """Throughput."""
+        """Answers per second."""
         return len(self.latencies_s) / self.seconds if self.seconds else 0.0
 
     def percentile_ms(self, share: float) -> float:
-        """Nearest-rank percentile of the latency."""
+        """Return the nearest-rank percentile of the latency."""
         return 1000 * percentile(self.latencies_s, share)
 
 
 class Subject(Protocol):
-    """Something that answers."""
+    """A system under test, which answers questions."""
 
-    def ask(self, asked: Asked) -> None:
-        """Take a question."""
+    def ask(self, question: Question) -> None:
+        """Add a question."""
         ...
 
     def answered(self, wait_s: float) -> list[str]:
-        """Ids answered by now; may wait as long as ``wait_s`` for one."""
+        """Return the ids answered since the last call; may wait up to ``wait_s`` for the first."""
         ...
 
 
-def questions(bots: Sequence[str], seed: int) -> Iterator[Asked]:
-    """Endless questions of twelve prompt tokens, to the bots in turn."""
+def questions(bots: Sequence[str], seed: int) -> Iterator[Question]:
+    """Yield endless questions of twelve prompt tokens, to each bot in turn."""
     draw = random.Random(seed)  # noqa: S311 - questions, not secrets
     number = 0
     while True:
         text = "".join(chr(draw.randrange(0xAC00, 0xD7A4)) for _ in range(_SYLLABLES))
-        yield Asked(f"{seed}-{number}", bots[number % len(bots)], text)
+        yield Question(f"{seed}-{number}", bots[number % len(bots)], text)
         number += 1
 
 
-def closed_loop(subject: Subject, source: Iterator[Asked], in_flight: int, answers: int) -> Outcome:
-    """Keep so many questions in flight: each answer is followed by the next question."""
+def closed_loop(subject: Subject, source: Iterator[Question], in_flight: int, answers: int) -> Outcome:
+    """Keep ``in_flight`` questions in flight: after each answer, ask the next question."""
     outcome = Outcome()
     asked_at: dict[str, float] = {}
-    began = time.perf_counter()
+    started = time.perf_counter()
     for _ in range(in_flight):
         _ask(subject, next(source), asked_at)
     while asked_at:
@@ -85,41 +85,41 @@ def closed_loop(subject: Subject, source: Iterator[Asked], in_flight: int, answe
             outcome.latencies_s.append(time.perf_counter() - asked_at.pop(id_))
             if len(outcome.latencies_s) + len(asked_at) < answers:
                 _ask(subject, next(source), asked_at)
-    outcome.seconds = time.perf_counter() - began
+    outcome.seconds = time.perf_counter() - started
     return outcome
 
 
-def poisson(subject: Subject, source: Iterator[Asked], per_s: float, answers: int, seed: int) -> Outcome:
-    """Questions at random times, whether or not earlier ones are answered."""
+def poisson(subject: Subject, source: Iterator[Question], per_s: float, answers: int, seed: int) -> Outcome:
+    """Ask questions at random times, without waiting for earlier answers."""
     draw = random.Random(seed)  # noqa: S311 - arrivals, not secrets
     outcome = Outcome()
     asked_at: dict[str, float] = {}
-    began = due = time.perf_counter()
+    started = due = time.perf_counter()
     left = answers
     while left or asked_at:
         while left and due <= time.perf_counter():
             question = next(source)
             subject.ask(question)
-            asked_at[question.id] = due  # waiting to be asked counts as well
+            asked_at[question.id] = due  # the latency includes a delay in sending the question
             due += draw.expovariate(per_s)
             left -= 1
         wait_s = max(0.0, min(0.05, due - time.perf_counter())) if left else 0.05
         for id_ in subject.answered(wait_s):
             outcome.latencies_s.append(time.perf_counter() - asked_at.pop(id_))
-    outcome.seconds = time.perf_counter() - began
+    outcome.seconds = time.perf_counter() - started
     return outcome
 
 
 def warm_up(subject: Subject) -> None:
-    """A broker that has just started takes twice the processor time, for its just-in-time compiler."""
+    """Run some load first: a new broker needs twice the CPU time until its just-in-time compiler has finished."""
     closed_loop(subject, questions(BOT_IDS, seed=7), 32, 1200)
 
 
 def middle(outcomes: Sequence[Outcome], figure: Callable[[Outcome], float]) -> float:
-    """Median of a figure over repetitions."""
+    """Return the median of a figure over repetitions."""
     return median(figure(outcome) for outcome in outcomes)
 
 
-def _ask(subject: Subject, question: Asked, asked_at: dict[str, float]) -> None:
+def _ask(subject: Subject, question: Question, asked_at: dict[str, float]) -> None:
     asked_at[question.id] = time.perf_counter()
     subject.ask(question)

@@ -1,15 +1,14 @@
 """Move conversations from Kafka into the lake.
 
-Every ten minutes: new turns (`conversation_log`) and feedback (`feedback`) become rows of the Delta tables
-`turns` and `feedback` on HDFS, each exactly once. Then, side by side, the turns are indexed in Elasticsearch
-and the daily `Q,A` files under `/Chatbot/dailydata` are written anew. New feedback updates the asset `teachings`, which
-starts `retrain_bots`.
+Every ten minutes, new turns (`conversation_log`) and feedback (`feedback`) become rows of the Delta tables `turns` and
+`feedback` on HDFS, each exactly once. Then, in parallel, new turns are indexed in Elasticsearch and the daily `Q,A`
+files under `/Chatbot/dailydata` are rewritten. New feedback updates the asset `teachings`, which starts `retrain_bots`.
 
 **Inputs** Kafka topics `conversation_log`, `feedback`. **Outputs** tables `turns`, `feedback`; index of turns;
 `/Chatbot/dailydata/MMDD/BOT.csv`.
 
-**Re-run** at any time, any task: positions live in the tables, so a second run finds nothing to do. A run that
-was missed needs no backfill, the next one takes all that is there.
+**Re-run** any task at any time: the tables store the Kafka positions, so a second run finds nothing to do. A missed run
+needs no backfill, because the next run reads everything that is new.
 By hand: `kogpt2-chat ingest`, `kogpt2-chat index`, `kogpt2-chat export-daily-csv`.
 """
 

@@ -1,25 +1,27 @@
-"""Teach the bots what their players taught.
+"""Retrain the bots on what their players taught them.
 
-One dataset a bot (Spark), a fine-tuned model, a version in MLflow, and the gate's decision on it. A version that
-passes becomes the bot's candidate and is announced by the bot's asset, which starts `rollout_bots`. A version that
-is refused stays in MLflow with its reasons, its later tasks are skipped, and the champion speaks on.
+For each bot: build a dataset (Spark), fine-tune a model, register it as a version in MLflow, and evaluate it with the
+gate. A version that passes becomes the bot's candidate; this updates the bot's asset, which starts `rollout_bots`. A
+version that is refused stays in MLflow with the reasons, its later tasks are skipped, and the champion keeps serving.
 
 **Inputs** tables `turns` and `feedback`, the seed corpora, the base model. **Outputs** datasets under
 `/Chatbot/datasets/BOT`; MLflow runs and versions; alias `candidate`.
 
-**Params** `bots`: which to train. `mode`: start from the base model or from the champion. `epochs`: passes over the
-dataset, empty takes the setting. `force`: train although there is little that is new. Nothing skips the gate.
+**Params** `bots`: bots to train. `mode`: start from the base model or from the champion. `epochs`: number of epochs;
+empty: `KOGPT2_TRAINING__EPOCHS` from the base, 6 for new pairs on top of the champion. `force`: train even if there are
+few new pairs. No parameter skips the gate.
 
-**Starts** by itself once a day (`KOGPT2_LEARNING__RETRAIN_CRON`) and when `ingest_conversations` brings new teachings
-(`KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS`), or by hand. A run that fails, or is not finished in
-`KOGPT2_AIRFLOW__RETRAIN_DEADLINE_HOURS`, is told to the operator (`KOGPT2_AIRFLOW__ALERT_WEBHOOK`).
+**Starts** once a day (`KOGPT2_LEARNING__RETRAIN_CRON`), when `ingest_conversations` stores new feedback
+(`KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS`), or by hand. A run that fails, or that does not finish within
+`KOGPT2_AIRFLOW__RETRAIN_DEADLINE_HOURS`, raises an alert (`KOGPT2_AIRFLOW__ALERT_WEBHOOK`).
 
-A bot is skipped, with the reason in the log of its task `chosen`, when the run does not name it or when fewer new
-pairs came since its last training than `KOGPT2_LEARNING__MIN_NEW_EXAMPLES`. One pair that was withdrawn is enough, and
-then the bot starts from the base: its champion has learned it. One bot's failure does not stop the others.
+A bot is skipped if the run does not name it, or if it has fewer new pairs since its last training than
+`KOGPT2_LEARNING__MIN_NEW_EXAMPLES`; the log of its task `chosen` shows the reason. A single withdrawn pair is enough
+to retrain a bot, and then training starts from the base, because the champion has learned the pair. The failure of one
+bot does not stop the others.
 
-**Re-run** a failed run as a whole, or clear a task: the same dataset keeps its version, the same MLflow run is the
-same version, and a version that is champion already is not nominated again.
+**Re-run** a failed run as a whole, or clear a task: the same rows give the same dataset id, the same MLflow run gives
+the same version, and a version that is already the champion is not nominated again.
 """
 
 from datetime import timedelta
@@ -34,12 +36,12 @@ from kogpt2_airflow.parts import (
     SPARK_POOL,
     TRAINING_POOL,
     announce,
+    argument_if_selected,
     bots_param,
     choose_bots,
     chosen,
     deadline,
     retrain_schedule,
-    word_if_chosen,
 )
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import load_settings
@@ -62,7 +64,7 @@ with DAG(
         "mode": Param(
             "from_champion",
             title="Start from",
-            description="Weights that the training starts from; a bot without a champion starts from the base",
+            description="Weights to start from; a bot without a champion starts from the base model",
             type="string",
             enum=["from_base", "from_champion"],
             values_display={"from_base": "base model", "from_champion": "champion"},
@@ -70,7 +72,7 @@ with DAG(
         "epochs": Param(
             None,
             title="Epochs",
-            description="Passes over the dataset; empty takes the setting",
+            description="Number of epochs; empty: the default for the base or the champion",
             type=["null", "integer"],
             minimum=1,
             maximum=200,
@@ -78,7 +80,7 @@ with DAG(
         "force": Param(
             False,
             title="Force",
-            description="Train although there is little that is new; the gate decides all the same",
+            description="Train even if there are few new pairs; the gate still applies",
             type="boolean",
         ),
     },
@@ -92,11 +94,11 @@ with DAG(
     )
     datasets = JobOperator(
         task_id="build_datasets",
-        command=["build-dataset", *map(word_if_chosen, BOT_IDS)],
+        command=["build-dataset", *map(argument_if_selected, BOT_IDS)],
         pool=SPARK_POOL,
         execution_timeout=timedelta(hours=1),
     )
-    base >> datasets  # which measures answers with its tokenizer, and would make a missing base outside the pool
+    base >> datasets  # datasets need the base's tokenizer, and must not train a missing base outside the pool
     choices = choose_bots(datasets.output["datasets"], force="{{ params.force }}")
 
     for bot in BOT_IDS:

@@ -1,20 +1,20 @@
-"""Let the workers speak with a new version.
+"""Roll out new versions to the workers.
 
-Started by the asset of any bot when one of its versions has passed the gate, or by hand. For each such bot, one
-after the other: the candidate is published to the workers with a rising epoch; when every live worker has it ready, it
-becomes champion and the old champion becomes previous. If a worker cannot load it, or not in time, the old champion
-is published again and the task fails; no player notices.
+A bot's asset starts this DAG when one of the bot's versions has passed the gate; it can also be started by hand. Bots
+are rolled out one after the other. The candidate is published to the workers with the next rollout epoch. Once every
+live worker has loaded it, it becomes champion and the old champion becomes previous. If a worker cannot load it in
+time, the old champion is published again and the task fails, without an effect on players.
 
 **Inputs** alias `candidate` in MLflow; topic `worker_state`. **Outputs** topic `rollout_state`; aliases `champion` and
 `previous`.
 
-Each run also takes every bot whose candidate is not champion yet: one that was announced while this DAG was paused, or
-whose event was lost.
+Each run also includes every other bot whose candidate is not champion yet, because its event was lost or came while
+this DAG was paused.
 
-**Params** `bots`: used only in a run started by hand.
+**Params** `bots`: used only in a run that is started by hand.
 
-**Re-run** at any time: a run that stopped half-way is finished, a candidate that is champion already is a success with
-nothing to do. Back to the previous version: `kogpt2-chat rollback BOT`.
+**Re-run** at any time: a new run finishes an interrupted one, and does nothing for a candidate that is already the
+champion. To return to the previous version: `kogpt2-chat rollback BOT`.
 """
 
 from datetime import timedelta

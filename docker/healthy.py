@@ -1,4 +1,4 @@
-"""Whether the one worker of this container answers questions, whatever slot it took: exit code 0 or 1."""
+"""Exit with code 0 if this container's only worker is ready, whatever its ordinal, and with 1 if not."""
 
 import sys
 import urllib.error
@@ -9,14 +9,14 @@ from serving.lease import SLOTS
 
 
 def main() -> int:
-    """Ask the health page of each slot; only the container's own worker can be there."""
+    """Request the health page of every possible ordinal; only this container's worker can answer."""
     ports = load_settings().ports
-    for slot in SLOTS:
+    for ordinal in SLOTS:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{ports.at(ports.worker_metrics + slot - 1)}/health", timeout=5)
-        except urllib.error.HTTPError:  # it says itself that it is not ready
+            urllib.request.urlopen(f"http://127.0.0.1:{ports.at(ports.worker_metrics + ordinal - 1)}/health", timeout=5)
+        except urllib.error.HTTPError:  # the worker reports that it is not ready
             return 1
-        except OSError:  # nobody there
+        except OSError:  # no worker with this ordinal
             continue
         return 0
     return 1

@@ -1,11 +1,11 @@
-"""Work that takes the whole process down: counted in a local file, so that the count outlives the process.
+"""Work that kills the process, counted in a local file that outlives it.
 
-Two kinds of work are counted: a record that is read (:func:`reading`), and a question that is decoded, which
-goes by its turn id. Before either is begun, it is written down with all others that are under way then. Whatever
-stands there at the next start was under way when the process died, or just had been. These suspects are then read or
-decoded one by one, so that only the guilty one keeps its count.
+Two kinds of work are counted: reading a record (:func:`reading`) and decoding a question, which is named by its turn
+id. The file always lists all work that is in progress. What it lists at the next start was in progress when the
+process died, or had just ended. These suspects are then read or decoded one by one, so that only the guilty one keeps
+its count.
 
-A disk that takes no more costs the count, and never an answer.
+A full disk costs the count, and never an answer.
 """
 
 import json
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 _MOST_KEPT: Final = 1000
-"""Suspects whose answers were published just before their process died are never asked again, and never cleared."""
+"""Suspects whose answers were published just before the process died never come again, and are never cleared."""
 
 
 def reading(turn_id: str) -> str:
-    """What the file calls a record that is being read, as against the question in it that is being decoded."""
+    """Return the name of the work of reading a record, as opposed to decoding the question in it."""
     return f"reading {turn_id}"
 
 
@@ -28,7 +28,7 @@ class CrashLog:
 
     Args:
         path: the file; its folder is made.
-        on_trouble: told why the file cannot be written, and an empty text once it can be again.
+        on_trouble: called with the reason why the file cannot be written, and with an empty text once it can.
     """
 
     def __init__(self, path: Path, on_trouble: Callable[[str], None] = lambda _: None) -> None:
@@ -36,30 +36,30 @@ class CrashLog:
         self._on_trouble = on_trouble
         self._count_by_work = _read(path)
         self._in_flight: list[str] | None = None
-        """What the file says; None where it may say anything."""
+        """What the file says; None if that is unknown."""
         self._write(())
 
     def count(self, work: str) -> int:
-        """How often the process has died while it was at this."""
+        """Return how often the process has died during this work."""
         return self._count_by_work.get(work, 0)
 
     @property
     def suspects(self) -> int:
-        """How much work is suspected: records to read and questions to decode."""
+        """How many records and questions are suspected."""
         return len(self._count_by_work)
 
     def begin(self, works: Sequence[str]) -> None:
-        """These, and no others, are under way from now on."""
+        """Note that exactly this work is in progress from now on."""
         if list(works) != self._in_flight:
             self._write(works)
 
     def survived(self, works: Sequence[str]) -> None:
-        """They were done, and the process is still alive. Written down with the next :meth:`begin`."""
+        """Clear work that was done without killing the process. Written with the next :meth:`begin`."""
         for work in works:
             self._count_by_work.pop(work, None)
 
     def _write(self, in_flight: Sequence[str]) -> None:
-        # No fsync: it has to survive the process, not the machine.
+        # No fsync: the file has to survive the process, not the machine.
         aside = self._path.with_suffix(".new")
         content = json.dumps({"counts": self._count_by_work, "in_flight": list(in_flight)})
         try:
@@ -70,7 +70,7 @@ class CrashLog:
             self._in_flight = None
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
-            self._on_trouble(f"crashes are not counted, since {self._path} cannot be written: {error}")
+            self._on_trouble(f"crashes are not counted, because {self._path} cannot be written: {error}")
             return
         if self._in_flight is None:
             self._on_trouble("")
@@ -78,12 +78,12 @@ class CrashLog:
 
 
 def _read(path: Path) -> dict[str, int]:
-    """Counts of the last life, one higher for those that were in flight when it ended."""
+    """Return the counts of the last process, one higher for work that was in progress when it died."""
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         counts = {str(work): int(count) for work, count in body["counts"].items()}
         in_flight = [str(work) for work in body["in_flight"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or torn: start counting anew
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or damaged: start counting again
         return {}
     for work in in_flight:
         counts[work] = counts.pop(work, 0) + 1

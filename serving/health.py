@@ -1,4 +1,4 @@
-"""What the worker says about itself over HTTP, on the loopback address: `/health` and `/metrics`."""
+"""The worker's own state over HTTP, on the loopback address: `/health` and `/metrics`."""
 
 import json
 import threading
@@ -18,11 +18,11 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """One look at the worker.
+    """The state of a worker at one moment.
 
     Attributes:
         tally: sums by name since the start; see :meth:`serving.metrics.Metrics.tally`.
-        silent_s: seconds since the answering thread was last heard of.
+        silent_s: seconds since the answering thread last showed that it is alive.
     """
 
     ready: bool
@@ -33,7 +33,7 @@ class HealthReport:
     silent_s: float
 
     def as_json(self) -> dict[str, Any]:
-        """For `/health`."""
+        """Return the body of `/health`."""
         slots = [asdict(slot) for slot in self.slots]
         return {
             "ready": self.ready,
@@ -46,17 +46,19 @@ class HealthReport:
 
 
 class HealthServer:
-    """Serves the worker's condition.
+    """Serves the worker's state.
 
     Args:
         host: the address to bind to.
         port: the port to bind to.
-        look: gives the condition of this moment.
-        metrics: gives the text of `/metrics`.
+        snapshot: returns the state of this moment.
+        metrics: returns the text of `/metrics`.
     """
 
-    def __init__(self, host: str, port: int, look: Callable[[], HealthReport], metrics: Callable[[], bytes]) -> None:
-        self._server = ThreadingHTTPServer((host, port), _page(look, metrics))
+    def __init__(
+        self, host: str, port: int, snapshot: Callable[[], HealthReport], metrics: Callable[[], bytes]
+    ) -> None:
+        self._server = ThreadingHTTPServer((host, port), _page(snapshot, metrics))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
@@ -66,7 +68,7 @@ class HealthServer:
         return self._server.server_port
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start answering."""
         self._thread.start()
 
     def close(self) -> None:
@@ -76,21 +78,21 @@ class HealthServer:
         self._server.server_close()
 
 
-def _page(look: Callable[[], HealthReport], metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
+def _page(snapshot: Callable[[], HealthReport], metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
     class Page(BaseHTTPRequestHandler):
-        """`/health` is 200 while the loop turns and 503 otherwise."""
+        """`/health` is 200 while the loop runs and 503 otherwise."""
 
         timeout = 5
 
         def do_GET(self) -> None:
             if self.path == "/health":
-                condition = look()
-                status = HTTPStatus.OK if condition.ready else HTTPStatus.SERVICE_UNAVAILABLE
-                self._send(status, _JSON, json.dumps(condition.as_json(), ensure_ascii=False).encode())
+                report = snapshot()
+                status = HTTPStatus.OK if report.ready else HTTPStatus.SERVICE_UNAVAILABLE
+                self._send(status, _JSON, json.dumps(report.as_json(), ensure_ascii=False).encode())
             elif self.path == "/metrics":
                 self._send(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, metrics())
             else:
-                self._send(HTTPStatus.NOT_FOUND, _TEXT, b"there is /health and /metrics\n")
+                self._send(HTTPStatus.NOT_FOUND, _TEXT, b"this server has /health and /metrics\n")
 
         def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
             self.send_response(status)
@@ -100,6 +102,6 @@ def _page(look: Callable[[], HealthReport], metrics: Callable[[], bytes]) -> typ
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's own name
-            """Requests for health are not worth a line."""
+            """Do not log requests for health."""
 
     return Page

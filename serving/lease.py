@@ -1,7 +1,7 @@
-"""One process a slot on this machine: a lock on a file, which the operating system gives back when the process ends.
+"""One process per ordinal on this machine: a lock on a file, which the operating system releases with the process.
 
-Two workers with one slot would share a transactional id and a place in the group, and hinder each other without end.
-Between machines the broker is the guard: see :mod:`kogpt2_chat.adapters.kafka.transactional_consumer`.
+Two workers with the same ordinal would share a transactional id and a group member, and fence each other forever.
+Between machines the broker prevents it: see :mod:`kogpt2_chat.adapters.kafka.transactional_consumer`.
 """
 
 import fcntl
@@ -13,68 +13,70 @@ from typing import IO
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
 from kogpt2_chat.errors import Conflict
 
-SLOTS = range(1, TOPIC_BY_NAME[QUESTION_TOPIC].partitions + 1)
-"""Slots that a worker may choose from by itself: with more workers than partitions some would get no question."""
+ORDINALS = range(1, TOPIC_BY_NAME[QUESTION_TOPIC].partitions + 1)
+"""Ordinals that a worker may choose by itself: with more workers than partitions, some would get no question."""
 
 
 class Lease:
-    """The right to a slot, for as long as this process lives.
+    """The right to an ordinal, for as long as this process lives.
 
     Attributes:
-        slot: the number.
+        ordinal: the worker's number.
 
     Args:
         home: of the stack; workers with different homes do not see each other.
-        slot: wanted number.
+        ordinal: the wanted number.
 
     Raises:
         Conflict: another process has it.
     """
 
-    def __init__(self, home: Path, slot: int) -> None:
-        self.slot = slot
-        self._path = home / "run" / f"worker-{slot}.lock"
+    def __init__(self, home: Path, ordinal: int) -> None:
+        self.ordinal = ordinal
+        self._path = home / "run" / f"worker-{ordinal}.lock"
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a+", encoding="ascii")  # not emptied: the owner's pid stands there
+        self._file = self._path.open("a+", encoding="ascii")  # not truncated: it holds the owner's pid
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             owner = _pid_in(self._file)
             self._file.close()
             raise Conflict(
-                f"slot {slot} is taken by process {owner} ({self._path}): stop that process, give this one another "
-                f"number (KOGPT2_SERVING__SLOT), or 0 for the first that is free"
+                f"ordinal {ordinal} is taken by process {owner} ({self._path}): stop that process, or give this one "
+                f"another number (KOGPT2_SERVING__ORDINAL), or 0 for the first free one"
             ) from error
         self._file.truncate(0)
-        with suppress(OSError):  # a full disk: the lock counts, the number is for people
+        with suppress(OSError):  # a full disk: the lock is enough, the pid is for people
             os.write(self._file.fileno(), f"{os.getpid()}\n".encode("ascii"))
 
-    def give_back(self) -> None:
-        """Let another process of this machine have it. The file stays: removing it would let two hold two files."""
+    def release(self) -> None:
+        """Let another process have the ordinal. The file stays: otherwise two processes could lock two files."""
         self._file.close()
 
 
-def lease_ordinal(home: Path, slot: int) -> Lease:
-    """Take a slot.
+def lease_ordinal(home: Path, ordinal: int) -> Lease:
+    """Take an ordinal.
 
     Args:
         home: of the stack.
-        slot: its number; 0 takes the first that no process of this machine and home has.
+        ordinal: the wanted number; 0 takes the first that no process of this machine and home has.
 
     Returns:
-        The lease; keep it, since the lock ends with it.
+        The lease; the lock ends with it, so keep it.
 
     Raises:
-        Conflict: another process has the slot, or all of them are taken.
+        Conflict: another process has the ordinal, or all of them are taken.
     """
-    if slot:
-        return Lease(home, slot)
-    for number in SLOTS:
+    if ordinal:
+        return Lease(home, ordinal)
+    for number in ORDINALS:
         try:
             return Lease(home, number)
         except Conflict:
             continue
-    raise Conflict(f"all {len(SLOTS)} slots are taken in {home}: more workers than partitions would get no question")
+    raise Conflict(
+        f"all {len(ORDINALS)} ordinals are taken in {home}: with more workers than partitions, some get no question"
+    )
 
 
 def _pid_in(file: IO[str]) -> str:

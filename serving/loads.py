@@ -1,6 +1,6 @@
-"""Versions on their way into memory: each in a thread of its own, so that one that hangs holds up no other.
+"""Loads of versions: each runs in a thread of its own, so that one that hangs does not delay the others.
 
-Knows what is wanted of each bot. What was wanted and no longer is goes on by itself, and nobody hears of its end.
+Holds which version each bot should have. A load that is no longer wanted ends by itself, and its result is dropped.
 """
 
 import os
@@ -17,15 +17,15 @@ import structlog
 from serving.slot import LoadedVersion
 
 RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
-"""Waits before a version that would not load is tried again."""
-_BEHIND: Final = 5
-"""Steps of niceness: enough to let decoding go first, and a quarter of a core is left on a machine that has none."""
-_LAST: Final = 19
+"""Waits before a version that did not load is tried again."""
+LOADER_NICE: Final = 5
+"""Steps of niceness: decoding goes first, and a load still gets a quarter of a core if no core is spare."""
+_MAX_NICE: Final = 19
 
 _log = structlog.get_logger("serving.loads")
 
 Load = Callable[[str, "Wanted", Callable[[], bool]], LoadedVersion]
-"""Brings a version of a bot into memory; the third argument says whether it is still wanted."""
+"""Loads a version of a bot into memory. The third argument tells whether it is still wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class NoLongerWantedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one load; ``trouble`` says why nothing did."""
+    """The result of one load; ``trouble`` is the reason of a failure."""
 
     wanted: Wanted
     loaded: LoadedVersion | None
@@ -72,33 +72,33 @@ class Loads:
     """All loads of a worker.
 
     Args:
-        load: brings a version into memory; whatever it raises is a version that did not load.
-        patient: whether loads may stand back behind decoding.
+        load: loads a version into memory; any exception means that the version did not load.
+        low_priority: whether loads may run at low priority.
         monotonic: seconds, for retries.
     """
 
-    def __init__(self, load: Load, *, patient: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, load: Load, *, low_priority: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._load = load
-        self._patient = patient
+        self._low_priority = low_priority
         self._monotonic = monotonic
         self._by_bot: dict[str, _BotLoads] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """Loads under way, or ended and not yet taken note of; also of versions that nobody wants any more."""
+        """Return how many loads are running or not yet collected, wanted or not."""
         with self._lock:
             return sum(len(of.under_way) for of in self._by_bot.values())
 
     def want(self, bot: str, wanted: Wanted | None) -> None:
-        """From now on this version and no other: loads of others end unheard, and their failures are forgotten."""
+        """Set the version that a bot should have. Results of other loads are dropped, and their failures forgotten."""
         with self._lock:
             of = self._by_bot.setdefault(bot, _BotLoads())
             of.wanted = wanted
             if of.failure is not None and of.failure.wanted != wanted:
                 of.failure = None
 
-    def take_outcome(self, bot: str) -> Outcome | None:
-        """How the load of the wanted version ended, once; None while it lasts. Others' outcomes are dropped here."""
+    def collect(self, bot: str) -> Outcome | None:
+        """Return the result of the wanted version's load, once; None while it runs. Drop results of other versions."""
         with self._lock:
             of = self._by_bot.setdefault(bot, _BotLoads())
             ended = {wanted: outcome for wanted, outcome in of.under_way.items() if outcome is not None}
@@ -110,12 +110,12 @@ class Loads:
             _log.info("load_no_longer_wanted", bot=bot, version=wanted.version)
         return outcome
 
-    def begin_wanted(self, bot: str, *, behind: bool) -> None:
-        """Begin to load the wanted version, unless that is under way already or was in vain a moment ago.
+    def begin_wanted(self, bot: str, *, is_serving: bool) -> None:
+        """Start loading the wanted version, unless a load is running or has failed a moment ago.
 
         Args:
             bot: whose.
-            behind: players may be waiting for answers of this process, so the load stands back behind decoding.
+            is_serving: whether players may be waiting for answers from this process, so that decoding goes first.
         """
         with self._lock:
             of = self._by_bot.setdefault(bot, _BotLoads())
@@ -123,33 +123,33 @@ class Loads:
             if wanted is None or wanted in of.under_way or rests:
                 return
             of.under_way[wanted] = None
-        stand_back = behind and self._patient
+        low_priority = is_serving and self._low_priority
         name = f"{bot}-{wanted.version}"
-        threading.Thread(target=self._run, args=(bot, wanted, stand_back), name=name, daemon=True).start()
+        threading.Thread(target=self._run, args=(bot, wanted, low_priority), name=name, daemon=True).start()
 
     def trouble(self, bot: str) -> str:
-        """Why the wanted version did not load when it was last tried; empty while that is not known."""
+        """Return why the wanted version's last load failed; empty if it has not."""
         with self._lock:
             failure = self._by_bot.setdefault(bot, _BotLoads()).failure
             return "" if failure is None else failure.trouble
 
     def forgive(self, bot: str) -> None:
-        """The wanted version is in memory: whatever it failed at before is over."""
+        """Forget the failures of the wanted version: it is in memory."""
         with self._lock:
             self._by_bot.setdefault(bot, _BotLoads()).failure = None
 
     def under_way(self, bot: str) -> set[int]:
-        """Versions whose files are in use by a load, wanted or not."""
+        """Return the versions whose files are in use by a load, wanted or not."""
         with self._lock:
             return {wanted.version for wanted in self._by_bot.setdefault(bot, _BotLoads()).under_way}
 
     def bots(self) -> set[str]:
-        """Whose wanted version is under way."""
+        """Return the bots whose wanted version is being loaded."""
         with self._lock:
             return {bot for bot, of in self._by_bot.items() if of.wanted in of.under_way}
 
     def _count(self, of: _BotLoads, outcome: Outcome | None) -> None:
-        """A failure stands until the version loads or another one is wanted."""
+        """Count failures until the version loads or another one is wanted."""
         if outcome is None:
             return
         if outcome.loaded is not None:
@@ -159,10 +159,10 @@ class Loads:
         retry_at = self._monotonic() + RETRY_S[min(times, len(RETRY_S) - 1)]
         of.failure = _Failure(wanted=outcome.wanted, times=times + 1, retry_at=retry_at, trouble=outcome.trouble)
 
-    def _run(self, bot: str, wanted: Wanted, stand_back: bool) -> None:  # noqa: FBT001 - a thread's target
+    def _run(self, bot: str, wanted: Wanted, low_priority: bool) -> None:  # noqa: FBT001 - a thread's target
         """In the load's own thread."""
-        if stand_back:
-            _stand_back()
+        if low_priority:
+            _lower_thread_priority()
         outcome: Outcome | None
         try:
             outcome = Outcome(wanted=wanted, loaded=self._load(bot, wanted, lambda: self._is_wanted(bot, wanted)))
@@ -182,14 +182,14 @@ class Loads:
             return self._by_bot[bot].wanted == wanted
 
 
-def _stand_back() -> None:
-    """The calling thread gets what decoding leaves of the processor: a rollout may take longer, answers may not.
+def _lower_thread_priority() -> None:
+    """Lower this thread's priority, so that loading a model never slows decoding.
 
-    There is no way back without privileges, and threads that it begins inherit it. So the first load, which begins the
-    threads that decoding shares, is not done by such a thread.
+    It cannot be raised again without privileges, and new threads inherit it. So the first load, which creates the
+    threads that decoding shares, runs at normal priority.
     """
-    if sys.platform != "linux":  # only there a thread has a niceness of its own
+    if sys.platform != "linux":  # only Linux has a niceness per thread
         return
     thread = threading.get_native_id()
-    with suppress(OSError):  # then it competes, as every thread does
-        os.setpriority(os.PRIO_PROCESS, thread, min(_LAST, os.getpriority(os.PRIO_PROCESS, thread) + _BEHIND))
+    with suppress(OSError):  # then it competes like every other thread
+        os.setpriority(os.PRIO_PROCESS, thread, min(_MAX_NICE, os.getpriority(os.PRIO_PROCESS, thread) + LOADER_NICE))

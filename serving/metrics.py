@@ -1,7 +1,7 @@
-"""What a worker counts, for Prometheus (`/metrics`) and for `/health`: one place, so that both say the same.
+"""What a worker counts, for Prometheus (`/metrics`) and for `/health`: in one place, so that both agree.
 
-Counted by the answering thread and its publisher, read by the health server's threads: prometheus_client locks each
-figure. Knows no question and no Kafka client, and a label never holds anything that a player wrote.
+The answering thread and its publisher count; the health server's threads read; prometheus_client locks each metric.
+A label never holds anything that a player wrote.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ from kogpt2_chat.domain.rollout.states import SlotReport
 from kogpt2_chat.domain.safety.crisis import KINDS, Kind
 
 NO_FALLBACK: Final = "none"
-"""Label of an answer that is the model's own: Prometheus takes an empty label for one that is not there."""
+"""Label of an answer that is the model's own: to Prometheus, an empty label is a missing one."""
 _UNDECODED: Final = frozenset({"safety", "muted", "degraded"})
-"""Answers that no model was asked for: their seconds would only hide those of the others."""
+"""Answers without a model; their latencies would hide those of the others."""
 _ANSWER_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0)
 _STEP_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 _PUBLICATION_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
@@ -31,7 +31,7 @@ _RECORDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 400)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Series:
-    """What answers of one bot, version and fallback are counted with."""
+    """The metrics of answers of one bot, version and fallback."""
 
     count: Callable[[], None]
     seconds: Callable[[float], None]
@@ -40,20 +40,20 @@ class _Series:
 
 
 class Metrics:
-    """The figures of one worker, in a registry of their own.
+    """The metrics of one worker, in a registry of their own.
 
     Args:
-        slots: what each slot serves at this moment.
-        suspects: how many questions are suspected of having killed this worker.
+        slots: returns what each slot serves now.
+        suspects: returns how many questions are suspected of having killed this worker.
 
     Attributes:
         in_flight: questions polled and not yet published.
         publications: transactions that were committed.
         publication_seconds: of every transaction, committed or not.
         dropped: questions given up, to be polled again.
-        double_drops: questions that this process answered a second time; has to stay 0.
-        lag: questions of each owned partition that are not polled yet; set anew by the polling thread, which alone
-            may ask for it.
+        double_drops: questions that this process answered a second time; must stay 0.
+        lag: questions of each owned partition that are not polled yet; set by the polling thread, the only one that
+            may query it.
     """
 
     def __init__(
@@ -82,33 +82,33 @@ class Metrics:
         series.answer_tokens(answer_tokens)
 
     def safety_answered(self, bot: str, kind: Kind) -> None:
-        """A vetted answer became visible; told beside :meth:`answered`."""
+        """Count a vetted answer that became visible, in addition to :meth:`answered`."""
         self._safety_answers.labels(bot, kind).inc()
 
     def dead_letter(self, reason: str) -> None:
-        """One dead letter became visible."""
+        """Count a dead letter that became visible."""
         self._dead_letters.labels(reason).inc()
 
     def published(self, records: int) -> None:
-        """A transaction was committed, with so many records."""
+        """Count a committed transaction and its records."""
         self.publications.inc()
         self._publication_records.observe(records)
 
     def stepped(self, seconds: float, rows: int) -> None:
-        """The engine took a step, with so many requests in it."""
+        """Count a step of the engine and the requests in it."""
         self._step_seconds.observe(seconds)
         self._rows.observe(rows)
 
     def swapped(self, bot: str) -> None:
-        """Another version began to answer for a bot."""
+        """Count another version that began to answer for a bot."""
         self._swaps.labels(bot).inc()
 
     def page(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def tally(self) -> dict[str, int]:
-        """The sums that `/health` shows."""
+        """Return the sums that `/health` shows."""
         answers = list(_values(self._answers))
         return {
             "answered": int(sum(value for _, value in answers)),
@@ -118,7 +118,7 @@ class Metrics:
         }
 
     def _safety_tally(self) -> dict[str, int]:
-        """Vetted answers by kind: how many, and never to whom."""
+        """Return the number of vetted answers by kind."""
         return {
             f"safety_{kind}": int(
                 sum(value for labels, value in _values(self._safety_answers) if labels["kind"] == kind)
@@ -127,7 +127,7 @@ class Metrics:
         }
 
     def _bind(self, bot: str, version: int, fallback: str | None) -> "_Series":
-        """Look up the series of such answers once: finding them by their labels costs more than counting."""
+        """Look up the metrics of such answers once: finding them by labels costs more than counting."""
         label = fallback or NO_FALLBACK
         series = _Series(
             count=self._answers.labels(bot, version, label).inc,
@@ -176,7 +176,7 @@ class Metrics:
             "publication_records", "Answers, turns and dead letters of a committed transaction.", _RECORDS
         )
         self._swaps = self._counter("swaps", "Versions that took over from another.", "bot")
-        # There from the start: what appears with its first event has no rate then, and no alert sees it.
+        # Create every label set at start, so that `rate()` sees the first event.
         for bot in BOT_IDS:
             for counter in (self._swaps, self._prompt_tokens, self._answer_tokens):
                 counter.labels(bot)
@@ -193,7 +193,7 @@ class Metrics:
 
 
 class _Now(Collector):
-    """What is asked for at each scrape: a series that is no longer true is simply not there."""
+    """Metrics that are computed at each scrape, so that an outdated series disappears."""
 
     def __init__(
         self, metrics: Metrics, slots: Callable[[], Sequence[SlotReport]], suspects: Callable[[], int]

@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT: heard at once, and obeyed within ten seconds whatever hangs.
+"""SIGTERM and SIGINT: noticed at once, and obeyed within ten seconds even if something hangs.
 
-Python tells of a signal in the main thread, and only between two of its own steps: a call of the Kafka client in C that
-waits for a broker can take longer than a supervisor waits. So a thread of its own hears it.
+Python runs signal handlers in the main thread, and only between two bytecodes: a call of the Kafka client's C code that
+waits for a broker can take longer than a supervisor waits. So a thread of its own waits for signals.
 """
 
 import os
@@ -18,15 +18,15 @@ from serving.watchdog import say_last
 
 STOPPED: Final = 0
 END_S: Final = 9.0
-"""After the signal: what has not ended by itself is ended then. Nothing is lost by it: an open transaction is ended by
-the slot's next worker, or by the broker, and its questions are answered from the committed positions."""
+"""After the signal: the process is ended then if it has not ended by itself. Nothing is lost: an open transaction is
+aborted by the successor or by the broker, and its questions are answered from the committed positions."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger("serving")
 
 
 def end_at_once() -> None:
-    """Until the worker holds something, a request to stop simply ends the process."""
+    """Let a signal simply end the process, until the worker holds something."""
     for number in _SIGNALS:
         signal.signal(number, _end)
 
@@ -40,10 +40,10 @@ class Stop:
     """A request to stop.
 
     Attributes:
-        event: set as soon as it has come.
+        event: set as soon as a signal has come.
 
     Args:
-        end_s: how long the process may still take then.
+        end_s: how long the process may still take after it.
     """
 
     def __init__(self, end_s: float = END_S) -> None:
@@ -51,21 +51,21 @@ class Stop:
         self._end_s = end_s
 
     def listen(self) -> None:
-        """Take over both signals of this process; the main thread's to call."""
-        hears, told = socket.socketpair()
-        told.setblocking(False)
-        # The interpreter writes each signal's number there from its handler in C, whatever the main thread does.
-        signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+        """Handle both signals of this process. Call it from the main thread."""
+        receiver, sender = socket.socketpair()
+        sender.setblocking(False)
+        # The interpreter's C handler writes each signal's number there, whatever the main thread does.
+        signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
         for number in _SIGNALS:
-            signal.signal(number, self._hear)
-        threading.Thread(target=self._wait, args=(hears,), name="stop", daemon=True).start()
+            signal.signal(number, self._on_signal)
+        threading.Thread(target=self._wait, args=(receiver,), name="stop", daemon=True).start()
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.event.set()
 
-    def _wait(self, hears: socket.socket) -> None:
-        while hears.recv(1)[0] not in _SIGNALS:  # others may be handled in this process too
+    def _wait(self, receiver: socket.socket) -> None:
+        while receiver.recv(1)[0] not in _SIGNALS:  # this process may handle others too
             continue
         self.event.set()
         time.sleep(self._end_s)

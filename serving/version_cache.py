@@ -1,4 +1,4 @@
-"""Model versions on this machine's disk: fetched once, verified at every load, tried before they may speak."""
+"""Versions on this machine's disk: fetched once, verified at every load, probed before they may answer."""
 
 import shutil
 import threading
@@ -16,20 +16,20 @@ from serving.slot import LoadedVersion
 
 PROBE_QUESTION: Final = "안녕?"
 PROBE_STEPS: Final = 1000
-TURN_S: Final = 15.0
-"""Longest wait for another version to come into memory first. Side by side they take more memory, and would disturb
-each other's measurements; but one that never ends must not hold up another bot."""
+LOAD_LOCK_TIMEOUT_S: Final = 15.0
+"""Longest wait for another version's load to end. Side by side, loads take more memory and disturb each other's
+measurements; but one that never ends must not delay another bot."""
 _LAST_GOOD: Final = "last_good"
 
 
 class VersionCache:
-    """The local cache of versions.
+    """The versions that this worker has on disk.
 
     Args:
         folder: holds ``BOT/VERSION/``.
-        registry: opens the place that versions come from; called only for one that is not on the shelf.
+        registry: opens the place that versions come from; called only for a version that is not cached.
         load: reads a version's folder and verifies its hashes.
-        make_engine: a fresh engine for the probe, so that the serving one is not disturbed.
+        make_engine: makes an engine for the probe, so that the serving one is not disturbed.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class VersionCache:
     ) -> None:
         self._folder = folder
         self._registry = registry
-        self._load = load
+        self._load_folder = load
         self._make_engine = make_engine
-        self._turn = threading.Lock()
+        self._load_lock = threading.Lock()
 
     def has(self, bot: str, version: int) -> bool:
-        """Whether a version needs no fetching."""
+        """Whether a version is cached."""
         return (self._folder / bot / str(version)).is_dir()
 
-    def take(
+    def load(
         self, bot: str, version: int, digest: str = "", is_wanted: Callable[[], bool] = lambda: True
     ) -> LoadedVersion:
-        """A version in memory, verified and tried.
+        """Load a version, verify it and probe it.
 
         Args:
             bot: whose.
@@ -72,25 +72,27 @@ class VersionCache:
         """
         folder = self._folder / bot / str(version)
         if folder.exists():
-            with suppress(CheckpointCorrupt):  # damaged here, or of a registry that was lost; this one may have another
-                return self._tried(bot, version, digest, folder)
+            with suppress(
+                CheckpointCorrupt
+            ):  # damaged, or from a registry that was lost; this registry may have a good copy
+                return self._verified(bot, version, digest, folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _replaced(folder):
             self._registry().download(bot, version, folder)
             if not is_wanted():
                 raise NoLongerWantedError
-            return self._tried(bot, version, digest, folder)
+            return self._verified(bot, version, digest, folder)
 
     def last_good(self, bot: str) -> int | None:
-        """The version that this machine served last and still has on the shelf."""
+        """Return the version that this machine served last, if it is still cached."""
         try:
             version = int((self._folder / bot / _LAST_GOOD).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
         return version if self.has(bot, version) else None
 
-    def keep(self, bot: str, serving: int, versions: set[int]) -> None:
-        """Clear away versions that nobody holds, and remember what serves now.
+    def evict_except(self, bot: str, serving: int, versions: set[int]) -> None:
+        """Remove cached versions that are not in use, and remember the active one.
 
         Raises:
             OSError: the disk is full, or not to be written to; what served before is remembered.
@@ -98,7 +100,7 @@ class VersionCache:
         home = self._folder / bot
         if not home.is_dir():
             return
-        for folder in home.iterdir():  # first: it makes room
+        for folder in home.iterdir():  # first, because it makes room
             if folder.is_dir() and folder.name.isdecimal() and int(folder.name) not in versions | {serving}:
                 shutil.rmtree(folder, ignore_errors=True)
         aside = home / f".{_LAST_GOOD}"
@@ -106,40 +108,40 @@ class VersionCache:
         aside.replace(home / _LAST_GOOD)
 
     def sweep(self) -> None:
-        """Remove what downloads have left that died with their process. Nobody else writes to this shelf."""
+        """Remove what is left of downloads that died with their process. Only this process writes to this cache."""
         for folder in self._folder.glob("*/.*"):
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _tried(self, bot: str, version: int, digest: str, folder: Path) -> LoadedVersion:
+    def _verified(self, bot: str, version: int, digest: str, folder: Path) -> LoadedVersion:
         found = _digest(folder)
         if digest and found and found != digest:
             raise CheckpointCorrupt(
                 f"{bot} version {version} at {folder}: model.json has SHA-256 {found[:12]}…, the rollout names "
                 f"{digest[:12]}…: another version had this number before"
             )
-        is_our_turn = self._turn.acquire(timeout=TURN_S)
+        has_lock = self._load_lock.acquire(timeout=LOAD_LOCK_TIMEOUT_S)
         try:
             return self._loaded(bot, version, found, folder)
         finally:
-            if is_our_turn:
-                self._turn.release()
+            if has_lock:
+                self._load_lock.release()
 
     def _loaded(self, bot: str, version: int, digest: str, folder: Path) -> LoadedVersion:
-        model = self._load(folder)
+        model = self._load_folder(folder)
         engine = self._make_engine()
         engine.add_request("probe", model, model.encode(PROBE_QUESTION))
         for _ in range(PROBE_STEPS):
             for finished in engine.step():
                 model.decode(finished.token_ids)
-                # Only the serving engine's models come in forms.
+                # Only models of the serving engine have a form.
                 return LoadedVersion(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
         raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")
 
 
 @contextmanager
 def _replaced(folder: Path) -> Iterator[None]:
-    """Another copy of a version takes the place of this one when it is seen to be good: this one may be what speaks."""
+    """Replace a version's folder by a new copy only once that is known to be good: the old one may be active."""
     before = folder.with_name(f".{folder.name}.before")
     shutil.rmtree(before, ignore_errors=True)
     if folder.exists():
@@ -158,5 +160,5 @@ def _replaced(folder: Path) -> Iterator[None]:
 def _digest(folder: Path) -> str:
     try:
         return file_sha256(folder / CARD_FILE)
-    except OSError:  # loading will say what is wrong with it
+    except OSError:  # loading reports what is wrong with it
         return ""

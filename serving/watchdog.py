@@ -1,6 +1,6 @@
-"""Ends a process that stands still, and (for fault tests) one that has reached a named step.
+"""Ends a process that is stuck, and (for fault tests) one that has reached a named step.
 
-Commit and abort have no timeout of their own; the supervisor starts a dead worker again, not a stuck one.
+Commit and abort have no timeout of their own, and the supervisor restarts a dead worker, not a stuck one.
 """
 
 import os
@@ -15,11 +15,11 @@ STALLED_EXIT_CODE: Final = 70
 _WORD_S: Final = 0.5
 FAILPOINT: Final = "KOGPT2_SERVING__FAILPOINT"
 FAILPOINT_EVENT: Final = "failpoint"
-"""The last line of a process that dies of it, so that a test knows where that was."""
+"""The last line of a process that a failpoint kills, so that a test knows the step."""
 
 
 def say_last(word: Callable[[], None]) -> None:
-    """Log before the process ends. Whoever reads its log may be what hangs, so nobody waits for that for long."""
+    """Log before the process ends. The reader of the log may be what hangs, so do not wait long."""
     saying = threading.Thread(target=word, name="last-word", daemon=True)
     saying.start()
     saying.join(timeout=_WORD_S)
@@ -45,12 +45,12 @@ class Watchdog:
         return time.monotonic() - self._last
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self.beat()
         self._thread.start()
 
     def beat(self) -> None:
-        """The loop is alive."""
+        """Note that the loop is alive."""
         self._last = time.monotonic()
 
     def _watch(self) -> None:
@@ -58,13 +58,13 @@ class Watchdog:
             time.sleep(min(1.0, self._limit_s / 10))
         silent_s = self.silent_s
         say_last(lambda: self._on_stall(silent_s))
-        os._exit(STALLED_EXIT_CODE)  # nothing that blocks can be asked to stop
+        os._exit(STALLED_EXIT_CODE)  # a blocked thread cannot be asked to stop
 
 
 class Failpoint:
     """Kills this process with SIGKILL when a step is reached for the n-th time.
 
-    ``KOGPT2_SERVING__FAILPOINT=sent:3`` names the step and the count (1 when left out); unset, it does nothing.
+    ``KOGPT2_SERVING__FAILPOINT=sent:3`` names the step and the count (default 1). Unset, it does nothing.
     Steps: polled, decoding, decoded, begun, sent, offsets_sent, committed.
     """
 
@@ -74,7 +74,7 @@ class Failpoint:
         self._left = int(count or 1)
 
     def reach(self, step: str) -> None:
-        """A step of the loop is about to begin, or has just been done, as its name says."""
+        """Count a step that is about to begin or has just been done, as its name says."""
         if step != self._step:
             return
         self._left -= 1

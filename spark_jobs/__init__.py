@@ -1,1 +1,1 @@
-"""."""
+"""The Spark application that builds the datasets."""

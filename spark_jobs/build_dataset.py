@@ -1,15 +1,16 @@
-"""Spark application: the datasets of all given bots, written aside for the caller to publish.
+"""Spark application that builds the datasets of the given bots in a temporary folder. The caller publishes them.
 
     build_dataset.py ARGUMENTS.json RESULT.json
 
-Arguments: ``bots``, ``seeds`` (rows bot, question, answer, topic), ``gold`` (rows bot, key), ``tables`` (path
-and version of ``turns``, ``feedback`` and ``distrust``; version null where there is no table), ``previous`` (folder of
-each bot's newest dataset), ``output`` (folder), ``rules``, ``as_of``, ``tokenizer`` (JSON text). The result
-names for each bot its content hash, counts, rejects, new and withdrawn pairs, superseded seeds and faults.
-The rows lie in ``OUTPUT/bot=BOT/split=SPLIT``.
+Arguments: ``bots``, ``seeds`` (rows of bot, question, answer, topic), ``gold`` (rows of bot, key), ``tables`` (path and
+table version of ``turns``, ``feedback`` and ``distrust``; the version is null if the table does not exist),
+``previous`` (folder of each bot's newest dataset), ``output`` (folder), ``rules``, ``as_of`` and ``tokenizer`` (JSON
+text). The result contains for each bot the content hash, counts, rejects, new and withdrawn pairs, superseded seeds and
+faults.
+The rows are in ``OUTPUT/bot=BOT/split=SPLIT``.
 """
 
-# ruff: noqa: TID253 - imported by Spark's own processes only
+# ruff: noqa: TID253 - imported only by Spark's processes
 
 import json
 import sys
@@ -20,43 +21,43 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql.types import StructType
 
 from kogpt2_chat.domain.learning.dataset import SOURCES, SPLITS, Rules
 from spark_jobs import schemas, transforms, validation
-from spark_jobs.candidates import Sources, find_candidates, struck_out
+from spark_jobs.candidates import Sources, distrusted_subjects, find_proposals
 from spark_jobs.selection import select
 from spark_jobs.tokens import AnswerTokens
-from spark_jobs.turn_ids import tell_apart
+from spark_jobs.turn_ids import separate_repeated_ids
 
 
 def main(arguments_path: str, result_path: str) -> None:
-    """Read the arguments, build, write the result."""
+    """Read the arguments, build the datasets and write the result."""
     arguments = json.loads(Path(arguments_path).read_text(encoding="utf-8"))
     spark = SparkSession.builder.appName("build_dataset").getOrCreate()
     try:
         result = run(spark, arguments)
     finally:
         spark.stop()
-    aside = Path(result_path).with_suffix(".part")
-    aside.write_text(json.dumps({"result": result}, ensure_ascii=False), encoding="utf-8")
-    aside.rename(result_path)
+    partial = Path(result_path).with_suffix(".part")
+    partial.write_text(json.dumps({"result": result}, ensure_ascii=False), encoding="utf-8")
+    partial.rename(result_path)
 
 
 def run(spark: SparkSession, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Build the datasets of all bots in one pass.
 
     Args:
-        spark: a session with Delta.
+        spark: a session with Delta Lake.
         arguments: see the module's docstring.
 
     Returns:
-        For each bot what the caller writes into its manifest.
+        For each bot, the values that the caller writes into its manifest.
     """
     rules, bots = Rules(**arguments["rules"]), arguments["bots"]
     tables = arguments["tables"]
-    turns, feedback = tell_apart(
+    turns, feedback = separate_repeated_ids(
         _table(spark, tables["turns"], schemas.TURNS), _table(spark, tables["feedback"], schemas.FEEDBACK)
     )
     sources = Sources(
@@ -74,29 +75,31 @@ def run(spark: SparkSession, arguments: Mapping[str, Any]) -> dict[str, Any]:
     rows = dataset.drop("row_hash").repartition("bot", "split")
     rows.write.mode("overwrite").partitionBy("bot", "split").parquet(arguments["output"])
     previous = _previous(spark, arguments["previous"])
-    struck = {row["kind"]: row["count"] for row in struck_out(sources.distrust).groupBy("kind").count().collect()}
+    distrusted = {
+        row["kind"]: row["count"] for row in distrusted_subjects(sources.distrust).groupBy("kind").count().collect()
+    }
     return _report(
-        bots, examined, dataset, previous, {"players": struck.get("player", 0), "turns": struck.get("turn", 0)}
+        bots, examined, dataset, previous, {"players": distrusted.get("player", 0), "turns": distrusted.get("turn", 0)}
     )
 
 
 def examine(
     sources: Sources, bots: Sequence[str], rules: Rules, as_of: datetime, tokens: AnswerTokens | None = None
 ) -> DataFrame:
-    """Every candidate with the reason why it is left out, if any.
+    """Return every proposal with the reason why it is rejected, if any.
 
     Args:
-        sources: seeds and the lake's tables.
-        bots: whose datasets are made.
-        rules: the numbers.
-        as_of: the time that ages are counted from.
-        tokens: what answers are measured with, where a tokenizer is at hand.
+        sources: seed pairs and the lake's tables.
+        bots: bots to build datasets for.
+        rules: the numbers of the rules.
+        as_of: time against which ages are computed.
+        tokens: checks the length of answers in tokens; None without a tokenizer.
 
     Returns:
         Columns of ``schemas.EXAMINED``.
     """
-    candidates = find_candidates(sources, bots, rules)
-    examined = transforms.examine(transforms.clean_texts(candidates, tokens), rules, as_of)
+    proposals = find_proposals(sources, bots, rules)
+    examined = transforms.examine(transforms.clean_texts(proposals, tokens), rules, as_of)
     return select(examined, sources.gold, rules)
 
 
@@ -121,7 +124,7 @@ def _report(
             "distrusted": dict(distrusted),
             "faults": [row["fault"] for row in faults if row["bot"] == bot]
             if bot in summary
-            else ["no row is left: every pair was rejected"],
+            else ["all pairs were rejected, so the dataset is empty"],
         }
         for bot in bots
     }
@@ -132,9 +135,9 @@ def _by_bot(counts: DataFrame) -> dict[str, int]:
 
 
 def _table(spark: SparkSession, table: Mapping[str, Any], schema: StructType) -> DataFrame:
-    """A version of a Delta table, the needed columns only.
+    """Read a version of a Delta table, with the needed columns only.
 
-    Empty where there is no table yet; a column that an earlier release did not have is null.
+    The frame is empty if the table does not exist yet. A column that an earlier release did not write is null.
     """
     if table["version"] is None:
         return spark.createDataFrame([], schema)
@@ -149,7 +152,7 @@ def _fit(frame: DataFrame, schema: StructType) -> DataFrame:
 
 
 def _previous(spark: SparkSession, folder_by_bot: Mapping[str, str]) -> DataFrame:
-    """Question and answer of each bot's newest dataset."""
+    """Read question and answer from each bot's newest dataset."""
     schema = StructType([field for field in schemas.DATASET.fields if field.name in {"question", "answer"}])
     frames = [
         spark.read.schema(schema)
@@ -157,8 +160,8 @@ def _previous(spark: SparkSession, folder_by_bot: Mapping[str, str]) -> DataFram
         .select(F.lit(bot).alias("bot"), "question", "answer")
         for bot, folder in folder_by_bot.items()
     ]
-    nothing = spark.createDataFrame([], StructType([schemas.DATASET["bot"], *schema.fields]))
-    return reduce(DataFrame.unionByName, frames, nothing)
+    empty = spark.createDataFrame([], StructType([schemas.DATASET["bot"], *schema.fields]))
+    return reduce(DataFrame.unionByName, frames, empty)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""DataFrame -> DataFrame: what seeds, turns and feedback offer, with the circumstances that the rules look at.
+"""Collect the proposals (question-answer pairs that may become training examples) from seeds, turns and feedback.
 
-Players are compared by their key everywhere: one person under two spellings of a name is one person.
+All functions map DataFrames to DataFrames. Players are always compared by their key, so that two spellings of a name
+count as one player.
 """
 
-# ruff: noqa: TID253 - imported by Spark's own processes only
+# ruff: noqa: TID253 - imported only by Spark's processes
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql.types import StringType
 
 from kogpt2_chat.domain.chat.players import player_key
@@ -25,14 +26,14 @@ _AGAINST: Final = (*_MARKS_AGAINST, "correction")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """All that a dataset is made from.
+    """The inputs of a dataset.
 
     Attributes:
         seeds: seed pairs.
         gold: keys of the frozen gold sets.
-        turns: the lake's turns, of all bots.
+        turns: the lake's turns of all bots.
         feedback: the lake's feedback.
-        distrust: what persons said about players and turns.
+        distrust: operators' entries about distrusted players and turns.
     """
 
     seeds: DataFrame
@@ -42,32 +43,32 @@ class Sources:
     distrust: DataFrame
 
 
-def find_candidates(sources: Sources, bots: Sequence[str], rules: Rules) -> DataFrame:
-    """Everything that could be learned, whether or not it may be.
+def find_proposals(sources: Sources, bots: Sequence[str], rules: Rules) -> DataFrame:
+    """Return every pair that could be learned, regardless of whether the rules allow it.
 
     Args:
-        sources: seeds and the lake's tables.
-        bots: whose datasets are made.
-        rules: whose consent is assumed.
+        sources: seed pairs and the lake's tables.
+        bots: bots to build datasets for.
+        rules: supplies the consent that is assumed for authors who stated none.
 
     Returns:
-        Columns of ``schemas.CANDIDATES``.
+        Columns of ``schemas.PROPOSALS``.
     """
-    struck = struck_out(sources.distrust)
-    # Turns that share an id are told apart by what stands behind a tilde: all of them are struck out.
+    entries = distrusted_subjects(sources.distrust)
+    # Repeated turn ids have a suffix after a tilde (see turn_ids.py); distrust of an id applies to all of them.
     by_id = _by_key(sources.turns).withColumn("given_id", F.substring_index("turn_id", "~", 1))
-    turns = _mark_struck(by_id, struck, "turn", "given_id")
-    last = _mark_struck(last_feedback(_by_key(sources.feedback)), struck, "player", "player_id")
+    turns = _mark_distrusted(by_id, entries, "turn", "given_id")
+    last = _mark_distrusted(last_feedback(_by_key(sources.feedback)), entries, "player", "player_id")
     own = turns.where(F.col("bot").isin(*bots))
     return (
-        seed_candidates(sources.seeds)
-        .unionByName(turn_candidates(_mark_struck(own, struck, "player", "player_id"), last))
-        .unionByName(correction_candidates(own, last, said_on_training(turns), rules))
+        seed_proposals(sources.seeds)
+        .unionByName(turn_proposals(_mark_distrusted(own, entries, "player", "player_id"), last))
+        .unionByName(correction_proposals(own, last, latest_consent(turns), rules))
     )
 
 
-def struck_out(distrust: DataFrame) -> DataFrame:
-    """Players (by their key) and turns whose last entry strikes them out: ``kind`` and ``subject``."""
+def distrusted_subjects(distrust: DataFrame) -> DataFrame:
+    """Return ``kind`` and ``subject`` of the players (by key) and turns whose last entry distrusts them."""
     subject = F.when(F.col("kind") == "player", _key(F.col("subject"))).otherwise(F.col("subject"))
     newest = F.max_by("action", F.struct("at", "entry_id")).alias("action")
     entries = distrust.withColumn("subject", subject).groupBy("kind", "subject").agg(newest)
@@ -75,36 +76,36 @@ def struck_out(distrust: DataFrame) -> DataFrame:
 
 
 def last_feedback(feedback: DataFrame) -> DataFrame:
-    """The last word of each player on each turn, by the broker's clock and then by position.
+    """Return the last feedback of each player on each turn, ordered by the broker's clock and then by position.
 
-    It is as old as its first saying since which they said nothing else: saying it again is no news, or each repetition
-    would send a lesson back into quarantine. ``consent`` is what it says of its text's use, null where it says nothing.
+    If a player repeats the same feedback, ``received_at`` is the time of the first of these records, so that a
+    repetition does not restart the minimum age. ``consent`` is the consent in the record, null if there is none.
 
-    A name that is missing is nobody's: what it praises or teaches has no author who could agree, consent or be struck
-    out. It may speak against an answer.
+    Praise and corrections without a player id are ignored, because they have no author who could agree, consent or be
+    distrusted. Negative marks without a player id count.
     """
-    heard = feedback.where((F.col("player_id") != "") | F.col("kind").isin(*_MARKS_AGAINST))
+    attributed = feedback.where((F.col("player_id") != "") | F.col("kind").isin(*_MARKS_AGAINST))
     one = Window.partitionBy("player_id", "turn_id")
     order = one.orderBy("received_at", "kafka_partition", "kafka_offset")
-    # What is neither `true` nor absent is no consent: a client may put anything there.
+    # Any value other than `true` is a refusal, and an absent one is null: clients may send anything here.
     consent = F.get_json_object("extra", f"$.{CONSENT_KEY}") == "true"
-    word = F.struct("kind", F.when(F.col("kind") == "correction", F.struct("text", "consent")).alias("better"))
-    is_newer = ~F.lag(word).over(order).eqNullSafe(word)
-    said = heard.withColumn("consent", consent).withColumns(
-        {"news_at": F.when(is_newer, F.col("received_at")), "is_last": F.lead("turn_id").over(order).isNull()}
+    content = F.struct("kind", F.when(F.col("kind") == "correction", F.struct("text", "consent")).alias("better"))
+    is_change = ~F.lag(content).over(order).eqNullSafe(content)
+    marked = attributed.withColumn("consent", consent).withColumns(
+        {"changed_at": F.when(is_change, F.col("received_at")), "is_last": F.lead("turn_id").over(order).isNull()}
     )
-    since = said.withColumn("received_at", F.max("news_at").over(one))
-    return since.where("is_last").drop("news_at", "is_last")
+    since = marked.withColumn("received_at", F.max("changed_at").over(one))
+    return since.where("is_last").drop("changed_at", "is_last")
 
 
-def said_on_training(turns: DataFrame) -> DataFrame:
-    """Whether each player's newest turn may be trained on: what is known of one whose feedback does not say."""
+def latest_consent(turns: DataFrame) -> DataFrame:
+    """Return the training consent of each player's newest turn, for authors whose feedback states none."""
     newest = F.max_by("consent_train", F.struct("answered_at", "turn_id"))
-    return turns.groupBy("player_id").agg(newest.alias("said")).withColumnRenamed("player_id", "teacher")
+    return turns.groupBy("player_id").agg(newest.alias("last_consent")).withColumnRenamed("player_id", "teacher")
 
 
-def seed_candidates(seeds: DataFrame) -> DataFrame:
-    """Seed pairs in the shape of candidates."""
+def seed_proposals(seeds: DataFrame) -> DataFrame:
+    """Return the seed pairs as proposals."""
     return seeds.select(
         "bot",
         "question",
@@ -123,8 +124,8 @@ def seed_candidates(seeds: DataFrame) -> DataFrame:
     )
 
 
-def turn_candidates(turns: DataFrame, last: DataFrame) -> DataFrame:
-    """Every turn, with what players think of its answer; those who are struck out have no say."""
+def turn_proposals(turns: DataFrame, last: DataFrame) -> DataFrame:
+    """Return every turn as a proposal with its feedback. Feedback of distrusted players does not count."""
     praises = (F.col("kind") == "up") & ~F.col("distrusted")
     marks = last.groupBy("turn_id").agg(
         F.count_if(praises).alias("likes"),
@@ -150,11 +151,12 @@ def turn_candidates(turns: DataFrame, last: DataFrame) -> DataFrame:
     )
 
 
-def correction_candidates(turns: DataFrame, last: DataFrame, said: DataFrame, rules: Rules) -> DataFrame:
-    """Every correction that is its player's last word, with the question of its turn.
+def correction_proposals(turns: DataFrame, last: DataFrame, consents: DataFrame, rules: Rules) -> DataFrame:
+    """Return every correction that is its player's last feedback on the turn, with the turn's question.
 
-    Asker and author both have to consent. The author's word is the correction's own; else, on a turn that they asked
-    themselves, that turn's; else that of their newest turn; else what the rules assume.
+    The player who asked and the author of the correction both have to consent. The author's consent is, in this order:
+    the one in the correction, the turn's if the author asked the question, the one of the author's newest turn, and the
+    one that the rules assume.
     """
     corrections = last.where("kind = 'correction'").select(
         "turn_id",
@@ -165,10 +167,10 @@ def correction_candidates(turns: DataFrame, last: DataFrame, said: DataFrame, ru
         F.col("distrusted").alias("teacher_distrusted"),
     )
     own_turn = F.when(F.col("teacher") == F.col("player_id"), F.col("consent_train"))
-    author = F.coalesce("consent", own_turn, "said", F.lit(rules.assumed_consent))
+    author = F.coalesce("consent", own_turn, "last_consent", F.lit(rules.assumed_consent))
     return (
         turns.join(corrections, "turn_id")
-        .join(said, "teacher", "left")
+        .join(consents, "teacher", "left")
         .select(
             "bot",
             F.col("text").alias("question"),
@@ -188,7 +190,7 @@ def correction_candidates(turns: DataFrame, last: DataFrame, said: DataFrame, ru
     )
 
 
-# A type by name would need a session, and none is there while modules are imported.
+# A type given by name would need a session, which does not exist while modules are imported.
 _key = F.udf(lambda player: player_key(player or ""), StringType())
 
 
@@ -196,9 +198,11 @@ def _by_key(frame: DataFrame) -> DataFrame:
     return frame.withColumn("player_id", _key(F.col("player_id")))
 
 
-def _mark_struck(frame: DataFrame, struck: DataFrame, kind: str, column: str) -> DataFrame:
-    """``distrusted`` becomes true where the column names somebody or something that is struck out."""
-    subjects = struck.where(F.col("kind") == kind).select(F.col("subject").alias(column), F.lit(True).alias("struck"))
+def _mark_distrusted(frame: DataFrame, entries: DataFrame, kind: str, column: str) -> DataFrame:
+    """Set ``distrusted`` to true in rows whose column names a distrusted player or turn."""
+    subjects = entries.where(F.col("kind") == kind).select(
+        F.col("subject").alias(column), F.lit(True).alias("is_listed")
+    )
     before = F.col("distrusted") if "distrusted" in frame.columns else F.lit(False)
     found = frame.join(F.broadcast(subjects), column, "left")
-    return found.withColumn("distrusted", before | F.coalesce("struck", F.lit(False))).drop("struck")
+    return found.withColumn("distrusted", before | F.coalesce("is_listed", F.lit(False))).drop("is_listed")

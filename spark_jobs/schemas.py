@@ -1,6 +1,6 @@
-"""Columns of the frames that :mod:`spark_jobs.transforms` takes and gives; written, never inferred."""
+"""Explicit schemas of the frames that the transforms take and return."""
 
-# ruff: noqa: TID253 - imported by Spark's own processes only
+# ruff: noqa: TID253 - imported only by Spark's processes
 
 from typing import Final
 
@@ -31,7 +31,7 @@ GOLD: Final = StructType(
     ]
 )
 
-# The columns that a dataset needs of the lake's tables; the tables have more.
+# Only the columns of the lake's tables that a dataset needs.
 TURNS: Final = StructType(
     [
         StructField("turn_id", StringType()),
@@ -58,7 +58,7 @@ FEEDBACK: Final = StructType(
     ]
 )
 
-# ``kind`` is player or turn, ``action`` is distrust or trust; the last word on a subject counts.
+# ``kind`` is player or turn, ``action`` is distrust or trust. The last entry of a subject counts.
 DISTRUST: Final = StructType(
     [
         StructField("kind", StringType()),
@@ -69,8 +69,8 @@ DISTRUST: Final = StructType(
     ]
 )
 
-# A pair on its way into the dataset, with all that the rules look at.
-CANDIDATES: Final = StructType(
+# A pair that may become a training example, with everything that the rules use.
+PROPOSALS: Final = StructType(
     [
         StructField("bot", StringType()),
         StructField("question", StringType()),
@@ -91,14 +91,14 @@ CANDIDATES: Final = StructType(
 
 CLEANED: Final = StructType(
     [
-        *CANDIDATES.fields,
+        *PROPOSALS.fields,
         StructField("question_key", StringType()),
         StructField("answer_key", StringType()),
         StructField("text_reason", StringType()),
     ]
 )
 
-# ``reason`` says why a row is left out; null for a row that is kept.
+# ``reason`` says why a row is rejected; null for a row that is kept.
 EXAMINED: Final = StructType([*CLEANED.fields, StructField("reason", StringType())])
 
 DATASET: Final = StructType(

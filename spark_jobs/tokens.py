@@ -1,4 +1,4 @@
-"""Answers measured in the tokens of the model that will learn them, in Spark's own Python processes."""
+"""Check the length of answers in tokens of the base model, inside Spark's Python processes."""
 
 from functools import lru_cache
 
@@ -6,11 +6,11 @@ from kogpt2_chat.artifact.tokenizer import ChatTokenizer, read_tokenizer
 
 
 class AnswerTokens:
-    """Finds answers that a model could not learn whole. Travels to Spark's processes as text.
+    """Finds answers that are too long for a model. The tokenizer is sent to Spark's processes as text.
 
     Args:
         tokenizer: content of a ``tokenizer.json``.
-        max_tokens: bound of an answer and its end.
+        max_tokens: maximum number of tokens in an answer, including the end token.
     """
 
     def __init__(self, tokenizer: str, max_tokens: int) -> None:
@@ -18,7 +18,7 @@ class AnswerTokens:
         self._max_tokens = max_tokens
 
     def fault(self, answer: str) -> str | None:
-        """Why an answer could not be learned; None for a good one."""
+        """Return why an answer cannot be learned; None if it can."""
         return _read(self._tokenizer).answer_fault(answer, self._max_tokens)
 
 

@@ -1,10 +1,10 @@
-"""DataFrame -> DataFrame: candidates cleaned and examined, kept rows placed, all of them counted.
+"""Apply the rules for single rows: clean and examine proposals, assign kept rows to splits, and count all rows.
 
-The rules are in :mod:`kogpt2_chat.domain.learning.dataset` and :mod:`kogpt2_chat.domain.learning.cleaning`. Here they
-are applied to many rows, each by itself. Rules that compare rows are in :mod:`spark_jobs.selection`.
+All functions map DataFrames to DataFrames. The rules are in :mod:`kogpt2_chat.domain.learning.dataset` and
+:mod:`kogpt2_chat.domain.learning.cleaning`. Rules that compare rows are in :mod:`spark_jobs.selection`.
 """
 
-# ruff: noqa: TID253 - imported by Spark's own processes only
+# ruff: noqa: TID253 - imported only by Spark's processes
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
@@ -36,12 +36,12 @@ ArrowRows = Callable[[dict[str, Any]], dict[str, Any]]
 _HASHED = [name for name in schemas.DATASET.names if name not in {"bot", "row_hash"}]
 
 
-def clean_texts(candidates: DataFrame, tokens: AnswerTokens | None = None) -> DataFrame:
-    """Texts in their trained form, their keys, and what is wrong with their words.
+def clean_texts(proposals: DataFrame, tokens: AnswerTokens | None = None) -> DataFrame:
+    """Add the cleaned texts, their keys, and the reason why a text is unusable.
 
     Args:
-        candidates: columns of ``schemas.CANDIDATES``.
-        tokens: what answers are measured with; None where no tokenizer is at hand.
+        proposals: columns of ``schemas.PROPOSALS``.
+        tokens: checks the length of answers in tokens; None without a tokenizer.
     """
 
     def cleaned(row: dict[str, Any]) -> dict[str, Any]:
@@ -57,14 +57,14 @@ def clean_texts(candidates: DataFrame, tokens: AnswerTokens | None = None) -> Da
             "text_reason": text_reason,
         }
 
-    return _map_rows(candidates.select(schemas.CANDIDATES.names), cleaned, schemas.CLEANED)
+    return _map_rows(proposals.select(schemas.PROPOSALS.names), cleaned, schemas.CLEANED)
 
 
 def examine(cleaned: DataFrame, rules: Rules, as_of: datetime) -> DataFrame:
-    """The reason why a row, by itself, may not be learned from: its circumstances first, then its words."""
+    """Add the reason why a row by itself may not be learned from: its metadata is checked first, then its texts."""
 
     def examined(row: dict[str, Any]) -> dict[str, Any]:
-        candidate = Candidate(
+        proposal = Candidate(
             source=row["source"],
             marked_at=row["marked_at"],
             consent_train=bool(row["consent_train"]),
@@ -73,13 +73,13 @@ def examine(cleaned: DataFrame, rules: Rules, as_of: datetime) -> DataFrame:
             dislikes=row["dislikes"],
             distrusted=bool(row["distrusted"]),
         )
-        return row | {"reason": ineligible_reason(candidate, rules, as_of) or row["text_reason"]}
+        return row | {"reason": ineligible_reason(proposal, rules, as_of) or row["text_reason"]}
 
     return _map_rows(cleaned.select(schemas.CLEANED.names), examined, schemas.EXAMINED)
 
 
 def place_rows(examined: DataFrame, rules: Rules) -> DataFrame:
-    """Kept rows with weight, cluster, split and hash. One bot's rows are placed together, in one Python process."""
+    """Return the kept rows with weight, cluster, split and hash. One Python process handles all rows of a bot."""
 
     def placed(table: pa.Table) -> pa.Table:
         rows = table.to_pylist()
@@ -97,12 +97,12 @@ def place_rows(examined: DataFrame, rules: Rules) -> DataFrame:
 
 
 def count_rejects(examined: DataFrame) -> DataFrame:
-    """Rows left out, by bot and reason."""
+    """Count the rejected rows by bot and reason."""
     return examined.where("reason is not null").groupBy("bot", "reason").count()
 
 
 def summarise(dataset: DataFrame) -> DataFrame:
-    """Counts by split and source, and the content hash, of each bot."""
+    """Return the counts by split and source, and the content hash, of each bot."""
     splits = [F.count_if(F.col("split") == name).alias(name) for name in ("train", "val", "test")]
     sources = [F.count_if(F.col("source") == name).alias(name) for name in SOURCES]
     hashes = F.array_join(F.sort_array(F.collect_list("row_hash")), "\n")
@@ -110,26 +110,26 @@ def summarise(dataset: DataFrame) -> DataFrame:
 
 
 def count_new_pairs(dataset: DataFrame, previous: DataFrame) -> DataFrame:
-    """Pairs of each bot that its previous dataset does not hold."""
+    """Count the pairs of each bot that its previous dataset does not contain."""
     return dataset.join(previous, ["bot", "question", "answer"], "left_anti").groupBy("bot").count()
 
 
 def count_withdrawn_pairs(examined: DataFrame, previous: DataFrame) -> DataFrame:
-    """Pairs of each bot's previous dataset that nothing offers any longer, or that may no longer be learned from.
+    """Count the pairs of each bot's previous dataset that have no source any more or may no longer be learned from.
 
-    A pair that only made way for another one is not among them.
+    A pair that was only displaced by another pair or a cap does not count.
     """
     offered = examined.where(F.col("reason").isNull() | F.col("reason").isin(*MADE_WAY))
     return previous.join(offered, ["bot", "question", "answer"], "left_anti").groupBy("bot").count()
 
 
 def count_superseded_seeds(examined: DataFrame) -> DataFrame:
-    """Seed pairs of each bot that a correction took the place of."""
+    """Count the seed pairs of each bot that a correction replaced."""
     return examined.where("source = 'seed' and reason = 'superseded'").groupBy("bot").count()
 
 
 def _map_rows(frame: DataFrame, change: ArrowRows, schema: StructType) -> DataFrame:
-    """Row by row through a function of the domain, in Arrow batches."""
+    """Apply a function of the domain to each row, in Arrow batches."""
 
     def changed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         arrow = to_arrow_schema(schema, timezone="UTC")

@@ -1,22 +1,22 @@
-"""Turns that share an id, since the topic of questions was made anew: which of them a player's feedback is about."""
+"""Separate turns with the same id, which exist after the question topic was recreated, and assign feedback to them."""
 
-# ruff: noqa: TID253 - imported by Spark's own processes only
+# ruff: noqa: TID253 - imported only by Spark's processes
 
 from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 
-def tell_apart(turns: DataFrame, feedback: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """Give later turns of an id an id of their own, and feedback that of the last turn answered before it.
+def separate_repeated_ids(turns: DataFrame, feedback: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Make repeated turn ids unique, and give feedback the id of the last turn that was answered before it.
 
-    Old praise would meet a new answer otherwise. Ids that stand for one turn stay, whatever the clocks say.
+    Otherwise old praise would count for a new answer. Ids with a single turn do not change, whatever the timestamps.
 
     Args:
-        turns: with the columns of ``schemas.TURNS``.
-        feedback: with the columns of ``schemas.FEEDBACK``.
+        turns: frame with the columns of ``schemas.TURNS``.
+        feedback: frame with the columns of ``schemas.FEEDBACK``.
 
     Returns:
-        Both, with the columns that they had; feedback from before all turns of its id is left out.
+        Both frames with their original columns. Feedback that is older than all turns of a repeated id is dropped.
     """
     same = Window.partitionBy("turn_id")
     numbered = turns.withColumns(

@@ -1,6 +1,6 @@
-"""The last look at a dataset before it is published: its faults block that bot, and no other."""
+"""Validate a dataset before it is published. Faults block only the bot they belong to."""
 
-# ruff: noqa: TID253 - imported by Spark's own processes only
+# ruff: noqa: TID253 - imported only by Spark's processes
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ _SHARES_FROM_ROWS: Final = 50
 
 
 def find_faults(dataset: DataFrame) -> DataFrame:
-    """Faults of each bot's dataset, a sentence each; none for a good one."""
+    """Return the faults of each bot's dataset, one row per fault."""
     return dataset.groupBy("bot").applyInArrow(_faults_of, schemas.FAULTS)
 
 
@@ -28,13 +28,13 @@ def _faults_of(table: pa.Table) -> pa.Table:
 
 
 def faults(table: pa.Table) -> list[str]:
-    """What is wrong with the dataset of one bot.
+    """Return what is wrong with the dataset of one bot.
 
     Args:
-        table: all its rows.
+        table: all rows of the dataset.
 
     Returns:
-        A sentence for each fault.
+        One sentence per fault; empty for a valid dataset.
     """
     from pandera.errors import SchemaErrors
 
@@ -70,19 +70,22 @@ def _schema() -> Any:
         },
         checks=[
             check(lambda rows: set(rows["split"]) == set(SPLITS), error="train, val or test is empty"),
-            check(lambda rows: (rows.groupby("cluster")["split"].nunique() == 1).all(), error="a cluster is divided"),
-            check(lambda rows: not rows.duplicated(["question", "answer"]).any(), error="a pair stands twice"),
-            check(_no_answer_rules, error="one answer makes up more than a fifth of all rows"),
-            check(_no_player_rules, error="one player taught more than half of all rows"),
+            check(
+                lambda rows: (rows.groupby("cluster")["split"].nunique() == 1).all(),
+                error="a cluster is in several splits",
+            ),
+            check(lambda rows: not rows.duplicated(["question", "answer"]).any(), error="a pair occurs twice"),
+            check(_no_dominant_answer, error="one answer makes up more than a fifth of all rows"),
+            check(_no_dominant_player, error="one player taught more than half of all rows"),
         ],
     )
 
 
-def _no_answer_rules(rows: Any) -> bool:
+def _no_dominant_answer(rows: Any) -> bool:
     return len(rows) < _SHARES_FROM_ROWS or rows["answer"].value_counts(normalize=True).iloc[0] <= _LARGEST_ANSWER_SHARE
 
 
-def _no_player_rules(rows: Any) -> bool:
+def _no_dominant_player(rows: Any) -> bool:
     if len(rows) < _SHARES_FROM_ROWS:
         return True
     taught = rows.loc[rows["player_id"] != "", "player_id"]

@@ -23,9 +23,9 @@ class OneWorker:
         self.registry = MemoryRegistry()
         self.slots = Slots()
         self.corrupt: set[str] = set()
-        shelf = VersionCache(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
+        versions = VersionCache(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
         self.control = RolloutFollower(
-            topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01
+            topics=self.topics, slots=self.slots, versions=versions, worker="worker-1", every_s=0.01
         )
         self._pausing = threading.Event()
 
@@ -35,8 +35,8 @@ class OneWorker:
         return ScriptedModel(folder.name)
 
     def pause(self, seconds: float) -> None:
-        self.control.tick()
-        self.control.tick()
+        self.control.run_once()
+        self.control.run_once()
         self._pausing.wait(seconds)
 
     def train(self, bot: str) -> int:

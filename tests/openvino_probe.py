@@ -11,7 +11,7 @@ from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
 def executed(model: PagedModel) -> set[str]:
     """Names of the kernels of a graph that has been run."""
-    nodes = model._alone.get_compiled_model().get_runtime_model().get_ordered_ops()
+    nodes = model._all_cores.get_compiled_model().get_runtime_model().get_ordered_ops()
     return {node.get_rt_info()["primitiveType"].value for node in nodes}
 
 

@@ -1,1 +1,1 @@
-"""What the DAGs are built from: an operator for the project's commands, and parts that follow the roster."""
+"""Building blocks of the DAGs: an operator that runs the CLI's commands, and parameters, assets and tasks per bot."""

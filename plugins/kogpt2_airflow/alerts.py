@@ -1,6 +1,6 @@
-"""Tell an operator that a run has failed or is late: always in the log, and to a webhook where one is set.
+"""Alert an operator that a run has failed or is late: always in the log, and to a webhook if one is configured.
 
-The callbacks are called by Airflow: a failed run's in the DAG processor, a missed deadline's in the triggerer.
+Airflow calls the callbacks: for a failed run in the DAG processor, for a missed deadline in the triggerer.
 """
 
 import asyncio
@@ -18,33 +18,32 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def run_failed(context: Mapping[str, Any]) -> None:
-    """Say which run failed, at which task and why.
+    """Alert that a run failed, with its task and the reason.
 
     Args:
-        context: Airflow's, with ``dag`` and ``run_id``; ``reason`` and ``ti`` where it has them.
+        context: Airflow's context with ``dag`` and ``run_id``, and ``reason`` and ``ti`` if available.
     """
     task = getattr(context.get("ti"), "task_id", None)
     where = f" at task {task}" if task else ""
-    tell(f"{_name(context)} failed{where}: {context.get('reason') or 'see its log'}")
+    send_alert(f"{_name(context)} failed{where}: {context.get('reason') or 'see its log'}")
 
 
 async def deadline_missed(context: Mapping[str, Any], **_: Any) -> None:
-    """Say which run is not finished in its time.
+    """Alert that a run has not finished by its deadline.
 
     Args:
-        context: Airflow's.
+        context: Airflow's context.
     """
     run = context.get("dag_run") or {}
     found = run if isinstance(run, Mapping) else vars(run)
     name = f"{found.get('dag_id', 'a DAG')} run {found.get('run_id') or found.get('dag_run_id') or '?'}"
-    await asyncio.to_thread(tell, f"{name} has not finished by its deadline")
+    await asyncio.to_thread(send_alert, f"{name} has not finished by its deadline")
 
 
-def tell(sentence: str) -> None:
-    """Log a sentence, and post it as ``{"text": ...}`` where the settings name an address.
+def send_alert(sentence: str) -> None:
+    """Log a sentence, and post it as ``{"text": ...}`` if the settings name a webhook.
 
-    A webhook that does not answer, or with something that is no HTTP, is logged and changes nothing else: it must not
-    make a second failure of the first.
+    If the webhook does not respond with valid HTTP, the error is only logged, so that the callback itself never fails.
     """
     _LOG.error("operator alert: %s", sentence)
     address = load_settings().airflow.alert_webhook.get_secret_value()
@@ -56,8 +55,8 @@ def tell(sentence: str) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310 - http(s) only, see the setting
             pass
     except (OSError, ValueError, http.client.HTTPException) as error:
-        # The address is a secret: services put their key into it, and some errors repeat it.
-        _LOG.error("operator alert: the webhook did not take it: %s", type(error).__name__)
+        # The address is secret, since it may contain a key, and some errors quote it.
+        _LOG.error("operator alert: posting to the webhook failed: %s", type(error).__name__)
 
 
 def _name(context: Mapping[str, Any]) -> str:

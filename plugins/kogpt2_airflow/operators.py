@@ -1,7 +1,7 @@
-"""The operator behind every task: one command of the CLI, in a process of its own.
+"""The operator that runs one command of the CLI in its own process.
 
-Its own process, so that torch, Spark and deltalake never live in Airflow's, and so that a task is what a
-person can run by hand.
+A separate process keeps torch, Spark and deltalake out of Airflow's processes, and a task does exactly what a user can
+run by hand.
 """
 
 import json
@@ -22,11 +22,11 @@ LOST: Final = 4
 
 
 class JobOperator(BaseOperator):
-    """Run ``kogpt2-chat COMMAND... --json``; its result becomes the XCom, one key for each of its fields.
+    """Runs ``kogpt2-chat COMMAND... --json`` and pushes its result to XCom, one key per field.
 
-    Exit 3 (the gate refused) skips the task and what hangs on it: a refusal is an outcome. Exit 2 (wrong
-    usage) fails without a retry, since the same words would fail again, and so does exit 4 (done, but records were
-    lost), since the retry would be green. Everything else is retried.
+    Exit 3 (the gate refused) skips the task and its downstream tasks, because a refusal is not a failure. Exit 2 (wrong
+    usage) fails without a retry, because the same arguments would fail again. Exit 4 (done, but records were lost) also
+    fails without a retry, because a retry would succeed and hide the loss. All other failures are retried.
     """
 
     template_fields: Sequence[str] = ("command",)
@@ -43,38 +43,39 @@ class JobOperator(BaseOperator):
         """Run the command.
 
         Args:
-            context: of the task instance.
+            context: context of the task instance.
 
         Returns:
             The command's JSON result.
 
         Raises:
-            AirflowSkipException: the gate refused; the result is pushed all the same.
-            AirflowFailException: wrong usage, records that were lost, or a result that is no JSON object.
-            AirflowException: it failed, was killed or interrupted, and may be tried again.
+            AirflowSkipException: the gate refused; the result is still pushed to XCom.
+            AirflowFailException: wrong usage, lost records, or a result that is not a JSON object.
+            AirflowException: the command failed, was killed or interrupted, and can be retried.
         """
-        words = words_of(self.command)
-        self.log.info("running kogpt2-chat %s", " ".join(words))
-        self._running = Command([*self.program, *words, "--json"], say=self.log.info)
-        ending = self._running.run()
-        result = result_of(ending)
-        if ending.code == REFUSED:
+        argv = argv_of(self.command)
+        self.log.info("running kogpt2-chat %s", " ".join(argv))
+        self._running = Command([*self.program, *argv, "--json"], say=self.log.info)
+        finished = self._running.run()
+        result = result_of(finished)
+        if finished.code == REFUSED:
             self._push(context, result or {})
-            raise AirflowSkipException(ending.last_stderr_line or "the gate refused")
-        if ending.code == LOST:
+            raise AirflowSkipException(finished.last_stderr_line or "the gate refused")
+        if finished.code == LOST:
             self._push(context, result or {})
-            raise AirflowFailException(ending.last_stderr_line or "records were lost")
-        if ending.code == USAGE:
-            raise AirflowFailException(ending.last_stderr_line or "wrong usage")
-        if ending.code != DONE:
-            raise AirflowException(f"{words[0]} {_how(ending.code)}: {ending.last_stderr_line or 'it said nothing'}")
+            raise AirflowFailException(finished.last_stderr_line or "records were lost")
+        if finished.code == USAGE:
+            raise AirflowFailException(finished.last_stderr_line or "wrong usage")
+        if finished.code != DONE:
+            cause = finished.last_stderr_line or "no output on stderr"
+            raise AirflowException(f"{argv[0]} {_how(finished.code)}: {cause}")
         if result is None:
-            raise AirflowFailException(f"{words[0]} ended well but printed no JSON object: found {ending.stdout[-1:]}")
+            raise AirflowFailException(f"{argv[0]} succeeded but printed no JSON object: found {finished.stdout[-1:]}")
         self.log.info("result: %s", json.dumps(result, ensure_ascii=False))
         return result
 
     def on_kill(self) -> None:
-        """End the command with everything it started."""
+        """Stop the command and all processes it started."""
         if self._running is not None:
             self._running.stop()
 
@@ -83,14 +84,14 @@ class JobOperator(BaseOperator):
             context["ti"].xcom_push(key=key, value=value)
 
 
-def words_of(command: Sequence[Any]) -> list[str]:
-    """The words of a command after its templates were filled in; empty ones are left out."""
-    return [str(word) for word in command if word is not None and str(word) != ""]
+def argv_of(command: Sequence[Any]) -> list[str]:
+    """Return a rendered command's arguments as strings, without the empty ones."""
+    return [str(argument) for argument in command if argument is not None and str(argument) != ""]
 
 
-def result_of(ending: ProcessResult) -> dict[str, Any] | None:
-    """The last line of standard output that is a JSON object."""
-    for line in reversed(ending.stdout):
+def result_of(finished: ProcessResult) -> dict[str, Any] | None:
+    """Return the last JSON object that is a whole line of standard output, or None."""
+    for line in reversed(finished.stdout):
         try:
             found = json.loads(line)
         except ValueError:
@@ -103,4 +104,4 @@ def result_of(ending: ProcessResult) -> dict[str, Any] | None:
 def _how(code: int) -> str:
     if code < 0:
         return f"was killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
-    return "was interrupted" if code == 130 else f"failed with exit code {code}"  # noqa: PLR2004 - shells say 130
+    return "was interrupted" if code == 130 else f"failed with exit code {code}"  # noqa: PLR2004 - the shells' code for SIGINT

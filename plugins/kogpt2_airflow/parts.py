@@ -1,4 +1,4 @@
-"""Parts of the DAGs that follow the roster: params, assets, defaults and the few tasks that are no command."""
+"""Parts of the DAGs: params and assets per bot, default arguments, and the few tasks that are not CLI commands."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -25,42 +25,43 @@ if TYPE_CHECKING:
     from kogpt2_chat.ports import Registry
 
 TRAINING_POOL: Final = "training"
-"""One slot: torch takes every core it finds, so two trainings at once only slow each other down."""
+"""Pool of trainings and evaluations. It has ``KOGPT2_STACK__TRAININGS_AT_ONCE`` slots."""
 SPARK_POOL: Final = "spark"
 
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "kogpt2-chat",
     "retries": 2,
     "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": 3.0,  # the factor; `True` is 1, and no pause would be longer than the first
+    "retry_exponential_backoff": 3.0,  # the factor; `True` means 1, which would keep all pauses equal
     "max_retry_delay": timedelta(minutes=5),
     "execution_timeout": timedelta(minutes=10),
-    # What is nearly finished goes first: a bot is judged and rolled out while the next one is still trained.
+    # Tasks at the end of a chain run first: one bot is evaluated and rolled out while the next one is still trained.
     "weight_rule": "upstream",
 }
 
 CANDIDATE_BY_BOT: Final = {
     bot: Asset(name=bot, uri=f"kogpt2://registry/{bot}/candidate", group="candidates") for bot in BOT_IDS
 }
-"""The asset of each bot: updated when a version has passed the gate. Its event carries bot and version."""
+"""Asset of each bot, updated when a version has passed the gate. Its event contains bot and version."""
 
 
 TEACHINGS: Final = Asset(name="teachings", uri="kogpt2://lake/teachings", group="lake")
-"""Updated by ingest when players taught something, complained or took something back. Its event carries how much."""
+"""Asset that ingest updates when it stores new feedback. Its event contains the number of rows."""
 
 
 def retrain_schedule(learning: Learning) -> AssetOrTimeSchedule | CronTriggerTimetable | list[Asset] | None:
-    """When `retrain_bots` runs by itself: by the clock, on teachings, on both or on neither.
+    """Build the schedule of `retrain_bots`: by cron, on new feedback, both or neither.
 
     Args:
-        learning: the settings that say so.
+        learning: the settings that decide.
 
     Returns:
-        What a DAG takes as its schedule.
+        The value of a DAG's ``schedule``.
     """
     clock = None
     if learning.retrain_cron != NEVER:
-        # With False, a first start within two hours after the time would train at once, whatever its page says.
+        # With False, a first start within two hours after the scheduled time would start a run at once, contrary to
+        # Airflow's documentation.
         clock = CronTriggerTimetable(learning.retrain_cron, timezone="Asia/Seoul", run_immediately=timedelta(seconds=1))
     if not learning.retrain_on_teachings:
         return clock
@@ -68,7 +69,7 @@ def retrain_schedule(learning: Learning) -> AssetOrTimeSchedule | CronTriggerTim
 
 
 def deadline(hours: float) -> DeadlineAlert:
-    """Tell an operator when a run is not finished so many hours after it was queued."""
+    """Alert an operator if a run has not finished this many hours after it was queued."""
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(hours=hours),
@@ -77,7 +78,7 @@ def deadline(hours: float) -> DeadlineAlert:
 
 
 def bots_param(description: str) -> Param:
-    """A multi-select of the roster in the trigger form; all bots by default."""
+    """Build the trigger form's multi-select of bots; all bots are selected by default."""
     return Param(
         list(BOT_IDS),
         description=description,
@@ -91,21 +92,22 @@ def bots_param(description: str) -> Param:
     )
 
 
-def word_if_chosen(bot: str) -> str:
-    """A template that becomes the bot's name where the run's params name it, else nothing."""
+def argument_if_selected(bot: str) -> str:
+    """Return a template that renders to the bot's id if the run's params include it, else to an empty string."""
     return f"{{{{ '{bot}' if '{bot}' in params.bots else '' }}}}"
 
 
 @task
 def choose_bots(datasets: Mapping[str, Mapping[str, Any]], *, force: str) -> dict[str, dict[str, object]]:
-    """Say for each bot of the run whether there is enough that is new to train it.
+    """Decide for each bot of the run whether it has enough new pairs to be trained.
 
     Args:
-        datasets: what `build-dataset` published, by bot.
-        force: `True` trains them all.
+        datasets: result of `build-dataset`, by bot.
+        force: `True` trains all of them.
 
     Returns:
-        ``train``, ``dataset``, ``new_pairs`` and ``reason`` by bot; ``faults`` where its dataset was quarantined.
+        ``train``, ``dataset``, ``new_pairs``, ``withdrawn_pairs`` and ``reason`` by bot. For a bot whose dataset was
+        quarantined: ``train``, ``faults`` and ``reason``.
     """
     from kogpt2_chat import bootstrap
     from kogpt2_chat.jobs.choose import choose
@@ -125,24 +127,24 @@ def choose_bots(datasets: Mapping[str, Mapping[str, Any]], *, force: str) -> dic
 
 @task
 def chosen(bot: str, choices: Mapping[str, Mapping[str, Any]]) -> str:
-    """The dataset to train a bot on; skips the bot, with the reason, where it is not to be trained.
+    """Return the dataset to train a bot on, or skip the bot with a reason.
 
     Args:
         bot: the bot.
-        choices: what :func:`choose_bots` said.
+        choices: result of :func:`choose_bots`.
 
     Returns:
-        The dataset's version.
+        The dataset id.
 
     Raises:
-        AirflowSkipException: the run does not name the bot, or there is too little that is new.
-        AirflowFailException: the bot's dataset has faults; training on it again would change nothing.
+        AirflowSkipException: the run does not name the bot, or the bot has too few new pairs.
+        AirflowFailException: the bot's dataset is faulty; a retry would not change that.
     """
     choice = choices.get(bot)
     if choice is None:
         raise AirflowSkipException(f"{bot} is not among the bots of this run")
     if choice.get("faults"):
-        raise AirflowFailException(f"{bot}: the dataset has faults, {choice['faults']}; {choice['reason']}")
+        raise AirflowFailException(f"{bot}: the dataset is faulty: {choice['faults']}; {choice['reason']}")
     if not choice["train"]:
         raise AirflowSkipException(f"{bot} is not trained: {choice['reason']}")
     return str(choice["dataset"])
@@ -150,20 +152,20 @@ def chosen(bot: str, choices: Mapping[str, Mapping[str, Any]]) -> str:
 
 @task
 def announce(bot: str, version: int) -> None:
-    """Tell `rollout_bots`, through the bot's asset, that a version has become candidate."""
+    """Trigger `rollout_bots` through the bot's asset, after a version has become candidate."""
     asset = CANDIDATE_BY_BOT[bot]
     get_current_context()["outlet_events"][asset].extra = {"bot": bot, "version": version}
 
 
 @task(outlets=[TEACHINGS])
 def announce_teachings(feedback: Mapping[str, Any]) -> None:
-    """Tell `retrain_bots` that players taught something, or took something back.
+    """Trigger `retrain_bots` through the asset `teachings`, if there is new feedback.
 
     Args:
-        feedback: what `ingest` said about the table `feedback`.
+        feedback: the part of `ingest`'s result about the table `feedback`.
 
     Raises:
-        AirflowSkipException: there is no new feedback; then nothing is announced.
+        AirflowSkipException: there is no new feedback, so the asset is not updated.
     """
     rows = int(feedback.get("rows") or 0)
     if not rows:
@@ -173,14 +175,14 @@ def announce_teachings(feedback: Mapping[str, Any]) -> None:
 
 @task
 def rollout_commands() -> list[list[str]]:
-    """One command for each bot with a new candidate; in a run started by hand, for each bot it names as well.
+    """Build one `rollout` command for each bot that an event or the run's params name, or that has a new candidate.
 
-    An event can be lost, or come while this DAG is paused, and the candidate would wait for ever: so every bot whose
-    candidate is not champion is taken, too. The version is left to the command, which takes the alias `candidate` once:
-    an old event that is replayed then finds nothing to do, where its version number would bring an old model back.
+    Bots with a candidate that is not champion are included because an event can be lost, or come while the DAG is
+    paused; otherwise such a candidate would wait forever. The commands contain no version number and use the alias
+    `candidate`: a replayed old event then does nothing, whereas its version number would bring an old model back.
 
     Returns:
-        The words of the commands.
+        The arguments of each command.
     """
     from kogpt2_chat import bootstrap
     from kogpt2_chat.settings import load_settings
@@ -193,7 +195,7 @@ def rollout_commands() -> list[list[str]]:
 
 
 def bots_with_a_candidate(registry: "Registry") -> list[str]:
-    """Bots whose alias `candidate` points at a version that is not champion."""
+    """Return the bots whose alias `candidate` points to a version that is not champion."""
     return [
         bot
         for bot in BOT_IDS
@@ -202,5 +204,5 @@ def bots_with_a_candidate(registry: "Registry") -> list[str]:
 
 
 def announced_bots(extras: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The bots that events speak of, each once; a name that is not in the roster (any more) is left out."""
+    """Return the bots that events name, each once. Ids of bots that do not exist (any more) are skipped."""
     return list(dict.fromkeys(str(extra["bot"]) for extra in extras if extra.get("bot") in BOT_IDS))

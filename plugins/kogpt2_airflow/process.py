@@ -1,6 +1,6 @@
-"""Run one command to its end, show its progress line by line, and leave nothing of it behind.
+"""Run one command, forward its progress line by line, and leave no process of it behind.
 
-Knows nothing of Airflow.
+This module does not depend on Airflow.
 """
 
 import os
@@ -18,17 +18,17 @@ from kogpt2_chat.machine.orphans import ended_with
 Stream = Literal["stdout", "stderr"]
 POLL_S: Final = 0.2
 GRACE_S: Final = 3.0
-"""Airflow sends SIGKILL 5 s after SIGTERM: the whole group must be gone before."""
+"""Airflow sends SIGKILL 5 s after SIGTERM; the whole process group must end before that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessResult:
-    """How a command ended.
+    """The result of a command.
 
     Attributes:
-        code: exit code; negative: the signal that killed it.
-        stdout: all lines of its standard output.
-        last_stderr_line: the last line of its standard error that was not empty.
+        code: exit code; a negative number is the signal that killed the process.
+        stdout: all lines of standard output.
+        last_stderr_line: the last non-empty line of standard error.
     """
 
     code: int
@@ -38,9 +38,9 @@ class ProcessResult:
 
 @dataclass(slots=True)
 class Command:
-    """A subprocess in a process group of its own, with all it starts."""
+    """A subprocess in its own process group, together with all processes it starts."""
 
-    words: Sequence[str]
+    argv: Sequence[str]
     say: Callable[[str], None]
     _process: subprocess.Popen[str] | None = None
     _stdout: list[str] = field(default_factory=list)
@@ -48,18 +48,18 @@ class Command:
     _stopped_at: float | None = None
 
     def run(self) -> ProcessResult:
-        """Run to the end, handing each line of standard error on as it comes.
+        """Run the command to its end, and forward each line of standard error as it arrives.
 
-        The group is ended on every way out: a timeout or an interruption raises in here.
+        The process group is always ended, also if a timeout or an interruption raises in this method.
         """
         lines: queue.SimpleQueue[tuple[Stream, str]] = queue.SimpleQueue()
         process = subprocess.Popen(
-            list(self.words),
+            list(self.argv),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=ended_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it takes no lock
+            preexec_fn=ended_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it acquires no lock
             encoding="utf-8",
             errors="replace",
         )
@@ -69,7 +69,7 @@ class Command:
             while process.poll() is None:
                 self._take(lines)
                 self._escalate(process)
-            self.end()  # first, or a grandchild that still holds the pipes would keep the readers waiting
+            self.end()  # before the readers are joined: a grandchild that holds the pipes would block them
             for reader in readers:
                 reader.join(timeout=GRACE_S)
             while not lines.empty():
@@ -81,13 +81,13 @@ class Command:
         )
 
     def stop(self) -> None:
-        """Ask the group to end; :meth:`run` then sees to it. Only signals: this may be called by a signal's handler."""
+        """Send SIGTERM to the group; :meth:`run` escalates to SIGKILL. Signal handlers can call this method."""
         if self._process is not None and self._stopped_at is None:
             self._stopped_at = time.monotonic()
             _signal_group(self._process.pid, signal.SIGTERM)
 
     def end(self) -> None:
-        """End the command and everything it started: SIGTERM, then SIGKILL. Harmless when all are gone."""
+        """End the whole group with SIGTERM, then SIGKILL. Does nothing if all processes have ended."""
         process = self._process
         if process is None:
             return
@@ -126,7 +126,7 @@ def _reader(stream: Stream, pipe: IO[str] | None, lines: "queue.SimpleQueue[tupl
 
 
 def _signal_group(group: int, number: signal.Signals) -> bool:
-    """Whether there was still somebody to signal."""
+    """Signal a process group, and return whether it still exists."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:

@@ -1,8 +1,8 @@
-"""How long a scheduler may rest between two looks at its database: until somebody writes to it.
+"""Pause until another connection commits to an SQLite database, or until a time limit.
 
-Knows nothing of Airflow. SQLite tells by ``PRAGMA data_version`` whether another connection has committed, at a
-thousandth of the cost of a look at the tables. (The time of its write-ahead log would be cheaper still, but a commit
-is written there before it can be seen: who looks at once sees nothing, and then rests.)
+This module does not depend on Airflow. SQLite's ``PRAGMA data_version`` shows whether another connection has committed,
+at a thousandth of the cost of a query. (The modification time of the write-ahead log would be cheaper, but it changes
+before the commit is visible, so a reader that reacts to it could miss the commit.)
 """
 
 import sqlite3
@@ -12,25 +12,25 @@ from pathlib import Path
 from typing import Final
 
 LONGEST_S: Final = 1.0
-"""Schedules and timers are looked at so often when nobody writes: this much later, at most, a scheduled run begins."""
+"""Longest pause without a commit. Scheduled runs start at most this much late."""
 SHORT_S: Final = 0.1
-"""The longest rest when something was written since the last one. That may have been the scheduler itself, or a task
-that ended while it was looking elsewhere."""
-GLANCE_S: Final = 0.03
+"""Longest pause if there was a commit since the last one: by the scheduler itself, or by a task that ended while the
+scheduler was busy."""
+POLL_S: Final = 0.03
 
 
 class Commits:
-    """How many commits a database has seen, as one connection of its own counts them."""
+    """A counter that changes with every commit of another connection to a database."""
 
     def __init__(self, database: Path) -> None:
         self.database = database
         self._connection: sqlite3.Connection | None = None
 
     def __call__(self) -> int:
-        """A number that another commit changes; -1 while there is no database to ask."""
+        """Return SQLite's ``data_version``; -1 while the database does not exist or cannot be read."""
         try:
             if self._connection is None:
-                # Opened at the first rest, in the process that rests: the executor forks its workers before that.
+                # Opened at the first pause, because the executor forks its workers before that.
                 address = f"{self.database.as_uri()}?mode=rw"
                 self._connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
@@ -39,7 +39,11 @@ class Commits:
 
 
 class Rest:
-    """Rests that end early when there is news."""
+    """Pauses that end early if the counter changes.
+
+    Attributes:
+        mark: returns the counter.
+    """
 
     def __init__(
         self,
@@ -52,17 +56,17 @@ class Rest:
         self._clock, self._pause = clock, pause
         self._seen = -1
 
-    def take(self, is_news: Callable[[], bool]) -> None:
-        """Rest until the mark changes, ``is_news()`` holds, or the longest rest is over.
+    def take(self, is_due: Callable[[], bool]) -> None:
+        """Pause until the counter changes, ``is_due()`` returns True, or the longest pause is over.
 
         Args:
-            is_news: another reason to end the rest, asked at every glance.
+            is_due: another condition that ends the pause, called at every poll.
         """
         now = self.mark()
         end = self._clock() + (LONGEST_S if now == self._seen else SHORT_S)
         self._seen = now
-        while self._clock() < end and not is_news():
-            self._pause(GLANCE_S)
+        while self._clock() < end and not is_due():
+            self._pause(POLL_S)
             if (now := self.mark()) != self._seen:
                 self._seen = now
                 return

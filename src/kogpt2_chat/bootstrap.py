@@ -1,13 +1,15 @@
-"""The one place that knows which client library stands behind which port.
+"""Build the adapter behind each port from the settings.
 
-Every function takes settings and gives a port; nothing is imported or opened before it is asked for.
+Client libraries are imported inside the functions, so that importing this module stays cheap. The worker's
+transactional consumer is built in ``serving/__main__.py``.
 """
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kogpt2_chat.domain.servers.no_proxy import without_proxy
-from kogpt2_chat.ports import Files, Index, Registry, SparkJobs, Tables, Topics
+from kogpt2_chat.ports import Files, Index, Registry, SparkJobs, Tables, Topics, TransactionalConsumer
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,14 +17,21 @@ if TYPE_CHECKING:
 
 
 def topics(settings: Settings) -> Topics:
-    """Kafka's topics, by position."""
+    """Return access to Kafka's topics by position."""
     from kogpt2_chat.adapters.kafka.topics import KafkaTopics
 
     return KafkaTopics(settings)
 
 
+def transactional_consumer(settings: Settings, ordinal: int, on_step: Callable[[str], None]) -> TransactionalConsumer:
+    """Return the worker's side of Kafka; ``on_step`` is called with the name of each step of a transaction."""
+    from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
+
+    return KafkaTransactionalConsumer(settings, ordinal, on_step=on_step)
+
+
 def files(settings: Settings) -> Files:
-    """HDFS."""
+    """Return the file system on HDFS."""
     from kogpt2_chat.adapters.hdfs import HdfsFiles
 
     _reach_directly(settings)
@@ -30,14 +39,14 @@ def files(settings: Settings) -> Files:
 
 
 def tables(settings: Settings) -> Tables:
-    """Delta tables on HDFS."""
+    """Return the Delta tables on HDFS."""
     from kogpt2_chat.adapters.delta import DeltaTables
 
     return DeltaTables(settings)
 
 
 def index(settings: Settings) -> Index:
-    """Elasticsearch."""
+    """Return the search index in Elasticsearch."""
     from kogpt2_chat.adapters.elastic import ElasticIndex
 
     _reach_directly(settings)
@@ -45,7 +54,7 @@ def index(settings: Settings) -> Index:
 
 
 def registry(settings: Settings) -> Registry:
-    """MLflow."""
+    """Return the model registry in MLflow."""
     from kogpt2_chat.adapters.mlflow import MlflowRegistry
 
     _reach_directly(settings)
@@ -53,7 +62,7 @@ def registry(settings: Settings) -> Registry:
 
 
 def spark(settings: Settings) -> SparkJobs:
-    """Spark, local or a cluster, on the Java that the servers run on."""
+    """Return the Spark launcher, local or for a cluster, on the same Java as the servers."""
     from kogpt2_chat.adapters.spark import SparkSubmit
     from kogpt2_chat.stack.jars import spark_jars
     from kogpt2_chat.stack.java import ensure_java
@@ -63,20 +72,20 @@ def spark(settings: Settings) -> SparkJobs:
 
 
 def prepare_servers(settings: Settings) -> None:
-    """What the servers need before workers and DAGs use them: topics, and the index with its mapping."""
+    """Create what workers and DAGs need on the servers: the topics, and the index with its mapping."""
     topics(settings).ensure()
     index(settings).ensure()
 
 
 def kafka_warning(settings: Settings) -> str | None:
-    """What an operator has to change on the brokers, if anything."""
+    """Return what an operator has to change on the brokers, or None."""
     from kogpt2_chat.adapters.kafka.offsets import offsets_warning
 
     return offsets_warning(settings)
 
 
 def champion_aliases(settings: Settings, bots: tuple[str, ...]) -> dict[str, int | None]:
-    """The version that MLflow's alias `champion` names for each bot, in a quick look."""
+    """Return the version behind MLflow's alias `champion` for each bot, read with a short timeout."""
     from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
 
     _reach_directly(settings)
@@ -84,7 +93,7 @@ def champion_aliases(settings: Settings, bots: tuple[str, ...]) -> dict[str, int
 
 
 def airflow(settings: Settings) -> "AirflowRest":
-    """Airflow's REST API, to start DAG runs and follow them."""
+    """Return a client of Airflow's REST API that starts DAG runs and follows them."""
     from kogpt2_chat.adapters.airflow import AirflowRest
 
     _reach_directly(settings)
@@ -92,5 +101,5 @@ def airflow(settings: Settings) -> "AirflowRest":
 
 
 def _reach_directly(settings: Settings) -> None:
-    """No proxy between us and the stack's own servers. Client libraries take this from the environment alone."""
+    """Bypass any HTTP proxy for the stack's own servers. Client libraries read this from the environment only."""
     os.environ.update(without_proxy(os.environ, (settings.own_host, settings.advertised_host)))

@@ -1,4 +1,7 @@
-"""The file ``.env``: what it sets, and what in it cannot be read. UTF-8, with or without a byte order mark."""
+"""Read the file ``.env``: the values it sets and the lines that cannot be parsed.
+
+The file is UTF-8, with or without a byte order mark.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,18 +13,18 @@ from dotenv import dotenv_values
 from dotenv.parser import Original, parse_stream
 
 ENV_FILE: Final = "KOGPT2_ENV_FILE"
-"""Variable that names the file; empty: none is read. Unset: ``.env`` in the folder that a command is started in."""
+"""Variable that names the file. Empty: no file is read. Unset: ``.env`` in the current directory."""
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvFile:
-    """What stands in the file.
+    """The content of the file.
 
     Attributes:
-        path: for messages; None where none is read.
-        values: by name as it is written there; None: a name without ``=``.
-        faults: one sentence each.
+        path: absolute path for messages; None if no file was read.
+        values: by name, spelled as in the file; None for a name without ``=``.
+        faults: one sentence for each line that cannot be parsed.
     """
 
     path: Path | None = None
@@ -30,7 +33,7 @@ class EnvFile:
 
 
 def read_env_file(environment: Mapping[str, str]) -> EnvFile:
-    """Read the file that the environment names, or ``.env``; no such file sets nothing, unless it was named."""
+    """Read the file that the environment names, or ``.env``. A missing file is a fault only if it was named."""
     named = environment.get(ENV_FILE)
     if named == "":
         return EnvFile()
@@ -47,10 +50,10 @@ def read_env_file(environment: Mapping[str, str]) -> EnvFile:
 
 
 def _decoded(content: bytes) -> str:
-    """The file's text.
+    """Return the file's text.
 
     Raises:
-        ValueError: it is not UTF-8; says what it is and what to do.
+        ValueError: the content is not UTF-8; the message names the encoding and the remedy.
     """
     if content.startswith(_UTF16_MARKS) or b"\0" in content:
         raise ValueError("is written in UTF-16, expected UTF-8: save it again as UTF-8")
@@ -75,10 +78,10 @@ def _parsed(path: Path, text: str) -> EnvFile:
     readable = "".join(one.original.string for one in statements if not one.error)
     return EnvFile(
         path=path,
-        # `${NAME}` is filled in, and the last of two lines counts.
+        # python-dotenv expands `${NAME}`; the last assignment of a name wins.
         values=dotenv_values(stream=StringIO(readable)),
         faults=tuple(
-            f"{path} line {_line(one.original)} cannot be read: expected NAME=value, in two quotation marks or in none"
+            f"{path} line {_line(one.original)} cannot be read: expected NAME=value, with two quotation marks or none"
             for one in statements
             if one.error
         ),
@@ -86,6 +89,6 @@ def _parsed(path: Path, text: str) -> EnvFile:
 
 
 def _line(statement: Original) -> int:
-    """Where it begins: empty lines before a statement are counted to it."""
+    """Return the statement's first line. The parser counts blank lines before a statement as part of it."""
     text = statement.string
     return statement.line + text[: len(text) - len(text.lstrip())].count("\n")

@@ -1,20 +1,19 @@
-"""The errors of the platform, named by what the caller does next.
+"""The errors of the platform, one class for each action that the caller takes next.
 
-A message says what happened, to which thing, what was expected and what to do about it. This module
-imports nothing.
+A message states what happened, to what, what was expected and what to do. This module imports nothing.
 """
 
 
 class KogptChatError(Exception):
-    """Root of everything this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose."""
 
 
 class InvalidMessage(KogptChatError):
-    """A record that can never be answered: send it to the dead letters.
+    """A record cannot be answered, now or later: send it to the dead-letter topic.
 
     Attributes:
-        reason: one of the reasons of the dead letter contract, e.g. ``schema``.
-        question_id: the id the record carries, where one could be read.
+        reason: one of the dead-letter contract's reasons, e.g. ``schema``.
+        question_id: the id in the record, if it could be read.
     """
 
     def __init__(self, reason: str, message: str, question_id: str | None = None) -> None:
@@ -24,32 +23,32 @@ class InvalidMessage(KogptChatError):
 
 
 class InvalidInput(KogptChatError):
-    """A file, setting or argument a person gave is unusable: show the message, exit 2."""
+    """A file, setting or argument from the user is unusable: show the message and exit with 2."""
 
 
 class Unavailable(KogptChatError):
-    """A server did not answer, or not in time: try again later."""
+    """A server did not answer in time: try again later."""
 
 
 class Conflict(KogptChatError):
-    """Somebody else already did this very work: it is done, carry on."""
+    """Another process is doing, or has already done, the same work: re-read the state before trying again."""
 
 
 class Fenced(Conflict):
-    """Another process has taken this one's place: end, and do not start again by yourself."""
+    """Another process uses this worker's ordinal: exit, and do not restart automatically."""
 
 
 class GateRefused(KogptChatError):
-    """The candidate did not pass the gate: keep the champion, exit 3."""
+    """The version did not pass the gate: keep the champion and exit with 3."""
 
 
 class RecordsLost(KogptChatError):
-    """The work is done, and something that it should have found is gone for good: tell an operator once, exit 4."""
+    """The work is done, but some of its input is permanently lost: notify an operator once and exit with 4."""
 
 
 class CheckpointCorrupt(KogptChatError):
-    """A model version is incomplete or not what its hashes promise: take the previous one."""
+    """A model version is incomplete or does not match its hashes: use the previous one."""
 
 
 class NotFound(KogptChatError):
-    """The named thing does not exist: name another, or make it first."""
+    """The named object does not exist: name another one or create it first."""

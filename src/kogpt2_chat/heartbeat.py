@@ -1,7 +1,4 @@
-"""Say that long work goes on, when it says nothing itself: a thread, with or without a terminal.
-
-Knows nothing of what the work is.
-"""
+"""A background thread that reports progress while long work prints nothing, with or without a terminal."""
 
 import threading
 import time
@@ -12,11 +9,11 @@ from typing import Final, Self
 
 from kogpt2_chat.domain.servers.silence import EVERY_S, Silence
 
-_LOOK_S: Final = 0.5
+_CHECK_INTERVAL_S: Final = 0.5
 
 
 class Heartbeat:
-    """Hands lines of progress on, and repeats the last one before nothing has come for ten seconds.
+    """Forwards progress lines, and repeats the last one so that no gap exceeds ten seconds.
 
     Example: ``with Heartbeat(progress, "fetching jars") as heartbeat: fetch(progress=heartbeat.say)``
     """
@@ -36,25 +33,25 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
 
     def say(self, line: str) -> None:
-        """Hand a line of the work on."""
+        """Forward a progress line."""
         with self._lock:
             self._silence.said(line, self._clock())
             self._say(line)
 
     def heard(self, line: str) -> None:
-        """Something else has said a line of the work."""
+        """Note a progress line that was printed elsewhere, without printing it."""
         with self._lock:
             self._silence.said(line, self._clock())
 
     def look(self) -> None:
-        """Break the silence if it has lasted too long; the thread does this twice a second."""
+        """Repeat the last line if nothing was printed for too long. The thread calls this twice a second."""
         with self._lock:
             line = self._silence.due(self._clock())
             if line is not None and not self._end.is_set():
                 self._say(line)
 
     def stop(self) -> None:
-        """Say nothing more by itself."""
+        """Stop repeating lines."""
         self._end.set()
 
     def __enter__(self) -> Self:
@@ -67,6 +64,6 @@ class Heartbeat:
         self.stop()
 
     def _watch(self) -> None:
-        with suppress(OSError):  # whoever listened has gone
-            while not self._end.wait(_LOOK_S):
+        with suppress(OSError):  # the output was closed
+            while not self._end.wait(_CHECK_INTERVAL_S):
                 self.look()

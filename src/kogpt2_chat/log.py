@@ -1,4 +1,4 @@
-"""Structured logs for entry points (cli, serving, spark jobs, DAGs); the library itself does not log."""
+"""Structured logging for entry points (CLI, worker, Spark jobs, DAGs). The library itself does not log."""
 
 import logging
 import sys
@@ -8,32 +8,32 @@ from typing import Literal, TextIO, cast
 import structlog
 
 
-class _Unfailing:
-    """A stream that loses what cannot be written: its reader has gone, the disk is full, or it was closed.
+class _LossyStream:
+    """A stream that drops text it cannot write: the reader has exited, the disk is full, or the stream is closed.
 
-    A process that works must not end for want of somebody who reads what it says.
+    A process must not die because its log cannot be written.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write it if that is possible."""
+        """Write the text if possible."""
         with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Send it on if that is possible."""
+        """Flush the stream if possible."""
         with suppress(OSError, ValueError):
             self._stream.flush()
 
 
 def configure_logging(form: Literal["console", "json"] = "console", level: int = logging.INFO) -> None:
-    """Send events to stderr, so that stdout stays free for results. To log never raises for want of a reader.
+    """Send log events to stderr, so that stdout carries only results. Logging never raises if the stream is broken.
 
     Args:
-        form: ``console`` for people, ``json`` for one object a line.
+        form: ``console`` for people, ``json`` for one object per line.
         level: events below it are dropped.
     """
     renderer: structlog.types.Processor = (
@@ -50,5 +50,5 @@ def configure_logging(form: Literal["console", "json"] = "console", level: int =
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _LossyStream(sys.stderr))),
     )

@@ -1,4 +1,4 @@
-"""Waiting for somebody else's answer no longer than one wants to, whatever the library's own patience is."""
+"""Call a function with a time limit, for client libraries whose own timeout is longer."""
 
 import threading
 from collections.abc import Callable
@@ -10,21 +10,21 @@ T = TypeVar("T")
 
 
 def within(seconds: float, what: str, call: Callable[[], T]) -> T:
-    """Give what a call gives, or stop waiting for it.
+    """Return the result of a call, or stop waiting for it after the time limit.
 
-    A call that is given up is left behind in a thread of its own, which ends with the process at the latest: only for
-    what may as well happen late, or not at all.
+    A call that exceeds the limit keeps running in a daemon thread, which ends with the process at the latest. Use this
+    only if it does not matter that the call takes effect late or not at all.
 
     Args:
-        seconds: longest wait.
-        what: who is asked, for the error.
-        call: the call.
+        seconds: time limit.
+        what: name of the server or library, for the error.
+        call: function to call.
 
     Returns:
-        Its result.
+        The call's result.
 
     Raises:
-        Unavailable: no answer came in time.
+        Unavailable: the call did not return in time.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -32,7 +32,7 @@ def within(seconds: float, what: str, call: Callable[[], T]) -> T:
     def ask() -> None:
         try:
             results.append(call())
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             errors.append(error)
 
     thread = threading.Thread(target=ask, name=f"waits for {what}", daemon=True)
@@ -41,5 +41,5 @@ def within(seconds: float, what: str, call: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     if not results:
-        raise Unavailable(f"{what} gave no answer within {seconds:g} s: is it up, and not overloaded?")
+        raise Unavailable(f"{what} did not answer within {seconds:g} s: is it running, and not overloaded?")
     return results[0]

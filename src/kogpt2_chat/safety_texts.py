@@ -1,4 +1,4 @@
-"""The vetted answers that the settings name."""
+"""Read the vetted answers from the file that the settings name."""
 
 from kogpt2_chat.domain.safety.vetted_answers import SafetyTexts, read_safety_texts
 from kogpt2_chat.domain.text.csv_text import decode
@@ -7,16 +7,16 @@ from kogpt2_chat.settings import Settings
 
 
 def safety_texts(settings: Settings) -> SafetyTexts:
-    """Read them.
+    """Read the vetted answers.
 
     Args:
-        settings: which file, and whose help lines.
+        settings: names the file and the country of the help lines.
 
     Returns:
         The texts.
 
     Raises:
-        InvalidInput: the file cannot be read, or is not whole: nobody answers without it.
+        InvalidInput: the file cannot be read or is incomplete. Workers do not answer without it.
     """
     path = settings.safety.texts
     try:

@@ -1,6 +1,6 @@
-"""What the fields of the settings' sections are made of: their bounds, and what is made of a text once for all.
+"""Field types of the settings' sections: bounds, validation and normalisation.
 
-A value is the same wherever it is read: a path is absolute, a login stands beside its address.
+Values are normalised once, when they are read: paths become absolute, and a login is split off its address.
 """
 
 from collections.abc import Mapping
@@ -15,23 +15,23 @@ from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT, is_address, is_ho
 
 NEVER: Final = "never"
 _CRON_FIELDS: Final = 5
-"""Its reader takes seconds and years too, at either end."""
+"""croniter also accepts expressions with seconds and years, so the number of fields is checked separately."""
 _A_WEEK_S: Final = 604_800
-"""The longest that anything may wait: in milliseconds it fits into what Kafka's protocol and clients count with."""
+"""Longest timeout: in milliseconds it still fits the integers of Kafka's protocol and clients."""
 
 
 class Section(BaseModel):
-    """A section: unknown names are refused, space around a text is none of it, and numbers are finite."""
+    """A section of the settings. It rejects unknown names and infinite numbers, and strips surrounding whitespace."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
 
 def _absolute(path: Path) -> Path:
-    """As the one who set it meant it: from the home folder, or from the folder that the command was started in."""
+    """Expand ``~`` and resolve a relative path against the current directory."""
     try:
         return path.expanduser().absolute()
     except RuntimeError as error:
-        raise ValueError(f"{path.parts[0]} names no home folder: write the whole path") from error
+        raise ValueError(f"{path.parts[0]} is not a home folder: write the full path") from error
 
 
 def _absolute_text(text: str) -> str:
@@ -39,22 +39,22 @@ def _absolute_text(text: str) -> str:
 
 
 def _folder_or_name(text: str) -> str:
-    """A folder's path is made absolute; a name (``auto``, a hub's id) stays."""
+    """Make a folder's path absolute; leave a name (``auto``, ``small``, a hub id) unchanged."""
     is_path = text.startswith(("~", "./", "../"))
     return _absolute_text(text) if is_path or (text not in {"auto", "small"} and Path(text).is_dir()) else text
 
 
-def _in_roster(name: str) -> str:
+def _known_bot(name: str) -> str:
     if name not in BOT_IDS:
         by_lower = {bot.lower(): bot for bot in BOT_IDS}
         near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0)
         hint = f"; did you mean {by_lower[near[0]]}?" if near else ""
-        raise ValueError(f"no such bot, there are {', '.join(BOT_IDS)}{hint}")
+        raise ValueError(f"no such bot, expected one of {', '.join(BOT_IDS)}{hint}")
     return name
 
 
 def _http(text: str) -> str:
-    """``http://host:port``, several of them (a pair of NameNodes) with semicolons between."""
+    """Check ``http://host:port``, or several of them (a pair of NameNodes) separated by semicolons."""
     _refuse_hidden_login(text)
     if not all(is_address(one, ("http", "https")) for one in text.split(";") if text):
         raise ValueError("expected an address like http://host:port")
@@ -62,9 +62,9 @@ def _http(text: str) -> str:
 
 
 def _refuse_hidden_login(address: str) -> None:
-    """Refuse an address that may still hold a login after its own was taken out: it would be kept, and shown."""
+    """Reject an address that may still contain a login after :class:`Server` removed one: it would be displayed."""
     if "@" in address:
-        raise ValueError("expected no @ but that of a login; in a login, write / ? # as %2F, %3F, %23")
+        raise ValueError("expected @ only after a login; in a login, write / ? # as %2F, %3F, %23")
 
 
 def _http_with_port(text: str) -> str:
@@ -75,7 +75,7 @@ def _http_with_port(text: str) -> str:
 
 
 def _cron(text: str) -> str:
-    """A time as Airflow's own reader takes it: one that it cannot follow would let the DAG vanish without a word."""
+    """Check a cron expression with Airflow's own parser: Airflow silently drops a DAG whose schedule is invalid."""
     if text == NEVER:
         return text
     from croniter import CroniterError, croniter
@@ -95,7 +95,7 @@ def _cron(text: str) -> str:
 
 def _brokers(text: str) -> str:
     if not all(is_host_and_port(one.strip()) for one in text.split(",") if text):
-        raise ValueError("expected host:port, several of them with commas between")
+        raise ValueError("expected host:port, or several of them separated by commas")
     return text
 
 
@@ -112,7 +112,7 @@ Seconds = Annotated[float, Field(gt=0, le=_A_WEEK_S)]
 LocalPath = Annotated[Path, AfterValidator(_absolute)]
 LocalFile = Annotated[str, AfterValidator(_absolute_text)]
 FolderOrName = Annotated[str, AfterValidator(_folder_or_name)]
-BotId = Annotated[str, AfterValidator(_in_roster)]
+BotId = Annotated[str, AfterValidator(_known_bot)]
 HttpAddress = Annotated[str, AfterValidator(_http)]
 HttpAddressWithPort = Annotated[str, AfterValidator(_http_with_port)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
@@ -124,31 +124,31 @@ SparkMaster = Annotated[
 
 
 class Server(Section):
-    """A section with an address. A login that stands in it is kept in the login's own fields: addresses are shown.
+    """A section with a server's address. A login in the address moves to its own fields, since addresses are displayed.
 
     Attributes:
-        login_fields: names of the address, of the user and of the password.
+        login_fields: names of the fields for address, user and password.
     """
 
     login_fields: ClassVar[tuple[str, str, str]] = ("url", "username", "password")
 
     @model_validator(mode="before")
     @classmethod
-    def _take_login(cls, given: Any) -> Any:
-        return _login_taken(given, *cls.login_fields)
+    def _move_login(cls, given: Any) -> Any:
+        return _split_login(given, *cls.login_fields)
 
 
-def _login_taken(given: Any, address: str, user: str, password: str) -> Any:
-    """What a section was given, with the login that stood in its address in the login's own fields.
+def _split_login(given: Any, address: str, user: str, password: str) -> Any:
+    """Move the login in a section's address to the section's own login fields.
 
     Args:
-        given: the section's values by field, as they came.
-        address: name of the field with the address.
-        user: name of the user's field; where another one was given, the address's login is dropped.
-        password: name of the password's field; one that was given wins.
+        given: the section's raw values by field.
+        address: name of the address field.
+        user: name of the user field; if a different user is set, the login in the address is dropped.
+        password: name of the password field; a password that is set explicitly wins.
 
     Returns:
-        The same values, or others where there was a login.
+        The values, unchanged if the address contains no login.
     """
     if not isinstance(given, Mapping) or not isinstance(given.get(address), str):
         return given

@@ -1,4 +1,4 @@
-"""The sections of the settings tree, one for each room or server. What a figure means stands in its description."""
+"""Sections of the settings tree for the platform's own parts. Each field's description says what it means."""
 
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -16,7 +16,7 @@ EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared with, never a default
 
 
 class Ports(Section):
-    """Where each server listens. ``offset`` shifts all of them, so that stacks run side by side."""
+    """Port of each server. ``offset`` is added to all of them, so that several stacks can run on one machine."""
 
     offset: Annotated[int, Field(ge=0, le=50000)] = 0
     kafka: Port = 9092
@@ -37,10 +37,10 @@ class Ports(Section):
     worker_metrics: Port = 9101
 
     def at(self, port: int) -> int:
-        """The port as it is really used: shifted by the offset.
+        """Return the port with the offset added.
 
         Raises:
-            InvalidInput: the shifted port is above 65535.
+            InvalidInput: the sum is above 65535.
         """
         if port + self.offset > HIGHEST_PORT:
             raise InvalidInput(f"port {port} + offset {self.offset} is above 65535: lower KOGPT2_PORTS__OFFSET")
@@ -50,43 +50,54 @@ class Ports(Section):
 class Stack(Section):
     """How the servers run on this machine."""
 
-    host: str = Field(LOOPBACK, description="IPv4 address of this machine all servers bind to; 0.0.0.0: all of them")
+    host: str = Field(LOOPBACK, description="IPv4 address that all servers bind to; 0.0.0.0: all interfaces")
     advertised_host: str = Field(
-        "", description="where other machines reach the stack, told to Kafka's clients; empty: the address bound to"
+        "",
+        description="host where other machines reach the stack, advertised to Kafka clients; empty: the bind address",
     )
-    workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="serving workers")
+    workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="number of serving workers")
     spark: Literal["local", "standalone"] = "local"
     airflow_database: SecretStr = Field(
-        SecretStr(""), description="SQLAlchemy address of PostgreSQL; empty: SQLite in the home folder"
+        SecretStr(""), description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home folder"
     )
     airflow_parallelism: Positive = 4
     trainings_at_once: int = Field(
-        0, ge=0, le=4, description="trainings and evaluations side by side; 0: two where there are 20 GiB of memory"
+        0,
+        ge=0,
+        le=4,
+        description="maximum number of concurrent trainings and evaluations; 0: two with at least 20 GiB of memory, "
+        "else one",
     )
-    airflow_password: SecretStr | None = Field(None, description="for tests; otherwise generated at first start")
-    unprivileged_user: str = Field("nobody", description="who runs servers that refuse root, when started as root")
+    airflow_password: SecretStr | None = Field(None, description="for tests; unset: generated at the first start")
+    unprivileged_user: str = Field(
+        "nobody", description="user that runs servers which refuse to run as root, if root starts the stack"
+    )
     kafka_heap_mb: Positive = 384
     hdfs_heap_mb: Positive = 192
     elasticsearch_heap_mb: Positive = 384
-    stall_s: Seconds = Field(30.0, description="a server whose log and CPU time stand still so long is given up")
-    start_hard_end_s: Seconds = Field(900.0, description="the longest that `up` waits for any one server")
+    stall_s: Seconds = Field(30.0, description="`up` fails if a server's log and CPU time do not change for this long")
+    start_hard_end_s: Seconds = Field(900.0, description="maximum time that `up` waits for each server")
     stop_timeout_s: Seconds = 30.0
-    min_memory_mb: int = Field(6000, ge=0, description="free memory `up` asks for")
-    min_disk_mb: int = Field(3000, ge=0, description="free disk `up` asks for")
+    min_memory_mb: int = Field(6000, ge=0, description="free memory that `up` requires")
+    min_disk_mb: int = Field(3000, ge=0, description="free disk space that `up` requires")
     keep_free_mb: int = Field(
-        256, ge=1, description="disk that lake and index leave to Kafka; a server that died waits for as much"
+        256,
+        ge=1,
+        description="disk space that the lake and the index leave free for Kafka; a server that fills a disk starts "
+        "only once this much is free",
     )
 
 
 class Model(Section):
-    """Which base model, and how an answer is decoded."""
+    """The base model, and the limits of a prompt and an answer."""
 
     base: FolderOrName = Field(
         "auto",
-        description="`small`, a hub id or a folder; `auto`: KoGPT2 where it can be had, else `small`; kept by the home",
+        description="`small`, a hub id or a folder; `auto`: KoGPT2 if available, else `small`; a home folder keeps its "
+        "first choice",
     )
-    revision: str = Field("main", description="pinned hub revision of the base")
-    base_sha256: str = Field("", description="expected hash of the base's weights file; empty: not checked")
+    revision: str = Field("main", description="hub revision of the base model")
+    base_sha256: str = Field("", description="expected SHA-256 of the base model's weights file; empty: not checked")
     small_layers: Positive = 4
     small_width: Positive = 320
     small_heads: Positive = 4
@@ -97,110 +108,128 @@ class Model(Section):
     small_dropout: float = Field(0.3, ge=0, lt=1)
     small_label_smoothing: float = Field(0.1, ge=0, lt=1)
     small_weight_decay: float = Field(0.1, ge=0)
-    small_learn_questions: bool = Field(True, description="questions are learned as well as answers")
-    small_patience: Positive = Field(
-        3, description="epochs without a better NLL of held-out seeds that end the training"
-    )
+    small_learn_questions: bool = Field(True, description="whether the loss covers questions as well as answers")
+    small_patience: Positive = Field(3, description="early stopping: epochs without a lower NLL on held-out seed pairs")
     small_answer_tokens: Positive = Field(
-        6_000_000, description="most answer tokens that it learns from, for large corpora"
+        6_000_000, description="maximum number of answer tokens to train on; limits training on large corpora"
     )
     max_prompt_tokens: Positive = 128
     max_new_tokens: Positive = 48
-    threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice, or what a CPU quota allows")
+    threads: int = Field(0, ge=0, description="torch threads; 0: torch's default, or the CPU quota if there is one")
 
 
 class Training(Section):
     """Fine-tuning of one bot."""
 
-    epochs: int = Field(0, ge=0, description="passes over the dataset, from a base; 0: 1 from the small one, else 3")
+    epochs: int = Field(
+        0, ge=0, description="passes over the dataset from a base model; 0: 1 from the small base, else 3"
+    )
     batch_size: Positive = Field(32, description="examples per optimizer step")
-    learning_rate: float = Field(0.0, ge=0, description="peak of the cosine; 0: 3e-4 from the small base, else 5e-5")
+    learning_rate: float = Field(
+        0.0, ge=0, description="peak of the cosine schedule; 0: 3e-4 from the small base, else 5e-5"
+    )
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    answer_tokens: Positive = Field(
-        120_000, description="budget of answer tokens: training ends when so many have been learned from"
-    )
+    answer_tokens: Positive = Field(120_000, description="training ends after this many answer tokens")
     clip_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where this machine computes it faster than fp32"
+        "auto", description="auto: bf16 if it is faster than fp32 on this machine"
     )
     seed: int = Field(20, ge=0, le=2**32 - 1)
-    new_pair_weight: Positive = Field(12, description="times a taught pair is seen for each time a seed pair is")
+    new_pair_weight: Positive = Field(
+        12, description="how often training sees a taught pair for each time it sees a seed pair"
+    )
     checkpoint_every_steps: Positive = 200
 
 
 class Learning(Section):
-    """What may become a training example, and what a candidate must reach."""
+    """What may become a training example, when retraining runs, and which gate thresholds apply."""
 
     corpora: LocalPath = Field(CHECKOUT / "corpora", description="folder with BOT/seed.csv, gold.csv, golden.json")
-    quarantine_hours: float = Field(24.0, ge=0, description="turns younger than this wait")
-    auto_review: bool = Field(False, description="accept corrections without review or agreement of two players")
+    quarantine_hours: float = Field(24.0, ge=0, description="minimum age, in hours, of a turn that is trained on")
+    auto_review: bool = Field(False, description="accept corrections without review and without a second player")
     legacy_consent: bool = Field(
-        False, description="legacy questions, and corrections of players who never said yes or no, may be trained on"
+        False,
+        description="train on legacy questions, and on corrections by players who neither gave nor refused consent",
     )
-    seed_share: float = Field(0.3, ge=0, le=1, description="least share of seed pairs in a dataset")
+    seed_share: float = Field(0.3, ge=0, le=1, description="minimum share of seed pairs in a dataset")
     rows_per_player: Positive = 50
     rows_per_phrase: Positive = 20
     retrain_cron: Cron = Field(
-        "0 4 * * *", description=f"when `retrain_bots` runs by itself, in Asia/Seoul; `{NEVER}`: not by the clock"
+        "0 4 * * *", description=f"cron schedule of `retrain_bots` in Asia/Seoul; `{NEVER}`: no scheduled runs"
     )
-    retrain_on_teachings: bool = Field(True, description="`retrain_bots` runs when ingest brings new feedback")
-    min_new_examples: int = Field(5, ge=0, description="fewer new examples than this: no retraining unless forced")
-    gate_profile: Literal["auto", "kogpt2", "small_base"] = Field("auto", description="auto: by the base model's size")
+    retrain_on_teachings: bool = Field(True, description="run `retrain_bots` whenever ingest stores new feedback")
+    min_new_examples: int = Field(
+        5, ge=0, description="minimum number of new examples for a retraining, unless it is forced"
+    )
+    gate_profile: Literal["auto", "kogpt2", "small_base"] = Field(
+        "auto", description="thresholds of the gate; auto: chosen by the base model's size"
+    )
 
 
 class SamplingSettings(Section):
-    """How one bot draws its tokens instead of taking the likeliest."""
+    """Sampling for one bot, instead of greedy decoding."""
 
     temperature: float = Field(0.7, gt=0)
     top_k: Positive = 40
 
 
 class Serving(Section):
-    """One worker."""
+    """One serving worker."""
 
     slot: int = Field(
-        1, ge=0, description="number of this worker, its stable transactional id; 0: the first free one here"
+        1,
+        ge=0,
+        description="ordinal of this worker, which sets its transactional id; 0: the first free one on this machine",
     )
-    threads: int = Field(0, ge=0, description="cores of the openvino engine; 0: all that affinity and CPU quota allow")
-    max_batch: Positive = Field(32, description="questions a bot's model decodes at once")
-    max_in_flight: Positive = Field(96, description="questions of all bots taken from Kafka and not yet answered")
+    threads: int = Field(0, ge=0, description="cores of the OpenVINO engine; 0: all that affinity and CPU quota allow")
+    max_batch: Positive = Field(32, description="maximum number of questions that a bot's model decodes at once")
+    max_in_flight: Positive = Field(
+        96, description="maximum number of questions, over all bots, that are polled from Kafka and not yet answered"
+    )
     sampling: dict[BotId, SamplingSettings] = Field(
-        default_factory=dict, description='by bot, e.g. {"ChatbotA": {"temperature": 0.7}}; others are greedy'
+        default_factory=dict,
+        description='sampling by bot, e.g. {"ChatbotA": {"temperature": 0.7}}; other bots decode greedily',
     )
     answer_deadline_s: float = Field(20.0, gt=0, le=3600)
     uncertain: dict[BotId, Literal["model", "nearest", "notice"]] = Field(
         default_factory=dict,
-        description="by bot, what is said where its version is unsure, late or silent: its own answer all the same, "
-        'the nearest known answer, or that it does not know, e.g. {"ChatbotA": "notice"}; others: nearest from the '
-        "small base, else model",
+        description="by bot, the reply if its version is unsure, late or silent: `model` (the version's own answer), "
+        "`nearest` (the nearest known answer) or `notice` (the bot says that it does not know), e.g. "
+        '{"ChatbotA": "notice"}; other bots: `nearest` with the small base, else `model`',
     )
     max_answer_chars: Positive = 300
     swap_poll_s: Seconds = 0.5
     watchdog_s: Seconds = 120.0
     session_timeout_s: float = Field(
-        10.0, ge=2, le=1800, description="how long a worker that went keeps its partitions; brokers have bounds for it"
+        10.0,
+        ge=2,
+        le=1800,
+        description="time until the partitions of a dead worker are reassigned; brokers limit its range",
     )
     max_crashes: Positive = 3
     nice: int = Field(0, ge=0, le=19)
 
 
 class Safety(Section):
-    """What is answered where a question may speak of a crisis."""
+    """Answers to questions that may be about a crisis."""
 
     texts: LocalPath = Field(
         Path(safety.__file__).with_name("safety_texts.json"),
-        description="JSON file with the vetted answers, the help lines, and when they were last checked",
+        description="JSON file with the vetted answers, the help lines and the date of their last check",
     )
-    country: str = Field("KR", description="whose help lines the answers name, as the file has them")
+    country: str = Field("KR", description="country in that file whose help lines the answers name")
 
 
 class Rollout(Section):
-    """How long a new version may take to be spoken by all workers."""
+    """Time limits of a rollout."""
 
-    ready_timeout_s: Seconds = Field(120.0, description="past it the old champion is published again")
-    poll_s: Seconds = Field(0.5, description="how often the workers' states are read meanwhile")
+    ready_timeout_s: Seconds = Field(
+        120.0, description="time for all workers to load a version; after it the old champion is published again"
+    )
+    poll_s: Seconds = Field(0.5, description="interval at which a rollout reads the workers' states")
     registry_timeout_s: Seconds = Field(
-        10.0, description="past it a rollback goes by what the workers were told, without the model registry"
+        10.0,
+        description="time a rollback waits for the model registry; after it, it uses the versions in `rollout_state`",
     )

@@ -1,4 +1,4 @@
-"""The sections of the settings tree that say how the servers are reached, and with which login."""
+"""Sections of the settings tree for the servers: addresses, logins and time limits."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ from kogpt2_chat.section_types import (
 
 
 class Kafka(Section):
-    """How to reach the broker, and what a worker may wait for."""
+    """Connection to the Kafka brokers."""
 
     bootstrap: Brokers = Field("", description="host:port; empty: the local stack's broker")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -29,34 +29,36 @@ class Kafka(Section):
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
     ssl_cafile: LocalFile = ""
-    # Both clients refuse other bounds: librdkafka more than 300 s, kafka-python less than its wait for a fetch.
+    # Limits of the clients: librdkafka rejects more than 300 s, kafka-python less than its fetch wait time.
     request_timeout_s: float = Field(10.0, ge=1, le=300)
     replication_factor: int = Field(1, ge=1, le=32_767)
-    ingest_batch: Positive = Field(20_000, description="most records of one ingest commit")
+    ingest_batch: Positive = Field(20_000, description="maximum number of records in one ingest commit")
 
 
 class Hdfs(Server):
-    """The lake's file system."""
+    """Connection to HDFS, the lake's file system."""
 
     login_fields = ("webhdfs", "webhdfs_username", "webhdfs_password")
 
     uri: NameNode = Field("", description="hdfs://host:port; empty: the local stack's NameNode")
     webhdfs: HttpAddress = Field("", description="http://host:port; empty: the local stack's NameNode")
-    webhdfs_username: str = Field("", description="login of a gateway before WebHDFS (HttpFS, Knox); empty: none")
+    webhdfs_username: str = Field(
+        "", description="user name for a gateway in front of WebHDFS (HttpFS, Knox); empty: none"
+    )
     webhdfs_password: SecretStr = SecretStr("")
-    user: str = Field("kogpt2", description="whose the files are")
+    user: str = Field("kogpt2", description="owner of the files")
     root: str = Field(
         "/Chatbot",
-        # WebHDFS and the Delta library escape anything else differently: one would not find what the other wrote.
+        # WebHDFS and the Delta library escape other characters differently, so one could not find the other's files.
         pattern=r"^(/[A-Za-z0-9._,-]+)+/?$",
-        description="folder of everything below; ASCII letters, digits and ._,- only",
+        description="root folder of all files; ASCII letters, digits and ._,- only",
     )
     timeout_s: Seconds = 30.0
     retries: Positive = 5
 
 
 class Elastic(Server):
-    """The search index of turns."""
+    """Connection to Elasticsearch, the search index of turns."""
 
     url: HttpAddressWithPort = ""
     username: str = ""
@@ -65,27 +67,30 @@ class Elastic(Server):
 
 
 class Mlflow(Server):
-    """The model registry."""
+    """Connection to MLflow, the model registry."""
 
     login_fields = ("tracking_uri", "username", "password")
 
     tracking_uri: HttpAddress = Field("", description="http://host:port; empty: the local stack's server")
-    username: str = Field("", description="login; empty: none")
+    username: str = Field("", description="user name; empty: none")
     password: SecretStr = SecretStr("")
     experiment: str = "kogpt2-chat"
     timeout_s: Seconds = 120.0
 
 
 class Airflow(Server):
-    """Where to trigger DAG runs, and who hears of those that fail."""
+    """Connection to Airflow's REST API, and alerts about DAG runs that fail or are late."""
 
     url: HttpAddress = ""
     username: str = "admin"
-    password: SecretStr = Field(SecretStr(""), description="empty: the local stack's own")
+    password: SecretStr = Field(SecretStr(""), description="empty: the local stack's password")
     alert_webhook: SecretStr = Field(
-        SecretStr(""), description='gets a POST of {"text": ...} when a run fails or is late; empty: the log only'
+        SecretStr(""),
+        description='URL that gets a POST of {"text": ...} if a run fails or is late; empty: alerts only in the log',
     )
-    retrain_deadline_hours: float = Field(12.0, gt=0, le=24, description="a retraining that takes longer is told")
+    retrain_deadline_hours: float = Field(
+        12.0, gt=0, le=24, description="a run of `retrain_bots` that takes longer raises an alert"
+    )
 
     @field_validator("alert_webhook")
     @classmethod
@@ -96,9 +101,9 @@ class Airflow(Server):
 
 
 class Spark(Section):
-    """Where Spark jobs run."""
+    """Spark jobs."""
 
-    master: SparkMaster = Field("", description="empty: local[2], or the stack's standalone master")
-    driver_memory: Memory = Field("1g", description="as a JVM takes it: a whole number with k, m, g or t")
+    master: SparkMaster = Field("", description="master URL; empty: local[2], or the stack's standalone master")
+    driver_memory: Memory = Field("1g", description="heap of the driver: a whole number with k, m, g or t")
     shuffle_partitions: Positive = 4
     timeout_s: Seconds = 1800.0

@@ -1,6 +1,6 @@
 """Every setting of the platform in one tree: ``KOGPT2_SECTION__FIELD`` or a ``.env`` file.
 
-Reading settings does nothing else: no folder is made, no server asked. All faults are reported together.
+Reading settings has no side effects: it creates no folder and contacts no server. All faults are reported together.
 """
 
 import os
@@ -38,16 +38,16 @@ __all__ = [
 
 
 class Settings(BaseModel):
-    """The whole tree. Derived addresses live here too, so that nobody else joins hosts and ports.
+    """The whole settings tree, with the addresses derived from hosts and ports.
 
-    Made without arguments it has the defaults; :func:`load_settings` asks the environment.
+    Created without arguments, it has the defaults. :func:`load_settings` reads the environment.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    home: LocalPath = Field(CHECKOUT / "var", description="folder of this stack's state: data, logs, pids, models")
+    home: LocalPath = Field(CHECKOUT / "var", description="folder for this stack's state: data, logs, PIDs, models")
     cache: LocalPath | None = Field(
-        None, description="jars and base models, shared by checkouts; unset: the user's cache"
+        None, description="folder for jars and base models, shared by all checkouts; unset: the user's cache folder"
     )
     ports: Ports = Ports()
     stack: Stack = Stack()
@@ -66,24 +66,24 @@ class Settings(BaseModel):
 
     @cached_property
     def own_host(self) -> str:
-        """Where programs of this machine reach the stack's servers."""
+        """Host at which programs on this machine reach the stack's servers."""
         return LOOPBACK if self.stack.host == EVERY_ADDRESS else self.stack.host
 
     @cached_property
     def advertised_host(self) -> str:
-        """Where programs of other machines reach them."""
+        """Host at which programs on other machines reach the stack's servers."""
         return self.stack.advertised_host or self.own_host
 
     def local(self, port: int) -> str:
-        """``host:port`` of one of the stack's servers, for programs of this machine."""
+        """Return ``host:port`` of one of the stack's servers for programs on this machine."""
         return f"{self.own_host}:{self.ports.at(port)}"
 
     def bound(self, port: int) -> str:
-        """``host:port`` that one of the stack's servers listens on."""
+        """Return ``host:port`` on which one of the stack's servers listens."""
         return f"{self.stack.host}:{self.ports.at(port)}"
 
     def advertised(self, port: int) -> str:
-        """``host:port`` of one of the stack's servers, for programs of other machines."""
+        """Return ``host:port`` of one of the stack's servers for programs on other machines."""
         return f"{self.advertised_host}:{self.ports.at(port)}"
 
     @cached_property
@@ -118,7 +118,7 @@ class Settings(BaseModel):
 
     @cached_property
     def spark_master(self) -> str:
-        """The master address that jobs are submitted to."""
+        """Master URL to which jobs are submitted."""
         if self.spark.master:
             return self.spark.master
         standalone = self.stack.spark == "standalone"
@@ -126,9 +126,9 @@ class Settings(BaseModel):
 
     @cached_property
     def cache_dir(self) -> Path:
-        """Folder outside the checkout for what every checkout can share.
+        """Folder outside the checkout for files that all checkouts share.
 
-        Root's home is closed to the unprivileged user that Elasticsearch runs as, hence /var/cache.
+        For root it is under /var/cache, because Elasticsearch's unprivileged user cannot read root's home folder.
         """
         if self.cache is not None:
             return self.cache
@@ -138,14 +138,14 @@ class Settings(BaseModel):
 
 
 def load_settings() -> Settings:
-    """Read the environment and ``.env``; a setting that has no effect any more is told on standard error.
+    """Read the environment and ``.env``. A setting that no longer has an effect causes a warning on standard error.
 
     Raises:
-        InvalidInput: naming everything that is wrong, all together.
+        InvalidInput: one or more settings are wrong; the message lists all of them.
     """
     given = read_variables(Settings, os.environ)
     for sentence in given.outdated:
-        _tell(sentence)
+        _warn_once(sentence)
     settings = _checked(given)
     for names, sentence in _conflicts(settings):
         if given.is_whole and not given.wrong & names:
@@ -156,29 +156,29 @@ def load_settings() -> Settings:
 
 
 def _checked(given: Given) -> Settings:
-    """The settings; those that are wrong are noted, and have their defaults."""
+    """Validate the values. Wrong ones are recorded as faults and replaced with their defaults."""
     try:
         return Settings(**given.tree)
     except ValidationError as error:
         faults = error.errors(include_url=False)
     for fault in faults:
-        given.blame(variable(_place(fault)), _fault(given, fault))
-        given.put(_place(fault), None)
+        given.blame(variable(_path(fault)), _fault(given, fault))
+        given.put(_path(fault), None)
     return Settings(**given.tree)
 
 
 def _conflicts(settings: Settings) -> Iterator[tuple[frozenset[str], str]]:
-    """What cannot be true together: the variables, and a sentence. Found here, before anything is joined or bound."""
+    """Yield the variables of each contradiction between settings, with a sentence about it."""
     offset, kafka, serving, model = settings.ports.offset, settings.kafka, settings.serving, settings.model
     for name, port in _highest_ports(settings):
         if port + offset > HIGHEST_PORT:
             yield _conflict(name, "KOGPT2_PORTS__OFFSET", f"port {port} + {offset} is above {HIGHEST_PORT}: lower")
     if kafka.security_protocol.startswith("SASL") != bool(kafka.sasl_mechanism):
-        wanted = "has no use for" if kafka.sasl_mechanism else "needs"
-        sentence = f"{kafka.security_protocol} {wanted}"
+        relation = "does not use" if kafka.sasl_mechanism else "needs"
+        sentence = f"{kafka.security_protocol} {relation}"
         yield _conflict("KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", sentence)
     if serving.watchdog_s <= _CALLS_AFTER_A_LOSS * kafka.request_timeout_s:
-        # So long may a worker wait for the broker, and the watchdog would take it for one that is stuck.
+        # A worker may wait this long for the broker; a shorter watchdog would take it for a stuck worker.
         least = f"{_CALLS_AFTER_A_LOSS} x the {kafka.request_timeout_s:g} of"
         sentence = f"found {serving.watchdog_s:g}, expected more than {least}"
         yield _conflict("KOGPT2_SERVING__WATCHDOG_S", "KOGPT2_KAFKA__REQUEST_TIMEOUT_S", sentence)
@@ -192,36 +192,36 @@ def _conflict(one: str, other: str, sentence: str) -> tuple[frozenset[str], str]
 
 
 def _highest_ports(settings: Settings) -> Iterator[tuple[str, int]]:
-    """Each port by its variable, before the offset; a worker's own counts from the first one's."""
+    """Yield each port's variable and its highest value before the offset. Workers count up from ``worker_metrics``."""
     more_workers = max(settings.stack.workers, settings.serving.slot, 1) - 1
     for name, port in settings.ports.model_dump(exclude={"offset"}).items():
         highest = max(port) if isinstance(port, tuple) else port
         yield variable(("ports", name)), highest + (more_workers if name == "worker_metrics" else 0)
 
 
-def _place(fault: Any) -> tuple[str, ...]:
-    """Section and field of a fault; what follows lies within the value."""
-    place = tuple(map(str, fault["loc"]))
-    return place[:1] if place[0] in Settings.model_fields and variable(place[:1]) in _LEAVES else place[:2]
+def _path(fault: Any) -> tuple[str, ...]:
+    """Return a fault's section and field, without the location inside the value."""
+    path = tuple(map(str, fault["loc"]))
+    return path[:1] if path[0] in Settings.model_fields and variable(path[:1]) in _LEAVES else path[:2]
 
 
 def _fault(given: Given, fault: Any) -> str:
-    place = _place(fault)
-    name = variable(place)
-    within = ".".join(str(part) for part in fault["loc"][len(place) :] if part != "[key]")
+    path = _path(fault)
+    name = variable(path)
+    within = ".".join(str(part) for part in fault["loc"][len(path) :] if part != "[key]")
     leaf = _LEAVES.get(name)
     found = "" if leaf is None or leaf.is_secret else f"found {shown(fault['input'])} "
     source = given.source_by_name.get(name, "the environment")
-    told = f"{name} at {within}" if within else name
-    return f"{told}: {fault['msg'].removeprefix('Value error, ')} ({found}in {source})"
+    location = f"{name} at {within}" if within else name
+    return f"{location}: {fault['msg'].removeprefix('Value error, ')} ({found}in {source})"
 
 
 @cache
-def _tell(sentence: str) -> None:
-    """Once a process: commands read their settings several times."""
+def _warn_once(sentence: str) -> None:
+    """Print a warning once per process, because commands read their settings several times."""
     print(f"kogpt2-chat: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 _LEAVES: Final = leaves_of(Settings)
 _CALLS_AFTER_A_LOSS: Final = 3
-"""Calls to the broker that a worker makes one after the other when it recovers."""
+"""Number of sequential broker calls that a worker makes when it recovers."""

@@ -1,6 +1,6 @@
-"""Tables and lines as text for a terminal, in which words from outside stay the words they are.
+"""Tables and lines as text for a terminal, with external text printed literally.
 
-By itself rich takes ``[...]`` for a command, ends with an error at ``[/...]``, and makes pictures of ``:name:``.
+By default rich interprets ``[...]`` as markup, raises an error at ``[/...]`` and turns ``:name:`` into emoji.
 """
 
 import io
@@ -13,10 +13,10 @@ from kogpt2_chat.domain.text.characters import one_line
 
 
 class TerminalPage:
-    """A page that grows from top to bottom.
+    """A text page to which tables and lines are appended.
 
     Args:
-        width: columns of a table; lines are not broken.
+        width: width of a table in characters; lines are not wrapped.
     """
 
     def __init__(self, width: int) -> None:
@@ -28,13 +28,13 @@ class TerminalPage:
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()
     ) -> None:
-        """Add a table; what is None stays empty.
+        """Add a table; a cell that is None stays empty.
 
         Args:
-            title: above it.
-            columns: their names.
-            rows: a cell a column; shown without control characters.
-            numbers: names of columns that are set to the right.
+            title: shown above the table.
+            columns: column names.
+            rows: one cell per column, shown without control characters.
+            numbers: names of the right-aligned columns.
         """
         table = Table(title=title, title_justify="left")
         for column in columns:
@@ -44,9 +44,9 @@ class TerminalPage:
         self._console.print(table)
 
     def line(self, text: str) -> None:
-        """Add a line, however long."""
+        """Add a line without wrapping it."""
         self._console.print(text, soft_wrap=True)
 
     def text(self) -> str:
-        """All of it."""
+        """Return the whole page."""
         return self._text.getvalue()

@@ -1,6 +1,6 @@
-"""The settings tree as variables, both ways: what the environment and ``.env`` say, and what would say it again.
+"""Convert the settings tree from and to variables: read the environment and ``.env``, and write them back.
 
-Knows names and texts. What a value may be is the tree's to say.
+This module checks names and the form of texts. The tree's types validate the values.
 """
 
 import json
@@ -18,55 +18,55 @@ from kogpt2_chat.domain.servers.addresses import without_login
 from kogpt2_chat.env_file import ENV_FILE, read_env_file
 
 PREFIX: Final = "KOGPT2_"
-_NO_SETTINGS: Final = re.compile(
+_NOT_SETTINGS: Final = re.compile(
     rf"{ENV_FILE}|KOGPT2_PYTHON|KOGPT2_STACK_PROGRAM|KOGPT2_SERVING__FAILPOINT|KOGPT2_(TEST|BENCH)_\w+"
 )
-"""Variables of the project that are read elsewhere: by the set-up, the supervisor, tests and benchmarks."""
+"""Variables with the project's prefix that are not settings: set-up, supervisor, tests and benchmarks read them."""
 _OUTDATED: Final = {
     "KOGPT2_MODEL__SMALL_MAX_STEPS": "use KOGPT2_MODEL__SMALL_ANSWER_TOKENS",
-    "KOGPT2_PORTS__GATEWAY": "there is no such server",
-    "KOGPT2_PORTS__SPARK_UI": "there is no such page",
-    "KOGPT2_SERVING__ENGINE": "the reference engine judges versions and does not serve them",
-    "KOGPT2_SERVING__HISTORY_TURNS": "no model is trained on earlier turns",
+    "KOGPT2_PORTS__GATEWAY": "this server does not exist",
+    "KOGPT2_PORTS__SPARK_UI": "this page does not exist",
+    "KOGPT2_SERVING__ENGINE": "the reference engine only evaluates versions, it does not serve them",
+    "KOGPT2_SERVING__HISTORY_TURNS": "models are not trained on earlier turns",
     "KOGPT2_SERVING__LATE_ANSWER": "use KOGPT2_SERVING__UNCERTAIN",
-    "KOGPT2_SERVING__SLOW_COMMIT_S": "a producer is replaced whenever a request may still be on its way",
+    "KOGPT2_SERVING__SLOW_COMMIT_S": "a producer is replaced whenever one of its requests may still be in flight",
     "KOGPT2_STACK__START_TIMEOUT_S": "use KOGPT2_STACK__STALL_S and KOGPT2_STACK__START_HARD_END_S",
     "KOGPT2_TRAINING__MAX_STEPS": "use KOGPT2_TRAINING__ANSWER_TOKENS",
 }
-"""Settings of earlier releases: they have no effect, and what to do about it."""
+"""Settings of earlier releases that no longer have an effect, and the reason or replacement."""
 _QUOTES: Final = ("''", '""', "“”", "‘’", "``")
 _SHOWN_CHARS: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """One setting: its place in the tree, and how its text is read."""
+    """One setting: its path in the tree, and the type that decides how its text is parsed."""
 
     path: tuple[str, ...]
     annotation: Any
 
     @property
     def is_json(self) -> bool:
-        """Whether it is written as JSON."""
+        """Whether the setting is written as JSON."""
         return get_origin(self.annotation) in (dict, tuple)
 
     @property
     def is_secret(self) -> bool:
-        """Whether its value is never shown, and taken as it is."""
+        """Whether the value is never displayed, and is used without stripping whitespace."""
         return self.annotation is SecretStr or SecretStr in get_args(self.annotation)
 
 
 @dataclass(slots=True)
 class Given:
-    """What somebody set.
+    """The values that the environment and ``.env`` set, and what is wrong with them.
 
     Attributes:
-        tree: by section and field.
+        tree: values by section and field.
         faults: sentences, each with the variable's name.
-        wrong: the variables that have faults.
-        is_whole: whether all of ``.env`` could be read.
-        outdated: sentences about settings that have no effect any more.
-        source_by_name: by variable, where it was found.
+        wrong: names of the variables that have faults.
+        is_whole: False if nothing of ``.env`` could be read.
+        outdated: sentences about settings that no longer have an effect.
+        source_by_name: where each variable was found: the environment or the path of ``.env``.
     """
 
     tree: dict[str, Any] = field(default_factory=dict)
@@ -77,19 +77,19 @@ class Given:
     source_by_name: dict[str, str] = field(default_factory=dict)
 
     def blame(self, name: str, sentence: str) -> None:
-        """Note what is wrong with a variable."""
+        """Record what is wrong with a variable."""
         self.wrong.add(name)
         self.faults.append(sentence)
 
     def put(self, path: Sequence[str], value: object) -> None:
-        """Set a value; None takes it back, so that the default counts."""
+        """Set a value; None removes it, so that the default applies."""
         *sections, name = path
-        place = self.tree
+        parent = self.tree
         for section in sections:
-            place = place.setdefault(section, {})
-        place.pop(name, None)
+            parent = parent.setdefault(section, {})
+        parent.pop(name, None)
         if value is not None:
-            place[name] = value
+            parent[name] = value
 
 
 class Names:
@@ -103,11 +103,11 @@ class Names:
         }
 
     def unknown(self, name: str) -> str:
-        """A sentence about a name that is none, with the nearest one that is."""
+        """Return a sentence about a name that is not a setting, with the most similar setting."""
         for leaf_name, leaf in self.leaf_by_name.items():
             if name.startswith(f"{leaf_name}__"):
-                return f"{name}: no such setting; {leaf_name} is written as a whole, as {expected_form(leaf)}"
-        # What all names have in common makes none of them near.
+                return f"{name}: no such setting; set {leaf_name} as a whole, as {expected_form(leaf)}"
+        # The common prefix would make all names look similar.
         common = PREFIX if name.startswith(PREFIX) else ""
         known = [one.removeprefix(common) for one in self.leaf_by_name]
         near = get_close_matches(name.removeprefix(common), known, n=1)
@@ -116,12 +116,12 @@ class Names:
 
 
 def variable(path: Sequence[str]) -> str:
-    """The name of a setting, e.g. ``KOGPT2_PORTS__OFFSET``."""
+    """Return the variable of a setting, e.g. ``KOGPT2_PORTS__OFFSET``."""
     return PREFIX + "__".join(path).upper()
 
 
 def leaves_of(tree: type[BaseModel], path: tuple[str, ...] = ()) -> dict[str, Leaf]:
-    """Every setting of a tree by its variable."""
+    """Return every setting of a tree by its variable."""
     found: dict[str, Leaf] = {}
     for name, info in tree.model_fields.items():
         here, kind = (*path, name), info.annotation
@@ -133,44 +133,44 @@ def leaves_of(tree: type[BaseModel], path: tuple[str, ...] = ()) -> dict[str, Le
 
 
 def expected_form(leaf: Leaf) -> str:
-    """How a setting's text looks that is JSON."""
+    """Describe the JSON that a setting expects."""
     if get_origin(leaf.annotation) is tuple:
         return "a JSON list such as [9866, 9876]"
     return 'one JSON object such as {"ChatbotA": ...}'
 
 
 def read_variables(tree: type[BaseModel], environment: Mapping[str, str]) -> Given:
-    """Read the environment, and the ``.env`` that it means; the environment wins, with an empty value too.
+    """Read the environment and the ``.env`` file that it names. The environment wins, even with an empty value.
 
     Args:
-        tree: whose settings are looked for.
+        tree: the settings to look for.
         environment: variables by name.
 
     Returns:
-        What was set, and everything that is wrong with names and texts.
+        The values that were set, and everything that is wrong with names and texts.
     """
     file, names = read_env_file(environment), Names(tree)
     given = Given(faults=list(file.faults), is_whole=bool(file.values) or not file.faults)
     meant = {name: text for name, text in file.values.items() if _is_meant(name, names, in_file=True)}
-    _take_all(given, names, meant, str(file.path))
+    _add_all(given, names, meant, str(file.path))
     meant = {name: text for name, text in environment.items() if _is_meant(name, names, in_file=False)}
-    _take_all(given, names, meant, "the environment")
+    _add_all(given, names, meant, "the environment")
     return given
 
 
 def as_variables(settings: BaseModel) -> dict[str, str]:
-    """The settings that somebody set, as the variables that would set them again, secrets included."""
+    """Return the explicitly set settings as variables that set them again, secrets included."""
     return dict(_texts(settings, settings.model_dump(exclude_unset=True)))
 
 
 def shown_variables(settings: BaseModel) -> dict[str, str]:
-    """All settings as variables, for people: secrets are stars."""
+    """Return all settings as variables for display: secrets are shown as asterisks."""
     texts = dict(_texts(settings, settings.model_dump(mode="json")))
     return {name: texts.get(name, "") for name in leaves_of(type(settings))}
 
 
 def shown(value: object) -> str:
-    """A value in a message: without a login, and not longer than a line."""
+    """Format a value for a message: without a login, and cut to one line."""
     value = without_login(value) if isinstance(value, str) else value
     text = ascii(value) if _has_kind(str(value), "Cs") else repr(value)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
@@ -192,41 +192,41 @@ def _text(value: object) -> str:
 
 
 def _is_meant(name: str, names: Names, *, in_file: bool) -> bool:
-    """Whether a variable is meant for this project: by its beginning, or nearly."""
+    """Check whether a variable is meant for this project: by its prefix, or by similarity to a setting's name."""
     upper = name.upper()
     if upper.startswith(PREFIX) or (in_file and PREFIX in upper):
-        return _NO_SETTINGS.fullmatch(upper) is None
+        return _NOT_SETTINGS.fullmatch(upper) is None
     return upper.startswith("KOG") and bool(get_close_matches(upper, names.leaf_by_name, n=1, cutoff=0.9))
 
 
-def _take_all(given: Given, names: Names, texts: Mapping[str, str | None], source: str) -> None:
-    """The variables of one source."""
+def _add_all(given: Given, names: Names, texts: Mapping[str, str | None], source: str) -> None:
+    """Add the variables of one source."""
     spellings: dict[str, list[str]] = {}
-    for name in sorted(texts):  # a section comes before its fields: the single setting counts
+    for name in sorted(texts):  # a section sorts before its fields, so a single field overrides it
         spellings.setdefault(name.upper(), []).append(name)
     for name, spelled in spellings.items():
         if len(spelled) > 1:
-            given.blame(name, f"{name}: stands twice in {source}, as {' and '.join(spelled)}: keep one")
+            given.blame(name, f"{name}: set twice in {source}, as {' and '.join(spelled)}: keep one")
         else:
-            _take(given, names, name, texts[spelled[0]], source)
+            _add(given, names, name, texts[spelled[0]], source)
 
 
-def _take(given: Given, names: Names, name: str, text: str | None, source: str) -> None:
-    """One variable: into the tree, or among the faults."""
+def _add(given: Given, names: Names, name: str, text: str | None, source: str) -> None:
+    """Add one variable to the tree, or to the faults."""
     given.source_by_name[name] = source
     if text is None:
         given.blame(name, f"{name}: has no value in {source}, expected NAME=value")
     elif leaf := names.leaf_by_name.get(name):
-        _take_leaf(given, leaf, name, text)
+        _add_leaf(given, leaf, name, text)
     elif section := names.section_by_name.get(name):
-        _take_section(given, names, section, name, text)
+        _add_section(given, names, section, name, text)
     elif name in _OUTDATED:
-        given.outdated.append(f"{name} (in {source}) has no effect any more: {_OUTDATED[name]}")
+        given.outdated.append(f"{name} (in {source}) no longer has an effect: {_OUTDATED[name]}")
     else:
         given.blame(name, f"{names.unknown(name)} (in {source})")
 
 
-def _take_leaf(given: Given, leaf: Leaf, name: str, text: str) -> None:
+def _add_leaf(given: Given, leaf: Leaf, name: str, text: str) -> None:
     text = text if leaf.is_secret else text.strip()
     if text == "":
         given.put(leaf.path, None)
@@ -240,8 +240,8 @@ def _take_leaf(given: Given, leaf: Leaf, name: str, text: str) -> None:
         given.put(leaf.path, value)
 
 
-def _take_section(given: Given, names: Names, section: str, name: str, text: str) -> None:
-    """A section as one JSON object. Its text is not shown: it may hold secrets."""
+def _add_section(given: Given, names: Names, section: str, name: str, text: str) -> None:
+    """Add a section that is set as one JSON object. Messages do not quote its text, which may contain secrets."""
     found = _json(text) if text.strip() else {}
     if not isinstance(found, dict):
         given.blame(name, f"{name}: expected a JSON object of the section's settings ({given.source_by_name[name]})")
@@ -253,17 +253,17 @@ def _take_section(given: Given, names: Names, section: str, name: str, text: str
         if leaf is None or leaf.path[-1] != key:
             given.blame(leaf_name, f"{names.unknown(leaf_name)} (in {name})")
         elif isinstance(value, str) and not leaf.is_json:
-            _take_leaf(given, leaf, leaf_name, value)
+            _add_leaf(given, leaf, leaf_name, value)
         else:
             given.put(leaf.path, value)
 
 
 def _text_fault(leaf: Leaf, text: str) -> str | None:
-    """What is wrong with a text before anybody asks what it means."""
+    """Return what is wrong with a text regardless of its type, or None."""
     if _has_kind(text, "Cs"):
         return "is not UTF-8 text"
     if not leaf.is_json and _has_kind(text, "Cc"):
-        return "has control characters, such as the end of a line"
+        return "contains control characters, such as a line break"
     if not leaf.is_secret and len(text) > 1 and text[0] + text[-1] in _QUOTES:
         return "the quotation marks are part of the value: write it without them"
     return None
@@ -275,7 +275,7 @@ def _found(given: Given, name: str, leaf: Leaf, text: str) -> str:
 
 
 def _json(text: str) -> Any:
-    """The value, None where it is no JSON."""
+    """Return the parsed value, or None if the text is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What Index promises, on the double and on a real Elasticsearch."""
+"""Contract of the port Index, on the double and on a real Elasticsearch."""
 
 import uuid
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def index(request: pytest.FixtureRequest) -> Iterator[Index]:
 
 
 def document(number: int, bot: str = "ChatbotA") -> dict[str, object]:
-    """A whole row of the table, every column filled."""
+    """Return a row of the table `turns` with a value in every column."""
     by_kind = {
         "string": "안녕하세요",
         "long": 7,
@@ -40,27 +40,27 @@ def document(number: int, bot: str = "ChatbotA") -> dict[str, object]:
 
 
 def test_documents_are_counted_by_bot(index: Index) -> None:
-    """More than one bulk request, and an empty one."""
+    """The documents take more than one bulk request; an empty list is allowed."""
     assert index.put([document(n, "ChatbotB" if n % 2 else "ChatbotA") for n in range(1101)]) == 1101
     assert index.put([]) == 0
     assert (index.count(), index.count("ChatbotA"), index.count("ChatbotC")) == (1101, 551, 0)
 
 
 def test_indexing_again_changes_nothing(index: Index) -> None:
-    """The id is the turn's."""
+    """A document's id is its turn id."""
     index.put([document(1), document(2)])
     index.put([document(2), document(1)])
     assert index.count() == 2
 
 
-def test_nulls_are_left_out(index: Index) -> None:
-    """A turn without a session is a document without that field."""
+def test_a_document_may_have_nulls(index: Index) -> None:
+    """A turn without a session is indexed without that field."""
     assert index.put([document(1) | {"session_id": None, "fallback": None}]) == 1
     assert index.count() == 1
 
 
 def test_a_document_is_found_by_its_turn_id(index: Index) -> None:
-    """At once, as JSON has it: times are text, nulls are left out; one that is not there is None."""
+    """It is found immediately, as JSON values: times are text, nulls are left out. An unknown id returns None."""
     index.put([document(1) | {"fallback": None}, document(2)])
     found = index.find("bot_question-0-1")
     assert found is not None
@@ -71,8 +71,8 @@ def test_a_document_is_found_by_its_turn_id(index: Index) -> None:
     assert index.find("bot_question-0-3") is None
 
 
-def test_documents_are_taken_out_by_their_turn_id(index: Index) -> None:
-    """More than one bulk request; those that are not there do no harm, nor does an empty list."""
+def test_documents_are_removed_by_their_turn_id(index: Index) -> None:
+    """The ids take more than one bulk request; unknown ids and an empty list are allowed."""
     index.put([document(number) for number in range(700)])
     index.remove([])
     index.remove([f"bot_question-0-{number}" for number in range(1, 900)])
@@ -81,8 +81,8 @@ def test_documents_are_taken_out_by_their_turn_id(index: Index) -> None:
     assert index.find("bot_question-0-0") is not None
 
 
-def test_clear_drops_every_document_and_keeps_the_index_usable(index: Index) -> None:
-    """Before a rebuild; creating it again does no harm."""
+def test_clear_deletes_every_document_and_keeps_the_index_usable(index: Index) -> None:
+    """After it, `ensure` and `put` still work."""
     index.put([document(1)])
     index.clear()
     index.ensure()
@@ -92,8 +92,8 @@ def test_clear_drops_every_document_and_keeps_the_index_usable(index: Index) -> 
 
 
 @pytest.mark.stack
-def test_a_field_that_nobody_planned_is_refused(stack_settings: Settings) -> None:
-    """The mapping is strict; the message names the turn."""
+def test_an_unknown_field_is_refused(stack_settings: Settings) -> None:
+    """The mapping is strict; the error names the turn and the field."""
     from kogpt2_chat.adapters.elastic import ElasticIndex
 
     index = ElasticIndex(stack_settings, name=f"contract-{uuid.uuid4().hex}")
@@ -103,16 +103,16 @@ def test_a_field_that_nobody_planned_is_refused(stack_settings: Settings) -> Non
     index._client.indices.delete(index=index._name)
 
 
-def test_an_absent_server_is_unavailable_and_names_its_address() -> None:
-    """A sentence that a person can act on."""
+def test_an_unreachable_server_is_unavailable() -> None:
+    """The error names the server's address."""
     from kogpt2_chat.adapters.elastic import ElasticIndex
 
     with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9"):
         ElasticIndex(Settings(elastic=Elastic(url="http://127.0.0.1:9"))).ensure()
 
 
-def test_what_the_server_was_too_busy_for_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the refused documents go again, and none is lost."""
+def test_documents_refused_by_a_busy_server_are_resent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the refused documents are resent, and none is lost."""
     from kogpt2_chat.adapters import elastic
 
     index = elastic.ElasticIndex(Settings())

@@ -1,4 +1,4 @@
-"""What Topics and TransactionalConsumer promise, on the double and on a real broker."""
+"""Contract of the ports Topics and TransactionalConsumer, on the double and on a real broker."""
 
 import itertools
 import time
@@ -15,8 +15,8 @@ from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer, Mem
 DEADLINE_S = 30
 
 
-class MemoryWorld:
-    """A broker in memory."""
+class MemoryKafka:
+    """The in-memory broker."""
 
     def __init__(self) -> None:
         self.broker = Broker()
@@ -26,31 +26,31 @@ class MemoryWorld:
         self.broker.create(self.plain, 2)
         self.broker.create(self.compacted, 1)
 
-    def exchange(self) -> TransactionalConsumer:
+    def consumer(self) -> TransactionalConsumer:
         return InMemoryTransactionalConsumer(self.broker)
 
-    def lose_partitions(self, exchange: TransactionalConsumer) -> None:
+    def lose_partitions(self, consumer: TransactionalConsumer) -> None:
         self.broker.rebalance()
 
-    def make_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         self.broker.create(topic, 2)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connections are open."""
 
 
-class KafkaWorld:
-    """The stack's broker; topics and group are this test's own, questions are such that no worker answers them."""
+class RealKafka:
+    """The stack's broker, with topics and a group for one test, and questions that no worker can answer."""
 
     def __init__(self, settings) -> None:
         from kafka import KafkaAdminClient
 
         from kogpt2_chat.adapters.kafka.topics import KafkaTopics, connection
 
-        mark = uuid.uuid4().hex[:8]
-        self.settings, self.group = settings, f"contract-{mark}"
+        suffix = uuid.uuid4().hex[:8]
+        self.settings, self.group = settings, f"contract-{suffix}"
         self.topics: Topics = KafkaTopics(settings)
-        self.plain, self.compacted = f"contract.plain.{mark}", f"contract.compacted.{mark}"
+        self.plain, self.compacted = f"contract.plain.{suffix}", f"contract.compacted.{suffix}"
         self.admin = KafkaAdminClient(**connection(settings))
         self.topics.ensure()
         self.admin.create_topics(
@@ -64,10 +64,10 @@ class KafkaWorld:
             },
             wait_for_metadata=True,
         )
-        self._begin_at_the_end()
+        self._commit_end_positions()
         self.opened: list[TransactionalConsumer] = []
 
-    def _begin_at_the_end(self) -> None:
+    def _commit_end_positions(self) -> None:
         from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
         from kogpt2_chat.adapters.kafka.topics import connection
@@ -80,22 +80,22 @@ class KafkaWorld:
         )
         consumer.close()
 
-    def exchange(self, slot: int = 91) -> TransactionalConsumer:
+    def consumer(self, ordinal: int = 91) -> TransactionalConsumer:
         from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
 
-        self.opened.append(KafkaTransactionalConsumer(self.settings, slot, group=self.group))
+        self.opened.append(KafkaTransactionalConsumer(self.settings, ordinal, group=self.group))
         return self.opened[-1]
 
-    def lose_partitions(self, exchange: TransactionalConsumer) -> None:
-        """A second worker joins, and the first one hears of it only at its next poll."""
-        other = self.exchange(slot=92)
-        before = exchange.poll(0.1, 0).assignment
+    def lose_partitions(self, consumer: TransactionalConsumer) -> None:
+        """Let a second worker join; the first one learns of it at its next poll."""
+        other = self.consumer(ordinal=92)
+        before = consumer.poll(0.1, 0).assignment
         deadline = time.monotonic() + DEADLINE_S
-        while exchange.poll(0.1, 0).assignment == before:
+        while consumer.poll(0.1, 0).assignment == before:
             assert time.monotonic() < deadline
             other.poll(0.1, 0)
 
-    def make_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         self.admin.delete_topics([topic])
         deadline = time.monotonic() + DEADLINE_S
         while topic in self.admin.list_topics():
@@ -103,204 +103,204 @@ class KafkaWorld:
         self.admin.create_topics({topic: {"num_partitions": 2, "replication_factor": 1}}, wait_for_metadata=True)
 
     def close(self) -> None:
-        for exchange in self.opened:
-            exchange.close()
+        for consumer in self.opened:
+            consumer.close()
         self.admin.delete_topics([self.plain, self.compacted])
         self.admin.close()
         self.topics.close()
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.stack)])
-def world(request) -> Iterator[MemoryWorld | KafkaWorld]:
-    made = MemoryWorld() if request.param == "memory" else KafkaWorld(request.getfixturevalue("stack_settings"))
+def kafka(request) -> Iterator[MemoryKafka | RealKafka]:
+    made = MemoryKafka() if request.param == "memory" else RealKafka(request.getfixturevalue("stack_settings"))
     yield made
     made.close()
 
 
-def everything(topics: Topics, topic: str) -> list[Record]:
+def all_records(topics: Topics, topic: str) -> list[Record]:
     ends = topics.end_positions(topic)
     starts = topics.start_positions(topic)
     return [record for number, end in ends.items() for record in topics.read(topic, number, starts[number], end)]
 
 
-def committed(topics: Topics, topic: str) -> list[Record]:
-    """Something, once it is visible: the broker writes a commit's markers a moment after it has answered."""
+def wait_committed(topics: Topics, topic: str) -> list[Record]:
+    """Wait until a topic has visible records: the broker writes a commit's markers a moment after it has responded."""
     deadline = time.monotonic() + DEADLINE_S
-    while not (seen := everything(topics, topic)):
+    while not (seen := all_records(topics, topic)):
         assert time.monotonic() < deadline, f"nothing was committed to {topic}"
     return seen
 
 
-def ask(world, *values: str) -> None:
-    world.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value=value.encode()) for value in values])
+def ask(kafka, *values: str) -> None:
+    kafka.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value=value.encode()) for value in values])
 
 
-def poll(exchange: TransactionalConsumer) -> Batch:
-    """The first batch with questions; all of this test's questions stand in one partition."""
+def poll(consumer: TransactionalConsumer) -> Batch:
+    """Return the first batch with questions; all questions of a test are in one partition."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
-        batch = exchange.poll(0.2, 32)
+        batch = consumer.poll(0.2, 32)
         if batch.records:
             return batch
-        assert time.monotonic() < deadline, "no questions came"
+        assert time.monotonic() < deadline, "no questions were polled"
 
 
-def publish(world, exchange: TransactionalConsumer, batch: Batch, *more: Outgoing) -> PublishResult:
+def publish(kafka, consumer: TransactionalConsumer, batch: Batch, *more: Outgoing) -> PublishResult:
     positions = {record.partition: record.offset + 1 for record in batch.records}
-    return exchange.publish(batch.assignment, positions, [*answers_to(world, batch), *more])
+    return consumer.publish(batch.assignment, positions, [*answers_to(kafka, batch), *more])
 
 
-def answers_to(world, batch: Batch, text: str = "답") -> list[Outgoing]:
+def answers_to(kafka, batch: Batch, text: str = "답") -> list[Outgoing]:
     headers = {"turn_id": "t"}
     return [
-        Outgoing(topic=world.plain, key=record.value, value=text.encode(), headers=headers) for record in batch.records
+        Outgoing(topic=kafka.plain, key=record.value, value=text.encode(), headers=headers) for record in batch.records
     ]
 
 
-def test_a_topic_made_anew_has_another_id(world) -> None:
-    """The same each time it is asked, another one after the topic was deleted and made again."""
-    first = world.topics.topic_id(world.plain)
+def test_a_recreated_topic_has_a_different_id(kafka) -> None:
+    """A topic's id is stable until the topic is deleted and created again."""
+    first = kafka.topics.topic_id(kafka.plain)
     assert first
-    assert world.topics.topic_id(world.plain) == first
-    assert world.topics.topic_id(world.compacted) != first
-    world.make_anew(world.plain)
-    assert world.topics.topic_id(world.plain) != first
+    assert kafka.topics.topic_id(kafka.plain) == first
+    assert kafka.topics.topic_id(kafka.compacted) != first
+    kafka.recreate(kafka.plain)
+    assert kafka.topics.topic_id(kafka.plain) != first
     with pytest.raises(NotFound):
-        world.topics.topic_id("no.such.topic")
+        kafka.topics.topic_id("no.such.topic")
 
 
-def test_the_contract_s_topics_are_created_once(world):
-    """Creating them again is harmless and says that there was nothing to do."""
-    assert world.topics.ensure() == []
+def test_ensure_creates_the_contract_topics_once(kafka):
+    """A second call of `ensure` creates nothing."""
+    assert kafka.topics.ensure() == []
     for topic in TOPICS:
-        assert len(world.topics.end_positions(topic.name)) == topic.partitions
+        assert len(kafka.topics.end_positions(topic.name)) == topic.partitions
 
 
-def test_records_are_read_back_by_position(world):
-    """Key, value and headers as sent, Korean and null included; the end is not read."""
+def test_records_are_read_by_position(kafka):
+    """Key, value and headers are as sent, including Korean text and null; the end is exclusive."""
     sent = [
-        Outgoing(topic=world.plain, key="하늘".encode(), value=f"말 {n}".encode(), headers={"이유": "시험"})
+        Outgoing(topic=kafka.plain, key="하늘".encode(), value=f"말 {n}".encode(), headers={"이유": "시험"})
         for n in range(5)
     ]
-    world.topics.send([*sent, Outgoing(topic=world.plain, key="하늘".encode(), value=None)])
-    records = everything(world.topics, world.plain)
+    kafka.topics.send([*sent, Outgoing(topic=kafka.plain, key="하늘".encode(), value=None)])
+    records = all_records(kafka.topics, kafka.plain)
     assert [record.value for record in records] == [*(item.value for item in sent), None]
     assert {record.key for record in records} == {"하늘".encode()}
     assert records[0].headers == {"이유": "시험"}
     partition, first = records[0].partition, records[0].offset
-    some = list(world.topics.read(world.plain, partition, first + 1, first + 3))
+    some = list(kafka.topics.read(kafka.plain, partition, first + 1, first + 3))
     assert [record.offset for record in some] == [first + 1, first + 2]
-    assert list(world.topics.read(world.plain, partition, first + 2, first + 2)) == []
+    assert list(kafka.topics.read(kafka.plain, partition, first + 2, first + 2)) == []
 
 
-def test_a_reader_may_stop_in_the_middle(world):
-    """And others read on, from the same port."""
-    world.topics.send(Outgoing(topic=world.plain, key=b"k", value=str(n).encode()) for n in range(4))
-    partition = next(number for number, end in world.topics.end_positions(world.plain).items() if end)
-    reading = world.topics.read(world.plain, partition, 0, 4)
+def test_reads_can_be_interleaved(kafka):
+    """A reader may pause while another one reads through the same port."""
+    kafka.topics.send(Outgoing(topic=kafka.plain, key=b"k", value=str(n).encode()) for n in range(4))
+    partition = next(number for number, end in kafka.topics.end_positions(kafka.plain).items() if end)
+    reading = kafka.topics.read(kafka.plain, partition, 0, 4)
     assert next(reading).value == b"0"
-    assert [record.value for record in world.topics.read(world.plain, partition, 2, 4)] == [b"2", b"3"]
+    assert [record.value for record in kafka.topics.read(kafka.plain, partition, 2, 4)] == [b"2", b"3"]
     assert [record.value for record in reading] == [b"1", b"2", b"3"]
 
 
-def test_the_last_value_of_each_key_counts(world):
-    """A tombstone takes the key away."""
+def test_latest_by_key_returns_the_last_value_of_each_key(kafka):
+    """A tombstone removes the key."""
     for key, value in (("a", b"1"), ("b", b"1"), ("a", b"2"), ("c", b"1"), ("b", None)):
-        world.topics.send([Outgoing(topic=world.compacted, key=key.encode(), value=value)])
-    assert world.topics.latest_by_key(world.compacted) == {"a": b"2", "c": b"1"}
+        kafka.topics.send([Outgoing(topic=kafka.compacted, key=key.encode(), value=value)])
+    assert kafka.topics.latest_by_key(kafka.compacted) == {"a": b"2", "c": b"1"}
 
 
-def test_an_unknown_topic_is_named(world):
-    """No topic is created by asking for it."""
+def test_an_unknown_topic_is_not_found(kafka):
+    """The error names the topic, and the request does not create it."""
     with pytest.raises(NotFound, match=r"no\.such\.topic"):
-        world.topics.end_positions("no.such.topic")
+        kafka.topics.end_positions("no.such.topic")
 
 
-def test_answers_and_offsets_become_visible_together(world):
-    """The next worker of the group gets only what was not answered, though the transaction left a hole."""
-    first = world.exchange()
+def test_answers_and_offsets_become_visible_together(kafka):
+    """The group's next worker gets only unanswered questions, although the transaction left a gap in the offsets."""
+    first = kafka.consumer()
     first.recover()
     first.poll(0.2, 32)
-    ask(world, "하나")
+    ask(kafka, "하나")
     batch = poll(first)
     assert [record.value.decode() for record in batch.records] == ["하나"]
-    assert everything(world.topics, world.plain) == []
-    assert publish(world, first, batch).published
-    assert [record.headers["turn_id"] for record in committed(world.topics, world.plain)] == ["t"]
-    ask(world, "둘")
+    assert all_records(kafka.topics, kafka.plain) == []
+    assert publish(kafka, first, batch).published
+    assert [record.headers["turn_id"] for record in wait_committed(kafka.topics, kafka.plain)] == ["t"]
+    ask(kafka, "둘")
     batch = poll(first)
-    assert publish(world, first, batch).published
+    assert publish(kafka, first, batch).published
     first.close()
-    ask(world, "셋")
-    assert [record.value.decode() for record in poll(world.exchange()).records] == ["셋"]
+    ask(kafka, "셋")
+    assert [record.value.decode() for record in poll(kafka.consumer()).records] == ["셋"]
 
 
-def test_a_record_that_its_topic_cannot_take_fails_the_whole_batch(world):
-    """The record is named, so that its dead letter can take its place; the questions come again."""
-    exchange = world.exchange()
-    exchange.recover()
-    exchange.poll(0.2, 32)
-    ask(world, "하나")
-    batch = poll(exchange)
-    if isinstance(world, MemoryWorld):
+def test_a_record_too_large_for_its_topic_fails_the_whole_transaction(kafka):
+    """The result names the record, so that a dead letter can replace it; the questions are polled again."""
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    ask(kafka, "하나")
+    batch = poll(consumer)
+    if isinstance(kafka, MemoryKafka):
         big = Outgoing(topic="ChatbotA", key=b"k", value=b"x" * 1_100_000, headers={"turn_id": "too-big"})
     else:
-        big = Outgoing(topic=world.plain, key=b"k", value=b"x" * 200_000, headers={"turn_id": "too-big"})
-    assert publish(world, exchange, batch, big) == PublishResult(published=False, too_large=big)
-    assert everything(world.topics, world.plain) == []
-    exchange.recover()
-    again = poll(exchange)
+        big = Outgoing(topic=kafka.plain, key=b"k", value=b"x" * 200_000, headers={"turn_id": "too-big"})
+    assert publish(kafka, consumer, batch, big) == PublishResult(published=False, too_large=big)
+    assert all_records(kafka.topics, kafka.plain) == []
+    consumer.recover()
+    again = poll(consumer)
     assert [record.offset for record in again.records] == [record.offset for record in batch.records]
-    assert publish(world, exchange, again).published
-    assert len(committed(world.topics, world.plain)) == 1
+    assert publish(kafka, consumer, again).published
+    assert len(wait_committed(kafka.topics, kafka.plain)) == 1
 
 
-def test_only_the_answered_prefix_is_committed(world):
-    """Two of three questions are published; after a recovery the third one comes again, and nothing else."""
-    exchange = world.exchange()
-    exchange.recover()
-    exchange.poll(0.2, 32)
-    ask(world, "하나", "둘", "셋")
+def test_publish_commits_only_the_given_positions(kafka):
+    """Two of three questions are published; after a recovery only the third one is polled again."""
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    ask(kafka, "하나", "둘", "셋")
     records: list[Record] = []
     while len(records) < 3:
-        batch = poll(exchange)
+        batch = poll(consumer)
         records += batch.records
     first_two = Batch(tuple(records[:2]), batch.assignment)
-    assert publish(world, exchange, first_two).published
-    exchange.recover()
-    assert [record.value.decode() for record in poll(exchange).records] == ["셋"]
+    assert publish(kafka, consumer, first_two).published
+    consumer.recover()
+    assert [record.value.decode() for record in poll(consumer).records] == ["셋"]
 
 
-def test_a_poll_without_room_takes_nothing_and_loses_nothing(world):
-    """The partitions rest; what was fetched already comes with the next poll that has room."""
-    exchange = world.exchange()
-    exchange.recover()
-    exchange.poll(0.2, 32)
-    ask(world, "하나", "둘")
+def test_a_poll_for_no_records_loses_nothing(kafka):
+    """With `max_records` 0 a poll returns nothing; records that were already fetched come with a later poll."""
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    ask(kafka, "하나", "둘")
     for _ in range(5):
-        assert exchange.poll(0.1, 0).records == ()
+        assert consumer.poll(0.1, 0).records == ()
     seen: list[Record] = []
     while len(seen) < 2:
-        batch = exchange.poll(0.2, 1)
+        batch = consumer.poll(0.2, 1)
         assert len(batch.records) <= 1
         seen += batch.records
     assert [record.value.decode() for record in seen] == ["하나", "둘"]
 
 
-def test_the_lag_counts_what_was_not_polled(world):
-    """Known from the last fetch; a question that is in flight is no longer behind."""
-    exchange = world.exchange()
-    exchange.recover()
-    exchange.poll(0.2, 32)
-    ask(world, "하나", "둘", "셋")
-    batch = poll(exchange)
+def test_lag_does_not_count_polled_questions(kafka):
+    """The lag is known from the last fetch; a question in flight does not count."""
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    ask(kafka, "하나", "둘", "셋")
+    batch = poll(consumer)
     while len(batch.records) < 1:
-        batch = poll(exchange)
-    assert sum(exchange.lag().values()) <= 3 - len(batch.records)
+        batch = poll(consumer)
+    assert sum(consumer.lag().values()) <= 3 - len(batch.records)
 
 
 class RawName(str):
-    """A header name that is written as bytes that are no UTF-8."""
+    """A header name that is encoded as bytes that are not UTF-8."""
 
     __slots__ = ()
 
@@ -308,147 +308,147 @@ class RawName(str):
         return b"\xff\xfe"
 
 
-def test_a_header_name_that_is_no_utf8_stops_nobody(world):
-    """Header names are from outside too: the question is given out like any other, and the next one as well."""
-    exchange = world.exchange()
-    exchange.recover()
-    exchange.poll(0.2, 32)
-    starts = world.topics.end_positions(QUESTION_TOPIC)
+def test_a_header_name_that_is_not_utf8_does_not_block_the_partition(kafka):
+    """Clients choose header names: the question is read like any other, and so is the next one."""
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    starts = kafka.topics.end_positions(QUESTION_TOPIC)
     headers = {RawName("x"): "v", "replay_of": ""}
-    world.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value="하나".encode(), headers=headers)])
-    ask(world, "둘")
+    kafka.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value="하나".encode(), headers=headers)])
+    ask(kafka, "둘")
     seen: list[Record] = []
     while len(seen) < 2:
-        seen += poll(exchange).records
+        seen += poll(consumer).records
     assert [record.value.decode() for record in seen] == ["하나", "둘"]
     where, start = seen[0].partition, starts[seen[0].partition]
-    assert len(list(world.topics.read(QUESTION_TOPIC, where, start, start + 2))) == 2
+    assert len(list(kafka.topics.read(QUESTION_TOPIC, where, start, start + 2))) == 2
 
 
-def test_a_batch_polled_before_a_rebalance_is_dropped(world):
-    """Somebody else may have its partitions now; nothing of it is ever seen."""
-    exchange = world.exchange()
-    exchange.recover()
-    exchange.poll(0.2, 32)
-    ask(world, "하나")
-    batch = poll(exchange)
-    world.lose_partitions(exchange)
-    assert not publish(world, exchange, batch).published
-    assert everything(world.topics, world.plain) == []
+def test_a_batch_polled_before_a_rebalance_cannot_be_published(kafka):
+    """Another worker may own its partitions now; none of its answers becomes visible."""
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    ask(kafka, "하나")
+    batch = poll(consumer)
+    kafka.lose_partitions(consumer)
+    assert not publish(kafka, consumer, batch).published
+    assert all_records(kafka.topics, kafka.plain) == []
 
 
 @pytest.mark.stack
-def test_of_two_processes_with_one_slot_the_first_ends_and_the_second_goes_on(stack_settings):
-    """Or they would fence each other's producers without end. Nothing is lost or doubled meanwhile."""
-    world = KafkaWorld(stack_settings)
-    first = world.exchange()
+def test_of_two_processes_with_one_ordinal_the_first_is_fenced(stack_settings):
+    """Otherwise they would fence each other's producers forever. No answer is lost or duplicated."""
+    kafka = RealKafka(stack_settings)
+    first = kafka.consumer()
     first.recover()
     first.poll(0.2, 32)
-    ask(world, "하나")
-    assert publish(world, first, poll(first)).published
-    second = world.exchange()
+    ask(kafka, "하나")
+    assert publish(kafka, first, poll(first)).published
+    second = kafka.consumer()
     second.recover()
-    asked = 1 + ask_until_ousted(world, first, second)
+    asked = 1 + ask_until_fenced(kafka, first, second)
     deadline = time.monotonic() + DEADLINE_S
-    while len(seen := everything(world.topics, world.plain)) < asked:
+    while len(seen := all_records(kafka.topics, kafka.plain)) < asked:
         assert time.monotonic() < deadline, f"{len(seen)} of {asked} answers"
-        take_turn(world, second)
+        poll_and_publish(kafka, second)
     assert sorted(record.key.decode() for record in seen) == sorted(["하나", *(f"둘-{n}" for n in range(1, asked))])
-    world.close()
+    kafka.close()
 
 
-def ask_until_ousted(world, first: TransactionalConsumer, second: TransactionalConsumer) -> int:
-    """Questions to both, in turn; give how many were asked until the first one noticed."""
+def ask_until_fenced(kafka, first: TransactionalConsumer, second: TransactionalConsumer) -> int:
+    """Let both consumers work alternately until the first is fenced; return how many questions were asked."""
     deadline = time.monotonic() + DEADLINE_S
     for asked in itertools.count(1):
-        assert time.monotonic() < deadline, "the first one never noticed"
-        ask(world, f"둘-{asked}")
-        take_turn(world, second)
+        assert time.monotonic() < deadline, "the first consumer was not fenced"
+        ask(kafka, f"둘-{asked}")
+        poll_and_publish(kafka, second)
         try:
-            take_turn(world, first)
+            poll_and_publish(kafka, first)
         except Fenced:
             return asked
     raise AssertionError
 
 
-def take_turn(world, exchange: TransactionalConsumer) -> None:
-    """What the loop does: poll, publish, recover where that failed."""
-    batch = exchange.poll(0.1, 32)
-    if batch.records and not publish(world, exchange, batch).published:
-        exchange.recover()
+def poll_and_publish(kafka, consumer: TransactionalConsumer) -> None:
+    """Do what the worker's loop does: poll, publish, recover if publishing failed."""
+    batch = consumer.poll(0.1, 32)
+    if batch.records and not publish(kafka, consumer, batch).published:
+        consumer.recover()
 
 
 @pytest.mark.stack
-def test_a_new_group_begins_with_the_first_question_that_is_kept(stack_settings):
-    """Not with the next one: whatever was asked before the first worker came has to be answered."""
-    world = KafkaWorld(stack_settings)
+def test_a_new_group_starts_at_the_first_retained_question(stack_settings):
+    """Questions that were asked before the first worker started are answered too."""
+    kafka = RealKafka(stack_settings)
     try:
-        ask(world, "먼저 온 질문")
-        world.group = f"fresh-{uuid.uuid4().hex[:8]}"
-        starts = world.topics.start_positions(QUESTION_TOPIC)
-        exchange = world.exchange(slot=93)
-        exchange.recover()
+        ask(kafka, "먼저 온 질문")
+        kafka.group = f"fresh-{uuid.uuid4().hex[:8]}"
+        starts = kafka.topics.start_positions(QUESTION_TOPIC)
+        consumer = kafka.consumer(ordinal=93)
+        consumer.recover()
         first: dict[int, int] = {}
-        for record in poll(exchange).records:
+        for record in poll(consumer).records:
             first.setdefault(record.partition, record.offset)
         assert first == {partition: starts[partition] for partition in first}
     finally:
-        world.close()
+        kafka.close()
 
 
 @pytest.mark.stack
-def test_an_heir_of_a_slot_takes_its_partitions_and_no_other_s(stack_settings):
-    """Static membership: a worker that is back in time takes nothing from another one, whose flight would be dropped."""
-    world = KafkaWorld(stack_settings)
+def test_the_successor_of_a_worker_takes_only_its_partitions(stack_settings):
+    """Static membership: a worker that restarts in time takes no partitions from others, which keep their questions."""
+    kafka = RealKafka(stack_settings)
     try:
-        victim, other = world.exchange(slot=91), world.exchange(slot=92)
-        _settle(victim, other)
-        owned, others = places(victim), places(other)
+        first, other = kafka.consumer(ordinal=91), kafka.consumer(ordinal=92)
+        _wait_balanced(first, other)
+        owned, others = owned_partitions(first), owned_partitions(other)
         assignment = other.poll(0.1, 32).assignment
-        heir = world.exchange(slot=91)
+        successor = kafka.consumer(ordinal=91)
         deadline = time.monotonic() + DEADLINE_S
-        while places(heir) != owned:
+        while owned_partitions(successor) != owned:
             other.poll(0.1, 32)
-            heir.poll(0.1, 32)
-            assert time.monotonic() < deadline, "the heir did not get its partitions"
+            successor.poll(0.1, 32)
+            assert time.monotonic() < deadline, "the successor did not get its partitions"
         for _ in range(10):
             assert other.poll(0.1, 32).assignment == assignment
-            heir.poll(0.1, 32)
-        assert (places(heir), places(other)) == (owned, others)
+            successor.poll(0.1, 32)
+        assert (owned_partitions(successor), owned_partitions(other)) == (owned, others)
     finally:
-        world.close()
+        kafka.close()
 
 
-def places(exchange: TransactionalConsumer) -> set[int]:
-    return {place.partition for place in exchange._consumer.assignment()}
+def owned_partitions(consumer: TransactionalConsumer) -> set[int]:
+    return {owned.partition for owned in consumer._consumer.assignment()}
 
 
-def _settle(*exchanges: TransactionalConsumer) -> None:
-    """Let a group form: each has partitions, and nothing has changed for a while."""
+def _wait_balanced(*consumers: TransactionalConsumer) -> None:
+    """Poll until each consumer has partitions and the assignment has been stable for 10 rounds."""
     deadline = time.monotonic() + DEADLINE_S
     seen: list[list[set[int]]] = []
     while len(seen) < 10 or not all(seen[-1]) or any(owned != seen[-1] for owned in seen[-10:]):
-        for exchange in exchanges:
-            exchange.poll(0.1, 32)
-        seen.append([places(exchange) for exchange in exchanges])
-        assert time.monotonic() < deadline, f"the group did not settle: {seen[-1]}"
+        for consumer in consumers:
+            consumer.poll(0.1, 32)
+        seen.append([owned_partitions(consumer) for consumer in consumers])
+        assert time.monotonic() < deadline, f"the assignment did not become stable: {seen[-1]}"
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
 def test_compressed_questions_are_read(stack_settings, codec):
-    """A client may compress as it likes; a codec that is missing here would hold the partition up for good."""
+    """Clients may use any of Kafka's codecs; a codec that is missing here would block the partition."""
     from confluent_kafka import Producer
 
-    world = KafkaWorld(stack_settings)
+    kafka = RealKafka(stack_settings)
     try:
-        exchange = world.exchange()
-        exchange.recover()
-        exchange.poll(0.2, 32)
+        consumer = kafka.consumer()
+        consumer.recover()
+        consumer.poll(0.2, 32)
         producer = Producer({"bootstrap.servers": stack_settings.kafka_bootstrap, "compression.type": codec})
         text = ("압축된 질문 " * 200).encode()
         producer.produce(QUESTION_TOPIC, text, key=b"k")
         producer.flush(10)
-        assert [record.value for record in poll(exchange).records] == [text]
+        assert [record.value for record in poll(consumer).records] == [text]
     finally:
-        world.close()
+        kafka.close()

@@ -1,4 +1,4 @@
-"""What the registry promises, held by the double and by a real MLflow server."""
+"""Contract of the port Registry, on the double and on a real MLflow server."""
 
 import os
 import threading
@@ -25,7 +25,7 @@ def registry(request: pytest.FixtureRequest) -> Registry:
 
 @pytest.fixture
 def bot() -> str:
-    """A model name of this test alone: the server outlives the test."""
+    """A model name for this test only, since the server outlives the test."""
     return f"시험봇-{uuid.uuid4().hex[:8]}"
 
 
@@ -35,7 +35,7 @@ def trained(registry: Registry, tmp_path: Path) -> str:
 
 
 def run_with_files(registry: Registry, tmp_path: Path, content: str) -> str:
-    folder = tmp_path / f"made-{uuid.uuid4().hex[:8]}"
+    folder = tmp_path / f"built-{uuid.uuid4().hex[:8]}"
     (folder / "engine").mkdir(parents=True)
     (folder / "model.json").write_text(f'{{"말": "{content}"}}', encoding="utf-8")
     (folder / "engine" / "weights.bin").write_bytes(bytes(range(256)) * 40)
@@ -44,8 +44,8 @@ def run_with_files(registry: Registry, tmp_path: Path, content: str) -> str:
     return run_id
 
 
-def test_a_version_comes_back_byte_for_byte(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
-    """What was logged under the version's path is what `download` gives, folders included."""
+def test_a_version_is_downloaded_byte_for_byte(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
+    """`download` returns the files that were logged under the version's path, including folders."""
     version = registry.add_version(bot, trained, "version", {})
 
     folder = registry.download(bot, version, tmp_path / "models" / "새 폴더")
@@ -62,7 +62,7 @@ def test_a_version_comes_back_byte_for_byte(registry: Registry, bot: str, traine
 def test_a_download_never_touches_an_existing_folder(
     registry: Registry, bot: str, trained: str, tmp_path: Path
 ) -> None:
-    """A folder that is there was finished by somebody: it stays as it is, and is the answer."""
+    """An existing folder was completed by another process: it is returned unchanged."""
     version = registry.add_version(bot, trained, "version", {})
     taken = tmp_path / "taken"
     taken.mkdir()
@@ -73,7 +73,7 @@ def test_a_download_never_touches_an_existing_folder(
 
 
 def test_two_downloads_at_once_both_succeed(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
-    """Two workers of one machine want the same version: both get the whole folder."""
+    """Several workers of one machine download the same version: each gets the complete folder."""
     version = registry.add_version(bot, trained, "version", {})
     folder = tmp_path / "models" / "1"
     answers: list[Path] = []
@@ -91,7 +91,7 @@ def test_two_downloads_at_once_both_succeed(registry: Registry, bot: str, traine
 
 
 def test_a_failed_download_leaves_nothing(registry: Registry, bot: str, tmp_path: Path) -> None:
-    """All of a version's files or none, and no rubbish beside them."""
+    """A download writes all of a version's files or none, and leaves no temporary files."""
     with pytest.raises(NotFound):
         registry.download(bot, 7, tmp_path / "models" / "7")
 
@@ -99,8 +99,8 @@ def test_a_failed_download_leaves_nothing(registry: Registry, bot: str, tmp_path
     assert not (tmp_path / "models" / "7").exists()
 
 
-def test_the_same_run_is_the_same_version(registry: Registry, bot: str, trained: str) -> None:
-    """A retried registration adds nothing."""
+def test_a_run_is_registered_as_one_version(registry: Registry, bot: str, trained: str) -> None:
+    """A repeated registration returns the existing version."""
     first = registry.add_version(bot, trained, "version", {"dataset": "abc"})
 
     assert registry.add_version(bot, trained, "version", {"dataset": "abc"}) == first
@@ -108,7 +108,7 @@ def test_the_same_run_is_the_same_version(registry: Registry, bot: str, trained:
 
 
 def test_two_registrations_at_once_agree(registry: Registry, bot: str, trained: str) -> None:
-    """Airflow may run two copies of a task: both learn the same number, and one version stays."""
+    """Airflow may run a task twice at once: both get the same number, and only one version remains."""
     answers: list[int] = []
     threads = [
         threading.Thread(target=lambda: answers.append(registry.add_version(bot, trained, "version", {})))
@@ -125,7 +125,7 @@ def test_two_registrations_at_once_agree(registry: Registry, bot: str, trained: 
 
 
 def test_versions_are_listed_oldest_first(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
-    """Numbers rise with age, and each version knows its run and tags."""
+    """Newer versions have higher numbers, and each version has its run and its tags."""
     one = registry.add_version(bot, trained, "version", {"dataset": "첫째"})
     second_run = run_with_files(registry, tmp_path, "둘째")
     two = registry.add_version(bot, second_run, "version", {"dataset": "둘째"})
@@ -138,13 +138,13 @@ def test_versions_are_listed_oldest_first(registry: Registry, bot: str, trained:
 
 
 def test_an_unknown_bot_has_no_versions(registry: Registry, bot: str) -> None:
-    """Asking about a bot that was never trained is not an error."""
+    """A bot that was never trained is not an error."""
     assert registry.versions(bot) == []
     assert registry.by_alias(bot, "champion") is None
 
 
 def test_a_missing_version_is_not_found(registry: Registry, bot: str) -> None:
-    """A number that was never given out is named in the error."""
+    """The error names the number."""
     with pytest.raises(NotFound, match="41"):
         registry.get(bot, 41)
 
@@ -160,7 +160,7 @@ def test_a_run_without_files_cannot_become_a_version(registry: Registry, bot: st
 
 
 def test_an_alias_points_at_one_version_at_a_time(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
-    """Moving an alias takes it from the old version; None takes it away, twice without harm."""
+    """Setting an alias removes it from the old version; None removes it, and may be repeated."""
     one = registry.add_version(bot, trained, "version", {})
     two = registry.add_version(bot, run_with_files(registry, tmp_path, "둘"), "version", {})
     registry.set_alias(bot, "champion", one)
@@ -178,8 +178,8 @@ def test_an_alias_points_at_one_version_at_a_time(registry: Registry, bot: str, 
     assert registry.by_alias(bot, "previous") is None
 
 
-def test_an_alias_cannot_point_at_nothing(registry: Registry, bot: str, trained: str) -> None:
-    """A number that does not exist is refused, and the alias stays where it was."""
+def test_an_alias_cannot_point_at_a_missing_version(registry: Registry, bot: str, trained: str) -> None:
+    """A number that does not exist is refused, and the alias is unchanged."""
     one = registry.add_version(bot, trained, "version", {})
     registry.set_alias(bot, "champion", one)
 
@@ -192,7 +192,7 @@ def test_an_alias_cannot_point_at_nothing(registry: Registry, bot: str, trained:
 
 
 def test_tags_are_added_and_replaced(registry: Registry, bot: str, trained: str) -> None:
-    """Korean text survives; a value over the limit is cut, not refused."""
+    """Values may be Korean; a value over the limit is cut, not refused."""
     version = registry.add_version(bot, trained, "version", {"gate": "refused"})
 
     registry.tag(bot, version, {"gate": "pass", "gate_reasons": "새로 배운 말 " * 1000, "이유": "더 나음"})
@@ -203,8 +203,8 @@ def test_tags_are_added_and_replaced(registry: Registry, bot: str, trained: str)
     assert len(tags["gate_reasons"]) == 5000
 
 
-def test_an_artefact_is_read_by_its_path(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
-    """Files logged after the registration belong to the version too; a missing one is NotFound."""
+def test_an_artifact_is_read_by_its_path(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
+    """Files logged after the registration can be read too; a missing one raises NotFound."""
     version = registry.add_version(bot, trained, "version", {})
     decision = tmp_path / "decision.json"
     decision.write_text('{"verdict": "통과"}', encoding="utf-8")
@@ -219,15 +219,15 @@ def test_an_artefact_is_read_by_its_path(registry: Registry, bot: str, trained: 
         registry.read_file(bot, version, "version/gone.json")
 
 
-def test_nothing_to_upload_is_said_at_once(registry: Registry, trained: str, tmp_path: Path) -> None:
-    """A path that does not exist never becomes an empty artefact."""
+def test_uploading_a_missing_path_is_not_found(registry: Registry, trained: str, tmp_path: Path) -> None:
+    """A path that does not exist never becomes an empty artifact."""
     with pytest.raises(NotFound, match="없는곳"):
         registry.log_files(trained, tmp_path / "없는곳", "version")
 
 
 @pytest.mark.stack
 def test_two_versions_can_be_compared_in_the_ui(stack_settings: Settings, bot: str, tmp_path: Path) -> None:
-    """The comparison shows what the runs carry: params, metrics of each step, name, end state."""
+    """The comparison needs the runs' params, the metrics of each step, the name and the final status."""
     from mlflow import MlflowClient
 
     from kogpt2_chat.adapters.mlflow import MlflowRegistry
@@ -249,10 +249,10 @@ def test_two_versions_can_be_compared_in_the_ui(stack_settings: Settings, bot: s
 
 
 @pytest.mark.stack
-def test_nothing_is_printed(
+def test_the_client_prints_nothing(
     stack_settings: Settings, bot: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Standard output belongs to the command's JSON."""
+    """Standard output is reserved for the command's JSON."""
     from kogpt2_chat.adapters.mlflow import MlflowRegistry
 
     registry = MlflowRegistry(stack_settings)
@@ -264,10 +264,10 @@ def test_nothing_is_printed(
 
 
 @pytest.mark.stack
-def test_a_roster_bot_is_described_by_its_persona(
+def test_a_known_bot_is_described_by_its_persona(
     stack_settings: Settings, bot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever opens the registry sees who the model is."""
+    """The description in the registry shows which bot a model is."""
     from mlflow import MlflowClient
 
     from kogpt2_chat.adapters import mlflow
@@ -281,8 +281,8 @@ def test_a_roster_bot_is_described_by_its_persona(
     assert MlflowClient(stack_settings.mlflow_url).get_registered_model(bot).description == "온유: 위로와 공감"
 
 
-def test_a_server_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens: the caller learns to try again later, and which server it was."""
+def test_an_unreachable_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server listens: the error is Unavailable and names the address."""
     from kogpt2_chat.adapters.mlflow import MlflowRegistry
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -1,4 +1,4 @@
-"""What Tables promises, on the double and on real Delta tables on HDFS."""
+"""Contract of the port Tables, on the double and on real Delta tables on HDFS."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 24, 3, 30, 0, 123456, tzinfo=UTC)
 
 @pytest.fixture
 def lake(request: pytest.FixtureRequest) -> Iterator[Settings]:
-    """The stack's HDFS with a root of this test alone."""
+    """The stack's HDFS with a root folder for this test only."""
     settings: Settings = request.getfixturevalue("stack_settings")
     root = f"/contract/{uuid.uuid4().hex}"
     yield settings.model_copy(update={"hdfs": settings.hdfs.model_copy(update={"root": root})})
@@ -42,15 +42,15 @@ def row(turn_id: str, **other: object) -> dict[str, object]:
     return {"turn_id": turn_id, "bot": "ChatbotA", "date": "2026-11-24", "text": "안녕 😀"} | other
 
 
-def test_a_table_that_nobody_wrote_is_empty(tables: Tables) -> None:
-    """No version, no position, no rows; and no error."""
+def test_a_table_that_does_not_exist_is_empty(tables: Tables) -> None:
+    """It has no version, no positions and no rows, and reading it is not an error."""
     assert tables.version("turns") is None
     assert tables.positions("turns", ["turns/conversation_log/0"]) == {}
     assert tables.read("turns") == []
 
 
-def test_rows_come_back_as_they_went_in(tables: Tables) -> None:
-    """Text, numbers, lists, times with their zone; a column left out is null."""
+def test_rows_are_read_as_they_were_written(tables: Tables) -> None:
+    """Text, numbers, lists and times with a zone are preserved; a missing column is null."""
     full = row("a", answer_token_ids=[5, 2], latency_ms=12, consent_train=True, answered_at=NOW, extra="{}")
     tables.append("turns", [full], {"turns/t/0": 1})
     (found,) = tables.read("turns")
@@ -59,15 +59,15 @@ def test_rows_come_back_as_they_went_in(tables: Tables) -> None:
 
 
 def test_rows_and_positions_move_together(tables: Tables) -> None:
-    """One commit, many partitions; the position is the end of what was read."""
+    """One commit moves the positions of many partitions; a position is the offset after the last record read."""
     assert tables.append("turns", [row("a"), row("b")], {"turns/t/0": 5, "turns/t/1": 7}, {})
     assert tables.positions("turns", ["turns/t/0", "turns/t/1", "turns/t/2"]) == {"turns/t/0": 5, "turns/t/1": 7}
     assert tables.append("turns", [row("c", bot="ChatbotB")], {"turns/t/0": 9}, {"turns/t/0": 5})
     assert sorted(str(found["turn_id"]) for found in tables.read("turns")) == ["a", "b", "c"]
 
 
-def test_work_that_was_done_before_changes_nothing(tables: Tables) -> None:
-    """The same positions again, or lower ones: False, and no row more."""
+def test_repeated_work_changes_nothing(tables: Tables) -> None:
+    """With the same or lower positions, `append` returns False and adds no rows."""
     tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
     version = tables.version("turns")
     assert not tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
@@ -77,7 +77,7 @@ def test_work_that_was_done_before_changes_nothing(tables: Tables) -> None:
 
 
 def test_a_plan_from_positions_that_have_moved_is_refused(tables: Tables) -> None:
-    """Two plans from the same start with different ends: the second would write rows twice."""
+    """Of two plans with the same start and different ends, the second would write rows twice."""
     tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
     with pytest.raises(Conflict, match="plan again"):
         tables.append("turns", [row("a"), row("b")], {"turns/t/0": 7}, {})
@@ -85,22 +85,22 @@ def test_a_plan_from_positions_that_have_moved_is_refused(tables: Tables) -> Non
 
 
 def test_positions_move_without_rows(tables: Tables) -> None:
-    """A window in which nothing may be stored is still read."""
+    """A window without storable records still counts as read."""
     assert tables.append("feedback", [], {"feedback/feedback/0": 3}, {})
     assert tables.positions("feedback", ["feedback/feedback/0"]) == {"feedback/feedback/0": 3}
     assert tables.read("feedback") == []
 
 
 def test_an_older_version_can_be_read(tables: Tables) -> None:
-    """Versions never change."""
+    """Table versions never change."""
     tables.append("turns", [row("a")], {"turns/t/0": 1})
     first = tables.version("turns")
     tables.append("turns", [row("b")], {"turns/t/0": 2})
     assert [found["turn_id"] for found in tables.read("turns", ["turn_id"], first)] == ["a"]
 
 
-def test_of_writers_at_the_same_time_one_wins(tables: Tables) -> None:
-    """Four threads with one plan: one commit, and the others are told that it was theirs no more."""
+def test_of_concurrent_writers_of_one_position_one_commits(tables: Tables) -> None:
+    """Of four threads with the same plan, one commits; the others get Conflict, or False if they come later."""
     outcomes: list[object] = []
     start = threading.Barrier(4)
 
@@ -122,8 +122,8 @@ def test_of_writers_at_the_same_time_one_wins(tables: Tables) -> None:
     assert len(tables.read("turns")) == 2
 
 
-def test_writers_of_different_positions_lose_nothing(tables: Tables) -> None:
-    """Appends that do not touch each other's positions all go through."""
+def test_concurrent_writers_of_different_positions_all_commit(tables: Tables) -> None:
+    """Appends that move different positions do not conflict."""
 
     def write(number: int) -> None:
         tables.append("turns", [row(f"t{number}")], {f"turns/t/{number}": 1}, {})
@@ -137,8 +137,8 @@ def test_writers_of_different_positions_lose_nothing(tables: Tables) -> None:
     assert sorted(str(found["turn_id"]) for found in tables.read("turns", ["turn_id"])) == ["t0", "t1", "t2"]
 
 
-def test_an_absent_hdfs_is_unavailable_and_not_an_empty_table() -> None:
-    """A lake that cannot be reached must never look like a new one."""
+def test_an_unreachable_hdfs_is_not_an_empty_table() -> None:
+    """A lake that cannot be reached raises Unavailable and never looks like a new one."""
     from kogpt2_chat.adapters.delta import DeltaTables
 
     tables = DeltaTables(Settings(hdfs=Hdfs(uri="hdfs://127.0.0.1:9", retries=1)))
@@ -146,8 +146,8 @@ def test_an_absent_hdfs_is_unavailable_and_not_an_empty_table() -> None:
         tables.positions("turns", ["a"])
 
 
-def test_an_unknown_table_is_named_with_those_there_are() -> None:
-    """The names of tables are fixed."""
+def test_an_unknown_table_is_refused() -> None:
+    """The error names the unknown table and the existing ones."""
     from kogpt2_chat.adapters.delta import DeltaTables
 
     with pytest.raises(InvalidInput, match=r"no table 'nope'.*turns, feedback"):
@@ -155,8 +155,8 @@ def test_an_unknown_table_is_named_with_those_there_are() -> None:
 
 
 @pytest.mark.stack
-def test_a_process_that_used_a_table_ends_well(lake: Settings) -> None:
-    """An exit code that depends on a library's threads would fail tasks whose work is done."""
+def test_a_process_that_used_a_table_exits_with_0(lake: Settings) -> None:
+    """If a library's threads crashed the exit, tasks would fail although their work is done."""
     code = (
         "from kogpt2_chat.settings import Hdfs, Settings\n"
         "from kogpt2_chat.adapters.delta import DeltaTables\n"

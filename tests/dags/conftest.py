@@ -1,4 +1,4 @@
-"""A home for Airflow that is thrown away: importing it writes a configuration and a log folder."""
+"""A temporary home for Airflow, because importing Airflow writes a configuration and a log folder."""
 
 import atexit
 import os
@@ -20,7 +20,7 @@ if "AIRFLOW_HOME" not in os.environ:
 
 @pytest.fixture(scope="session")
 def dags() -> "dict[str, DAG]":
-    """Every DAG of the project by its id, read the way Airflow reads them."""
+    """Return every DAG of the project by its id, as Airflow parses them."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(CHECKOUT / "dags"))

@@ -1,4 +1,4 @@
-"""What an operator hears of a run that failed or is late."""
+"""Alerts about runs that fail or are late."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ FAILED = {"dag": SimpleNamespace(dag_id="retrain_bots"), "run_id": "scheduled__1
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What a webhook was told, while it is set."""
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Return the texts that a configured webhook receives."""
     texts: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,7 +28,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Do not log requests."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -40,28 +40,28 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     thread.join()
 
 
-def test_a_failed_run_reaches_the_operator(heard: list[str]) -> None:
-    """Which DAG, which run, why, and at which task where Airflow knows it."""
+def test_a_failed_run_reaches_the_operator(received: list[str]) -> None:
+    """The alert names the DAG, the run, the reason, and the task if Airflow provides it."""
     run_failed(FAILED)
     run_failed({**FAILED, "ti": SimpleNamespace(task_id="ChatbotA.finetune")})
 
-    assert heard == [
+    assert received == [
         "KoGPT2 chat: retrain_bots run scheduled__1 failed: task_failure",
         "KoGPT2 chat: retrain_bots run scheduled__1 failed at task ChatbotA.finetune: task_failure",
     ]
 
 
-def test_a_missed_deadline_reaches_the_operator(heard: list[str]) -> None:
-    """As the triggerer calls it."""
+def test_a_missed_deadline_reaches_the_operator(received: list[str]) -> None:
+    """The callback accepts the context that the triggerer passes."""
     asyncio.run(deadline_missed({"dag_run": {"dag_id": "retrain_bots", "dag_run_id": "asset__2"}}))
 
-    assert heard == ["KoGPT2 chat: retrain_bots run asset__2 has not finished by its deadline"]
+    assert received == ["KoGPT2 chat: retrain_bots run asset__2 has not finished by its deadline"]
 
 
-def test_a_webhook_that_answers_rubbish_makes_no_second_failure(
+def test_a_webhook_that_does_not_respond_with_http_is_only_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Something that speaks no HTTP stands at its address."""
+    """An SMTP greeting instead of HTTP raises nothing from the callback."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:
@@ -78,14 +78,14 @@ def test_a_webhook_that_answers_rubbish_makes_no_second_failure(
     thread.join()
     server.close()
 
-    assert "the webhook did not take it" in caplog.text
+    assert "posting to the webhook failed" in caplog.text
 
 
 @pytest.mark.parametrize("address", ["", "http://127.0.0.1:9/hook/secret-key"])
-def test_the_log_always_hears_it_and_never_the_address(
+def test_the_alert_is_always_logged_without_the_webhooks_address(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
 ) -> None:
-    """No webhook, or one that does not answer: the callback ends well, and the key in the address is told nobody."""
+    """Without a webhook, or with an unreachable one, the callback succeeds; the log never contains the secret key."""
     monkeypatch.setenv("KOGPT2_AIRFLOW__ALERT_WEBHOOK", address)
     with caplog.at_level(logging.ERROR):
         run_failed(FAILED)

@@ -1,4 +1,4 @@
-"""The DAGs as Airflow reads them: what they import, promise and accept, and the order of their tasks."""
+"""The DAGs as Airflow parses them: imports, documentation, params, schedules and the order of tasks."""
 
 import json
 import os
@@ -18,17 +18,17 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow import parts
 from kogpt2_airflow.alerts import run_failed
-from kogpt2_airflow.operators import words_of
+from kogpt2_airflow.operators import argv_of
 from kogpt2_airflow.parts import (
     CANDIDATE_BY_BOT,
     TEACHINGS,
     announce_teachings,
     announced_bots,
+    argument_if_selected,
     choose_bots,
     chosen,
     retrain_schedule,
     rollout_commands,
-    word_if_chosen,
 )
 from kogpt2_chat.demo.run import RUN_TIMEOUT_S
 from kogpt2_chat.domain.chat.bots import BOT_IDS
@@ -44,25 +44,25 @@ def upstream(dag: DAG, task: str) -> set[str]:
     return set(dag.get_task(task).upstream_task_ids)
 
 
-def rendered(word: object, **params: Any) -> str:
-    return jinja2.Environment(autoescape=False).from_string(str(word)).render(params=params)  # noqa: S701
+def rendered(argument: object, **params: Any) -> str:
+    return jinja2.Environment(autoescape=False).from_string(str(argument)).render(params=params)  # noqa: S701
 
 
-def test_reading_the_dags_loads_nothing_heavy() -> None:
-    """Airflow reads each file again and again: no library of the models or of Spark may come with it."""
+def test_parsing_the_dags_imports_no_heavy_library() -> None:
+    """Airflow parses each file repeatedly, so parsing must not import the libraries of models or Spark."""
     script = (
         "import json, sys\n"
         "from airflow.dag_processing.dagbag import DagBag\n"
         f"before = set(sys.modules); bag = DagBag({str(CHECKOUT / 'dags')!r})\n"
         f"print(json.dumps([sorted(bag.dags), bag.import_errors, [m for m in {HEAVY!r} if m in set(sys.modules) - before]]))"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=True)
 
-    assert json.loads(ended.stdout.splitlines()[-1]) == [sorted(EXPECTED), {}, []]
+    assert json.loads(done.stdout.splitlines()[-1]) == [sorted(EXPECTED), {}, []]
 
 
-def test_every_dag_explains_itself(dags: dict[str, DAG]) -> None:
-    """The docstring is the page in the UI: what for, from what, to what, and how to run it again."""
+def test_every_dag_is_documented(dags: dict[str, DAG]) -> None:
+    """The docstring is the DAG's page in the UI, with its inputs, its outputs and how to re-run it."""
     assert set(dags) == EXPECTED
     for dag in dags.values():
         assert dag.doc_md is not None
@@ -72,23 +72,23 @@ def test_every_dag_explains_itself(dags: dict[str, DAG]) -> None:
 
 
 def test_every_task_has_retries_a_timeout_and_an_owner(dags: dict[str, DAG]) -> None:
-    """Nothing waits for ever, nothing gives up at the first hiccup, and each run has an end."""
+    """No task waits forever, each is retried with growing pauses, and each run has a time limit."""
     for dag in dags.values():
         assert dag.dagrun_timeout is not None
         assert dag.max_active_runs == 1
         assert dag.catchup is False
         for task in dag.tasks:
-            place = f"{dag.dag_id}.{task.task_id}"
-            assert task.retries >= 1, place
-            assert task.retry_delay <= timedelta(minutes=1), place
-            assert task.retry_exponential_backoff > 1, f"{place}: a server that restarts needs longer pauses"
-            assert task.execution_timeout is not None, place
-            assert task.execution_timeout <= dag.dagrun_timeout, place
-            assert task.owner == "kogpt2-chat", place
+            name = f"{dag.dag_id}.{task.task_id}"
+            assert task.retries >= 1, name
+            assert task.retry_delay <= timedelta(minutes=1), name
+            assert task.retry_exponential_backoff > 1, f"{name}: a restarting server needs longer pauses"
+            assert task.execution_timeout is not None, name
+            assert task.execution_timeout <= dag.dagrun_timeout, name
+            assert task.owner == "kogpt2-chat", name
 
 
 def test_conversations_are_ingested_before_they_are_indexed(dags: dict[str, DAG]) -> None:
-    """Index and CSV both read the lake, side by side, after the new rows are in it."""
+    """Index and CSV export run in parallel, after the new rows are in the lake."""
     dag = dags["ingest_conversations"]
 
     assert {task.task_id: upstream(dag, task.task_id) for task in dag.tasks} == {
@@ -101,7 +101,7 @@ def test_conversations_are_ingested_before_they_are_indexed(dags: dict[str, DAG]
 
 
 def test_each_bot_goes_through_the_same_steps(dags: dict[str, DAG]) -> None:
-    """Base and dataset, then choose, train, register, judge, nominate, announce; no step leads to another bot's."""
+    """Base and dataset, then choose, train, register, evaluate, nominate, announce; bots do not depend on each other."""
     dag = dags["retrain_bots"]
 
     assert upstream(dag, "prepare_base") == set()
@@ -116,8 +116,8 @@ def test_each_bot_goes_through_the_same_steps(dags: dict[str, DAG]) -> None:
     assert len(dag.tasks) == 3 + len(BOT_IDS) * len(STEPS)
 
 
-def test_heavy_tasks_wait_for_each_other(dags: dict[str, DAG]) -> None:
-    """Pools of one slot: two trainings or two Spark applications at once only slow each other down."""
+def test_heavy_tasks_run_in_limited_pools(dags: dict[str, DAG]) -> None:
+    """The pools `training` and `spark` limit how many trainings and Spark applications run at once."""
     pools = {task.task_id: task.pool for task in dags["retrain_bots"].tasks}
 
     assert pools["build_datasets"] == "spark"
@@ -128,7 +128,7 @@ def test_heavy_tasks_wait_for_each_other(dags: dict[str, DAG]) -> None:
 
 
 def test_the_trigger_form_is_typed(dags: dict[str, DAG]) -> None:
-    """Multi-select, choice, optional number, switch: what the form of the UI is drawn from."""
+    """The UI draws the form from the types: multi-select, choice, optional number and switch."""
     params = dags["retrain_bots"].params
 
     bots = params.get_param("bots")
@@ -161,7 +161,7 @@ def test_the_trigger_form_is_typed(dags: dict[str, DAG]) -> None:
     ],
 )
 def test_params_are_checked_before_anything_runs(dags: dict[str, DAG], name: str, value: object, good: bool) -> None:
-    """A run with a value outside the form's bounds does not start."""
+    """A run with a value outside the form's limits does not start."""
     from airflow.sdk.exceptions import AirflowException
 
     param = dags["retrain_bots"].params.get_param(name)
@@ -174,23 +174,25 @@ def test_params_are_checked_before_anything_runs(dags: dict[str, DAG], name: str
     assert accepted is good
 
 
-def test_the_run_decides_what_the_commands_say(dags: dict[str, DAG]) -> None:
-    """Params become words; a bot that was not chosen and empty epochs leave none."""
+def test_params_become_arguments_of_the_commands(dags: dict[str, DAG]) -> None:
+    """A bot that is not selected, or empty epochs, adds no argument."""
     dag = dags["retrain_bots"]
-    build = [rendered(word, bots=["ChatbotA", "ChatbotC"]) for word in dag.get_task("build_datasets").command]
+    build = [rendered(argument, bots=["ChatbotA", "ChatbotC"]) for argument in dag.get_task("build_datasets").command]
     finetune = dag.get_task("ChatbotB.finetune").command
 
-    assert words_of(build) == ["build-dataset", "ChatbotA", "ChatbotC"]
-    assert words_of([rendered(word, mode="from_champion", epochs=7) for word in finetune[3:]]) == [
+    assert argv_of(build) == ["build-dataset", "ChatbotA", "ChatbotC"]
+    assert argv_of([rendered(argument, mode="from_champion", epochs=7) for argument in finetune[3:]]) == [
         "--mode=from_champion",
         "--epochs=7",
     ]
-    assert words_of([rendered(word, mode="from_base", epochs=None) for word in finetune[3:]]) == ["--mode=from_base"]
-    assert rendered(word_if_chosen("ChatbotB"), bots=["ChatbotA"]) == ""
+    assert argv_of([rendered(argument, mode="from_base", epochs=None) for argument in finetune[3:]]) == [
+        "--mode=from_base"
+    ]
+    assert rendered(argument_if_selected("ChatbotB"), bots=["ChatbotA"]) == ""
 
 
-def test_the_demo_waits_longer_than_a_run_may_last(dags: dict[str, DAG]) -> None:
-    """Three trainings at KoGPT2's size take hours on two cores; Airflow ends a run, and the demo says how it ended."""
+def test_the_demo_waits_longer_than_a_run_can_take(dags: dict[str, DAG]) -> None:
+    """Airflow's time limit ends a run before the demo's own, so that the demo can report how the run ended."""
     for name in ("retrain_bots", "ingest_conversations"):
         assert dags[name].dagrun_timeout < timedelta(seconds=RUN_TIMEOUT_S)
 
@@ -206,7 +208,7 @@ def test_a_candidate_starts_the_rollout(dags: dict[str, DAG]) -> None:
 
 
 def test_rollouts_happen_one_at_a_time(dags: dict[str, DAG]) -> None:
-    """One run, and in it one bot after the other."""
+    """One run is active at a time, and it rolls out one bot after the other."""
     dag = dags["rollout_bots"]
 
     assert upstream(dag, "rollout") == {"rollout_commands"}
@@ -222,10 +224,10 @@ def test_rollouts_happen_one_at_a_time(dags: dict[str, DAG]) -> None:
         ("never", False, False, False),
     ],
 )
-def test_bots_are_retrained_by_the_clock_and_on_teachings(
+def test_retraining_is_scheduled_by_cron_and_by_new_feedback(
     cron: str, on_teachings: bool, times: bool, assets: bool
 ) -> None:
-    """Both by setting; a first start never trains at once, and a day that was missed is made up for once."""
+    """Settings switch each of them on or off; the first start of Airflow does not start a run at once."""
     from airflow.serialization.encoders import coerce_to_core_timetable
     from airflow.timetables.base import TimeRestriction
 
@@ -244,16 +246,16 @@ def test_bots_are_retrained_by_the_clock_and_on_teachings(
         assert at > pendulum.now("Asia/Seoul")
 
 
-def test_retraining_starts_by_itself_unless_it_is_told_not_to(dags: dict[str, DAG]) -> None:
-    """The platform's promise: nobody has to start it. Ingest updates the asset that it waits for."""
-    timetable = retrain_schedule(Learning())  # the test session's own servers switch both off
+def test_retraining_is_automatic_by_default(dags: dict[str, DAG]) -> None:
+    """The default schedule is daily and on the asset `teachings`, which ingest updates."""
+    timetable = retrain_schedule(Learning())  # the settings of the test session's servers switch both off
     assert list(timetable.asset_condition.objects) == [TEACHINGS]
     assert timetable.timetable.expression == "0 4 * * *"
     assert dags["ingest_conversations"].get_task("announce_teachings").outlets == [TEACHINGS]
 
 
-def test_ingest_announces_teachings_only_when_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No new feedback: the task is skipped, and a skipped task updates no asset."""
+def test_ingest_announces_only_new_feedback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without new feedback the task is skipped, and a skipped task does not update its asset."""
     events: dict[object, Any] = defaultdict(SimpleNamespace)
     monkeypatch.setattr(parts, "get_current_context", lambda: {"outlet_events": events})
 
@@ -264,8 +266,8 @@ def test_ingest_announces_teachings_only_when_there_are_some(monkeypatch: pytest
     assert events[TEACHINGS].extra == {"rows": 3}
 
 
-def test_failures_and_missed_deadlines_have_somebody_to_hear_them(dags: dict[str, DAG]) -> None:
-    """Every DAG: its failed run and its late one."""
+def test_failures_and_missed_deadlines_raise_alerts(dags: dict[str, DAG]) -> None:
+    """Every DAG has a callback for failed runs and a deadline shorter than its time limit."""
     for dag in dags.values():
         assert dag.on_failure_callback is run_failed
         (alert,) = dag.deadline
@@ -274,8 +276,8 @@ def test_failures_and_missed_deadlines_have_somebody_to_hear_them(dags: dict[str
         assert alert.interval < dag.dagrun_timeout
 
 
-def test_a_candidate_that_was_not_announced_is_rolled_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its event was lost, or came while the DAG was paused; one that is champion already is left alone."""
+def test_a_candidate_without_an_event_is_rolled_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its event may be lost, or may have come while the DAG was paused. A candidate that is champion is skipped."""
     from kogpt2_chat import bootstrap
 
     registry = MemoryRegistry()
@@ -297,12 +299,12 @@ def test_a_candidate_that_was_not_announced_is_rolled_out_too(monkeypatch: pytes
         ["rollout", "ChatbotC"],
         ["rollout", "ChatbotA"],
     ]
-    assert commands([{"bot": "of an earlier roster"}], list(BOT_IDS)) == [["rollout", "ChatbotA"]]
+    assert commands([{"bot": "RemovedBot"}], list(BOT_IDS)) == [["rollout", "ChatbotA"]]
     assert commands([], ["ChatbotB"]) == [["rollout", "ChatbotB"], ["rollout", "ChatbotA"]]
 
 
 def test_events_name_the_bots_to_roll_out() -> None:
-    """Each bot once, in order; a bot that left the roster is no longer rolled out."""
+    """Each bot is returned once, in order; a bot that does not exist any more is not rolled out."""
     events = [
         {"bot": "ChatbotC", "version": 2},
         {"bot": "ChatbotA"},
@@ -316,7 +318,7 @@ def test_events_name_the_bots_to_roll_out() -> None:
 
 
 def test_a_bot_is_skipped_with_its_reason() -> None:
-    """Not named, or too little that is new: skipped; a faulty dataset: failed; otherwise the dataset is handed on."""
+    """A bot is skipped if it is not named or has too few new pairs, and fails if its dataset is faulty."""
     choices = {
         "ChatbotA": {"train": True, "dataset": "0123456789ab", "reason": "700 new pairs"},
         "ChatbotB": {"train": False, "dataset": "ba9876543210", "reason": "2 new pairs"},
@@ -333,8 +335,8 @@ def test_a_bot_is_skipped_with_its_reason() -> None:
         chosen.function("ChatbotC", choices)
 
 
-def test_a_quarantined_dataset_does_not_hide_among_the_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sound datasets are counted; one with faults is handed on with them, so that its bot's group turns red."""
+def test_a_quarantined_dataset_fails_its_bot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New pairs are counted for valid datasets; the faults of a quarantined one are passed on to the bot's task."""
     from kogpt2_chat import bootstrap
     from kogpt2_chat.testing.hdfs import InMemoryFiles
 

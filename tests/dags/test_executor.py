@@ -1,4 +1,4 @@
-"""The executor of the local stack, as Airflow loads it."""
+"""The local stack's executor, loaded as Airflow loads it."""
 
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,7 @@ from kogpt2_chat.stack.servers.airflow import airflow_environment
 
 
 def test_airflow_finds_the_executor_that_the_stack_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A class that runs tasks on this machine, and watches the very database that the stack configures."""
+    """It is a LocalExecutor that watches the database which the stack configures."""
     from airflow.executors.local_executor import LocalExecutor
 
     settings = Settings(home=tmp_path)
@@ -26,7 +26,7 @@ def test_airflow_finds_the_executor_that_the_stack_names(tmp_path: Path, monkeyp
 
 
 def test_postgresql_keeps_airflows_own_executor(tmp_path: Path) -> None:
-    """There is no counter to ask: the scheduler looks by the clock."""
+    """PostgreSQL has no commit counter to poll, so the scheduler uses its own pause."""
     settings = Settings(home=tmp_path, stack={"airflow_database": "postgresql://db/airflow"})
     environment = airflow_environment(settings, folders_of(settings))
     assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"

@@ -1,4 +1,4 @@
-"""How a task runs a command: what becomes of its output, its exit code, and of what it started."""
+"""How a task runs a command: its output, its exit code and the processes that it started."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ import psutil
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from kogpt2_airflow.operators import JobOperator, words_of
+from kogpt2_airflow.operators import JobOperator, argv_of
 from kogpt2_airflow.process import Command
 
 DEADLINE_S = 20.0
 
 
 class FakeTaskInstance:
-    """Keeps what is pushed."""
+    """Stores the XComs that are pushed."""
 
     def __init__(self) -> None:
         self.xcoms: dict[str, Any] = {}
@@ -29,7 +29,7 @@ class FakeTaskInstance:
 
 
 class ScriptOperator(JobOperator):
-    """Runs a Python text in place of the CLI."""
+    """Runs a Python script instead of the CLI."""
 
     program = (sys.executable, "-u", "-c")
 
@@ -54,7 +54,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_the_last_json_object_is_the_result() -> None:
-    """Other lines, arrays and numbers on standard output are not taken for it; Korean survives."""
+    """Other lines, arrays and numbers on standard output are ignored; Korean text is preserved."""
     result, _ = run(
         """print('시작'); print('{"old": 1}'); print('{"version": 3, "이유": "더 나음"}'); print('[1]'); print(5)"""
     )
@@ -63,53 +63,53 @@ def test_the_last_json_object_is_the_result() -> None:
 
 
 def test_the_operator_asks_for_json() -> None:
-    """The command gets its words as they are, and `--json` last."""
-    result, _ = run("import sys, json; print(json.dumps({'words': sys.argv[1:]}))")
+    """The command is called with its arguments and `--json` as the last one."""
+    result, _ = run("import sys, json; print(json.dumps({'argv': sys.argv[1:]}))")
 
-    assert result == {"words": ["--json"]}
+    assert result == {"argv": ["--json"]}
 
 
-def test_progress_is_logged_as_it_comes(tmp_path: Path) -> None:
-    """A line of standard error is said before the command has ended."""
+def test_progress_is_logged_immediately(tmp_path: Path) -> None:
+    """A line of standard error is forwarded before the command ends."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    heard: list[str] = []
+    lines: list[str] = []
 
     def say(line: str) -> None:
-        heard.append(line)
+        lines.append(line)
         if line == "1단계":
             gate.write_text("weiter", encoding="utf-8")
 
     script = f"import sys; print('1단계', file=sys.stderr, flush=True); open({str(gate)!r}).read(); print('2단계', file=sys.stderr)"
-    ending = Command([sys.executable, "-c", script], say=say).run()
+    result = Command([sys.executable, "-c", script], say=say).run()
 
-    assert ending.code == 0
-    assert heard == ["1단계", "2단계"]
+    assert result.code == 0
+    assert lines == ["1단계", "2단계"]
 
 
-def test_much_output_does_not_block() -> None:
-    """Both pipes are drained together, however full they get, and no line is lost."""
-    heard: list[str] = []
+def test_large_output_does_not_block() -> None:
+    """Both pipes are drained concurrently, and no line is lost."""
+    lines: list[str] = []
     script = "import sys\nfor n in range(5000): print('x' * 100); print('y' * 100, file=sys.stderr)"
 
-    ending = Command([sys.executable, "-c", script], say=heard.append).run()
+    result = Command([sys.executable, "-c", script], say=lines.append).run()
 
-    assert len(ending.stdout) == 5000
-    assert len(heard) == 5000
-
-
-def test_bytes_that_are_no_text_do_not_stop_the_task() -> None:
-    """A broken byte in a library's output is shown as one, nothing more."""
-    heard: list[str] = []
-
-    ending = Command([sys.executable, "-c", r"import os; os.write(2, b'\xff\xfe ok\n')"], say=heard.append).run()
-
-    assert ending.code == 0
-    assert heard[0].endswith(" ok")
+    assert len(result.stdout) == 5000
+    assert len(lines) == 5000
 
 
-def test_a_refused_gate_skips_and_keeps_the_result() -> None:
-    """Exit 3 is an outcome: the reasons are in the message and the result in XCom."""
+def test_output_that_is_not_utf8_does_not_stop_the_task() -> None:
+    """Invalid bytes in a library's output are replaced."""
+    lines: list[str] = []
+
+    result = Command([sys.executable, "-c", r"import os; os.write(2, b'\xff\xfe ok\n')"], say=lines.append).run()
+
+    assert result.code == 0
+    assert lines[0].endswith(" ok")
+
+
+def test_a_refusal_by_the_gate_skips_the_task_and_keeps_the_result() -> None:
+    """With exit code 3 the reasons are in the message, and the result is in XCom."""
     instance = FakeTaskInstance()
     script = "import sys; print('{\"passed\": false}'); print('refused: 반복', file=sys.stderr); sys.exit(3)"
 
@@ -119,14 +119,14 @@ def test_a_refused_gate_skips_and_keeps_the_result() -> None:
     assert instance.xcoms == {"passed": False, "return_value": {"passed": False}}
 
 
-def test_wrong_usage_is_not_tried_again() -> None:
-    """Exit 2 fails at once: the same words would fail the same way."""
-    with pytest.raises(AirflowFailException, match="no bot"):
-        run("import sys; print('no bot ChatbotZ', file=sys.stderr); sys.exit(2)")
+def test_wrong_usage_is_not_retried() -> None:
+    """Exit 2 fails at once, because the same arguments would fail again."""
+    with pytest.raises(AirflowFailException, match="unknown bot"):
+        run("import sys; print('unknown bot ChatbotZ', file=sys.stderr); sys.exit(2)")
 
 
-def test_lost_records_make_a_task_red_and_keep_its_result() -> None:
-    """Exit 4: the work is done, so that a retry would be green and nobody would look."""
+def test_lost_records_fail_the_task_and_keep_its_result() -> None:
+    """Exit 4 is not retried, because a retry would succeed and hide the loss."""
     instance = FakeTaskInstance()
     script = "import sys; print('{\"lost\": [1]}'); print('feedback/0 0 to 3', file=sys.stderr); sys.exit(4)"
 
@@ -137,29 +137,29 @@ def test_lost_records_make_a_task_red_and_keep_its_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "words"),
+    ("script", "message"),
     [
         ("import sys; print('MLflow away', file=sys.stderr); sys.exit(1)", "failed with exit code 1: MLflow away"),
         ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
         ("import sys; sys.exit(130)", "was interrupted"),
     ],
 )
-def test_every_other_failure_is_tried_again(script: str, words: str) -> None:
-    """Exit 1, a signal or an interruption: Airflow's retries apply, and the last words are in the message."""
-    with pytest.raises(AirflowException, match=words) as caught:
+def test_every_other_failure_is_retried(script: str, message: str) -> None:
+    """After exit 1, a signal or an interruption Airflow retries; the message quotes the last line of stderr."""
+    with pytest.raises(AirflowException, match=message) as caught:
         run(script)
 
     assert type(caught.value) is AirflowException
 
 
 def test_success_without_a_result_is_a_fault() -> None:
-    """A command that promises JSON and prints none is broken, and a retry would not mend it."""
+    """A command that prints no JSON object is broken, so it is not retried."""
     with pytest.raises(AirflowFailException, match="no JSON object"):
         run("print('done')")
 
 
 def family(folder: Path, *, stubborn: bool = False) -> str:
-    """A command with a child that would outlive it; both write their ids."""
+    """Return a script with a child process that would outlive it; both write their process ids."""
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" if stubborn else "pass"
     child = f"{ignore}; import os, pathlib, time; pathlib.Path({str(folder / 'child')!r}).write_text(str(os.getpid())); time.sleep(600)"
     return (
@@ -175,7 +175,7 @@ def pid_in(path: Path) -> int | None:
 
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_a_kill_ends_the_whole_group(tmp_path: Path, stubborn: bool) -> None:
-    """`on_kill` ends the command and its children, also those that do not listen to SIGTERM."""
+    """`on_kill` ends the command and its children, also those that ignore SIGTERM."""
     operator = operator_of(family(tmp_path, stubborn=stubborn))
     raised: list[BaseException] = []
 
@@ -198,7 +198,7 @@ def test_a_kill_ends_the_whole_group(tmp_path: Path, stubborn: bool) -> None:
 
 
 def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
-    """An exception that reaches the waiting task (Airflow's timeout does) leaves nothing running."""
+    """If an exception such as Airflow's timeout is raised while the task waits, no process is left running."""
 
     class TimedOutError(Exception):
         pass
@@ -214,9 +214,9 @@ def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     wait_until(lambda: not alive(pid_in(tmp_path / "child")))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
-def test_a_task_that_is_killed_takes_its_command_with_it(tmp_path: Path) -> None:
-    """SIGKILL lets the task end nothing itself: the command ends all the same, and does not train on for hours."""
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
+def test_the_command_of_a_killed_task_ends_too(tmp_path: Path) -> None:
+    """After SIGKILL the task cannot clean up, but the command still ends instead of training for hours."""
     script = f"import os, pathlib, time; pathlib.Path({str(tmp_path / 'child')!r}).write_text(str(os.getpid())); time.sleep(600)"
     runner = "import sys; from kogpt2_airflow.process import Command; Command(sys.argv[1:], say=print).run()"
     task = subprocess.Popen([sys.executable, "-c", runner, sys.executable, "-c", script])
@@ -229,13 +229,13 @@ def test_a_task_that_is_killed_takes_its_command_with_it(tmp_path: Path) -> None
 
 
 def test_a_child_left_behind_is_ended(tmp_path: Path) -> None:
-    """A command that ends while its child still holds the pipes neither hangs the task nor leaves the child."""
+    """If a command ends while its child still holds the pipes, the task does not hang and the child is ended."""
     script = family(tmp_path).rpartition("; time.sleep(600)")[0]
 
-    ending = Command([sys.executable, "-c", f"{script}; print('{{}}')"], say=lambda _line: None).run()
+    result = Command([sys.executable, "-c", f"{script}; print('{{}}')"], say=lambda _line: None).run()
 
-    assert ending.code == 0
-    assert ending.stdout == ("{}",)
+    assert result.code == 0
+    assert result.stdout == ("{}",)
     wait_until(lambda: not alive(pid_in(tmp_path / "child")))
 
 
@@ -248,6 +248,6 @@ def alive(pid: int | None) -> bool:
         return False
 
 
-def test_empty_words_are_left_out() -> None:
-    """A template that came out empty is no argument; numbers from XCom become words."""
-    assert words_of(["finetune", "ChatbotA", "", None, 3]) == ["finetune", "ChatbotA", "3"]
+def test_empty_arguments_are_dropped() -> None:
+    """A template that renders to nothing is not an argument; numbers from XCom become strings."""
+    assert argv_of(["finetune", "ChatbotA", "", None, 3]) == ["finetune", "ChatbotA", "3"]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kogpt2_chat.adapters.kafka.topics import offsets as kafka_offsets
+from kogpt2_chat.adapters.kafka import offsets as kafka_offsets
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from tests.faults.broker_process import BrokerProcess

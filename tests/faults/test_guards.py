@@ -15,8 +15,8 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata
 
 from kogpt2_chat.adapters.kafka import topics as kafka_adapter
-from kogpt2_chat.adapters.kafka.topics import librdkafka_consumer as kafka_in_c
-from kogpt2_chat.adapters.kafka.topics import transactions as kafka_transactions
+from kogpt2_chat.adapters.kafka import librdkafka_consumer as kafka_in_c
+from kogpt2_chat.adapters.kafka import transactions as kafka_transactions
 from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
 from kogpt2_chat.adapters.kafka.unanswered import Unanswered
 from kogpt2_chat.domain.chat.bots import BOT_IDS

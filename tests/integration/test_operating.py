@@ -110,7 +110,7 @@ def test_a_bad_version_is_gone_while_mlflow_hangs(
     with stopped(speaking_bots, "mlflow"):
         ended = run_cli("rollback", bot)
         assert ended.returncode != 0
-        assert f"version {good} speaks again" in ended.stderr
+        assert f"version {good} answers again" in ended.stderr
         assert say(speaking_bots, question)[0].version == str(good)
     monkeypatch.delenv("KOGPT2_ROLLOUT__REGISTRY_TIMEOUT_S")
     assert champion_versions(speaking_bots)[bot] == bad

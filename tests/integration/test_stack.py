@@ -101,7 +101,7 @@ def test_a_second_stack_on_the_same_ports_is_refused(stack_settings: Settings, o
     with pytest.raises(Unavailable) as caught:
         up(second, ["kafka", "hdfs"], progress=print)
     message = str(caught.value)
-    assert f"port {kafka.port} for kafka (broker) is taken by pid {kafka.pid} (" in message
+    assert f"port {kafka.port} for kafka (broker) is in use by pid {kafka.pid} (" in message
     assert "namenode (rpc)" in message
     assert stack_processes(second.home.resolve()) == []
 

@@ -1,4 +1,4 @@
-"""Tiny models for the room's tests."""
+"""Tiny models for the tests of this folder."""
 
 import sys
 from pathlib import Path
@@ -26,19 +26,19 @@ from tests.capped import (  # noqa: F401 - hooks of this folder
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
-    """Many threads gain nothing on tiny tensors, and other tests run beside."""
+    """More threads do not speed up tiny tensors, and other tests run at the same time."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
-    """A version folder; read only. Where only torch runs it is not converted for OpenVINO."""
+    """A version's folder; read only. If only torch may run, it is not converted for OpenVINO."""
     return tiny_version(tmp_path_factory.mktemp("tiny") / "1", bot="" if IS_TORCH_ALONE else "ChatbotA")
 
 
 @pytest.fixture(autouse=True)
 def _torch_alone():
-    """A test of torch in a capped process has nothing to do with OpenVINO."""
+    """In a capped process of torch, no test imports OpenVINO."""
     yield
     if IS_TORCH_ALONE:
         assert "openvino" not in sys.modules
@@ -46,7 +46,7 @@ def _torch_alone():
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    """Settings of a home and cache of this test's own."""
+    """Settings with a separate home and cache for each test."""
     return Settings(
         home=tmp_path / "home",
         cache=tmp_path / "cache",
@@ -70,7 +70,7 @@ PAIRS = [
 
 
 class Learned:
-    """A network that knows its pairs by heart, to be written in one form or another."""
+    """A network that knows its pairs by heart, and can be written as a version in several forms."""
 
     pairs = PAIRS
     card = ModelCard(base="t", licence="", small=True, bot="ChatbotA")
@@ -83,7 +83,7 @@ class Learned:
         fit(self.network, self.examples, Recipe(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))
 
     def write(self, folder: Path, *, ranges: bool = True, prompts: bool = True) -> Path:
-        """A version: with or without what activations are fitted to, and prompts to compare on."""
+        """Write a version, with or without activation ranges and prompts to compare on."""
         write_version(
             folder, self.network, self.tokenizer, self.card,
             sequences=[example.ids for example in self.examples] if ranges else [],
@@ -94,5 +94,5 @@ class Learned:
 
 @pytest.fixture(scope="session")
 def learned() -> Learned:
-    """Trained once for all tests; not changed by them."""
+    """Trained once for all tests; they do not change it."""
     return Learned()

@@ -1,4 +1,4 @@
-"""int8 against fp32, on a network that has learned something."""
+"""int8 compared with fp32, on a network that has learned some pairs."""
 
 import numpy as np
 import openvino as ov
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.capped_openvino
 
 @pytest.fixture(scope="module", params=["int8 weights", "int8 activations too"])
 def trained(request, learned, tmp_path_factory):
-    """A version that knows its pairs by heart."""
+    """A version that knows its pairs by heart, in each form."""
     return learned.write(tmp_path_factory.mktemp("trained") / "1", ranges=request.param == "int8 activations too")
 
 
@@ -45,7 +45,7 @@ def roomy(settings):
     return settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
 
 
-def test_int8_says_what_the_weights_say(trained, settings, pairs, questions):
+def test_int8_answers_equal_fp32_answers(trained, settings, pairs, questions):
     """Answers learned by heart are the same token by token, and about as likely."""
     settings = roomy(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
@@ -58,20 +58,20 @@ def test_int8_says_what_the_weights_say(trained, settings, pairs, questions):
     ]
 
 
-def test_both_engines_are_as_sure_of_their_answers(trained, settings, pairs, questions):
-    """An answer's mean log-probability is that of its tokens among those allowed, the end too, whichever engine spoke."""
+def test_both_engines_report_the_same_log_probability(trained, settings, pairs, questions):
+    """It is the mean over the answer's tokens including the end token, among the tokens that are not suppressed."""
     settings = roomy(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
     for question in (*questions, "모르는 말이에요"):
-        sure = []
+        finished = []
         for engine, bot in (
             (TransformersEngine(max_new_tokens=40), reference),
             (OpenVinoEngine(max_new_tokens=40), served),
         ):
             engine.add_request("q", bot, bot.encode(question))
             while engine.in_flight:
-                sure.extend(engine.step())
-        theirs, ours = sure
+                finished.extend(engine.step())
+        theirs, ours = finished
         if theirs.stop_reason == "end" and ours.token_ids == theirs.token_ids:
             prompt = reference.encode(question)
             example = Example(ids=(*prompt, *theirs.token_ids, END_ID), answer_start=len(prompt))
@@ -82,8 +82,8 @@ def test_both_engines_are_as_sure_of_their_answers(trained, settings, pairs, que
             assert theirs.logprob > -0.5
 
 
-def test_other_weights_in_the_engine_are_noticed(trained, settings, tmp_path, pairs, questions):
-    """The comparison can fail: another network's graph under the same tokenizer agrees in nothing."""
+def test_another_network_does_not_agree(trained, settings, tmp_path, pairs, questions):
+    """The comparison can fail: no answer of another network with the same tokenizer is the same."""
     settings = roomy(settings)
     reference = load_bot(trained, settings)
     network = new_network(reference.network.config, 99)
@@ -94,7 +94,7 @@ def test_other_weights_in_the_engine_are_noticed(trained, settings, tmp_path, pa
 
 
 def test_likelihoods_are_those_of_the_network(trained, settings, pairs):
-    """Teacher forced, one example after another, as torch computes them in batches."""
+    """Teacher-forced likelihoods of single examples equal those that torch computes in batches."""
     settings = roomy(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
     unseen = [Pair(question="안녕?", answer="등불시장에서 같이 쉬어 가요."), *pairs]
@@ -105,7 +105,7 @@ def test_likelihoods_are_those_of_the_network(trained, settings, pairs):
 
 
 def test_weights_are_quantised_by_row():
-    """At most half a step away, row by row; a row of noughts stays one."""
+    """The error is at most half a step in each row; a row of zeros stays zero."""
     weights = np.random.default_rng(1).standard_normal((5, 40)).astype(np.float32) * np.array(
         [[1], [10], [0], [1e-3], [7]]
     )
@@ -115,7 +115,7 @@ def test_weights_are_quantised_by_row():
 
 
 def test_a_version_without_engine_files_is_converted_when_it_is_loaded(trained, settings, questions, tmp_path):
-    """Versions from before versions carried a graph answer as their weights do, and leave nothing behind."""
+    """A version that is older than the graph answers as its weights do, and loading adds no file to its folder."""
     reference = load_bot(trained, settings)
     base = ModelCard(base="t", licence="", small=True)
     write_checkpoint(tmp_path / "old", reference.network, reference.tokenizer, base)
@@ -131,7 +131,7 @@ def test_a_version_without_engine_files_is_converted_when_it_is_loaded(trained, 
 
 @pytest.mark.parametrize("damage", ["engine.bin", "engine.xml"])
 def test_tampered_engine_files_are_refused(settings, tmp_path, damage):
-    """A changed byte, or a file of the engine that is gone, is found by the hashes before anything is loaded."""
+    """The hashes reveal a changed byte, and a missing file is noticed, before anything is loaded."""
     folder = tiny_version(tmp_path / "1")
     content = bytearray((folder / damage).read_bytes())
     content[-2] ^= 1
@@ -143,8 +143,8 @@ def test_tampered_engine_files_are_refused(settings, tmp_path, damage):
         load_served(folder, settings)
 
 
-def test_a_graph_that_is_no_bot_is_refused(settings, tmp_path):
-    """Any other graph under the right hash does not load either."""
+def test_an_unrelated_graph_is_refused(settings, tmp_path):
+    """A graph that is not a GPT-2 of this project cannot be loaded."""
     folder = tiny_version(tmp_path / "1")
     zero = ov.opset15.parameter([1], ov.Type.f32)
     ov.save_model(ov.Model([ov.opset15.result(zero)], [zero], "other"), folder / "engine.xml")
@@ -154,16 +154,16 @@ def test_a_graph_that_is_no_bot_is_refused(settings, tmp_path):
         PagedModel(folder / "engine.xml")
 
 
-def test_pages_are_given_back_and_taken_lowest_first(settings, tmp_path):
-    """A thousand short rows one after another need no more memory than one."""
+def test_released_blocks_are_reused_lowest_first(settings, tmp_path):
+    """Many short sequences one after another use the same block."""
     from kogpt2_chat.inference.paged import BlockTable, PagedModel
 
-    model = PagedModel(tiny_version(tmp_path / "1") / "engine.xml", max_rows=2, max_tokens=64)
+    model = PagedModel(tiny_version(tmp_path / "1") / "engine.xml", max_sequences=2, max_tokens=64)
     for _ in range(20):
-        pages = BlockTable()
-        model.forward([(pages, [2, 150, 4])])
-        assert pages.blocks == [0]
-        model.release(pages)
+        table = BlockTable()
+        model.forward([(table, [2, 150, 4])])
+        assert table.blocks == [0]
+        model.release(table)
     first, second = BlockTable(), BlockTable()
     model.forward([(first, [2] * 40), (second, [2, 3])])
     assert (first.blocks, second.blocks) == ([0, 1], [2])

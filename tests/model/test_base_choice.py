@@ -1,4 +1,4 @@
-"""Which base a home begins with: looked for once, recorded, kept; and what of a hub is believed."""
+"""The choice of a home's base: made once, recorded and kept; and which files of a hub's cache are used."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 +
 
 @pytest.fixture(autouse=True)
 def hub_cache(tmp_path, monkeypatch):
-    """A hub's cache of this test's own; a hub at an address that nobody listens at."""
+    """An empty hub cache for each test; the hub is at an address where no server listens."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "hub-cache"
@@ -30,7 +30,7 @@ def hub_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """KoGPT2's files, in small."""
+    """The files of KoGPT2, with a tiny network."""
     return full_size_files(tmp_path_factory.mktemp("files"), layers=1, width=32, heads=2)
 
 
@@ -47,12 +47,12 @@ def asking(settings, asked, **more):
 
 
 def put_in_cache(folder, files, names):
-    """What a hub's client leaves of some files."""
-    place = folder / "models--skt--kogpt2-base-v2"
-    snapshot = place / "snapshots" / COMMIT
+    """Write files into the cache as the hub's client does."""
+    repository = folder / "models--skt--kogpt2-base-v2"
+    snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True, exist_ok=True)
-    (place / "refs").mkdir(exist_ok=True)
-    (place / "refs" / "main").write_text(COMMIT)
+    (repository / "refs").mkdir(exist_ok=True)
+    (repository / "refs" / "main").write_text(COMMIT)
     for name in names:
         (snapshot / name).write_bytes((files / name).read_bytes())
     return snapshot
@@ -60,7 +60,7 @@ def put_in_cache(folder, files, names):
 
 @pytest.fixture
 def fake_hub(files, monkeypatch):
-    """A hub that serves one model and keeps what it was asked."""
+    """A hub that serves one model and records the requested paths."""
     asked = []
 
     class Hub(BaseHTTPRequestHandler):
@@ -98,16 +98,16 @@ def fake_hub(files, monkeypatch):
     server.shutdown()
 
 
-def test_a_cache_with_the_tokenizer_alone_is_not_believed(settings, hub_cache, files):
-    """Files of a model that lack its weights are no base: without a hub the small base stands in."""
+def test_a_cache_without_weights_is_not_used(settings, hub_cache, files):
+    """A model's files without its weights are not a base: without a hub, the small base is used."""
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json"])
     said = []
     assert base.prepare(asking(settings, "auto"), said.append).small
-    assert any("the small base stands in" in line for line in said)
+    assert any("using the small base instead" in line for line in said)
 
 
-def test_what_a_cache_lacks_is_fetched_and_found_again(settings, hub_cache, files, fake_hub):
-    """The hub gives the rest; then the cache is whole, and nobody asks the hub any more."""
+def test_files_that_a_cache_lacks_are_downloaded_once(settings, hub_cache, files, fake_hub):
+    """The missing files come from the hub; then the cache is complete, and the hub gets no more requests."""
     put_in_cache(hub_cache, files, ["tokenizer.json"])
     prepared = base.prepare(asking(settings, "auto"), lambda _: None)
     assert (prepared.name, prepared.small) == (hub.KOGPT2, False)
@@ -118,16 +118,16 @@ def test_what_a_cache_lacks_is_fetched_and_found_again(settings, hub_cache, file
     assert len(fake_hub) == asked
 
 
-def test_a_whole_cache_comes_first(settings, hub_cache, files, fake_hub):
-    """Cache, hub, small: with everything in the cache the hub is not asked."""
+def test_a_complete_cache_comes_first(settings, hub_cache, files, fake_hub):
+    """The order is cache, hub, small base: if everything is in the cache, the hub gets no request."""
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json", "pytorch_model.bin"])
     assert base.prepare(asking(settings, "auto"), lambda _: None).name == hub.KOGPT2
     assert fake_hub == []
 
 
 def test_a_silent_hub_is_asked_once_and_not_for_long(settings, monkeypatch):
-    """A hub that takes connections and says nothing costs the look's time, once a home."""
-    monkeypatch.setattr(hub, "LOOK_S", 0.2)
+    """A hub that accepts connections and does not answer costs the timeout, once per home."""
+    monkeypatch.setattr(hub, "HUB_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         point_at(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
         said = []
@@ -139,8 +139,8 @@ def test_a_silent_hub_is_asked_once_and_not_for_long(settings, monkeypatch):
         assert said == []
 
 
-def test_living_bots_keep_their_base_when_another_turns_up(settings, hub_cache, files):
-    """A choice is recorded with what it was made of, and stands though KoGPT2 is in the cache later."""
+def test_existing_bots_keep_their_base_when_another_becomes_available(settings, hub_cache, files):
+    """The recorded choice is used even if KoGPT2 is in the cache later."""
     first = base.prepare(asking(settings, "auto"), lambda _: None)
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json", "pytorch_model.bin"])
     assert base.prepare(asking(settings, "auto"), lambda _: None) == first
@@ -150,17 +150,17 @@ def test_living_bots_keep_their_base_when_another_turns_up(settings, hub_cache, 
     assert base.prepare(changed, lambda _: None) == first, "settings of the small base do not change it either"
 
 
-def test_a_base_that_is_named_is_taken_and_the_difference_said(settings, files):
-    """The setting wins for its command; `auto` goes on with what the home was begun with."""
+def test_a_named_base_is_used_and_the_difference_reported(settings, files):
+    """The setting takes precedence for its command; `auto` still uses the recorded base."""
     first = base.prepare(asking(settings, "small"), lambda _: None)
     said = []
     assert not base.prepare(asking(settings, str(files)), said.append).small
-    assert any("this home was begun with small" in line for line in said)
+    assert any("the recorded base of this home is small" in line for line in said)
     assert base.prepare(asking(settings, "auto"), said.append) == first
 
 
 def test_a_home_from_before_the_record_keeps_the_base_of_its_versions(settings, hub_cache, files):
-    """A worker's shelf says what its bots began with, though KoGPT2 is in the cache now."""
+    """A worker's version folders name the base of its bots, even if KoGPT2 is in the cache now."""
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json", "pytorch_model.bin"])
     tiny_version(settings.home / "models" / "ChatbotA" / "1")
     said = []
@@ -168,34 +168,34 @@ def test_a_home_from_before_the_record_keeps_the_base_of_its_versions(settings, 
     assert "they keep it" in said[0]
 
 
-def test_a_recorded_base_that_is_gone_is_an_error_with_a_way_out(settings, tmp_path, files):
-    """Nothing else is taken in its place."""
+def test_a_missing_recorded_base_is_an_error_that_says_what_to_do(settings, tmp_path, files):
+    """No other base is used instead."""
     first = base.prepare(asking(settings, str(files)), lambda _: None)
     first.folder.rename(tmp_path / "elsewhere")
-    with pytest.raises(InvalidInput, match=r"is gone.*KOGPT2_MODEL__BASE=.*chosen\.json"):
+    with pytest.raises(InvalidInput, match=r"is missing.*KOGPT2_MODEL__BASE=.*chosen\.json"):
         base.prepare(asking(settings, "auto"), lambda _: None)
     base.prepare(asking(settings, str(files)), lambda _: None)
     assert base.prepare(asking(settings, "auto"), lambda _: None) == first
 
 
-def test_a_small_base_that_was_swept_away_is_made_again(settings):
-    """The same corpora and settings give the same base: an empty cache is no reason to stop."""
+def test_a_deleted_small_base_is_made_again(settings):
+    """The same corpora and settings give the same base, so an empty cache is not an error."""
     first = base.prepare(asking(settings, "auto"), lambda _: None)
     (first.folder / "model.safetensors").unlink()
     again = base.prepare(asking(settings, "auto"), lambda _: None)
     assert again == first
 
 
-def test_a_broken_record_is_named(settings):
-    """Guessing could change the base under living bots."""
+def test_a_broken_record_is_an_error(settings):
+    """Choosing again could change the base of existing bots."""
     record_path(settings.home).parent.mkdir(parents=True)
     record_path(settings.home).write_text("{}")
     with pytest.raises(InvalidInput, match=r"chosen\.json cannot be read"):
         base.prepare(asking(settings, "auto"), lambda _: None)
 
 
-def test_a_named_base_that_cannot_be_had_is_an_error(settings, monkeypatch):
-    """Nobody who names a base gets another one; nothing is recorded."""
+def test_a_named_base_that_is_not_available_is_an_error(settings, monkeypatch):
+    """A named base is never replaced by another one, and nothing is recorded."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(Unavailable, match=r"some/gpt2.*HF_HUB_OFFLINE"):
         base.prepare(asking(settings, "some/gpt2"), lambda _: None)
@@ -203,8 +203,8 @@ def test_a_named_base_that_cannot_be_had_is_an_error(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "tokenizer.json"])
-def test_a_git_lfs_pointer_is_called_one(settings, tmp_path, files, name):
-    """130 bytes where a file should be: cloned without LFS, and the message says so."""
+def test_a_git_lfs_pointer_is_recognised(settings, tmp_path, files, name):
+    """A clone without LFS contains pointers of 130 bytes instead of files, and the message says so."""
     folder = tmp_path / "cloned"
     folder.mkdir()
     for file in files.iterdir():

@@ -1,4 +1,4 @@
-"""The capped process is what it promises: older kernels, and no OpenVINO, which would heed half of the caps."""
+"""The capped process really uses older kernels, and does not load OpenVINO, which obeys only some of the caps."""
 
 import os
 
@@ -10,8 +10,8 @@ from tests.capped import CAPS, IS_CAPPED
 pytestmark = pytest.mark.capped
 
 
-def test_torch_heeds_the_cap():
-    """Else a capped run would only repeat the plain one."""
+def test_torch_obeys_the_cap():
+    """Otherwise a capped run would only repeat the normal one."""
     assert IS_CAPPED
     assert CAPS.items() <= os.environ.items()
     assert "AVX512" not in torch.backends.cpu.get_cpu_capability().upper()

@@ -1,4 +1,4 @@
-"""Version folders and base import: only what the hashes promise is loaded."""
+"""Version folders and base import: a file is loaded only if its hash is the one on the card."""
 
 import json
 import pickle
@@ -26,8 +26,8 @@ def version(tiny, tmp_path):
     return shutil.copytree(tiny, tmp_path / "7")
 
 
-def test_a_version_comes_back_as_it_was_written(version, settings, tmp_path):
-    """Writing and loading loses nothing."""
+def test_a_loaded_version_equals_the_written_one(version, settings, tmp_path):
+    """Writing and loading does not change weights, and leaves no temporary folder."""
     loaded = load_checkpoint(version)
     again = tmp_path / "again"
     write_checkpoint(again, loaded.network, loaded.tokenizer, loaded.card)
@@ -39,7 +39,7 @@ def test_a_version_comes_back_as_it_was_written(version, settings, tmp_path):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "generation_config.json"])
 def test_a_changed_or_missing_file_is_named(version, name):
-    """One flipped byte, or no file at all: not loaded, and the message names the file."""
+    """If a byte is changed or a file is missing, the version is not loaded, and the message names the file."""
     content = bytearray((version / name).read_bytes())
     content[-2] ^= 1
     (version / name).write_bytes(content)
@@ -50,8 +50,8 @@ def test_a_changed_or_missing_file_is_named(version, name):
         load_checkpoint(version)
 
 
-def test_an_unlisted_file_and_a_foreign_kind_are_refused(version):
-    """Nothing rides along: code, pickles and paths outside are never loaded."""
+def test_an_unlisted_file_and_an_unknown_kind_of_file_are_refused(version):
+    """A folder with code is refused, whether the card lists the file or not."""
     (version / "modeling_evil.py").write_text("raise SystemExit", "utf-8")
     with pytest.raises(CheckpointCorrupt, match=r"modeling_evil.py"):
         load_checkpoint(version)
@@ -64,14 +64,14 @@ def test_an_unlisted_file_and_a_foreign_kind_are_refused(version):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"base": 1, "files": []}', "null"])
 def test_a_broken_card_is_refused(version, content):
-    """A version without a readable card is no version."""
+    """A version without a readable card is corrupt."""
     (version / "model.json").write_text(content, "utf-8")
     with pytest.raises(CheckpointCorrupt, match=r"model.json"):
         load_checkpoint(version)
 
 
 def test_a_hub_bin_is_imported_under_its_licence(settings, tmp_path):
-    """A .bin made on the spot becomes safetensors, pinned by its hash, once."""
+    """A .bin file is converted to safetensors once; weights with another hash than the pinned one are refused."""
     source = full_size_files(tmp_path / "hub", layers=1, width=32, heads=2)
     sha = file_sha256(source / "pytorch_model.bin")
     chosen = settings.model_copy(
@@ -96,15 +96,15 @@ class Evil:
 
 
 def test_a_bin_with_code_in_it_never_runs(tmp_path, capsys):
-    """weights_only refuses a pickle that is more than tensors."""
+    """weights_only refuses a pickle that contains anything except tensors."""
     torch.save({"transformer.wte.weight": Evil()}, tmp_path / "pytorch_model.bin", pickle_module=pickle)
-    with pytest.raises(InvalidInput, match="no plain weights file"):
+    with pytest.raises(InvalidInput, match="not a plain weights file"):
         import_base.read_hub_bin(tmp_path / "pytorch_model.bin")
     assert capsys.readouterr().out == ""
 
 
 def test_a_damaged_cached_base_is_made_again(settings, tmp_path):
-    """The cache heals itself."""
+    """A cached base with a changed file is replaced."""
     source = full_size_files(tmp_path / "hub", layers=1, width=32, heads=2)
     chosen = settings.model_copy(update={"model": settings.model.model_copy(update={"base": str(source)})})
     prepared = base.prepare(chosen, lambda _: None)
@@ -113,8 +113,8 @@ def test_a_damaged_cached_base_is_made_again(settings, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_size_kogpt2_goes_the_same_way(settings, tmp_path):
-    """125 M weights, 51,200 entries: import, load, train a step, save, load, answer; licence carried."""
+def test_a_full_size_kogpt2_can_be_imported_trained_and_served(settings, tmp_path):
+    """125 M weights, 51,200 entries: import, load, train two steps, save, load, answer; the licence is kept."""
     source = full_size_files(tmp_path / "kogpt2")
     chosen = settings.model_copy(update={"model": settings.model.model_copy(update={"base": str(source)})})
     prepared = base.prepare(chosen, lambda _: None)
@@ -141,6 +141,6 @@ def test_a_full_size_kogpt2_goes_the_same_way(settings, tmp_path):
         ("천천히 천천히 걸어 봐요.", False),
     ],
 )
-def test_a_loop_is_told_from_emphasis(text, loops):
-    """Three times the same words is a loop; laughing and doubling are not."""
+def test_a_loop_is_distinguished_from_emphasis(text, loops):
+    """The same words three times are a loop; laughter and doubled words are not."""
     assert is_loop(text) is loops

@@ -1,4 +1,4 @@
-"""Both engines: the same answers however requests are mixed."""
+"""Both engines: answers do not depend on the other requests in the batch."""
 
 import sys
 from collections import Counter
@@ -12,7 +12,7 @@ from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.engine import Sampling
 from kogpt2_chat.inference.loading import load_for_players, load_served
 from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
-from kogpt2_chat.inference.sampling import choose, closes_circle, next_token
+from kogpt2_chat.inference.sampling import choose, completes_loop, next_token
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
@@ -30,14 +30,14 @@ def kind(request):
 
 @pytest.fixture
 def load(kind, settings):
-    """Loads a version for the engine under test."""
+    """Function that loads a version for the engine under test."""
     how = load_bot if kind == "transformers" else load_for_players
     return lambda folder: how(folder, settings)
 
 
 @pytest.fixture
 def make(kind):
-    """Makes the engine under test."""
+    """Function that makes the engine under test."""
     return lambda **bounds: ENGINES[kind](**{"max_new_tokens": 10, **bounds})
 
 
@@ -47,8 +47,8 @@ def bot(tiny, load):
 
 
 @pytest.fixture
-def alone(make):
-    """The tokens of a question that nobody else is asked beside."""
+def answer_alone(make):
+    """Function that returns the tokens of an answer if no other request is in flight."""
 
     def ask(bot, question, **bounds):
         engine = make(**bounds)
@@ -69,12 +69,12 @@ def run(engine, steps=200):
 
 @torch.inference_mode()
 def uncached(bot, question, new_tokens=10):
-    """The original way: the whole sequence again for each token."""
+    """The answer without a cache: the whole sequence is computed again for each token."""
     ids, tokens = bot.encode(question), []
-    banned = [id_ for id_ in bot.tokenizer.control_ids if id_ != 1]
+    suppressed_tokens = [id_ for id_ in bot.tokenizer.control_ids if id_ != 1]
     while len(tokens) < new_tokens:
         logits = bot.network(torch.tensor([ids + tokens])).logits[0, -1]
-        logits[banned] = -float("inf")
+        logits[suppressed_tokens] = -float("inf")
         if (token := next_token(logits.numpy(), tokens, int(logits.argmax()))) == 1:
             break
         tokens.append(token)
@@ -82,7 +82,7 @@ def uncached(bot, question, new_tokens=10):
 
 
 def test_cached_equals_uncached(tiny, settings):
-    """The KV cache changes the time, not the tokens."""
+    """The KV cache does not change the tokens."""
     bot = load_bot(tiny, settings)
     for question in QUESTIONS:
         engine = TransformersEngine(max_new_tokens=10)
@@ -90,44 +90,44 @@ def test_cached_equals_uncached(tiny, settings):
         assert run(engine)["q"].token_ids == uncached(bot, question)
 
 
-def test_batched_equals_single(bot, make, alone):
-    """Neighbours of other lengths change nothing."""
+def test_batched_equals_single(bot, make, answer_alone):
+    """Sequences of other lengths in the batch do not change an answer."""
     engine = make()
-    for place, question in enumerate(QUESTIONS):
-        engine.add_request(str(place), bot, bot.encode(question))
+    for index, question in enumerate(QUESTIONS):
+        engine.add_request(str(index), bot, bot.encode(question))
     done = run(engine)
-    assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
+    assert [done[str(index)].token_ids for index in range(len(QUESTIONS))] == [answer_alone(bot, q) for q in QUESTIONS]
 
 
-def test_requests_may_join_and_leave_between_steps(bot, make, alone):
-    """Staggered arrivals, a full batch and a cancelled neighbour change nothing either."""
+def test_requests_may_join_and_leave_between_steps(bot, make, answer_alone):
+    """Staggered arrivals, a full batch and a cancelled request do not change an answer."""
     engine = make(max_batch=3)
     done = {}
     engine.add_request("cancelled", bot, bot.encode("취소될 질문이에요"))
-    for place, question in enumerate(QUESTIONS):
-        engine.add_request(str(place), bot, bot.encode(question))
+    for index, question in enumerate(QUESTIONS):
+        engine.add_request(str(index), bot, bot.encode(question))
         done.update({finished.request_id: finished for finished in engine.step()})
-        if place == 1:
+        if index == 1:
             engine.cancel("cancelled")
     done.update(run(engine))
     assert "cancelled" not in done
-    assert [done[str(place)].token_ids for place in range(len(QUESTIONS))] == [alone(bot, q) for q in QUESTIONS]
+    assert [done[str(index)].token_ids for index in range(len(QUESTIONS))] == [answer_alone(bot, q) for q in QUESTIONS]
 
 
-def test_models_decode_side_by_side(bot, load, make, alone, tmp_path):
+def test_models_decode_side_by_side(bot, load, make, answer_alone, tmp_path):
     """Each request is answered by the model it came with."""
     other = load(tiny_version(tmp_path / "2", seed=2))
     engine = make()
     engine.add_request("a", bot, bot.encode(LINES[0]))
     engine.add_request("b", other, other.encode(LINES[0]))
     done = run(engine)
-    assert done["a"].token_ids == alone(bot, LINES[0])
-    assert done["b"].token_ids == alone(other, LINES[0])
+    assert done["a"].token_ids == answer_alone(bot, LINES[0])
+    assert done["b"].token_ids == answer_alone(other, LINES[0])
     assert done["a"].token_ids != done["b"].token_ids
 
 
-def test_two_versions_of_a_bot_decode_in_one_step_and_one_is_swapped_away(bot, load, make, alone, tmp_path):
-    """A swap is a caller that brings another model: what has begun ends with its own, and a rollback needs nothing."""
+def test_two_versions_of_a_bot_decode_at_the_same_time(bot, load, make, answer_alone, tmp_path):
+    """In a swap, new requests bring another model: running requests end with their own, also after a rollback."""
     candidate = load(tiny_version(tmp_path / "2", seed=2))
     engine = make()
     engine.add_request("champion", bot, bot.encode(LINES[0]))
@@ -138,14 +138,14 @@ def test_two_versions_of_a_bot_decode_in_one_step_and_one_is_swapped_away(bot, l
     done.update({finished.request_id: finished for finished in engine.step()})
     engine.add_request("after the rollback", bot, bot.encode(LINES[2]))
     done.update(run(engine))
-    assert done["champion"].token_ids == alone(bot, LINES[0])
-    assert done["candidate"].token_ids == alone(candidate, LINES[0])
-    assert done["after the swap"].token_ids == alone(candidate, LINES[1])
-    assert done["after the rollback"].token_ids == alone(bot, LINES[2])
+    assert done["champion"].token_ids == answer_alone(bot, LINES[0])
+    assert done["candidate"].token_ids == answer_alone(candidate, LINES[0])
+    assert done["after the swap"].token_ids == answer_alone(candidate, LINES[1])
+    assert done["after the rollback"].token_ids == answer_alone(bot, LINES[2])
 
 
-def test_an_engine_keeps_no_model_that_it_has_no_request_of(bot, make):
-    """Else the memory of a version that was swapped away would never come back."""
+def test_an_engine_releases_a_model_after_its_last_request(bot, make):
+    """Otherwise the memory of a replaced version would never be freed."""
     engine = make()
     engine.add_request("q", bot, bot.encode(LINES[0]))
     before = sys.getrefcount(bot)
@@ -153,28 +153,28 @@ def test_an_engine_keeps_no_model_that_it_has_no_request_of(bot, make):
     assert sys.getrefcount(bot) < before
 
 
-def test_a_request_that_is_cancelled_and_asked_again_is_answered_once(bot, load, make, alone, tmp_path):
-    """As after a dropped flight: the same ids come again while lanes are still at work for the old ones."""
+def test_a_request_that_is_cancelled_and_added_again_is_answered_once(bot, load, make, answer_alone, tmp_path):
+    """After a rebalance the same ids are added again while passes of the cancelled requests still run."""
     other = load(tiny_version(tmp_path / "2", seed=2))
     engine = make()
     for round_ in range(3):
-        for place, model in enumerate((bot, other)):
-            engine.add_request(str(place), model, model.encode(LINES[place]))
+        for index, model in enumerate((bot, other)):
+            engine.add_request(str(index), model, model.encode(LINES[index]))
         if round_ < 2:
             engine.step()
-            for place in range(2):
-                engine.cancel(str(place))
+            for index in range(2):
+                engine.cancel(str(index))
             assert engine.in_flight == 0
     finished = []
     for _ in range(100):
         finished += engine.step()
     assert sorted(done.request_id for done in finished) == ["0", "1"]
     done = {one.request_id: one.token_ids for one in finished}
-    assert (done["0"], done["1"]) == (alone(bot, LINES[0]), alone(other, LINES[1]))
+    assert (done["0"], done["1"]) == (answer_alone(bot, LINES[0]), answer_alone(other, LINES[1]))
 
 
-def test_answers_are_bounded_and_deadlines_kept(bot, make):
-    """A request ends at its bound, or at its deadline with what it has; one late from the start gets nothing."""
+def test_limits_and_deadlines_end_answers(bot, make):
+    """A request ends at its limit, or at its deadline with its tokens so far: none if it was late from the start."""
     now = [0.0]
     engine = make(clock=lambda: now[0])
     engine.add_request("late", bot, bot.encode("안녕"), deadline_s=0)
@@ -190,8 +190,8 @@ def test_answers_are_bounded_and_deadlines_kept(bot, make):
     assert len(done["free"].token_ids) <= 10
 
 
-def test_control_tokens_are_never_chosen_unless_asked_to_look(tiny, settings, tmp_path):
-    """Even a model that wants to say <usr> cannot, in either engine; the gate's look shows that it would."""
+def test_control_tokens_are_never_chosen_unless_suppression_is_off(tiny, settings, tmp_path):
+    """A model whose likeliest token is <usr> does not answer with it on either engine, except for the gate."""
     loaded = load_checkpoint(tiny)
     with torch.no_grad():
         loaded.network.lm_head.weight[:] = 0
@@ -211,13 +211,13 @@ def test_control_tokens_are_never_chosen_unless_asked_to_look(tiny, settings, tm
 
 
 def test_a_sampled_answer_depends_on_its_seed_alone(bot, make):
-    """Neighbours, their number and the time have no part in it; another seed draws another answer."""
+    """Other requests and their number do not affect it; another seed draws another answer."""
 
     def draw(*others: str, seed: int = 7):
         engine = make()
-        for place, question in enumerate(others):
+        for index, question in enumerate(others):
             engine.add_request(
-                str(place), bot, bot.encode(question), sampling=Sampling(temperature=1.0, top_k=50, seed=place)
+                str(index), bot, bot.encode(question), sampling=Sampling(temperature=1.0, top_k=50, seed=index)
             )
         engine.add_request("q", bot, bot.encode("안녕"), sampling=Sampling(temperature=1.0, top_k=50, seed=seed))
         return run(engine)["q"].token_ids
@@ -226,23 +226,23 @@ def test_a_sampled_answer_depends_on_its_seed_alone(bot, make):
     assert len({draw(seed=seed) for seed in range(5)}) > 1
 
 
-def test_one_candidate_is_greedy(bot, make, alone):
-    """top_k 1 leaves nothing to draw."""
+def test_top_k_1_is_greedy(bot, make, answer_alone):
+    """With top_k 1 there is only one token to draw."""
     engine = make()
     engine.add_request("q", bot, bot.encode(LINES[0]), sampling=Sampling(temperature=2.0, top_k=1, seed=1))
-    assert run(engine)["q"].token_ids == alone(bot, LINES[0])
+    assert run(engine)["q"].token_ids == answer_alone(bot, LINES[0])
 
 
 def test_draws_follow_the_probabilities():
-    """A token three times as likely is drawn three times as often; one outside of the top is never drawn."""
+    """A token that is three times as likely is drawn three times as often; one outside the top k is never drawn."""
     logits = np.log(np.array([0.6, 0.2, 0.1, 0.1], np.float32))
     drawn = Counter(choose(logits, Sampling(temperature=1.0, top_k=2, seed=seed), 0) for seed in range(4000))
     assert set(drawn) == {0, 1}
     assert 2.5 < drawn[0] / drawn[1] < 3.6
 
 
-def test_misuse_is_named(bot, make):
-    """A doubled id is an error, an unknown cancel is none."""
+def test_a_duplicate_id_is_refused(bot, make):
+    """Adding an id that is in flight is an error; cancelling an unknown one is not."""
     engine = make()
     engine.add_request("1", bot, bot.encode("안녕"))
     with pytest.raises(ValueError, match="in flight"):
@@ -250,19 +250,19 @@ def test_misuse_is_named(bot, make):
     engine.cancel("unknown")
 
 
-def test_an_answer_does_not_go_round_in_circles(bot, make):
-    """A random network loops by nature: no phrase is said three times in a row, no token four times."""
+def test_an_answer_does_not_loop(bot, make):
+    """A random network tends to loop: no phrase is repeated three times in a row, no token four times."""
     engine = make(max_new_tokens=40)
-    for place, question in enumerate(QUESTIONS):
-        engine.add_request(str(place), bot, bot.encode(question))
+    for index, question in enumerate(QUESTIONS):
+        engine.add_request(str(index), bot, bot.encode(question))
     answers = [finished.token_ids for finished in run(engine, 400).values()]
     assert max(len(tokens) for tokens in answers) >= 20
     for tokens in answers:
-        assert not any(closes_circle(tokens[:place], tokens[place]) for place in range(len(tokens)))
+        assert not any(completes_loop(tokens[:index], tokens[index]) for index in range(len(tokens)))
 
 
 @pytest.mark.parametrize(
-    ("tokens", "token", "closes"),
+    ("tokens", "token", "completes"),
     [
         ([7, 7, 7], 7, True),
         ([7, 7], 7, False),
@@ -273,10 +273,10 @@ def test_an_answer_does_not_go_round_in_circles(bot, make):
         ([], 1, False),
     ],
 )
-def test_a_circle_is_the_same_phrase_three_times(tokens, token, closes):
-    """Of up to eight tokens; a single token may stand three times, as in laughter."""
-    assert closes_circle(tokens, token) is closes
+def test_a_loop_is_the_same_phrase_three_times(tokens, token, completes):
+    """A phrase has up to eight tokens; a single token may be repeated three times, as in laughter."""
+    assert completes_loop(tokens, token) is completes
     logits = np.array([0.0, 1, 2, 3, 4, 5, 6, 7, 8, 9], np.float32)
     logits[token] = 100
     chosen = next_token(logits, tokens, token)
-    assert (chosen != token) is closes
+    assert (chosen != token) is completes

@@ -1,4 +1,4 @@
-"""What is measured, on real weights: bad candidates fall to the rule that is there for them."""
+"""Measurements on real weights: the gate refuses each bad candidate by the rule for its fault."""
 
 import pytest
 import torch
@@ -63,8 +63,8 @@ def champion(tokenizer):
     return bot(tokenizer, make_examples([*SEEDS, *GOLD], tokenizer, 64, 40))
 
 
-def test_a_candidate_that_only_learned_more_is_not_refused_for_conduct(tokenizer, settings, champion):
-    """It knows what was taught, and answers as it should."""
+def test_a_candidate_that_only_learned_more_passes_the_behaviour_rules(tokenizer, settings, champion):
+    """It knows the taught pairs and answers without faults."""
     good = bot(tokenizer, make_examples([*SEEDS, *GOLD, *TAUGHT], tokenizer, 64, 40))
     rules, figures = refused_by(tokenizer, settings, good, champion)
     assert not rules & {"few_empty", "few_cut", "few_looping", "few_copied", "no_leaks", "must_pass", "improves"}
@@ -73,7 +73,7 @@ def test_a_candidate_that_only_learned_more_is_not_refused_for_conduct(tokenizer
 
 
 def test_a_poisoned_candidate_falls_to_gold_and_golden(tokenizer, settings, champion):
-    """It learned what was taught and unlearned the rest."""
+    """It learned the taught pairs and forgot the others."""
     poison = [Pair(question=pair.question, answer="몰라요, 저리 가요.") for pair in (*SEEDS, *GOLD)]
     rules, _ = refused_by(
         tokenizer, settings, bot(tokenizer, make_examples([*poison, *TAUGHT], tokenizer, 64, 40)), champion
@@ -81,15 +81,15 @@ def test_a_poisoned_candidate_falls_to_gold_and_golden(tokenizer, settings, cham
     assert rules == {"gold_not_worse", "must_pass", "heard_must_pass", "better_than_retrieval"}
 
 
-def test_a_collapsed_candidate_falls_to_loops(tokenizer, settings, champion):
-    """It says the same words over and over."""
+def test_a_collapsed_candidate_is_refused_for_loops(tokenizer, settings, champion):
+    """It repeats the same words."""
     loops = [Pair(question=pair.question, answer="네 네 네 네 네 네") for pair in (*SEEDS, *GOLD, *TAUGHT)]
     rules, _ = refused_by(tokenizer, settings, bot(tokenizer, make_examples(loops, tokenizer, 64, 40)), champion)
     assert "few_looping" in rules
 
 
-def test_a_silent_candidate_falls_to_empty_answers(tokenizer, settings, champion):
-    """It ends before it begins."""
+def test_a_silent_candidate_is_refused_for_empty_answers(tokenizer, settings, champion):
+    """Its first token is the end token."""
     silent = [
         Example(
             ids=(*tokenizer.encode_prompt(pair.question, 64), END_ID),
@@ -100,8 +100,8 @@ def test_a_silent_candidate_falls_to_empty_answers(tokenizer, settings, champion
     assert "few_empty" in refused_by(tokenizer, settings, bot(tokenizer, silent), champion)[0]
 
 
-def test_a_leaking_candidate_falls_to_leaks(tokenizer, settings, champion):
-    """It would say <usr> in mid-answer; that the worker suppresses it does not help it here."""
+def test_a_leaking_candidate_is_refused_for_leaks(tokenizer, settings, champion):
+    """It chooses <usr> in its answers; the gate counts this although the worker would suppress the token."""
     leaking = [
         Example(ids=(*example.ids[:-1], USER_ID, END_ID), answer_start=example.answer_start)
         for example in make_examples([*SEEDS, *GOLD, *TAUGHT], tokenizer, 64, 40)
@@ -110,20 +110,20 @@ def test_a_leaking_candidate_falls_to_leaks(tokenizer, settings, champion):
 
 
 def test_retrieval_answers_with_the_nearest_question():
-    """The baseline without a model."""
+    """Its answer to a question similar to a seed's is the seed's answer; without known pairs its chrF is 0."""
     assert retrieval_chrf(SEEDS, [Pair(question="축제는 언제 해요?", answer=SEEDS[2].answer)]) == pytest.approx(100)
     assert retrieval_chrf([], GOLD) == 0
 
 
-def test_profiles_are_named():
-    """Both profiles are whole; another name is an error that lists them."""
+def test_profiles_are_found_by_name():
+    """Both profiles are complete; another name is an error that lists them."""
     assert load_profile("kogpt2").gold_margin_nat < load_profile("small_base").gold_margin_nat
     with pytest.raises(InvalidInput, match="kogpt2, small_base"):
         load_profile("loose")
 
 
-def test_corpora_are_read_or_refused_with_a_sentence(tmp_path):
-    """A wrong header, a missing file and broken golden questions name the file."""
+def test_unreadable_corpora_are_refused_with_a_clear_message(tmp_path):
+    """The message for a missing file, a wrong header or broken golden questions says what is wrong."""
     path = tmp_path / "seed.csv"
     with pytest.raises(InvalidInput, match="KOGPT2_LEARNING__CORPORA"):
         read_pairs(path)

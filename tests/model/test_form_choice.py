@@ -1,4 +1,4 @@
-"""Two forms from one version, and a machine that chooses by what it measures."""
+"""Two forms of one version, and the choice between them by measurements on this machine."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from kogpt2_chat.evaluation.reference_answers import reference_answers
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.inference.form_choice import choose_form, machine_facts
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
-from kogpt2_chat.inference.paged import PagedModel, forms_of
+from kogpt2_chat.inference.paged import BlockTable, PagedModel, forms_of
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import LoadedBot
 
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.capped_openvino
 
 @pytest.fixture(scope="module")
 def version(learned, tmp_path_factory):
-    """As the training writes one; read only."""
+    """A version as training writes it; read only."""
     return learned.write(tmp_path_factory.mktemp("forms") / "7")
 
 
 @pytest.fixture
 def changed(version, tmp_path):
-    """A copy whose prompts can be rewritten, under right hashes."""
+    """Function that copies the version with other prompts and correct hashes."""
     folder = shutil.copytree(version, tmp_path / "8")
 
     def rewrite(content):
@@ -45,7 +45,7 @@ def changed(version, tmp_path):
 
 
 class Loading:
-    """Loads forms, and remembers which."""
+    """Loads forms, and records which ones."""
 
     def __init__(self, folder):
         self.folder, self.loaded = folder, []
@@ -61,31 +61,31 @@ def choose(folder, cache, loading, **changes):
 
 
 def products(model):
-    """How the engine really multiplies."""
-    nodes = model._alone.get_compiled_model().get_runtime_model().get_ordered_ops()
+    """The kernels that the engine multiplies with."""
+    nodes = model._all_cores.get_compiled_model().get_runtime_model().get_ordered_ops()
     facts = [node.get_rt_info() for node in nodes]
     return {fact["primitiveType"].value for fact in facts if fact["layerType"].value == "FullyConnected"}
 
 
 @pytest.mark.parametrize("form", [INT8, INT8_WEIGHTS])
-def test_each_form_knows_what_the_version_learned(version, learned, settings, form):
-    """Both come from the same file and say every answer as in fp32."""
+def test_each_form_gives_the_fp32_answers(version, learned, settings, form):
+    """Both forms come from the same file, and all of their answers are the same as in fp32."""
     model = PagedModel(version / "engine.xml", form=form)
     agreement = compare(model, read_check(version))
     assert (agreement.answers, agreement.same_answers) == (6, 6)
     assert agreement.same_tokens == agreement.tokens > 20
-    assert len(model._free) == len(set(model._free)), "every page came back"
+    assert len(model._free) == len(set(model._free)), "a block was released twice"
 
 
 def test_the_forms_multiply_differently(version):
-    """One in int8, the other one in fp32: what is measured is not twice the same."""
+    """One multiplies in int8, the other in fp32, so the measurements compare two different computations."""
     executed = {form: products(PagedModel(version / "engine.xml", form=form)) for form in (INT8, INT8_WEIGHTS)}
     assert all(kernel.endswith("i8") for kernel in executed[INT8]), executed
     assert all(kernel.endswith("f32") for kernel in executed[INT8_WEIGHTS]), executed
 
 
 def test_without_ranges_there_is_one_form(learned, tmp_path, settings):
-    """Nothing to measure then, and the prompts are still compared."""
+    """Speed is not measured then, but the prompts are still compared."""
     folder = learned.write(tmp_path / "1", ranges=False)
     assert forms_of(folder / "engine.xml") == (INT8_WEIGHTS,)
     choice = load_served(folder, settings).choice
@@ -93,8 +93,8 @@ def test_without_ranges_there_is_one_form(learned, tmp_path, settings):
     assert choice.agreement.same_answers == 6
 
 
-def test_a_version_of_the_release_before_is_served(learned, tmp_path, settings):
-    """It has no prompts: nothing is compared, that is said, and both forms can be had of its files."""
+def test_a_version_of_the_previous_release_is_served(learned, tmp_path, settings):
+    """It has no prompts, so nothing is compared, which is reported; both forms can be loaded from its files."""
     folder = learned.write(tmp_path / "1", prompts=False)
     assert not (folder / CHECK_FILE).exists()
     said = []
@@ -106,7 +106,7 @@ def test_a_version_of_the_release_before_is_served(learned, tmp_path, settings):
 
 
 def test_a_machine_measures_once(version, tmp_path):
-    """Speed once a processor and size, agreement once a version too; the second load needs no more than files."""
+    """Speed is measured once per processor and size, agreement also per version; a second load reads the cache."""
     first, second = Loading(version), Loading(version)
     choice = choose(version, tmp_path, first)
     assert set(first.loaded) == {INT8, INT8_WEIGHTS}
@@ -115,7 +115,7 @@ def test_a_machine_measures_once(version, tmp_path):
 
 
 def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_path):
-    """Its answers are its own; its size is not."""
+    """Agreement belongs to a version, speed to a size."""
     choice = choose(version, tmp_path / "cache", Loading(version))
     answers = [{"prompt": a.prompt, "tokens": a.tokens} for a in read_check(version)[1:]]
     folder, loading = changed({"v": 1, "answers": answers}), Loading(version)
@@ -127,8 +127,8 @@ def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_p
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"facts": {}, "figures": {}}', '{"facts": {}, "figures": {"int8": 1}}']
 )
-def test_figures_that_cannot_be_read_are_measured_anew(version, tmp_path, content):
-    """A cut or foreign file costs a measurement."""
+def test_unreadable_cached_measurements_are_repeated(version, tmp_path, content):
+    """A truncated or unknown file only costs another measurement."""
     choose(version, tmp_path, Loading(version))
     for path in (tmp_path / "engine").iterdir():
         path.write_text(content, "utf-8")
@@ -137,14 +137,14 @@ def test_figures_that_cannot_be_read_are_measured_anew(version, tmp_path, conten
     assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(version, tmp_path):
-    """It is measured at each load then."""
-    (tmp_path / "cache").write_text("a file, no folder", "utf-8")
+def test_a_cache_that_cannot_be_written_is_not_an_error(version, tmp_path):
+    """The measurement is then repeated at each load."""
+    (tmp_path / "cache").write_text("a file, not a folder", "utf-8")
     assert choose(version, tmp_path / "cache", Loading(version)).agrees
 
 
-def test_another_processor_is_measured_itself(version, tmp_path, monkeypatch):
-    """Homes and caches are copied between machines; figures are not believed there. A cap makes another processor."""
+def test_another_processor_is_measured_again(version, tmp_path, monkeypatch):
+    """Caches may be copied between machines, where other measurements apply. A cap counts as another processor."""
     choose(version, tmp_path, Loading(version))
     before = machine_facts(1)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")  # read into the key here; this process's kernels stay
@@ -155,33 +155,33 @@ def test_another_processor_is_measured_itself(version, tmp_path, monkeypatch):
     assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
 
 
-def test_what_disagrees_with_fp32_is_not_served(version, changed, settings):
-    """The worker gets the figure; whoever judges (the gate) gets the version, and measures itself."""
+def test_a_version_that_disagrees_with_fp32_is_not_served(version, changed, settings):
+    """The worker reports the measurements and refuses; the gate can load the version, and measures it itself."""
     answers = [{"prompt": a.prompt, "tokens": a.tokens} for a in read_check(version)]
     answers[0]["tokens"] = [*answers[0]["tokens"][:-1], 300]
     folder = changed({"v": 1, "answers": answers})
     said = []
-    with pytest.raises(GateRefused, match=r"5 of 6 prompts .* \(83\.3%, at least 90\.0% asked"):
+    with pytest.raises(GateRefused, match=r"5 of 6 prompts .* \(83\.3%, expected at least 90\.0%"):
         load_for_players(folder, settings, on_choice=said.append)
     assert [choice.agrees for choice in said] == [False]
-    assert set(said[0].agreement_by_form) == {INT8, INT8_WEIGHTS}, "no form was left untried"
+    assert set(said[0].agreement_by_form) == {INT8, INT8_WEIGHTS}, "both forms must be compared"
     assert not load_served(folder, settings).choice.agrees
 
 
 @pytest.mark.parametrize("content", [
-    "no json", "[]", {"v": 1}, {"answers": [1]}, {"answers": [{"prompt": [], "tokens": [1]}]},
+    "not json", "[]", {"v": 1}, {"answers": [1]}, {"answers": [{"prompt": [], "tokens": [1]}]},
     {"answers": [{"prompt": [1], "tokens": "11"}]}, {"answers": [{"prompt": [1], "tokens": [True]}]},
     {"answers": [{"prompt": [-1], "tokens": [1]}]}, {"answers": [{"prompt": [10**9], "tokens": [1]}]},
     {"answers": [{"prompt": [1], "tokens": [10**9]}]}, {"answers": [{"prompt": [5] * 500, "tokens": [1]}]},
 ])  # fmt: skip
-def test_prompts_that_are_none_are_refused(changed, settings, content):
-    """Whatever stands under a right hash: no crash, no row outside of the vocabulary or the positions."""
+def test_invalid_prompts_are_refused(changed, settings, content):
+    """Even with a correct hash: prompts of a wrong type, or outside the vocabulary or the context, do not crash."""
     with pytest.raises(CheckpointCorrupt, match=CHECK_FILE):
         load_served(changed(content), settings)
 
 
-def test_prompts_are_hashed_like_all_else(version, tmp_path):
-    """A version whose prompts were changed, or taken away, is not what it promises."""
+def test_prompts_are_hashed_like_all_files(version, tmp_path):
+    """A version with changed or missing prompts is corrupt."""
     folder = shutil.copytree(version, tmp_path / "9")
     (folder / CHECK_FILE).write_text('{"answers": []}', "utf-8")
     with pytest.raises(CheckpointCorrupt, match=CHECK_FILE):
@@ -192,11 +192,11 @@ def test_prompts_are_hashed_like_all_else(version, tmp_path):
 
 
 def test_prompts_are_spread_evenly_and_answered_to_their_end(learned):
-    """Thirty of the different ones, in order; the end token belongs to an answer that ends."""
+    """Thirty of the distinct prompts are used, in order; a complete answer contains its end token."""
     bot = LoadedBot(version="", network=learned.network, tokenizer=learned.tokenizer, card=learned.card,
                     max_prompt_tokens=0, max_answer_chars=0)  # fmt: skip
     known = learned.examples[0].ids[: learned.examples[0].answer_start]
-    prompts = [known, known, *([2, 100 + place, 4] for place in range(89))]
+    prompts = [known, known, *([2, 100 + number, 4] for number in range(89))]
     answers = reference_answers(bot, prompts)
     assert len(answers) == PROMPTS
     assert [answer.prompt for answer in answers[:3]] == [known, (2, 102, 4), (2, 105, 4)]
@@ -205,20 +205,13 @@ def test_prompts_are_spread_evenly_and_answered_to_their_end(learned):
     assert reference_answers(bot, []) == []
 
 
-def test_rounding_is_what_the_forms_differ_by(version):
-    """The graph itself is left alone on disk, and no weight is stored twice."""
+def test_the_forms_differ_by_the_rounding_of_activations(version):
+    """Both are loaded from one graph, which rounds the input of every linear layer."""
     graph = ov.Core().read_model(version / "engine.xml")
     rounded = [node for node in graph.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
     assert len(rounded) == 4 * 2 + 1
-    inputs = [PagedModel.forward(model, [(pages(), [2, 150, 4])])[0].copy() for model in (
-        PagedModel(version / "engine.xml", form=INT8), PagedModel(version / "engine.xml", form=INT8_WEIGHTS)
-    )]  # fmt: skip
-    finite = np.isfinite(inputs[0])
-    assert not np.array_equal(inputs[0][finite], inputs[1][finite])
-    assert np.allclose(inputs[0][finite], inputs[1][finite], atol=1.0)
-
-
-def pages():
-    from kogpt2_chat.inference.paged import BlockTable
-
-    return BlockTable()
+    models = [PagedModel(version / "engine.xml", form=form) for form in (INT8, INT8_WEIGHTS)]
+    int8, int8_weights = (model.forward([(BlockTable(), [2, 150, 4])])[0].copy() for model in models)
+    finite = np.isfinite(int8)
+    assert not np.array_equal(int8[finite], int8_weights[finite])
+    assert np.allclose(int8[finite], int8_weights[finite], atol=1.0)

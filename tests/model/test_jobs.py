@@ -1,4 +1,4 @@
-"""The model's part of the loop on doubles: base, fine-tuning, registering, the gate."""
+"""The training jobs on doubles: base, fine-tuning, registration, the gate."""
 
 import json
 
@@ -65,8 +65,8 @@ def put_dataset(files, version, train, bot="ChatbotA"):
     def rows(pairs, source, weight):
         return [
             {"question": question, "answer": answer, "source": source, "topic": "", "weight": weight, "turn_id": "",
-             "player_id": "", "cluster": f"{source}{place}"}
-            for place, (question, answer) in enumerate(pairs)
+             "player_id": "", "cluster": f"{source}{number}"}
+            for number, (question, answer) in enumerate(pairs)
         ]  # fmt: skip
 
     folder = dataset_path("/Chatbot", bot, version)
@@ -82,8 +82,8 @@ def put_dataset(files, version, train, bot="ChatbotA"):
     files.write(f"{folder}/manifest.json", manifest.to_json().encode())
 
 
-def test_the_loop_from_seeds_to_a_taught_version(settings):
-    """Base from the cache the second time; version 1 from seeds; version 2 learns what players taught by heart."""
+def test_training_from_seeds_to_a_taught_version(settings):
+    """The second base comes from the cache; version 1 learns the seeds, version 2 also pairs that players taught."""
     said = []
     base = prepare_base(settings=settings, progress=said.append)
     said.clear()
@@ -118,8 +118,8 @@ def test_the_loop_from_seeds_to_a_taught_version(settings):
     assert reasons["better_on_taught"].passed
     assert reasons["must_pass"].passed
 
-    # What the champion has learned and may no longer say: only the base has never heard it.
-    # The dataset without them is the first one again: its name is its content.
+    # The champion has learned pairs that were withdrawn since, so training must start from the base.
+    # The dataset without these pairs is the first one again, because its id is the hash of its content.
     again = Manifest(
         bot="ChatbotA", version="aaaa", content_hash="aaaa", created_at="", counts={}, sources={}, rejects={},
         new_pairs=0, previous="bbbb", table_versions={}, withdrawn_pairs=len(TAUGHT),

@@ -1,4 +1,4 @@
-"""A turn replayed on the tiny network: the same tokens as the engine's, and every choice in sight."""
+"""A turn replayed on a tiny network: the same tokens as the engine's, with every choice recorded."""
 
 from dataclasses import replace
 
@@ -28,8 +28,8 @@ def bot(tiny, settings):
     return load_bot(tiny, settings)
 
 
-def said(bot, question=QUESTION, max_new_tokens=BOUND):
-    """What the worker's engine gives."""
+def generate(bot, question=QUESTION, max_new_tokens=BOUND):
+    """Return the finished request on the reference engine."""
     engine = TransformersEngine(max_new_tokens=max_new_tokens)
     engine.add_request("q", bot, bot.encode(question))
     finished = []
@@ -39,8 +39,8 @@ def said(bot, question=QUESTION, max_new_tokens=BOUND):
 
 
 def stored_turn(bot, question=QUESTION, **changed):
-    """A turn as the worker writes it."""
-    finished = said(bot, question)
+    """Return a turn as the worker writes it."""
+    finished = generate(bot, question)
     turn = Turn(
         turn_id="bot_question-0-0",
         question_id="q",
@@ -84,10 +84,10 @@ def explained(tiny, settings, turn, top=3) -> Explanation:
 
 
 @pytest.mark.parametrize("question", LINES)
-def test_a_replay_says_what_the_engine_says(bot, question):
-    """The same tokens and the same end, whatever the bound."""
+def test_a_replay_equals_the_engines_answer(bot, question):
+    """It has the same tokens and the same stop reason, for any limit."""
     for bound in (1, 5, BOUND):
-        finished = said(bot, question, bound)
+        finished = generate(bot, question, bound)
         run = replay(bot, bot.encode(question), max_new_tokens=bound, top=2)
         tokens = [step.chosen.token_id for step in run.steps]
         ended = finished.stop_reason == "end"
@@ -96,10 +96,10 @@ def test_a_replay_says_what_the_engine_says(bot, question):
         assert run.verdict == "nothing_to_compare"
 
 
-def test_an_answer_that_ends_by_itself_has_the_end_among_its_steps(bot):
-    """The end is a choice like any other, and the last."""
+def test_the_end_token_is_the_last_step_of_a_complete_answer(bot):
+    """The end token is a choice like any other token."""
     bot.network.lm_head.register_forward_hook(lambda _layer, _inputs, output: output + end_bias(output))
-    finished = said(bot)
+    finished = generate(bot)
     assert finished.stop_reason == "end"
     run = replay(bot, bot.encode(QUESTION), stored=(*finished.token_ids, END_ID), max_new_tokens=BOUND, top=2)
     assert run.steps[-1].chosen.token_id == END_ID
@@ -109,35 +109,35 @@ def test_an_answer_that_ends_by_itself_has_the_end_among_its_steps(bot):
 
 
 def end_bias(output):
-    """Makes the end the best choice everywhere."""
+    """Return a bias that makes the end token the likeliest one."""
     bias = output.new_zeros(output.shape[-1])
     bias[END_ID] = 1000.0
     return bias
 
 
 def test_probabilities_are_sorted_and_those_of_allowed_tokens(bot):
-    """Best first, at most 1 together, all of 1 when all are shown; never a control token but the end."""
+    """The best comes first; the sum is 1 if all are shown; the end token is the only control token among them."""
     controls = bot.tokenizer.control_ids - {END_ID}
     for top in (1, 7, 10_000):
         for step in replay(bot, bot.encode(QUESTION), max_new_tokens=3, top=top).steps:
-            chances = [choice.probability for choice in step.choices]
-            assert chances == sorted(chances, reverse=True)
-            assert sum(chances) <= 1 + 1e-5
+            probabilities = [choice.probability for choice in step.choices]
+            assert probabilities == sorted(probabilities, reverse=True)
+            assert sum(probabilities) <= 1 + 1e-5
             assert controls.isdisjoint(choice.token_id for choice in step.choices)
             assert step.choices[0] == step.chosen
-            assert len(chances) == min(top, bot.network.config.vocab_size - len(controls))
-    assert sum(chances) == pytest.approx(1, abs=1e-5)
+            assert len(probabilities) == min(top, bot.network.config.vocab_size - len(controls))
+    assert sum(probabilities) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_bound_leaves_the_network_its_room(bot):
-    """A turn's own bound may be any number."""
+def test_the_context_length_limits_a_replay(bot):
+    """The limit stored in a turn may be any number."""
     prompt_ids = bot.encode(QUESTION)
     run = replay(bot, prompt_ids, max_new_tokens=10**9, top=1)
     assert len(run.steps) <= bot.network.config.n_positions - len(prompt_ids)
 
 
-def test_a_stored_answer_is_proved(tiny, settings, bot):
-    """All of it: prompt, tokens with their text, nothing changed on the way, agreement on each step."""
+def test_a_stored_answer_is_explained_completely(tiny, settings, bot):
+    """The prompt, the tokens with their spelling, the rules that changed the text, and agreement at each step."""
     turn = stored_turn(bot)
     found = explained(tiny, settings, turn)
     assert found.exact_prompt is True
@@ -152,8 +152,8 @@ def test_a_stored_answer_is_proved(tiny, settings, bot):
 
 
 def test_a_changed_token_is_pointed_out_at_its_step(tiny, settings, bot):
-    """Both choices with their probability; behind the first difference nothing is compared."""
-    ids = list(said(bot).token_ids)
+    """Both choices have their probability; nothing is compared after the first difference."""
+    ids = list(generate(bot).token_ids)
     right, ids[4] = ids[4], bot.encode("호수")[-3]
     assert right != ids[4]
     found = explained(tiny, settings, stored_turn(bot, answer_token_ids=tuple(ids)))
@@ -166,32 +166,32 @@ def test_a_changed_token_is_pointed_out_at_its_step(tiny, settings, bot):
     assert not found.notes
 
 
-def test_another_engine_may_have_rounded(tiny, settings, bot):
-    """Said where the tokens differ, and only there."""
+def test_a_note_says_that_another_engine_may_have_rounded(tiny, settings, bot):
+    """It appears only if the tokens differ."""
     decoding = {"engine": "openvino", "max_new_tokens": BOUND, "stop_reason": "length"}
     assert not explained(tiny, settings, stored_turn(bot, decoding=decoding)).notes
-    ids = (bot.encode("호수")[-3], *said(bot).token_ids[1:])
+    ids = (bot.encode("호수")[-3], *generate(bot).token_ids[1:])
     found = explained(tiny, settings, stored_turn(bot, decoding=decoding, answer_token_ids=ids))
     assert "openvino" in found.notes[0]
 
 
-def test_a_stored_control_token_had_no_chance(tiny, settings, bot):
-    """What the engine would never choose has probability 0."""
-    ids = (2, *said(bot).token_ids[1:])
+def test_a_stored_control_token_has_probability_0(tiny, settings, bot):
+    """The engine never chooses it."""
+    ids = (2, *generate(bot).token_ids[1:])
     difference = explained(tiny, settings, stored_turn(bot, answer_token_ids=ids)).replay.difference
     assert (difference.step, difference.stored.piece, difference.stored.probability) == (1, "<usr>", 0.0)
 
 
 def test_a_stored_answer_that_ended_too_early_differs_at_its_end(tiny, settings, bot):
-    """The worker leaves the end token out; its place is known from the stop reason."""
-    ids = said(bot).token_ids[:3]
+    """The worker does not store the end token; the stop reason shows that it followed the last token."""
+    ids = generate(bot).token_ids[:3]
     turn = stored_turn(bot, answer_token_ids=ids, decoding={"max_new_tokens": BOUND, "stop_reason": "end"})
     difference = explained(tiny, settings, turn).replay.difference
     assert (difference.step, difference.stored.token_id) == (4, END_ID)
 
 
-def test_a_masked_question_is_no_exact_prompt(tiny, settings, bot):
-    """Replayed all the same, and said so; also when the token count happens to be right."""
+def test_a_masked_question_is_not_an_exact_prompt(tiny, settings, bot):
+    """It is replayed with a note, even if the number of tokens is the same by chance."""
     masked = "내 번호는 [전화번호] 이야"
     for count in (5, len(bot.encode(masked))):
         found = explained(tiny, settings, stored_turn(bot, text=masked, prompt_tokens=count))
@@ -204,7 +204,7 @@ def test_a_masked_question_is_no_exact_prompt(tiny, settings, bot):
 
 
 def test_a_notice_is_explained_and_shows_what_the_model_would_have_said(tiny, settings, bot):
-    """A muted bot made no prompt; there is nothing to compare with."""
+    """A muted bot generates no answer, so there is nothing to compare."""
     turn = stored_turn(
         bot,
         answer=NOTICE_BY_FALLBACK["muted"],
@@ -218,4 +218,4 @@ def test_a_notice_is_explained_and_shows_what_the_model_would_have_said(tiny, se
     assert found.exact_prompt is True
     assert found.replay.verdict == "nothing_to_compare"
     assert found.replay.max_new_tokens == settings.model.max_new_tokens
-    assert found.replay.answer == bot.decode(said(bot).token_ids)
+    assert found.replay.answer == bot.decode(generate(bot).token_ids)

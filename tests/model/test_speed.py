@@ -1,4 +1,4 @@
-"""How long KoGPT2 would train here: timed in a process of its own, or said why not."""
+"""The estimated training time of KoGPT2 on this machine: measured in a separate process, or a reason why not."""
 
 import json
 
@@ -14,7 +14,7 @@ SMALL = {"vocabulary": 300, "layers": 1, "width": 32, "heads": 2, "positions": 6
 
 @pytest.fixture
 def taught(settings, tmp_path):
-    """Three corpora of 20 answers of 20 characters: 12 tokens each, by the rule of thumb."""
+    """Settings with three corpora of 20 answers of 20 characters, which the estimate counts as 12 tokens each."""
     for bot in BOT_IDS:
         folder = tmp_path / "corpora" / bot
         folder.mkdir(parents=True)
@@ -24,8 +24,8 @@ def taught(settings, tmp_path):
     return settings.model_copy(update={"learning": learning})
 
 
-def test_the_estimate_is_tokens_by_speed(taught):
-    """All epochs of all bots, at the speed that a process of its own has measured."""
+def test_the_estimate_is_tokens_divided_by_speed(taught):
+    """It counts the tokens of all epochs of all bots; a separate process measures the speed."""
     said = []
     found = estimate_base(settings=taught, progress=said.append, size=SMALL, min_memory_mb=0)
     assert found["answer_tokens"] == 3 * 20 * 12 * taught.training.epochs
@@ -36,45 +36,45 @@ def test_the_estimate_is_tokens_by_speed(taught):
     assert "skt/kogpt2-base-v2" in said[0]
 
 
-def test_epochs_that_nobody_set_are_those_of_kogpt2(taught):
-    """0 stands for as many as its size takes, and is no estimate of nothing."""
+def test_the_default_number_of_epochs_is_that_of_kogpt2(taught):
+    """0 in the settings means the default for the size of KoGPT2, not 0 epochs."""
     training = taught.training.model_copy(update={"epochs": 0})
     unset = taught.model_copy(update={"training": training})
     found = estimate_base(settings=unset, progress=lambda _: None, size=SMALL, min_memory_mb=1 << 40)
     assert found["answer_tokens"] == 3 * 20 * 12 * EPOCHS
 
 
-def test_the_budget_of_answer_tokens_bounds_the_estimate(taught):
-    """Training ends with the budget, so the reckoning does."""
+def test_the_budget_of_answer_tokens_limits_the_estimate(taught):
+    """Training ends when the budget is used up."""
     training = taught.training.model_copy(update={"answer_tokens": 100})
     bounded = taught.model_copy(update={"training": training})
     found = estimate_base(settings=bounded, progress=lambda _: None, size=SMALL, min_memory_mb=1 << 40)
     assert found["answer_tokens"] == 3 * 100
 
 
-def test_too_little_memory_is_a_reason_and_nothing_is_started(taught):
-    """The demo's own servers fill the machine; the measurement must not push one out."""
+def test_without_enough_memory_nothing_is_measured(taught):
+    """The demo's servers use most of the memory; the measurement must not get one of them killed."""
     found = estimate_base(settings=taught, progress=lambda _: None, size=SMALL, min_memory_mb=1 << 40)
     assert found["training_s"] is None
     assert "MB are free" in found["reason"]
 
 
-def test_a_measurement_without_end_is_given_up(taught):
-    """A slow machine gets the reason instead of the figure."""
+def test_a_measurement_that_takes_too_long_is_stopped(taught):
+    """The result is a reason instead of an estimate."""
     found = estimate_base(settings=taught, progress=lambda _: None, size=SMALL, min_memory_mb=0, timeout_s=0.01)
     assert found["training_s"] is None
     assert "more than 0.01 s" in found["reason"]
 
 
-def test_a_measurement_that_fails_is_no_failure_of_the_demo(taught):
-    """What went wrong is the reason."""
+def test_a_failed_measurement_does_not_fail_the_demo(taught):
+    """The result is a reason instead of an estimate."""
     found = estimate_base(settings=taught, progress=lambda _: None, size=SMALL | {"heads": 5}, min_memory_mb=0)
     assert found["training_s"] is None
     assert "failed" in found["reason"]
 
 
-def test_the_command_measures_the_work_it_was_given():
-    """The work travels as JSON, and is measured in the same process as well."""
+def test_the_command_contains_the_work_as_json():
+    """The function that it runs can also be called in this process."""
     work = Work(prompt_tokens=6, answer_tokens=5, batch_size=4, precision="fp32", threads=1, **SMALL)
     assert json.loads(command(work)[-1])["answer_tokens"] == 5
     assert answer_tokens_per_s(work) > 0

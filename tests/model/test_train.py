@@ -1,4 +1,4 @@
-"""Training: what is learned, what is not, and that an interruption changes nothing."""
+"""Training: what is learned, what is not, and that an interruption does not change the result."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from kogpt2_chat.training.fit import fit
 from kogpt2_chat.training.recipe import Recipe, planned_batches
 
 pytestmark = pytest.mark.capped
-PAIRS = [Pair(question=f"질문 {place}번", answer=line) for place, line in enumerate(LINES * 3)]
+PAIRS = [Pair(question=f"질문 {number}번", answer=line) for number, line in enumerate(LINES * 3)]
 RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, precision="fp32", checkpoint_every_steps=2)
 
 
@@ -40,7 +40,7 @@ def test_only_the_answer_and_its_end_are_targets(examples):
 
 
 def test_answer_only_logits_equal_those_of_the_whole_sequence(examples):
-    """Projecting fewer positions gives the same figures."""
+    """Projecting fewer positions gives the same logits."""
     model = network().eval()
     batch = collate(examples[:5])
     whole = model(batch.ids).logits[batch.rows, batch.columns]
@@ -48,14 +48,14 @@ def test_answer_only_logits_equal_those_of_the_whole_sequence(examples):
 
 
 def test_padding_and_neighbours_do_not_change_a_likelihood(examples):
-    """Batched measuring equals measuring one by one."""
+    """The NLL of an example is the same in a batch and alone."""
     model = network()
     single = [nll_by_example(model, [example])[0] for example in examples]
     assert nll_by_example(model, examples, batch_size=4) == pytest.approx(single, abs=1e-4)
 
 
-def test_taught_pairs_are_seen_as_often_as_their_weight_says(tiny):
-    """A weight of 3 is three times an epoch."""
+def test_an_epoch_contains_a_pair_as_often_as_its_weight(tiny):
+    """A pair with weight 3 is in an epoch three times."""
     pairs = [PAIRS[0], Pair(question="콩떡이 누구야?", answer="고양이 역장님이에요.", weight=3)]
     seen = [
         example
@@ -65,8 +65,8 @@ def test_taught_pairs_are_seen_as_often_as_their_weight_says(tiny):
     assert sorted(example.weight for example in seen) == [1, 3, 3, 3]
 
 
-def test_the_order_follows_from_seed_and_epoch(examples):
-    """Same seed and epoch, same batches; another epoch, others; every example once."""
+def test_the_order_depends_on_seed_and_epoch(examples):
+    """The same seed and epoch give the same batches, another epoch gives others; each contains every example once."""
     assert epoch_batches(examples, 4, 1, 0) == epoch_batches(examples, 4, 1, 0)
     assert epoch_batches(examples, 4, 1, 0) != epoch_batches(examples, 4, 1, 1)
     assert sorted(example.ids for batch in epoch_batches(examples, 4, 1, 0) for example in batch) == sorted(
@@ -85,8 +85,8 @@ def test_same_seed_same_weights(examples):
 
 
 @pytest.mark.parametrize("kill_at", [1, 2, 5, 9, 14])
-def test_a_killed_training_ends_as_an_uninterrupted_one(examples, tmp_path, monkeypatch, kill_at):
-    """Wherever it was killed, the resumed run has the same weights and reports."""
+def test_a_killed_training_ends_like_an_uninterrupted_one(examples, tmp_path, monkeypatch, kill_at):
+    """At whichever step it is killed, the resumed run has the same weights and reports."""
     whole = network()
     reports = fit(whole, examples, RECIPE, validation=examples[:4])
 
@@ -94,10 +94,10 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(examples, tmp_path, monk
 
     step = train._train_step
 
-    def dying(model, optimizer, batch, memory, recipe, precision, done, total):
-        if done.step == kill_at:
+    def dying(model, optimizer, batch, kept, recipe, precision, state, total):
+        if state.step == kill_at:
             raise KeyboardInterrupt
-        step(model, optimizer, batch, memory, recipe, precision, done, total)
+        step(model, optimizer, batch, kept, recipe, precision, state, total)
 
     monkeypatch.setattr(train, "_train_step", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -122,8 +122,8 @@ def test_a_tiny_corpus_is_learned(examples):
     assert not model.training
 
 
-def test_a_diverging_training_stops_with_a_sentence(examples):
-    """Not-a-number is noticed at its step, and the message says what to do."""
+def test_a_diverging_training_stops_with_a_clear_message(examples):
+    """NaN is noticed at its step, and the message says what to do."""
     model = network()
     with torch.no_grad():
         model.transformer.wte.weight[:] = float("nan")
@@ -132,13 +132,13 @@ def test_a_diverging_training_stops_with_a_sentence(examples):
 
 
 def test_an_empty_dataset_is_refused():
-    """Nothing to learn is a fault of the input."""
+    """A training without examples is an input error."""
     with pytest.raises(InvalidInput, match="train split is empty"):
         fit(network(), [], RECIPE)
 
 
 def test_a_large_corpus_gets_fewer_steps(examples):
-    """The budget of answer tokens cuts epochs, in their middle too, and leaves one step at least."""
+    """The budget of answer tokens ends the training, even within an epoch, but after one step at the earliest."""
     everything = planned_batches(examples, RECIPE)
     assert [sum(map(len, batches)) for batches in everything] == [len(examples)] * 3
     tokens = sum(len(example.ids) - example.answer_start for example in examples)
@@ -153,8 +153,8 @@ def test_a_large_corpus_gets_fewer_steps(examples):
     assert len(planned_batches(examples, Recipe(epochs=50, batch_size=4, learning_rate=1e-3, answer_tokens=1))[0]) == 1
 
 
-def test_training_ends_where_validation_is_best(examples, tmp_path):
-    """Patience at its end, the best epoch's weights are the result, with and without a folder for checkpoints."""
+def test_early_stopping_restores_the_best_epoch(examples, tmp_path):
+    """The weights of the best epoch are the result, with and without a folder for checkpoints."""
     recipe = Recipe(epochs=60, batch_size=4, learning_rate=2e-2, precision="fp32", patience=2, checkpoint_every_steps=3)
     for resume in (None, tmp_path):
         model = network(dropout=0.0)
@@ -166,8 +166,8 @@ def test_training_ends_where_validation_is_best(examples, tmp_path):
         assert sum(found) / len(found) == pytest.approx(min(figures), abs=1e-5)
 
 
-def test_bf16_is_chosen_only_where_it_is_faster(monkeypatch):
-    """What the machine measures decides, and what was measured is said; a precision that is asked for is taken."""
+def test_bf16_is_chosen_only_if_it_is_faster(monkeypatch):
+    """A measurement decides and is reported; a precision in the settings is used without one."""
     said = []
     for bf16_s, expected in ((0.01, "bf16"), (0.1, "fp32"), (0.09, "fp32")):
         monkeypatch.setattr(compute, "_seconds", lambda precision, slow=bf16_s: slow if precision == "bf16" else 0.1)
@@ -179,6 +179,6 @@ def test_bf16_is_chosen_only_where_it_is_faster(monkeypatch):
 
 
 def test_both_precisions_are_really_measured():
-    """The figures behind the choice are times of this machine."""
+    """Both measurements are real times."""
     assert compute._seconds("fp32") > 0
     assert compute._seconds("bf16") > 0

@@ -1,4 +1,4 @@
-"""When a version gives way, and what is said in its place."""
+"""When a version's own answer is replaced, and by which answer."""
 
 import json
 
@@ -44,12 +44,12 @@ def trial(logprob, own, nearest=10.0, likeness=0.5):
     ],
 )
 def test_other_spellings_find_the_same_question(asked, found):
-    """Endings, spaces and typing errors cost little."""
+    """Different endings, missing spaces and typing errors change the likeness little."""
     assert NearestQuestions(KNOWN).find(asked).known.question == found
 
 
-def test_the_same_letters_are_as_like_as_can_be_and_strangers_are_not_found():
-    """Likeness is a cosine; nothing in common, or nothing known, finds nothing."""
+def test_the_same_letters_have_likeness_1_and_unrelated_questions_are_not_found():
+    """Likeness is a cosine; without a common n-gram, or without known questions, nothing is found."""
     index = NearestQuestions(KNOWN)
     assert index.find("축제 언제 해").likeness == pytest.approx(1.0, abs=1e-5)
     assert 0 < index.find("축제 어디서 해?").likeness < 0.9
@@ -58,8 +58,8 @@ def test_the_same_letters_are_as_like_as_can_be_and_strangers_are_not_found():
     assert NearestQuestions([]).find("안녕") is None
 
 
-def test_what_was_taught_last_is_found_first():
-    """Of equal questions the players' one stands behind the seed in the index, and is taken."""
+def test_the_pair_taught_last_is_found_first():
+    """A taught pair comes after the seeds in the index, and the last one of equal questions is found."""
     pairs = [
         Pair(question="이름이 뭐야", answer="새 이름이에요.", source="correction"),
         Pair(question="이름이 뭐야", answer="마루예요."),
@@ -67,8 +67,8 @@ def test_what_was_taught_last_is_found_first():
     assert NearestQuestions(known_pairs(pairs)).find("이름이 뭐야?").known.answer == "새 이름이에요."
 
 
-def test_a_model_that_is_no_better_than_noise_speaks_only_where_it_recalls():
-    """The threshold stands above the first answer that is farther off than the nearest one."""
+def test_a_model_that_is_not_better_than_noise_answers_only_what_it_knows_by_heart():
+    """The threshold is above the first answer that is worse than the nearest one."""
     trials = [
         trial(-0.1, 10),
         trial(-0.2, 12),
@@ -80,15 +80,15 @@ def test_a_model_that_is_no_better_than_noise_speaks_only_where_it_recalls():
     assert fitted.dev_pairs == 23
 
 
-def test_a_model_that_beats_the_nearest_answers_speaks_further_down():
-    """One miss among many that are better does not silence it."""
+def test_a_model_that_is_better_than_the_nearest_answers_has_a_lower_threshold():
+    """One worse answer among many better ones does not raise the threshold."""
     trials = [trial(-0.1, 3), *(trial(-0.2 - n / 100, 20) for n in range(30)), *(trial(-2 - n, 1) for n in range(60))]
     assert -2.1 > fit_thresholds(trials).least_logprob > -60
     assert fit_thresholds([trial(-0.1, 3), trial(-0.2, 20)]).least_logprob == 0.0
 
 
-def test_the_floor_leaves_the_strangest_questions_unanswered():
-    """Three in ten dev questions, and at least those with hardly a letter in common."""
+def test_the_least_likeness_excludes_the_oddest_questions():
+    """Three in ten dev questions are below it, and it is never below a fixed minimum."""
     assert fit_thresholds([trial(-1, 1, likeness=n / 100) for n in range(100)]).least_likeness == pytest.approx(0.3)
     spread = fit_thresholds([trial(-1, 1, likeness=0.3 + n / 1000) for n in range(100)])
     assert spread.least_likeness == pytest.approx(0.33)
@@ -104,25 +104,25 @@ def test_the_floor_leaves_the_strangest_questions_unanswered():
         ("model", -9.0, "xyz", "model"),
     ],
 )
-def test_who_speaks(choice, logprob, question, who):
-    """The model from its threshold on, else what the settings want."""
+def test_whose_answer_is_used(choice, logprob, question, who):
+    """The model's own answer is used from its threshold on, otherwise the one that the settings choose."""
     uncertainty = Uncertainty(Thresholds(least_logprob=-0.5, least_likeness=0.3, dev_pairs=9), NearestQuestions(KNOWN))
-    spoke, found = speaker(uncertainty, choice, logprob, question)
-    assert spoke == who
+    answered_by, found = speaker(uncertainty, choice, logprob, question)
+    assert answered_by == who
     assert (found is not None) == (who == "nearest")
     assert speaker(None, choice, -9.0, question) == ("model", None)
 
 
-def test_what_an_unsure_bot_does_follows_its_base_unless_set():
-    """Small bases give way to the nearest answer, others speak; a setting by bot decides otherwise."""
+def test_the_default_for_unsure_answers_depends_on_the_base():
+    """With a small base it is the nearest answer, otherwise the model's own; a setting per bot takes precedence."""
     settings = Settings(serving={"uncertain": {"ChatbotB": "notice"}})
     assert choose(settings, "ChatbotA", small=True) == "nearest"
     assert choose(settings, "ChatbotA", small=False) == "model"
     assert choose(settings, "ChatbotB", small=True) == "notice"
 
 
-def test_a_version_carries_its_thresholds_and_known_pairs(tmp_path):
-    """Written with their source, and read back; a version without the file has none; a broken one is refused."""
+def test_a_version_contains_its_thresholds_and_known_pairs(tmp_path):
+    """Pairs are stored with their source; a version without the file has none; a broken file is refused."""
     assert read_uncertainty(tmp_path) is None
     thresholds = Thresholds(least_logprob=-0.7, least_likeness=0.3, dev_pairs=150)
     (tmp_path / FILE).write_text(as_text(thresholds, KNOWN), "utf-8")
@@ -142,8 +142,8 @@ def test_a_version_carries_its_thresholds_and_known_pairs(tmp_path):
 
 
 @pytest.mark.parametrize("bot", BOT_IDS)
-def test_a_bot_admits_in_several_ways_that_it_does_not_know(bot):
-    """In polite speech; the same turn gets the same one, others get others."""
+def test_a_bot_has_several_texts_for_unsure_answers(bot):
+    """They are in polite speech; the text depends only on the turn."""
     texts = UNSURE_BY_BOT[bot]
     assert len(set(texts)) >= 5
     assert all(text.rstrip(".!?").endswith("요") for text in texts)

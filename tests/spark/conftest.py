@@ -12,7 +12,7 @@ from kogpt2_chat.settings import CHECKOUT
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
-    """Local Spark, two threads, small shuffles, bound to loopback."""
+    """Return a local Spark session with two threads and small shuffles, bound to the loopback address."""
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])
@@ -24,7 +24,7 @@ def spark() -> Iterator[Any]:
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.sql.shuffle.partitions", "1")
-        # As the application itself has it: compiling a stage takes longer than interpreting it over a few rows.
+        # As in the application: compiling a stage takes longer than interpreting it for a few rows.
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
         .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")

@@ -1,4 +1,4 @@
-"""Rows of the lake as tests write them, and the dataset's rules applied to them on the real Spark."""
+"""Builders for rows of the lake, and the dataset's rules applied to them with Spark."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ def examined(
     rules: Rules = FREE,
     tokens: Any = None,
 ) -> Any:
-    """Every candidate of ChatbotA with its reason."""
+    """Return every proposal of ChatbotA with its reason."""
     from spark_jobs import schemas
     from spark_jobs.build_dataset import examine
     from spark_jobs.candidates import Sources
@@ -73,12 +73,12 @@ def examined(
 
 
 def reasons(frame: Any) -> dict[tuple[str, str], str | None]:
-    """Reason by source and answer."""
+    """Return the reasons by source and answer."""
     return {(row["source"], row["answer"]): row["reason"] for row in frame.collect()}
 
 
 def kept(frame: Any) -> dict[str, set[str]]:
-    """Answers by question, of the rows that are learned."""
+    """Return the answers by question of the rows that are kept."""
     found: dict[str, set[str]] = {}
     for row in frame.where("reason is null").collect():
         found.setdefault(row["question"], set()).add(row["answer"])

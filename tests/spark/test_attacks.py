@@ -1,4 +1,4 @@
-"""What a few players could do to a bot by teaching it, tried on the real Spark job."""
+"""Attacks by a few players who try to manipulate a bot with feedback, on the real Spark transforms."""
 
 import json
 from datetime import timedelta
@@ -19,12 +19,12 @@ SYLLABLES = [first + second for first, second in product("가나다라마바사�
 
 
 def words(count: int) -> list[str]:
-    """Different Korean words."""
+    """Return distinct made-up Korean words."""
     return [f"{first}{second}" for first, second in product(SYLLABLES, SYLLABLES)][:count]
 
 
-def test_two_names_cannot_empty_a_hundred_seed_questions(spark: Any) -> None:
-    """Corrections that a cap throws away take no seed with them: every seed question keeps an answer."""
+def test_two_players_cannot_replace_a_hundred_seed_answers(spark: Any) -> None:
+    """Corrections that a cap rejects do not replace seeds: every seed question keeps an answer."""
     seeds = [(f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for word in words(100)]
     turns = [turn(f"t{n:03}", question, answer) for n, (question, answer) in enumerate(seeds)]
     poison = [
@@ -42,8 +42,8 @@ def test_two_names_cannot_empty_a_hundred_seed_questions(spark: Any) -> None:
     assert superseded <= Rules().rows_per_phrase
 
 
-def test_a_lesson_that_loses_its_place_gives_the_seed_back(spark: Any) -> None:
-    """What the share of the seeds evicts no longer speaks against the seed of its question."""
+def test_a_correction_that_a_cap_rejects_does_not_replace_its_seed(spark: Any) -> None:
+    """A correction rejected by the minimum share of seeds does not supersede the seed of its question."""
     seeds = [(f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for word in words(8)]
     turns = [turn(f"t{n}", question, answer) for n, (question, answer) in enumerate(seeds[:4])]
     taught = [mark(f"t{n}", "correction", f"p{n}", f"{word} 노래가 더 좋아요.") for n, word in enumerate(words(4))]
@@ -55,8 +55,8 @@ def test_a_lesson_that_loses_its_place_gives_the_seed_back(spark: Any) -> None:
     assert set(kept(frame)) == {question for question, _ in seeds}
 
 
-def test_a_correction_whose_answer_is_in_the_gold_set_takes_no_seed(spark: Any) -> None:
-    """What the gold set strikes out never gets as far as taking a seed's place."""
+def test_a_correction_whose_answer_is_in_the_gold_set_does_not_replace_its_seed(spark: Any) -> None:
+    """The gold set's rule rejects the correction before it can supersede the seed."""
     frame = examined(
         spark,
         seeds=[("이름이 뭐야?", "저는 돌이예요.")],
@@ -67,8 +67,8 @@ def test_a_correction_whose_answer_is_in_the_gold_set_takes_no_seed(spark: Any) 
     assert reasons(frame)["seed", "저는 돌이예요."] is None
 
 
-def test_a_seed_answer_that_is_said_again_wins_back_its_question(spark: Any) -> None:
-    """A troll's answer was agreed on; two players then say the seed's own answer again: the newest word is the seed's."""
+def test_a_newer_correction_with_the_seeds_answer_restores_the_seed(spark: Any) -> None:
+    """Two trolls replace the seed's answer; then two players correct it back, and the seed's answer is the newest."""
     turns = [turn(f"t{n}", "이름이 뭐야", "저는 돌이예요.") for n in range(2)]
     troll = [mark("t0", "correction", name, "이름 같은 건 없어요.") for name in ("트롤하나", "트롤둘")]
     honest = [mark("t1", "correction", name, "저는 돌이예요.", received_at=LATER) for name in ("하늘", "민트초코")]
@@ -83,21 +83,21 @@ def test_a_seed_answer_that_is_said_again_wins_back_its_question(spark: Any) -> 
     assert kept(after) == {"이름이 뭐야?": {"저는 돌이예요."}}
 
 
-def test_the_newest_of_equal_words_counts(spark: Any) -> None:
-    """One answer, then another, then the first again: the first is the newest word."""
+def test_the_newest_time_of_an_answer_counts(spark: Any) -> None:
+    """After one answer, another one, and the first again, the first answer wins."""
     turns = [turn(f"t{n}", "축제가 언제야?", "몰라요.") for n in range(3)]
-    said = [
+    corrections = [
         ("t0", "토요일 저녁이에요.", OLD),
         ("t1", "일요일 아침이에요.", LATER),
         ("t2", "토요일 저녁이에요.", LATEST),
     ]
-    feedback = [mark(turn_id, "correction", text=text, received_at=at) for turn_id, text, at in said]
+    feedback = [mark(turn_id, "correction", text=text, received_at=at) for turn_id, text, at in corrections]
 
     assert kept(examined(spark, turns=turns, feedback=feedback)) == {"축제가 언제야?": {"토요일 저녁이에요."}}
 
 
-def test_one_person_under_two_names_agrees_with_nobody(spark: Any) -> None:
-    """The old client says `legacy:민수`, another one `민수`, a third hides a character in it: one player."""
+def test_two_spellings_of_a_name_are_one_player(spark: Any) -> None:
+    """`legacy:민수`, `민수` and the name with an invisible character do not count as several agreeing players."""
     turns = [turn(f"t{n}", "축제가 언제야?", "몰라요.") for n in range(3)]
     names = ("민수", "legacy:민수", "민\u200b수")
     feedback = [mark(f"t{n}", "correction", name, "없어진 지 오래예요.") for n, name in enumerate(names)]
@@ -108,8 +108,8 @@ def test_one_person_under_two_names_agrees_with_nobody(spark: Any) -> None:
     assert kept(examined(spark, turns=turns, feedback=one_more, rules=Rules(assumed_consent=True, seed_share=0)))
 
 
-def test_only_voices_that_count_themselves_agree(spark: Any) -> None:
-    """A voice of a minute ago, or on a turn that may not be trained on, lifts no correction over the bar."""
+def test_only_eligible_corrections_count_as_agreement(spark: Any) -> None:
+    """A correction below the minimum age, or on a turn without consent, does not count as a second player."""
     turns = [
         turn("t0", "축제가 언제야?", "몰라요."),
         turn("t1", "축제가 언제야?", "몰라요."),
@@ -130,9 +130,9 @@ def test_only_voices_that_count_themselves_agree(spark: Any) -> None:
 
 
 @pytest.mark.parametrize("assumed", [True, False])
-def test_the_authors_consent_counts_for_the_authors_text(spark: Any, assumed: bool) -> None:
-    """What the correction says; else what its author's own turns say; else what the deployment assumes."""
-    authors = {  # what the correction says, what the author's own turn with another bot says, the reason
+def test_a_correction_needs_its_authors_consent(spark: Any, assumed: bool) -> None:
+    """The correction's own consent counts, else the author's newest turn, else what the deployment assumes."""
+    authors = {  # the correction's consent, the consent of the author's turn with another bot, the expected reason
         "가람": (False, True, "no_consent"),
         "나래": (True, False, None),
         "다솜": (None, False, "no_consent"),
@@ -140,10 +140,10 @@ def test_the_authors_consent_counts_for_the_authors_text(spark: Any, assumed: bo
         "마루": (None, None, None if assumed else "no_consent"),
     }
     turns, feedback = [], []
-    for n, (author, (said, own_turns, _)) in enumerate(authors.items()):
+    for n, (author, (consent, own_turns, _)) in enumerate(authors.items()):
         turns.append(turn(f"t{n}", f"{author} 축제가 언제야?", "몰라요.", player_id="하늘"))
         feedback.append(
-            mark(f"t{n}", "correction", author, f"{author} 축제예요.", extra=json.dumps({"consent_train": said}))
+            mark(f"t{n}", "correction", author, f"{author} 축제예요.", extra=json.dumps({"consent_train": consent}))
         )
         if own_turns is not None:
             own = {"player_id": f"legacy:{author}", "bot": "ChatbotB", "consent_train": own_turns}
@@ -154,8 +154,8 @@ def test_the_authors_consent_counts_for_the_authors_text(spark: Any, assumed: bo
     assert {row["player_id"]: row["reason"] for row in rows} == {name: reason for name, (*_, reason) in authors.items()}
 
 
-def test_one_thumb_cannot_teach_two_hundred_answers(spark: Any) -> None:
-    """Two hundred askers, one who praises: the cap of a player holds for the praiser; others' praise is untouched."""
+def test_one_praising_player_cannot_teach_two_hundred_answers(spark: Any) -> None:
+    """The cap per player also limits praise of other players' turns; an answer praised by another player stays."""
     turns = [
         turn(f"t{n:03}", f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.", player_id=f"asker-{n}")
         for n, word in enumerate(words(200))
@@ -170,8 +170,8 @@ def test_one_thumb_cannot_teach_two_hundred_answers(spark: Any) -> None:
     assert "가강가강 이야기 해 줘" in kept(frame)
 
 
-def test_praise_stands_beside_no_seed_no_correction_and_no_other_praise(spark: Any) -> None:
-    """A question has one answer: praise never speaks against a seed or a correction, and the most praised one stays."""
+def test_praise_never_replaces_a_seed_or_a_correction(spark: Any) -> None:
+    """A question has one answer: seeds and corrections outrank praise, and among praised answers the most praised wins."""
     turns = [
         turn("t0", "이름이 뭐야?", "이름은 비밀이에요."),
         turn("t1", "축제가 언제야?", "축제는 끝났어요.", player_id="p1"),
@@ -197,8 +197,8 @@ def test_praise_stands_beside_no_seed_no_correction_and_no_other_praise(spark: A
     }
 
 
-def test_what_is_superseded_crowds_nobody_out(spark: Any) -> None:
-    """A player who changes his mind keeps all his lessons: the earlier words count last in the caps."""
+def test_superseded_rows_do_not_use_up_a_cap(spark: Any) -> None:
+    """If a player changes a correction, the earlier versions count last, so that the player's other lessons stay."""
     questions = ["축제가 언제야?", "뭐 해?"]
     turns = [turn(f"t{n}{q}", question, "몰라요.") for n in range(3) for q, question in enumerate(questions)]
     feedback = [mark("t01", "correction", text="노래를 듣고 있어요.")] + [
@@ -214,7 +214,7 @@ def test_what_is_superseded_crowds_nobody_out(spark: Any) -> None:
 
 
 def test_a_distrusted_player_or_turn_teaches_nothing(spark: Any) -> None:
-    """Their words are struck out, their thumbs count neither way, and taking it back brings all of it back."""
+    """A distrusted player's corrections are rejected and their marks do not count; a later `trust` entry undoes this."""
     turns = [
         turn("t0", "축제가 언제야?", "몰라요.", player_id="하늘"),
         turn("t1", "뭐 해?", "노래를 듣고 있어요.", player_id="하늘"),
@@ -228,23 +228,23 @@ def test_a_distrusted_player_or_turn_teaches_nothing(spark: Any) -> None:
         mark("t2", "up", "하늘"),
         mark("t3", "up", "하늘"),
     ]
-    struck = [entry("player", "legacy:트롤"), entry("turn", "t2")]
+    entries = [entry("player", "legacy:트롤"), entry("turn", "t2")]
 
-    found = reasons(examined(spark, turns=turns, feedback=feedback, distrust=struck))
+    found = reasons(examined(spark, turns=turns, feedback=feedback, distrust=entries))
     assert found["correction", "없어진 지 오래예요."] == "distrusted"
     assert found["praised", "노래를 듣고 있어요."] is None
     assert found["praised", "떡볶이 어때요?"] == "distrusted"
     assert found["praised", "산책을 가 볼까요?"] == "distrusted"
 
-    undone = [*struck, entry("player", "트롤", "trust", LATER), entry("turn", "t2", "trust", LATER)]
+    undone = [*entries, entry("player", "트롤", "trust", LATER), entry("turn", "t2", "trust", LATER)]
     found = reasons(examined(spark, turns=turns, feedback=feedback, distrust=undone))
     assert found["correction", "없어진 지 오래예요."] is None
     assert found["praised", "노래를 듣고 있어요."] == "disliked"
     assert found["praised", "떡볶이 어때요?"] is None
 
 
-def test_blank_nicknames_are_players_and_no_name_is_nobody(spark: Any) -> None:
-    """One blank name's consent is no other's, each can be struck out, and nobody agrees with nobody."""
+def test_invisible_names_are_players_and_an_empty_name_is_not(spark: Any) -> None:
+    """Each invisible name has its own consent and can be distrusted; feedback with an empty name teaches nothing."""
     turns = [turn(f"t{n}", "이름이 뭐야", "몰라요.") for n in range(5)]
     turns += [
         turn("t5", "뭐 해", "놀아요.", player_id="legacy:\u3164", answered_at=LATER),
@@ -272,8 +272,8 @@ def test_blank_nicknames_are_players_and_no_name_is_nobody(spark: Any) -> None:
     assert frame.where("source = 'praised' and reason is null").count() == 0
 
 
-def test_pairs_that_were_taken_back_are_counted(spark: Any) -> None:
-    """Complained about or gone: withdrawn. Superseded or beyond a cap: it only made way."""
+def test_withdrawn_pairs_are_counted(spark: Any) -> None:
+    """A pair that is disliked or has no source any more is withdrawn; a pair rejected by a cap is not."""
     from spark_jobs.transforms import count_withdrawn_pairs
 
     turns = [turn(f"t{n}", f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for n, word in enumerate(words(3))]

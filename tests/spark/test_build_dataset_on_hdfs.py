@@ -1,4 +1,4 @@
-"""The whole dataset job on real servers: Delta on HDFS in, published Parquet out, by spark-submit."""
+"""The whole dataset job on real servers: from Delta tables on HDFS to published Parquet, with spark-submit."""
 
 import csv
 import uuid
@@ -23,7 +23,7 @@ OLD = datetime.now(UTC) - timedelta(days=2)
 
 @pytest.fixture(scope="module")
 def settings(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A lake and corpora of this test alone."""
+    """Return settings with a lake and corpora that only this module uses."""
     corpora = tmp_path_factory.mktemp("corpora")
     for bot in BOTS:
         (corpora / bot).mkdir()
@@ -109,7 +109,7 @@ def rows_of(folder: Path) -> list[dict[str, object]]:
 def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
     settings: Settings, files: Files, spark_jobs: SparkJobs, tmp_path: Path
 ) -> None:
-    """Seeds alone; then what players taught, and no more than that; then nothing new."""
+    """The first dataset has seeds only; after teaching, the taught bot's dataset changes and the other's does not."""
     from kogpt2_chat import bootstrap
 
     def build() -> dict[str, dict[str, object]]:
@@ -140,8 +140,8 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
     assert manifest.table_versions["turns"] is not None
 
 
-def test_a_job_that_dies_shows_the_end_of_its_log(spark_jobs: SparkJobs) -> None:
-    """No result is Unavailable, with what Spark said last; a job that does not exist is named."""
+def test_a_failed_job_shows_the_end_of_its_log(spark_jobs: SparkJobs) -> None:
+    """A job without a result raises Unavailable with Spark's last lines; an unknown job raises InvalidInput."""
     with pytest.raises(Unavailable, match="(?s)no result.*KeyError"):
         spark_jobs.submit("build_dataset", {"no": "arguments"})
     with pytest.raises(InvalidInput, match="no Spark job 'missing'"):

@@ -1,4 +1,4 @@
-"""Who says again what they said before changes nothing; what nobody can read stops nothing."""
+"""Repeated feedback changes nothing, and invalid consents do not stop the job."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 JUST_NOW = NOW - timedelta(hours=1)
 
 
-def test_fresh_praise_does_not_send_an_answer_back_into_quarantine(spark: Any) -> None:
-    """Its age counts from the first praise that stands, or one thumb a day would rob a bot of all its lessons."""
+def test_new_praise_does_not_restart_the_minimum_age(spark: Any) -> None:
+    """The age counts from the first praise that is still valid; otherwise one mark per day could block an answer."""
     result = reasons(
         examined(
             spark,
@@ -40,12 +40,12 @@ def test_fresh_praise_does_not_send_an_answer_back_into_quarantine(spark: Any) -
         ("praised", "떡볶이 어때요?"): None,
         ("praised", "이불을 덮어요."): None,
         ("praised", "잠깐 눈을 붙여요."): None,
-        ("praised", "산책을 가 볼까요?"): "quarantine",  # it was taken back in between
+        ("praised", "산책을 가 볼까요?"): "quarantine",  # the praise was withdrawn in between
     }
 
 
-def test_a_correction_that_is_sent_again_is_as_old_as_it_was(spark: Any) -> None:
-    """A client that sends twice, or somebody who insists, must not take a lesson away for a day."""
+def test_a_repeated_correction_keeps_its_age(spark: Any) -> None:
+    """Sending the same correction again does not restart the minimum age; another correction does."""
     result = reasons(
         examined(
             spark,
@@ -62,9 +62,9 @@ def test_a_correction_that_is_sent_again_is_as_old_as_it_was(spark: Any) -> None
     assert result["correction", "저는 마루예요."] == "quarantine"
 
 
-def test_a_consent_that_is_no_yes_is_none(spark: Any) -> None:
-    """A client puts into `extra` what it likes; one record must not stop the datasets of all bots for good."""
-    said = {
+def test_a_consent_other_than_true_is_a_refusal(spark: Any) -> None:
+    """Clients can send anything in `extra`; an invalid record must not stop the datasets of all bots."""
+    reason_by_extra = {
         '{"consent_train":true}': None,
         '{"consent_train":"maybe"}': "no_consent",
         '{"consent_train":{"yes":1}}': "no_consent",
@@ -80,15 +80,15 @@ def test_a_consent_that_is_no_yes_is_none(spark: Any) -> None:
             turns=[turn(f"t{word}", f"{word} 다음은 뭐야?", "몰라요.") for word in words],
             feedback=[
                 mark(f"t{word}", "correction", "player-2", f"{word} 다음이에요.", extra=extra)
-                for word, extra in zip(words, said, strict=True)
+                for word, extra in zip(words, reason_by_extra, strict=True)
             ],
             rules=Rules(auto_review=True, seed_share=0, assumed_consent=True),
         )
     )
-    assert [result["correction", f"{word} 다음이에요."] for word in words] == list(said.values())
+    assert [result["correction", f"{word} 다음이에요."] for word in words] == list(reason_by_extra.values())
 
 
-def test_a_pair_that_stands_twice_in_a_corpus_is_kept_the_same_way(spark: Any) -> None:
-    """Whatever the order of its rows: the same corpus is the same dataset."""
+def test_which_duplicate_seed_is_kept_does_not_depend_on_the_order_of_rows(spark: Any) -> None:
+    """The same corpus gives the same dataset in any order of its rows."""
     rows = [("안녕", "어서 와요!"), ("안녕!!", "어서 와요"), ("안녕?", "어서와요.")]
     assert kept(examined(spark, seeds=rows)) == kept(examined(spark, seeds=rows[::-1]))

@@ -1,4 +1,4 @@
-"""The dataset's rules, applied to frames of a few rows."""
+"""The dataset's rules, applied to small frames."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +11,8 @@ from tests.spark.lake_rows import FREE, NOW, OLD, examined, mark, reasons, turn
 pytestmark = pytest.mark.slow
 
 
-def test_an_unmarked_answer_of_the_bot_is_never_learned(spark: Any) -> None:
-    """Only praise that nobody contradicts makes an answer an example."""
+def test_a_bots_answer_without_feedback_is_never_learned(spark: Any) -> None:
+    """Only an answer that is praised and not disliked becomes an example."""
     result = reasons(
         examined(
             spark,
@@ -33,8 +33,8 @@ def test_an_unmarked_answer_of_the_bot_is_never_learned(spark: Any) -> None:
     }
 
 
-def test_the_last_word_of_a_player_on_a_turn_counts(spark: Any) -> None:
-    """Of two marks by one player the later one, by the broker's clock and then by position."""
+def test_the_last_feedback_of_a_player_on_a_turn_counts(spark: Any) -> None:
+    """Feedback is ordered by the broker's clock and then by position."""
     result = reasons(
         examined(
             spark,
@@ -51,7 +51,7 @@ def test_the_last_word_of_a_player_on_a_turn_counts(spark: Any) -> None:
 
 
 def test_a_correction_needs_review_or_two_players_who_agree(spark: Any) -> None:
-    """Spaces and punctuation do not matter for agreement; one player twice is one player."""
+    """Two corrections agree even if they differ in spaces and punctuation."""
     turns = [
         turn("t1", "축제가 언제야?", "몰라요."),
         turn("t2", "축제가 언제야", "글쎄요."),
@@ -70,8 +70,8 @@ def test_a_correction_needs_review_or_two_players_who_agree(spark: Any) -> None:
     assert reasons(examined(spark, turns=turns, feedback=feedback))["correction", "저는 마루예요."] is None
 
 
-def test_consent_and_quarantine_hold_rows_back(spark: Any) -> None:
-    """A turn without consent to train, or younger than the quarantine, is not learned from."""
+def test_turns_without_consent_or_below_the_minimum_age_are_rejected(spark: Any) -> None:
+    """A turn without consent to training, or younger than the minimum age, is not learned from."""
     result = reasons(
         examined(
             spark,
@@ -85,8 +85,8 @@ def test_consent_and_quarantine_hold_rows_back(spark: Any) -> None:
     assert result == {("praised", "떡볶이 어때요?"): "no_consent", ("praised", "이불을 덮어요."): "quarantine"}
 
 
-def test_a_correction_replaces_what_the_seed_says(spark: Any) -> None:
-    """A corrected question has one answer: its newest correction."""
+def test_a_correction_replaces_the_seed_answer(spark: Any) -> None:
+    """A corrected question has exactly one answer: its newest correction."""
     result = reasons(
         examined(
             spark,
@@ -107,8 +107,8 @@ def test_a_correction_replaces_what_the_seed_says(spark: Any) -> None:
     }
 
 
-def test_a_pair_stands_once_and_never_in_the_gold_set(spark: Any) -> None:
-    """Duplicates by normalised text are dropped; so is what shares a question or an answer with the gold set."""
+def test_duplicates_and_gold_pairs_are_rejected(spark: Any) -> None:
+    """Duplicates are found by normalised text. A question or an answer in the gold set is enough for a rejection."""
     result = examined(
         spark,
         seeds=[
@@ -123,7 +123,7 @@ def test_a_pair_stands_once_and_never_in_the_gold_set(spark: Any) -> None:
 
 
 def test_caps_count_only_rows_that_are_kept(spark: Any) -> None:
-    """A player's, a phrase's and the seeds' share: the newest taught rows stay, and rejected rows use up nothing."""
+    """The newest taught rows stay, and rows with another reason do not count toward the caps."""
     numbers = ["하나", "둘", "셋", "넷"]
     turns = [turn(f"t{n}", f"{word} 다음은 뭐야?", f"{word} 다음이에요.") for n, word in enumerate(numbers)]
     feedback = [mark(f"t{n}", "up") for n in range(4)] + [mark("t3", "down", "player-2")]
@@ -138,8 +138,8 @@ def test_caps_count_only_rows_that_are_kept(spark: Any) -> None:
     assert sorted(taught) == ["None", "disliked", "seed_share", "seed_share"]
 
 
-def test_the_content_hash_is_the_domains_and_ignores_the_order_of_rows(spark: Any) -> None:
-    """Spark's hash equals the pure definition; shuffled input gives the same dataset."""
+def test_the_content_hash_equals_the_domains_and_ignores_the_order_of_rows(spark: Any) -> None:
+    """Spark's hash equals `content_hash`, and a different order of rows gives the same hash."""
     from spark_jobs.transforms import place_rows, summarise
 
     seeds = [(f"질문 {word}?", f"대답 {word}예요.") for word in ("하나", "둘", "셋", "넷", "다섯", "여섯")]
@@ -155,7 +155,7 @@ def test_the_content_hash_is_the_domains_and_ignores_the_order_of_rows(spark: An
 
 
 def test_faults_of_a_dataset_are_named(spark: Any) -> None:
-    """A dataset without a test split, with an empty text or a pair twice is not published."""
+    """A dataset with an empty text or an empty split has a fault for each."""
     from spark_jobs.transforms import place_rows
     from spark_jobs.validation import faults, find_faults
 
@@ -169,7 +169,7 @@ def test_faults_of_a_dataset_are_named(spark: Any) -> None:
 
 
 def test_a_column_that_an_earlier_release_did_not_have_is_null(spark):
-    """And one of a later release is left out: the job runs on either's lake."""
+    """An unknown column of a later release is dropped, so the job can read the lake of another release."""
     from spark_jobs import build_dataset, schemas
 
     frame = spark.createDataFrame([("t", "new")], "turn_id string, channel string")
@@ -177,9 +177,9 @@ def test_a_column_that_an_earlier_release_did_not_have_is_null(spark):
     assert found.asDict() == dict.fromkeys(schemas.TURNS.names) | {"turn_id": "t"}
 
 
-def test_feedback_is_about_the_turn_that_its_player_saw(spark):
-    """A topic of questions that was made anew gives out old ids: praise from before does not meet the new answer."""
-    from spark_jobs.turn_ids import tell_apart
+def test_feedback_belongs_to_the_turn_that_its_player_saw(spark):
+    """A recreated question topic repeats turn ids; old praise does not count for the answer of a later turn."""
+    from spark_jobs.turn_ids import separate_repeated_ids
 
     def at(hour: int) -> datetime:
         return datetime(2026, 11, 24, hour, tzinfo=UTC)
@@ -198,13 +198,13 @@ def test_feedback_is_about_the_turn_that_its_player_saw(spark):
         ],
         "turn_id string, kind string, received_at timestamp",
     )
-    found, said = tell_apart(turns, feedback)
+    found, marks = separate_repeated_ids(turns, feedback)
     assert {(row["turn_id"], row["answer"]) for row in found.collect()} == {("t", "old"), ("t~2", "new"), ("u", "one")}
-    assert sorted((row["turn_id"], row["kind"]) for row in said.collect()) == [
+    assert sorted((row["turn_id"], row["kind"]) for row in marks.collect()) == [
         ("t", "first"),
         ("t~2", "second"),
         ("u", "early"),
         ("x", "lost"),
     ]
     assert found.columns == turns.columns
-    assert said.columns == feedback.columns
+    assert marks.columns == feedback.columns

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kogpt2_chat.adapters.airflow import AirflowRest, read_password
-from kogpt2_chat.adapters.airflow_runs import DagRun, Story, TaskState
+from kogpt2_chat.adapters.airflow_runs import DagRun, RunProgress, TaskState
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Airflow, Settings
 
@@ -167,11 +167,11 @@ def run_of(state: str, **tasks: str) -> DagRun:
 
 def test_a_long_task_is_told_again_with_how_long_it_takes() -> None:
     """No minute without a word: the tasks at work, each counted from its own last change."""
-    story = Story(dag_id="retrain_bots", since_s=0.0, every_s=8)
+    progress = RunProgress(dag_id="retrain_bots", since_s=0.0, remind_every_s=8)
     lines = [
         line
         for at in range(0, 26, 2)
-        for line in story.lines(run_of("running", a="success", finetune="running" if at >= 4 else "queued"), at)
+        for line in progress.lines(run_of("running", a="success", finetune="running" if at >= 4 else "queued"), at)
     ]
     assert lines == [
         "retrain_bots: a success in 0 s",
@@ -184,9 +184,9 @@ def test_a_long_task_is_told_again_with_how_long_it_takes() -> None:
 
 def test_a_run_without_a_task_at_work_is_told_too() -> None:
     """A run that waits for another one is not silent either; one that has ended needs no reminder."""
-    story = Story(dag_id="retrain_bots", since_s=0.0, every_s=8)
-    assert story.lines(run_of("queued"), 8) == ["retrain_bots: still queued, no task at work, for 8 s"]
-    assert story.lines(run_of("success"), 20) == []
+    progress = RunProgress(dag_id="retrain_bots", since_s=0.0, remind_every_s=8)
+    assert progress.lines(run_of("queued"), 8) == ["retrain_bots: still queued for 8 s, no active task"]
+    assert progress.lines(run_of("success"), 20) == []
 
 
 def test_mapped_tasks_are_told_apart(api: FakeAirflow, rest: AirflowRest) -> None:
@@ -201,14 +201,14 @@ def test_mapped_tasks_are_told_apart(api: FakeAirflow, rest: AirflowRest) -> Non
         )
     ]
 
-    assert [one.task for one in rest.look("retrain_bots", "r").tasks] == ["rollout[ChatbotC]", "rollout[1]"]
+    assert [one.task for one in rest.get_run("retrain_bots", "r").tasks] == ["rollout[ChatbotC]", "rollout[1]"]
 
 
 def test_a_run_that_does_not_end_is_named(api: FakeAirflow, rest: AirflowRest) -> None:
     """Past the deadline the error says which tasks are at work."""
     api.looks = [("running", [task("prepare_base", "running"), task("index", "success")])]
 
-    with pytest.raises(Unavailable, match=r"is running after 0 s.*at work: prepare_base\."):
+    with pytest.raises(Unavailable, match=r"is running after 0 s.*active tasks: prepare_base\."):
         rest.wait("retrain_bots", "r", timeout_s=0, progress=lambda _line: None)
 
 
@@ -223,7 +223,7 @@ def test_a_token_that_ran_out_is_renewed(api: FakeAirflow, rest: AirflowRest) ->
 
 def test_a_wrong_password_is_said_at_once(url: str) -> None:
     """It is no reason to try again."""
-    with pytest.raises(InvalidInput, match="does not take the password of 'admin'"):
+    with pytest.raises(InvalidInput, match="rejects the password of 'admin'"):
         AirflowRest(Settings(airflow=Airflow(url=url)), "falsch").runs("retrain_bots")
 
 
@@ -306,5 +306,5 @@ def test_the_password_comes_from_the_stacks_file(tmp_path: Path) -> None:
 def test_another_page_at_airflows_address_is_named(api: FakeAirflow, rest: AirflowRest) -> None:
     """A proxy's or somebody else's page answers 200 as well."""
     api.page = "<html>로그인하세요</html>"
-    with pytest.raises(Unavailable, match="no JSON: '<html>.*something else at its address"):
+    with pytest.raises(Unavailable, match="not JSON: '<html>.*another server use"):
         rest.trigger("retrain_bots", {})

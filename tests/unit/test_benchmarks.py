@@ -1,4 +1,4 @@
-"""The benchmarks: whom they touch, and whether what they print is what was measured."""
+"""The benchmarks: which broker their workers use, and whether their numbers are what was measured."""
 
 import os
 from itertools import islice
@@ -7,14 +7,14 @@ import pytest
 from psutil import Popen
 
 from benchmarks import through_kafka
-from benchmarks.growth import drained
+from benchmarks.growth import drain
 from benchmarks.through_kafka import worker_environment
 from benchmarks.workload import Outcome, questions
 from kogpt2_chat.settings import Settings, load_settings
 
 
-def test_a_measured_worker_never_works_for_real_players(tmp_path, monkeypatch):
-    """Whatever the caller's environment or a `.env` says: its random weights answer on the benchmark's broker alone."""
+def test_a_measured_worker_never_answers_real_players(tmp_path, monkeypatch):
+    """It uses only the benchmark's broker, whatever the caller's environment or a `.env` contains."""
     (tmp_path / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=kafka.example:9092\nKOGPT2_SERVING__THREADS=3\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KOGPT2_MLFLOW__TRACKING_URI", "http://mlflow.example:5000")
@@ -29,13 +29,13 @@ def test_a_measured_worker_never_works_for_real_players(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["KOGPT2_KAFKA__BOOTSTRAP", "kogpt2_kafka__bootstrap"])
 def test_settings_of_the_caller_do_not_reach_a_measured_worker(tmp_path, monkeypatch, name):
-    """However they are spelt."""
+    """The names of settings are not case sensitive."""
     monkeypatch.setenv(name, "kafka.example:9092")
     assert name not in worker_environment(Settings(home=tmp_path), 1, tmp_path, {})
 
 
-def test_a_worker_that_does_not_get_ready_is_not_left_running(tmp_path, monkeypatch):
-    """Nobody holds it yet: it would go on and take the questions of the next measurement."""
+def test_a_worker_that_does_not_become_ready_is_stopped(tmp_path, monkeypatch):
+    """Otherwise it would keep running and take the questions of the next measurement."""
     (tmp_path / "sleeping_worker.py").write_text("import time; time.sleep(600)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(through_kafka, "START_S", 0.0)
@@ -46,8 +46,8 @@ def test_a_worker_that_does_not_get_ready_is_not_left_running(tmp_path, monkeypa
     assert [process.is_running() for process in made] == [False]
 
 
-class _Bot:
-    """Answers what it was asked, some at a time."""
+class _Client:
+    """Answers its questions, some at a time."""
 
     def __init__(self, answers_each: int = 3) -> None:
         self.asked, self.doubles, self._each = [], 0, answers_each
@@ -63,24 +63,24 @@ class _Bot:
         return found + found[:1] * self.doubles
 
 
-def test_growth_is_measured_from_the_first_question_with_all_workers_ready():
-    """Every answer falls into the seconds that it is counted in."""
-    bot = _Bot()
-    seconds, memory = drained(bot, islice(questions(["ChatbotA"], 1), 20), 20, lambda: float(len(bot.asked)))
+def test_growth_is_measured_from_the_first_question_to_the_last_answer():
+    """Memory is measured after a tenth of the answers and at the end."""
+    client = _Client()
+    seconds, memory = drain(client, islice(questions(["ChatbotA"], 1), 20), 20, lambda: float(len(client.asked)))
     assert seconds > 0
     assert memory == [17.0, 0.0]
 
 
-def test_an_answer_that_comes_twice_ends_the_measurement():
-    """It would count as speed."""
-    bot = _Bot()
-    bot.doubles = 1
-    with pytest.raises(RuntimeError, match="twice"):
-        drained(bot, islice(questions(["ChatbotA"], 1), 20), 20, lambda: 0.0)
+def test_a_duplicate_answer_ends_the_measurement():
+    """It would be counted as throughput."""
+    client = _Client()
+    client.doubles = 1
+    with pytest.raises(RuntimeError, match="answered twice"):
+        drain(client, islice(questions(["ChatbotA"], 1), 20), 20, lambda: 0.0)
 
 
 @pytest.mark.parametrize(("share", "right"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.991, 100), (1.0, 100), (0.001, 1)])
 def test_a_percentile_is_the_nearest_rank(share, right):
-    """The least value that so many of all do not exceed."""
+    """It is the smallest value that at least this share of all values does not exceed."""
     outcome = Outcome(latencies_s=[number / 1000 for number in range(100, 0, -1)])
     assert outcome.percentile_ms(share) == pytest.approx(right)

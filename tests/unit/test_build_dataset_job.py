@@ -1,4 +1,4 @@
-"""What is published, and under which name, when Spark has written its rows."""
+"""What is published, and under which id, once Spark has written its rows."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -80,7 +80,7 @@ def build(files: InMemoryFiles, settings: Settings) -> Build:
 
 
 def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFiles, build: Build) -> None:
-    """Under the first 12 characters of the hash, with a manifest; nothing is left where it was built."""
+    """The id is the first 12 characters of the hash; a manifest is written; no build folder remains."""
     spark = spark_that_writes(files)
     result = build(spark, "ChatbotA", "ChatbotB")
     assert len(spark.submitted) == 1
@@ -94,8 +94,8 @@ def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFile
     assert files.list("/Chatbot/datasets/.building") == []
 
 
-def test_spark_reads_the_tables_at_the_version_of_the_plan(files: InMemoryFiles, build: Build) -> None:
-    """The newest commit of the log; None for a table that nobody wrote; gold by its keys."""
+def test_spark_reads_the_tables_at_a_fixed_version(files: InMemoryFiles, build: Build) -> None:
+    """The newest commit of the log, or None for a missing table; gold is passed by its keys."""
     for number in (8, 9, 10):
         files.write(f"/Chatbot/lake/turns/_delta_log/{number:020}.json", b"{}")
     files.write(f"/Chatbot/lake/turns/_delta_log/{10:020}.checkpoint.parquet", b"")
@@ -113,10 +113,10 @@ def test_spark_reads_the_tables_at_the_version_of_the_plan(files: InMemoryFiles,
     assert arguments["previous"] == {}
 
 
-def test_answers_are_measured_with_the_tokenizer_of_the_base_that_is_asked_for(
+def test_answers_are_measured_with_the_tokenizer_of_the_configured_base(
     files: InMemoryFiles, build: Build, settings: Settings
 ) -> None:
-    """Also in a home without a base, by hand as in the DAG; its text goes to Spark, and its hash into the manifest."""
+    """Also in a home without a base: Spark gets the tokenizer, and the manifest its hash."""
     write_record(settings.home, BaseRecord.now(asked="auto", name="another", folder=settings.home, sha="x"))
     spark = spark_that_writes(files)
     build(spark, "ChatbotB")
@@ -128,7 +128,7 @@ def test_answers_are_measured_with_the_tokenizer_of_the_base_that_is_asked_for(
 
 
 def test_without_a_base_nothing_is_built(files: InMemoryFiles, build: Build, settings: Settings) -> None:
-    """Nobody could be trained either: said before Spark is started."""
+    """No bot could be trained, so the job fails before it starts Spark."""
     (settings.home / "empty").mkdir(parents=True)
     object.__setattr__(settings, "model", Model(base=str(settings.home / "empty")))
     spark = spark_that_writes(files)
@@ -138,7 +138,7 @@ def test_without_a_base_nothing_is_built(files: InMemoryFiles, build: Build, set
 
 
 def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) -> None:
-    """The second build gives the first one's manifest, and changes nothing."""
+    """The second build returns the manifest of the first and changes nothing."""
     build(spark_that_writes(files), "ChatbotA")
     before = dict(files.content_by_path)
     spark = spark_that_writes(files)
@@ -148,8 +148,8 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
     assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
 
 
-def test_content_that_comes_back_is_the_newest_dataset_again(files: InMemoryFiles, build: Build) -> None:
-    """A lesson was learned and taken back: what that changed is kept, else nobody would see a reason to unlearn it."""
+def test_content_that_returns_is_the_newest_dataset_again(files: InMemoryFiles, build: Build) -> None:
+    """After a pair was learned and taken back, the withdrawal is recorded, so that it leads to a retraining."""
     build(spark_that_writes(files), "ChatbotA")
     build(spark_that_writes(files, content_hash=HASH[::-1]), "ChatbotA")
     first = files.read("/Chatbot/datasets/ChatbotA/0123456789ab/manifest.json")
@@ -167,8 +167,8 @@ def test_content_that_comes_back_is_the_newest_dataset_again(files: InMemoryFile
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b'{"bot": "ChatbotA"}', "한글".encode("cp949")])
-def test_a_folder_that_is_no_dataset_is_passed_over(files: InMemoryFiles, build: Build, content: bytes | None) -> None:
-    """Somebody copied something there; it must not stop every build from then on."""
+def test_a_folder_that_is_not_a_dataset_is_skipped(files: InMemoryFiles, build: Build, content: bytes | None) -> None:
+    """A foreign folder must not make every later build fail."""
     strange = "/Chatbot/datasets/ChatbotA/사본"
     files.write(f"{strange}/notes.txt" if content is None else f"{strange}/manifest.json", content or b"")
     build(spark_that_writes(files), "ChatbotA")
@@ -178,7 +178,7 @@ def test_a_folder_that_is_no_dataset_is_passed_over(files: InMemoryFiles, build:
 
 
 def test_a_faulty_dataset_goes_to_quarantine_and_others_pass(files: InMemoryFiles, build: Build) -> None:
-    """Its rows and manifest are kept for a person to look at; it has no version."""
+    """Its rows and manifest are kept for inspection; it has no version."""
     result = build(spark_that_writes(files, {"ChatbotA": ["val is empty"]}), "ChatbotA", "ChatbotB")
     assert result["ChatbotA"]["version"] is None
     assert result["ChatbotA"]["faults"] == ["val is empty"]
@@ -187,8 +187,8 @@ def test_a_faulty_dataset_goes_to_quarantine_and_others_pass(files: InMemoryFile
     assert result["ChatbotB"]["version"] == "0123456789ab"
 
 
-def test_no_dataset_at_all_is_an_error_that_names_the_faults(files: InMemoryFiles, build: Build) -> None:
-    """A run in which nothing passed has failed."""
+def test_if_every_dataset_has_faults_the_job_fails(files: InMemoryFiles, build: Build) -> None:
+    """The error lists the faults."""
     with pytest.raises(InvalidInput, match="ChatbotA: val is empty"):
         build(spark_that_writes(files, {"ChatbotA": ["val is empty"]}), "ChatbotA")
 
@@ -204,7 +204,7 @@ def test_no_dataset_at_all_is_an_error_that_names_the_faults(files: InMemoryFile
 def test_a_malformed_corpus_is_named_with_its_row(
     files: InMemoryFiles, build: Build, settings: Settings, content: str, message: str
 ) -> None:
-    """Before Spark is started."""
+    """The error comes before Spark starts."""
     (settings.learning.corpora / "ChatbotA" / "seed.csv").write_text(content, encoding="utf-8")
     spark = spark_that_writes(files)
     with pytest.raises(InvalidInput, match=message):
@@ -213,9 +213,9 @@ def test_a_malformed_corpus_is_named_with_its_row(
 
 
 def test_without_a_gold_set_nothing_is_built(files: InMemoryFiles, build: Build, settings: Settings) -> None:
-    """No version could pass the gate: said before Spark is started, with the bot."""
+    """No version could pass the gate, so the job fails before it starts Spark and names the bot."""
     (settings.learning.corpora / "ChatbotB" / "gold.csv").write_text("question,answer,topic\n\n", encoding="utf-8")
     spark = spark_that_writes(files)
-    with pytest.raises(InvalidInput, match="gold.csv holds no pairs: .* no version of ChatbotB"):
+    with pytest.raises(InvalidInput, match="gold.csv has no pairs: .* no version of ChatbotB"):
         build(spark, "ChatbotA", "ChatbotB")
     assert spark.submitted == []

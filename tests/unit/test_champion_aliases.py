@@ -1,4 +1,4 @@
-"""An alias `champion` that somebody moved by hand is told by `status`; MLflow may be away."""
+"""`status` warns about an alias `champion` moved by hand, and works without MLflow."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
-from kogpt2_chat.cli.status import NOT_COMPARED, table, told_champions
+from kogpt2_chat.cli.status import NOT_COMPARED, published_champions, table
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC
 from kogpt2_chat.domain.rollout.champions import alias_warnings
@@ -27,7 +27,7 @@ MODELS = {
 
 
 class FakeMlflow(BaseHTTPRequestHandler):
-    """Answers as MLflow's REST API does; ``instead`` is said in place of that."""
+    """Answers like MLflow's REST API; ``instead`` overrides the response."""
 
     instead: tuple[int, bytes] | None = None
 
@@ -55,32 +55,32 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     server.server_close()
 
 
-def test_an_alias_that_was_moved_by_hand_is_told_with_what_to_do() -> None:
-    """Players hear what the workers were told; training and the gate go by the alias."""
-    told = {"ChatbotA": 4, "ChatbotB": 2, "ChatbotC": None}
-    moved, removed = alias_warnings({**told, "ChatbotB": 3}, {"ChatbotA": 6, "ChatbotB": None, "ChatbotC": None})
-    assert moved.startswith("ChatbotA: version 4 speaks, but MLflow's alias `champion` is version 6.")
+def test_an_alias_moved_by_hand_is_reported_with_a_remedy() -> None:
+    """Workers serve the published version; training and the gate use the alias."""
+    published = {"ChatbotA": 4, "ChatbotB": 2, "ChatbotC": None}
+    moved, removed = alias_warnings({**published, "ChatbotB": 3}, {"ChatbotA": 6, "ChatbotB": None, "ChatbotC": None})
+    assert moved.startswith("ChatbotA: version 4 is published to the workers, but MLflow's alias `champion` is version")
     assert "`kogpt2-chat rollout ChatbotA --version 6`" in moved
-    assert "put back to version 4" in moved
-    assert removed.startswith("ChatbotB: version 3 speaks, but there is no alias `champion` in MLflow.")
+    assert "set to version 4" in moved
+    assert removed.startswith("ChatbotB: version 3 is published to the workers, but MLflow has no alias `champion`")
     assert "rollout ChatbotB" not in removed
-    assert alias_warnings(told, told) == []
+    assert alias_warnings(published, published) == []
     page = table({**PAGE, "champions": {"compared": True, "warnings": [moved]}})
-    assert "WARNING: ChatbotA: version 4 speaks" in page
+    assert "WARNING: ChatbotA: version 4 is published" in page
 
 
-def test_what_the_workers_were_told_stands_in_the_topic() -> None:
-    """The newest state of each bot, whether or not a worker is alive."""
+def test_the_published_version_is_read_from_the_topic() -> None:
+    """The newest state of each bot counts, whether or not a worker is alive."""
     topics = MemoryTopics(Broker())
     topics.ensure()
     for epoch, champion in ((1, 3), (2, 4)):
         state = RolloutState(bot="ChatbotA", epoch=epoch, champion=champion)
         topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotA", value=state.to_json().encode())])
-    assert told_champions(topics, Settings()) == {"ChatbotA": 4, "ChatbotB": None, "ChatbotC": None}
+    assert published_champions(topics, Settings()) == {"ChatbotA": 4, "ChatbotB": None, "ChatbotC": None}
 
 
-def test_mlflow_is_asked_without_its_client(mlflow: Settings) -> None:
-    """A bot that nobody registered has no alias, and neither has one with others."""
+def test_aliases_are_read_without_mlflows_client(mlflow: Settings) -> None:
+    """A bot that is not registered has no alias, and a bot with other aliases has no `champion`."""
     assert alias_by_bot(mlflow, "champion", BOT_IDS) == {"ChatbotA": 6, "ChatbotB": None, "ChatbotC": None}
 
 
@@ -88,19 +88,19 @@ def test_mlflow_is_asked_without_its_client(mlflow: Settings) -> None:
     "instead",
     [(500, b"{}"), (200, b"<html>a proxy</html>"), (200, b"[]"), (404, b"{}"), (302, b"{}"), (401, b"")],
 )
-def test_an_mlflow_that_is_away_costs_a_word(
+def test_the_report_works_without_mlflow(
     mlflow: Settings, monkeypatch: pytest.MonkeyPatch, instead: tuple[int, bytes]
 ) -> None:
-    """Whatever stands in its place; the report goes on."""
+    """Any unexpected response counts as unavailable, and the report says that nothing was compared."""
     monkeypatch.setattr(FakeMlflow, "instead", instead)
     with pytest.raises(Unavailable):
         alias_by_bot(mlflow, "champion", BOT_IDS)
     page = table({**PAGE, "champions": NOT_COMPARED})
-    assert "were not compared with what speaks" in page
+    assert "were not compared with the published versions" in page
     assert "WARNING" not in page
 
 
-def test_nobody_at_mlflows_address_is_away_too() -> None:
-    """A connection that is refused."""
+def test_a_refused_connection_counts_as_unavailable() -> None:
+    """No server listens at MLflow's address."""
     with pytest.raises(Unavailable, match="ConnectionError"):
         alias_by_bot(Settings(mlflow=Mlflow(tracking_uri="http://127.0.0.1:9")), "champion", BOT_IDS)

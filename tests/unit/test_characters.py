@@ -1,4 +1,4 @@
-"""Normal forms and what shows nothing: the same for every text from outside, and linear in it."""
+"""Normal forms and invisible characters of text."""
 
 import sys
 import unicodedata
@@ -15,7 +15,7 @@ MARKS = "\u0300\u0316\u0f73\u0344\uff9e\u0958\u20d0\U0001d165가a\u1100ᾂ"
 
 
 def normalizing_steps(work, text, monkeypatch) -> int:
-    """How many comparisons the library needs at the most: it sorts each run of marks by insertion."""
+    """Return an upper bound of the comparisons in ``unicodedata``, which sorts each run of marks by insertion sort."""
     steps = 0
 
     def counted(form, text):
@@ -34,7 +34,7 @@ def normalizing_steps(work, text, monkeypatch) -> int:
 
 
 class Counted:
-    """The library, with one function replaced."""
+    """A ``unicodedata`` with one function replaced."""
 
     def __init__(self, normalize):
         self.normalize = normalize
@@ -44,15 +44,15 @@ class Counted:
 @pytest.mark.parametrize("work", [nfc, nfkc, one_line])
 @pytest.mark.parametrize("piece", ["\u0300\u0316", "\u0f73", "\uff9e\u0316", "\u0344", "ᾂ\u0316", "가", "\u0958"])
 def test_a_normal_form_takes_steps_linear_in_the_text(work, piece, monkeypatch):
-    """However many marks stand on one letter: eight times the text, eight times the steps."""
+    """Eight times the text takes eight times the steps, with any number of marks on one letter."""
     short, long = (normalizing_steps(work, piece * length, monkeypatch) for length in (1_000, 8_000))
     assert long <= 9 * max(short, 1_000)
     assert growth(work, piece) < 100
 
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(MARKS)), max_size=200))
-def test_a_normal_form_is_its_own_normal_form(text):
-    """Also of letters that lost marks."""
+def test_normalisation_is_idempotent(text):
+    """This includes letters from which marks were removed."""
     for form in (nfc, nfkc, one_line):
         assert form(form(text)) == form(text)
     assert unicodedata.is_normalized("NFC", nfc(text))
@@ -61,21 +61,21 @@ def test_a_normal_form_is_its_own_normal_form(text):
 
 @given(st.text(max_size=MAX_MARKS // 3))
 def test_ordinary_text_has_the_normal_form_of_the_library(text):
-    """Nothing is taken from a letter that has a few marks."""
+    """Letters with few marks keep all of them."""
     assert nfc(text) == unicodedata.normalize("NFC", text)
     assert nfkc(text) == unicodedata.normalize("NFKC", text)
 
 
-def test_every_mark_is_looked_for():
-    """The quick search, which nearly every text ends at, passes over no character that can make a run."""
-    passed_over = [
+def test_the_quick_search_finds_every_mark():
+    """The regular expression that most texts end at matches all characters that can form a run of marks."""
+    missed = [
         hex(code)
         for code in range(sys.maxunicode + 1)
         if not 0xD800 <= code < 0xE000
         and characters._marks(chr(code))[0]
         and not characters._MAY_BE_MARKS.search(chr(code) * MAX_MARKS)
     ]
-    assert passed_over == []
+    assert missed == []
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_every_mark_is_looked_for():
         "\u17b4",
     ],
 )
-def test_what_nobody_sees_shows_nothing(text):
-    """Default ignorable characters, fillers and white space."""
+def test_invisible_characters_show_nothing(text):
+    """These are default ignorable characters, fillers and white space."""
     assert shows_nothing(text)
 
 
 @pytest.mark.parametrize("text", ["가", ".", "\u0301", "❤\ufe0f", "\u200b!"])
-def test_what_somebody_sees_shows_something(text):
+def test_visible_characters_show_something(text):
     """One visible character is enough."""
     assert not shows_nothing(text)

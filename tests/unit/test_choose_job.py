@@ -1,4 +1,4 @@
-"""Which bots are worth training again: counted since the last training, not since the last dataset."""
+"""Which bots to train again: counted since the last training, not since the last dataset."""
 
 import json
 
@@ -63,7 +63,7 @@ def choice(files: InMemoryFiles, registry: MemoryRegistry, dataset: str, *, forc
 
 
 def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """A bot without a version is trained on its seed corpus, unforced."""
+    """A bot without a version is trained on its seed corpus without force."""
     publish(files, "one", 700, None)
 
     assert choice(files, registry, "one") == {
@@ -76,7 +76,7 @@ def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegi
 
 
 def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """The same dataset again is not trained again, and the reason names the setting."""
+    """The same dataset is not trained on again, and the reason names the setting."""
     publish(files, "one", 700, None)
     train(registry, "one")
 
@@ -86,8 +86,8 @@ def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry
     assert "KOGPT2_LEARNING__MIN_NEW_EXAMPLES is 5" in str(found["reason"])
 
 
-def test_a_training_that_failed_is_not_forgotten(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """A dataset was published, its training died: the next run, with the same dataset, trains."""
+def test_new_pairs_of_a_failed_training_still_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """If the training failed after its dataset was published, the next run trains on it."""
     publish(files, "one", 700, None)
     train(registry, "one")
     publish(files, "two", 9, "one")
@@ -95,7 +95,7 @@ def test_a_training_that_failed_is_not_forgotten(files: InMemoryFiles, registry:
     assert choice(files, registry, "two")["train"] is True
 
 
-def test_drops_add_up(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_new_pairs_of_several_datasets_add_up(files: InMemoryFiles, registry: MemoryRegistry) -> None:
     """Two, two and two new pairs in three datasets are six since the last training."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -109,8 +109,8 @@ def test_drops_add_up(files: InMemoryFiles, registry: MemoryRegistry) -> None:
     assert choice(files, registry, "four")["train"] is True
 
 
-def test_what_was_taken_back_is_trained_away_at_once(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """Forty pairs withdrawn and none that is new: the champion must not go on saying them."""
+def test_withdrawn_pairs_start_a_training(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Forty withdrawn pairs and no new one: the champion must unlearn them."""
     publish(files, "one", 700, None)
     train(registry, "one")
     publish(files, "two", 0, "one", withdrawn_pairs=40)
@@ -118,13 +118,13 @@ def test_what_was_taken_back_is_trained_away_at_once(files: InMemoryFiles, regis
     found = choice(files, registry, "two")
 
     assert (found["train"], found["new_pairs"], found["withdrawn_pairs"]) == (True, 0, 40)
-    assert "must not be said any longer" in str(found["reason"])
+    assert "withdrawn pairs must be unlearned" in str(found["reason"])
     train(registry, "two")
     assert choice(files, registry, "two")["train"] is False
 
 
-def test_one_withdrawal_is_enough_and_is_not_forgotten(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """Also when the dataset that withdrew it was never trained on."""
+def test_one_withdrawn_pair_is_enough(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """It also counts if the dataset that withdrew it was never trained on."""
     publish(files, "one", 700, None)
     train(registry, "one")
     publish(files, "two", 0, "one", withdrawn_pairs=1)
@@ -133,8 +133,8 @@ def test_one_withdrawal_is_enough_and_is_not_forgotten(files: InMemoryFiles, reg
     assert choice(files, registry, "three")["train"] is True
 
 
-def test_a_version_that_was_refused_has_withdrawn_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """Players hear the champion: until another version speaks, each other dataset is a reason to train again."""
+def test_a_refused_version_does_not_settle_a_withdrawal(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Until another version becomes champion, each further dataset is trained on again."""
     publish(files, "one", 700, None)
     train(registry, "one")
     registry.set_alias(BOT, "champion", 1)
@@ -144,7 +144,7 @@ def test_a_version_that_was_refused_has_withdrawn_nothing(files: InMemoryFiles, 
 
     again = choice(files, registry, "two")
     assert (again["train"], again["withdrawn_pairs"]) == (False, 40)
-    assert "the champion still says them" in str(again["reason"])
+    assert "the champion has learned them" in str(again["reason"])
 
     publish(files, "three", 1, "two")
     assert choice(files, registry, "three")["train"] is True
@@ -154,10 +154,10 @@ def test_a_version_that_was_refused_has_withdrawn_nothing(files: InMemoryFiles, 
     assert (found["train"], found["withdrawn_pairs"]) == (False, 0)
 
 
-def test_a_lesson_that_is_taken_back_is_unlearned_though_its_dataset_was_there_before(
+def test_a_withdrawn_pair_is_unlearned_if_its_dataset_existed_before(
     files: InMemoryFiles, registry: MemoryRegistry
 ) -> None:
-    """Without the lesson the dataset is the first one again, which a version was trained on before the champion."""
+    """Without the pair, the dataset is the first one again, which an older version was trained on."""
     publish(files, "one", 700, None)
     train(registry, "one")
     publish(files, "two", 1, "one")
@@ -175,7 +175,7 @@ def test_a_lesson_that_is_taken_back_is_unlearned_though_its_dataset_was_there_b
 
 
 def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """They do not say how many."""
+    """They do not contain the number of withdrawn pairs."""
     publish(files, "one", 700, None)
     train(registry, "one")
     path = f"{dataset_path(SETTINGS.hdfs.root, BOT, 'two')}/manifest.json"
@@ -187,8 +187,8 @@ def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, re
     assert choice(files, registry, "two")["train"] is False
 
 
-def test_force_trains_whatever_is_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """Forced means little new data, not no gate; the count is still told."""
+def test_force_trains_without_new_pairs(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Force skips only the count of new pairs, which is still reported."""
     publish(files, "one", 700, None)
     train(registry, "one")
 
@@ -198,8 +198,8 @@ def test_force_trains_whatever_is_new(files: InMemoryFiles, registry: MemoryRegi
     assert found["reason"] == "0 new pairs since the last training, 0 withdrawn (forced)"
 
 
-def test_a_predecessor_that_was_deleted_ends_the_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """Old datasets may be cleared away; the dataset itself must be there."""
+def test_a_deleted_predecessor_ends_the_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Old datasets may be deleted; the dataset itself must exist."""
     publish(files, "two", 3, "one")
 
     assert choice(files, registry, "two")["new_pairs"] == 3
@@ -207,8 +207,8 @@ def test_a_predecessor_that_was_deleted_ends_the_count(files: InMemoryFiles, reg
         choice(files, registry, "three")
 
 
-def test_a_circle_of_manifests_ends(files: InMemoryFiles, registry: MemoryRegistry) -> None:
-    """Content that came, went and came again leads back to itself: each dataset is counted once."""
+def test_a_cycle_of_manifests_ends(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+    """Content that returns leads back to itself: each dataset counts once."""
     publish(files, "one", 1, "two")
     publish(files, "two", 1, "one")
 

@@ -1,4 +1,4 @@
-"""Text rules: what is kept, masked and left out."""
+"""Text rules: what training keeps, masks and rejects."""
 
 import pytest
 from hypothesis import given
@@ -18,8 +18,8 @@ from tests.growth import growth
 @pytest.mark.parametrize(
     "piece", ["1", "가", "1-", "a@", "a.", "서울 ", "구 ", "계좌", "010-", "ㅋ", "씨", "0 ", "\u0300\u0316", "\u0f73"]
 )
-def test_rules_take_time_linear_in_the_text(piece: str) -> None:
-    """Twenty times the text takes about twenty times the work, not four hundred times."""
+def test_rules_run_in_linear_time(piece: str) -> None:
+    """Twenty times the text takes about twenty times as long, not four hundred times."""
     assert growth(lambda text: reject_reason(clean(text), "안녕"), piece) < 100
 
 
@@ -36,19 +36,19 @@ def test_rules_take_time_linear_in_the_text(piece: str) -> None:
         ("하하하하", "하하하"),
     ],
 )
-def test_text_is_brought_to_one_form(raw: str, expected: str) -> None:
+def test_text_is_normalised(raw: str, expected: str) -> None:
     """NFC, no control or zero-width characters, single spaces, runs of at most three."""
     assert clean(raw) == expected
 
 
 @given(st.text())
-def test_cleaning_twice_is_cleaning_once(text: str) -> None:
-    """A cleaned text is its own clean form, whatever came in."""
+def test_cleaning_is_idempotent(text: str) -> None:
+    """Cleaning a cleaned text changes nothing, whatever the input."""
     assert clean(clean(text)) == clean(text)
 
 
-def test_the_same_phrase_has_one_key() -> None:
-    """Spaces, punctuation, case and width do not make another phrase; other letters do."""
+def test_equal_phrases_have_equal_keys() -> None:
+    """Spaces, punctuation, case and width do not change the key; other letters do."""
     assert phrase_key("이름이 뭐야?") == phrase_key("이름이뭐야!!") == "이름이뭐야"
     assert phrase_key("ＡＢＣ 좋아") == phrase_key("abc좋아")
     assert phrase_key("😀") != phrase_key("😂")
@@ -77,8 +77,8 @@ def test_the_same_phrase_has_one_key() -> None:
         ("배고파 죽겠어", "떡볶이 어때요?", None),
     ],
 )
-def test_a_pair_is_left_out_with_its_reason(question: str, answer: str, reason: str | None) -> None:
-    """One reason, the first that holds; everyday words that look like bad ones are kept."""
+def test_a_pair_is_rejected_with_its_reason(question: str, answer: str, reason: str | None) -> None:
+    """The first reason that applies counts; everyday words that resemble bad ones pass."""
     assert reject_reason(question, answer) == reason
 
 
@@ -89,8 +89,8 @@ def test_a_pair_is_left_out_with_its_reason(question: str, answer: str, reason: 
         "민수씨발표 들었어?", "고양이 새끼야?", "위기가 닥쳐", "미니미 꾸미자", "시발점이 어디야", "출시발표", "에섹스에 살아",
     ],
 )  # fmt: skip
-def test_words_that_hold_a_bad_one_are_not_bad(text: str) -> None:
-    """Written together, everyday words make the letters of others."""
+def test_words_that_contain_a_bad_word_are_not_abusive(text: str) -> None:
+    """Written without spaces, everyday words can contain the letters of a bad word."""
     assert not is_abusive(text)
     assert reject_reason(clean(text), "네, 그래요.") is None
 
@@ -99,20 +99,20 @@ def test_words_that_hold_a_bad_one_are_not_bad(text: str) -> None:
     "text",
     ["씨발", "개씨발", "아 씨발 진짜", "씨빨", "씨발이 뭐야", "이 개새끼야", "개새야", "야 이 새끼야", "니미", "닥쳐", "ㅆㅂ", "시발", "씨 발 놈 아", "꺼져버려", "섹스"],
 )  # fmt: skip
-def test_bad_words_are_found_beside_them(text: str) -> None:
-    """The exceptions let nothing through."""
+def test_bad_words_next_to_harmless_ones_are_found(text: str) -> None:
+    """The exceptions for harmless words let no bad word pass."""
     assert is_abusive(text)
 
 
 @pytest.mark.parametrize(
     "text", ["사유서 써야 해", "이유서를 냈어", "유서 깊은 절", "자유서적", "자살골 넣었어", "자살골이야"]
 )
-def test_words_that_hold_one_of_self_harm_are_not_of_it(text: str) -> None:
-    """What is learned from is not thinned out by them."""
+def test_words_that_contain_a_word_of_self_harm_are_not_rejected(text: str) -> None:
+    """Harmless training pairs are not lost to them."""
     assert not mentions_crisis(text, "네, 그래요.")
 
 
-def test_hangul_decides_what_is_korean() -> None:
-    """Loose vowels of laughter and tears do not count against a text."""
+def test_hangul_decides_whether_a_text_is_korean() -> None:
+    """Single jamo of laughter and tears do not count against a text."""
     assert is_korean("혼자ㅠㅠㅠ")
     assert not is_korean("😀😀")

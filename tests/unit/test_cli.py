@@ -1,4 +1,4 @@
-"""How the command line behaves, whatever the command."""
+"""Behaviour that all commands share: help, exit codes, error messages, output and interruption."""
 
 import json
 import os
@@ -22,8 +22,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_help_names_every_command_of_the_loop() -> None:
-    """`--help` is the map."""
+def test_help_lists_every_command_of_the_loop() -> None:
+    """`--help` shows the commands of the learning loop and of the stack."""
     shown = run("--help").stdout
     for command in ("ask", "status", "stack", "ingest", "build-dataset", "finetune", "evaluate", "rollout", "settings"):
         assert command in shown
@@ -31,31 +31,31 @@ def test_help_names_every_command_of_the_loop() -> None:
 
 @pytest.mark.parametrize("command", ["ask", "finetune", "rollout", "build-dataset", "ingest", "status"])
 def test_a_commands_help_shows_an_example(command: str) -> None:
-    """Nobody has to guess how a command is called."""
+    """Each command's `--help` contains an example."""
     assert "Example:" in run(command, "--help").stdout
 
 
-def test_an_unknown_bot_is_a_usage_error_that_names_the_roster() -> None:
-    """Exit 2, and the bots that there are."""
-    ended = run("ask", "ChatbotZ", "안녕")
-    assert ended.returncode == 2
-    assert "ChatbotA" in ended.stderr
+def test_an_unknown_bot_is_a_usage_error_that_lists_the_bots() -> None:
+    """Exit 2, and the message lists the known bots."""
+    result = run("ask", "ChatbotZ", "안녕")
+    assert result.returncode == 2
+    assert "ChatbotA" in result.stderr
 
 
 def test_wrong_settings_are_a_usage_error() -> None:
-    """Exit 2 and the variable's name, no traceback."""
-    ended = run("settings", KOGPT2_PORTS__KAFKA="kafka")
-    assert ended.returncode == 2
-    assert "KOGPT2_PORTS__KAFKA" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    """Exit 2 with the variable's name and without a traceback."""
+    result = run("settings", KOGPT2_PORTS__KAFKA="kafka")
+    assert result.returncode == 2
+    assert "KOGPT2_PORTS__KAFKA" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_a_server_that_is_away_is_one_sentence() -> None:
-    """Exit 1, what did not answer, no traceback."""
-    ended = run("ask", "ChatbotA", "안녕", KOGPT2_KAFKA__BOOTSTRAP="127.0.0.1:9", KOGPT2_KAFKA__REQUEST_TIMEOUT_S="2")
-    assert ended.returncode == 1
-    assert "127.0.0.1:9" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_an_unreachable_server_is_reported_without_a_traceback() -> None:
+    """Exit 1 with the server's address and without a traceback."""
+    result = run("ask", "ChatbotA", "안녕", KOGPT2_KAFKA__BOOTSTRAP="127.0.0.1:9", KOGPT2_KAFKA__REQUEST_TIMEOUT_S="2")
+    assert result.returncode == 1
+    assert "127.0.0.1:9" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 WAITING_DEMO = """
@@ -64,7 +64,7 @@ import threading
 import kogpt2_chat.demo.run as demo
 from kogpt2_chat.cli import main
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background deaf to ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore SIGINT
 
 def wait(*, dataset, progress):
     progress("the players ask")
@@ -76,28 +76,28 @@ main()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_says_what_stays_and_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
-    """Exit 130, plain words, no traceback, and no claim about servers that are not there."""
+def test_an_interrupted_demo_says_what_is_kept_and_how_to_continue(tmp_path: Path, number: signal.Signals) -> None:
+    """Exit 130 without a traceback; the message says that no server is running."""
     environment = {**os.environ, "KOGPT2_HOME": str(tmp_path / "집")}
     command = [sys.executable, "-c", WAITING_DEMO, "demo"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr
         assert "the players ask" in process.stderr.readline()
         process.send_signal(number)
-        said = process.stderr.read()
+        message = process.stderr.read()
     assert process.returncode == 130
-    assert "the demo was interrupted" in said
-    assert "no server is running" in said
-    assert str(tmp_path / "집") in said
-    assert "`make demo` again" in said
-    assert "Traceback" not in said
+    assert "the demo was interrupted" in message
+    assert "no server is running" in message
+    assert str(tmp_path / "집") in message
+    assert "`make demo` again" in message
+    assert "Traceback" not in message
 
 
-def test_an_interrupted_demo_names_the_servers_that_go_on() -> None:
-    """And the command that stops them."""
-    said = sentences("/home/별/var", "the demo was interrupted.", stack_is_running=True)
-    assert "the servers, and the run in Airflow" in said
-    assert "`make down` stops the servers" in said
+def test_an_interrupted_demo_says_that_the_servers_still_run() -> None:
+    """The message also names the command that stops them."""
+    message = sentences("/home/별/var", "the demo was interrupted.", stack_is_running=True)
+    assert "the servers, and the current Airflow run" in message
+    assert "To stop the servers: `make down`" in message
 
 
 FAILING_DEMO = """
@@ -118,8 +118,8 @@ main()
 
 
 @pytest.mark.parametrize(("more", "code"), [([], 1), (["--dataset", "x.csv"], 3)])
-def test_a_demo_that_fails_says_where_and_what_stays(tmp_path: Path, more: list[str], code: int) -> None:
-    """The step, what runs on and how to go on; a bot that nobody can talk to is no success."""
+def test_a_failed_demo_names_its_step_and_what_is_kept(tmp_path: Path, more: list[str], code: int) -> None:
+    """Exit 1 with the step, what still runs and how to continue; exit 3 if a bot has no version that passed."""
     environment = {**os.environ, "KOGPT2_HOME": str(tmp_path / "집")}
     command = [sys.executable, "-c", FAILING_DEMO, "demo", *more]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -127,42 +127,42 @@ def test_a_demo_that_fails_says_where_and_what_stays(tmp_path: Path, more: list[
     assert "Traceback" not in done.stderr
     if more:
         assert "no version of ChatbotB passed the gate" in done.stderr
-        assert "Time: 0 s in all" in done.stdout
+        assert "Time: 0 s in total" in done.stdout
     else:
-        assert "ended as failed\nThis was the demo's step 'ingest_conversations (Airflow)'." in done.stderr
+        assert "ended as failed\nIt happened in the demo's step 'ingest_conversations (Airflow)'." in done.stderr
         assert "no server is running" in done.stderr
         assert "`make demo` again" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("shell", "code", "said"),
+    ("shell", "code", "message"),
     [
         ("settings --json >/dev/full", 1, "kogpt2-chat: the disk is full"),
         ("settings --json >&-", 0, ""),
         ("settings --json 2>&-", 0, ""),
     ],
 )
-def test_an_output_that_is_full_or_closed(tmp_path: Path, shell: str, code: int, said: str) -> None:
-    """A sentence where the result is lost; whoever closes an output wants none, and the work counts."""
+def test_a_full_or_closed_output(tmp_path: Path, shell: str, code: int, message: str) -> None:
+    """A full disk is an error with a message; a closed output is not an error."""
     command = f'"{sys.executable}" -m kogpt2_chat.cli {shell}'
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == code
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(message)
     assert "Traceback" not in done.stderr
-    assert said or not done.stderr
+    assert message or not done.stderr
     if shell.endswith("2>&-"):
         json.loads(done.stdout)
 
 
-def test_json_goes_to_stdout_alone() -> None:
-    """A machine can parse all of stdout."""
+def test_json_is_all_of_stdout() -> None:
+    """With `--json`, all of stdout is one JSON object."""
     assert json.loads(run("settings", "--json").stdout)["ports"]["kafka"] == 9092
 
 
-def test_shell_completion_is_there() -> None:
-    """The installed command gives a completion script to the shell that asks for one."""
+def test_shell_completion_is_available() -> None:
+    """The installed command prints a completion script for bash."""
     program = Path(sys.executable).with_name("kogpt2-chat")
-    asked = {**os.environ, "_KOGPT2_CHAT_COMPLETE": "source_bash"}
-    script = subprocess.run([program], capture_output=True, text=True, timeout=60, env=asked).stdout
+    environment = {**os.environ, "_KOGPT2_CHAT_COMPLETE": "source_bash"}
+    script = subprocess.run([program], capture_output=True, text=True, timeout=60, env=environment).stdout
     assert "complete" in script
     assert "kogpt2-chat" in script

@@ -1,4 +1,4 @@
-"""What the classifier of crises makes of a text, by weights of its own and by those that come with the project."""
+"""The crisis classifier, with small test weights and with the weights of the project."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ WEIGHTS = Weights(
 
 
 def test_weights_add_up_over_the_ngrams_of_a_text():
-    """Each n-gram counts once, unknown ones not at all; the likeliest kind is told."""
+    """Each n-gram counts once and unknown ones do not count. The result is the most likely kind."""
     found = likely_crisis("숨 숨 이", WEIGHTS)
     assert found is not None
     assert (found.kind, found.start, found.end) == ("medical", 0, 5)
@@ -27,8 +27,8 @@ def test_weights_add_up_over_the_ngrams_of_a_text():
     assert likely_crisis("끝 게임", WEIGHTS) is None
 
 
-def test_a_long_text_is_looked_at_a_stretch_at_a_time():
-    """What is said at its end is found there, whatever stands far before it."""
+def test_a_long_text_is_classified_in_windows():
+    """A crisis at the end of a text is found there, independent of the text far before it."""
     text = "게임 " * 100 + "아 " * WINDOW + "끝"
     found = likely_crisis(text, WEIGHTS)
     assert found is not None
@@ -38,19 +38,19 @@ def test_a_long_text_is_looked_at_a_stretch_at_a_time():
 
 
 def test_an_ngram_has_one_to_four_characters():
-    """Ends of the text are spaces, so that a word is told from a part of one."""
+    """A space is added at both ends of the text, so that a whole word differs from a part of a word."""
     assert ngrams("가나") == {" ", "가", "나", " 가", "가나", "나 ", " 가나", "가나 ", " 가나 "}
     assert ngrams("") == {" ", "  "}
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "ㅋㅋㅋ"])
-def test_nothing_is_found_where_nothing_is_said(text):
-    """An empty view has no place to point at."""
+def test_a_text_without_words_does_not_match(text):
+    """The view of such a text is empty, so there is no position to return."""
     assert find_crisis(text) is None
 
 
-def test_veiled_words_that_no_rule_names_are_found():
-    """By what they are made of; the place is that of the message."""
+def test_indirect_wordings_without_a_rule_are_found():
+    """The classifier finds them by their n-grams."""
     text = "내일이면 다 조용해지겠지 그동안 고마웠어"
     found = find_crisis(text)
     assert find_by_rules(text) is None
@@ -58,8 +58,8 @@ def test_veiled_words_that_no_rule_names_are_found():
     assert found.kind == "suicide"
 
 
-def test_the_weights_fit_their_texts():
-    """Whoever changes a text runs ``scripts/fit_crisis.py``."""
+def test_the_weights_belong_to_the_current_texts():
+    """After a change of a training text, run ``scripts/fit_crisis.py``."""
     texts = [CHECKOUT / "corpora/crisis" / f"{name}.csv" for name in ("crisis", "lookalikes", "ordinary")]
     texts += sorted((CHECKOUT / "corpora").glob("Chatbot?/seed.csv"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in texts)).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Files that people edit: what is taken, what is refused, and that no line is lost."""
+"""CSV files that people edit: accepted variants, refused input, and no lost lines."""
 
 import random
 
@@ -34,13 +34,13 @@ def values(text: str | bytes) -> list[tuple[str, ...]]:
     ],
     ids=["plain", "bom", "boms", "windows", "old mac", "empty columns", "spaces", "joined"],
 )
-def test_what_spreadsheets_write_is_the_same_table(text: str) -> None:
-    """Byte order marks, line ends, empty columns and lines, a repeated header: harmless, and taken."""
+def test_variants_that_spreadsheets_write_give_the_same_table(text: str) -> None:
+    """Byte order marks, any line ends, empty columns and lines, and a repeated header are accepted."""
     assert values(text) == [("안녕", "반가워요", "0")]
 
 
 def test_cells_hold_commas_quotes_and_line_breaks() -> None:
-    """A cell may go over lines, which count; a quote in the midst of a plain cell is text."""
+    """A cell may have several lines, which are counted. A quote inside a plain cell is text."""
     table = read('Q,A,label\n"안녕, ""마루""","둘째\n셋째, 줄이에요",0\n그는 "좋아" 했어,네,1\n')
     assert [(row.line, row.lines, row.values) for row in table.rows] == [
         (2, 2, ('안녕, "마루"', "둘째\n셋째, 줄이에요", "0")),
@@ -51,7 +51,7 @@ def test_cells_hold_commas_quotes_and_line_breaks() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (['"등대 봤어?,네,0', *["풍선 봤어?,네,1"] * 9], r"line 3: a quoted cell begins here and never ends: '\"등대"),
+        (['"등대 봤어?,네,0', *["풍선 봤어?,네,1"] * 9], r"line 3: a quoted cell .* has no closing quote: '\"등대"),
         (['"등대 봤어?,네,0', "풍선,네,1", '"그, 래",네,1'], "line 3: .*text follows its closing quote"),
         (['"등대" 봤어?,네,0'], "line 3: .*text follows its closing quote"),
         (['"등대 봤어?,네,0', "풍선,네,1", '우산,",",1'], "line 3: .*lines that look like rows"),
@@ -59,8 +59,8 @@ def test_cells_hold_commas_quotes_and_line_breaks() -> None:
     ],
     ids=["to the end", "to the next quote", "a quoted word", "to a lone comma", "empty columns"],
 )
-def test_a_quote_that_is_not_closed_is_refused_where_it_began(rows: list[str], message: str) -> None:
-    """It would make one cell of many rows: those would be gone without a word."""
+def test_an_unclosed_quote_is_refused_with_its_first_line(rows: list[str], message: str) -> None:
+    """It would join many rows into one cell, so they would be lost silently."""
     with pytest.raises(InvalidInput, match=message):
         read("\n".join(["Q,A,label", "첫째,네,0", *rows]))
 
@@ -77,34 +77,34 @@ KOREAN = "Q,A,label\n안녕,반가워요,0\n"
         (KOREAN.encode("utf-16-le"), "UTF-16"),
         (b"PK\x03\x04rest", "is a workbook"),
         (KOREAN.encode() + b"\xec\x95,\xff,0\n", r"line 3, byte \d+\); save it as CSV UTF-8"),
-        (KOREAN.replace(",", ";").encode(), "separated by semicolons, commas are needed"),
+        (KOREAN.replace(",", ";").encode(), "separated by semicolons, expected commas"),
         (KOREAN.replace(",", "\t").encode(), "separated by tabs"),
         ("Q,A\u200b,label\n".encode(), r"expected the header Q,A,label, found Q,A<U\+200B>,label"),
         (b"", "found nothing"),
         (b"\xef\xbb\xbf\r\n\r\n", "found nothing"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_what_to_do(content: bytes, message: str) -> None:
-    """CP949 and UTF-16 by name, workbooks, other separators; what cannot be seen is shown."""
+def test_unreadable_files_are_refused_with_advice(content: bytes, message: str) -> None:
+    """The message names CP949, UTF-16, workbooks and other separators, and shows invisible characters."""
     with pytest.raises(InvalidInput, match=message):
         read(content)
 
 
 def test_a_row_of_another_length_is_shown_with_its_line() -> None:
-    """Those who want records want all of them."""
+    """``records`` returns all rows or raises an error."""
     table = read("Q,A,label\n안녕,반가워요,0\n잘 가,또 봐요\u200b\n")
     with pytest.raises(InvalidInput, match=r"a.csv, line 3: expected 3 columns .*, found 2: '잘 가,또 봐요<U\+200B>'"):
         table.records()
 
 
 def test_values_are_shown_on_one_line_and_cut() -> None:
-    """No message is torn or filled by what a file holds."""
+    """The content of a file cannot break or flood an error message."""
     assert shown("가\u200b나\n다\u00a0라 마") == "'가<U+200B>나<U+000A>다<U+00A0>라 마'"
     assert shown("가" * 50) == "'" + "가" * 40 + "…'"
 
 
 def test_every_line_is_accounted_for() -> None:
-    """Whatever stands in a file, it is refused, or the lines of rows, headers and blanks are all its lines."""
+    """A file is either refused, or the lines of its rows, headers and blanks are all its lines."""
     draw, pieces, read_whole = (
         random.Random(12),
         ["가", ",", '"', '""', "\n", "\r\n", " ", BOM, '",', ',"', "다,라,1"],

@@ -1,4 +1,4 @@
-"""What may be learned from, and where it stands."""
+"""Rules for what may be learned, and which split it belongs to."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -41,13 +41,13 @@ OLD = NOW - timedelta(days=2)
         (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1, distrusted=True), "distrusted"),
     ],
 )
-def test_a_pair_needs_consent_a_mark_and_age(candidate: Candidate, reason: str | None) -> None:
-    """Seeds always; praise that nobody contradicts; nothing of somebody who is distrusted."""
+def test_a_pair_needs_consent_feedback_and_minimum_age(candidate: Candidate, reason: str | None) -> None:
+    """Seeds always pass; praise passes without dislikes; nothing passes from distrusted players."""
     assert ineligible_reason(candidate, Rules(), NOW) == reason
 
 
-def test_a_correction_needs_two_players_or_review_by_setting() -> None:
-    """``auto_review`` stands for a person who looks at every correction."""
+def test_a_correction_needs_two_players_or_auto_review() -> None:
+    """With ``auto_review`` a correction needs no second player."""
     assert needs_review(1, Rules())
     assert not needs_review(2, Rules())
     assert not needs_review(1, Rules(auto_review=True))
@@ -62,7 +62,7 @@ keys = st.sampled_from([f"말{n}" for n in range(12)])
 
 @given(st.lists(st.builds(Pair, question_key=keys, answer_key=keys, taught=st.booleans())))
 def test_nothing_leaks_between_splits(pairs: list[Pair]) -> None:
-    """Pairs that share a question or an answer stand in one split, whatever the pairs are."""
+    """Pairs that share a question or an answer are in the same split, whatever the pairs are."""
     places = place(pairs)
     for side in ("question_key", "answer_key"):
         splits: dict[str, set[str]] = {}
@@ -71,7 +71,7 @@ def test_nothing_leaks_between_splits(pairs: list[Pair]) -> None:
         assert all(len(found) == 1 for found in splits.values())
 
 
-def test_places_do_not_depend_on_the_order_of_rows() -> None:
+def test_splits_do_not_depend_on_the_order_of_rows() -> None:
     """The same pairs in another order get the same clusters and splits."""
     pairs = pairs_of(300) + pairs_of(50, taught=True)
     forward = dict(zip(pairs, place(pairs), strict=True))
@@ -79,8 +79,8 @@ def test_places_do_not_depend_on_the_order_of_rows() -> None:
     assert forward == backward
 
 
-def test_a_tenth_of_the_seeds_is_held_out_and_stays_there() -> None:
-    """About 90/5/5 by hash; adding pairs moves none of the others."""
+def test_a_tenth_of_the_seeds_is_held_out_permanently() -> None:
+    """Seeds split about 90/5/5 by hash; adding pairs moves no existing pair."""
     pairs = pairs_of(1000)
     places = place(pairs)
     counts = Counter(spot.split for spot in places)
@@ -89,8 +89,8 @@ def test_a_tenth_of_the_seeds_is_held_out_and_stays_there() -> None:
     assert place([*pairs, *pairs_of(20, taught=True)])[:1000] == places
 
 
-def test_what_players_teach_is_trained_on() -> None:
-    """Up to 29 taught clusters all go to train; from 30 on one in ten or so is held out."""
+def test_taught_pairs_are_trained_on() -> None:
+    """Up to 29 taught clusters all go to train; from 30 on, about one in ten is held out."""
     few = place([*pairs_of(100), *pairs_of(29, taught=True)])[100:]
     assert {spot.split for spot in few} == {"train"}
     many = place([*pairs_of(100), *pairs_of(400, taught=True)])[100:]
@@ -98,33 +98,33 @@ def test_what_players_teach_is_trained_on() -> None:
     assert 20 <= held_out <= 65
 
 
-def test_a_large_cluster_never_swallows_a_held_out_split() -> None:
-    """One answer to a hundred questions goes to train."""
+def test_a_large_cluster_is_never_held_out() -> None:
+    """A hundred questions with the same answer go to train."""
     pairs = [Pair(question_key=f"질문{n}", answer_key="네") for n in range(100)]
     assert {spot.split for spot in place(pairs)} == {"train"}
 
 
 def test_a_small_corpus_still_has_all_three_splits() -> None:
-    """Where the hash gives val or test nothing, a seed cluster moves there."""
+    """If the hash leaves val or test empty, a seed cluster moves there."""
     assert {spot.split for spot in place(pairs_of(3))} == {"train", "val", "test"}
 
 
 def test_seeds_keep_their_share_of_what_training_sees() -> None:
-    """Shares are counted with the weight: 30 % seeds and weight 4 leave 7 taught pairs for 12 seed pairs."""
+    """Shares count the weight: 30 % seeds and weight 4 leave 7 taught pairs for 12 seed pairs."""
     assert taught_per_seed(Rules(seed_share=0.3, new_pair_weight=4)) == pytest.approx(7 / 12)
     assert taught_per_seed(Rules(seed_share=1)) == 0
 
 
-def test_the_content_hash_follows_content_alone() -> None:
-    """Order does not matter, any value does."""
+def test_the_content_hash_depends_only_on_content() -> None:
+    """The order of rows does not matter, every value does."""
     rows = [row_hash(["안녕", "어서 와요", 1]), row_hash(["잘 가", "또 봐요", 1])]
     assert content_hash(rows) == content_hash(reversed(rows))
     assert content_hash(rows) != content_hash([rows[0], row_hash(["잘 가", "또 봐요", 4])])
     assert row_hash(["a", "bc"]) != row_hash(["ab", "c"])
 
 
-def test_a_manifest_reads_back_and_ignores_fields_of_later_versions() -> None:
-    """JSON and back is the same manifest."""
+def test_a_manifest_survives_json_and_ignores_unknown_fields() -> None:
+    """Writing and reading JSON returns an equal manifest."""
     manifest = Manifest(
         bot="ChatbotA",
         version="0123456789ab",

@@ -1,4 +1,4 @@
-"""What the demo begins with and what it offers at its end."""
+"""The demo's settings, its report, and the suggestion to run it with KoGPT2."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ MEASURED = {
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home of this test's own; what the demo puts into the environment is taken out again."""
+    """Return a temporary home folder; changes to the environment are undone after the test."""
     for name in [name for name in os.environ if name.startswith("KOGPT2_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -31,26 +31,26 @@ def home(tmp_path, monkeypatch):
 
 
 def test_the_demo_runs_on_the_small_base(home):
-    """Nothing is asked of a hub unless somebody names a base."""
+    """The demo contacts no model hub unless the settings name a base."""
     assert _prepare_settings("", print).model.base == "small"
 
 
-def test_a_base_that_is_named_is_what_the_demo_runs_on(home, tmp_path):
-    """In the environment or in `.env`."""
+def test_the_demo_uses_the_base_that_the_settings_name(home, tmp_path):
+    """The environment and `.env` can both name it."""
     (tmp_path / ".env").write_text("KOGPT2_MODEL__BASE=skt/kogpt2-base-v2\n")
     assert _prepare_settings("", print).model.base == "skt/kogpt2-base-v2"
     os.environ["KOGPT2_MODEL__BASE"] = "some/gpt2"
     assert _prepare_settings("", print).model.base == "some/gpt2"
 
 
-def test_a_home_that_has_begun_keeps_its_base_in_a_later_demo(home):
-    """Its bots live on what they began with."""
+def test_a_home_keeps_its_base_in_a_later_demo(home):
+    """If the home already has a base, the demo does not switch to the small one."""
     write_record(home, BaseRecord.now(asked="auto", name="skt/kogpt2-base-v2", folder=home, sha="1" * 64))
     assert _prepare_settings("", print).model.base == "auto"
 
 
-def test_the_report_ends_with_the_offer_in_both_languages():
-    """Minutes and speed as measured, size, licence, and a command in a home beside this one."""
+def test_the_report_ends_with_the_suggestion_in_both_languages():
+    """It states the estimated minutes, the measured speed, the download size and a command for another home."""
     report = Report(urls={"MLflow": "http://127.0.0.1:5000"}, offer=offer(MEASURED, Path("/srv/내 챗봇")))
     end = report.text().rstrip().splitlines()[-5:]
     assert end == report.as_json()["offer"]
@@ -61,33 +61,33 @@ def test_the_report_ends_with_the_offer_in_both_languages():
     assert end[4].endswith("KOGPT2_MODEL__BASE=skt/kogpt2-base-v2 KOGPT2_HOME='/srv/내 챗봇-kogpt2' make demo")
 
 
-def test_the_offer_keeps_the_pairs_that_the_demo_was_given(monkeypatch, tmp_path):
-    """KoGPT2 would be trained on other pairs otherwise."""
+def test_the_suggested_command_uses_the_same_dataset(monkeypatch, tmp_path):
+    """Otherwise KoGPT2 would be trained on other pairs than the demo."""
     monkeypatch.chdir(tmp_path)
     command = offer(MEASURED, Path("/srv/var"), "내 대화.csv")[-1]
     assert command.strip().startswith(f"make down && DATASET='{tmp_path}/내 대화.csv' KOGPT2_MODEL__BASE=")
 
 
-def test_a_few_pairs_take_a_minute_and_not_none():
-    """Nothing is trained in no time."""
+def test_the_estimate_is_at_least_one_minute():
+    """12 seconds are rounded up to one minute."""
     assert "about 1 minute on" in offer(MEASURED | {"training_s": 12.0}, Path("/srv/var"))[1]
 
 
 def test_a_second_demo_of_a_home_waits_for_the_first(home):
-    """Each would get answers that were meant for the other's players."""
+    """Otherwise each would receive answers to the other's players."""
 
-    class Told(Exception):
+    class Waiting(Exception):
         pass
 
-    def told(line):
-        raise Told(line)
+    def progress(line):
+        raise Waiting(line)
 
-    with in_turn(home / "demo" / "lock", print), pytest.raises(Told, match="another one is at work here"):
-        run(dataset="", progress=told)
+    with in_turn(home / "demo" / "lock", print), pytest.raises(Waiting, match="another process holds the lock"):
+        run(dataset="", progress=progress)
 
 
-def test_samples_are_a_table_whatever_is_said():
-    """Bars and line ends within a cell would be read as the table's own."""
+def test_samples_escape_texts_that_would_break_the_table():
+    """Vertical bars are escaped, and line breaks are replaced."""
     reply = Reply(
         bot="ChatbotA", sender="하늘", question="A|B?\n둘 다?", answer="A | B", turn_id="t", version="1", epoch=1,
         latency_ms=1, fallback=None,
@@ -96,15 +96,15 @@ def test_samples_are_a_table_whatever_is_said():
     assert report.samples().splitlines()[2] == "| ChatbotA | 1 | A\\|B? 둘 다? | A \\| B |"
 
 
-def test_an_offer_that_could_not_be_measured_says_why():
-    """No figure is made up."""
+def test_a_suggestion_without_a_measurement_gives_the_reason():
+    """It contains no estimate in minutes."""
     lines = offer(MEASURED | {"training_s": None, "answer_tokens_per_s": None, "reason": "2 MB are free"}, Path("/h"))
     assert "not measured on this machine (2 MB are free)" in lines[1]
     assert "minutes" not in lines[1]
 
 
-def test_pairs_that_teach_nothing_end_the_demo_before_anything_is_started(home, tmp_path):
-    """No gold set can be made of the same answers to everything: said at once, and nothing is written."""
+def test_an_unusable_dataset_ends_the_demo_before_anything_starts(home, tmp_path):
+    """If every question has the same answers, no gold set can be formed: an error, and no file is written."""
     dataset = tmp_path / "few.csv"
     rows = [
         f"{number}번째 질문이야?,{answer},{label}"
@@ -113,6 +113,6 @@ def test_pairs_that_teach_nothing_end_the_demo_before_anything_is_started(home, 
         for answer in ("네", "아니요", "글쎄요")
     ]
     dataset.write_text("\n".join(["Q,A,label", *rows]), "utf-8")
-    with pytest.raises(InvalidInput, match="ChatbotA .label 0. can't be taught: nothing is left for gold"):
+    with pytest.raises(InvalidInput, match="ChatbotA .label 0. can't be trained: no pairs are left for gold"):
         _prepare_settings(str(dataset), lambda _: None)
     assert list(home.rglob("*.csv")) == []

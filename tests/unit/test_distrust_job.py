@@ -1,4 +1,4 @@
-"""Who is struck out, who said so, and how it is taken back."""
+"""Who is distrusted, who decided it, and how to undo it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,12 +31,12 @@ def say(tables: InMemoryTables, subject: str, *, hours: int = 0, undo: bool = Fa
     ],
 )
 def test_a_subject_is_a_turn_or_a_player_under_any_spelling(text: str, subject: Subject) -> None:
-    """The key is kept, so that every spelling of the name is struck out."""
+    """The player's key is stored, so every spelling of the name is distrusted."""
     assert subject_of(text) == subject
 
 
 def test_the_last_entry_on_a_subject_counts() -> None:
-    """Taken back, said again; the record keeps all of it."""
+    """Undone and repeated: the table keeps every entry."""
     tables = InMemoryTables()
     say(tables, "민수")
     say(tables, "bot_question-3-17", hours=1)
@@ -52,8 +52,8 @@ def test_the_last_entry_on_a_subject_counts() -> None:
 @pytest.mark.parametrize(
     ("subject", "by", "reason"), [("민수", " ", "why"), ("민수", "me", ""), ("legacy: ", "me", "why")]
 )
-def test_nobody_is_struck_out_without_a_name_and_a_reason(subject: str, by: str, reason: str) -> None:
-    """Nothing is written then."""
+def test_distrust_requires_a_name_and_a_reason(subject: str, by: str, reason: str) -> None:
+    """Without them nothing is written."""
     tables = InMemoryTables()
     with pytest.raises(InvalidInput):
         distrust(subject=subject, by=by, reason=reason, tables=tables)
@@ -61,15 +61,15 @@ def test_nobody_is_struck_out_without_a_name_and_a_reason(subject: str, by: str,
 
 
 @pytest.mark.parametrize("options", [["--by", "a", "--reason", "b"], ["--undo"], ["--reason", "b"]])
-def test_a_name_that_is_empty_is_no_wish_for_a_list(options: list[str]) -> None:
-    """A script whose variable is empty must not end with 0 as if somebody had been struck out."""
+def test_an_empty_subject_does_not_list(options: list[str]) -> None:
+    """A script with an empty variable must not exit with 0 as if the entry had been added."""
     ended = CliRunner().invoke(app, ["distrust", "", *options])
     assert ended.exit_code == 2
     assert "PLAYER|TURN" in ended.stderr
 
 
-def test_without_a_name_the_command_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing else was asked for."""
+def test_without_a_subject_the_command_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listing is the default."""
     tables = InMemoryTables()
     say(tables, "민수")
     monkeypatch.setattr("kogpt2_chat.bootstrap.tables", lambda _settings: tables)

@@ -1,4 +1,4 @@
-"""Finding a turn and saying what is known of it, without a model."""
+"""Find a turn and explain what is known about it, without a model."""
 
 import json
 from dataclasses import replace
@@ -48,7 +48,7 @@ def broker() -> Broker:
 
 
 class CountingTopics(MemoryTopics):
-    """Remembers which ranges were read."""
+    """Records which ranges were read."""
 
     def __init__(self, broker: Broker) -> None:
         super().__init__(broker)
@@ -60,7 +60,7 @@ class CountingTopics(MemoryTopics):
 
 
 def log(broker: Broker, *turns: Turn, header: bool = True) -> None:
-    """As the worker publishes them; each transaction leaves a hole behind."""
+    """Turns as the worker publishes them; each transaction leaves a gap in the offsets."""
     for turn in turns:
         headers = {"turn_id": turn.turn_id} if header else {}
         record = Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers)
@@ -86,7 +86,7 @@ def explain(broker: Broker, *documents: dict[str, object], topics=None, turn_id:
 
 @pytest.mark.parametrize("header", [True, False])
 def test_a_turn_is_found_in_kafka_by_header_or_by_its_field(broker: Broker, header) -> None:
-    """A record without headers counts by what it says, not by what its text mentions."""
+    """A record without headers counts by its turn id, not by an id that its text mentions."""
     talker = replace(TURN, turn_id="bot_question-3-18", text=f'"{TURN.turn_id}"')
     log(broker, TURN, talker, header=header)
     found = explain(broker)
@@ -95,7 +95,7 @@ def test_a_turn_is_found_in_kafka_by_header_or_by_its_field(broker: Broker, head
 
 
 def test_the_scan_goes_backwards_in_growing_blocks_and_stops_at_the_hit(broker: Broker, monkeypatch) -> None:
-    """Old records of a long topic are not read for a new turn; each record is read at most once."""
+    """A new turn is found without reading old records; no record is read twice."""
     monkeypatch.setattr(job, "_FIRST_BLOCK", 4)
     others = [replace(TURN, turn_id=f"bot_question-0-{number}") for number in range(20)]
     log(broker, *others, TURN)
@@ -114,14 +114,14 @@ def test_the_scan_goes_backwards_in_growing_blocks_and_stops_at_the_hit(broker: 
 
 
 def test_a_turn_that_kafka_no_longer_has_comes_from_the_index(broker: Broker) -> None:
-    """The lake's row is the same turn; its times are in UTC."""
+    """The lake's row returns the same turn, with its times in UTC."""
     found = explain(broker, document(TURN))
     assert found.found_in == "search index"
     assert found.turn == TURN
 
 
 def test_a_turn_survives_the_lake_and_the_index() -> None:
-    """Tokens, decoding and unknown fields come back; a damaged document is refused."""
+    """Tokens, decoding and unknown fields are preserved; a damaged document is refused."""
     turn = replace(TURN, answer_token_ids=(7, 8), decoding={"max_new_tokens": 9}, extra={"mood": "기쁨"}, fallback=None)
     index = InMemoryIndex()
     index.put([document(turn)])
@@ -133,8 +133,8 @@ def test_a_turn_survives_the_lake_and_the_index() -> None:
             turn_from_document({**found, **damage})
 
 
-def test_what_is_nowhere_is_not_found_with_a_way_out(broker: Broker) -> None:
-    """The sentence says what to do; a word that is no turn id does not even start a search."""
+def test_an_unknown_turn_is_reported_with_remedies(broker: Broker) -> None:
+    """The message says what to do; a text that is not a turn id starts no search."""
     with pytest.raises(NotFound, match=r"bot_question-3-17.*`kogpt2-chat index`"):
         explain(broker)
     topics = CountingTopics(broker)
@@ -143,8 +143,8 @@ def test_what_is_nowhere_is_not_found_with_a_way_out(broker: Broker) -> None:
     assert not topics.ranges
 
 
-def test_a_turn_that_cannot_be_read_says_where_it_stands(broker: Broker) -> None:
-    """Not silence, and no traceback."""
+def test_an_unreadable_turn_is_reported_with_its_position(broker: Broker) -> None:
+    """The error is neither silence nor a traceback."""
     record = Outgoing(topic=TURN_TOPIC, key=b"k", value=b"{}", headers={"turn_id": TURN.turn_id})
     broker.append([record], transaction=True)
     with pytest.raises(NotFound, match=rf"{TURN_TOPIC}-\d+ at 0"):
@@ -159,28 +159,28 @@ def test_without_consent_only_facts_are_shown(broker: Broker) -> None:
     facts = found.as_json()
     assert (facts["question"], facts["answer"], facts["replay"], facts["prompt"]) == (None, None, None, [])
     assert (facts["version"], facts["latency_ms"]) == (3, 12)
-    assert "did not agree" in found.notes[0]
+    assert "did not consent" in found.notes[0]
     assert "(not stored" in as_text(found)
     json.dumps(facts)
 
 
 def test_a_notice_without_a_model_is_explained_without_a_replay(broker: Broker) -> None:
-    """Why the notice was given; version 0 has nothing to run."""
+    """The reason for the notice is explained; version 0 cannot be replayed."""
     log(broker, TURN)
     found = explain(broker)
     assert found.replay is None
     assert [(change.rule, change.after) for change in found.changes] == [("fallback", TURN.answer)]
     assert "the slot had no model" in as_text(found)
-    assert "nothing to replay" in found.notes[0]
+    assert "nothing can be replayed" in found.notes[0]
 
 
-def test_a_version_that_is_gone_leaves_the_facts(broker: Broker) -> None:
-    """The token ids are shown as they are."""
+def test_without_the_version_the_stored_facts_are_shown(broker: Broker) -> None:
+    """The token ids are shown without their spelling."""
     log(broker, replace(TURN, model_version=4, fallback=None, answer_token_ids=(300, 301)))
     found = explain(broker)
     assert found.replay is None
     assert found.answer_tokens == (Token(token_id=300), Token(token_id=301))
-    assert "version 4 cannot be run any more" in found.notes[0]
+    assert "version 4 can no longer run" in found.notes[0]
     assert "300  301" in as_text(found)
 
 
@@ -199,7 +199,7 @@ def test_a_version_that_is_gone_leaves_the_facts(broker: Broker) -> None:
     ],
 )
 def test_each_rule_that_changed_the_text_is_named(spelled, text, answer, max_chars, rules) -> None:
-    """In the order in which they apply; each begins where the one before ended."""
+    """In the order in which they apply; each starts from the result of the one before."""
     changes = answer_changes(spelled, text, answer, max_chars)
     assert [change.rule for change in changes] == rules
     for one, following in pairwise(changes):
@@ -207,7 +207,7 @@ def test_each_rule_that_changed_the_text_is_named(spelled, text, answer, max_cha
 
 
 def replayed(*stored: int | None) -> Replay:
-    """A replay that says 200, 201, end; the turn has ``stored``."""
+    """Return a replay with the tokens 200, 201 and the end token; the turn has ``stored``."""
 
     def choice(token_id: int, probability: float = 0.5) -> Choice:
         return Choice(token_id=token_id, piece=f"▁{token_id}", probability=probability)
@@ -227,7 +227,7 @@ def replayed(*stored: int | None) -> Replay:
 
 
 def test_the_verdict_names_the_first_difference() -> None:
-    """Both choices, their probabilities and the margin between them."""
+    """It contains both choices, their probabilities and the margin."""
     assert replayed(200, 201, 1).verdict == "agrees"
     assert replayed(None, None, None).verdict == "nothing_to_compare"
     differing = replayed(200, 9, None)
@@ -238,8 +238,8 @@ def test_the_verdict_names_the_first_difference() -> None:
     assert difference.margin == 0.375
 
 
-def test_a_person_reads_steps_and_verdict() -> None:
-    """Korean as it is; control characters of a name never reach the terminal."""
+def test_the_text_output_shows_steps_and_verdict() -> None:
+    """Korean is shown unchanged; control characters in a name never reach the terminal."""
     found = Explanation(
         turn=replace(TURN, sender="하\x1b[31m늘"), found_in="search index", replay=replayed(200, 9, None)
     )

@@ -114,7 +114,7 @@ def test_one_download_that_fails_ends_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
-        ({"KOGPT2_CACHE": "/dev/null/x"}, 1, "the jars could not be kept: .*KOGPT2_CACHE names another folder"),
+        ({"KOGPT2_CACHE": "/dev/null/x"}, 1, "the jars could not be stored: .*set KOGPT2_CACHE to another folder"),
         ({"KOGPT2_PORTS__OFFSET": "many"}, 2, "KOGPT2_PORTS__OFFSET"),
     ],
 )

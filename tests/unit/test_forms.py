@@ -1,4 +1,4 @@
-"""Which form serves: the fastest of those that agree with fp32."""
+"""The choice of the form: the fastest one that agrees with fp32."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def agreement(same):
 
 
 class Comparing:
-    """Says how well each form agrees, and remembers who was asked."""
+    """Returns how far each form agrees, and records which forms were compared."""
 
     def __init__(self, **same):
         self.same, self.asked = same, []
@@ -27,21 +27,21 @@ class Comparing:
     ({INT8: FAST, INT8_WEIGHTS: SLOW}, INT8),
 ])  # fmt: skip
 def test_the_machine_decides_between_forms_that_agree(speeds, wins):
-    """The faster one; the other is not even compared."""
+    """The faster form is chosen; the other one is not compared."""
     compare = Comparing(int8=29, int8_weights=30)
     choice = choose(speeds, compare, 0.9)
     assert (choice.form, choice.agrees, compare.asked) == (wins, True, [wins])
 
 
-def test_a_faster_form_that_says_something_else_is_out():
-    """Speed never pays for other answers."""
+def test_a_faster_form_with_other_answers_is_not_chosen():
+    """Agreement with fp32 comes before speed."""
     choice = choose({INT8: FAST, INT8_WEIGHTS: SLOW}, Comparing(int8=26, int8_weights=27), 0.9)
     assert (choice.form, choice.agrees) == (INT8_WEIGHTS, True)
     assert choice.as_fields()["answers_as_in_fp32"] == {INT8: "26 of 30", INT8_WEIGHTS: "27 of 30"}
 
 
-def test_where_no_form_agrees_the_version_may_not_speak():
-    """What is nearest to fp32 is named, and that it is not near enough."""
+def test_if_no_form_agrees_the_version_may_not_be_served():
+    """The choice is the form that agrees most, and reports that this is not enough."""
     choice = choose({INT8: FAST, INT8_WEIGHTS: SLOW}, Comparing(int8=20, int8_weights=24), 0.9)
     assert (choice.form, choice.agrees) == (INT8_WEIGHTS, False)
     assert choice.agreement is not None
@@ -49,12 +49,12 @@ def test_where_no_form_agrees_the_version_may_not_speak():
 
 
 def test_a_version_without_prompts_is_served_in_the_faster_form():
-    """Versions from before carry none: speed alone decides, and that nothing was compared is said."""
+    """Older versions have no prompts: only speed decides, and the choice reports that nothing was compared."""
     choice = choose({INT8: SLOW, INT8_WEIGHTS: FAST}, Comparing(), 0.9)
     assert (choice.form, choice.agrees, choice.as_fields()["compared"]) == (INT8_WEIGHTS, True, False)
 
 
-def test_one_row_and_eight_count_alike():
-    """A tenth less for one row outweighs a twentieth more for eight, however long those take."""
+def test_one_sequence_and_eight_have_the_same_weight():
+    """10 % less time for one sequence outweighs 5 % more for eight, although eight take longer."""
     ours, theirs = Speed(one_row_ms=9, eight_rows_ms=105), Speed(one_row_ms=10, eight_rows_ms=100)
     assert choose({INT8: ours, INT8_WEIGHTS: theirs}, Comparing(), 0.9).form == INT8

@@ -44,11 +44,11 @@ class Machine(OneWorker):
             disk / "run" / "crashes.json", lambda trouble: self.slots.note("crashes", trouble)
         )
         self.topics, self.slots, self.engine = MemoryTopics(self.bench.broker), self.bench.slots, self.bench.engine
-        shelf = VersionCache(
+        versions = VersionCache(
             folder=self.folder, registry=lambda: self.registry, load=self.load, make_engine=type(self.engine)
         )
         self.control = RolloutFollower(
-            topics=self.topics, slots=self.slots, shelf=shelf, worker="worker-1", every_s=0.01
+            topics=self.topics, slots=self.slots, versions=versions, worker="worker-1", every_s=0.01
         )
 
     def tell(self, bot: str, champion: int | None, epoch: int, *, muted: bool = False) -> None:
@@ -97,7 +97,7 @@ def test_a_worker_lives_through_a_full_disk(disk: Path, tmp_path: Path) -> None:
     assert (route.rollout_epoch, route.muted) == (1, True)
     assert (machine.said().state, machine.said().version) == ("degraded", 1)
     assert machine.answer() == "안녕?"
-    lease_ordinal(disk, 1).give_back()
+    lease_ordinal(disk, 1).release()
     CrashLog(disk / "run" / "crashes.json")
 
     (disk / "filler").unlink()

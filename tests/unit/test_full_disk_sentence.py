@@ -72,5 +72,5 @@ def test_a_command_ends_with_one_sentence() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 1
     assert ended.stderr.startswith("kogpt2-chat: the disk is full")
-    assert "Make room" in ended.stderr
+    assert "Free some space" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,4 +1,4 @@
-"""Whatever stands in a record of `bot_question`: one answer with one turn, or one dead letter, and the worker goes on."""
+"""Fuzzing of `bot_question`: each record leads to one answer with one turn or to one dead letter, without a crash."""
 
 import json
 import random
@@ -81,7 +81,7 @@ def huge_numbers(chance: random.Random) -> bytes:
 
 
 def at_the_bound(chance: random.Random) -> bytes:
-    """16 KiB and one byte less or more, padded where it does no harm."""
+    """Return a question of 16 KiB, or of one byte less or more, padded at its end."""
     size = MAX_RECORD_BYTES + chance.choice((-1, 0, 1))
     question = chance.choice((legacy, v1))(chance)
     return question + chance.choice((b" ", b"\n", b"x")) * (size - len(question))
@@ -92,21 +92,21 @@ def noise(chance: random.Random) -> bytes:
 
 
 def mutated(chance: random.Random) -> bytes:
-    """A real question after a few edits: bytes out, bytes in, pieces moved, cut off."""
+    """Return a valid question after a few edits: deleted, inserted, changed and copied bytes, or a cut end."""
     found = bytearray(chance.choice((legacy, v1))(chance))
     for _ in range(chance.randrange(1, 6)):
-        place = chance.randrange(len(found) + 1)
+        start = chance.randrange(len(found) + 1)
         match chance.randrange(5):
             case 0:
-                del found[place : place + chance.randrange(1, 9)]
+                del found[start : start + chance.randrange(1, 9)]
             case 1:
-                found[place:place] = chance.choice(PIECES)
+                found[start:start] = chance.choice(PIECES)
             case 2:
-                found[place : place + 1] = chance.randbytes(1)
+                found[start : start + 1] = chance.randbytes(1)
             case 3:
-                found[place:place] = found[chance.randrange(len(found) + 1) :][:40]
+                found[start:start] = found[chance.randrange(len(found) + 1) :][:40]
             case _:
-                del found[max(place, 1) :]
+                del found[max(start, 1) :]
     return bytes(found)
 
 
@@ -122,8 +122,8 @@ def bot(chance: random.Random) -> str:
 
 
 def text(chance: random.Random) -> str:
-    said = " ".join(chance.choice(TEXTS) for _ in range(chance.choice((1, 1, 2, 3))))
-    return said if chance.random() < 0.8 else unicodedata.normalize("NFD", said)
+    chosen = " ".join(chance.choice(TEXTS) for _ in range(chance.choice((1, 1, 2, 3))))
+    return chosen if chance.random() < 0.8 else unicodedata.normalize("NFD", chosen)
 
 
 def values(chance: random.Random) -> Iterator[bytes | None]:
@@ -137,7 +137,7 @@ def values(chance: random.Random) -> Iterator[bytes | None]:
 
 
 def parrot(chance: random.Random) -> Callable[[str], str]:
-    """A model at its worst: it repeats what it was asked, and says control tokens, control characters and far too much."""
+    """Return a bad model: it repeats the question, with control tokens and characters, and writes far too much."""
     return lambda question: chance.choice(
         (question, question * 9, f"{question}</s>", f"<usr>{question}\x00\u202e<unused1>", chance.choice(TEXTS), "", "<un" + question + "used1>")
     )  # fmt: skip
@@ -145,7 +145,7 @@ def parrot(chance: random.Random) -> Callable[[str], str]:
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory) -> tuple[WorkerHarness, list[bytes | None]]:
-    """All of it through one worker's loop, in rounds, on every partition; now and then a transaction fails."""
+    """Send all records through the loop of one worker, in rounds, on all partitions; some transactions fail."""
     chance = random.Random(SEED)
     bench = WorkerHarness(tmp_path_factory.mktemp("fuzz"), answers=parrot(random.Random(SEED + 1)))
     asked = list(values(chance))
@@ -158,7 +158,7 @@ def fuzzed(tmp_path_factory) -> tuple[WorkerHarness, list[bytes | None]]:
 
 
 def test_each_record_has_one_answer_and_turn_or_one_dead_letter(fuzzed):
-    """Nothing is lost, nothing doubled, and the committed positions have reached the end of every partition."""
+    """Nothing is lost or duplicated, and the committed offsets are at the end of every partition."""
     bench, asked = fuzzed
     answers = Counter(record.headers["turn_id"] for name in BOT_IDS for record in bench.broker.all(name))
     turns = Counter(record.headers["turn_id"] for record in bench.broker.all(TURN_TOPIC))
@@ -169,13 +169,13 @@ def test_each_record_has_one_answer_and_turn_or_one_dead_letter(fuzzed):
     assert bench.broker.committed == {n: log.end for n, log in enumerate(bench.broker.logs[QUESTION_TOPIC])}
     assert bench.metrics.tally()["double_drops"] == 0
     assert len(asked) == RECORDS
-    # Both ends of the border are really reached.
+    # Both outcomes occur often enough.
     assert min(sum(answers.values()), sum(letters.values())) > RECORDS / 5
     assert {reason for reason, _ in bench.dead()} == MALFORMED
 
 
-def test_answers_hold_no_control_token_no_control_character_and_stay_within_bounds(fuzzed):
-    """Whatever was asked and whatever the model said."""
+def test_answers_have_no_control_tokens_or_characters_and_a_limited_length(fuzzed):
+    """This holds for any question and any output of the model."""
     bench, _ = fuzzed
     for name in BOT_IDS:
         for record in bench.broker.all(name):
@@ -187,7 +187,7 @@ def test_answers_hold_no_control_token_no_control_character_and_stay_within_boun
 
 
 def test_every_turn_can_be_read_and_belongs_to_its_answer(fuzzed):
-    """The lake reads what the worker wrote: with the answer's text where the player lets it be kept."""
+    """The lake can read the turn. It has the text of the answer if the player consented to storage."""
     bench, _ = fuzzed
     answers = {record.headers["turn_id"]: record for name in BOT_IDS for record in bench.broker.all(name)}
     for record in bench.broker.all(TURN_TOPIC):
@@ -198,12 +198,12 @@ def test_every_turn_can_be_read_and_belongs_to_its_answer(fuzzed):
         assert turn.answer == (mask_pii(answer.value.decode())[0] if turn.consent_store else "")
 
 
-def test_a_dead_letter_is_the_record_as_it_came(fuzzed):
-    """With a sentence that says why, and nothing of the player's in it but what is bounded."""
+def test_a_dead_letter_is_the_unchanged_record(fuzzed):
+    """It has a sentence with the error, of limited length."""
     bench, asked = fuzzed
     for letter in bench.broker.all(DEAD_LETTER_TOPIC):
         partition, offset = (int(letter.headers[name]) for name in ("question_partition", "question_offset"))
-        came = asked[offset * PARTITIONS + partition]
-        assert letter.value == came or (came is None and letter.value == b"" and letter.key is None)
+        sent = asked[offset * PARTITIONS + partition]
+        assert letter.value == sent or (sent is None and letter.value == b"" and letter.key is None)
         assert 0 < len(letter.headers["error"]) <= 300
         assert all(isinstance(value.encode("utf-8"), bytes) for value in letter.headers.values())

@@ -1,4 +1,4 @@
-"""The gate: each kind of bad candidate is refused by the rule that is there for it."""
+"""The gate refuses each kind of bad candidate by the rule made for it."""
 
 from dataclasses import replace
 
@@ -8,27 +8,27 @@ from kogpt2_chat.domain.gate.decision import decide, mean_difference, upper_boun
 from kogpt2_chat.domain.gate.measurements import AnswerMetrics, EngineAgreement, GateThresholds, Measurements, PairedNll
 from kogpt2_chat.domain.gate.page import decision_page
 
-PROFILE = GateThresholds(
+THRESHOLDS = GateThresholds(
     name="kogpt2", gold_margin_nat=0.03, confidence=0.95, bootstrap_rounds=500, max_failure_share=0.005,
     must_pass_share=1.0, chrf_margin=1.0, diversity_share=0.95, latency_factor=1.1,
     engine_agreement=0.85, engine_nll_margin_nat=0.02,
 )  # fmt: skip
-SPOKEN = AnswerMetrics(
+GOOD_ANSWERS = AnswerMetrics(
     answers=200, failures={}, leaks=0, must_passed=12, must_total=12, golden_passed=6, golden_total=12, chrf=30.0,
     distinct_1=0.6, distinct_2=0.9, entropy=5.0, p50_ms=40.0, p95_ms=60.0,
 )  # fmt: skip
 
 
-def slice_of(difference, examples=60, spread=0.01):
-    opponent = [3.0 + 0.01 * place for place in range(examples)]
-    candidate = [value + difference + spread * (-1) ** place for place, value in enumerate(opponent)]
-    return PairedNll(candidate=candidate, opponent=opponent, clusters=[str(place) for place in range(examples)])
+def paired_nll(difference, examples=60, spread=0.01):
+    baseline = [3.0 + 0.01 * index for index in range(examples)]
+    candidate = [value + difference + spread * (-1) ** index for index, value in enumerate(baseline)]
+    return PairedNll(candidate=candidate, opponent=baseline, clusters=[str(index) for index in range(examples)])
 
 
-def figures(**changes):
+def measurements(**changes):
     good = Measurements(
-        bot="ChatbotA", version=2, opponent="champion 1", gold=slice_of(-0.01), taught=slice_of(-2.0, 12),
-        candidate=SPOKEN, spoken_opponent=SPOKEN, retrieval_chrf=20.0, slices={"인사": 0.2},
+        bot="ChatbotA", version=2, opponent="champion 1", gold=paired_nll(-0.01), taught=paired_nll(-2.0, 12),
+        candidate=GOOD_ANSWERS, spoken_opponent=GOOD_ANSWERS, retrieval_chrf=20.0, slices={"인사": 0.2},
     )  # fmt: skip
     return replace(good, **changes)
 
@@ -37,9 +37,9 @@ def refused_by(decision):
     return [reason.rule for reason in decision.reasons if reason.decisive and not reason.passed]
 
 
-def test_a_good_candidate_passes_with_every_rule_shown():
-    """Passing means that every decisive rule holds; each has a sentence, and the margins are printed."""
-    decision = decide(figures(), PROFILE)
+def test_a_good_candidate_passes_and_every_rule_is_reported():
+    """A candidate passes if every blocking rule holds. Each reason has a sentence that states the threshold."""
+    decision = decide(measurements(), THRESHOLDS)
     assert decision.passed
     assert decision.refusals() == []
     assert {"loads", "gold_not_worse", "improves", "few_empty", "few_cut", "few_looping", "few_copied", "no_leaks",
@@ -64,24 +64,26 @@ AGREEMENT = EngineAgreement(
     ],
 )
 def test_a_version_that_int8_changes_too_much_is_refused(engine, refused):
-    """What was judged in fp32 is what players hear, within the profile's margins."""
-    assert refused_by(decide(figures(engine=engine), PROFILE)) == refused
+    """The serving engine must match the evaluated fp32 weights within the profile's thresholds."""
+    assert refused_by(decide(measurements(engine=engine), THRESHOLDS)) == refused
 
 
-def test_what_is_only_shown_never_refuses():
-    """Worse chrF, diversity, latency and slices do not decide yet."""
-    poor = replace(SPOKEN, chrf=1.0, distinct_1=0.01, distinct_2=0.01, entropy=0.1, p95_ms=9000.0, golden_passed=0)
-    decision = decide(figures(candidate=poor, slices={"인사": 9.0}, retrieval_chrf=0.5), PROFILE)
+def test_informational_rules_never_refuse():
+    """Worse chrF, diversity, latency and slices do not change the decision."""
+    poor = replace(
+        GOOD_ANSWERS, chrf=1.0, distinct_1=0.01, distinct_2=0.01, entropy=0.1, p95_ms=9000.0, golden_passed=0
+    )
+    decision = decide(measurements(candidate=poor, slices={"인사": 9.0}, retrieval_chrf=0.5), THRESHOLDS)
     assert decision.passed
     assert sum(not reason.passed for reason in decision.reasons) >= 6
 
 
-def test_a_candidate_beats_the_nearest_known_answers_or_gives_way_to_them():
-    """On every profile: answering with the nearest known answer needs no model at all."""
-    behind = replace(SPOKEN, chrf=19.0)
-    assert refused_by(decide(figures(candidate=behind), PROFILE)) == ["better_than_retrieval"]
-    assert refused_by(decide(figures(candidate=behind, defers=True), PROFILE)) == []
-    assert refused_by(decide(figures(candidate=replace(SPOKEN, chrf=20.0)), PROFILE)) == []
+def test_a_candidate_is_better_than_the_nearest_known_answers_or_defers_to_them():
+    """A model that is worse than retrieval, which needs no model, must defer to it."""
+    worse = replace(GOOD_ANSWERS, chrf=19.0)
+    assert refused_by(decide(measurements(candidate=worse), THRESHOLDS)) == ["better_than_retrieval"]
+    assert refused_by(decide(measurements(candidate=worse, defers=True), THRESHOLDS)) == []
+    assert refused_by(decide(measurements(candidate=replace(GOOD_ANSWERS, chrf=20.0)), THRESHOLDS)) == []
 
 
 @pytest.mark.parametrize(
@@ -92,61 +94,61 @@ def test_a_candidate_beats_the_nearest_known_answers_or_gives_way_to_them():
         ({"failures": {"looping": 3}}, "few_looping"),
     ],
 )
-def test_conduct_is_judged_on_the_own_answers_and_on_what_is_heard(changes, rule):
-    """Both must hold: neither may hide the other's faults."""
-    bad = replace(SPOKEN, **changes)
-    assert refused_by(decide(figures(candidate=SPOKEN, heard=bad), PROFILE)) == [f"heard_{rule}"]
-    assert refused_by(decide(figures(candidate=bad, heard=SPOKEN), PROFILE)) == [rule]
-    assert refused_by(decide(figures(candidate=SPOKEN, heard=SPOKEN), PROFILE)) == []
+def test_behaviour_rules_apply_to_own_answers_and_to_served_answers(changes, rule):
+    """Both sets of answers must pass, so that fallbacks cannot hide faults of the model."""
+    bad = replace(GOOD_ANSWERS, **changes)
+    assert refused_by(decide(measurements(candidate=GOOD_ANSWERS, heard=bad), THRESHOLDS)) == [f"heard_{rule}"]
+    assert refused_by(decide(measurements(candidate=bad, heard=GOOD_ANSWERS), THRESHOLDS)) == [rule]
+    assert refused_by(decide(measurements(candidate=GOOD_ANSWERS, heard=GOOD_ANSWERS), THRESHOLDS)) == []
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "rule"),
     [
-        ("poisoned: learned the new, forgot the old", {"gold": slice_of(0.4)}, "gold_not_worse"),
-        ("learned nothing new", {"taught": slice_of(0.0, 12), "held_out": slice_of(0.0)}, "improves"),
+        ("learned new pairs, forgot old ones", {"gold": paired_nll(0.4)}, "gold_not_worse"),
+        ("learned nothing new", {"taught": paired_nll(0.0, 12), "held_out": paired_nll(0.0)}, "improves"),
         ("nothing to learn", {"taught": None}, "improves"),
         ("no gold set", {"gold": None}, "gold_not_worse"),
-        ("collapsed: loops", {"candidate": replace(SPOKEN, failures={"looping": 30})}, "few_looping"),
-        ("silent", {"candidate": replace(SPOKEN, failures={"empty": 2})}, "few_empty"),
-        ("endless", {"candidate": replace(SPOKEN, failures={"cut": 2})}, "few_cut"),
-        ("a parrot", {"candidate": replace(SPOKEN, failures={"copied": 2})}, "few_copied"),
-        ("token leaking", {"candidate": replace(SPOKEN, leaks=1)}, "no_leaks"),
-        ("forgot a must", {"candidate": replace(SPOKEN, must_passed=11)}, "must_pass"),
+        ("repeats itself", {"candidate": replace(GOOD_ANSWERS, failures={"looping": 30})}, "few_looping"),
+        ("empty answers", {"candidate": replace(GOOD_ANSWERS, failures={"empty": 2})}, "few_empty"),
+        ("answers without an end", {"candidate": replace(GOOD_ANSWERS, failures={"cut": 2})}, "few_cut"),
+        ("copies the question", {"candidate": replace(GOOD_ANSWERS, failures={"copied": 2})}, "few_copied"),
+        ("leaks a control token", {"candidate": replace(GOOD_ANSWERS, leaks=1)}, "no_leaks"),
+        ("misses a must-pass question", {"candidate": replace(GOOD_ANSWERS, must_passed=11)}, "must_pass"),
         ("does not load", {"load_error": "model.safetensors has SHA-256 …"}, "loads"),
     ],
 )
 def test_a_bad_candidate_is_refused_by_the_right_rule(name, changes, rule):
-    """One fault, one rule; the refusal says what was measured."""
-    decision = decide(figures(**changes), PROFILE)
+    """One fault fails exactly one blocking rule."""
+    decision = decide(measurements(**changes), THRESHOLDS)
     assert not decision.passed
     assert refused_by(decision) == [rule]
     assert len(decision.refusals()) == 1
 
 
 def test_better_on_held_out_pairs_is_enough():
-    """Nothing was taught, but human data improved."""
-    assert decide(figures(taught=None, held_out=slice_of(-0.2)), PROFILE).passed
+    """Without taught pairs, an improvement on held-out human pairs is sufficient."""
+    assert decide(measurements(taught=None, held_out=paired_nll(-0.2)), THRESHOLDS).passed
 
 
-def test_an_uncertain_gain_is_no_gain():
-    """The bound decides, not the mean."""
-    wavering = slice_of(-0.05, examples=6, spread=1.0)
-    assert mean_difference(wavering) < 0
-    assert refused_by(decide(figures(taught=wavering), PROFILE)) == ["improves"]
+def test_an_uncertain_improvement_does_not_count():
+    """The upper confidence bound decides, not the mean."""
+    noisy = paired_nll(-0.05, examples=6, spread=1.0)
+    assert mean_difference(noisy) < 0
+    assert refused_by(decide(measurements(taught=noisy), THRESHOLDS)) == ["improves"]
 
 
 def test_the_bootstrap_is_seeded_and_resamples_clusters():
-    """The same figures give the same bound; examples of one cluster are not counted as independent."""
-    free = slice_of(0.0, examples=40, spread=0.5)
-    tied = replace(free, clusters=["even" if place % 2 else "odd" for place in range(40)])
-    assert upper_bound(free, 0.95, 500, 1) == upper_bound(free, 0.95, 500, 1)
-    assert upper_bound(tied, 0.95, 500, 1) > upper_bound(free, 0.95, 500, 1)
+    """Equal input yields an equal bound. Examples of one cluster do not count as independent."""
+    independent = paired_nll(0.0, examples=40, spread=0.5)
+    clustered = replace(independent, clusters=["even" if index % 2 else "odd" for index in range(40)])
+    assert upper_bound(independent, 0.95, 500, 1) == upper_bound(independent, 0.95, 500, 1)
+    assert upper_bound(clustered, 0.95, 500, 1) > upper_bound(independent, 0.95, 500, 1)
 
 
-def test_the_page_escapes_everything():
-    """Nothing measured or named can put markup on the page."""
-    page = decision_page(decide(figures(opponent="<script>alert(1)</script>"), PROFILE))
+def test_the_page_escapes_every_value():
+    """No value in a decision can add markup to the page."""
+    page = decision_page(decide(measurements(opponent="<script>alert(1)</script>"), THRESHOLDS))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "gold_margin_nat 0.03" in page

@@ -1,4 +1,4 @@
-"""While a load hangs: whatever needs no load happens at once, other bots go on, and a late result changes nothing."""
+"""While a load hangs, everything that needs no load still happens at once, and a late result changes nothing."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ BOT, OTHER = "ChatbotA", "ChatbotB"
 
 
 class Machine(OneWorker):
-    """One worker that acts each time a job waits; downloads and loads of a version can be made to hang."""
+    """One worker that acts each time a job waits; downloads and loads of a version can hang."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -58,7 +58,7 @@ class Machine(OneWorker):
 
     @contextmanager
     def hanging(self, what: str) -> Iterator[None]:
-        """It is reached and does not return before the block ends."""
+        """Context in which a call is reached and does not return before the block ends."""
         gate = self.held[what] = threading.Event()
         try:
             yield
@@ -91,7 +91,7 @@ class Machine(OneWorker):
         )
 
     def begin_rollout(self, what: str = "fetch") -> AbstractContextManager[None]:
-        """Version 3 is published by a job that is not waited for, and its load hangs."""
+        """Publish version 3 with a job that is not waited for; its load hangs."""
         version = self.train(BOT)
         hang = self.hanging(f"{what} {BOT} {version}")
         hang.__enter__()
@@ -127,7 +127,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 @pytest.mark.parametrize("what", ["fetch", "load"])
 def test_a_rollback_to_a_warm_version_does_not_wait_for_a_load_that_hangs(machine: Machine, what: str) -> None:
-    """Acknowledged in the worker's next round: version 2 is bad, and gone, while version 3 is still on its way."""
+    """Version 2 is bad and version 3 still loads: the worker returns to version 1 in its next round."""
     machine.roll_out()
     machine.roll_out()
     hang = machine.begin_rollout(what)
@@ -141,8 +141,8 @@ def test_a_rollback_to_a_warm_version_does_not_wait_for_a_load_that_hangs(machin
 
 
 @pytest.mark.parametrize("what", ["fetch", "load"])
-def test_what_is_no_longer_wanted_is_dropped_when_it_comes(machine: Machine, what: str) -> None:
-    """It never speaks, not for one batch, and what was only fetched is not even brought into memory."""
+def test_a_version_no_longer_wanted_is_dropped_when_its_load_ends(machine: Machine, what: str) -> None:
+    """It answers no batch, and if only its files have arrived, it is not loaded."""
     machine.roll_out()
     machine.roll_out()
     hang = machine.begin_rollout(what)
@@ -154,8 +154,8 @@ def test_what_is_no_longer_wanted_is_dropped_when_it_comes(machine: Machine, wha
     assert (f"{BOT} 3" in machine.opened) == (what == "load")
 
 
-def test_a_version_from_the_shelf_overtakes_one_that_hangs(machine: Machine) -> None:
-    """The one before is no longer warm; its files are here, and nothing else is needed."""
+def test_a_cached_version_loads_while_another_load_hangs(machine: Machine) -> None:
+    """The previous version is no longer warm, but its files are on disk, which is sufficient."""
     machine.roll_out()
     machine.roll_out()
     machine.slots._slot_by_bot[BOT].warm_until = 0
@@ -169,7 +169,7 @@ def test_a_version_from_the_shelf_overtakes_one_that_hangs(machine: Machine) -> 
 
 
 def test_a_mute_is_acknowledged_while_a_load_hangs(machine: Machine) -> None:
-    """And letting the bot speak again too."""
+    """An unmute is acknowledged too."""
     machine.roll_out()
     version = machine.train(BOT)
     with machine.hanging(f"fetch {BOT} {version}"):
@@ -193,8 +193,8 @@ def test_a_mute_is_acknowledged_while_a_load_hangs(machine: Machine) -> None:
 def test_another_bot_is_rolled_out_while_a_load_hangs(
     machine: Machine, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One loader a bot: what is wrong with one costs the others a bounded wait for their turn."""
-    monkeypatch.setattr("serving.version_cache.TURN_S", 0.05)
+    """Each bot has its own loader: a hanging load costs other bots a bounded wait."""
+    monkeypatch.setattr("serving.version_cache.LOAD_LOCK_TIMEOUT_S", 0.05)
     machine.roll_out()
     machine.roll_out(OTHER)
     hang = machine.begin_rollout(what)
@@ -206,7 +206,7 @@ def test_another_bot_is_rolled_out_while_a_load_hangs(
 
 
 def test_a_hanging_rollout_is_acknowledged_at_once(machine: Machine) -> None:
-    """The epoch says that it was heard, the state that it is not done: nobody takes it for ready or for refused."""
+    """The epoch shows that the state was read, and the slot state `loading` that it is not ready."""
     machine.roll_out()
     version = machine.train(BOT)
     with machine.hanging(f"fetch {BOT} {version}"):
@@ -217,7 +217,7 @@ def test_a_hanging_rollout_is_acknowledged_at_once(machine: Machine) -> None:
 
 
 def test_failures_are_counted_by_version(machine: Machine) -> None:
-    """A version that failed often does not make the next one wait."""
+    """A version that failed often does not delay the next one."""
     now = [0.0]
     machine.control._loads._monotonic = lambda: now[0]
     machine.roll_out()
@@ -240,8 +240,8 @@ def test_failures_are_counted_by_version(machine: Machine) -> None:
     machine.until(lambda: tries(3) > first)
 
 
-def test_a_version_that_is_taken_back_for_good_is_silent(machine: Machine) -> None:
-    """A bot's first version was bad: there is none before it, so notices speak, and the next one again."""
+def test_a_withdrawn_first_version_stops_answering(machine: Machine) -> None:
+    """No earlier version exists, so the bot answers with notices until the next version."""
     machine.roll_out()
     machine.tell(None, epoch=2)
     machine.pause(0)
@@ -252,8 +252,8 @@ def test_a_version_that_is_taken_back_for_good_is_silent(machine: Machine) -> No
     assert machine.slots.route(BOT).loaded is not None
 
 
-def test_the_version_before_stays_on_the_shelf(machine: Machine) -> None:
-    """Long after it has left the memory; a rollback must not need the registry."""
+def test_the_previous_version_stays_on_disk(machine: Machine) -> None:
+    """Long after it has left the memory: a rollback must not need the registry."""
     machine.roll_out()
     machine.roll_out()
     slot = machine.slots._slot_by_bot[BOT]

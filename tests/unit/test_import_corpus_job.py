@@ -1,4 +1,4 @@
-"""One labelled CSV to a corpora folder."""
+"""Convert one labelled CSV file into a corpora folder."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ def keys_of(path: Path, column: str) -> set[str]:
 
 
 def test_every_bot_gets_seed_gold_and_golden_that_share_nothing(tmp_path: Path) -> None:
-    """Label 0, 1, 2 are the bots A, B, C; no gold question or answer stands in the seed."""
+    """Labels 0, 1, 2 are the bots A, B, C; the seed contains no gold question or answer."""
     result = import_corpus(source=write(tmp_path, lines(300)), folder=tmp_path / "out")
     assert result["bots"]["ChatbotC"] == {"seed": 240, "gold": 30, "dev": 30, "golden": 20}  # type: ignore[index]
     for bot in ("ChatbotA", "ChatbotB", "ChatbotC"):
@@ -45,7 +45,7 @@ def test_every_bot_gets_seed_gold_and_golden_that_share_nothing(tmp_path: Path) 
         assert set(golden[0]) == {"question", "any_of", "must_pass"}
 
 
-def test_the_same_file_gives_the_same_folder(tmp_path: Path) -> None:
+def test_the_same_file_produces_the_same_folder(tmp_path: Path) -> None:
     """Byte for byte, also over an older import."""
     source = write(tmp_path, lines(50))
     import_corpus(source=source, folder=tmp_path / "one")
@@ -56,7 +56,7 @@ def test_the_same_file_gives_the_same_folder(tmp_path: Path) -> None:
 
 
 def test_few_unusable_rows_are_skipped_and_counted(tmp_path: Path) -> None:
-    """Trimmed labels are used; rows that training leaves out are counted apart."""
+    """Labels are trimmed; rows that the training rules reject are counted separately."""
     rows = [*lines(300), "안녕,반가워요.,7", "안녕,,0", "안녕하세요,반가워요.,2   ", "죽고 싶다,힘내요.,1", lines(1)[0]]
     result = import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
     assert result["unusable"] == {"label": 1, "no_text": 1}
@@ -73,22 +73,20 @@ def test_few_unusable_rows_are_skipped_and_counted(tmp_path: Path) -> None:
         (
             "Q,A,label",
             ["안녕,반가워요.,9"] * 10,
-            "10 of 310 rows are unusable .label 10., first line 302: label '9'; .*; at most 1 %",
+            "10 of 310 rows are unusable .label 10., first line 302: label '9'; .*; expected at most 1 %",
         ),
         ("Q,A,label", ["안녕,반가워요"] * 10, "columns 10.*first line 302: columns '안녕,반가워요'"),
     ],
 )
-def test_a_file_that_is_not_what_it_should_be_is_refused(
-    tmp_path: Path, header: str, extra: list[str], message: str
-) -> None:
-    """One sentence, and nothing is written."""
+def test_an_invalid_file_is_refused(tmp_path: Path, header: str, extra: list[str], message: str) -> None:
+    """One sentence explains why, and nothing is written."""
     with pytest.raises(InvalidInput, match=message):
         import_corpus(source=write(tmp_path, lines(100) + extra, header), folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_in_another_encoding_or_none_at_all_is_refused(tmp_path: Path) -> None:
-    """Named with what to do; a label that nobody has is named with its bot."""
+def test_an_unreadable_or_missing_file_is_refused(tmp_path: Path) -> None:
+    """The message says what to do; a bot without rows is named with its label."""
     source = tmp_path / "a.csv"
     with pytest.raises(InvalidInput, match="cannot be read"):
         import_corpus(source=source, folder=tmp_path / "out")
@@ -96,7 +94,7 @@ def test_a_file_in_another_encoding_or_none_at_all_is_refused(tmp_path: Path) ->
     with pytest.raises(InvalidInput, match="not UTF-8"):
         import_corpus(source=source, folder=tmp_path / "out")
     source.write_text("\n".join(["Q,A,label", *lines(50)[:100]]), encoding="utf-8")
-    with pytest.raises(InvalidInput, match="no usable row with label 2 .ChatbotC.. Name the bots .*--bot"):
+    with pytest.raises(InvalidInput, match="no usable row with label 2 .ChatbotC.. Choose the bots .*--bot"):
         import_corpus(source=source, folder=tmp_path / "out")
     result = import_corpus(source=source, folder=tmp_path / "out", bots=["ChatbotA"])
     assert set(result["bots"]) == {"ChatbotA"}  # type: ignore[call-overload]
@@ -104,7 +102,7 @@ def test_a_file_in_another_encoding_or_none_at_all_is_refused(tmp_path: Path) ->
 
 
 def test_every_line_of_the_file_is_counted(tmp_path: Path) -> None:
-    """Rows of one line each, headers and blank lines are the whole file; the first rows not taken are shown."""
+    """Rows, headers and blank lines add up to the whole file; the first unusable rows are shown."""
     source = write(tmp_path, ["", *lines(300), ",,", "안녕,반가워요.,2.0", "Q,A,label"])
     result = import_corpus(source=source, folder=tmp_path / "out")
     assert result["lines"] == {"all": 905, "header": 2, "blank": 2}
@@ -112,32 +110,32 @@ def test_every_line_of_the_file_is_counted(tmp_path: Path) -> None:
     assert result["first_unusable"] == ["line 904: label '2.0'"]
 
 
-def test_a_quote_that_is_not_closed_stops_the_import(tmp_path: Path) -> None:
-    """Not one row is swallowed without a word."""
+def test_an_unclosed_quote_stops_the_import(tmp_path: Path) -> None:
+    """No row is swallowed silently."""
     rows = lines(100)
     rows[120] = f'"{rows[120]}'
-    with pytest.raises(InvalidInput, match="line 122: a quoted cell begins here and never ends"):
+    with pytest.raises(InvalidInput, match="line 122: a quoted cell begins here and has no closing quote"):
         import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
 
 
-def test_rows_that_hang_together_are_refused_with_the_bot_and_the_reason(tmp_path: Path) -> None:
-    """The same three answers to everything: no gold set, and no split, can be made."""
+def test_rows_linked_by_shared_answers_are_refused(tmp_path: Path) -> None:
+    """Three answers to everything leave neither a gold set nor splits."""
     few = [f"{word} 질문?,대답{number}이에요.,1" for word in SYLLABLES for number in range(3)]
     rows = [row for row in lines(50) if not row.endswith(",1")] + few
     with pytest.raises(
-        InvalidInput, match="ChatbotB .label 1. can't be taught: nothing is left for gold, val, test"
+        InvalidInput, match="ChatbotB .label 1. can't be trained: no pairs are left for gold, val, test"
     ) as e:
         import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
-    assert "Of 84 rows with 28 questions and 3 answers, 84 hang together" in str(e.value)
+    assert "Of 84 rows with 28 questions and 3 answers, 84 are linked" in str(e.value)
     assert not (tmp_path / "out").exists()
     with pytest.raises(
-        InvalidInput, match="ChatbotA .label 0. can't be taught: nothing is left for gold: 9 rows are too"
+        InvalidInput, match="ChatbotA .label 0. can't be trained: no pairs are left for gold: 9 rows are too"
     ):
         import_corpus(source=write(tmp_path, lines(9)), folder=tmp_path / "out")
 
 
-def test_a_bot_without_rows_is_told_why_they_were_left_out(tmp_path: Path) -> None:
-    """Answers that are codes: usable, but nothing that Korean can be learned from."""
+def test_a_bot_without_rows_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    """The answers are codes: usable rows, but not Korean."""
     codes = [f"{a}{b} 질문?,P{a},0" for a in SYLLABLES[:5] for b in SYLLABLES]
     rows = [row.replace(f"P{row[0]}", "P") for row in codes] + [row for row in lines(50) if not row.endswith(",0")]
     message = r"label 0 .ChatbotA.; 140 rows were left out .not_korean 140., first line 2: not_korean '가가 질문\?,P,0'"

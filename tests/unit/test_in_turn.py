@@ -24,7 +24,7 @@ def test_a_second_one_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
 
         with in_turn(lock, heard):
             assert first.wait(timeout=30) < 0
-    assert said == [f"another one is at work here, waiting for it ({lock})"]
+    assert said == [f"another process holds the lock {lock}: waiting until it is released"]
 
 
 def test_who_comes_alone_says_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What must not stop ingest, or rob it of records without a word."""
+"""Input that must neither stop ingest nor make it lose records silently."""
 
 import json
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ def run(topics: MemoryTopics, tables: InMemoryTables) -> dict[str, Any]:
 
 
 def put(broker: Broker, topic: str, value: bytes | None, timestamp_ms: int, key: bytes | None = b"k") -> None:
-    """A record with a time of its sender's choice."""
+    """Write a record with a timestamp of the sender's choice."""
     MemoryTopics(broker).send([Outgoing(topic=topic, key=key, value=value, headers={"a": "\ufffd"})])
     for log_ in broker.logs[topic]:
         for offset, record in log_.records.items():
@@ -72,7 +72,7 @@ def put(broker: Broker, topic: str, value: bytes | None, timestamp_ms: int, key:
 
 
 def fits(row: Mapping[str, object]) -> bool:
-    """The row can be written by every library behind: text is UTF-8, numbers are 64 bits, times have four digits."""
+    """Check that every library can write the row: text is UTF-8, numbers have 64 bits, years have four digits."""
     text = json.dumps(row, ensure_ascii=False, default=str)
     return bool(text.encode()) and all(
         abs(part) < 2**63
@@ -85,8 +85,8 @@ def fits(row: Mapping[str, object]) -> bool:
 @pytest.mark.parametrize("topic", [TURNS.topic, FEEDBACK.topic])
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_whatever_a_record_holds_it_is_stored_or_quarantined(topic: str, data: st.DataObject) -> None:
-    """Any field, a foreign one, the record's time and key: neither an error nor a loss, and the next one is read."""
+def test_any_record_is_stored_or_quarantined(topic: str, data: st.DataObject) -> None:
+    """Any field, unknown field, time or key: no error, no loss, and the next record is read."""
     body: Mapping[str, object] = TURN_BODY if topic == TURNS.topic else FEEDBACK_BODY
     changes = data.draw(st.dictionaries(st.sampled_from([*body, "\ud800new"]), ODD, min_size=1, max_size=3))
     dropped = data.draw(st.sets(st.sampled_from([*body]), max_size=1))
@@ -106,7 +106,7 @@ def test_whatever_a_record_holds_it_is_stored_or_quarantined(topic: str, data: s
 @settings(max_examples=80, deadline=None)
 @given(st.none() | st.binary(max_size=200), TIMES)
 def test_any_bytes_are_quarantined(value: bytes | None, timestamp_ms: int) -> None:
-    """Also none at all, as a compacted topic would have."""
+    """Also a record without a value, as in a compacted topic."""
     broker, topics, tables = world()
     put(broker, FEEDBACK.topic, value, timestamp_ms)
     run(topics, tables)
@@ -116,7 +116,7 @@ def test_any_bytes_are_quarantined(value: bytes | None, timestamp_ms: int) -> No
 
 @pytest.mark.parametrize("deep", [900, 5000, 50_000])
 def test_deep_nesting_is_quarantined(deep: int) -> None:
-    """As deep as a reader of JSON goes, and deeper."""
+    """Up to the depth that the JSON reader accepts, and deeper."""
     broker, topics, tables = world()
     nested = json.dumps(TURN_BODY)[:-1] + ', "deep": ' + "[" * deep + "]" * deep + "}"
     put(broker, TURNS.topic, nested.encode(), 0)
@@ -124,7 +124,7 @@ def test_deep_nesting_is_quarantined(deep: int) -> None:
 
 
 def test_a_senders_absurd_time_is_quarantined() -> None:
-    """One record dated before year 1, after 9999 or in 1526 does not hold up those behind it."""
+    """A record dated before year 1, after 9999 or in 1526 does not stop the records after it."""
     broker, topics, tables = world()
     for number, timestamp_ms in enumerate([-(10**15), 10**15, -14_000_000_000_000]):
         put(broker, "feedback", json.dumps({**FEEDBACK_BODY, "feedback_id": f"f{number}"}).encode(), timestamp_ms)
@@ -133,15 +133,15 @@ def test_a_senders_absurd_time_is_quarantined() -> None:
     assert len(tables.read("quarantine")) == 3
 
 
-def test_a_turn_id_that_the_index_cannot_take_is_quarantined() -> None:
-    """It would be refused there at each run, with all that stands behind it."""
+def test_a_turn_id_that_the_index_refuses_is_quarantined() -> None:
+    """Otherwise every index run would fail on it."""
     _, topics, tables = world()
     log(topics, turn("x" * 513), turn(""), turn("가" * 170))
     assert run(topics, tables)["turns"]["rows"] == 1
 
 
 def test_the_broker_dates_every_topic_whose_times_count() -> None:
-    """The lake's topics, and that of questions, whose retention a client's clock would decide."""
+    """The lake's topics, and the topic of questions: a client's clock must not decide its retention."""
     for name in (TURNS.topic, FEEDBACK.topic, "bot_question"):
         assert TOPIC_BY_NAME[name].configs["message.timestamp.type"] == "LogAppendTime"
 
@@ -153,8 +153,8 @@ def anew() -> MemoryTopics:
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_a_topic_that_was_made_anew_is_read_from_its_beginning(count: int) -> None:
-    """Shorter than the old position, as long, or past it: each record once, a row in `gaps`, and told once."""
+def test_a_recreated_topic_is_read_from_its_beginning(count: int) -> None:
+    """Shorter, equal or longer than the old position: each record once, one row in `gaps`, one report."""
     _, topics, tables = world()
     log(topics, *(turn(f"old-{n}") for n in range(30)), b"{")
     run(topics, tables)
@@ -170,8 +170,8 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(count: int) -> No
     assert sorted(str(row["value"]) for row in tables.read("quarantine")) == ["[", "{"]
 
 
-def test_an_empty_topic_in_place_of_the_old_one_is_noticed() -> None:
-    """Before it has grown: what comes then is read from the first record on."""
+def test_an_empty_recreated_topic_is_detected() -> None:
+    """Later records are then read from the first one on."""
     _, topics, tables = world()
     log(topics, *(turn(f"old-{n}") for n in range(30)))
     run(topics, tables)
@@ -181,8 +181,8 @@ def test_an_empty_topic_in_place_of_the_old_one_is_noticed() -> None:
     assert run(fresh, tables)["turns"]["rows"] == 60
 
 
-def test_a_run_killed_while_it_begins_anew_loses_and_doubles_nothing() -> None:
-    """At each of its commits; the gap is told all the same, once."""
+def test_a_run_killed_at_a_recreated_topic_loses_and_duplicates_nothing() -> None:
+    """At any of its commits; the gap is still reported once."""
 
     class Killed(Exception):
         pass
@@ -215,7 +215,7 @@ def test_a_run_killed_while_it_begins_anew_loses_and_doubles_nothing() -> None:
 
 
 def test_positions_of_an_earlier_release_are_taken_over() -> None:
-    """It wrote no mark: the topic that stands there now is taken for theirs, and one made later is noticed."""
+    """They have no mark: the existing topic counts as theirs, and a topic recreated later is detected."""
     broker, topics, tables = world()
     log(topics, turn("t1"), turn("t2"))
     broker.topic_ids.update(dict.fromkeys(broker.topic_ids, ""))
@@ -232,8 +232,8 @@ def test_positions_of_an_earlier_release_are_taken_over() -> None:
     assert run(fresh, tables)["turns"]["rows"] == 60
 
 
-def test_a_topic_that_went_back_is_refused() -> None:
-    """The same topic with less in it: nobody can say which records are new."""
+def test_a_topic_that_became_shorter_is_refused() -> None:
+    """If the same topic has fewer records, it is unknown which of them are new."""
     broker, topics, tables = world()
     log(topics, *(turn(f"t{n}") for n in range(30)))
     run(topics, tables)
@@ -244,8 +244,8 @@ def test_a_topic_that_went_back_is_refused() -> None:
         run(topics, tables)
 
 
-def test_a_gap_is_told_by_the_next_run_when_this_one_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The row stands before the positions move; who did not live to tell leaves it to the next one."""
+def test_a_gap_of_a_killed_run_is_reported_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row is written before the positions move, so the next run can report it."""
 
     class Killed(Exception):
         pass

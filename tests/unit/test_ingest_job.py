@@ -1,4 +1,4 @@
-"""Kafka to the lake: what a run does, on the doubles."""
+"""Ingest from Kafka to the lake, on in-memory doubles."""
 
 import uuid
 from collections.abc import Mapping
@@ -73,8 +73,8 @@ def run(topics: MemoryTopics, tables: InMemoryTables, settings: Settings = SETTI
     return ingest(topics=topics, tables=tables, settings=settings)  # type: ignore[return-value]
 
 
-def test_turns_and_feedback_come_into_their_tables(topics: MemoryTopics, tables: InMemoryTables) -> None:
-    """With position and Seoul date; a second run finds nothing to do and commits nothing."""
+def test_turns_and_feedback_are_stored_in_their_tables(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """With position and Seoul date; a second run commits nothing."""
     log(topics, turn("t1"), turn("t2", received_at="2026-11-24T15:30:00+00:00", decoding={"k": 1}))
     say(topics, "t1", "correction", "내 번호는 010-1234-5678이야")
     result = run(topics, tables)
@@ -91,16 +91,16 @@ def test_turns_and_feedback_come_into_their_tables(topics: MemoryTopics, tables:
     assert tables.version("turns") == version
 
 
-def test_a_turn_without_consent_to_store_is_passed_over(topics: MemoryTopics, tables: InMemoryTables) -> None:
-    """Counted, not kept, and not read again."""
+def test_a_turn_without_consent_to_storing_is_skipped(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """It is counted, not stored, and not read again."""
     log(topics, turn("t1", consent_store=False), turn("t2"))
     assert run(topics, tables)["turns"]["left_out"] == {"no_consent_to_store": 1}
     assert [row["turn_id"] for row in tables.read("turns")] == ["t2"]
     assert run(topics, tables)["turns"]["left_out"] == {}
 
 
-def test_a_record_that_cannot_be_read_is_kept_in_quarantine(topics: MemoryTopics, tables: InMemoryTables) -> None:
-    """Not JSON, not UTF-8, a number no table can hold, an unknown bot: none holds up the others, each stays once."""
+def test_an_unreadable_record_is_quarantined(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """Not JSON, not UTF-8, a number too large, an unknown bot: none stops the others, and each is kept once."""
     log(topics, b"{", b"\xff\xfe", turn("t1", latency_ms=2**70), turn("t2", bot="ChatbotZ"), turn("t3"))
     result = run(topics, tables)
     assert result["turns"]["left_out"] == {"malformed:schema": 3, "malformed:unknown_bot": 1}
@@ -110,14 +110,14 @@ def test_a_record_that_cannot_be_read_is_kept_in_quarantine(topics: MemoryTopics
 
 
 def test_a_lone_surrogate_does_not_stop_the_run(topics: MemoryTopics, tables: InMemoryTables) -> None:
-    """JSON can spell half a character; the table gets a question mark for it."""
+    """JSON can contain half a character; the table gets a question mark for it."""
     log(topics, turn("t1").to_json().replace("안녕", "안녕\\ud800").encode())
     run(topics, tables)
     assert tables.read("turns", ["text"]) == [{"text": "안녕?"}]
 
 
 def test_a_large_window_is_read_in_commits_of_bounded_size(topics: MemoryTopics, tables: InMemoryTables) -> None:
-    """Same rows, more commits."""
+    """The rows are the same with more commits."""
     log(topics, *(turn(f"t{n}") for n in range(100)))
     result = run(topics, tables, Settings(kafka=Kafka(ingest_batch=24)))
     assert result["turns"]["rows"] == 100
@@ -125,8 +125,8 @@ def test_a_large_window_is_read_in_commits_of_bounded_size(topics: MemoryTopics,
     assert len({row["turn_id"] for row in tables.read("turns")}) == 100
 
 
-def test_two_ingests_at_once_write_each_row_once(topics: MemoryTopics, tables: InMemoryTables) -> None:
-    """The second commits between the first one's plan and commit: for the first that is success."""
+def test_two_concurrent_ingests_write_each_row_once(topics: MemoryTopics, tables: InMemoryTables) -> None:
+    """If the second commits between the first one's plan and commit, the first one still succeeds."""
     log(topics, *(turn(f"t{n}") for n in range(10)))
 
     def other() -> None:
@@ -140,10 +140,10 @@ def test_two_ingests_at_once_write_each_row_once(topics: MemoryTopics, tables: I
     assert sorted(turn_ids) == sorted([*(f"t{n}" for n in range(10)), "later"])
 
 
-def test_a_run_killed_between_quarantine_and_rows_loses_and_doubles_nothing(
+def test_a_run_killed_between_quarantine_and_rows_loses_and_duplicates_nothing(
     topics: MemoryTopics, tables: InMemoryTables
 ) -> None:
-    """The next run may plan a longer window; what is in quarantine already is not put there again."""
+    """The next run may plan a longer window; records already in quarantine are not added again."""
 
     class Killed(Exception):
         pass
@@ -166,10 +166,10 @@ def test_a_run_killed_between_quarantine_and_rows_loses_and_doubles_nothing(
     assert sorted(str(row["turn_id"]) for row in tables.read("turns")) == ["t1", "t2"]
 
 
-def test_what_retention_took_is_named_as_a_gap(
+def test_records_deleted_by_retention_are_reported_as_a_gap(
     topics: MemoryTopics, tables: InMemoryTables, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lost range is reported once, and reading goes on behind it."""
+    """The lost range is reported once, and reading continues after it."""
     topics.send([Outgoing(topic="feedback", key=b"p", value=b"lost")] * 3)
     partition = next(number for number, end in topics.end_positions("feedback").items() if end)
     broker.log("feedback", partition).records.clear()

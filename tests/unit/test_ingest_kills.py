@@ -1,4 +1,4 @@
-"""Runs of ingest that are killed between two of their commits: nothing is lost, nothing is double, each gap is told."""
+"""Ingest runs killed between two commits lose nothing, duplicate nothing, and report each gap."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from tests.unit.test_ingest_job import turn
 
 
 class Killed(Exception):
-    """The process ends here."""
+    """Simulates the end of the process."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def made_anew() -> Broker:
 
 
 def put(broker: Broker, partition: int, *values: bytes) -> None:
-    """Records in a partition of the test's choice."""
+    """Write records to a given partition."""
     log = broker.log(TURNS.topic, partition)
     for value in values:
         log.records[log.end] = Record(
@@ -57,7 +57,7 @@ def run(broker: Broker, tables: InMemoryTables, batch: int = 20_000) -> dict[str
 
 @contextmanager
 def killed(tables: InMemoryTables, when: Callable[[str, int], bool]) -> Iterator[None]:
-    """A run that is killed before the commit of which `when` (table, how many rows) is true."""
+    """Run ingest and kill it before the commit for which `when` (table, number of rows) is true."""
     append = tables.append
 
     def dying(table: str, rows: Any, *others: Any) -> bool:
@@ -74,14 +74,14 @@ def killed(tables: InMemoryTables, when: Callable[[str, int], bool]) -> Iterator
 
 
 def before_rows(table: str, count: int) -> bool:
-    """Between the quarantine's commit and that of the good rows."""
+    """Kill between the quarantine's commit and that of the readable rows."""
     return table == TURNS.name and count > 0
 
 
-def test_a_record_is_quarantined_once_although_the_next_run_reads_in_smaller_parts(
+def test_a_record_is_quarantined_once_even_if_the_next_run_reads_smaller_parts(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another partition shares the batch by then; and what is replayed is one turn."""
+    """Another partition shares the batch in the next run; a replay stores one turn."""
     broker = made_anew()
     others = [turn_id for turn_id in map("t{}".format, range(10)) if turn_id not in {"t1", "t8"}]
     first = turns(*others)
@@ -103,7 +103,7 @@ def test_a_record_is_quarantined_once_although_the_next_run_reads_in_smaller_par
 def test_a_record_that_was_quarantined_twice_is_stored_once(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Earlier runs did so: two rows of one position that differ in the run's time alone."""
+    """Earlier releases could add two rows for one position that differ only in the run's time."""
     broker = made_anew()
     put(broker, 0, *turns("t1", bot="ChatbotD"))
     run(broker, tables)
@@ -116,8 +116,8 @@ def test_a_record_that_was_quarantined_twice_is_stored_once(
     assert replay_quarantine(tables=tables, progress=lambda _: None)["waiting"] == {}
 
 
-def test_a_topic_made_anew_after_a_first_run_was_killed_is_read_whole(tables: InMemoryTables) -> None:
-    """Only the quarantine has read of the old topic; the rest of that is lost, and told."""
+def test_a_topic_recreated_after_a_killed_first_run_is_read_completely(tables: InMemoryTables) -> None:
+    """Only the quarantine has read the old topic; the rest of it is lost and reported."""
     old = made_anew()
     put(old, 0, *(b"{" for _ in range(40)), *turns("lost"))
     with killed(tables, before_rows):
@@ -132,16 +132,16 @@ def test_a_topic_made_anew_after_a_first_run_was_killed_is_read_whole(tables: In
 
 
 def retain_from(first: int, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retention reaches an offset of the topic's first partition."""
+    """Delete the records of the first partition before an offset, as retention does."""
     log = broker.log(TURNS.topic, 0)
     log.records = {offset: record for offset, record in log.records.items() if offset >= first}
     monkeypatch.setattr(MemoryTopics, "start_positions", lambda _, topic: {0: first} if topic == TURNS.topic else {})
 
 
-def test_a_gap_that_grew_before_the_next_run_is_told_once(
+def test_a_gap_that_grew_before_the_next_run_is_reported_once(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each lost record stands in one row, however far retention has come when the next run looks."""
+    """One row covers each lost record, however far retention has come by the next run."""
     broker = made_anew()
     put(broker, 0, *turns(*(f"t{number}" for number in range(10))))
     retain_from(3, broker, monkeypatch)

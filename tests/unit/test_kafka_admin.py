@@ -1,4 +1,4 @@
-"""Topics on a broker that earlier releases used, against a scripted admin client."""
+"""Topics on a broker that earlier releases used, with a scripted admin client."""
 
 import uuid
 from typing import Any
@@ -11,7 +11,7 @@ from kogpt2_chat.errors import InvalidInput
 
 
 class Admin:
-    """A broker with every topic of the contract, as a release made them that did not name whose clock dates records."""
+    """An admin client of a broker whose topics were created by a release that did not set the timestamp type."""
 
     def __init__(self, **other: str) -> None:
         self.configs = {
@@ -23,8 +23,8 @@ class Admin:
         }
         self.configs["feedback"] |= other
         self.altered: dict[str, dict[str, str]] = {}
-        self.refuses, self.late = False, 0
-        self.given = uuid.uuid4()
+        self.refuses, self.delay_calls = False, 0
+        self.assigned_id = uuid.uuid4()
 
     def list_topics(self) -> list[str]:
         return list(self.configs)
@@ -34,27 +34,27 @@ class Admin:
 
     def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         partitions = {topic.name: topic.partitions for topic in TOPICS}
-        return [{"name": n, "topic_id": self.given, "partitions": [None] * partitions[n]} for n in names]
+        return [{"name": n, "topic_id": self.assigned_id, "partitions": [None] * partitions[n]} for n in names]
 
     def describe_configs(self, resources: list[Any], config_filter: str) -> dict[str, Any]:
         assert config_filter == "all"
         found = {r.name: {n: {"value": v} for n, v in self.configs[r.name].items()} for r in resources}
-        self.late -= 1
-        if self.late <= 0:
+        self.delay_calls -= 1
+        if self.delay_calls <= 0:
             for name, configs in self.altered.items():
                 self.configs[name] |= configs
         return {"topic": found}
 
     def alter_configs(self, resources: list[Any]) -> dict[str, dict[str, str]]:
-        """In force a moment later, as brokers have it; a refusal is an answer and no error."""
+        """Apply the change a moment later, as brokers do; a refusal is a reply, not an exception."""
         if self.refuses:
             return {"topic": {r.name: "[Error 29] TopicAuthorizationFailedError" for r in resources}}
-        self.altered, self.late = {r.name: dict(r.configs) for r in resources}, 3
+        self.altered, self.delay_calls = {r.name: dict(r.configs) for r in resources}, 3
         return {"topic": dict.fromkeys(self.altered, "OK")}
 
 
-def test_topics_of_an_earlier_release_get_the_brokers_clock() -> None:
-    """Those whose times count, once; a second start finds nothing to do."""
+def test_topics_of_an_earlier_release_get_broker_timestamps() -> None:
+    """Only topics whose timestamps matter are altered; a second start alters nothing."""
     admin = Admin()
     assert ensure_topics(admin, 1, 30.0) == []
     wanted = {"message.timestamp.type": "LogAppendTime"}
@@ -64,26 +64,26 @@ def test_topics_of_an_earlier_release_get_the_brokers_clock() -> None:
     assert admin.altered == {}
 
 
-def test_a_broker_that_refuses_says_what_an_operator_has_to_alter() -> None:
-    """Not as a broker that is away."""
+def test_a_refused_alteration_names_what_an_operator_has_to_change() -> None:
+    """It raises InvalidInput, not Unavailable."""
     admin = Admin()
     admin.refuses = True
     with pytest.raises(InvalidInput, match=r"refused to alter.*TopicAuthorizationFailed[\s\S]*expected LogAppendTime"):
         ensure_topics(admin, 1, 30.0)
 
 
-def test_what_somebody_chose_is_not_altered() -> None:
-    """A retention of their own is named and left."""
+def test_other_settings_are_not_altered() -> None:
+    """A retention that an operator changed is reported and left unchanged."""
     admin = Admin(**{"retention.ms": "1"})
     with pytest.raises(InvalidInput, match=r"feedback: retention\.ms=1"):
         ensure_topics(admin, 1, 30.0)
     assert admin.configs["feedback"]["retention.ms"] == "1"
 
 
-def test_a_topic_has_the_brokers_id() -> None:
-    """None where there is no such topic; empty where the broker gives no ids."""
+def test_topic_id_returns_the_brokers_id() -> None:
+    """It is None if the topic does not exist, and empty if the broker assigns no ids."""
     admin = Admin()
-    assert topic_id(admin, "feedback") == str(admin.given)
+    assert topic_id(admin, "feedback") == str(admin.assigned_id)
     assert topic_id(admin, "nope") is None
-    admin.given = uuid.UUID(int=0)
+    admin.assigned_id = uuid.UUID(int=0)
     assert topic_id(admin, "feedback") == ""

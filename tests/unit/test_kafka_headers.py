@@ -1,4 +1,4 @@
-"""Record headers come from outside: no name and no value may stop a consumer."""
+"""Record headers come from clients: no name and no value may block a consumer."""
 
 import pytest
 from kafka import TopicPartition
@@ -13,7 +13,7 @@ from kogpt2_chat.adapters.kafka.topics import to_record
 
 
 class RawName(str):
-    """A header name that is written as bytes that are no UTF-8."""
+    """A header name that is encoded as bytes that are not UTF-8."""
 
     __slots__ = ()
 
@@ -37,8 +37,8 @@ STRANGE = ([], [(RawName("x"), b"\xff"), ("n", None), ("", b""), ("이름", "값
 
 
 @pytest.mark.parametrize("compression", [0, 1])
-def test_a_header_name_that_is_no_utf8_is_read_with_replacement_characters(monkeypatch, compression):
-    """Also in a compressed batch; the records around it, their places and times are what they were."""
+def test_a_header_name_that_is_not_utf8_is_read_with_replacement_characters(monkeypatch, compression):
+    """This works in a compressed batch too; offsets, times and the other records are unchanged."""
     monkeypatch.setattr(memory_records, "DefaultRecordBatch", DefaultRecordBatch)
     accept_any_header_names()
     accept_any_header_names()
@@ -53,8 +53,8 @@ def test_a_header_name_that_is_no_utf8_is_read_with_replacement_characters(monke
     assert (part.next_fetch_offset, bool(part)) == (43, False)
 
 
-def test_without_it_the_client_stands_still(monkeypatch):
-    """Why the adapter does it: raised once, then nothing, and never at an end. Red when the client has mended it."""
+def test_the_unpatched_client_loops_forever(monkeypatch):
+    """The reason for the patch: one error, then no records and no end. This test fails once the client is fixed."""
     monkeypatch.setattr(memory_records, "DefaultRecordBatch", DefaultRecordBatch)
     part = fetched(records(*STRANGE))
     assert len(part.take(10)) == 1

@@ -1,4 +1,4 @@
-"""How the worker's client is set up, and what is read of its own account of the group."""
+"""The settings of the worker's librdkafka consumer, and how its group metadata is read."""
 
 import pytest
 from confluent_kafka import Consumer
@@ -14,8 +14,8 @@ def settings(tmp_path, **kafka) -> Settings:
     return Settings(home=tmp_path, kafka={"bootstrap": NOWHERE, **kafka})
 
 
-def test_the_client_knows_every_setting(tmp_path):
-    """It refuses names and values that it does not know."""
+def test_the_client_accepts_every_setting(tmp_path):
+    """The client rejects unknown names and values."""
     secured = settings(
         tmp_path, security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_username="worker", sasl_password="s"
     )
@@ -24,16 +24,16 @@ def test_the_client_knows_every_setting(tmp_path):
 
 
 @pytest.mark.parametrize("session_s", [2, 61, 120, 1800])
-def test_every_session_that_a_setting_may_ask_for_is_one_that_the_client_takes(tmp_path, session_s):
-    """The time between two polls grows with it; shorter than a session it would be refused."""
+def test_the_client_accepts_every_allowed_session_timeout(tmp_path, session_s):
+    """The poll interval grows with the session timeout; the client rejects a shorter one."""
     given = Settings(home=tmp_path, kafka={"bootstrap": NOWHERE}, serving={"session_timeout_s": session_s})
     new_consumer(given, 1, "group")
     wanted = consumer_settings(given, 1, "group")
     assert wanted["max.poll.interval.ms"] >= 2 * wanted["session.timeout.ms"]
 
 
-def test_the_bounds_of_waiting_are_those_that_the_client_takes(tmp_path):
-    """The longest and the shortest of each, together."""
+def test_the_client_accepts_the_limits_of_the_timeouts(tmp_path):
+    """The shortest values together, and the longest values together."""
     for request_s, deadline_s in ((1, 0.001), (300, 3600)):
         given = Settings(
             home=tmp_path,
@@ -43,14 +43,14 @@ def test_the_bounds_of_waiting_are_those_that_the_client_takes(tmp_path):
         new_consumer(given, 1, "group")
 
 
-def test_what_the_client_refuses_is_a_fault_of_the_settings(tmp_path):
-    """Not an error that a restart could mend."""
+def test_settings_that_the_client_rejects_are_invalid_input(tmp_path):
+    """A restart cannot fix such an error."""
     refused = settings(tmp_path, security_protocol="SSL", ssl_cafile=str(tmp_path / "없는.pem"))
     with pytest.raises(InvalidInput, match="KOGPT2_KAFKA__"):
         new_consumer(refused, 1, "group")
 
 
-def test_secrets_go_to_the_client_and_nowhere_else(tmp_path):
+def test_the_password_is_passed_to_the_client_and_not_shown(tmp_path):
     secured = settings(
         tmp_path, security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_username="worker", sasl_password="s3"
     )
@@ -58,18 +58,18 @@ def test_secrets_go_to_the_client_and_nowhere_else(tmp_path):
     assert "s3" not in repr(secured)
 
 
-def test_a_consumer_that_is_in_no_group_has_generation_minus_one(tmp_path):
+def test_a_consumer_outside_a_group_has_generation_minus_one(tmp_path):
     consumer = Consumer(consumer_settings(settings(tmp_path), 1, "group"))
     assert generation_of(consumer.consumer_group_metadata()) == -1
 
 
-def test_a_generation_in_an_unknown_form_is_refused():
+def test_group_metadata_in_an_unknown_format_is_refused():
     with pytest.raises(ValueError, match="pin confluent-kafka"):
         generation_of(b"CGMDv3:\x05\x00\x00\x00")
 
 
 class Message:
-    """A question as the client gives it, with headers that must not be asked for."""
+    """A question as the client returns it, with headers that must not be read."""
 
     def topic(self) -> str:
         return "bot_question"
@@ -90,9 +90,9 @@ class Message:
         return 1, 1000
 
     def headers(self) -> None:
-        raise AssertionError("a header name that is no UTF-8 ends the process here")
+        raise AssertionError("a header name that is not UTF-8 crashes the process here")
 
 
-def test_headers_of_a_question_are_left_alone():
+def test_headers_of_a_question_are_not_read():
     record = to_record(Message())
     assert (record.partition, record.offset, record.value, record.headers) == (3, 7, "안녕".encode(), {})

@@ -1,4 +1,4 @@
-"""Which requests of the client may still be on their way, told without a broker."""
+"""Which requests of the client count as unanswered, tested without a broker."""
 
 import pytest
 from kafka.errors import KafkaConnectionError, RequestTimedOutError
@@ -10,7 +10,7 @@ NODE, REQUEST = 1, object()
 
 
 class Connections:
-    """Stands for all connections of a client: each request waits until the test decides."""
+    """All connections of a client; each request waits until the test decides its outcome."""
 
     def __init__(self) -> None:
         self.sent: list[Future] = []
@@ -28,16 +28,16 @@ def connections() -> Connections:
 
 @pytest.mark.parametrize("error", [KafkaConnectionError("lost"), RequestTimedOutError("late")], ids=str)
 def test_a_request_without_an_answer_is_counted_before_it_is_sent_again(connections, error):
-    """Whoever sends it again is told of the failure by the same future, and later."""
-    unanswered, told = Unanswered(), []
+    """The client resends it in a later callback of the same future."""
+    unanswered, counts = Unanswered(), []
     client = unanswered.client(net=object(), manager=connections)
-    client.send(NODE, REQUEST).add_errback(lambda _: told.append(unanswered.count))
+    client.send(NODE, REQUEST).add_errback(lambda _: counts.append(unanswered.count))
     connections.sent[0].failure(error)
-    assert told == [1]
+    assert counts == [1]
 
 
-def test_an_answer_is_not_counted_whatever_it_says(connections):
-    """A refusal that can be tried again is usual: each transaction waits so for the last one's markers."""
+def test_an_answered_request_is_not_counted(connections):
+    """Not even a retriable error, which is normal: a transaction gets one until the last one's markers are written."""
     unanswered = Unanswered()
     client = unanswered.client(net=object(), manager=connections)
     client.send(NODE, REQUEST)

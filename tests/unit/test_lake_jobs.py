@@ -1,4 +1,4 @@
-"""Index and daily files: views of the lake, on the doubles."""
+"""Search index and daily files, both derived from the lake, on in-memory doubles."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ def export(tables: InMemoryTables, files: InMemoryFiles, now: datetime = NOW) ->
 
 
 def test_each_day_and_bot_has_a_file_of_questions_and_answers() -> None:
-    """Commas, quotes and line breaks stay text; fixed notices and other years are left out."""
+    """Commas, quotes and line breaks are preserved; fixed notices and other years are left out."""
     files = InMemoryFiles()
     tables = lake(
         {"turn_id": "t1", "text": '"안녕", 하고\n말했어'},
@@ -51,15 +51,15 @@ def test_each_day_and_bot_has_a_file_of_questions_and_answers() -> None:
     ['=HYPERLINK("http://example.invalid")', "@SUM(1)", "+1", "-1", " =1", "\t=1", "\n=1", "＝1＋1", "－1", "＠a"],
 )
 def test_no_text_is_a_formula_in_a_spreadsheet(text: str) -> None:
-    """A quote before it makes it text, in questions and answers."""
+    """A leading quote turns it into text, in questions and answers."""
     files = InMemoryFiles()
     export(lake({"turn_id": "t1", "text": text, "answer": text}), files)
     content = files.read("/Chatbot/dailydata/1124/ChatbotA.csv").decode("utf-8-sig")
     assert list(csv.reader(io.StringIO(content, newline=""))) == [["Q", "A"], [f"'{text}", f"'{text}"]]
 
 
-def test_files_of_the_earlier_form_are_written_anew() -> None:
-    """A day whose turns are the same gets its byte order mark too."""
+def test_files_of_an_earlier_format_are_written_again() -> None:
+    """A day with unchanged turns gets its byte order mark too."""
     files, tables = InMemoryFiles(), lake({"turn_id": "t1"})
     export(tables, files)
     path, state = "/Chatbot/dailydata/1124/ChatbotA.csv", "/Chatbot/dailydata/exported.json"
@@ -69,8 +69,8 @@ def test_files_of_the_earlier_form_are_written_anew() -> None:
     assert files.read(path).decode() == "\ufeffQ,A\n안녕,어서 와요!\n"
 
 
-def test_only_days_with_other_turns_are_written_again() -> None:
-    """A new turn of yesterday rewrites yesterday, whole."""
+def test_only_days_with_new_turns_are_written_again() -> None:
+    """A new turn of yesterday rewrites yesterday's whole file."""
     files, tables = InMemoryFiles(), lake({"turn_id": "t1"}, {"turn_id": "t2", "date": "2026-11-23"})
     export(tables, files)
     assert export(tables, files) == []
@@ -80,7 +80,7 @@ def test_only_days_with_other_turns_are_written_again() -> None:
 
 
 def test_a_new_year_starts_with_an_empty_folder() -> None:
-    """``MMDD`` has no year, so last year's files must go; the year changes in Seoul."""
+    """``MMDD`` has no year, so last year's files are deleted; the year changes in Seoul time."""
     files, tables = InMemoryFiles(), lake({"turn_id": "t1"})
     export(tables, files)
     add(tables, {"turn_id": "t2", "date": "2027-01-01"})
@@ -88,8 +88,8 @@ def test_a_new_year_starts_with_an_empty_folder() -> None:
     assert not files.exists("/Chatbot/dailydata/1124")
 
 
-def test_the_index_holds_each_turn_once_and_can_be_rebuilt() -> None:
-    """Nothing is sent when nothing is missing; a rebuild drops what the lake does not have."""
+def test_the_index_contains_each_turn_once_and_can_be_rebuilt() -> None:
+    """Nothing is sent if nothing is missing; a rebuild deletes documents that the lake does not have."""
     tables, documents = lake({"turn_id": "t1"}, {"turn_id": "t2"}), InMemoryIndex()
     assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 0, "sent": 2, "documents": 2}
     assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 0, "sent": 0, "documents": 2}
@@ -98,8 +98,8 @@ def test_the_index_holds_each_turn_once_and_can_be_rebuilt() -> None:
     assert set(documents.document_by_id) == {"t1", "t2"}
 
 
-def test_of_turns_with_one_id_the_index_has_the_newest() -> None:
-    """Questions of a topic that was made anew have old ids; an older turn that must not be shown stays hidden."""
+def test_the_newest_of_several_turns_with_one_id_is_indexed() -> None:
+    """A recreated topic repeats ids; an older turn that must stay hidden is not shown."""
     tables, found = InMemoryTables(), InMemoryIndex()
     early, late = (NOW.replace(hour=hour) for hour in (3, 4))
     place = {"turn_id": "t1", "kafka_partition": 0}

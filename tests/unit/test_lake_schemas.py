@@ -1,6 +1,6 @@
-"""A lake and an index that earlier releases wrote, and a later one: each reads and writes what it knows.
+"""Compatibility of the lake and the search index with earlier and later releases.
 
-``tests/fixtures/lake`` has one folder for each form that the tables ever had, written by that release's own code
+``tests/fixtures/lake`` has one folder per schema that the tables ever had. The code of that release wrote it
 (``scripts/write_lake_fixture.py``).
 """
 
@@ -22,13 +22,13 @@ FIXTURES = sorted((Path(__file__).parents[1] / "fixtures" / "lake").iterdir())
 
 
 def lake_at(folder: Path) -> delta.DeltaTables:
-    # No server's address: a folder of this machine stands in for the file system.
+    # A local folder replaces HDFS.
     hdfs = Hdfs().model_copy(update={"uri": "file://", "root": str(folder), "retries": 1})
     return delta.DeltaTables(Settings().model_copy(update={"hdfs": hdfs}))
 
 
 def know(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
-    """The release knows this table in another form."""
+    """Replace the schema of a table, as in another release."""
     monkeypatch.setattr(delta, "TABLE_BY_NAME", {**TABLE_BY_NAME, table.name: table})
 
 
@@ -38,13 +38,13 @@ def row(turn_id: str, **other: object) -> dict[str, object]:
 
 @pytest.fixture(params=FIXTURES, ids=lambda folder: folder.name)
 def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of a lake that an earlier release wrote."""
+    """Copy a lake that an earlier release wrote."""
     shutil.copytree(request.param / "lake", tmp_path / "lake")
     return tmp_path
 
 
 def test_the_newest_fixture_has_todays_columns() -> None:
-    """Whoever adds a column also adds a fixture, so that all later releases are tried on it; none is ever removed."""
+    """A new column needs a new fixture, so that later releases are tested with it. Columns are never removed."""
     columns = {name: dict(table.columns) for name, table in TABLE_BY_NAME.items()}
     assert json.loads((FIXTURES[-1] / "columns.json").read_text()) == columns
     for older in FIXTURES:
@@ -52,8 +52,8 @@ def test_the_newest_fixture_has_todays_columns() -> None:
             assert known.items() <= columns[name].items()
 
 
-def test_a_lake_of_an_earlier_release_goes_on(earlier: Path) -> None:
-    """Its rows are read with nulls for what it did not know, rows and positions are added, and both are read."""
+def test_a_lake_of_an_earlier_release_can_be_read_and_extended(earlier: Path) -> None:
+    """Columns that it lacks are read as null. New rows and positions are added, and old and new rows are read."""
     tables = lake_at(earlier)
     assert sorted(str(found["turn_id"]) for found in tables.read("turns")) == ["old-1", "old-2"]
     assert tables.positions("turns", ["turns/conversation_log/0"]) == {"turns/conversation_log/0": 2}
@@ -68,7 +68,7 @@ def test_a_lake_of_an_earlier_release_goes_on(earlier: Path) -> None:
 
 
 def test_a_later_releases_column_is_added_and_read_by_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rolling deploy: both releases write and read in turn, neither loses anything."""
+    """In a rolling deployment both releases write and read alternately, and no data is lost."""
     tables = lake_at(tmp_path)
     later = replace(TURNS, columns={**TURNS.columns, "channel": "string", "mood": "long"})
     tables.append("turns", [row("a")], {"turns/t/0": 1}, {})
@@ -87,8 +87,8 @@ def test_a_later_releases_column_is_added_and_read_by_both(tmp_path: Path, monke
     assert [found["turn_id"] for found in tables.read("turns", ["turn_id", "mood"], version=1)] == ["a"]
 
 
-def test_positions_can_be_set_back(tmp_path: Path) -> None:
-    """Where a topic was made anew, with its mark in the same commit."""
+def test_positions_can_be_reset(tmp_path: Path) -> None:
+    """After a topic was recreated, the positions and the mark of the topic change in one commit."""
     tables = lake_at(tmp_path)
     tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
     assert tables.append("turns", [], {"turns/t/0": 0, "turns/t": 2**62 + 1}, {"turns/t/0": 5})
@@ -98,7 +98,7 @@ def test_positions_can_be_set_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("use", ["read", "append"])
 def test_a_column_of_another_type_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str) -> None:
-    """HDFS runs; trying again would not help."""
+    """The error is not retried, since a retry cannot succeed."""
     tables = lake_at(tmp_path)
     tables.append("turns", [row("a")], {"turns/t/0": 1}, {})
     know(monkeypatch, replace(TURNS, columns={**TURNS.columns, "text": "long"}))
@@ -107,14 +107,14 @@ def test_a_column_of_another_type_is_named_at_once(tmp_path: Path, monkeypatch: 
         tables.read("turns") if use == "read" else tables.append("turns", [row("b", text=1)], {"turns/t/0": 2})
 
 
-def test_a_row_of_another_kind_is_named(tmp_path: Path) -> None:
-    """A value that no column holds is the caller's fault, not the server's."""
+def test_a_row_with_a_wrong_type_is_refused(tmp_path: Path) -> None:
+    """It is an error of the caller and not of the server."""
     with pytest.raises(InvalidInput, match="does not fit"):
         lake_at(tmp_path).append("turns", [row("a", latency_ms="soon")], {"turns/t/0": 1})
 
 
 class Indices:
-    """The part of Elasticsearch that knows mappings."""
+    """A double for the index API of Elasticsearch, with mappings only."""
 
     def __init__(self, properties: dict[str, Any]) -> None:
         self.properties = properties
@@ -137,8 +137,8 @@ def index_with(properties: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> t
 
 
 @pytest.mark.parametrize("folder", FIXTURES, ids=lambda folder: folder.name)
-def test_an_index_of_an_earlier_release_takes_todays_turns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fields that it lacked are added; those it had stay as they were."""
+def test_an_index_of_an_earlier_release_accepts_todays_turns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing fields are added, and existing fields do not change."""
     before = json.loads((folder / "mapping.json").read_text())
     index, indices = index_with(before, monkeypatch)
     index.ensure()
@@ -146,8 +146,8 @@ def test_an_index_of_an_earlier_release_takes_todays_turns(folder: Path, monkeyp
     assert before.items() <= indices.properties.items()
 
 
-def test_an_index_lacks_no_field_of_a_later_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The later one adds its own; the earlier one leaves it there and writes without it."""
+def test_an_index_keeps_the_fields_of_a_later_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later release adds its field. An earlier release keeps it and writes without it."""
     before = json.loads((FIXTURES[0] / "mapping.json").read_text())
     index, indices = index_with(before, monkeypatch)
     monkeypatch.setattr(elastic, "TURNS", replace(TURNS, columns={**TURNS.columns, "channel": "string"}))
@@ -159,7 +159,7 @@ def test_an_index_lacks_no_field_of_a_later_release(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_field_of_another_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that makes the index anew."""
+    """The message has the command that rebuilds the index."""
     before = json.loads((FIXTURES[0] / "mapping.json").read_text())
     index, _ = index_with({**before, "epoch": {"type": "text"}}, monkeypatch)
     with pytest.raises(InvalidInput, match=r"`epoch` is text, expected long.*--rebuild"):

@@ -12,22 +12,22 @@ import pytest
 
 from kogpt2_chat.errors import Conflict
 from kogpt2_chat.settings import CHECKOUT
-from serving.lease import SLOTS, Lease, lease_ordinal
+from serving.lease import ORDINALS, Lease, lease_ordinal
 
 HOLD = """
 import sys
 from pathlib import Path
-from serving.lease import lease_slot
-lease = lease_slot(Path(sys.argv[1]), int(sys.argv[2]))
-print(lease.slot, flush=True)
+from serving.lease import lease_ordinal
+lease = lease_ordinal(Path(sys.argv[1]), int(sys.argv[2]))
+print(lease.ordinal, flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
-def another_process(home: Path, slot: int) -> Iterator[tuple[subprocess.Popen, int]]:
-    """A real process with a lease; the second value is the slot that it got."""
-    arguments = [sys.executable, "-c", HOLD, str(home), str(slot)]
+def another_process(home: Path, ordinal: int) -> Iterator[tuple[subprocess.Popen, int]]:
+    """A real process with a lease; the second value is the ordinal that it got."""
+    arguments = [sys.executable, "-c", HOLD, str(home), str(ordinal)]
     with subprocess.Popen(arguments, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process, int(process.stdout.readline())
@@ -35,39 +35,39 @@ def another_process(home: Path, slot: int) -> Iterator[tuple[subprocess.Popen, i
             process.kill()
 
 
-def test_a_taken_slot_is_refused_at_once_with_its_owner_and_what_to_do(tmp_path):
-    """The other slots are free."""
+def test_a_taken_ordinal_is_refused_at_once_with_its_owner_and_what_to_do(tmp_path):
+    """The other ordinals are free."""
     with another_process(tmp_path, 4) as (owner, _):
-        with pytest.raises(Conflict, match=rf"slot 4 is taken by process {owner.pid} .*KOGPT2_SERVING__SLOT"):
+        with pytest.raises(Conflict, match=rf"ordinal 4 is taken by process {owner.pid} .*KOGPT2_SERVING__ORDINAL"):
             lease_ordinal(tmp_path, 4)
-        assert lease_ordinal(tmp_path, 5).slot == 5
-        assert lease_ordinal(tmp_path / "other home", 4).slot == 4
+        assert lease_ordinal(tmp_path, 5).ordinal == 5
+        assert lease_ordinal(tmp_path / "other home", 4).ordinal == 4
 
 
-def test_the_slot_of_a_killed_process_is_free_at_once(tmp_path):
+def test_the_ordinal_of_a_killed_process_is_free_at_once(tmp_path):
     """No file to be removed by hand, whatever a dead owner's pid means by now."""
     with another_process(tmp_path, 4) as (owner, _):
         owner.kill()
         owner.wait(timeout=10)
-        heir = lease_ordinal(tmp_path, 4)
+        successor = lease_ordinal(tmp_path, 4)
     assert (tmp_path / "run" / "worker-4.lock").read_text() == f"{os.getpid()}\n"
-    heir.give_back()
-    assert lease_ordinal(tmp_path, 4).slot == 4
+    successor.release()
+    assert lease_ordinal(tmp_path, 4).ordinal == 4
 
 
-def test_slot_0_takes_the_first_that_is_free(tmp_path):
-    """The heir of a dead process gets its slot, and with it its transactional id."""
+def test_ordinal_0_takes_the_first_free_one(tmp_path):
+    """The successor of a dead process gets its ordinal, and with it its transactional id."""
     with another_process(tmp_path, 0) as (_, first), another_process(tmp_path, 0) as (second_process, second):
         third = lease_ordinal(tmp_path, 0)
-        assert (first, second, third.slot) == (1, 2, 3)
+        assert (first, second, third.ordinal) == (1, 2, 3)
         second_process.kill()
         second_process.wait(timeout=10)
-        assert lease_ordinal(tmp_path, 0).slot == 2
+        assert lease_ordinal(tmp_path, 0).ordinal == 2
 
 
 def test_there_are_no_more_slots_than_partitions(tmp_path):
     """One worker more would get no question."""
-    held = [Lease(tmp_path, slot) for slot in SLOTS]
+    held = [Lease(tmp_path, slot) for slot in ORDINALS]
     assert len(held) == 12
     with pytest.raises(Conflict, match="all 12 slots are taken"):
         lease_ordinal(tmp_path, 0)
@@ -80,33 +80,32 @@ def test_a_worker_whose_slot_is_taken_ends_before_it_touches_anything(tmp_path):
     said = json.loads(done.stderr.splitlines()[-1])
     assert done.returncode == 1
     assert said["event"] == "worker_failed"
-    assert f"slot 7 is taken by process {owner.pid}" in said["error"]
+    assert f"ordinal 7 is taken by process {owner.pid}" in said["error"]
 
 
-OUSTED = """
-import sys
-import serving.__main__ as entry
+FENCED = """
 from kogpt2_chat.errors import Fenced
+from serving.__main__ import run
+from serving.app import Outside
 
-def ousted(*_):
-    raise Fenced("kogpt2-worker-2: another process (/10.0.0.7) runs with this slot")
+def consumer(*_):
+    raise Fenced("kogpt2-worker-2: another process (/10.0.0.7) runs with this ordinal")
 
-entry._serve = ousted
-sys.exit(entry.main())
+run(Outside(consumer=consumer))
 """
 
 
-def test_a_worker_that_was_ousted_asks_not_to_be_restarted(tmp_path):
-    """Exit code 3: a restart would oust the other one in turn."""
-    done = run_worker(tmp_path, 2, "-c", OUSTED)
+def test_a_fenced_worker_asks_not_to_be_restarted(tmp_path):
+    """Exit code 3: after a restart the two processes would fence each other forever."""
+    done = run_worker(tmp_path, 2, "-c", FENCED)
     said = json.loads(done.stderr.splitlines()[-1])
     assert done.returncode == 3
     assert (said["event"], said["worker"]) == ("slot_lost", "worker-2")
     assert "/10.0.0.7" in said["error"]
 
 
-def run_worker(home: Path, slot: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "KOGPT2_HOME": str(home), "KOGPT2_SERVING__SLOT": str(slot)}
+def run_worker(home: Path, ordinal: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "KOGPT2_HOME": str(home), "KOGPT2_SERVING__SLOT": str(ordinal)}
     return subprocess.run(
         [sys.executable, *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60
     )

@@ -1,4 +1,4 @@
-"""Whoever reads text from outside does work in proportion to its length: one hostile record holds nobody up."""
+"""Readers of external text take time linear in its length, so that a hostile record cannot block them."""
 
 import json
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from kogpt2_chat.domain.learning.cleaning import clean, phrase_key
 from tests.growth import growth
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-PLACE = {"partition": 0, "offset": 0, "ingested_at": NOW}
+POSITION = {"partition": 0, "offset": 0, "ingested_at": NOW}
 
 
 def feedback(text: str) -> object:
@@ -28,7 +28,7 @@ def feedback(text: str) -> object:
         "sent_at": "x",
         "m": text,
     }
-    return feedback_row(Feedback.from_json(json.dumps(body)), timestamp_ms=0, **PLACE)
+    return feedback_row(Feedback.from_json(json.dumps(body)), timestamp_ms=0, **POSITION)
 
 
 def turn(text: str) -> object:
@@ -40,12 +40,12 @@ def turn(text: str) -> object:
     return turn_row(
         Turn.from_json(json.dumps({**body, **times, **consent, "source": "v1", "latency_ms": 0, "v": 1})),
         timestamp_ms=0,
-        **PLACE,
+        **POSITION,
     )
 
 
 def quarantined(text: str) -> object:
-    return quarantine_row("feedback", "schema", text.encode(), **PLACE)
+    return quarantine_row("feedback", "schema", text.encode(), **POSITION)
 
 
 def dead_letter(text: str) -> object:
@@ -61,14 +61,14 @@ def row_of_a_corpus(text: str) -> object:
 
 @pytest.mark.parametrize("reader", [feedback, turn, quarantined, dead_letter, row_of_a_corpus])
 @pytest.mark.parametrize("piece", ["\u0300\u0316", "\u0f73", "가", "01", "legacy:", "\u200b"])
-def test_work_is_linear_in_what_came(reader, piece):
+def test_reading_takes_time_linear_in_the_text(reader, piece):
     """Twenty times the text takes about twenty times the work, not four hundred times."""
     assert growth(reader, piece) < 100
 
 
-def test_a_time_without_an_offset_is_that_of_seoul():
+def test_a_time_without_an_offset_is_in_seoul_time():
     """Clients in Korea write local times."""
-    said = Feedback(feedback_id="f", turn_id="t", player_id="하늘\u200b", kind="up", sent_at="2026-11-24T10:00:00")
-    row = feedback_row(said, timestamp_ms=0, **PLACE)
+    received = Feedback(feedback_id="f", turn_id="t", player_id="하늘\u200b", kind="up", sent_at="2026-11-24T10:00:00")
+    row = feedback_row(received, timestamp_ms=0, **POSITION)
     assert row["sent_at"] == datetime(2026, 11, 24, 1, tzinfo=UTC)
     assert row["player_id"] == "하늘"

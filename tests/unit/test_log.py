@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kogpt2_chat.log import _Unfailing
+from kogpt2_chat.log import _LossyStream
 
 SPEAKS_TO_NOBODY = """
 import os, sys
@@ -40,7 +40,7 @@ class Broken(io.StringIO):
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device"), ValueError("closed")])
 def test_a_line_that_cannot_be_written_is_lost_and_no_more(error):
     """Readers go, disks fill up, streams are closed; the worker works on."""
-    stream = _Unfailing(Broken(error))
+    stream = _LossyStream(Broken(error))
     assert stream.write("말") == 1
     stream.flush()
 

@@ -1,4 +1,4 @@
-"""Memory of mapped files: given back, and nothing is lost."""
+"""The resident pages of mapped files can be dropped without losing data."""
 
 import mmap
 import re
@@ -10,14 +10,15 @@ PAGES = 256
 
 
 def resident_kb(path: Path) -> int:
-    """What this process holds of a mapped file."""
+    """Return how much of a mapped file is resident in this process."""
     text = Path("/proc/self/smaps").read_text("utf-8", "replace")
     found = re.search(rf"{re.escape(str(path))}\n.*?\nRss:\s+(\d+) kB", text, re.DOTALL)
     assert found is not None, "the file is not mapped"
     return int(found[1])
 
 
-def test_what_was_read_of_a_mapped_file_is_given_back_and_can_be_read_again(tmp_path):
+def test_dropped_pages_of_a_mapped_file_can_be_read_again(tmp_path):
+    """The pages are not resident after the call, and the content is the same."""
     path = tmp_path / "가중치 하나.bin"
     content = bytes(range(256)) * (PAGES * mmap.PAGESIZE // 256)
     path.write_bytes(content)
@@ -29,8 +30,8 @@ def test_what_was_read_of_a_mapped_file_is_given_back_and_can_be_read_again(tmp_
         assert mapped[:] == content
 
 
-def test_what_may_be_written_is_left_alone(tmp_path):
-    """Private changes would be gone with it."""
+def test_writable_mappings_are_not_changed(tmp_path):
+    """Dropping their pages would lose private changes."""
     path = tmp_path / "notes.bin"
     path.write_bytes(b"a" * mmap.PAGESIZE)
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:

@@ -1,4 +1,4 @@
-"""Personal details: found in every spelling, and nothing else touched."""
+"""Masking of personal data: every spelling is found, and other text is unchanged."""
 
 import csv
 import io
@@ -139,8 +139,8 @@ EVERYDAY = """친구 집으로 3시까지 갈게
 
 
 @pytest.mark.parametrize(("text", "kind"), PERSONAL.items())
-def test_personal_details_are_masked_once(text: str, kind: str) -> None:
-    """Recall set: one detail each, named by its kind; masking again changes nothing."""
+def test_personal_data_is_masked_once(text: str, kind: str) -> None:
+    """Recall set: each text has one match of the given kind. Masking again changes nothing."""
     masked, hits = mask_pii(text)
     assert hits == (kind,)
     assert not any(char.isdigit() for char in masked)
@@ -148,13 +148,13 @@ def test_personal_details_are_masked_once(text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", [*HARMLESS, *(row[0] for row in csv.reader(io.StringIO(EVERYDAY)))])
-def test_what_is_nobodys_stays(text: str) -> None:
+def test_other_numbers_and_words_stay(text: str) -> None:
     """Precision set: dates, counts, numbers without a valid checksum, nouns that look like districts."""
     assert mask_pii(text) == (text, ())
 
 
-def test_a_detail_is_replaced_where_it_stands_and_nothing_else_changes() -> None:
-    """The rest keeps its width, its spaces and its letters, whatever the view makes of them."""
+def test_only_the_personal_data_is_replaced() -> None:
+    """The rest keeps its width, spaces and letters, although the view changes them."""
     text = "ㅋㅋㅋ  Ａ씨\u200b 번호는\t０１０ － １２３４ － ５６７８\u00a0이야… ＊"
     assert mask_pii(text)[0] == "ㅋㅋㅋ  Ａ씨\u200b 번호는\t[전화번호]\u00a0이야… ＊"
     assert mask_pii("010-1234-5678, me@a.kr, 02-345-6789")[0] == "[전화번호], [메일], [전화번호]"
@@ -182,23 +182,23 @@ _CIRCLED, _RAISED = (str.maketrans("0123456789", digits) for digits in ("⓪①�
         st.builds(lambda spell, text: spell(text), st.sampled_from(_SPELLINGS), st.sampled_from(list(PERSONAL))),
     )
 )
-def test_a_text_that_is_passed_over_at_a_glance_has_no_detail(text: str) -> None:
-    """What the rules find does not depend on the quick look before them."""
-    with pytest.MonkeyPatch.context() as without:
-        without.setattr("kogpt2_chat.domain.text.masking._has_nothing", lambda _text: False)
-        thorough = mask_pii(text)
-    assert mask_pii(text) == thorough
+def test_the_quick_check_skips_no_text_with_personal_data(text: str) -> None:
+    """The result is the same with and without the quick check before the rules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kogpt2_chat.domain.text.masking._has_no_candidate", lambda _text: False)
+        complete = mask_pii(text)
+    assert mask_pii(text) == complete
 
 
 @given(st.text(alphabet=ALPHABET))
-def test_any_text_is_masked_to_its_end(text: str) -> None:
-    """Masking never fails, and what has no detail is untouched."""
+def test_any_text_can_be_masked(text: str) -> None:
+    """Masking never fails, and a text without matches is unchanged."""
     masked, hits = mask_pii(text)
     assert (masked == text) == (not hits)
 
 
-def test_all_that_people_write_in_a_turn_is_masked() -> None:
-    """Question, answer, sender, session and unknown fields at any depth; ids that are none stay byte for byte."""
+def test_all_texts_of_a_turn_are_masked() -> None:
+    """Question, answer, sender, session and unknown fields at any depth are masked; numbers are kept."""
     phone, mail = "010-1234-5678", "maru@example.com"
     turn = Turn(
         turn_id="bot_question-3-17",
@@ -228,7 +228,7 @@ def test_all_that_people_write_in_a_turn_is_masked() -> None:
 
 
 def test_fields_of_any_depth_are_kept() -> None:
-    """What is nested too deep is left out, and never an error."""
+    """Values that are nested too deeply are dropped and do not cause an error."""
     deep: object = "010-1234-5678"
     for _ in range(900):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""How much memory may be used: what the machine has and what cgroups allow say together."""
+"""The memory that may be used: the smaller of the machine's memory and its cgroups' limits."""
 
 import pytest
 
@@ -20,8 +20,8 @@ GIB = 1 << 30
         ("", "memory.max", str(2 * GIB), 24_000),
     ],
 )
-def test_the_least_limit_holds(tmp_path, proc, file, limit, usable_mb):
-    """In both versions of cgroups, on the way up too; without a limit it is the machine's memory."""
+def test_the_smallest_limit_counts(tmp_path, proc, file, limit, usable_mb):
+    """In both cgroup versions the limits of parent cgroups count too; without a limit, the machine's memory counts."""
     (tmp_path / "proc").write_text(f"{proc}\n", "ascii")
     path = tmp_path / "cgroup" / file
     path.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Records in quarantine that somebody reads, mends and stores."""
+"""Correction of quarantined records by hand: show, edit and store them."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ TORN = json.dumps(FEEDBACK_BODY, ensure_ascii=False).encode()[:-20]
 
 @pytest.fixture
 def tables() -> InMemoryTables:
-    """A lake whose ingest could not read five records."""
+    """A lake after an ingest that quarantined five records."""
     broker, tables = Broker(), InMemoryTables()
     topics = MemoryTopics(broker)
     topics.ensure()
@@ -47,7 +47,7 @@ def shown(tables: InMemoryTables, *reasons: str) -> list[dict[str, Any]]:
 
 
 def mend(records: list[dict[str, Any]], path: Path) -> Path:
-    """As an editor would: the large one is cut, the torn one is completed."""
+    """Correct the records as an operator would: shorten the large one and complete the truncated one."""
     for record in records:
         if isinstance(record.get("value"), dict):
             record["value"]["extra"] = {}
@@ -57,36 +57,36 @@ def mend(records: list[dict[str, Any]], path: Path) -> Path:
     return path
 
 
-def test_records_can_be_read_mended_and_stored_each_once(tables: InMemoryTables, tmp_path: Path) -> None:
-    """What was kept stands in the lake as it is; the mended value takes its place, the record's own position stays."""
+def test_corrected_records_are_stored_once(tables: InMemoryTables, tmp_path: Path) -> None:
+    """The corrected value replaces the quarantined one, and the position of the record stays the same."""
     assert replay(tables)["stored"] == {"feedback": 0, "turns": 0}
     mended = mended_records(mend(shown(tables), tmp_path / "records.jsonl"))
     assert replay(tables, mended=mended, dry_run=True)["readable"] == {"schema": 1, "too_large": 1}
     result = replay(tables, mended=mended)
     assert (result["mended"], result["stored"]) == (2, {"feedback": 1, "turns": 1})
-    assert "mended: 2 of them" in quarantine_text(result)
+    assert "corrected: 2 of them" in quarantine_text(result)
     assert [row["turn_id"] for row in tables.read("turns")] == ["large"]
     again = replay(tables, mended=mended)
     assert (again["mended"], again["stored"]) == (0, {"feedback": 0, "turns": 0})
 
 
-def test_words_that_are_kept_from_view_are_not_shown(tables: InMemoryTables) -> None:
-    """A crisis's are opened by `review-safety` alone, and those of a player who wanted none stored are not there."""
+def test_texts_about_a_crisis_or_without_consent_are_hidden(tables: InMemoryTables) -> None:
+    """Only `review-safety` opens texts about a crisis. Without consent to storage there is no text."""
     hidden = [record["hidden"] for record in shown(tables, "schema") if "hidden" in record]
     assert sorted(hidden) == ["may speak of a crisis", "may speak of a crisis", "no consent to store"]
     assert "죽고" not in str(shown(tables))
 
 
-def test_words_without_consent_that_an_earlier_release_kept_are_not_shown_either(tables: InMemoryTables) -> None:
-    """They stand in the table, and nowhere else."""
+def test_texts_without_consent_from_an_earlier_release_are_hidden(tables: InMemoryTables) -> None:
+    """Earlier releases stored such texts in the table. They must not appear in the output."""
     (row,) = [row for row in tables.read("quarantine") if str(row["reason"]).startswith("too_large")]
     kept = json.dumps({"consent_store": False, "text": "비밀"}, ensure_ascii=False)
     tables.append("quarantine", [{**row, "kafka_offset": 99, "value": kept}], {})
     assert "비밀" not in str(shown(tables))
 
 
-def test_only_the_chosen_reasons_are_shown(tables: InMemoryTables) -> None:
-    """Each with its place."""
+def test_only_the_selected_reasons_are_shown(tables: InMemoryTables) -> None:
+    """Each record has its position."""
     (record,) = shown(tables, "too_large")
     assert (record["topic"], record["value"]["turn_id"]) == ("conversation_log", "large")
     assert {"partition", "offset", "came", "reason"} < set(record)
@@ -95,16 +95,16 @@ def test_only_the_chosen_reasons_are_shown(tables: InMemoryTables) -> None:
 @pytest.mark.parametrize(
     "line", ['{"value": ', "[]", '{"value": {}}', '{"topic": "turns", "partition": 0, "offset": "x", "came": "2026-01-01", "value": 1}'],
 )  # fmt: skip
-def test_a_file_that_was_mended_wrongly_is_refused_with_the_line(tmp_path: Path, line: str) -> None:
-    """Before anything is stored."""
+def test_a_malformed_file_is_refused_with_the_line_number(tmp_path: Path, line: str) -> None:
+    """The file is checked before anything is stored."""
     path = tmp_path / "records.jsonl"
     path.write_text(f"\n{line}\n", encoding="utf-8")
-    with pytest.raises(InvalidInput, match=r"records.jsonl is not what.*\n.*line 2: "):
+    with pytest.raises(InvalidInput, match=r"records.jsonl does not have the form.*\n.*line 2: "):
         mended_records(path)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Not there, or in another encoding."""
+    """The file does not exist or has another encoding."""
     with pytest.raises(InvalidInput, match="없는"):
         mended_records(tmp_path / "없는.jsonl")
     (tmp_path / "old.jsonl").write_bytes("값".encode("cp949"))

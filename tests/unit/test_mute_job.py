@@ -1,4 +1,4 @@
-"""Muting a bot: what is published, who is waited for, and what is said when somebody does not answer."""
+"""Mute a bot: what is published, which workers are waited for, and what happens if one does not answer."""
 
 import getpass
 import json
@@ -24,22 +24,22 @@ from kogpt2_chat.testing.kafka import Broker, MemoryTopics
 from tests.one_worker import OneWorker
 
 BOT = "ChatbotB"
-SPEAKING = RolloutState(
+ROLLED_OUT = RolloutState(
     bot=BOT, epoch=7, champion=4, previous=3, candidate=5, phase="canary", percent=10, reason="rolled out", by="rollout"
 )
 
 
 @dataclass
 class Worker:
-    """Acts on what it is told, each time the job waits."""
+    """Acts on the published state each time the job waits."""
 
     name: str = "worker-1"
-    deaf: bool = False
+    stuck: bool = False
     degraded: bool = False
     epoch: int = 0
 
     def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
-        if state is not None and not self.deaf:
+        if state is not None and not self.stuck:
             self.epoch = state.epoch
         slot = SlotReport(bot=BOT, version=0 if self.degraded else 4, state="degraded" if self.degraded else "ready")
         return WorkerState(worker=self.name, epoch_by_bot={BOT: self.epoch}, slots=(slot,), at=at.isoformat())
@@ -47,7 +47,7 @@ class Worker:
 
 @dataclass
 class World:
-    """Everything a mute touches, and a clock that only moves when the job waits."""
+    """Everything that a mute touches, with a clock that only moves when the job waits."""
 
     topics: MemoryTopics = field(default_factory=lambda: MemoryTopics(Broker()))
     settings: Settings = field(default_factory=Settings)
@@ -70,7 +70,7 @@ class World:
     def send(self, topic: str, key: str, value: str) -> None:
         self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value.encode())])
 
-    def tell(self, state: RolloutState) -> None:
+    def publish(self, state: RolloutState) -> None:
         self.send(ROLLOUT_TOPIC, BOT, state.to_json())
 
     def states(self) -> list[RolloutState]:
@@ -98,14 +98,14 @@ def world() -> World:
 
 
 def test_only_muted_changes(world: World) -> None:
-    """Champion, previous and phase stay as the rollout left them; epoch, reason, by and at are new."""
-    world.tell(SPEAKING)
+    """Champion, previous and phase stay as the rollout set them; epoch, reason, by and at are new."""
+    world.publish(ROLLED_OUT)
 
     result = world.mute(reason="이상한 답을 한다")
 
     assert world.states()[1:] == [
         replace(
-            SPEAKING,
+            ROLLED_OUT,
             epoch=8,
             muted=True,
             reason="이상한 답을 한다",
@@ -122,22 +122,22 @@ def test_only_muted_changes(world: World) -> None:
     }
 
 
-def test_unmute_lets_the_same_version_speak_again(world: World) -> None:
-    """There and back: the state differs in its epoch and signature only."""
-    world.tell(SPEAKING)
+def test_unmute_lets_the_same_version_answer_again(world: World) -> None:
+    """After mute and unmute the state differs only in epoch and signature."""
+    world.publish(ROLLED_OUT)
     world.mute()
 
     result = world.mute(muted=False)
 
     last = world.states()[-1]
-    assert replace(last, epoch=7, reason=SPEAKING.reason, by=SPEAKING.by, at="") == SPEAKING
+    assert replace(last, epoch=7, reason=ROLLED_OUT.reason, by=ROLLED_OUT.by, at="") == ROLLED_OUT
     assert (last.reason, result["muted"], result["epoch"], result["changed"]) == ("not muted", False, 9, True)
 
 
 @pytest.mark.parametrize("muted", [True, False])
-def test_saying_it_twice_publishes_once(world: World, *, muted: bool) -> None:
-    """The second call says that it is so already, under the same epoch."""
-    world.tell(replace(SPEAKING, muted=not muted))
+def test_a_repeated_command_publishes_once(world: World, *, muted: bool) -> None:
+    """The second call reports that nothing changed, with the same epoch."""
+    world.publish(replace(ROLLED_OUT, muted=not muted))
     first = world.mute(muted=muted)
 
     second = world.mute(muted=muted)
@@ -150,12 +150,12 @@ def test_saying_it_twice_publishes_once(world: World, *, muted: bool) -> None:
 
 
 def test_it_waits_until_the_last_live_worker_has_acted(world: World) -> None:
-    """One worker's word is not enough; who is waited for is said once, not at each look."""
-    world.tell(SPEAKING)
-    world.workers[1].deaf = True
+    """One acknowledgement is not enough; progress shows who is waited for once, not at each poll."""
+    world.publish(ROLLED_OUT)
+    world.workers[1].stuck = True
 
     def listen() -> None:
-        world.workers[1].deaf = world.waits < 6
+        world.workers[1].stuck = world.waits < 6
 
     world.meanwhile = listen
 
@@ -166,15 +166,15 @@ def test_it_waits_until_the_last_live_worker_has_acted(world: World) -> None:
     assert world.lines == [
         f"{BOT}: is now muted (epoch 8)",
         f"{BOT}: no worker is alive",
-        f"{BOT}: heard by worker-1; waiting for worker-2",
-        f"{BOT}: heard by worker-1, worker-2",
+        f"{BOT}: acknowledged by worker-1; waiting for worker-2",
+        f"{BOT}: acknowledged by worker-1, worker-2",
     ]
 
 
 def test_a_worker_that_never_answers_is_named_and_the_mute_stays(world: World) -> None:
-    """Silence is no success, and no reason to let the bot speak again; the second call publishes nothing."""
-    world.tell(SPEAKING)
-    world.workers[1].deaf = True
+    """The error does not undo the mute; a second call publishes nothing."""
+    world.publish(ROLLED_OUT)
+    world.workers[1].stuck = True
     started = world.time
 
     with pytest.raises(Unavailable, match=r"epoch 8.*waiting for worker-2.*stays published"):
@@ -182,16 +182,16 @@ def test_a_worker_that_never_answers_is_named_and_the_mute_stays(world: World) -
 
     assert (world.time - started).total_seconds() == pytest.approx(world.settings.rollout.ready_timeout_s, abs=1)
     assert [state.muted for state in world.states()] == [False, True]
-    world.workers[1].deaf = False
+    world.workers[1].stuck = False
     again = world.mute()
     assert (again["epoch"], again["changed"], len(again["workers"])) == (8, False, 2)
     assert len(world.states()) == 2
 
 
-def test_no_live_worker_is_no_success(world: World) -> None:
-    """The old heartbeat of a worker that is gone, and an unreadable one, confirm nothing."""
-    world.tell(SPEAKING)
-    ghost = Worker(name="worker-9").report(replace(SPEAKING, epoch=99), world.time - timedelta(minutes=5))
+def test_a_mute_fails_if_no_worker_is_alive(world: World) -> None:
+    """Neither the old heartbeat of a dead worker nor an unreadable one acknowledges it."""
+    world.publish(ROLLED_OUT)
+    ghost = Worker(name="worker-9").report(replace(ROLLED_OUT, epoch=99), world.time - timedelta(minutes=5))
     world.send(WORKER_TOPIC, "worker-9", ghost.to_json())
     world.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
     world.workers.clear()
@@ -202,16 +202,16 @@ def test_no_live_worker_is_no_success(world: World) -> None:
     assert world.states()[-1].muted
 
 
-def test_a_degraded_worker_has_heard_it_too(world: World) -> None:
-    """A bot whose version would not load can still be silenced: a notice needs no model."""
-    world.tell(SPEAKING)
+def test_a_degraded_worker_acknowledges_too(world: World) -> None:
+    """A bot whose version did not load can still be muted: a notice needs no model."""
+    world.publish(ROLLED_OUT)
     world.workers[0].degraded = True
 
     assert world.mute()["workers"] == ["worker-1", "worker-2"]
 
 
 def test_a_bot_that_was_never_rolled_out_is_muted_too(world: World) -> None:
-    """Workers answer for it like for any other; a later state goes on from this epoch."""
+    """Workers act on it as for any other bot; later epochs continue from this one."""
     result = world.mute()
 
     (state,) = world.states()
@@ -220,8 +220,8 @@ def test_a_bot_that_was_never_rolled_out_is_muted_too(world: World) -> None:
     assert world.mute(muted=False)["epoch"] == 2
 
 
-def test_unmuting_a_bot_of_which_nothing_is_known_publishes_nothing(world: World) -> None:
-    """It speaks, or would: there is nothing to change."""
+def test_unmuting_an_unpublished_bot_publishes_nothing(world: World) -> None:
+    """It is not muted, so nothing changes."""
     result = world.mute(muted=False)
 
     assert world.states() == []
@@ -229,12 +229,12 @@ def test_unmuting_a_bot_of_which_nothing_is_known_publishes_nothing(world: World
     assert "nothing was ever published" in mute_text(result)
 
 
-def test_another_bots_state_is_not_taken_for_this_ones(world: World) -> None:
+def test_states_of_other_bots_are_ignored(world: World) -> None:
     """Bots share the topic; each has its own epochs and its own mute."""
-    other = replace(SPEAKING, bot="ChatbotC", epoch=40, muted=True)
+    other = replace(ROLLED_OUT, bot="ChatbotC", epoch=40, muted=True)
     world.send(ROLLOUT_TOPIC, "ChatbotC", other.to_json())
     world.send(ROLLOUT_TOPIC, BOT, "읽을 수 없다")
-    world.tell(SPEAKING)
+    world.publish(ROLLED_OUT)
     world.workers.clear()
 
     with pytest.raises(Unavailable, match="epoch 8"):
@@ -242,7 +242,7 @@ def test_another_bots_state_is_not_taken_for_this_ones(world: World) -> None:
 
 
 class RacingTopics(MemoryTopics):
-    """Somebody else's state lands right before ours, under the same epoch: workers ignore ours."""
+    """Another program's state arrives just before ours with the same epoch: workers ignore ours."""
 
     rivals: list[RolloutState]
 
@@ -255,14 +255,14 @@ class RacingTopics(MemoryTopics):
 
 
 def racing(world: World, *champions: int) -> None:
-    world.tell(SPEAKING)
+    world.publish(ROLLED_OUT)
     topics = RacingTopics(world.topics._broker)
-    topics.rivals = [replace(SPEAKING, epoch=8 + turn, champion=champion) for turn, champion in enumerate(champions)]
+    topics.rivals = [replace(ROLLED_OUT, epoch=8 + turn, champion=champion) for turn, champion in enumerate(champions)]
     world.topics = topics
 
 
 def test_a_mute_that_lost_a_race_is_published_again(world: World) -> None:
-    """A rollout took the epoch first: the mute comes on top of it, and its champion is kept."""
+    """A rollout took the epoch first: the mute is published after it, and keeps its champion."""
     racing(world, 5)
 
     result = world.mute()
@@ -272,32 +272,32 @@ def test_a_mute_that_lost_a_race_is_published_again(world: World) -> None:
     assert (result["epoch"], result["changed"]) == (9, True)
 
 
-def test_races_that_do_not_end_are_given_up(world: World) -> None:
-    """No endless contest of epochs with another program."""
+def test_repeated_races_end_with_a_conflict(world: World) -> None:
+    """The job does not compete for epochs forever."""
     racing(world, 5, 6, 7, 8)
 
-    with pytest.raises(Conflict, match="a rollout is at work"):
+    with pytest.raises(Conflict, match="another rollout of this bot is in progress"):
         world.mute()
 
 
-def test_somebody_who_says_the_opposite_meanwhile_counts(world: World) -> None:
-    """No success is claimed for a mute that is over before it was confirmed; it is not fought about."""
-    world.tell(SPEAKING)
+def test_an_opposite_publication_in_the_meantime_is_a_conflict(world: World) -> None:
+    """A mute undone before it was acknowledged is not a success, and is not published again."""
+    world.publish(ROLLED_OUT)
 
     def unmute() -> None:
         if world.waits == 1:
-            world.tell(replace(SPEAKING, epoch=9, by="하늘"))
+            world.publish(replace(ROLLED_OUT, epoch=9, by="하늘"))
 
     world.meanwhile = unmute
 
-    with pytest.raises(Conflict, match=r"epoch 8 \(muted\) was overtaken by epoch 9 \(by '하늘'\)"):
+    with pytest.raises(Conflict, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
         world.mute()
 
     assert len(world.states()) == 3
 
 
 class Machine(OneWorker):
-    """It acts each time the job waits."""
+    """A real worker that acts each time the job waits."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -336,8 +336,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     made.control.stop()
 
 
-def test_a_real_worker_confirms_a_mute_once_it_has_acted(machine: Machine) -> None:
-    """Both sides of `rollout_state` mean the same: confirmed is muted, and back, without another load."""
+def test_a_real_worker_acknowledges_a_mute_once_it_has_acted(machine: Machine) -> None:
+    """Both sides of `rollout_state` agree; neither mute nor unmute loads a model."""
     machine.roll_out()
 
     muted = machine.mute()
@@ -349,7 +349,7 @@ def test_a_real_worker_confirms_a_mute_once_it_has_acted(machine: Machine) -> No
 
 
 def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machine) -> None:
-    """And a first version that is rolled out later does not let the bot speak."""
+    """The first version, rolled out later, does not unmute the bot."""
     muted = machine.mute()
     assert (muted["workers"], machine.is_muted()) == (["worker-1"], True)
 
@@ -358,8 +358,8 @@ def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machin
     assert machine.mute()["changed"] is False
 
 
-def test_a_mute_reaches_workers_that_outlived_the_topic(machine: Machine) -> None:
-    """Their epochs are above those of the new topic; the version that speaks is told along with it."""
+def test_a_mute_reaches_workers_that_survived_the_topic(machine: Machine) -> None:
+    """Their epochs are above those of the new topic; the state keeps the version that they serve."""
     machine.roll_out()
     machine.roll_out()
     machine.topics._broker.create(ROLLOUT_TOPIC, 1)
@@ -374,8 +374,8 @@ def test_a_mute_reaches_workers_that_outlived_the_topic(machine: Machine) -> Non
     assert machine.slots.route(BOT).loaded.model.version == "3"
 
 
-def test_a_mute_that_workers_take_for_stale_is_said_again(machine: Machine) -> None:
-    """Published by an earlier release into a topic made anew: it stands there as muted, and nobody follows it."""
+def test_a_mute_that_is_stale_for_workers_is_published_again(machine: Machine) -> None:
+    """An earlier release published it into a recreated topic with an epoch that workers ignore."""
     machine.roll_out()
     machine.roll_out()
     machine.topics._broker.create(ROLLOUT_TOPIC, 1)
@@ -389,9 +389,9 @@ def test_a_mute_that_workers_take_for_stale_is_said_again(machine: Machine) -> N
     assert machine.is_muted()
 
 
-def test_an_epoch_alone_confirms_no_mute(world: World) -> None:
-    """The worker's own word on whether the bot is muted counts; from a worker that does not say, the epoch does."""
-    world.tell(SPEAKING)
+def test_an_epoch_alone_does_not_acknowledge_a_mute(world: World) -> None:
+    """The mute that a worker reports counts; its epoch alone counts only if it reports none."""
+    world.publish(ROLLED_OUT)
     honest = world.workers[0].report
 
     def contrary(state: RolloutState | None, at: datetime) -> WorkerState:
@@ -400,19 +400,19 @@ def test_an_epoch_alone_confirms_no_mute(world: World) -> None:
 
     world.workers[0].report = contrary  # type: ignore[method-assign]
 
-    with pytest.raises(Unavailable, match="heard by worker-2; waiting for worker-1"):
+    with pytest.raises(Unavailable, match="acknowledged by worker-2; waiting for worker-1"):
         world.mute()
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-def test_clocks_that_differ_by_an_hour_change_nothing(world: World, hours: int) -> None:
-    """A worker is alive while its heartbeat changes, and gone when it does not; whatever time stands in it."""
-    world.tell(SPEAKING)
+def test_clock_skew_does_not_matter(world: World, hours: int) -> None:
+    """A worker is alive while its heartbeat changes, whatever time the heartbeat contains."""
+    world.publish(ROLLED_OUT)
     skew = timedelta(hours=hours)
-    gone = Worker(name="worker-9").report(SPEAKING, world.time + skew)
+    gone = Worker(name="worker-9").report(ROLLED_OUT, world.time + skew)
     world.send(WORKER_TOPIC, "worker-9", gone.to_json())
     for worker in world.workers:
-        world.send(WORKER_TOPIC, worker.name, worker.report(SPEAKING, world.time + skew).to_json())
+        world.send(WORKER_TOPIC, worker.name, worker.report(ROLLED_OUT, world.time + skew).to_json())
         worker.report = lambda state, at, own=worker.report: own(state, at + skew)  # type: ignore[method-assign, misc]
     started = world.time
 
@@ -420,14 +420,14 @@ def test_clocks_that_differ_by_an_hour_change_nothing(world: World, hours: int) 
     assert (world.time - started).total_seconds() == pytest.approx(15, abs=1.5), "as long as the dead one may yet live"
 
 
-def test_a_clock_that_is_set_meanwhile_ends_no_wait(world: World) -> None:
-    """Deadlines are counted in seconds that passed."""
-    world.tell(SPEAKING)
-    world.workers[1].deaf = True
+def test_setting_the_clock_does_not_end_the_wait(world: World) -> None:
+    """Deadlines use monotonic seconds."""
+    world.publish(ROLLED_OUT)
+    world.workers[1].stuck = True
     base = world.time
 
     def jump() -> None:
-        world.workers[1].deaf = world.waits < 6
+        world.workers[1].stuck = world.waits < 6
 
     world.meanwhile = jump
     result = mute(
@@ -440,8 +440,8 @@ def test_a_clock_that_is_set_meanwhile_ends_no_wait(world: World) -> None:
     assert (result["workers"], world.time > base) == (["worker-1", "worker-2"], True)
 
 
-def test_the_commands_say_what_players_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a person: the bot's name and the notice; for a machine: the facts, and who asked in the state."""
+def test_the_commands_show_what_players_receive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As text: the bot's name and the notice; as JSON: the facts; the state records who asked."""
     monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
     monkeypatch.setattr(
         "kogpt2_chat.jobs.mute.Clock", lambda: Clock(now=lambda: world.time, monotonic=world.seconds, pause=world.pause)
@@ -474,47 +474,47 @@ def heartbeat(name: str, epoch: int, version: int, state: SlotState = "ready", *
         ([heartbeat("worker-1", 6, 4), heartbeat("worker-2", 7, 5)], 5),
     ],
 )
-def test_a_mute_after_a_lost_topic_takes_no_version_from_anybody(
+def test_a_mute_after_a_lost_topic_keeps_the_served_version(
     world: World, heartbeats: list[WorkerState], champion: int
 ) -> None:
-    """A worker that speaks says what the topic said; one that speaks nothing says nothing of it."""
+    """The champion is taken from a worker that serves a version, not from an empty slot."""
     for state in heartbeats:
         world.send(WORKER_TOPIC, state.worker, state.to_json())
 
     world.mute()
 
-    (told,) = world.states()
-    assert (told.champion, told.epoch, told.muted) == (champion, 8, True)
+    (published,) = world.states()
+    assert (published.champion, published.epoch, published.muted) == (champion, 8, True)
     assert world.lines[0] == (
-        f"{BOT}: the topic rollout_state was lost; going by what the workers speak, version {champion}. "
-        "What was before it, and its digest, are not known any more"
+        f"{BOT}: the topic rollout_state was lost; its state is reconstructed from worker heartbeats: "
+        f"version {champion}. Its previous version and its digest are unknown"
     )
 
 
-def test_a_mute_after_a_lost_topic_says_where_no_version_is_known(world: World) -> None:
-    """Nobody speaks, so silence costs nobody a version; whoever lets the bot speak again has to roll one out."""
+def test_a_mute_after_a_lost_topic_reports_an_unknown_version(world: World) -> None:
+    """No worker serves a version, so the operator has to roll one out after the mute."""
     world.send(WORKER_TOPIC, "worker-1", heartbeat("worker-1", 7, 0, "loading").to_json())
 
     world.mute()
 
-    assert [(told.champion, told.epoch, told.muted) for told in world.states()] == [(None, 8, True)]
+    assert [(published.champion, published.epoch, published.muted) for published in world.states()] == [(None, 8, True)]
     assert f"`kogpt2-chat rollout {BOT}`" in world.lines[0]
 
 
-def test_what_was_muted_when_the_topic_was_lost_stays_so(world: World) -> None:
-    """Saying it again publishes it, under the epoch that is told."""
+def test_a_bot_muted_before_the_topic_was_lost_stays_muted(world: World) -> None:
+    """Muting it again publishes it, with a higher epoch."""
     for state in (heartbeat("worker-1", 7, 0, "degraded", muted=True), heartbeat("worker-2", 7, 5, muted=True)):
         world.send(WORKER_TOPIC, state.worker, state.to_json())
 
     result = world.mute()
 
-    (told,) = world.states()
-    assert (told.champion, told.epoch, told.muted) == (5, 8, True)
+    (published,) = world.states()
+    assert (published.champion, published.epoch, published.muted) == (5, 8, True)
     assert (result["epoch"], result["changed"]) == (8, True)
 
 
 class Survivor(Worker):
-    """Remembers what it was told before the topic was lost, and takes a lower epoch for stale."""
+    """Remembers the state from before the topic was lost, and ignores lower epochs as stale."""
 
     muted = False
 
@@ -525,8 +525,8 @@ class Survivor(Worker):
         return WorkerState(worker=self.name, epoch_by_bot={BOT: self.epoch}, slots=(slot,), at=at.isoformat())
 
 
-def test_a_mute_reaches_workers_that_come_back_after_it_was_said(world: World) -> None:
-    """A broker that lost its disk knows of no worker and no epoch; the first heartbeat says what is left of both."""
+def test_a_mute_reaches_workers_that_return_after_its_publication(world: World) -> None:
+    """The broker lost its disk: the first heartbeat shows the epoch and the version to continue from."""
     world.workers = [Survivor(epoch=7)]
 
     result = world.mute(reason="이상한 답을 한다")

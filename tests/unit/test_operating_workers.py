@@ -10,7 +10,8 @@ import yaml
 
 from kogpt2_chat.domain.rollout.states import SlotReport
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
-from serving.__main__ import FINISH_S, SLOT_LOST
+from serving.__main__ import FENCED
+from serving.app import FINISH_S
 from serving.metrics import Metrics
 
 UNIT_PATH = CHECKOUT / "deploy" / "systemd" / "kogpt2-worker@.service"
@@ -82,7 +83,7 @@ def test_a_worker_is_restarted_unless_that_cannot_help():
     """Not on unusable settings, and not into a fight over its slot; stopped within its own time."""
     service = Unit().service
     assert service["Restart"] == "always"
-    assert {int(code) for code in service["RestartPreventExitStatus"].split()} == {2, SLOT_LOST}
+    assert {int(code) for code in service["RestartPreventExitStatus"].split()} == {2, FENCED}
     assert int(service["TimeoutStopSec"]) > 10 > FINISH_S
     assert service["KillSignal"] == "SIGTERM"
     sources = "".join(path.read_text() for path in (CHECKOUT / "serving").glob("*.py"))

@@ -1,4 +1,4 @@
-"""Patterns filed under the letters that they can begin with find what plain search finds."""
+"""The pattern index finds the same matches as a plain search."""
 
 import re
 
@@ -21,19 +21,19 @@ PATTERNS = [
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @given(text=st.text(alphabet="가나다라1. "))
-def test_nothing_is_missed_and_nothing_invented(pattern, text):
-    """Of each place the index knows whether a match begins there."""
-    begins = {start for start, _ in PatternIndex([pattern]).spans(text)}
+def test_the_index_has_neither_missing_nor_extra_matches(pattern, text):
+    """Matches begin at the same positions as with ``re``."""
+    actual = {start for start, _ in PatternIndex([pattern]).spans(text)}
     compiled = re.compile(pattern)
-    wanted = {place for place in range(len(text)) if (found := compiled.match(text, place)) and found.end() > place}
-    assert begins == wanted
+    expected = {start for start in range(len(text)) if (found := compiled.match(text, start)) and found.end() > start}
+    assert actual == expected
 
 
 def test_every_rule_compiles_and_begins_with_a_letter():
-    """A rule that can begin with anything would be tried at every letter of every text."""
+    """A rule that can begin with any letter would be tried at every position of every text."""
     for section, patterns in crisis_rules().items():
         index = PatternIndex(patterns)
-        anywhere, by_pair = index._filed
+        anywhere, by_pair = index._index
         assert not anywhere, f"{section}: {anywhere[0]._source}"
         for alternatives in by_pair.values():
             for alternative in alternatives:
@@ -41,7 +41,7 @@ def test_every_rule_compiles_and_begins_with_a_letter():
 
 
 @pytest.mark.parametrize("content", ["가나다", "[frame]\n%WHO%가"])
-def test_a_rule_without_a_section_or_a_name_is_refused(content):
-    """Instead of being lost."""
+def test_a_rule_without_a_section_or_with_an_unknown_name_is_refused(content):
+    """It must not be dropped silently."""
     with pytest.raises(ValueError, match="section|WHO"):
         list(read_rules(content))

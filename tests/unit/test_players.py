@@ -1,4 +1,4 @@
-"""Who is one player: ids as people and programs write them."""
+"""Player ids and keys: which spellings belong to the same player."""
 
 import unicodedata
 
@@ -27,26 +27,26 @@ from tests.growth import growth
     ],
 )
 def test_names_that_look_alike_are_one_player(name):
-    """One person cannot agree with herself by an invisible character, nor by a prefix."""
+    """An invisible character or a prefix does not let one person vote as two."""
     assert player_key(name) == "하늘"
 
 
 @pytest.mark.parametrize("other", ["하늘이", "하 늘", "바다", "Legacy:하늘", "x:하늘", ""])
 def test_other_names_are_other_players(other):
-    """What can be seen makes a difference."""
+    """A visible difference makes another player."""
     assert player_key(other) != player_key("하늘")
 
 
-def test_an_id_goes_before_the_sender():
-    """An id of which nothing can be seen is none."""
+def test_the_sender_id_has_priority_over_the_sender():
+    """An id without visible characters does not count."""
     assert player_id("p-1\u200b", "하늘") == "p-1"
     assert player_id(None, " 하늘\u200b") == "legacy:하늘"
     assert player_id("\u200b", "하늘") == "legacy:하늘"
 
 
 @pytest.mark.parametrize("detail", ["010-1234-5678", "maru.lee@example.com"])
-def test_a_player_named_by_a_personal_detail_is_kept_without_it(detail):
-    """Two such players stay two, and each is the same one before and after, with and without the prefix."""
+def test_personal_data_in_a_player_id_is_masked(detail):
+    """Different players stay different, and a player's key is the same before and after masking and with a prefix."""
     kept = kept_player(f"legacy:{detail}")
     assert detail not in kept
     assert kept.startswith("legacy:[")
@@ -56,19 +56,19 @@ def test_a_player_named_by_a_personal_detail_is_kept_without_it(detail):
 
 
 _BLANK = ["\u3164", "\u3164\u3164", "\u2800", "\u200b", "\u3000", "\ufe0f"]
-"""Nicknames that show nothing; the first is the usual one of Korean games."""
+"""Nicknames without visible characters; the first is common in Korean games."""
 
 
-def test_each_blank_nickname_is_a_player_of_its_own():
-    """Else they would be one player, who consents for all of them, and none of whom can be struck out."""
+def test_each_invisible_nickname_is_a_different_player():
+    """Otherwise one of them would consent for all, and none could be excluded separately."""
     keys = {player_key(f"legacy:{name}") for name in _BLANK}
     assert len(keys) == len(_BLANK)
     assert "" not in keys
 
 
 @pytest.mark.parametrize("name", _BLANK)
-def test_a_blank_nickname_is_kept_as_something_that_can_be_read(name):
-    """With and without the prefix, as it came and as it was kept, of any release."""
+def test_an_invisible_nickname_is_stored_as_a_readable_placeholder(name):
+    """The key is the same with and without the prefix, and before and after storing."""
     kept = player_id(None, name)
     assert kept.startswith("legacy:[보이지 않는 이름]#")
     assert kept_player(kept) == kept == kept_player(f"legacy:{name}")
@@ -76,14 +76,14 @@ def test_a_blank_nickname_is_kept_as_something_that_can_be_read(name):
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n", "legacy:", "legacy: "])
-def test_no_name_at_all_is_no_player(name):
-    """Nobody; compared with nobody."""
+def test_an_empty_name_has_an_empty_key(name):
+    """An empty key does not identify a player."""
     assert player_key(name) == ""
 
 
 @given(st.text(), st.none() | st.text())
-def test_a_key_is_its_own_key(sender, sender_id):
-    """Ids of the lake go through the same function as new ones, as often as they are read."""
+def test_the_key_function_is_idempotent(sender, sender_id):
+    """Stored ids go through the same function as new ones each time they are read."""
     kept = player_id(sender_id, sender)
     assert player_key(player_key(kept)) == player_key(kept)
     assert player_id(kept, "x") == kept or not kept

@@ -1,4 +1,4 @@
-"""The chat format: control tokens and text never mix."""
+"""The chat format: prompts, and answers without control tokens."""
 
 import unicodedata
 
@@ -11,7 +11,7 @@ from kogpt2_chat.domain.text.characters import one_line
 from tests.growth import growth
 
 
-def test_control_tokens_stand_where_kogpt2_has_them():
+def test_control_tokens_have_the_ids_of_kogpt2():
     """The ids are those of skt/kogpt2-base-v2."""
     expected = {"<s>": 0, "</s>": 1, "<usr>": 2, "<pad>": 3, "<sys>": 4, "<unk>": 5, "<mask>": 6, "<d>": 7, "</d>": 8}
     assert {token: prompt.CONTROL_ID_BY_TOKEN[token] for token in expected} == expected
@@ -20,12 +20,12 @@ def test_control_tokens_stand_where_kogpt2_has_them():
 
 
 def test_a_prompt_is_user_question_sentence_system():
-    """KoGPT2's format, as ids."""
+    """A prompt has the format of KoGPT2, as token ids."""
     assert prompt.prompt_ids([200, 201], 16) == [2, 200, 201, 10, 4]
 
 
 def test_a_too_long_question_keeps_its_beginning_and_the_format():
-    """Truncation never cuts a control token off."""
+    """Truncation never removes a control token."""
     assert prompt.prompt_ids(list(range(200, 300)), 6) == [2, 200, 201, 202, 10, 4]
 
 
@@ -40,7 +40,7 @@ def test_a_too_long_question_keeps_its_beginning_and_the_format():
     ],
 )
 def test_normalising_is_nfc_without_hidden_characters(raw, clean):
-    """NFC, never NFKC; hidden characters go, visible ones stay."""
+    """The form is NFC and not NFKC. Hidden characters are removed and visible ones are kept."""
     assert one_line(raw) == clean
 
 
@@ -56,19 +56,19 @@ def test_normalising_is_nfc_without_hidden_characters(raw, clean):
         ("\u1100</s>\u1161", "가"),
     ],
 )
-def test_an_answer_leaves_without_control_tokens(raw, clean):
-    """Control tokens go even when taking one out makes another; other text stays."""
+def test_an_answer_has_no_control_tokens(raw, clean):
+    """A control token that forms when an inner one is removed is removed as well. Other text stays."""
     assert prompt.answer_text(raw) == clean
 
 
-def test_an_answer_is_bounded():
-    """No answer is longer than the wire's bound."""
+def test_an_answer_is_cut_to_the_limit():
+    """No answer is longer than ``max_chars``."""
     assert prompt.answer_text("가나 " * 300, 10) == "가나 가나 가나 가"
 
 
 @given(st.text())
-def test_no_text_leaves_with_a_control_token_or_character(text):
-    """Whatever the model said."""
+def test_no_answer_has_a_control_token_or_character(text):
+    """This holds for any output of the model."""
     answer = prompt.answer_text(text)
     assert not prompt.has_control_token(answer)
     assert answer == one_line(answer)
@@ -79,7 +79,7 @@ def test_no_text_leaves_with_a_control_token_or_character(text):
 @pytest.mark.parametrize(
     "pieces", [("<u", "<usr>", "sr>"), ("<", "</s>", "/s>"), ("<", "s", ">"), ("\u0300", "\u0316", "")]
 )
-def test_an_answer_takes_time_linear_in_what_the_model_said(pieces):
-    """Tokens within tokens, as deep as the text is long."""
+def test_cleaning_an_answer_takes_time_linear_in_the_output(pieces):
+    """The outputs have nested control tokens, as deep as the text is long."""
     first, middle, last = pieces
     assert growth(lambda text: prompt.answer_text(first * len(text) + middle + last * len(text)), "x") < 100

@@ -1,4 +1,4 @@
-"""Asking dead letters again: which, with what, and never twice."""
+"""Replay dead letters: which ones, with which content, and never twice."""
 
 import json
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ VALUE = legacy_text("하늘", "ChatbotA", "it's me, '거울동굴'은 어디야?
 
 
 class AgingTopics(MemoryTopics):
-    """As Kafka does it: the first positions of a partition can be gone."""
+    """Topics whose first records can be deleted, as by Kafka's retention."""
 
     first = 0
 
@@ -34,7 +34,7 @@ class AgingTopics(MemoryTopics):
 
 
 class World:
-    """A broker with letters, and the job on it."""
+    """A broker with dead letters, and the job on it."""
 
     def __init__(self) -> None:
         self.broker = Broker()
@@ -50,7 +50,7 @@ class World:
         key: bytes | None = KEY,
         age: timedelta = timedelta(hours=1),
     ) -> str:
-        """Put a question, and the letter that a worker makes of it."""
+        """Write a question, and the dead letter that a worker makes of it."""
         question = put_question(self.broker, b"gone", key=key)
         return self.bury(question, reason, value, age)
 
@@ -81,8 +81,8 @@ def names(result: dict[str, object]) -> list[str]:
 
 
 @pytest.mark.parametrize("key", [KEY, None, b"\xff\x00"])
-def test_a_replay_is_the_question_to_the_byte(world: World, key: bytes | None) -> None:
-    """Key and value as they came, and two headers that say what it repeats and since when."""
+def test_a_replay_is_byte_for_byte_the_question(world: World, key: bytes | None) -> None:
+    """Key and value are unchanged; two headers name the original and the time of the replay."""
     turn = world.die(key=key)
 
     result = world.replay()
@@ -94,8 +94,8 @@ def test_a_replay_is_the_question_to_the_byte(world: World, key: bytes | None) -
     assert (result["sent"], result["replays"]) == (1, [{"replay_of": turn, "reason": "crash_loop"}])
 
 
-def test_by_default_only_faults_of_ours_are_replayed(world: World) -> None:
-    """Malformed records would die again: they are left, and counted by reason."""
+def test_by_default_only_faults_of_the_platform_are_replayed(world: World) -> None:
+    """Malformed records would fail again: they are skipped and counted by reason."""
     turns = {reason: world.die(reason) for reason in REASONS}
     world.die("schema")
 
@@ -108,8 +108,8 @@ def test_by_default_only_faults_of_ours_are_replayed(world: World) -> None:
     assert "crash_loop" not in others
 
 
-def test_named_reasons_replace_the_default(world: World) -> None:
-    """A bot has joined the roster: its letters, and no others."""
+def test_given_reasons_replace_the_default(world: World) -> None:
+    """After a bot was added, its letters are replayed and no others."""
     world.die("crash_loop")
     turns = [world.die("unknown_bot"), world.die("not_a_question", "헛소리".encode())]
 
@@ -121,7 +121,7 @@ def test_named_reasons_replace_the_default(world: World) -> None:
 
 
 def test_a_second_call_sends_nothing_and_says_so(world: World) -> None:
-    """What was replayed is read from the topic itself."""
+    """Earlier replays are read from the topic itself."""
     world.die()
     world.die("answer_too_large")
     world.replay()
@@ -131,12 +131,12 @@ def test_a_second_call_sends_nothing_and_says_so(world: World) -> None:
     assert len(world.replays()) == 2
     assert (second["sent"], second["replays"], second["left"]) == (0, [], {"already_replayed": 2})
     assert "0 of 2 dead letters sent" in replay_text(second)
-    assert "left: 2 (replayed before)" in replay_text(second)
+    assert "skipped: 2 (replayed before)" in replay_text(second)
     assert world.replay(again=True)["sent"] == 0, "a known replay is never repeated, whatever is asked for"
 
 
-def test_new_letters_are_sent_beside_old_ones(world: World) -> None:
-    """Only what came since the last call."""
+def test_only_new_letters_are_sent_by_the_next_call(world: World) -> None:
+    """Letters that arrived since the last call are sent, older ones are not."""
     world.die()
     world.replay()
     new = world.die()
@@ -144,8 +144,8 @@ def test_new_letters_are_sent_beside_old_ones(world: World) -> None:
     assert names(world.replay()) == [new]
 
 
-def test_limit_takes_the_oldest_and_the_next_call_goes_on(world: World) -> None:
-    """One by one is how one tries whether the fault is mended."""
+def test_limit_selects_the_oldest_and_the_next_call_continues(world: World) -> None:
+    """An operator can test a fix with one letter at a time."""
     turns = [world.die() for _ in range(3)]
 
     first, second = world.replay(limit=2), world.replay(limit=2)
@@ -155,8 +155,8 @@ def test_limit_takes_the_oldest_and_the_next_call_goes_on(world: World) -> None:
     assert second["left"] == {"already_replayed": 2}
 
 
-def test_a_dry_run_chooses_and_sends_nothing(world: World) -> None:
-    """The same answer as the real call, but for what was sent."""
+def test_a_dry_run_selects_and_sends_nothing(world: World) -> None:
+    """The report equals that of a real call, except for the number sent."""
     turn = world.die()
 
     dry = world.replay(dry_run=True)
@@ -168,8 +168,8 @@ def test_a_dry_run_chooses_and_sends_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", None])
-def test_a_letter_without_its_value_cannot_be_asked_again(world: World, value: bytes | None) -> None:
-    """The broker took it only without: counted, and the others are sent."""
+def test_a_letter_without_its_value_cannot_be_replayed(world: World, value: bytes | None) -> None:
+    """The letter was too large to keep its value: it is counted, and the others are sent."""
     world.die("answer_too_large", value)
     turn = world.die()
 
@@ -177,11 +177,11 @@ def test_a_letter_without_its_value_cannot_be_asked_again(world: World, value: b
 
     assert names(result) == [turn]
     assert result["left"] == {"value_dropped": 1}
-    assert "left: 1 (without a value" in replay_text(result)
+    assert "skipped: 1 (without a value" in replay_text(result)
 
 
-def test_a_question_that_nobody_waits_for_is_left(world: World) -> None:
-    """Past `reply_by` the player would read a notice about an old question."""
+def test_a_question_past_its_reply_by_is_skipped(world: World) -> None:
+    """The player would receive a notice about an old question."""
     for minutes in (-1, 1):
         reply_by = (NOW + timedelta(minutes=minutes)).isoformat()
         world.die(
@@ -194,8 +194,8 @@ def test_a_question_that_nobody_waits_for_is_left(world: World) -> None:
     assert [read_question(replay.value, 0, 0).question_id for replay in world.replays()] == ["q1"]
 
 
-def test_a_record_larger_than_the_topic_is_left(world: World) -> None:
-    """One that the broker refuses must not fail the others' call, again and again."""
+def test_a_record_too_large_for_the_topic_is_skipped(world: World) -> None:
+    """The broker would refuse it and so fail the call for the others each time."""
     world.die("too_large", "가".encode() * 349_000)
     turn = world.die("too_large", b"x" * 100_000)
 
@@ -204,8 +204,8 @@ def test_a_record_larger_than_the_topic_is_left(world: World) -> None:
     assert (names(result), result["left"]) == ([turn], {"too_large_to_send": 1})
 
 
-def test_a_replay_that_died_again_is_not_sent_by_itself(world: World) -> None:
-    """A poison question must not take the workers down once more with each call; a person can say so."""
+def test_a_failed_replay_is_not_sent_again_by_default(world: World) -> None:
+    """A question that crashes workers must not crash them with each call; an operator can force it."""
     first = world.die()
     world.replay()
     (replay,) = world.replays()
@@ -219,8 +219,8 @@ def test_a_replay_that_died_again_is_not_sent_by_itself(world: World) -> None:
     assert [one.headers["replay_of"] for one in world.replays() if one.offset > replay.offset] == [second]
 
 
-def test_letters_older_than_the_memory_are_left_once_it_forgets(world: World) -> None:
-    """Questions are kept for 7 days and letters for 30: in between nobody knows what was replayed."""
+def test_letters_older_than_the_replay_history_are_skipped(world: World) -> None:
+    """Questions are kept for 7 days, letters for 30: earlier replays may be deleted."""
     old, young = world.die(age=timedelta(days=7)), world.die(age=timedelta(days=6, hours=22))
     assert names(world.replay(dry_run=True)) == [old, young], "nothing was dropped yet: the memory is whole"
     world.topics.first = 1
@@ -228,12 +228,12 @@ def test_letters_older_than_the_memory_are_left_once_it_forgets(world: World) ->
     result = world.replay()
 
     assert (names(result), result["left"]) == ([young], {"before_memory": 1})
-    assert "left: 1 (so old" in replay_text(result)
+    assert "skipped: 1 (too old" in replay_text(result)
     assert names(world.replay(again=True)) == [old]
 
 
 def test_the_text_is_taken_from_the_letter(world: World) -> None:
-    """That the question itself is gone from its topic is no obstacle."""
+    """The question itself may already be deleted from its topic."""
     turn = world.die()
     world.broker.log(QUESTION_TOPIC, 0).records.clear()
     world.topics.first = 1
@@ -242,8 +242,8 @@ def test_the_text_is_taken_from_the_letter(world: World) -> None:
     assert world.replays()[0].value == VALUE
 
 
-def test_records_that_are_no_letters_are_counted(world: World) -> None:
-    """Without the contract's headers nobody could say later that it was replayed."""
+def test_records_that_are_not_letters_are_counted(world: World) -> None:
+    """Without the contract's headers a replay could not be recognised later."""
     world.topics.send([Outgoing(topic=DEAD_LETTER_TOPIC, key=None, value=VALUE, headers={"reason": "crash_loop"})])
 
     result = world.replay()
@@ -251,8 +251,8 @@ def test_records_that_are_no_letters_are_counted(world: World) -> None:
     assert (result["letters"], result["sent"], result["other_reasons"]) == (1, 0, {"unreadable": 1})
 
 
-def test_a_call_that_was_cut_off_is_finished_by_the_next(world: World) -> None:
-    """What was acknowledged before Kafka went away is not sent again."""
+def test_an_interrupted_call_is_finished_by_the_next(world: World) -> None:
+    """Records acknowledged before Kafka became unavailable are not sent again."""
     turns = [world.die() for _ in range(3)]
 
     class Cut(AgingTopics):
@@ -271,7 +271,7 @@ def test_a_call_that_was_cut_off_is_finished_by_the_next(world: World) -> None:
 
 
 def test_without_letters_the_questions_are_not_read(world: World) -> None:
-    """A week of questions is much to read for nothing."""
+    """Reading a week of questions would be wasted."""
     world.die("schema")
 
     result = world.replay()
@@ -280,15 +280,15 @@ def test_without_letters_the_questions_are_not_read(world: World) -> None:
     assert world.lines == ["1 dead letters read, 0 of them answer_too_large or crash_loop"]
 
 
-def test_players_words_are_in_no_result(world: World) -> None:
-    """Dead letters hold raw text: the report names positions and reasons only."""
+def test_results_contain_no_text_of_players(world: World) -> None:
+    """Dead letters contain raw text: the report has only positions and reasons."""
     world.die()
     result = world.replay(dry_run=True)
     assert "거울동굴" not in replay_text(result) + repr(result) + "".join(world.lines)
 
 
-def test_the_command_hands_its_options_to_the_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--reason` several times, `--limit`, `--json`: one JSON object on stdout."""
+def test_the_command_passes_its_options_to_the_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several `--reason`, `--limit`, `--json`: one JSON object on stdout."""
     monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
     turns = [world.die("schema"), world.die("empty"), world.die("empty"), world.die()]
     chosen = ["--reason", "empty", "--reason", "schema"]
@@ -301,11 +301,11 @@ def test_the_command_hands_its_options_to_the_job(world: World, monkeypatch: pyt
     by_default = CliRunner().invoke(app, ["replay-dead-letters"]).stdout
     assert "1 of 4 dead letters sent" in by_default
     assert f"{turns[3]}  crash_loop" in by_default
-    assert "left: 3 of other reasons (empty 2, schema 1)" in by_default
+    assert "skipped: 3 with other reasons (empty 2, schema 1)" in by_default
 
 
-def test_an_unknown_reason_is_a_usage_error_that_names_those_there_are() -> None:
-    """Exit 2 before anything is read."""
+def test_an_unknown_reason_is_a_usage_error_that_lists_the_reasons() -> None:
+    """It exits with 2 before anything is read."""
     ended = CliRunner().invoke(app, ["replay-dead-letters", "--reason", "nope"])
     assert ended.exit_code == 2
     assert "crash_loop" in ended.stderr

@@ -1,4 +1,4 @@
-"""Records that leave quarantine: which, how often, and what is left of them."""
+"""Replay of quarantined records: which ones, how often, and what remains of them."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 @pytest.fixture
 def tables() -> InMemoryTables:
-    """A lake whose ingest met two records of a newer worker's bot, a torn one, and a good one."""
+    """A lake whose ingest met two records of a newer bot, a truncated record, and a valid one."""
     broker, tables = Broker(), InMemoryTables()
     topics = MemoryTopics(broker)
     topics.ensure()
@@ -42,7 +42,7 @@ def tables() -> InMemoryTables:
 
 
 def upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release that knows the fourth bot."""
+    """Simulate a release that knows the fourth bot."""
     monkeypatch.setattr(read_records, "BOT_IDS", (*BOT_IDS, "ChatbotD"))
 
 
@@ -54,10 +54,8 @@ def turn_ids(tables: InMemoryTables) -> list[str]:
     return sorted(str(row["turn_id"]) for row in tables.read("turns"))
 
 
-def test_what_can_be_read_now_is_stored_once_and_marked(
-    tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The rest waits on."""
+def test_readable_records_are_stored_once_and_marked(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other records stay in quarantine."""
     assert replay(tables)["readable"] == {}
     upgrade(monkeypatch)
     result = replay(tables)
@@ -72,8 +70,8 @@ def test_what_can_be_read_now_is_stored_once_and_marked(
     assert len(waiting(tables.read("quarantine"))) == 2
 
 
-def test_ids_stay_and_personal_details_do_not(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In quarantine as in the table; an id that looks like a telephone number still joins its question."""
+def test_ids_are_kept_and_personal_details_are_masked(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same holds in quarantine and table; an id that looks like a telephone number still matches its question."""
     assert all("010-1234-5678" not in str(row["value"]) for row in tables.read("quarantine"))
     upgrade(monkeypatch)
     replay(tables)
@@ -82,7 +80,7 @@ def test_ids_stay_and_personal_details_do_not(tables: InMemoryTables, monkeypatc
 
 
 def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counts what a run would store, and a person can read it."""
+    """It counts what a run would store, and prints it."""
     upgrade(monkeypatch)
     before = tables.version("turns"), tables.version("quarantine")
     result = replay(tables, dry_run=True)
@@ -93,8 +91,8 @@ def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.M
     assert "can be stored now: 2 (unknown_bot 2)" in text
 
 
-def test_reasons_can_be_chosen(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others stay, readable or not."""
+def test_reasons_can_be_selected(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records with other reasons stay, readable or not."""
     upgrade(monkeypatch)
     assert replay(tables, reasons=("schema",))["stored"] == {"feedback": 0, "turns": 0}
     assert turn_ids(tables) == ["t4"]
@@ -103,7 +101,7 @@ def test_reasons_can_be_chosen(tables: InMemoryTables, monkeypatch: pytest.Monke
 def test_a_replay_killed_between_rows_and_marks_is_finished_by_the_next(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The table itself says what is there already."""
+    """The table itself shows which rows are already stored."""
 
     class Killed(Exception):
         pass
@@ -126,7 +124,7 @@ def test_a_replay_killed_between_rows_and_marks_is_finished_by_the_next(
 
 
 def test_rows_of_an_earlier_release_can_be_replayed(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They have no time of the broker and the value of that release's form."""
+    """They lack the broker's timestamp, and their value has that release's form."""
     body = {"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "clap", "sent_at": "x"}
     row = quarantine_row(
         "feedback", "schema: kind", json.dumps(body).encode(), partition=1, offset=5, ingested_at=NOW, timestamp_ms=None
@@ -144,10 +142,10 @@ SECRET = "비밀 이야기"
     "other",
     [{"bot": "ChatbotD"}, {"turn_id": ""}, {"turn_id": "x" * 600}, {"v": 2}, {"v": SECRET}, {"latency_ms": "soon"}, {"extra": {"a": "x" * 200_000}}],
 )  # fmt: skip
-def test_words_that_their_player_does_not_want_stored_are_stored_nowhere(
+def test_turns_without_consent_to_storing_leave_quarantine_unstored(
     other: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever else is wrong with the turn; where the rest cannot be read it is known, leaves quarantine and goes nowhere."""
+    """Whatever else is wrong with the record, its text is stored in no table."""
     broker, tables = Broker(), InMemoryTables()
     topics = MemoryTopics(broker)
     topics.ensure()
@@ -163,7 +161,7 @@ def test_words_that_their_player_does_not_want_stored_are_stored_nowhere(
 
 @pytest.mark.parametrize("timestamp_ms", [-1, -14_000_000_000_000, -(10**15), 10**15, 2**62])
 def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: int) -> None:
-    """It is dated when it came to the lake."""
+    """Its date is that of its arrival in the lake."""
     broker, tables = Broker(), InMemoryTables()
     topics = MemoryTopics(broker)
     topics.ensure()
@@ -178,20 +176,20 @@ def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: 
     assert replay(tables)["stored"]["feedback"] == 0
 
 
-def test_a_misspelt_reason_is_refused_with_those_there_are(tables: InMemoryTables) -> None:
-    """Nothing would be chosen, and it would read as if that were all; exit 2 on the command line."""
-    with pytest.raises(InvalidInput, match=r"no reason shema; there are schema, too_large, unknown_bot, unreadable"):
+def test_an_unknown_reason_is_refused_with_the_existing_ones(tables: InMemoryTables) -> None:
+    """Otherwise an empty selection would look complete; the command exits with 2."""
+    with pytest.raises(InvalidInput, match=r"reason shema; expected schema, too_large, unknown_bot, unreadable"):
         replay(tables, reasons=("schema", "shema"))
 
 
-def test_a_reason_of_another_release_can_be_chosen(tables: InMemoryTables) -> None:
-    """The words that wait count, and those of this release when none waits."""
+def test_a_reason_of_another_release_can_be_selected(tables: InMemoryTables) -> None:
+    """The reasons of waiting records are accepted, and this release's reasons if none waits."""
     row = quarantine_row("bot_answer", "of_tomorrow: x", b"{}", partition=0, offset=9, ingested_at=NOW)
     tables.append("quarantine", [row], {"test": 1})
     assert replay(tables, reasons=("of_tomorrow",))["readable"] == {}
     assert replay(InMemoryTables(), reasons=("unreadable",))["waiting"] == {}
 
 
-def test_nothing_is_said_of_what_was_stored_where_nothing_could_be_read(tables: InMemoryTables) -> None:
-    """That the rest was there before would be a guess about nothing."""
+def test_without_readable_records_nothing_is_said_about_stored_ones(tables: InMemoryTables) -> None:
+    """The report must not guess that the others were already stored."""
     assert "stored" not in quarantine_text(replay(tables))

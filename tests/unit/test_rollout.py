@@ -1,4 +1,4 @@
-"""Pure decisions of a rollout: what is news, who is alive, and whether all of them serve the version."""
+"""Pure decisions of a rollout: which state is newer, which workers are alive, whether all serve the version."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,8 @@ def worker(name: str, version: int, state="ready", epoch: int = 2, age_s: float 
     )
 
 
-def test_states_are_read_back_as_they_were_written():
-    """Both sides of the rollout speak the same JSON."""
+def test_states_survive_json():
+    """Both sides of the rollout use the same JSON."""
     state = RolloutState(
         bot="ChatbotA", epoch=3, champion=2, previous=1, muted=True, reason="시험", by="test", at=NOW.isoformat()
     )
@@ -38,8 +38,8 @@ def test_states_are_read_back_as_they_were_written():
     assert WorkerState.from_json(worker("worker-1", 2).to_json().encode()) == worker("worker-1", 2)
 
 
-def test_a_worker_of_the_release_before_is_understood():
-    """It says nothing of forms; one of this release is read by it, since readers leave out what they do not know."""
+def test_a_heartbeat_of_the_previous_release_is_read():
+    """It has no `form` and `muted`; older releases ignore fields that they do not know."""
     body = json.loads(worker("worker-1", 2).to_json())
     for slot in body["slots"]:
         del slot["form"], slot["muted"]
@@ -58,7 +58,7 @@ def test_a_worker_of_the_release_before_is_understood():
     ],
 )
 def test_an_unreadable_rollout_state_is_refused(text):
-    """A worker skips it and goes on serving."""
+    """A worker skips it and continues to serve."""
     with pytest.raises(InvalidMessage):
         RolloutState.from_json(text)
 
@@ -75,13 +75,13 @@ def test_an_unreadable_rollout_state_is_refused(text):
     ids=str,
 )
 def test_an_unreadable_worker_state_is_refused(change):
-    """It is no answer to a rollout."""
+    """It does not acknowledge a rollout."""
     with pytest.raises(InvalidMessage):
         WorkerState.from_json(json.dumps({**json.loads(worker("w", 1).to_json()), **change}))
 
 
-def test_only_a_higher_epoch_is_news():
-    """Compaction and retries may show an old state again."""
+def test_only_a_higher_epoch_is_newer():
+    """After compaction and retries an old state may be read again."""
     first = RolloutState(bot="ChatbotA", epoch=next_epoch("ChatbotA", None), champion=1)
     second = RolloutState(bot="ChatbotA", epoch=next_epoch("ChatbotA", first), champion=2)
     assert is_newer(first, None)
@@ -92,15 +92,15 @@ def test_only_a_higher_epoch_is_news():
 
 
 def test_the_next_epoch_is_above_what_any_worker_remembers():
-    """A topic that was lost and made anew begins at 1; the workers that outlived it would take that for stale."""
+    """If the topic is lost, its epochs start at 1, which running workers would ignore as stale."""
     known = RolloutState(bot="ChatbotA", epoch=2, champion=1)
     assert next_epoch("ChatbotA", None) == 1
     assert next_epoch("ChatbotA", known, [worker("worker-1", 2, epoch=7), worker("worker-2", 2, epoch=1)]) == 8
     assert next_epoch("ChatbotB", known, [worker("worker-1", 2, epoch=7)]) == 3
 
 
-def test_a_worker_is_alive_when_its_heartbeat_changes():
-    """The first look only learns who there may be; whoever is silent for too long is not waited for."""
+def test_a_worker_is_alive_if_its_heartbeat_changes():
+    """The first look only records heartbeats; a worker silent for too long counts as gone."""
     call = RollCall()
     one, gone = worker("worker-1", 2), worker("worker-2", 2)
     assert call.look([one, gone], 100.0) == Roll(live=(), perhaps_alive=("worker-1", "worker-2"))
@@ -113,8 +113,8 @@ def test_a_worker_is_alive_when_its_heartbeat_changes():
 
 
 @pytest.mark.parametrize("skew_s", [3600, -3600, 20])
-def test_a_worker_s_clock_does_not_say_whether_it_is_alive(skew_s):
-    """An hour ahead or behind: it lives while it says something new, and is gone when it does not."""
+def test_a_workers_clock_does_not_affect_its_liveness(skew_s):
+    """However far its clock is off, it is alive while its heartbeat changes."""
     call = RollCall()
     call.look([worker("worker-1", 2, age_s=skew_s)], 0.0)
     alive = worker("worker-1", 2, age_s=skew_s - 3)
@@ -125,7 +125,7 @@ def test_a_worker_s_clock_does_not_say_whether_it_is_alive(skew_s):
 
 
 def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
-    """Loading, an old epoch or another version is waiting; degraded is an answer, and no."""
+    """A worker that loads, reports an old epoch or serves another version is waiting; degraded is a failure."""
     answers = rollout_answers(
         "ChatbotA",
         2,
@@ -142,6 +142,6 @@ def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
     assert answers.details["w4"] == "왜냐하면"
     assert not answers.complete
     assert rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)]).complete
-    assert not rollout_answers("ChatbotA", 2, 2, []).complete, "nobody there is no success"
+    assert not rollout_answers("ChatbotA", 2, 2, []).complete, "without a live worker"
     perhaps_alive = rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)], ["w2"])
-    assert (perhaps_alive.waiting, perhaps_alive.complete) == (("w2",), False), "it may be alive"
+    assert (perhaps_alive.waiting, perhaps_alive.complete) == (("w2",), False), "w2 may be alive"

@@ -1,4 +1,4 @@
-"""The rollout job and the worker's own control, together: both sides of `rollout_state` mean the same."""
+"""The rollout job and the worker's own control thread agree on `rollout_state`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +46,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     made.control.stop()
 
 
-def test_a_version_speaks_before_it_is_champion(machine: Machine) -> None:
-    """When the alias has moved, the engine has the model, for the first version and for the next."""
+def test_a_version_answers_before_it_is_champion(machine: Machine) -> None:
+    """When the alias moves, the engine already has the model, for the first version and for later ones."""
     for version in (machine.train(BOT), machine.train(BOT)):
         result = machine.rollout(version)
 
@@ -55,8 +55,8 @@ def test_a_version_speaks_before_it_is_champion(machine: Machine) -> None:
         assert (machine.serves(), machine.champion()) == (str(version), version)
 
 
-def test_a_rotten_version_never_speaks(machine: Machine) -> None:
-    """The worker's words reach the error, the old version serves on, and a sound copy can be rolled out later."""
+def test_a_corrupt_version_never_answers(machine: Machine) -> None:
+    """The error quotes the worker, the old version continues, and an intact copy can be rolled out later."""
     machine.rollout(machine.train(BOT))
     second = machine.train(BOT)
     machine.corrupt.add(str(second))
@@ -72,11 +72,11 @@ def test_a_rotten_version_never_speaks(machine: Machine) -> None:
     assert (machine.serves(), machine.champion()) == ("2", 2)
 
 
-def test_a_rotten_first_version_leaves_the_bot_silent_and_can_be_replaced(machine: Machine) -> None:
-    """There is nothing to put back; the next good version speaks."""
+def test_a_corrupt_first_version_leaves_the_bot_without_a_version(machine: Machine) -> None:
+    """No version can be restored; the next good version answers."""
     first, second = machine.train(BOT), machine.train(BOT)
     machine.corrupt.add(str(first))
-    with pytest.raises(Unavailable, match="no version to speak with"):
+    with pytest.raises(Unavailable, match="no version that could answer"):
         machine.rollout(first)
 
     machine.rollout(second)
@@ -84,8 +84,8 @@ def test_a_rotten_first_version_leaves_the_bot_silent_and_can_be_replaced(machin
     assert (machine.serves(), machine.champion()) == ("2", 2)
 
 
-def test_a_number_that_another_registry_gave_is_another_version(machine: Machine) -> None:
-    """The registry was lost and begins at 1 again: the old version 1, in memory and on the shelf, is not taken for it."""
+def test_an_equal_number_from_another_registry_is_another_version(machine: Machine) -> None:
+    """The registry was lost and starts at 1 again: the cached old version 1 is not served for the new one."""
     machine.rollout(machine.train(BOT))
     old = machine.slots.route(BOT).loaded
     machine.registry = MemoryRegistry()
@@ -102,12 +102,12 @@ def test_a_number_that_another_registry_gave_is_another_version(machine: Machine
     assert machine.slots.route(BOT).loaded.model is new.model
     assert new.digest != old.digest
     assert machine.champion() == 1
-    told = machine.rollout(version)
-    assert told["changed"] is False
+    repeated = machine.rollout(version)
+    assert repeated["changed"] is False
 
 
-def test_a_version_of_a_lost_registry_is_not_called_previous(machine: Machine) -> None:
-    """Nobody could fetch it; the rollout itself goes through."""
+def test_a_version_of_a_lost_registry_never_becomes_previous(machine: Machine) -> None:
+    """It could not be downloaded; the rollout itself succeeds."""
     for _ in range(3):
         machine.rollout(machine.train(BOT))
     machine.registry = MemoryRegistry()
@@ -118,8 +118,8 @@ def test_a_version_of_a_lost_registry_is_not_called_previous(machine: Machine) -
     assert machine.registry.by_alias(BOT, "previous") is None
 
 
-def test_what_speaks_stays_on_the_shelf_until_its_namesake_is_good(machine: Machine) -> None:
-    """The registry was lost, and its new version 1 does not load: after a restart the old one can still speak."""
+def test_the_serving_version_stays_on_disk_until_its_namesake_loads(machine: Machine) -> None:
+    """The lost registry's version 1 must survive a restart if the new version 1 does not load."""
     machine.rollout(machine.train(BOT))
     old = (machine.folder / BOT / "1" / "model.json").read_bytes()
     machine.registry = MemoryRegistry()
@@ -127,7 +127,7 @@ def test_what_speaks_stays_on_the_shelf_until_its_namesake_is_good(machine: Mach
     machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
     machine.corrupt.add(str(version))
 
-    with pytest.raises(Unavailable, match="version 1 speaks on"):
+    with pytest.raises(Unavailable, match="version 1 continues to answer"):
         machine.rollout(version)
 
     assert (machine.folder / BOT / "1" / "model.json").read_bytes() == old

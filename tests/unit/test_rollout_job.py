@@ -1,4 +1,4 @@
-"""A rollout against workers of the test's own: who may become champion, when, and what a crash leaves."""
+"""A rollout with simulated workers: which version becomes champion, when, and what a crash leaves."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -25,11 +25,11 @@ MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "data
 
 
 class KilledError(Exception):
-    """Stands for kill -9."""
+    """Simulates kill -9."""
 
 
 class CrashingRegistry(MemoryRegistry):
-    """Dies at the n-th alias move."""
+    """Crashes at the n-th alias move."""
 
     moves_left: int | None = None
 
@@ -42,7 +42,7 @@ class CrashingRegistry(MemoryRegistry):
 
 
 class SilentRegistry:
-    """Takes every call and answers none."""
+    """Accepts every call and never returns."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()
@@ -60,7 +60,7 @@ def silence() -> Iterator[SilentRegistry]:
 
 @dataclass
 class Worker:
-    """Acts on what it is told, each time the job waits."""
+    """Acts on the published state each time the job waits."""
 
     name: str = "worker-1"
     broken: set[int] = field(default_factory=set)
@@ -80,7 +80,7 @@ class Worker:
 
 @dataclass
 class Survivor(Worker):
-    """Remembers the epoch that it was told before the topic was lost; a lower one is stale."""
+    """Remembers the epoch from before the topic was lost, and ignores lower epochs as stale."""
 
     epoch: int = 0
 
@@ -93,7 +93,7 @@ class Survivor(Worker):
 
 @dataclass
 class World:
-    """Everything a rollout touches, and a clock that only moves when the job waits."""
+    """Everything that a rollout touches, with a clock that only moves when the job waits."""
 
     registry: CrashingRegistry = field(default_factory=CrashingRegistry)
     topics: MemoryTopics = field(default_factory=lambda: MemoryTopics(Broker()))
@@ -113,7 +113,7 @@ class World:
         self.beat()
 
     def beat(self) -> None:
-        state = self.told()
+        state = self.published()
         for worker in self.workers:
             if worker.alive:
                 self.send(WORKER_TOPIC, worker.name, worker.report(state, self.time).to_json())
@@ -121,7 +121,7 @@ class World:
     def send(self, topic: str, key: str, value: str) -> None:
         self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value.encode())])
 
-    def told(self) -> RolloutState | None:
+    def published(self) -> RolloutState | None:
         content = self.topics.latest_by_key(ROLLOUT_TOPIC).get(BOT)
         return RolloutState.from_json(content) if content else None
 
@@ -171,14 +171,14 @@ def world() -> World:
     return made
 
 
-def told(world: World) -> RolloutState:
-    state = world.told()
+def published(world: World) -> RolloutState:
+    state = world.published()
     assert state is not None
     return state
 
 
 def test_the_first_version_becomes_champion(world: World) -> None:
-    """Workers first, aliases after: champion set, no previous, candidate gone."""
+    """First the workers, then the aliases: champion set, no previous version, candidate removed."""
     version = world.train(gate="pass")
     nominate(bot=BOT, version=version, registry=world.registry)
 
@@ -194,21 +194,21 @@ def test_the_first_version_becomes_champion(world: World) -> None:
         "reason": "version 1 passed the gate",
     }
     assert world.aliases() == {"champion": 1}
-    assert (told(world).phase, told(world).percent, told(world).by) == ("steady", 100, "rollout")
-    assert told(world).at == "2026-11-24T09:00:00.000+00:00"
+    assert (published(world).phase, published(world).percent, published(world).by) == ("steady", 100, "rollout")
+    assert published(world).at == "2026-11-24T09:00:00.000+00:00"
 
 
-def test_the_next_version_leaves_the_old_one_as_previous(world: World) -> None:
-    """The epoch rises, the old champion is kept to go back to."""
+def test_the_old_champion_becomes_previous(world: World) -> None:
+    """The epoch rises, and the old champion is kept for a rollback."""
     world.promote()
     world.promote()
 
     assert world.aliases() == {"champion": 2, "previous": 1}
-    assert (told(world).epoch, told(world).champion, told(world).previous) == (2, 2, 1)
+    assert (published(world).epoch, published(world).champion, published(world).previous) == (2, 2, 1)
 
 
 def test_rolling_out_the_champion_again_does_nothing(world: World) -> None:
-    """A retried task is a success, says so, and publishes nothing."""
+    """A retried task succeeds, says so, and publishes nothing."""
     world.promote()
 
     result = world.rollout()
@@ -217,11 +217,11 @@ def test_rolling_out_the_champion_again_does_nothing(world: World) -> None:
     assert (result["changed"], result["version"], result["epoch"]) == (False, 1, 1)
     assert named["changed"] is False
     assert "nothing to do" in world.lines[-1]
-    assert told(world).epoch == 1
+    assert published(world).epoch == 1
 
 
-def test_a_lost_topic_is_told_again(world: World) -> None:
-    """The champion of the registry reaches workers that know of none; the aliases stay."""
+def test_the_champion_is_published_again_after_the_topic_was_lost(world: World) -> None:
+    """It reaches workers without a state; the aliases stay."""
     world.promote()
     world.promote()
     world.topics = MemoryTopics(Broker())
@@ -229,26 +229,28 @@ def test_a_lost_topic_is_told_again(world: World) -> None:
 
     world.rollout()
 
-    assert (told(world).champion, told(world).previous, told(world).epoch) == (2, 1, 1)
+    assert (published(world).champion, published(world).previous, published(world).epoch) == (2, 1, 1)
     assert world.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_a_champion_that_is_told_again_and_not_taken_up_says_why(world: World) -> None:
-    """Nothing lies behind it that could be put back, so nothing more is published."""
+def test_a_republished_champion_that_does_not_load_is_an_error(world: World) -> None:
+    """No earlier version exists to restore, so nothing more is published."""
     world.promote()
     world.topics = MemoryTopics(Broker())
     world.topics.ensure()
     world.workers[0].broken = {1}
 
-    with pytest.raises(Unavailable, match=r"version 1 was not taken up.*version 1 speaks on \(epoch 1\)"):
+    with pytest.raises(
+        Unavailable, match=r"version 1 was not loaded by every worker.*version 1 continues to answer \(epoch 1\)"
+    ):
         world.rollout()
 
-    assert (told(world).champion, told(world).epoch) == (1, 1)
+    assert (published(world).champion, published(world).epoch) == (1, 1)
 
 
 @pytest.mark.parametrize("tags", [{}, {"gate": "refused", "gate_reasons": "반복"}, {"gate": "pass", "tainted": "p1"}])
-def test_only_the_gate_opens_the_way(world: World, tags: dict[str, str]) -> None:
-    """Neither nominate nor rollout takes a version that was not judged, was refused, or is tainted."""
+def test_only_a_version_that_passed_the_gate_is_accepted(world: World, tags: dict[str, str]) -> None:
+    """Neither nominate nor rollout accepts a version that was not evaluated, was refused, or is tainted."""
     version = world.train(**tags)
 
     with pytest.raises(GateRefused, match="version 1"):
@@ -257,17 +259,17 @@ def test_only_the_gate_opens_the_way(world: World, tags: dict[str, str]) -> None
         world.rollout(version=version)
 
     assert world.aliases() == {}
-    assert world.told() is None
+    assert world.published() is None
 
 
 def test_a_bot_that_was_never_trained_has_nothing_to_roll_out(world: World) -> None:
-    """The message names the way out."""
+    """The message says how to train it."""
     with pytest.raises(NotFound, match="retrain_bots"):
         world.rollout()
 
 
-def test_a_degraded_worker_brings_the_old_champion_back(world: World) -> None:
-    """One worker that cannot load the version is enough; aliases untouched, its words in the error."""
+def test_a_degraded_worker_restores_the_old_champion(world: World) -> None:
+    """One worker that cannot load the version is enough; aliases stay, and the error quotes the worker."""
     world.promote()
     world.workers.append(Worker(name="worker-2", broken={2}))
     version = world.train(gate="pass")
@@ -276,13 +278,13 @@ def test_a_degraded_worker_brings_the_old_champion_back(world: World) -> None:
     with pytest.raises(Unavailable, match=r"worker-2 \(model\.safetensors: 해시가 다름\)"):
         world.rollout()
 
-    assert (told(world).epoch, told(world).champion) == (3, 1)
+    assert (published(world).epoch, published(world).champion) == (3, 1)
     assert world.aliases() == {"champion": 1, "candidate": 2}
-    assert "was not taken up" in told(world).reason
+    assert "was not loaded by every worker" in published(world).reason
 
 
 class RacingTopics(MemoryTopics):
-    """Somebody else's state lands right before ours, under the same epoch: workers follow theirs."""
+    """Another program's state arrives just before ours with the same epoch: workers follow theirs."""
 
     rival: RolloutState | None = None
 
@@ -296,69 +298,69 @@ class RacingTopics(MemoryTopics):
 
 
 def racing(world: World, rival: RolloutState) -> None:
-    """One version speaks, another is to be rolled out."""
+    """Version 1 is champion, version 2 is about to be rolled out."""
     world.promote()
     nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
     world.topics = RacingTopics(world.topics._broker)
     world.topics.rival = rival
 
 
-def test_putting_back_the_old_champion_survives_a_mute_in_the_same_moment(world: World) -> None:
-    """It is published again on top of the mute, which it leaves as it is."""
+def test_restoring_the_old_champion_survives_a_concurrent_mute(world: World) -> None:
+    """It is published again after the mute, and keeps the mute."""
     racing(world, RolloutState(bot=BOT, epoch=3, champion=2, previous=1, muted=True, by="하늘"))
     world.workers[0].broken = {2}
 
-    with pytest.raises(Unavailable, match=r"version 1 speaks on \(epoch 4\)"):
+    with pytest.raises(Unavailable, match=r"version 1 continues to answer \(epoch 4\)"):
         world.rollout()
 
-    assert (told(world).epoch, told(world).champion, told(world).muted) == (4, 1, True)
+    assert (published(world).epoch, published(world).champion, published(world).muted) == (4, 1, True)
 
 
-def test_a_rollout_survives_a_mute_in_the_same_moment(world: World) -> None:
-    """The new champion is published again on top of it, muted."""
+def test_a_rollout_survives_a_concurrent_mute(world: World) -> None:
+    """The new champion is published again after the mute, and keeps the mute."""
     racing(world, RolloutState(bot=BOT, epoch=2, champion=1, muted=True, by="하늘"))
 
     world.rollout()
 
-    assert (told(world).epoch, told(world).champion, told(world).muted) == (3, 2, True)
+    assert (published(world).epoch, published(world).champion, published(world).muted) == (3, 2, True)
     assert world.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_a_rollout_does_not_fight_another_one_of_the_same_moment(world: World) -> None:
-    """Its outcome counts, and this call says so at once instead of waiting for what nobody follows."""
+def test_a_rollout_yields_to_a_concurrent_rollout(world: World) -> None:
+    """The other result stays in effect, and this call fails at once instead of waiting in vain."""
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
     before = world.time
 
-    with pytest.raises(Conflict, match=r"overtaken by epoch 3 \(version 7\) by '바다'"):
+    with pytest.raises(Conflict, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
         world.rollout()
 
     assert world.time == before
     assert world.aliases()["champion"] == 1
 
 
-def test_who_wins_a_race_also_stands_last(world: World, silence: SilentRegistry) -> None:
-    """Workers follow the first of two equal epochs, compaction keeps the last: the winner is said once more."""
+def test_the_winner_of_a_race_is_also_the_last_record(world: World, silence: SilentRegistry) -> None:
+    """Of two equal epochs workers follow the first, but compaction keeps the last: the winner is published again."""
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
 
     with pytest.raises(Conflict):
         world.rollout()
 
-    assert (told(world).champion, told(world).by, told(world).epoch) == (7, "바다", 3)
+    assert (published(world).champion, published(world).by, published(world).epoch) == (7, "바다", 3)
 
 
-def test_a_state_that_compaction_would_bring_back_is_said_over(world: World) -> None:
-    """A crash left the loser of a race last in the topic; the next command puts that right, and changes nothing else."""
+def test_a_stale_last_record_is_replaced(world: World) -> None:
+    """If a crash left the loser of a race as the last record, the next command publishes the winner again."""
     world.promote()
     world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=1, champion=9, by="늦은 이").to_json())
 
     world.rollout()
 
-    assert (told(world).champion, told(world).epoch, told(world).by) == (1, 2, "rollout")
+    assert (published(world).champion, published(world).epoch, published(world).by) == (1, 2, "rollout")
     assert world.aliases() == {"champion": 1}
 
 
-def test_a_rollout_reaches_workers_that_outlived_the_topic(world: World) -> None:
-    """The epoch is above what they remember."""
+def test_a_rollout_reaches_workers_that_survived_the_topic(world: World) -> None:
+    """The new epoch is above the one that they remember."""
     for _ in range(3):
         world.promote()
     world.topics._broker.create(ROLLOUT_TOPIC, 1)
@@ -366,12 +368,12 @@ def test_a_rollout_reaches_workers_that_outlived_the_topic(world: World) -> None
 
     world.rollout(version=version)
 
-    assert (told(world).champion, told(world).epoch) == (4, 4)
+    assert (published(world).champion, published(world).epoch) == (4, 4)
     assert world.aliases() == {"champion": 4, "previous": 3}
 
 
-def test_a_rollout_reaches_workers_that_come_back_after_it_was_said(world: World) -> None:
-    """A broker that lost its disk knows of no epoch; the first heartbeat does, and the rollout is said above it."""
+def test_a_rollout_reaches_workers_that_return_after_its_publication(world: World) -> None:
+    """The broker lost its disk: after the first heartbeat the state is published above the worker's epoch."""
     world.promote()
     world.topics = MemoryTopics(Broker())
     world.topics.ensure()
@@ -380,21 +382,21 @@ def test_a_rollout_reaches_workers_that_come_back_after_it_was_said(world: World
 
     world.rollout(version=version)
 
-    assert (told(world).champion, told(world).epoch, told(world).previous) == (2, 8, 1)
+    assert (published(world).champion, published(world).epoch, published(world).previous) == (2, 8, 1)
     assert world.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_the_version_that_spoke_is_put_back_not_the_one_an_alias_names(world: World) -> None:
-    """Somebody moved `champion` by hand on the registry's page: the workers were never told."""
+def test_the_serving_version_is_restored_not_the_aliased_one(world: World) -> None:
+    """The alias `champion` was moved by hand, which the workers do not see."""
     world.promote()
     world.promote()
     world.registry.set_alias(BOT, "champion", 1)
     version = world.train(gate="pass")
     world.workers[0].broken = {version}
 
-    with pytest.raises(Unavailable, match="version 2 speaks on"):
+    with pytest.raises(Unavailable, match="version 2 continues to answer"):
         world.rollout(version=version)
-    assert told(world).champion == 2
+    assert published(world).champion == 2
 
     world.workers[0].broken = set()
     world.rollout(version=version)
@@ -402,7 +404,7 @@ def test_the_version_that_spoke_is_put_back_not_the_one_an_alias_names(world: Wo
 
 
 def test_a_worker_that_never_answers_times_out(world: World) -> None:
-    """Past the deadline the old champion is published again, and a later call may succeed."""
+    """After the deadline the old champion is published again, and a later call may succeed."""
     world.promote()
     world.workers[0].slow = True
     nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
@@ -412,14 +414,14 @@ def test_a_worker_that_never_answers_times_out(world: World) -> None:
         world.rollout()
 
     assert (world.time - started).total_seconds() == pytest.approx(world.settings.rollout.ready_timeout_s, abs=1)
-    assert told(world).champion == 1
+    assert published(world).champion == 1
     world.workers[0].slow = False
     assert world.rollout()["changed"] is True
-    assert (world.aliases(), told(world).epoch) == ({"champion": 2, "previous": 1}, 4)
+    assert (world.aliases(), published(world).epoch) == ({"champion": 2, "previous": 1}, 4)
 
 
-def test_no_worker_alive_is_no_success(world: World) -> None:
-    """An alias never moves on silence; for a first version the workers are told that there is none."""
+def test_a_rollout_fails_if_no_worker_is_alive(world: World) -> None:
+    """No alias moves without an acknowledgement; a first version is withdrawn again."""
     world.workers[0].alive = False
     version = world.train(gate="pass")
 
@@ -427,11 +429,11 @@ def test_no_worker_alive_is_no_success(world: World) -> None:
         world.rollout(version=version)
 
     assert world.aliases() == {}
-    assert (told(world).champion, told(world).epoch) == (None, 2)
+    assert (published(world).champion, published(world).epoch) == (None, 2)
 
 
 def test_dead_workers_are_not_waited_for(world: World) -> None:
-    """A heartbeat of minutes ago belongs to a worker that is gone; an unreadable one to nobody."""
+    """An old heartbeat is that of a dead worker, and an unreadable one counts for no worker."""
     ghost = Worker(name="worker-9")
     world.send(WORKER_TOPIC, "worker-9", ghost.report(None, world.time - timedelta(minutes=5)).to_json())
     world.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
@@ -441,8 +443,8 @@ def test_dead_workers_are_not_waited_for(world: World) -> None:
     assert world.aliases() == {"champion": 1}
 
 
-def test_a_worker_that_starts_meanwhile_is_waited_for(world: World) -> None:
-    """Who is alive is asked at each look, not once."""
+def test_a_worker_that_starts_during_the_rollout_is_waited_for(world: World) -> None:
+    """Liveness is checked at each poll, not once."""
     late = Worker(name="worker-2", slow=True)
     world.workers[0].slow = True
 
@@ -458,12 +460,12 @@ def test_a_worker_that_starts_meanwhile_is_waited_for(world: World) -> None:
 
     world.promote()
 
-    assert world.lines[-1].endswith("spoken by worker-1, worker-2")
+    assert world.lines[-1].endswith("served by worker-1, worker-2")
 
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
 def test_a_crash_between_publishing_and_aliases_is_finished_by_a_second_call(world: World, moves: int) -> None:
-    """Killed before any of the three alias moves: the same command ends in the same state, with no new epoch."""
+    """Killed before any of the three alias moves, a second call reaches the same state without a new epoch."""
     world.promote()
     nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
     world.registry.moves_left = moves
@@ -474,12 +476,12 @@ def test_a_crash_between_publishing_and_aliases_is_finished_by_a_second_call(wor
     world.rollout()
 
     assert world.aliases() == {"champion": 2, "previous": 1}
-    assert (told(world).epoch, told(world).champion) == (2, 2)
+    assert (published(world).epoch, published(world).champion) == (2, 2)
 
 
 @pytest.mark.parametrize("moves", [0, 1])
 def test_a_crashed_rollback_is_finished_by_a_second_call(world: World, moves: int) -> None:
-    """Killed before either alias move of a rollback: the second call ends it."""
+    """Killed before either alias move of a rollback."""
     world.promote()
     world.promote()
     world.registry.moves_left = moves
@@ -490,12 +492,12 @@ def test_a_crashed_rollback_is_finished_by_a_second_call(world: World, moves: in
     world.rollback()
 
     assert world.aliases() == {"champion": 1}
-    assert told(world).champion == 1
+    assert published(world).champion == 1
     assert "rolled_back" in world.registry.get(BOT, 2).tags
 
 
 def test_a_newer_candidate_survives_the_rollout_of_an_older_one(world: World) -> None:
-    """Only the alias of the version that was rolled out is taken away."""
+    """The alias is removed only from the version that was rolled out."""
     first, second = world.train(gate="pass"), world.train(gate="pass")
     nominate(bot=BOT, version=second, registry=world.registry)
 
@@ -504,8 +506,8 @@ def test_a_newer_candidate_survives_the_rollout_of_an_older_one(world: World) ->
     assert world.aliases() == {"champion": first, "candidate": second}
 
 
-def test_another_rollout_overtakes(world: World) -> None:
-    """When somebody published another champion meanwhile, this call moves no alias and publishes nothing."""
+def test_a_rollout_is_superseded_by_another_one(world: World) -> None:
+    """If another champion was published in the meantime, this call moves no alias and publishes nothing."""
     world.workers[0].slow = True
     version = world.train(gate="pass")
     other = RolloutState(bot=BOT, epoch=9, champion=7)
@@ -514,22 +516,22 @@ def test_another_rollout_overtakes(world: World) -> None:
     with pytest.raises(Conflict, match=r"epoch 9 \(version 7\)"):
         world.rollout(version=version)
 
-    assert told(world).epoch == 9
+    assert published(world).epoch == 9
     assert world.aliases() == {}
 
 
 def test_a_muted_bot_stays_muted_through_a_rollout(world: World) -> None:
-    """Another champion is no reason to let a silenced bot speak."""
+    """A new champion does not unmute the bot."""
     world.promote()
     world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=2, champion=1, muted=True).to_json())
 
     world.promote()
 
-    assert (told(world).champion, told(world).muted) == (2, True)
+    assert (published(world).champion, published(world).muted) == (2, True)
 
 
-def test_rollback_lets_the_previous_version_speak(world: World) -> None:
-    """The version left is marked; there is no previous one, so a second rollback cannot swing back."""
+def test_a_rollback_returns_to_the_previous_version(world: World) -> None:
+    """The abandoned version is tagged; no previous version remains, so a second rollback fails."""
     world.promote()
     world.promote()
 
@@ -537,13 +539,13 @@ def test_rollback_lets_the_previous_version_speak(world: World) -> None:
 
     assert (result["version"], result["changed"], result["epoch"]) == (1, True, 3)
     assert world.aliases() == {"champion": 1}
-    assert told(world).reason == "rolled back from version 2"
+    assert published(world).reason == "rolled back from version 2"
     with pytest.raises(NotFound, match="no previous version"):
         world.rollback()
 
 
-def test_a_version_rolled_back_returns_only_by_a_persons_word(world: World) -> None:
-    """A cleared task cannot nominate it again; naming its number can."""
+def test_a_version_rolled_back_returns_only_if_named(world: World) -> None:
+    """A retried task cannot nominate it again; an operator can give its number."""
     world.promote()
     world.promote()
     world.rollback()
@@ -556,25 +558,25 @@ def test_a_version_rolled_back_returns_only_by_a_persons_word(world: World) -> N
 
 
 def test_a_rollback_that_fails_keeps_the_champion(world: World) -> None:
-    """If the previous version no longer loads, the champion speaks on and the aliases stay."""
+    """If the previous version no longer loads, the champion continues and the aliases stay."""
     world.promote()
     world.promote()
     world.workers[0].broken = {1}
 
-    with pytest.raises(Unavailable, match="version 2 speaks on"):
+    with pytest.raises(Unavailable, match="version 2 continues to answer"):
         world.rollback()
 
-    assert told(world).champion == 2
+    assert published(world).champion == 2
     assert world.aliases() == {"champion": 2, "previous": 1}
 
 
 def test_a_rollback_does_not_wait_for_a_registry_that_hangs(world: World, silence: SilentRegistry) -> None:
-    """A bad version is gone without the registry; its aliases follow with a second call, once it answers."""
+    """The workers change version without the registry; a second call moves the aliases later."""
     world.promote()
     world.promote()
-    with pytest.raises(Unavailable, match="version 1 speaks again, by worker-1. The registry could not be told"):
+    with pytest.raises(Unavailable, match="version 1 answers again on worker-1. The aliases were not moved"):
         world.rollback(silence)
-    assert (told(world).champion, world.workers[0].serving) == (1, 1)
+    assert (published(world).champion, world.workers[0].serving) == (1, 1)
     assert world.aliases() == {"champion": 2, "previous": 1}
 
     assert world.rollback()["version"] == 1
@@ -583,7 +585,7 @@ def test_a_rollback_does_not_wait_for_a_registry_that_hangs(world: World, silenc
 
 
 def under_way(world: World) -> None:
-    """Version 1 was good, 2 speaks and is bad, and 3 is on its way: the workers have heard of it and cannot load it."""
+    """Version 1 was good, version 2 answers and is bad, and version 3 is published but cannot be loaded."""
     world.promote()
     world.promote()
     world.workers[0].broken = {3}
@@ -592,8 +594,8 @@ def under_way(world: World) -> None:
     world.beat()
 
 
-def test_a_rollback_leaves_the_version_that_speaks_not_one_on_its_way(world: World) -> None:
-    """The one that nobody has heard is no worse for it, and may still be rolled out."""
+def test_a_rollback_abandons_the_serving_version_not_the_loading_one(world: World) -> None:
+    """The version that never answered is not tagged, and can still be rolled out."""
     under_way(world)
     world.train(gate="pass")
 
@@ -603,14 +605,14 @@ def test_a_rollback_leaves_the_version_that_speaks_not_one_on_its_way(world: Wor
     assert "rolled_back" not in world.registry.get(BOT, 3).tags
 
 
-def test_a_rollback_without_registry_leaves_the_version_that_speaks(world: World, silence: SilentRegistry) -> None:
-    """The cause of a hanging load and of a silent registry is the same. Then there is nowhere to go; mute is named."""
+def test_a_rollback_without_registry_abandons_the_serving_version(world: World, silence: SilentRegistry) -> None:
+    """A second one has no version to return to; its error suggests a mute."""
     under_way(world)
-    with pytest.raises(Unavailable, match="version 1 speaks again"):
+    with pytest.raises(Unavailable, match="version 1 answers again"):
         world.rollback(silence)
     with pytest.raises(Unavailable, match=f"kogpt2-chat mute {BOT}"):
         world.rollback(silence)
-    assert told(world).champion == 1
+    assert published(world).champion == 1
 
     world.train(gate="pass")
     assert world.rollback()["version"] == 1
@@ -619,32 +621,32 @@ def test_a_rollback_without_registry_leaves_the_version_that_speaks(world: World
 
 
 @pytest.mark.parametrize("broken", [{1, 3}, {3, 4}])
-def test_what_spoke_is_put_back_not_one_on_its_way(world: World, broken: set[int]) -> None:
-    """Whether a rollback or another rollout fails, and the versions before are still at hand."""
+def test_the_serving_version_is_restored_not_the_loading_one(world: World, broken: set[int]) -> None:
+    """Whether a rollback or another rollout fails; the state still names the version before."""
     under_way(world)
     world.train(gate="pass")
     world.workers[0].broken = broken
-    with pytest.raises(Unavailable, match="version 2 speaks on"):
+    with pytest.raises(Unavailable, match="version 2 continues to answer"):
         world.rollback() if 1 in broken else world.promote()
-    assert (told(world).champion, told(world).previous) == (2, 1)
+    assert (published(world).champion, published(world).previous) == (2, 1)
 
 
-def test_a_rollback_that_the_registry_has_not_heard_of_is_not_undone(world: World, silence: SilentRegistry) -> None:
-    """Nobody names a version: not the operator, and not the DAG that asks for every bot."""
+def test_a_rollback_without_alias_moves_is_not_undone(world: World, silence: SilentRegistry) -> None:
+    """A rollout without a version, as the DAG runs it for every bot, does nothing."""
     world.promote()
     world.promote()
-    with pytest.raises(Unavailable, match="Roll back once more when it answers"):
+    with pytest.raises(Unavailable, match="Run the rollback again when the registry answers"):
         world.rollback(silence)
 
     result = world.rollout()
 
-    assert (result["changed"], told(world).champion) == (False, 1)
-    assert result["reason"] == "workers were told 1, the registry's champion is 2"
+    assert (result["changed"], published(world).champion) == (False, 1)
+    assert result["reason"] == "the published version is 1, the registry's champion is 2"
     assert world.rollout(version=2)["version"] == 2
 
 
-def test_a_stranger_with_the_number_of_what_spoke_is_never_previous(world: World) -> None:
-    """The registry was lost, and the new one has given that number to a version that was refused."""
+def test_a_namesake_of_the_serving_version_never_becomes_previous(world: World) -> None:
+    """The registry was lost, and the new one has a refused version with that number."""
     world.promote()
     world.promote()
     world.registry, world.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
@@ -656,46 +658,46 @@ def test_a_stranger_with_the_number_of_what_spoke_is_never_previous(world: World
     assert world.aliases() == {"champion": 3}
 
 
-def test_a_lost_registrys_version_speaks_on_where_its_namesake_does_not_load(world: World) -> None:
-    """It is put back by its content; the number is the same."""
+def test_a_lost_registrys_version_continues_if_its_namesake_does_not_load(world: World) -> None:
+    """It is restored by its digest; the number is the same."""
     world.promote()
-    spoken = told(world).digest
+    spoken = published(world).digest
     world.registry, world.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
     world.workers[0].broken = {1}
 
-    with pytest.raises(Unavailable, match="version 1 speaks on"):
+    with pytest.raises(Unavailable, match="version 1 continues to answer"):
         world.promote()
 
-    assert (told(world).champion, told(world).digest) == (1, spoken)
+    assert (published(world).champion, published(world).digest) == (1, spoken)
 
 
-def test_a_rollout_that_fails_leaves_the_version_before_at_hand(world: World) -> None:
-    """Workers keep what the state calls previous: a rollback after it needs no download."""
+def test_a_failed_rollout_keeps_the_previous_version(world: World) -> None:
+    """Workers keep the version that the state calls previous: a rollback afterwards needs no download."""
     world.promote()
     world.promote()
     world.workers[0].broken = {3}
-    with pytest.raises(Unavailable, match="version 2 speaks on"):
+    with pytest.raises(Unavailable, match="version 2 continues to answer"):
         world.promote()
-    assert (told(world).champion, told(world).previous) == (2, 1)
+    assert (published(world).champion, published(world).previous) == (2, 1)
 
 
-def test_a_state_names_two_versions_before(world: World) -> None:
-    """Where a version goes back to that speaks while another one is on its way."""
+def test_a_state_names_two_earlier_versions(world: World) -> None:
+    """A rollback during a rollout needs the second one."""
     for _ in range(3):
         world.promote()
-    assert (told(world).champion, told(world).previous, told(world).earlier) == (3, 2, 1)
+    assert (published(world).champion, published(world).previous, published(world).earlier) == (3, 2, 1)
 
 
 def test_a_champion_is_not_nominated_again(world: World) -> None:
-    """A retried DAG after the rollout leaves no stale candidate."""
+    """A DAG retried after the rollout creates no stale candidate."""
     version = world.promote()
 
     assert nominate(bot=BOT, version=version, registry=world.registry)["nominated"] is False
     assert world.aliases() == {"champion": 1}
 
 
-def test_a_registered_version_carries_its_facts(world: World) -> None:
-    """Base, licence and dataset become tags; the same run twice is one version."""
+def test_a_registered_version_has_its_facts_as_tags(world: World) -> None:
+    """Base, licence and dataset become tags; registering the same run again returns the same version."""
     run_id = world.registry.start_run("학습", {}, {})
     world.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
 
@@ -711,7 +713,7 @@ def test_a_registered_version_carries_its_facts(world: World) -> None:
 
 
 def test_a_run_of_another_bot_is_refused(world: World) -> None:
-    """The version stands, since every trained model has one, but it can never be nominated."""
+    """The version exists, since every trained model has one, but it can never be nominated."""
     run_id = world.registry.start_run("학습", {}, {})
     world.registry.runs[run_id].files["version/model.json"] = b'{"bot": "ChatbotC"}'
 
@@ -723,8 +725,8 @@ def test_a_run_of_another_bot_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
-def test_an_unreadable_model_card_is_named(world: World, content: bytes) -> None:
-    """A run whose model.json is no object cannot be described, and the message says so."""
+def test_an_unreadable_model_card_is_an_error(world: World, content: bytes) -> None:
+    """The message names the version whose model.json is not a JSON object."""
     run_id = world.registry.start_run("학습", {}, {})
     world.registry.runs[run_id].files["version/model.json"] = content
 
@@ -732,13 +734,13 @@ def test_an_unreadable_model_card_is_named(world: World, content: bytes) -> None
         register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
 
 
-def test_progress_says_who_is_waited_for(world: World) -> None:
-    """A person reads what happens, one line a change."""
+def test_progress_names_the_workers(world: World) -> None:
+    """One line per change."""
     world.promote()
 
     assert world.lines == [
         "ChatbotA: version 1 is published as epoch 1",
         "ChatbotA: no worker is alive",
         "ChatbotA: ready worker-1",
-        "ChatbotA: version 1 is champion, spoken by worker-1",
+        "ChatbotA: version 1 is the champion, served by worker-1",
     ]

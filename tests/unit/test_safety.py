@@ -1,4 +1,4 @@
-"""The way of a question that may speak of a crisis: who answers it, who keeps it, and who may look."""
+"""Questions that may be about a crisis: their answers, their storage and the access to them."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def v1(text: str, **optional: object) -> str:
 
 
 def test_every_bot_answers_each_kind_in_its_own_words_with_a_help_line():
-    """Korean and English, gentle and whole; a bot that is new has a voice as well."""
+    """This holds for Korean and English, and for a new bot without texts of its own."""
     for question, lines in (
         ("나 좀 도와줘", ("109", "1388", "1366", "119")),
         ("help me", ("109", "1388", "1366", "119")),
@@ -59,22 +59,22 @@ def test_every_bot_answers_each_kind_in_its_own_words_with_a_help_line():
     assert "109" in TEXTS.answer("죽고 싶어", "ChatbotA", "suicide")
     assert "119" in TEXTS.answer("피가 나", "ChatbotA", "medical")
     assert "1366" in TEXTS.answer("때려요", "ChatbotC", "abuse")
-    assert "다른 이야기" not in "".join(TEXTS.text_by_place.values())
+    assert "다른 이야기" not in "".join(TEXTS.text_by_key.values())
 
 
 @pytest.mark.parametrize(
     "content",
     ["{", "[]", shipped(checked_on="gestern"), shipped(lines={}), shipped(texts={"ko": {}, "en": {}}), shipped(lines={"KR": {}})],
-    ids=["no JSON", "no object", "no date", "no country", "no texts", "no lines"],
+    ids=["not JSON", "not an object", "not a date", "no country", "no texts", "no lines"],
 )  # fmt: skip
-def test_texts_that_are_not_whole_are_refused_at_the_start(content):
-    """With the file's name; nobody notices a missing line when it is needed."""
+def test_incomplete_texts_are_refused(content):
+    """The message names the file. The check runs at start, because later a missing help line would go unnoticed."""
     with pytest.raises(InvalidInput, match=r"texts\.json"):
         read_safety_texts(content, "KR", "texts.json")
 
 
-def test_a_text_must_name_its_lines_and_fit(tmp_path):
-    """A cut could take the help line away, so nothing is ever cut."""
+def test_a_text_must_have_help_lines_and_fit_the_limit(tmp_path):
+    """A text that is too long is refused and not cut, since a cut could remove the help line."""
     body = json.loads(shipped())
     body["texts"]["ko"]["default"]["suicide"] = "다른 이야기를 해요."
     with pytest.raises(InvalidInput, match="without help lines"):
@@ -86,8 +86,8 @@ def test_a_text_must_name_its_lines_and_fit(tmp_path):
         safety_texts(Settings(safety={"texts": tmp_path / "none.json"}))
 
 
-def test_texts_that_an_editor_saved_are_taken_or_named(tmp_path):
-    """A byte order mark is no reason for a worker not to start; CP949 is called that."""
+def test_texts_with_a_byte_order_mark_are_accepted_and_cp949_is_named(tmp_path):
+    """Editors save files in both forms. A byte order mark must not keep a worker from starting."""
     path = tmp_path / "texts.json"
     settings = Settings(safety={"texts": path})
     path.write_bytes(b"\xef\xbb\xbf" + shipped().encode())
@@ -99,8 +99,8 @@ def test_texts_that_an_editor_saved_are_taken_or_named(tmp_path):
 
 @pytest.mark.parametrize("bot", BOT_IDS)
 @pytest.mark.parametrize("state", ["ready", "muted", "none", "late"])
-def test_a_vetted_answer_goes_before_everything(tmp_path, bot, state):
-    """In every bot, whatever the model's state; the engine never sees the question."""
+def test_a_vetted_answer_has_priority(tmp_path, bot, state):
+    """This holds for every bot and every state of the model. The engine never gets the question."""
     bench = WorkerHarness(tmp_path, models=state != "none", answers=lambda _: "저도 많은 축하해요!")
     if state == "muted":
         bench.slots.mute(bot, muted=True)
@@ -116,8 +116,8 @@ def test_a_vetted_answer_goes_before_everything(tmp_path, bot, state):
     assert (turn.decoding["safety"], turn.answer_token_ids) == ("suicide", ())
 
 
-def test_a_question_that_killed_the_worker_is_answered_all_the_same(tmp_path):
-    """The model is not asked, so that it cannot kill again."""
+def test_a_question_that_crashed_the_worker_gets_a_vetted_answer(tmp_path):
+    """The model does not decode it, so it cannot crash the worker again."""
     bench = WorkerHarness(tmp_path)
     bench.crash_path.write_text(json.dumps({"counts": {"bot_question-0-0": 9}}), encoding="utf-8")
     bench.ask(legacy_text("n", "ChatbotA", SAID))
@@ -136,8 +136,8 @@ def test_a_question_that_killed_the_worker_is_answered_all_the_same(tmp_path):
     ],
     ids=["long text", "large record", "long sender", "large extra", "masked before it is cut"],
 )
-def test_what_is_refused_only_for_its_length_is_searched_whole(tmp_path, value, kept):
-    """It is answered instead of being a dead letter; its turn is masked and cut around the words that were found."""
+def test_oversized_records_are_searched_for_a_crisis(tmp_path, value, kept):
+    """Such a record is answered and not a dead letter. Its turn is masked and cut to the text around the match."""
     bench = WorkerHarness(tmp_path)
     bench.ask(value)
     bench.drain()
@@ -149,16 +149,16 @@ def test_what_is_refused_only_for_its_length_is_searched_whole(tmp_path, value, 
     assert (len(turn.text) <= 500, len(turn.sender) <= 64, turn.extra) == (True, True, {})
 
 
-def test_what_is_too_long_and_harmless_stays_a_dead_letter(tmp_path):
-    """With the reason it always had; so does what is wrong in another way as well."""
+def test_oversized_records_without_a_crisis_are_dead_letters(tmp_path):
+    """They keep their reason. So do records that have another error as well."""
     bench = WorkerHarness(tmp_path)
     bench.ask(legacy_text("n", "ChatbotA", "안녕 " * 300), b"x" * 17_000, legacy_text("n", "ChatbotZ", SAID * 200))
     bench.drain()
     assert [reason for reason, _ in bench.dead()] == ["too_long", "too_large", "unknown_bot"]
 
 
-def test_without_consent_to_store_nothing_but_the_answer_is_written(tmp_path):
-    """Not even that somebody asked; the position moves, so that it is answered once."""
+def test_without_consent_to_store_only_the_answer_is_written(tmp_path):
+    """No turn is written. The offset is committed, so that the question is answered once."""
     bench = WorkerHarness(tmp_path)
     bench.ask(v1(SAID, consent={"store": False}), v1("안녕?", consent={"store": False}))
     bench.drain()
@@ -168,8 +168,8 @@ def test_without_consent_to_store_nothing_but_the_answer_is_written(tmp_path):
     assert bench.metrics.tally()["safety_suicide"] == 1
 
 
-def test_answers_are_counted_by_kind_and_never_by_player(tmp_path):
-    """A scrape and `/health` say how many; neither they nor the log say who or what."""
+def test_answers_are_counted_by_kind_and_not_by_player(tmp_path):
+    """The metrics and the tally for `/health` have counts, without players and texts."""
     bench = WorkerHarness(tmp_path)
     bench.ask(*(legacy_text("하늘", "ChatbotA", text) for text in (SAID, "또 손목 그었어", "안녕?")))
     bench.drain()
@@ -212,8 +212,8 @@ def lake(*turns: Turn) -> InMemoryTables:
     return tables
 
 
-def test_such_turns_are_in_the_lake_and_in_no_view_of_it(tmp_path):
-    """Neither index nor daily file; those from before there were vetted answers are taken out again."""
+def test_safety_turns_are_only_in_the_lake(tmp_path):
+    """They are not in the index and the daily files. The index job removes those that are already indexed."""
     bench = WorkerHarness(tmp_path)
     bench.ask(v1(SAID), v1("안녕?"))
     bench.drain()
@@ -228,8 +228,8 @@ def test_such_turns_are_in_the_lake_and_in_no_view_of_it(tmp_path):
     assert SAID not in files.read(path).decode()
 
 
-def test_turns_of_earlier_versions_are_kept_from_views_by_their_words():
-    """The model had answered them."""
+def test_turns_of_earlier_releases_are_hidden_if_the_question_matches():
+    """The model answered them, because earlier releases had no vetted answers."""
     files, documents = InMemoryFiles(), InMemoryIndex()
     tables = lake(turn(0), EARLIER)
     index(tables=tables, index=documents)
@@ -238,8 +238,8 @@ def test_turns_of_earlier_versions_are_kept_from_views_by_their_words():
     assert "때렸어" not in files.read(path).decode()
 
 
-def test_files_that_an_earlier_version_wrote_are_written_anew():
-    """They may hold what is left out now, even where the count of rows is the same."""
+def test_daily_files_of_an_earlier_release_are_rewritten():
+    """They may contain turns that are hidden now, even if the number of rows is the same."""
     files = InMemoryFiles()
     files.write(
         "/Chatbot/dailydata/exported.json", json.dumps({"year": "2026", "rows": {"2026-11-24/ChatbotA": 1}}).encode()
@@ -250,8 +250,8 @@ def test_files_that_an_earlier_version_wrote_are_written_anew():
 
 
 @pytest.mark.parametrize("source", ["praised", "correction"])
-def test_a_vetted_turn_is_never_learned_from(source):
-    """Praised or corrected alike, whatever was agreed to."""
+def test_a_vetted_turn_is_never_used_for_training(source):
+    """This holds for praise and corrections, even with consent."""
     candidate = Candidate(
         source=source, marked_at=NOW - timedelta(days=9), consent_train=True, fallback="safety", likes=5
     )
@@ -259,15 +259,15 @@ def test_a_vetted_turn_is_never_learned_from(source):
 
 
 @pytest.mark.parametrize("fallback", ["nearest", "safety"])
-def test_every_reader_takes_the_new_fallbacks(fallback):
-    """Such a turn is read, stored and not quarantined."""
+def test_readers_accept_the_newer_fallbacks(fallback):
+    """Such a turn is read and stored, and not quarantined."""
     read = Turn.from_json(turn(0, fallback=fallback).to_json())
     assert read.fallback == fallback
     assert turn_row(read, partition=0, offset=0, timestamp_ms=0, ingested_at=NOW)["fallback"] == fallback
 
 
-def test_a_reviewer_sees_counts_and_ids_and_no_words():
-    """Of both kinds of such turns."""
+def test_the_list_for_reviewers_has_counts_and_ids_but_no_texts():
+    """It includes turns with a vetted answer and turns of earlier releases."""
     found = list_safety_turns(tables=lake(turn(0), VETTED, EARLIER))
     assert found["counts"] == {"ChatbotA": {"suicide": 1, "abuse": 1}}
     assert {one["turn_id"] for one in found["turns"]} == {VETTED.turn_id, EARLIER.turn_id}
@@ -276,8 +276,8 @@ def test_a_reviewer_sees_counts_and_ids_and_no_words():
         assert "하늘" not in shown
 
 
-def test_one_turn_is_opened_after_it_was_written_down_who_does():
-    """Who, when, which and why; the list says how often each was opened."""
+def test_access_is_recorded_before_a_turn_is_opened():
+    """The record has the reviewer, the time, the turn and the reason. The list has the number of accesses."""
     tables = lake(turn(0), VETTED)
     found = open_safety_turn(turn_id=VETTED.turn_id, reviewer="김하늘", reason="주간 점검", tables=tables, now=NOW)
     assert (found["text"], found["kind"]) == (SAID, "suicide")
@@ -291,7 +291,7 @@ def test_one_turn_is_opened_after_it_was_written_down_who_does():
 
 
 class ReadingTables(InMemoryTables):
-    """Remembers which columns were read."""
+    """Tables that record which columns were read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -302,8 +302,8 @@ class ReadingTables(InMemoryTables):
         return super().read(table, columns, version)
 
 
-def test_without_the_record_nothing_is_opened():
-    """A lake that cannot be written to shows no words."""
+def test_a_turn_is_not_opened_if_the_access_cannot_be_recorded():
+    """If the lake cannot be written, no text is read."""
     tables = ReadingTables()
     tables.append("turns", [turn_row(VETTED, partition=0, offset=0, timestamp_ms=0, ingested_at=NOW)], {})
 
@@ -320,16 +320,16 @@ def test_without_the_record_nothing_is_opened():
     ("turn_id", "reviewer", "reason"),
     [(VETTED.turn_id, " ", "b"), (VETTED.turn_id, "a", ""), ("bot_question-0-0", "a", "b")],
 )
-def test_nobody_opens_without_name_and_reason_nor_another_turn(turn_id, reviewer, reason):
-    """And nothing is written down of it."""
+def test_opening_needs_a_name_a_reason_and_a_safety_turn(turn_id, reviewer, reason):
+    """Otherwise nothing is recorded either."""
     tables = lake(turn(0), VETTED)
     with pytest.raises((InvalidInput, NotFound)):
         open_safety_turn(turn_id=turn_id, reviewer=reviewer, reason=reason, tables=tables)
     assert tables.read("audit") == []
 
 
-def test_explain_names_the_reviewers_command_and_shows_nothing(tmp_path):
-    """Kafka and the index would both give the words away."""
+def test_explain_refuses_safety_turns_and_names_the_review_command(tmp_path):
+    """The text of the turn is in Kafka, but `explain` must not show it."""
     bench = WorkerHarness(tmp_path)
     bench.ask(legacy_text("n", "ChatbotA", SAID))
     bench.drain()
@@ -342,8 +342,8 @@ def test_explain_names_the_reviewers_command_and_shows_nothing(tmp_path):
     assert SAID not in str(refused.value)
 
 
-def test_status_warns_of_texts_that_nobody_checked_for_a_year(tmp_path):
-    """And shows how many answers were given."""
+def test_status_warns_if_the_last_check_of_the_texts_is_over_a_year_ago(tmp_path):
+    """It also shows the number of vetted answers."""
     path = tmp_path / "texts.json"
     path.write_text(shipped(checked_on="2025-11-23"), encoding="utf-8")
     settings = Settings(safety={"texts": path})
@@ -356,14 +356,14 @@ def test_status_warns_of_texts_that_nobody_checked_for_a_year(tmp_path):
     assert "WARNING" in page
 
 
-def test_status_shows_what_the_brokers_do_wrong():
-    """Whoever runs them has to set it there."""
+def test_status_shows_the_warning_about_the_brokers():
+    """The setting can only be changed on the brokers."""
     facts = {"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": {}}
     assert "WARNING" not in table({**facts, "kafka": {"warning": None}})
     assert "WARNING: forgets" in table({**facts, "kafka": {"warning": "forgets"}})
 
 
-def test_status_says_so_when_the_texts_cannot_be_read():
-    """Workers would not start."""
+def test_status_warns_if_the_texts_cannot_be_read():
+    """Workers cannot start without them."""
     found = safety(Settings(safety={"texts": Path("/nowhere.json")}), {}, date(2026, 1, 1))
     assert "cannot be read" in str(found["warning"])

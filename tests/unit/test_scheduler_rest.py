@@ -1,4 +1,4 @@
-"""How the scheduler rests: long while nobody writes, not at all when somebody does."""
+"""The scheduler's pauses: long without commits, and ended by a commit."""
 
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from kogpt2_airflow.rest import LONGEST_S, SHORT_S, Commits, Rest
 
 @dataclass(kw_only=True)
 class FakeTime:
-    """A clock that only pauses move, and what happens at which second."""
+    """A clock that only pauses advance, with events at given times."""
 
     now: float = 0.0
     events: dict[float, Callable[[], object]] = field(default_factory=dict)
@@ -40,70 +40,70 @@ def write(path: Path) -> None:
         connection.commit()
 
 
-def rested(rest: Rest, time: FakeTime, is_newer: Callable[[], bool] = lambda: False) -> float:
+def paused_s(rest: Rest, time: FakeTime, is_due: Callable[[], bool] = lambda: False) -> float:
     began = time.now
-    rest.take(is_newer)
+    rest.take(is_due)
     return time.now - began
 
 
-def quiet(database: Path, time: FakeTime) -> Rest:
-    """One that has rested before, so that it knows the database."""
+def rest_on(database: Path, time: FakeTime) -> Rest:
+    """Return a Rest that has paused once, so that it knows the database's counter."""
     rest = Rest(Commits(database), clock=lambda: time.now, pause=time.pause)
     rest.take(lambda: False)
     return rest
 
 
-def test_nobody_writes_and_the_rest_is_long(database: Path) -> None:
-    """Timers and schedules are looked at every second, not ten times a second."""
+def test_a_pause_without_commits_is_long(database: Path) -> None:
+    """The scheduler checks timers and schedules every second, not ten times a second."""
     time = FakeTime()
-    assert rested(quiet(database, time), time) == pytest.approx(LONGEST_S, abs=0.05)
+    assert paused_s(rest_on(database, time), time) == pytest.approx(LONGEST_S, abs=0.05)
 
 
-def test_a_commit_ends_the_rest_at_once(database: Path) -> None:
-    """A task that ended, a run that was asked for: within a glance."""
+def test_a_commit_ends_the_pause(database: Path) -> None:
+    """The pause ends within one polling interval after another connection commits."""
     time = FakeTime()
-    rest = quiet(database, time)
+    rest = rest_on(database, time)
     time.events[time.now + 0.5] = lambda: write(database)
-    assert rested(rest, time) == pytest.approx(0.5, abs=0.05)
+    assert paused_s(rest, time) == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_commit_between_two_rests_makes_the_next_one_short(database: Path) -> None:
-    """It may be the scheduler's own, or another's that it did not see any more; it is not slept over."""
+def test_a_commit_between_two_pauses_makes_the_next_one_short(database: Path) -> None:
+    """The commit may be the scheduler's own, or another one that the scheduler has not seen yet."""
     time = FakeTime()
-    rest = quiet(database, time)
+    rest = rest_on(database, time)
     write(database)
-    assert rested(rest, time) == pytest.approx(SHORT_S, abs=0.05)
-    assert rested(rest, time) == pytest.approx(LONGEST_S, abs=0.05)
+    assert paused_s(rest, time) == pytest.approx(SHORT_S, abs=0.05)
+    assert paused_s(rest, time) == pytest.approx(LONGEST_S, abs=0.05)
 
 
-def test_other_news_ends_the_rest_too(database: Path) -> None:
-    """A task whose process ended without a word to the database."""
+def test_another_condition_ends_the_pause(database: Path) -> None:
+    """For example a task whose process ended without a commit."""
     time = FakeTime()
-    rest = quiet(database, time)
-    assert rested(rest, time, is_newer=lambda: True) == 0
+    rest = rest_on(database, time)
+    assert paused_s(rest, time, is_due=lambda: True) == 0
 
 
-def test_looking_is_no_commit(database: Path) -> None:
-    """Readers come and go without waking anybody."""
+def test_a_query_does_not_end_the_pause(database: Path) -> None:
+    """Only commits change the counter."""
     time = FakeTime()
-    rest = quiet(database, time)
+    rest = rest_on(database, time)
     with closing(sqlite3.connect(database)) as reader:
         time.events[time.now + 0.5] = lambda: reader.execute("SELECT * FROM task").fetchall()
-        assert rested(rest, time) == pytest.approx(LONGEST_S, abs=0.05)
+        assert paused_s(rest, time) == pytest.approx(LONGEST_S, abs=0.05)
 
 
-def test_a_commit_counts_when_it_can_be_seen(database: Path) -> None:
-    """Not when its writer begins: who looked then would see nothing, and rest for long after it."""
+def test_the_pause_ends_when_the_commit_is_visible(database: Path) -> None:
+    """It does not end when the transaction begins, because the scheduler would not see its rows yet."""
     time = FakeTime()
-    rest = quiet(database, time)
+    rest = rest_on(database, time)
     with closing(sqlite3.connect(database)) as writer:
         time.events[time.now + 0.5] = lambda: writer.execute("INSERT INTO task VALUES ('running')")
         time.events[time.now + 0.8] = writer.commit
-        assert rested(rest, time) == pytest.approx(0.8, abs=0.05)
+        assert paused_s(rest, time) == pytest.approx(0.8, abs=0.05)
 
 
-def test_a_database_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
-    """It is not made by looking."""
+def test_a_missing_database_is_not_created(tmp_path: Path) -> None:
+    """The pause neither fails nor creates the file."""
     time = FakeTime()
-    quiet(tmp_path / "airflow.db", time)
+    rest_on(tmp_path / "airflow.db", time)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What the search index gets of a turn."""
+"""Masking of turns for the search index."""
 
 import json
 
@@ -12,7 +12,7 @@ from tests.growth import growth
 
 
 @pytest.mark.parametrize(
-    ("text", "searched"),
+    ("text", "masked"),
     [
         ("내 이름은 김민수야", "내 이름은 [이름]야"),
         ("제 이름은 하늘이에요", "제 이름은 [이름]이에요"),
@@ -27,10 +27,10 @@ from tests.growth import growth
         ("내 번호 010-1234-5678", "내 번호 [전화번호]"),
     ],
 )
-def test_names_and_handles_that_people_give_are_not_searched(text, searched):
-    """Where they say that it is theirs."""
-    assert without_people(text) == searched
-    assert without_people(searched) == searched
+def test_names_and_handles_of_players_are_masked(text, masked):
+    """They are masked if the text says that they are the player's own."""
+    assert without_people(text) == masked
+    assert without_people(masked) == masked
 
 
 @pytest.mark.parametrize(
@@ -42,21 +42,21 @@ def test_names_and_handles_that_people_give_are_not_searched(text, searched):
         "내 이름은 정말 예뻐", "우리 이름이 유명해", "내 이름은 비밀이야", "내 이름은 말했잖아",
     ],
 )  # fmt: skip
-def test_talk_of_names_stays(text):
-    """A question for a name, what is said of one, a word behind "I am", a service's word inside another."""
+def test_other_texts_about_names_stay(text):
+    """These are questions for a name, statements about one, words after "I am", and service names inside words."""
     assert without_people(text) == text
 
 
 @pytest.mark.parametrize(
     "piece", ["@a", "내 이름은", "내 이름은 김", "나는 김", "카톡 ", "인스타 a", "내 카톡", "라인 a.", "가"]
 )
-def test_it_takes_time_linear_in_the_text(piece):
+def test_masking_takes_time_linear_in_the_text(piece):
     """Twenty times the text takes about twenty times the work."""
     assert growth(without_people, piece) < 100
 
 
-def test_rows_of_earlier_releases_are_masked_on_their_way_into_the_index():
-    """They stand in the lake as they were stored, and are rebuilt into documents without details."""
+def test_rows_of_earlier_releases_are_masked_when_they_are_indexed():
+    """The lake keeps them as they were stored; their documents contain no personal data."""
     row = {"turn_id": "t", "text": "안녕", "answer": "maru@example.com 맞죠?", "sender": "010-1234-5678", "session_id": None,
            "player_id": "legacy:010-1234-5678", "extra": json.dumps({"tel": "010-1234-5678"}), "epoch": 3}  # fmt: skip
     found = searchable(row)

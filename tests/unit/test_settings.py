@@ -265,7 +265,7 @@ def test_a_secret_that_is_wrong_is_named_and_not_shown(monkeypatch):
     with pytest.raises(InvalidInput) as caught:
         load_settings()
     said = str(caught.value)
-    assert "KOGPT2_KAFKA__SASL_PASSWORD: has control characters" in said
+    assert "KOGPT2_KAFKA__SASL_PASSWORD: contains control characters" in said
     assert "KOGPT2_ELASTIC__PASSWORD" in said
     assert "s3cret-word" not in said
     assert caught.value.__cause__ is None

@@ -57,13 +57,13 @@ class ControlHarness:
         self.control = self.new_control()
 
     def new_control(self) -> RolloutFollower:
-        self.shelf = VersionCache(
+        self.versions = VersionCache(
             folder=self.folder, registry=lambda: self.registry, load=load, make_engine=ScriptedEngine
         )
         return RolloutFollower(
             topics=self.topics,
             slots=self.slots,
-            shelf=self.shelf,
+            versions=self.versions,
             worker="worker-1",
             every_s=0.01,
             on_swap=self.swaps.append,
@@ -77,11 +77,11 @@ class ControlHarness:
     def settle(self) -> None:
         """Rounds until no load is under way."""
         deadline = time.monotonic() + 10
-        self.control.tick()
+        self.control.run_once()
         while self.control._loads:
             assert time.monotonic() < deadline
-            self.control.tick()
-        self.control.tick()
+            self.control.run_once()
+        self.control.run_once()
 
     def said(self) -> WorkerState:
         return WorkerState.from_json(self.topics.latest_by_key(WORKER_TOPIC)["worker-1"])
@@ -107,14 +107,14 @@ def house(tmp_path) -> ControlHarness:
 
 def test_a_rollout_is_loaded_aside_swapped_and_reported(house):
     """Ready is said only after the swap; the epoch with it."""
-    house.control.tick()
+    house.control.run_once()
     assert house.slot() == (0, "degraded", 0)
     house.roll_out(3, 1)
     house.settle()
     assert house.slot() == (3, "ready", 1)
     assert house.slots.route(BOT).loaded.model.version == "3"
     house.roll_out(4, 2, previous=3)
-    house.control.tick()
+    house.control.run_once()
     assert house.slot()[:2] == (3, "loading"), "the old one answers meanwhile"
     house.settle()
     assert house.slot() == (4, "ready", 2)
@@ -130,7 +130,7 @@ def test_a_version_that_says_something_else_here_leaves_the_old_one_speaking(hou
     def disagrees(folder: Path) -> ScriptedModel:
         raise GateRefused("the engine answers 20 of 30 prompts like its weights in fp32 (66.7%)")
 
-    house.shelf._load = disagrees
+    house.versions._load_folder = disagrees
     house.roll_out(4, 2, previous=3)
     house.settle()
     assert house.slot() == (3, "degraded", 2)
@@ -149,9 +149,9 @@ def test_the_form_of_what_speaks_is_said(house):
         model.form = "int8_weights"
         return model
 
-    house.shelf._load = in_form
+    house.versions._load_folder = in_form
     house.roll_out(3, 1)
-    house.control.tick()
+    house.control.run_once()
     assert said() == ""
     house.settle()
     assert said() == "int8_weights"
@@ -165,8 +165,8 @@ def test_later_loads_stand_back_behind_answers_and_the_first_does_not(house):
         niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         return load(folder)
 
-    house.shelf._load = slowly
-    house.control.tick()
+    house.versions._load_folder = slowly
+    house.control.run_once()
     house.roll_out(3, 1)
     house.settle()
     house.roll_out(4, 2)
@@ -188,7 +188,7 @@ def test_the_previous_version_stays_warm_so_that_a_rollback_is_instant(house):
     assert house.slot() == (3, "ready", 5)
     assert house.registry.calls == calls
     house.clock += WARM_FOR_S
-    house.control.tick()
+    house.control.run_once()
     assert house.slots.versions_in_use(BOT) == {3}
     assert sorted(path.name for path in (house.folder / BOT).iterdir() if path.is_dir()) == ["3"]
 
@@ -250,7 +250,7 @@ def test_a_worker_starts_from_its_shelf_when_the_registry_is_away(house):
     house.slots = Slots(monotonic=lambda: house.clock)
     house.control = house.new_control()
     house.settle()
-    assert house.control.settled.is_set()
+    assert house.control.models_loaded.is_set()
     assert house.slot() == (3, "degraded", 2)
     assert house.slots.route(BOT).loaded.version == 3
 
@@ -260,7 +260,7 @@ def test_a_damaged_copy_on_the_shelf_is_fetched_again(house):
     house.roll_out(3, 1)
     house.settle()
     (house.folder / BOT / "3" / "weights").write_text("torn")
-    assert house.shelf.take(BOT, 3).version == 3
+    assert house.versions.load(BOT, 3).version == 3
     assert house.registry.calls == 2
 
 
@@ -279,19 +279,19 @@ def test_muting_needs_no_new_version(house):
 
 def test_a_probe_that_never_ends_is_a_bad_version(house):
     """A model that cannot answer must not reach the players."""
-    house.shelf = VersionCache(
+    house.versions = VersionCache(
         folder=house.folder, registry=lambda: house.registry, load=load, make_engine=lambda: ScriptedEngine(steps=10**9)
     )
     with pytest.raises(CheckpointCorrupt, match="probe"):
-        house.shelf.take(BOT, 3)
+        house.versions.load(BOT, 3)
 
 
 def test_a_worker_that_leaves_signs_off(house):
     """No rollout waits for it; heartbeats come while it lives even if nothing changes."""
-    house.control.tick()
+    house.control.run_once()
     first = house.said().at
     house.clock += 60
-    house.control.tick()
+    house.control.run_once()
     assert house.said().at > first
     house.control.stop()
     assert house.topics.latest_by_key(WORKER_TOPIC) == {}
@@ -369,10 +369,10 @@ def test_a_slow_download_does_not_keep_a_starting_worker_silent(house):
     house.slots = Slots(monotonic=lambda: house.clock)
     house.control = house.new_control()
     deadline = time.monotonic() + 10
-    while not house.control.settled.is_set():
+    while not house.control.models_loaded.is_set():
         assert time.monotonic() < deadline
-        house.control.tick()
-    house.control.tick()
+        house.control.run_once()
+    house.control.run_once()
     assert house.slots.route(BOT).loaded.version == 3
     assert house.slot() == (3, "loading", 2)
     may_go_on.set()
@@ -394,8 +394,8 @@ def test_a_full_disk_costs_neither_heartbeat_nor_mute_nor_another_bot(house):
     assert (route.rollout_epoch, route.muted) == (1, True)
     assert house.slots.route("ChatbotB").loaded.version == 7
     house.folder.joinpath(BOT, ".last_good").rmdir()
-    house.control.tick()
-    assert (house.detail(), house.shelf.last_good(BOT)) == ("", 3)
+    house.control.run_once()
+    assert (house.detail(), house.versions.last_good(BOT)) == ("", 3)
 
 
 def test_a_download_that_finds_no_room_leaves_the_old_version_speaking(house):
@@ -420,14 +420,14 @@ def test_a_download_that_finds_no_room_leaves_the_old_version_speaking(house):
 
 def test_a_fault_with_one_bot_costs_no_other_anything(house, monkeypatch):
     """Its own work fails; the others are followed, and the heartbeat goes on."""
-    real = house.control._follow
+    real = house.control._apply
 
     def follow(bot: str, state: RolloutState) -> None:
         if bot == BOT:
             raise RuntimeError("whatever it is")
         real(bot, state)
 
-    monkeypatch.setattr(house.control, "_follow", follow)
+    monkeypatch.setattr(house.control, "_apply", follow)
     house.roll_out(3, 1, muted=True)
     other = RolloutState(bot="ChatbotB", epoch=1, champion=7)
     house.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=b"ChatbotB", value=other.to_json().encode())])
@@ -444,16 +444,16 @@ def test_downloads_that_died_with_their_process_are_swept(house):
     (torn / "weights").write_text("go")
     house.roll_out(3, 1)
     house.settle()
-    house.shelf.sweep()
+    house.versions.sweep()
     assert sorted(path.name for path in (house.folder / BOT).iterdir()) == ["3", "last_good"]
 
 
 def test_no_heartbeat_comes_after_the_farewell(house):
     """A round that hung while the worker signed off would make it count as alive."""
-    house.control.tick()
+    house.control.run_once()
     house.control.stop()
     house.clock += 60
-    house.control.tick()
+    house.control.run_once()
     assert house.topics.latest_by_key(WORKER_TOPIC) == {}
 
 
@@ -490,5 +490,5 @@ def test_what_cannot_be_read_is_told_once(house):
     with capture_logs() as told:
         for _ in range(3):
             house.clock += HEARTBEAT_S
-            house.control.tick()
+            house.control.run_once()
     assert [entry["event"] for entry in told] == ["rollout_state_unreadable"]

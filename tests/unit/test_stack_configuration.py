@@ -1,4 +1,4 @@
-"""What the stack writes for its servers: pure texts of the settings."""
+"""The configuration that the stack writes for its servers, as a function of the settings."""
 
 import configparser
 import os
@@ -24,13 +24,13 @@ from kogpt2_chat.stack.program import (
     settings_environment,
     start_script,
 )
-from kogpt2_chat.stack.roster import all_programs, chosen
+from kogpt2_chat.stack.roster import all_programs, select_programs
 from kogpt2_chat.stack.servers.airflow import airflow_environment, airflow_pools, read_password, write_secrets
 from kogpt2_chat.stack.servers.elastic import elasticsearch_yml
 from kogpt2_chat.stack.servers.hdfs import core_site, datanode_site, namenode_site, site_xml
 from kogpt2_chat.stack.servers.kafka import cluster_id, server_properties
 from kogpt2_chat.stack.supervision import configuration
-from serving.__main__ import SLOT_LOST
+from serving.__main__ import FENCED
 
 JAVA = Java(home=Path("/opt/java"), version=17)
 
@@ -45,8 +45,8 @@ def folders(settings: Settings) -> Folders:
     return folders_of(settings)
 
 
-def test_the_offset_shifts_every_port(settings: Settings, folders: Folders) -> None:
-    """Two stacks with different offsets share no port."""
+def test_the_port_offset_shifts_every_port(settings: Settings, folders: Folders) -> None:
+    """Two stacks with different offsets have no port in common."""
     shifted = settings.model_copy(update={"ports": settings.ports.model_copy(update={"offset": 300})})
     ports = [port for one in all_programs(settings, folders, JAVA) for port in one.ports.values()]
     others = [port for one in all_programs(shifted, folders, JAVA) for port in one.ports.values()]
@@ -54,8 +54,8 @@ def test_the_offset_shifts_every_port(settings: Settings, folders: Folders) -> N
     assert [port + 200 for port in ports] == others
 
 
-def test_kafka_listens_on_the_chosen_host_alone(settings: Settings, folders: Folders) -> None:
-    """Broker and controller bind to the stack's host, and no topic appears by itself."""
+def test_kafka_listens_only_on_the_configured_host(settings: Settings, folders: Folders) -> None:
+    """Broker and controller bind to the stack's host, and topics are not created automatically."""
     text = server_properties(settings, folders.data("kafka"))
     rows = dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
     assert rows["listeners"] == "PLAINTEXT://127.0.0.1:9192,CONTROLLER://127.0.0.1:9193"
@@ -63,18 +63,18 @@ def test_kafka_listens_on_the_chosen_host_alone(settings: Settings, folders: Fol
     assert rows["transaction.state.log.min.isr"] == "1"
 
 
-def test_where_workers_stopped_reading_outlives_every_question(settings: Settings, folders: Folders) -> None:
-    """Else a group that was away for longer begins at the beginning, and answers again; in compose it is the same."""
+def test_committed_offsets_are_kept_longer_than_every_question(settings: Settings, folders: Folders) -> None:
+    """Otherwise a group that was away for longer would answer old questions again; compose uses the same value."""
     text = server_properties(settings, folders.data("kafka"))
     (minutes,) = (line.partition("=")[2] for line in text.splitlines() if line.startswith("offsets.retention.minutes="))
-    longest_ms = max(int(topic.configs.get("retention.ms", 0)) for topic in TOPICS)
-    assert int(minutes) * 60_000 > 100 * longest_ms
+    longest_retention_ms = max(int(topic.configs.get("retention.ms", 0)) for topic in TOPICS)
+    assert int(minutes) * 60_000 > 100 * longest_retention_ms
     compose = yaml.safe_load((CHECKOUT / "docker" / "compose.yaml").read_text())
     assert compose["services"]["kafka"]["environment"]["KAFKA_OFFSETS_RETENTION_MINUTES"] == minutes
 
 
 def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, folders: Folders) -> None:
-    """A client on another machine is sent to an address that it can reach; our own programs begin with the loopback one."""
+    """A client on another machine gets an address that it can reach; our own programs start with the loopback one."""
     stack = settings.stack.model_copy(update={"host": "0.0.0.0", "advertised_host": "192.168.0.5"})
     wide = settings.model_copy(update={"stack": stack})
     rows = dict(row.split("=", 1) for row in server_properties(wide, folders.data("kafka")).splitlines() if "=" in row)
@@ -88,8 +88,8 @@ def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, f
     assert datanode_site(wide, folders, 1)["dfs.datanode.hostname"] == "127.0.0.1"
 
 
-def test_mlflows_page_can_be_seen_through_a_tunnel(settings: Settings, folders: Folders) -> None:
-    """The tunnel's end has a port of its user's choice; names of other machines stay refused."""
+def test_mlflow_accepts_requests_through_a_tunnel(settings: Settings, folders: Folders) -> None:
+    """The local port of a tunnel is arbitrary; names of other machines are rejected."""
     (mlflow,) = (one for one in all_programs(settings, folders, JAVA) if one.name == "mlflow")
     allowed = mlflow.command[mlflow.command.index("--allowed-hosts") + 1].split(",")
     assert is_allowed_host_header(allowed, "localhost:15000")
@@ -98,24 +98,22 @@ def test_mlflows_page_can_be_seen_through_a_tunnel(settings: Settings, folders: 
 
 
 def test_programs_reach_their_stack_without_a_proxy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow's tasks talk to its API server, whatever proxy the machine uses for the outside."""
+    """Airflow's tasks connect to its API server directly, whatever proxy the machine uses for other addresses."""
     monkeypatch.setenv("no_proxy", "intra.example")
     wide = settings.model_copy(update={"stack": settings.stack.model_copy(update={"host": "127.0.0.2"})})
     environment = program_environment(Program(name="x", group="x", command=()), wide, settings.home)
     assert environment["no_proxy"] == environment["NO_PROXY"] == "intra.example,localhost,127.0.0.1,127.0.0.2"
 
 
-def test_servers_speak_utf_8_whatever_the_terminal_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_use_utf_8_in_every_locale_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """A JVM in the locale C or CP949 cannot open a file with a Korean name."""
     monkeypatch.setenv("LC_ALL", "ko_KR.cp949")
     monkeypatch.setenv("LANG", "C")
     assert {clean_environment()[name] for name in ("LANG", "LC_ALL")} == {"C.UTF-8"}
 
 
-def test_a_namenode_that_lost_its_folder_takes_the_cluster_of_its_datanodes(
-    settings: Settings, folders: Folders
-) -> None:
-    """They would refuse one with another id, and `up` would fail for good."""
+def test_a_namenode_without_data_takes_the_cluster_id_of_its_datanodes(settings: Settings, folders: Folders) -> None:
+    """DataNodes reject a NameNode with another cluster id, and `up` would always fail."""
     kept = folders.data("datanode-2") / "current"
     kept.mkdir(parents=True)
     (kept / "VERSION").write_text("#Thu\nclusterID=CID-1f2e\ncTime=0\n")
@@ -128,15 +126,15 @@ def test_a_namenode_that_lost_its_folder_takes_the_cluster_of_its_datanodes(
     assert done.stdout.strip().endswith("-format -nonInteractive -clusterid CID-1f2e")
 
 
-def test_airflows_database_is_made_again_when_it_is_gone(settings: Settings, folders: Folders) -> None:
-    """The note that it was prepared is not enough."""
+def test_airflows_database_is_created_again_if_it_is_missing(settings: Settings, folders: Folders) -> None:
+    """The stamp file of an earlier set-up is not enough."""
     (step,) = (one for one in all_programs(settings, folders, JAVA) if one.name == "airflow-setup")
     assert f"[ -s {folders.airflow}/airflow.db ] && exit 0" in step.command[-1]
 
 
 @pytest.mark.parametrize("name", ["a", "b", "별마루", "with space"])
-def test_kafkas_cluster_id_is_never_taken_for_an_option(name: str) -> None:
-    """22 characters of URL-safe base64, none of them a leading dash, the same each time."""
+def test_kafkas_cluster_id_never_looks_like_an_option(name: str) -> None:
+    """It has 22 characters of URL-safe base64, no leading dash, and is the same each time."""
     first, second = cluster_id(Path("/") / name), cluster_id(Path("/") / name)
     assert first == second
     assert len(first) == 22
@@ -144,7 +142,7 @@ def test_kafkas_cluster_id_is_never_taken_for_an_option(name: str) -> None:
 
 
 def test_hadoop_files_are_xml_with_the_right_addresses(settings: Settings, folders: Folders) -> None:
-    """Both DataNodes have addresses of their own; odd characters survive XML."""
+    """Each DataNode has its own addresses; special characters survive XML."""
     first, second = (datanode_site(settings, folders, number) for number in (1, 2))
     assert first["dfs.datanode.address"] == "127.0.0.1:9966"
     assert second["dfs.datanode.address"] == "127.0.0.1:9976"
@@ -156,14 +154,14 @@ def test_hadoop_files_are_xml_with_the_right_addresses(settings: Settings, folde
 
 
 def test_elasticsearch_binds_to_the_host(settings: Settings, folders: Folders) -> None:
-    """One node, on the stack's host and port."""
+    """It is a single node on the stack's host and port."""
     text = elasticsearch_yml(settings, folders)
     assert "network.host: 127.0.0.1\nnetwork.bind_host: 127.0.0.1\nhttp.port: 9300\n" in text
     assert "discovery.type: single-node" in text
 
 
-def test_lake_and_index_leave_room_for_kafka(settings: Settings, folders: Folders) -> None:
-    """One number for all of them; HDFS asks for a block beside it, and not for the gigabyte that it would by default."""
+def test_hdfs_and_elasticsearch_leave_disk_space_for_kafka(settings: Settings, folders: Folders) -> None:
+    """All use ``keep_free_mb``; HDFS needs one block in addition, not the extra gigabyte of its default."""
     kept = settings.model_copy(update={"stack": settings.stack.model_copy(update={"keep_free_mb": 300})})
     assert namenode_site(kept, folders)["dfs.namenode.resource.du.reserved"] == str(300 << 20)
     datanode = datanode_site(kept, folders, 1)
@@ -174,8 +172,8 @@ def test_lake_and_index_leave_room_for_kafka(settings: Settings, folders: Folder
     assert marks == {"300mb"}
 
 
-def test_airflow_gets_no_default_secret(settings: Settings, folders: Folders) -> None:
-    """Login and keys are generated once, kept, and readable for us alone."""
+def test_airflow_has_no_default_secrets(settings: Settings, folders: Folders) -> None:
+    """Password and keys are generated once, kept, and readable only by this user."""
     write_secrets(settings, folders)
     password = read_password(settings, folders)
     assert password
@@ -187,16 +185,16 @@ def test_airflow_gets_no_default_secret(settings: Settings, folders: Folders) ->
     assert {path.name: path.read_text() for path in folders.airflow.iterdir()} == kept
 
 
-def test_a_given_password_wins_over_the_generated_one(settings: Settings, folders: Folders) -> None:
-    """Tests, and people who must, choose the password by setting."""
+def test_a_configured_password_replaces_the_generated_one(settings: Settings, folders: Folders) -> None:
+    """Tests and operators can set the password."""
     write_secrets(settings, folders)
-    chosen_one = Settings(home=settings.home, stack={"airflow_password": "골라 준 암호"})
-    write_secrets(chosen_one, folders)
-    assert read_password(chosen_one, folders) == "골라 준 암호"
+    configured = Settings(home=settings.home, stack={"airflow_password": "골라 준 암호"})
+    write_secrets(configured, folders)
+    assert read_password(configured, folders) == "골라 준 암호"
 
 
-def test_airflow_uses_postgresql_where_a_setting_says_so(settings: Settings, folders: Folders) -> None:
-    """SQLite in the home is the default only."""
+def test_airflow_uses_the_configured_database(settings: Settings, folders: Folders) -> None:
+    """SQLite in the home is only the default."""
     assert airflow_environment(settings, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:////")
     other = Settings(home=settings.home, stack={"airflow_database": "postgresql://u@h/db"})
     assert airflow_environment(other, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://u@h/db"
@@ -205,14 +203,14 @@ def test_airflow_uses_postgresql_where_a_setting_says_so(settings: Settings, fol
 @pytest.mark.parametrize(
     ("asked", "memory_mb", "slots"), [(0, 24_000, 2), (0, 16_000, 1), (1, 64_000, 1), (3, 8_000, 3)]
 )
-def test_trainings_run_side_by_side_where_there_is_room(asked, memory_mb, slots):
-    """Two on a machine with memory for two of KoGPT2's size; the setting's word holds."""
+def test_two_trainings_run_in_parallel_if_memory_allows(asked, memory_mb, slots):
+    """The default depends on the memory; a setting overrides it."""
     settings = Settings(stack={"trainings_at_once": asked})
     assert airflow_pools(settings, memory_mb)["training"]["slots"] == slots
 
 
-def test_programs_get_the_settings_that_somebody_set(tmp_path: Path) -> None:
-    """Settings made from a program's environment equal those of ``up``, secrets and tuples included."""
+def test_programs_get_the_explicitly_set_settings(tmp_path: Path) -> None:
+    """Settings loaded from a program's environment equal those of ``up``, including secrets and tuples."""
     given = Settings(
         home=tmp_path,
         cache=tmp_path / "cache",
@@ -229,14 +227,14 @@ def test_programs_get_the_settings_that_somebody_set(tmp_path: Path) -> None:
         assert load_settings() == given
 
 
-def test_a_server_of_another_user_sees_no_settings(settings: Settings) -> None:
-    """Settings may hold secrets; Elasticsearch's user gets the mark and its own variables."""
+def test_a_server_of_another_user_gets_no_settings(settings: Settings) -> None:
+    """Settings may contain secrets; Elasticsearch's user gets only the mark and its own variables."""
     program = Program(name="elasticsearch", group="x", command=("true",), user="nobody", environment={"A": "b"})
     assert program_environment(program, settings, settings.home) == {MARK: f"elasticsearch@{settings.home}", "A": "b"}
 
 
-def test_start_scripts_survive_odd_values(tmp_path: Path) -> None:
-    """Quotes, dollars, newlines and Korean reach the program as they are."""
+def test_start_scripts_keep_special_characters(tmp_path: Path) -> None:
+    """Quotes, dollar signs, newlines and Korean text reach the program unchanged."""
     value = "a'b\"c $HOME `x`\n별"
     script = tmp_path / "start.sh"
     script.write_text(
@@ -245,10 +243,11 @@ def test_start_scripts_survive_odd_values(tmp_path: Path) -> None:
     assert subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=True).stdout == value
 
 
-def test_supervisor_reads_what_is_written(tmp_path: Path) -> None:
-    """A home with a percent sign and spaces is no format string; steps are not restarted, servers are.
+def test_supervisor_can_parse_its_configuration(tmp_path: Path) -> None:
+    """A home with a percent sign and spaces is escaped. Servers are restarted, set-up steps are not.
 
-    A worker is not when it was asked to end, has unusable settings, or lost its slot: two would oust each other in turn.
+    A worker is not restarted if it was asked to end, has unusable settings, or was fenced: the two processes with its
+    ordinal would fence each other forever.
     """
     settings = Settings(home=tmp_path / "100% 별", cache=tmp_path)
     folders = folders_of(settings)
@@ -259,36 +258,39 @@ def test_supervisor_reads_what_is_written(tmp_path: Path) -> None:
     assert kafka["autorestart"] == "true"
     assert parser["program:airflow-setup"]["autorestart"] == "false"
     worker = parser["program:worker-1"]
-    assert (worker["autorestart"], worker["exitcodes"]) == ("unexpected", f"0,2,{SLOT_LOST}")
+    assert (worker["autorestart"], worker["exitcodes"]) == ("unexpected", f"0,2,{FENCED}")
     assert "inet_http_server" not in parser
 
 
-def test_a_long_home_gets_a_short_socket(tmp_path: Path) -> None:
-    """Unix sockets have about a hundred characters; the home may have more."""
+def test_a_home_with_a_long_path_gets_a_short_socket_path(tmp_path: Path) -> None:
+    """The path of a Unix socket is limited to about 100 bytes; the home may be longer."""
     long = Folders(home=tmp_path / ("x" * 120), open_home=tmp_path)
     assert len(os.fsencode(long.socket)) <= 100
     assert long.socket != Folders(home=tmp_path / ("y" * 120), open_home=tmp_path).socket
 
 
-def test_a_closed_folder_is_seen_as_closed(tmp_path: Path) -> None:
-    """Elasticsearch's user must get through every parent of its folders."""
+def test_a_folder_that_others_cannot_enter_is_detected(tmp_path: Path) -> None:
+    """Elasticsearch's user must be able to enter every parent of its folders."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     assert not others_can_enter(closed / "home")
 
 
-def test_services_are_chosen_by_name_or_group(settings: Settings, folders: Folders) -> None:
-    """``hdfs`` means its three servers; a part of Airflow brings its set-up step along; a typo is named."""
+def test_services_are_selected_by_name_or_group(settings: Settings, folders: Folders) -> None:
+    """``hdfs`` selects its three servers; a component of Airflow adds the set-up step; an unknown name is reported."""
     programs = all_programs(settings, folders, JAVA)
-    assert [one.name for one in chosen(programs, ["hdfs"])] == ["namenode", "datanode-1", "datanode-2"]
-    assert {one.name for one in chosen(programs, ["airflow-scheduler"])} == {"airflow-setup", "airflow-scheduler"}
-    assert chosen(programs, None) == programs
-    with pytest.raises(InvalidInput, match="no such service: kafak; there are: .*kafka"):
-        chosen(programs, ["kafak"])
+    assert [one.name for one in select_programs(programs, ["hdfs"])] == ["namenode", "datanode-1", "datanode-2"]
+    assert {one.name for one in select_programs(programs, ["airflow-scheduler"])} == {
+        "airflow-setup",
+        "airflow-scheduler",
+    }
+    assert select_programs(programs, None) == programs
+    with pytest.raises(InvalidInput, match="unknown service: kafak; expected: .*kafka"):
+        select_programs(programs, ["kafak"])
 
 
 def test_workers_and_spark_follow_their_settings(settings: Settings, folders: Folders) -> None:
-    """As many workers as asked for, each with a slot and port; a Spark cluster only by setting."""
+    """The settings decide the number of workers, each with its ordinal and port, and whether Spark has a cluster."""
     asked = Settings(home=settings.home, stack={"workers": 2, "spark": "standalone"})
     by_name = {one.name: one for one in all_programs(asked, folders, JAVA)}
     assert by_name["worker-2"].environment["KOGPT2_SERVING__SLOT"] == "2"

@@ -1,4 +1,4 @@
-"""`stack logs -f` over everything that happens to a log."""
+"""`stack logs -f` while the log is rotated, truncated or written in parts."""
 
 from itertools import islice
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from kogpt2_chat.stack.log_tail import follow
 
 
-def test_a_log_that_is_turned_over_is_followed(tmp_path: Path) -> None:
-    """The rest of the old file, then the new one from its beginning, each line once."""
+def test_a_rotated_log_is_followed(tmp_path: Path) -> None:
+    """It yields the rest of the old file, then the new one from its beginning, each line once."""
     path = tmp_path / "kafka.log"
     path.write_text("하나\n둘\n", encoding="utf-8")
     lines = follow(path, 1, pause=lambda _: None)
@@ -21,41 +21,41 @@ def test_a_log_that_is_turned_over_is_followed(tmp_path: Path) -> None:
     assert list(islice(lines, 3)) == ["셋", "넷", "다섯"]
 
 
-def test_between_the_two_steps_of_turning_over_it_waits(tmp_path: Path) -> None:
-    """For a moment there is no file of that name."""
+def test_it_waits_between_the_two_steps_of_a_rotation(tmp_path: Path) -> None:
+    """For a moment no file has that name."""
     path = tmp_path / "kafka.log"
     path.write_text("one\n")
 
-    def turn(_: float) -> None:
+    def rotate(_: float) -> None:
         if path.exists():
             path.rename(tmp_path / "kafka.log.1")
         else:
             path.write_text("two\n")
 
-    assert list(islice(follow(path, 1, pause=turn), 2)) == ["one", "two"]
+    assert list(islice(follow(path, 1, pause=rotate), 2)) == ["one", "two"]
 
 
-def test_a_log_that_is_emptied_is_read_from_its_beginning(tmp_path: Path) -> None:
-    """As `> kafka.log` does."""
+def test_a_truncated_log_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """`> kafka.log` truncates it."""
     path = tmp_path / "kafka.log"
     path.write_text("a long line\n")
 
-    def empty(_: float) -> None:
+    def truncate(_: float) -> None:
         path.write_text("new\n")
 
-    lines = follow(path, 1, pause=empty)
+    lines = follow(path, 1, pause=truncate)
     assert list(islice(lines, 2)) == ["a long line", "new"]
 
 
-LETTERS = "마루가 답한다\n".encode()
+LINE = "마루가 답한다\n".encode()
 
 
-@pytest.mark.parametrize("cut", range(1, len(LETTERS)))
-def test_a_line_that_is_written_in_pieces_is_one(tmp_path: Path, cut: int) -> None:
-    """The supervisor writes what a pipe gave it, and that may end within a letter."""
+@pytest.mark.parametrize("cut", range(1, len(LINE)))
+def test_a_line_that_is_written_in_parts_is_returned_once(tmp_path: Path, cut: int) -> None:
+    """The supervisor writes what it reads from a pipe, which may end within a multi-byte character."""
     path = tmp_path / "worker-1.log"
     path.write_bytes(b"one\n")
-    rest = [LETTERS[:cut], LETTERS[cut:], b"next\n"]
+    rest = [LINE[:cut], LINE[cut:], b"next\n"]
 
     def write(_: float) -> None:
         with path.open("ab") as log:
@@ -64,15 +64,15 @@ def test_a_line_that_is_written_in_pieces_is_one(tmp_path: Path, cut: int) -> No
     assert list(islice(follow(path, 1, pause=write), 3)) == ["one", "마루가 답한다", "next"]
 
 
-def test_the_last_words_of_a_log_that_is_turned_over_come_without_their_line_end(tmp_path: Path) -> None:
-    """A server that was killed ends within a line; so may what is there at the beginning."""
+def test_an_incomplete_last_line_of_a_rotated_log_is_returned(tmp_path: Path) -> None:
+    """A killed server may end within a line, and an existing log may end within one too."""
     path = tmp_path / "kafka.log"
     path.write_bytes(b"one\nhal")
 
-    def turn(_: float) -> None:
+    def rotate(_: float) -> None:
         with path.open("ab") as log:
             log.write(b"f")
         path.rename(tmp_path / "kafka.log.1")
         path.write_bytes(b"new\n")
 
-    assert list(islice(follow(path, 2, pause=turn), 3)) == ["one", "half", "new"]
+    assert list(islice(follow(path, 2, pause=rotate), 3)) == ["one", "half", "new"]

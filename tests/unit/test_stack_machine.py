@@ -1,4 +1,4 @@
-"""What the stack asks of the machine before it starts anything: Java, ports, memory, disk."""
+"""What the stack checks on the machine before it starts anything: Java, addresses, ports, memory, disk."""
 
 import http.client
 import os
@@ -26,7 +26,7 @@ from kogpt2_chat.stack.supervision import State
 
 
 def fake_java(folder: Path, version: str, modules: str) -> Path:
-    """A runtime that answers as told."""
+    """Create a fake runtime that reports this version and these modules."""
     program = folder / "bin" / "java"
     program.parent.mkdir(parents=True)
     program.write_text(
@@ -43,44 +43,44 @@ def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(java_module.shutil, "which", lambda _: None)
 
 
-GOOD = "java.base@17\\njdk.incubator.vector@17"
+GOOD_MODULES = "java.base@17\\njdk.incubator.vector@17"
 
 
 @pytest.mark.parametrize(
     ("version", "modules", "usable"),
     [
-        ("17.0.15", GOOD, True),
-        ("21.0.8", GOOD, True),
-        ("25.0.2", GOOD, False),
-        ("1.8.0_392", GOOD, False),
+        ("17.0.15", GOOD_MODULES, True),
+        ("21.0.8", GOOD_MODULES, True),
+        ("25.0.2", GOOD_MODULES, False),
+        ("1.8.0_392", GOOD_MODULES, False),
         ("17.0.9", "java.base@17", False),
     ],
 )
-def test_java_is_asked_not_trusted(
+def test_java_is_checked_by_running_it(
     tmp_path: Path,
     no_java: None,
     version: str,
     modules: str,
     usable: bool,
 ) -> None:
-    """Version 17 or 21 with the module Spark needs; a file called java is not enough."""
+    """It must be version 17 or 21 with the module that Spark needs; a file named java is not enough."""
     fake_java(tmp_path / "jvm" / "one", version, modules)
     assert (find_java(tmp_path / "jvm") is not None) == usable
 
 
 def test_java_home_comes_first(tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a person chose wins over what the system has."""
-    fake_java(tmp_path / "jvm" / "system", "17.0.1", GOOD)
-    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "mine", "21.0.1", GOOD)))
+    """JAVA_HOME takes precedence over the system's runtimes."""
+    fake_java(tmp_path / "jvm" / "system", "17.0.1", GOOD_MODULES)
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "mine", "21.0.1", GOOD_MODULES)))
     found = find_java(tmp_path / "jvm")
     assert found
     assert (found.version, found.home) == (21, tmp_path / "mine")
 
 
-def test_missing_java_is_one_sentence_with_the_command(
+def test_missing_java_is_reported_with_the_command_to_install_it(
     tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was expected, where it was looked for, and what to type."""
+    """The message says what was expected, where it was searched, and what to type."""
     monkeypatch.setattr(java_module, "find_java", lambda: None)
     with pytest.raises(Unavailable, match=r"17 or 21 with module jdk\.incubator\.vector.*apt-get install openjdk-17"):
         ensure_java(lambda _: None)
@@ -94,8 +94,8 @@ def program(port: int, name: str = "kafka") -> Program:
     return Program(name=name, group=name, command=("true",), ports={"broker": port}, memory_mb=1)
 
 
-def test_a_taken_port_is_reported_with_its_owner(tmp_path: Path) -> None:
-    """Name, number, pid and command line of whoever has it; every one of them, at once."""
+def test_a_port_in_use_is_reported_with_its_owner(tmp_path: Path) -> None:
+    """One message names every such port with the pid and command line of its owner."""
     settings = settings_for(tmp_path, min_disk_mb=1)
     with socket.socket() as first, socket.socket() as second:
         for taken in (first, second):
@@ -105,15 +105,15 @@ def test_a_taken_port_is_reported_with_its_owner(tmp_path: Path) -> None:
         with pytest.raises(Unavailable) as caught:
             check_machine(settings, folders_of(settings), [program(ports[0]), program(ports[1], "mlflow")])
     message = str(caught.value)
-    assert f"port {ports[0]} for kafka (broker) is taken by pid {os.getpid()} (" in message
+    assert f"port {ports[0]} for kafka (broker) is in use by pid {os.getpid()} (" in message
     assert f"port {ports[1]} for mlflow" in message
     assert "KOGPT2_PORTS__OFFSET" in message
 
 
 @pytest.mark.parametrize("host", ["::1", "192.0.2.1", "no such name", "", "별"])
-def test_a_host_that_is_no_ipv4_address_of_this_machine_is_refused(tmp_path: Path, host: str) -> None:
-    """Every probe and client here speaks IPv4; a foreign address would fail four starts later, in a log."""
-    with pytest.raises(InvalidInput, match=f"KOGPT2_STACK__HOST={host} is no IPv4 address of this machine"):
+def test_a_host_that_is_not_an_ipv4_address_of_this_machine_is_refused(tmp_path: Path, host: str) -> None:
+    """All probes and clients use IPv4; with another address servers would only fail after the start, in their logs."""
+    with pytest.raises(InvalidInput, match=f"KOGPT2_STACK__HOST={host} is not an IPv4 address of this machine"):
         check_settings(settings_for(tmp_path, host=host))
 
 
@@ -121,16 +121,22 @@ def test_a_host_that_is_no_ipv4_address_of_this_machine_is_refused(tmp_path: Pat
     ("host", "advertised", "fault"),
     [
         ("0.0.0.0", "", "set KOGPT2_STACK__ADVERTISED_HOST"),
-        ("127.0.0.1", "0.0.0.0", "ADVERTISED_HOST=0.0.0.0 is no address that a client could connect to"),
+        ("127.0.0.1", "0.0.0.0", "ADVERTISED_HOST=0.0.0.0 is not an address that clients can connect to"),
         ("127.0.0.1", "unity.lan:9092", "without a port"),
-        *(("0.0.0.0", name, f"ADVERTISED_HOST={name} is no address") for name in ("no such", "a,b", "a/b", "-", "별")),
-        *(("0.0.0.0", name, f"ADVERTISED_HOST={name} is no address") for name in ("192.168.0", "300.1.1.1", "a..b")),
-        ("127.0.0.1", "192.168.0.5", "set KOGPT2_STACK__HOST to 0.0.0.0 too"),
-        ("127.0.0.1", "no-such-name.invalid", "set KOGPT2_STACK__HOST to 0.0.0.0 too"),
+        *(
+            ("0.0.0.0", name, f"ADVERTISED_HOST={name} is not an address")
+            for name in ("no such", "a,b", "a/b", "-", "별")
+        ),
+        *(
+            ("0.0.0.0", name, f"ADVERTISED_HOST={name} is not an address")
+            for name in ("192.168.0", "300.1.1.1", "a..b")
+        ),
+        ("127.0.0.1", "192.168.0.5", "set KOGPT2_STACK__HOST to 0.0.0.0"),
+        ("127.0.0.1", "no-such-name.invalid", "set KOGPT2_STACK__HOST to 0.0.0.0"),
     ],
 )
-def test_an_advertised_address_has_to_lead_somewhere(tmp_path: Path, host: str, advertised: str, fault: str) -> None:
-    """Kafka hands it to every client."""
+def test_an_advertised_address_must_be_usable(tmp_path: Path, host: str, advertised: str, fault: str) -> None:
+    """Kafka tells it to every client."""
     with pytest.raises(InvalidInput, match=fault):
         check_settings(settings_for(tmp_path, host=host, advertised_host=advertised))
     check_settings(settings_for(tmp_path, host="0.0.0.0", advertised_host="unity.lan"))
@@ -146,14 +152,14 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("advertised", "found"), [("127.0.0.2", "Connection refused"), ("no-such-name.invalid", "[Nn]ame")]
 )
-def test_an_advertised_address_has_to_lead_back_here(tmp_path: Path, advertised: str, found: str) -> None:
-    """Kafka tells it to our own workers too: behind a router or a firewall nothing would become healthy."""
+def test_an_advertised_address_must_reach_this_machine(tmp_path: Path, advertised: str, found: str) -> None:
+    """Kafka also tells it to our own workers: behind a router or a firewall they would not become healthy."""
     settings = Settings(
         home=tmp_path / "home",
         stack={"host": "127.0.0.1", "advertised_host": advertised, "min_disk_mb": 1},
         ports={"kafka": free_port()},
     )
-    fault = f"ADVERTISED_HOST={advertised} does not lead back to this machine .*{found}.*/etc/hosts"
+    fault = f"ADVERTISED_HOST={advertised} does not reach this machine .*{found}.*/etc/hosts"
     with pytest.raises(Unavailable, match=fault):
         check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
     check_machine(settings, folders_of(settings), [program(settings.ports.kafka, "mlflow")])
@@ -162,7 +168,7 @@ def test_an_advertised_address_has_to_lead_back_here(tmp_path: Path, advertised:
 def test_an_advertised_address_that_another_machine_answers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its Kafka would get our workers' words: that somebody answers is not enough."""
+    """An answer is not enough: our workers would connect to the other machine's Kafka."""
     monkeypatch.setattr(reach, "_ANSWER_S", 0.1)
     with socket.socket() as other:
         other.bind(("127.0.0.2", 0))
@@ -172,27 +178,27 @@ def test_an_advertised_address_that_another_machine_answers_is_refused(
             stack={"host": "127.0.0.1", "advertised_host": "127.0.0.2", "min_disk_mb": 1},
             ports={"kafka": other.getsockname()[1]},
         )
-        with pytest.raises(Unavailable, match="is not this machine's"):
+        with pytest.raises(Unavailable, match="belongs to another machine"):
             check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
 
 
-def test_an_address_that_leads_back_is_taken(tmp_path: Path) -> None:
-    """A name of this machine, with all addresses bound; afterwards the port is free for Kafka."""
+def test_an_address_that_reaches_this_machine_is_accepted(tmp_path: Path) -> None:
+    """It may be a name of this machine, with all addresses bound; afterwards the port is free for Kafka."""
     stack = {"host": "0.0.0.0", "advertised_host": "localhost", "min_disk_mb": 1}
     settings = Settings(home=tmp_path / "home", stack=stack, ports={"kafka": free_port()})
     check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
     assert port_is_free("0.0.0.0", settings.ports.kafka)
 
 
-def test_an_unprivileged_user_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything starts, and not as a KeyError while files are written."""
+def test_an_unknown_unprivileged_user_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported before anything starts, not as a KeyError while files are written."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(InvalidInput, match="KOGPT2_STACK__UNPRIVILEGED_USER=nobdy: there is no such user"):
+    with pytest.raises(InvalidInput, match="KOGPT2_STACK__UNPRIVILEGED_USER=nobdy: this machine has no such user"):
         check_settings(settings_for(tmp_path, unprivileged_user="nobdy"))
 
 
 def test_a_user_id_without_a_name_cannot_start_hadoop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All four faults of a machine are told together; this is one of them."""
+    """Hadoop needs the name of the user that runs it."""
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     with pytest.raises(InvalidInput, match="user id 54321 has no entry in /etc/passwd"):
         check_settings(settings_for(tmp_path))
@@ -202,10 +208,10 @@ def test_a_user_id_without_a_name_cannot_start_hadoop(tmp_path: Path, monkeypatc
     "error",
     [http.client.BadStatusLine("x"), AttributeError("'str' has no 'get'"), TypeError("no"), KafkaConnectionError("y")],
 )
-def test_whatever_a_probe_stumbles_over_is_no_answer(
+def test_any_error_of_a_probe_counts_as_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """It must not end an `up`, which would stop what it started."""
+    """It must not abort `up`, which would stop the programs that it started."""
 
     def probe(_: health.Server) -> str:
         raise error
@@ -218,32 +224,32 @@ def test_whatever_a_probe_stumbles_over_is_no_answer(
     assert found.detail.startswith("no answer: ")
 
 
-def test_status_says_what_a_worker_says_of_its_slots() -> None:
-    """A worker answers its health route also with three slots that did not load."""
+def test_status_shows_the_slots_that_a_worker_reports() -> None:
+    """A worker answers its health route even if none of its slots could load its model."""
     ready = {"bot": "ChatbotA", "version": 3, "state": "ready", "detail": ""}
     degraded = {"bot": "ChatbotB", "version": 1, "state": "degraded", "detail": "MLflow did not answer"}
-    assert health.worker_words([ready]) == "ready, ChatbotA 3"
-    assert health.worker_words([ready, degraded]) == "ChatbotB degraded: MLflow did not answer"
-    assert health.worker_words([]) == "ready"
+    assert health.worker_summary([ready]) == "ready, ChatbotA 3"
+    assert health.worker_summary([ready, degraded]) == "ChatbotB degraded: MLflow did not answer"
+    assert health.worker_summary([]) == "ready"
 
 
-def test_one_port_for_two_servers_is_a_fault(tmp_path: Path) -> None:
-    """Settings that contradict each other are found before anything starts."""
+def test_one_port_for_two_servers_is_reported(tmp_path: Path) -> None:
+    """Contradicting settings are found before anything starts."""
     settings = settings_for(tmp_path, min_disk_mb=1)
-    with pytest.raises(Unavailable, match="wanted by kafka broker and mlflow broker"):
+    with pytest.raises(Unavailable, match="configured for kafka broker and mlflow broker"):
         check_machine(settings, folders_of(settings), [program(1234), program(1234, "mlflow")])
 
 
-def test_too_little_memory_and_disk_are_named_together(tmp_path: Path) -> None:
-    """Both faults in one message, with what is needed and what there is."""
+def test_too_little_memory_and_disk_are_reported_together(tmp_path: Path) -> None:
+    """One message names both, with what is needed and what is free."""
     settings = settings_for(tmp_path, min_disk_mb=10**9, min_memory_mb=10**9)
     greedy = Program(name="kafka", group="kafka", command=("true",), memory_mb=10**9)
     with pytest.raises(Unavailable, match=r"(?s)memory: 1000000000 MB are needed.*disk: 1000000000 MB are needed"):
         check_machine(settings, folders_of(settings), [greedy])
 
 
-def test_a_port_that_lingers_after_its_server_is_free() -> None:
-    """Connections in TIME_WAIT must not keep a stack from starting again."""
+def test_a_port_with_only_lingering_connections_is_free() -> None:
+    """Connections in TIME_WAIT must not prevent a restart of the stack."""
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as every server here does
         server.bind(("127.0.0.1", 0))
@@ -258,7 +264,7 @@ def test_a_port_that_lingers_after_its_server_is_free() -> None:
 
 
 def test_orphans_are_found_by_their_mark_and_stopped(tmp_path: Path) -> None:
-    """Whoever carries this home's mark belongs to it, children without the mark too; nobody else does."""
+    """Processes with this home's mark and their children without a mark belong to it; other processes do not."""
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], env={}, stdin=0)"
     ours, other = (
         subprocess.Popen(
@@ -282,7 +288,7 @@ def test_orphans_are_found_by_their_mark_and_stopped(tmp_path: Path) -> None:
 
 
 def twenty_seconds():
-    """True for twenty seconds."""
+    """Return a function that is true for twenty seconds."""
     import time
 
     end = time.monotonic() + 20
@@ -290,7 +296,7 @@ def twenty_seconds():
 
 
 def test_status_of_a_stack_that_never_ran(tmp_path: Path) -> None:
-    """Asking starts nothing: every service is there, not healthy, and the home stays untouched."""
+    """Status starts nothing: every service is listed as unhealthy, and the home is not created."""
     settings = settings_for(tmp_path)
     found = status(settings)
     assert not found.healthy
@@ -302,14 +308,14 @@ def test_status_of_a_stack_that_never_ran(tmp_path: Path) -> None:
 
 
 def test_down_without_a_stack_is_harmless(tmp_path: Path) -> None:
-    """Nothing runs, nothing is made, one word is said."""
+    """If nothing runs, `down` only says so."""
     said: list[str] = []
     down(settings_for(tmp_path), progress=said.append)
     assert said == ["nothing is running"]
 
 
-def test_wipe_takes_what_is_ours_and_nothing_else(tmp_path: Path) -> None:
-    """A home that a person shares with the stack keeps the person's files."""
+def test_wipe_removes_only_files_of_the_stack(tmp_path: Path) -> None:
+    """A user's own files in the home are kept."""
     settings = settings_for(tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
@@ -321,20 +327,20 @@ def test_wipe_takes_what_is_ours_and_nothing_else(tmp_path: Path) -> None:
     assert not settings.home.exists()
 
 
-def test_wipe_says_what_it_could_not_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another user's files stay: then nothing is said to be removed."""
+def test_wipe_reports_what_it_could_not_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If another user's files remain, `down` fails and names the folder."""
     settings = settings_for(tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
     remove = shutil.rmtree
     monkeypatch.setattr(shutil, "rmtree", lambda path, **kw: None if path.name == "data" else remove(path, **kw))
-    with pytest.raises(Unavailable, match=f"still there: {settings.home}/data"):
+    with pytest.raises(Unavailable, match=f"could not be removed: {settings.home}/data"):
         down(settings, progress=lambda _: None, wipe=True)
 
 
 @pytest.mark.parametrize("name", ["data", "data/kafka", "models"])
-def test_wipe_leaves_what_a_link_leads_to_and_says_so(tmp_path: Path, name: str) -> None:
-    """Other things may be on that disk: nothing behind the link is removed, and link and target are named."""
+def test_wipe_keeps_the_target_of_a_link_and_reports_it(tmp_path: Path, name: str) -> None:
+    """The target may hold other data: it is not removed, and the message names link and target."""
     settings, disk = settings_for(tmp_path), tmp_path / "disk"
     folders = folders_of(settings)
     make_folders(folders)
@@ -345,7 +351,7 @@ def test_wipe_leaves_what_a_link_leads_to_and_says_so(tmp_path: Path, name: str)
     if link.is_dir():
         shutil.rmtree(link)
     link.symlink_to(disk)
-    with pytest.raises(Unavailable, match=rf"still there: {link} \(a link to {disk}\)") as caught:
+    with pytest.raises(Unavailable, match=rf"could not be removed: {link} \(a link to {disk}\)") as caught:
         down(settings, progress=lambda _: None, wipe=True)
     assert "empty the folder" in str(caught.value)
     assert link.is_symlink()
@@ -353,12 +359,12 @@ def test_wipe_leaves_what_a_link_leads_to_and_says_so(tmp_path: Path, name: str)
     assert [path for path in settings.home.rglob("*") if path not in {link, link.parent}] == []
 
 
-def test_logs_of_an_unknown_service_name_those_there_are(tmp_path: Path) -> None:
-    """The message helps with the next try."""
+def test_the_message_about_an_unknown_log_names_existing_logs(tmp_path: Path) -> None:
+    """The message helps to correct the name."""
     settings = settings_for(tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
     folders.log("kafka").write_text("eins\nzwei\n셋\n")
     assert list(logs(settings, "kafka", lines=2)) == ["zwei", "셋"]
-    with pytest.raises(Unavailable, match="there are: kafka"):
+    with pytest.raises(Unavailable, match="existing logs: kafka"):
         list(logs(settings, "kafak"))

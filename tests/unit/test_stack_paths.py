@@ -1,4 +1,4 @@
-"""Homes, caches and checkouts as people have them: Korean names, spaces, and characters that servers stumble over."""
+"""Homes, caches and checkouts with Korean names, spaces and other characters that servers misread."""
 
 from pathlib import Path
 
@@ -19,38 +19,38 @@ from kogpt2_chat.stack.servers.kafka import server_properties
 from kogpt2_chat.stack.supervision import configuration
 
 JAVA = Java(home=Path("/opt/java"), version=17)
-ODD = ("별마루", "내 챗봇", "a#b", "a ;b", "100%", "a,b", "a?b", "a:b", "c++")
+MISREAD_NAMES = ("별마루", "내 챗봇", "a#b", "a ;b", "100%", "a,b", "a?b", "a:b", "c++")
 
 
 @pytest.fixture(autouse=True)
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The links of these tests go with the test."""
+    """Put the links of these tests into a temporary folder."""
     folder = tmp_path / "links"
     monkeypatch.setattr(plain_path, "links_folder", lambda: folder)
     return folder
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_every_server_is_told_plain_paths(tmp_path: Path, name: str) -> None:
-    """No file, command, folder or variable of a server has a path that it would misread; all lead into the home."""
+@pytest.mark.parametrize("name", MISREAD_NAMES)
+def test_every_server_gets_plain_paths(tmp_path: Path, name: str) -> None:
+    """No file, command, folder or variable of a server contains a path that it would misread; all are in the home."""
     home, cache = tmp_path / name / "var", tmp_path / name / "cache"
     settings = Settings(home=home, cache=cache)
     folders = folders_of(settings)
     make_folders(folders)
     programs = all_programs(settings, folders, JAVA)
-    told = [
+    paths = [
         *(path for one in programs for path in (*one.folders, *one.files)),
         *(Path(str(value)) for one in programs for value in one.environment.values() if str(tmp_path) in str(value)),
         folders.socket,
     ]
-    assert [path for path in told if name in str(path)] == []
+    assert [path for path in paths if name in str(path)] == []
     assert name not in configuration(folders, programs)
     assert name not in "".join(text for one in programs for text in (*one.files.values(), *one.command, one.setup))
     assert folders.data("kafka").parent.resolve() == home / "data"
 
 
-def test_the_servers_that_were_seen_to_fail(tmp_path: Path) -> None:
-    """Kafka reads Latin-1, and a comma means two folders; a DataNode dies of the escapes of its folder's address."""
+def test_paths_of_servers_that_have_failed_before(tmp_path: Path) -> None:
+    """Kafka reads Latin-1 and splits at a comma; a DataNode fails on percent escapes in its folder's URI."""
     settings = Settings(home=tmp_path / "별마루 checkout, 2", cache=tmp_path)
     folders = folders_of(settings)
     logs = server_properties(settings, folders.data("kafka")).split("log.dirs=")[1].splitlines()[0]
@@ -60,14 +60,14 @@ def test_the_servers_that_were_seen_to_fail(tmp_path: Path) -> None:
 
 
 def test_a_plain_path_needs_no_escape_in_an_address() -> None:
-    """Hadoop unescapes nothing: of `/srv/c++` as `file:///srv/c%2B%2B` it makes another folder, then a format."""
-    plain_characters = [sign for sign in map(chr, range(256)) if is_plain(Path(f"/srv/{sign}"))]
+    """Hadoop does not unescape: it reads `file:///srv/c%2B%2B` (`/srv/c++`) as another folder, then as a format."""
+    plain_characters = [char for char in map(chr, range(256)) if is_plain(Path(f"/srv/{char}"))]
     assert "a" in plain_characters
-    assert [sign for sign in plain_characters if "%" in Path(f"/srv/{sign}").as_uri()] == []
+    assert [char for char in plain_characters if "%" in Path(f"/srv/{char}").as_uri()] == []
 
 
-def test_a_plain_home_has_no_link(tmp_path: Path, links: Path) -> None:
-    """Nothing changes for those who never needed one, data of earlier releases included."""
+def test_a_plain_home_needs_no_link(tmp_path: Path, links: Path) -> None:
+    """Its paths are unchanged, so data of earlier releases is found."""
     settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
     folders = folders_of(settings)
     make_folders(folders)
@@ -76,14 +76,14 @@ def test_a_plain_home_has_no_link(tmp_path: Path, links: Path) -> None:
 
 
 def test_class_paths_are_plain(tmp_path: Path) -> None:
-    """A cache in a Korean user's home: a colon would end a class path, a comma Spark's list of jars."""
+    """A colon in the cache's path would split a class path, and a comma Spark's list of jars."""
     settings = Settings(home=tmp_path / "home", cache=tmp_path / "홍길동, a:b" / "cache")
     assert all(is_plain(jar) for jar in spark_jars(settings))
     assert is_plain(Path(classpath(settings, "kafka").removesuffix("/*")))
 
 
-def test_links_are_closed_to_others_and_go_with_the_home(tmp_path: Path, links: Path) -> None:
-    """Others may pass through the folder of links and change nothing; `--wipe` removes the home's link."""
+def test_links_are_protected_and_removed_with_the_home(tmp_path: Path, links: Path) -> None:
+    """Other users can enter the folder of links but not change it; `--wipe` removes the home's link."""
     settings = Settings(home=tmp_path / "별", cache=tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
@@ -93,17 +93,17 @@ def test_links_are_closed_to_others_and_go_with_the_home(tmp_path: Path, links: 
     assert list(links.iterdir()) == []
 
 
-def test_a_link_that_leads_elsewhere_is_refused(tmp_path: Path, links: Path) -> None:
-    """Servers would write into another folder."""
+def test_a_link_to_another_folder_is_refused(tmp_path: Path, links: Path) -> None:
+    """Servers would write into the wrong folder."""
     links.mkdir()
     plain(tmp_path / "별").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InvalidInput, match="leads to .*elsewhere, expected .*별"):
+    with pytest.raises(InvalidInput, match="points to .*elsewhere, expected .*별"):
         link(tmp_path / "별")
 
 
 @pytest.mark.parametrize("root", ["/챗봇", "/a b", "/a%20b", "/a#b", "Chatbot", ""])
-def test_a_folder_on_hdfs_that_two_clients_would_spell_differently_is_refused(root: str) -> None:
-    """Seen on a real NameNode: the Delta library made `/%EC%B1%97%EB%B4%87` and `/a`, and WebHDFS found nothing."""
+def test_an_hdfs_root_that_clients_spell_differently_is_refused(root: str) -> None:
+    """On a real NameNode the Delta library created `/%EC%B1%97%EB%B4%87` and `/a`, which WebHDFS did not find."""
     with pytest.raises(ValidationError, match=r"hdfs\.root"):
         Settings(hdfs={"root": root})
     assert Settings(hdfs={"root": "/Chatbot-2/a.b_c,d"}).hdfs.root == "/Chatbot-2/a.b_c,d"
@@ -115,11 +115,11 @@ def test_a_folder_on_hdfs_that_two_clients_would_spell_differently_is_refused(ro
         ("line\nfeed", r"U\+000A"),
         ("tab\t", r"U\+0009"),
         ("line\u2028separator", r"U\+2028"),
-        (b"\xc7\xd1".decode("utf-8", "surrogateescape"), "bytes that are no UTF-8"),
+        (b"\xc7\xd1".decode("utf-8", "surrogateescape"), "bytes that are not UTF-8"),
     ],
 )
-def test_paths_that_cannot_be_written_down_are_refused(tmp_path: Path, name: str, found: str) -> None:
-    """Control characters and names in another encoding: exit 2 with the reason, before anything starts."""
+def test_paths_that_no_configuration_file_can_hold_are_refused(tmp_path: Path, name: str, found: str) -> None:
+    """Control characters and names in another encoding raise InvalidInput with the reason, before anything starts."""
     settings = Settings.model_construct(home=tmp_path / name, cache=tmp_path)
     expected = f"KOGPT2_HOME is .*expected a path of UTF-8 text without control characters, found {found}"
     with pytest.raises(InvalidInput, match=expected):
@@ -127,8 +127,8 @@ def test_paths_that_cannot_be_written_down_are_refused(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", ["내\u3000챗봇", "my\u00a0bot", "👩\u200d🚀", "한글"])
-def test_a_name_that_can_be_written_down_is_served(tmp_path: Path, name: str) -> None:
-    """An input method types a wide space for a space, and emoji have joiners: a link stands for such a folder."""
+def test_other_unusual_names_are_accepted(tmp_path: Path, name: str) -> None:
+    """Input methods insert ideographic spaces, and emoji contain joiners; servers reach such a folder by a link."""
     settings = Settings(home=tmp_path / name, cache=tmp_path)
     check_settings(settings)
     make_folders(folders_of(settings))

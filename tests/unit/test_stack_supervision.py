@@ -1,4 +1,4 @@
-"""A supervisor that is stopped, silent or gone: everything that asks it ends within bounded time."""
+"""A supervisor that is stopped, does not answer or has died: every call to it ends in bounded time."""
 
 import os
 import signal
@@ -16,20 +16,20 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack import stack, stopping
 from kogpt2_chat.stack import supervision as module
-from kogpt2_chat.stack.alone import alone
+from kogpt2_chat.stack.command_lock import command_lock
 from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.processes import processes_by_name, stack_processes
 from kogpt2_chat.stack.program import MARK, Program
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import status
-from kogpt2_chat.stack.stopping import stop_orphans, undisturbed, undo
+from kogpt2_chat.stack.stopping import interrupts_ignored, stop_orphans, undo
 from kogpt2_chat.stack.supervision import (
     SupervisorClient,
     configuration,
     find_supervision,
-    silent_supervisor,
     start_supervision,
+    unresponsive_supervisor,
 )
 
 SLEEP = "import time; time.sleep(600)"
@@ -50,7 +50,7 @@ def folders(settings: Settings) -> Folders:
 
 @pytest.fixture
 def stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> Iterator[psutil.Process]:
-    """A real supervisord that runs one program, and then is stopped by a signal."""
+    """Start a real supervisord with one program, then stop it with SIGSTOP."""
     monkeypatch.setattr(module, "ANSWER_S", 0.5)
     monkeypatch.setattr(SupervisorClient.__init__, "__defaults__", (0.5,))
     script = folders.conf("kafka") / "start.sh"
@@ -66,10 +66,10 @@ def stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> Iterator[psuti
     stop_orphans(folders, {}, lambda _: None, 5.0)
 
 
-def test_a_stopped_supervisor_is_named_and_left_alone(
+def test_a_stopped_supervisor_is_reported_and_not_touched(
     stopped: psutil.Process, settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`status` says which process does not answer; `up` refuses with what to do, and what runs goes on."""
+    """`status` names the process that does not answer; `up` fails and says what to do; programs keep running."""
     assert find_supervision(folders) is None
     assert f"the supervisor (pid {stopped.pid}, stopped) does not answer" in status(settings).services[0].detail
     monkeypatch.setattr("kogpt2_chat.stack.stack.ensure_jars", lambda *_: folders.home)
@@ -79,32 +79,32 @@ def test_a_stopped_supervisor_is_named_and_left_alone(
     assert len(stack_processes(folders.home)) == 2
 
 
-def test_down_ends_a_stopped_supervisor_and_what_it_ran(
+def test_down_ends_a_stopped_supervisor_and_its_programs(
     stopped: psutil.Process, settings: Settings, folders: Folders
 ) -> None:
-    """Nothing is left, and nothing is started again behind it."""
+    """No process remains, and none is restarted."""
     down(settings, progress=lambda _: None)
     assert not stopped.is_running()
     assert stack_processes(folders.home) == []
 
 
-def test_a_supervisor_killed_hard_leaves_orphans_that_down_stops(
+def test_down_stops_the_orphans_of_a_killed_supervisor(
     stopped: psutil.Process, settings: Settings, folders: Folders
 ) -> None:
-    """Its pid file is still there and names nobody; its programs are known by their mark."""
+    """The pid file is stale; the programs are found by their mark."""
     stopped.kill()
     stopped.wait(5)
-    assert silent_supervisor(folders) is None
+    assert unresponsive_supervisor(folders) is None
     said: list[str] = []
     down(settings, progress=said.append)
     assert said == ["stopping 1 processes that outlived their supervisor"]
     assert stack_processes(folders.home) == []
 
 
-def test_undoing_waits_for_a_supervisor_that_is_late(
+def test_undo_waits_for_a_supervisor_that_answers_late(
     stopped: psutil.Process, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What ran before keeps it alive, so it is asked again until what was started is stopped."""
+    """Other programs need the supervisor, so it is called again until the started programs are stopped."""
 
     def late(of: Folders) -> SupervisorClient | None:
         found = find_supervision(of)
@@ -113,35 +113,36 @@ def test_undoing_waits_for_a_supervisor_that_is_late(
 
     monkeypatch.setattr(stopping, "find_supervision", late)
     said: list[str] = []
-    undo(folders, [KAFKA], alone=False, progress=said.append)
+    undo(folders, [KAFKA], own_supervisor=False, progress=said.append)
     assert SupervisorClient(folders).states()["kafka"].pid is None
     assert said == []
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_undoing_says_what_it_could_not_stop(
-    stopped: psutil.Process, folders: Folders, monkeypatch: pytest.MonkeyPatch, alone: bool
+@pytest.mark.parametrize("own_supervisor", [False, True])
+def test_undo_reports_what_it_could_not_stop(
+    stopped: psutil.Process, folders: Folders, monkeypatch: pytest.MonkeyPatch, own_supervisor: bool
 ) -> None:
-    """A supervisor that ran before is not killed, so what it runs goes on; one of our own is, and nothing does."""
+    """An earlier supervisor is not killed, so its programs keep running; our own is killed with its programs."""
     monkeypatch.setattr(stopping, "_UNDO_S", 0.0)
     (kafka,) = processes_by_name(folders.home)["kafka"]
     said: list[str] = []
-    undo(folders, [KAFKA, Program(name="mlflow", group="mlflow", command=())], alone=alone, progress=said.append)
-    assert kafka.is_running() is not alone
-    assert stopped.is_running() is not alone
-    if not alone:
+    programs = [KAFKA, Program(name="mlflow", group="mlflow", command=())]
+    undo(folders, programs, own_supervisor=own_supervisor, progress=said.append)
+    assert kafka.is_running() is not own_supervisor
+    assert stopped.is_running() is not own_supervisor
+    if not own_supervisor:
         assert len(said) == 1
         assert said[0].startswith(f"not stopped: kafka; the supervisor (pid {stopped.pid}, stopped) does not answer")
 
 
-def test_a_pid_file_that_names_a_strangers_process_harms_nobody(folders: Folders) -> None:
-    """After a reboot the number may belong to anybody: only the mark counts."""
+def test_a_pid_file_that_names_an_unrelated_process_is_ignored(folders: Folders) -> None:
+    """After a reboot the pid may belong to any process, so only the mark counts."""
     (folders.run / "supervisord.pid").write_text(str(os.getpid()))
-    assert silent_supervisor(folders) is None
+    assert unresponsive_supervisor(folders) is None
 
 
-def test_a_home_whose_name_ends_like_another_is_not_taken_for_it(tmp_path: Path) -> None:
-    """The mark is compared whole: `/b` must not stop the processes of `/a@/b`."""
+def test_a_home_whose_name_ends_like_another_is_not_confused_with_it(tmp_path: Path) -> None:
+    """The whole mark is compared: `/b` must not stop the processes of `/a@/b`."""
     with subprocess.Popen([sys.executable, "-c", SLEEP], env={MARK: f"kafka@{tmp_path}/a@{tmp_path}/b"}) as other:
         try:
             assert stack_processes(tmp_path / "b") == []
@@ -150,7 +151,7 @@ def test_a_home_whose_name_ends_like_another_is_not_taken_for_it(tmp_path: Path)
             other.kill()
 
 
-SPEAKS_WHEN_STOPPED = """
+PRINTS_ITS_NAME_WHEN_STOPPED = """
 import signal, sys, time
 def end(*_):
     print(sys.argv[1], flush=True)
@@ -162,11 +163,11 @@ time.sleep(600)
 
 
 def test_orphans_stop_in_order(folders: Folders) -> None:
-    """Workers before Kafka, so that what they have in hand is still published."""
+    """Workers stop before Kafka, so that they can still publish their answers."""
     reader, writer = os.pipe()
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", SPEAKS_WHEN_STOPPED, name],
+            [sys.executable, "-c", PRINTS_ITS_NAME_WHEN_STOPPED, name],
             env={MARK: f"{name}@{folders.home}"},
             stdout=writer,
             stdin=subprocess.DEVNULL,
@@ -183,36 +184,36 @@ def test_orphans_stop_in_order(folders: Folders) -> None:
         assert lines.read().split() == ["worker-1", "kafka"]
 
 
-def test_a_supervisor_that_dies_is_a_sentence(folders: Folders) -> None:
-    """Whatever is asked of it then ends in Unavailable, which commands show, and never in a traceback."""
+def test_every_call_to_a_dead_supervisor_raises_unavailable(folders: Folders) -> None:
+    """Commands show the message of Unavailable instead of a traceback."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folders.socket))
         server.listen()
         supervision = SupervisorClient(folders, answer_s=0.1)
-        for ask in (supervision.states, lambda: supervision.start("kafka"), lambda: supervision.reload([])):
+        for call in (supervision.states, lambda: supervision.start("kafka"), lambda: supervision.reload([])):
             with pytest.raises(Unavailable, match="did not answer"):
-                ask()
+                call()
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, BrokenPipeError, Unavailable])
 def test_an_up_that_does_not_finish_stops_only_what_it_started(
     settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]
 ) -> None:
-    """On a real supervisor: Kafka ran before and goes on; also where whoever listened to progress has gone."""
+    """On a real supervisor, Kafka ran before and keeps running, even if the reader of the progress lines has gone."""
     sleep = (sys.executable, "-c", SLEEP)
     programs = [
         Program(name="kafka", group="kafka", command=sleep, stop_rank=5),
         Program(name="worker-2", group="worker", command=sleep),
         Program(name="airflow-setup", group="airflow", command=("true",), once=True),
     ]
-    ends: list[type[BaseException]] = []
+    errors: list[type[BaseException]] = []
 
     def start_all(_: object, __: object, supervision: SupervisorClient, wanted: list[Program], *___: object) -> None:
         for program in wanted:
             if supervision.states()[program.name].pid is None:
                 supervision.start(program.name)
-        for end in ends:
-            raise end
+        for error in errors:
+            raise error
 
     def listener(line: str) -> None:
         if ending is BrokenPipeError:
@@ -225,7 +226,7 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
     try:
         stack.up(settings, ["kafka"], progress=lambda _: None)
         before = SupervisorClient(folders).states()["kafka"].pid
-        ends.append(ending)
+        errors.append(ending)
         with pytest.raises(ending):
             stack.up(settings, progress=listener)
         states = SupervisorClient(folders).states()
@@ -237,33 +238,33 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_second_interruption_does_not_halve_the_cleaning_up(number: signal.Signals) -> None:
-    """Neither ctrl-C nor a closed terminal is heard while `up` stops what it started; afterwards they are again."""
-    heard: list[int] = []
-    before = signal.signal(number, lambda caught, _: heard.append(caught))
+def test_a_second_interrupt_does_not_abort_the_clean_up(number: signal.Signals) -> None:
+    """While `up` stops what it started, Ctrl-C and a closed terminal are ignored; afterwards they work again."""
+    received: list[int] = []
+    before = signal.signal(number, lambda caught, _: received.append(caught))
     try:
-        with undisturbed():
+        with interrupts_ignored():
             os.kill(os.getpid(), number)
-        assert heard == []
+        assert received == []
         os.kill(os.getpid(), number)
-        assert heard == [number]
+        assert received == [number]
     finally:
         signal.signal(number, before)
 
 
-def test_a_command_that_waited_while_the_home_was_wiped_makes_it_anew(folders: Folders) -> None:
-    """It must not hold the lock of a file that nobody sees any more: two commands would then run side by side."""
-    waits = threading.Event()
+def test_a_command_that_waited_while_the_home_was_wiped_creates_it_again(folders: Folders) -> None:
+    """It must not hold the lock of a deleted file, because a third command could then run at the same time."""
+    waiting = threading.Event()
     inside: list[bool] = []
 
     def second() -> None:
-        with alone(folders, lambda _: waits.set()):
+        with command_lock(folders, lambda _: waiting.set()):
             inside.append((folders.run / "command.lock").exists())
 
-    with alone(folders, lambda _: None):
+    with command_lock(folders, lambda _: None):
         thread = threading.Thread(target=second)
         thread.start()
-        assert waits.wait(20)
+        assert waiting.wait(20)
         (folders.run / "command.lock").unlink()
         folders.run.joinpath("supervisord.conf").unlink(missing_ok=True)
         folders.run.rmdir()

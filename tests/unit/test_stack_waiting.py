@@ -1,4 +1,4 @@
-"""How ``up`` starts servers and waits for them, on a supervisor and a clock of the test."""
+"""How ``up`` starts servers and waits for them, with a fake supervisor and a fake clock."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,37 +15,42 @@ from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.roster import all_programs
 from kogpt2_chat.stack.stopping import stop_started
-from kogpt2_chat.stack.supervision import ANSWER_S, Silent, State
-from kogpt2_chat.stack.waiting import Senses, wait_until_healthy
+from kogpt2_chat.stack.supervision import ANSWER_S, State, SupervisorTimeout
+from kogpt2_chat.stack.waiting import WaitDependencies, wait_until_healthy
 
 
 @dataclass(kw_only=True)
 class FakeMachine:
-    """Programs become healthy so many seconds after their start, on a clock that only pauses move.
+    """A fake machine: programs become healthy some seconds after their start, on a clock that only pauses advance.
 
     Attributes:
-        seconds_by_name: how long each takes; one that is not named takes one second.
-        works: whether a program that is starting uses CPU time.
-        exit_codes: of programs that end at once.
-        silent_from: when the supervisor stops answering.
-        silent_for: for how long.
+        seconds_by_name: how long each program takes; the default is one second.
+        uses_cpu: whether a starting program uses CPU time.
+        exit_codes: exit codes of programs that end at once.
+        now: the current time of the clock.
+        began: start time by program.
+        stopped: the programs that were stopped.
+        no_answer_from: when the supervisor stops answering.
+        no_answer_for: for how many seconds it does not answer.
+        names: all programs that the supervisor knows.
+        most_starting: the largest number of programs that were starting at the same time.
     """
 
     seconds_by_name: Mapping[str, float] = field(default_factory=dict)
-    works: bool = True
+    uses_cpu: bool = True
     exit_codes: Mapping[str, int] = field(default_factory=dict)
     now: float = 0.0
     began: dict[str, float] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
-    silent_from: float = math.inf
-    silent_for: float = math.inf
+    no_answer_from: float = math.inf
+    no_answer_for: float = math.inf
     names: tuple[str, ...] = ()
     most_starting: int = 0
 
     def states(self) -> dict[str, State]:
-        if self.silent_from <= self.now < self.silent_from + self.silent_for:
+        if self.no_answer_from <= self.now < self.no_answer_from + self.no_answer_for:
             self.now += ANSWER_S
-            raise Silent("the supervisor did not answer")
+            raise SupervisorTimeout("the supervisor did not answer")
         return {name: self._state(name) for name in self.names}
 
     def start(self, name: str) -> None:
@@ -63,13 +68,13 @@ class FakeMachine:
     def pause(self, seconds: float) -> None:
         self.now += seconds
 
-    def senses(self, at_once: int = 3) -> Senses:
-        return Senses(
+    def dependencies(self, max_starting: int = 3) -> WaitDependencies:
+        return WaitDependencies(
             clock=lambda: self.now,
             pause=self.pause,
             check=self.check,
-            cpu_s=lambda _: self.now if self.works else 1.0,
-            at_once=at_once,
+            cpu_s=lambda _: self.now if self.uses_cpu else 1.0,
+            max_starting=max_starting,
         )
 
     def _is_healthy(self, name: str) -> bool:
@@ -109,14 +114,14 @@ def wait(settings: Settings, folders: Folders, programs: list[Program]) -> Wait:
     def run(machine: FakeMachine) -> list[str]:
         said: list[str] = []
         machine.names = tuple(program.name for program in programs)
-        wait_until_healthy(settings, folders, machine, programs, said.append, lambda: None, machine.senses())
+        wait_until_healthy(settings, folders, machine, programs, said.append, lambda: None, machine.dependencies())
         return said
 
     return run
 
 
-def test_a_few_start_side_by_side_and_java_first(wait: Wait) -> None:
-    """Two cores bear three starts at a time; the servers on which the others wait come first."""
+def test_a_few_programs_start_in_parallel_and_java_servers_first(wait: Wait) -> None:
+    """Three may start at a time; the servers that others need come first."""
     machine = FakeMachine()
     wait(machine)
     assert machine.most_starting == 3
@@ -126,14 +131,14 @@ def test_a_few_start_side_by_side_and_java_first(wait: Wait) -> None:
 
 
 def test_the_scheduler_waits_for_the_api_server(wait: Wait) -> None:
-    """Tasks talk to the API server: one that was due while everything was down lost its first try."""
+    """Tasks need the API server: otherwise a task that became due while the stack was down fails its first try."""
     machine = FakeMachine(seconds_by_name={"airflow-api-server": 40})
     wait(machine)
     assert machine.began["airflow-scheduler"] >= machine.began["airflow-api-server"] + 40
 
 
-def test_what_runs_already_takes_no_room(wait: Wait) -> None:
-    """DataNodes that run without a NameNode get well when it is started, so they must not keep it from starting."""
+def test_running_programs_do_not_count_as_starting(wait: Wait) -> None:
+    """DataNodes without a NameNode only become healthy after its start, so they must not block it."""
     machine = FakeMachine(seconds_by_name=dict.fromkeys(("datanode-1", "datanode-2", "mlflow"), 100))
     for name in machine.seconds_by_name:
         machine.start(name)
@@ -141,55 +146,55 @@ def test_what_runs_already_takes_no_room(wait: Wait) -> None:
     assert machine.began["namenode"] == 0
 
 
-def test_slow_servers_are_waited_for_and_said(wait: Wait) -> None:
-    """Past three minutes together nothing fails, and every ten seconds there is a word about each slow one."""
+def test_slow_servers_are_waited_for_and_reported(wait: Wait) -> None:
+    """Nothing fails after five minutes in total, and each slow server is reported at least every ten seconds."""
     machine = FakeMachine(seconds_by_name={"kafka": 200, "mlflow": 200, "airflow-scheduler": 100})
     said = wait(machine)
     assert machine.now >= 300
-    assert "waiting for kafka: 40 s, its CPU time grew 0 s ago (port 9092 is not open yet)" in said
+    assert "waiting for kafka: 40 s, its CPU time changed 0 s ago (port 9092 is not open yet)" in said
     assert sum(line.startswith("waiting for kafka") for line in said) >= 19
-    assert any(line.startswith("starting after that: ") and "worker-1" in line for line in said)
+    assert any(line.startswith("to be started later: ") and "worker-1" in line for line in said)
 
 
-def test_a_supervisor_that_is_late_is_waited_for_and_said(wait: Wait) -> None:
-    """It forks and writes twelve logs on a busy machine; that one answer takes too long ends nothing."""
-    said = wait(FakeMachine(silent_from=3, silent_for=20))
+def test_a_supervisor_that_answers_late_is_waited_for_and_reported(wait: Wait) -> None:
+    """It forks and writes twelve logs on a busy machine, so one timeout is not a failure."""
+    said = wait(FakeMachine(no_answer_from=3, no_answer_for=20))
     assert said[-1].startswith("all healthy after ")
     assert "waiting for the supervisor: it has not answered for 11 s" in said
 
 
-def test_a_supervisor_that_stays_silent_is_given_up(wait: Wait, settings: Settings) -> None:
-    """As a server that stands still, after the same time."""
-    machine = FakeMachine(silent_from=3)
+def test_a_supervisor_that_never_answers_is_given_up(wait: Wait, settings: Settings) -> None:
+    """It gets the same time as a server without progress."""
+    machine = FakeMachine(no_answer_from=3)
     with pytest.raises(Unavailable, match="the supervisor did not answer"):
         wait(machine)
     assert settings.stack.stall_s <= machine.now - 3 <= settings.stack.stall_s + 2 * ANSWER_S
 
 
-def test_a_server_that_stands_still_fails_with_the_end_of_its_log(wait: Wait, folders: Folders) -> None:
-    """No log, no CPU time for half a minute: named, with its last words."""
+def test_a_server_without_progress_fails_with_the_end_of_its_log(wait: Wait, folders: Folders) -> None:
+    """If neither its log nor its CPU time changes for half a minute, the error names it and shows the end of its log."""
     folders.log("kafka").write_text("첫째 줄\nwaiting for a lock\n")
-    machine = FakeMachine(seconds_by_name={"kafka": 500}, works=False)
-    with pytest.raises(Unavailable, match=r"(?s)kafka .*made no progress: for 3\d s.*waiting for a lock"):
+    machine = FakeMachine(seconds_by_name={"kafka": 500}, uses_cpu=False)
+    with pytest.raises(Unavailable, match=r"(?s)kafka .*made no progress: .* for 3\d s.*waiting for a lock"):
         wait(machine)
     assert machine.now < 60
 
 
-def test_the_clock_of_a_server_begins_with_its_own_start(wait: Wait) -> None:
-    """Each may take its fifteen minutes: those before it do not use them up."""
+def test_the_time_limit_of_a_server_begins_with_its_own_start(wait: Wait) -> None:
+    """Each may take fifteen minutes, whatever earlier ones took."""
     machine = FakeMachine(seconds_by_name={"kafka": 800, "airflow-setup": 800, "worker-1": 800})
     wait(machine)
     assert machine.now >= 1600
 
 
-def test_a_server_past_its_hard_end_fails(wait: Wait) -> None:
-    """However busy it is."""
+def test_a_server_fails_after_its_time_limit(wait: Wait) -> None:
+    """It fails even if it makes progress."""
     with pytest.raises(Unavailable, match=r"mlflow was not healthy within 900 s"):
         wait(FakeMachine(seconds_by_name={"mlflow": 10_000}))
 
 
-def test_a_worker_that_will_not_be_restarted_fails_at_once(wait: Wait) -> None:
-    """Exit code 2 is final: there is nothing to wait for."""
+def test_a_worker_that_is_not_restarted_fails_at_once(wait: Wait) -> None:
+    """Exit code 2 is final, so waiting is pointless."""
     machine = FakeMachine(seconds_by_name={"worker-1": 500}, exit_codes={"worker-1": 2})
     with pytest.raises(Unavailable, match=r"worker-1 ended before it was healthy \(exit code 2\)"):
         wait(machine)
@@ -197,7 +202,7 @@ def test_a_worker_that_will_not_be_restarted_fails_at_once(wait: Wait) -> None:
 
 
 def test_only_what_was_started_is_stopped(programs: list[Program]) -> None:
-    """Servers that ran before a failed ``up`` go on, also those that stop as early as what it started."""
+    """Servers that ran before a failed ``up`` keep running, including those with the same stop rank."""
     machine = FakeMachine(names=tuple(program.name for program in programs))
     for name in ("kafka", "namenode", "mlflow", "airflow-scheduler", "worker-1", "worker-2"):
         machine.start(name)

@@ -1,4 +1,4 @@
-"""A command that depends on what servers were started with finds out before it begins."""
+"""A command that depends on the settings of running servers checks them before it begins."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of, make_folders
 from kogpt2_chat.stack.program import Program, program_environment, start_script
-from kogpt2_chat.stack.stack import _kept
+from kogpt2_chat.stack.stack import _changed_settings
 from kogpt2_chat.stack.started_with import changed_since, differing, require_same
 from kogpt2_chat.stack.stopping import stop_orphans
 from kogpt2_chat.stack.supervision import configuration, find_supervision, start_supervision
@@ -26,7 +26,7 @@ def settings_of(home: Path, **learning: object) -> Settings:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Settings]:
-    """A supervisor that runs something in the scheduler's place, started with these settings."""
+    """Run a supervisor with a placeholder for the scheduler that was started with these settings."""
     settings = settings_of(tmp_path / "홈", auto_review=True)
     folders = folders_of(settings)
     make_folders(folders)
@@ -42,22 +42,22 @@ def running(tmp_path: Path) -> Iterator[Settings]:
     stop_orphans(folders, {}, lambda _: None, 5.0)
 
 
-def test_servers_that_run_with_other_settings_are_named_with_what_differs(running: Settings) -> None:
-    """The same settings pass, others of another section too; what is set here or there alone counts."""
+def test_servers_with_other_settings_are_reported_with_the_differences(running: Settings) -> None:
+    """Equal settings pass, and so do differences in other sections; a setting that only one side has counts."""
     require_same(running, NAME, PREFIX)
     require_same(running.model_copy(update={"ports": Settings().ports}), NAME, PREFIX)
     with pytest.raises(InvalidInput, match=r"KOGPT2_LEARNING__AUTO_REVIEW, KOGPT2_LEARNING__MIN_NEW_EXAMPLES\..*down"):
         require_same(settings_of(running.home, min_new_examples=3), NAME, PREFIX)
 
 
-def test_a_program_that_does_not_run_is_started_with_what_is_wanted(running: Settings, tmp_path: Path) -> None:
-    """Nothing to compare."""
+def test_a_program_that_does_not_run_passes(running: Settings, tmp_path: Path) -> None:
+    """It will be started with the caller's settings."""
     require_same(settings_of(running.home, min_new_examples=3), "worker-1", PREFIX)
     require_same(settings_of(tmp_path / "other"), NAME, PREFIX)
 
 
-def test_up_says_which_settings_do_not_reach_what_runs(running: Settings) -> None:
-    """A setting that was changed and has no effect would be looked for in vain."""
+def test_up_reports_settings_that_running_programs_do_not_have(running: Settings) -> None:
+    """Otherwise the operator would not know why a changed setting has no effect."""
     folders = folders_of(running)
     supervision = find_supervision(folders)
     assert supervision is not None
@@ -65,15 +65,16 @@ def test_up_says_which_settings_do_not_reach_what_runs(running: Settings) -> Non
     assert changed_since(running, folders.home, programs, supervision) == []
     other = running.model_copy(update={"ports": Settings(ports={"offset": 200}).ports})
     assert changed_since(other, folders.home, programs, supervision) == ["KOGPT2_PORTS__OFFSET"]
-    told = list(_kept(other, folders, programs, supervision, {NAME}))
-    assert told == [
-        "what runs already keeps its settings; changed: KOGPT2_PORTS__OFFSET. `make down`, `make up` applies them"
-    ]
-    assert list(_kept(other, folders, programs, supervision, set())) == []
+    (line,) = _changed_settings(other, folders, programs, supervision, {NAME})
+    assert line == (
+        "running programs keep the settings that they were started with; changed since: KOGPT2_PORTS__OFFSET. "
+        "Run `make down` and `make up` to apply them"
+    )
+    assert list(_changed_settings(other, folders, programs, supervision, set())) == []
 
 
-def test_only_what_the_prefix_names_is_compared() -> None:
-    """Each side may lack a variable."""
+def test_only_variables_with_the_prefix_are_compared() -> None:
+    """A variable may be missing on either side."""
     found = {"KOGPT2_LEARNING__A": "1", "KOGPT2_LEARNING__B": "2", "KOGPT2_PORTS__OFFSET": "7"}
     assert differing({"KOGPT2_LEARNING__A": "1", "KOGPT2_LEARNING__C": "3"}, found, PREFIX) == [
         "KOGPT2_LEARNING__B",

@@ -59,7 +59,7 @@ def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> N
 def test_spark_is_not_started_for_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence instead of a JVM's stack."""
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
-    with pytest.raises(InvalidInput, match="Hadoop and Spark do not start without a user's name"):
+    with pytest.raises(InvalidInput, match="Hadoop and Spark do not start without a user name"):
         bootstrap.spark(Settings()).submit("build_dataset", {})
 
 

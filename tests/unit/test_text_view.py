@@ -1,4 +1,4 @@
-"""The view of a text: one form of many spellings, and the way back to where they stand."""
+"""The view of a text: one form for many spellings, with a mapping back to the original positions."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from tests.growth import growth
 
 
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "expected"),
     [
         ("죽고 싶다", "죽고 싶다"),
         ("\u110c\u116e\u11a8고 싶다", "죽고 싶다"),
@@ -31,14 +31,14 @@ from tests.growth import growth
         ("\u3164\u200b", ""),
     ],
 )
-def test_spellings_of_one_thing_look_alike(text, seen):
-    """Width, jamo, spacing, repeats, marks and what stands in for a letter are undone; numbers keep their digits."""
-    assert view_of(text).text == seen
+def test_spelling_variants_have_the_same_view(text, expected):
+    """Width, jamo, spacing, repeats, punctuation and look-alikes are normalised; numbers keep their digits."""
+    assert view_of(text).text == expected
 
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("죽ㅈㅏ ㄱ1l0.ㅋ\u1100\u1161\u0301"))))
-def test_every_character_of_the_view_knows_its_place(text):
-    """The ranges lie in the text, in order, and each is not empty."""
+def test_every_character_of_the_view_has_a_range_in_the_text(text):
+    """The ranges are within the text, in order and not empty."""
     for view in (view_of(text), view_of(text).without_spaces()):
         assert len(view.text) == len(view.starts) == len(view.ends)
         assert all(0 <= start < end <= len(text) for start, end in zip(view.starts, view.ends, strict=True))
@@ -46,13 +46,13 @@ def test_every_character_of_the_view_knows_its_place(text):
 
 
 @given(st.text(alphabet=st.sampled_from("죽고싶어오아 ㅈㅏㅋ.?!,1a\n"), max_size=60))
-def test_what_is_taken_over_looks_as_if_it_was_worked_out(text):
-    """Plain words go a shorter way to the same view."""
-    assert view_of(text).text == "".join(char for char, _, _ in text_view._worked_out(text, 0, len(text)))
+def test_copied_text_is_the_same_as_normalised_text(text):
+    """Text that needs no normalisation is copied. The result is the same as with normalisation."""
+    assert view_of(text).text == "".join(char for char, _, _ in text_view._normalised(text, 0, len(text)))
 
 
-def test_a_range_of_the_view_is_found_again_in_the_text():
-    """So that what was seen can be masked or cut out where it stands."""
+def test_a_range_of_the_view_maps_back_to_the_text():
+    """So a match can be masked or cut in the original text."""
     text = "있지… ㅈㅜㄱㄱㅗ  싶ㅇㅓ 정말"
     dense = view_of(text).without_spaces()
     start = dense.text.index("죽고싶어")
@@ -60,10 +60,10 @@ def test_a_range_of_the_view_is_found_again_in_the_text():
     assert text[begin:end] == "ㅈㅜㄱㄱㅗ  싶ㅇㅓ"
 
 
-def test_a_word_begins_where_something_was_left_out():
-    """Without its spaces the view still tells ``친구가 사라`` from ``가사``."""
+def test_a_word_begins_after_a_removed_space():
+    """The view without spaces still knows that ``가사`` in ``친구가 사라`` is not a word."""
     dense = view_of("친구가 사라졌어").without_spaces()
-    assert [place for place in range(len(dense.text)) if dense.begins_word(place)] == [0, 3]
+    assert [index for index in range(len(dense.text)) if dense.begins_word(index)] == [0, 3]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Turn and Feedback: written and read by different versions, and strict about types."""
+"""Turn and Feedback: compatibility between releases, and strict types."""
 
 import json
 from dataclasses import replace
@@ -40,15 +40,15 @@ TURN = Turn(
     ),
 )
 def test_a_turn_is_read_back_as_it_was_written(text, extra):
-    """Any text, whatever is in it."""
+    """Any text and any extra fields survive the round trip."""
     turn = Turn.from_json(TURN.to_json())
     assert turn == TURN
     other = Turn(**{**{name: getattr(TURN, name) for name in Turn.__slots__}, "text": text, "extra": extra})
     assert Turn.from_json(other.to_json()) == other
 
 
-def test_fields_of_a_later_writer_are_kept_in_extra():
-    """An old reader passes on what it does not understand."""
+def test_fields_of_later_releases_are_kept_in_extra():
+    """An older reader passes on the fields that it does not know."""
     body = {**json.loads(TURN.to_json()), "mood": "기쁨", "extra": {"x": 1}}
     assert Turn.from_json(json.dumps(body)).extra == {"x": 1, "mood": "기쁨"}
 
@@ -59,15 +59,15 @@ def test_fields_of_a_later_writer_are_kept_in_extra():
      {"answer_token_ids": ["a"]}, {"decoding": []}, {"extra": []}, {"epoch": "1"}],
     ids=str,
 )  # fmt: skip
-def test_a_wrong_type_is_a_schema_fault(change):
-    """Nothing is guessed or converted."""
+def test_a_wrong_type_is_a_schema_error(change):
+    """Values are not converted."""
     with pytest.raises(InvalidMessage) as caught:
         Turn.from_json(json.dumps({**json.loads(TURN.to_json()), **change}))
     assert caught.value.reason == "schema"
 
 
-def test_words_of_a_later_writer_are_taken_as_they_are():
-    """A new reason, kind or source must not send the turns and feedback of a rolling deploy into quarantine."""
+def test_values_of_later_releases_are_accepted():
+    """A new fallback, kind or source must not quarantine turns and feedback during a rolling deployment."""
     turn = Turn.from_json(json.dumps({**json.loads(TURN.to_json()), "source": "v2", "fallback": "asleep"}))
     assert (turn.source, turn.fallback) == ("v2", "asleep")
     assert Turn.from_json(turn.to_json()) == turn
@@ -80,15 +80,15 @@ def test_words_of_a_later_writer_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"nul", b"\xff", b"[" * 100_000], ids=lambda value: repr(value[:5]))
-def test_what_is_no_object_is_a_schema_fault(value):
-    """Deep nesting too: a fault of the record, never of the reader."""
+def test_a_value_that_is_not_an_object_is_an_invalid_message(value):
+    """Deep nesting as well: it must not crash the reader."""
     for read in (Turn.from_json, Feedback.from_json):
         with pytest.raises(InvalidMessage):
             read(value)
 
 
 def test_a_correction_needs_the_better_answer():
-    """Without a text there is nothing to learn from it."""
+    """Without a text, a correction cannot be used for training."""
     feedback = Feedback(
         feedback_id="f",
         turn_id="t",
@@ -109,8 +109,8 @@ def test_a_correction_needs_the_better_answer():
     assert (thumb.text, thumb.extra) == (None, {"via": "world"})
 
 
-def test_every_fallback_has_a_korean_notice():
-    """A player never reads an empty or an English line."""
+def test_every_notice_is_korean():
+    """A player never gets an empty or an English text."""
     assert all(any("가" <= char <= "힣" for char in notice) for notice in NOTICE_BY_FALLBACK.values())
     assert NOTICE_BY_FALLBACK["timeout"] == "잠시 후 다시 말해 주세요."
 
@@ -128,18 +128,18 @@ CORRECTION = Feedback(
 
 @pytest.mark.parametrize("consent", [True, False, None])
 def test_the_consent_of_a_correction_reaches_the_lake(consent: bool | None) -> None:
-    """In `extra`, where a reader that does not know the field puts it by itself; nothing where nothing was said."""
+    """It is stored in `extra`, as earlier releases do with an unknown field, and left out if the client did not say."""
     feedback = replace(CORRECTION, consent_train=consent)
     read = Feedback.from_json(feedback.to_json())
     assert read.consent_train is consent
     row = feedback_row(read, partition=0, offset=1, timestamp_ms=0, ingested_at=datetime(2026, 11, 26, tzinfo=UTC))
-    said = {} if consent is None else {"consent_train": consent}
-    assert json.loads(str(row["extra"])) == {"client": "unity"} | said
+    expected = {} if consent is None else {"consent_train": consent}
+    assert json.loads(str(row["extra"])) == {"client": "unity"} | expected
 
 
 @pytest.mark.parametrize("odd", ["NaN", "-Infinity", "1e999", '{"deep":[NaN]}'])
-def test_an_authors_no_is_heard_beside_what_is_no_json(odd: str) -> None:
-    """Python writes and reads such numbers; Spark takes the whole text for nothing, and the no for silence."""
+def test_refused_consent_survives_next_to_numbers_that_are_not_json(odd: str) -> None:
+    """Python accepts such numbers. Spark reads the whole text as null, so the refusal would look like no answer."""
     body = {**json.loads(CORRECTION.to_json()), "consent_train": False}
     body.pop("extra", None)
     sent = json.dumps(body, ensure_ascii=False)[:-1] + f', "extra": {{"a": {odd}}}}}'

@@ -1,4 +1,4 @@
-"""The border: every record is a question or a dead letter with the contract's reason, and nothing else."""
+"""The wire format: every record is either a question or a dead letter with a reason from the contract."""
 
 import contextlib
 import json
@@ -59,8 +59,8 @@ def v1(**changes) -> str:
         "</s><usr>",
     ],
 )
-def test_the_legacy_frame_takes_the_message_as_it_is(text):
-    """Quotes, braces, newlines, `quit`, separators inside the message: all of it is text."""
+def test_the_legacy_frame_does_not_interpret_the_message(text):
+    """Quotes, braces, newlines, `quit` and separators inside the message are text."""
     question = read(legacy_text("하늘", "ChatbotB", text))
     assert (question.sender, question.bot, question.text) == ("하늘", "ChatbotB", text)
     assert question.question_id == question.turn_id == "bot_question-3-42"
@@ -69,7 +69,7 @@ def test_the_legacy_frame_takes_the_message_as_it_is(text):
 
 
 def test_spaces_around_each_token_of_the_legacy_frame_are_optional():
-    """Hand-written clients space the frame in their own way."""
+    """Hand-written clients put different spaces between the tokens."""
     for frame in (
         "{'from':'하늘','to':'ChatbotA','message':'응'}",
         "  {  'from'  : '하늘' , 'to':  'ChatbotA'  ,  'message'  :  '응' }\n",
@@ -78,7 +78,7 @@ def test_spaces_around_each_token_of_the_legacy_frame_are_optional():
 
 
 def test_a_setting_allows_training_on_legacy_questions():
-    """The old client can't ask for consent, so a deployment says what holds."""
+    """The legacy client cannot ask for consent, so the deployment decides."""
     assert read(legacy_text("하늘", "ChatbotA", "안녕"), legacy_consent=True).consent_train
 
 
@@ -86,31 +86,31 @@ BODY = '"v": 1, "question_id": "q-1", "bot": "ChatbotA", "sender": "하늘", "te
 CLIENT_FRAMES = {
     "indented": json.dumps(V1, ensure_ascii=False, indent=2),
     "indented by tabs, with carriage returns": json.dumps(V1, ensure_ascii=False, indent="\t").replace("\n", "\r\n"),
-    "a space behind the brace": f"{{ {BODY}}}",
+    "a space after the brace": f"{{ {BODY}}}",
     "a byte order mark": f"\ufeff{{{BODY}}}",
-    "two, among white space": f"\ufeff \ufeff\n{{{BODY}}}\n",
-    "one behind the brace": f"{{\ufeff{BODY}}}",
-    "one between tokens": "{" + BODY.replace(": ", ":\ufeff\u00a0") + "}",
+    "two byte order marks with white space": f"\ufeff \ufeff\n{{{BODY}}}\n",
+    "a byte order mark after the brace": f"{{\ufeff{BODY}}}",
+    "byte order marks between tokens": "{" + BODY.replace(": ", ":\ufeff\u00a0") + "}",
     "a NUL at the end": f"{{{BODY}}}\x00",
     "nulls": f'{{{BODY}, "sender_id": null, "session_id": null, "sent_at": null, "reply_by": null, "consent": null}}',
-    "empty texts": f'{{{BODY}, "sender_id": "", "session_id": "", "sent_at": "", "reply_by": ""}}',
-    "nulls of consent": f'{{{BODY}, "consent": {{"store": null, "train": null}}}}',
+    "empty strings": f'{{{BODY}, "sender_id": "", "session_id": "", "sent_at": "", "reply_by": ""}}',
+    "nulls in consent": f'{{{BODY}, "consent": {{"store": null, "train": null}}}}',
     "a time without an offset": f'{{{BODY}, "sent_at": "2026-11-26T10:00:00"}}',
     "an offset without a colon": f'{{{BODY}, "sent_at": "2026-11-26T10:00:00.1234567+0900"}}',
-    "small letters in a time": f'{{{BODY}, "sent_at": "2026-11-26t01:00:00z"}}',
+    "lower case letters in a time": f'{{{BODY}, "sent_at": "2026-11-26t01:00:00z"}}',
     "a time with a space": f'{{{BODY}, "sent_at": "2026-11-26 10:00:00"}}',
-    "an invisible character behind the bot": f"{{{BODY}}}".replace("ChatbotA", "ChatbotA\u200b"),
+    "an invisible character after the bot": f"{{{BODY}}}".replace("ChatbotA", "ChatbotA\u200b"),
     "a legacy frame on three lines": "{'from' : '하늘',\n 'to' : 'ChatbotA',\n 'message' : '안녕?'}",
     "a legacy frame with a byte order mark": "\ufeff{'from' : '하늘', 'to' : 'ChatbotA', 'message' : '안녕?'}",
-    "a legacy frame with marks and tabs inside": (
+    "a legacy frame with byte order marks and tabs inside": (
         "{\ufeff'from'\t:\t'하늘'\u00a0, 'to' : 'ChatbotA\u200b', 'message' : '안녕?'\r\n\ufeff}\r\n"
     ),
 }
 
 
 @pytest.mark.parametrize("frame", CLIENT_FRAMES.values(), ids=CLIENT_FRAMES)
-def test_what_ordinary_serializers_write_is_read(frame):
-    """White space and byte order marks are no part of a frame, null is no value, and a time without offset is Seoul's."""
+def test_the_output_of_common_serialisers_is_accepted(frame):
+    """White space and byte order marks are ignored, null is a missing value, a time without offset is in Seoul time."""
     question = read(frame)
     assert (question.sender, question.bot, question.text) == ("하늘", "ChatbotA", "안녕?")
     assert question.player_id == "legacy:하늘"
@@ -120,41 +120,44 @@ def test_what_ordinary_serializers_write_is_read(frame):
         assert datetime.fromisoformat(question.sent_at).astimezone(UTC).hour == 1
 
 
-def test_marks_inside_a_text_are_the_text_s():
-    """Only what stands between tokens is passed over; an unclosed text is no way out."""
+def test_padding_characters_inside_a_string_are_kept():
+    """Only the characters between tokens are ignored, and an unclosed string is an error."""
     assert read(f"{{\ufeff{BODY}}}".replace("안녕?", '안\u00a0녕\\"?')).text == '안\u00a0녕"?'
     assert read("{\ufeff" + BODY.replace("하늘", "하\u200b늘") + "}").sender == "하\u200b늘"
     assert reason_of('{\ufeff"v": 1, "text": "') == "schema"
 
 
 @pytest.mark.parametrize("sender", ["하늘\u200b", " 하늘", unicodedata.normalize("NFD", "하늘"), "\ufeff하늘"])
-def test_a_sender_stays_byte_for_byte_and_a_player_is_recognised(sender):
-    """The client waits for the very key it sent; who she is does not hang on what nobody sees."""
+def test_the_sender_is_unchanged_and_the_player_id_is_normalised(sender):
+    """The client waits for exactly the key that it sent. Invisible differences do not change the player."""
     for question in (read(v1(sender=sender)), read(legacy_text(sender, "ChatbotA", "안녕?"))):
         assert (question.sender, question.player_id) == (sender, "legacy:하늘")
     assert read(v1(sender_id="p-1\u200b")).player_id == "p-1"
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
-        (v1(sender=None), "`sender` must be a text, found null"),
-        (v1(sender=...), "`sender` must be a text, found missing"),
-        (v1(text=3), "`text` must be a text, found int"),
-        (v1(sent_at="어제"), "`sent_at` must be an RFC 3339 time, as in 2026-11-24T10:00:00+09:00"),
-        ('{"v": 1 "bot": 2}', "not readable as JSON: Expecting ',' delimiter, at character 8"),
-        (v1().encode("utf-16"), "byte 0 is not UTF-8: invalid start byte; it begins as UTF-16 does"),
+        (v1(sender=None), "`sender` must be a string, found null"),
+        (v1(sender=...), "`sender` must be a string, found missing"),
+        (v1(text=3), "`text` must be a string, found int"),
+        (v1(sent_at="어제"), "`sent_at` must be an RFC 3339 time, e.g. 2026-11-24T10:00:00+09:00"),
+        ('{"v": 1 "bot": 2}', "not valid JSON: Expecting ',' delimiter, at character 8"),
+        (
+            v1().encode("utf-16"),
+            "byte 0 is not UTF-8: invalid start byte; the record starts with a UTF-16 byte order mark",
+        ),
     ],
 )
-def test_a_dead_letter_says_what_is_wrong(value, said):
-    """A client's author reads it, so it names the field and what was found."""
+def test_a_dead_letter_explains_the_error(value, message):
+    """The author of a client reads the message, so it names the field and the value that was found."""
     with pytest.raises(InvalidMessage) as caught:
         read(value)
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 def separators_overlap(nick: str) -> bool:
-    """Whether the frame's first separator would begin inside the nickname."""
+    """Check whether the first separator of the frame would begin inside the nickname."""
     found = wire._LEGACY_TO.search(nick + "', 'to' : '")
     return found is None or found.start() != len(nick)
 
@@ -166,8 +169,8 @@ def separators_overlap(nick: str) -> bool:
 )
 @example(nick="'", bot="ChatbotA", text="'}")
 @example(nick="{'from' : '", bot="ChatbotC", text="a' ")
-def test_what_the_unity_client_sends_is_read_back(nick, bot, text):
-    """Any nickname and message without the separator come back exactly, the message cleaned of unseen characters."""
+def test_a_question_of_the_unity_client_is_read_back(nick, bot, text):
+    """Any nickname and message without the separator is read back, the message without invisible characters."""
     assume(not separators_overlap(nick) and len(unicodedata.normalize("NFC", nick)) <= 64)
     assume(not shows_nothing(text))
     question = read(legacy_text(nick, bot, text))
@@ -182,7 +185,7 @@ def test_what_the_unity_client_sends_is_read_back(nick, bot, text):
     ),
 )
 def test_v1_questions_are_read_back_with_their_unknown_fields(sender, text, extra):
-    """JSON escapes are undone once; fields of a later version are kept."""
+    """JSON escapes are decoded once, and the fields of later releases are kept."""
     assume(not any(0xD800 <= ord(char) <= 0xDFFF for char in json.dumps(extra, ensure_ascii=False)))
     question = read(v1_text(question_id="q", bot="ChatbotA", sender=sender, text=f"가{text}", **extra))
     assert (question.sender, question.text, question.extra) == (sender, clean_text(f"가{text}"), extra)
@@ -194,15 +197,15 @@ def test_v1_questions_are_read_back_with_their_unknown_fields(sender, text, extr
 @example(b"{'from' : '")
 @example(b"{'from' : 'a', 'to' : 'ChatbotA', 'message' : '}")
 @example(b'{"')
-def test_random_bytes_are_dead_letters_at_worst(value):
-    """Nothing but InvalidMessage ever leaves the border."""
+def test_random_bytes_raise_only_invalid_message(value):
+    """No other exception reaches the worker."""
     with contextlib.suppress(InvalidMessage):
         read(value)
 
 
 @given(st.data())
-def test_mutations_of_real_questions_are_dead_letters_at_worst(data):
-    """A byte lost, doubled or changed anywhere in a real question does not stop the worker."""
+def test_mutations_of_real_questions_raise_only_invalid_message(data):
+    """A lost, duplicated or changed byte anywhere in a real question does not stop the worker."""
     whole = data.draw(
         st.sampled_from(
             [legacy_text("하늘", "ChatbotA", "안녕?"), v1(consent={"store": True}, sent_at="2026-11-24T10:00:00+09:00")]
@@ -210,8 +213,8 @@ def test_mutations_of_real_questions_are_dead_letters_at_worst(data):
     )
     value = bytearray(whole.encode())
     for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(value) - 1))
-        value[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+        start = data.draw(st.integers(0, len(value) - 1))
+        value[start : start + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
         assume(value)
     with contextlib.suppress(InvalidMessage):
         read(bytes(value))
@@ -287,13 +290,13 @@ def test_mutations_of_real_questions_are_dead_letters_at_worst(data):
     ],
     ids=lambda value: re.sub(r"\W+", " ", str(value))[:40],
 )
-def test_a_bad_record_has_the_reason_of_the_contract(value, reason):
-    """Each way of being wrong has its own name, so that a dead letter can be understood."""
+def test_a_malformed_record_has_a_reason_from_the_contract(value, reason):
+    """Each kind of error has its own reason, so that a dead letter can be understood."""
     assert reason_of(value) == reason
 
 
 def test_a_record_of_16_kib_is_read_and_one_byte_more_is_too_large():
-    """The bound is on bytes, counted before anything else is looked at."""
+    """The limit is in bytes, and is checked before the content."""
     frame = v1(pad="")
     padding = MAX_RECORD_BYTES - len(frame.encode())
     assert read(v1(pad="x" * padding)).text == "안녕?"
@@ -302,16 +305,16 @@ def test_a_record_of_16_kib_is_read_and_one_byte_more_is_too_large():
 
 
 def test_length_is_counted_in_code_points_after_nfc():
-    """Decomposed Hangul is three times as long on the wire, and just as long as a question."""
+    """Decomposed Hangul needs three times the bytes, but has the same length as a question."""
     decomposed = unicodedata.normalize("NFD", "각" * 500)
     assert read(legacy_text("n", "ChatbotA", decomposed)).text == "각" * 500
     assert read(legacy_text("n", "ChatbotA", "\u200b" * 9 + "😀" * 500)).text == "😀" * 500
     nick = unicodedata.normalize("NFD", "각" * 64)
-    assert read(legacy_text(nick, "ChatbotA", "응")).sender == nick, "the client waits for the very key it sent"
+    assert read(legacy_text(nick, "ChatbotA", "응")).sender == nick, "the client waits for exactly the key it sent"
 
 
-def test_a_dead_letter_names_the_question_where_its_id_could_be_read():
-    """A client can find out what became of its question."""
+def test_a_dead_letter_has_the_question_id_if_it_is_readable():
+    """A client can find out what happened to its question."""
     with pytest.raises(InvalidMessage) as caught:
         read(v1(text="", question_id="q-7"))
     headers = dead_letter_headers(caught.value, 3, 42)
@@ -325,8 +328,8 @@ def test_a_dead_letter_names_the_question_where_its_id_could_be_read():
     }
 
 
-def test_v1_says_who_asks_and_what_may_be_done_with_it():
-    """player_id is the sender's id where there is one; training needs an explicit yes."""
+def test_v1_carries_the_player_and_the_consent():
+    """player_id is the sender_id if there is one. Training needs explicit consent."""
     full = read(
         v1(
             sender_id="p-1",
@@ -343,11 +346,11 @@ def test_v1_says_who_asks_and_what_may_be_done_with_it():
     assert (plain.player_id, plain.consent_store, plain.consent_train) == ("legacy:하늘", True, False)
     assert (read(v1(consent=True)).consent_train, read(v1(consent=False)).consent_store) == (True, True)
     refused = read(v1(consent={"store": False, "train": True}))
-    assert (refused.consent_store, refused.consent_train) == (False, False), "what is not stored can't be trained on"
+    assert (refused.consent_store, refused.consent_train) == (False, False), "training needs the stored turn"
 
 
-def test_answer_headers_are_text_and_carry_the_question_s_position():
-    """Readers drop a second answer by partition and offset."""
+def test_answer_headers_are_strings_with_the_position_of_the_question():
+    """Readers use partition and offset to drop a second answer."""
     headers = answer_headers(read(v1()), model_version=3, epoch=2, latency_ms=15, fallback=None)
     assert headers == {
         "turn_id": "bot_question-3-42",
@@ -368,8 +371,8 @@ FILLINGS = [
 
 @pytest.mark.parametrize("of_any_length", [False, True])
 @pytest.mark.parametrize("filling", FILLINGS)
-def test_a_record_costs_no_more_than_its_size_whatever_it_is_filled_with(filling, of_any_length):
-    """In text and sender, of both frames, with a bound on the length and without: 20 times the text, 20 times the work."""
+def test_reading_takes_time_linear_in_the_record(filling, of_any_length):
+    """For text and sender of both frames, with and without a length limit: 20 times the text takes 20 times the work."""
 
     def work(text):
         for frame in (
@@ -387,7 +390,7 @@ def test_a_record_costs_no_more_than_its_size_whatever_it_is_filled_with(filling
 @pytest.mark.parametrize(
     "filling", ["'" * 16000, "' , " * 4000, "',   'to'" * 1500, "'   " * 4000, "{" * 16000, "'}" * 8000]
 )
-def test_hostile_frames_cost_no_more_than_their_size(filling):
-    """The number of characters looked at is linear: a frame of separators' beginnings is done at once."""
+def test_reading_hostile_frames_takes_linear_time(filling):
+    """A frame that consists of the beginnings of separators does not cause backtracking."""
     for frame in ("{'from' : '" + filling, "{'from' : 'n', 'to' : 'ChatbotA', 'message' : '" + filling, "{'" + filling):
         assert reason_of(frame[: MAX_RECORD_BYTES - 8]) in {"schema", "too_long"}

@@ -95,7 +95,11 @@ def test_one_home_is_opened_at_a_time(tmp_path: Path) -> None:
         waits.wait()
         order.append("first")
     other.join()
-    assert order == [f"another one is at work here, waiting for it ({tmp_path / 'lock'})", "first", "second"]
+    assert order == [
+        f"another process holds the lock {tmp_path / 'lock'}: waiting until it is released",
+        "first",
+        "second",
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""One client library each, behind a port. Nothing here decides anything."""
+"""The adapters: each module implements a port, or part of one, on one client library. They contain no decisions."""

@@ -1,4 +1,4 @@
-"""Airflow over its REST API: start a DAG run, follow its tasks, say how it ended."""
+"""Airflow over its REST API: start a DAG run, follow its tasks, return its result."""
 
 import json
 import time
@@ -11,28 +11,30 @@ from typing import Any, Final
 
 import requests
 
-from kogpt2_chat.adapters.airflow_runs import ENDED, DagRun, Story, TaskState
+from kogpt2_chat.adapters.airflow_runs import ENDED, DagRun, RunProgress, TaskState
 from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
 from kogpt2_chat.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
 
 PASSWORDS: Final = "airflow/passwords.json"
-"""Below the stack's home: the file that Airflow's own login reads, one password a user."""
+"""Path below the stack's home of the file that Airflow's login reads: one password per user."""
 REQUEST_TIMEOUT_S: Final = 15.0
 POLL_S: Final = 0.5
-POLLED_OFTEN_S: Final = 15.0
-SELDOM_POLL_S: Final = 2.0
-"""Short runs are waited for closely. Asking a long one twice a second takes a quarter of a core from its tasks."""
+FAST_POLLING_S: Final = 15.0
+SLOW_POLL_S: Final = 2.0
+"""Poll interval once a run has taken longer than ``FAST_POLLING_S``: two polls a second take a quarter of a core."""
 PARSE_TIMEOUT_S: Final = 60.0
-"""A stack that has just started knows its DAGs some seconds later."""
+"""How long to wait for Airflow to parse a DAG: after a start this takes some seconds."""
 TRIES: Final = 4
 
 
 class AirflowRest:
-    """The API server of the settings, as the user of the settings."""
+    """A client of the Airflow API server, with the address and the user of the settings."""
 
-    def __init__(self, settings: Settings, password: str | None = None, *, tell_every_s: float = TELL_EVERY_S) -> None:
-        self._tell_every_s = tell_every_s
+    def __init__(
+        self, settings: Settings, password: str | None = None, *, remind_every_s: float = TELL_EVERY_S
+    ) -> None:
+        self._remind_every_s = remind_every_s
         self._url = settings.airflow_url
         self._settings = settings
         self._password = password
@@ -41,16 +43,16 @@ class AirflowRest:
     def run(
         self, dag_id: str, conf: Mapping[str, object], *, timeout_s: float, progress: Callable[[str], None]
     ) -> DagRun:
-        """Start a run and wait for its end.
+        """Start a run and wait until it has ended.
 
         Args:
             dag_id: the DAG.
             conf: params of the run.
             timeout_s: how long the run may take.
-            progress: told each change of a task's state.
+            progress: called with each progress line; see :meth:`wait`.
 
         Returns:
-            The run, ended well or badly.
+            The run, ended in success or failure.
         """
         run_id = self.trigger(dag_id, conf)
         progress(f"{dag_id}: started {run_id}")
@@ -60,45 +62,47 @@ class AirflowRest:
         """Start a run.
 
         Args:
-            dag_id: the DAG; one that Airflow has not read yet is waited for.
+            dag_id: the DAG; if Airflow has not parsed it yet, wait until it has.
             conf: params of the run.
 
         Returns:
             The run's id.
 
         Raises:
-            InvalidInput: the DAG is paused, or Airflow refuses the params.
+            InvalidInput: the DAG is paused, or Airflow rejects the params.
+            NotFound: Airflow did not parse such a DAG in time.
         """
-        if self._known_dag(dag_id)["is_paused"]:
-            raise InvalidInput(f"{dag_id} is paused, so a run would wait for ever: unpause it at {self._url}")
-        # Named by us, so that asking again after a lost reply cannot become a second run.
+        if self._parsed_dag(dag_id)["is_paused"]:
+            raise InvalidInput(f"{dag_id} is paused, so a run would never start: unpause it at {self._url}")
+        # The id is chosen here, so that a retry after a lost reply cannot start a second run.
         run_id = f"by_client__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}__{uuid.uuid4().hex[:8]}"
         body = {"dag_run_id": run_id, "conf": dict(conf), "logical_date": None}
-        with suppress(Conflict):  # an earlier try did come through
-            self._ask("POST", f"dags/{dag_id}/dagRuns", body=body)
+        with suppress(Conflict):  # an earlier try did start the run
+            self._call("POST", f"dags/{dag_id}/dagRuns", body=body)
         return run_id
 
     def wait(self, dag_id: str, run_id: str, *, timeout_s: float, progress: Callable[[str], None]) -> DagRun:
-        """Follow a run to its end.
+        """Follow a run until it has ended.
 
         Args:
             dag_id: the DAG.
             run_id: the run.
-            timeout_s: how long it may take from now.
-            progress: told each change of a task's state, and at least every ten seconds what is at work and how long.
+            timeout_s: how long the run may take from now.
+            progress: called with a line for each change of a task's state, and, if nothing changes, with a reminder of
+                the active tasks at least every ten seconds.
 
         Returns:
-            The run, ended well or badly.
+            The run, ended in success or failure.
 
         Raises:
-            Unavailable: it has not ended in time; it goes on.
+            Unavailable: the run has not ended in time; it is not stopped.
         """
         started = time.monotonic()
         deadline = started + timeout_s
-        story = Story(dag_id=dag_id, since_s=started, every_s=self._tell_every_s)
+        run_progress = RunProgress(dag_id=dag_id, since_s=started, remind_every_s=self._remind_every_s)
         while True:
-            run = self.look(dag_id, run_id)
-            for line in story.lines(run, time.monotonic()):
+            run = self.get_run(dag_id, run_id)
+            for line in run_progress.lines(run, time.monotonic()):
                 progress(line)
             if run.state in ENDED:
                 progress(f"{dag_id}: {run.state}")
@@ -106,60 +110,60 @@ class AirflowRest:
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"{dag_id} run {run_id} is {run.state} after {timeout_s:g} s, expected it to have ended; "
-                    f"at work: {', '.join(run.tasks_at_work) or 'nothing'}. "
+                    f"active tasks: {', '.join(run.active_tasks) or 'none'}. "
                     f"Look at {self._url}/dags/{dag_id}/runs/{run_id}"
                 )
-            time.sleep(POLL_S if time.monotonic() - started < POLLED_OFTEN_S else SELDOM_POLL_S)
+            time.sleep(POLL_S if time.monotonic() - started < FAST_POLLING_S else SLOW_POLL_S)
 
-    def look(self, dag_id: str, run_id: str) -> DagRun:
-        """A run and its tasks, in the order in which they started.
+    def get_run(self, dag_id: str, run_id: str) -> DagRun:
+        """Return the current state of a run, with its tasks in the order in which they started.
 
         Args:
             dag_id: the DAG.
             run_id: the run.
 
         Returns:
-            How it stands now.
+            The run.
         """
-        # The run first: were it asked last, it could be over while the tasks are not yet shown as such.
-        state = str(self._ask("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
-        found = self._ask("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000")["task_instances"]
+        # Request the run first. Requested last, it could have ended after its tasks were read as still running.
+        state = str(self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
+        found = self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000")["task_instances"]
         found.sort(key=lambda task: (task["start_date"] is None, task["start_date"] or "", task["task_id"]))
         return DagRun(dag_id=dag_id, run_id=run_id, state=state, tasks=tuple(map(_task, found)))
 
     def runs(self, dag_id: str, *, limit: int = 20) -> list[DagRun]:
-        """The newest runs of a DAG, newest first, without their tasks.
+        """Return the newest runs of a DAG, newest first, without their tasks.
 
         Args:
             dag_id: the DAG.
-            limit: at most so many.
+            limit: most runs to return.
 
         Returns:
             The runs.
         """
-        found = self._ask("GET", f"dags/{dag_id}/dagRuns?limit={limit}&order_by=-run_after")["dag_runs"]
+        found = self._call("GET", f"dags/{dag_id}/dagRuns?limit={limit}&order_by=-run_after")["dag_runs"]
         return [DagRun(dag_id=dag_id, run_id=run["dag_run_id"], state=run["state"]) for run in found]
 
-    def _known_dag(self, dag_id: str) -> dict[str, Any]:
+    def _parsed_dag(self, dag_id: str) -> dict[str, Any]:
         deadline = time.monotonic() + PARSE_TIMEOUT_S
         while True:
             try:
-                return self._ask("GET", f"dags/{dag_id}")
+                return self._call("GET", f"dags/{dag_id}")
             except NotFound:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_S)
 
-    def _ask(
+    def _call(
         self, method: str, path: str, *, body: Mapping[str, object] | None = None, tries: int = TRIES
     ) -> dict[str, Any]:
-        """One question to the API; asked again while the server does not answer."""
+        """Send a request to the API, with retries while the server does not answer."""
         for left in reversed(range(tries)):
             try:
                 if "Authorization" not in self._session.headers:
                     self._log_in()
                 reply = self._send(method, f"/api/v2/{path}", body)
-                if reply.status_code == requests.codes.unauthorized:  # the token has run out
+                if reply.status_code == requests.codes.unauthorized:  # the token has expired
                     self._log_in()
                     reply = self._send(method, f"/api/v2/{path}", body)
                 return _content(reply, path)
@@ -171,22 +175,22 @@ class AirflowRest:
 
     def _log_in(self) -> None:
         self._session.headers.pop("Authorization", None)
-        who = {"username": self._settings.airflow.username, "password": self._known_password()}
-        reply = self._send("POST", "/auth/token", who)
+        login = {"username": self._settings.airflow.username, "password": self._find_password()}
+        reply = self._send("POST", "/auth/token", login)
         if reply.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
             raise InvalidInput(
-                f"Airflow at {self._url} does not take the password of {who['username']!r}: "
+                f"Airflow at {self._url} rejects the password of {login['username']!r}: "
                 "`kogpt2-chat status` shows the right one"
             )
         token = _content(reply, "the login").get("access_token")
         self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def _known_password(self) -> str:
+    def _find_password(self) -> str:
         if self._password is not None:
             return self._password
-        for given in (self._settings.airflow.password, self._settings.stack.airflow_password):
-            if given:
-                return given.get_secret_value()
+        for password in (self._settings.airflow.password, self._settings.stack.airflow_password):
+            if password:
+                return password.get_secret_value()
         return read_password(self._settings.home / PASSWORDS, self._settings.airflow.username)
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> requests.Response:
@@ -197,7 +201,7 @@ class AirflowRest:
 
 
 def read_password(path: Path, username: str) -> str:
-    """A user's password out of the file that Airflow's login reads.
+    """Read a user's password from the file that Airflow's login reads.
 
     Args:
         path: the file, a JSON object of passwords by user.
@@ -207,14 +211,14 @@ def read_password(path: Path, username: str) -> str:
         The password.
 
     Raises:
-        NotFound: no such file or user.
+        NotFound: the file or the user does not exist.
     """
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))[username])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotFound(
-            f"no password of Airflow's user {username!r} in {path}: expected the file that `kogpt2-chat stack up` "
-            "writes; start the stack, or set KOGPT2_STACK__AIRFLOW_PASSWORD"
+            f"found no password of Airflow's user {username!r} in {path}: expected the file that "
+            "`kogpt2-chat stack up` writes; start the stack, or set KOGPT2_STACK__AIRFLOW_PASSWORD"
         ) from error
 
 
@@ -222,16 +226,16 @@ def _content(reply: requests.Response, what: str) -> dict[str, Any]:
     if reply.status_code >= requests.codes.internal_server_error:
         raise Unavailable(f"Airflow answered {what} with {reply.status_code}: {reply.text[:300]}")
     if reply.status_code == requests.codes.not_found:
-        raise NotFound(f"Airflow does not know {what}: {reply.text[:300]}")
+        raise NotFound(f"Airflow did not find {what}: {reply.text[:300]}")
     if reply.status_code == requests.codes.conflict:
-        raise Conflict(f"Airflow has {what} already: {reply.text[:300]}")
+        raise Conflict(f"Airflow reports that {what} already exists: {reply.text[:300]}")
     if not reply.ok:
         raise InvalidInput(f"Airflow refused {what} with {reply.status_code}: {reply.text[:300]}")
     try:
         found: dict[str, Any] = reply.json()
     except ValueError as error:
         raise Unavailable(
-            f"Airflow answered {what} with no JSON: {reply.text[:100]!r}; is something else at its address?"
+            f"Airflow's reply to {what} is not JSON: {reply.text[:100]!r}; does another server use its address?"
         ) from error
     return found
 

@@ -1,4 +1,4 @@
-"""DAG runs as values, and what is told of one while it goes on. Knows nothing of how Airflow is asked."""
+"""DAG runs as values, and the progress lines of a running one. Contains no Airflow calls."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -6,17 +6,18 @@ from typing import Final
 from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
 
 ENDED: Final = frozenset({"success", "failed"})
-AT_WORK: Final = frozenset({"scheduled", "queued", "running", "up_for_retry", "deferred", "restarting"})
+ACTIVE: Final = frozenset({"scheduled", "queued", "running", "up_for_retry", "deferred", "restarting"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskState:
-    """One task instance as it stands.
+    """The current state of one task instance.
 
     Attributes:
-        task: its id, with the group, and the map index in brackets where it is mapped.
-        state: Airflow's word; empty while it waits for its upstream tasks.
-        duration_s: of the last try; 0 while it has not started.
+        task: the task id, including its group; a mapped task has its label or map index in brackets.
+        state: Airflow's state name; empty while the task waits for its upstream tasks.
+        duration_s: duration of the last try; 0 before the task has started.
+        tries: the number of tries so far.
     """
 
     task: str
@@ -27,7 +28,7 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagRun:
-    """A run as it stands."""
+    """The current state of a run."""
 
     dag_id: str
     run_id: str
@@ -36,60 +37,60 @@ class DagRun:
 
     @property
     def failed_tasks(self) -> tuple[str, ...]:
-        """Tasks that failed by themselves; those that only waited for one are left out."""
+        """The tasks that failed themselves, without those whose upstream task failed."""
         return tuple(task.task for task in self.tasks if task.state == "failed")
 
     @property
     def skipped_tasks(self) -> tuple[str, ...]:
-        """Tasks that were skipped."""
+        """The tasks that were skipped."""
         return tuple(task.task for task in self.tasks if task.state == "skipped")
 
     @property
-    def tasks_at_work(self) -> tuple[str, ...]:
-        """Tasks that have not ended but could be expected to."""
-        return tuple(task.task for task in self.tasks if task.state in AT_WORK)
+    def active_tasks(self) -> tuple[str, ...]:
+        """The tasks that are scheduled, running or waiting for a retry."""
+        return tuple(task.task for task in self.tasks if task.state in ACTIVE)
 
     def as_json(self) -> dict[str, object]:
-        """Plain values."""
+        """Return the run as plain JSON values."""
         return asdict(self)
 
 
 @dataclass(slots=True, kw_only=True)
-class Story:
-    """What is told of a run: each change, and after a while without one what is at work.
+class RunProgress:
+    """The progress lines of a run: each state change, and a reminder of the active tasks if nothing changes.
 
     Attributes:
         dag_id: the DAG.
-        since_s: when it was begun to be followed.
-        every_s: the longest silence.
+        since_s: the clock's time when the caller began to follow the run.
+        remind_every_s: longest time without a line.
     """
 
     dag_id: str
     since_s: float
-    every_s: float = TELL_EVERY_S
+    remind_every_s: float = TELL_EVERY_S
     _states: dict[str, tuple[str, float]] = field(default_factory=dict)
-    _spoke_s: float | None = None
+    _last_line_s: float | None = None
 
     def lines(self, run: DagRun, at_s: float) -> list[str]:
-        """What to say after a look at the run."""
+        """Return the lines to print for the state of the run at a time of the same clock."""
         changed = [task for task in run.tasks if task.state and self._states.get(task.task, ("",))[0] != task.state]
         self._states |= {task.task: (task.state, at_s) for task in changed}
-        lines = [f"{self.dag_id}: {_sentence(task)}" for task in changed]
-        silent_s = at_s - (self.since_s if self._spoke_s is None else self._spoke_s)
-        if not lines and run.state not in ENDED and silent_s >= self.every_s:
-            lines = [f"{self.dag_id}: {self._at_work(run, at_s)}"]
+        lines = [f"{self.dag_id}: {_change_line(task)}" for task in changed]
+        silent_s = at_s - (self.since_s if self._last_line_s is None else self._last_line_s)
+        if not lines and run.state not in ENDED and silent_s >= self.remind_every_s:
+            lines = [f"{self.dag_id}: {self._reminder(run, at_s)}"]
         if lines:
-            self._spoke_s = at_s
+            self._last_line_s = at_s
         return lines
 
-    def _at_work(self, run: DagRun, at_s: float) -> str:
-        """E.g. ``still train_chatbota running for 40 s``."""
-        at_work = [
-            f"{task} {self._states[task][0]} for {at_s - self._states[task][1]:.0f} s" for task in run.tasks_at_work
+    def _reminder(self, run: DagRun, at_s: float) -> str:
+        """Return the reminder, e.g. ``still train_chatbota running for 40 s``."""
+        active = [
+            f"{task} {self._states[task][0]} for {at_s - self._states[task][1]:.0f} s" for task in run.active_tasks
         ]
-        return f"still {', '.join(at_work) or f'{run.state}, no task at work, for {at_s - self.since_s:.0f} s'}"
+        return f"still {', '.join(active) or f'{run.state} for {at_s - self.since_s:.0f} s, no active task'}"
 
 
-def _sentence(task: TaskState) -> str:
+def _change_line(task: TaskState) -> str:
     took = f" in {task.duration_s:g} s" if task.state in {"success", "failed"} else ""
     return f"{task.task} {task.state}{took}"

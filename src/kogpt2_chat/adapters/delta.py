@@ -1,7 +1,7 @@
-"""Delta tables on HDFS through ``deltalake``: no JVM, an append in about a second.
+"""Delta tables on HDFS through ``deltalake``: no JVM, an append takes about a second.
 
-Positions of a topic are Delta application transactions: they move in the same commit as the rows, and two
-commits that move the same one conflict.
+Topic positions are stored as Delta application transactions: they move in the same commit as the rows, and two
+concurrent commits that move the same position conflict.
 """
 
 import os
@@ -26,21 +26,21 @@ from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
-# Two writers that touch different positions may both commit; the later one tries again on the newer version.
+# Two writers that move different positions may both commit; the later one retries on the newer version.
 _COMMIT_RETRIES: Final = 10
-# The NameNode needs up to 20 s to give up a DataNode that died; until then writes are sent to it.
+# The NameNode needs up to 20 s to notice that a DataNode died; until then it directs writes to it.
 _FIRST_DELAY_S: Final = 1.0
 _LONGEST_DELAY_S: Final = 10.0
 
 
 class DeltaTables:
-    """The lake's tables by short name."""
+    """The lake's Delta tables, by short name."""
 
     def __init__(self, settings: Settings) -> None:
         self._uri = settings.hdfs_uri
         self._root = settings.hdfs.root
         self._retries = settings.hdfs.retries
-        # The native HDFS client reads its user from the environment, as Hadoop's own clients do.
+        # The native HDFS client reads its user from the environment, like Hadoop's own clients.
         os.environ.setdefault("HADOOP_USER_NAME", settings.hdfs.user)
 
     def append(
@@ -50,41 +50,44 @@ class DeltaTables:
         positions: Mapping[str, int],
         expected: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add rows and move positions in one commit; the first append makes the table.
+        """Add rows and move positions in one commit; the first append creates the table.
 
         Args:
-            table: short name.
-            rows: values by column; a column left out is null.
+            table: the table's short name.
+            rows: values by column; a missing column is null.
             positions: end position by app id.
-            expected: positions the work was planned from.
+            expected: the positions that the work was planned from.
 
         Returns:
-            False when every position had already been reached. A position that moved since the plan, or during
-            the commit, is a :class:`Conflict`; columns of another type than this release's, or values that do not fit
-            them, are an :class:`InvalidInput`.
+            False if every position was already reached.
+
+        Raises:
+            Conflict: a position has moved since the plan, or during the commit.
+            InvalidInput: the table's column types differ from this release's, or a value does not fit its column.
+            Unavailable: HDFS did not answer after all retries.
         """
         layout = _layout(table)
         content = arrow_rows(rows, layout)
-        # Asking for the positions first each time, a try whose commit went through unnoticed is not repeated.
-        return self._patiently(lambda: self._append_once(layout, content, positions, expected), table)
+        # Each try reads the positions first, so a commit that succeeded although its reply was lost is not repeated.
+        return self._retry(lambda: self._append_once(layout, content, positions, expected), table)
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
-        """Committed end position of each app id that has one."""
+        """Return the committed end position of each app id that has one."""
         delta = self._open(_layout(table))
         return {} if delta is None else _positions(delta, app_ids)
 
     def version(self, table: str) -> int | None:
-        """The table's newest version; None when the table does not exist yet."""
+        """Return the newest table version; None if the table does not exist yet."""
         delta = self._open(_layout(table))
         return None if delta is None else delta.version()
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """All rows of a version; empty when the table does not exist; columns that the version lacks are null."""
+        """Return all rows of a table version; empty if the table does not exist. Columns that it lacks are null."""
         layout = _layout(table)
         names = tuple(columns or layout.columns)
-        return self._patiently(lambda: self._read_once(layout, names, version), table)
+        return self._retry(lambda: self._read_once(layout, names, version), table)
 
     def _append_once(
         self, layout: Table, content: Any, positions: Mapping[str, int], expected: Mapping[str, int] | None
@@ -96,7 +99,7 @@ class DeltaTables:
         if positions and done:
             return False
         if expected is not None and committed != dict(expected):
-            raise Conflict(f"table {table}: planned from {dict(expected)}, the table stands at {committed}: plan again")
+            raise Conflict(f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again")
         properties = CommitProperties(
             app_transactions=[Transaction(app_id, end) for app_id, end in positions.items()],
             max_commit_retries=_COMMIT_RETRIES,
@@ -106,7 +109,7 @@ class DeltaTables:
                 delta,
                 content,
                 mode="append",
-                # Columns of a later release become null, those that an earlier one lacked are added to the table.
+                # "merge" writes null to columns of a later release and adds columns that the table lacks.
                 schema_mode=None if columns_in(delta, layout) == set(layout.columns) else "merge",
                 partition_by=list(layout.partition_by),
                 commit_properties=properties,
@@ -121,8 +124,8 @@ class DeltaTables:
         delta = self._open_once(layout, version)
         if delta is None:
             return []
-        # Not to_pyarrow_table(): Arrow's IO threads then call back into Python to close files, and one that
-        # does so while the interpreter exits aborts the process (seen in 16 of 60 runs; this way in none).
+        # Not to_pyarrow_table(): its Arrow IO threads call back into Python to close files, and a callback during
+        # interpreter exit aborts the process (seen in 16 of 60 runs; in none with a query).
         known = columns_in(delta, layout)
         columns = ", ".join(f'"{name}"' if name in known else f'null as "{name}"' for name in names)
         query = QueryBuilder().register(layout.name, delta).execute(f"select {columns} from {layout.name}")  # noqa: S608
@@ -130,7 +133,7 @@ class DeltaTables:
         return found
 
     def _open(self, layout: Table) -> DeltaTable | None:
-        return self._patiently(lambda: self._open_once(layout), layout.name)
+        return self._retry(lambda: self._open_once(layout), layout.name)
 
     def _open_once(self, layout: Table, version: int | None = None) -> DeltaTable | None:
         try:
@@ -139,7 +142,7 @@ class DeltaTables:
             return None
 
     def _create_once(self, layout: Table) -> DeltaTable:
-        """An empty table, so that every append is a commit onto an existing one; made by whoever comes first."""
+        """Create an empty table, or open it if another process was first, so that every append has a base version."""
         try:
             return DeltaTable.create(
                 self._address(layout.name),
@@ -148,27 +151,27 @@ class DeltaTables:
                 partition_by=list(layout.partition_by),
             )
         except DeltaError:
-            made = self._open_once(layout)
-            if made is None:
+            created = self._open_once(layout)
+            if created is None:
                 raise
-            return made
+            return created
 
-    def _patiently(self, call: Callable[[], T], table: str) -> T:
-        """Call again, with growing pauses, while HDFS stumbles."""
+    def _retry(self, call: Callable[[], T], table: str) -> T:
+        """Call until it succeeds, with growing pauses between retries."""
         delay_s = _FIRST_DELAY_S
         for left in reversed(range(self._retries + 1)):
             try:
                 return call()
-            except (SchemaMismatchError, DeltaProtocolError) as error:  # it would say the same the next time
+            except (SchemaMismatchError, DeltaProtocolError) as error:  # retrying cannot help
                 raise InvalidInput(
-                    f"table {table} at {self._address(table)} is not as this release makes it: {error}. "
-                    "Another release wrote it, or something else did: use that one, or move the table's folder away"
+                    f"table {table} at {self._address(table)} has a schema or protocol that this release cannot use: "
+                    f"{error}. Another release or program wrote it: use that one, or move the table's folder away"
                 ) from error
             except (DeltaError, OSError) as error:
                 if not left:
                     raise Unavailable(
-                        f"table {table} at {self._address(table)} did not answer in {self._retries + 1} attempts: "
-                        f"{error}; is HDFS running, and has its disk room (`kogpt2-chat status`)?"
+                        f"table {table} at {self._address(table)} failed in {self._retries + 1} attempts: {error}; "
+                        "check with `kogpt2-chat status` that HDFS is running and has free disk space"
                     ) from error
             time.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
@@ -180,7 +183,7 @@ class DeltaTables:
 
 def _layout(table: str) -> Table:
     if table not in TABLE_BY_NAME:
-        raise InvalidInput(f"no table {table!r} in the lake; its tables are {', '.join(TABLE_BY_NAME)}")
+        raise InvalidInput(f"the lake has no table {table!r}; its tables are {', '.join(TABLE_BY_NAME)}")
     return TABLE_BY_NAME[table]
 
 

@@ -1,6 +1,7 @@
-"""Columns of a Delta table beside those of this release: earlier and later releases share the lake.
+"""Schemas of Delta tables that several releases share.
 
-New columns are nullable, and none changes its type. Then each release writes what it knows and reads the rest as null.
+New columns are nullable, and no column changes its type. So each release writes the columns that it knows, ignores
+later ones, and reads columns that a table version lacks as null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ _DELTA_BY_KIND: Final[Mapping[Kind, Any]] = {
 
 
 def schema_of(layout: Table) -> Any:
-    """The Arrow schema of a table as this release makes it."""
+    """Return the Arrow schema with which this release creates a table."""
     return pa.schema(
         [
             pa.field(name, _ARROW_BY_KIND[kind], nullable=name not in layout.partition_by)
@@ -41,17 +42,17 @@ def schema_of(layout: Table) -> Any:
 
 
 def arrow_rows(rows: Sequence[Row], layout: Table) -> Any:
-    """Rows as an Arrow table.
+    """Convert rows to an Arrow table.
 
     Args:
-        rows: values by column; a column left out is null.
+        rows: values by column; a missing column is null.
         layout: the table.
 
     Returns:
         The Arrow table.
 
     Raises:
-        InvalidInput: a value is of another kind than its column.
+        InvalidInput: a value does not fit its column's type.
     """
     try:
         return pa.Table.from_pylist(
@@ -62,17 +63,17 @@ def arrow_rows(rows: Sequence[Row], layout: Table) -> Any:
 
 
 def columns_in(delta: DeltaTable, layout: Table) -> frozenset[str]:
-    """Columns that the table has.
+    """Return the names of a table's columns, and check that this release can use them.
 
     Args:
         delta: a version of the table.
-        layout: what this release knows of it.
+        layout: the table's columns in this release.
 
     Returns:
-        Their names, also of those that this release does not know.
+        The names of all columns, including those that this release does not know.
 
     Raises:
-        InvalidInput: one has another type here, or one that this release does not know may not be null.
+        InvalidInput: a column has a different type in this release, or an unknown column is not nullable.
     """
     found = {field.name: field for field in delta.schema().fields}
     faults = [
@@ -81,13 +82,13 @@ def columns_in(delta: DeltaTable, layout: Table) -> frozenset[str]:
         if name in found and found[name].type != _DELTA_BY_KIND[kind]
     ]
     faults += [
-        f"`{name}` is unknown here and may not be null"
+        f"`{name}` is unknown and not nullable"
         for name, field in found.items()
         if name not in layout.columns and not field.nullable
     ]
     if faults:
         raise InvalidInput(
-            f"table {layout.name} has columns that this release cannot use: {'; '.join(faults)}. Another release wrote "
-            "it, or something else did: use that release, or move the table's folder away"
+            f"table {layout.name} has columns that this release cannot use: {'; '.join(faults)}. Another release or "
+            "program wrote it: use that one, or move the table's folder away"
         )
     return frozenset(found)

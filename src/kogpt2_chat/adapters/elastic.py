@@ -1,7 +1,7 @@
 """The search index of turns in Elasticsearch.
 
-Derived from the lake and idempotent: a document's id is its turn id. The mapping is strict, so that a field
-nobody planned is an error here and not a surprise in a dashboard.
+The index is derived from the lake. Indexing is idempotent, since a document's id is its turn id. The mapping is strict:
+an unplanned field is an error here instead of being mapped dynamically.
 """
 
 import time
@@ -29,7 +29,7 @@ _TYPE_BY_KIND: Final[Mapping[str, dict[str, object]]] = {
     "time": {"type": "date"},
     "longs": {"type": "long", "index": False},
 }
-# Words are searched in the texts; what a client sent beside them is kept and not searched.
+# Full-text search covers the texts. Extra data that a client sent is stored but not indexed.
 _TYPE_BY_COLUMN: Final[Mapping[str, dict[str, object]]] = {
     "text": {"type": "text", "analyzer": "standard"},
     "answer": {"type": "text", "analyzer": "standard", "fields": {"exact": {"type": "keyword", "ignore_above": 1024}}},
@@ -40,7 +40,7 @@ _TYPE_BY_COLUMN: Final[Mapping[str, dict[str, object]]] = {
 
 
 class ElasticIndex:
-    """Turns by turn id."""
+    """The index of turns on an Elasticsearch server."""
 
     def __init__(self, settings: Settings, name: str = INDEX) -> None:
         elastic = settings.elastic
@@ -50,12 +50,12 @@ class ElasticIndex:
             self._url,
             basic_auth=(elastic.username, elastic.password.get_secret_value()) if elastic.username else None,
             request_timeout=elastic.timeout_s,
-            # Version 7 servers know neither the compatibility header of the 8 client nor its product check.
+            # Version 7 servers do not accept the compatibility media type that the version 8 client sends by default.
             headers={"accept": "application/json", "content-type": "application/json"},
         )
 
     def ensure(self) -> None:
-        """Create the index with its strict mapping if it is missing; add the fields that an earlier release lacked."""
+        """Create the index with its strict mapping, or add the fields that an existing index lacks."""
         properties = {name: _TYPE_BY_COLUMN.get(name, _TYPE_BY_KIND[kind]) for name, kind in TURNS.columns.items()}
         try:
             if self._client.indices.exists(index=self._name):
@@ -73,7 +73,10 @@ class ElasticIndex:
             raise self._unavailable(error) from error
 
     def _add_fields(self, properties: Mapping[str, Mapping[str, object]]) -> None:
-        """Fields of a later release stay as they are; one of another type is said here and not once a document."""
+        """Add missing fields; leave those of a later release.
+
+        A field of a different type is reported once here, not again for each document.
+        """
         (index,) = self._client.indices.get_mapping(index=self._name).values()
         found: Mapping[str, Mapping[str, object]] = index["mappings"].get("properties", {})
         faults = [
@@ -84,21 +87,24 @@ class ElasticIndex:
         if faults:
             raise InvalidInput(
                 f"Elasticsearch {self._url}: index {self._name} has fields that this release cannot use: "
-                f"{'; '.join(faults)}: `kogpt2-chat index --rebuild` makes it anew from the lake"
+                f"{'; '.join(faults)}; `kogpt2-chat index --rebuild` recreates it from the lake"
             )
         missing = {name: wanted for name, wanted in properties.items() if name not in found}
         if missing:
             self._client.indices.put_mapping(index=self._name, properties=missing)
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``, in bulk; what the server was too busy for is sent again.
+        """Index documents by their ``turn_id``, in bulk; resend those that the server was too busy for.
 
         Args:
             documents: rows of the table ``turns``.
 
         Returns:
-            How many. A document that does not fit the mapping raises :class:`InvalidInput`; a server that does
-            not take all of them in time :class:`Unavailable`, and doing it again is safe.
+            The number of documents.
+
+        Raises:
+            InvalidInput: a document does not fit the mapping.
+            Unavailable: the server did not accept all of them after all retries; calling again is safe.
         """
         iterator = iter(documents)
         count = 0
@@ -108,13 +114,13 @@ class ElasticIndex:
         return count
 
     def remove(self, turn_ids: Sequence[str]) -> None:
-        """Take documents out, in bulk; those that are not there, or an index that is not, are passed over.
+        """Remove documents, in bulk; ignore documents, or an index, that do not exist.
 
         Args:
-            turn_ids: which ones.
+            turn_ids: the ids of the documents.
 
         Raises:
-            Unavailable: the server did not take all of it; doing it again is safe.
+            Unavailable: the server did not remove all of them; calling again is safe.
         """
         for start in range(0, len(turn_ids), _BATCH):
             batch = turn_ids[start : start + _BATCH]
@@ -126,25 +132,25 @@ class ElasticIndex:
                 raise self._refused("remove documents", error) from error
             except TransportError as error:
                 raise self._unavailable(error) from error
-            left = [item for item in reply["items"] if not _is_gone(int(item["delete"]["status"]))]
+            left = [item for item in reply["items"] if not _is_removed(int(item["delete"]["status"]))]
             if left:
                 raise Unavailable(
                     f"Elasticsearch {self._url}: {len(left)} documents could not be removed: run `index` again"
                 )
 
     def find(self, turn_id: str) -> Row | None:
-        """A turn's document as JSON has it; None when there is none, or no index yet."""
+        """Return a turn's document as JSON values; None if the document or the index does not exist."""
         try:
             return dict(self._client.get(index=self._name, id=turn_id)["_source"])
         except ApiError as error:
             if error.status_code == _NOT_FOUND:
                 return None
-            raise self._refused("give a document", error) from error
+            raise self._refused("return a document", error) from error
         except TransportError as error:
             raise self._unavailable(error) from error
 
     def count(self, bot: str | None = None) -> int:
-        """Documents, of one bot or all, after a refresh."""
+        """Refresh the index and count its documents, of one bot or of all."""
         query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}
         try:
             self._client.indices.refresh(index=self._name)
@@ -157,7 +163,7 @@ class ElasticIndex:
             raise self._unavailable(error) from error
 
     def clear(self) -> None:
-        """Drop every document: the index is removed and made again."""
+        """Delete every document: delete the index and create it again."""
         try:
             self._client.indices.delete(index=self._name, ignore_unavailable=True)
         except ApiError as error:
@@ -175,26 +181,26 @@ class ElasticIndex:
             try:
                 reply = self._client.bulk(operations=_operations(self._name, left))
             except ApiError as found:
-                if not _is_passing(found.status_code):
+                if not _is_transient(found.status_code):
                     raise self._refused("index", found) from found
                 error = str(found)
             except TransportError as found:
                 error = str(found)
             else:
-                left = self._left_over(left, reply["items"])
+                left = self._to_resend(left, reply["items"])
                 if not left:
                     return
         raise Unavailable(
-            f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not taken in {_RETRIES + 1} "
-            f"attempts ({error}): index again later, nothing is lost"
+            f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not accepted in {_RETRIES + 1} "
+            f"attempts ({error}); run `index` again later, nothing is lost"
         )
 
-    def _left_over(self, sent: Sequence[Row], items: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """Documents to send again; raises for one that will never fit."""
+    def _to_resend(self, sent: Sequence[Row], items: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Return the documents to resend; raise if a document does not fit the mapping."""
         left = []
         for document, item in zip(sent, items, strict=True):
             status = int(item["index"]["status"])
-            if _is_passing(status):
+            if _is_transient(status):
                 left.append(document)
             elif status >= 400:  # noqa: PLR2004
                 cause = item["index"]["error"]
@@ -204,18 +210,18 @@ class ElasticIndex:
         return left
 
     def _refused(self, what: str, error: ApiError) -> Unavailable | InvalidInput:
-        kind = InvalidInput if error.status_code == _BAD_REQUEST else Unavailable  # the same words would fail again
+        kind = InvalidInput if error.status_code == _BAD_REQUEST else Unavailable  # a retry would fail again
         return kind(f"Elasticsearch {self._url} refused to {what}: {error.status_code} {error.error}")
 
     def _unavailable(self, error: TransportError) -> Unavailable:
         return Unavailable(f"Elasticsearch {self._url} did not answer: {error.message}; is it running?")
 
 
-def _is_gone(status: int) -> bool:
+def _is_removed(status: int) -> bool:
     return status < 300 or status == _NOT_FOUND  # noqa: PLR2004
 
 
-def _is_passing(status: int) -> bool:
+def _is_transient(status: int) -> bool:
     return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 
 

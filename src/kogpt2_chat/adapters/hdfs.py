@@ -1,8 +1,8 @@
 """The lake's file system over WebHDFS.
 
-What the client library leaves to its caller is done here: time limits, retries while a DataNode or the
-NameNode comes back, whole-file writes (written aside, measured, renamed over), and renames that neither
-replace nor move *into* a folder that is already there.
+Adds what the client library lacks: timeouts, retries while a DataNode or the NameNode restarts, atomic file writes
+(write a temporary file, check its length, rename it), and folder renames that neither replace an existing folder nor
+move *into* it.
 """
 
 import shutil
@@ -24,18 +24,18 @@ _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 5.0
 _MISSING: Final = "FileNotFoundException"
 _TAKEN: Final = "FileAlreadyExistsException"
-_NO_ROOM: Final = ("minReplication", "Failed to find datanode", "safe mode")
-# A refusal that a second request does not change; everything else may be a server on its way up or down.
-_FINAL: Final = frozenset(
+_NO_SPACE_WORDS: Final = ("minReplication", "Failed to find datanode", "safe mode")
+# Errors that a retry does not change; any other may come from a server that is starting or stopping.
+_FINAL_ERRORS: Final = frozenset(
     {_MISSING, _TAKEN, "AccessControlException", "IllegalArgumentException", "InvalidPathException"}
 )
 
 
 class HdfsFiles:
-    """Files and folders on HDFS; safe to use again after any error.
+    """Files and folders on HDFS. An instance stays usable after any error.
 
-    What is not there raises :class:`NotFound`. A server that does not answer, or refuses, raises
-    :class:`Unavailable` after the retries of the settings; what was there before is then still whole.
+    A missing path raises :class:`NotFound`. A server that does not answer raises :class:`Unavailable` after the retries
+    of the settings, and one that refuses at once; existing files are then unchanged.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,19 +49,19 @@ class HdfsFiles:
         )
 
     def write(self, path: str, content: bytes) -> None:
-        """Publish a whole file: written aside, its length checked, then renamed over the old one.
+        """Write a file atomically: write a temporary file, check its length, rename it over the old one.
 
         Args:
             path: absolute path.
-            content: all bytes.
+            content: the whole content.
         """
         folder, name = path.rsplit("/", 1)
-        aside = f"{folder}/.{name}.{uuid.uuid4().hex}.writing"
-        self._retry(lambda: self._write_aside(aside, content), f"write {path}")
-        self._rename(aside, path, "OVERWRITE")
+        temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.writing"
+        self._retry(lambda: self._write_temporary(temporary, content), f"write {path}")
+        self._rename(temporary, path, "OVERWRITE")
 
     def read(self, path: str) -> bytes:
-        """The file's bytes.
+        """Return a file's content.
 
         Args:
             path: absolute path of a file.
@@ -72,7 +72,7 @@ class HdfsFiles:
         return self._retry(lambda: self._read_once(path), f"read {path}")
 
     def list(self, path: str) -> "list[str]":
-        """Names in a folder, sorted; files that are being written are left out."""
+        """Return the names in a folder, sorted, without files that are still being written."""
         try:
             names: list[str] = self._retry(lambda: self._client.list(path), f"list {path}")
         except NotFound:
@@ -80,21 +80,21 @@ class HdfsFiles:
         return sorted(name for name in names if not name.endswith(".writing"))
 
     def exists(self, path: str) -> bool:
-        """Whether a file or folder is there."""
-        return self._retry(lambda: self._client.status(path, strict=False), f"look at {path}") is not None
+        """Check whether a file or folder exists."""
+        return self._retry(lambda: self._client.status(path, strict=False), f"read the status of {path}") is not None
 
     def publish_folder(self, source: str, target: str) -> bool:
-        """Rename a folder to its final name; False, and the source removed, when the name is taken.
+        """Rename a folder to its final name, or remove it if that name is already taken.
 
         Args:
             source: a finished folder.
             target: its immutable name.
 
         Returns:
-            Whether the folder is this one's.
+            Whether the source was renamed; False if the name was taken.
         """
         parent = target.rsplit("/", 1)[0]
-        self._retry(lambda: self._client.makedirs(parent), f"make folder {parent}")
+        self._retry(lambda: self._client.makedirs(parent), f"create folder {parent}")
         try:
             self._rename(source, target, "NONE")
         except FileExistsError:
@@ -103,33 +103,33 @@ class HdfsFiles:
         return True
 
     def download(self, path: str, folder: Path) -> Path:
-        """Copy a file or folder, whole, below a local folder.
+        """Copy a file or a whole folder into a local folder.
 
         Args:
             path: file or folder on HDFS.
-            folder: local folder; made when missing.
+            folder: local folder; created if it does not exist.
 
         Returns:
-            Where the copy is; it replaces an older one.
+            The local path of the copy, which replaces an older one.
         """
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / path.rsplit("/", 1)[-1]
-        aside = folder / f".{target.name}.{uuid.uuid4().hex}"
+        temporary = folder / f".{target.name}.{uuid.uuid4().hex}"
         try:
-            self._copy(path, aside)
+            self._copy(path, temporary)
             _remove(target)
-            aside.rename(target)
+            temporary.rename(target)
         finally:
-            _remove(aside)
+            _remove(temporary)
         return target
 
     def delete(self, path: str) -> None:
-        """Remove a file or folder; nothing happens when there is none."""
+        """Remove a file or folder, if it exists."""
         self._retry(lambda: self._client.delete(path, recursive=True), f"delete {path}")
 
-    def _write_aside(self, aside: str, content: bytes) -> None:
-        self._client.write(aside, data=content, overwrite=True)
-        length = self._client.status(aside)["length"]
+    def _write_temporary(self, temporary: str, content: bytes) -> None:
+        self._client.write(temporary, data=content, overwrite=True)
+        length = self._client.status(temporary)["length"]
         if length != len(content):
             raise HdfsError(f"{length} of {len(content)} bytes arrived")
 
@@ -139,14 +139,14 @@ class HdfsFiles:
         return content
 
     def _rename(self, source: str, target: str, options: str) -> None:
-        """The rename that the library does not offer: with options, it replaces a file or refuses a taken name."""
+        """Rename with WebHDFS options, which the library does not offer: replace a file, or refuse a taken name."""
         attempts = 0
 
         def rename() -> None:
             nonlocal attempts
             attempts += 1
             try:
-                # The library makes this method from the operation's name and passes parameters through.
+                # The library generates this method from the operation's name and passes parameters through.
                 self._client._rename(source, destination=target, renameoptions=options)  # noqa: SLF001
             except HdfsError as error:
                 if error.exception == _TAKEN or _TAKEN in error.message or "already exists" in error.message:
@@ -158,7 +158,7 @@ class HdfsFiles:
         self._retry(rename, f"rename {source} to {target}")
 
     def _copy(self, path: str, target: Path) -> None:
-        status = self._retry(lambda: self._client.status(path), f"look at {path}")
+        status = self._retry(lambda: self._client.status(path), f"read the status of {path}")
         if status["type"] == "FILE":
             target.write_bytes(self.read(path))
             return
@@ -167,15 +167,15 @@ class HdfsFiles:
             self._copy(f"{path}/{name}", target / name)
 
     def _retry(self, call: Callable[[], T], what: str) -> T:
-        """Call until it works, with growing pauses; final refusals are not repeated."""
+        """Call until it succeeds, with growing pauses between retries; raise final errors at once."""
         delay_s = _FIRST_DELAY_S
         for left in reversed(range(self._retries + 1)):
             try:
                 return call()
             except HdfsError as error:
                 if error.exception == _MISSING or "does not exist" in error.message:
-                    raise NotFound(f"HDFS {self._url}: cannot {what}: nothing there") from error
-                if error.exception in _FINAL or not left:
+                    raise NotFound(f"HDFS {self._url}: cannot {what}: the path does not exist") from error
+                if error.exception in _FINAL_ERRORS or not left:
                     raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
             except (requests.RequestException, OSError) as error:
                 if isinstance(error, FileExistsError):
@@ -190,10 +190,10 @@ class HdfsFiles:
 
 
 def _hint(error: HdfsError) -> str:
-    """What to look at when nobody takes a block, or nothing may be changed."""
-    if not any(words in error.message for words in _NO_ROOM):
+    """Return a hint if no DataNode accepts a block, or HDFS is in safe mode."""
+    if not any(words in error.message for words in _NO_SPACE_WORDS):
         return ""
-    return "; its disk is full, or its DataNodes are away: `kogpt2-chat status` says which"
+    return "; its disk is full or its DataNodes are down: `kogpt2-chat status` shows which"
 
 
 def _session(settings: Settings) -> requests.Session:

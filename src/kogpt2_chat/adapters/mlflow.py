@@ -1,7 +1,7 @@
 """The model registry on an MLflow server.
 
-Plain client calls only: neither ``mlflow.transformers`` nor ``pyfunc`` is ever used, because both may run
-code that lies in an artefact. Files go through the server's artefact proxy and come back unopened.
+Only plain client calls: ``mlflow.transformers`` and ``pyfunc`` are never used, because both may run code that is stored
+in an artifact. Files are transferred through the server's artifact proxy and never interpreted here.
 """
 
 import os
@@ -24,13 +24,13 @@ from kogpt2_chat.errors import InvalidInput, KogptChatError, NotFound, Unavailab
 from kogpt2_chat.ports import Alias, ModelVersion
 from kogpt2_chat.settings import Mlflow, Settings
 
-MAX_PARAMS: Final = 100  # of one log_batch call, a limit of the server
+MAX_PARAMS: Final = 100  # per log_batch call, a limit of the server
 MAX_TAG: Final = 5000
 
-_GONE: Final = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"}
-_TAKEN: Final = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
-# A refused connection and a 5xx reply both come out of the client as INTERNAL_ERROR.
-_AWAY: Final = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"}
+_NOT_FOUND: Final = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"}
+_EXISTS: Final = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
+# The client reports both a refused connection and a 5xx reply as INTERNAL_ERROR.
+_UNAVAILABLE: Final = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"}
 
 
 class MlflowRegistry:
@@ -43,8 +43,8 @@ class MlflowRegistry:
         self._client = MlflowClient(tracking_uri=self._url, registry_uri=self._url)
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
-        """Open a run with its params; give its id."""
-        with self._asking(f"opening run {name!r}"):
+        """Start a run with its params and return its id."""
+        with self._calling(f"starting run {name!r}"):
             run = self._client.create_run(self._experiment_id(), tags=dict(tags), run_name=name)
             run_id: str = run.info.run_id
             pairs = [Param(key, str(value)) for key, value in params.items()]
@@ -53,130 +53,132 @@ class MlflowRegistry:
         return run_id
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record figures of one step."""
+        """Log the metrics of one step."""
         now_ms = time.time_ns() // 1_000_000
-        with self._asking(f"recording metrics of run {run_id}"):
+        with self._calling(f"logging metrics of run {run_id}"):
             self._client.log_batch(run_id, metrics=[Metric(k, float(v), now_ms, step) for k, v in metrics.items()])
 
     def log_files(self, run_id: str, folder: Path, path: str) -> None:
-        """Upload a local folder (or file) below an artefact path of the run.
+        """Upload a local folder or file to an artifact path of the run.
 
         Raises:
-            NotFound: there is no such local folder or file.
+            NotFound: the local folder or file does not exist.
         """
         if not folder.exists():
-            raise NotFound(f"nothing to upload at {folder}: expected a folder or file for run {run_id}")
-        with self._asking(f"uploading {folder.name} to run {run_id}"):
+            raise NotFound(f"cannot upload {folder} to run {run_id}: expected a folder or file, found nothing")
+        with self._calling(f"uploading {folder.name} to run {run_id}"):
             upload = self._client.log_artifacts if folder.is_dir() else self._client.log_artifact
             upload(run_id, str(folder), path or None)
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
-        """Close a run."""
-        with self._asking(f"closing run {run_id}"):
+        """End a run as finished or failed."""
+        with self._calling(f"ending run {run_id}"):
             self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
-        """Register the run's artefact folder as a new version; the same run twice gives the same version.
+        """Register the run's artifact folder as a new version and return its number.
 
-        Two callers at once may both create one: the lower number wins and the other is taken back, so
-        that both give the same answer.
+        If the run is already registered, return the number of its version. Two concurrent callers may both create a
+        version: the lower number wins, the other version is deleted, and both callers return the same number.
 
         Raises:
-            NotFound: there is no such run, or it has no such folder.
+            NotFound: the run or the folder does not exist.
         """
-        with self._asking(f"registering run {run_id} for {bot}"):
+        with self._calling(f"registering run {run_id} for {bot}"):
             known = self._version_of_run(bot, run_id)
             if known is not None:
                 return known
             if not self._client.list_artifacts(run_id, path):
-                raise NotFound(f"run {run_id} has no artefact folder {path!r}: train again, or name another run")
+                raise NotFound(f"run {run_id} has no artifact folder {path!r}: train again, or choose another run")
             self._ensure_model(bot)
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{path}"
-            made = int(
-                self._client.create_model_version(bot, source, run_id, tags=_short(tags), await_creation_for=0).version
+            created = int(
+                self._client.create_model_version(
+                    bot, source, run_id, tags=_truncated(tags), await_creation_for=0
+                ).version
             )
-            first = self._version_of_run(bot, run_id) or made
-            if first != made:
-                self._client.delete_model_version(bot, str(made))
+            first = self._version_of_run(bot, run_id) or created
+            if first != created:
+                self._client.delete_model_version(bot, str(created))
         return first
 
     def versions(self, bot: str) -> list[ModelVersion]:
-        """All versions, oldest first; empty for an unknown bot."""
-        with self._asking(f"listing versions of {bot}"):
+        """Return all versions of a bot, oldest first; empty for an unknown bot."""
+        with self._calling(f"listing versions of {bot}"):
             found = self._search(f"name = '{_quoted(bot)}'")
             aliases = self._aliases(bot) if found else {}
         return sorted((_version(one, aliases) for one in found), key=lambda version: version.version)
 
     def get(self, bot: str, version: int) -> ModelVersion:
-        """One version.
+        """Return one version.
 
         Raises:
-            NotFound: no such version.
+            NotFound: the version does not exist.
         """
-        with self._asking(f"reading {bot} version {version}"):
+        with self._calling(f"reading {bot} version {version}"):
             return _version(self._client.get_model_version(bot, str(version)), self._aliases(bot))
 
     def by_alias(self, bot: str, alias: Alias) -> ModelVersion | None:
-        """The version that an alias points at now."""
-        with self._asking(f"resolving alias {alias} of {bot}"):
+        """Return the version that an alias points to; None if the alias is not set."""
+        with self._calling(f"resolving alias {alias} of {bot}"):
             aliases = self._aliases(bot)
             number = aliases.get(alias)
             return None if number is None else _version(self._client.get_model_version(bot, str(number)), aliases)
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
-        """Move an alias; None removes it.
+        """Point an alias to a version; None removes the alias.
 
         Raises:
-            NotFound: no such version.
+            NotFound: the version does not exist.
         """
-        with self._asking(f"moving alias {alias} of {bot} to version {version}"):
+        with self._calling(f"moving alias {alias} of {bot} to version {version}"):
             if version is not None:
-                self._client.get_model_version(bot, str(version))  # the server would accept a number that is not there
+                self._client.get_model_version(bot, str(version))  # the server does not check that the version exists
                 self._client.set_registered_model_alias(bot, alias, str(version))
             elif alias in self._aliases(bot):
                 self._client.delete_registered_model_alias(bot, alias)
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
-        """Add or replace tags of a version (values are cut at 5000 characters)."""
-        with self._asking(f"tagging {bot} version {version}"):
-            for key, value in _short(tags).items():
+        """Add or replace tags of a version; values are cut at 5000 characters."""
+        with self._calling(f"tagging {bot} version {version}"):
+            for key, value in _truncated(tags).items():
                 self._client.set_model_version_tag(bot, str(version), key, value)
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Copy a version's files into a new local folder; all of them or none.
+        """Download a version's files into a new local folder and return it; all files or none.
 
-        A folder that is there already, or appears meanwhile, was finished by another process: since folders
-        only ever appear whole, it is given back as it is.
+        Folders only appear complete. So one that already exists, or appears during the download, was completed by
+        another process and is returned unchanged.
 
         Raises:
-            NotFound: no such version, or its files are gone.
+            NotFound: the version or its files do not exist.
         """
         if folder.exists():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-            with self._asking(f"downloading {bot} version {version}"):
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            with self._calling(f"downloading {bot} version {version}"):
                 source = self._client.get_model_version_download_uri(bot, str(version))
-                files = Path(download_artifacts(artifact_uri=source, dst_path=aside, tracking_uri=self._url))
+                files = Path(download_artifacts(artifact_uri=source, dst_path=temporary, tracking_uri=self._url))
             if not files.is_dir() or not any(files.iterdir()):
                 raise NotFound(f"{bot} version {version} has no files at {source}: register the run again")
             _publish(files, folder)
         return folder
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:
-        """One artefact of the version's run.
+        """Return the content of one artifact of the version's run.
 
         Raises:
-            NotFound: no such artefact.
+            NotFound: the artifact does not exist.
         """
         run_id = self.get(bot, version).run_id
         with (
-            tempfile.TemporaryDirectory() as aside,
-            self._asking(f"reading {path} of {bot} version {version}"),
+            tempfile.TemporaryDirectory() as temporary,
+            self._calling(f"reading {path} of {bot} version {version}"),
         ):
             if not self._has_file(run_id, path):
-                raise NotFound(f"{bot} version {version} has no artefact {path!r} (run {run_id})")
-            return Path(self._client.download_artifacts(run_id, path, aside)).read_bytes()
+                raise NotFound(f"{bot} version {version} has no artifact {path!r} (run {run_id})")
+            return Path(self._client.download_artifacts(run_id, path, temporary)).read_bytes()
 
     def _has_file(self, run_id: str, path: str) -> bool:
         parent = path.rpartition("/")[0] or None
@@ -185,7 +187,7 @@ class MlflowRegistry:
     def _experiment_id(self) -> str:
         found = self._client.get_experiment_by_name(self._experiment)
         if found is None:
-            _unless_taken(lambda: self._client.create_experiment(self._experiment))
+            _unless_exists(lambda: self._client.create_experiment(self._experiment))
             found = self._client.get_experiment_by_name(self._experiment)
         if found is None or found.lifecycle_stage != "active":
             raise InvalidInput(
@@ -197,7 +199,7 @@ class MlflowRegistry:
         known = BOT_BY_ID.get(bot)
         description = f"{known.name}: {known.persona}" if known else None
         tags = {"name": known.name, "persona": known.persona} if known else None
-        _unless_taken(lambda: self._client.create_registered_model(bot, tags, description))
+        _unless_exists(lambda: self._client.create_registered_model(bot, tags, description))
 
     def _version_of_run(self, bot: str, run_id: str) -> int | None:
         found = self._search(f"name = '{_quoted(bot)}' and run_id = '{_quoted(run_id)}'")
@@ -214,41 +216,41 @@ class MlflowRegistry:
                 return found
 
     def _aliases(self, bot: str) -> dict[str, int]:
-        """From the model itself: a search does not always fill the aliases in."""
+        """Read the aliases from the registered model: search results do not always contain them."""
         try:
             model = self._client.get_registered_model(bot)
         except MlflowException as error:
-            if error.error_code in _GONE:
+            if error.error_code in _NOT_FOUND:
                 return {}
             raise
         return {alias: int(number) for alias, number in model.aliases.items()}
 
     @contextmanager
-    def _asking(self, doing: str) -> Iterator[None]:
-        """Turn the client's errors into the platform's, with what was being done."""
+    def _calling(self, operation: str) -> Iterator[None]:
+        """Convert the client's errors to the platform's; the message names the failed operation."""
         try:
             yield
         except KogptChatError:
             raise
         except MlflowException as error:
-            raise self._named(doing, str(error.error_code), error) from error
+            raise self._converted(operation, str(error.error_code), error) from error
         except (requests.RequestException, ConnectionError, TimeoutError) as error:
             response = getattr(error, "response", None)
             gone = response is not None and response.status_code == requests.codes.not_found
-            raise self._named(doing, "NOT_FOUND" if gone else "INTERNAL_ERROR", error) from error
+            raise self._converted(operation, "NOT_FOUND" if gone else "INTERNAL_ERROR", error) from error
 
-    def _named(self, doing: str, code: str, error: Exception) -> KogptChatError:
-        if code in _GONE:
-            return NotFound(f"{doing}: MLflow at {self._url} knows nothing of it ({error})")
-        if code in _AWAY:
-            return Unavailable(f"{doing}: MLflow at {self._url} did not answer as it should; is it up? ({error})")
-        return InvalidInput(f"{doing}: MLflow at {self._url} refused it with {code} ({error})")
+    def _converted(self, operation: str, code: str, error: Exception) -> KogptChatError:
+        if code in _NOT_FOUND:
+            return NotFound(f"{operation}: not found on MLflow at {self._url} ({error})")
+        if code in _UNAVAILABLE:
+            return Unavailable(f"{operation}: MLflow at {self._url} did not answer or failed; is it running? ({error})")
+        return InvalidInput(f"{operation}: MLflow at {self._url} refused the request with {code} ({error})")
 
 
 def _set_client_defaults(mlflow: Mlflow) -> None:
-    """The client is set up by the environment only, its login too.
+    """Configure the client, including its login, through environment variables: it has no other way.
 
-    By itself it retries for four minutes, and prints addresses to standard output, where a command's JSON goes.
+    By default it retries for four minutes and prints URLs to standard output, which is reserved for a command's JSON.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(mlflow.timeout_s))))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -260,18 +262,18 @@ def _set_client_defaults(mlflow: Mlflow) -> None:
         os.environ["MLFLOW_TRACKING_PASSWORD"] = mlflow.password.get_secret_value()
 
 
-def _unless_taken(create: Callable[[], object]) -> None:
+def _unless_exists(create: Callable[[], object]) -> None:
     try:
         create()
     except MlflowException as error:
-        if error.error_code not in _TAKEN:
+        if error.error_code not in _EXISTS:
             raise
 
 
 def _publish(files: Path, folder: Path) -> None:
     try:
         files.rename(folder)
-    except OSError:  # not empty: another process was faster with the same files
+    except OSError:  # not empty: another process published the same files first
         if not folder.is_dir():
             raise
 
@@ -288,11 +290,11 @@ def _version(found: MlflowVersion, aliases: Mapping[str, int]) -> ModelVersion:
     )
 
 
-def _short(tags: Mapping[str, str]) -> dict[str, str]:
+def _truncated(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: str(value)[:MAX_TAG] for key, value in tags.items()}
 
 
 def _quoted(text: str) -> str:
     if "'" in text:
-        raise InvalidInput(f"a bot or run named {text!r} cannot exist: names have no apostrophe")
+        raise InvalidInput(f"invalid bot or run name {text!r}: names must not contain an apostrophe")
     return text

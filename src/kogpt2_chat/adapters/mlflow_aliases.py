@@ -1,4 +1,4 @@
-"""A quick look at the registry's aliases, for whoever can wait neither for MLflow's client library nor for MLflow."""
+"""Read the registry's aliases over HTTP with short timeouts, without importing MLflow's client library."""
 
 from typing import Any, Final
 
@@ -7,23 +7,23 @@ import requests
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 
-LOOK_S: Final = 2.0
-"""To connect, and between two bytes of an answer."""
+TIMEOUT_S: Final = 2.0
+"""Timeout to connect, and between two received bytes of a reply."""
 
 
 def alias_by_bot(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[str, int | None]:
-    """The version that an alias names, for each bot; asked once, without a retry.
+    """Return the version that an alias points to, by bot. One request per bot, without retries.
 
     Args:
-        settings: which server.
+        settings: name the server.
         alias: the alias.
-        bots: whose.
+        bots: the bots' ids.
 
     Returns:
-        None for a bot that is not registered or has no such alias.
+        The version number by bot; None for a bot that is not registered or does not have the alias.
 
     Raises:
-        Unavailable: MLflow does not answer, or answers something else.
+        Unavailable: MLflow does not answer, or sends an unexpected reply.
     """
     with requests.Session() as session:
         if settings.mlflow.username:
@@ -34,7 +34,7 @@ def alias_by_bot(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[
 def _version(session: requests.Session, url: str, alias: str, bot: str) -> int | None:
     address = f"{url}/api/2.0/mlflow/registered-models/get"
     try:
-        reply = session.get(address, params={"name": bot}, timeout=LOOK_S, allow_redirects=False)
+        reply = session.get(address, params={"name": bot}, timeout=TIMEOUT_S, allow_redirects=False)
         content: dict[str, Any] = reply.json()
         if reply.status_code == requests.codes.not_found and content["error_code"] == "RESOURCE_DOES_NOT_EXIST":
             return None
@@ -42,4 +42,4 @@ def _version(session: requests.Session, url: str, alias: str, bot: str) -> int |
         found = content["registered_model"].get("aliases", ())
         return next((int(one["version"]) for one in found if one["alias"] == alias), None)
     except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unavailable(f"MLflow at {url} did not say its aliases ({type(error).__name__})") from error
+        raise Unavailable(f"MLflow at {url} did not return its aliases ({type(error).__name__})") from error

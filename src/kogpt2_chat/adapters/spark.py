@@ -1,7 +1,7 @@
-"""Spark applications, each a process group of its own that ends with its caller.
+"""Run Spark applications, each in a process group that ends with its caller.
 
-A job is ``spark_jobs/NAME.py``. Its arguments and its result travel through files, so that neither the
-command line nor Spark's chatter on the standard streams limits them.
+A job is ``spark_jobs/NAME.py``. Its arguments and its result are passed in files, so that neither the length limit of a
+command line nor Spark's output on the standard streams affects them.
 """
 
 import json
@@ -26,11 +26,11 @@ _LOG_TAIL_LINES: Final = 25
 _DELTA_CONF: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # Made for big tables: 50 partitions of the log and 200 of each shuffle cost more than our data does.
+    # The default, 50 partitions of the Delta log, is meant for big tables and costs more time than this data needs.
     "spark.databricks.delta.snapshotPartitions": "2",
-    # Replanning at run time pays for shuffles of megabytes; ours are smaller than the replanning.
+    # Adaptive planning pays off for shuffles of megabytes; these are so small that planning takes longer.
     "spark.sql.adaptive.enabled": "false",
-    # Compiling a stage takes longer than interpreting it over a few thousand rows.
+    # Compiling a stage takes longer than interpreting it for a few thousand rows.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -39,12 +39,12 @@ _DELTA_CONF: Final = {
 
 
 class SparkSubmit:
-    """Submits to the master of the settings (this machine's cores by default) and waits for the end.
+    """Submits applications to the Spark master of the settings (by default this machine) and waits for them.
 
     Args:
-        settings: which master, and what it takes.
-        jars: beside Spark's own.
-        java: gives the runtime's home; asked at each start.
+        settings: the master and Spark's resources.
+        jars: jar files to add to Spark's own.
+        java: returns the home folder of the Java runtime; called at each start.
     """
 
     def __init__(self, settings: Settings, jars: Sequence[Path], java: Callable[[], Path]) -> None:
@@ -53,18 +53,18 @@ class SparkSubmit:
         self._jars = jars
 
     def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
-        """Run ``spark_jobs/SCRIPT.py`` to its end.
+        """Run ``spark_jobs/SCRIPT.py`` and wait until it ends.
 
         Args:
-            script: file name without its ending.
-            arguments: JSON values; the script reads them from the file named by its first argument.
+            script: the file name without its extension.
+            arguments: JSON values; the script reads them from the file that its first argument names.
 
         Returns:
-            What the script wrote as its result.
+            The result that the script wrote.
 
         Raises:
-            InvalidInput: the job refused its input, or there is no such script.
-            Unavailable: Spark could not be started, took too long, or the application died.
+            InvalidInput: the job rejected its input, the script does not exist, or this user has no name.
+            Unavailable: Spark could not be started, took too long, or the application failed.
         """
         if not has_name():
             raise InvalidInput(nameless_user())
@@ -77,9 +77,9 @@ class SparkSubmit:
             log = folder / "spark.log"
             code = self._run(path, folder, log)
             result = folder / "result.json"
-            # The result counts, not the exit code: a JVM that stumbles while it shuts down has done its work.
+            # The result decides, not the exit code: a JVM that fails during its shutdown has finished its work.
             if not result.is_file():
-                raise Unavailable(f"Spark job {script} ended with code {code} and no result:\n{_tail(log)}")
+                raise Unavailable(f"Spark job {script} ended with code {code} and wrote no result:\n{_tail(log)}")
             outcome: dict[str, dict[str, object]] = json.loads(result.read_text(encoding="utf-8"))
         if "invalid" in outcome:
             raise InvalidInput(f"Spark job {script}: {outcome['invalid']}")
@@ -88,7 +88,7 @@ class SparkSubmit:
     def _run(self, script: Path, folder: Path, log: Path) -> int:
         command = [*self._command(), str(script), str(folder / "arguments.json"), str(folder / "result.json")]
         timeout_s = self._settings.spark.timeout_s
-        with log.open("wb") as output, _ending_with_us():
+        with log.open("wb") as output, _sigterm_as_exit():
             try:
                 process = subprocess.Popen(
                     command,
@@ -98,7 +98,7 @@ class SparkSubmit:
                     cwd=folder,
                     env=self._environment(folder),
                     start_new_session=True,
-                    # Killed at once: nobody is left who would wait for it, or read its result.
+                    # If this process dies, kill the job at once: no process waits for it or reads its result.
                     preexec_fn=ended_with(os.getpid(), signal.SIGKILL),  # noqa: PLW1509 - it takes no lock
                 )
             except OSError as error:
@@ -111,7 +111,7 @@ class SparkSubmit:
                     f"(KOGPT2_SPARK__TIMEOUT_S):\n{_tail(log)}"
                 ) from error
             finally:
-                _end(process)
+                _end_group(process)
 
     def _command(self) -> list[str]:
         settings = self._settings
@@ -127,7 +127,7 @@ class SparkSubmit:
             "spark.jars": ",".join(map(str, self._jars)),
             "spark.hadoop.fs.defaultFS": f"hdfs://{host.netloc}",
             "spark.hadoop.dfs.replication": "2",
-            # A DataNode that has just died is not worth replacing on a cluster of two.
+            # With two DataNodes, one that has just died cannot be replaced.
             "spark.hadoop.dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
             "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         }
@@ -137,7 +137,7 @@ class SparkSubmit:
 
     def _environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
-            "JAVA_HOME": str(self._java()),  # whatever the caller's says, or the first on the path is
+            "JAVA_HOME": str(self._java()),  # overrides the caller's and the first on the path
             "SPARK_HOME": str(_spark_home()),
             "SPARK_LOCAL_IP": self._settings.own_host,
             "SPARK_LOCAL_DIRS": str(folder),
@@ -151,7 +151,7 @@ class SparkSubmit:
 
 
 def _spark_home() -> Path:
-    """The Spark that came with pyspark, whatever SPARK_HOME says of another one."""
+    """Return the home of the Spark that is installed with pyspark; ignore SPARK_HOME."""
     from importlib.util import find_spec
 
     spec = find_spec("pyspark")
@@ -161,15 +161,15 @@ def _spark_home() -> Path:
 
 
 @contextmanager
-def _ending_with_us() -> Iterator[None]:
-    """SIGTERM ends this process by an exception, so that the application it waits for is ended, too."""
+def _sigterm_as_exit() -> Iterator[None]:
+    """Make SIGTERM raise SystemExit in this block, so that the running application is ended too."""
 
     def leave(signum: int, _frame: object) -> None:
         raise SystemExit(128 + signum)
 
     try:
         before = signal.signal(signal.SIGTERM, leave)
-    except ValueError:  # not the main thread: who owns it decides
+    except ValueError:  # not the main thread, so no handler can be set
         yield
         return
     try:
@@ -178,8 +178,8 @@ def _ending_with_us() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process group: the launcher, the driver, its JVM and its Python workers."""
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End the rest of the process group: the launcher, the driver, its JVM and its Python workers."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signum)

@@ -1,1 +1,1 @@
-"""What a version is: a folder with a card, a tokenizer, weights and a graph. Imports neither torch nor an engine."""
+"""The parts of a version's folder: card, tokenizer, weights and graph. Imports neither torch nor an engine."""

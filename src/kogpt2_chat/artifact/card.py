@@ -1,6 +1,6 @@
-"""``model.json``: what a version is made of, and whether its folder still is what it promises.
+"""``model.json``: the facts about a version and the hashes of its files; and the check of a folder against them.
 
-Imports no model library: whoever only checks or serves a version need not load torch.
+Imports no model library, so that a version can be checked or served without torch.
 """
 
 import hashlib
@@ -17,29 +17,29 @@ VERSION_PATH: Final = "version"
 CARD_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 ENGINE_FILES: Final = ("engine.xml", "engine.bin")
-"""The serving engine's graph, and its weights beside it."""
+"""The serving engine's graph and its weights."""
 CHECK_FILE: Final = "engine_check.json"
-"""Prompts with the tokens that the weights themselves say, in fp32; older versions have none."""
-_READABLE: Final = (".json", ".safetensors", ".txt", ".jinja")
-_NEEDED: Final = (WEIGHTS_FILE, "config.json", "tokenizer.json")
+"""Prompts with the tokens that the version answers in fp32; older versions do not have this file."""
+_LOADABLE: Final = (".json", ".safetensors", ".txt", ".jinja")
+_REQUIRED: Final = (WEIGHTS_FILE, "config.json", "tokenizer.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """``model.json``: what a version is made of.
+    """The content of ``model.json``.
 
     Attributes:
         base: name of the base model.
         base_sha: hash of the base's weights file.
-        licence: of the weights; that of the base travels with every version made from it.
-        small: whether the base is the small one that was trained here.
-        bot: whose model; empty for a base.
-        dataset: version of the dataset it learned; empty for a base.
-        parent: the version it started from; empty when that was the base.
-        git_commit: of the code that trained it; empty where unknown.
-        figures: what its training came to, by name.
-        key: hash of all that a small base was made of; empty for anything else.
-        prompt_format: what its prompts look like (:data:`kogpt2_chat.domain.chat.prompt.PROMPT_FORMAT`).
+        licence: of the weights; every version has the licence of its base.
+        small: whether the base is the small one, which this project trains itself.
+        bot: the bot's id; empty for a base.
+        dataset: id of the dataset it was trained on; empty for a base.
+        parent: the version that training started from; empty if it started from the base.
+        git_commit: of the code that trained it; empty if unknown.
+        figures: results of its training, by name.
+        key: hash of everything that a small base is made from; empty for other models.
+        prompt_format: the format of its prompts (:data:`kogpt2_chat.domain.chat.prompt.PROMPT_FORMAT`).
         files: SHA-256 by file name.
     """
 
@@ -59,13 +59,13 @@ class ModelCard:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def with_hashes(folder: Path, card: ModelCard) -> ModelCard:
-    """The card with the hash of every file that lies in the folder now."""
+    """Return the card with the hash of every file that is in the folder now."""
     files = {str(path.relative_to(folder)): file_sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     return replace(card, files=files)
 
@@ -74,7 +74,7 @@ def read_card(folder: Path) -> ModelCard:
     """Read ``model.json``.
 
     Raises:
-        CheckpointCorrupt: it is missing or not what it should be.
+        CheckpointCorrupt: it is missing, unreadable or invalid.
     """
     path = folder / CARD_FILE
     try:
@@ -92,27 +92,26 @@ def verify_folder(folder: Path) -> ModelCard:
     """Check every file of a version against its card.
 
     Raises:
-        CheckpointCorrupt: naming the file that is missing, changed, unlisted or of a kind that may not be loaded.
+        CheckpointCorrupt: a file is missing, changed, unlisted or of a kind that may not be loaded; it is named.
     """
     card = read_card(folder)
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {CARD_FILE}
     if unlisted := sorted(found - set(card.files)):
         raise CheckpointCorrupt(f"{folder / unlisted[0]} is not listed in {CARD_FILE}: take the previous version")
-    for name in sorted({*_NEEDED, *card.files}):
+    for name in sorted({*_REQUIRED, *card.files}):
         _verify_file(folder, name, card.files.get(name, ""))
     return card
 
 
 def _verify_file(folder: Path, name: str, expected: str) -> None:
     path = folder / name
-    readable = name.endswith(_READABLE) or name in ENGINE_FILES
-    if Path(name).is_absolute() or ".." in Path(name).parts or not readable:
+    loadable = name.endswith(_LOADABLE) or name in ENGINE_FILES
+    if Path(name).is_absolute() or ".." in Path(name).parts or not loadable:
         raise CheckpointCorrupt(f"{folder / CARD_FILE} lists {name!r}, a file that may not be loaded")
     if not path.is_file() or path.is_symlink():
         raise CheckpointCorrupt(f"{path} is missing: take the previous version")
     found = file_sha256(path)
     if found != expected:
         raise CheckpointCorrupt(
-            f"{path} has SHA-256 {found[:12]}…, {CARD_FILE} promises {expected[:12] or 'nothing'}…: "
-            "take the previous version"
+            f"{path} has SHA-256 {found[:12]}…, {CARD_FILE} lists {expected[:12] or 'none'}…: take the previous version"
         )

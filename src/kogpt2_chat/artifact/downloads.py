@@ -1,6 +1,6 @@
-"""A registered version's files on this machine, fetched once, and known by their content.
+"""Local copies of registered versions, downloaded once and identified by their content.
 
-Its number alone does not name a version: in a registry that was lost, numbers begin at 1 again.
+The number alone does not identify a version: after the loss of a registry, numbers start at 1 again.
 """
 
 import hashlib
@@ -14,18 +14,18 @@ from kogpt2_chat.settings import Settings
 
 
 def local_version(bot: str, version: int, registry: Registry, settings: Settings) -> Path:
-    """The folder of a version; a whole copy of what the registry has is kept, any other is fetched again.
+    """Return the folder of a version; download it unless an intact copy of the registered version is already there.
 
-    Where the registry is away, or knows the version no more, a whole copy has to do.
+    If the registry is not available or does not have the version any more, an intact copy is used.
 
     Args:
-        bot: whose.
+        bot: the bot's id.
         version: its number.
-        registry: where it lives.
-        settings: where the home folder is.
+        registry: contains the version.
+        settings: name the home folder.
 
     Returns:
-        The folder, whether or not its hashes hold: loading checks that.
+        The folder. A downloaded one is not verified here: loading checks its hashes.
     """
     from kogpt2_chat.artifact.card import verify_folder
 
@@ -33,7 +33,7 @@ def local_version(bot: str, version: int, registry: Registry, settings: Settings
     if folder.exists():
         try:
             verify_folder(folder)
-            if _is_what_is_registered(folder, bot, version, registry):
+            if _matches_registry(folder, bot, version, registry):
                 return folder
         except CheckpointCorrupt:
             pass
@@ -43,32 +43,32 @@ def local_version(bot: str, version: int, registry: Registry, settings: Settings
 
 
 def version_digest(bot: str, version: int, registry: Registry) -> str:
-    """SHA-256 of a version's ``model.json``, which lists the hash of every other file.
+    """Return the SHA-256 of a version's ``model.json``, which lists the hash of every other file.
 
     Args:
-        bot: whose.
+        bot: the bot's id.
         version: its number.
-        registry: where it lives.
+        registry: contains the version.
 
     Returns:
-        The digest; empty where the registry cannot say.
+        The digest; empty if the registry cannot read the file.
     """
     try:
-        return _registered(bot, version, registry)
+        return _registered_digest(bot, version, registry)
     except KogptChatError:
         return ""
 
 
-def _registered(bot: str, version: int, registry: Registry) -> str:
+def _registered_digest(bot: str, version: int, registry: Registry) -> str:
     from kogpt2_chat.artifact.card import CARD_FILE
 
     return hashlib.sha256(registry.read_file(bot, version, f"{VERSION_PATH}/{CARD_FILE}")).hexdigest()
 
 
-def _is_what_is_registered(folder: Path, bot: str, version: int, registry: Registry) -> bool:
+def _matches_registry(folder: Path, bot: str, version: int, registry: Registry) -> bool:
     from kogpt2_chat.artifact.card import CARD_FILE, file_sha256
 
     try:
-        return file_sha256(folder / CARD_FILE) == _registered(bot, version, registry)
+        return file_sha256(folder / CARD_FILE) == _registered_digest(bot, version, registry)
     except (Unavailable, NotFound):
         return True

@@ -1,7 +1,7 @@
-"""In which form the serving engine computes on this machine: the fastest of those that say what fp32 says. Pure.
+"""Choose the form in which the serving engine computes on this machine: the fastest that agrees with fp32. Pure.
 
-Which form is fast is for the machine to say. Products of two int8 numbers are fastest where the processor has
-instructions for them, and on others both slower than products in fp32 and less exact, since their sums overflow.
+Which form is fastest depends on the machine. int8 products are fastest if the processor has instructions for them.
+On other processors they are slower than fp32 products, and less exact because their sums overflow.
 """
 
 import math
@@ -18,26 +18,26 @@ INT8_WEIGHTS: Final[Form] = "int8_weights"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """How long a pass takes on this machine; both figures above 0."""
+    """Duration of a pass on this machine with one and with eight sequences, in ms; above 0."""
 
     one_row_ms: float
     eight_rows_ms: float
 
     @property
     def typical_ms(self) -> float:
-        """Both loads count alike, whatever a pass of each takes: their geometric mean."""
+        """Geometric mean of both durations, so that both loads have the same weight."""
         return math.sqrt(self.one_row_ms * self.eight_rows_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """A form beside fp32 on the prompts that a version carries along.
+    """How far a form agrees with fp32 on the prompts that are stored with a version.
 
     Attributes:
-        answers: compared.
-        same_answers: of them, the same token by token.
-        tokens: passes compared, each after the same tokens.
-        same_tokens: of them, with the same likeliest token.
+        answers: answers compared.
+        same_answers: answers that are the same token by token.
+        tokens: positions compared, each after the same tokens.
+        same_tokens: positions with the same likeliest token.
     """
 
     answers: int
@@ -47,19 +47,19 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Share of answers that are the same, token by token."""
+        """Share of answers that are the same token by token."""
         return self.same_answers / self.answers if self.answers else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The form that a version is served in here, and why.
+    """The form in which a version is served on this machine, and the measurements behind the choice.
 
     Attributes:
-        form: the chosen one.
-        least_share: what the gate's profile asks for.
-        speed_by_form: measured here; empty where the version has one form only.
-        agreement_by_form: of the forms that were looked at; empty where the version carries no prompts to compare on.
+        form: the chosen form.
+        least_share: smallest share of same answers, from the gate's profile.
+        speed_by_form: measured on this machine; empty if the version has only one form.
+        agreement_by_form: of the forms that were compared; empty if the version has no prompts to compare on.
     """
 
     form: Form
@@ -69,16 +69,16 @@ class Choice:
 
     @property
     def agreement(self) -> Agreement | None:
-        """Of the chosen form; None where nothing could be compared."""
+        """Agreement of the chosen form; None if the version has no prompts to compare on."""
         return self.agreement_by_form.get(self.form)
 
     @property
     def agrees(self) -> bool:
-        """Whether the version may speak in this form: it says what fp32 says, or carries nothing to compare on."""
+        """Whether the version may be served in this form: it agrees with fp32, or has no prompts to compare on."""
         return self.agreement is None or self.agreement.share >= self.least_share
 
     def as_fields(self) -> dict[str, object]:
-        """Plain values, for the log."""
+        """Return the choice as plain values for the log."""
         return {
             "form": self.form,
             "ms_of_1_and_8_rows": {
@@ -99,13 +99,13 @@ class Choice:
 def choose(
     speed_by_form: Mapping[Form, Speed], compare: Callable[[Form], Agreement | None], least_share: float
 ) -> Choice:
-    """The fastest form that agrees with fp32; where none does, the one that agrees most.
+    """Choose the fastest form that agrees with fp32; if none does, the one that agrees most.
 
     Args:
         speed_by_form: at least one form.
-        compare: asked only for the forms that come into question, the fastest first; None where there is nothing to
-            compare on.
-        least_share: of answers that must be the same.
+        compare: measures the agreement of a form; called with the fastest form first, until one agrees. Returns None
+            if the version has no prompts to compare on.
+        least_share: smallest share of answers that must be the same.
 
     Returns:
         The choice.

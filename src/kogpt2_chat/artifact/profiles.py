@@ -1,4 +1,4 @@
-"""The gate's named margins, as the gate and a worker read them. Imports no model library."""
+"""The gate's named profiles of thresholds, for the gate and the workers. Imports no model library."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ def load_profile(name: str) -> gate.GateThresholds:
     """Read one profile of ``gate_profiles.yaml``.
 
     Raises:
-        InvalidInput: there is no such profile.
+        InvalidInput: no profile has this name.
     """
     profiles: dict[str, Any] = yaml.safe_load(PROFILES.read_text("utf-8"))
     if name not in profiles:
@@ -25,14 +25,14 @@ def load_profile(name: str) -> gate.GateThresholds:
 
 
 def profile_of(settings: Settings, *, small: bool) -> gate.GateThresholds:
-    """The profile that the settings name; by default the one for the kind of base.
+    """Return the profile that the settings name; by default the one for the kind of base.
 
     Args:
         settings: ``learning.gate_profile``.
         small: whether the base is the small one.
 
     Returns:
-        Its margins.
+        Its thresholds.
     """
-    asked = settings.learning.gate_profile
-    return load_profile(asked if asked != "auto" else "small_base" if small else "kogpt2")
+    name = settings.learning.gate_profile
+    return load_profile(name if name != "auto" else "small_base" if small else "kogpt2")

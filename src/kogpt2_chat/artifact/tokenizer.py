@@ -1,6 +1,6 @@
-"""Text to token ids and back, in KoGPT2's layout. Text can never become a control token.
+"""Convert text to token ids and back, in KoGPT2's token layout. Player text never becomes a control token.
 
-Loaded from a local ``tokenizer.json`` only; the same file works for the small base and for KoGPT2.
+The tokenizer is loaded from a local ``tokenizer.json``; the small base and KoGPT2 use the same format.
 """
 
 import json
@@ -20,18 +20,18 @@ from kogpt2_chat.errors import CheckpointCorrupt
 FILE: Final = "tokenizer.json"
 _SPACE: Final = "▁"
 _BOT_TOKENS: Final = tuple(bot.prompt_mark for bot in BOTS)
-# Whatever the corpus never showed (a rare syllable, an emoji) is spelled in bytes, never lost as <unk>.
+# Text that the corpus does not contain (a rare syllable, an emoji) is encoded as bytes, not as <unk>.
 _BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 
 class ChatTokenizer:
-    """A fast tokenizer, and the rules of the chat format around it.
+    """A fast tokenizer with the rules of the chat format.
 
     Args:
-        tokenizer: with KoGPT2's control tokens at their ids.
+        tokenizer: has KoGPT2's control tokens at their ids.
 
     Raises:
-        CheckpointCorrupt: a control token that the format needs has another id.
+        CheckpointCorrupt: a control token of the chat format has another id than in KoGPT2.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -51,21 +51,21 @@ class ChatTokenizer:
 
     @property
     def size(self) -> int:
-        """Entries of the vocabulary."""
+        """Number of entries in the vocabulary."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text: normalised to NFC, without control ids whatever the text says."""
+        """Return the ids of plain text, normalised to NFC; never a control id, even if the text spells one."""
         ids = self._tokenizer.encode(one_line(text), add_special_tokens=False).ids
         return [id_ for id_ in ids if id_ == prompt.UNKNOWN_ID or id_ not in self.control_ids]
 
     def encode_prompt(self, question: str, max_tokens: int, first_ids: Sequence[int] = ()) -> list[int]:
-        """Ids that ask for an answer to a question, in the form in which questions are trained on.
+        """Return the prompt ids of a question, cleaned and formatted as in training.
 
         Args:
             question: any text.
-            max_tokens: bound of the prompt.
-            first_ids: what it begins with, from :func:`kogpt2_chat.domain.chat.prompt.bot_ids`.
+            max_tokens: longest prompt.
+            first_ids: the ids that it begins with, from :func:`kogpt2_chat.domain.chat.prompt.bot_ids`.
 
         Returns:
             Token ids.
@@ -73,20 +73,20 @@ class ChatTokenizer:
         return prompt.prompt_ids(self.encode(clean(question)), max_tokens, first_ids)
 
     def encode_answer(self, answer: str, max_tokens: int) -> list[int]:
-        """Ids of an answer and its end, at most ``max_tokens`` in all."""
+        """Return the ids of an answer and the end token, at most ``max_tokens`` in all."""
         return [*self.encode(answer)[: max_tokens - 1], prompt.END_ID]
 
     def answer_fault(self, answer: str, max_tokens: int) -> str | None:
-        """Why an answer cannot be learned as it stands.
+        """Return the reason why an answer cannot be learned.
 
         Args:
-            answer: the answer in its trained form.
-            max_tokens: bound of the answer and its end.
+            answer: the cleaned answer.
+            max_tokens: longest answer, including the end token.
 
         Returns:
-            ``answer_too_many_tokens``: it would be cut, and the cut be learned as an end.
-            ``answer_unknown_character``: the vocabulary lacks something in it, and the token that stands for that may
-            never be said. None for an answer that can be learned.
+            ``answer_too_many_tokens``: it would be truncated, and the model would learn to stop there.
+            ``answer_unknown_character``: the vocabulary lacks a character, and the unknown token is suppressed in
+            answers. None: the answer can be learned.
         """
         ids = self.encode(answer)
         if prompt.UNKNOWN_ID in ids:
@@ -94,21 +94,21 @@ class ChatTokenizer:
         return "answer_too_many_tokens" if len(ids) >= max_tokens else None
 
     def piece(self, id_: int) -> str:
-        """The vocabulary's own spelling of an id (``▁`` is a space, ``<0xEA>`` a byte); empty for an unknown one."""
+        """Return the vocabulary entry of an id (``▁`` is a space, ``<0xEA>`` a byte); empty for an unknown id."""
         return str(self._tokenizer.id_to_token(id_) or "")
 
     def decode_raw(self, ids: Sequence[int]) -> str:
-        """Text of ids with control tokens spelled out; for judging, never for players."""
+        """Return the text of ids with control tokens spelled out; for evaluation, never for players."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def decode(self, ids: Sequence[int], max_chars: int = prompt.MAX_ANSWER_CHARS) -> str:
-        """Plain answer text of ids."""
+        """Return the answer text of ids, without control tokens."""
         text_ids = [id_ for id_ in ids if id_ not in self.control_ids]
         return prompt.answer_text(self._tokenizer.decode(text_ids, skip_special_tokens=True), max_chars)
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files into a folder, readable by any transformers program as well."""
-        from transformers import PreTrainedTokenizerFast  # a worker reads a tokenizer and needs none of the rest
+        """Write the tokenizer's files into a folder, in the format of transformers."""
+        from transformers import PreTrainedTokenizerFast  # not at the top: a worker only loads tokenizers
 
         fast = PreTrainedTokenizerFast(
             tokenizer_object=self._tokenizer,
@@ -131,22 +131,22 @@ def load_tokenizer(folder: Path) -> ChatTokenizer:
 
 
 def read_tokenizer(text: str) -> ChatTokenizer:
-    """A tokenizer from the content of its ``tokenizer.json``.
+    """Read a tokenizer from the content of a ``tokenizer.json``.
 
     Raises:
-        CheckpointCorrupt: it is no tokenizer, or not in KoGPT2's layout.
+        CheckpointCorrupt: the content is not a tokenizer, or not in KoGPT2's layout.
     """
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises bare Exception
-        raise CheckpointCorrupt(f"this is no {FILE}: {error}") from error
+        raise CheckpointCorrupt(f"the text is not a valid {FILE}: {error}") from error
     return ChatTokenizer(tokenizer)
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> ChatTokenizer:
     """Learn a byte pair vocabulary of at most ``size`` entries from a corpus.
 
-    The corpus is sorted first, so that the same lines in another order give the same vocabulary.
+    The corpus is sorted first, so that the vocabulary does not depend on the order of its lines.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=prompt.UNKNOWN))
     tokenizer.normalizer = normalizers.NFC()
@@ -163,11 +163,11 @@ def train_tokenizer(texts: Iterable[str], size: int) -> ChatTokenizer:
 
 
 def with_byte_fallback(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer, which spells in bytes what its vocabulary lacks."""
+    """Return the same tokenizer with byte fallback for text that its vocabulary lacks."""
     content = json.loads(tokenizer.to_str())
     vocabulary = content["model"]["vocab"]
     first = max(vocabulary.values()) + 1
-    vocabulary.update({token: first + place for place, token in enumerate(_BYTES)})
+    vocabulary.update({token: first + value for value, token in enumerate(_BYTES)})
     content["model"]["byte_fallback"] = True
     widened = Tokenizer.from_str(json.dumps(content))
     widened.decoder = decoders.Sequence(

@@ -1,4 +1,4 @@
-"""The command line: one verb, one job. ``kogpt2-chat --help`` is the map."""
+"""The command line: one command per job. ``kogpt2-chat --help`` lists them."""
 
 import typer
 

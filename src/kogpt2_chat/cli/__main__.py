@@ -1,4 +1,4 @@
-"""``python -m kogpt2_chat.cli`` is ``kogpt2-chat``."""
+"""``python -m kogpt2_chat.cli`` runs the command ``kogpt2-chat``."""
 
 from kogpt2_chat.cli import main
 

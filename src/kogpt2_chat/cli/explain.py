@@ -1,4 +1,4 @@
-"""The command ``explain``, and its explanation as a person reads it."""
+"""The command ``explain``, and the formatting of an explanation for a terminal."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,17 @@ _WIDTH: Final = 110
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the command into the CLI."""
+    """Add this module's commands to the CLI."""
     app.command()(explain)
 
 
 def explain(
-    turn_id: Annotated[str, typer.Argument(help="The turn, as `ask` names it.", metavar="TURN_ID")],
-    top: Annotated[int, typer.Option(min=1, max=100, help="Choices to show of each step.")] = 5,
+    turn_id: Annotated[str, typer.Argument(help="Id of the turn, as `ask` prints it.", metavar="TURN_ID")],
+    top: Annotated[int, typer.Option(min=1, max=100, help="Number of choices to show for each step.")] = 5,
     *,
     as_json: Json = False,
 ) -> None:
-    """Show where an answer came from: version, tokens, filters, and its prompt replayed with the probabilities.
+    """Show how an answer was made: version, tokens, filters, and a replay of its prompt with token probabilities.
 
     Example: `kogpt2-chat explain bot_question-3-17`
     """
@@ -47,7 +47,7 @@ def explain(
 
 
 def as_text(found: Explanation) -> str:
-    """An explanation for a terminal; texts from outside are shown without control characters."""
+    """Format an explanation for a terminal; external texts are shown without control characters."""
     turn = found.turn
     lines = [f"Turn {turn.turn_id} (found in {found.found_in})", *_facts(turn)]
     if found.prompt:
@@ -67,7 +67,7 @@ def as_text(found: Explanation) -> str:
 
 
 def _facts(turn: Turn) -> Iterator[str]:
-    missing = "(not stored: the player did not agree to it)"
+    missing = "(not stored: the player did not consent to storage)"
     served = f"version {turn.model_version}" if turn.model_version else "no version"
     who = f"{spoken_by(turn.fallback, turn.model_version)} while {served} served" if turn.fallback else served
     decoding = ", ".join(f"{name} {value}" for name, value in turn.decoding.items()) or "nothing was decoded"
@@ -92,7 +92,7 @@ def _section(title: str, lines: Sequence[str] | Iterator[str]) -> list[str]:
 
 
 def _tokens(tokens: Sequence[Token]) -> list[str]:
-    """Ids with their pieces, many to a line."""
+    """Format token ids with their pieces, wrapped into lines."""
     shown = [str(token.token_id) if token.piece is None else f"{token.token_id}:{token.piece}" for token in tokens]
     return textwrap.wrap("  ".join(shown), _WIDTH, break_long_words=False, break_on_hyphens=False)
 
@@ -109,8 +109,8 @@ def _changes(found: Explanation) -> Iterator[str]:
 def _replay(replay: Replay) -> Iterator[str]:
     for step in replay.steps:
         yield _step(step)
-    stopped = "ended by itself" if replay.stop_reason == "end" else f"cut at {replay.max_new_tokens} tokens"
-    yield f"says: {replay.answer or '(nothing that can be shown)'} ({stopped})"
+    stopped = "end token" if replay.stop_reason == "end" else f"cut at {replay.max_new_tokens} tokens"
+    yield f"answer: {replay.answer or '(no printable text)'} ({stopped})"
     yield f"verdict: {_verdict(replay)}"
 
 
@@ -127,7 +127,7 @@ def _step(step: Step) -> str:
 def _verdict(replay: Replay) -> str:
     difference = replay.difference
     if replay.verdict == "nothing_to_compare":
-        return "the turn has no tokens to compare with"
+        return "the turn has no tokens to compare"
     if difference is None:
         return f"turn and replay agree on all {replay.compared} steps"
     return (

@@ -16,14 +16,14 @@ Mode = Literal["from_base", "from_champion"]
 
 
 def known_bot(bot: str) -> str:
-    """The bot's id, or a usage error that names the roster."""
+    """Return the bot's id, or raise a usage error that lists all bots."""
     if bot not in BOT_IDS:
-        raise typer.BadParameter(f"no bot {bot!r}; the bots are {', '.join(BOT_IDS)}")
+        raise typer.BadParameter(f"unknown bot {bot!r}; expected one of {', '.join(BOT_IDS)}")
     return bot
 
 
 def complete_bot() -> list[str]:
-    """Shell completion of bot names."""
+    """Return the bot ids for shell completion."""
     return list(BOT_IDS)
 
 
@@ -32,14 +32,14 @@ VersionNumber = Annotated[int, typer.Argument(min=1, metavar="VERSION")]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the CLI."""
+    """Add this module's commands to the CLI."""
     commands = (ingest, index, export_daily_csv, import_corpus, prepare_base, build_dataset)
     for command in (*commands, finetune, register, evaluate, nominate, rollout, rollback):
         app.command()(command)
 
 
 def ingest(*, as_json: Json = False) -> None:
-    """Move new turns and feedback from Kafka into the lake, each exactly once. Exit 4: done, but records were lost.
+    """Copy new turns and feedback from Kafka into the lake, each exactly once. Exit 4: done, but records were lost.
 
     Example: `kogpt2-chat ingest`
     """
@@ -53,10 +53,10 @@ def ingest(*, as_json: Json = False) -> None:
 
 def index(
     *,
-    rebuild: Annotated[bool, typer.Option(help="Drop all documents and index the whole lake again.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Delete all documents and index the whole lake again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the search index up to the lake's turns.
+    """Update the search index with the lake's new turns.
 
     Example: `kogpt2-chat index --rebuild`
     """
@@ -68,7 +68,7 @@ def index(
 
 
 def export_daily_csv(*, as_json: Json = False) -> None:
-    """Write the daily `Q,A` files of this year's conversations into the lake.
+    """Write one `Q,A` file per bot and day of this year's conversations into the lake.
 
     Example: `kogpt2-chat export-daily-csv`
     """
@@ -81,17 +81,17 @@ def export_daily_csv(*, as_json: Json = False) -> None:
 
 def import_corpus(
     source: Annotated[
-        Path, typer.Argument(help="ChatbotData.csv: columns Q,A,label; labels 0, 1, 2 are the bots A, B, C.")
+        Path, typer.Argument(help="ChatbotData.csv: columns Q,A,label; labels 0, 1 and 2 are the bots A, B and C.")
     ],
-    folder: Annotated[Path, typer.Argument(help="Corpora folder to write; point KOGPT2_LEARNING__CORPORA at it.")],
+    folder: Annotated[Path, typer.Argument(help="Corpora folder to write; set KOGPT2_LEARNING__CORPORA to it.")],
     *,
     bots: Annotated[
         list[str] | None,
-        typer.Option("--bot", help="Import this bot's rows only; may be repeated.", autocompletion=complete_bot),
+        typer.Option("--bot", help="Import only this bot's rows; can be repeated.", autocompletion=complete_bot),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make seed, gold, dev and golden files for every bot out of one labelled CSV.
+    """Create seed, gold, dev and golden files for every bot from one labelled CSV file.
 
     Example: `kogpt2-chat import-corpus ChatbotData.csv var/corpora`
     """
@@ -103,11 +103,11 @@ def import_corpus(
 
 def prepare_base(
     *,
-    rebuild: Annotated[bool, typer.Option(help="Train the small base anew from the seed corpora.")] = False,
-    ship: Annotated[bool, typer.Option(help="With --rebuild: put it into the checkout's base/small.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Train the small base again from the seed corpora.")] = False,
+    ship: Annotated[bool, typer.Option(help="With --rebuild: write it to the checkout's base/small.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Get the base model: imported from a hub or folder, else the small one that comes with the checkout.
+    """Prepare the base model: import it from a hub or a folder, or use the small base in the checkout.
 
     Example: `KOGPT2_MODEL__BASE=small kogpt2-chat prepare-base`
     """
@@ -122,7 +122,7 @@ def build_dataset(
     *,
     as_json: Json = False,
 ) -> None:
-    """Build an immutable dataset for each bot, in one Spark application.
+    """Build an immutable dataset for each bot in one Spark application.
 
     Example: `kogpt2-chat build-dataset ChatbotA ChatbotC`
     """
@@ -137,15 +137,18 @@ def build_dataset(
 
 def finetune(
     bot: BotName,
-    dataset: Annotated[str, typer.Argument(help="Dataset version, as `build-dataset` names it.")],
-    mode: Annotated[Mode, typer.Option(help="Which weights to start from.")] = "from_base",
+    dataset: Annotated[str, typer.Argument(help="Dataset id, as `build-dataset` prints it.")],
+    mode: Annotated[Mode, typer.Option(help="Weights to start from.")] = "from_base",
     epochs: Annotated[
-        int | None, typer.Option(min=1, max=200, help="Passes over the dataset; default by setting.")
+        int | None,
+        typer.Option(
+            min=1, max=200, help="Epochs; default: KOGPT2_TRAINING__EPOCHS, or 6 for new pairs on top of the champion."
+        ),
     ] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune one bot on one dataset; the result is an MLflow run with the version's files.
+    """Fine-tune one bot on one dataset. The result is an MLflow run with the model's files.
 
     Example: `kogpt2-chat finetune ChatbotA 3f2a9c81d04e --epochs 12`
     """
@@ -167,7 +170,7 @@ def finetune(
 
 def register(
     bot: BotName,
-    run_id: Annotated[str, typer.Argument(help="MLflow run of a finished fine-tuning.")],
+    run_id: Annotated[str, typer.Argument(help="Id of a finished MLflow run, as `finetune` prints it.")],
     *,
     as_json: Json = False,
 ) -> None:
@@ -182,7 +185,7 @@ def register(
 
 
 def evaluate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> None:
-    """Measure a version against the champion, the base and retrieval, and let the gate decide. Exit 3: refused.
+    """Compare a version with the champion, the base and retrieval, and apply the gate. Exit 3: the gate refused it.
 
     Example: `kogpt2-chat evaluate ChatbotA 2`
     """
@@ -215,12 +218,12 @@ def nominate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> 
 def rollout(
     bot: BotName,
     version: Annotated[
-        int | None, typer.Option(min=1, help="A version that passed the gate; default: the candidate.")
+        int | None, typer.Option(min=1, help="Version that passed the gate; default: the candidate.")
     ] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Let all workers load the candidate, then make it champion; any failure leaves the old one speaking.
+    """Let all workers load a version, then make it the champion. If anything fails, the old champion keeps serving.
 
     Example: `kogpt2-chat rollout ChatbotA`
     """
@@ -233,7 +236,7 @@ def rollout(
 
 
 def rollback(bot: BotName, *, as_json: Json = False) -> None:
-    """Let the previous version speak again.
+    """Return to the previous version.
 
     Example: `kogpt2-chat rollback ChatbotA`
     """
@@ -246,26 +249,26 @@ def rollback(bot: BotName, *, as_json: Json = False) -> None:
 
 
 def raise_if_lost(result: Mapping[str, object]) -> None:
-    """Make a run red that found a gap, after its work is done.
+    """Fail an ingest that found gaps, after its work is done.
 
     Args:
-        result: of an ingest.
+        result: the result of an ingest.
 
     Raises:
-        RecordsLost: it tells of gaps; no later run tells of these again.
+        RecordsLost: the ingest found new gaps. Later runs do not report them again.
     """
     lost = cast("list[Mapping[str, object]]", result["lost"])
     if lost:
-        told = "; ".join(f"{gap['topic']}/{gap['kafka_partition']} {gap['reason']} {_range(gap)}" for gap in lost)
-        raise RecordsLost(f"the lake will never have these records: {told}. They stand in its table `gaps`")
+        ranges = "; ".join(f"{gap['topic']}/{gap['kafka_partition']} {gap['reason']} {_range(gap)}" for gap in lost)
+        raise RecordsLost(f"these records are lost to the lake: {ranges}. Its table `gaps` lists them")
 
 
 def _range(gap: Mapping[str, object]) -> str:
-    return f"{gap['start']} to {'nobody knows where' if gap['end'] is None else gap['end']}"
+    return f"{gap['start']} to {'an unknown end' if gap['end'] is None else gap['end']}"
 
 
 def _show(result: Mapping[str, object], *, as_json: bool) -> None:
-    """A job's facts, a line each where a person reads them."""
+    """Print a job's result: one line per field, or JSON."""
     if not isinstance(result, Mapping):
         raise InvalidInput(f"expected a job's result as a mapping, found {type(result).__name__}")
     show(result, "\n".join(f"{name}: {value}" for name, value in result.items()), as_json=as_json)

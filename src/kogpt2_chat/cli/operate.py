@@ -1,4 +1,4 @@
-"""Commands with which an operator steps in: silence a bot, ask again what died."""
+"""Commands for operators: mute a bot, and replay dead letters."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, cast
@@ -14,40 +14,41 @@ from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
 from kogpt2_chat.machine.person import system_user
 from kogpt2_chat.settings import load_settings
 
-Why = Annotated[str, typer.Option("--reason", help="Why, for whoever looks at `rollout_state` later.")]
+Why = Annotated[str, typer.Option("--reason", help="Reason, stored in `rollout_state`.")]
 
 _MEANING_BY_CAUSE: Final[Mapping[Left, str]] = {
     "already_replayed": "replayed before",
-    "before_memory": "so old that `bot_question` may have forgotten the replay; `--again` sends these",
-    "died_again": "replays that died again; mend the cause, then `--again` sends these",
+    "before_memory": "too old to tell whether they were replayed, as `bot_question` deletes old records; "
+    "`--again` sends these",
+    "died_again": "replays that failed again; fix the cause, then `--again` sends these",
     "over_limit": "over `--limit`",
-    "too_large_to_send": "larger than `bot_question` takes",
-    "too_late": "past `reply_by`: the player waits no longer",
-    "value_dropped": "without a value: too large to be kept, or never there",
+    "too_large_to_send": "too large for `bot_question`",
+    "too_late": "past `reply_by`: the player no longer waits",
+    "value_dropped": "without a value: it was too large to store, or the question had none",
 }
 
 
 def known_reasons(reasons: list[str] | None) -> list[str] | None:
-    """The reasons as they were given, or a usage error that names those there are."""
+    """Return the reasons unchanged, or raise a usage error that lists all reasons."""
     unknown = [name for name in reasons or () if name not in REASONS]
     if unknown:
-        raise typer.BadParameter(f"no dead letter has the reason {', '.join(unknown)}; there are {', '.join(REASONS)}")
+        raise typer.BadParameter(f"unknown reason {', '.join(unknown)}; expected one of {', '.join(REASONS)}")
     return reasons
 
 
 def complete_reason() -> list[str]:
-    """Shell completion of reasons."""
+    """Return the reasons for shell completion."""
     return list(REASONS)
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the CLI."""
+    """Add this module's commands to the CLI."""
     for command in (mute, unmute, replay_dead_letters):
         app.command()(command)
 
 
 def mute(bot: BotName, reason: Why = "", *, as_json: Json = False) -> None:
-    """Let a bot answer every question with a fixed notice, from the next batch on, until `unmute`.
+    """Make a bot answer every question with a fixed notice, until `unmute`.
 
     Example: `kogpt2-chat mute ChatbotA --reason "이상한 답을 한다"`
     """
@@ -55,7 +56,7 @@ def mute(bot: BotName, reason: Why = "", *, as_json: Json = False) -> None:
 
 
 def unmute(bot: BotName, reason: Why = "", *, as_json: Json = False) -> None:
-    """Let a muted bot speak again.
+    """Make a muted bot answer with its model again.
 
     Example: `kogpt2-chat unmute ChatbotA`
     """
@@ -68,18 +69,21 @@ def replay_dead_letters(
         typer.Option(
             callback=known_reasons,
             autocompletion=complete_reason,
-            help=f"A reason to choose; may be given several times. When left out: {' and '.join(REPLAYABLE)}.",
+            help=f"Reason to select; can be repeated. Default: {' and '.join(REPLAYABLE)}.",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many letters, the oldest first.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of letters to replay, oldest first.")] = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Choose and count, but send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Select and count, but send nothing.")] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Also letters whose replay may be forgotten, and replays that died again.")
+        bool,
+        typer.Option(
+            "--again", help="Also letters that are too old to tell whether they were replayed, and failed replays."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask dead letters again, each once, after the fault that killed them was mended.
+    """Send dead letters to `bot_question` again, each once, after their cause was fixed.
 
     Example: `kogpt2-chat replay-dead-letters --reason crash_loop --dry-run`
     """
@@ -97,25 +101,27 @@ def replay_dead_letters(
 
 
 def mute_text(result: Mapping[str, object]) -> str:
-    """What a mute or unmute came to, for a person."""
+    """Format the result of a mute or unmute for a terminal."""
     bot, workers = str(result["bot"]), cast("list[str]", result["workers"])
     named = f"{bot} ({BOT_BY_ID[bot].name})"
     state = f"{'is now' if result['changed'] else 'is already'} {'muted' if result['muted'] else 'not muted'}"
-    by = f"heard by {', '.join(workers)}" if result["epoch"] else "nothing was ever published for it"
-    notice = f'\nplayers read: "{NOTICE_BY_FALLBACK["muted"]}"' if result["muted"] else ""
+    by = f"acknowledged by {', '.join(workers)}" if result["epoch"] else "nothing was ever published for it"
+    notice = f'\nplayers see: "{NOTICE_BY_FALLBACK["muted"]}"' if result["muted"] else ""
     return f"{named} {state}, epoch {result['epoch']}, {by}{notice}"
 
 
 def replay_text(result: Mapping[str, object]) -> str:
-    """What a replay sent and what it left, for a person; never a player's words."""
+    """Format what a replay sent and what it skipped, for a terminal, without players' texts."""
     replays = cast("list[Mapping[str, str]]", result["replays"])
     left, others = cast("Mapping[Left, int]", result["left"]), cast("Mapping[str, int]", result["other_reasons"])
     verb = "would be sent" if result["dry_run"] else "sent"
     lines = [f"{len(replays)} of {result['letters']} dead letters {verb} to `bot_question` again"]
     lines += [f"  {replay['replay_of']}  {replay['reason']}" for replay in replays]
-    lines += [f"left: {count} ({_MEANING_BY_CAUSE[cause]})" for cause, count in left.items()]
+    lines += [f"skipped: {count} ({_MEANING_BY_CAUSE[cause]})" for cause, count in left.items()]
     if others:
-        lines.append(f"left: {sum(others.values())} of other reasons ({_counted(others.items())}); `--reason` chooses")
+        lines.append(
+            f"skipped: {sum(others.values())} with other reasons ({_counted(others.items())}); select with `--reason`"
+        )
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""How every command speaks: results on stdout, progress and errors on stderr, one exit code for each outcome."""
+"""Output of all commands: results on stdout, progress and errors on stderr, and an exit code for each outcome."""
 
 import codecs
 import errno
@@ -41,17 +41,17 @@ _EXIT_BY_ERROR: Final[Mapping[type[KogptChatError], Exit]] = {
     RecordsLost: Exit.LOST,
     InvalidInput: Exit.USAGE,
 }
-_SURROUNDINGS: Final = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS})
-"""Faults of the disk and of rights: whoever has them needs the sentence and not our lines of code."""
+_DISK_ERRORS: Final = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS})
+"""Disk and permission errors: the user needs one sentence, not a traceback."""
 
 
 def progress(line: str) -> None:
-    """Show a step of long work, with the seconds since the start."""
+    """Print a progress line with the seconds since the start."""
     _heartbeat.say(line)
 
 
 def wait_silently() -> None:
-    """Say nothing by itself from here on: for a command that waits for others by nature."""
+    """Stop the heartbeat, in a command whose purpose is to wait."""
     _heartbeat.stop()
 
 
@@ -60,29 +60,29 @@ def _print_step(line: str) -> None:
 
 
 _heartbeat: Final = Heartbeat(_print_step, f"kogpt2-chat {sys.argv[1] if len(sys.argv) > 1 else ''}".strip())
-"""Every command's: without it a job whose library says nothing would be silent for minutes."""
+"""Heartbeat of every command: some libraries print nothing for minutes."""
 
 
 def show(result: Mapping[str, object], text: str, *, as_json: bool) -> None:
-    """Print a command's result, for a machine or for a person.
+    """Print a command's result as JSON or as text.
 
-    A person's terminal shows a replacement for what it cannot show; for a machine nothing is lost: it is escaped.
+    If stdout's encoding lacks a character, JSON escapes it and text replaces it.
     """
     if as_json:
-        text = json.dumps(result, ensure_ascii=not _speaks_unicode(sys.stdout), default=str)
+        text = json.dumps(result, ensure_ascii=not _is_unicode(sys.stdout), default=str)
     print(text, flush=True)  # noqa: T201
 
 
 def run(app: Callable[[], object]) -> None:
-    """Run the CLI and end the process with the right exit code.
+    """Run the CLI and exit with the right code.
 
-    A SIGTERM, or a terminal that is closed, is treated like ctrl-C, so that servers and subprocesses are cleaned up
-    by the same code.
+    SIGTERM and SIGHUP (a closed terminal) are handled like ctrl-C, so that the same code cleans up servers and
+    subprocesses.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish is kept
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # started with nohup: keep ignoring it
         signal.signal(signal.SIGHUP, _interrupt)
-    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
+    sys.stdout, sys.stderr = (stream or _null_stream() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -91,37 +91,36 @@ def run(app: Callable[[], object]) -> None:
     leave(code)
 
 
-def _nowhere() -> TextIO:
-    """For what is closed: otherwise Python prints to the other stream what was meant for that one."""
+def _null_stream() -> TextIO:
+    """Return a replacement for a closed stream: otherwise its output would go to the other stream."""
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _with_readable_arguments(app: Callable[[], object]) -> object:
-    """Bytes of another encoding would end in an error of whatever uses them first."""
-    for place, argument in enumerate(sys.argv[1:], start=1):
+    """Run the app after a check that all arguments are UTF-8: later, one that is not would raise an obscure error."""
+    for number, argument in enumerate(sys.argv[1:], start=1):
         try:
             argument.encode()
         except UnicodeEncodeError as error:
             shown = os.fsencode(argument).decode(errors="replace")
             raise InvalidInput(
-                f"argument {place}, {shown!r}, is not UTF-8 text: set the terminal to UTF-8, or convert it (iconv)"
+                f"argument {number}, {shown!r}, is not UTF-8 text: set the terminal to UTF-8, or convert it (iconv)"
             ) from error
     return app()
 
 
-def _speaks_unicode(stream: TextIO) -> bool:
+def _is_unicode(stream: TextIO) -> bool:
     return codecs.lookup(stream.encoding or "ascii").name.startswith("utf")
 
 
 def leave(code: int) -> None:
-    """End the process.
+    """Exit the process.
 
-    deltalake's threads were seen to abort an interpreter that ends in the ordinary way after its work was
-    done, and Kafka clients to wait at its end for a broker that is gone; where either was loaded, the process
-    ends without running them down.
+    At normal interpreter shutdown, deltalake's threads have aborted the process after its work was done, and Kafka
+    clients have waited for a broker that was gone. If either library is loaded, skip the shutdown with ``os._exit``.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # its disk is full: said already
+        with suppress(OSError):  # the disk is full, which was reported before
             stream.flush()
     if {"deltalake", "kafka"} & sys.modules.keys():
         os._exit(code)
@@ -131,44 +130,44 @@ def leave(code: int) -> None:
 def _code_of(app: Callable[[], object]) -> int:
     try:
         app()
-    except SystemExit as ending:  # typer makes this of a KeyboardInterrupt too
-        code = ending.code if isinstance(ending.code, int) else Exit.FAILED
+    except SystemExit as error:  # typer also raises this for a KeyboardInterrupt
+        code = error.code if isinstance(error.code, int) else Exit.FAILED
         return _interrupted() if code == Exit.INTERRUPTED else code
     except KeyboardInterrupt:
         return _interrupted()
     except KogptChatError as error:
         code = next((code for kind, code in _EXIT_BY_ERROR.items() if isinstance(error, kind)), Exit.FAILED)
-        words = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        return _say(f"refused: {words}" if code == Exit.REFUSED else words, code)
+        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        return _fail(f"refused: {message}" if code == Exit.REFUSED else message, code)
     except Exception as error:
         if sentence := full_disk(error):
-            return _say(sentence, Exit.FAILED)
-        if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
-            return _say(f"{error.strerror or error}: {error.filename or 'the output'}", Exit.FAILED)
+            return _fail(sentence, Exit.FAILED)
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return _fail(f"{error.strerror or error}: {error.filename or 'the output'}", Exit.FAILED)
         raise
     return Exit.DONE
 
 
 def on_interrupt(sentence: Callable[[], str]) -> None:
-    """Replace what is said after ctrl-C; asked at that moment."""
-    _sentences.append(sentence)
+    """Set the function that returns the message to print after ctrl-C."""
+    _interrupt_messages.append(sentence)
 
 
 def _interrupted() -> int:
-    """Say what stays. A second ctrl-C, or a terminal that is closed meanwhile, changes nothing."""
+    """Print what is left running. Ignore a second ctrl-C, and a terminal that is closed meanwhile."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    return _say(_sentences[-1](), Exit.INTERRUPTED)
+    return _fail(_interrupt_messages[-1](), Exit.INTERRUPTED)
 
 
-def _nothing_stays() -> str:
-    return "interrupted: nothing of this command is left running; the same command can be run again"
+def _nothing_left_running() -> str:
+    return "interrupted: nothing of this command is left running; it can be run again"
 
 
-_sentences: Final[list[Callable[[], str]]] = [_nothing_stays]
+_interrupt_messages: Final[list[Callable[[], str]]] = [_nothing_left_running]
 
 
-def _say(sentence: str, code: int) -> int:
+def _fail(sentence: str, code: int) -> int:
     print(f"kogpt2-chat: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
     return code
 

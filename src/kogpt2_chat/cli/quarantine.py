@@ -1,4 +1,4 @@
-"""Commands for records that the lake could not store: see them, and store those that can be read now."""
+"""Commands for quarantined records: show them, and store those that can be read now."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,18 +13,18 @@ from kogpt2_chat.settings import load_settings
 
 Reasons = Annotated[
     list[str] | None,
-    typer.Option("--reason", help="A reason to choose, by its first word; may be given several times. Default: all."),
+    typer.Option("--reason", help="Reason to select, by its first word; can be repeated. Default: all."),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the CLI."""
+    """Add this module's commands to the CLI."""
     for command in (show_quarantine, replay_quarantine):
         app.command()(command)
 
 
 def show_quarantine(reason: Reasons = None, *, as_json: Json = False) -> None:
-    """Print records that the lake could not store, one a line, with what players said in them, masked.
+    """Print the quarantined records, one JSON object per line, with personal data in players' texts masked.
 
     Example: `kogpt2-chat show-quarantine --reason schema > records.jsonl`
     """
@@ -39,12 +39,12 @@ def replay_quarantine(
     *,
     mended: Annotated[
         Path | None,
-        typer.Option(help="Lines of `show-quarantine` whose values somebody has mended: they stand for those kept."),
+        typer.Option(help="Lines of `show-quarantine` with corrected values, which replace the stored ones."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count, but change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Store records that the lake could not store and that can be read now, each once; count the others.
+    """Store the quarantined records that can be read now, each once, and count the others.
 
     Example: `kogpt2-chat replay-quarantine --mended records.jsonl --dry-run`
     """
@@ -62,27 +62,27 @@ def replay_quarantine(
 
 
 def records_text(result: Mapping[str, object]) -> str:
-    """The records as lines that can be mended and given back."""
+    """Format the records as JSON lines, the input of ``replay-quarantine --mended``."""
     records = cast("list[Mapping[str, object]]", result["records"])
     return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
 
 
 def quarantine_text(result: Mapping[str, object]) -> str:
-    """What is in quarantine and what left it, for a person; never a player's words."""
+    """Format what is in quarantine and what was stored, for a terminal, without players' texts."""
     waiting, readable, still, stored = (
         cast("Mapping[str, int]", result[name]) for name in ("waiting", "readable", "still", "stored")
     )
     if not waiting:
-        return "nothing is in quarantine"
-    verb = "can be stored now" if result["dry_run"] else "left it"
+        return "the quarantine is empty"
+    verb = "can be stored now" if result["dry_run"] else "removed from it"
     lines = [f"{sum(waiting.values())} records in quarantine ({_counted(waiting.items())})"]
     if result["mended"]:
-        lines.append(f"mended: {result['mended']} of them")
+        lines.append(f"corrected: {result['mended']} of them")
     lines.append(f"{verb}: {sum(readable.values())}" + (f" ({_counted(readable.items())})" if readable else ""))
     if readable and not result["dry_run"]:
-        lines.append(f"stored: {_counted(stored.items())}; the rest of them was there before, or without consent")
+        lines.append(f"stored: {_counted(stored.items())}; the others already existed or lack consent to storage")
     if still:
-        lines.append(f"left: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")
+        lines.append(f"still in quarantine: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")
     return "\n".join(lines)
 
 

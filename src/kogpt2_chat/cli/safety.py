@@ -11,18 +11,18 @@ from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.settings import load_settings
 
 review_app = typer.Typer(
-    help="Turns that may speak of a crisis: count them, open one and say why.", no_args_is_help=True
+    help="Turns that may be about a crisis: list them, or open one with a stated reason.", no_args_is_help=True
 )
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the CLI."""
+    """Add this module's commands to the CLI."""
     app.add_typer(review_app, name="review-safety")
 
 
 @review_app.command(name="list")
 def list_turns(*, as_json: Json = False) -> None:
-    """How many such turns the lake has, and their ids: never what was said, nor by whom.
+    """List the turns that may be about a crisis: counts and ids, without texts or senders.
 
     Example: `kogpt2-chat review-safety list`
     """
@@ -34,13 +34,13 @@ def list_turns(*, as_json: Json = False) -> None:
 
 @review_app.command(name="show")
 def show_turn(
-    turn_id: Annotated[str, typer.Argument(help="The turn, as `list` names it.", metavar="TURN_ID")],
-    reviewer: Annotated[str, typer.Option(help="Who opens it.")],
-    reason: Annotated[str, typer.Option(help="Why; kept for good.")],
+    turn_id: Annotated[str, typer.Argument(help="Id of the turn, as `list` prints it.", metavar="TURN_ID")],
+    reviewer: Annotated[str, typer.Option(help="Name of the person who opens it.")],
+    reason: Annotated[str, typer.Option(help="Reason; stored permanently.")],
     *,
     as_json: Json = False,
 ) -> None:
-    """Open one turn; who did, when and why is written into the lake's table `audit` first.
+    """Show one turn, after an entry with reviewer, time and reason was added to the lake's table `audit`.
 
     Example: `kogpt2-chat review-safety show bot_question-3-17 --reviewer 김하늘 --reason "weekly review"`
     """
@@ -51,10 +51,10 @@ def show_turn(
 
 
 def list_text(found: Mapping[str, object]) -> str:
-    """The list for a person; no words of a player."""
+    """Format the list for a terminal, without players' texts."""
     counts = cast("Mapping[str, Mapping[str, int]]", found["counts"])
     turns = cast("list[Mapping[str, object]]", found["turns"])
-    lines = [f"{len(turns)} turns may speak of a crisis"]
+    lines = [f"{len(turns)} turns may be about a crisis"]
     lines += [f"  {bot}: {', '.join(f'{kind} {n}' for kind, n in by_kind.items())}" for bot, by_kind in counts.items()]
     lines += [
         f"{turn['date']}  {turn['turn_id']}  {turn['bot']}  {turn['kind']}  opened {turn['opened']} times"
@@ -64,5 +64,5 @@ def list_text(found: Mapping[str, object]) -> str:
 
 
 def turn_text(found: Mapping[str, object]) -> str:
-    """One turn for a person; texts from outside are shown without control characters."""
+    """Format one turn for a terminal; external texts are shown without control characters."""
     return "\n".join(f"{name:<12} {one_line(str(value))}" for name, value in found.items() if value is not None)

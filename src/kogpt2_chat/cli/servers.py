@@ -1,4 +1,4 @@
-"""Commands about the servers: ``stack …``, ``status`` and ``settings``."""
+"""Commands for the servers: ``stack …``, ``status`` and ``settings``."""
 
 from typing import Annotated
 
@@ -9,12 +9,12 @@ from kogpt2_chat.cli.output import Exit, Json, leave, progress, show, wait_silen
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.variables import shown_variables
 
-stack_app = typer.Typer(help="The servers on this machine: start, stop, look.", no_args_is_help=True)
-Only = Annotated[str, typer.Option(help="Comma-separated services, e.g. `kafka,namenode`; all when left out.")]
+stack_app = typer.Typer(help="Start, stop and inspect the servers on this machine.", no_args_is_help=True)
+Only = Annotated[str, typer.Option(help="Comma-separated services, e.g. `kafka,namenode`; default: all.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the CLI."""
+    """Add this module's commands to the CLI."""
     app.add_typer(stack_app, name="stack")
     app.command()(status)
     app.command(name="settings")(show_settings)
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 @stack_app.command()
 def up(only: Only = "", *, as_json: Json = False) -> None:
-    """Start what is not running and wait until all of it is healthy.
+    """Start all servers that are not running, and wait until they are healthy.
 
     Example: `kogpt2-chat stack up`
     """
@@ -41,10 +41,10 @@ def up(only: Only = "", *, as_json: Json = False) -> None:
 @stack_app.command()
 def down(
     *,
-    wipe: Annotated[bool, typer.Option(help="Remove the servers' data as well.")] = False,
+    wipe: Annotated[bool, typer.Option(help="Also delete the servers' data.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Stop everything in the right order; data stays unless `--wipe` is given.
+    """Stop all servers in the right order. Their data is kept, unless `--wipe` is given.
 
     Example: `kogpt2-chat stack down --wipe`
     """
@@ -52,14 +52,16 @@ def down(
 
     stop(load_settings(), wipe=wipe, progress=progress)
     show(
-        {"stopped": True, "wiped": wipe}, "the stack is down" + (", its data removed" if wipe else ""), as_json=as_json
+        {"stopped": True, "wiped": wipe},
+        "the stack is down" + (", its data is deleted" if wipe else ""),
+        as_json=as_json,
     )
 
 
 @stack_app.command()
 def logs(
-    service: Annotated[str, typer.Argument(help="A service's name as `status` shows it.")],
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
+    service: Annotated[str, typer.Argument(help="Name of a service, as `status` shows it.")],
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Number of lines from the end of the log.")] = 50,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines until ctrl-C.")] = False,
 ) -> None:
@@ -75,9 +77,9 @@ def logs(
 
 
 def status(*, as_json: Json = False) -> None:
-    """Which servers run and are healthy, what each bot speaks with, and where the UIs are.
+    """Show which servers run and are healthy, which version serves each bot, and the URLs of the web pages.
 
-    Example: `kogpt2-chat status --json`. Exit code 1 when something that should run is not healthy.
+    Example: `kogpt2-chat status --json`. Exit code 1 if a server is not healthy, or if none is running.
     """
     from kogpt2_chat.cli.status import report, table
 
@@ -90,10 +92,10 @@ def status(*, as_json: Json = False) -> None:
 
 def show_settings(
     *,
-    defaults: Annotated[bool, typer.Option(help="The defaults instead of the values in force.")] = False,
+    defaults: Annotated[bool, typer.Option(help="Show the defaults instead of the current values.")] = False,
     as_json: Json = False,
 ) -> None:
-    """All settings with their values and the environment variables that change them.
+    """Show all settings with their values and their environment variables.
 
     Example: `kogpt2-chat settings`
     """

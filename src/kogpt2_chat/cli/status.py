@@ -1,4 +1,4 @@
-"""What ``status`` reports: the servers as the stack sees them, the bots as their workers see them."""
+"""The report of ``status``: servers as the supervisor sees them, bots as the workers report them."""
 
 import time
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.terminal_page import TerminalPage
 
-LOOK_EVERY_S: Final = 0.25
+POLL_S: Final = 0.25
 NOT_COMPARED: Final[Mapping[str, object]] = {"compared": False, "warnings": []}
 
 
 def report(settings: Settings) -> dict[str, object]:
-    """Everything about a stack that a person asks first.
+    """Collect the state of a stack.
 
     Args:
-        settings: which stack.
+        settings: the stack's settings.
 
     Returns:
-        ``services``, ``bots``, ``urls``, ``airflow`` (who may log in), ``full_disks``, ``safety``, ``kafka`` (its
+        ``services``, ``bots``, ``urls``, ``airflow`` (its login), ``full_disks``, ``safety``, ``kafka`` (its
         ``warning``) and ``champions``.
     """
     from kogpt2_chat.stack.status import safety_counts, status
@@ -48,15 +48,15 @@ def report(settings: Settings) -> dict[str, object]:
 
 
 def safety(settings: Settings, counts: Mapping[str, int], today: date) -> dict[str, object]:
-    """The vetted answers: how many were given, and whether somebody must look at their texts.
+    """Report how many vetted answers were sent, and whether their texts need a new check.
 
     Args:
-        settings: which texts.
-        counts: answers by kind.
-        today: what their age is counted to.
+        settings: names the file with the texts.
+        counts: number of answers by kind.
+        today: date against which the age of the last check is computed.
 
     Returns:
-        ``answers`` by kind, ``checked_on`` (None where the texts cannot be read) and ``warning``.
+        ``answers`` by kind, ``checked_on`` (None if the texts cannot be read) and ``warning``.
     """
     try:
         texts = safety_texts(settings)
@@ -70,7 +70,7 @@ def safety(settings: Settings, counts: Mapping[str, int], today: date) -> dict[s
 
 
 def bots(settings: Settings) -> list[dict[str, object]]:
-    """Each bot as its live workers report it; the worst slot counts."""
+    """Return the state of each bot from its live workers: that of its worst slot."""
     try:
         workers = _live(bootstrap.topics(settings))
     except KogptChatError:
@@ -79,36 +79,36 @@ def bots(settings: Settings) -> list[dict[str, object]]:
 
 
 def champions(settings: Settings) -> Mapping[str, object]:
-    """Whether MLflow's aliases `champion` are the versions that the workers were told; MLflow is not waited for.
+    """Compare MLflow's aliases `champion` with the versions in `rollout_state`, using a short timeout for MLflow.
 
     Args:
-        settings: which stack.
+        settings: the stack's settings.
 
     Returns:
-        ``compared`` (False where MLflow or Kafka is away) and ``warnings``.
+        ``compared`` (False if MLflow or Kafka is unreachable) and ``warnings``.
     """
     try:
         aliases = bootstrap.champion_aliases(settings, BOT_IDS)
-        told = told_champions(bootstrap.topics(settings), settings)
+        published = published_champions(bootstrap.topics(settings), settings)
     except KogptChatError:
         return NOT_COMPARED
-    return {"compared": True, "warnings": alias_warnings(told, aliases)}
+    return {"compared": True, "warnings": alias_warnings(published, aliases)}
 
 
-def told_champions(topics: Topics, settings: Settings) -> dict[str, int | None]:
-    """By bot, the version that the workers follow; None where none was rolled out."""
+def published_champions(topics: Topics, settings: Settings) -> dict[str, int | None]:
+    """Return the champion in `rollout_state` by bot; None for a bot without a rollout."""
     workers = Fleet(topics=topics, settings=settings, progress=lambda _: None)
     return {bot: workers.standing(bot)[0].champion for bot in BOT_IDS}
 
 
 def table(facts: Mapping[str, object]) -> str:
-    """The report for a terminal."""
+    """Format the report for a terminal."""
     page = TerminalPage(width=110)
     _add(page, "Services", facts["services"], ("name", "pid", "port", "healthy", "detail"))
     _add(page, "Bots", facts["bots"], ("bot", "version", "epoch", "state", "detail"))
     page.table("Pages", ("page", "url"), _items(facts["urls"]))
     login = dict(_items(facts["airflow"]))
-    page.line(f"Airflow login: {login.get('user')} / {login.get('password') or 'made at first start'}")
+    page.line(f"Airflow login: {login.get('user')} / {login.get('password') or 'generated at the first start'}")
     page.line(_safety_line(dict(_items(facts["safety"]))))
     full_disks, kafka = facts.get("full_disks"), dict(_items(facts.get("kafka")))
     for warning in (*(full_disks if isinstance(full_disks, list) else ()), kafka.get("warning")):
@@ -121,25 +121,25 @@ def table(facts: Mapping[str, object]) -> str:
 
 def _safety_line(found: Mapping[str, object]) -> str:
     counts = ", ".join(f"{kind} {count}" for kind, count in _items(found.get("answers")))
-    line = f"Vetted answers since the workers started: {counts or 'no worker answers'}"
+    line = f"Vetted answers since the workers started: {counts or 'no worker responds'}"
     return line if found.get("warning") is None else f"{line}\nWARNING: {found['warning']}"
 
 
 def _champion_lines(found: Mapping[str, object]) -> list[str]:
     if found.get("compared") is False:
-        return ["MLflow's aliases were not compared with what speaks: MLflow or Kafka is away"]
+        return ["MLflow's aliases were not compared with the published versions: MLflow or Kafka is unreachable"]
     warnings = found.get("warnings")
     return [f"WARNING: {warning}" for warning in warnings] if isinstance(warnings, list) else []
 
 
 def _live(topics: Topics) -> list[WorkerState]:
-    """Whoever is heard of within a heartbeat's time."""
+    """Return the workers whose heartbeat arrives within one heartbeat interval."""
     call, deadline_s = RollCall(), time.monotonic() + HEARTBEAT_S + 1
     while True:
         roll = call.look(_workers(topics), time.monotonic())
         if not roll.perhaps_alive or time.monotonic() >= deadline_s:
             return list(roll.live)
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
 
 
 def _workers(topics: Topics) -> list[WorkerState]:
@@ -147,7 +147,7 @@ def _workers(topics: Topics) -> list[WorkerState]:
     for value in topics.latest_by_key(WORKER_TOPIC).values():
         try:
             workers.append(WorkerState.from_json(value))
-        except InvalidMessage:  # another version's heartbeat: not a worker that we can describe
+        except InvalidMessage:  # a heartbeat in another release's format
             continue
     return workers
 

@@ -15,7 +15,7 @@ from kogpt2_chat.settings import load_settings
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the CLI."""
+    """Add this module's commands to the CLI."""
     app.command()(ask)
     app.command()(feedback)
     app.command()(demo)
@@ -23,14 +23,14 @@ def add_to(app: typer.Typer) -> None:
 
 def ask(
     bot: BotName,
-    text: Annotated[str, typer.Argument(help="What to say, 1 to 500 characters.")],
-    sender: Annotated[str, typer.Option(help="Who asks.")] = "",
-    timeout_s: Annotated[float, typer.Option(min=1, help="How long to wait.")] = 30.0,
+    text: Annotated[str, typer.Argument(help="The question, 1 to 500 characters.")],
+    sender: Annotated[str, typer.Option(help="Name of the player who asks; default: the system user.")] = "",
+    timeout_s: Annotated[float, typer.Option(min=1, help="Seconds to wait for the answer.")] = 30.0,
     *,
-    train: Annotated[bool, typer.Option(help="The turn may be learned from.")] = False,
+    train: Annotated[bool, typer.Option(help="Consent to training on this turn.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask a bot through Kafka and say which version answered.
+    """Ask a bot through Kafka, and show its answer and the version that answered.
 
     Example: `kogpt2-chat ask ChatbotA "안녕"`
     """
@@ -48,17 +48,18 @@ def ask(
 
 
 def feedback(
-    turn_id: Annotated[str, typer.Argument(help="The turn, as `ask` names it.", metavar="TURN_ID")],
-    kind: Annotated[FeedbackKind, typer.Argument(help="What you think of it.")],
+    turn_id: Annotated[str, typer.Argument(help="Id of the turn, as `ask` prints it.", metavar="TURN_ID")],
+    kind: Annotated[FeedbackKind, typer.Argument(help="Kind of feedback.")],
     text: Annotated[str, typer.Argument(help="The better answer, for a correction.")] = "",
-    sender: Annotated[str, typer.Option(help="Who says so.")] = "",
+    sender: Annotated[str, typer.Option(help="Name of the player; default: the system user.")] = "",
     *,
     train: Annotated[
-        bool | None, typer.Option(help="The better answer may be learned from; default: as the player said before.")
+        bool | None,
+        typer.Option(help="Consent to training on the better answer; default: the player's earlier choice."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Praise, complain about or correct an answer; corrections are what bots learn from.
+    """Rate an answer up or down, report it, or correct it. Bots learn from praise and from corrections.
 
     Example: `kogpt2-chat feedback bot_question-3-17 correction "거울동굴은 바람언덕 아래에 있어요."`
     """
@@ -74,14 +75,14 @@ def feedback(
 
 def demo(
     dataset: Annotated[
-        str, typer.Option(help="A ChatbotData.csv instead of the shipped corpora.", envvar="DATASET")
+        str, typer.Option(help="A ChatbotData.csv to use instead of the shipped corpora.", envvar="DATASET")
     ] = "",
     *,
     as_json: Json = False,
 ) -> None:
-    """The whole loop once: train, talk, learn, roll out, talk again; leaves the stack running.
+    """Run the whole loop once: train, talk, learn, roll out, talk again. The servers keep running afterwards.
 
-    Example: `kogpt2-chat demo`. Exit code 3 when a bot is left without a version that passed the gate.
+    Example: `kogpt2-chat demo`. Exit code 3 if a bot has no version that passed the gate.
     """
     from kogpt2_chat.demo.interruption import what_stays
     from kogpt2_chat.demo.run import run as run_demo
@@ -95,6 +96,6 @@ def demo(
     show(report.as_json(), report.text(), as_json=as_json)
     if report.speechless:
         raise GateRefused(
-            f"no version of {', '.join(report.speechless)} passed the gate, so that players get notices in place of "
-            "answers; the reasons are in the table of versions"
+            f"no version of {', '.join(report.speechless)} passed the gate, so players get notices instead of answers; "
+            "the table of versions lists the reasons"
         )

@@ -1,1 +1,1 @@
-"""The player's side of Kafka: ask, wait for answers, say what one thinks of them."""
+"""The player's side of Kafka: send questions, wait for answers, send feedback."""

@@ -1,4 +1,4 @@
-"""Ask the bots over Kafka, the way a world client does, and wait for their answers."""
+"""Ask the bots over Kafka, as a game client does, and wait for their answers."""
 
 import time
 import uuid
@@ -12,7 +12,7 @@ from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
 
-_PAUSE_S: Final = 0.02
+_POLL_INTERVAL_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,11 @@ class Utterance:
     """What one player says to one bot.
 
     Attributes:
-        legacy: send the old Unity client's frame, which knows no ids and no consent.
-        train: the player's consent that the turn may be learned from (v1 only).
+        bot: the bot's id.
+        sender: the player's name in the question; the key of the answer.
+        text: the question.
+        legacy: send it in the old Unity client's frame, which has neither ids nor consent.
+        train: the player's consent that the turn may be trained on (v1 only).
     """
 
     bot: str
@@ -33,7 +36,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer with where it came from; ``fallback`` is set where the text is not the model's."""
+    """An answer with its origin; ``fallback`` is set if the text is not the model's."""
 
     bot: str
     sender: str
@@ -46,45 +49,45 @@ class Reply:
     fallback: str | None
 
     def as_json(self) -> dict[str, object]:
-        """Plain values."""
+        """Return the reply as plain JSON values."""
         return asdict(self)
 
 
 def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) -> list[Reply]:
     """Send all questions at once and wait for all answers.
 
-    Legacy answers can only be told apart by bot and sender, as on the old client: use a sender once.
+    Legacy answers can only be matched by bot and sender, as in the old client. So use each sender only once per bot.
 
     Args:
         utterances: what to say.
         topics: Kafka.
-        timeout_s: how long to wait for the last answer.
+        timeout_s: how long to wait for all answers.
 
     Returns:
-        One reply for each utterance, in their order.
+        One reply per utterance, in the same order.
 
     Raises:
-        Unavailable: an answer did not come in time.
+        Unavailable: an answer did not arrive in time.
     """
-    waiting = _Waiting(utterances)
+    pending = _PendingQuestions(utterances)
     positions = {bot: topics.end_positions(bot) for bot in {utterance.bot for utterance in utterances}}
-    topics.send(waiting.questions)
+    topics.send(pending.questions)
     deadline = time.monotonic() + timeout_s
-    while not waiting.done:
+    while not pending.done:
         for bot, position_by_partition in positions.items():
             for record in _new_records(topics, bot, position_by_partition):
-                waiting.take(record)
+                pending.accept(record)
         if time.monotonic() > deadline:
             raise Unavailable(
-                f"{waiting.missing} of {len(utterances)} answers did not come within {timeout_s:g} s: "
-                "is a worker running? `kogpt2-chat status` tells"
+                f"{pending.missing} of {len(utterances)} answers did not arrive within {timeout_s:g} s: "
+                "check with `kogpt2-chat status` that a worker is running"
             )
-        time.sleep(_PAUSE_S)
-    return waiting.replies
+        time.sleep(_POLL_INTERVAL_S)
+    return pending.replies
 
 
 def _new_records(topics: Topics, topic: str, position_by_partition: dict[int, int]) -> Iterator[Record]:
-    """Records since the last look; moves the positions."""
+    """Yield the records after the positions, and move the positions."""
     for partition, end in topics.end_positions(topic).items():
         start = position_by_partition.get(partition, 0)
         if end > start:
@@ -92,22 +95,22 @@ def _new_records(topics: Topics, topic: str, position_by_partition: dict[int, in
             position_by_partition[partition] = end
 
 
-class _Waiting:
-    """Questions on their way, and the replies that came back."""
+class _PendingQuestions:
+    """The questions that were sent, and the replies received so far."""
 
     def __init__(self, utterances: Sequence[Utterance]) -> None:
         self._utterances = utterances
         self._ids = [uuid.uuid4().hex for _ in utterances]
-        self._place_by_id = {question_id: place for place, question_id in enumerate(self._ids)}
+        self._index_by_id = {question_id: index for index, question_id in enumerate(self._ids)}
         self._legacy: dict[tuple[str, str], deque[int]] = defaultdict(deque)
-        for place, utterance in enumerate(utterances):
+        for index, utterance in enumerate(utterances):
             if utterance.legacy:
-                self._legacy[utterance.bot, utterance.sender].append(place)
-        self._reply_by_place: dict[int, Reply] = {}
+                self._legacy[utterance.bot, utterance.sender].append(index)
+        self._reply_by_index: dict[int, Reply] = {}
 
     @property
     def questions(self) -> list[Outgoing]:
-        """The records to send; keyed by sender, so that one player's questions stay in order."""
+        """The records to send, keyed by sender so that one player's questions stay in order."""
         return [
             Outgoing(topic=QUESTION_TOPIC, key=utterance.sender.encode(), value=_value(utterance, question_id).encode())
             for utterance, question_id in zip(self._utterances, self._ids, strict=True)
@@ -115,31 +118,31 @@ class _Waiting:
 
     @property
     def missing(self) -> int:
-        """How many answers have not come."""
-        return len(self._utterances) - len(self._reply_by_place)
+        """The number of answers not received yet."""
+        return len(self._utterances) - len(self._reply_by_index)
 
     @property
     def done(self) -> bool:
-        """Whether all answers have come."""
+        """Whether all answers are received."""
         return self.missing == 0
 
     @property
     def replies(self) -> list[Reply]:
-        """All replies in the order of the questions."""
-        return [self._reply_by_place[place] for place in range(len(self._utterances))]
+        """All replies, in the order of the questions."""
+        return [self._reply_by_index[index] for index in range(len(self._utterances))]
 
-    def take(self, record: Record) -> None:
-        """Keep an answer if it is one of ours."""
+    def accept(self, record: Record) -> None:
+        """Store the answer if it belongs to one of these questions."""
         sender = (record.key or b"").decode()
-        place = self._place_by_id.get(record.headers.get("question_id", ""))
-        if place is None and self._legacy[record.topic, sender]:
-            place = self._legacy[record.topic, sender].popleft()
-        if place is None:
+        index = self._index_by_id.get(record.headers.get("question_id", ""))
+        if index is None and self._legacy[record.topic, sender]:
+            index = self._legacy[record.topic, sender].popleft()
+        if index is None:
             return
-        self._reply_by_place[place] = Reply(
+        self._reply_by_index[index] = Reply(
             bot=record.topic,
             sender=sender,
-            question=self._utterances[place].text,
+            question=self._utterances[index].text,
             answer=(record.value or b"").decode(),
             turn_id=record.headers["turn_id"],
             version=record.headers["model_version"],

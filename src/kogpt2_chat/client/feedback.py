@@ -1,4 +1,4 @@
-"""Say what players think of turns: praise, complaint, a better answer."""
+"""Send players' feedback on turns: praise, complaints, better answers."""
 
 import uuid
 from collections.abc import Sequence
@@ -12,11 +12,14 @@ from kogpt2_chat.ports import Outgoing, Topics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
-    """What a player says about a turn.
+    """One player's feedback on a turn.
 
     Attributes:
-        text: the better answer of a correction.
-        consent_train: whether that text may be trained on; None leaves it to what the player said before.
+        turn_id: the turn's id.
+        player_id: the player's id.
+        kind: the kind of feedback, e.g. ``up`` or ``correction``.
+        text: the better answer, for a correction.
+        consent_train: whether that text may be trained on; if None, the consent of the player's own turns applies.
     """
 
     turn_id: str
@@ -30,11 +33,11 @@ def give_feedback(*, opinions: Sequence[Opinion], topics: Topics) -> int:
     """Send all opinions.
 
     Args:
-        opinions: what to say.
+        opinions: the opinions to send.
         topics: Kafka.
 
     Returns:
-        How many were sent and acknowledged.
+        The number of opinions; all are acknowledged.
     """
     topics.send([_record(opinion) for opinion in opinions])
     return len(opinions)

@@ -1,1 +1,1 @@
-"""Question-answer pairs in files: the shipped corpora, and datasets that were built."""
+"""Question-answer pairs in files: the shipped corpora, and built datasets."""

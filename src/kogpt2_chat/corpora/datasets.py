@@ -1,4 +1,4 @@
-"""A published dataset, copied from the lake and read as pairs."""
+"""Read the pairs of a published dataset, from a local copy of the lake's files."""
 
 import shutil
 from collections import Counter
@@ -20,46 +20,46 @@ _COLUMNS: Final = ["question", "answer", "source", "topic", "weight", "cluster"]
 
 
 def load_dataset(bot: str, version: str, files: Files, settings: Settings) -> dict[Split, list[Pair]]:
-    """Pairs by split. Datasets never change, so a local copy is kept below the home folder.
+    """Read a dataset's pairs by split. A dataset never changes, so a local copy is kept below the home folder.
 
     Args:
-        bot: whose.
-        version: as ``build-dataset`` names it.
+        bot: the bot's id.
+        version: the dataset id that ``build-dataset`` prints.
         files: the lake.
-        settings: where the lake's root and the home folder are.
+        settings: name the lake's root and the home folder.
 
     Returns:
         The pairs of each split, in a fixed order.
 
     Raises:
-        InvalidInput: there is no such dataset, or it cannot be read.
+        InvalidInput: the dataset does not exist or cannot be read.
     """
     path = dataset_path(settings.hdfs.root, bot, version)
-    kept = settings.home / "datasets" / bot
-    folder = kept / version
+    copies = settings.home / "datasets" / bot
+    folder = copies / version
     if not (folder / "manifest.json").exists():
         if not files.exists(f"{path}/manifest.json"):
             raise InvalidInput(f"no dataset {path} in the lake: run `kogpt2-chat build-dataset {bot}` first")
         shutil.rmtree(folder, ignore_errors=True)
-        kept.mkdir(parents=True, exist_ok=True)
-        files.download(path, kept)
+        copies.mkdir(parents=True, exist_ok=True)
+        files.download(path, copies)
     return {split: _read_split(folder / f"{split}.parquet") for split in SPLITS}
 
 
 def leave_out_unlearnable(
     pairs: Mapping[Split, Sequence[Pair]], tokenizer: ChatTokenizer, max_answer_tokens: int
 ) -> tuple[dict[Split, list[Pair]], Counter[str]]:
-    """Take out the pairs whose answers a model could not learn whole.
+    """Remove the pairs whose answers the model cannot learn completely.
 
-    A dataset that was built with the tokenizer at hand has none of them.
+    A dataset that was built with the same tokenizer does not contain such pairs.
 
     Args:
-        pairs: a dataset.
+        pairs: a dataset's pairs by split.
         tokenizer: of the model.
-        max_answer_tokens: bound of an answer and its end.
+        max_answer_tokens: longest answer, including the end token.
 
     Returns:
-        The rest of each split, and how many were taken out for each reason.
+        The remaining pairs of each split, and the number of removed pairs by reason.
     """
     faults = {
         pair: fault
@@ -79,7 +79,7 @@ def _read_split(path: Path) -> list[Pair]:
     try:
         rows = pq.read_table(path, columns=_COLUMNS).to_pylist()
     except Exception as error:  # pyarrow raises many kinds
-        raise InvalidInput(f"{path} is no split of a dataset: {error}") from error
+        raise InvalidInput(f"{path} is not a readable split of a dataset: {error}") from error
     pairs = [
         Pair(
             question=row["question"], answer=row["answer"], weight=int(row["weight"] or 1), source=row["source"] or "",
@@ -87,5 +87,5 @@ def _read_split(path: Path) -> list[Pair]:
         )
         for row in rows
     ]  # fmt: skip
-    # Spark's part files come in no order; training must not depend on it.
+    # The order of Spark's part files is arbitrary; training must not depend on it.
     return sorted(pairs, key=lambda pair: (pair.question, pair.answer, pair.source))

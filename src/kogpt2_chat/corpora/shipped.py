@@ -1,4 +1,4 @@
-"""The shipped corpora of a bot: seed pairs to learn, gold pairs and golden questions to judge by."""
+"""The shipped corpora of a bot: seed pairs for training, gold pairs and golden questions for evaluation."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _HEADER: Final = ("question", "answer", "topic")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenQuestion:
-    """A question whose answer must contain one of some words."""
+    """A question whose answer must contain at least one of the words ``any_of``."""
 
     question: str
     any_of: tuple[str, ...]
@@ -23,10 +23,10 @@ class GoldenQuestion:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of ``seed.csv``, ``gold.csv`` or ``dev.csv`` as they were written: question, answer, topic.
+    """Read the rows of ``seed.csv``, ``gold.csv`` or ``dev.csv`` unchanged: question, answer, topic.
 
     Raises:
-        InvalidInput: there is no such file, it is none that can be read whole, or a row has no question or answer.
+        InvalidInput: the file does not exist or cannot be read completely, or a row has no question or answer.
     """
     try:
         content = path.read_bytes()
@@ -42,10 +42,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """Those rows as pairs, in normal form.
+    """Read the rows of such a file as pairs, with each text on one line in normal form.
 
     Raises:
-        InvalidInput: as :func:`read_rows` says.
+        InvalidInput: see :func:`read_rows`.
     """
     return [
         Pair(
@@ -59,7 +59,7 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def read_golden(path: Path) -> list[GoldenQuestion]:
-    """Read ``golden.json``; none where there is no such file.
+    """Read ``golden.json``. Return an empty list if the file does not exist.
 
     Raises:
         InvalidInput: it is not a list of ``question``, ``any_of``, ``must_pass``.

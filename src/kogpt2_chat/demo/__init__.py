@@ -1,1 +1,1 @@
-"""``make demo``: simulated players take the platform once round the whole loop, on real servers."""
+"""``make demo``: simulated players take the platform through the whole loop once, on real servers."""

@@ -1,41 +1,41 @@
-"""What to say when the demo ended early: what goes on, what is kept, how to go on."""
+"""The message after a demo that ended early: what still runs, what is kept, and how to continue."""
 
 from kogpt2_chat.errors import KogptChatError
 from kogpt2_chat.settings import load_settings
 
 
 def what_stays(ended: str = "the demo was interrupted.") -> str:
-    """Look what is running and put it into sentences; in doubt, nothing is said to be stopped."""
+    """Return the message for the current state. If the state cannot be read, return only how to continue."""
     try:
         home, running = load_settings().home.resolve(), _is_stack_running()
     except (OSError, KogptChatError):
-        return f"{ended} {_GO_ON}"
+        return f"{ended} {_CONTINUE}"
     return sentences(str(home), ended, stack_is_running=running)
 
 
 def sentences(home: str, ended: str, *, stack_is_running: bool) -> str:
-    """The same, from the facts.
+    """Return the message for a given state.
 
     Args:
-        home: the stack's home.
+        home: the stack's home folder.
         ended: how the demo ended.
-        stack_is_running: whether servers are still there.
+        stack_is_running: whether the stack's supervisor is running.
 
     Returns:
-        Some lines.
+        The message, several lines.
     """
-    goes_on = (
-        "the servers, and the run in Airflow that was begun, if there is one"
+    still_running = (
+        "the servers, and the current Airflow run if there is one"
         if stack_is_running
         else "nothing, no server is running"
     )
     return "\n".join(
         [
             ended,
-            f"  What goes on:  {goes_on}.",
-            f"  What is kept:  all data, versions and trainings so far, in {home}.",
-            f"  {_GO_ON}",
-            *(["  `make down` stops the servers; data stays."] if stack_is_running else []),
+            f"  Still running:  {still_running}.",
+            f"  Kept:           all data, versions and trainings so far, in {home}.",
+            f"  {_CONTINUE}",
+            *(["  To stop the servers: `make down`; their data is kept."] if stack_is_running else []),
         ]
     )
 
@@ -47,4 +47,4 @@ def _is_stack_running() -> bool:
     return find_supervision(folders_of(load_settings())) is not None
 
 
-_GO_ON = "How to go on: `make demo` again takes up what is there."
+_CONTINUE = "To continue: run `make demo` again; it reuses what is there."

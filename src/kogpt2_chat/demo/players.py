@@ -1,4 +1,4 @@
-"""Who the simulated players are, what they say, and what they think of the answers. No server is known here."""
+"""The demo's simulated players: their questions and their feedback. This module contacts no server."""
 
 import json
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from kogpt2_chat.corpora.shipped import read_golden, read_pairs
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 
 SAMPLES: Final = 20
-"""Seed questions asked of each bot."""
+"""Number of seed questions that each bot is asked."""
 PLAYERS: Final = ("하늘", "민트초코", "별똥별", "Jinwoo", "고래'밥", "{해적}왕", "토끼굴", "새벽감성")
 TROLLS: Final = ("트롤하나", "트롤둘", "트롤셋")
 TROLLED: Final = "ChatbotC"
 NONSENSE: Final = "몰라요 몰라, 저리 가서 딴 데 물어봐요."
-"""What the trolls teach in place of the answers that a bot must know: the gate has to refuse the result."""
+"""What the trolls teach instead of the answers to must-pass questions; the gate must refuse the resulting version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +32,12 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """All that is said in the demo.
+    """All questions and lessons of the demo.
 
     Attributes:
-        seeds: ``SAMPLES`` questions a bot that stand in its seed corpus.
-        lessons: new questions with the answers that the players want.
-        baited: the must-pass questions of the trolled bot.
+        seeds: bot and question: ``SAMPLES`` questions per bot from its seed corpus.
+        lessons: new questions with the answers that players teach.
+        baited: must-pass questions of the trolled bot.
     """
 
     seeds: tuple[tuple[str, str], ...]
@@ -45,31 +45,31 @@ class Script:
     baited: tuple[str, ...]
 
     def utterances(self, round_name: str) -> list[Utterance]:
-        """Every question once; each third in the legacy frame, whose senders are used once a round."""
-        said = [*self.seeds, *((lesson.bot, lesson.question) for lesson in self.lessons)]
-        said += [(TROLLED, question) for question in self.baited]
+        """Return every question once; every third as a legacy question, with a sender that is unique per round."""
+        questions = [*self.seeds, *((lesson.bot, lesson.question) for lesson in self.lessons)]
+        questions += [(TROLLED, question) for question in self.baited]
         names = cycle(PLAYERS)
         return [
             Utterance(
                 bot=bot,
-                sender=f"{next(names)}-{round_name}-{place}" if place % 3 == 0 else next(names),
+                sender=f"{next(names)}-{round_name}-{number}" if number % 3 == 0 else next(names),
                 text=text,
-                legacy=place % 3 == 0,
+                legacy=number % 3 == 0,
                 train=True,
             )
-            for place, (bot, text) in enumerate(said)
+            for number, (bot, text) in enumerate(questions)
         ]
 
     def opinions(self, replies: list[Reply]) -> list[Opinion]:
-        """Praise for seed answers, a correction for each lesson, complaints, and the trolls' nonsense.
+        """Return the players' feedback: praise for seed answers, complaints and corrections for lessons, and nonsense.
 
         Args:
-            replies: the answers to :meth:`utterances`, in order.
+            replies: the answers to :meth:`utterances`, in the same order.
 
         Returns:
-            What the players say about them.
+            Feedback on the answers; the trolls teach nonsense for the must-pass questions.
         """
-        seeds, lessons, baited = self._parts(replies)
+        seeds, lessons, baited = self._split(replies)
         praise = [Opinion(turn_id=reply.turn_id, player_id=_player(reply), kind="up") for reply in seeds[::2]]
         blame = [Opinion(turn_id=reply.turn_id, player_id=_player(reply), kind="down") for reply in lessons]
         better = [
@@ -83,22 +83,22 @@ class Script:
         ]
         return praise + blame + better + nonsense
 
-    def _parts(self, replies: list[Reply]) -> tuple[list[Reply], list[Reply], list[Reply]]:
+    def _split(self, replies: list[Reply]) -> tuple[list[Reply], list[Reply], list[Reply]]:
         first, second = len(self.seeds), len(self.seeds) + len(self.lessons)
         return replies[:first], replies[first:second], replies[second:]
 
 
 def load_script(corpora: Path) -> Script:
-    """The demo's script for a corpora folder.
+    """Build the demo's script for a corpora folder.
 
     Args:
         corpora: folder with ``BOT/seed.csv`` and ``BOT/golden.json``.
 
     Returns:
-        The script: seed questions from the folder, lessons from the file beside this module.
+        The script: seed questions from the folder, lessons from ``teaching.json`` in this package.
 
     Raises:
-        InvalidInput: the folder lacks a bot's seed corpus, or a file of it cannot be read.
+        InvalidInput: a bot's seed corpus is missing, or a file of the folder cannot be read.
     """
     text = files(__package__).joinpath("teaching.json").read_text(encoding="utf-8")
     lessons = tuple(Lesson(bot=bot, **lesson) for bot, taught in json.loads(text).items() for lesson in taught)
@@ -111,7 +111,7 @@ def load_script(corpora: Path) -> Script:
 
 
 def _sample(path: Path) -> list[str]:
-    """Questions spread evenly over the file."""
+    """Return questions that are spread evenly over the file."""
     questions = [pair.question for pair in read_pairs(path)]
     return questions[:: max(1, len(questions) // SAMPLES)][:SAMPLES]
 

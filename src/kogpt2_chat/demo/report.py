@@ -1,4 +1,4 @@
-"""What the demo shows at its end, for the terminal, for a file and for a machine."""
+"""The demo's final report as text, JSON and Markdown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from kogpt2_chat.terminal_page import TerminalPage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One model version and what the gate said of it."""
+    """One model version and the gate's decision on it."""
 
     bot: str
     version: int
@@ -24,18 +24,18 @@ class Trial:
 
 @dataclass(slots=True)
 class Report:
-    """Everything worth looking at after a demo.
+    """The results of a demo.
 
     Attributes:
-        seconds_by_step: wall clock of each step, in order.
-        before: answers of the version that spoke before retraining.
-        after: answers to the same questions afterwards, in the same order.
-        taught: the right answers by (bot, question).
-        trials: versions with their gate's decision.
-        urls: where to look on.
-        notes: what the reader has to know to judge the figures.
-        offer: what to try next, said last.
-        speechless: bots of which no version passed the gate.
+        seconds_by_step: wall-clock seconds of each step, in order.
+        before: answers before the retraining.
+        after: answers to the same questions after the retraining, in the same order.
+        taught: the taught answers by (bot, question).
+        trials: versions with the gate's decisions.
+        urls: URLs of the servers' pages by name.
+        notes: facts that are needed to interpret the results.
+        offer: suggestion for a next run, printed last.
+        speechless: bots without a version that passed the gate.
     """
 
     seconds_by_step: dict[str, float] = field(default_factory=dict)
@@ -50,18 +50,18 @@ class Report:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time one step."""
+        """Measure the time of one step, and add the step's name to its errors."""
         started = monotonic()
         try:
             yield
         except KogptChatError as error:
-            error.add_note(f"This was the demo's step {name!r}.")
+            error.add_note(f"It happened in the demo's step {name!r}.")
             raise
         self.seconds_by_step[name] = round(monotonic() - started, 1)
 
     @property
     def lessons(self) -> list[tuple[Reply, Reply, str]]:
-        """Taught questions: before, after, and what was taught."""
+        """Taught questions: the reply before, the reply after, and the taught answer."""
         return [
             (old, new, self.taught[old.bot, old.question])
             for old, new in zip(self.before, self.after, strict=True)
@@ -70,11 +70,11 @@ class Report:
 
     @property
     def learned(self) -> int:
-        """How many taught questions are now answered word for word as taught."""
+        """Number of taught questions whose new answer is exactly the taught one."""
         return sum(new.answer == right for _, new, right in self.lessons)
 
     def as_json(self) -> dict[str, object]:
-        """Plain values."""
+        """Return the report as JSON-compatible values."""
         return {
             "seconds_by_step": self.seconds_by_step,
             "before": [reply.as_json() for reply in self.before],
@@ -89,10 +89,10 @@ class Report:
         }
 
     def text(self) -> str:
-        """Tables for a terminal."""
+        """Format the report as tables for a terminal."""
         page = TerminalPage(width=140)
         page.table(
-            f"What was taught: {self.learned} of {len(self.lessons)} learned word for word",
+            f"Taught questions: {self.learned} of {len(self.lessons)} learned word for word",
             ("bot", "question", "before", "after", "versions"),
             (_lesson_row(old, new, right) for old, new, right in self.lessons),
         )
@@ -102,7 +102,7 @@ class Report:
             ((one.bot, one.version, one.gate, "yes" if one.champion else "", one.reasons) for one in self.trials),
         )
         page.table(
-            f"Time: {sum(self.seconds_by_step.values()):.0f} s in all",
+            f"Time: {sum(self.seconds_by_step.values()):.0f} s in total",
             ("step", "seconds"),
             ((name, f"{seconds:.1f}") for name, seconds in self.seconds_by_step.items()),
             numbers=("seconds",),
@@ -114,7 +114,7 @@ class Report:
         return page.text()
 
     def samples(self) -> str:
-        """Markdown of the first answers to seed questions, for a reader who judges the Korean."""
+        """Return a Markdown table of the first answers to seed questions, for a review of their Korean."""
         seeds = [reply for reply in self.before if (reply.bot, reply.question) not in self.taught]
         rows = [
             f"| {reply.bot} | {reply.version} | {_cell(reply.question)} | {_cell(reply.answer)} |" for reply in seeds
@@ -128,5 +128,5 @@ def _lesson_row(old: Reply, new: Reply, right: str) -> tuple[str, ...]:
 
 
 def _cell(text: str) -> str:
-    """A text within a table in Markdown."""
+    """Escape a text for a cell of a Markdown table."""
     return one_line(text).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""The demo's steps, in order: base, servers, version 1, players, lake, version 2, the same questions again."""
+"""Run the demo's steps: base model, servers, version 1, players, lake, version 2, and the same questions again."""
 
 import json
 import os
@@ -28,25 +28,25 @@ DEMO_ENVIRONMENT: Final = {
     "KOGPT2_LEARNING__RETRAIN_CRON": "never",
     "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
 }
-"""What a real deployment would not do: learn at once, accept corrections unreviewed, take legacy consent as given,
-train only when it is told to."""
+"""Settings that a real deployment would not use: no minimum age of turns, corrections accepted without review, legacy
+consent assumed, and no automatic retraining."""
 _ANSWERS_TIMEOUT_S: Final = 120.0
 RUN_TIMEOUT_S: Final = 48 * 3600.0
-"""Airflow ends a run itself, after a day at the latest: KoGPT2 takes hours on two cores. One before it may be on."""
+"""Airflow ends a run after a day at most (KoGPT2 takes hours on two cores); an earlier run may have to finish first."""
 _ROLLOUT_TIMEOUT_S: Final = 180.0
 
 
 def run(*, dataset: str, progress: Progress) -> Report:
-    """Take the platform once round the loop; it can be run again on what an earlier run left.
+    """Run the whole loop once. A second run continues from the state that an earlier one left.
 
     Args:
-        dataset: path of a ``ChatbotData.csv``; empty takes the shipped corpora.
-        progress: told every step.
+        dataset: path of a ``ChatbotData.csv``; empty for the shipped corpora.
+        progress: called with a line for each step.
 
     Returns:
-        The report, also written to ``HOME/demo``.
+        The report, which is also written to ``HOME/demo``.
     """
-    # Two at once would get each other's answers: in the old frame players are told apart by name alone.
+    # Two demos at once would receive each other's answers: legacy questions identify a player only by name.
     with in_turn(load_settings().home / "demo" / "lock", progress):
         return _run(dataset, progress)
 
@@ -56,7 +56,7 @@ def _run(dataset: str, progress: Progress) -> Report:
     report = Report(notes=_notes(dataset))
     script = load_script(settings.learning.corpora)
     report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
-    # Before the servers: a base that has to be trained first wants both cores.
+    # Before the servers start: a base model that must be trained first needs all cores.
     with report.step("base model"):
         small = _prepare_base(settings, progress)
     with report.step("start the servers"):
@@ -68,7 +68,7 @@ def _run(dataset: str, progress: Progress) -> Report:
     with report.step("players talk and teach (Kafka)"):
         report.before = _talk(settings, script, "before", progress)
         sent = give_feedback(opinions=script.opinions(report.before), topics=bootstrap.topics(settings))
-        progress(f"players gave {sent} opinions")
+        progress(f"players sent {sent} feedback records")
     with report.step("ingest_conversations (Airflow)"):
         _run_dag(settings, "ingest_conversations", {}, RUN_TIMEOUT_S, progress)
     with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
@@ -79,20 +79,20 @@ def _run(dataset: str, progress: Progress) -> Report:
     report.speechless = [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]
     report.urls = _urls(settings)
     if small:
-        with report.step("what KoGPT2 would take here"):
+        with report.step("estimate the cost of KoGPT2"):
             report.offer = offer(estimate_base(settings=settings, progress=progress), settings.home, dataset)
     try:
         _write(report, settings.home / "demo")
-    except OSError as error:  # the report itself is still to be shown
+    except OSError as error:  # the report is still printed
         report.notes.append(f"the report could not be written: {error}")
     return report
 
 
 def _prepare_settings(dataset: str, progress: Progress) -> Settings:
-    """The demo's environment, which the servers it starts inherit."""
+    """Set the demo's environment variables, which its servers inherit, and read the settings."""
     for name, value in DEMO_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    _begin_small()
+    _default_to_small_base()
     if dataset:
         from kogpt2_chat.jobs.import_corpus import import_corpus
 
@@ -103,8 +103,8 @@ def _prepare_settings(dataset: str, progress: Progress) -> Settings:
     return load_settings()
 
 
-def _begin_small() -> None:
-    """A demo shows the loop on the small base, unless a base is named or the home has begun with one."""
+def _default_to_small_base() -> None:
+    """Use the small base, unless the settings name a base or the home already has one."""
     from kogpt2_chat.training.base_record import record_path
 
     settings = load_settings()
@@ -114,8 +114,8 @@ def _begin_small() -> None:
 
 def _notes(dataset: str) -> list[str]:
     notes = [
-        "demo settings: quarantine 0 h, corrections accepted without review, legacy players consent to training",
-        "three trolls teach ChatbotC nonsense in place of what it must know; its gate is there to refuse that",
+        "demo settings: no minimum age of turns, corrections accepted without review, legacy consent assumed",
+        "three trolls teach ChatbotC nonsense for its must-pass questions; its gate should refuse the result",
     ]
     return [*notes, f"corpora imported from {dataset}"] if dataset else notes
 
@@ -124,13 +124,13 @@ def _start(settings: Settings, progress: Progress) -> None:
     from kogpt2_chat.stack.stack import up
     from kogpt2_chat.stack.started_with import require_same
 
-    # Airflow's tasks learn by what it was started with, whatever this command says.
+    # Airflow's tasks use the learning settings that Airflow was started with, not those of this command.
     require_same(settings, "airflow-scheduler", "KOGPT2_LEARNING__")
     up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
 
 
 def _prepare_base(settings: Settings, progress: Progress) -> bool:
-    """Have the base; whether it is the small one."""
+    """Prepare the base model, and return whether it is the small one."""
     from kogpt2_chat.jobs.prepare_base import prepare_base
 
     base = prepare_base(settings=settings, progress=progress)
@@ -147,14 +147,14 @@ def _talk(settings: Settings, script: Script, round_name: str, progress: Progres
 
 
 def _retrain(settings: Settings, registry: Registry, bots: list[str], progress: Progress, *, force: bool) -> None:
-    """Run ``retrain_bots`` and wait for the rollouts that its candidates start."""
+    """Run ``retrain_bots``, and wait for the rollouts of its candidates."""
     known = {bot: len(registry.versions(bot)) for bot in bots}
     _run_dag(settings, "retrain_bots", {"bots": bots, "force": force}, RUN_TIMEOUT_S, progress)
     for bot in bots:
         fresh = registry.versions(bot)[known[bot] :]
         passed = [version.version for version in fresh if version.tags.get("gate") == "pass"]
         if not fresh:
-            progress(f"{bot}: no new version, too few new examples")
+            progress(f"{bot}: no new version: too few new examples")
         elif not passed:
             progress(f"{bot}: version {fresh[-1].version} refused: {fresh[-1].tags.get('gate_reasons', '')}")
         else:
@@ -170,7 +170,7 @@ def _await_champion(registry: Registry, bot: str, version: int, progress: Progre
                 "look at the runs of rollout_bots in the Airflow UI"
             )
         time.sleep(0.5)
-    progress(f"{bot}: version {version} is champion and speaks")
+    progress(f"{bot}: version {version} is champion and serves")
 
 
 def _run_dag(settings: Settings, dag_id: str, conf: Mapping[str, object], timeout_s: float, progress: Progress) -> None:

@@ -1,1 +1,1 @@
-"""Pure decisions: the standard library only, no input or output, nothing but values in and out."""
+"""Pure decisions: functions from values to values, with the standard library only and without input or output."""

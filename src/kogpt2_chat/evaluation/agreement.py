@@ -1,4 +1,4 @@
-"""How far the serving engine's int8 answers are from those of the weights themselves, in fp32."""
+"""Measure how far the serving engine's answers agree with those of the same weights in fp32."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -19,8 +19,8 @@ from kogpt2_chat.network.network import nll_by_example
 from kogpt2_chat.settings import Settings
 
 Tokens = tuple[int, ...]
-_GAVE_WAY: Final = (-1,)
-"""No token has this id."""
+_REPLACED: Final = (-1,)
+"""Stands for an answer that is replaced; no token has this id."""
 
 
 def measure_agreement(
@@ -31,85 +31,85 @@ def measure_agreement(
     settings: Settings,
     choice: Choice = "model",
 ) -> EngineAgreement:
-    """Let both answer the same questions greedily, and compare what is heard and how likely both find known answers.
+    """Generate greedy answers on both engines; compare the answers and the likelihoods of known answers.
 
-    Where both are unsure, the same nearest answer is heard, whatever either would have said.
+    If both engines are unsure, their own answers are replaced in the same way, so they count as the same.
 
     Args:
         reference: the version on the reference engine.
         served: the same version on the serving engine.
         questions: to be answered.
-        pairs: whose answers' likelihood is compared, at least one.
-        settings: bounds of the worker.
-        choice: what is said where the version is unsure.
+        pairs: pairs whose likelihood is compared; at least one.
+        settings: the worker's limits.
+        choice: what is used if the version is unsure.
 
     Returns:
-        The figures.
+        The measurements.
     """
-    theirs = generate_reference_answers(reference, questions, settings)
-    ours = generate_answers(make_engine(settings), served, questions)
-    return compare(reference, served, theirs, ours, pairs, settings, choice)
+    reference_answers = generate_reference_answers(reference, questions, settings)
+    served_answers = generate_answers(make_engine(settings), served, questions)
+    return compare(reference, served, reference_answers, served_answers, pairs, settings, choice)
 
 
 def compare(
     reference: LoadedBot,
     served: ServedBot,
-    theirs: Sequence[Answer],
-    ours: Sequence[Answer],
+    reference_answers: Sequence[Answer],
+    served_answers: Sequence[Answer],
     pairs: Sequence[Pair],
     settings: Settings,
     choice: Choice,
 ) -> EngineAgreement:
-    """The same of answers that were given already.
+    """Compare answers that were already generated; see :func:`measure_agreement`.
 
     Args:
         reference: the version on the reference engine.
         served: the same version on the serving engine.
-        theirs: the reference's answers.
-        ours: the serving engine's, to the same questions in the same order.
-        pairs: whose answers' likelihood is compared, at least one.
-        settings: bounds of the worker.
-        choice: what is said where the version is unsure.
+        reference_answers: the reference engine's answers.
+        served_answers: the serving engine's answers to the same questions in the same order.
+        pairs: pairs whose likelihood is compared; at least one.
+        settings: the worker's limits.
+        choice: what is used if the version is unsure.
 
     Returns:
-        The figures.
+        The measurements.
     """
-    said = [_heard(reference, answer, choice) for answer in theirs]
-    served_tokens = [_heard(served, answer, choice) for answer in ours]
-    bounds = (reference.max_prompt_tokens, settings.model.max_new_tokens)
-    examples = make_examples(pairs, reference.tokenizer, *bounds, reference.first_ids)
+    reference_tokens = [_used_tokens(reference, answer, choice) for answer in reference_answers]
+    served_tokens = [_used_tokens(served, answer, choice) for answer in served_answers]
+    limits = (reference.max_prompt_tokens, settings.model.max_new_tokens)
+    examples = make_examples(pairs, reference.tokenizer, *limits, reference.first_ids)
     return EngineAgreement(
-        questions=len(said),
-        same_answers=sum(a == b for a, b in zip(served_tokens, said, strict=True)),
-        same_tokens=sum(_common(a, b) for a, b in zip(served_tokens, said, strict=True)),
-        tokens=sum(len(tokens) for tokens in said),
+        questions=len(reference_tokens),
+        same_answers=sum(a == b for a, b in zip(served_tokens, reference_tokens, strict=True)),
+        same_tokens=sum(_common_prefix(a, b) for a, b in zip(served_tokens, reference_tokens, strict=True)),
+        tokens=sum(len(tokens) for tokens in reference_tokens),
         nll_reference=fmean(nll_by_example(reference.network, examples)),
         nll_engine=fmean(served_nll(served.network, examples)),
     )
 
 
-def _heard(bot: Bot[Any], answer: Answer, choice: Choice) -> Tokens:
-    """Tokens of what the model says itself; one mark where something else takes their place."""
+def _used_tokens(bot: Bot[Any], answer: Answer, choice: Choice) -> Tokens:
+    """Return the tokens of the model's own answer, or a marker if the answer is replaced."""
     who, _ = speaker(bot.uncertainty, choice, answer.logprob, answer.question)
-    return answer.token_ids if who == "model" else _GAVE_WAY
+    return answer.token_ids if who == "model" else _REPLACED
 
 
 def served_nll(model: PagedModel, examples: Sequence[Example]) -> list[float]:
-    """Mean negative log likelihood of each example's answer tokens on the serving engine, in nat."""
-    figures = []
+    """Return the mean negative log-likelihood of each example's answer tokens on the serving engine, in nats."""
+    nlls = []
     for example in examples:
-        pages = BlockTable()
-        logits, normalisers = model.forward([(pages, example.ids)], all_logits=True)
-        model.release(pages)
-        said = slice(example.answer_start - 1, len(example.ids) - 1)
-        chosen = logits[said][np.arange(said.stop - said.start), list(example.ids[example.answer_start :])]
-        figures.append(float((normalisers[said] - chosen).mean()))
-    return figures
+        table = BlockTable()
+        logits, normalisers = model.forward([(table, example.ids)], all_logits=True)
+        model.release(table)
+        answer = slice(example.answer_start - 1, len(example.ids) - 1)
+        chosen = logits[answer][np.arange(answer.stop - answer.start), list(example.ids[example.answer_start :])]
+        nlls.append(float((normalisers[answer] - chosen).mean()))
+    return nlls
 
 
-def _common(ours: Tokens, theirs: Tokens) -> int:
-    """Tokens up to the first difference."""
-    for place, (a, b) in enumerate(zip(ours, theirs, strict=False)):
+def _common_prefix(first: Tokens, second: Tokens) -> int:
+    """Return the number of tokens before the first difference."""
+    for index, (a, b) in enumerate(zip(first, second, strict=False)):
         if a != b:
-            return place
-    return min(len(ours), len(theirs))
+            return index
+    return min(len(first), len(second))

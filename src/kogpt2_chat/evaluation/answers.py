@@ -1,4 +1,4 @@
-"""Greedy answers of a bot in the worker's engine, and what can be said of them."""
+"""Generate greedy answers of a bot on any engine, and compute statistics of them."""
 
 import math
 import re
@@ -16,23 +16,23 @@ from kogpt2_chat.inference.engine import Engine, StopReason
 from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.settings import Settings
 
-# A phrase of up to four words, or a few letters, said over and over.
+# A phrase of up to four words three times in a row, or up to twelve letters five times in a row.
 _WORD_LOOP: Final = re.compile(r"(?:^| )(\S+(?: \S+){0,3})(?: \1){2,}(?: |$)")
 _LETTER_LOOP: Final = re.compile(r"([^\s.!?~ㅋㅎㅠㅜ]{1,12}?)\1{4,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a bot said.
+    """An answer of a bot.
 
     Attributes:
-        question: what it was asked.
-        text: as a player would see it.
-        token_ids: what the model chose, without the end token.
-        leaked: whether it would have said a control token, had the engine let it.
-        stop_reason: why it ended.
-        logprob: how sure it was, mean nat a token.
-        is_own: whether the text is the model's own, and nothing that took its place.
+        question: the question.
+        text: the text that a player would see.
+        token_ids: the tokens that the model chose, without the end token.
+        leaked: whether the tokens contain or spell a control token.
+        stop_reason: why generation stopped.
+        logprob: mean log-probability, in nats per token.
+        is_own: whether the text is the model's own, not a replacement.
     """
 
     question: str
@@ -45,25 +45,25 @@ class Answer:
 
     @property
     def failures(self) -> list[str]:
-        """Which of the gate's failures it shows."""
-        seen = {
+        """The kinds of failure that the gate counts and that this answer has."""
+        found_by_kind = {
             "empty": not self.text,
             "cut": self.stop_reason == "length",
             "looping": is_loop(self.text),
             "copied": bool(self.text) and _letters(self.text) == _letters(self.question),
         }
-        return [kind for kind, found in seen.items() if found]
+        return [kind for kind, found in found_by_kind.items() if found]
 
 
 def generate_reference_answers(
     bot: LoadedBot, questions: Sequence[str], settings: Settings, *, suppress_control: bool = True
 ) -> list[Answer]:
-    """Ask all questions at once of the reference engine; answers in the questions' order."""
+    """Answer all questions in batches on the reference engine; return the answers in the questions' order."""
     return generate_answers(reference_engine(settings, suppress_control=suppress_control), bot, questions)
 
 
 def reference_engine(settings: Settings, *, suppress_control: bool = True) -> TransformersEngine:
-    """The engine that judges, with the worker's bounds."""
+    """Return a new reference engine with the worker's limits."""
     return TransformersEngine(
         max_batch=settings.serving.max_batch,
         max_new_tokens=settings.model.max_new_tokens,
@@ -72,30 +72,30 @@ def reference_engine(settings: Settings, *, suppress_control: bool = True) -> Tr
 
 
 def generate_answers(engine: Engine, bot: Bot[Any], questions: Sequence[str]) -> list[Answer]:
-    """Ask all questions at once, as a busy worker would; answers in the questions' order."""
-    for place, question in enumerate(questions):
-        engine.add_request(str(place), bot, bot.encode(question))
+    """Answer all questions in batches, as a busy worker does; return the answers in the questions' order."""
+    for index, question in enumerate(questions):
+        engine.add_request(str(index), bot, bot.encode(question))
     answers: dict[int, Answer] = {}
     while engine.in_flight:
         for done in engine.step():
-            place = int(done.request_id)
+            index = int(done.request_id)
             controls = bot.tokenizer.control_ids - {UNKNOWN_ID}
             leaked = bool(controls.intersection(done.token_ids)) or has_control_token(
                 bot.tokenizer.decode_raw([id_ for id_ in done.token_ids if id_ != UNKNOWN_ID])
             )
-            answers[place] = Answer(
-                question=questions[place],
+            answers[index] = Answer(
+                question=questions[index],
                 text=bot.decode(done.token_ids),
                 token_ids=done.token_ids,
                 leaked=leaked,
                 stop_reason=done.stop_reason,
                 logprob=done.logprob,
             )
-    return [answers[place] for place in range(len(questions))]
+    return [answers[index] for index in range(len(questions))]
 
 
-def ask_singly(bot: LoadedBot, questions: Sequence[str], settings: Settings) -> list[float]:
-    """Milliseconds of each question, asked alone."""
+def time_single_answers(bot: LoadedBot, questions: Sequence[str], settings: Settings) -> list[float]:
+    """Return the latency of each question in ms, one question at a time, on the reference engine."""
     times = []
     for question in questions:
         started = time.perf_counter()
@@ -105,25 +105,25 @@ def ask_singly(bot: LoadedBot, questions: Sequence[str], settings: Settings) -> 
 
 
 def is_loop(text: str) -> bool:
-    """Whether a text says the same few words or letters over and over; laughing (ㅋㅋㅋ) is none."""
+    """Check whether a text repeats the same few words or letters; laughter (ㅋㅋㅋ) is not a loop."""
     return _WORD_LOOP.search(text) is not None or _LETTER_LOOP.search(text) is not None
 
 
 def distinct(texts: Sequence[str], size: int) -> float:
-    """Share of distinct word n-grams among all; 1 where there are none."""
+    """Return the share of distinct word n-grams among all; 1 if there are none."""
     grams = [gram for text in texts for gram in _grams(text.split(), size)]
     return len(set(grams)) / len(grams) if grams else 1.0
 
 
 def entropy(texts: Sequence[str]) -> float:
-    """Entropy of the words, in nat."""
+    """Return the entropy of the words, in nats."""
     counts = Counter(word for text in texts for word in text.split())
     total = sum(counts.values())
     return -sum(count / total * math.log(count / total) for count in counts.values()) if total else 0.0
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Nearest-rank percentile; 0 for no values."""
+    """Return the nearest-rank percentile; 0 for no values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 

@@ -1,4 +1,4 @@
-"""Write a bot's version with everything that serving it needs: the engine's graph, and answers to compare it with."""
+"""Write a bot's version with everything that is needed to serve it: the engine's graph and answers to compare with."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,9 +34,9 @@ def write_version(
         card: its facts; ``files`` is filled in here.
         sequences: token ids that the network was trained on, to calibrate int8 activations; without any, only the
             weights are int8.
-        prompts: token ids of questions that the network knows answers to. Some of its answers in fp32 go with the
-            version, so that any machine can compare its own with them.
-        texts: text files that the version carries, by name.
+        prompts: token ids of questions that the network has learned. Its fp32 answers to some of them are stored with
+            the version, so that every machine can compare its own answers with them.
+        texts: content of further text files, by name.
 
     Returns:
         The card with its hashes.

@@ -1,4 +1,4 @@
-"""Fit a version's thresholds on its bot's dev pairs, which nothing ever learns."""
+"""Fit a version's thresholds on its bot's dev pairs, which no version is trained on."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from kogpt2_chat.settings import Settings
 
 
 def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], settings: Settings) -> str:
-    """Compare the version's own answers with the nearest known ones.
+    """Fit the thresholds by comparing the version's own answers with the nearest known ones.
 
     Args:
-        bot: the version, on the reference engine.
+        bot: the version on the reference engine.
         known: pairs that it may fall back on.
-        dev: pairs of which it knows none, at least one.
-        settings: bounds of the worker.
+        dev: pairs that it has not learned; at least one.
+        settings: the worker's limits.
 
     Returns:
         The content of the version's :data:`kogpt2_chat.inference.uncertain.FILE`.
@@ -41,7 +41,7 @@ def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], 
 
 
 def _closeness(answer: str, reference: str) -> float:
-    """ChrF of one answer, 0 to 100."""
+    """Return the chrF of one answer, 0 to 100."""
     import sacrebleu
 
     return float(sacrebleu.sentence_chrf(answer, [reference]).score)

@@ -1,7 +1,8 @@
 """Decoding with a KV cache on transformers' GPT-2: requests join and leave between any two steps.
 
-Each bot has one decode batch. A row's keys and values stand at the right end of the cache, older columns are
-masked, and its position ids are its own; so batched answers equal single ones, and cached ones uncached ones.
+Each model has one decode batch. The keys and values of a sequence are at the right end of its cache row; the columns
+before them are masked, and its position ids do not depend on other sequences. Therefore batched answers equal single
+ones, and answers with a cache equal those without.
 """
 
 import time
@@ -22,15 +23,15 @@ from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSeq
 
 @dataclass(slots=True, kw_only=True)
 class _Batch(ModelBatch[TokenSequence]):
-    """A bot's decode batch; ``rows`` are in the order of the cache's rows.
+    """A model's decode batch; ``running`` is in the order of the cache's rows.
 
     Attributes:
-        banned: (vocabulary,) bool, tokens that may not be chosen.
-        cache: (keys, values) a layer, each (batch, heads, seq, head width).
-        mask: (batch, seq) int64, 1 where the cache holds a real token.
+        suppressed_tokens: (vocabulary,) bool, tokens that may not be chosen.
+        cache: (keys, values) per layer, each (batch, heads, seq, head width).
+        mask: (batch, seq) int64, 1 for real tokens, 0 for padding.
     """
 
-    banned: Tensor
+    suppressed_tokens: Tensor
     cache: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     mask: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
 
@@ -39,10 +40,10 @@ class TransformersEngine(BatchScheduler[TokenSequence, _Batch]):
     """An :class:`kogpt2_chat.inference.engine.Engine` on torch.
 
     Args:
-        max_batch: rows a bot decodes at once; more wait.
-        max_new_tokens: bound of an answer.
-        suppress_control: never choose a control token other than the end. Only the gate turns this off, to see
-            whether a model would.
+        max_batch: sequences that one model decodes at once; more requests wait.
+        max_new_tokens: longest answer.
+        suppress_control: never choose a control token other than the end token. Only the gate turns this off, to see
+            whether the model would choose one.
         clock: for deadlines.
     """
 
@@ -59,7 +60,11 @@ class TransformersEngine(BatchScheduler[TokenSequence, _Batch]):
 
     @torch.inference_mode()
     def step(self) -> list[Finished]:
-        """Advance every request by one token; give those that finished."""
+        """Advance every request by one token.
+
+        Returns:
+            Those that finished.
+        """
         finished: list[Finished] = []
         for batch in self._batches():
             finished += self._expire(batch)
@@ -70,39 +75,39 @@ class TransformersEngine(BatchScheduler[TokenSequence, _Batch]):
         return self._end_step(finished)
 
     def _admit(self, batch: _Batch) -> None:
-        """Prefill waiting prompts but for their last token, and put them into the batch."""
+        """Prefill waiting prompts except for their last token, and add them to the batch."""
         room = self._max_batch - len(batch.running)
-        coming, batch.waiting = batch.waiting[:room], batch.waiting[room:]
-        if coming:
-            _join(batch, coming)
+        joining, batch.waiting = batch.waiting[:room], batch.waiting[room:]
+        if joining:
+            _join(batch, joining)
 
     def _make_batch(self, model: BotModel) -> _Batch:
-        banned = torch.zeros(int(model.network.config.vocab_size), dtype=torch.bool)
+        suppressed_tokens = torch.zeros(int(model.network.config.vocab_size), dtype=torch.bool)
         controls = getattr(model, "tokenizer").control_ids if self._suppress_control else ()  # noqa: B009 - LoadedBot's
-        banned[[id_ for id_ in controls if id_ != END_ID]] = True
-        return _Batch(model=model, banned=banned)
+        suppressed_tokens[[id_ for id_ in controls if id_ != END_ID]] = True
+        return _Batch(model=model, suppressed_tokens=suppressed_tokens)
 
     def _make_sequence(
         self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None
     ) -> TokenSequence:
         return TokenSequence(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
 
-    def _retain(self, batch: _Batch, rows: list[TokenSequence]) -> None:
-        kept = {id(row) for row in rows}
-        _keep_rows(batch, [place for place, row in enumerate(batch.running) if id(row) in kept])
+    def _retain(self, batch: _Batch, sequences: list[TokenSequence]) -> None:
+        kept = {id(sequence) for sequence in sequences}
+        _keep_rows(batch, [row for row, sequence in enumerate(batch.running) if id(sequence) in kept])
 
 
 def _forward(batch: _Batch, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Any]:
-    """One pass.
+    """Run one pass of the batch's network.
 
     Args:
-        batch: whose network.
+        batch: contains the network.
         ids: (batch, new) int64.
         mask: (batch, cached + new) int64.
-        cache: what was computed before; may be empty.
+        cache: keys and values of earlier passes; may be empty.
 
     Returns:
-        The last hidden state (batch, width) and the grown cache.
+        The hidden state of the last position (batch, width), and the cache with the new columns.
     """
     network: Any = batch.model.network
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
@@ -111,15 +116,15 @@ def _forward(batch: _Batch, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor,
     return out.last_hidden_state[:, -1], [(layer.keys, layer.values) for layer in out.past_key_values.layers]
 
 
-def _join(batch: _Batch, rows: list[TokenSequence]) -> None:
-    """Prefill prompts (left-padded, without their last token) and stack them below the batch."""
-    width = max(len(row.prompt_ids) for row in rows) - 1
-    ids = torch.full((len(rows), width), PAD_ID, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for place, row in enumerate(rows):
-        head = row.prompt_ids[:-1]
-        ids[place, width - len(head) :] = torch.tensor(head)
-        mask[place, width - len(head) :] = 1
+def _join(batch: _Batch, sequences: list[TokenSequence]) -> None:
+    """Prefill prompts (left-padded, without their last token) and append their rows to the batch."""
+    width = max(len(sequence.prompt_ids) for sequence in sequences) - 1
+    ids = torch.full((len(sequences), width), PAD_ID, dtype=torch.long)
+    mask = torch.zeros(len(sequences), width, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        head = sequence.prompt_ids[:-1]
+        ids[row, width - len(head) :] = torch.tensor(head)
+        mask[row, width - len(head) :] = 1
     _, cache = _forward(batch, ids, mask, [])
     if batch.running:
         width = max(width, batch.mask.shape[1])
@@ -131,35 +136,35 @@ def _join(batch: _Batch, rows: list[TokenSequence]) -> None:
             for old, new in zip(batch.cache, cache, strict=True)
         ]
         mask = torch.cat([functional.pad(part, (width - part.shape[1], 0)) for part in (batch.mask, mask)])
-    batch.running, batch.cache, batch.mask = [*batch.running, *rows], cache, mask
+    batch.running, batch.cache, batch.mask = [*batch.running, *sequences], cache, mask
 
 
 def _decode(batch: _Batch) -> None:
-    """Choose the next token of every row of the batch."""
-    last = torch.tensor([[row.tokens[-1] if row.tokens else row.prompt_ids[-1]] for row in batch.running])
+    """Choose the next token of every running sequence."""
+    last = torch.tensor([[(sequence.tokens or sequence.prompt_ids)[-1]] for sequence in batch.running])
     batch.mask = functional.pad(batch.mask, (0, 1), value=1)
     hidden, batch.cache = _forward(batch, last, batch.mask, batch.cache)
-    logits = batch.model.network.lm_head(hidden).float().masked_fill(batch.banned, -float("inf"))
+    logits = batch.model.network.lm_head(hidden).float().masked_fill(batch.suppressed_tokens, -float("inf"))
     normalisers = logits.logsumexp(-1).tolist()
-    for place, (row, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
-        token = next_token(logits[place].numpy(), row.tokens, likeliest, row.sampling)
-        row.append(token, float(logits[place, token]) - normalisers[place])
+    for row, (sequence, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
+        token = next_token(logits[row].numpy(), sequence.tokens, likeliest, sequence.sampling)
+        sequence.append(token, float(logits[row, token]) - normalisers[row])
 
 
-def _keep_rows(batch: _Batch, places: list[int]) -> None:
-    """Drop the other rows, and columns that no row uses any more."""
-    if len(places) == len(batch.running):
+def _keep_rows(batch: _Batch, rows: list[int]) -> None:
+    """Drop all other rows of the batch, and the columns that no remaining row uses."""
+    if len(rows) == len(batch.running):
         return
-    batch.running = [batch.running[place] for place in places]
+    batch.running = [batch.running[row] for row in rows]
     if not batch.running:
         batch.cache, batch.mask = [], torch.zeros(0, 0, dtype=torch.long)
         return
-    mask = batch.mask[places]
+    mask = batch.mask[rows]
     first = int(mask.any(0).int().argmax())
     batch.mask = mask[:, first:]
-    batch.cache = [(keys[places, :, first:], values[places, :, first:]) for keys, values in batch.cache]
+    batch.cache = [(keys[rows, :, first:], values[rows, :, first:]) for keys, values in batch.cache]
 
 
 def _pad(states: Tensor, width: int) -> Tensor:
-    """Widen a cache on the left to ``width`` columns."""
+    """Pad a cache on the left to ``width`` columns."""
     return functional.pad(states, (0, 0, width - states.shape[2], 0))

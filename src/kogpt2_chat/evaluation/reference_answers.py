@@ -1,4 +1,4 @@
-"""What a version's weights say in fp32 to some of the prompts that they were trained on."""
+"""Generate the fp32 answers that are stored with a version, to some of its training prompts."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,31 +8,31 @@ from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer
 from kogpt2_chat.network.load import LoadedBot
 
-_MOST_NEW_TOKENS: Final = 32
+_MAX_NEW_TOKENS: Final = 32
 
 
 def reference_answers(bot: LoadedBot, prompts: Sequence[Sequence[int]]) -> list[CheckedAnswer]:
-    """Greedy answers on the reference engine.
+    """Generate greedy answers on the reference engine.
 
     Args:
-        bot: its network in fp32 and evaluation mode.
-        prompts: token ids; so many as a version carries along are taken, spread evenly over the different ones.
+        bot: its network is in fp32 and in evaluation mode.
+        prompts: token ids. ``PROMPTS`` of the distinct ones are used, evenly spaced; all of them if there are fewer.
 
     Returns:
-        One a prompt taken.
+        One answer per prompt used.
     """
     distinct = list(dict.fromkeys(tuple(prompt) for prompt in prompts))
     count = min(PROMPTS, len(distinct))
-    taken = [distinct[place * len(distinct) // count] for place in range(count)]
-    if not taken:
+    chosen = [distinct[number * len(distinct) // count] for number in range(count)]
+    if not chosen:
         return []
-    room = int(bot.network.config.n_positions) - max(map(len, taken))
-    engine = TransformersEngine(max_batch=PROMPTS, max_new_tokens=min(_MOST_NEW_TOKENS, room))
-    for place, prompt in enumerate(taken):
-        engine.add_request(str(place), bot, prompt)
-    said: dict[int, tuple[int, ...]] = {}
+    room = int(bot.network.config.n_positions) - max(map(len, chosen))
+    engine = TransformersEngine(max_batch=PROMPTS, max_new_tokens=min(_MAX_NEW_TOKENS, room))
+    for index, prompt in enumerate(chosen):
+        engine.add_request(str(index), bot, prompt)
+    tokens_by_index: dict[int, tuple[int, ...]] = {}
     while engine.in_flight:
         for done in engine.step():
             end = (END_ID,) if done.stop_reason == "end" else ()
-            said[int(done.request_id)] = (*done.token_ids, *end)
-    return [CheckedAnswer(prompt=prompt, tokens=said[place]) for place, prompt in enumerate(taken)]
+            tokens_by_index[int(done.request_id)] = (*done.token_ids, *end)
+    return [CheckedAnswer(prompt=prompt, tokens=tokens_by_index[index]) for index, prompt in enumerate(chosen)]

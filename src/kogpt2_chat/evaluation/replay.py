@@ -1,8 +1,8 @@
-"""A turn run once more, with an eye on every choice.
+"""Generate the answer of a stored turn again and record every choice of a token.
 
-The replay is the reference engine itself (fp32, control tokens suppressed, drawn with the
-turn's own seed where it was drawn), one request in it, and a hook
-on the network's last layer that reads the logits it chooses from; so its tokens are the engine's by construction.
+A replay is one request on the reference engine (fp32, control tokens suppressed, the turn's own seed if its tokens were
+drawn). A hook on the network's last layer reads the logits that the engine chooses from, so the tokens of the replay
+are those of the engine by construction.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ from kogpt2_chat.network.load import LoadedBot
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """One step's choices.
+    """The scores of all tokens at one step.
 
     Attributes:
         logits: (vocabulary,) float32, minus infinity for tokens that may not be chosen.
-        allowed: how many may be.
-        tokenizer: for their spelling.
+        allowed: number of tokens that may be chosen.
+        tokenizer: for the spelling of tokens.
     """
 
     logits: Tensor
@@ -35,7 +35,7 @@ class _Scores:
     tokenizer: ChatTokenizer
 
     def choices(self, token_ids: Sequence[int]) -> tuple[Choice, ...]:
-        """Tokens with their probability; 0 for one that this network may not say, or does not have."""
+        """Return tokens with their probability; 0 for a token that is suppressed or not in the vocabulary."""
         probabilities = self.logits.softmax(-1)
         return tuple(
             Choice(
@@ -47,17 +47,17 @@ class _Scores:
         )
 
     def best(self, top: int) -> list[int]:
-        """The most probable tokens, best first; of equal ones the lower id, as the engine has it."""
+        """Return the most probable tokens, best first; among equal ones the lower id first, as in the engine."""
         return self.logits.argsort(descending=True, stable=True)[: min(top, self.allowed)].tolist()
 
 
 def spelled(bot: LoadedBot, token_ids: Sequence[int]) -> tuple[Token, ...]:
-    """Token ids with the vocabulary's spelling."""
+    """Return token ids with their spelling in the vocabulary."""
     return tuple(Token(token_id=token_id, piece=bot.tokenizer.piece(token_id)) for token_id in token_ids)
 
 
 def changes(bot: LoadedBot, token_ids: Sequence[int], answer: str) -> tuple[Change, ...]:
-    """Which rules made a stored answer out of its tokens."""
+    """Return the rules that turned the tokens into the stored answer."""
     text_ids = [token_id for token_id in token_ids if token_id not in bot.tokenizer.control_ids]
     everything, text = bot.tokenizer.decode_raw(token_ids), bot.tokenizer.decode_raw(text_ids)
     return answer_changes(everything, text, answer, bot.max_answer_chars)
@@ -72,30 +72,30 @@ def replay(
     top: int,
     sampling: Sampling | None = None,
 ) -> Replay:
-    """Run a prompt and compare each choice with the turn's.
+    """Generate the answer to a prompt and compare each choice with the turn's.
 
     Args:
         bot: the version that answered.
         prompt_ids: from its ``encode``.
-        stored: the turn's tokens, with the end token where the answer had ended; empty for nothing to compare.
-        max_new_tokens: bound of the answer; the network's own room is a bound as well.
-        top: how many choices to keep of each step.
+        stored: the turn's tokens, with the end token if the answer was complete; empty: nothing to compare.
+        max_new_tokens: longest answer; the network's context length limits it as well.
+        top: number of choices to record per step.
         sampling: how the turn's tokens were drawn; None is greedy.
 
     Returns:
-        The steps, up to the end token or the bound.
+        The steps, up to the end token or the limit.
     """
     bound = max(1, min(max_new_tokens, int(bot.network.config.n_positions) - len(prompt_ids)))
-    finished, seen = _run(bot, prompt_ids, bound, sampling)
-    chosen = [*finished.token_ids, END_ID] if finished.stop_reason == "end" else list(finished.token_ids)
-    read = _reader(bot)
+    finished, logits_by_step = _run(bot, prompt_ids, bound, sampling)
+    tokens = [*finished.token_ids, END_ID] if finished.stop_reason == "end" else list(finished.token_ids)
+    score = _scorer(bot)
     steps = []
-    for place, (token_id, logits) in enumerate(zip(chosen, seen, strict=True)):
-        scores = read(logits)
-        same_so_far = place < len(stored) and list(stored[:place]) == chosen[:place]
-        there = scores.choices([stored[place]])[0] if same_so_far else None
-        here, *choices = scores.choices([token_id, *scores.best(top)])
-        steps.append(Step(number=place + 1, chosen=here, choices=tuple(choices), stored=there))
+    for index, (token_id, logits) in enumerate(zip(tokens, logits_by_step, strict=True)):
+        scores = score(logits)
+        same_so_far = index < len(stored) and list(stored[:index]) == tokens[:index]
+        stored_choice = scores.choices([stored[index]])[0] if same_so_far else None
+        chosen, *choices = scores.choices([token_id, *scores.best(top)])
+        steps.append(Step(number=index + 1, chosen=chosen, choices=tuple(choices), stored=stored_choice))
     return Replay(
         max_new_tokens=bound,
         stop_reason=finished.stop_reason,
@@ -107,27 +107,27 @@ def replay(
 def _run(
     bot: LoadedBot, prompt_ids: Sequence[int], bound: int, sampling: Sampling | None
 ) -> tuple[Finished, list[Tensor]]:
-    """The engine's answer, and the logits of each of its steps, each (vocabulary,) float32."""
-    seen: list[Tensor] = []
+    """Return the engine's answer and the logits of each step, (vocabulary,) float32."""
+    logits_by_step: list[Tensor] = []
 
-    def keep(_layer: Any, _inputs: Any, output: Tensor) -> None:
-        seen.append(output[0].float())
+    def record(_layer: Any, _inputs: Any, output: Tensor) -> None:
+        logits_by_step.append(output[0].float())
 
     engine = TransformersEngine(max_batch=1, max_new_tokens=bound)
     engine.add_request("turn", bot, prompt_ids, sampling=sampling)
     finished: list[Finished] = []
-    hook = bot.network.lm_head.register_forward_hook(keep)
+    hook = bot.network.lm_head.register_forward_hook(record)
     try:
         while engine.in_flight:
             finished += engine.step()
     finally:
         hook.remove()
-    return finished[0], seen
+    return finished[0], logits_by_step
 
 
-def _reader(bot: LoadedBot) -> Callable[[Tensor], _Scores]:
-    """Logits as the engine's rule leaves them: control tokens other than the end cannot be chosen."""
-    banned = torch.zeros(int(bot.network.config.vocab_size), dtype=torch.bool)
-    banned[[token_id for token_id in bot.tokenizer.control_ids if token_id != END_ID]] = True
-    allowed = int((~banned).sum())
-    return lambda logits: _Scores(logits.masked_fill(banned, -float("inf")), allowed, bot.tokenizer)
+def _scorer(bot: LoadedBot) -> Callable[[Tensor], _Scores]:
+    """Return a function that suppresses the same tokens as the engine: control tokens other than the end token."""
+    suppressed = torch.zeros(int(bot.network.config.vocab_size), dtype=torch.bool)
+    suppressed[[token_id for token_id in bot.tokenizer.control_ids if token_id != END_ID]] = True
+    allowed = int((~suppressed).sum())
+    return lambda logits: _Scores(logits.masked_fill(suppressed, -float("inf")), allowed, bot.tokenizer)

@@ -1,1 +1,1 @@
-"""All workers seen from outside: what they were told, what they report, and how to tell them more."""
+"""The workers as seen from outside: the states published to them, their reports, and how to publish new states."""

@@ -1,6 +1,6 @@
-"""All workers of a bot, as a command reaches them: what they were told, what they speak, and how to tell them more.
+"""The workers as a command reaches them: read the published state of a bot and the workers' reports, publish states.
 
-Publishes ``rollout_state`` and listens to ``worker_state``. Knows nothing of the registry and its aliases.
+Writes ``rollout_state`` and reads ``worker_state``. Knows nothing about the registry and its aliases.
 """
 
 import time
@@ -18,12 +18,18 @@ from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.settings import Settings
 
 _PUBLICATIONS: Final = 3
-"""Each further one means that somebody else published for this bot in the same moment."""
+"""Maximum number of attempts. Each one after the first means that another program published at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """The time for people to read, seconds to wait by, and how to let them pass between two looks."""
+    """The clock of a command; tests replace it.
+
+    Attributes:
+        now: the time, for records that people read.
+        monotonic: seconds, for deadlines.
+        pause: sleeps for a number of seconds.
+    """
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
@@ -32,7 +38,14 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """All workers, as they are reached through the topics."""
+    """All workers, reached through the topics.
+
+    Attributes:
+        topics: Kafka.
+        settings: how long to wait for workers.
+        progress: called with a line for the user on each change.
+        clock: the time.
+    """
 
     topics: Topics
     settings: Settings
@@ -41,64 +54,66 @@ class Fleet:
     _roll_call: RollCall = field(init=False, default_factory=RollCall)
 
     def standing(self, bot: str) -> tuple[RolloutState, bool]:
-        """What the workers follow, and whether the topic will go on saying so.
+        """Return the state that the workers follow, and whether the topic will keep leading them to it.
 
-        It does not where it was lost while workers live, who remember a higher epoch than it holds; and where a stale
-        state stands last, which is the one that compaction keeps.
+        The topic does not if it was lost while workers kept running: they remember a higher epoch than it contains. It
+        also does not if its last record is stale, because compaction keeps the last record.
 
         Args:
-            bot: whose state.
+            bot: the bot.
 
         Returns:
-            The state (epoch 0 where nothing was ever rolled out), and whether it may stand as it is.
+            The state (epoch 0 if nothing was ever rolled out), and whether it needs no publication.
         """
-        # Before the topic: what is published between the two reads must not look like something lost.
+        # Read the heartbeats before the topic: a state published between the two reads must not look like a lost one.
         remembered = recollected(bot, self._states())
-        followed, last = self._told(bot)
+        followed, last = self._published(bot)
         if followed is None:
             return remembered, remembered.epoch == 0
-        if followed.epoch < remembered.epoch and followed.champion is None:  # said while no worker was to be heard
+        if followed.epoch < remembered.epoch and followed.champion is None:  # published before any heartbeat arrived
             return replace(followed, champion=remembered.champion), False
         return followed, followed == last and followed.epoch >= remembered.epoch
 
-    def spoken(self, bot: str, standing: RolloutState) -> VersionKey | None:
-        """The version that speaks: what was told, or the one before while what was told is still on its way.
+    def served_version(self, bot: str, followed: RolloutState) -> VersionKey | None:
+        """Return the version that answers now.
+
+        That is the published champion, or the previous one if workers still serve it while the champion loads.
 
         Args:
-            bot: whose.
-            standing: what the workers follow.
+            bot: the bot.
+            followed: the state that the workers follow.
 
         Returns:
-            The version, its digest where it is known.
+            The version, with its digest if known.
         """
         states = self._states()
-        heard = [state for state in states if state.epoch_by_bot.get(bot, 0) >= standing.epoch] or states
-        spoken = {slot.version for state in heard if (slot := state.slot(bot)) is not None}
-        if standing.previous is not None and standing.previous in spoken:
-            return VersionKey(standing.previous)
-        return standing.key
+        current = [state for state in states if state.epoch_by_bot.get(bot, 0) >= followed.epoch] or states
+        served = {slot.version for state in current if (slot := state.slot(bot)) is not None}
+        if followed.previous is not None and followed.previous in served:
+            return VersionKey(followed.previous)
+        return followed.key
 
     def look(self) -> Roll:
-        """The workers that have been heard of since the first look, and those that may yet be."""
+        """Return the workers known to be alive since the first look, and those that may be."""
         return self._roll_call.look(self._states(), self.clock.monotonic())
 
     def publish(self, state: RolloutState, by: str) -> RolloutState:
-        """Tell the workers a state, signed with who asked and the time; give it as it was told."""
+        """Publish a state, signed with who asked and the time, and return it as published."""
         signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
         self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
         return signed
 
-    def insist(self, state: RolloutState) -> RolloutState:
-        """Say a state once more where workers have come back that remember a higher epoch: it is stale to them.
+    def republish_if_stale(self, state: RolloutState) -> RolloutState:
+        """Publish a state again, with a higher epoch, if it is stale for workers that remember a higher one.
 
         Args:
-            state: as it was told; another one that is followed by now is left alone.
+            state: the state as published. If the workers follow another state by now, nothing is published.
 
         Returns:
-            The state that is followed now, or will be.
+            The state that the workers follow, or will follow.
         """
-        newest, stands = self.standing(state.bot)
-        if stands or newest.epoch != state.epoch:
+        newest, is_current = self.standing(state.bot)
+        if is_current or newest.epoch != state.epoch:
             return newest
         return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self._states())), by=newest.by)
 
@@ -109,43 +124,43 @@ class Fleet:
         change: Callable[[RolloutState], RolloutState],
         by: str,
     ) -> tuple[RolloutState, bool]:
-        """Publish until what the workers follow is as wanted.
+        """Publish until the workers follow a state that meets a condition.
 
-        Two publications at once may take the same epoch. Workers follow the first one and ignore the other, so that
-        having sent the state is not enough. Compaction keeps the other one: so what is followed is said once more.
+        Sending a state once is not sufficient: two programs may publish with the same epoch. If two records share an
+        epoch, workers follow the first and ignore the other, but compaction keeps the last. The followed state is
+        then published again.
 
         Args:
-            bot: whose state.
-            holds: whether a state is as wanted.
-            change: makes it so; the epoch is taken care of.
+            bot: the bot.
+            holds: checks whether a state is as wanted.
+            change: returns the wanted state for the given one; its epoch is set here.
             by: who asked.
 
         Returns:
-            The state that the workers follow now, under the epoch that they have to reach, and whether anything was
-            published.
+            The state that the workers follow, with the epoch to wait for, and whether anything was published.
 
         Raises:
-            Conflict: somebody else was faster each time.
+            Conflict: another program published first each time.
         """
-        self.look()  # whatever comes from now on is an answer
+        self.look()  # heartbeats that change from now on are acknowledgements
         for number in range(_PUBLICATIONS + 1):
-            state, stands = self.standing(bot)
+            state, is_current = self.standing(bot)
             epoch = next_epoch(bot, state, self._states())
-            if state.reason == FROM_WORKERS and not stands:
+            if state.reason == FROM_WORKERS and not is_current:
                 self.progress(f"{bot}: {sentence(state)}")
-            if holds(state) and stands:
+            if holds(state) and is_current:
                 return state, number > 0
             if holds(state):
                 return self.publish(replace(state, epoch=epoch), by=state.by), True
             if number < _PUBLICATIONS:
                 self.publish(replace(change(state), epoch=epoch), by=by)
         raise Conflict(
-            f"{bot}: {_PUBLICATIONS} publications were each overtaken by somebody else's: a rollout is at work. "
-            "Wait until it has ended, then say it again"
+            f"{bot}: another program published first in {_PUBLICATIONS} attempts: another rollout of this bot is in "
+            "progress. Retry when it has finished"
         )
 
-    def _told(self, bot: str) -> tuple[RolloutState | None, RolloutState | None]:
-        """What the topic says: the state that workers follow, of equal epochs the first, and the one that is last."""
+    def _published(self, bot: str) -> tuple[RolloutState | None, RolloutState | None]:
+        """Return from the topic the state that workers follow (the first one of the highest epoch) and the last one."""
         followed: RolloutState | None = None
         last: RolloutState | None = None
         starts = self.topics.start_positions(ROLLOUT_TOPIC)
@@ -153,7 +168,7 @@ class Fleet:
             for record in self.topics.read(ROLLOUT_TOPIC, partition, starts[partition], end):
                 try:
                     state = RolloutState.from_json(record.value or b"")
-                except InvalidMessage:  # the workers pass over it as well
+                except InvalidMessage:  # workers skip it too
                     continue
                 if state.bot != bot:
                     continue
@@ -167,6 +182,6 @@ class Fleet:
         for content in self.topics.latest_by_key(WORKER_TOPIC).values():
             try:
                 states.append(WorkerState.from_json(content))
-            except InvalidMessage:  # one unreadable record must not stop a rollout: its worker counts as silent
+            except InvalidMessage:  # an unreadable record must not stop a rollout: it counts as no heartbeat
                 continue
         return states

@@ -1,4 +1,4 @@
-"""Bring every live worker to one version of a bot, or back to the old one."""
+"""Publish a version of a bot and wait until every live worker serves it; otherwise restore the old version."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,13 @@ class RolloutPlan:
     """One change of a bot's champion.
 
     Attributes:
-        target: the version that is to speak.
-        old: the one that speaks until now; None for a bot's first version.
-        previous: what ``previous`` is to be afterwards.
-        earlier: what is to be ``earlier``; see :class:`kogpt2_chat.domain.rollout.states.RolloutState`.
-        reason: why, for whoever reads the topic.
+        bot: the bot.
+        target: the version to serve.
+        old: the version served until now; None for a bot's first version.
+        previous: value of ``previous`` in the published state.
+        earlier: value of ``earlier`` in the published state; see
+            :class:`kogpt2_chat.domain.rollout.states.RolloutState`.
+        reason: why, for readers of the topic.
         by: who asked.
     """
 
@@ -28,114 +30,114 @@ class RolloutPlan:
     reason: str
     by: str
 
-    def asks_for(self, state: RolloutState) -> bool:
-        """Whether a state names the target, and not another version that had its number before."""
+    def matches(self, state: RolloutState) -> bool:
+        """Check whether a state publishes the target, and not another version that once had its number."""
         return state.phase == "steady" and self.target.is_same(state.key)
 
 
-def bring_to(workers: Fleet, switch: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
-    """Publish a version and wait until every live worker has it ready.
+def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
+    """Publish a version and wait until it is ready on every live worker.
 
-    A state that names the version already was published by a call that did not finish: it is waited
-    for, not published again.
+    If the followed state already names the version, an earlier call published it and did not finish. Then this call
+    only waits.
 
     Args:
-        workers: who are to speak it.
-        switch: the change.
+        fleet: the workers.
+        plan: the change.
 
     Returns:
-        The state that the workers follow now, and their answers.
+        The state that the workers follow now, and their acknowledgements.
 
     Raises:
-        Conflict: another rollout of this bot published a state meanwhile; its outcome counts.
-        Unavailable: a worker could not load the version, or not in time, or none is alive. The old
+        Conflict: another rollout of this bot published a different champion in the meantime, which stays in effect.
+        Unavailable: a worker could not load the version, or did not do so in time, or no worker is alive. The old
             champion has been published again.
     """
-    before, _ = workers.standing(switch.bot)
-    state, _ = workers.publish_until(
-        switch.bot,
-        # Somebody's mute is published over, and kept; another rollout's champion is not fought.
-        holds=lambda state: switch.asks_for(state) or state.champion != before.champion,
+    before, _ = fleet.standing(plan.bot)
+    state, _ = fleet.publish_until(
+        plan.bot,
+        # If only the mute changed in the meantime, publish again and keep it. If the champion changed, give up.
+        holds=lambda state: plan.matches(state) or state.champion != before.champion,
         change=lambda state: RolloutState(
-            bot=switch.bot,
+            bot=plan.bot,
             epoch=0,
-            champion=switch.target.number,
-            digest=switch.target.digest,
-            previous=switch.previous,
-            earlier=switch.earlier,
+            champion=plan.target.number,
+            digest=plan.target.digest,
+            previous=plan.previous,
+            earlier=plan.earlier,
             muted=state.muted,
-            reason=switch.reason,
+            reason=plan.reason,
         ),
-        by=switch.by,
+        by=plan.by,
     )
-    if not switch.asks_for(state):
-        raise _superseded(switch, state)
-    workers.progress(f"{switch.bot}: version {switch.target.number} is published as epoch {state.epoch}")
-    answers = _wait(workers, switch, state)
-    newest, _ = workers.standing(switch.bot)
-    if not switch.asks_for(newest):
-        raise _superseded(switch, newest)
+    if not plan.matches(state):
+        raise _superseded(plan, state)
+    fleet.progress(f"{plan.bot}: version {plan.target.number} is published as epoch {state.epoch}")
+    answers = _wait(fleet, plan, state)
+    newest, _ = fleet.standing(plan.bot)
+    if not plan.matches(newest):
+        raise _superseded(plan, newest)
     if not answers.complete:
-        _restore(workers, switch, answers, before)
+        _restore(fleet, plan, answers, before)
     return newest, answers
 
 
-def _wait(workers: Fleet, switch: RolloutPlan, state: RolloutState) -> Acknowledgements:
-    deadline_s = workers.clock.monotonic() + workers.settings.rollout.ready_timeout_s
-    told = ""
+def _wait(fleet: Fleet, plan: RolloutPlan, state: RolloutState) -> Acknowledgements:
+    deadline_s = fleet.clock.monotonic() + fleet.settings.rollout.ready_timeout_s
+    shown = ""
     while True:
-        roll, state = workers.look(), workers.insist(state)
-        if not switch.asks_for(state):
-            raise _superseded(switch, state)
-        answers = rollout_answers(switch.bot, switch.target.number, state.epoch, roll.live, roll.perhaps_alive)
-        if (sentence := _sentence(answers)) != told:
-            workers.progress(f"{switch.bot}: {sentence}")
-            told = sentence
-        if answers.complete or answers.degraded or workers.clock.monotonic() >= deadline_s:
+        roll, state = fleet.look(), fleet.republish_if_stale(state)
+        if not plan.matches(state):
+            raise _superseded(plan, state)
+        answers = rollout_answers(plan.bot, plan.target.number, state.epoch, roll.live, roll.perhaps_alive)
+        if (sentence := _sentence(answers)) != shown:
+            fleet.progress(f"{plan.bot}: {sentence}")
+            shown = sentence
+        if answers.complete or answers.degraded or fleet.clock.monotonic() >= deadline_s:
             return answers
-        workers.clock.pause(workers.settings.rollout.poll_s)
+        fleet.clock.pause(fleet.settings.rollout.poll_s)
 
 
-def _restore(workers: Fleet, switch: RolloutPlan, answers: Acknowledgements, before: RolloutState) -> None:
-    why = f"version {switch.target.number} was not taken up: {_sentence(answers)}"
-    # Workers keep these at hand. One that was on its way before is not told again.
-    kept = (before.previous, before.earlier) if _names(before, switch.old) else (before.earlier, None)
-    restored, _ = workers.publish_until(
-        switch.bot,
-        # A champion that is told again has nothing behind it that could be put back.
-        holds=lambda state: switch.target.is_same(switch.old) or not switch.asks_for(state),
-        # Whether the bot is muted is not this rollout's business, and may have changed meanwhile.
+def _restore(fleet: Fleet, plan: RolloutPlan, answers: Acknowledgements, before: RolloutState) -> None:
+    why = f"version {plan.target.number} was not loaded by every worker: {_sentence(answers)}"
+    # Name the versions before `old`. If `before` published a version that was still loading, `old` is its `previous`.
+    kept = (before.previous, before.earlier) if _targets(before, plan.old) else (before.earlier, None)
+    restored, _ = fleet.publish_until(
+        plan.bot,
+        # If the champion itself was published again, no earlier version exists to restore.
+        holds=lambda state: plan.target.is_same(plan.old) or not plan.matches(state),
+        # Keep the mute: it may have changed in the meantime.
         change=lambda state: RolloutState(
-            bot=switch.bot,
+            bot=plan.bot,
             epoch=0,
-            champion=None if switch.old is None else switch.old.number,
-            digest="" if switch.old is None else switch.old.digest,
+            champion=None if plan.old is None else plan.old.number,
+            digest="" if plan.old is None else plan.old.digest,
             previous=kept[0],
             earlier=kept[1],
             muted=state.muted,
             reason=why,
         ),
-        by=switch.by,
+        by=plan.by,
     )
-    if not _names(restored, switch.old):
-        raise _superseded(switch, restored)
+    if not _targets(restored, plan.old):
+        raise _superseded(plan, restored)
+    now = f"version {plan.old.number} continues to answer" if plan.old else "the bot has no version that could answer"
     raise Unavailable(
-        f"{switch.bot}: {why}. Expected every live worker to be ready within "
-        f"{workers.settings.rollout.ready_timeout_s:.0f} s; "
-        f"{f'version {switch.old.number} speaks on' if switch.old else 'the bot has no version to speak with'} "
-        f"(epoch {restored.epoch}). Look at the workers with `kogpt2-chat status`, then roll out again"
+        f"{plan.bot}: {why}. Expected every live worker to be ready within "
+        f"{fleet.settings.rollout.ready_timeout_s:.0f} s; {now} "
+        f"(epoch {restored.epoch}). Check the workers with `kogpt2-chat status`, then roll out again"
     )
 
 
-def _names(state: RolloutState, version: VersionKey | None) -> bool:
+def _targets(state: RolloutState, version: VersionKey | None) -> bool:
     return state.key is None if version is None else version.is_same(state.key)
 
 
-def _superseded(switch: RolloutPlan, newest: RolloutState) -> Conflict:
-    found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an emptied topic"
+def _superseded(plan: RolloutPlan, newest: RolloutState) -> Conflict:
+    found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an empty topic"
     return Conflict(
-        f"{switch.bot}: version {switch.target.number} was overtaken by {found}: another rollout is at work, "
-        "its outcome counts"
+        f"{plan.bot}: version {plan.target.number} was superseded by {found}: another rollout of this bot is in "
+        "progress, and its result stays in effect"
     )
 
 

@@ -1,4 +1,4 @@
-"""How a version answers: engines, the scheduler they share, and what takes over where a version is unsure.
+"""How a version answers: engines, the scheduler they share, and the answers that replace an unlikely one.
 
 Imports neither torch nor training.
 """

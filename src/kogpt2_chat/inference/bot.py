@@ -1,4 +1,4 @@
-"""A bot's version in memory: its network, whichever engine that is for, and how text goes in and comes out."""
+"""A version of a bot in memory: its network, in the form of one engine, and the conversion between text and ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ class Bot(Generic[Network]):
     """A :class:`kogpt2_chat.inference.engine.BotModel`.
 
     Attributes:
-        version: which version, as text.
+        version: the version's number, as text.
         network: the weights, in the form of one engine.
-        tokenizer: text to ids and back.
-        card: what the version is made of.
-        max_prompt_tokens: bound of a prompt.
-        max_answer_chars: bound of an answer.
-        first_ids: what its prompts begin with.
-        uncertainty: what is said where its own answer is unlikely; None says it all the same.
+        tokenizer: converts text to ids and back.
+        card: the contents of ``model.json``.
+        max_prompt_tokens: longest prompt.
+        max_answer_chars: longest answer.
+        first_ids: the ids that every prompt begins with.
+        uncertainty: thresholds and pairs for replacing an unlikely answer; None: its own answer is always used.
     """
 
     version: str
@@ -37,13 +37,13 @@ class Bot(Generic[Network]):
 
     @property
     def small(self) -> bool:
-        """Whether it comes from the small base."""
+        """Whether the version was trained from the small base."""
         return self.card.small
 
     def encode(self, text: str) -> list[int]:
-        """Prompt ids of a question."""
+        """Return the prompt ids of a question."""
         return self.tokenizer.encode_prompt(text, self.max_prompt_tokens, self.first_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Plain answer text of generated ids."""
+        """Return the answer text of generated ids."""
         return self.tokenizer.decode(token_ids, self.max_answer_chars)

@@ -1,7 +1,7 @@
-"""What the worker knows of decoding: requests go in, finished token ids come out, step by step.
+"""The interface of decoding, as the worker uses it: requests go in, finished token ids come out, step by step.
 
-Knows nothing of Kafka, and imports no model library, so that the worker's tests need none. The engine is
-not thread safe: one thread owns it.
+It does not depend on Kafka. It imports no model library, so that the worker's tests need none. An engine is not
+thread safe: one thread owns it.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ StopReason = Literal["end", "length", "deadline"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """One request that will get no further token.
+    """A request that is finished.
 
     Attributes:
-        request_id: as given to ``add_request``.
+        request_id: as passed to ``add_request``.
         token_ids: the answer's tokens, without the end token; possibly none.
-        stop_reason: ``end`` (the model ended its answer), ``length`` (the bound on new tokens) or
-            ``deadline`` (its time was up; the tokens are what there was).
-        logprob: mean log-probability of the chosen tokens, the end token among them, in nat a token; 0 for none. How
-            sure the model was: near 0 for what it knows by heart.
+        stop_reason: ``end`` (the model ended its answer), ``length`` (the limit on new tokens) or ``deadline`` (the
+            deadline has passed; the tokens are those generated so far).
+        logprob: mean log-probability of the chosen tokens including the end token, in nats per token; 0 for none. It
+            shows how sure the model was: near 0 for an answer that it knows by heart.
     """
 
     request_id: str
@@ -39,8 +39,8 @@ class Sampling:
 
     Attributes:
         temperature: above 0; lower is closer to greedy.
-        top_k: only so many likeliest tokens may be drawn.
-        seed: of this request; neighbours in the batch have no part in it.
+        top_k: a token is drawn from this many of the likeliest tokens.
+        seed: of this request; other sequences in the batch do not affect the draw.
     """
 
     temperature: float
@@ -49,34 +49,34 @@ class Sampling:
 
 
 class BotModel(Protocol):
-    """A bot's loaded model version, as :func:`kogpt2_chat.network.load.load_bot` gives it."""
+    """A loaded version of a bot; see :class:`kogpt2_chat.inference.bot.Bot`."""
 
     @property
     def version(self) -> str:
-        """Which version this is, as text."""
+        """The version's number, as text."""
         ...
 
     @property
     def small(self) -> bool:
-        """Whether it comes from the small base."""
+        """Whether the version was trained from the small base."""
         ...
 
     @property
     def uncertainty(self) -> "Uncertainty | None":
-        """What is said where its own answer is unlikely; None says its own answer all the same."""
+        """Thresholds and pairs for replacing an unlikely answer; None: its own answer is always used."""
         ...
 
     @property
     def network(self) -> Any:
-        """The weights; only an engine looks at them."""
+        """The weights; only an engine uses them."""
         ...
 
     def encode(self, text: str) -> list[int]:
-        """Prompt ids of a question: normalised, bounded, ready for ``add_request``."""
+        """Return the prompt ids of a question: normalised, truncated, ready for ``add_request``."""
         ...
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Plain answer text of generated ids: no control token or character, bounded; possibly empty."""
+        """Return the answer text of generated ids: without control tokens and characters, truncated; maybe empty."""
         ...
 
 
@@ -101,7 +101,7 @@ class Engine(Protocol):
 
         Args:
             request_id: unique among those in flight.
-            model: decodes this request to its end, whichever model later requests of the same bot bring.
+            model: decodes this request to its end, even if later requests of the same bot use another model.
             prompt_ids: from that model's `encode`.
             deadline_s: seconds from now after which the request finishes with the tokens that it has.
             sampling: how to choose tokens; None is greedy.

@@ -1,6 +1,6 @@
-"""Prompts that a version carries along, with its answers in fp32: what any machine compares itself to.
+"""Prompts stored with a version and its fp32 answers to them: every machine compares its own answers with these.
 
-The gate compares forms on the machine that judges; a worker may stand on another one. Imports neither torch nor
+The gate compares forms on the machine that evaluates; a worker may run on another one. Imports neither torch nor
 transformers.
 """
 
@@ -20,11 +20,11 @@ PROMPTS: Final = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedAnswer:
-    """What the weights themselves say.
+    """A greedy answer computed in fp32.
 
     Attributes:
         prompt: token ids, at least one.
-        tokens: the greedy answer's, with its end where it has one; at least one.
+        tokens: token ids of the answer, including the end token if the model produced one; at least one.
     """
 
     prompt: tuple[int, ...]
@@ -38,10 +38,10 @@ def write_check(folder: Path, answers: Sequence[CheckedAnswer]) -> None:
 
 
 def read_check(folder: Path) -> list[CheckedAnswer]:
-    """Read it; a version from before it was written has none, and gives an empty list.
+    """Read ``engine_check.json``. Return an empty list if the version is older than this file.
 
     Raises:
-        CheckpointCorrupt: the file is there and is not what it should be.
+        CheckpointCorrupt: the file exists, but its content is invalid.
     """
     path = folder / CHECK_FILE
     if not path.is_file():
@@ -54,17 +54,17 @@ def read_check(folder: Path) -> list[CheckedAnswer]:
 
 
 def compare(model: PagedModel, answers: Sequence[CheckedAnswer]) -> Agreement:
-    """Let a loaded graph look at each answer of fp32, and count where it would have said the same.
+    """Count the answers and tokens on which a loaded graph agrees with fp32.
 
-    All tokens of an answer go through at once, each after those of fp32. It is the same answer where every one of them
-    is the likeliest; later tokens still count where an earlier one differs.
+    One pass computes all tokens of an answer, teacher-forced: each token follows the fp32 tokens before it. An answer
+    is the same if each of its tokens is the likeliest one. Tokens after a difference still count.
 
     Args:
-        model: nobody decodes with it meanwhile.
+        model: must not be decoding at the same time.
         answers: at least one.
 
     Returns:
-        What agrees.
+        The counts.
 
     Raises:
         CheckpointCorrupt: an answer does not fit the graph.
@@ -73,11 +73,11 @@ def compare(model: PagedModel, answers: Sequence[CheckedAnswer]) -> Agreement:
     for answer in answers:
         ids = (*answer.prompt, *answer.tokens[:-1])
         if len(ids) > model.positions or max((*ids, answer.tokens[-1])) >= model.vocabulary:
-            raise CheckpointCorrupt(f"{CHECK_FILE} does not fit the graph beside it: take the previous version")
-        pages = BlockTable()
-        logits = model.forward([(pages, ids)], all_logits=True)[0][len(answer.prompt) - 1 :]
+            raise CheckpointCorrupt(f"{CHECK_FILE} does not fit the version's graph: take the previous version")
+        table = BlockTable()
+        logits = model.forward([(table, ids)], all_logits=True)[0][len(answer.prompt) - 1 :]
         same = sum(ours == theirs for ours, theirs in zip(logits.argmax(-1).tolist(), answer.tokens, strict=True))
-        model.release(pages)
+        model.release(table)
         same_tokens += same
         same_answers += same == len(answer.tokens)
     return Agreement(

@@ -1,7 +1,7 @@
-"""Measures on this machine which form of a version's graph serves best, once for each kind of processor and model.
+"""Measure which form of a version's graph serves best on this machine, once per kind of processor and model.
 
-What was measured lies as JSON below ``engine/`` in the cache: speed by machine and size of the model, agreement by
-machine, version and form. A file that cannot be read or written costs a measurement and nothing else.
+The measurements are stored as JSON below ``engine/`` in the cache: speed by machine and size of the model, agreement
+by machine, version and form. If a file cannot be read or written, the measurement is repeated.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from kogpt2_chat.machine.cores import library_threads, usable_cores
 Facts = Mapping[str, object]
 Figure = TypeVar("Figure", Speed, Agreement)
 _FOLDER: Final = "engine"
-_ROWS: Final = (1, 8)
+_BATCH_SIZES: Final = (1, 8)
 _PROMPT: Final = 12
 _WARM_UP, _ROUNDS = 2, 7
 _CAP: Final = "ONEDNN_MAX_CPU_ISA"
@@ -46,19 +46,19 @@ def choose_form(
     cache: Path,
     load: Callable[[Form], PagedModel],
 ) -> Choice:
-    """Choose for a version.
+    """Choose the form in which a version is served on this machine.
 
     Args:
-        folder: the version's, verified.
+        folder: the version's verified folder.
         graph: its graph.
         card: its card.
-        threads: as the settings say; 0 for all.
-        least_share: of answers that must be as in fp32.
-        cache: folder that checkouts share.
-        load: gives the graph in a form; called only for forms that have to be measured.
+        threads: from the settings; 0: all cores.
+        least_share: smallest share of answers that must be the same as in fp32.
+        cache: folder that all checkouts share.
+        load: returns the graph in a form; called only for forms that must be measured.
 
     Returns:
-        The choice; its form agrees with fp32 unless no form does.
+        The choice. Its form agrees with fp32 unless no form does.
 
     Raises:
         CheckpointCorrupt: a form cannot be loaded, or the version's prompts do not fit it.
@@ -70,8 +70,8 @@ def choose_form(
         if not answers:
             return None
         content = {name: card.files.get(name, "") for name in (*ENGINE_FILES, CHECK_FILE)}
-        place = _place(cache, "agreement", {"machine": _key(machine), "form": form, **content})
-        return _remembered(place, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
+        entry = _entry(cache, "agreement", {"machine": _key(machine), "form": form, **content})
+        return _cached(entry, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
 
     forms = forms_of(graph)
     if len(forms) == 1:
@@ -79,43 +79,44 @@ def choose_form(
         return Choice(
             form=forms[0], least_share=least_share, agreement_by_form={forms[0]: found} if found is not None else {}
         )
-    place = _place(cache, "speed", {**machine, "shape": _shape(folder)})
-    speeds = _remembered(place, Speed, forms, lambda: measure_speed({form: load(form) for form in forms}))
+    entry = _entry(cache, "speed", {**machine, "shape": _shape(folder)})
+    speeds = _cached(entry, Speed, forms, lambda: measure_speed({form: load(form) for form in forms}))
     return choose(speeds, agreement, least_share)
 
 
 def measure_speed(models: Mapping[Form, PagedModel]) -> dict[Form, Speed]:
-    """Passes of each model in turn, so that a slow moment hits all alike; medians.
+    """Time passes of each model in turn, so that a slow moment of the machine affects all of them.
 
     Args:
-        models: nobody decodes with them meanwhile.
+        models: must not be decoding at the same time.
 
     Returns:
-        By form.
+        Median times by form.
     """
-    taken: dict[tuple[Form, int], list[float]] = {(form, rows): [] for form in models for rows in _ROWS}
-    for rows in _ROWS:
-        pages = {form: [BlockTable() for _ in range(rows)] for form in models}
+    taken_ms: dict[tuple[Form, int], list[float]] = {(form, count): [] for form in models for count in _BATCH_SIZES}
+    for count in _BATCH_SIZES:
+        tables = {form: [BlockTable() for _ in range(count)] for form in models}
         for form, model in models.items():
-            model.forward([(row, range(1, 1 + _PROMPT)) for row in pages[form]])
+            model.forward([(table, range(1, 1 + _PROMPT)) for table in tables[form]])
         for number in range(_WARM_UP + _ROUNDS):
             for form, model in models.items():
-                began = time.perf_counter()
-                model.forward([(row, [1]) for row in pages[form]])
+                started = time.perf_counter()
+                model.forward([(table, [1]) for table in tables[form]])
                 if number >= _WARM_UP:
-                    taken[form, rows].append((time.perf_counter() - began) * 1000)
+                    taken_ms[form, count].append((time.perf_counter() - started) * 1000)
         for form, model in models.items():
-            for row in pages[form]:
-                model.release(row)
-    one, eight = _ROWS
+            for table in tables[form]:
+                model.release(table)
+    one, eight = _BATCH_SIZES
     return {
-        form: Speed(one_row_ms=median(taken[form, one]), eight_rows_ms=median(taken[form, eight])) for form in models
+        form: Speed(one_row_ms=median(taken_ms[form, one]), eight_rows_ms=median(taken_ms[form, eight]))
+        for form in models
     }
 
 
 def machine_facts(threads: int) -> dict[str, object]:
-    """What speed and agreement depend on, besides the model: processor, library, cores, and a cap on instructions."""
-    entries = dict(_entry(line) for line in _cpuinfo().splitlines() if ":" in line)
+    """Return what speed and agreement depend on besides the model: processor, instruction cap, library and cores."""
+    entries = dict(_cpuinfo_field(line) for line in _cpuinfo().splitlines() if ":" in line)
     return {
         "processor": entries.get("model name") or platform.processor() or platform.machine(),
         "stepping": [entries.get(name, "") for name in ("cpu family", "model", "stepping", "CPU part")],
@@ -126,7 +127,7 @@ def machine_facts(threads: int) -> dict[str, object]:
     }
 
 
-def _entry(line: str) -> tuple[str, str]:
+def _cpuinfo_field(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name.strip(), value.strip()
 
@@ -147,32 +148,32 @@ def _key(facts: Facts) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _place(cache: Path, kind: str, facts: Facts) -> tuple[Path, Facts]:
-    """Where a figure lies, and of what it is."""
+def _entry(cache: Path, kind: str, facts: Facts) -> tuple[Path, Facts]:
+    """Return the cache file for measurements made under these conditions, and the conditions."""
     return cache / _FOLDER / f"{kind}-{_key(facts)}.json", facts
 
 
-def _remembered(
-    place: tuple[Path, Facts], kind: type[Figure], names: Iterable[str], measure: Callable[[], Mapping[Any, Figure]]
+def _cached(
+    entry: tuple[Path, Facts], kind: type[Figure], names: Iterable[str], measure: Callable[[], Mapping[Any, Figure]]
 ) -> Mapping[Any, Figure]:
-    """What lies there already under these names, else what is measured now."""
-    path, facts = place
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, cut short or of another form
+    """Return the measurements of these names from the cache; measure and store them if they are not there."""
+    path, facts = entry
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, truncated or another format
         found = json.loads(path.read_text("utf-8"))
         figures = {name: kind(**figure) for name, figure in ((name, found["figures"][name]) for name in names)}
-        if found["facts"] == facts and all(_is_sound(figure) for figure in figures.values()):
+        if found["facts"] == facts and all(_is_plausible(figure) for figure in figures.values()):
             return figures
     measured = measure()
     _write(path, {"facts": facts, "figures": {name: asdict(figure) for name, figure in measured.items()}})
     return measured
 
 
-def _is_sound(figure: Speed | Agreement) -> bool:
+def _is_plausible(figure: Speed | Agreement) -> bool:
     return all(isinstance(value, int | float) and value >= 0 for value in asdict(figure).values())
 
 
 def _write(path: Path, content: Facts) -> None:
-    """Whole or not at all: another worker may be reading it."""
+    """Write the file and rename it into place, because another worker may be reading it."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="utf-8", delete=False) as aside:

@@ -27,14 +27,14 @@ class ServedBot(Bot[PagedModel]):
     """A version in the serving engine; torch is not needed.
 
     Attributes:
-        choice: in which form, and why.
+        choice: the form that it computes in, and why.
     """
 
     choice: Choice
 
     @property
     def form(self) -> Form:
-        """In which form it computes."""
+        """The form that it computes in."""
         return self.choice.form
 
 
@@ -62,15 +62,15 @@ def load_for_players(
         folder: the version's files, with ``model.json``.
         settings: bounds and threads.
         version: what to call it; the folder's name by default.
-        on_choice: called with the form that the engine computes in, even if the version may not speak in it.
+        on_choice: called with the chosen form, even if the version is then refused.
 
     Raises:
-        CheckpointCorrupt: the folder is not what its hashes promise.
-        GateRefused: on this machine the version's answers differ from its weights' in fp32, in any form.
+        CheckpointCorrupt: a file is missing, or does not have the hash on the card.
+        GateRefused: on this machine, the version's answers differ too much from its fp32 answers in every form.
     """
     served = load_served(folder, settings, version, side_by_side=True)
     on_choice(served.choice)
-    _refuse_unless_it_agrees(served)
+    _require_agreement(served)
     return served
 
 
@@ -85,10 +85,10 @@ def load_served(
         folder: the version's files, with ``model.json``.
         settings: bounds and threads.
         version: what to call it; the folder's name by default.
-        side_by_side: ready to run beside other bots' models, as a worker does.
+        side_by_side: prepare it to run at the same time as other bots' models, as in a worker.
 
     Raises:
-        CheckpointCorrupt: the folder is not what its hashes promise.
+        CheckpointCorrupt: a file is missing, or does not have the hash on the card.
     """
     card = verify_folder(folder)
     tokenizer = load_tokenizer(folder)
@@ -98,7 +98,7 @@ def load_served(
 
 @contextmanager
 def _graph(folder: Path, card: ModelCard, tokenizer: ChatTokenizer) -> Iterator[Path]:
-    """The version's graph, or one that is made here and gone once it is loaded: its mapped weights outlive the file."""
+    """Yield the version's graph, or one converted here and deleted after loading: mapped weights outlive the file."""
     if all(name in card.files for name in ENGINE_FILES):
         yield folder / ENGINE_FILES[0]
         return
@@ -125,7 +125,7 @@ def _load(
             form=form,
             threads=settings.serving.threads,
             side_by_side=side_by_side,
-            max_rows=settings.serving.max_batch,
+            max_sequences=settings.serving.max_batch,
             max_tokens=model.max_prompt_tokens + model.max_new_tokens,
         )
 
@@ -149,13 +149,13 @@ def _load(
     )
 
 
-def _refuse_unless_it_agrees(served: ServedBot) -> None:
+def _require_agreement(served: ServedBot) -> None:
     choice = served.choice
     if choice.agrees or choice.agreement is None:
         return
     agreement = choice.agreement
     raise GateRefused(
         f"on this processor the engine answers {agreement.same_answers} of {agreement.answers} prompts of the version "
-        f"like its weights in fp32 ({agreement.share:.1%}, at least {choice.least_share:.1%} asked, form {choice.form})"
-        ": keep the version before it"
+        f"as its weights do in fp32 ({agreement.share:.1%}, expected at least {choice.least_share:.1%}, "
+        f"form {choice.form}): keep the previous version"
     )

@@ -1,4 +1,4 @@
-"""Files that a library has mapped into this process, and that it will hardly read again."""
+"""Drop the resident pages of memory-mapped weight files once they have been packed."""
 
 import ctypes
 import mmap
@@ -11,12 +11,12 @@ _FIELDS: Final = 6
 
 
 def advise_dontneed(file: Path) -> None:
-    """Give the memory of a mapped file back to the machine; whoever reads it after all has it read in again.
+    """Return the memory of a mapped file to the system. A later read loads the page from disk again.
 
-    Only what is mapped for reading is touched, so nothing can be lost. Where the system shows no maps, nothing happens.
+    Only read-only mappings are changed, so no data can be lost. Without ``/proc/self/maps`` this does nothing.
 
     Args:
-        file: any path of it.
+        file: a path of the file; symbolic links are resolved.
     """
     if not _MAPS.exists():
         return
@@ -24,5 +24,5 @@ def advise_dontneed(file: Path) -> None:
     for line in _MAPS.read_text("utf-8", "replace").splitlines():
         entry = line.split(maxsplit=_FIELDS - 1)
         if len(entry) == _FIELDS and entry[5] == path and entry[1].startswith(_READ_ONLY):
-            begin, end = (int(place, 16) for place in entry[0].split("-"))
+            begin, end = (int(address, 16) for address in entry[0].split("-"))
             libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), ctypes.c_int(mmap.MADV_DONTNEED))

@@ -1,9 +1,9 @@
-"""Finding the known question that is most like another, by the letters that both share.
+"""Find the known question that is most similar to another one, by character n-grams.
 
-A question is a bag of short runs of letters: of syllables within words, and of jamo across them, so that other endings,
-missing spaces and typing errors cost little. Rare runs count more (TF-IDF); likeness is the cosine, from 0 to 1. A few
-thousand questions take a fraction of a millisecond and some megabytes, without the memory of a library that a worker
-needs for nothing else.
+A question is a bag of n-grams: of syllables within words, and of jamo across words. Different endings, missing spaces
+and typing errors therefore change the similarity little. Rare n-grams count more (TF-IDF); the similarity ("likeness")
+is the cosine, from 0 to 1. A search among a few thousand questions takes a fraction of a millisecond and some
+megabytes. A search library would cost a worker more memory and serve no other purpose there.
 """
 
 import math
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from kogpt2_chat.domain.learning.cleaning import clean
 
-_SYLLABLE_RUNS: Final = (1, 2, 3)
-_JAMO_RUNS: Final = (3, 4, 5)
+_SYLLABLE_SIZES: Final = (1, 2, 3)
+_JAMO_SIZES: Final = (3, 4, 5)
 _EDGE: Final = "_"
-# Of 450 dev questions, answers judged sensible rose from 63.3 to 64.9 %, of the likeliest 80 % from 70.8 to
-# 74.2 % (docs/measurements.md).
+# With these weights the share of sensible answers rose from 63.3 to 64.9 % on 450 dev questions, and from 70.8 to
+# 74.2 % on the likeliest 80 % of them (docs/measurements.md).
 _START_WEIGHT: Final = 2.0
 _END_WEIGHT: Final = 0.5
 _JAMO_START_WEIGHT: Final = 1.5
@@ -33,8 +33,8 @@ class Known:
     """A question whose answer is known.
 
     Attributes:
-        question: as it was asked.
-        answer: what people wrote for it.
+        question: as it was written.
+        answer: written by a person.
         source: where the pair comes from (``seed``, ``praised``, ``correction``).
     """
 
@@ -45,10 +45,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The known question most like another.
+    """The known question that is most similar to another one.
 
     Attributes:
-        likeness: 0 (nothing in common) to 1 (the same letters).
+        likeness: 0 (no n-gram in common) to 1 (the same letters).
     """
 
     known: Known
@@ -56,30 +56,30 @@ class Found:
 
 
 class NearestQuestions:
-    """An index over known questions.
+    """An index of known questions.
 
     Args:
-        known: of several that are equally like, the last one is found: what was taught last.
+        known: if several are equally similar, the last one is found, which was taught last.
     """
 
     def __init__(self, known: Sequence[Known]) -> None:
         self.known = tuple(known)
         bags = [_bag(pair.question) for pair in self.known]
-        counts = Counter(run for bag in bags for run in bag)
-        self._place_by_run = {run: place for place, run in enumerate(counts)}
+        counts = Counter(gram for bag in bags for gram in bag)
+        self._index_by_gram = {gram: index for index, gram in enumerate(counts)}
         total = len(bags)
         self._rarity = np.array([math.log((1 + total) / (1 + count)) + 1 for count in counts.values()], np.float32)
         self._unseen_rarity = math.log(1 + total) + 1
         self._first, self._rows, self._weights = self._postings(bags)
 
     def find(self, question: str) -> Found | None:
-        """The most similar known question; None where nothing is in common, or nothing is known."""
+        """Return the most similar known question; None if no question has an n-gram in common with this one."""
         likeness = np.zeros(len(self.known), np.float32)
-        for run, weight in self._weighted(_bag(question)).items():
-            place = self._place_by_run.get(run)
-            if place is not None:
-                here = slice(self._first[place], self._first[place + 1])
-                likeness[self._rows[here]] += weight * self._weights[here]
+        for gram, weight in self._weighted(_bag(question)).items():
+            index = self._index_by_gram.get(gram)
+            if index is not None:
+                posting = slice(self._first[index], self._first[index + 1])
+                likeness[self._rows[posting]] += weight * self._weights[posting]
         if not likeness.any():
             return None
         best = len(likeness) - 1 - int(likeness[::-1].argmax())
@@ -88,56 +88,56 @@ class NearestQuestions:
     def _postings(
         self, bags: Sequence[Mapping[str, float]]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-        """Rows and weights of each run, one run after another, and where each run begins."""
-        rows_by_run: list[list[int]] = [[] for _ in self._place_by_run]
-        weights_by_run: list[list[float]] = [[] for _ in self._place_by_run]
+        """Return an inverted index: where each n-gram's postings begin, and the questions and weights in them."""
+        rows_by_gram: list[list[int]] = [[] for _ in self._index_by_gram]
+        weights_by_gram: list[list[float]] = [[] for _ in self._index_by_gram]
         for row, bag in enumerate(bags):
-            for run, weight in self._weighted(bag).items():
-                rows_by_run[self._place_by_run[run]].append(row)
-                weights_by_run[self._place_by_run[run]].append(weight)
-        first = np.cumsum([0, *map(len, rows_by_run)])
-        rows = np.array([row for rows in rows_by_run for row in rows], np.int32)
-        weights = np.array([weight for weights in weights_by_run for weight in weights], np.float32)
+            for gram, weight in self._weighted(bag).items():
+                rows_by_gram[self._index_by_gram[gram]].append(row)
+                weights_by_gram[self._index_by_gram[gram]].append(weight)
+        first = np.cumsum([0, *map(len, rows_by_gram)])
+        rows = np.array([row for rows in rows_by_gram for row in rows], np.int32)
+        weights = np.array([weight for weights in weights_by_gram for weight in weights], np.float32)
         return first, rows, weights
 
     def _weighted(self, bag: Mapping[str, float]) -> dict[str, float]:
-        """Weights of length one: half of what counts lies in runs of syllables, half in runs of jamo."""
-        weights = {run: count * self._rarity_of(run) for run, count in bag.items()}
+        """Return TF-IDF weights of length one; n-grams of syllables and n-grams of jamo each contribute half."""
+        weights = {gram: count * self._rarity_of(gram) for gram, count in bag.items()}
         for jamo in (False, True):
-            half = [run for run in weights if run.startswith(_JAMO) == jamo]
-            length = math.sqrt(2 * sum(weights[run] ** 2 for run in half))
-            for run in half:
-                weights[run] /= length
+            half = [gram for gram in weights if gram.startswith(_JAMO) == jamo]
+            length = math.sqrt(2 * sum(weights[gram] ** 2 for gram in half))
+            for gram in half:
+                weights[gram] /= length
         return weights
 
-    def _rarity_of(self, run: str) -> float:
-        place = self._place_by_run.get(run)
-        return self._unseen_rarity if place is None else float(self._rarity[place])
+    def _rarity_of(self, gram: str) -> float:
+        index = self._index_by_gram.get(gram)
+        return self._unseen_rarity if index is None else float(self._rarity[index])
 
 
 _JAMO: Final = "\x01"
-"""What a run of jamo begins with in a bag, so that it is never taken for one of syllables."""
+"""First character of a jamo n-gram in a bag, which distinguishes it from a syllable n-gram."""
 
 
 def _bag(question: str) -> dict[str, float]:
-    """The runs of a question, each with how often it stands there; words' beginnings count more, their endings less."""
+    """Return the n-grams of a question with their weighted counts: word beginnings count more, word endings less."""
     folded = unicodedata.normalize("NFKC", clean(question)).casefold()
     words = ["".join(char for char in word if char.isalnum()) or word for word in folded.split()]
-    bag = Counter(run for word in words for run in _runs(f"{_EDGE}{word}{_EDGE}", _SYLLABLE_RUNS) if run != _EDGE)
+    bag = Counter(gram for word in words for gram in _grams(f"{_EDGE}{word}{_EDGE}", _SYLLABLE_SIZES) if gram != _EDGE)
     letters = unicodedata.normalize("NFD", "".join(words))
-    bag.update(_JAMO + run for run in _runs(f"{_EDGE}{letters}{_EDGE}", _JAMO_RUNS))
-    return {run: count * _place_weight(run) for run, count in bag.items()}
+    bag.update(_JAMO + gram for gram in _grams(f"{_EDGE}{letters}{_EDGE}", _JAMO_SIZES))
+    return {gram: count * _position_weight(gram) for gram, count in bag.items()}
 
 
-def _place_weight(run: str) -> float:
-    """A Korean word says what it is about where it begins; its ending says how politely."""
-    if run.startswith(_JAMO):
-        return _JAMO_START_WEIGHT if run.startswith(_JAMO + _EDGE) else 1.0
-    start = _START_WEIGHT if run.startswith(_EDGE) else 1.0
-    return start * (_END_WEIGHT if run.endswith(_EDGE) else 1.0)
+def _position_weight(gram: str) -> float:
+    """Return the weight of an n-gram's position: a Korean word begins with its meaning and ends with politeness."""
+    if gram.startswith(_JAMO):
+        return _JAMO_START_WEIGHT if gram.startswith(_JAMO + _EDGE) else 1.0
+    start = _START_WEIGHT if gram.startswith(_EDGE) else 1.0
+    return start * (_END_WEIGHT if gram.endswith(_EDGE) else 1.0)
 
 
-def _runs(text: str, sizes: Iterable[int]) -> Iterable[str]:
+def _grams(text: str, sizes: Iterable[int]) -> Iterable[str]:
     for size in sizes:
         for start in range(len(text) - size + 1):
             yield text[start : start + size]

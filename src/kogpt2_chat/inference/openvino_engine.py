@@ -134,7 +134,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _Batch]):
 def _run_pass(batch: _Batch, *, single_core: bool) -> None:
     """Choose the next token of every running sequence."""
     logits, normalisers = batch.network.forward(
-        [(sequence.pages, sequence.new_tokens) for sequence in batch.running], beside=single_core
+        [(sequence.pages, sequence.new_tokens) for sequence in batch.running], single_core=single_core
     )
     for index, (sequence, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
         token = next_token(logits[index], sequence.tokens, likeliest, sequence.sampling)

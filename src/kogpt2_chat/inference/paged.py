@@ -1,10 +1,10 @@
-"""One bot's graph in OpenVINO, with its keys and values in pages: any mix of rows goes through in one pass.
+"""One version's graph in OpenVINO with a paged KV cache: one pass computes any mix of sequences.
 
-The graph says where activations are rounded to int8. It is loaded as it is, or without that rounding: then products
-are in fp32, and the same weights stay int8 until they are multiplied.
+The graph contains nodes that round activations to int8. It is loaded with these nodes, or without them: then the
+matrix products are computed in fp32, and the same weights stay int8 until they are multiplied.
 
-A row is a sequence being decoded. Its keys and values lie in blocks of ``block_tokens`` positions, taken from one
-pool a model; rows of any length share a pass without padding, some with a whole prompt, some with one token.
+The keys and values of a sequence are stored in blocks of ``block_tokens`` positions, which come from one pool per
+model. Sequences of any length share a pass without padding: some bring a whole prompt, others one token.
 """
 
 import heapq
@@ -28,18 +28,18 @@ from kogpt2_chat.machine.cores import library_threads
 Logits = NDArray[np.float32]
 _CACHES: Final = ("key_cache", "value_cache")
 _NORMALISERS: Final = "normalisers"
-_PREPARED_KEPT: Final = 200
+_MAX_CACHED_KERNELS: Final = 200
 _LEAST_BLOCKS: Final = 8
 _ROUNDING: Final = "FakeQuantize"
 
 
 @dataclass(slots=True)
 class BlockTable:
-    """Where a row's keys and values lie.
+    """Where the keys and values of a sequence are stored.
 
     Attributes:
         length: positions that have been computed.
-        blocks: of the pool, in the order of the positions.
+        blocks: numbers of the sequence's blocks in the pool, in the order of the positions.
     """
 
     length: int = 0
@@ -47,24 +47,24 @@ class BlockTable:
 
 
 class PagedModel:
-    """A compiled graph and its pool of blocks. One call of ``forward`` at a time.
+    """A compiled graph and its pool of KV blocks. Not thread safe: one call of ``forward`` at a time.
 
     Attributes:
         block_tokens: positions in a block.
-        positions: most positions that the network knows.
+        positions: the network's context length, in tokens.
         vocabulary: entries of the vocabulary, the width of the logits.
 
     Args:
-        graph: ``engine.xml``, its weights beside it.
-        form: one of :func:`forms_of` it.
-        threads: cores that one pass uses; 0 leaves it to OpenVINO.
-        side_by_side: compile it for one core as well, for passes beside those of other models; costs the memory of
-            its weights once more.
-        max_rows: most rows at once.
-        max_tokens: most positions of a row.
+        graph: ``engine.xml``; its weights are in the same folder.
+        form: one of :func:`forms_of` this graph.
+        threads: cores that one pass uses; 0 lets OpenVINO decide.
+        side_by_side: also compile the graph for one core, for passes that run at the same time as those of other
+            models. This needs memory for a second copy of the weights.
+        max_sequences: most sequences at once.
+        max_tokens: most positions of a sequence.
 
     Raises:
-        CheckpointCorrupt: the file is no such graph.
+        CheckpointCorrupt: OpenVINO cannot load the file as such a graph.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class PagedModel:
         form: Form = INT8,
         threads: int = 0,
         side_by_side: bool = False,
-        max_rows: int = 32,
+        max_sequences: int = 32,
         max_tokens: int = 256,
     ) -> None:
         core, threads = ov.Core(), library_threads(threads)
@@ -83,98 +83,107 @@ class PagedModel:
             _add_normalisers(model)
             self.positions = int(model.get_rt_info(POSITIONS_PATH).astype(int))
             if form == INT8_WEIGHTS:
-                _leave_activations(model)
+                _remove_activation_rounding(model)
             paged_attention_transformation(model)
-            alone = core.compile_model(model, "CPU", properties(threads, form))
-            beside = core.compile_model(model, "CPU", properties(1, form)) if side_by_side and threads != 1 else alone
+            all_cores = core.compile_model(model, "CPU", properties(threads, form))
+            compile_twice = side_by_side and threads != 1
+            single_core = core.compile_model(model, "CPU", properties(1, form)) if compile_twice else all_cores
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
-        self._alone: Any = alone.create_infer_request()
-        self._beside: Any = self._alone if beside is alone else beside.create_infer_request()
-        self.block_tokens = int(alone.input("value_cache.0").partial_shape[2].get_length())
-        self.vocabulary = int(alone.output("logits").partial_shape[1].get_length())
-        # However tight the bounds are: eight short rows are measured at load, and one of any length is compared.
+        self._all_cores: Any = all_cores.create_infer_request()
+        self._single_core: Any = self._all_cores if single_core is all_cores else single_core.create_infer_request()
+        self.block_tokens = int(all_cores.input("value_cache.0").partial_shape[2].get_length())
+        self.vocabulary = int(all_cores.output("logits").partial_shape[1].get_length())
+        # The minimum does not depend on the arguments: loading times eight short sequences and compares one answer,
+        # which may be as long as the context.
         longest, bounded = (-(-tokens // self.block_tokens) for tokens in (self.positions, max_tokens))
-        count = max(max_rows * bounded, longest, _LEAST_BLOCKS)
+        count = max(max_sequences * bounded, longest, _LEAST_BLOCKS)
         self._free = list(range(count))
-        for port in alone.inputs:
+        for port in all_cores.inputs:
             if port.any_name.startswith(_CACHES):
                 shape = [count, *(int(size.get_length()) for size in list(port.partial_shape)[1:])]
-                # Not filled: the machine gives a page when it is first written to. Both ways of running share them.
-                pages = ov.Tensor(port.element_type, ov.Shape(shape))
-                self._alone.set_tensor(port.any_name, pages)
-                self._beside.set_tensor(port.any_name, pages)
+                # Not initialised: the system allocates a memory page at the first write. Both requests share the cache.
+                blocks = ov.Tensor(port.element_type, ov.Shape(shape))
+                self._all_cores.set_tensor(port.any_name, blocks)
+                self._single_core.set_tensor(port.any_name, blocks)
         self._pack()
         advise_dontneed(graph.with_suffix(".bin"))
 
     def forward(
-        self, rows: Sequence[tuple[BlockTable, Sequence[int]]], *, all_logits: bool = False, beside: bool = False
+        self,
+        sequences: Sequence[tuple[BlockTable, Sequence[int]]],
+        *,
+        all_logits: bool = False,
+        single_core: bool = False,
     ) -> tuple[Logits, Logits]:
-        """Compute new positions of rows, and remember their keys and values.
+        """Compute new positions of sequences and store their keys and values.
 
         Args:
-            rows: each with its pages and its new tokens, at least one.
-            all_logits: of every new position instead of each row's last one.
-            beside: on one core, since other models run at the same time.
+            sequences: the block table and the new tokens of each; at least one sequence, at least one new token each.
+            all_logits: return logits of every new position instead of each sequence's last one.
+            single_core: run on one core, because other models run at the same time.
 
         Returns:
-            Logits, (rows, vocabulary), or (new tokens of all rows, vocabulary); and of each row of them the logarithm
-            of the sum of their exponentials, (rows,): a logit less it is a log-probability. Both are valid until the
-            next call.
+            Logits, (sequences, vocabulary), or (new tokens of all sequences, vocabulary). For each row of them, the
+            logarithm of the sum of the exponentials: a logit minus it is a log-probability. Both arrays are valid
+            until the next call.
         """
-        begins = np.cumsum([0, *(len(tokens) for _, tokens in rows)], dtype=np.int32)
-        past = np.array([pages.length for pages, _ in rows], np.int32)
-        for pages, tokens in rows:
-            pages.length += len(tokens)
-            while len(pages.blocks) * self.block_tokens < pages.length:
-                pages.blocks.append(heapq.heappop(self._free))
-        past_ids = [np.arange(start, pages.length) for start, (pages, _) in zip(past, rows, strict=True)]
+        begins = np.cumsum([0, *(len(tokens) for _, tokens in sequences)], dtype=np.int32)
+        past = np.array([table.length for table, _ in sequences], np.int32)
+        for table, tokens in sequences:
+            table.length += len(tokens)
+            while len(table.blocks) * self.block_tokens < table.length:
+                table.blocks.append(heapq.heappop(self._free))
+        past_ids = [np.arange(start, table.length) for start, (table, _) in zip(past, sequences, strict=True)]
         inputs = {
-            "input_ids": np.concatenate([np.asarray(tokens, np.int64) for _, tokens in rows]),
+            "input_ids": np.concatenate([np.asarray(tokens, np.int64) for _, tokens in sequences]),
             "position_ids": np.concatenate(past_ids).astype(np.int64),
             "logit_rows": (np.arange(begins[-1]) if all_logits else begins[1:] - 1).astype(np.int64),
-            "max_context_len": np.array(max(pages.length for pages, _ in rows), np.int32),
+            "max_context_len": np.array(max(table.length for table, _ in sequences), np.int32),
             "past_lens": past,
             "subsequence_begins": begins,
-            "block_indices": np.concatenate([np.asarray(pages.blocks, np.int32) for pages, _ in rows]),
-            "block_indices_begins": np.cumsum([0, *(len(pages.blocks) for pages, _ in rows)], dtype=np.int32),
+            "block_indices": np.concatenate([np.asarray(table.blocks, np.int32) for table, _ in sequences]),
+            "block_indices_begins": np.cumsum([0, *(len(table.blocks) for table, _ in sequences)], dtype=np.int32),
         }
-        request = self._beside if beside else self._alone
+        request = self._single_core if single_core else self._all_cores
         for name, values in inputs.items():
             request.set_tensor(name, ov.Tensor(values))
         request.infer()
         return request.get_tensor("logits").data, request.get_tensor(_NORMALISERS).data
 
-    def release(self, pages: BlockTable) -> None:
-        """Give a row's blocks back. Low ones are taken first, so that memory follows the load, not the bound."""
-        for block in pages.blocks:
+    def release(self, table: BlockTable) -> None:
+        """Return a sequence's blocks to the pool.
+
+        ``forward`` takes the lowest free blocks first, so memory use follows the load, not the size of the pool.
+        """
+        for block in table.blocks:
             heapq.heappush(self._free, block)
-        pages.length, pages.blocks = 0, []
+        table.length, table.blocks = 0, []
 
     def _pack(self) -> None:
-        """The first pass of each way of running packs the weights for it: now, and not while somebody waits.
+        """Run one pass per compiled graph, because the first pass packs the weights: do it before the first question.
 
-        From then on the mapped file is read only where tokens are looked up.
+        After that, the mapped file is read only to look up token embeddings.
         """
-        for beside in {False, self._beside is not self._alone}:
-            pages = BlockTable()
-            self.forward([(pages, [0])], beside=beside)
-            self.release(pages)
+        for single_core in {False, self._single_core is not self._all_cores}:
+            table = BlockTable()
+            self.forward([(table, [0])], single_core=single_core)
+            self.release(table)
 
 
 def _add_normalisers(model: ov.Model) -> None:
-    """Let the graph give, beside its logits, what turns them into log-probabilities: all cores share the work there."""
+    """Add an output that turns logits into log-probabilities: computed in the graph, it uses all cores."""
     logits = model.output("logits").get_node().input_value(0)
     axis = ops.constant(np.array([1], np.int64))
     highest = ops.reduce_max(logits, axis, keep_dims=True)
     summed = ops.reduce_sum(ops.exp(ops.subtract(logits, highest)), axis, keep_dims=True)
-    normalisers = ops.collapse_repeats(ops.add(ops.log(summed), highest), axis)
+    normalisers = ops.squeeze(ops.add(ops.log(summed), highest), axis)
     normalisers.output(0).set_names({_NORMALISERS})
     model.add_outputs(normalisers.output(0))
 
 
 def forms_of(graph: Path) -> tuple[Form, ...]:
-    """Forms that a graph can be loaded in: both, where it rounds activations.
+    """Return the forms in which a graph can be loaded: both if it rounds activations.
 
     Raises:
         CheckpointCorrupt: the file cannot be read.
@@ -185,27 +194,27 @@ def forms_of(graph: Path) -> tuple[Form, ...]:
         raise CheckpointCorrupt(f"{graph} cannot be read: {error}: take the previous version") from error
 
 
-def _leave_activations(model: ov.Model) -> None:
-    """Take the rounding of activations out of a graph; the scales that balance them for it stay, and cancel out."""
+def _remove_activation_rounding(model: ov.Model) -> None:
+    """Remove the rounding of activations from a graph. The smoothing scales stay; they cancel out."""
     for node in model.get_ordered_ops():
         if node.get_type_name() == _ROUNDING:
             node.output(0).replace(node.input(0).get_source_output())
 
 
 def properties(threads: int, form: Form = INT8) -> dict[str, object]:
-    """How graphs are compiled; ``threads`` 0 takes all cores that affinity and CPU quota allow."""
-    # Pinned, as is the default, every model of this process and of its neighbours would take the same first cores.
-    # Keys and values in 8 bits, its default, take a pass of one row a tenth longer, for megabytes that nobody misses.
+    """Return the properties that a graph is compiled with; ``threads`` 0: all cores of affinity and CPU quota."""
+    # CPU pinning is on by default: all models of this process and of others would be pinned to the same first cores.
+    # The int8 KV cache (the default) is 10 % slower for a single sequence and saves only a few MB.
     properties: dict[str, object] = {
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
         "KV_CACHE_PRECISION": "f16",
-        # Kernels are prepared for each new shape of a pass, and kept: by default 5,000 of them, hundreds of megabytes
-        # in the course of a day. Passes are no slower with fewer.
-        "CPU_RUNTIME_CACHE_CAPACITY": _PREPARED_KEPT,
+        # OpenVINO caches a kernel for each new shape of a pass. The default capacity is 5,000, which takes hundreds of
+        # megabytes in the course of a day. A smaller cache does not slow down the passes.
+        "CPU_RUNTIME_CACHE_CAPACITY": _MAX_CACHED_KERNELS,
     }
     if form == INT8_WEIGHTS:
-        # Else a processor with bf16 would multiply in it, and one with int8 products would round activations after all.
+        # Otherwise OpenVINO would multiply in bf16 or round activations to int8 if the processor can.
         properties |= {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
     if bound := library_threads(threads):
         properties["INFERENCE_NUM_THREADS"] = bound

@@ -1,4 +1,4 @@
-"""Choosing a token: the likeliest, or one drawn with a generator of the request's own."""
+"""Choose the next token: the likeliest one, or one drawn with the request's own random generator."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,43 +8,43 @@ from numpy.typing import NDArray
 
 from kogpt2_chat.inference.engine import Sampling
 
-_LONGEST_PHRASE: Final = 8
-_ROUNDS: Final = 3
+_MAX_PHRASE_TOKENS: Final = 8
+_REPETITIONS: Final = 3
 
 
 def next_token(
     logits: NDArray[np.float32], tokens: Sequence[int], likeliest: int, sampling: Sampling | None = None
 ) -> int:
-    """The next token of an answer: the likeliest, or one drawn, that does not go round in a circle.
+    """Choose the next token of an answer, greedily or by a draw, and avoid loops.
 
-    A model that is unsure of itself says the same few tokens over and over. The third round of a phrase, or the fourth
-    of a single token, is not said: the next best token is.
+    An unsure model repeats the same few tokens. If a token would complete the third repetition of a phrase, or the
+    fourth of a single token, another token is chosen instead.
 
     Args:
         logits: (vocabulary,), minus infinity for tokens that may not be chosen.
         tokens: of this answer so far.
         likeliest: index of the highest logit.
-        sampling: how to draw; None takes the likeliest.
+        sampling: how to draw; None takes the likeliest token.
 
     Returns:
         The token.
     """
     token = likeliest if sampling is None else choose(logits, sampling, len(tokens))
-    while closes_circle(tokens, token):
+    while completes_loop(tokens, token):
         logits = logits.copy()
         logits[token] = -np.inf
         token = int(logits.argmax()) if sampling is None else choose(logits, sampling, len(tokens))
     return token
 
 
-def closes_circle(tokens: Sequence[int], token: int) -> bool:
-    """Whether an answer that goes on with a token ends in the same phrase three times, or in one token four times."""
-    said = [*tokens[-_LONGEST_PHRASE * _ROUNDS :], token]
-    for period in range(1, _LONGEST_PHRASE + 1):
-        length = period * (_ROUNDS if period > 1 else _ROUNDS + 1)
-        if length > len(said):
+def completes_loop(tokens: Sequence[int], token: int) -> bool:
+    """Check whether with this token the answer ends in the same phrase three times, or in one token four times."""
+    recent = [*tokens[-_MAX_PHRASE_TOKENS * _REPETITIONS :], token]
+    for period in range(1, _MAX_PHRASE_TOKENS + 1):
+        length = period * (_REPETITIONS if period > 1 else _REPETITIONS + 1)
+        if length > len(recent):
             return False
-        tail = said[-length:]
+        tail = recent[-length:]
         if tail[period:] == tail[:-period]:
             return True
     return False
@@ -56,14 +56,14 @@ def choose(logits: NDArray[np.float32], sampling: Sampling, step: int) -> int:
     Args:
         logits: (vocabulary,), minus infinity for tokens that may not be chosen.
         sampling: how to draw.
-        step: tokens of this answer so far; with the seed it makes the generator, so that a draw depends on
+        step: number of tokens of this answer so far. Seed and step initialise the generator, so the draw depends on
             nothing else.
 
     Returns:
         The token.
     """
     count = min(sampling.top_k, len(logits))
-    # In the order of ids: two engines that differ in the last digit of a logit still draw the same token.
+    # Sorted by id, so that two engines whose logits differ in the last digit still draw the same token.
     likeliest = np.sort(np.argpartition(logits, -count)[-count:])
     scaled = logits[likeliest].astype(np.float64) / sampling.temperature
     weights = np.exp(scaled - scaled.max())

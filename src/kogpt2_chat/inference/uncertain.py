@@ -1,8 +1,9 @@
-"""Whether a version's own answer is likely enough to be said, and what is said in its place.
+"""Decide whether a version's own answer is likely enough, and which answer replaces it if not.
 
-A version carries the pairs that it may fall back on, and two thresholds that were fitted to it on pairs nobody had
-learned: below ``least_logprob`` its own answer gives way, below ``least_likeness`` the nearest known question has
-nothing to do with what was asked. The worker and the gate both decide here, so that what is judged is what is heard.
+A version contains the pairs that it may fall back on, and two thresholds that were fitted on pairs that no version
+learns. Below ``least_logprob`` its own answer is replaced. Below ``least_likeness`` the nearest known question is
+unrelated to the player's question. The worker and the gate both call this module, so that the gate evaluates the
+answers that players get.
 """
 
 import json
@@ -21,24 +22,24 @@ FILE: Final = "uncertain.json"
 Speaker = Literal["model", "nearest", "unsure"]
 Choice = Literal["model", "nearest", "notice"]
 _UNSURE_SHARE: Final = 0.3
-"""Of the dev questions, which are odder than what most visitors ask: of everyday ones that leaves about an eighth."""
+"""Share of dev questions below ``least_likeness``. Everyday questions are less odd: about an eighth is below it."""
 _LEAST_LIKENESS: Final = 0.2
-_CLEARLY_MOST: Final = 2 / 3
-"""Against one reference, noise is as close as the nearest answer in every second case; a half would prove nothing."""
+_CLEAR_MAJORITY: Final = 2 / 3
+"""Against one reference, noise is as close as the nearest answer in half of the cases, so a half proves nothing."""
 _Z_95: Final = 1.645
-"""One-sided."""
+"""One-sided 95 % quantile of the normal distribution."""
 _NEVER: Final = 0.0
-"""No log-probability is above it: the model gives way to the nearest answer always."""
+"""No log-probability is above 0: the model's own answer is practically never used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Fitted to one version.
+    """The thresholds of one version.
 
     Attributes:
-        least_logprob: nat a token; the model's own answer is said from here on.
-        least_likeness: 0 to 1; the nearest known answer is said from here on.
-        dev_pairs: how many pairs they were fitted on.
+        least_logprob: in nats per token; from here on the model's own answer is used.
+        least_likeness: 0 to 1; from here on the nearest known answer is used.
+        dev_pairs: number of pairs that they were fitted on.
     """
 
     least_logprob: float
@@ -48,13 +49,13 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One dev question, for fitting.
+    """The result of one dev question, for fitting.
 
     Attributes:
         logprob: of the model's own answer.
         likeness: of the nearest known question.
-        own: how close the model's own answer is to people's, by any measure where more is better.
-        nearest: likewise, the nearest known answer.
+        own: how close the model's own answer is to the reference, by any measure where higher is better.
+        nearest: the same for the nearest known answer.
     """
 
     logprob: float
@@ -71,11 +72,11 @@ class Uncertainty:
     known: NearestQuestions
 
     def is_sure(self, logprob: float) -> bool:
-        """Whether the model's own answer is likely enough to be said."""
+        """Check whether the model's own answer is likely enough to be used."""
         return logprob >= self.thresholds.least_logprob
 
     def find(self, question: str) -> Found | None:
-        """The nearest known question, if it is near enough to be answered in its place."""
+        """Return the nearest known question; None if it is not similar enough for its answer to be used."""
         found = self.known.find(question)
         return found if found and found.likeness >= self.thresholds.least_likeness else None
 
@@ -83,16 +84,16 @@ class Uncertainty:
 def speaker(
     uncertainty: Uncertainty | None, choice: Choice, logprob: float, question: str
 ) -> tuple[Speaker, Found | None]:
-    """Who answers a question that a model has answered.
+    """Decide which answer a player gets.
 
     Args:
-        uncertainty: of the version; None for one that was made before versions had thresholds.
-        choice: what the settings want where it is unsure.
-        logprob: of its own answer.
+        uncertainty: of the version; None if the version is older than the thresholds.
+        choice: from the settings: what to use if the version is unsure.
+        logprob: of the model's own answer.
         question: as the player asked it.
 
     Returns:
-        Whose answer is said, and the known question behind it where it is the nearest one's.
+        Whose answer is used, and the nearest known question if its answer is used.
     """
     if uncertainty is None or choice == "model" or uncertainty.is_sure(logprob):
         return "model", None
@@ -101,16 +102,16 @@ def speaker(
 
 
 def choose(settings: Settings, bot: str, *, small: bool) -> Choice:
-    """What a bot does where its version is unsure: the setting's word, else by the size of its base."""
+    """Return what a bot uses if its version is unsure: its setting, or a default by the size of its base."""
     return settings.serving.uncertain.get(bot) or ("nearest" if small else "model")
 
 
 def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
-    """Let the model speak as far down as its answers are no worse than the nearest ones.
+    """Find the lowest log-probability down to which the model's answers are no worse than the nearest ones.
 
-    From the surest answer on, one after another is let in. The threshold stands above the first that is farther from
-    people's than the nearest answer is, and lower only where it is beyond doubt that at least two thirds of all that
-    are let in are no worse.
+    Answers are accepted in order of log-probability, the highest first. The threshold is at the last answer before the
+    first one that is worse than the nearest answer. It is lower only if, with 95 % confidence, at least two thirds of
+    all answers accepted down to there are no worse than the nearest ones.
 
     Args:
         trials: at least one.
@@ -118,11 +119,11 @@ def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
     Returns:
         The thresholds.
     """
-    surest = sorted(trials, key=lambda trial: -trial.logprob)
+    likeliest_first = sorted(trials, key=lambda trial: -trial.logprob)
     least, good = _NEVER, 0
-    for count, trial in enumerate(surest, start=1):
+    for count, trial in enumerate(likeliest_first, start=1):
         good += trial.own >= trial.nearest
-        if good == count or _lower_bound(good, count) >= _CLEARLY_MOST:
+        if good == count or _lower_bound(good, count) >= _CLEAR_MAJORITY:
             least = trial.logprob
     ordered = sorted(trial.likeness for trial in trials)
     floor = max(_LEAST_LIKENESS, ordered[int(_UNSURE_SHARE * len(ordered))])
@@ -130,20 +131,20 @@ def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
 
 
 def _lower_bound(good: int, count: int) -> float:
-    """Wilson's lower bound of a share, at 95 %."""
+    """Return the lower bound of a share's one-sided 95 % Wilson interval."""
     share, z = good / count, _Z_95
     spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return (share + z * z / (2 * count) - spread) / (1 + z * z / count)
 
 
 def known_pairs(pairs: Sequence[Pair]) -> list[Known]:
-    """The pairs of a dataset as a version may fall back on them, what players taught last."""
+    """Return a dataset's pairs as known questions: seed pairs first, pairs taught by players last."""
     ordered = sorted(pairs, key=lambda pair: pair.source != "seed")
     return [Known(question=pair.question, answer=pair.answer, source=pair.source) for pair in ordered]
 
 
 def as_text(thresholds: Thresholds, known: Sequence[Known]) -> str:
-    """What :func:`read_uncertainty` reads."""
+    """Return the content of the file that :func:`read_uncertainty` reads."""
     content = {
         "v": 1,
         "least_logprob": thresholds.least_logprob,
@@ -155,10 +156,10 @@ def as_text(thresholds: Thresholds, known: Sequence[Known]) -> str:
 
 
 def read_uncertainty(folder: Path) -> Uncertainty | None:
-    """A version's thresholds and known pairs; None for a version that has none and says what its model says.
+    """Read a version's thresholds and known pairs. Return None if the version has none and always uses its own answer.
 
     Raises:
-        CheckpointCorrupt: the file is not what it should be.
+        CheckpointCorrupt: the file cannot be read or its content is invalid.
     """
     path = folder / FILE
     if not path.exists():

@@ -1,1 +1,1 @@
-"""One verb, one file: each joins pure decisions with ports."""
+"""The jobs of the platform, one module per job. Each combines pure decisions from ``domain`` with ports."""

@@ -1,6 +1,7 @@
-"""An immutable dataset for each bot: Spark writes the rows aside, this job publishes them.
+"""Build an immutable dataset per bot: Spark writes the rows to a temporary folder, and this job publishes them.
 
-A dataset's name is the hash of its content: the same input is the same dataset, and it is published once.
+A dataset's id is the beginning of the hash of its content. The same input produces the same dataset, which is published
+only once.
 """
 
 import hashlib
@@ -36,24 +37,23 @@ def build_datasets(
 ) -> dict[str, dict[str, object]]:
     """Build the datasets of all bots in one Spark application, and publish those without faults.
 
-    Answers are measured with the tokenizer of the base that the bots begin with; where there is none yet, it is made.
-    So what no model could learn whole never takes the place of what one can.
+    The tokenizer of the bots' base model measures the length of answers; if no base exists yet, it is prepared first.
+    An answer too long for the model can therefore never displace one that the model can learn.
 
     Args:
-        bots: whose datasets.
+        bots: the bots.
         spark: runs ``spark_jobs/build_dataset.py``.
         files: the lake's file system.
         settings: rules, corpora, base, addresses.
-        progress: told what becomes of the base.
+        progress: called with a line on each step of preparing the base.
 
     Returns:
-        For each bot ``version``, ``path``, ``counts``, ``sources``, ``rejects``, ``new_pairs``, ``withdrawn_pairs``,
-        ``seeds_superseded``, ``published`` (False: this very dataset was there already) and ``faults``. A bot whose
-        dataset has faults has version None and its rows lie in the quarantine folder under ``path``.
+        By bot: ``version`` (the dataset id), ``path``, ``counts``, ``sources``, ``rejects``, ``new_pairs``,
+        ``withdrawn_pairs``, ``seeds_superseded``, ``published`` (False if the same dataset already existed) and
+        ``faults``. If a bot's dataset has faults, its version is None and ``path`` is its folder in quarantine.
 
     Raises:
-        InvalidInput: a corpus is missing or malformed, there is no base to begin with, or no bot's dataset is without
-            faults.
+        InvalidInput: a corpus is missing or malformed, no base can be prepared, or every bot's dataset has faults.
     """
     root, build, now = settings.hdfs.root, uuid.uuid4().hex, datetime.now(UTC)
     building = building_path(root, build)
@@ -72,7 +72,7 @@ def build_datasets(
         files.delete(building)
     if results and all(result["faults"] for result in results.values()):
         faults = "; ".join(f"{bot}: {', '.join(report[bot]['faults'])}" for bot in bots)
-        raise InvalidInput(f"no dataset was published: {faults}. The rows are kept in {root}/quarantine/datasets.")
+        raise InvalidInput(f"no dataset was published: {faults}. Their rows are kept in {root}/quarantine/datasets.")
     return results
 
 
@@ -112,7 +112,7 @@ def _tokenizer(settings: Settings, progress: Callable[[str], None]) -> str:
 def _gold(path: Path, bot: str) -> list[dict[str, str]]:
     rows = read_rows(path)
     if not rows:
-        raise InvalidInput(f"corpus {path} holds no pairs: without a gold set no version of {bot} can pass the gate")
+        raise InvalidInput(f"corpus {path} has no pairs: without a gold set no version of {bot} can pass the gate")
     return rows
 
 
@@ -131,7 +131,7 @@ def _rules(settings: Settings) -> Rules:
 
 
 def _table_version(files: Files, root: str, table: str) -> int | None:
-    """The newest commit in a Delta table's log: the version that Spark is told to read, and no later one."""
+    """Return the newest table version in a Delta table's log. Spark reads exactly this version, and no later one."""
     names = files.list(f"{table_path(root, table)}/{DELTA_LOG}")
     return max((int(found.group(1)) for name in names if (found := _COMMIT.fullmatch(name))), default=None)
 
@@ -146,7 +146,7 @@ def _publish(
     files: Files,
     root: str,
 ) -> dict[str, object]:
-    """Give one bot's rows their final place: under their hash, or in quarantine."""
+    """Move one bot's rows to their final folder: named after the dataset id, or in quarantine if they have faults."""
     manifest = Manifest(
         bot=bot,
         version=report["content_hash"][:VERSION_CHARS],
@@ -186,7 +186,7 @@ def _hash(text: str) -> str:
 
 
 def _gather(bot: str, folder: str, building: str, files: Files) -> None:
-    """Spark's folders by bot and split become the dataset's three."""
+    """Rename Spark's folders by bot and split to the dataset's three ``.parquet`` folders."""
     for split in SPLITS:
         rows = f"{building}/bot={bot}/split={split}"
         if files.exists(rows):

@@ -1,8 +1,9 @@
-"""Decide which bots have learned enough that is new to be trained again, or have something to unlearn.
+"""Decide which bots to train again: those with enough new pairs, and those with withdrawn pairs.
 
-New pairs are counted from the dataset of the newest registered version, not from the last dataset built: a run that
-failed after its dataset was published, and examples that come in drops, would be forgotten otherwise. What was
-withdrawn is counted from the champion's: a version that the gate refused has unlearned nothing that players hear.
+New pairs are counted since the newest dataset that became a registered version, not since the last dataset built.
+Otherwise the pairs of a run that failed after publishing its dataset would never count, nor pairs that arrive a few at
+a time. Withdrawn pairs are counted since the champion's dataset: a version that the gate refused does not change what
+players receive.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,27 +16,29 @@ from kogpt2_chat.settings import Settings
 def choose(
     *, datasets: Mapping[str, str], force: bool, files: Files, registry: Registry, settings: Settings
 ) -> dict[str, dict[str, object]]:
-    """Say for each bot whether to train it, and why.
+    """Decide for each bot whether to train it, and why.
+
+    One withdrawn pair is enough to train, since the champion could still produce it. A dataset that a version newer
+    than the champion has already learned is not trained on again unless forced.
 
     Args:
-        datasets: version of the dataset just built, by bot.
-        force: train although there is little that is new.
-        files: where the manifests lie.
-        registry: where the versions trained so far are.
-        settings: how much is enough.
+        datasets: id of the dataset just built, by bot.
+        force: train even if too few pairs are new.
+        files: the lake's file system, for the manifests.
+        registry: the model registry, for the versions trained so far.
+        settings: how many new pairs are enough.
 
     Returns:
-        ``train``, ``dataset``, ``new_pairs``, ``withdrawn_pairs`` and ``reason`` by bot. One withdrawn pair is enough:
-        the champion would go on saying it. What a version after the champion has learned is not learned again.
+        ``train``, ``dataset``, ``new_pairs``, ``withdrawn_pairs`` and ``reason`` by bot.
     """
     choices: dict[str, dict[str, object]] = {}
     for bot, dataset in datasets.items():
         versions = registry.versions(bot)
         trained = {version.tags.get("dataset", "") for version in versions}
-        spoken = {version.tags.get("dataset", "") for version in versions if "champion" in version.aliases} - {""}
+        served = {version.tags.get("dataset", "") for version in versions if "champion" in version.aliases} - {""}
         new, withdrawn = (
             count_changes(bot=bot, dataset=dataset, known=known, files=files, root=settings.hdfs.root)
-            for known in (trained, spoken or trained)
+            for known in (trained, served or trained)
         )
         found = Changes(new=new.new, withdrawn=withdrawn.withdrawn)
         least = settings.learning.min_new_examples
@@ -62,11 +65,11 @@ def _verdict(found: Changes, *, force: bool, least: int, is_waiting: bool) -> tu
         return True, "forced"
     if is_waiting and found.withdrawn:
         return False, (
-            "the champion still says them, but a version that was trained without them is there: see its tags `gate` "
+            "the champion has learned them, but a newer version was already trained without them: see its tags `gate` "
             "and `gate_reasons` in MLflow"
         )
     if found.withdrawn:
-        return True, "what was withdrawn must not be said any longer"
+        return True, "withdrawn pairs must be unlearned"
     if found.new >= least:
         return True, "enough"
     return False, f"too few, KOGPT2_LEARNING__MIN_NEW_EXAMPLES is {least}"

@@ -1,7 +1,8 @@
-"""Strike a player or a turn out of everything that bots learn from, or take that back.
+"""Exclude a player or a turn from all training data, or undo that.
 
-Nothing is deleted: entries are added to the lake's table ``distrust``, the last one on a subject counts, and the next
-dataset of every bot leaves the rows out with the reason ``distrusted``. That alone starts a retraining.
+Nothing is deleted. The job adds an entry to the lake's table ``distrust``; the last entry on a subject counts. The next
+dataset of every bot rejects the affected rows with the reason ``distrusted``. A pair withdrawn this way is enough to
+start a retraining.
 """
 
 import re
@@ -20,17 +21,22 @@ _TURN_ID: Final = re.compile(r"bot_question-\d+-\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Who or what is struck out: a player by their key, or one turn."""
+    """The subject of an entry.
+
+    Attributes:
+        kind: ``player`` or ``turn``.
+        name: the player's key, or the turn's id.
+    """
 
     kind: Literal["player", "turn"]
     name: str
 
 
 def subject_of(text: str) -> Subject:
-    """A turn where the text is a turn's id, else a player under any spelling of the name.
+    """Return the turn if the text is a turn id, otherwise the player with that name in any spelling.
 
     Raises:
-        InvalidInput: nothing that can be seen is left of the name.
+        InvalidInput: the name has no visible characters.
     """
     if _TURN_ID.fullmatch(text.strip()):
         return Subject(kind="turn", name=text.strip())
@@ -43,25 +49,25 @@ def subject_of(text: str) -> Subject:
 def distrust(
     *, subject: str, by: str, reason: str, tables: Tables, undo: bool = False, now: datetime | None = None
 ) -> dict[str, object]:
-    """Add an entry.
+    """Add an entry to the table ``distrust``.
 
     Args:
         subject: a player, or the id of a turn.
-        by: who decides it.
-        reason: why; kept for good.
+        by: who decides.
+        reason: why; it is stored permanently.
         tables: the lake.
-        undo: trust the subject again.
-        now: the time; tests bring their own.
+        undo: whether to trust the subject again.
+        now: the time; tests replace it.
 
     Returns:
         The entry.
 
     Raises:
-        InvalidInput: nobody is named, or no reason, or no subject.
+        InvalidInput: ``by``, the reason or the subject is missing.
     """
     by, reason, found, at = by.strip(), reason.strip(), subject_of(subject), now or datetime.now(UTC)
     if not by or not reason:
-        raise InvalidInput("to distrust needs --by and --reason: both stand in the lake's table `distrust`")
+        raise InvalidInput("distrusting requires --by and --reason: both are recorded in the lake's table `distrust`")
     entry: dict[str, object] = {
         "entry_id": uuid.uuid4().hex,
         "at": at,
@@ -77,7 +83,7 @@ def distrust(
 
 
 def list_distrusted(*, tables: Tables) -> list[dict[str, object]]:
-    """The last entry on each subject that is struck out, the newest first.
+    """List the last entry on each distrusted subject, newest first.
 
     Args:
         tables: the lake.

@@ -1,4 +1,4 @@
-"""Say what KoGPT2 would cost on this machine, before anybody fetches half a gigabyte for it."""
+"""Estimate how long training KoGPT2 would take on this machine, before downloading half a gigabyte for it."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 KOGPT2: Final = "skt/kogpt2-base-v2"
 DOWNLOAD_MB: Final = 513
-"""Size of its ``pytorch_model.bin``: 125,164,032 weights in fp32, and the attention masks of that time."""
+"""Size of its ``pytorch_model.bin``: 125,164,032 weights in fp32, and the attention masks that the file includes."""
 MIN_MEMORY_MB: Final = 3500
-"""Weights, gradients and two moments of AdamW are 2 GB; torch and the activations come on top."""
+"""Weights, gradients and the two moments of AdamW need 2 GB; torch and the activations need the rest."""
 TIMEOUT_S: Final = 90.0
 _CHARACTERS_A_TOKEN: Final = 2.0
-"""Of Korean with spaces, in a vocabulary of 51,200: about two; fewer characters would make it slower."""
+"""For Korean with spaces and a vocabulary of 51,200; with fewer characters per token, training would take longer."""
 _FRAME_TOKENS: Final = 4
 
 
@@ -31,18 +31,18 @@ def estimate_base(
     min_memory_mb: int = MIN_MEMORY_MB,
     timeout_s: float = TIMEOUT_S,
 ) -> dict[str, object]:
-    """Time a few training steps at KoGPT2's size, and reckon version 1 of every bot from that.
+    """Time a few training steps at KoGPT2's size, and estimate the training time of version 1 of every bot.
 
     Args:
         settings: corpora, epochs and the budget of answer tokens.
-        progress: told what is measured.
-        size: fields of :class:`kogpt2_chat.training.speed.Work` that make another network than KoGPT2's.
-        min_memory_mb: with less free memory nothing is measured.
-        timeout_s: the measurement is given up after that.
+        progress: called with a line on each step.
+        size: fields of :class:`kogpt2_chat.training.speed.Work` that replace KoGPT2's size; for tests.
+        min_memory_mb: minimum free memory; with less, nothing is measured.
+        timeout_s: time limit of the measurement.
 
     Returns:
-        ``base``, ``download_mb``, ``bots``, ``answer_tokens`` of all bots together, ``answer_tokens_per_s`` and
-        ``training_s``, both None where nothing was measured, and ``reason`` then says why.
+        ``base``, ``download_mb``, ``bots``, ``answer_tokens`` (of all bots together), ``answer_tokens_per_s`` and
+        ``training_s`` (both None if nothing was measured), and ``reason`` (why nothing was measured).
     """
     from kogpt2_chat.corpora.shipped import read_pairs
     from kogpt2_chat.training.speed import Work, command
@@ -53,8 +53,8 @@ def estimate_base(
         "answer_tokens": sum(_answer_tokens(pairs, settings) for pairs in corpora),
     }  # fmt: skip
     if (free := psutil.virtual_memory().available >> 20) < min_memory_mb:
-        return _unmeasured(facts, f"measuring takes {min_memory_mb} MB of memory, {free} MB are free")
-    progress(f"measuring how fast {KOGPT2}'s size trains here, {timeout_s:.0f} s at most")
+        return _unmeasured(facts, f"measuring requires {min_memory_mb} MB of memory, {free} MB are free")
+    progress(f"measuring how fast a network of {KOGPT2}'s size trains here, {timeout_s:.0f} s at most")
     pairs = [pair for of_bot in corpora for pair in of_bot]
     work = Work(
         prompt_tokens=round(sum(_tokens(pair.question) for pair in pairs) / max(len(pairs), 1)) or 1,
@@ -80,7 +80,7 @@ def estimate_base(
 
 
 def _answer_tokens(pairs: Sequence["Pair"], settings: Settings) -> int:
-    """What training version 1 of a bot learns from: all epochs, or the budget."""
+    """Return the number of answer tokens in the training of a bot's version 1: those of all epochs, or the budget."""
     from kogpt2_chat.training.curriculum import EPOCHS
 
     once = sum(_tokens(pair.answer) for pair in pairs)

@@ -1,4 +1,4 @@
-"""Measure a version against its opponent and let the gate decide."""
+"""Measure a version and its baseline, and let the gate decide."""
 
 import json
 import random
@@ -26,8 +26,17 @@ _FIRST_SAMPLE: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opponent:
-    """Whom the candidate must beat: the champion, or the base where there is none yet."""
+class _Baseline:
+    """The model that the candidate is compared with.
+
+    That is the champion; the previous version if the candidate itself is the champion; or the base if the bot has
+    neither.
+
+    Attributes:
+        name: for reasons and pages, for example ``champion 3``.
+        model: the loaded model.
+        dataset: id of the dataset that it learned; empty for the base.
+    """
 
     name: str
     model: "LoadedBot"
@@ -37,18 +46,18 @@ class _Opponent:
 def evaluate(
     *, bot: str, version: int, registry: Registry, files: Files, settings: Settings, progress: Callable[[str], None]
 ) -> Decision:
-    """Decide on a version, and write the decision on it: artefacts, metrics and tags.
+    """Decide on a version, and store the decision with it: artefacts, metrics and tags.
 
     Args:
         bot: the bot.
-        version: the version to judge.
-        registry: where versions live.
+        version: the version to evaluate.
+        registry: the model registry.
         files: the lake, for the datasets.
-        settings: corpora, profile and bounds.
-        progress: told what is measured.
+        settings: corpora, profile and limits.
+        progress: called with a line on each step.
 
     Returns:
-        The decision; a refusal is an outcome, not an error.
+        The decision. A refusal is a result, not an error.
     """
     from kogpt2_chat.artifact.profiles import profile_of
     from kogpt2_chat.evaluation.evaluate import measure
@@ -56,35 +65,35 @@ def evaluate(
     from kogpt2_chat.network.load import load_bot
 
     found = registry.get(bot, version)
-    opponent = _opponent(found, registry, settings, progress)
+    baseline = _baseline(found, registry, settings, progress)
     try:
         folder = local_version(bot, version, registry, settings)
         candidate = load_bot(folder, settings, str(version))
         served = load_served(folder, settings, str(version))
     except CheckpointCorrupt as error:
-        figures = Measurements(bot=bot, version=version, opponent=opponent.name, load_error=str(error))
-        decision = decide(figures, profile_of(settings, small=opponent.model.card.small))
+        measurements = Measurements(bot=bot, version=version, opponent=baseline.name, load_error=str(error))
+        decision = decide(measurements, profile_of(settings, small=baseline.model.card.small))
         return _recorded(decision, found, registry)
-    figures = measure(
+    measurements = measure(
         bot=bot,
         version=version,
         candidate=candidate,
-        opponent=opponent.model,
-        opponent_name=opponent.name,
-        exam=_exam(bot, candidate, opponent, files, settings),
+        opponent=baseline.model,
+        opponent_name=baseline.name,
+        exam=_evaluation_set(bot, candidate, baseline, files, settings),
         served=served,
         settings=settings,
         progress=progress,
     )
-    decision = decide(figures, profile_of(settings, small=candidate.card.small), settings.training.seed)
-    registry.log_metrics(found.run_id, _metrics(decision, figures))
+    decision = decide(measurements, profile_of(settings, small=candidate.card.small), settings.training.seed)
+    registry.log_metrics(found.run_id, _metrics(decision, measurements))
     progress(f"{bot} version {version} {'passed' if decision.passed else 'was refused by'} the gate")
     return _recorded(decision, found, registry)
 
 
-def _opponent(
+def _baseline(
     found: ModelVersion, registry: Registry, settings: Settings, progress: Callable[[str], None]
-) -> _Opponent:
+) -> _Baseline:
     from kogpt2_chat.network.load import load_bot
     from kogpt2_chat.training.base import prepare
 
@@ -93,18 +102,21 @@ def _opponent(
         if other is not None and other.version != found.version:
             progress(f"comparing with the {alias}, version {other.version}")
             model = load_bot(local_version(found.bot, other.version, registry, settings), settings, str(other.version))
-            return _Opponent(name=f"{alias} {other.version}", model=model, dataset=model.card.dataset)
+            return _Baseline(name=f"{alias} {other.version}", model=model, dataset=model.card.dataset)
     progress("comparing with the base: no champion yet")
-    return _Opponent(
+    return _Baseline(
         name="base", model=load_bot(prepare(settings, progress).folder, settings, "base", found.bot), dataset=""
     )
 
 
-def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, settings: Settings) -> "EvaluationSet":
-    """What both are asked; what counts as new or held out depends on what either learned.
+def _evaluation_set(
+    bot: str, candidate: "LoadedBot", baseline: _Baseline, files: Files, settings: Settings
+) -> "EvaluationSet":
+    """Build the set of pairs that both models are evaluated on.
 
-    Against a champion, newly taught are the players' pairs that its dataset lacks. The base was never this bot,
-    so to it the whole dataset is new: a first version must know its own corpus better than the base does.
+    What counts as newly taught or held out depends on what the two models learned. Compared with a champion, the taught
+    pairs that its dataset lacks are new. The base is not a version of this bot and has no dataset, so a sample of the
+    candidate's whole dataset counts as new: a first version must know its own corpus better than the base does.
     """
     from kogpt2_chat.corpora.datasets import load_dataset
     from kogpt2_chat.corpora.shipped import read_golden, read_pairs
@@ -113,60 +125,64 @@ def _exam(bot: str, candidate: "LoadedBot", opponent: _Opponent, files: Files, s
     folder = settings.learning.corpora / bot
     gold = read_pairs(folder / "gold.csv")
     ours = load_dataset(bot, candidate.card.dataset, files, settings)
-    theirs = load_dataset(bot, opponent.dataset, files, settings) if opponent.dataset else {"train": []}
+    theirs = load_dataset(bot, baseline.dataset, files, settings) if baseline.dataset else {"train": []}
     known = {(pair.question, pair.answer) for pair in theirs["train"]}
     unknown = [pair for split in ours.values() for pair in split if (pair.question, pair.answer) not in known]
-    # The small base has learned every seed pair, so only the gold set was never seen by anybody.
+    # The small base has learned every seed pair, so only the gold set is unseen by both models.
     held_out = gold if candidate.card.small else [pair for pair in (*ours["val"], *ours["test"]) if pair in unknown]
     return EvaluationSet(
         gold=gold,
         golden=read_golden(folder / "golden.json"),
         seen=ours["train"],
-        taught=_taught(unknown) if opponent.dataset else _sample(ours["train"]),
+        taught=_taught(unknown) if baseline.dataset else _sample(ours["train"]),
         held_out=held_out,
     )
 
 
 def _taught(pairs: "Sequence[Pair]") -> "list[Pair]":
-    """Those that players taught."""
+    """Return the pairs that players taught."""
     from kogpt2_chat.corpora.datasets import TAUGHT_SOURCES
 
     return [pair for pair in pairs if pair.source in TAUGHT_SOURCES]
 
 
 def _sample(pairs: "Sequence[Pair]") -> "list[Pair]":
-    """Some pairs of a whole dataset, always the same ones: enough to tell that it was learned."""
+    """Return a fixed sample of a dataset, large enough to check that it was learned."""
     chosen = list(pairs)
     random.Random(0).shuffle(chosen)  # noqa: S311 - a sample, not secrets
     return chosen[:_FIRST_SAMPLE]
 
 
-def _metrics(decision: Decision, figures: Measurements) -> dict[str, float]:
-    """What MLflow's comparison of two versions shows."""
+def _metrics(decision: Decision, measurements: Measurements) -> dict[str, float]:
+    """Return the metrics for MLflow, which compares versions by them."""
     metrics = {f"gate_{reason.rule}": reason.figure for reason in decision.reasons}
-    for name, slice_ in (("gold", figures.gold), ("taught", figures.taught), ("held_out", figures.held_out)):
-        if slice_ is not None:
-            metrics[f"{name}_nll"] = sum(slice_.candidate) / len(slice_.candidate)
-            metrics[f"{name}_nll_opponent"] = sum(slice_.opponent) / len(slice_.opponent)
-    if figures.candidate is not None:
-        metrics["answer_p50_ms"] = figures.candidate.p50_ms
-        metrics["answer_p95_ms"] = figures.candidate.p95_ms
-        metrics["chrf"] = figures.candidate.chrf
-    if figures.engine is not None:
-        metrics["engine_same_answers"] = figures.engine.share
-        metrics["engine_same_tokens"] = figures.engine.same_tokens / max(figures.engine.tokens, 1)
-        metrics["engine_nll_difference"] = figures.engine.nll_difference
+    for name, paired in (
+        ("gold", measurements.gold),
+        ("taught", measurements.taught),
+        ("held_out", measurements.held_out),
+    ):
+        if paired is not None:
+            metrics[f"{name}_nll"] = sum(paired.candidate) / len(paired.candidate)
+            metrics[f"{name}_nll_opponent"] = sum(paired.opponent) / len(paired.opponent)
+    if measurements.candidate is not None:
+        metrics["answer_p50_ms"] = measurements.candidate.p50_ms
+        metrics["answer_p95_ms"] = measurements.candidate.p95_ms
+        metrics["chrf"] = measurements.candidate.chrf
+    if measurements.engine is not None:
+        metrics["engine_same_answers"] = measurements.engine.share
+        metrics["engine_same_tokens"] = measurements.engine.same_tokens / max(measurements.engine.tokens, 1)
+        metrics["engine_nll_difference"] = measurements.engine.nll_difference
     return metrics
 
 
 def _recorded(decision: Decision, found: ModelVersion, registry: Registry) -> Decision:
-    """Write the decision where people and rollouts look for it; the tag last, for it is what they trust."""
-    with tempfile.TemporaryDirectory() as aside:
-        folder = Path(aside)
+    """Store the decision as artefacts and tags of the version. The tag `gate` is written last: rollouts rely on it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         (folder / "decision.json").write_text(json.dumps(decision.as_json(), ensure_ascii=False, indent=1), "utf-8")
         (folder / "decision.html").write_text(decision_page(decision), "utf-8")
         registry.log_files(found.run_id, folder, "")
-    reasons = "; ".join(decision.refusals()) or "every decisive rule holds"
+    reasons = "; ".join(decision.refusals()) or "every blocking rule holds"
     tags = {"gate_reasons": reasons[:5000], "profile": decision.profile.name, "gate": _gate_tag(decision)}
     registry.tag(found.bot, found.version, tags)
     return decision

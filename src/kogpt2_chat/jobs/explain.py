@@ -1,7 +1,7 @@
-"""Where an answer came from: the turn, its tokens, what changed them, and the same prompt run once more.
+"""Explain where an answer came from: the turn, its tokens, what changed them, and a replay of the same prompt.
 
-Everything is taken from the stored turn and the registered version, so that it can be repeated at any time and
-anywhere. What was not stored is said to be missing and never guessed.
+The explanation uses only the stored turn and the registered version, so it can be repeated anywhere and at any time.
+Missing facts are reported as missing, never guessed.
 """
 
 import re
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _TURN_ID: Final = re.compile(rf"{re.escape(QUESTION_TOPIC)}-\d{{1,9}}-\d{{1,19}}", re.ASCII)
 _REFERENCE_ENGINE: Final = "transformers"
 _FIRST_BLOCK: Final = 500
-"""Records of a partition that are read first. Mostly the turn in question is a new one; each next block is twice as
-long, up to that of an ingest commit."""
+"""Number of records per partition in the first block read: the turn is usually recent. Each following block is twice as
+long, up to the size of an ingest commit."""
 
 
 def explain(
@@ -46,29 +46,31 @@ def explain(
 
     Args:
         turn_id: ``bot_question-PARTITION-OFFSET``.
-        top: how many choices to show of each step.
-        topics: Kafka, which has the turns of the last days.
-        index: the search index, which has those before.
-        registry: where the version lives.
-        settings: the home folder, and bounds that the turn does not name.
-        progress: told what is being done.
+        top: how many choices to show per step.
+        topics: Kafka, which has the turns of the last few days.
+        index: the search index, which has older turns.
+        registry: the model registry.
+        settings: the home folder, and limits that the turn does not name.
+        progress: called with a line on each step.
 
     Returns:
-        The explanation. Without a text, without a model, or when the version's files are gone or damaged, it is one
-        without a replay, and its notes say so.
+        The explanation. It has no replay if the turn has no text, no model served, or the version's files are missing
+        or damaged; its notes say which.
 
     Raises:
-        InvalidInput: that is no turn id, or a turn that may speak of a crisis: those are opened by review only.
+        InvalidInput: this is not a turn id, or the turn may be about a crisis; only a safety review opens those.
         NotFound: neither Kafka nor the index has the turn.
     """
     if not _TURN_ID.fullmatch(turn_id):
-        raise InvalidInput(f"{turn_id!r} is no turn id: expected {QUESTION_TOPIC}-PARTITION-OFFSET, as `ask` names it")
+        raise InvalidInput(
+            f"{turn_id!r} is not a turn id: expected {QUESTION_TOPIC}-PARTITION-OFFSET, as `ask` prints it"
+        )
     progress(f"looking for {turn_id}")
     turn, found_in = _find(turn_id, topics, index, settings.kafka.ingest_batch)
     if safety_kind({"fallback": turn.fallback, "text": turn.text}) is not None:
         raise InvalidInput(
-            f"turn {turn_id} may speak of a crisis and is not explained here: `kogpt2-chat review-safety show "
-            f"{turn_id} --reviewer NAME --reason TEXT` opens it and writes down who did"
+            f"turn {turn_id} may be about a crisis and is not explained here: `kogpt2-chat review-safety show "
+            f"{turn_id} --reviewer NAME --reason TEXT` opens it and records who opened it"
         )
     facts = Explanation(
         turn=turn,
@@ -77,45 +79,45 @@ def explain(
         changes=fallback_change(turn) if turn.consent_store else (),
     )
     if not turn.consent_store:
-        return _without_replay(facts, "the player did not agree to storing: no text and no tokens were kept")
+        return _without_replay(facts, "the player did not consent to storing: no text and no tokens were stored")
     if turn.model_version == 0:
-        return _without_replay(facts, "no model version was serving: there is nothing to replay")
+        return _without_replay(facts, "no model version was serving, so nothing can be replayed")
     progress(f"loading {turn.bot} version {turn.model_version}")
     try:
         bot = _load(turn, registry, settings)
     except (NotFound, CheckpointCorrupt) as error:
-        return _without_replay(facts, f"version {turn.model_version} cannot be run any more: {error}")
+        return _without_replay(facts, f"version {turn.model_version} can no longer run: {error}")
     return _replayed(facts, bot, top, settings)
 
 
 def _find(turn_id: str, topics: Topics, index: Index, most: int) -> tuple[Turn, str]:
-    """The turn, and where it was found."""
+    """Return the turn, and where it was found."""
     for record in _newest_first(topics, most):
         if _is_about(record, turn_id):
             where = f"{record.topic}-{record.partition} at {record.offset}"
             try:
                 turn = Turn.from_json(record.value or b"")
             except InvalidMessage as error:
-                raise NotFound(f"turn {turn_id} stands in {where}, but cannot be read: {error}") from error
+                raise NotFound(f"turn {turn_id} is in {where}, but cannot be read: {error}") from error
             if turn.turn_id == turn_id:
                 return turn, where
     document = index.find(turn_id)
     if document is None:
         raise NotFound(
             f"turn {turn_id} is neither in {TURN_TOPIC} nor in the search index. If it was asked just now: try again "
-            f"when it is answered. If it never was: look among the dead letters. If it is an old one: "
-            "`kogpt2-chat index` sends what the lake has; turns without consent to store are gone by then"
+            "once it is answered. If it was never answered: check the dead letters. If it is old: `kogpt2-chat index` "
+            "adds the lake's turns to the index; turns without consent to storing are not in the lake"
         )
     try:
         return turn_from_document(document), "search index"
     except InvalidMessage as error:
         raise NotFound(
-            f"turn {turn_id} is in the search index, but cannot be read ({error}): `kogpt2-chat index --rebuild`"
+            f"turn {turn_id} is in the search index, but cannot be read ({error}): run `kogpt2-chat index --rebuild`"
         ) from error
 
 
 def _newest_first(topics: Topics, most: int) -> Iterator[Record]:
-    """All turns that Kafka has, in blocks: the last block of each partition, then the one before it, and so on."""
+    """Yield all turns in Kafka block by block: the last block of each partition, then the one before it, and so on."""
     starts, ends = topics.start_positions(TURN_TOPIC), topics.end_positions(TURN_TOPIC)
     size = _FIRST_BLOCK
     while ends:
@@ -126,7 +128,7 @@ def _newest_first(topics: Topics, most: int) -> Iterator[Record]:
 
 
 def _is_about(record: Record, turn_id: str) -> bool:
-    """By its header; a record without one is worth reading when it mentions the id."""
+    """Check whether a record is the turn: by its header, or without one by whether its value contains the id."""
     if "turn_id" in record.headers:
         return record.headers["turn_id"] == turn_id
     return f'"{turn_id}"'.encode() in (record.value or b"")
@@ -170,22 +172,22 @@ def _replayed(facts: Explanation, bot: "LoadedBot", top: int, settings: Settings
 
 
 def _doubt(turn: Turn, found: int) -> str | None:
-    """Why the prompt may not be the one that the model read; None where it is."""
+    """Return why the prompt may differ from the one that the model read; None if it is the same."""
     if masked_count(turn.text):
         return (
-            f"personal details are masked in the stored question, so the prompt is not the one the model read "
-            f"({found} tokens here, {turn.prompt_tokens} there): the replay shows the choices for the masked text"
+            "personal details are masked in the stored question, so the prompt is not the one that the model read "
+            f"({found} tokens now, {turn.prompt_tokens} then): the replay shows the choices for the masked text"
         )
     if earlier := turn.decoding.get("earlier_turns"):
         return (
-            f"the prompt began with earlier turns of the conversation ({earlier}), which are not put together again: "
+            f"the prompt began with earlier turns of the conversation ({earlier}), which are not reconstructed: "
             "the replay shows the choices for the question alone"
         )
-    # 0: the worker gave a notice before it made a prompt.
+    # 0: the worker sent a notice before it built a prompt.
     if turn.prompt_tokens and found != turn.prompt_tokens:
         return (
-            f"the stored question gives {found} tokens, but the model read {turn.prompt_tokens}: was "
-            "KOGPT2_MODEL__MAX_PROMPT_TOKENS another one then? The replay shows the choices for what was stored"
+            f"the stored question has {found} tokens, but the model read {turn.prompt_tokens}: was "
+            "KOGPT2_MODEL__MAX_PROMPT_TOKENS different then? The replay shows the choices for the stored question"
         )
     return None
 
@@ -197,24 +199,25 @@ def _about_fallback(turn: Turn) -> str | None:
     if turn.fallback == "nearest" and isinstance(nearest, dict):
         known, source, likeness = (nearest.get(name, "not stored") for name in ("question", "source", "likeness"))
         return (
-            f"the answer of the nearest known question was said: {known!r} (source {source}, likeness {likeness}); "
-            "the replay shows the model's own answer"
+            f"the player received the answer of the nearest known question: {known!r} (source {source}, likeness "
+            f"{likeness}); the replay shows the model's own answer"
         )
-    return "the player read other words than the model's; the replay shows what the model would have said"
+    return "the player did not receive the model's answer; the replay shows what the model would have answered"
 
 
 def _about_engine(turn: Turn, verdict: Verdict) -> str | None:
-    """Other engines compute with other roundings, some with fewer bits: near a tie they may choose otherwise."""
+    """Return a note if another engine may explain a difference: its rounding or its int8 weights can flip near ties."""
     engine = turn.decoding.get("engine", _REFERENCE_ENGINE)
     if verdict != "differs" or engine == _REFERENCE_ENGINE:
         return None
     return (
-        f"the engine {engine} answered and the reference was replayed: a small margin is its rounding, a large one not"
+        f"the engine {engine} answered, and the replay used the reference engine: rounding explains a small margin, "
+        "but not a large one"
     )
 
 
 def _sampling(turn: Turn) -> "Sampling | None":
-    """How the turn's tokens were drawn; None where they were the likeliest ones."""
+    """Return the sampling settings of the turn; None if decoding was greedy."""
     from kogpt2_chat.inference.engine import Sampling
 
     if turn.decoding.get("strategy") != "sampled":
@@ -226,7 +229,7 @@ def _sampling(turn: Turn) -> "Sampling | None":
 
 
 def _bound(turn: Turn, settings: Settings) -> int:
-    """The turn's own bound of new tokens; that of the settings where it names none."""
+    """Return the turn's own limit of new tokens, or that of the settings if the turn has none."""
     named = turn.decoding.get("max_new_tokens")
     if isinstance(named, int) and not isinstance(named, bool) and named > 0:
         return named
@@ -234,7 +237,7 @@ def _bound(turn: Turn, settings: Settings) -> int:
 
 
 def _stored_sequence(turn: Turn) -> tuple[int, ...]:
-    """What the model chose, with the end token where it had ended its answer: the worker leaves that one out."""
+    """Return the tokens that the model chose. The worker does not store the end token, so it is added here."""
     if turn.fallback is not None:
         return ()
     ended = turn.decoding.get("stop_reason", "end") == "end"

@@ -1,7 +1,7 @@
-"""The daily ``Q,A`` files: a view of this year's conversations, one file a day and bot.
+"""Write the daily ``Q,A`` files: this year's conversations, one file per day and bot.
 
-Derived from the lake and rewritten whole. Nothing trains on them: most of their answers are unmarked. A spreadsheet can
-open them: a byte order mark says that they are UTF-8, and no cell is a formula.
+The files are derived from the lake and always rewritten completely. No training uses them, since most of their answers
+have no feedback. Spreadsheets can open them: a byte order mark declares UTF-8, and no cell is a formula.
 """
 
 import csv
@@ -21,9 +21,9 @@ from kogpt2_chat.settings import Settings
 _COLUMNS: Final = ("bot", "date", "received_at", "turn_id", "text", "answer", "fallback")
 _STATE: Final = "exported.json"
 _FORM: Final = 3
-"""To be raised when other turns are left out than before, or written otherwise: all files are written anew then."""
+"""Increase this when the selection of turns or the format changes: all files are then written again."""
 _FORMULA_STARTS: Final = tuple("=+-@＝＋－＠")
-"""What a spreadsheet takes for the beginning of a formula, white space before it or not; full width ones as well."""
+"""Characters, including full-width ones, that spreadsheets read as the start of a formula, even after white space."""
 
 Day = tuple[str, str]
 
@@ -31,16 +31,16 @@ Day = tuple[str, str]
 def export_daily_csv(
     *, tables: Tables, files: Files, settings: Settings, now: datetime | None = None
 ) -> dict[str, object]:
-    """Rewrite the files of the days that have other turns than when they were last written.
+    """Rewrite the file of each day and bot whose number of turns has changed since it was written.
 
     Args:
         tables: the lake.
-        files: where the files go.
+        files: the file system to write to.
         settings: the lake's root folder.
-        now: the time that decides which year is the current one in Seoul; the clock's by default.
+        now: the time that decides the current year in Seoul; tests replace it.
 
     Returns:
-        The year, how many files there are, and the paths that were written.
+        ``year``, ``files`` (their number), and ``written`` (paths of the files written).
     """
     root = settings.hdfs.root
     year = seoul_date(now or datetime.now(UTC))[:4]
@@ -60,7 +60,7 @@ def export_daily_csv(
 
 
 def _rows_by_day(tables: Tables, year: str) -> Mapping[Day, list[Mapping[str, object]]]:
-    """Turns that the model answered itself, in their order; none that may speak of a crisis, whoever answered."""
+    """Return the turns that the model itself answered, in order, without those that may be about a crisis."""
     rows_by_day: dict[Day, list[Mapping[str, object]]] = defaultdict(list)
     for row in tables.read(TURNS.name, _COLUMNS):
         if str(row["date"]).startswith(year) and row["fallback"] is None and safety_kind(row) is None:
@@ -71,7 +71,7 @@ def _rows_by_day(tables: Tables, year: str) -> Mapping[Day, list[Mapping[str, ob
 
 
 def _exported(files: Files, root: str, year: str) -> dict[str, int]:
-    """How many rows each file held when it was written; files of another year, or by other rules, are removed."""
+    """Return how many rows each file had when written. Files of another year or another format are removed."""
     try:
         state = json.loads(files.read(_state_path(root)))
     except NotFound:
@@ -91,10 +91,9 @@ def _as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def _as_text(value: object) -> str:
-    """A cell that a spreadsheet shows and does not compute; players write what they like."""
+    """Return a cell that spreadsheets show as text, since players can write anything that looks like a formula."""
     text = str(value)
-    begun = text.lstrip()
-    return f"'{text}" if begun.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
 
 
 def _state_path(root: str) -> str:

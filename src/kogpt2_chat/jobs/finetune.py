@@ -1,4 +1,4 @@
-"""Fine-tune one bot on one dataset; the result is a run with the version's files."""
+"""Fine-tune one bot on one dataset. The result is a run that contains the version's files."""
 
 import hashlib
 import json
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from kogpt2_chat.training.recipe import Recipe
 
 Mode = Literal["from_base", "from_champion"]
-_ASKED_BY_HEART: Final = 400
-"""Pairs seen most often, among which those are looked for that a version says to the letter."""
+_MEMORISED_CHECKED: Final = 400
+"""Number of the most frequent examples that are checked for being reproduced word for word by the new version."""
 
 
 def finetune(
@@ -44,26 +44,26 @@ def finetune(
     settings: Settings,
     progress: Callable[[str], None],
 ) -> dict[str, object]:
-    """Train, and log parameters, figures of every epoch, a plot, sample answers and the version's files.
+    """Train a version, and log parameters, metrics of every epoch, a plot, sample answers and the version's files.
 
-    A killed training is taken up again at its last checkpoint by the next call with the same arguments.
+    After a crash, the next call with the same arguments resumes from the last checkpoint.
 
     Args:
         bot: the bot.
-        dataset: version of its dataset.
-        mode: which weights to start from; without a champion both mean the base.
-        epochs: passes over the dataset; None takes the setting.
+        dataset: id of its dataset.
+        mode: which weights to start from; without a champion both modes start from the base.
+        epochs: passes over the dataset; None uses the setting.
         files: the lake.
-        registry: where the run goes.
-        settings: the recipe.
-        progress: told about every epoch.
+        registry: the model registry, which stores the run.
+        settings: the training recipe.
+        progress: called with a line on each step and epoch.
 
     Returns:
         ``run_id``, ``bot``, ``dataset``, ``steps``, ``epochs``, ``left_out`` (pairs by reason), ``parent``, ``loss``,
         ``validation_nll``, ``seconds``.
 
     Raises:
-        Conflict: another process is at this very training.
+        Conflict: another process runs the same training.
     """
     from kogpt2_chat.corpora.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.network.load import use_threads
@@ -78,10 +78,10 @@ def finetune(
     start, card, learned_dataset = _start(bot, dataset, mode, files, registry, settings, progress)
     pairs, left_out = leave_out_unlearnable(pairs, start.tokenizer, settings.model.max_new_tokens)
     if left_out:
-        progress(f"left out, since this model could not say them whole: {dict(left_out)}")
+        progress(f"left out, since this model cannot produce them completely: {dict(left_out)}")
     before = load_dataset(bot, learned_dataset, files, settings)["train"] if learned_dataset else ()
     plan = _plan(card, pairs["train"], before, epochs, settings)
-    progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} to keep")
+    progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} pairs to retain")
     train, kept, validation = _examples(start, card, (plan.learned, plan.kept, pairs["val"]), settings)
     recipe = replace(plan.recipe, precision=choose_precision(plan.recipe.precision, progress))
     params = _params(recipe, card, mode, train, kept, validation)
@@ -91,7 +91,7 @@ def finetune(
             reports = fit(
                 start.network, train, recipe, kept=kept, validation=validation, progress=progress,
                 resume=work / "progress",
-                on_epoch=lambda report: registry.log_metrics(run_id, _figures(report), report.epoch),
+                on_epoch=lambda report: registry.log_metrics(run_id, _epoch_metrics(report), report.epoch),
             )  # fmt: skip
             progress("fitting thresholds and converting for the serving engine")
             version = _write_version(work, start, card, pairs, [*train, *kept], settings)
@@ -108,7 +108,7 @@ def finetune(
 
 @contextmanager
 def _run(registry: Registry, name: str, params: dict[str, object], tags: dict[str, str]) -> Iterator[str]:
-    """A run of the registry, marked as failed if what is done in it fails or is interrupted."""
+    """Start a run and end it with the context; mark it as failed if the context fails or is interrupted."""
     run_id = registry.start_run(name, params, tags)
     try:
         yield run_id
@@ -127,7 +127,7 @@ def _start(
     settings: Settings,
     progress: Callable[[str], None],
 ) -> tuple["Checkpoint", "ModelCard", str]:
-    """The weights to start from, the card of what will come of them, and the dataset that they have learned."""
+    """Return the weights to start from, the card of the new version, and the dataset that the weights have learned."""
     from kogpt2_chat.artifact.card import ModelCard
     from kogpt2_chat.network.checkpoint import load_checkpoint
     from kogpt2_chat.training.base import prepare
@@ -156,7 +156,7 @@ def _start(
 
 
 def _withdrawn(champion: ModelVersion, dataset: str, files: Files, settings: Settings) -> int:
-    """Pairs taken back since a champion learned its dataset: nothing in the new one would make it unlearn them."""
+    """Count the pairs withdrawn since the champion learned its dataset; more training would not unlearn them."""
     known = {champion.tags.get("dataset", "")}
     return count_changes(bot=champion.bot, dataset=dataset, known=known, files=files, root=settings.hdfs.root).withdrawn
 
@@ -168,7 +168,7 @@ def _plan(
     epochs: int | None,
     settings: Settings,
 ) -> "Curriculum":
-    """What is learned, and how: by what the weights know already and what the gate will ask for."""
+    """Plan the training from what the weights already know and what the gate will ask."""
     from kogpt2_chat.corpora.shipped import read_golden
     from kogpt2_chat.training.curriculum import plan_training
 
@@ -186,7 +186,7 @@ def _plan(
 def _examples(
     start: "Checkpoint", card: "ModelCard", sets: Sequence[Sequence["Pair"]], settings: Settings
 ) -> Iterator[list["Example"]]:
-    """Each set of pairs as the network sees it."""
+    """Convert each set of pairs into examples for the network."""
     from kogpt2_chat.network.batches import make_examples
 
     bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(card.bot, card.prompt_format))
@@ -207,15 +207,15 @@ def _params(
 
 
 def _key(params: dict[str, object]) -> str:
-    """Names the working folder: the same work finds its checkpoints again, other work never does.
+    """Return the key that names the working folder: only the same training finds its checkpoints again.
 
-    The precision is what this machine computes fast, and no other work.
+    The precision is not part of the key: it only depends on what this machine computes fast.
     """
     same = {name: value for name, value in params.items() if name != "precision"}
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _figures(report: "EpochReport") -> dict[str, float]:
+def _epoch_metrics(report: "EpochReport") -> dict[str, float]:
     return {name: float(value) for name, value in asdict(report).items() if value is not None and name != "epoch"}
 
 
@@ -227,7 +227,7 @@ def _write_version(
     examples: Sequence["Example"],
     settings: Settings,
 ) -> Path:
-    """The version's folder: weights, engine, and what is said where it is unsure."""
+    """Write the version's folder: weights, files of the serving engine, and the fallback for uncertain answers."""
     from kogpt2_chat.corpora.shipped import read_pairs
     from kogpt2_chat.evaluation.export import write_version
     from kogpt2_chat.evaluation.fit_uncertain import fit_uncertainty
@@ -239,23 +239,23 @@ def _write_version(
     if dev.is_file() and (unlearned := read_pairs(dev)):
         everything = [pair for split in pairs.values() for pair in split]
         texts[FILE] = fit_uncertainty(in_memory(trained, card, settings), everything, unlearned, settings)
-    often = sorted(examples, key=lambda example: -example.weight)[:_ASKED_BY_HEART]
-    by_heart = [example for example, known in zip(often, knows(trained.network, often), strict=True) if known]
+    frequent = sorted(examples, key=lambda example: -example.weight)[:_MEMORISED_CHECKED]
+    memorised = [example for example, known in zip(frequent, knows(trained.network, frequent), strict=True) if known]
     version = work / VERSION_PATH
     write_version(
         version, trained.network, trained.tokenizer, card,
         sequences=[example.ids for example in examples],
-        prompts=[example.ids[: example.answer_start] for example in by_heart or often],
+        prompts=[example.ids[: example.answer_start] for example in memorised or frequent],
         texts=texts,
     )  # fmt: skip
     return version
 
 
 def _git_commit() -> str:
-    """The commit of this code; empty outside a checkout."""
+    """Return the Git commit of this code; empty outside a checkout."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 - git from the path, as everywhere
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 - git from the PATH
             cwd=CHECKOUT, capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):

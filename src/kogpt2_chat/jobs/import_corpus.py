@@ -1,4 +1,4 @@
-"""One labelled CSV (``Q,A,label``) to a corpora folder of the same shape as the one that is shipped."""
+"""Convert one labelled CSV file (``Q,A,label``) into a corpora folder with the layout of the shipped one."""
 
 import csv
 import io
@@ -21,12 +21,12 @@ _TOPIC_BY_LABEL: Final = {0: "일상", 1: "이별", 2: "사랑"}
 _BOT_BY_LABEL: Final = {str(bot.label): bot for bot in BOTS}
 _SHOWN_ROWS: Final = 5
 _NOT_SHOWN: Final = frozenset({"pii"})
-"""Rows left out for these reasons are named by their line alone."""
+"""For rows left out for these reasons, messages show only the line number."""
 
 
 @dataclass(slots=True)
-class _Tally:
-    """Rows that were not taken: how many, by reason, and the first of them."""
+class _Skipped:
+    """Rows that were not imported: their number by reason, and descriptions of the first ones."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
@@ -43,33 +43,33 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Read:
-    """What was found in the file."""
+    """The content of the file."""
 
     trimmed: int = 0
-    unusable: _Tally = field(default_factory=_Tally)
-    left_out_by_bot: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
+    unusable: _Skipped = field(default_factory=_Skipped)
+    left_out_by_bot: dict[str, _Skipped] = field(default_factory=lambda: defaultdict(_Skipped))
     rows_by_bot: dict[str, list[CorpusRow]] = field(default_factory=lambda: defaultdict(list))
 
 
 def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) -> dict[str, object]:
-    """Write seed, gold, dev and golden files for the bots; the same file gives the same folder.
+    """Write seed, gold, dev and golden files for the bots. The same file always produces the same folder.
 
-    Unusable rows (columns missing, no such label, no text) are skipped and counted, and stop the import when
-    they are more than 1 % of all. Usable rows that the rules of training leave out (self-harm, abuse, personal
-    details, doubles) are counted with their reasons and stop nothing. About 60 rows a bot become its gold set
-    and as many its dev set, by whole clusters: no question or answer of theirs is in the seed.
+    Unusable rows (missing columns, unknown label, no text) are skipped and counted; more than 1 % of them stop the
+    import. Usable rows that the training rules reject (crisis, abuse, personal details, duplicates) are counted by
+    reason and do not stop it. About 60 rows per bot (at most a tenth) become its gold set and as many its dev set, in
+    whole clusters: the seed contains none of their questions or answers.
 
     Args:
-        source: CSV with the header ``Q,A,label``; label 0, 1, 2 are the bots in the roster's order.
-        folder: where to write; made when missing.
-        bots: whose files; rows of others are read and not written.
+        source: CSV with the header ``Q,A,label``; the labels 0, 1 and 2 are the bots in their order.
+        folder: the folder to write; created if missing.
+        bots: the bots to write files for; rows of other bots are read but not written.
 
     Returns:
-        Counts of all this, the file's lines among them, and the first rows that were not taken.
+        Counts of lines and rows by outcome, and the first rows that were not imported.
 
     Raises:
-        InvalidInput: the file is not readable, has another header, too many unusable rows, or too little for a bot
-            to be taught and judged by.
+        InvalidInput: the file cannot be read, has another header or too many unusable rows, or has too few rows to
+            train and evaluate a bot.
     """
     table = _table(source)
     found = _read(table)
@@ -79,7 +79,7 @@ def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) 
         of_bot, counts[bot] = _files(bot, found, source)
         files |= of_bot
     _write(folder, files)
-    left_out = sum((tally.counts for tally in found.left_out_by_bot.values()), Counter[str]())
+    left_out = sum((skipped.counts for skipped in found.left_out_by_bot.values()), Counter[str]())
     return {
         "folder": str(folder),
         "lines": {"all": table.lines, "header": table.headers, "blank": table.blank},
@@ -110,17 +110,17 @@ def _read(table: Table) -> _Read:
             found.unusable.add(fault[0], row, fault[1])
             continue
         found.trimmed += stripped != list(row.values)
-        _take(row, stripped, found, seen)
+        _add_row(row, stripped, found, seen)
     unusable = found.unusable.counts.total()
     if unusable > _MAX_UNUSABLE_SHARE * len(table.rows):
         raise InvalidInput(
             f"{table.name}: {unusable} of {len(table.rows)} rows are unusable {found.unusable.in_words()}; "
-            "at most 1 % may be. Correct the file."
+            "expected at most 1 %. Correct the file."
         )
     return found
 
 
-def _take(row: Row, stripped: Sequence[str], found: _Read, seen: set[tuple[str, str, str]]) -> None:
+def _add_row(row: Row, stripped: Sequence[str], found: _Read, seen: set[tuple[str, str, str]]) -> None:
     bot = _BOT_BY_LABEL[stripped[2]]
     pair = CorpusRow(question=clean(stripped[0]), answer=clean(stripped[1]), topic=_TOPIC_BY_LABEL[bot.label])
     key = (bot.id, phrase_key(pair.question), phrase_key(pair.answer))
@@ -133,7 +133,7 @@ def _take(row: Row, stripped: Sequence[str], found: _Read, seen: set[tuple[str, 
 
 
 def _fault(values: Sequence[str]) -> tuple[str, str] | None:
-    """Why a row is unusable, and the value that is wrong in it."""
+    """Return why a row is unusable and the wrong value; None for a usable row."""
     if len(values) != len(HEADER):
         return "columns", ",".join(values)
     if values[2] not in _BOT_BY_LABEL:
@@ -142,21 +142,21 @@ def _fault(values: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], dict[str, int]]:
-    """The files of one bot, and how much is in them.
+    """Return the files of one bot, and the number of entries in each.
 
     Raises:
-        InvalidInput: it could not be taught or judged.
+        InvalidInput: too few rows remain to train and evaluate the bot.
     """
     rows = found.rows_by_bot[bot]
     label = next(known.label for known in BOTS if known.id == bot)
     left_out = found.left_out_by_bot[bot]
-    apart = f"; {left_out.counts.total()} rows were left out {left_out.in_words()}" if left_out.counts else ""
+    rejected = f"; {left_out.counts.total()} rows were left out {left_out.in_words()}" if left_out.counts else ""
     if not rows:
-        only = "" if apart else ". Name the bots that are to be imported (--bot), or add rows"
-        raise InvalidInput(f"{source}: no usable row with label {label} ({bot}){apart}{only}")
+        remedy = "" if rejected else ". Choose the bots to import (--bot), or add rows"
+        raise InvalidInput(f"{source}: no usable row with label {label} ({bot}){rejected}{remedy}")
     parts = divide(rows)
     if reason := why_unteachable(parts):
-        raise InvalidInput(f"{source}: {bot} (label {label}) can't be taught: {reason}{apart}")
+        raise InvalidInput(f"{source}: {bot} (label {label}) can't be trained: {reason}{rejected}")
     golden = golden_questions(parts.seed)
     texts = {f"{bot}/{name}.csv": _as_csv(getattr(parts, name)) for name in ("seed", "gold", "dev")}
     texts[f"{bot}/golden.json"] = json.dumps(golden, ensure_ascii=False, indent=1) + "\n"
@@ -174,13 +174,13 @@ def _as_csv(rows: Sequence[CorpusRow]) -> str:
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
-    """Each file whole or not at all."""
+    """Write each file atomically."""
     for name, text in files.items():
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f".{path.name}.part")
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
+            temporary = path.with_name(f".{path.name}.part")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
         except OSError as error:
             raise InvalidInput(f"corpora folder {folder} cannot be written: {error}") from error

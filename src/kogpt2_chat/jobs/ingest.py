@@ -1,8 +1,8 @@
-"""Kafka to the lake, each record exactly once.
+"""Copy records from Kafka to the lake, each record exactly once.
 
-A run is a fixed plan: for each partition from the position that the table has committed to the end that was
-committed in the topic when the plan was made. Rows and positions move in one Delta commit, so a run that is
-killed, retried or started twice leaves no gap and no double.
+A run follows a fixed plan: for each partition, from the position committed in the table to the last committed offset of
+the topic at planning time. One Delta commit contains rows and positions. A run that is killed, retried or started
+twice therefore loses and duplicates nothing.
 """
 
 from collections import Counter
@@ -24,8 +24,15 @@ _REPLANS: Final = 5
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What became of the records of one topic."""
+class _Counts:
+    """What happened to the records of one topic.
+
+    Attributes:
+        rows: rows added to the table.
+        commits: commits made.
+        left_out: records not stored in the table, by reason.
+        gaps: ranges of offsets lost to the topic's retention, by partition.
+    """
 
     rows: int = 0
     commits: int = 0
@@ -34,21 +41,25 @@ class _Tally:
 
 
 def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, object]:
-    """Bring ``turns`` and ``feedback`` up to what their topics hold now.
+    """Bring the tables ``turns`` and ``feedback`` up to date with their topics.
 
-    Records that cannot be stored go to the table ``quarantine``; turns of players who do not want them stored
-    are counted and passed over. Where the topic's retention has overtaken the table, the lost range becomes a row
-    of the table ``gaps`` and reading goes on behind it. A topic that was made anew is read from its beginning.
+    Records that cannot be stored go to the table ``quarantine``. Turns of players who do not consent to storing are
+    counted and skipped. If the topic's retention has deleted records before they were read, the lost range becomes a
+    row of the table ``gaps``, and reading continues after it. A topic that was created again is read from its
+    beginning.
 
     Args:
         topics: Kafka.
         tables: the lake.
-        settings: how many records one commit may hold.
+        settings: how many records one commit may contain.
 
     Returns:
-        For each table: rows, commits, records left out by reason, gaps, end positions. Under ``lost`` the gaps that
-        no run has told of before. Other writers that keep moving the same positions are a :class:`Conflict`; a topic
-        that ends before the position, though it is the same one, is an :class:`InvalidInput`.
+        By table: rows, commits, records left out by reason, gaps, end positions. Under ``lost``: the gaps that no
+        earlier run has reported.
+
+    Raises:
+        Conflict: other writers moved the same positions more than five times.
+        InvalidInput: the topic ends before the table's position, although it is the same topic.
     """
     batch, ingested_at = settings.kafka.ingest_batch, datetime.now(UTC)
     result: dict[str, object] = {
@@ -58,30 +69,30 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, o
 
 
 def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, ingested_at: datetime) -> dict[str, object]:
-    tally, conflicts, place = _Tally(), 0, None
+    counts, conflicts, place = _Counts(), 0, None
     while True:
         try:
             place = place or find_place(table, topics, tables, ingested_at)
-            window = _plan(place, topics, tables, ingested_at, tally)
+            window = _plan(place, topics, tables, ingested_at, counts)
             if not window:
                 break
             for part in _parts(window, batch):
-                _ingest_part(place, part, topics, tables, ingested_at, tally)
-        except Conflict:  # somebody else is at the same work: see what is left of the plan
+                _ingest_part(place, part, topics, tables, ingested_at, counts)
+        except Conflict:  # another ingest runs at the same time: plan again
             conflicts += 1
             if conflicts > _REPLANS:
                 raise
     return {
-        "rows": tally.rows,
-        "commits": tally.commits,
-        "left_out": dict(sorted(tally.left_out.items())),
-        "gaps": [{"partition": p, "start": start, "end": end} for p, (start, end) in sorted(tally.gaps.items())],
+        "rows": counts.rows,
+        "commits": counts.commits,
+        "left_out": dict(sorted(counts.left_out.items())),
+        "gaps": [{"partition": p, "start": start, "end": end} for p, (start, end) in sorted(counts.gaps.items())],
         "positions": {str(partition): end for partition, end in sorted(place.ends.items())},
     }
 
 
-def _plan(place: Place, topics: Topics, tables: Tables, found_at: datetime, tally: _Tally) -> Window:
-    """What is left to read, by partition: empty when the table has reached the ends."""
+def _plan(place: Place, topics: Topics, tables: Tables, found_at: datetime, counts: _Counts) -> Window:
+    """Return what is left to read, by partition; empty once the table has reached the ends."""
     table, ids = place.table, place.ids_in(place.table)
     committed = tables.positions(table.name, list(ids.values()))
     retained = topics.start_positions(table.topic)
@@ -99,12 +110,12 @@ def _plan(place: Place, topics: Topics, tables: Tables, found_at: datetime, tall
         ],
         tables,
     )
-    tally.gaps |= gaps
+    counts.gaps |= gaps
     return window
 
 
 def _parts(window: Window, batch: int) -> Iterator[Window]:
-    """The window in pieces of at most ``batch`` offsets, one commit each."""
+    """Divide the window into parts of at most ``batch`` offsets, each for one commit."""
     left = dict(window)
     while left:
         share = max(1, batch // len(left))
@@ -114,9 +125,9 @@ def _parts(window: Window, batch: int) -> Iterator[Window]:
 
 
 def _ingest_part(
-    place: Place, part: Window, topics: Topics, tables: Tables, ingested_at: datetime, tally: _Tally
+    place: Place, part: Window, topics: Topics, tables: Tables, ingested_at: datetime, counts: _Counts
 ) -> None:
-    """One commit. The quarantine comes first: a run that ends in between does not read its rows again."""
+    """Make one commit. The quarantine is written first, so that a crash between the two commits loses nothing."""
     table = place.table
     rows: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
@@ -136,15 +147,15 @@ def _ingest_part(
     _quarantine(place, part, bad, tables)
     positions = {app_id(table.name, table.topic, partition): end for partition, (_, end) in part.items()}
     planned = {app_id(table.name, table.topic, partition): start for partition, (start, _) in part.items()}
-    # A partition that was never read has no position, what an earlier release has read no mark: the plan's stand in.
+    # A partition that was never read has no position, and a table of an earlier release has no mark: use the defaults.
     expected = tables.positions(table.name, [*planned, *place.mark])
     before = {**dict.fromkeys(planned, 0), **place.mark, **expected}
     if before != {**planned, **place.mark}:
-        raise Conflict(f"table {table.name}: another ingest has moved on from {planned} to {expected}")
+        raise Conflict(f"table {table.name}: another ingest has moved the positions from {planned} to {expected}")
     if tables.append(table.name, rows, {**positions, **place.mark}, expected):
-        tally.rows += len(rows)
-        tally.commits += 1
-        tally.left_out += left_out
+        counts.rows += len(rows)
+        counts.commits += 1
+        counts.left_out += left_out
 
 
 def _quarantine(place: Place, part: Window, bad: Sequence[Mapping[str, object]], tables: Tables) -> None:
@@ -154,6 +165,6 @@ def _quarantine(place: Place, part: Window, bad: Sequence[Mapping[str, object]],
     kept = tables.positions(QUARANTINE.name, [*(ids[partition] for partition in part), *mark])
     new = [row for row in bad if int(str(row["kafka_offset"])) >= kept.get(ids[int(str(row["kafka_partition"]))], 0)]
     if new:
-        # A run that was killed may have come further, with other parts: its position stays.
+        # A killed run may have come further, with other parts: never move a position back.
         ends = {ids[partition]: max(end, kept.get(ids[partition], 0)) for partition, (_, end) in part.items()}
         tables.append(QUARANTINE.name, new, {**ends, **mark}, kept)

@@ -1,7 +1,7 @@
-"""Let a bot answer with a fixed notice, or speak again: no version changes, and none is loaded.
+"""Mute a bot, so that it answers with a fixed notice, or unmute it. No version changes, and none is loaded.
 
-The state that the workers follow is published once more with `muted` changed and everything else as it was. A
-mute is never taken back by itself: whatever happens while waiting, the state stays published. Knows no registry.
+The state that the workers follow is published again with only `muted` changed. This job never reverts it: if waiting
+for the workers fails, the state stays published. Does not use the registry.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,24 @@ from kogpt2_chat.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Heard:
-    """Live workers by whether they have acted on an epoch; names, sorted."""
+class _Acknowledged:
+    """Live workers, grouped by whether they have acted on an epoch.
+
+    Attributes:
+        by: sorted names of the workers that have acted on it.
+        waiting: sorted names of the other workers.
+    """
 
     by: tuple[str, ...]
     waiting: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether there is a live worker, and every one has acted. Silence is no success."""
+        """Whether at least one worker is alive, and every one has acted."""
         return bool(self.by) and not self.waiting
 
     def __str__(self) -> str:
-        groups = (("heard by", self.by), ("waiting for", self.waiting))
+        groups = (("acknowledged by", self.by), ("waiting for", self.waiting))
         found = [f"{name} {', '.join(workers)}" for name, workers in groups if workers]
         return "; ".join(found) or "no worker is alive"
 
@@ -44,93 +49,93 @@ def mute(
     by: str = "mute",
     clock: Clock | None = None,
 ) -> dict[str, object]:
-    """Mute a bot, or let it speak again, and wait until every live worker has acted on it.
+    """Mute or unmute a bot, and wait until every live worker has acted on it.
 
-    A state that says so already is not published again, only waited for: a call that was interrupted is finished
-    by the same command. A bot without a version can be muted too.
+    If the followed state already has the wanted value, nothing is published and the job only waits. The same command
+    therefore finishes an interrupted call. A bot without a version can be muted too.
 
     Args:
         bot: the bot, whether or not it was ever rolled out.
         topics: where ``rollout_state`` is published and ``worker_state`` read.
         settings: how long to wait.
-        progress: told what is waited for.
-        muted: False lets the bot speak again.
-        reason: why, for whoever reads the topic.
-        by: who asked, for the record.
-        clock: the time; tests bring their own.
+        progress: called with a line on each change.
+        muted: False unmutes the bot.
+        reason: why, for the published state.
+        by: who asked, for the published state.
+        clock: the time; tests replace it.
 
     Returns:
         ``bot muted epoch changed workers``.
 
     Raises:
-        Unavailable: a live worker did not act on it in time, or none is alive. The state stays published.
-        Conflict: somebody else published the opposite meanwhile; their word counts.
+        Unavailable: a live worker did not act on it in time, or no worker is alive. The state stays published.
+        Conflict: another program published the opposite in the meantime, which stays in effect.
     """
-    workers = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
-    state, changed = workers.publish_until(
+    fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    state, changed = fleet.publish_until(
         bot,
         holds=lambda followed: followed.muted == muted,
-        # Only these change: champion, previous and phase are the rollout's business.
+        # Champion, previous and phase belong to the rollout and stay as they are.
         change=lambda followed: replace(followed, muted=muted, reason=reason or word(muted=muted)),
         by=by,
     )
     now = "is now" if changed else "is already"
     progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
-    if not state.epoch:  # nothing was ever published for it, and nothing has to be
+    if not state.epoch:  # nothing was ever published for this bot, so no worker has anything to act on
         return _result(state, changed=changed, workers=())
-    heard, state = _wait(workers, state)
-    return _result(state, changed=changed, workers=heard.by)
+    acknowledged, state = _wait(fleet, state)
+    return _result(state, changed=changed, workers=acknowledged.by)
 
 
 def word(*, muted: bool) -> str:
-    """How people call it."""
+    """Return the word for the state."""
     return "muted" if muted else "not muted"
 
 
-def _wait(workers: Fleet, state: RolloutState) -> tuple[_Heard, RolloutState]:
-    """Until every live worker has acted; give the state as it was told last, too."""
-    timeout_s = workers.settings.rollout.ready_timeout_s
-    deadline_s, told = workers.clock.monotonic() + timeout_s, ""
+def _wait(fleet: Fleet, state: RolloutState) -> tuple[_Acknowledged, RolloutState]:
+    """Wait until every live worker has acted, and return who has, and the state as last published."""
+    timeout_s = fleet.settings.rollout.ready_timeout_s
+    deadline_s, shown = fleet.clock.monotonic() + timeout_s, ""
     while True:
-        roll, newest = workers.look(), workers.insist(state)
-        _require_no_other_word(state, newest)
+        roll, newest = fleet.look(), fleet.republish_if_stale(state)
+        _require_same_mute(state, newest)
         state = newest
-        heard = _heard(roll, state)
-        if str(heard) != told:
-            told = str(heard)
-            workers.progress(f"{state.bot}: {told}")
-        if heard.complete:
-            return heard, state
-        if workers.clock.monotonic() >= deadline_s:
+        acknowledged = _acknowledged(roll, state)
+        if str(acknowledged) != shown:
+            shown = str(acknowledged)
+            fleet.progress(f"{state.bot}: {shown}")
+        if acknowledged.complete:
+            return acknowledged, state
+        if fleet.clock.monotonic() >= deadline_s:
             raise Unavailable(
-                f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but {told}. Expected "
-                f"every live worker to act on it within {timeout_s:.0f} s. It stays published, and a worker follows "
-                "as soon as it hears it. Look at the workers with `kogpt2-chat status`; the same command waits again"
+                f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but {shown}. Expected "
+                f"every live worker to act on it within {timeout_s:.0f} s. It stays published, and each worker follows "
+                "as soon as it reads it. Check the workers with `kogpt2-chat status`; the same command waits again"
             )
-        workers.clock.pause(workers.settings.rollout.poll_s)
+        fleet.clock.pause(fleet.settings.rollout.poll_s)
 
 
-def _require_no_other_word(state: RolloutState, newest: RolloutState) -> None:
+def _require_same_mute(state: RolloutState, newest: RolloutState) -> None:
     if newest.muted == state.muted:
         return
-    found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an emptied topic"
+    found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an empty topic"
     raise Conflict(
-        f"{state.bot}: epoch {state.epoch} ({word(muted=state.muted)}) was overtaken by {found}, which says the "
-        "opposite. Agree with whoever published it, then say it again"
+        f"{state.bot}: epoch {state.epoch} ({word(muted=state.muted)}) was superseded by {found}, which says the "
+        "opposite. Agree with the person who published it, then run the command again"
     )
 
 
-def _heard(roll: Roll, state: RolloutState) -> _Heard:
-    """Who has acted on the epoch. A degraded slot counts: a notice needs no model."""
+def _acknowledged(roll: Roll, state: RolloutState) -> _Acknowledged:
+    """Group the workers by whether they have acted on the epoch. A degraded slot counts: a notice needs no model."""
     acted = {live.worker: _has_acted(live, state) for live in roll.live}
-    return _Heard(
+    return _Acknowledged(
         by=tuple(sorted(worker for worker, has in acted.items() if has)),
         waiting=tuple(sorted([*roll.perhaps_alive, *(worker for worker, has in acted.items() if not has)])),
     )
 
 
 def _has_acted(worker: WorkerState, state: RolloutState) -> bool:
-    """Its own word on whether the bot is muted; from a worker that does not say, the epoch has to do."""
+    """Check whether a worker has acted: by the mute it reports, or by its epoch alone if it reports none."""
     slot = worker.slot(state.bot)
     is_muted = slot.muted if slot is not None else None
     return worker.epoch_by_bot.get(state.bot, 0) >= state.epoch and is_muted in {None, state.muted}

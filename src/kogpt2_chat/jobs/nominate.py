@@ -1,32 +1,32 @@
-"""Make a version that passed the gate the bot's candidate."""
+"""Make a version that passed the gate the bot's candidate for rollout."""
 
 from kogpt2_chat.errors import GateRefused
 from kogpt2_chat.ports import ModelVersion, Registry
 
 
 def nominate(*, bot: str, version: int, registry: Registry) -> dict[str, object]:
-    """Move the alias ``candidate`` to a version, if the gate let it pass.
+    """Set the alias ``candidate`` to a version that passed the gate.
 
-    A version that is champion already is left where it is: a retry after its rollout must not bring it
-    back as a candidate.
+    If the version is already the champion, nothing changes: a retry after its rollout must not make it a candidate
+    again.
 
     Args:
         bot: the bot.
         version: the version to nominate.
-        registry: where versions live.
+        registry: the model registry.
 
     Returns:
-        ``bot``, ``version`` and ``nominated`` (False when it is champion already).
+        ``bot``, ``version`` and ``nominated`` (False if the version is already the champion).
 
     Raises:
-        GateRefused: the version did not pass the gate, or was rolled back before.
+        GateRefused: the version did not pass the gate, or was rolled back.
     """
     found = registry.get(bot, version)
     require_pass(found)
     if "rolled_back" in found.tags:
         raise GateRefused(
-            f"{bot} version {version} was rolled back at {found.tags['rolled_back']}: only a person may bring it "
-            f"back, with `kogpt2-chat rollout {bot} --version {version}`"
+            f"{bot} version {version} was rolled back at {found.tags['rolled_back']}: only an operator can publish it "
+            f"again, with `kogpt2-chat rollout {bot} --version {version}`"
         )
     nominated = "champion" not in found.aliases
     if nominated:
@@ -35,13 +35,13 @@ def nominate(*, bot: str, version: int, registry: Registry) -> dict[str, object]
 
 
 def require_pass(found: ModelVersion) -> None:
-    """Let only a version through that passed the gate and has not been tainted since.
+    """Check that a version passed the gate and has no tag ``tainted``.
 
     Args:
-        found: the version as it stands in the registry.
+        found: the version in the registry.
 
     Raises:
-        GateRefused: the gate has not seen it, or refused it, or it learned from a player who was forgotten.
+        GateRefused: the version was never evaluated, was refused, or learned from a player who asked to be forgotten.
     """
     what = f"{found.bot} version {found.version}"
     gate = found.tags.get("gate")

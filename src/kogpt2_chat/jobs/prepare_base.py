@@ -1,4 +1,4 @@
-"""Get the base model that all bots begin with."""
+"""Prepare the base model from which all bots are trained."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 def prepare_base(
     *, settings: Settings, progress: Callable[[str], None], anew: bool = False, into_checkout: bool = False
 ) -> "PreparedBase":
-    """Import the base, or train the small one; doing it again takes it from the cache.
+    """Import the base, or train the small base. If the cache has the base, it is used.
 
     Args:
-        settings: which base, and where the cache is.
-        progress: told what is done.
-        anew: train the small base again from the corpora, whatever is there.
-        into_checkout: put the one that was trained into the checkout, for everybody who gets it.
+        settings: which base to use, and where the cache is.
+        progress: called with a line on each step.
+        anew: whether to train the small base again from the corpora, even if one exists.
+        into_checkout: whether to copy the newly trained base into the checkout, to be shipped with it.
 
     Returns:
-        The base's folder and facts.
+        The prepared base: its folder and its facts.
 
     Raises:
-        InvalidInput: a base that was not trained now is to go into the checkout.
+        InvalidInput: ``into_checkout`` without ``anew``.
     """
     from kogpt2_chat.training.base import prepare, rebuild
     from kogpt2_chat.training.small_key import SHIPPED
 
     if into_checkout and not anew:
-        raise InvalidInput("only a base that is trained now can be shipped: add --rebuild")
+        raise InvalidInput("only a newly trained base can be shipped: add --rebuild")
     if not anew:
         return prepare(settings, progress)
     made = rebuild(settings, progress)

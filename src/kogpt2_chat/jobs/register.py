@@ -1,4 +1,4 @@
-"""Make a finished run a version of its bot."""
+"""Register a finished run as a version of its bot."""
 
 import json
 from typing import Final
@@ -9,26 +9,27 @@ from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings
 
 TAGS: Final = ("base", "base_sha", "licence", "dataset", "git_commit", "parent", "small")
-"""Facts of ``model.json`` that a reader of the registry wants to see without opening it."""
+"""Fields of ``model.json`` that become tags of the version, so that they are visible in the registry."""
 
 
 def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -> dict[str, object]:
-    """Register a run's model as the bot's next version; the same run twice is the same version.
+    """Register a run's model as the bot's next version. Registering the same run again returns the same version.
 
-    Every trained model becomes a version, whether it will pass the gate or not. The licence of the base
-    model travels with it as a tag.
+    Every trained model becomes a version, whether or not it will pass the gate. The licence of the base model is one of
+    its tags.
 
     Args:
         bot: the bot.
         run_id: the run of a finished fine-tuning.
-        registry: where versions live.
-        settings: unused so far; every job takes them.
+        registry: the model registry.
+        settings: unused.
 
     Returns:
-        ``bot``, ``version``, ``run_id`` and the tags.
+        ``bot``, ``version``, ``run_id`` and ``tags``.
 
     Raises:
-        InvalidInput: the run trained another bot; the version stands, but is refused for good.
+        InvalidInput: the run trained another bot. The version exists, but is permanently refused.
+        CheckpointCorrupt: ``model.json`` of the run is not a JSON object.
     """
     del settings
     version = registry.add_version(bot, run_id, VERSION_PATH, {})
@@ -36,7 +37,7 @@ def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -
     if card.get("bot", bot) != bot:
         why = f"run {run_id} trained {card['bot']}, not {bot}"
         registry.tag(bot, version, {"gate_reasons": why, "gate": "refused"})
-        raise InvalidInput(f"{why}: register it for {card['bot']}. {bot} version {version} was made and is refused")
+        raise InvalidInput(f"{why}: register it for {card['bot']}. {bot} version {version} was created and is refused")
     tags = {name: _text(card[name]) for name in TAGS if card.get(name) not in (None, "")}
     registry.tag(bot, version, tags)
     return {"bot": bot, "version": version, "run_id": run_id, "tags": tags}
@@ -50,7 +51,7 @@ def _card(content: bytes, what: str) -> dict[str, object]:
     try:
         facts = json.loads(content)
     except ValueError as error:
-        raise CheckpointCorrupt(f"model.json of {what} is no JSON: train again ({error})") from error
+        raise CheckpointCorrupt(f"model.json of {what} is not valid JSON: train again ({error})") from error
     if not isinstance(facts, dict):
         raise CheckpointCorrupt(f"model.json of {what} must be an object, found {type(facts).__name__}: train again")
     return facts

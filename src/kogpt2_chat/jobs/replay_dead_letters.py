@@ -1,7 +1,7 @@
-"""Ask dead letters again, once the fault that killed them is mended; none of them twice.
+"""Replay dead letters once their cause is fixed, each at most once.
 
-What was replayed before is read from ``bot_question`` itself, where each replay names the turn that it repeats.
-So a call that was killed half-way is finished by the next one, and nothing else has to be remembered.
+Earlier replays are read from ``bot_question`` itself: a header of each replay names the turn that it repeats. No other
+state is needed, and if a call is killed, the next one sends the rest.
 """
 
 from collections import Counter
@@ -26,8 +26,14 @@ from kogpt2_chat.ports import Outgoing, Record, Topics
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What became of the letters that were read."""
+class _Counts:
+    """What happened to the dead letters that were read.
+
+    Attributes:
+        letters: number of dead letters read.
+        left: letters of a selected reason that are not replayed, by cause.
+        other_reasons: letters that are not selected, by reason.
+    """
 
     letters: int = 0
     left: Counter[Left] = field(default_factory=Counter)
@@ -44,65 +50,65 @@ def replay_dead_letters(
     again: bool = False,
     now: datetime | None = None,
 ) -> dict[str, object]:
-    """Send dead letters to ``bot_question`` again, oldest first, with key and value as they came.
+    """Send dead letters to ``bot_question`` again, oldest first, with their original key and value.
 
-    The topic of questions forgets earlier than that of the letters. A letter so old that its replay may have been
-    forgotten is left, and so is one that is itself a replay which died again; ``again`` sends both.
+    ``bot_question`` has a shorter retention than the topic of dead letters. A letter so old that an earlier replay of
+    it may already be deleted is skipped, and so is a letter that is itself a failed replay. ``again`` sends both.
 
     Args:
         topics: Kafka.
-        progress: told what is read.
-        reasons: which reasons to choose; by default those where the fault was ours.
-        limit: at most so many letters.
-        dry_run: choose, but send nothing.
-        again: also letters whose replay may have been forgotten, and replays that died again.
-        now: the time; tests bring their own.
+        progress: called with a line on each step.
+        reasons: the reasons to select; by default those caused by the platform, not by the client.
+        limit: maximum number of letters to send.
+        dry_run: whether to select letters without sending any.
+        again: whether to also send letters whose earlier replay may be deleted, and failed replays.
+        now: the time; tests replace it.
 
     Returns:
-        ``letters`` (read), ``reasons`` (chosen), ``replays`` (turn id and reason of each letter chosen), ``sent``,
-        ``dry_run``, ``left`` (how many of the chosen reasons were not sent, by cause) and ``other_reasons`` (how
-        many were not chosen, by reason).
+        ``letters`` (number read), ``reasons`` (selected), ``replays`` (turn id and reason of each selected letter),
+        ``sent``, ``dry_run``, ``left`` (letters of the selected reasons that are not sent, by cause) and
+        ``other_reasons`` (letters that are not selected, by reason).
 
     Raises:
-        Unavailable: Kafka did not answer, or not all were acknowledged. The same call sends those that are missing.
+        Unavailable: Kafka did not answer, or did not acknowledge every record. The same call sends the missing ones.
     """
-    at, tally = now or datetime.now(UTC), _Tally()
-    letters = list(_letters(topics, reasons, tally))
-    progress(f"{tally.letters} dead letters read, {len(letters)} of them {' or '.join(reasons)}")
-    # Letters first, replays after: whatever was replayed before this line is seen.
+    at, counts = now or datetime.now(UTC), _Counts()
+    letters = list(_letters(topics, reasons, counts))
+    progress(f"{counts.letters} dead letters read, {len(letters)} of them {' or '.join(reasons)}")
+    # Read the letters before the replays, so that every replay of these letters sent before this line is seen.
     memory = _memory(topics, progress) if letters else Memory()
-    chosen = _chosen(letters, memory, at, tally, limit=limit, again=again)
+    chosen = _chosen(letters, memory, at, counts, limit=limit, again=again)
     if chosen and not dry_run:
         topics.send(
             Outgoing(topic=QUESTION_TOPIC, key=one.key, value=one.value, headers=replay_headers(one, at))
             for one in chosen
         )
     return {
-        "letters": tally.letters,
+        "letters": counts.letters,
         "reasons": sorted(set(reasons)),
         "replays": [{"replay_of": letter.turn_id, "reason": letter.reason} for letter in chosen],
         "sent": 0 if dry_run else len(chosen),
         "dry_run": dry_run,
-        "left": dict(sorted(tally.left.items())),
-        "other_reasons": dict(sorted(tally.other_reasons.items())),
+        "left": dict(sorted(counts.left.items())),
+        "other_reasons": dict(sorted(counts.other_reasons.items())),
     }
 
 
-def _letters(topics: Topics, reasons: Sequence[str], tally: _Tally) -> Iterator[DeadLetter]:
-    """Letters of the chosen reasons; the others are counted."""
+def _letters(topics: Topics, reasons: Sequence[str], counts: _Counts) -> Iterator[DeadLetter]:
+    """Yield the letters of the selected reasons, and count the others."""
     for record in _records(topics, DEAD_LETTER_TOPIC):
-        tally.letters += 1
+        counts.letters += 1
         letter = read_letter(record.key, record.value, record.headers, timestamp_ms=record.timestamp_ms)
         if letter is None:
-            tally.other_reasons["unreadable"] += 1
+            counts.other_reasons["unreadable"] += 1
         elif letter.reason not in reasons:
-            tally.other_reasons[letter.reason] += 1
+            counts.other_reasons[letter.reason] += 1
         else:
             yield letter
 
 
 def _memory(topics: Topics, progress: Callable[[str], None]) -> Memory:
-    progress(f"reading {QUESTION_TOPIC} for what was replayed before")
+    progress(f"reading earlier replays from {QUESTION_TOPIC}")
     forgets = any(topics.start_positions(QUESTION_TOPIC).values())
     replays = {
         turn_id(record.partition, record.offset): record.headers[REPLAY_OF]
@@ -113,22 +119,22 @@ def _memory(topics: Topics, progress: Callable[[str], None]) -> Memory:
 
 
 def _chosen(
-    letters: Sequence[DeadLetter], memory: Memory, now: datetime, tally: _Tally, *, limit: int | None, again: bool
+    letters: Sequence[DeadLetter], memory: Memory, now: datetime, counts: _Counts, *, limit: int | None, again: bool
 ) -> list[DeadLetter]:
     chosen: list[DeadLetter] = []
     for letter in letters:
         cause = skip_reason(letter, memory, now, again=again)
         if cause is not None:
-            tally.left[cause] += 1
+            counts.left[cause] += 1
         elif limit is not None and len(chosen) >= limit:
-            tally.left["over_limit"] += 1
+            counts.left["over_limit"] += 1
         else:
             chosen.append(letter)
     return chosen
 
 
 def _records(topics: Topics, topic: str) -> Iterator[Record]:
-    """All that a topic holds, up to where it ended when reading began."""
+    """Yield all records of a topic, up to its end offsets when reading began."""
     starts = topics.start_positions(topic)
     for partition, end in topics.end_positions(topic).items():
         yield from topics.read(topic, partition, starts[partition], end)

@@ -1,7 +1,7 @@
-"""Bring records out of quarantine that can be stored now: after an upgrade, with a bot that came later.
+"""Store quarantined records that can be stored now, for example after an upgrade or once their bot exists.
 
-A row that went into its table is marked in ``quarantine``. A call that was killed between the two is finished by the
-next one: it sees in the table itself what is there already.
+Stored rows are then marked in ``quarantine``. If a call is killed between the two steps, the next one finishes it: it
+sees in the table which rows are already stored.
 """
 
 from collections import Counter
@@ -30,14 +30,21 @@ from kogpt2_chat.lake.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
 
 _COUNTER: Final = "{table}/quarantine"
-"""Under this name a table counts its replays, so that of two at once one is refused."""
+"""App id under which a table counts its replays, so that of two concurrent replays one fails with a conflict."""
 _NOTHING: Final[Mapping[Place, str]] = MappingProxyType({})
 _ID: Final[Mapping[str, str]] = {"turns": "turn_id", "feedback": "feedback_id"}
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What became of the rows that were looked at, by reason."""
+class _Counts:
+    """What happened to the rows in quarantine.
+
+    Attributes:
+        waiting: rows not replayed yet, by reason.
+        mended: rows read with a corrected value.
+        readable: selected rows that can be stored now, by reason.
+        still: selected rows that still cannot be read, by the reason that applies now.
+    """
 
     waiting: Counter[str] = field(default_factory=Counter)
     mended: int = 0
@@ -47,7 +54,12 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Readable:
-    """A quarantined row and what it is now; None where the player does not want it stored."""
+    """A quarantined row that can be read now.
+
+    Attributes:
+        kept: the row in quarantine.
+        row: the row to store; None if the player does not consent to storing.
+    """
 
     kept: Row
     row: Mapping[str, object] | None
@@ -62,29 +74,29 @@ def replay_quarantine(
     dry_run: bool = False,
     now: datetime | None = None,
 ) -> dict[str, object]:
-    """Store what can be stored now, each record once, and mark it.
+    """Store the records that can be stored now, each exactly once, and mark them as replayed.
 
     Args:
         tables: the lake.
-        progress: told what is read.
-        reasons: which reasons to choose, by their first word; all by default.
-        mended: values by place, read in place of those kept.
-        dry_run: read and count, but change nothing.
-        now: the time; tests bring their own.
+        progress: called with a line on each step.
+        reasons: the reasons to select, by their first word; all by default.
+        mended: corrected values by record identity, read instead of the quarantined ones.
+        dry_run: whether to read and count without changing anything.
+        now: the time; tests replace it.
 
     Returns:
-        ``waiting`` (rows by reason), ``mended`` (how many of them), ``readable`` (of the chosen ones, by reason),
-        ``still`` (by today's reason), ``stored`` (rows by table), ``dry_run``. A replay at the same time is a
-        :class:`Conflict`: nothing is stored twice, the next call goes on.
+        ``waiting`` (rows by reason), ``mended`` (number of corrected rows), ``readable`` (selected rows by reason),
+        ``still`` (unreadable rows by their current reason), ``stored`` (rows by table), ``dry_run``.
 
     Raises:
-        InvalidInput: a reason that no record has, with those there are.
+        InvalidInput: a selected reason is unknown; the message lists the known ones.
+        Conflict: another replay runs at the same time. Nothing is stored twice; run the command again.
     """
-    at, tally = now or datetime.now(UTC), _Tally()
+    at, counts = now or datetime.now(UTC), _Counts()
     rows = waiting(tables.read(QUARANTINE.name))
     check_reasons(reasons, rows)
     progress(f"{len(rows)} records in quarantine")
-    readable = list(_readable(rows, reasons, mended, at, tally))
+    readable = list(_readable(rows, reasons, mended, at, counts))
     stored = {table.name: 0 for table in TABLE_BY_TOPIC.values()}
     if not dry_run:
         for table in TABLE_BY_TOPIC.values():
@@ -92,26 +104,26 @@ def replay_quarantine(
                 table, [one for one in readable if one.kept["topic"] == table.topic], tables, at
             )
     return {
-        "waiting": dict(sorted(tally.waiting.items())),
-        "mended": tally.mended,
-        "readable": dict(sorted(tally.readable.items())),
-        "still": dict(sorted(tally.still.items())),
+        "waiting": dict(sorted(counts.waiting.items())),
+        "mended": counts.mended,
+        "readable": dict(sorted(counts.readable.items())),
+        "still": dict(sorted(counts.still.items())),
         "stored": stored,
         "dry_run": dry_run,
     }
 
 
 def mended_records(path: Path) -> dict[Place, str]:
-    """What somebody has mended.
+    """Read corrected records from a file.
 
     Args:
-        path: a file of lines as `show-quarantine` prints them.
+        path: a file with lines as `show-quarantine` prints them.
 
     Returns:
-        Each record's value by its place.
+        The value of each record by its identity.
 
     Raises:
-        InvalidInput: the file cannot be read, or holds other lines.
+        InvalidInput: the file cannot be read, or has other lines.
     """
     try:
         content = path.read_bytes()
@@ -121,28 +133,28 @@ def mended_records(path: Path) -> dict[Place, str]:
 
 
 def _readable(
-    rows: Sequence[Row], reasons: Sequence[str], mended: Mapping[Place, str], at: datetime, tally: _Tally
+    rows: Sequence[Row], reasons: Sequence[str], mended: Mapping[Place, str], at: datetime, counts: _Counts
 ) -> list[_Readable]:
     found = []
     for kept in rows:
         reason = reason_word(kept)
-        tally.waiting[reason] += 1
+        counts.waiting[reason] += 1
         if reasons and reason not in reasons:
             continue
-        tally.mended += place_of(kept) in mended
+        counts.mended += place_of(kept) in mended
         value = None if kept["value"] is None else mended.get(place_of(kept), str(kept["value"]))
         try:
             row = None if value is None else read_record(_record(kept, value), at)
         except InvalidMessage as error:
-            tally.still[error.reason] += 1
+            counts.still[error.reason] += 1
             continue
-        tally.readable[reason] += 1
+        counts.readable[reason] += 1
         found.append(_Readable(kept=kept, row=row))
     return found
 
 
 def _record(kept: Row, value: str) -> Record:
-    """The record that a row was made of, with personal details masked, or mended."""
+    """Rebuild the record of a row from its quarantined (masked) or corrected value."""
     return Record(
         topic=str(kept["topic"]),
         partition=cast("int", kept["kafka_partition"]),
@@ -154,16 +166,16 @@ def _record(kept: Row, value: str) -> Record:
 
 
 def _store(table: Table, chosen: Sequence[_Readable], tables: Tables, at: datetime) -> int:
-    """Rows first, marks after; how many rows."""
+    """Store the rows, then mark them as replayed; return the number of rows stored."""
     if not chosen:
         return 0
     counter = _COUNTER.format(table=table.name)
     counted = tables.positions(table.name, [counter])
     columns = (_ID[table.name], "kafka_partition", "kafka_offset", "received_at")
-    there = {tuple(row[name] for name in columns) for row in tables.read(table.name, columns)}
-    # One record may stand in quarantine twice, of two runs.
+    stored = {tuple(row[name] for name in columns) for row in tables.read(table.name, columns)}
+    # Two ingest runs may have put the same record in quarantine.
     found = {tuple(one.row[name] for name in columns): one.row for one in chosen if one.row is not None}
-    rows = [row for key, row in found.items() if key not in there]
+    rows = [row for key, row in found.items() if key not in stored]
     if rows:
         tables.append(table.name, rows, {counter: counted.get(counter, 0) + 1}, counted)
     marks = f"{QUARANTINE.name}/replays"

@@ -1,6 +1,6 @@
-"""Turns that may speak of a crisis, for those who review them: counts and ids for a start, words one turn at a time.
+"""Review turns that may be about a crisis: list counts and ids, and open the text of one turn at a time.
 
-Whoever opens one says who they are and why, and that is written down before the words are read.
+To open a turn, a reviewer states a name and a reason; both are recorded before the text is read.
 """
 
 import uuid
@@ -20,14 +20,13 @@ _SHOWN: Final = ("turn_id", "bot", "player_id", "session_id", "text", "answer", 
 
 
 def list_safety_turns(*, tables: Tables) -> dict[str, object]:
-    """How many such turns the lake has, and which: never what was said, nor by whom.
+    """List the lake's turns that may be about a crisis, without their texts and players.
 
     Args:
         tables: the lake.
 
     Returns:
-        ``counts`` by bot and kind, and ``turns`` of turn id, bot, kind, date and how often each was opened, the
-        newest first.
+        ``counts`` by bot and kind, and ``turns`` (turn id, bot, kind, date, how often it was opened), newest first.
     """
     opened = Counter(str(row["turn_id"]) for row in tables.read(AUDIT.name, ["turn_id"]))
     counts: dict[str, Counter[Kind]] = defaultdict(Counter)
@@ -47,29 +46,31 @@ def open_safety_turn(
 ) -> dict[str, object]:
     """Open one turn.
 
-    1. See that there is such a turn.
-    2. Write who opens it, when and why.
-    3. Read its words.
+    1. Check that the turn exists.
+    2. Record who opens it, when and why.
+    3. Read its text.
 
     Args:
-        turn_id: which one, as the list names it.
+        turn_id: id of the turn, as listed.
         reviewer: who opens it.
         reason: why.
         tables: the lake.
-        now: the time; tests bring their own.
+        now: the time; tests replace it.
 
     Returns:
-        The turn with its words, its ``kind``, and the ``audit_id`` of the record.
+        The turn with its text, its ``kind``, and the ``audit_id`` of the record.
 
     Raises:
-        InvalidInput: nobody is named, or no reason.
-        NotFound: the lake has no such turn among those that may speak of a crisis.
+        InvalidInput: the reviewer or the reason is missing.
+        NotFound: the lake has no such turn among those that may be about a crisis.
     """
     reviewer, reason = reviewer.strip(), reason.strip()
     if not reviewer or not reason:
-        raise InvalidInput("opening a turn needs --reviewer and --reason: both stand in the lake's table `audit`")
+        raise InvalidInput(
+            "opening a turn requires --reviewer and --reason: both are recorded in the lake's table `audit`"
+        )
     kind = _kind_of(turn_id, tables)
-    audit_id = _write_down(turn_id, reviewer, reason, tables, now or datetime.now(UTC))
+    audit_id = _record_access(turn_id, reviewer, reason, tables, now or datetime.now(UTC))
     row = next(row for row in tables.read(TURNS.name, _SHOWN) if row["turn_id"] == turn_id)
     return {**row, "kind": kind, "audit_id": audit_id}
 
@@ -79,13 +80,13 @@ def _kind_of(turn_id: str, tables: Tables) -> Kind:
         if row["turn_id"] == turn_id and (kind := safety_kind(row)) is not None:
             return kind
     raise NotFound(
-        f"no turn {turn_id} that may speak of a crisis is in the lake: `kogpt2-chat review-safety list` names them. "
-        "One that was asked a moment ago comes with the next `ingest`; without consent to store none is kept"
+        f"the lake has no turn {turn_id} that may be about a crisis: `kogpt2-chat review-safety list` lists them. "
+        "A recent turn arrives with the next `ingest`; turns without consent to storing are not kept"
     )
 
 
-def _write_down(turn_id: str, reviewer: str, reason: str, tables: Tables, now: datetime) -> str:
-    """Add a record to ``audit``, once, however often the append is tried."""
+def _record_access(turn_id: str, reviewer: str, reason: str, tables: Tables, now: datetime) -> str:
+    """Add one record to ``audit``, even if the append is retried."""
     audit_id = uuid.uuid4().hex
     record: Mapping[str, object] = {
         "audit_id": audit_id,

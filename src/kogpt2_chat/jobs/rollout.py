@@ -1,8 +1,8 @@
-"""Make another version champion: first the workers, then the aliases.
+"""Make another version the champion: first on the workers, then in the registry's aliases.
 
-The order makes each step safe to repeat: (1) choose the version once, (2) publish it with a rising epoch,
-(3) wait until every live worker has it ready, (4) move the aliases. A crash between any two steps is
-finished by the same command again. If (3) fails, the old champion is published again.
+The order makes each step safe to repeat: (1) choose the version once, (2) publish it with a higher epoch,
+(3) wait until it is ready on every live worker, (4) move the aliases. After a crash between two steps, the same command
+finishes the rollout. If (3) fails, the old champion is published again.
 """
 
 from collections.abc import Callable
@@ -30,57 +30,63 @@ def rollout(
     by: str = "rollout",
     clock: Clock | None = None,
 ) -> dict[str, object]:
-    """Make the candidate (or a named version that passed the gate) champion.
+    """Make the candidate, or a given version that passed the gate, the champion.
 
-    Without a candidate the champion itself is chosen: then nothing is done, unless the workers were never
-    told about it (a lost topic), which the same steps repair. Where they were told another version, by a rollback that
-    the registry has not heard of or since the alias was moved by hand, it is left to a person, and said.
+    Without a candidate the champion itself is chosen. Then nothing is done, unless the published state was lost; the
+    same steps publish it again. If the workers follow a version other than the registry's champion, the operator has to
+    decide: either a rollback could not move the aliases, or an alias was moved by hand. A progress line says so.
 
     Args:
         bot: the bot.
         topics: where ``rollout_state`` is published and ``worker_state`` read.
-        registry: where the aliases live.
+        registry: the model registry.
         settings: how long to wait.
-        progress: told what is waited for.
-        version: a version number; None takes the alias ``candidate``.
-        by: who asked, for the record.
-        clock: the time; tests bring their own.
+        progress: called with a line on each change.
+        version: a version number; None uses the alias ``candidate``.
+        by: who asked, for the published state.
+        clock: the time; tests replace it.
 
     Returns:
         ``bot version previous epoch workers changed reason``.
+
+    Raises:
+        NotFound: the bot has neither candidate nor champion, or not the given version.
+        GateRefused: the version did not pass the gate.
+        Conflict: another rollout of this bot is in progress.
+        Unavailable: the version did not become ready on every live worker in time. The old champion answers.
     """
-    workers = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     champion = registry.by_alias(bot, "champion")
-    standing, stands = workers.standing(bot)
+    followed, is_current = fleet.standing(bot)
     chosen = _chosen(bot, registry, champion, version)
     target = _key(chosen, registry)
-    is_told = stands and target.is_same(standing.key)
-    if _is_left_to_a_person(chosen, version, standing, stands=stands):
-        reason = f"workers were told {standing.champion}, the registry's champion is {chosen.version}"
-        progress(f"{bot}: {reason}: nothing is done. Roll back once more, or name a version with `--version`")
-        return _result(standing, workers=(), changed=False, reason=reason)
+    is_published = is_current and target.is_same(followed.key)
+    if _needs_operator(chosen, version, followed, is_current=is_current):
+        reason = f"the published version is {followed.champion}, the registry's champion is {chosen.version}"
+        progress(f"{bot}: {reason}: nothing is done. Run the rollback again, or choose a version with `--version`")
+        return _result(followed, workers=(), changed=False, reason=reason)
     require_pass(chosen)
-    if is_told and _number(champion) == target.number:
+    if is_published and _number(champion) == target.number:
         _drop_candidate(registry, bot, target.number)
-        progress(f"{bot}: version {target.number} is champion already, nothing to do")
-        return _result(standing, workers=(), changed=False, reason="champion already")
-    old = _old(workers.spoken(bot, standing), champion, target, registry)
-    switch = RolloutPlan(
+        progress(f"{bot}: version {target.number} is already the champion, nothing to do")
+        return _result(followed, workers=(), changed=False, reason="already the champion")
+    old = _old(fleet.served_version(bot, followed), champion, target, registry)
+    plan = RolloutPlan(
         bot=bot,
         target=target,
         old=old,
         previous=_previous(bot, target, old, registry),
-        earlier=standing.previous if old and old.is_same(standing.key) else standing.earlier,
+        earlier=followed.previous if old and old.is_same(followed.key) else followed.earlier,
         reason=f"version {target.number} passed the gate",
         by=by,
     )
-    state, answers = bring_to(workers, switch)
-    # `previous` first: a crash here is finished by a second call, which finds the old champion still in office.
-    registry.set_alias(bot, "previous", switch.previous if _may_be_previous(switch, registry) else None)
+    state, answers = bring_to(fleet, plan)
+    # Set `previous` first: after a crash here, a second call still finds the old champion and finishes.
+    registry.set_alias(bot, "previous", plan.previous if _may_be_previous(plan, registry) else None)
     registry.set_alias(bot, "champion", target.number)
     _drop_candidate(registry, bot, target.number)
-    progress(f"{bot}: version {target.number} is champion, spoken by {', '.join(answers.ready)}")
-    return _result(state, workers=answers.ready, changed=True, reason=switch.reason)
+    progress(f"{bot}: version {target.number} is the champion, served by {', '.join(answers.ready)}")
+    return _result(state, workers=answers.ready, changed=True, reason=plan.reason)
 
 
 def rollback(
@@ -93,86 +99,94 @@ def rollback(
     by: str = "rollback",
     clock: Clock | None = None,
 ) -> dict[str, object]:
-    """Let the previous version speak again; the one that is left is tagged ``rolled_back``.
+    """Return to the previous version, and tag the abandoned version ``rolled_back``.
 
-    Afterwards there is no previous version: a second call has nowhere to go, and never returns to the one left.
-    A registry that does not answer holds nothing up: the workers go by what they were told, and the aliases follow
-    with a second call.
+    Afterwards the bot has no previous version, so a second call cannot return to the abandoned one. The rollback does
+    not wait for a registry that does not answer: it takes the previous version from the published state, and a second
+    call moves the aliases later.
 
     Args:
         bot: the bot.
         topics: where ``rollout_state`` is published and ``worker_state`` read.
-        registry: where the aliases live.
+        registry: the model registry.
         settings: how long to wait.
-        progress: told what is waited for.
-        by: who asked, for the record.
-        clock: the time; tests bring their own.
+        progress: called with a line on each change.
+        by: who asked, for the published state.
+        clock: the time; tests replace it.
 
     Returns:
         ``bot version previous epoch workers changed reason``.
 
     Raises:
         NotFound: the bot has no previous version.
-        Unavailable: the registry did not answer. The previous version may speak all the same, as the error says.
+        GateRefused: the previous version did not pass the gate.
+        Conflict: another rollout of this bot is in progress.
+        Unavailable: the previous version did not become ready, or the registry did not answer. In the second case the
+            error says whether the previous version answers nevertheless.
     """
-    workers = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
-    standing, _ = workers.standing(bot)
-    spoken = workers.spoken(bot, standing)
-    patience = partial(within, settings.rollout.registry_timeout_s, "the model registry")
+    fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
+    followed, _ = fleet.standing(bot)
+    served = fleet.served_version(bot, followed)
+    time_limited = partial(within, settings.rollout.registry_timeout_s, "the model registry")
     try:
-        switch = patience(lambda: _way_back(bot, spoken, registry, by))
+        plan = time_limited(lambda: _rollback_plan(bot, served, registry, by))
     except Unavailable as error:
-        switch = _way_back_without_registry(standing, spoken, by, error)
-        progress(f"{bot}: {error}; going by what the workers were told")
-    state, answers = bring_to(workers, switch)
-    sentence = f"{bot}: version {switch.target.number} speaks again, by {', '.join(answers.ready)}"
+        plan = _rollback_plan_without_registry(followed, served, by, error)
+        progress(f"{bot}: {error}; using the previous version of the published state")
+    state, answers = bring_to(fleet, plan)
+    sentence = f"{bot}: version {plan.target.number} answers again on {', '.join(answers.ready)}"
     try:
-        patience(lambda: _settle_aliases(switch, state, registry))
+        time_limited(lambda: _settle_aliases(plan, state, registry))
     except Unavailable as error:
         raise Unavailable(
-            f"{sentence}. The registry could not be told: {error} Roll back once more when it answers"
+            f"{sentence}. The aliases were not moved: {error} Run the rollback again when the registry answers"
         ) from error
     progress(sentence)
-    return _result(state, workers=answers.ready, changed=True, reason=switch.reason)
+    return _result(state, workers=answers.ready, changed=True, reason=plan.reason)
 
 
-def _way_back(bot: str, spoken: VersionKey | None, registry: Registry, by: str) -> RolloutPlan:
-    """From what speaks to what the registry calls the previous version."""
+def _rollback_plan(bot: str, served: VersionKey | None, registry: Registry, by: str) -> RolloutPlan:
+    """Plan the change from the served version to the registry's alias ``previous``."""
     found = registry.by_alias(bot, "previous")
     if found is None:
-        raise NotFound(f"{bot} has no previous version to go back to: name one with `rollout {bot} --version N`")
+        raise NotFound(f"{bot} has no previous version to return to: choose one with `rollout {bot} --version N`")
     require_pass(found)
     target = _key(found, registry)
-    old = _old(spoken, registry.by_alias(bot, "champion"), target, registry)
-    return RolloutPlan(bot=bot, target=target, old=old, previous=None, reason=_left(old), by=by)
+    old = _old(served, registry.by_alias(bot, "champion"), target, registry)
+    return RolloutPlan(bot=bot, target=target, old=old, previous=None, reason=_rollback_reason(old), by=by)
 
 
-def _way_back_without_registry(
-    standing: RolloutState, spoken: VersionKey | None, by: str, error: Unavailable
+def _rollback_plan_without_registry(
+    followed: RolloutState, served: VersionKey | None, by: str, error: Unavailable
 ) -> RolloutPlan:
-    """From what speaks to what was champion before it, as the workers were told: it passed the gate back then."""
-    is_told = spoken is not None and spoken.is_same(standing.key)
-    before = (standing.previous, standing.earlier) if is_told else (standing.earlier, None)
+    """Plan the change to the champion before the served version, as published; it passed the gate at that time."""
+    is_champion = served is not None and served.is_same(followed.key)
+    before = (followed.previous, followed.earlier) if is_champion else (followed.earlier, None)
     if before[0] is None:
         raise Unavailable(
-            f"{standing.bot}: {error} The workers know of no version to go back to either; "
-            f"`kogpt2-chat mute {standing.bot}` needs no registry"
+            f"{followed.bot}: {error} The published state does not name a version to return to either; "
+            f"`kogpt2-chat mute {followed.bot}` works without the registry"
         ) from error
     return RolloutPlan(
-        bot=standing.bot, target=VersionKey(before[0]), old=spoken, previous=before[1], reason=_left(spoken), by=by
+        bot=followed.bot,
+        target=VersionKey(before[0]),
+        old=served,
+        previous=before[1],
+        reason=_rollback_reason(served),
+        by=by,
     )
 
 
-def _settle_aliases(switch: RolloutPlan, state: RolloutState, registry: Registry) -> None:
-    """Make the registry agree. Each step may be done again, and late: a second call says the same."""
-    if switch.old is not None and not switch.old.is_same(switch.target) and _knows(registry, switch.bot, switch.old):
-        registry.tag(switch.bot, switch.old.number, {"rolled_back": state.at})
-    # `champion` first: while `previous` is there, a second call finishes what a crash left.
-    registry.set_alias(switch.bot, "champion", switch.target.number)
-    registry.set_alias(switch.bot, "previous", None)
+def _settle_aliases(plan: RolloutPlan, state: RolloutState, registry: Registry) -> None:
+    """Move the aliases after a rollback. Each step can be repeated, and may take effect late."""
+    if plan.old is not None and not plan.old.is_same(plan.target) and _knows(registry, plan.bot, plan.old):
+        registry.tag(plan.bot, plan.old.number, {"rolled_back": state.at})
+    # Move `champion` first: as long as `previous` exists, a second call can finish after a crash.
+    registry.set_alias(plan.bot, "champion", plan.target.number)
+    registry.set_alias(plan.bot, "previous", None)
 
 
-def _left(old: VersionKey | None) -> str:
+def _rollback_reason(old: VersionKey | None) -> str:
     return f"rolled back from version {None if old is None else old.number}"
 
 
@@ -185,29 +199,29 @@ def _chosen(bot: str, registry: Registry, champion: ModelVersion | None, version
     return chosen
 
 
-def _is_left_to_a_person(chosen: ModelVersion, version: int | None, standing: RolloutState, *, stands: bool) -> bool:
-    """Whether nobody named a version, and the workers speak another one than the registry's champion.
+def _needs_operator(chosen: ModelVersion, version: int | None, followed: RolloutState, *, is_current: bool) -> bool:
+    """Check whether no version was given and the published version is not the registry's champion.
 
-    A rollback that the registry has not heard of leaves it so, and an alias that was moved by hand.
+    A rollback that could not move the aliases causes this, and so does an alias moved by hand.
     """
     is_champion = version is None and "champion" in chosen.aliases and "candidate" not in chosen.aliases
-    return is_champion and stands and standing.champion not in {None, chosen.version}
+    return is_champion and is_current and followed.champion not in {None, chosen.version}
 
 
 def _old(
-    spoken: VersionKey | None, champion: ModelVersion | None, target: VersionKey, registry: Registry
+    served: VersionKey | None, champion: ModelVersion | None, target: VersionKey, registry: Registry
 ) -> VersionKey | None:
-    """The version that speaks until now: as the workers say, since an alias can be moved by hand.
+    """Return the version served until now. The workers decide, since an alias can be moved by hand.
 
-    Where they speak the target already, by a call that did not finish, the alias says which one was before.
+    If they already serve the target because an earlier call did not finish, the alias names the version before.
     """
-    if spoken is not None and not spoken.is_same(target):
-        return spoken
+    if served is not None and not served.is_same(target):
+        return served
     return None if champion is None else _key(champion, registry)
 
 
 def _previous(bot: str, target: VersionKey, old: VersionKey | None, registry: Registry) -> int | None:
-    """What is to be called previous: a champion that is told again leaves it as it is."""
+    """Return the version to publish as ``previous``. Publishing the champion again does not change it."""
     if target.is_same(old):
         return _number(registry.by_alias(bot, "previous"))
     return None if old is None else old.number
@@ -217,12 +231,12 @@ def _key(version: ModelVersion, registry: Registry) -> VersionKey:
     return VersionKey(version.version, version_digest(version.bot, version.version, registry))
 
 
-def _may_be_previous(switch: RolloutPlan, registry: Registry) -> bool:
-    """Whether the alias can name it: one that spoke may be of a registry that was lost."""
-    if switch.previous is None:
+def _may_be_previous(plan: RolloutPlan, registry: Registry) -> bool:
+    """Check whether the alias can name the previous version: it may come from a registry that was lost."""
+    if plan.previous is None:
         return False
-    key = switch.old if switch.old is not None and switch.old.number == switch.previous else VersionKey(switch.previous)
-    return _knows(registry, switch.bot, key)
+    key = plan.old if plan.old is not None and plan.old.number == plan.previous else VersionKey(plan.previous)
+    return _knows(registry, plan.bot, key)
 
 
 def _knows(registry: Registry, bot: str, version: VersionKey) -> bool:
@@ -237,7 +251,7 @@ def _number(found: ModelVersion | None) -> int | None:
 
 
 def _drop_candidate(registry: Registry, bot: str, version: int) -> None:
-    """Take the alias away, unless a newer candidate has come meanwhile."""
+    """Remove the alias ``candidate``, unless it names a newer version by now."""
     if _number(registry.by_alias(bot, "candidate")) == version:
         registry.set_alias(bot, "candidate", None)
 

@@ -1,4 +1,4 @@
-"""Show what waits in quarantine, record by record, so that somebody can mend it."""
+"""Show the records in quarantine, so that a person can correct them."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,17 @@ from kogpt2_chat.ports import Tables
 
 
 def show_quarantine(*, tables: Tables, reasons: Sequence[str] = ()) -> dict[str, object]:
-    """The records that wait, in the order of their positions.
+    """Return the records that are not replayed yet, in the order of their positions.
 
     Args:
         tables: the lake.
-        reasons: which reasons to choose, by their first word; all by default.
+        reasons: the reasons to select, by their first word; all by default.
 
     Returns:
-        ``records``: place, reason and value of each. A reason that no record has is an :class:`InvalidInput`.
+        ``records``: identity, reason and value of each record.
+
+    Raises:
+        InvalidInput: a selected reason is unknown; the message lists the known ones.
     """
     rows = waiting(tables.read(QUARANTINE.name))
     check_reasons(reasons, rows)

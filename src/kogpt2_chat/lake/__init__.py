@@ -1,1 +1,1 @@
-"""What jobs share of reading and writing the lake."""
+"""What several jobs share of reading and writing the lake."""

@@ -1,7 +1,7 @@
 """The manifests of a bot's datasets, and what changed from one dataset to the next.
 
-A dataset's name is the hash of its content. Content that comes back (a lesson was learned and taken back) is the
-dataset that it was before; when it was built last, and after which one, stands beside its manifest.
+A dataset id is the hash of the content. If a build has the content of an older dataset (a pair was added and withdrawn
+again), it is that dataset again. Then a second file next to the manifest records the latest build and its predecessor.
 """
 
 from collections.abc import Collection
@@ -19,11 +19,11 @@ _REBUILT: Final = "rebuilt.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """How far a dataset has moved on.
+    """What changed between datasets.
 
     Attributes:
-        new: pairs that came.
-        withdrawn: pairs that may no longer be learned.
+        new: the number of pairs that were added.
+        withdrawn: the number of pairs that must not be trained on any more.
     """
 
     new: int
@@ -31,19 +31,19 @@ class Changes:
 
 
 def read_manifest(files: Files, root: str, bot: str, version: str) -> Manifest:
-    """The manifest of a dataset as it was built last.
+    """Read the manifest of a dataset's latest build.
 
     Args:
         files: the lake's file system.
         root: the lake's root folder.
-        bot: whose dataset.
-        version: of the dataset.
+        bot: the bot's id.
+        version: the dataset id.
 
     Returns:
         The manifest.
 
     Raises:
-        NotFound: there is no such dataset.
+        NotFound: the dataset does not exist.
     """
     folder = dataset_path(root, bot, version)
     try:
@@ -53,41 +53,41 @@ def read_manifest(files: Files, root: str, bot: str, version: str) -> Manifest:
 
 
 def note_rebuilt(files: Files, root: str, manifest: Manifest) -> None:
-    """Keep when content that was there before has come back, and what that changed."""
+    """Record a new build of an existing dataset: when it was made and what it changed."""
     files.write(f"{dataset_path(root, manifest.bot, manifest.version)}/{_REBUILT}", manifest.to_json().encode())
 
 
 def newest_manifest(files: Files, root: str, bot: str) -> Manifest | None:
-    """The manifest of the dataset that was built last for a bot; None when it has none."""
+    """Return the manifest of a bot's latest dataset build; None if it has no dataset."""
     manifests = []
     for version in files.list(datasets_path(root, bot)):
         try:
             manifests.append(read_manifest(files, root, bot, version))
-        except (NotFound, ValueError, TypeError, AttributeError):  # a folder that somebody else put there
+        except (NotFound, ValueError, TypeError, AttributeError):  # not a dataset folder of this project
             continue
     return max(manifests, key=lambda manifest: manifest.created_at, default=None)
 
 
 def count_changes(*, bot: str, dataset: str, known: Collection[str], files: Files, root: str) -> Changes:
-    """What a dataset and its predecessors changed, back to the newest one that is known.
+    """Sum the changes of a dataset and its predecessors, back to the first known one.
 
     Args:
-        bot: the bot.
-        dataset: the dataset to start from.
-        known: versions of datasets to stop at: those that became a model version, or the champion's alone.
-        files: where the manifests lie.
+        bot: the bot's id.
+        dataset: the id of the dataset to start from.
+        known: the dataset ids to stop at: those that became a model version, or only the champion's.
+        files: the lake's file system.
         root: the lake's root folder.
 
     Returns:
-        The sums; a predecessor that is gone, or was passed already, ends the walk.
+        The sums. The walk also ends at a predecessor that does not exist or was already visited.
 
     Raises:
-        NotFound: the dataset itself is not there.
+        NotFound: the dataset itself does not exist.
     """
     new, withdrawn, version = 0, 0, dataset
-    passed: set[str] = set()
-    while version and version not in known and version not in passed:
-        passed.add(version)
+    visited: set[str] = set()
+    while version and version not in known and version not in visited:
+        visited.add(version)
         try:
             manifest = read_manifest(files, root, bot, version)
         except NotFound:

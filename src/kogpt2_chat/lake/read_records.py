@@ -1,4 +1,4 @@
-"""A record of a topic as a row of its table. Whatever cannot be stored is refused with a reason, and never raises."""
+"""Convert a topic's record to a row of its table, or to a row of ``quarantine`` if it cannot be stored."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -16,18 +16,18 @@ TABLE_BY_TOPIC: Final[Mapping[str, Table]] = {table.topic: table for table in (T
 
 
 def read_record(record: Record, ingested_at: datetime) -> dict[str, object] | None:
-    """A row of the table that the record's topic is kept in.
+    """Convert a record to a row of the table that stores its topic.
 
     Args:
-        record: of ``conversation_log`` or ``feedback``.
+        record: a record of ``conversation_log`` or ``feedback``.
         ingested_at: one time for all rows of an ingest run.
 
     Returns:
-        The row; None where the player does not want it stored.
+        The row; None if the player does not consent to storage.
 
     Raises:
-        InvalidMessage: it cannot be stored. One record must not hold up all others, so that a fault which nobody
-            thought of is one too: ``unreadable``.
+        InvalidMessage: the record cannot be stored. One record must not block all others, so any unexpected error is
+            converted too, with the reason ``unreadable``.
     """
     size = len(record.value or b"")
     if size > MAX_RECORD_BYTES:
@@ -36,12 +36,12 @@ def read_record(record: Record, ingested_at: datetime) -> dict[str, object] | No
         return _READERS[record.topic](record, ingested_at)
     except InvalidMessage:
         raise
-    except Exception as error:  # a pure function of one record, which is kept and can be replayed
+    except Exception as error:  # the record goes to quarantine and can be replayed
         raise InvalidMessage("unreadable", f"{type(error).__name__}: {error}") from error
 
 
 def quarantined(record: Record, error: InvalidMessage, ingested_at: datetime) -> dict[str, object]:
-    """The row of ``quarantine`` for a record that was refused."""
+    """Return the row of ``quarantine`` for a record that cannot be stored."""
     return quarantine_row(
         record.topic,
         f"{error.reason}: {error}",
@@ -55,11 +55,11 @@ def quarantined(record: Record, error: InvalidMessage, ingested_at: datetime) ->
 
 def _read_turn(record: Record, ingested_at: datetime) -> dict[str, object] | None:
     turn = Turn.from_json(record.value or b"")
-    if not turn.consent_store:  # before anything else is wrong with it, which would keep its words in quarantine
+    if not turn.consent_store:  # checked first: a later error would store the turn's text in quarantine
         return None
     checked_id("turn_id", turn.turn_id)
     if turn.bot not in BOT_IDS:
-        raise InvalidMessage("unknown_bot", f"turn {turn.turn_id}: no bot {turn.bot!r}")
+        raise InvalidMessage("unknown_bot", f"turn {turn.turn_id}: unknown bot {turn.bot!r}")
     row = turn_row(
         turn,
         partition=record.partition,

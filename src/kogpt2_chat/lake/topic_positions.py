@@ -1,7 +1,7 @@
-"""How far a table has read a topic, and of which topic that is: one that was made anew is read from its beginning.
+"""How far a table has read a topic. A topic that was deleted and created again is read from its beginning.
 
-The lake's words stay: a position stands under ``TABLE/TOPIC/PARTITION``. Beside them ``TABLE/TOPIC`` holds the mark
-of the topic that they are of, moved in the same commits.
+A position is stored under the app id ``TABLE/TOPIC/PARTITION``. The app id ``TABLE/TOPIC`` holds the mark of the topic
+(a number made of its id) that the positions refer to; it moves in the same commits.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from kogpt2_chat.domain.lake.layout import GAPS, QUARANTINE, Table, app_id
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Row, Tables, Topics
 
-_WORDS: Final = "table", "topic", "kafka_partition", "start", "end", "reason"
+_REPORTED: Final = "table", "topic", "kafka_partition", "start", "end", "reason"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A topic as it is now, seen from one of the lake's tables.
+    """The current state of the topic that a table reads.
 
     Attributes:
-        table: which table reads it.
-        topic_id: empty where brokers give none.
+        table: the table that reads the topic.
+        topic_id: the topic's id; empty if the brokers assign none.
         ends: offset after the last committed record, by partition.
     """
 
@@ -34,27 +34,32 @@ class Place:
 
     @property
     def mark(self) -> dict[str, int]:
-        """What has to stand beside the table's positions."""
+        """The mark to store with the table's positions, by app id; empty if the topic has no id."""
         return self.mark_in(self.table)
 
     def mark_in(self, table: Table) -> dict[str, int]:
-        """What has to stand beside a table's positions of this topic."""
+        """Return the mark to store with another table's positions of this topic, by app id."""
         mark = topic_mark(self.topic_id)
         return {} if mark is None else {topic_app_id(table.name, self.table.topic): mark}
 
     def ids_in(self, table: Table) -> dict[int, str]:
-        """Under which names a table remembers positions of this topic, by partition; also of those it lost."""
+        """Return the app ids of a table's positions of this topic, by partition.
+
+        They cover at least the partitions of the contract, even if the topic has fewer now.
+        """
         count = max([*self.ends, TOPIC_BY_NAME[self.table.topic].partitions - 1]) + 1
         return {partition: app_id(table.name, self.table.topic, partition) for partition in range(count)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
+class _ReadState:
     """How far a table has read a topic.
 
     Attributes:
-        positions: by partition, where there is one.
-        mark: of the topic that they are of; empty where it was read by an earlier release, or without ids.
+        table: the table.
+        positions: end position by partition, for partitions that have one.
+        mark: the mark of the topic that the positions refer to, by app id; empty if an earlier release read it, or if
+            it had no id.
     """
 
     table: Table
@@ -62,7 +67,7 @@ class _Read:
     mark: Mapping[str, int]
 
     @classmethod
-    def of(cls, table: Table, place: Place, tables: Tables) -> "_Read":
+    def of(cls, table: Table, place: Place, tables: Tables) -> "_ReadState":
         name, ids = topic_app_id(table.name, place.table.topic), place.ids_in(table)
         committed = tables.positions(table.name, [name, *ids.values()])
         return cls(
@@ -73,31 +78,33 @@ class _Read:
 
 
 def find_place(table: Table, topics: Topics, tables: Tables, found_at: datetime) -> Place:
-    """See which topic stands there now; where it is another one than before, begin it at its beginning.
+    """Return the current state of a topic; if it was recreated, first move the table's positions back to its beginning.
 
-    1. Say in ``gaps`` that nobody knows what the old topic still held.
-    2. Set back the positions in ``quarantine``, then in the table. Whoever is stopped in between does it again.
+    Steps for a recreated topic. A run that is killed between them repeats them next time:
+
+    1. Record in ``gaps`` that the unread rest of the old topic, of unknown length, is lost.
+    2. Move the positions back in ``quarantine``, then in the table.
 
     Args:
-        table: which table reads the topic.
+        table: the table that reads the topic.
         topics: Kafka.
         tables: the lake.
         found_at: one time for all rows of an ingest run.
 
     Returns:
-        The topic as it is now.
+        The topic's current state.
 
     Raises:
-        Conflict: another ingest has begun the topic meanwhile; plan again.
-        InvalidInput: the topic ends before the position, and yet is the same one.
+        Conflict: another ingest run has moved the positions at the same time; plan again.
+        InvalidInput: the topic is the same as before, but ends before the table's position.
     """
     topic_id = topics.topic_id(table.topic)
     place = Place(table=table, topic_id=topic_id, ends=topics.end_positions(table.topic))
-    kept, read = (_Read.of(one, place, tables) for one in (QUARANTINE, table))
-    is_anew = not _is_the_same(place, read, topics)
-    if is_anew or not _is_the_same(place, kept, topics):
-        # A first run that was killed has read into quarantine alone: then the table lacks all of the old topic.
-        is_gap = is_anew or not read.positions
+    kept, read = (_ReadState.of(one, place, tables) for one in (QUARANTINE, table))
+    is_recreated = not _is_same_topic(place, read, topics)
+    if is_recreated or not _is_same_topic(place, kept, topics):
+        # If the first run was killed, it may have written to quarantine only: the table then lacks the whole old topic.
+        is_gap = is_recreated or not read.positions
         note_gaps(
             [
                 gap_row(table, topic_id, partition, position, None, reason="topic_made_anew", found_at=found_at)
@@ -106,16 +113,16 @@ def find_place(table: Table, topics: Topics, tables: Tables, found_at: datetime)
             ],
             tables,
         )
-        _begin(QUARANTINE, place, tables)
-    if is_anew:
-        _begin(table, place, tables)
-    elif read.positions and read.mark != place.mark and place.mark:  # read by an earlier release
+        _reset(QUARANTINE, place, tables)
+    if is_recreated:
+        _reset(table, place, tables)
+    elif read.positions and read.mark != place.mark and place.mark:  # positions of an earlier release
         tables.append(table.name, [], place.mark, {})
     return place
 
 
-def _is_the_same(place: Place, read: _Read, topics: Topics) -> bool:
-    """Whether the positions are of the topic that stands there now; where there are none, they are."""
+def _is_same_topic(place: Place, read: _ReadState, topics: Topics) -> bool:
+    """Check whether the positions refer to the current topic; without positions, they do."""
     topic, known = place.table.topic, bool(read.mark and place.topic_id)
     if not read.positions:
         return True
@@ -128,20 +135,20 @@ def _is_the_same(place: Place, read: _Read, topics: Topics) -> bool:
     }
     if beyond and known:
         raise InvalidInput(
-            f"table {read.table.name} has read {topic} further than it reaches: by partition {beyond}, ends "
-            f"{dict(place.ends)}. It is the topic that it was, so the broker has lost records: restore its data, or "
-            "delete and make the topic anew, and it is read from its beginning."
+            f"table {read.table.name} has read {topic} further than it reaches: positions by partition {beyond}, ends "
+            f"{dict(place.ends)}. The topic's id is unchanged, so the broker has lost records: restore its data, or "
+            "delete the topic and create it again; then it is read from its beginning."
         )
     return not beyond
 
 
 def _has_reached(topics: Topics, topic: str, partition: int, position: int) -> bool:
-    """Whether the topic has grown to a position that another ingest has read since our look."""
+    """Check whether the topic has reached a position by now: another ingest run may have read further since."""
     return topics.end_positions(topic).get(partition, 0) >= position
 
 
-def _begin(table: Table, place: Place, tables: Tables) -> None:
-    """Set a table's positions of the topic to its beginning, once."""
+def _reset(table: Table, place: Place, tables: Tables) -> None:
+    """Move a table's positions back to the beginning of the topic, unless they already refer to the current one."""
     ids = place.ids_in(table).values()
     committed = tables.positions(table.name, [*place.mark_in(table), *ids])
     if not committed or (place.topic_id and place.mark_in(table).items() <= committed.items()):
@@ -150,10 +157,10 @@ def _begin(table: Table, place: Place, tables: Tables) -> None:
 
 
 def note_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
-    """Add gaps to the table, each range once: before the positions pass over them, so that none goes unsaid.
+    """Add gaps to the table ``gaps``, each range once. Call this before the positions move past them.
 
     Args:
-        rows: of ``gaps``.
+        rows: rows of ``gaps``.
         tables: the lake.
     """
     if not rows:
@@ -166,19 +173,21 @@ def note_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
 
 
 def tell_gaps(tables: Tables) -> list[Row]:
-    """Gaps that no run has told of yet; each is told once, also one that a run found which did not live to tell.
+    """Return the gaps that no run has reported yet, and mark them as reported.
+
+    These include gaps that a killed run found but did not report.
 
     Args:
         tables: the lake.
 
     Returns:
-        Table, topic, partition, start, end and reason of each.
+        Table, topic, partition, start, end and reason of each gap.
     """
     counted = tables.positions(GAPS.name, [FOUND, TOLD])
-    untold = counted.get(FOUND, 0) - counted.get(TOLD, 0)
-    if untold <= 0:
+    unreported = counted.get(FOUND, 0) - counted.get(TOLD, 0)
+    if unreported <= 0:
         return []
     rows = sorted(tables.read(GAPS.name), key=lambda row: str(row["found_at"]))
     before = {name: counted[name] for name in (TOLD,) if name in counted}
     tables.append(GAPS.name, [], {TOLD: counted[FOUND]}, before)
-    return [{name: row[name] for name in _WORDS} for row in rows[-untold:]]
+    return [{name: row[name] for name in _REPORTED} for row in rows[-unreported:]]

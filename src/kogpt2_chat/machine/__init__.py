@@ -1,1 +1,1 @@
-"""What this machine is and allows: cores, memory, disk, its processes and who runs them."""
+"""Facts about this machine: usable cores and memory, full disks, processes and their user."""

@@ -1,25 +1,26 @@
-"""Where the limits of this process's cgroups stand, in version 1 and 2. Imports no library."""
+"""Find the folders with the limits of this process's cgroups, version 1 and 2. Uses the standard library only."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc/self/cgroup")
-"""Which cgroups this process is in."""
+"""Lists the cgroups of this process."""
 MOUNT: Final = Path("/sys/fs/cgroup")
+"""Where the cgroup file system is mounted."""
 _FIELDS: Final = 3
 
 
 def cgroup_folders(controller: str, proc: Path = PROC, mount: Path = MOUNT) -> Iterator[Path]:
-    """The folder of each cgroup that may limit this process: its own, and those above it.
+    """Yield the folder of each cgroup that may limit this process: its own and those above it.
 
     Args:
         controller: such as ``cpu`` or ``memory``.
-        proc: which cgroups the process is in; as ``/proc/self/cgroup``.
-        mount: where cgroups lie; as ``/sys/fs/cgroup``.
+        proc: file in the format of ``/proc/self/cgroup``.
+        mount: folder with the layout of ``/sys/fs/cgroup``.
 
     Yields:
-        Folders, of which some may not be there.
+        Folders; some of them may not exist.
     """
     for line in read_limit(proc).splitlines():
         fields = line.split(":", maxsplit=_FIELDS - 1)
@@ -37,7 +38,7 @@ def cgroup_folders(controller: str, proc: Path = PROC, mount: Path = MOUNT) -> I
 
 
 def read_limit(path: Path) -> str:
-    """What stands in a file, without space around it; empty where there is none."""
+    """Return a file's content without surrounding whitespace; empty if the file cannot be read."""
     try:
         return path.read_text("ascii", "replace").strip()
     except OSError:
@@ -45,6 +46,9 @@ def read_limit(path: Path) -> str:
 
 
 def _upwards(root: Path, path: str) -> list[Path]:
-    """A cgroup's folder and those above it. In a container the path may be the host's: then only the root is there."""
+    """Return a cgroup's folder and those above it, up to the root.
+
+    In a container the path may be that of the host; then only the root folder exists.
+    """
     folder = root / path.lstrip("/")
     return [folder, *(above for above in folder.parents if above == root or root in above.parents)]

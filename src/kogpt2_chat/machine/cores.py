@@ -1,7 +1,8 @@
-"""How many cores this process may really use: the fewer of its affinity and its cgroup's CPU quota.
+"""Number of cores that this process may use: the smaller of its affinity and its cgroup's CPU quota.
 
-Libraries that choose their threads themselves look at the affinity only. In a container with a quota of one core on
-a machine of many they begin many threads, which then stop each other whenever the quota is spent. Imports no library.
+Libraries choose their number of threads by the affinity only. In a container with a quota of one core on a machine with
+many cores they start many threads, and the kernel stops all of them whenever the quota is used up. Uses the standard
+library only.
 """
 
 import math
@@ -13,38 +14,38 @@ from kogpt2_chat.machine.cgroups import MOUNT, PROC, cgroup_folders, read_limit
 
 
 def usable_cores(proc: Path = PROC, mount: Path = MOUNT, affinity: int | None = None) -> int:
-    """Cores that this process may use at once.
+    """Return the number of cores that this process may use at once.
 
     Args:
-        proc: which cgroups the process is in; as ``/proc/self/cgroup``.
-        mount: where cgroups lie; as ``/sys/fs/cgroup``.
-        affinity: cores it may run on; by default what the system says.
+        proc: file in the format of ``/proc/self/cgroup``.
+        mount: folder with the layout of ``/sys/fs/cgroup``.
+        affinity: number of cores it may run on; by default read from the system.
 
     Returns:
-        At least 1; a quota of one core and a half counts as 2.
+        At least 1; a quota is rounded up, so 1.5 cores count as 2.
     """
     cores = affinity or affinity_cores()
     return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(proc, mount))]))
 
 
 def affinity_cores() -> int:
-    """Cores that this process may run on, whatever its quota."""
-    # Only Linux lets a process ask.
+    """Return the number of cores that this process may run on, without regard to its quota."""
+    # sched_getaffinity does not exist on every system.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def library_threads(asked: int, proc: Path = PROC, mount: Path = MOUNT, affinity: int | None = None) -> int:
-    """Threads to ask a library for that counts cores by affinity alone.
+    """Return the number of threads to set in a library that counts cores by affinity only.
 
     Args:
-        asked: by the settings; 0 asks for all cores.
+        asked: from the settings; 0: all cores.
         proc: see :func:`usable_cores`.
-        mount: likewise.
-        affinity: likewise.
+        mount: see :func:`usable_cores`.
+        affinity: see :func:`usable_cores`.
 
     Returns:
-        What was asked for; else the quota, where it is below the affinity; else 0, its own choice (which knows
-        of cores that are two halves of one).
+        ``asked`` if it is not 0; otherwise the quota if it is below the affinity; otherwise 0: the library's own
+        choice, which takes hyper-threads into account.
     """
     if asked:
         return asked
@@ -54,7 +55,7 @@ def library_threads(asked: int, proc: Path = PROC, mount: Path = MOUNT, affinity
 
 
 def _quotas(proc: Path, mount: Path) -> Iterator[float]:
-    """Every quota that holds for this process, in cores."""
+    """Yield every quota that applies to this process, in cores."""
     for folder in cgroup_folders("cpu", proc, mount):
         words = read_limit(folder / "cpu.max").split() or [
             read_limit(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")

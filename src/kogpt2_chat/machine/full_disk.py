@@ -1,4 +1,4 @@
-"""Is a full disk behind an error? Libraries wrap that in errors of their own, and one sentence is to be said of it."""
+"""Recognise errors that are caused by a full disk, which libraries wrap in their own errors, and explain them."""
 
 import errno
 from typing import Final
@@ -8,24 +8,24 @@ _WORDS: Final = ("No space left on device", "Disk quota exceeded", "database or 
 
 
 def full_disk(error: BaseException | None) -> str | None:
-    """What to say when this error, or one behind it, is that of a full disk of this machine.
+    """Return a message if a full disk of this machine caused this error, or one in its chain of causes.
 
     Args:
-        error: as it arrived.
+        error: as it was caught.
 
     Returns:
-        A sentence that names the file where the error does, or None for any other error.
+        A message, with the file if the error names one; None for any other error.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         code = error.errno if isinstance(error, OSError) else None
         if code in _CODES or any(word in str(error) for word in _WORDS):
-            place = error.filename if isinstance(error, OSError) else None
-            where = f": {place} cannot be written" if place else f" ({type(error).__name__}: {error})"
+            path = error.filename if isinstance(error, OSError) else None
+            where = f": {path} cannot be written" if path else f" ({type(error).__name__}: {error})"
             return (
-                f"the disk is full{where}. Make room (`kogpt2-chat status` names the disk) and run the same command "
-                "again: what was half written is not used"
+                f"the disk is full{where}. Free some space (`kogpt2-chat status` names the disk) and run the same "
+                "command again: partly written files are not used"
             )
         error = error.__cause__ or error.__context__
     return None

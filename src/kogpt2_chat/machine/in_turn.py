@@ -1,6 +1,6 @@
-"""One at a time: for what has a place to itself, as a home, the cache of jars, or the tests' servers.
+"""File locks for resources that one process at a time may use: a home, the cache of jars, the tests' servers.
 
-The operating system gives a lock back whatever happens to its holder.
+The operating system releases the lock when its holder ends, even if it is killed.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from typing import IO
 
 
 @contextmanager
-def in_turn(path: Path, say: Callable[[str], None], what: str = "another one") -> Iterator[None]:
-    """Hold a lock; wait while another process has it.
+def in_turn(path: Path, say: Callable[[str], None], what: str = "another process") -> Iterator[None]:
+    """Hold a lock; wait while another process holds it.
 
     Args:
-        path: of the lock, where nothing removes it meanwhile; its folder is made.
-        say: told what is waited for.
-        what: who is waited for.
+        path: lock file, which nothing may remove; its folder is created.
+        say: called with a message if it has to wait.
+        what: name of the other process in that message.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
@@ -26,15 +26,15 @@ def in_turn(path: Path, say: Callable[[str], None], what: str = "another one") -
 
 
 def take(handle: IO[str], say: Callable[[str], None], what: str) -> None:
-    """Lock an open file, which is given back when it is closed.
+    """Lock an open file; closing it releases the lock.
 
     Args:
-        handle: of the file.
-        say: told what is waited for.
-        what: who is waited for.
+        handle: the open file.
+        say: called with a message if it has to wait.
+        what: name of the other process in that message.
     """
     try:
         flock(handle, LOCK_EX | LOCK_NB)
     except BlockingIOError:
-        say(f"{what} is at work here, waiting for it ({handle.name})")
+        say(f"{what} holds the lock {handle.name}: waiting until it is released")
         flock(handle, LOCK_EX)

@@ -1,4 +1,4 @@
-"""How much memory the processes of this machine may use: what it has, or less where a container has a limit."""
+"""Memory that the processes of this machine may use: the machine's memory, or the limit of a container."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from kogpt2_chat.machine.cgroups import MOUNT, PROC, cgroup_folders, read_limit
 
 
 def usable_memory_mb(proc: Path = PROC, mount: Path = MOUNT, total_mb: int | None = None) -> int:
-    """Memory that all processes of this cgroup may use together.
+    """Return the memory that all processes of this cgroup may use together.
 
     Args:
-        proc: which cgroups the process is in; as ``/proc/self/cgroup``.
-        mount: where cgroups lie; as ``/sys/fs/cgroup``.
-        total_mb: of the machine; by default what the system says.
+        proc: file in the format of ``/proc/self/cgroup``.
+        mount: folder with the layout of ``/sys/fs/cgroup``.
+        total_mb: the machine's memory in MiB; by default read from the system.
 
     Returns:
-        MiB: the least of the machine's memory and of every limit above this process.
+        MiB: the minimum of the machine's memory and of the limits of this process's cgroup and those above it.
     """
     total = total_mb or psutil.virtual_memory().total >> 20
     limits = (

@@ -1,4 +1,4 @@
-"""No child outlives its parent: one that is killed ends nothing itself, but the kernel does it (on Linux)."""
+"""End a child process when its parent dies: a killed parent cannot do this itself, but the Linux kernel can."""
 
 import ctypes
 import os
@@ -12,20 +12,20 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def ended_with(parent: int, number: signal.Signals) -> Callable[[], None]:
-    """What a child does first, between fork and exec, so that it ends when its parent is killed.
+    """Return a function that a child calls between fork and exec, so that it ends when its parent dies.
 
     Args:
-        parent: the process that starts it.
-        number: what the child gets then. SIGTERM lets it end what it has started itself.
+        parent: id of the process that starts the child.
+        number: signal that the child gets. With SIGTERM it can end its own child processes.
 
     Returns:
-        For ``preexec_fn`` of a subprocess; it takes no lock.
+        A function for ``preexec_fn`` of a subprocess; it takes no lock.
     """
 
     def ask_the_kernel() -> None:
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-            if os.getppid() != parent:  # it died before it was asked for
+            if os.getppid() != parent:  # the parent died before prctl was called
                 os.kill(os.getpid(), number)
 
     return ask_the_kernel

@@ -1,4 +1,4 @@
-"""Who runs this process, also where the machine has no name for the user id (a container with ``--user``)."""
+"""The user of this process, even if the user id has no name (in a container with ``--user``)."""
 
 import getpass
 import os
@@ -6,7 +6,7 @@ import pwd
 
 
 def system_user() -> str:
-    """The user's name, or one made of the id."""
+    """Return the user's name, or one made from the id."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # KeyError before Python 3.13
@@ -14,7 +14,7 @@ def system_user() -> str:
 
 
 def has_name() -> bool:
-    """Whether the machine knows a name for the user id; Hadoop's and Spark's login fails without one."""
+    """Check whether the user id has a name on this machine; without one, Hadoop's and Spark's login fails."""
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -23,9 +23,9 @@ def has_name() -> bool:
 
 
 def nameless_user() -> str:
-    """What to say where it does not."""
+    """Return the error message for a user id without a name."""
     number = os.geteuid()
     return (
-        f"user id {number} has no entry in /etc/passwd, and Hadoop and Spark do not start without a user's name: add "
+        f"user id {number} has no entry in /etc/passwd, and Hadoop and Spark do not start without a user name: add "
         f"one (`echo 'kogpt2:x:{number}:0::/tmp:/bin/sh' >> /etc/passwd` as root), or run as a user that has one"
     )

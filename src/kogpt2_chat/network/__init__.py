@@ -2,10 +2,12 @@
 
 import os
 
-# Read when torch and transformers are loaded, hence here; who sets them otherwise keeps what they set.
-# OpenMP's threads spin at every barrier by default, and on a machine where others work too a training step then
-# takes four times as long (2 cores, load 5: 2134 ms against 478 ms).
+# torch and transformers read these variables when they are imported, so they are set here; values that are already set
+# are kept.
+# OpenMP's threads spin at every barrier by default. On a machine that runs other processes too, this makes a training
+# step four times as slow (2 cores, load 5: 2134 ms instead of 478 ms).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Progress is told through `progress`, and a causal model needs no mask for padding on the right.
+# Progress is reported by `progress` callbacks. transformers warns about a missing attention mask, which a causal model
+# does not need for padding on the right.
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -1,7 +1,8 @@
-"""Pairs to examples, examples to padded batches: bucketed by length, shuffled by seed, weighted.
+"""Turn pairs into examples, and examples into padded batches: bucketed by length, shuffled by seed, weighted.
 
-Only the answer and its end are learned: a batch names the positions whose logits are needed, so that the
-vocabulary projection is done for those alone (57 % of the tokens would be padding at a fixed length of 40).
+Only the answer and its end token are learned. A batch lists the positions whose logits are needed, so that the
+vocabulary projection is computed for these only. Batches have the length of their examples: at a fixed length of 40,
+57 % of the tokens would be padding.
 """
 
 import random
@@ -16,18 +17,19 @@ from kogpt2_chat.artifact.tokenizer import ChatTokenizer
 from kogpt2_chat.domain.chat.prompt import PAD_ID
 from kogpt2_chat.domain.learning.pairs import Pair
 
-# Batches that are sorted by length together: enough to cut padding, few enough to stay well shuffled.
+# Number of batches that are sorted by length together: enough to reduce padding, few enough to stay well shuffled.
 _BUCKET_BATCHES: Final = 8
-# Few distinct shapes: oneDNN compiles a kernel for each new one, and the allocator keeps a block for each.
+# Sizes are rounded up to get few distinct shapes: for each shape oneDNN compiles a kernel, and the allocator keeps a
+# block.
 _WIDTH_STEP: Final = 4
 _TARGETS_STEP: Final = 64
 IGNORED: Final = -100
-"""Target of a position that only pads the batch; what torch's cross entropy leaves out."""
+"""Target of a padding position; torch's cross entropy ignores it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """Token ids of one pair; the loss begins at ``answer_start``."""
+    """Token ids of one pair; the loss is computed from ``answer_start`` on."""
 
     ids: tuple[int, ...]
     answer_start: int
@@ -36,14 +38,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExampleBatch:
-    """Examples of similar length, padded on the right (a causal model never looks at that padding).
+    """Examples of similar length, padded on the right (which a causal model does not attend to).
 
     Attributes:
         ids: (batch, seq) int64.
         rows: (targets,) int64, the example of each target.
         columns: (targets,) int64, the position whose logits predict it.
-        targets: (targets,) int64, the token to predict, or IGNORED at the end.
-        tokens: how many targets are real.
+        targets: (targets,) int64, the token to predict; IGNORED for padding at the end.
+        tokens: number of targets that are not padding.
     """
 
     ids: Tensor
@@ -53,7 +55,7 @@ class ExampleBatch:
     tokens: int
 
     def to(self, device: torch.device) -> "ExampleBatch":
-        """The same batch on a device."""
+        """Return the same batch on a device."""
         moved = (tensor.to(device) for tensor in (self.ids, self.rows, self.columns, self.targets))
         ids, rows, columns, targets = moved
         return ExampleBatch(ids=ids, rows=rows, columns=columns, targets=targets, tokens=self.tokens)
@@ -71,24 +73,24 @@ def make_examples(
     Args:
         pairs: questions and answers.
         tokenizer: of the model.
-        max_prompt_tokens: bound of the question's part.
-        max_answer_tokens: bound of the answer's part.
-        first_ids: what each prompt begins with, from :func:`kogpt2_chat.domain.chat.prompt.bot_ids`.
+        max_prompt_tokens: longest prompt.
+        max_answer_tokens: longest answer, including the end token.
+        first_ids: the ids that each prompt begins with, from :func:`kogpt2_chat.domain.chat.prompt.bot_ids`.
 
     Returns:
-        One example a pair, in order.
+        One example per pair, in order.
     """
     examples = []
     for pair in pairs:
-        asked = tokenizer.encode_prompt(pair.question, max_prompt_tokens, first_ids)
-        said = tokenizer.encode_answer(pair.answer, max_answer_tokens)
-        examples.append(Example(ids=(*asked, *said), answer_start=len(asked), weight=pair.weight))
+        prompt = tokenizer.encode_prompt(pair.question, max_prompt_tokens, first_ids)
+        answer = tokenizer.encode_answer(pair.answer, max_answer_tokens)
+        examples.append(Example(ids=(*prompt, *answer), answer_start=len(prompt), weight=pair.weight))
     return examples
 
 
 def collate(examples: Sequence[Example]) -> ExampleBatch:
-    """Pad examples to one batch."""
-    width = _up(max(len(example.ids) for example in examples), _WIDTH_STEP)
+    """Pad examples into one batch."""
+    width = _round_up(max(len(example.ids) for example in examples), _WIDTH_STEP)
     ids = torch.full((len(examples), width), PAD_ID, dtype=torch.long)
     rows: list[int] = []
     columns: list[int] = []
@@ -100,7 +102,7 @@ def collate(examples: Sequence[Example]) -> ExampleBatch:
         columns.extend(position - 1 for position in answer)
         targets.extend(example.ids[position] for position in answer)
     tokens = len(targets)
-    padding = _up(tokens, _TARGETS_STEP) - tokens
+    padding = _round_up(tokens, _TARGETS_STEP) - tokens
     return ExampleBatch(
         ids=ids,
         rows=torch.tensor(rows + [0] * padding),
@@ -110,26 +112,26 @@ def collate(examples: Sequence[Example]) -> ExampleBatch:
     )
 
 
-def _up(number: int, step: int) -> int:
-    """The next multiple of ``step``."""
+def _round_up(number: int, step: int) -> int:
+    """Return the next multiple of ``step``."""
     return -(-number // step) * step
 
 
 def epoch_batches(examples: Sequence[Example], batch_size: int, seed: int, epoch: int) -> list[list[Example]]:
-    """The batches of one epoch: a function of its arguments alone, so that a resumed run sees the same."""
+    """Return the batches of one epoch. They depend on the arguments only, so a resumed run gets the same ones."""
     order = random.Random(f"{seed}/{epoch}")  # noqa: S311 - shuffling, not secrets
-    seen = [example for example in examples for _ in range(example.weight)]
-    order.shuffle(seen)
+    weighted = [example for example in examples for _ in range(example.weight)]
+    order.shuffle(weighted)
     bucket = batch_size * _BUCKET_BATCHES
     batches: list[list[Example]] = []
-    for start in range(0, len(seen), bucket):
-        alike = sorted(seen[start : start + bucket], key=lambda example: len(example.ids))
-        batches.extend(alike[first : first + batch_size] for first in range(0, len(alike), batch_size))
+    for start in range(0, len(weighted), bucket):
+        by_length = sorted(weighted[start : start + bucket], key=lambda example: len(example.ids))
+        batches.extend(by_length[first : first + batch_size] for first in range(0, len(by_length), batch_size))
     order.shuffle(batches)
     return batches
 
 
 def length_batches(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
-    """Indices of examples in batches of similar length, for measuring."""
-    order = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))
+    """Return the indices of examples in batches of similar length, for evaluation."""
+    order = sorted(range(len(examples)), key=lambda index: len(examples[index].ids))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,4 +1,4 @@
-"""How large a network's activations become, layer by layer, on what it was trained on: what int8 is fitted to."""
+"""Measure the range of a network's activations per layer on its training data, to calibrate int8 activations."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -16,17 +16,17 @@ _LAYERS: Final = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
 @torch.no_grad()
 def activation_ranges(network: GPT2LMHeadModel, sequences: Sequence[Sequence[int]]) -> Ranges:
-    """The largest magnitude of each linear layer's input channels.
+    """Return the largest magnitude of each linear layer's input channels.
 
     Args:
         network: in evaluation mode.
-        sequences: token ids of prompts with their answers; an even sample of ``SEQUENCES`` is looked at.
+        sequences: token ids of prompts with their answers; about ``SEQUENCES`` of them, evenly spaced, are used.
 
     Returns:
         By layer, (in,) float32.
     """
     found: dict[str, Tensor] = {}
-    hooks = [layer.register_forward_pre_hook(_watch(name, found)) for name, layer in _layers(network)]
+    hooks = [layer.register_forward_pre_hook(_record_largest(name, found)) for name, layer in _layers(network)]
     try:
         for sequence in sequences[:: max(1, len(sequences) // SEQUENCES)]:
             network(torch.tensor([list(sequence)]))
@@ -45,9 +45,9 @@ def _layers(network: GPT2LMHeadModel) -> list[tuple[str, Any]]:
     return [*layers, (LM_HEAD, network.lm_head)]
 
 
-def _watch(name: str, found: dict[str, Tensor]) -> Callable[[Any, tuple[Tensor, ...]], None]:
-    def look(_layer: Any, inputs: tuple[Tensor, ...]) -> None:
+def _record_largest(name: str, found: dict[str, Tensor]) -> Callable[[Any, tuple[Tensor, ...]], None]:
+    def hook(_layer: Any, inputs: tuple[Tensor, ...]) -> None:
         largest = inputs[0].abs().flatten(0, -2).amax(0).float()
         found[name] = torch.maximum(found[name], largest) if name in found else largest
 
-    return look
+    return hook

@@ -1,8 +1,7 @@
-"""A model version as a folder: written whole or not at all, and loaded only as its hashes promise.
+"""A model version as a folder: written atomically, and loaded only if every file has the hash on the card.
 
-``model.json`` lists the SHA-256 of every other file and says where the weights come from. Weights are
-safetensors, everything else is JSON or the serving engine's graph; the network's class is fixed, so no file can
-bring code along.
+``model.json`` lists the SHA-256 of every other file and the origin of the weights. Weights are safetensors. Everything
+else is text, JSON or the serving engine's graph. The network's class is fixed, so no file can contain code.
 """
 
 import json
@@ -75,7 +74,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """Verify a version and load it, in fp32 and evaluation mode.
 
     Raises:
-        CheckpointCorrupt: some file is not what the card promises, or the weights do not fit the config.
+        CheckpointCorrupt: a file does not have the hash on the card, or the weights do not fit the config.
     """
     card = verify_folder(folder)
     tokenizer = load_tokenizer(folder)
@@ -88,10 +87,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def load_network(folder: Path) -> GPT2LMHeadModel:
-    """Load ``model.safetensors`` as GPT-2: a fixed class, local files, no code from the folder.
+    """Load ``model.safetensors`` as GPT-2: a fixed class, local files only, no code from the folder.
 
     Raises:
-        CheckpointCorrupt: the files do not make a whole GPT-2.
+        CheckpointCorrupt: the file cannot be loaded, or weights are missing.
     """
     try:
         network, report = GPT2LMHeadModel.from_pretrained(
@@ -100,7 +99,7 @@ def load_network(folder: Path) -> GPT2LMHeadModel:
         )  # fmt: skip
     except Exception as error:  # the library raises many kinds for a bad file
         raise CheckpointCorrupt(f"{folder / WEIGHTS_FILE} cannot be loaded: {error}") from error
-    if lost := sorted(set(report["missing_keys"]) - {"lm_head.weight"}):
-        raise CheckpointCorrupt(f"{folder / WEIGHTS_FILE} lacks {lost[0]} and {len(lost) - 1} more weights")
+    if missing := sorted(set(report["missing_keys"]) - {"lm_head.weight"}):
+        raise CheckpointCorrupt(f"{folder / WEIGHTS_FILE} lacks {missing[0]} and {len(missing) - 1} more weights")
     network.eval()
     return network

@@ -1,4 +1,4 @@
-"""A bot's version, loaded into torch."""
+"""Load a version of a bot into torch."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from kogpt2_chat.settings import Settings
 
 
 class LoadedBot(Bot[GPT2LMHeadModel]):
-    """A version in torch, for training, judging and the reference engine."""
+    """A version in torch, for training, evaluation and the reference engine."""
 
 
 def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: str = "") -> LoadedBot:
@@ -24,21 +24,20 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
 
     Args:
         folder: the version's files, with ``model.json``.
-        settings: bounds and threads.
+        settings: limits and threads.
         version: what to call it; the folder's name by default.
-        bot: whom it speaks for, where the folder is a base that speaks for all.
+        bot: the bot's id, if the folder is a base, whose card names none.
 
     Returns:
         The loaded bot.
 
     Raises:
-        CheckpointCorrupt: the folder is not what its hashes promise.
+        CheckpointCorrupt: a file is missing, or does not have the hash on the card.
     """
     use_threads(settings)
     loaded = load_checkpoint(folder)
-    asked = in_memory(loaded, loaded.card, settings)
     return replace(
-        asked,
+        in_memory(loaded, loaded.card, settings),
         version=version or folder.name,
         first_ids=bot_ids(bot or loaded.card.bot, loaded.card.prompt_format),
         uncertainty=read_uncertainty(folder),
@@ -46,12 +45,12 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
 
 
 def in_memory(loaded: Checkpoint, card: ModelCard, settings: Settings) -> LoadedBot:
-    """A bot of weights that are in memory already, as a version made from them would be; it has no thresholds.
+    """Return a bot made of weights that are already in memory; it has no thresholds.
 
     Args:
         loaded: network and tokenizer.
-        card: what the version will be.
-        settings: bounds.
+        card: of the version that the weights will become.
+        settings: limits.
 
     Returns:
         The bot.
@@ -69,6 +68,6 @@ def in_memory(loaded: Checkpoint, card: ModelCard, settings: Settings) -> Loaded
 
 
 def use_threads(settings: Settings) -> None:
-    """Let torch use as many threads as the settings say; 0 leaves torch's own choice, or what a CPU quota allows."""
+    """Set torch's number of threads from the settings; 0: the CPU quota if there is one, otherwise torch's default."""
     if threads := library_threads(settings.model.threads):
         torch.set_num_threads(threads)

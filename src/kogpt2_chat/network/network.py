@@ -1,4 +1,4 @@
-"""The network: GPT-2 as transformers has it, and the answer-only loss on it."""
+"""The network: GPT-2 from transformers, with likelihoods of answers only."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from kogpt2_chat.network.batches import Example, ExampleBatch, collate, length_b
 
 
 def gpt2_config(*, vocabulary: int, layers: int, width: int, heads: int, positions: int, dropout: float) -> GPT2Config:
-    """A GPT-2 of some size with KoGPT2's control ids. KoGPT2 itself: 51200, 12, 768, 12, 1024, 0.1."""
+    """Return the config of a GPT-2 with KoGPT2's control ids. KoGPT2 itself: 51200, 12, 768, 12, 1024, 0.1."""
     return GPT2Config(
         vocab_size=vocabulary, n_layer=layers, n_embd=width, n_head=heads, n_positions=positions, n_ctx=positions,
         resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout,
@@ -22,47 +22,47 @@ def gpt2_config(*, vocabulary: int, layers: int, width: int, heads: int, positio
 
 
 def new_network(config: GPT2Config, seed: int) -> GPT2LMHeadModel:
-    """A randomly initialised network; the same seed gives the same weights."""
+    """Return a randomly initialised network; the same seed gives the same weights."""
     torch.manual_seed(seed)
     return GPT2LMHeadModel(config)
 
 
 def answer_logits(network: GPT2LMHeadModel, batch: ExampleBatch) -> Tensor:
-    """Logits at the positions that predict answer tokens: (targets, vocabulary)."""
+    """Return the logits at the positions that predict answer tokens: (targets, vocabulary)."""
     hidden = network.transformer(batch.ids, use_cache=False).last_hidden_state
     return network.lm_head(hidden[batch.rows, batch.columns])
 
 
 @torch.no_grad()
 def nll_by_example(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[float]:
-    """Mean negative log likelihood of each example's answer tokens, in nat, in the order given."""
+    """Return the mean negative log-likelihood of each example's answer tokens, in nats, in the order given."""
     network.eval()
-    figures = [0.0] * len(examples)
-    for places in length_batches(examples, batch_size):
-        batch = collate([examples[place] for place in places]).to(network.device)
+    nlls = [0.0] * len(examples)
+    for indices in length_batches(examples, batch_size):
+        batch = collate([examples[index] for index in indices]).to(network.device)
         losses = functional.cross_entropy(answer_logits(network, batch).float(), batch.targets, reduction="none")
-        sums = torch.zeros(len(places), device=network.device).index_add_(0, batch.rows, losses)
-        counts = torch.bincount(batch.rows[: batch.tokens], minlength=len(places))
-        for place, figure in zip(places, (sums / counts).tolist(), strict=True):
-            figures[place] = figure
-    return figures
+        sums = torch.zeros(len(indices), device=network.device).index_add_(0, batch.rows, losses)
+        counts = torch.bincount(batch.rows[: batch.tokens], minlength=len(indices))
+        for index, nll in zip(indices, (sums / counts).tolist(), strict=True):
+            nlls[index] = nll
+    return nlls
 
 
 @torch.no_grad()
 def knows(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[bool]:
-    """Whether each example's answer is what the network says, token by token, its end too; in the order given."""
+    """Check for each example whether every token of its answer, the end included, is the network's likeliest one."""
     network.eval()
     known = [True] * len(examples)
-    for places in length_batches(examples, batch_size):
-        batch = collate([examples[place] for place in places]).to(network.device)
+    for indices in length_batches(examples, batch_size):
+        batch = collate([examples[index] for index in indices]).to(network.device)
         right = (answer_logits(network, batch).argmax(-1) == batch.targets)[: batch.tokens]
         for row, same in zip(batch.rows[: batch.tokens].tolist(), right.tolist(), strict=True):
-            known[places[row]] &= same
+            known[indices[row]] &= same
     return known
 
 
 def weights_hash(network: GPT2LMHeadModel) -> str:
-    """SHA-256 over every weight's name and bytes."""
+    """Return the SHA-256 over every weight's name and bytes."""
     digest = hashlib.sha256()
     for name, weight in sorted(network.state_dict().items()):
         digest.update(name.encode())

@@ -1,8 +1,8 @@
-"""What the platform needs from a server, in the platform's own words.
+"""What the platform needs from each server, as protocols in the platform's own terms.
 
-One protocol per server (two for Kafka: plain topics, and the worker's transactional consumer). Each has a real
-adapter, an in-memory double in :mod:`kogpt2_chat.testing` and one contract suite that runs on both. Jobs and the
-worker know these protocols and never a client library.
+One protocol per server; Kafka has two: plain topics, and the worker's transactional consumer. Each protocol has a
+real adapter and a test double in :mod:`kogpt2_chat.testing`, and all but ``SparkJobs`` have a contract suite that runs
+on both. Jobs and the worker depend on these protocols and never on a client library.
 """
 
 from kogpt2_chat.ports.kafka import Assignment, Batch, Outgoing, PublishResult, Record, Topics, TransactionalConsumer

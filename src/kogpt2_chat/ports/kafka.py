@@ -1,4 +1,4 @@
-"""Kafka, twice: plain topics read by position, and the worker's exchange with its transactions."""
+"""The two Kafka ports: plain topics read by position, and the worker's transactional consumer."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One record as it stands in a topic. Its position is ``(topic, partition, offset)``."""
+    """One record of a topic, at position ``(topic, partition, offset)``."""
 
     topic: str
     partition: int
@@ -20,7 +20,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A record to be sent. No partition: Kafka's own partitioner chooses by key."""
+    """A record to send. It has no partition: the client's partitioner chooses one by key."""
 
     topic: str
     key: bytes | None
@@ -29,51 +29,54 @@ class Outgoing:
 
 
 class Topics(Protocol):
-    """Kafka topics read by position and written outside any transaction."""
+    """Kafka topics, read by position and written outside transactions."""
 
     def ensure(self) -> list[str]:
-        """Create the contract's topics that are missing; give the names of those created."""
+        """Create the contract's topics that are missing and return their names."""
         ...
 
     def topic_id(self, topic: str) -> str:
-        """What tells a topic from one of the same name made later; empty where brokers give no ids."""
+        """Return the topic's id, which a recreated topic of the same name does not share.
+
+        Empty if the brokers do not assign topic ids.
+        """
         ...
 
     def start_positions(self, topic: str) -> dict[int, int]:
-        """First retained offset of each partition."""
+        """Return the first retained offset of each partition."""
         ...
 
     def end_positions(self, topic: str) -> dict[int, int]:
-        """Offset after the last committed record of each partition (read_committed)."""
+        """Return the offset after the last committed record of each partition (``read_committed``)."""
         ...
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Committed records with ``start <= offset < end``, in order; positions may have holes."""
+        """Yield the committed records with ``start <= offset < end``, in order; offsets may have gaps."""
         ...
 
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
-        """The last value of each key of a compacted topic; tombstoned keys are left out."""
+        """Return the last value of each key of a compacted topic, without keys that have a tombstone."""
         ...
 
     def send(self, records: Iterable[Outgoing]) -> None:
-        """Send and wait until all are acknowledged.
+        """Send the records and wait until all are acknowledged.
 
         Raises:
-            Unavailable: some record was not acknowledged in time.
+            Unavailable: a record was not acknowledged in time.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Under which partitions a worker polled.
+    """The partition assignment under which a worker polled.
 
-    Two batches with equal assignments may be published together. A batch with another one says that everything
-    polled before is stale.
+    Batches with equal assignments may be published together. A batch with a different assignment means that every
+    batch polled before it is stale.
 
     Attributes:
-        revocations: how often partitions were taken from this worker until then.
-        member: what the broker fences by; only the adapter knows it.
+        revocations: how many times this worker had lost partitions before the poll.
+        member: the group membership that the broker checks for fencing; opaque outside the adapter.
     """
 
     revocations: int
@@ -82,11 +85,11 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Questions of one poll.
+    """The questions returned by one poll.
 
     Attributes:
-        records: in order within each partition.
-        assignment: under which their offsets may be committed.
+        records: the questions, in order within each partition.
+        assignment: the assignment under which their offsets may be committed.
     """
 
     records: tuple[Record, ...]
@@ -95,12 +98,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What came of a transaction.
+    """The outcome of a transaction.
 
     Attributes:
-        published: whether all of it is visible. If it is not, or if that is unknown (partitions lost, transaction
-            aborted), forget everything in flight and recover.
-        too_large: the record that its topic does not take, if that is the reason.
+        published: whether all records are visible. If they are not, or if the outcome is unknown (partitions lost,
+            transaction aborted), drop everything in flight and recover.
+        too_large: the record that exceeds the size limit, if that is the reason.
     """
 
     published: bool
@@ -118,11 +121,11 @@ class TransactionalConsumer(Protocol):
     """
 
     def recover(self) -> None:
-        """Begin at the committed positions: at the start, and whenever something in flight was dropped.
+        """Reset to the committed positions: at the start, and whenever something in flight was dropped.
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
-            Fenced: another process has taken this worker's ordinal; end.
+            Fenced: another process has taken this worker's ordinal; end this process.
         """
         ...
 
@@ -131,7 +134,7 @@ class TransactionalConsumer(Protocol):
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
-            Fenced: another process has taken this worker's ordinal; end.
+            Fenced: another process has taken this worker's ordinal; end this process.
         """
         ...
 
@@ -141,14 +144,14 @@ class TransactionalConsumer(Protocol):
         """Make all records visible and move the committed positions, in one transaction.
 
         Args:
-            assignment: under which all of it was polled.
-            positions: by partition, the offset after the last question that is answered without a gap.
-            outgoing: answers, turns and dead letters of those questions.
+            assignment: the assignment under which all of it was polled.
+            positions: per partition, the offset after the last question that is answered without a gap.
+            outgoing: the answers, turns and dead letters of those questions.
         """
         ...
 
     def lag(self) -> dict[int, int]:
-        """Return how many questions of each owned partition have not been polled yet, as far as is known."""
+        """Return how many questions of each owned partition are not polled yet, for partitions where this is known."""
         ...
 
     def close(self) -> None:

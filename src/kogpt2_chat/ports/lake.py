@@ -1,4 +1,4 @@
-"""HDFS, the Delta tables on it, and the search index that is derived from them."""
+"""The ports of the lake: files on HDFS, the Delta tables stored there, and the search index derived from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,43 +8,46 @@ Row = Mapping[str, object]
 
 
 class Files(Protocol):
-    """The lake's file system. Paths are absolute and start with a slash."""
+    """The lake's file system. Paths are absolute: they start with a slash."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Publish a whole file: readers see all of it or none; an existing file is replaced."""
+        """Write a file atomically: readers see all of it or none of it; an existing file is replaced."""
         ...
 
     def read(self, path: str) -> bytes:
-        """The file's bytes.
+        """Return a file's content.
 
         Raises:
-            NotFound: no such file.
+            NotFound: the file does not exist.
         """
         ...
 
     def list(self, path: str) -> list[str]:
-        """Names in a folder, sorted; empty when there is no such folder."""
+        """Return the names in a folder, sorted; empty if the folder does not exist."""
         ...
 
     def exists(self, path: str) -> bool:
-        """Whether a file or folder is there."""
+        """Check whether a file or folder exists."""
         ...
 
     def publish_folder(self, source: str, target: str) -> bool:
-        """Rename a finished folder to its final, immutable name; False (and source removed) if taken."""
+        """Rename a finished folder to its final, immutable name.
+
+        Return False, and remove the source, if the name is already taken.
+        """
         ...
 
     def download(self, path: str, folder: Path) -> Path:
-        """Copy a file or folder, whole, below a local folder; give its local path."""
+        """Copy a file or a whole folder into a local folder; return its local path."""
         ...
 
     def delete(self, path: str) -> None:
-        """Remove a file or folder; nothing happens when there is none."""
+        """Remove a file or folder, if it exists."""
         ...
 
 
 class Tables(Protocol):
-    """Delta tables of the lake, by short name: ``turns``, ``feedback`` and those beside them."""
+    """The lake's Delta tables, by short name, e.g. ``turns`` or ``feedback``."""
 
     def append(
         self,
@@ -53,60 +56,60 @@ class Tables(Protocol):
         positions: Mapping[str, int],
         expected: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add rows and move positions (app id -> end position) in one commit.
+        """Add rows and move positions (end position by app id) in one commit.
 
-        ``expected`` names the positions that the work was planned from (an app id without one is left out); with
-        it, work planned from positions that have moved since is refused, and positions may also be set back.
+        ``expected`` holds the positions that the work was planned from, without app ids that had none. If it is
+        passed, the append is refused if a position has moved since then, and it may also move positions back.
 
         Returns:
-            False when every position had already been reached: somebody did this work before.
+            False if every position was already reached: another run did this work, and nothing is written.
 
         Raises:
-            Conflict: another writer moved one of the positions at the same time, or since the plan.
+            Conflict: another writer has moved one of the positions since the plan, or moves one at the same time.
         """
         ...
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
-        """Committed end position of each app id that has one."""
+        """Return the committed end position of each app id that has one."""
         ...
 
     def version(self, table: str) -> int | None:
-        """The table's newest version; None when the table does not exist yet."""
+        """Return the newest table version; None if the table does not exist yet."""
         ...
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """All rows of a version (newest by default); empty when the table does not exist.
+        """Return all rows of a table version (the newest by default); empty if the table does not exist.
 
-        Columns that the version lacks are null: it is of an earlier release. Those of a later one are left out.
+        Columns that an earlier release did not write are null. Columns that only a later release knows are left out.
         """
         ...
 
 
 class Index(Protocol):
-    """The search index of turns; derived, and rebuilt from the lake at any time."""
+    """The search index of turns. It is derived data and can be rebuilt from the lake at any time."""
 
     def ensure(self) -> None:
-        """Create the index with its strict mapping if it is missing; add the fields that an earlier release lacked."""
+        """Create the index with its strict mapping, or add the fields that an existing index lacks."""
         ...
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``; give how many. Doing it again changes nothing."""
+        """Index documents by their ``turn_id``; return how many. Idempotent."""
         ...
 
     def remove(self, turn_ids: Sequence[str]) -> None:
-        """Take documents out; those that are not there are passed over."""
+        """Remove documents; ignore ids that are not in the index."""
         ...
 
     def find(self, turn_id: str) -> Row | None:
-        """A turn's document as JSON has it (times are text, nulls left out); None when there is none."""
+        """Return a turn's document as JSON values (times as text, without nulls); None if there is none."""
         ...
 
     def count(self, bot: str | None = None) -> int:
-        """Documents, of one bot or all, after a refresh."""
+        """Refresh the index and count its documents, of one bot or of all."""
         ...
 
     def clear(self) -> None:
-        """Drop every document (before a rebuild)."""
+        """Delete every document, before a rebuild."""
         ...

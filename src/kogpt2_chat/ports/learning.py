@@ -1,4 +1,4 @@
-"""Spark, which makes datasets, and MLflow, which keeps runs and versions."""
+"""The ports of learning: Spark jobs, and the model registry with its runs and versions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ Alias = Literal["candidate", "champion", "previous"]
 
 
 class SparkJobs(Protocol):
-    """Spark applications of ``spark_jobs/``."""
+    """The Spark applications in ``spark_jobs/``."""
 
     def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
-        """Run ``spark_jobs/SCRIPT.py`` to its end; arguments and result are JSON.
+        """Run ``spark_jobs/SCRIPT.py``, wait until it ends and return its result. Arguments and result are JSON.
 
         Raises:
-            InvalidInput: the job refused its input, with the job's own sentence.
-            Unavailable: Spark could not be started, or the application died.
+            InvalidInput: the job rejected its input; the message is the job's own.
+            Unavailable: Spark could not be started, or the application failed.
         """
         ...
 
@@ -34,63 +34,66 @@ class ModelVersion:
 
 
 class Registry(Protocol):
-    """Runs and model versions."""
+    """The registry of runs and model versions."""
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
-        """Open a run; give its id."""
+        """Start a run and return its id."""
         ...
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record figures of one step."""
+        """Log the metrics of one step."""
         ...
 
     def log_files(self, run_id: str, folder: Path, path: str) -> None:
-        """Upload a local folder (or file) below an artefact path of the run."""
+        """Upload a local folder or file to an artifact path of the run."""
         ...
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
-        """Close a run."""
+        """End a run as finished or failed."""
         ...
 
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
-        """Register the run's artefact folder ``path`` as a new version; the same run twice gives the same version."""
+        """Register the run's artifact folder ``path`` as a new version and return its number.
+
+        If the run is already registered, return the number of its version.
+        """
         ...
 
     def versions(self, bot: str) -> list[ModelVersion]:
-        """All versions, oldest first; empty for an unknown bot."""
+        """Return all versions of a bot, oldest first; empty for an unknown bot."""
         ...
 
     def get(self, bot: str, version: int) -> ModelVersion:
-        """One version.
+        """Return one version.
 
         Raises:
-            NotFound: no such version.
+            NotFound: the version does not exist.
         """
         ...
 
     def by_alias(self, bot: str, alias: Alias) -> ModelVersion | None:
-        """The version that an alias points at now."""
+        """Return the version that an alias points to; None if the alias is not set."""
         ...
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
-        """Move an alias; None removes it."""
+        """Point an alias to a version; None removes the alias."""
         ...
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
-        """Add or replace tags of a version (values up to 5000 characters)."""
+        """Add or replace tags of a version; values are cut at 5000 characters."""
         ...
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Copy a version's files into a new local folder; all of them or none.
+        """Download a version's files into a new local folder and return it; all files or none.
 
-        A folder that is there already was finished by another process and is given back as it is.
+        An existing folder was completed by another process and is returned unchanged.
         """
         ...
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:
-        """One artefact of the version's run.
+        """Return the content of one artifact of the version's run.
 
         Raises:
-            NotFound: no such artefact.
+            NotFound: the artifact does not exist.
         """
         ...

@@ -1,4 +1,4 @@
-"""Have Java and the jars: ``python -m kogpt2_chat.stack.fetch``, for the set-up."""
+"""Install Java and fetch the jars: ``python -m kogpt2_chat.stack.fetch``, used by the set-up."""
 
 import signal
 import sys
@@ -11,9 +11,9 @@ from kogpt2_chat.stack.java import ensure_java
 
 
 def main() -> int:
-    """Install Java where it can be, fetch what is missing, print the jars' folder; give the exit code.
+    """Install Java if possible, fetch missing jars, print the folder of the jars, and return the exit code.
 
-    A SIGTERM is treated like ctrl-C, so that Ivy ends with it.
+    SIGTERM is treated like Ctrl-C, so that Ivy ends too.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -25,7 +25,7 @@ def main() -> int:
         _say(str(error))
         return 2 if isinstance(error, InvalidInput) else 1
     except OSError as error:
-        _say(f"the jars could not be kept: {error}; KOGPT2_CACHE names another folder for them")
+        _say(f"the jars could not be stored: {error}; set KOGPT2_CACHE to another folder")
         return 1
     except KeyboardInterrupt:
         return 130

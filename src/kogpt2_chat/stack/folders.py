@@ -1,4 +1,4 @@
-"""Where one stack keeps what on disk. Two stacks in two homes share nothing but the jars."""
+"""The folders of one stack on disk. Two stacks with different homes share only the jars."""
 
 import os
 import shutil
@@ -10,26 +10,26 @@ from typing import Final
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack.own import own_folder
+from kogpt2_chat.stack.own import ensure_own_folder
 from kogpt2_chat.stack.plain_path import link, plain, short_hash, unlink
 
 SOCKET_PATH_LIMIT: Final = 100
-"""Unix sockets have at most 107 bytes of path on Linux (unix(7)), 103 on macOS."""
+"""In bytes. The path of a Unix socket has at most 107 bytes on Linux (unix(7)) and 103 on macOS."""
 
 _SERVERS: Final = ("conf", "data", "logs", "run", "airflow")
 _JOBS: Final = ("models", "datasets", "versions", "training", "base", "demo")
-"""What workers, jobs and the demo keep in the home: copies of what the servers hold, and which base it began with."""
+"""Folders of workers, jobs and the demo in the home: local copies of what the servers hold, and the base in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
     """The folders of one stack.
 
-    Attributes:
-        home: absolute path of everything this stack keeps.
-        open_home: where the server that refuses root keeps its own; the same as ``home`` where its user can get in.
+    All paths passed to servers start with the plain address of the home: the home itself, or a link to it.
 
-    All paths that servers are told begin with the home's plain address: itself, or a link that stands for it.
+    Attributes:
+        home: the absolute path of the home, which holds everything that this stack writes.
+        open_home: the folder for the server that refuses to run as root; equal to ``home`` if its user can enter that.
     """
 
     home: Path
@@ -37,71 +37,71 @@ class Folders:
 
     @property
     def plain_home(self) -> Path:
-        """The home by an address that every server understands."""
+        """The home under an address that every server understands."""
         return plain(self.home)
 
     @property
     def logs(self) -> Path:
-        """One log file a program, and Airflow's task logs."""
+        """The folder with one log file per program, and Airflow's task logs."""
         return self.plain_home / "logs"
 
     @property
     def run(self) -> Path:
-        """Pid file, supervisor's own configuration and the command lock."""
+        """The folder for the pid file, the supervisor's configuration and the command lock."""
         return self.plain_home / "run"
 
     @property
     def airflow(self) -> Path:
-        """AIRFLOW_HOME."""
+        """The folder for AIRFLOW_HOME."""
         return self.plain_home / "airflow"
 
     @property
     def socket(self) -> Path:
-        """The supervisor's socket; in the temporary folder where the home's path is too long for one."""
+        """The supervisor's socket; in the temporary folder if the home's path is too long for a socket."""
         path = self.run / "supervisor.sock"
         if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
             return path
         return Path("/tmp") / f"kogpt2-chat-{os.geteuid()}" / f"{short_hash(self.home)}.sock"  # noqa: S108
 
     def conf(self, name: str, *, open_to_user: bool = False) -> Path:
-        """Configuration of one program."""
+        """Return the configuration folder of a program."""
         return plain(self.open_home if open_to_user else self.home) / "conf" / name
 
     def data(self, name: str, *, open_to_user: bool = False) -> Path:
-        """Data of one program."""
+        """Return the data folder of a program."""
         return plain(self.open_home if open_to_user else self.home) / "data" / name
 
     def log(self, name: str) -> Path:
-        """Log file of one program."""
+        """Return the log file of a program."""
         return self.logs / f"{name}.log"
 
 
 def folders_of(settings: Settings) -> Folders:
-    """The folders of the stack that these settings describe."""
+    """Return the folders of the stack with these settings."""
     home = settings.home.resolve()
     closed = os.geteuid() == 0 and not others_can_enter(home)
     return Folders(home=home, open_home=Path("/var/tmp") / f"kogpt2-chat-{short_hash(home)}" if closed else home)  # noqa: S108
 
 
 def others_can_enter(folder: Path) -> bool:
-    """Whether any user may pass through the folder's existing ancestors (the folder itself is ours to open)."""
+    """Return whether all users can enter the folder's existing parents; the folder itself is not checked."""
     return all(parent.stat().st_mode & 0o001 for parent in folder.parents if parent.exists())
 
 
 def make_folders(folders: Folders) -> None:
-    """Create the top folders: passable for all, readable for us alone.
+    """Create the top folders. Other users can enter some of them but read none.
 
     Args:
-        folders: of the stack.
+        folders: the folders of the stack.
 
     Raises:
-        InvalidInput: the home, or the fallback for long socket paths, cannot be ours.
+        InvalidInput: the home cannot be written, or another user owns a folder outside it that is needed.
     """
     try:
         folders.home.mkdir(parents=True, exist_ok=True)
         link(folders.home)
         if folders.open_home != folders.home:
-            own_folder(folders.open_home, 0o711)
+            ensure_own_folder(folders.open_home, 0o711)
         for folder in {folders.home, folders.open_home}:
             for path in (folder, folder / "conf", folder / "data"):
                 path.mkdir(exist_ok=True)
@@ -110,21 +110,21 @@ def make_folders(folders: Folders) -> None:
             path.mkdir(mode=0o700, exist_ok=True)
             path.chmod(0o700)
         if folders.socket.parent != folders.run:
-            own_folder(folders.socket.parent, 0o700)
+            ensure_own_folder(folders.socket.parent, 0o700)
     except OSError as error:
         raise InvalidInput(
-            f"the stack's home {folders.home} cannot be written: {error}; set KOGPT2_HOME to a folder of yours"
+            f"the stack's home {folders.home} cannot be written: {error}; set KOGPT2_HOME to a folder that you own"
         ) from error
 
 
 def remove_all(folders: Folders) -> list[Path]:
-    """Remove what the platform keeps in the home, and the home when nothing else is in it.
+    """Remove the platform's data from the home, and the home itself if it is empty then.
 
-    What a link leads to, e.g. another disk, is not touched: nobody here knows what else is there.
+    The target of a link, e.g. a folder on another disk, is not touched: it may hold other data.
 
     Returns:
-        What stays: links that lead elsewhere, and what could not be removed, e.g. because another user's files are in
-        it.
+        What remains: links that point outside, and folders that could not be removed, e.g. because another user owns
+        files in them.
     """
     ours = [folders.home / name for name in (*_SERVERS, *_JOBS)]
     if folders.open_home != folders.home:
@@ -133,27 +133,27 @@ def remove_all(folders: Folders) -> list[Path]:
     for path in ours:
         _remove(path, links)
     folders.socket.unlink(missing_ok=True)
-    left = links + [path for path in ours if path.exists() and not _has_one_of(path, links)]
-    if not left:
+    remaining = links + [path for path in ours if path.exists() and not _contains_any(path, links)]
+    if not remaining:
         unlink(folders.home)
     with suppress(OSError):
         folders.home.rmdir()
-    return left
+    return remaining
 
 
 def _links_elsewhere(path: Path) -> list[Path]:
-    """Links in a folder, or in its place, through which a server may have kept its data elsewhere."""
+    """Return the links in a folder, or the folder itself if it is a link, that point to folders outside it."""
     if path.is_symlink():
         return [path]
-    there = (Path(folder) / name for folder, names, files in os.walk(path) for name in (*names, *files))
-    return [one for one in there if one.is_symlink() and not one.is_file() and not one.resolve().is_relative_to(path)]
+    entries = (Path(folder) / name for folder, names, files in os.walk(path) for name in (*names, *files))
+    return [one for one in entries if one.is_symlink() and not one.is_file() and not one.resolve().is_relative_to(path)]
 
 
 def _remove(path: Path, links: Collection[Path]) -> None:
-    """Remove a file or folder but for these links."""
+    """Remove a file or folder, except for these links."""
     if path in links:
         return
-    if _has_one_of(path, links):
+    if _contains_any(path, links):
         for child in path.iterdir():
             _remove(child, links)
     elif path.is_dir() and not path.is_symlink():
@@ -163,5 +163,5 @@ def _remove(path: Path, links: Collection[Path]) -> None:
             path.unlink()
 
 
-def _has_one_of(path: Path, links: Iterable[Path]) -> bool:
+def _contains_any(path: Path, links: Iterable[Path]) -> bool:
     return any(link.is_relative_to(path) for link in links)

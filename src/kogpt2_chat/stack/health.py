@@ -1,4 +1,4 @@
-"""Is a server well? Asked over its own protocol, after making sure that it is ours that answers."""
+"""Check the health of a server over its own protocol, after checking that this stack's process answers."""
 
 import http.client
 import json
@@ -17,16 +17,16 @@ from kogpt2_chat.stack.supervision import State
 
 TIMEOUT_S: Final = 5.0
 SILENT_S: Final = 10
-"""A DataNode reports every second; the NameNode itself gives it up after about 15."""
+"""A DataNode without a heartbeat for this long is unhealthy. It reports every second; the NameNode waits about 15 s."""
 
 
 class Unhealthy(Exception):
-    """The server answered, and is not well, or not ready yet."""
+    """The server answered but is unhealthy or not ready yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A program that runs, and what is known of it."""
+    """A running program with its settings and its state."""
 
     settings: Settings
     program: Program
@@ -34,27 +34,27 @@ class Server:
 
 
 Probe = Callable[[Server], str]
-"""Gives a word about a healthy server; raises Unhealthy, or any error of the network, for another."""
+"""Return a detail about a healthy server; raise Unhealthy or a network error for any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What was found."""
+    """The result of a check."""
 
     healthy: bool
     detail: str
 
 
 def check(settings: Settings, program: Program, state: State) -> Health:
-    """Ask one program how it is.
+    """Check the health of a program.
 
     Args:
-        settings: addresses.
-        program: whom to ask.
-        state: what the supervisor says of it.
+        settings: the addresses of the servers.
+        program: the program to check.
+        state: its state as the supervisor reports it.
 
     Returns:
-        Health with a detail that a person can use, healthy or not.
+        The health, with a detail for people in either case.
     """
     if program.once:
         return Health(
@@ -62,7 +62,7 @@ def check(settings: Settings, program: Program, state: State) -> Health:
         )
     if state.pid is None:
         return Health(healthy=False, detail=f"{state.state.lower()}: {state.detail}")
-    # A bare port probe once took another process's port for ours.
+    # Check the owner of the port: an open port may belong to another process.
     if missing := missing_ports(state.pid, program.ports.values()):
         return Health(
             healthy=False, detail=f"pid {state.pid} does not listen on {', '.join(map(str, sorted(missing)))} yet"
@@ -71,13 +71,13 @@ def check(settings: Settings, program: Program, state: State) -> Health:
         return Health(healthy=True, detail=_probe_of(program)(Server(settings=settings, program=program, state=state)))
     except Unhealthy as error:
         return Health(healthy=False, detail=str(error))
-    # A server that is starting or dying sends anything; whatever a probe stumbles over must not end an `up`.
+    # A server that is starting or ending may send anything, so no error of a probe may abort `up`.
     except Exception as error:  # noqa: BLE001
         return Health(healthy=False, detail=f"no answer: {str(error) or type(error).__name__}")
 
 
 def kafka(server: Server) -> str:
-    """A metadata request, answered by the broker itself."""
+    """Request the broker's metadata."""
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
@@ -95,27 +95,27 @@ def kafka(server: Server) -> str:
 
 
 def namenode(server: Server) -> str:
-    """JMX: up, and out of safe mode."""
+    """Check over JMX that the NameNode is out of safe mode."""
     name_system = _jmx(server.settings, "FSNamesystemState")
     if name_system["FSState"] != "Operational":
         raise Unhealthy(f"in {name_system['FSState']} mode")
-    return f"{name_system['NumLiveDataNodes']} DataNodes live, {name_system['FilesTotal']} files"
+    return f"{name_system['NumLiveDataNodes']} live DataNodes, {name_system['FilesTotal']} files"
 
 
 def datanode(server: Server) -> str:
-    """The NameNode counts it among the living."""
+    """Check that the NameNode lists the DataNode as live and hears from it."""
     nodes: Mapping[str, Mapping[str, object]] = json.loads(str(_jmx(server.settings, "NameNodeInfo")["LiveNodes"]))
     port = server.program.port
     for node in nodes.values():
         if str(node["xferaddr"]).endswith(f":{port}"):
             if int(str(node["lastContact"])) > SILENT_S:
-                raise Unhealthy(f"silent for {node['lastContact']} s")
+                raise Unhealthy(f"no heartbeat for {node['lastContact']} s")
             return f"{node['numBlocks']} blocks"
     raise Unhealthy("not registered with the NameNode yet")
 
 
 def elasticsearch(server: Server) -> str:
-    """Cluster health; yellow is as good as it gets with one node."""
+    """Check the cluster health; with one node, yellow is normal."""
     health = _json(f"http://{server.settings.local(server.settings.ports.elasticsearch)}/_cluster/health?timeout=1s")
     if health["status"] == "red":
         raise Unhealthy("cluster health is red")
@@ -123,14 +123,14 @@ def elasticsearch(server: Server) -> str:
 
 
 def mlflow(server: Server) -> str:
-    """Its health route."""
+    """Request the health route."""
     url = f"http://{server.settings.local(server.settings.ports.mlflow)}"
     _get(f"{url}/health")
     return url
 
 
 def airflow(server: Server) -> str:
-    """The component's entry in Airflow's own health report, with a heartbeat of this very process."""
+    """Check the component in Airflow's health report; its heartbeat must be newer than the start of this process."""
     url = f"http://{server.settings.local(server.settings.ports.airflow)}"
     report = _json(f"{url}/api/v2/monitor/health")
     component = server.program.name.removeprefix("airflow-").replace("-", "_")
@@ -148,40 +148,40 @@ def airflow(server: Server) -> str:
 
 
 def worker(server: Server) -> str:
-    """Its health route; the worker says itself what it lacks."""
-    slot = int(server.program.name.rsplit("-", 1)[1])
-    url = f"http://{server.settings.own_host}:{worker_port(server.settings, slot)}/health"
+    """Request the health route; the worker reports which slots are not ready."""
+    ordinal = int(server.program.name.rsplit("-", 1)[1])
+    url = f"http://{server.settings.own_host}:{worker_port(server.settings, ordinal)}/health"
     try:
         answer = _json(url)
     except urllib.error.HTTPError as error:
-        raise Unhealthy(f"{url} says {error.code}: {error.read(300).decode('utf-8', 'replace')}") from error
-    return worker_words(answer.get("slots", []))
+        raise Unhealthy(f"{url} returned {error.code}: {error.read(300).decode('utf-8', 'replace')}") from error
+    return worker_summary(answer.get("slots", []))
 
 
-def worker_words(slots: Sequence[Mapping[str, object]]) -> str:
-    """One line about a worker's slots: each that is not ready with its reason, else what speaks."""
-    unwell = [f"{slot['bot']} {slot['state']}: {slot['detail']}" for slot in slots if slot["state"] != "ready"]
-    if unwell:
-        return "; ".join(unwell)
+def worker_summary(slots: Sequence[Mapping[str, object]]) -> str:
+    """Return one line about a worker's slots: those that are not ready with the reason, or each bot's version."""
+    not_ready = [f"{slot['bot']} {slot['state']}: {slot['detail']}" for slot in slots if slot["state"] != "ready"]
+    if not_ready:
+        return "; ".join(not_ready)
     return "ready" + "".join(f", {slot['bot']} {slot['version']}" for slot in slots)
 
 
-def worker_tally(settings: Settings, slot: int) -> dict[str, int]:
-    """What a worker has counted since its start; nothing when it does not answer."""
+def worker_counters(settings: Settings, ordinal: int) -> dict[str, int]:
+    """Return a worker's counters since its start; empty if it does not answer."""
     try:
-        page = _json(f"http://{settings.own_host}:{worker_port(settings, slot)}/health")
+        page = _json(f"http://{settings.own_host}:{worker_port(settings, ordinal)}/health")
     except (OSError, ValueError, http.client.HTTPException):
         return {}
     return {name: value for name, value in page.items() if type(value) is int}
 
 
 def spark(server: Server) -> str:
-    """The master's JSON page, for both: the worker is well when the master knows it alive."""
+    """Check the master's JSON page; the worker is healthy if the master lists at least one live worker."""
     page = _json(f"http://{server.settings.local(server.settings.ports.spark_master_http)}/json/")
     if page["status"] != "ALIVE":
         raise Unhealthy(f"the master is {page['status']}")
     if server.program.name == "spark-worker" and not page["aliveworkers"]:
-        raise Unhealthy("the master knows no living worker yet")
+        raise Unhealthy("the master has no live worker yet")
     return f"{page['aliveworkers']} workers, {page['cores']} cores"
 
 
@@ -213,7 +213,7 @@ def _json(url: str) -> Any:
 
 
 def _get(url: str) -> bytes:
-    """GET without the environment's proxies: these servers are local."""
+    """Send a GET request without the environment's proxies: these servers are local."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=TIMEOUT_S) as answer:
         return bytes(answer.read())

@@ -1,4 +1,4 @@
-"""Run Ivy, as bundled in pyspark, for one set of artefacts."""
+"""Run the Ivy that is bundled in pyspark to fetch one set of artefacts."""
 
 import importlib.util
 import os
@@ -14,8 +14,8 @@ from kogpt2_chat.domain.servers.java_proxy import with_proxy
 from kogpt2_chat.errors import Unavailable
 
 
-class Together:
-    """Processes that end at once when one of them, or whoever waits for them, gives up."""
+class ProcessGroup:
+    """Processes that are terminated together when one of them, or their caller, fails."""
 
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[str]] = []
@@ -23,14 +23,14 @@ class Together:
         self._lock = threading.Lock()
 
     def add(self, process: "subprocess.Popen[str]") -> None:
-        """One more; it ends at once if the others had to already."""
+        """Add a process; terminate it at once if the group has already been ended."""
         with self._lock:
             self._running.append(process)
             if self._ended:
                 process.terminate()
 
     def end(self) -> None:
-        """End all of them, and those to come."""
+        """Terminate all processes, including those added later."""
         with self._lock:
             self._ended = True
             for process in self._running:
@@ -45,19 +45,19 @@ class Coordinates:
         group: e.g. ``org.apache.kafka``.
         name: e.g. ``kafka_2.13``.
         version: exact, never a range.
-        alone: leave its dependencies out.
-        without: names of dependencies to leave out.
+        jar_only: whether to leave out its dependencies.
+        exclude: names of dependencies to leave out.
     """
 
     group: str
     name: str
     version: str
-    alone: bool = False
-    without: tuple[str, ...] = ()
+    jar_only: bool = False
+    exclude: tuple[str, ...] = ()
 
 
 def ivy_file(wanted: Sequence[Coordinates]) -> str:
-    """The text of an ``ivy.xml`` that asks for these artefacts."""
+    """Return the text of an ``ivy.xml`` that requests these artefacts."""
     lines = [
         '<ivy-module version="2.0">',
         '  <info organisation="kogpt2-chat" module="jars"/>',
@@ -65,10 +65,10 @@ def ivy_file(wanted: Sequence[Coordinates]) -> str:
         "  <dependencies>",
     ]
     for one in wanted:
-        excludes = "".join(f"<exclude name={quoteattr(name)}/>" for name in one.without)
+        excludes = "".join(f"<exclude name={quoteattr(name)}/>" for name in one.exclude)
         lines.append(
             f"    <dependency org={quoteattr(one.group)} name={quoteattr(one.name)} rev={quoteattr(one.version)} "
-            f'conf="default-&gt;default" transitive="{str(not one.alone).lower()}">{excludes}</dependency>'
+            f'conf="default-&gt;default" transitive="{str(not one.jar_only).lower()}">{excludes}</dependency>'
         )
     return "\n".join([*lines, "  </dependencies>", "</ivy-module>", ""])
 
@@ -79,20 +79,20 @@ def fetch(
     target: Path,
     scratch: Path,
     progress: Callable[[str], None],
-    together: Together,
+    group: ProcessGroup,
 ) -> None:
     """Fetch artefacts and their runtime dependencies into ``target``.
 
     Args:
-        wanted: what to fetch.
+        wanted: the artefacts to fetch.
         java: the ``java`` binary.
-        target: folder for the jars.
-        scratch: folder for Ivy's own cache; may be removed afterwards.
-        progress: told each file that is fetched.
-        together: the Ivy that is started joins it.
+        target: the folder for the jars.
+        scratch: the folder for Ivy's own cache; may be removed afterwards.
+        progress: called with a line per file that is fetched.
+        group: the group to which the Ivy process is added.
 
     Raises:
-        Unavailable: Ivy failed; the message carries its last words.
+        Unavailable: Ivy failed; the message has the end of its output.
     """
     target.mkdir(parents=True, exist_ok=True)
     ivy = scratch / ("ivy-" + wanted[0].name)
@@ -112,24 +112,24 @@ def fetch(
         errors="replace",
         env=with_proxy(os.environ),
     ) as process:
-        together.add(process)
+        group.add(process)
         for line in process.stdout or ():
-            if not line.startswith("NOTE: Picked up "):  # Java repeats its options, and a proxy's password with them
+            if not line.startswith("NOTE: Picked up "):  # Java prints its options, which may contain a proxy password
                 last = [*last[-30:], line.rstrip()]
             if found := re.search(r"^downloading .*/([^/]+\.jar)", line):
                 progress(f"jars: {found[1]}")
     if process.returncode != 0:
         raise Unavailable(
             f"Ivy could not fetch {wanted[0].name} {wanted[0].version} (exit {process.returncode}): "
-            f"check the network and try again. Its last words: {_essence(last)}"
+            f"check the network and try again. Last output of Ivy: {_summary(last)}"
         )
 
 
 def ivy_jar() -> Path:
-    """The jar that pyspark brings along, found without importing pyspark.
+    """Return the Ivy jar that pyspark contains, without importing pyspark.
 
     Returns:
-        Path of the newest one.
+        The path of the newest Ivy jar.
 
     Raises:
         Unavailable: pyspark, or the jar in it, is missing.
@@ -137,12 +137,12 @@ def ivy_jar() -> Path:
     spec = importlib.util.find_spec("pyspark")
     jars = sorted(Path(spec.origin).parent.glob("jars/ivy-*.jar")) if spec and spec.origin else []
     if not jars:
-        raise Unavailable("pyspark, which brings Ivy along, is not installed: run `make setup`")
+        raise Unavailable("pyspark, which contains Ivy, is not installed: run `make setup`")
     return jars[-1]
 
 
-def _essence(lines: Sequence[str]) -> str:
-    telling = [
+def _summary(lines: Sequence[str]) -> str:
+    relevant = [
         line.strip() for line in lines if re.search(r"not found|error|exception|failed|unknown", line, re.IGNORECASE)
     ]
-    return " | ".join((telling or [line for line in lines if line.strip()])[-3:])
+    return " | ".join((relevant or [line for line in lines if line.strip()])[-3:])

@@ -1,8 +1,8 @@
-"""The servers' jars: which ones, what they must hash to, and a cache that all checkouts share.
+"""The servers' jars: the list of artefacts, their expected hashes, and the cache that all checkouts share.
 
-Ivy, as bundled in pyspark, fetches; nothing here knows where from. ``jars.lock`` holds the SHA-256 of
-every file. A cache folder is named by the hash of the lock, so that it never changes its content:
-checkouts with different locks do not disturb each other.
+The Ivy that is bundled in pyspark fetches them; this module names no repository. ``jars.lock`` has the SHA-256 of
+every file. The name of a cache folder is the hash of the lock and of the module files, so its content never changes,
+and checkouts with different locks do not affect each other.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Final
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.machine.in_turn import in_turn
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack.ivy import Coordinates, Together, fetch
+from kogpt2_chat.stack.ivy import Coordinates, ProcessGroup, fetch
 from kogpt2_chat.stack.modules import EMPTY_FOLDERS, MODULE_FILES
 from kogpt2_chat.stack.plain_path import link, plain
 
@@ -33,87 +33,87 @@ _ES: Final = "elasticsearch"
 SETS: Final[Mapping[str, tuple[Coordinates, ...]]] = {
     "kafka": (
         Coordinates("org.apache.kafka", "kafka_2.13", "4.4.0"),
-        # Without a binding the broker logs nothing at all.
+        # Without an SLF4J binding the broker logs nothing.
         Coordinates("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5"),
     ),
     "hdfs": (
         *(
-            Coordinates(_HADOOP, f"hadoop-client-{part}", "3.5.0", alone=True)
+            Coordinates(_HADOOP, f"hadoop-client-{part}", "3.5.0", jar_only=True)
             for part in ("api", "runtime", "minicluster")
         ),
-        Coordinates("org.slf4j", "slf4j-api", "1.7.36", alone=True),
-        Coordinates("org.slf4j", "slf4j-reload4j", "1.7.36", alone=True),
-        Coordinates("ch.qos.reload4j", "reload4j", "1.2.25", alone=True),
-        Coordinates("commons-logging", "commons-logging", "1.3.5", alone=True),
+        Coordinates("org.slf4j", "slf4j-api", "1.7.36", jar_only=True),
+        Coordinates("org.slf4j", "slf4j-reload4j", "1.7.36", jar_only=True),
+        Coordinates("ch.qos.reload4j", "reload4j", "1.2.25", jar_only=True),
+        Coordinates("commons-logging", "commons-logging", "1.3.5", jar_only=True),
     ),
     f"{_ES}/lib": (Coordinates("org.elasticsearch", "elasticsearch", _ELASTIC),),
     f"{_ES}/modules/transport-netty4": (Coordinates("org.elasticsearch.plugin", "transport-netty4-client", _ELASTIC),),
     f"{_ES}/modules/reindex": (
-        # elasticsearch-core is in lib already: twice is "jar hell" and the server refuses to start.
-        Coordinates("org.elasticsearch.plugin", "reindex-client", _ELASTIC, without=("elasticsearch-core",)),
+        # elasticsearch-core is already in lib; with a second copy the server refuses to start ("jar hell").
+        Coordinates("org.elasticsearch.plugin", "reindex-client", _ELASTIC, exclude=("elasticsearch-core",)),
     ),
-    # Only what pyspark does not bundle itself; the rest would bring a second Hadoop, Jackson and Scala.
+    # Only what pyspark does not bundle; the dependencies would add a second Hadoop, Jackson and Scala.
     "delta": (
-        Coordinates("io.delta", "delta-spark_4.2_2.13", _DELTA, alone=True),
-        Coordinates("io.delta", "delta-storage", _DELTA, alone=True),
+        Coordinates("io.delta", "delta-spark_4.2_2.13", _DELTA, jar_only=True),
+        Coordinates("io.delta", "delta-storage", _DELTA, jar_only=True),
         *(
-            Coordinates("io.delta", f"delta-kernel-{part}", _DELTA, alone=True)
+            Coordinates("io.delta", f"delta-kernel-{part}", _DELTA, jar_only=True)
             for part in ("api", "defaults", "unitycatalog")
         ),
-        Coordinates("io.unitycatalog", "unitycatalog-client", "0.6.0", alone=True),
-        Coordinates("io.unitycatalog", "unitycatalog-hadoop", "0.6.0", alone=True),
+        Coordinates("io.unitycatalog", "unitycatalog-client", "0.6.0", jar_only=True),
+        Coordinates("io.unitycatalog", "unitycatalog-hadoop", "0.6.0", jar_only=True),
     ),
 }
 
 
 def jars_folder(settings: Settings) -> Path:
-    """Where the jars of this checkout's lock are, or will be."""
+    """Return the cache folder for the jars of this checkout's lock; it may not exist yet."""
     content = LOCK.read_text() + json.dumps([MODULE_FILES, EMPTY_FOLDERS], sort_keys=True)
     return settings.cache_dir / "jars" / hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def plain_jars(settings: Settings) -> Path:
-    """The same by an address that every server understands: a colon ends a class path, a comma Spark's list of jars."""
+    """Return its plain address: a colon would split a class path, and a comma Spark's list of jars."""
     return plain(jars_folder(settings).resolve())
 
 
 def classpath(settings: Settings, *sets: str) -> str:
-    """Java class path of whole sets, e.g. ``kafka``."""
+    """Return the Java class path of whole sets, e.g. ``kafka``."""
     return ":".join(str(plain_jars(settings) / name / "*") for name in sets)
 
 
 def spark_jars(settings: Settings) -> list[Path]:
-    """The jars that Spark needs to read and write Delta tables."""
+    """Return the jars that Spark needs to read and write Delta tables."""
     folder = link(jars_folder(settings).resolve())
     return [folder / name for name in read_lock() if name.startswith("delta/")]
 
 
 def read_lock(lock: Path = LOCK) -> dict[str, str]:
-    """SHA-256 by ``folder/file.jar``."""
+    """Return the SHA-256 of each file, by ``folder/file.jar``."""
     pairs = (line.split(maxsplit=1) for line in lock.read_text().splitlines() if line and not line.startswith("#"))
     return {name.strip(): digest for digest, name in pairs}
 
 
 def ensure_jars(settings: Settings, java: Path, progress: Callable[[str], None]) -> Path:
-    """Have every jar of the lock in the cache, whole and verified.
+    """Make sure that every jar of the lock is in the cache, complete and verified.
 
-    A second checkout finds them there; a file that is missing, cut short or changed is fetched again.
+    Missing, truncated or changed files are fetched again. A second checkout reuses the cache.
 
     Args:
-        settings: name the cache.
+        settings: the settings that name the cache.
         java: the ``java`` binary that runs Ivy.
-        progress: told what is fetched.
+        progress: called with lines about what is fetched.
 
     Returns:
-        The folder that holds the sets.
+        The folder with the sets.
 
     Raises:
-        Unavailable: the jars cannot be fetched, or are not what the lock promises.
+        Unavailable: the jars cannot be fetched, or do not match the lock.
     """
     folder, lock = jars_folder(settings), read_lock()
     if not _faults(folder, lock):
         return folder
-    with _alone(folder.parent, progress):
+    with _fetch_lock(folder.parent, progress):
         faults = _faults(folder, lock)
         if faults:
             _refetch(folder, lock, faults, java, progress)
@@ -121,7 +121,7 @@ def ensure_jars(settings: Settings, java: Path, progress: Callable[[str], None])
 
 
 def _faults(folder: Path, lock: Mapping[str, str]) -> list[str]:
-    """Files that are not what the lock says; a file as it was when it was hashed is not hashed again."""
+    """Return the files that are missing or do not match the lock. Files unchanged since their last hash are skipped."""
     try:
         stamp: dict[str, list[int]] = json.loads((folder / STAMP).read_text())
     except (OSError, ValueError):
@@ -131,9 +131,9 @@ def _faults(folder: Path, lock: Mapping[str, str]) -> list[str]:
         path = folder / name
         if not path.is_file():
             faults.append(name)
-        elif stamp.get(name) != (seen := _seen(path)):
+        elif stamp.get(name) != (size_and_time := _size_and_time(path)):
             if sha256(path) == digest:
-                fresh[name] = seen
+                fresh[name] = size_and_time
             else:
                 faults.append(name)
     faults += [name for name, text in MODULE_FILES.items() if _text(folder / name) != text]
@@ -146,16 +146,16 @@ def _faults(folder: Path, lock: Mapping[str, str]) -> list[str]:
 def _refetch(
     folder: Path, lock: Mapping[str, str], faults: list[str], java: Path, progress: Callable[[str], None]
 ) -> None:
-    """Fetch beside the cache, check there, and only then publish."""
-    progress(f"jars: {len(faults)} missing or damaged, {len(lock)} in the lock")
+    """Fetch into a temporary folder, verify the files there, and only then move them into the cache."""
+    progress(f"jars: {len(faults)} files missing or damaged, {len(lock)} jars in the lock")
     with _scratch(folder.parent) as scratch:
         fetched = fetch_sets({fault.rsplit("/", 1)[0] for fault in faults}, java, scratch, progress)
         wrong = [name for name in faults if name in lock and _digest(fetched / name) != lock[name]]
         if wrong:
             raise Unavailable(
-                f"{len(wrong)} jars are not what {LOCK.name} promises, first {wrong[0]}: expected sha256 "
-                f"{lock[wrong[0]]}, found {_digest(fetched / wrong[0]) or 'no file'}; try again, and if it stays so "
-                "suspect the repository"
+                f"{len(wrong)} jars do not match {LOCK.name}, the first is {wrong[0]}: expected sha256 "
+                f"{lock[wrong[0]]}, found {_digest(fetched / wrong[0]) or 'no file'}; try again. If the error remains, "
+                "the repository may serve wrong files"
             )
         for name in (fault for fault in faults if fault in lock):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -165,43 +165,43 @@ def _refetch(
     for name, text in MODULE_FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    _write_stamp(folder, {name: _seen(folder / name) for name in lock})
+    _write_stamp(folder, {name: _size_and_time(folder / name) for name in lock})
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     progress(f"jars: all {len(lock)} verified")
 
 
 def fetch_sets(names: set[str], java: Path, scratch: Path, progress: Callable[[str], None]) -> Path:
-    """Fetch whole sets into ``scratch/sets``, several at a time; give that folder."""
+    """Fetch whole sets into ``scratch/sets``, several at a time, and return that folder."""
     target = scratch / "sets"
     wanted = [name for name in SETS if name in names]
-    together = Together()
+    group = ProcessGroup()
     with ThreadPoolExecutor(max_workers=4) as pool:
-        futures = [pool.submit(fetch, SETS[name], java, target / name, scratch, progress, together) for name in wanted]
+        futures = [pool.submit(fetch, SETS[name], java, target / name, scratch, progress, group) for name in wanted]
         try:
             for future in as_completed(futures):
                 future.result()
-        except BaseException:  # whoever interrupts is not to wait for a slow network
+        except BaseException:  # after an interrupt, do not wait for a slow network
             pool.shutdown(wait=False, cancel_futures=True)
-            together.end()
+            group.end()
             raise
     return target
 
 
 @contextmanager
-def _alone(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time fetch; the others wait and then find the work done."""
+def _fetch_lock(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
+    """Let one process at a time fetch; the others wait and then find the jars in the cache."""
     folder.mkdir(parents=True, exist_ok=True)
-    for made in (folder, folder.parent):
-        if os.access(made, os.W_OK) and made.stat().st_uid == os.geteuid():
-            made.chmod(0o755)
+    for path in (folder, folder.parent):
+        if os.access(path, os.W_OK) and path.stat().st_uid == os.geteuid():
+            path.chmod(0o755)
     with in_turn(folder / "fetch.lock", progress, "jars: another process"):
         yield
 
 
 @contextmanager
 def _scratch(parent: Path) -> Iterator[Path]:
-    """A folder on the cache's own file system; what an interrupted fetch left is swept away first."""
+    """Yield a temporary folder on the cache's file system; remains of an interrupted fetch are removed first."""
     for left in parent.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=".fetch-", dir=parent))
@@ -212,7 +212,7 @@ def _scratch(parent: Path) -> Iterator[Path]:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -221,7 +221,7 @@ def _digest(path: Path) -> str:
     return sha256(path) if path.is_file() else ""
 
 
-def _seen(path: Path) -> list[int]:
+def _size_and_time(path: Path) -> list[int]:
     found = path.stat()
     return [found.st_size, found.st_mtime_ns]
 

@@ -1,7 +1,7 @@
-"""Find the Java runtime that every server here runs on, or install the distribution's.
+"""Find a Java runtime for the servers, or install the distribution's.
 
-Knows nothing of the servers. Java 17 and 21 are the versions all four of them run on; the module
-``jdk.incubator.vector`` is what Spark needs and small repackaged runtimes leave out.
+This module does not depend on the servers. All four of them run on Java 17 and 21. Spark needs the module
+``jdk.incubator.vector``, which some small repackaged runtimes lack.
 """
 
 import os
@@ -24,7 +24,7 @@ PACKAGES: Final = tuple(f"openjdk-{version}-jre-headless" for version in VERSION
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Java:
-    """A runtime that was asked and answered."""
+    """A runtime whose version and modules were checked."""
 
     home: Path
     version: int
@@ -36,27 +36,27 @@ class Java:
 
 
 def find_java(jvm_folder: Path = JVM_FOLDER) -> Java | None:
-    """The first usable runtime of JAVA_HOME, PATH and the system's JVM folder."""
+    """Return the first usable runtime in JAVA_HOME, PATH and the system's JVM folder; None if there is none."""
     seen: set[Path] = set()
     for home in _candidates(jvm_folder):
-        if home not in seen and (java := _ask(home)):
+        if home not in seen and (java := _examine(home)):
             return java
         seen.add(home)
     return None
 
 
 def ensure_java(progress: Callable[[str], None], *, install: bool = False) -> Java:
-    """Find a runtime; with ``install``, let apt bring one where that is possible.
+    """Find a runtime; with ``install``, install one with apt if that is possible.
 
     Args:
-        progress: told what is being installed.
-        install: whether a missing runtime may be installed (root on Debian or Ubuntu only).
+        progress: called with a line about what is being installed.
+        install: whether to install a missing runtime (only as root on Debian or Ubuntu).
 
     Returns:
         The runtime to use.
 
     Raises:
-        Unavailable: there is none, and it was not or could not be installed.
+        Unavailable: no usable runtime was found or could be installed.
     """
     java = find_java()
     if java is None and install and _apt_can_install():
@@ -76,19 +76,19 @@ def _candidates(jvm_folder: Path) -> Iterator[Path]:
         yield Path(home).resolve()
     if program := shutil.which("java"):
         yield Path(program).resolve().parent.parent
-        yield from _home_it_says(Path(program))  # a version manager's stand-in lies elsewhere than what it starts
+        yield from _reported_home(Path(program))  # a version manager's shim is not in the runtime's own folder
     if jvm_folder.is_dir():
         yield from sorted(path.resolve() for path in jvm_folder.iterdir() if (path / "bin" / "java").exists())
 
 
-def _home_it_says(program: Path) -> Iterator[Path]:
+def _reported_home(program: Path) -> Iterator[Path]:
     with suppress(OSError, subprocess.SubprocessError):
         if found := re.search(r"java\.home = (.+)", _output(program, "-XshowSettings:properties", "-version")):
             yield Path(found[1].strip()).resolve()
 
 
-def _ask(home: Path) -> Java | None:
-    """Ask the runtime itself: a file called ``java`` may be anything."""
+def _examine(home: Path) -> Java | None:
+    """Run the runtime to learn its version and modules: a file named ``java`` may be anything."""
     program = home / "bin" / "java"
     try:
         version = _output(program, "-version")

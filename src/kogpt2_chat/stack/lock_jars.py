@@ -1,4 +1,4 @@
-"""Write ``jars.lock`` anew: ``python -m kogpt2_chat.stack.lock_jars`` (for maintainers)."""
+"""Regenerate ``jars.lock``: ``python -m kogpt2_chat.stack.lock_jars`` (for maintainers)."""
 
 import sys
 import tempfile
@@ -12,12 +12,12 @@ HEADER = "# sha256  set/file: written by kogpt2_chat.stack.lock_jars, checked at
 
 
 def lock_text(folder: Path) -> str:
-    """One line for each jar below ``folder``, sorted by name."""
+    """Return one line per jar below ``folder``, sorted by path."""
     return "".join(f"{sha256(path)}  {path.relative_to(folder)}\n" for path in sorted(folder.rglob("*.jar")))
 
 
 def write_lock(progress: Callable[[str], None]) -> int:
-    """Fetch all sets into a folder of their own and write what they hash to; give the number of jars."""
+    """Fetch all sets into a temporary folder, write their hashes to the lock, and return the number of jars."""
     java = ensure_java(progress)
     with tempfile.TemporaryDirectory(prefix="kogpt2-lock-") as scratch:
         text = lock_text(fetch_sets(set(SETS), java.program, Path(scratch), progress))

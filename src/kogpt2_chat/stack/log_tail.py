@@ -1,4 +1,4 @@
-"""The end of a log file, and what is still to come, over every turn of the log."""
+"""Read the end of a log file and follow it across log rotation."""
 
 import os
 import time
@@ -12,38 +12,38 @@ _PAUSE_S: Final = 0.3
 
 
 def tail(path: Path, lines: int) -> Iterator[str]:
-    """The last lines of a file, without their ends."""
+    """Yield the last lines of a file, without line ends."""
     with path.open("rb") as handle:
         yield from map(_text, handle.readlines()[-lines:])
 
 
 def follow(path: Path, lines: int, pause: Callable[[float], None] = time.sleep) -> Iterator[str]:
-    """The last lines, then those to come, for ever.
+    """Yield the last lines and then every new line, without end.
 
-    The supervisor turns a log over by renaming it: what is left in the old file is read to its end, then the new
-    one from its beginning. A line comes when it is whole: a piece of one may end within a letter.
+    The supervisor rotates a log by renaming it. The old file is then read to its end, and the new file from its
+    beginning. A line is only returned once it is complete, because a part of it may end within a multi-byte character.
 
     Args:
-        path: a log that is there.
-        lines: how many of the lines that are there.
-        pause: let time pass while there is nothing new.
+        path: an existing log file.
+        lines: how many of the existing lines to return.
+        pause: called to wait while there is no new line.
 
     Yields:
-        Lines without their ends.
+        Lines without line ends.
     """
     with ExitStack() as opened:
         handle = opened.enter_context(path.open("rb"))
-        there = handle.readlines()
-        rest = there.pop() if there and not there[-1].endswith(b"\n") else b""
-        yield from map(_text, there[-lines:])
+        existing = handle.readlines()
+        rest = existing.pop() if existing and not existing[-1].endswith(b"\n") else b""
+        yield from map(_text, existing[-lines:])
         while True:
             piece = handle.readline()
             rest += piece
             if rest.endswith(b"\n"):
                 yield _text(rest)
                 rest = b""
-            elif not piece and _is_another(path, handle.fileno()):
-                yield from map(_text, BytesIO(rest + handle.read()))  # it may have grown until it was renamed
+            elif not piece and _was_replaced(path, handle.fileno()):
+                yield from map(_text, BytesIO(rest + handle.read()))  # it may have grown before it was renamed
                 opened.close()
                 handle, rest = opened.enter_context(path.open("rb")), b""
             elif not piece:
@@ -57,8 +57,8 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _is_another(path: Path, descriptor: int) -> bool:
-    """Whether the name belongs to another file by now; between the two steps of turning over it belongs to none."""
+def _was_replaced(path: Path, descriptor: int) -> bool:
+    """Return whether the path is a new file now; between the two steps of a rotation no file has this path."""
     try:
         return not os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The two Elasticsearch modules that this project puts together from the transport client's jars.
+"""The two Elasticsearch modules that this project assembles from the transport client's jars.
 
-The distribution ships them as folders with a descriptor and a policy; a jar repository holds the jars only.
-Each grant below was found to be needed: without ``setContextClassLoader`` SIGTERM hangs for ever.
+The distribution ships each module as a folder with a descriptor and a policy; Maven repositories have only the jars.
+Every grant below was found to be necessary: without ``setContextClassLoader``, SIGTERM hangs forever.
 """
 
 from typing import Final
@@ -48,4 +48,4 @@ MODULE_FILES: Final = {
 }
 
 EMPTY_FOLDERS: Final = ("elasticsearch/bin", "elasticsearch/plugins")
-"""The server makes them when they are missing, and its user must not write to the shared cache."""
+"""Created in advance: the server would create missing ones, but its user must not write to the shared cache."""

@@ -1,7 +1,8 @@
-"""Folders and files that are ours: never through a link that somebody else put there first.
+"""Create folders and files without following a link that another user has put in their place.
 
-A stack that was started as root writes below folders that others may write to: the system's temporary folders, and
-those of the user that Elasticsearch runs as. Whoever made a link there would choose which file root overwrites.
+A stack that is started as root writes below folders that other users can write to: the system's temporary folders,
+and the folders of the user that Elasticsearch runs as. A link there would let that user choose which file root
+overwrites.
 """
 
 import os
@@ -13,46 +14,46 @@ from pathlib import Path
 from kogpt2_chat.errors import InvalidInput
 
 
-def own_folder(folder: Path, mode: int) -> None:
-    """Have a folder that is ours: a real one, of this user, with this mode.
+def ensure_own_folder(folder: Path, mode: int) -> None:
+    """Make sure that a folder exists, is owned by this user, is not a link, and has this mode.
 
     Args:
-        folder: below a folder that others may write to; made where it is missing.
-        mode: permissions; nobody else may write.
+        folder: a folder whose parent other users may write to; created if it is missing.
+        mode: permissions; must not let other users write.
 
     Raises:
-        InvalidInput: somebody else's folder, or a link, is in its place.
+        InvalidInput: the path is a link, or belongs to another user.
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=mode)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        what = "a link" if stat.S_ISLNK(found.st_mode) else f"of user id {found.st_uid}"
+        what = "a link" if stat.S_ISLNK(found.st_mode) else f"owned by user id {found.st_uid}"
         raise InvalidInput(
-            f"{folder} is {what}, not a folder of user id {os.geteuid()}: somebody else made it, so nothing is "
-            f"written there; remove it, or set KOGPT2_HOME to a folder that needs no place in {folder.parent}"
+            f"{folder} is {what}, expected a folder owned by user id {os.geteuid()}: for safety nothing is written "
+            f"there; remove it, or set KOGPT2_HOME to a folder that does not need {folder.parent}"
         )
     folder.chmod(mode)
 
 
-def give_folder(folder: Path, mode: int, user: str = "") -> None:
-    """Have a folder with this mode and owner.
+def ensure_folder(folder: Path, mode: int, user: str = "") -> None:
+    """Make sure that a folder exists and has this mode and owner.
 
     Args:
-        folder: made where it is missing; a link only where it is ours, e.g. to another disk.
+        folder: created if it is missing. A link, e.g. to another disk, is followed only if this user or root owns it.
         mode: permissions.
-        user: whose it becomes; this user's where empty.
+        user: the new owner; empty for this user.
 
     Raises:
-        InvalidInput: somebody else's link, or no folder at all, is in its place.
+        InvalidInput: the path is another user's link, or not a folder.
     """
-    follow = 0 if _is_our_link(folder) else os.O_NOFOLLOW
+    no_follow = 0 if _is_trusted_link(folder) else os.O_NOFOLLOW
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | follow)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | no_follow)
     except OSError as error:
         raise InvalidInput(
-            f"{folder} cannot be used as a folder ({error.strerror}): if it is a link of another user, remove it"
+            f"{folder} cannot be used as a folder ({error.strerror}): if it is another user's link, remove it"
         ) from error
     try:
         os.fchmod(descriptor, mode)
@@ -62,12 +63,12 @@ def give_folder(folder: Path, mode: int, user: str = "") -> None:
 
 
 def write_file(path: Path, text: str, user: str = "") -> None:
-    """Write a file for one user alone, whole or not at all; a link in its place is replaced, never followed.
+    """Write a file atomically, readable only by its owner. An existing link is replaced, not followed.
 
     Args:
-        path: in a folder that is there.
-        text: its content.
-        user: whose it becomes; this user's where empty.
+        path: a path in an existing folder.
+        text: the content.
+        user: the owner; empty for this user.
     """
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
@@ -78,7 +79,7 @@ def write_file(path: Path, text: str, user: str = "") -> None:
     new.replace(path)
 
 
-def _is_our_link(path: Path) -> bool:
+def _is_trusted_link(path: Path) -> bool:
     return path.is_symlink() and path.lstat().st_uid in {0, os.geteuid()}
 
 

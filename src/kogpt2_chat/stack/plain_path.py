@@ -1,8 +1,8 @@
-"""An address of plain ASCII for any folder: what a server is told of paths that it would not understand.
+"""Plain ASCII addresses for folders whose paths servers would misread.
 
-Kafka reads its settings as Latin-1, Hadoop takes the ``%`` of an escaped address for a format (and ``+`` is escaped
-too), supervisor cuts a value at `` #`` and `` ;``, and SQLite addresses end at ``?``. Korean user names and folders
-with spaces are the usual case here, so a link of ours stands for such a folder.
+Kafka reads its settings as Latin-1. Hadoop interprets the ``%`` of an escaped address as a format (and ``+`` is escaped
+too). supervisor cuts a value at `` #`` and `` ;``. SQLite addresses end at ``?``. Korean user names and folders with
+spaces are common here, so servers reach such a folder through a link with a plain path.
 """
 
 import hashlib
@@ -12,54 +12,54 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.stack.own import own_folder
+from kogpt2_chat.stack.own import ensure_own_folder
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]+")
 _MODE: Final = 0o711
-"""Others may pass (Elasticsearch has a user of its own), and see or change nothing."""
+"""Other users can enter (Elasticsearch runs as another user) but cannot list or change anything."""
 
 
 def links_folder() -> Path:
-    """Where the links of this user are: the temporary folder that is kept longest, and each use renews a link."""
-    return Path("/var/tmp") / f"kogpt2-chat-links-{os.geteuid()}"  # noqa: S108 - checked by `own_folder`
+    """Return the folder for this user's links, in the temporary folder that is kept longest."""
+    return Path("/var/tmp") / f"kogpt2-chat-links-{os.geteuid()}"  # noqa: S108 - checked by `ensure_own_folder`
 
 
 def is_plain(path: Path) -> bool:
-    """Whether every server understands this path as it is."""
+    """Return whether every server understands this path."""
     return _PLAIN.fullmatch(str(path)) is not None
 
 
 def plain(path: Path) -> Path:
-    """The path itself, or that of the link which stands for it; nothing is made or looked at.
+    """Return the path itself if it is plain, otherwise the path of the link to it. The file system is not accessed.
 
     Args:
-        path: absolute, without links.
+        path: an absolute path without links.
     """
     return path if is_plain(path) else links_folder() / short_hash(path)
 
 
 def link(path: Path) -> Path:
-    """Make sure that the plain address of a folder leads there.
+    """Make sure that the plain address of a folder points to it.
 
     Args:
-        path: absolute, without links.
+        path: an absolute path without links.
 
     Returns:
         The plain address.
 
     Raises:
-        InvalidInput: the folder of links is not ours, or something else is in the link's place.
+        InvalidInput: another user owns the folder of links, or something else exists at the link's path.
     """
     address = plain(path)
     if address == path:
         return path
-    own_folder(address.parent, _MODE)
+    ensure_own_folder(address.parent, _MODE)
     if not address.is_symlink():
         if address.exists():
-            raise InvalidInput(f"{address} is in the way of a link to {path}: remove it")
+            raise InvalidInput(f"{address} already exists, expected a link to {path}: remove it")
         address.symlink_to(path)
     elif address.readlink() != path:
-        raise InvalidInput(f"{address} leads to {address.readlink()}, expected {path}: remove it")
+        raise InvalidInput(f"{address} points to {address.readlink()}, expected {path}: remove it")
     return address
 
 
@@ -71,5 +71,5 @@ def unlink(path: Path) -> None:
 
 
 def short_hash(path: Path) -> str:
-    """A short, stable name for a path."""
+    """Return a short, stable name for a path."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What has to be so before anything starts. All faults are reported together, each with what to do about it."""
+"""Checks before any program starts. All problems are reported together, each with what to do."""
 
 import os
 import pwd
@@ -11,22 +11,22 @@ import psutil
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.machine.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.stack.disk_space import free_space_at
 from kogpt2_chat.stack.folders import Folders, others_can_enter
 from kogpt2_chat.stack.jars import jars_folder
 from kogpt2_chat.stack.processes import port_is_free, port_owner
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.reach import host_faults, reach_faults
-from kogpt2_chat.stack.room import room_at
 
 
 def check_settings(settings: Settings) -> None:
-    """Check what can be known of the settings without looking at what runs.
+    """Check the settings that can be checked without looking at running programs.
 
     Args:
         settings: addresses, paths and users.
 
     Raises:
-        InvalidInput: naming all that cannot work, each with what to set.
+        InvalidInput: some settings cannot work; the message names each and what to set instead.
     """
     faults = [*host_faults(settings), *_path_faults(settings), *_user_faults(settings)]
     if faults:
@@ -34,16 +34,16 @@ def check_settings(settings: Settings) -> None:
 
 
 def check_machine(settings: Settings, folders: Folders, programs: Sequence[Program]) -> None:
-    """Check memory, disk, ports and the address that clients are told for the programs that are to start.
+    """Check memory, disk, ports and the advertised address for the programs that are about to start.
 
     Args:
-        settings: limits, host and the cache.
-        folders: whose disk is looked at.
-        programs: those that are to start.
+        settings: limits, host and cache.
+        folders: the folders of the stack, for the disk.
+        programs: the programs that are about to start.
 
     Raises:
         InvalidInput: a setting is the cause, e.g. a cache that Elasticsearch's user cannot read.
-        Unavailable: the machine lacks something; every lack is named.
+        Unavailable: the machine does not meet a requirement; the message names all that are not met.
     """
     _check_readable(settings, programs)
     faults = [
@@ -54,23 +54,23 @@ def check_machine(settings: Settings, folders: Folders, programs: Sequence[Progr
     ]
     if faults:
         raise Unavailable(
-            "the stack cannot start, nothing was started:\n" + "\n".join(f"  {fault}" for fault in faults)
+            "the stack cannot start; nothing was started:\n" + "\n".join(f"  {fault}" for fault in faults)
         )
 
 
 def port_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
-    """One sentence for each port that somebody else has."""
+    """Return a message per port that is in use or that two of these programs want."""
     wanted = [(program.name, use, port) for program in programs for use, port in program.ports.items()]
     owners: dict[int, list[str]] = {}
     for name, use, port in wanted:
         owners.setdefault(port, []).append(f"{name} {use}")
     twice = [
-        f"port {port} is wanted by {' and '.join(names)}: change one of KOGPT2_PORTS__*"
+        f"port {port} is configured for {' and '.join(names)}: change one of KOGPT2_PORTS__*"
         for port, names in owners.items()
         if len(names) > 1
     ]
     taken = [
-        f"port {port} for {name} ({use}) is taken by {port_owner(port)}: "
+        f"port {port} for {name} ({use}) is in use by {port_owner(port)}: "
         "stop it, or shift all ports with KOGPT2_PORTS__OFFSET"
         for name, use, port in wanted
         if not port_is_free(settings.stack.host, port)
@@ -88,19 +88,19 @@ def _path_faults(settings: Settings) -> list[str]:
 
 
 def _unwritable(path: str) -> str:
-    """What keeps a path from being written into a file of settings; empty where nothing does."""
+    """Return why a path cannot be written into a configuration file; empty if it can."""
     try:
         path.encode()
     except UnicodeEncodeError:
-        return "bytes that are no UTF-8"
-    return next((f"U+{ord(sign):04X}" for sign in path if unicodedata.category(sign) in {"Cc", "Zl", "Zp"}), "")
+        return "bytes that are not UTF-8"
+    return next((f"U+{ord(char):04X}" for char in path if unicodedata.category(char) in {"Cc", "Zl", "Zp"}), "")
 
 
 def _user_faults(settings: Settings) -> list[str]:
     if os.geteuid() != 0:
         return [] if has_name() else [nameless_user()]
     user = settings.stack.unprivileged_user
-    return [] if _is_user(user) else [f"KOGPT2_STACK__UNPRIVILEGED_USER={user}: there is no such user on this machine"]
+    return [] if _is_user(user) else [f"KOGPT2_STACK__UNPRIVILEGED_USER={user}: this machine has no such user"]
 
 
 def _is_user(name: str) -> bool:
@@ -118,17 +118,17 @@ def _memory_fault(settings: Settings, programs: Sequence[Program]) -> list[str]:
         return []
     return [
         (
-            f"memory: {wanted} MB are needed, {free} MB are free: close something, start less with --only, "
+            f"memory: {wanted} MB are needed, {free} MB are free: close programs, start fewer with --only, "
             "or lower KOGPT2_STACK__MIN_MEMORY_MB at your own risk"
         )
     ]
 
 
 def _disk_fault(settings: Settings, folders: Folders) -> list[str]:
-    # Less than is kept free would only make the servers wait.
+    # With less than keep_free_mb the servers would start and then only wait for disk space.
     wanted = max(settings.stack.min_disk_mb, settings.stack.keep_free_mb)
-    shortage = room_at(folders.home).shortage(wanted)
-    return [f"disk: {shortage}: make room or move KOGPT2_HOME"] if shortage else []
+    shortage = free_space_at(folders.home).shortage(wanted)
+    return [f"disk: {shortage}: free disk space or move KOGPT2_HOME"] if shortage else []
 
 
 def _check_readable(settings: Settings, programs: Sequence[Program]) -> None:
@@ -136,6 +136,6 @@ def _check_readable(settings: Settings, programs: Sequence[Program]) -> None:
     for program in programs:
         if program.user and os.geteuid() == 0 and not others_can_enter(jars / "elasticsearch"):
             raise InvalidInput(
-                f"{program.name} runs as {program.user}, who cannot read the jars in {jars}: "
+                f"{program.name} runs as user {program.user}, which cannot read the jars in {jars}: "
                 "set KOGPT2_CACHE to a folder that every user can enter"
             )

@@ -1,4 +1,4 @@
-"""Processes of a stack, and who listens on which port: asked of the operating system."""
+"""Ask the operating system for the processes of a stack and for the owners of ports."""
 
 import errno
 import os
@@ -17,7 +17,12 @@ from kogpt2_chat.stack.program import MARK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who has a port."""
+    """The process that listens on a port.
+
+    Attributes:
+        pid: None if the operating system does not show it.
+        command: its command line, shortened, or what is known of it instead.
+    """
 
     pid: int | None
     command: str
@@ -27,12 +32,12 @@ class Owner:
 
 
 def stack_processes(home: Path) -> list[psutil.Process]:
-    """Every living process that carries this home's mark, whoever is its parent by now, and their descendants."""
+    """Return all processes that carry this home's mark, whatever their parent, and their descendants."""
     return [process for family in processes_by_name(home).values() for process in family]
 
 
 def processes_by_name(home: Path) -> dict[str, list[psutil.Process]]:
-    """Those processes by the program whose mark they carry; a descendant without a mark belongs to its ancestor."""
+    """Return these processes by the program in their mark; a descendant without a mark belongs to its ancestor."""
     marked = [(process, mark_of(process).partition("@")) for process in psutil.process_iter()]
     ours = {process.pid: (mark[0], process) for process, mark in marked if mark[2] == str(home)}
     for name, process in list(ours.values()):
@@ -45,21 +50,24 @@ def processes_by_name(home: Path) -> dict[str, list[psutil.Process]]:
 
 
 def stop_processes(processes: Iterable[psutil.Process], grace_s: float) -> int:
-    """Ask politely, then not; give how many had to be killed. A pid that was reused is not touched (psutil checks)."""
+    """Terminate processes, kill those left after ``grace_s``, and return how many were killed.
+
+    psutil checks that a process id was not reused.
+    """
     alive = [process for process in processes if process.pid != os.getpid()]
     for process in alive:
         with suppress(psutil.Error):
             process.terminate()
-    _, stubborn = psutil.wait_procs(alive, timeout=grace_s)
-    for process in stubborn:
+    _, remaining = psutil.wait_procs(alive, timeout=grace_s)
+    for process in remaining:
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=5)
-    return len(stubborn)
+    psutil.wait_procs(remaining, timeout=5)
+    return len(remaining)
 
 
 def missing_ports(pid: int, ports: Collection[int]) -> set[int]:
-    """Of these ports, those that the process (or a descendant) does not listen on. Asks parents first: it is cheap."""
+    """Return the ports on which neither the process nor a descendant listens. Checks the parent first: it is cheap."""
     missing = set(ports)
     for process in _family(pid):
         if not missing:
@@ -69,12 +77,12 @@ def missing_ports(pid: int, ports: Collection[int]) -> set[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process, its living descendants, and those that it has waited for; 0 once it is gone."""
+    """Return the CPU seconds of a process, its descendants and its reaped children; 0 if the process has ended."""
     return sum(_used(process) for process in _family(pid))
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now; connections that linger from a former one do not count."""
+    """Return whether a server could listen there now; lingering connections of an earlier server do not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -85,7 +93,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def port_owner(port: int) -> Owner:
-    """Who listens there, as far as the operating system tells us."""
+    """Return the process that listens there, as far as the operating system shows it."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
@@ -94,7 +102,7 @@ def port_owner(port: int) -> Owner:
 
 
 def wait_until(condition: Callable[[], bool], deadline: float, pause_s: float = 0.2) -> bool:
-    """Ask ``condition()`` until it holds or the monotonic clock passes ``deadline``."""
+    """Poll ``condition()`` until it holds or the monotonic clock passes ``deadline``; return whether it holds."""
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -124,7 +132,7 @@ def _listens(process: psutil.Process) -> list[tuple[str, int]]:
 
 
 def mark_of(process: psutil.Process) -> str:
-    """``NAME@HOME`` of a process that some stack started; empty for all others."""
+    """Return the mark ``NAME@HOME`` of a process that a stack started; empty for other processes."""
     with suppress(psutil.Error, OSError):
         return process.environ().get(MARK, "")
     return ""
@@ -133,4 +141,4 @@ def mark_of(process: psutil.Process) -> str:
 def _command(pid: int) -> str:
     with suppress(psutil.Error):
         return shorten(" ".join(psutil.Process(pid).cmdline()), 120)
-    return "already gone"
+    return "already ended"

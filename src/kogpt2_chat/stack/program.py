@@ -1,4 +1,4 @@
-"""What the supervisor runs: a command with its files, ports and environment, as plain values."""
+"""The description of a program that the supervisor runs: command, files, ports and environment, as plain values."""
 
 import os
 import shlex
@@ -11,11 +11,11 @@ from typing import Final
 from kogpt2_chat.domain.servers.no_proxy import without_proxy
 from kogpt2_chat.env_file import ENV_FILE
 from kogpt2_chat.settings import CHECKOUT, Settings
-from kogpt2_chat.stack.room import wait_for_room
+from kogpt2_chat.stack.disk_space import wait_for_space
 from kogpt2_chat.variables import PREFIX, as_variables
 
 MARK: Final = "KOGPT2_STACK_PROGRAM"
-"""Environment variable ``NAME@HOME`` in every process of a stack: how orphans are known, never by their name."""
+"""Environment variable with the value ``NAME@HOME`` in all processes of a stack. It identifies orphans."""
 _KEPT: Final = (
     "PATH",
     "HOME",
@@ -28,34 +28,34 @@ _KEPT: Final = (
 )
 _KEPT_PREFIXES: Final = ("HF_", "OPENBLAS_", "OMP_", "MKL_")
 _UTF8: Final = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-"""Whatever the caller's terminal speaks: a JVM in the locale C or CP949 cannot open a file with a Korean name."""
+"""Set regardless of the caller's locale: a JVM in the locale C or CP949 cannot open a file with a Korean name."""
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One server, or one step that has to be done before others.
+    """A server, or a set-up step that must be complete before servers start.
 
     Attributes:
-        name: as in ``status``.
-        group: what ``--only`` also takes, e.g. ``hdfs``.
-        command: program and arguments.
-        environment: on top of the stack's common one.
-        setup: shell lines run before the command, e.g. formatting an empty disk.
+        name: the name in ``status``.
+        group: a name that ``--only`` also accepts, e.g. ``hdfs``.
+        command: executable and arguments.
+        environment: variables in addition to the common ones of the stack.
+        setup: shell lines to run before the command, e.g. to format an empty disk.
         files: configuration texts by path.
-        folders: to exist before the start, readable for the program's user alone.
-        ports: what it listens on, by purpose; the first is the one people use.
+        folders: folders to create before the start, readable only by the program's user.
+        ports: the ports that it listens on, by purpose; the first is the main one.
         needs: programs that must be healthy before this one starts.
-        user: drop to this user, where the server refuses root.
-        once: a step that ends; healthy once it ended well.
-        stop_rank: lower ranks stop first.
-        stop_wait_s: grace before it is killed, with all its descendants.
-        final_exit_codes: after one of these it is not started again; empty: after any it is.
-        stops_children: ends its children itself when it alone is asked to stop.
-        memory_mb: about what it takes at rest.
-        fills: a folder whose disk it writes to, and without room there dies; None where it lives on without.
-        keeps: a file or folder that is there once it has data; None where it keeps nothing.
-        when_lost: what it means when that is gone, and what to do.
+        user: the user to run as if the server refuses to run as root; empty for the current user.
+        once: whether it is a step that ends; it is healthy once it has ended with exit code 0.
+        stop_rank: programs with a lower rank stop first.
+        stop_wait_s: how long to wait before killing it and all its descendants.
+        final_exit_codes: exit codes after which it is not restarted; if empty, it is always restarted.
+        stops_children: whether it stops its children itself, so that only the program itself is signalled.
+        memory_mb: approximate memory use when idle.
+        fills: a folder on the disk that it writes to, if a full disk ends it; otherwise None.
+        keeps: a file or folder that exists once it has data; None if it stores nothing.
+        when_lost: what it means if ``keeps`` is missing, and what to do.
     """
 
     name: str
@@ -80,25 +80,25 @@ class Program:
 
     @property
     def port(self) -> int | None:
-        """The port people use."""
+        """The main port; None if the program listens on none."""
         return next(iter(self.ports.values()), None)
 
 
 def start_script(program: Program, environment: Mapping[str, str], keep_free_mb: int = 0) -> str:
-    """The shell script that starts a program: what ran, with which environment, is there to read.
+    """Return the shell script that starts a program. The script also records the command and its environment.
 
     Args:
-        program: what to start.
-        environment: all of it.
-        keep_free_mb: one that fills a disk waits until so much is free there.
+        program: the program to start.
+        environment: its complete environment.
+        keep_free_mb: a program that fills a disk waits until this much is free there; 0 for no wait.
     """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
     setup = [program.setup] if program.setup else []
-    waiting = wait_for_room(program.fills, keep_free_mb) if program.fills and keep_free_mb else []
+    waiting = wait_for_space(program.fills, keep_free_mb) if program.fills and keep_free_mb else []
     return "\n".join(
         [
             "#!/bin/sh",
-            "# Written by `kogpt2-chat stack up`; changes are lost.",
+            "# Written by `kogpt2-chat stack up`; changes will be overwritten.",
             "set -eu",
             *exports,
             *waiting,
@@ -110,14 +110,14 @@ def start_script(program: Program, environment: Mapping[str, str], keep_free_mb:
 
 
 def program_environment(program: Program, settings: Settings, home: Path) -> dict[str, str]:
-    """Environment of one program. A server of another user gets no settings: they may hold secrets."""
+    """Return the environment of a program. A server of another user gets no settings: they may contain secrets."""
     hosts = (settings.own_host, settings.advertised_host)
     shared = {} if program.user else settings_environment(settings) | without_proxy(os.environ, hosts)
     return {**shared, MARK: f"{program.name}@{home}", **program.environment}
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:
-    """The settings that somebody set, as the variables that would set them again; no ``.env`` adds to them."""
+    """Return variables that reproduce the explicitly set settings, and turn off reading of ``.env``."""
     return {
         **as_variables(settings),
         "KOGPT2_HOME": str(settings.home.resolve()),
@@ -127,17 +127,17 @@ def settings_environment(settings: Settings) -> dict[str, str]:
 
 
 def exact_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment with these settings alone, whatever it or a ``.env`` says of others."""
+    """Return this process's environment with exactly these settings; its own settings and ``.env`` are ignored."""
     return unset_environment() | settings_environment(settings)
 
 
 def unset_environment() -> dict[str, str]:
-    """This process's environment without any setting, and a word that no ``.env`` is to be read."""
+    """Return this process's environment without any setting and with reading of ``.env`` turned off."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)} | {ENV_FILE: ""}
 
 
 def clean_environment() -> dict[str, str]:
-    """What every program inherits: not the caller's whole shell."""
+    """Return the variables that every program inherits: a few of the caller's, not all."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -148,10 +148,10 @@ def clean_environment() -> dict[str, str]:
 
 
 def python(*arguments: str) -> tuple[str, ...]:
-    """A command of this environment's own Python."""
+    """Return a command that runs this environment's Python."""
     return (sys.executable, *arguments)
 
 
 def in_checkout() -> str:
-    """Shell line: run from the checkout, where the packages are that are not installed."""
+    """Return a shell line that changes to the checkout, which holds the packages that are not installed."""
     return f"cd {shlex.quote(str(CHECKOUT))}"

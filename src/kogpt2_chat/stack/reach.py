@@ -1,6 +1,7 @@
-"""Whether the addresses of a stack lead to it: the one that its servers bind to, and the one that clients are told.
+"""Check the two addresses of a stack: the one that its servers bind to and the one that is advertised to clients.
 
-Kafka answers every client with the advertised address, the stack's own programs too. So it has to lead back here.
+Kafka tells the advertised address to every client, including the stack's own programs. So this machine must be
+reachable from itself under that address.
 """
 
 import ipaddress
@@ -19,51 +20,51 @@ _ANSWER_S: Final = 5.0
 
 
 def host_faults(settings: Settings) -> list[str]:
-    """What is wrong with the two addresses by themselves; nothing is connected to."""
+    """Return the problems of the two addresses that can be found without connecting to them."""
     host, advertised = settings.stack.host, settings.stack.advertised_host
     faults = []
     if not _can_bind(host):
         faults.append(
-            f"KOGPT2_STACK__HOST={host} is no IPv4 address of this machine: expected e.g. {LOOPBACK}, the machine's "
-            f"address in its network, or {EVERY_ADDRESS} for all of them"
+            f"KOGPT2_STACK__HOST={host} is not an IPv4 address of this machine: expected e.g. {LOOPBACK}, the "
+            f"machine's address in its network, or {EVERY_ADDRESS} for all of them"
         )
     if host == EVERY_ADDRESS and not advertised:
         faults.append(
-            f"KOGPT2_STACK__HOST={host} is no address that a client could connect to: set "
+            f"KOGPT2_STACK__HOST={host} is not an address that clients can connect to: set "
             "KOGPT2_STACK__ADVERTISED_HOST to the name or address under which other machines reach this one"
         )
     if advertised and (advertised == EVERY_ADDRESS or not is_host_name(advertised)):
         faults.append(
-            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} is no address that a client could connect to: expected a name "
-            "of ASCII letters, digits, `-` and dots, or an IPv4 address, without a port"
+            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} is not an address that clients can connect to: expected a "
+            "name of ASCII letters, digits, `-` and dots, or an IPv4 address, without a port"
         )
     elif advertised and _is_loopback(host) and not _is_loopback(_resolved(advertised)):
         faults.append(
-            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not lead to KOGPT2_STACK__HOST={host}, where only "
-            f"programs of this machine can connect: set KOGPT2_STACK__HOST to {EVERY_ADDRESS} too, or to this "
+            f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not reach KOGPT2_STACK__HOST={host}, to which only "
+            f"programs on this machine can connect: also set KOGPT2_STACK__HOST to {EVERY_ADDRESS}, or to this "
             "machine's address in its network"
         )
     return faults
 
 
 def reach_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
-    """Where Kafka is about to start: whether this machine reaches itself under the address that Kafka will tell."""
+    """Return a problem if Kafka is about to start and this machine cannot reach itself at the advertised address."""
     host, advertised, port = settings.stack.host, settings.advertised_host, settings.ports.at(settings.ports.kafka)
     starts = any(program.group == "kafka" for program in programs)
     if not starts or advertised == settings.own_host or not port_is_free(host, port):
         return []
-    if not (found := _not_reached(host, advertised, port)):
+    if not (found := _unreachable_reason(host, advertised, port)):
         return []
     fault = (
-        f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not lead back to this machine ({found}), and Kafka tells it "
-        f"to the stack's own programs too: set another, or, where it is a name, add `{settings.own_host} {advertised}` "
-        "to /etc/hosts"
+        f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not reach this machine ({found}), but the stack's own "
+        f"programs connect to Kafka at it: set another address, or, if it is a name, add "
+        f"`{settings.own_host} {advertised}` to /etc/hosts"
     )
     return [fault]
 
 
-def _not_reached(host: str, advertised: str, port: int) -> str:
-    """What keeps a connection to the advertised address from arriving here; empty where it arrives."""
+def _unreachable_reason(host: str, advertised: str, port: int) -> str:
+    """Return why a connection to the advertised address does not arrive at this machine; empty if it does."""
     token = secrets.token_bytes(16)
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,7 +78,7 @@ def _not_reached(host: str, advertised: str, port: int) -> str:
                     arrived.settimeout(_ANSWER_S)
                     return "" if arrived.recv(len(token)) == token else "another program answers"
         except TimeoutError:
-            return f"port {port} there is not this machine's"
+            return f"port {port} at that address belongs to another machine"
         except OSError as error:
             return error.strerror or str(error)
 

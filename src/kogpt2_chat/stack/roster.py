@@ -1,4 +1,4 @@
-"""All programs of a stack, and which of them a person means by a name."""
+"""The list of all programs of a stack, and their selection by name or group."""
 
 from collections.abc import Collection, Sequence
 
@@ -17,7 +17,7 @@ from kogpt2_chat.stack.servers.worker import worker_programs
 
 
 def all_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
-    """Every program, in the order in which people read them."""
+    """Return every program, in display and start order."""
     return [
         *kafka_programs(settings, folders, java),
         *hdfs_programs(settings, folders, java),
@@ -29,24 +29,24 @@ def all_programs(settings: Settings, folders: Folders, java: Java) -> list[Progr
     ]
 
 
-def chosen(programs: Sequence[Program], only: Collection[str] | None) -> list[Program]:
-    """The programs that ``only`` names, by name or group; all without it.
+def select_programs(programs: Sequence[Program], only: Collection[str] | None) -> list[Program]:
+    """Return the programs whose name or group is in ``only``.
 
     Args:
-        programs: all there are.
-        only: names or groups; empty or None for all.
+        programs: all programs.
+        only: names or groups; empty or None selects all.
 
     Returns:
-        The chosen ones, and the set-up steps they need, in the order of ``programs``.
+        The selected programs and the set-up steps that they need, in the order of ``programs``.
 
     Raises:
-        InvalidInput: a name that is neither.
+        InvalidInput: a name is neither a program nor a group.
     """
     if not only:
         return list(programs)
     known = {program.name for program in programs} | {program.group for program in programs}
     if unknown := sorted(set(only) - known):
-        raise InvalidInput(f"no such service: {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
+        raise InvalidInput(f"unknown service: {', '.join(unknown)}; expected: {', '.join(sorted(known))}")
     wanted = {program.name for program in programs if {program.name, program.group} & set(only)}
     steps = {program.name for program in programs if program.once}
     wanted |= {need for program in programs if program.name in wanted for need in program.needs if need in steps}

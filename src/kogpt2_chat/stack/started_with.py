@@ -1,4 +1,4 @@
-"""With which settings a running program was started: what it was told then, and not what the caller has now."""
+"""Compare the settings of running programs, read from their environments, with those of the caller."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,39 +14,39 @@ from kogpt2_chat.variables import PREFIX
 
 
 def require_same(settings: Settings, program: str, prefix: str) -> None:
-    """Refuse to go on where a program runs with other settings than the caller's.
+    """Check that a running program was started with the caller's settings.
 
     Args:
-        settings: the caller's.
-        program: a name in ``status``; one that does not run will be started with the caller's.
-        prefix: of the variables that matter.
+        settings: the caller's settings.
+        program: the name in ``status``. A program that does not run passes: it will be started with these settings.
+        prefix: only variables with this prefix are compared.
 
     Raises:
-        InvalidInput: some differ; the message names them.
+        InvalidInput: some settings differ; the message names them.
     """
     supervision = find_supervision(folders_of(settings))
     state = supervision.states().get(program) if supervision else None
     found = _environment(state.pid) if state else {}
     if MARK in found and (names := differing(settings_environment(settings), found, prefix)):
         raise InvalidInput(
-            f"{program} runs with other settings than this command has: {', '.join(names)}. Servers keep what they "
-            "were started with: run `make down`, then this command again; data stay"
+            f"{program} was started with other settings than this command has: {', '.join(names)}. Servers keep the "
+            "settings that they were started with: run `make down`, then this command again; data is kept"
         )
 
 
 def changed_since(
     settings: Settings, home: Path, programs: Iterable[Program], supervision: SupervisorClient
 ) -> list[str]:
-    """Settings that running programs do not have as the caller has them.
+    """Return the settings in which running programs differ from the caller.
 
     Args:
-        settings: the caller's.
-        home: of the stack.
-        programs: those that run on.
-        supervision: what they run under.
+        settings: the caller's settings.
+        home: the home of the stack.
+        programs: the running programs.
+        supervision: their supervisor.
 
     Returns:
-        Names of variables, each once.
+        Names of variables, sorted and without duplicates.
     """
     states, names = supervision.states(), set[str]()
     for program in programs:
@@ -57,12 +57,12 @@ def changed_since(
 
 
 def differing(wanted: Mapping[str, str], found: Mapping[str, str], prefix: str) -> list[str]:
-    """Names of variables that are not the same in both."""
+    """Return the names of the variables with this prefix whose values differ, or that only one side has."""
     return sorted(name for name in {*wanted, *found} if name.startswith(prefix) and wanted.get(name) != found.get(name))
 
 
 def _environment(pid: int | None) -> dict[str, str]:
-    """Of a process; empty where it has none yet, or has gone."""
+    """Return the environment of a process; empty if it cannot be read or the process has ended."""
     try:
         return psutil.Process(pid).environ() if pid else {}
     except (psutil.Error, OSError):

@@ -1,4 +1,4 @@
-"""How a stack is, for people and machines. Asking starts nothing and waits for nobody."""
+"""The status of a stack, for people and programs. Reading it starts nothing."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from typing import Final
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.disk_space import full_disks
 from kogpt2_chat.stack.folders import Folders, folders_of
-from kogpt2_chat.stack.health import check, worker_tally
+from kogpt2_chat.stack.health import check, worker_counters
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.room import full_disks
 from kogpt2_chat.stack.roster import all_programs
 from kogpt2_chat.stack.servers.airflow import read_password
-from kogpt2_chat.stack.supervision import State, find_supervision, silence, silent_supervisor
+from kogpt2_chat.stack.supervision import State, find_supervision, unresponsive_message, unresponsive_supervisor
 
 _SAFETY: Final = "safety_"
 
@@ -35,14 +35,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A stack at one moment.
+    """The status of a stack.
 
     Attributes:
-        services: one for each server.
-        urls: the pages a person may open, by name.
-        airflow_user: who logs in to Airflow.
-        airflow_password: generated at first start; None before it.
-        full_disks: a sentence for each disk without room.
+        services: one per server.
+        urls: the addresses of the servers' pages, by name.
+        airflow_user: the user name for Airflow.
+        airflow_password: the password for Airflow; None before the first start, which generates it.
+        full_disks: one message per full disk.
     """
 
     services: tuple[Service, ...]
@@ -53,11 +53,11 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Whether every service is."""
+        """Whether every service is healthy."""
         return all(service.healthy for service in self.services)
 
     def as_json(self) -> dict[str, object]:
-        """As ``status --json`` prints it."""
+        """Return the status as ``status --json`` prints it."""
         return {
             "services": [asdict(service) for service in self.services],
             "urls": self.urls,
@@ -67,7 +67,7 @@ class Status:
 
 
 def status(settings: Settings) -> Status:
-    """Ask every service of this stack how it is."""
+    """Check every service of this stack."""
     folders = folders_of(settings)
     programs = [one for one in all_programs(settings, folders, Java(home=Path("/"), version=17)) if not one.once]
     states, absent = _states(folders)
@@ -90,11 +90,11 @@ def status(settings: Settings) -> Status:
 
 
 def safety_counts(settings: Settings) -> dict[str, int]:
-    """Vetted answers by kind since the workers of this machine started; a worker that does not answer is left out."""
+    """Return the number of vetted answers by kind since this machine's workers started, of workers that answer."""
     counts: Counter[str] = Counter()
-    for slot in range(1, settings.stack.workers + 1):
-        tally = worker_tally(settings, slot)
-        counts.update({name.removeprefix(_SAFETY): count for name, count in tally.items() if name.startswith(_SAFETY)})
+    for ordinal in range(1, settings.stack.workers + 1):
+        totals = worker_counters(settings, ordinal)
+        counts.update({name.removeprefix(_SAFETY): count for name, count in totals.items() if name.startswith(_SAFETY)})
     return dict(counts)
 
 
@@ -103,12 +103,12 @@ def _filled(folders: Folders, programs: Iterable[Program]) -> list[Path]:
 
 
 def _states(folders: Folders) -> tuple[dict[str, State], str]:
-    """What the supervisor says, and what is to be said of a program that it does not name."""
+    """Return the state per program, and the detail to show for a program without a state."""
     if supervision := find_supervision(folders):
         with suppress(Unavailable):
             return supervision.states(), "not started"
-    supervisor = silent_supervisor(folders)
-    return {}, silence(supervisor) if supervisor else "not started"
+    supervisor = unresponsive_supervisor(folders)
+    return {}, unresponsive_message(supervisor) if supervisor else "not started"
 
 
 def _service(settings: Settings, program: Program, state: State | None, absent: str) -> Service:

@@ -1,4 +1,4 @@
-"""The supervisor of one stack: a supervisord that only its socket's owner can talk to."""
+"""The supervisor of one stack: a supervisord whose Unix socket only its owner can use."""
 
 import http.client
 import os
@@ -22,21 +22,21 @@ from kogpt2_chat.stack.program import MARK, Program, clean_environment
 
 GONE: Final = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 _ALREADY: Final = frozenset({60, 70})
-"""Fault codes ALREADY_STARTED and NOT_RUNNING of supervisor's XML-RPC: what was asked for is so."""
+"""Fault codes ALREADY_STARTED and NOT_RUNNING of supervisor's XML-RPC: the requested state is already reached."""
 ANSWER_S: Final = 5.0
-"""A supervisor does nothing but answer: one that takes longer is stopped, or the machine stands still."""
+"""Longest wait for an answer. A supervisor that takes longer is stopped by a signal, or the machine hangs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the supervisor says of one program.
+    """The state of one program as the supervisor reports it.
 
     Attributes:
         state: e.g. ``RUNNING``; see supervisor's process states.
-        pid: None when there is no process.
-        started: seconds since the epoch.
-        exit_code: of the last process that ended.
-        detail: the supervisor's own words.
+        pid: the process id; None if there is no process.
+        started: start time in seconds since 1970.
+        exit_code: exit code of the last process that ended.
+        detail: the supervisor's own description.
     """
 
     state: str
@@ -46,32 +46,32 @@ class State:
     detail: str
 
 
-class Silent(Unavailable):
-    """The supervisor did not answer; what was asked of it may have been done all the same."""
+class SupervisorTimeout(Unavailable):
+    """The supervisor did not answer; it may have carried out the request nevertheless."""
 
 
-class _PatientConnection(UnixStreamHTTPConnection):
-    """supervisor's own connection waits for ever."""
+class _TimeoutConnection(UnixStreamHTTPConnection):
+    """A connection with a timeout; supervisor's own waits forever."""
 
     def connect(self) -> None:
-        """Connect within the bound, which then holds for every answer."""
+        """Connect within the timeout, which then applies to every answer."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.socketfile)
 
 
 class SupervisorClient:
-    """A running supervisor; whatever is asked of it is answered within seconds, or raises Silent."""
+    """Client of a running supervisor. Every call returns within the timeout or raises SupervisorTimeout."""
 
     def __init__(self, folders: Folders, answer_s: float = ANSWER_S) -> None:
         self._folders = folders
         self._answer_s = answer_s
         transport = SupervisorTransport(None, None, f"unix://{folders.socket}")
-        transport._get_connection = self._connection  # noqa: SLF001 - the only way to a connection with a bound
+        transport._get_connection = self._connection  # noqa: SLF001 - the only way to set a timeout
         self._proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
     def alive(self) -> bool:
-        """Whether it answers."""
+        """Return whether it answers."""
         try:
             self._call("getState")
         except Unavailable:
@@ -79,7 +79,7 @@ class SupervisorClient:
         return True
 
     def states(self) -> dict[str, State]:
-        """State by program name."""
+        """Return the state of each program by name."""
         rows = cast("list[dict[str, object]]", self._call("getAllProcessInfo"))
         return {
             str(row["name"]): State(
@@ -93,15 +93,15 @@ class SupervisorClient:
         }
 
     def start(self, name: str) -> None:
-        """Start a program without waiting for it."""
+        """Start a program, without waiting until it runs."""
         self._call("startProcess", name, False)
 
     def stop(self, name: str) -> None:
-        """Ask a program to stop without waiting for it."""
+        """Ask a program to stop, without waiting until it has stopped."""
         self._call("stopProcess", name, False)
 
     def reload(self, running: Iterable[str]) -> None:
-        """Read the configuration again; programs that run keep what they run with."""
+        """Read the configuration again; running programs keep their old one."""
         added, changed, removed = cast("list[list[list[str]]]", self._call("reloadConfig"))[0]
         alive = set(running)
         for name in [*changed, *removed]:
@@ -112,7 +112,7 @@ class SupervisorClient:
                 self._call("addProcessGroup", name)
 
     def shut_down(self, timeout_s: float) -> None:
-        """End the supervisor and all it still runs; wait for its process, not only for its socket."""
+        """Stop the supervisor and all its programs; wait until its process has ended, not only its socket."""
         pid = cast("int", self._call("getPID"))
         with suppress(psutil.Error):
             process = psutil.Process(pid)
@@ -126,30 +126,30 @@ class SupervisorClient:
             if fault.faultCode in _ALREADY:
                 return None
             what = f"{call} {arguments[0]}" if arguments else call
-            raise Unavailable(f"the supervisor could not do {what}: {fault.faultString}") from fault
+            raise Unavailable(f"the supervisor refused {what}: {fault.faultString}") from fault
         except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
-            # The transport keeps its connection, and on this one an answer may still come that nobody asked for.
+            # The transport would reuse this connection, on which the late answer to this call may still arrive.
             self._proxy("close")()
-            raise Silent(
+            raise SupervisorTimeout(
                 f"the supervisor at {self._folders.socket} did not answer {call}: {error or type(error).__name__}"
             ) from error
 
-    def _connection(self) -> _PatientConnection:
-        connection = _PatientConnection("localhost", timeout=self._answer_s)
+    def _connection(self) -> _TimeoutConnection:
+        connection = _TimeoutConnection("localhost", timeout=self._answer_s)
         connection.socketfile = str(self._folders.socket)
         return connection
 
 
 def find_supervision(folders: Folders) -> SupervisorClient | None:
-    """The supervisor of this stack, where one is running and answers."""
+    """Return the supervisor of this stack; None if none is running or it does not answer."""
     if not folders.socket.exists():
         return None
     supervision = SupervisorClient(folders)
     return supervision if supervision.alive() else None
 
 
-def silent_supervisor(folders: Folders) -> psutil.Process | None:
-    """The supervisor's process, for when it does not answer: named by its pid file, known by this home's mark."""
+def unresponsive_supervisor(folders: Folders) -> psutil.Process | None:
+    """Return the process of a supervisor that does not answer, from its pid file; None if it lacks this home's mark."""
     try:
         process = psutil.Process(int((folders.run / "supervisord.pid").read_text()))
     except (OSError, ValueError, psutil.Error):
@@ -157,11 +157,11 @@ def silent_supervisor(folders: Folders) -> psutil.Process | None:
     return process if mark_of(process) == f"supervisord@{folders.home}" else None
 
 
-def silence(process: psutil.Process) -> str:
-    """What to say of a supervisor that does not answer."""
+def unresponsive_message(process: psutil.Process) -> str:
+    """Return the message about a supervisor that does not answer."""
     return (
         f"the supervisor (pid {process.pid}, {process.status()}) does not answer within {ANSWER_S:.0f} s: "
-        f"wake it with `kill -CONT {process.pid}`, or stop everything with `kogpt2-chat stack down`"
+        f"continue it with `kill -CONT {process.pid}`, or stop everything with `kogpt2-chat stack down`"
     )
 
 
@@ -169,14 +169,14 @@ def start_supervision(folders: Folders, text: str) -> SupervisorClient:
     """Start a supervisor that outlives this process.
 
     Args:
-        folders: of the stack.
-        text: of ``supervisord.conf``.
+        folders: the folders of the stack.
+        text: the content of ``supervisord.conf``.
 
     Returns:
         The supervisor, once it answers.
 
     Raises:
-        Unavailable: it did not start, with its own words.
+        Unavailable: it did not start; the message contains its output.
     """
     path = folders.run / "supervisord.conf"
     write_configuration(folders, text)
@@ -200,7 +200,7 @@ def start_supervision(folders: Folders, text: str) -> SupervisorClient:
 
 
 def write_configuration(folders: Folders, text: str) -> None:
-    """Write supervisor's configuration, whole or not at all."""
+    """Write supervisor's configuration atomically."""
     path = folders.run / "supervisord.conf"
     new = path.with_suffix(".new")
     new.write_text(text, encoding="utf-8")
@@ -208,12 +208,12 @@ def write_configuration(folders: Folders, text: str) -> None:
 
 
 def configuration(folders: Folders, programs: Iterable[Program]) -> str:
-    """The text of ``supervisord.conf``."""
+    """Return the text of ``supervisord.conf``."""
     return "\n".join([_head(folders), *(_section(folders, program) for program in programs)])
 
 
 def script_path(folders: Folders, program: Program) -> str:
-    """Where a program's start script is; one that drops to another user must be readable by it."""
+    """Return the path of a program's start script. If the program runs as another user, that user can read it."""
     return str(folders.conf(program.name, open_to_user=bool(program.user)) / "start.sh")
 
 
@@ -261,7 +261,7 @@ def _section(folders: Folders, program: Program) -> str:
 
 
 def _restarts(program: Program) -> list[str]:
-    """When the supervisor starts a program again: always, never, or after any but the final exit codes."""
+    """Return when to restart a program: always, never, or after any exit code except the final ones."""
     if program.once:
         return ["autorestart=false"]
     if not program.final_exit_codes:
@@ -270,5 +270,5 @@ def _restarts(program: Program) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """Supervisor expands ``%(name)s`` in every value."""
+    """Escape percent signs: supervisor expands ``%(name)s`` in every value."""
     return text.replace("%", "%%")

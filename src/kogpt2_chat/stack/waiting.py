@@ -1,4 +1,4 @@
-"""Start programs in the order of their needs, a few at a time, and wait until each is healthy."""
+"""Start programs in dependency order, a few at a time, and wait until each is healthy."""
 
 import os
 import time
@@ -15,55 +15,55 @@ from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.health import Health, check
 from kogpt2_chat.stack.processes import cpu_seconds
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.supervision import GONE, Silent, State
+from kogpt2_chat.stack.supervision import GONE, State, SupervisorTimeout
 
 FOUNDATION: Final = frozenset({"kafka", "hdfs", "elasticsearch"})
-"""Groups that have to be healthy before ``on_ready``."""
+"""Groups that must be healthy before ``on_ready`` is called."""
 DEPENDENT: Final = frozenset({"airflow", "worker"})
-"""Groups that start after ``on_ready``: they use the topics and the index that it makes."""
+"""Groups that start after ``on_ready``: they use the topics and the index that it creates."""
 _PAUSE_S: Final = 0.5
 _ANSWER_S: Final = 1.0
 _NO_ANSWER_YET: Final = Health(healthy=False, detail="no answer yet")
 _MAX_STARTS: Final = 4
-"""A server that dies this often before it was healthy once will not get better by waiting."""
+"""A program that is started this often without becoming healthy is given up."""
 
 
 class Runner(Protocol):
-    """What is needed of a supervisor to start and stop programs."""
+    """The part of a supervisor that starts and stops programs."""
 
     def states(self) -> dict[str, State]:
-        """State by program name."""
+        """Return the state of each program by name."""
 
     def start(self, name: str) -> None:
-        """Start a program without waiting for it."""
+        """Start a program, without waiting until it runs."""
 
     def stop(self, name: str) -> None:
-        """Ask a program to stop without waiting for it."""
+        """Ask a program to stop, without waiting until it has stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Senses:
-    """The outside world of a wait; tests bring another.
+class WaitDependencies:
+    """What a wait needs from the machine; tests replace it.
 
     Attributes:
-        clock: seconds that do not jump.
-        pause: let time pass.
-        check: ask a program how it is.
-        cpu_s: CPU seconds of a process and its descendants so far.
-        at_once: how many programs may be starting side by side.
+        clock: monotonic time in seconds.
+        pause: sleep for some seconds.
+        check: check the health of a program.
+        cpu_s: CPU seconds that a process and its descendants have used.
+        max_starting: how many programs may be starting at the same time.
     """
 
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
     check: Callable[[Settings, Program, State], Health] = check
     cpu_s: Callable[[int], float] = cpu_seconds
-    # Each start is one busy thread with some waiting in between. All twelve at once on two cores take turns for
-    # minutes, and each of them then takes longer than its clients' timeouts.
-    at_once: int = max(2, os.cpu_count() or 1) + 1
+    # Each start keeps about one thread busy. If all twelve start at once on two cores, each takes minutes, longer than
+    # the timeouts of its clients.
+    max_starting: int = max(2, os.cpu_count() or 1) + 1
 
 
 class _Waiting:
-    """One wait: who is started, who is healthy, and what is due next."""
+    """The state of one wait: which programs are started, which are healthy, and what is next."""
 
     def __init__(
         self,
@@ -73,20 +73,20 @@ class _Waiting:
         programs: Sequence[Program],
         progress: Callable[[str], None],
         on_ready: Callable[[], None] | None,
-        senses: Senses,
+        dependencies: WaitDependencies,
     ) -> None:
         self.settings, self.folders, self.supervision = settings, folders, supervision
         self.programs, self.progress, self.on_ready = programs, progress, on_ready
-        self.senses = senses
+        self.dependencies = dependencies
         self.healthy: set[str] = set()
-        self.last: dict[str, Health] = {}
+        self.last_health: dict[str, Health] = {}
         self.watches: dict[str, Watch] = {}
         self.starts: dict[str, set[int]] = {}
         self.started: set[str] = set()
-        self.questions: dict[str, tuple[State, Future[Health]]] = {}
-        self.later: list[str] = []
-        self.silent_since: float | None = None
-        self.began = senses.clock()
+        self.checks: dict[str, tuple[State, Future[Health]]] = {}
+        self.reported_later: list[str] = []
+        self.unanswered_since: float | None = None
+        self.began = dependencies.clock()
         self.remind_at = self.began + TELL_EVERY_S
 
     def foundation_is_healthy(self) -> bool:
@@ -97,125 +97,126 @@ class _Waiting:
         needs = all(need in self.healthy for need in program.needs if need in names)
         return needs and (program.once or program.group not in DEPENDENT or self.on_ready is None)
 
-    def start_what_may(self) -> None:
-        """The next programs in their order, as many as the machine can bear.
+    def start_next(self) -> None:
+        """Start the next programs in order, up to the limit.
 
-        One that was found running takes no room: it may be unwell just because another has not been started yet.
+        A program that already runs does not count: it may be unhealthy because another one has not been started yet.
         """
         states = self.supervision.states()
-        room = self.senses.at_once - len(self.started - self.healthy)
+        free = self.dependencies.max_starting - len(self.started - self.healthy)
         for program in self.programs:
             if program.name in self.watches or not self.may_start(program):
                 continue
             runs = states[program.name].state not in GONE
-            if room <= 0 and not runs:
+            if free <= 0 and not runs:
                 continue
             if program.once or not runs:
-                self.started.add(program.name)  # a start whose answer is late may have been one all the same
+                self.started.add(program.name)  # it may start even if the supervisor's answer is late
                 self.supervision.start(program.name)
-                room -= 1
-            self.watches[program.name] = Watch.begin(self.look(program, states[program.name], healthy=False))
+                free -= 1
+            self.watches[program.name] = Watch.begin(self.sample(program, states[program.name], healthy=False))
 
-    def look(self, program: Program, state: State, *, healthy: bool) -> Sample:
+    def sample(self, program: Program, state: State, *, healthy: bool) -> Sample:
         log = self.folders.log(program.name)
         return Sample(
-            at_s=self.senses.clock(),
+            at_s=self.dependencies.clock(),
             log_bytes=log.stat().st_size if log.exists() else 0,
-            cpu_s=self.senses.cpu_s(state.pid) if state.pid else 0.0,
+            cpu_s=self.dependencies.cpu_s(state.pid) if state.pid else 0.0,
             healthy=healthy,
         )
 
     def probe(self, pool: ThreadPoolExecutor) -> None:
-        """Ask all that are starting, side by side; fail for the first that is not worth waiting for.
+        """Check all programs that are starting in parallel; fail for the first that must be given up.
 
-        One that takes its time over the answer keeps nobody waiting: it is looked at again next time.
+        A slow check delays nothing: its result is read in a later round.
         """
         states = self.supervision.states()
         due = list(self.starting())
         for program in due:
-            if program.name not in self.questions:
+            if program.name not in self.checks:
                 state = states[program.name]
-                self.questions[program.name] = state, pool.submit(self.senses.check, self.settings, program, state)
-        wait([question for _, question in self.questions.values()], timeout=_ANSWER_S)
+                self.checks[program.name] = state, pool.submit(self.dependencies.check, self.settings, program, state)
+        wait([future for _, future in self.checks.values()], timeout=_ANSWER_S)
         for program in due:
-            healthy = self.take_answer(program)
-            sample = self.look(program, states[program.name], healthy=healthy)
+            healthy = self.collect_check(program)
+            sample = self.sample(program, states[program.name], healthy=healthy)
             self.watches[program.name] = self.watches[program.name].after(sample)
-            self.decide(program)
+            self.apply_verdict(program)
 
-    def take_answer(self, program: Program) -> bool:
-        """Whether it has answered by now that it is healthy."""
-        asked_in, question = self.questions[program.name]
-        if not question.done():
-            self.last.setdefault(program.name, _NO_ANSWER_YET)
+    def collect_check(self, program: Program) -> bool:
+        """Return whether a check has finished and found the program healthy."""
+        state, future = self.checks[program.name]
+        if not future.done():
+            self.last_health.setdefault(program.name, _NO_ANSWER_YET)
             return False
-        del self.questions[program.name]
-        health = self.last[program.name] = question.result()
-        self.give_up_if_dead(program, asked_in, health)
+        del self.checks[program.name]
+        health = self.last_health[program.name] = future.result()
+        self.give_up_if_dead(program, state, health)
         return health.healthy
 
     def starting(self) -> Iterator[Program]:
         return (one for one in self.programs if one.name in self.watches and one.name not in self.healthy)
 
-    def decide(self, program: Program) -> None:
+    def apply_verdict(self, program: Program) -> None:
         watch, limits = self.watches[program.name], self.settings.stack
         verdict = judge(watch, stall_s=limits.stall_s, hard_end_s=limits.start_hard_end_s)
         if verdict == "ready":
             self.healthy.add(program.name)
             if not program.once:
-                detail = self.last[program.name].detail
+                detail = self.last_health[program.name].detail
                 self.progress(f"{program.name}: healthy after {watch.waited_s:.0f} s ({detail})")
         elif verdict == "stalled":
-            still = f"{watch.still_s:.0f} s, neither its log nor its CPU time grew"
-            raise Unavailable(self.story(program, f"is not healthy and made no progress: for {still}"))
+            stalled = f"neither its log nor its CPU time changed for {watch.still_s:.0f} s"
+            raise Unavailable(self.failure(program, f"is not healthy and made no progress: {stalled}"))
         elif verdict == "over":
-            raise Unavailable(self.story(program, f"was not healthy within {limits.start_hard_end_s:.0f} s"))
+            raise Unavailable(self.failure(program, f"was not healthy within {limits.start_hard_end_s:.0f} s"))
 
     def give_up_if_dead(self, program: Program, state: State, health: Health) -> None:
         starts = self.starts.setdefault(program.name, set())
         starts.add(state.started)
         ended = state.state == "EXITED" and (program.once or state.exit_code in program.final_exit_codes)
         if not health.healthy and (len(starts) >= _MAX_STARTS or state.state == "FATAL" or ended):
-            raise Unavailable(self.story(program, f"ended before it was healthy (exit code {state.exit_code})"))
+            raise Unavailable(self.failure(program, f"ended before it was healthy (exit code {state.exit_code})"))
 
-    def go_on(self, pool: ThreadPoolExecutor) -> None:
-        """Start and ask what is due. A supervisor that is late is asked again next time, as long as a server would be.
+    def run_once(self, pool: ThreadPoolExecutor) -> None:
+        """Start and check what is due. If the supervisor does not answer, try again, for up to ``stall_s``.
 
-        It forks and writes all logs in one thread; on a busy machine it is late now and then.
+        The supervisor forks and writes all logs in one thread, so on a busy machine it sometimes answers late.
         """
         try:
-            self.start_what_may()
+            self.start_next()
             self.probe(pool)
-        except Silent:
-            now = self.senses.clock()
-            self.silent_since = now if self.silent_since is None else self.silent_since
-            if now - self.silent_since >= self.settings.stack.stall_s:
+        except SupervisorTimeout:
+            now = self.dependencies.clock()
+            self.unanswered_since = now if self.unanswered_since is None else self.unanswered_since
+            if now - self.unanswered_since >= self.settings.stack.stall_s:
                 raise
         else:
-            self.silent_since = None
+            self.unanswered_since = None
 
     def remind(self) -> None:
-        """Every few seconds: who is slow, and how far it is."""
-        now = self.senses.clock()
+        """Report every few seconds which programs are still starting."""
+        now = self.dependencies.clock()
         if now < self.remind_at:
             return
         self.remind_at = now + TELL_EVERY_S
-        if self.silent_since is not None:
-            self.progress(f"waiting for the supervisor: it has not answered for {now - self.silent_since:.0f} s")
+        if self.unanswered_since is not None:
+            self.progress(f"waiting for the supervisor: it has not answered for {now - self.unanswered_since:.0f} s")
         for program in self.starting():
-            detail = self.last[program.name].detail if program.name in self.last else "not asked yet"
+            found = self.last_health.get(program.name)
+            detail = found.detail if found else "not checked yet"
             self.progress(f"waiting for {program.name}: {self.watches[program.name].sentence()} ({detail})")
         later = [program.name for program in self.programs if program.name not in self.watches]
-        if later and later != self.later:
-            self.progress(f"starting after that: {', '.join(later)}")
-        self.later = later
+        if later and later != self.reported_later:
+            self.progress(f"to be started later: {', '.join(later)}")
+        self.reported_later = later
 
-    def story(self, program: Program, what: str) -> str:
-        found = self.last.get(program.name)
+    def failure(self, program: Program, what: str) -> str:
+        found = self.last_health.get(program.name)
         log = self.folders.log(program.name)
         tail = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
         last = "".join(f"\n  | {line[:300]}" for line in tail)
-        return f"{program.name} {what}: {found.detail if found else 'it was never asked'}; the end of {log}:{last}"
+        return f"{program.name} {what}: {found.detail if found else 'it was never checked'}; the end of {log}:{last}"
 
 
 def wait_until_healthy(
@@ -225,31 +226,32 @@ def wait_until_healthy(
     programs: Sequence[Program],
     progress: Callable[[str], None],
     on_ready: Callable[[], None] | None,
-    senses: Senses | None = None,
+    dependencies: WaitDependencies | None = None,
 ) -> None:
-    """Start each program once what it needs is healthy; return when all are.
+    """Start each program once the programs it needs are healthy; return when all are healthy.
 
-    Each has a clock of its own. One that makes progress is waited for, to a hard end; one that does nothing is
-    given up soon.
+    Time is measured per program from its own start. A program that makes progress may take up to
+    ``start_hard_end_s``; one without progress is given up after ``stall_s``.
 
     Args:
-        settings: addresses, and how long to wait.
-        folders: where the logs are.
-        supervision: who starts them.
-        programs: what to start, or to find running; those that come first start first.
-        progress: told of each that became healthy and, every ten seconds, of those still to come.
-        on_ready: called once when Kafka, HDFS and Elasticsearch are healthy, before Airflow and the workers start.
-        senses: clock and probes; the real ones when left out.
+        settings: addresses and time limits.
+        folders: the folders of the stack, for the logs.
+        supervision: the supervisor that starts the programs.
+        programs: the programs to start, or to find running, in start order.
+        progress: called with a line per program that becomes healthy and, every few seconds, per program that does
+            not yet answer as healthy.
+        on_ready: called once Kafka, HDFS and Elasticsearch are healthy, before Airflow and the workers start.
+        dependencies: clock and checks; None for the real ones.
 
     Raises:
-        Unavailable: a program gave up, stands still, or is past the hard end, with the end of its log; or the
-            supervisor stays silent.
+        Unavailable: a program ended, made no progress, or took too long (the message has the end of its log); or the
+            supervisor does not answer.
     """
-    senses = senses or Senses()
-    waiting = _Waiting(settings, folders, supervision, programs, progress, on_ready, senses)
+    dependencies = dependencies or WaitDependencies()
+    waiting = _Waiting(settings, folders, supervision, programs, progress, on_ready, dependencies)
     with ThreadPoolExecutor(max_workers=4) as pool:
         while len(waiting.healthy) < len(programs):
-            waiting.go_on(pool)
+            waiting.run_once(pool)
             if waiting.on_ready and waiting.foundation_is_healthy():
                 progress("preparing topics and the search index")
                 waiting.on_ready()
@@ -257,5 +259,5 @@ def wait_until_healthy(
                 continue
             waiting.remind()
             if len(waiting.healthy) < len(programs):
-                senses.pause(_PAUSE_S)
-    progress(f"all healthy after {senses.clock() - waiting.began:.0f} s")
+                dependencies.pause(_PAUSE_S)
+    progress(f"all healthy after {dependencies.clock() - waiting.began:.0f} s")

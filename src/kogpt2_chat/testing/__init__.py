@@ -1,1 +1,1 @@
-"""Doubles shipped with the library: in memory, and held to the same contract suites as the real servers."""
+"""Test doubles: in-memory ports, which pass the contract suites of the real servers, and scripted engines and jobs."""

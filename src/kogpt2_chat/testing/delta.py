@@ -1,4 +1,4 @@
-"""Delta tables in memory; passes the contract suite of :class:`kogpt2_chat.ports.Tables`."""
+"""Delta tables in memory. The double passes the contract suite of :class:`kogpt2_chat.ports.Tables`."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,10 +8,10 @@ from kogpt2_chat.ports import Row
 
 
 class InMemoryTables:
-    """Rows and positions of each table, with every version kept.
+    """Rows and positions of each table; all table versions are kept.
 
     Attributes:
-        before_commit: called between an append's check and its commit; a test puts the other writer here.
+        before_commit: called between an append's check and its commit, so that a test can run a concurrent writer.
     """
 
     def __init__(self) -> None:
@@ -29,23 +29,23 @@ class InMemoryTables:
         """Add rows and move positions in one commit.
 
         Args:
-            table: short name.
-            rows: values by column; a column left out is null.
+            table: the table's short name.
+            rows: values by column; a missing column is null.
             positions: end position by app id.
-            expected: positions the work was planned from.
+            expected: the positions that the work was planned from.
 
         Returns:
-            False when every position had already been reached.
+            False if every position was already reached.
 
         Raises:
-            Conflict: a position moved since the plan, or during the commit.
+            Conflict: a position has moved since the plan, or during the commit.
         """
         committed = self.positions(table, list(positions))
         done = committed == dict(positions) if expected is not None else _has_passed(committed, positions)
         if positions and done:
             return False
         if expected is not None and committed != dict(expected):
-            raise Conflict(f"table {table}: planned from {dict(expected)}, the table stands at {committed}: plan again")
+            raise Conflict(f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again")
         self.before_commit()
         if self.positions(table, list(positions)) != committed:
             raise Conflict(f"table {table}: another writer moved {sorted(positions)} at the same time: plan again")
@@ -57,19 +57,19 @@ class InMemoryTables:
         return True
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
-        """Committed end position of each app id that has one."""
+        """Return the committed end position of each app id that has one."""
         known = self._positions.get(table, {})
         return {app_id: known[app_id] for app_id in app_ids if app_id in known}
 
     def version(self, table: str) -> int | None:
-        """The table's newest version."""
+        """Return the newest table version; None if the table does not exist yet."""
         versions = self._versions.get(table)
         return len(versions) - 1 if versions else None
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """All rows of a version."""
+        """Return all rows of a table version (the newest by default)."""
         versions = self._versions.get(table)
         if not versions:
             return []

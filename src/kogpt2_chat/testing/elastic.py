@@ -1,4 +1,4 @@
-"""The search index in memory; passes the contract suite of :class:`kogpt2_chat.ports.Index`."""
+"""The search index in memory. The double passes the contract suite of :class:`kogpt2_chat.ports.Index`."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -7,20 +7,20 @@ from kogpt2_chat.ports import Row
 
 
 class InMemoryIndex:
-    """Documents by turn id.
+    """An index of documents by turn id.
 
     Attributes:
-        document_by_id: every document, for tests to look at.
+        document_by_id: every document, for tests to inspect.
     """
 
     def __init__(self) -> None:
         self.document_by_id: dict[str, dict[str, object]] = {}
 
     def ensure(self) -> None:
-        """Nothing to create in memory."""
+        """Do nothing: the index always exists."""
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``; give how many."""
+        """Index documents by their ``turn_id``; return how many."""
         count = 0
         for document in documents:
             self.document_by_id[str(document["turn_id"])] = dict(document)
@@ -28,12 +28,12 @@ class InMemoryIndex:
         return count
 
     def remove(self, turn_ids: Sequence[str]) -> None:
-        """Take documents out; those that are not there are passed over."""
+        """Remove documents; ignore ids that are not in the index."""
         for turn_id in turn_ids:
             self.document_by_id.pop(turn_id, None)
 
     def find(self, turn_id: str) -> Row | None:
-        """A turn's document as JSON has it; None when there is none."""
+        """Return a turn's document as JSON values; None if there is none."""
         document = self.document_by_id.get(turn_id)
         if document is None:
             return None
@@ -44,9 +44,9 @@ class InMemoryIndex:
         }
 
     def count(self, bot: str | None = None) -> int:
-        """Documents, of one bot or all."""
+        """Count the documents, of one bot or of all."""
         return sum(bot in {None, document["bot"]} for document in self.document_by_id.values())
 
     def clear(self) -> None:
-        """Drop every document."""
+        """Delete every document."""
         self.document_by_id.clear()

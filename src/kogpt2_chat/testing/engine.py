@@ -1,4 +1,4 @@
-"""A scripted engine and model for tests of the worker: no weights, answers as the test says them."""
+"""A scripted engine and model for tests of the worker: no weights, and answers that the test chooses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ _FIRST_TEXT_ID = 200
 
 
 class ScriptedModel:
-    """Speaks fixed answers: a mapping from question to answer, or a function; else it repeats the question.
+    """A model with fixed answers; it repeats a question that it has no answer for.
 
     Args:
-        version: what ``version`` says.
-        answers: answer by normalised question, or a function of it.
-        uncertainty: what is said where it is unsure.
+        version: value of the attribute ``version``.
+        answers: answer by normalised question, or a function of the question.
+        uncertainty: the thresholds and known pairs of the version; None if it has none.
     """
 
     network: Any = None
@@ -34,26 +34,31 @@ class ScriptedModel:
         self._answers = answers
 
     def encode(self, text: str) -> list[int]:
-        """Code points, shifted past the control ids."""
+        """Return the text's code points as token ids, shifted past the ids of control tokens."""
         return prompt_ids([ord(character) + _FIRST_TEXT_ID for character in one_line(text)], 512)
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of shifted code points."""
+        """Return the text of shifted code points."""
         return answer_text("".join(chr(id_ - _FIRST_TEXT_ID) for id_ in token_ids if id_ >= _FIRST_TEXT_ID))
 
     def answer_ids(self, question_ids: Sequence[int]) -> tuple[int, ...]:
-        """What this model will say to a prompt."""
+        """Return the token ids of this model's answer to a prompt."""
         question = self.decode(question_ids)
-        said = self._answers(question) if callable(self._answers) else (self._answers or {}).get(question, question)
-        return tuple(ord(character) + _FIRST_TEXT_ID for character in said)
+        answer = self._answers(question) if callable(self._answers) else (self._answers or {}).get(question, question)
+        return tuple(ord(character) + _FIRST_TEXT_ID for character in answer)
 
 
 class ScriptedEngine:
-    """Gives each request's whole answer after a number of steps.
+    """An engine that returns each request's whole answer after a number of steps.
 
     Args:
-        steps: how many ``step`` calls a request takes; ``steps_by_id`` says otherwise for some.
-        stop_reason: what every request finishes with; ``logprob`` says how sure of it the model was.
+        steps: how many ``step`` calls a request takes.
+        stop_reason: the stop reason of every request that is not late.
+
+    Attributes:
+        steps_by_id: a different number of steps for some request ids.
+        sampled: the sampling settings of each request that has any, by request id.
+        logprob: the mean log-probability that every answer reports.
     """
 
     def __init__(self, steps: int = 1, stop_reason: StopReason = "end") -> None:
@@ -67,7 +72,7 @@ class ScriptedEngine:
 
     @property
     def in_flight(self) -> int:
-        """Requests not finished yet."""
+        """The number of requests that are not finished."""
         return len(self._left)
 
     def add_request(
@@ -82,31 +87,31 @@ class ScriptedEngine:
         """Queue a request.
 
         Args:
-            request_id: unique among those in flight.
-            model: answers.
-            prompt_ids: from that model's ``encode``.
-            deadline_s: 0 or less finishes at the next step with nothing; otherwise not looked at.
-            sampling: kept in ``sampled`` for the test to look at.
+            request_id: an id that no request in flight has.
+            model: the model that answers.
+            prompt_ids: token ids from that model's ``encode``.
+            deadline_s: at 0 or less, the request finishes at the next step without an answer; otherwise ignored.
+            sampling: stored in ``sampled`` for the test to inspect.
 
         Raises:
-            ValueError: the id is in flight.
+            ValueError: a request with this id is in flight.
         """
         if request_id in self._left:
-            raise ValueError(f"request {request_id!r} is in flight")
+            raise ValueError(f"request {request_id!r} is already in flight")
         late = deadline_s is not None and deadline_s <= 0
-        said = model.answer_ids(prompt_ids) if isinstance(model, ScriptedModel) else ()
+        answer = model.answer_ids(prompt_ids) if isinstance(model, ScriptedModel) else ()
         self._left[request_id] = 0 if late else self.steps_by_id.get(request_id, self.steps)
-        self._answers[request_id] = () if late else said
+        self._answers[request_id] = () if late else answer
         if sampling is not None:
             self.sampled[request_id] = sampling
 
     def cancel(self, request_id: str) -> None:
-        """Forget a request."""
+        """Drop a request, if it exists."""
         self._left.pop(request_id, None)
         self._answers.pop(request_id, None)
 
     def step(self) -> list[Finished]:
-        """Count every request down by one; give those that reached nought."""
+        """Count down the steps of every request; return the requests that have none left."""
         finished = []
         for request_id in list(self._left):
             late = self._left[request_id] == 0

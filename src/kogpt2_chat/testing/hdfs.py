@@ -1,4 +1,4 @@
-"""The lake's file system in memory; passes the contract suite of :class:`kogpt2_chat.ports.Files`."""
+"""The lake's file system in memory. The double passes the contract suite of :class:`kogpt2_chat.ports.Files`."""
 
 import builtins
 import shutil
@@ -8,21 +8,21 @@ from kogpt2_chat.errors import NotFound
 
 
 class InMemoryFiles:
-    """Files by absolute path; a folder is there while something is below it.
+    """Files by absolute path. A folder exists as long as it contains a file.
 
     Attributes:
-        content_by_path: every file, for tests to look at.
+        content_by_path: every file, for tests to inspect.
     """
 
     def __init__(self) -> None:
         self.content_by_path: dict[str, bytes] = {}
 
     def write(self, path: str, content: bytes) -> None:
-        """Publish a whole file."""
+        """Write a file."""
         self.content_by_path[path] = content
 
     def read(self, path: str) -> bytes:
-        """The file's bytes.
+        """Return a file's content.
 
         Args:
             path: absolute path of a file.
@@ -31,26 +31,26 @@ class InMemoryFiles:
             The content.
 
         Raises:
-            NotFound: no such file.
+            NotFound: the file does not exist.
         """
         if path not in self.content_by_path:
-            raise NotFound(f"no file {path} in the lake")
+            raise NotFound(f"the lake has no file {path}")
         return self.content_by_path[path]
 
     def list(self, path: str) -> list[str]:
-        """Names in a folder, sorted."""
+        """Return the names in a folder, sorted; empty if the folder does not exist."""
         prefix = _folder(path)
         return sorted({name.removeprefix(prefix).split("/")[0] for name in self._below(prefix)})
 
     def exists(self, path: str) -> bool:
-        """Whether a file or folder is there."""
+        """Check whether a file or folder exists."""
         return path in self.content_by_path or bool(self._below(_folder(path)))
 
     def publish_folder(self, source: str, target: str) -> bool:
-        """Rename a folder; False, and the source removed, when the name is taken."""
+        """Rename a folder; return False, and remove the source, if the name is taken."""
         below = self._below(_folder(source))
         if not below:
-            raise NotFound(f"no folder {source} in the lake")
+            raise NotFound(f"the lake has no folder {source}")
         if self.exists(target):
             self.delete(source)
             return False
@@ -59,20 +59,20 @@ class InMemoryFiles:
         return True
 
     def download(self, path: str, folder: Path) -> Path:
-        """Copy a file or folder below a local folder.
+        """Copy a file or a whole folder into a local folder.
 
         Args:
             path: file or folder in the lake.
-            folder: local folder; made when missing.
+            folder: local folder; created if it does not exist.
 
         Returns:
-            Where the copy is.
+            The local path of the copy.
 
         Raises:
-            NotFound: nothing at that path.
+            NotFound: the path does not exist.
         """
         if not self.exists(path):
-            raise NotFound(f"nothing at {path} in the lake")
+            raise NotFound(f"the lake has no file or folder {path}")
         target = folder / path.rsplit("/", 1)[-1]
         shutil.rmtree(target, ignore_errors=True)
         names = [path] if path in self.content_by_path else self._below(_folder(path))
@@ -83,7 +83,7 @@ class InMemoryFiles:
         return target
 
     def delete(self, path: str) -> None:
-        """Remove a file or folder."""
+        """Remove a file or folder, if it exists."""
         for name in [path, *self._below(_folder(path))]:
             self.content_by_path.pop(name, None)
 

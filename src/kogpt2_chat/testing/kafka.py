@@ -1,8 +1,8 @@
-"""Kafka in memory: topics with positions, holes and compaction, a worker's exchange with real transactions.
+"""Kafka in memory: topics with offsets and compaction, and a worker's transactional consumer.
 
-What it keeps of Kafka, since code has been wrong about each: positions have holes (a transaction ends with a
-marker in each partition it wrote to), an aborted transaction leaves its records unseen but its positions
-used, and a batch whose partitions were lost can no longer be published.
+It models the behaviour of Kafka that code has got wrong: offsets have gaps (a transaction ends with a marker in each
+partition that it wrote to), records of an aborted transaction are invisible but use up offsets, and a batch whose
+partitions were lost can no longer be published.
 """
 
 import time
@@ -20,14 +20,22 @@ DEFAULT_MAX_BYTES = 1024 * 1024
 
 @dataclass(slots=True)
 class _Log:
-    """One partition: committed records by position, and where the next one will stand."""
+    """One partition: committed records by offset, and the next free offset."""
 
     records: dict[int, Record] = field(default_factory=dict)
     end: int = 0
 
 
 class Broker:
-    """The state that every double shares."""
+    """The broker state that all Kafka doubles of a test share.
+
+    Attributes:
+        logs: the partitions of each topic, by topic name.
+        topic_ids: the id of each topic, by topic name.
+        committed: the worker group's committed position, by partition of the question topic.
+        generation: number of the current assignment; see :meth:`rebalance`.
+        aborted: how many records were written in aborted transactions.
+    """
 
     def __init__(self) -> None:
         self.logs: dict[str, list[_Log]] = {}
@@ -38,42 +46,42 @@ class Broker:
         self._without_key = 0
 
     def create(self, name: str, partitions: int) -> None:
-        """Add an empty topic; one of the same name is gone."""
+        """Create an empty topic with a new id; it replaces one of the same name."""
         self.topic_ids[name] = str(uuid.uuid4())
         self.logs[name] = [_Log() for _ in range(partitions)]
 
     def log(self, topic: str, partition: int) -> _Log:
-        """One partition.
+        """Return the log of one partition.
 
         Args:
-            topic: its topic.
-            partition: its number.
+            topic: the topic.
+            partition: the partition's number.
 
         Returns:
             The partition's log.
 
         Raises:
-            NotFound: there is no such topic.
+            NotFound: the topic does not exist.
         """
         if topic not in self.logs:
             raise NotFound(f"topic {topic!r} does not exist: call ensure() first")
         return self.logs[topic][partition]
 
     def append(self, outgoing: Sequence[Outgoing], *, transaction: bool) -> None:
-        """Make records visible; a transaction also writes its markers."""
+        """Write visible records; a transaction also writes its markers."""
         self._write(outgoing, transaction=transaction, visible=True)
 
     def abort(self, outgoing: Sequence[Outgoing]) -> None:
-        """Write records that no reader will ever see."""
+        """Write the records of an aborted transaction, which no reader sees."""
         self.aborted += len(outgoing)
         self._write(outgoing, transaction=True, visible=False)
 
     def rebalance(self) -> None:
-        """Batches polled before this moment can no longer be published."""
+        """Change the assignment: batches polled before this call can no longer be published."""
         self.generation += 1
 
     def all(self, topic: str) -> list[Record]:
-        """Every visible record of a topic, by partition and position."""
+        """Return every visible record of a topic, ordered by partition and offset."""
         return [record for log in self.logs[topic] for record in log.records.values()]
 
     def _write(self, outgoing: Sequence[Outgoing], *, transaction: bool, visible: bool) -> None:
@@ -115,37 +123,37 @@ class MemoryTopics:
         self._broker = broker
 
     def ensure(self) -> list[str]:
-        """Create the contract's topics that are missing; give the names of those created."""
+        """Create the contract's topics that are missing and return their names."""
         missing = [topic for topic in TOPICS if topic.name not in self._broker.logs]
         for topic in missing:
             self._broker.create(topic.name, topic.partitions)
         return [topic.name for topic in missing]
 
     def topic_id(self, topic: str) -> str:
-        """What tells a topic from one of the same name made later."""
+        """Return the topic's id, which a recreated topic of the same name does not share."""
         self._broker.log(topic, 0)
         return self._broker.topic_ids[topic]
 
     def start_positions(self, topic: str) -> dict[int, int]:
-        """First retained offset of each partition: nothing is ever dropped here."""
+        """Return 0 for each partition: records are never dropped here."""
         return dict.fromkeys(range(self._partitions(topic)), 0)
 
     def end_positions(self, topic: str) -> dict[int, int]:
-        """Offset after the last committed record of each partition."""
+        """Return the offset after the last record or marker of each partition."""
         return {number: self._broker.log(topic, number).end for number in range(self._partitions(topic))}
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Committed records with ``start <= offset < end``, in order."""
+        """Yield the committed records with ``start <= offset < end``, in order."""
         records = self._broker.log(topic, partition).records
         yield from [records[offset] for offset in sorted(records) if start <= offset < end]
 
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
-        """The last value of each key; tombstoned keys are left out."""
+        """Return the last value of each key, without keys that have a tombstone."""
         latest = {record.key.decode(): record.value for record in self._broker.all(topic) if record.key is not None}
         return {key: value for key, value in latest.items() if value is not None}
 
     def send(self, records: Iterable[Outgoing]) -> None:
-        """Make records visible at once."""
+        """Write the records, visible immediately."""
         self._broker.append(list(records), transaction=False)
 
     def _partitions(self, topic: str) -> int:
@@ -158,7 +166,11 @@ class InMemoryTransactionalConsumer:
 
     Args:
         broker: the shared state.
-        fail_publishes: this many publications are aborted before one succeeds.
+        fail_publishes: how many calls of ``publish`` are aborted before one succeeds.
+
+    Attributes:
+        recoveries: how many times ``recover`` was called.
+        closed: whether ``close`` was called.
     """
 
     def __init__(self, broker: Broker, fail_publishes: int = 0) -> None:
@@ -170,12 +182,12 @@ class InMemoryTransactionalConsumer:
         self.closed = False
 
     def recover(self) -> None:
-        """Begin at the committed positions."""
+        """Reset to the committed positions."""
         self.recoveries += 1
         self._positions.clear()
 
     def poll(self, timeout_s: float, max_records: int) -> Batch:
-        """Next questions, possibly none; never waits."""
+        """Return the next questions, possibly none, without waiting."""
         del timeout_s
         records: list[Record] = []
         for partition, log in enumerate(self._broker.logs[QUESTION_TOPIC]):
@@ -190,12 +202,12 @@ class InMemoryTransactionalConsumer:
     def publish(
         self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> PublishResult:
-        """Make all records and positions visible at once, or nothing.
+        """Make all records visible and move the committed positions, or abort.
 
         Args:
-            assignment: of the batches that they come from.
-            positions: by partition, the offset after the last answered question.
-            outgoing: what the questions lead to.
+            assignment: the assignment under which the questions were polled.
+            positions: per partition, the offset after the last answered question.
+            outgoing: the answers, turns and dead letters of the questions.
         """
         if assignment.revocations != self._broker.generation or self.fail_publishes:
             self.fail_publishes = max(self.fail_publishes - 1, 0)
@@ -210,17 +222,17 @@ class InMemoryTransactionalConsumer:
         return PublishResult(published=True)
 
     def lag(self) -> dict[int, int]:
-        """Questions not polled yet."""
+        """Return how many offsets of each partition are not polled yet."""
         logs = self._broker.logs[QUESTION_TOPIC]
         return {number: max(0, log.end - self._positions.get(number, 0)) for number, log in enumerate(logs)}
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Record the call; no connections are open."""
         self.closed = True
 
 
 def put_question(broker: Broker, value: bytes, partition: int = 0, key: bytes | None = None) -> Record:
-    """Append a question to a chosen partition; give the record as it stands there."""
+    """Append a question to a chosen partition and return the record."""
     log = broker.log(QUESTION_TOPIC, partition)
     record = Record(topic=QUESTION_TOPIC, partition=partition, offset=log.end, key=key, value=value)
     log.records[log.end] = replace(record, timestamp_ms=int(time.time() * 1000))

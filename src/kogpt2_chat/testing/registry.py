@@ -1,4 +1,4 @@
-"""A registry in memory: what an MLflow server does, without one."""
+"""The model registry in memory. The double passes the contract suite of :class:`kogpt2_chat.ports.Registry`."""
 
 import itertools
 import tempfile
@@ -13,11 +13,11 @@ from kogpt2_chat.ports import Alias, ModelVersion
 
 @dataclass(slots=True, kw_only=True)
 class MemoryRun:
-    """One run, open to a test's eyes.
+    """One run, for tests to inspect.
 
     Attributes:
-        metrics: for each name the values in the order they came.
-        files: artefact path to content.
+        metrics: the values of each metric, in the order in which they were logged.
+        files: content by artifact path.
         state: ``RUNNING``, ``FINISHED`` or ``FAILED``.
     """
 
@@ -41,7 +41,7 @@ class MemoryRegistry:
     """:class:`kogpt2_chat.ports.Registry` in memory.
 
     Attributes:
-        runs: every run by its id.
+        runs: every run, by run id.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class MemoryRegistry:
         self._lock = threading.RLock()
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
-        """Open a run with its params; give its id."""
+        """Start a run with its params and return its id."""
         with self._lock:
             run_id = f"run{next(self._numbers):029d}"
             self.runs[run_id] = MemoryRun(
@@ -60,18 +60,18 @@ class MemoryRegistry:
             return run_id
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:  # noqa: ARG002
-        """Record figures of one step."""
+        """Log the metrics of one step; the step's number is ignored."""
         for key, value in metrics.items():
             self._run(run_id).metrics.setdefault(key, []).append(float(value))
 
     def log_files(self, run_id: str, folder: Path, path: str) -> None:
-        """Keep a local folder's (or file's) content below an artefact path of the run.
+        """Store the content of a local folder or file at an artifact path of the run.
 
         Raises:
-            NotFound: there is no such local folder or file, or no such run.
+            NotFound: the local folder or file, or the run, does not exist.
         """
         if not folder.exists():
-            raise NotFound(f"nothing to upload at {folder}: expected a folder or file for run {run_id}")
+            raise NotFound(f"cannot upload {folder} to run {run_id}: expected a folder or file, found nothing")
         files = self._run(run_id).files
         sources = [entry for entry in folder.rglob("*") if entry.is_file()] if folder.is_dir() else [folder]
         root = folder if folder.is_dir() else folder.parent
@@ -79,18 +79,20 @@ class MemoryRegistry:
             files[_joined(path, source.relative_to(root).as_posix())] = source.read_bytes()
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
-        """Close a run."""
+        """End a run as finished or failed."""
         self._run(run_id).state = "FAILED" if failed else "FINISHED"
 
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
-        """Register the run's artefact folder as a new version; the same run twice gives the same version.
+        """Register the run's artifact folder as a new version and return its number.
+
+        If the run is already registered, return the number of its version.
 
         Raises:
-            NotFound: there is no such run, or it has no such folder.
+            NotFound: the run or the folder does not exist.
         """
         with self._lock:
             if not any(name.startswith(f"{path}/") for name in self._run(run_id).files):
-                raise NotFound(f"run {run_id} has no artefact folder {path!r}: train again, or name another run")
+                raise NotFound(f"run {run_id} has no artifact folder {path!r}: train again, or choose another run")
             model = self._models.setdefault(bot, _Model())
             for known in model.versions.values():
                 if known.run_id == run_id:
@@ -102,15 +104,15 @@ class MemoryRegistry:
             return number
 
     def versions(self, bot: str) -> list[ModelVersion]:
-        """All versions, oldest first; empty for an unknown bot."""
+        """Return all versions of a bot, oldest first; empty for an unknown bot."""
         with self._lock:
             return [self.get(bot, number) for number in sorted(self._models.get(bot, _Model()).versions)]
 
     def get(self, bot: str, version: int) -> ModelVersion:
-        """One version.
+        """Return one version.
 
         Raises:
-            NotFound: no such version.
+            NotFound: the version does not exist.
         """
         with self._lock:
             model = self._model(bot, version)
@@ -125,16 +127,16 @@ class MemoryRegistry:
             )
 
     def by_alias(self, bot: str, alias: Alias) -> ModelVersion | None:
-        """The version that an alias points at now."""
+        """Return the version that an alias points to; None if the alias is not set."""
         with self._lock:
             number = self._models.get(bot, _Model()).aliases.get(alias)
             return None if number is None else self.get(bot, number)
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
-        """Move an alias; None removes it.
+        """Point an alias to a version; None removes the alias.
 
         Raises:
-            NotFound: no such version.
+            NotFound: the version does not exist.
         """
         with self._lock:
             if version is not None:
@@ -143,19 +145,21 @@ class MemoryRegistry:
                 self._models.get(bot, _Model()).aliases.pop(alias, None)
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
-        """Add or replace tags of a version (values are cut at 5000 characters).
+        """Add or replace tags of a version; values are cut at 5000 characters.
 
         Raises:
-            NotFound: no such version.
+            NotFound: the version does not exist.
         """
         with self._lock:
             self._model(bot, version).tags[version].update({key: value[:5000] for key, value in tags.items()})
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Write a version's files into a new local folder, all or none; one that is there is given back as it is.
+        """Write a version's files into a new local folder and return it, all files or none.
+
+        An existing folder is returned unchanged.
 
         Raises:
-            NotFound: no such version.
+            NotFound: the version does not exist.
         """
         with self._lock:
             if folder.exists():
@@ -163,30 +167,30 @@ class MemoryRegistry:
             prefix = f"{self._model(bot, version).paths[version]}/"
             files = self._run(self.get(bot, version).run_id).files
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-                whole = Path(aside) / "whole"
+            with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+                complete = Path(temporary) / "complete"
                 for name in files:
                     if name.startswith(prefix):
-                        target = whole / name.removeprefix(prefix)
+                        target = complete / name.removeprefix(prefix)
                         target.parent.mkdir(parents=True, exist_ok=True)
                         target.write_bytes(files[name])
-                whole.rename(folder)
+                complete.rename(folder)
             return folder
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:
-        """One artefact of the version's run.
+        """Return the content of one artifact of the version's run.
 
         Raises:
-            NotFound: no such artefact.
+            NotFound: the artifact does not exist.
         """
         content = self._run(self.get(bot, version).run_id).files.get(path)
         if content is None:
-            raise NotFound(f"{bot} version {version} has no artefact {path!r}")
+            raise NotFound(f"{bot} version {version} has no artifact {path!r}")
         return content
 
     def _run(self, run_id: str) -> MemoryRun:
         if run_id not in self.runs:
-            raise NotFound(f"no run {run_id!r} in this registry")
+            raise NotFound(f"this registry has no run {run_id!r}")
         return self.runs[run_id]
 
     def _model(self, bot: str, version: int) -> _Model:

@@ -1,4 +1,4 @@
-"""A Spark that does what a test tells it; the real one has its own tests in ``tests/spark``."""
+"""A scripted stand-in for Spark. The real jobs have their own tests in ``tests/spark``."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,10 +6,10 @@ Job = Callable[[Mapping[str, object]], dict[str, object]]
 
 
 class ScriptedSparkJobs:
-    """Answers each script from a function.
+    """Spark jobs that are plain functions.
 
     Args:
-        job_by_script: what each script does.
+        job_by_script: the function to call for each script.
 
     Attributes:
         submitted: script and arguments of every call, in order.
@@ -20,6 +20,6 @@ class ScriptedSparkJobs:
         self.submitted: list[tuple[str, dict[str, object]]] = []
 
     def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
-        """Run the function that stands for the script."""
+        """Call the script's function and return its result."""
         self.submitted.append((script, dict(arguments)))
         return self._job_by_script[script](arguments)

@@ -1,7 +1,7 @@
-"""A TCP proxy for fault tests: holds chosen Kafka requests, adds latency, cuts connections.
+"""A TCP proxy for fault tests: it holds chosen Kafka requests, adds latency and cuts connections.
 
-Of Kafka it knows the start of a request's frame and nothing else: length int32, api key int16, api version int16,
-correlation id int32, all big endian (https://kafka.apache.org/protocol#protocol_messages). Answers pass as bytes.
+It parses only the header of a request's frame: length int32, api key int16, api version int16, correlation id int32,
+all big endian (https://kafka.apache.org/protocol#protocol_messages). Responses are forwarded as bytes.
 """
 
 import socket
@@ -16,29 +16,29 @@ from typing import Final
 ADD_PARTITIONS_TO_TXN: Final = 24
 ADD_OFFSETS_TO_TXN: Final = 25
 END_TXN: Final = 26
-"""Commit or abort of a transaction."""
+"""Commits or aborts a transaction."""
 TXN_OFFSET_COMMIT: Final = 28
 TRANSACTION_REQUESTS: Final = (ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, TXN_OFFSET_COMMIT, END_TXN)
-"""Api keys of what a transaction consists of besides its records, in the order in which they are sent."""
+"""Api keys of a transaction's requests besides its records, in the order in which the client sends them."""
 
 _LENGTH: Final = struct.Struct(">i")
 _HEAD: Final = struct.Struct(">hhi")
 _PIECE: Final = 64 * 1024
 _ACCEPT_S: Final = 0.2
-_LINGER_S: Final = 2.0
+_KEEP_OPEN_S: Final = 2.0
 Address = tuple[str, int]
 
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """One request that does not go on until it is told to.
+    """A request that waits in the proxy until a test releases or drops it.
 
     Attributes:
-        frame: the whole request, length included.
-        client: the connection that it came over.
-        decided: set once it is known what becomes of it.
-        dropped: never to be sent.
-        answered: set once the broker has said something to it.
+        frame: the whole request, including its length.
+        client: the client's connection.
+        decided: set once the request is released or dropped.
+        dropped: whether the request is never forwarded.
+        answered: set once the broker has responded to it.
     """
 
     frame: bytes
@@ -48,33 +48,33 @@ class Held:
     answered: threading.Event = field(default_factory=threading.Event)
 
     def release(self) -> None:
-        """Send it after all."""
+        """Forward the request to the broker."""
         self.decided.set()
 
     def lose_client(self) -> None:
-        """End its connection on the client's side only: the client tries again, and this one may still arrive."""
-        _end(self.client)
+        """Close the client's side of the connection: the client resends, and this request can still arrive later."""
+        _close(self.client)
 
     def drop(self) -> None:
-        """Never send it; its client waits for an answer in vain."""
+        """Never forward the request; the client gets no response."""
         self.dropped = True
         self.decided.set()
 
 
 class TcpProxy:
-    """Forwards between clients and one broker.
+    """A proxy between clients and one broker.
 
-    A held request holds up its own connection and no other. It can still be sent when its client has given up and
-    gone, so that it arrives late, as from a slow network.
+    A held request blocks only its own connection. It can still be forwarded after its client has disconnected, so that
+    it arrives late, as from a slow network.
 
     Args:
-        address: where clients connect.
+        address: the address that clients connect to.
         target: the broker's listener that is advertised as ``address``.
 
     Attributes:
-        delay_s: how long each piece waits, in both directions.
-        held: requests waiting now, oldest first.
-        seen: how many requests of each api key went past or were held.
+        delay_s: delay of each request and each piece of a response.
+        held: the requests that are held now, oldest first.
+        seen: how many requests were received, by api key.
     """
 
     def __init__(self, address: Address, target: Address) -> None:
@@ -85,7 +85,7 @@ class TcpProxy:
         self._changed = threading.Condition()
         self._to_hold: dict[int, int] = {}
         self._sockets: set[socket.socket] = set()
-        self._let_go: dict[socket.socket, Held] = {}
+        self._released: dict[socket.socket, Held] = {}
         self._thread = threading.Thread(target=self._accept, name="tcp-proxy", daemon=True)
         self.delay_s = 0.0
         self.held: list[Held] = []
@@ -93,39 +93,39 @@ class TcpProxy:
 
     @property
     def address(self) -> Address:
-        """Where it really listens."""
+        """The address that the proxy listens on, with the real port."""
         host, port = self._listener.getsockname()
         return host, port
 
     def start(self) -> None:
-        """Begin to take connections."""
+        """Start accepting connections."""
         self._thread.start()
 
     def hold(self, api_key: int, count: int = 1) -> None:
-        """Hold the next requests of a kind."""
+        """Hold the next ``count`` requests with an api key."""
         with self._changed:
             self._to_hold[api_key] = self._to_hold.get(api_key, 0) + count
 
     def wait_held(self, timeout_s: float) -> Held:
-        """The oldest request held now; it is the caller's to decide on.
+        """Wait for a held request and return the oldest; the caller must release or drop it.
 
         Raises:
-            TimeoutError: none came.
+            TimeoutError: no request was held in time.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: bool(self.held), timeout_s):
-                raise TimeoutError(f"no request to hold came in {timeout_s:g} s; seen by api key: {self.seen}")
+                raise TimeoutError(f"no request was held within {timeout_s:g} s; requests by api key: {self.seen}")
             return self.held.pop(0)
 
     def cut(self) -> None:
-        """End every connection; clients may connect again."""
+        """Close every connection; clients may reconnect."""
         with self._changed:
             sockets = list(self._sockets)
         for each in sockets:
-            _end(each)
+            _close(each)
 
     def close(self) -> None:
-        """Take no more connections and end all; held requests are dropped."""
+        """Stop accepting connections, close all and drop the held requests."""
         self._closed.set()
         with self._changed:
             waiting, self.held = self.held, []
@@ -145,56 +145,56 @@ class TcpProxy:
                 return
             try:
                 broker = socket.create_connection(self._target, timeout=5.0)
-            except OSError:  # the broker is away: the client sees what it would see without a proxy
-                _end(client)
+            except OSError:  # the broker is down: the client sees a closed connection
+                _close(client)
                 continue
             for each in (client, broker):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 each.settimeout(None)
             with self._changed:
                 self._sockets |= {client, broker}
-            for work in (self._requests, self._answers):
-                threading.Thread(target=self._carry, args=(work, client, broker), daemon=True).start()
+            for forward in (self._forward_requests, self._forward_responses):
+                threading.Thread(target=self._run_until_closed, args=(forward, client, broker), daemon=True).start()
 
-    def _carry(
-        self, work: Callable[[socket.socket, socket.socket], None], client: socket.socket, broker: socket.socket
+    def _run_until_closed(
+        self, forward: Callable[[socket.socket, socket.socket], None], client: socket.socket, broker: socket.socket
     ) -> None:
         with suppress(OSError):
-            work(client, broker)
+            forward(client, broker)
         for each in (client, broker):
-            _end(each)
+            _close(each)
         with self._changed:
             self._sockets -= {client, broker}
 
-    def _requests(self, client: socket.socket, broker: socket.socket) -> None:
+    def _forward_requests(self, client: socket.socket, broker: socket.socket) -> None:
         was_held = False
         for frame in _frames(client):
-            self._wait()
-            held = self._look(frame, client)
+            self._delay()
+            held = self._count_or_hold(frame, client)
             if held is not None:
                 held.decided.wait()
                 was_held = True
                 if held.dropped:
                     continue
-                self._let_go[broker] = held
+                self._released[broker] = held
             broker.sendall(frame)
-        if was_held:  # the broker drops what it has not begun on when the connection ends
-            self._closed.wait(_LINGER_S)
+        if was_held:  # when a connection closes, the broker drops requests that it has not begun to process
+            self._closed.wait(_KEEP_OPEN_S)
 
-    def _answers(self, client: socket.socket, broker: socket.socket) -> None:
+    def _forward_responses(self, client: socket.socket, broker: socket.socket) -> None:
         while piece := broker.recv(_PIECE):
-            self._wait()
-            if held := self._let_go.pop(broker, None):
+            self._delay()
+            if held := self._released.pop(broker, None):
                 held.answered.set()
-            with suppress(OSError):  # a client that has gone does not keep a held request from being sent
+            with suppress(OSError):  # a disconnected client must not stop this loop
                 client.sendall(piece)
 
-    def _wait(self) -> None:
+    def _delay(self) -> None:
         if self.delay_s:
             time.sleep(self.delay_s)
 
-    def _look(self, frame: bytes, client: socket.socket) -> Held | None:
-        """Count a request; give it back as held where its kind is to be held."""
+    def _count_or_hold(self, frame: bytes, client: socket.socket) -> Held | None:
+        """Count a request; if its api key is to be held, return it as held."""
         api_key, _, _ = _HEAD.unpack_from(frame, _LENGTH.size)
         with self._changed:
             self.seen[api_key] = self.seen.get(api_key, 0) + 1
@@ -207,14 +207,14 @@ class TcpProxy:
 
 
 def _frames(client: socket.socket) -> Iterator[bytes]:
-    """Whole requests, until the client has gone."""
+    """Yield whole requests until the client disconnects."""
     reader = client.makefile("rb")
     while len(length := reader.read(_LENGTH.size)) == _LENGTH.size:
         body = reader.read(_LENGTH.unpack(length)[0])
         yield length + body
 
 
-def _end(each: socket.socket) -> None:
+def _close(each: socket.socket) -> None:
     with suppress(OSError):
         each.shutdown(socket.SHUT_RDWR)
     each.close()

@@ -1,7 +1,8 @@
-"""A tiny GPT-2 with KoGPT2's token layout in a version folder, made in a moment and random; tests only.
+"""Models with random weights, for tests only.
 
-It goes through the same loading, training and decoding as a real base. ``full_size_files`` lays out what a
-hub would give for KoGPT2 itself: its size, its vocabulary, random weights.
+``tiny_version`` writes a tiny GPT-2 with KoGPT2's token layout as a version folder within a moment; it is loaded,
+trained and decoded like a real model. ``full_size_files`` writes the files of a model hub with KoGPT2's size and
+vocabulary.
 """
 
 import json
@@ -28,15 +29,15 @@ def tiny_version(
     lines: Sequence[str] = LINES,
     calibrated: bool = False,
 ) -> Path:
-    """Write a version of a random two-layer network.
+    """Write a version folder with a random two-layer network.
 
     Args:
-        folder: where.
-        bot: whose.
-        seed: another seed is another model.
+        folder: the version folder to write.
+        bot: the bot's id.
+        seed: seed of the random weights.
         vocabulary: most entries of the tokenizer.
-        lines: what the tokenizer learns from.
-        calibrated: with ranges of activations, so that it can be served in both forms.
+        lines: the texts that the tokenizer is trained on.
+        calibrated: whether to calibrate the activation ranges, so that the version can be served in both forms.
 
     Returns:
         The folder.
@@ -55,13 +56,13 @@ def tiny_version(
 
 
 def full_size_files(folder: Path, *, layers: int = 12, width: int = 768, heads: int = 12) -> Path:
-    """Files as a hub has them for KoGPT2: config, a 51,200-entry tokenizer, random ``pytorch_model.bin``.
+    """Write the files of KoGPT2 on a hub: config, a 51,200-entry tokenizer, a random ``pytorch_model.bin``.
 
     Args:
-        folder: where.
-        layers: 12 for the real size.
-        width: 768 for the real size.
-        heads: 12 for the real size.
+        folder: the folder to write.
+        layers: number of layers; KoGPT2 has 12.
+        width: hidden size; KoGPT2's is 768.
+        heads: number of attention heads; KoGPT2 has 12.
 
     Returns:
         The folder.
@@ -81,7 +82,7 @@ def full_size_files(folder: Path, *, layers: int = 12, width: int = 768, heads: 
 
 
 def full_tokenizer(size: int) -> str:
-    """A tokenizer of KoGPT2's layout and size: control tokens first, then syllables, then entries never used."""
+    """Return a tokenizer as JSON with KoGPT2's layout: control tokens first, then characters, then unused entries."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     from kogpt2_chat.domain.chat.prompt import CONTROL_TOKENS, UNKNOWN

@@ -1,8 +1,8 @@
-"""Where bots begin: a base model imported from a hub or folder, or the small one trained here.
+"""Prepare the base model that bots are fine-tuned from: imported from a hub or folder, or the small one trained here.
 
-Both end as the same kind of folder (:mod:`kogpt2_chat.network.checkpoint`) below the cache, found again by the
-hash of what they are made of. Two processes that want the same base make it once. A base that is there is found and
-verified without torch: whoever only needs its tokenizer waits for no model library.
+Both become the same kind of folder (:mod:`kogpt2_chat.network.checkpoint`) below the cache, named by the hash of what
+they are made from. If two processes need the same base, one of them makes it. An existing base is verified without
+torch, so that a job that only needs the tokenizer does not import it.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ class PreparedBase:
         folder: a verified version folder.
         sha: hash of its weights.
         name: hub id, folder name, or ``small``.
-        licence: carried by every version made from it.
-        small: whether it was trained here.
+        licence: the licence of every version made from it.
+        small: whether it is the small base, trained by this project.
     """
 
     folder: Path
@@ -43,57 +43,57 @@ class PreparedBase:
     small: bool
 
     def as_json(self) -> dict[str, object]:
-        """Plain values."""
+        """Return the base as plain values."""
         return {"folder": str(self.folder), "sha": self.sha, "name": self.name, "licence": self.licence,
                 "small": self.small}  # fmt: skip
 
 
 def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
-    """The base that the settings name, from the cache or made now.
+    """Return the base that the settings name, from the cache or newly made.
 
-    ``auto`` is decided once a home, and recorded in it: the hub's local cache, the hub, the small base. Later calls
-    take what is recorded, whatever has become available since, so that living bots keep their base.
+    ``auto`` is decided once per home and recorded there: the first of the hub's local cache, the hub, the small base.
+    Later calls use the recorded base even if another one has become available, so that existing bots keep their base.
 
     Args:
-        settings: ``model.base`` and what goes with it.
-        progress: told what is done.
+        settings: ``model.base`` and the settings that belong to it.
+        progress: called with a line for each step.
 
     Returns:
-        A verified folder.
+        The base, in a verified folder.
 
     Raises:
-        InvalidInput: the named base is no GPT-2 in KoGPT2's layout, its weights have another hash, or the recorded
-            base is gone.
-        Unavailable: the named hub model can't be had.
+        InvalidInput: the named base is not a GPT-2 in KoGPT2's layout, its weights have another hash than the settings
+            ask for, or the recorded base is missing.
+        Unavailable: the named hub model is neither in the local cache nor on the hub.
     """
     with _locked(record_path(settings.home), progress):
         record = read_record(settings.home)
         if settings.model.base == AUTO and record is not None:
             return _recorded(record, settings, progress)
-        base = _chosen(settings, progress) if settings.model.base == AUTO else _named(settings, progress)
+        base = _choose(settings, progress) if settings.model.base == AUTO else _named(settings, progress)
         if record is None:
             asked = settings.model.base
             write_record(settings.home, BaseRecord.now(asked=asked, name=base.name, folder=base.folder, sha=base.sha))
         elif base.sha != record.sha:
             progress(
-                f"KOGPT2_MODEL__BASE names {base.name} (sha {base.sha[:12]}); this home was begun with {record.name} "
-                f"(sha {record.sha[:12]}), which `{AUTO}` goes on with: {record_path(settings.home)}"
+                f"KOGPT2_MODEL__BASE names {base.name} (sha {base.sha[:12]}); the recorded base of this home is "
+                f"{record.name} (sha {record.sha[:12]}), and `{AUTO}` keeps using it: {record_path(settings.home)}"
             )
         return base
 
 
-def _chosen(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
-    """The first choice of a home."""
-    if begun := base_of_versions(settings.home):
-        progress(f"this home's bots began with the base {begun}: they keep it")
+def _choose(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
+    """Choose the base of a home that has none recorded."""
+    if existing := base_of_versions(settings.home):
+        progress(f"this home's bots were trained from the base {existing}: they keep it")
         return _named(
-            settings.model_copy(update={"model": settings.model.model_copy(update={"base": begun})}), progress
+            settings.model_copy(update={"model": settings.model.model_copy(update={"base": existing})}), progress
         )
     try:
         source = find(KOGPT2, settings.model.revision, progress)
     except Unavailable as error:
         where = record_path(settings.home)
-        progress(f"{error}; the small base stands in, and stays this home's base (recorded in {where})")
+        progress(f"{error}; using the small base instead, which stays this home's base (recorded in {where})")
         return _small(settings, progress)
     return _imported(source, KOGPT2, settings, progress)
 
@@ -109,32 +109,32 @@ def _named(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
 
 
 def _recorded(record: BaseRecord, settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
-    """The base that a home was begun with; the small one is made again where it is made of the same.
+    """Return the recorded base of a home. The small base is made again if its corpora and settings are the same.
 
     Raises:
-        InvalidInput: it is gone.
+        InvalidInput: it is missing.
     """
     folder = Path(record.folder)
-    for place in (folder, settings.cache_dir / "base" / folder.name):
+    for candidate in (folder, settings.cache_dir / "base" / folder.name):
         with suppress(CheckpointCorrupt):
-            if (place / CARD_FILE).is_file() and (base := _prepared(place)).sha == record.sha:
+            if (candidate / CARD_FILE).is_file() and (base := _prepared(candidate)).sha == record.sha:
                 return base
     if record.name == SMALL_NAME and folder.name == _small_folder(settings).name:
         return _small(settings, progress)
     source = record.name if record.asked == AUTO else record.asked
     raise InvalidInput(
-        f"the base that this home's bots began with is gone: {record.name}, sha {record.sha[:12]}, was in {folder}. "
-        f"Put the folder back, name the base to make it anew (KOGPT2_MODEL__BASE={source}), or remove "
-        f"{record_path(settings.home)} to choose anew: bots that are trained from then on begin with another base"
+        f"the base of this home's bots is missing: {record.name}, sha {record.sha[:12]}, was in {folder}. "
+        f"Put the folder back, or name the base to make it again (KOGPT2_MODEL__BASE={source}), or remove "
+        f"{record_path(settings.home)} to choose again: bots trained after that start from another base"
     )
 
 
 def rebuild(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
-    """Train the small base anew, whatever is there; from then on it is taken before the one in the checkout.
+    """Train the small base again even if it exists. After that, it has priority over the one in the checkout.
 
     Args:
         settings: ``model.small_*``, ``training`` and the corpora.
-        progress: told about every epoch.
+        progress: called with a line for each epoch.
 
     Returns:
         The base, in the cache.
@@ -150,11 +150,11 @@ def _small_folder(settings: Settings) -> Path:
 
 
 def _small(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
-    """One made here, else the one that comes with the checkout where it is of these settings, else made now."""
+    """Return the small base: from the cache; or from the checkout if its settings are the same; or newly trained."""
     folder = _small_folder(settings)
     if not (folder / CARD_FILE).exists() and is_shipped(settings):
         return _prepared(SHIPPED)
-    return _made_once(folder, lambda work: _train(folder, work, settings, progress), progress)
+    return _make_once(folder, lambda work: _train(folder, work, settings, progress), progress)
 
 
 def _imported(source: Path, name: str, settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
@@ -162,7 +162,8 @@ def _imported(source: Path, name: str, settings: Settings, progress: Callable[[s
     found = file_sha256(weights)
     if settings.model.base_sha256 and found != settings.model.base_sha256:
         raise InvalidInput(
-            f"{weights} has SHA-256 {found}, KOGPT2_MODEL__BASE_SHA256 asks for {settings.model.base_sha256}"
+            f"{weights} has SHA-256 {found}, KOGPT2_MODEL__BASE_SHA256 expects {settings.model.base_sha256}: "
+            "use the weights with this hash, or correct the setting"
         )
     parts = (
         _IMPORT_VERSION,
@@ -173,7 +174,7 @@ def _imported(source: Path, name: str, settings: Settings, progress: Callable[[s
     )
     key = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
     folder = settings.cache_dir / "base" / f"imported-{key}"
-    return _made_once(folder, lambda _: _import(source, folder, name, settings, progress), progress)
+    return _make_once(folder, lambda _: _import(source, folder, name, settings, progress), progress)
 
 
 def _train(folder: Path, work: Path, settings: Settings, progress: Callable[[str], None]) -> None:
@@ -192,14 +193,14 @@ def _import(source: Path, folder: Path, name: str, settings: Settings, progress:
     import_base(source, folder, name, progress)
 
 
-def _made_once(folder: Path, make: Callable[[Path], None], progress: Callable[[str], None]) -> PreparedBase:
-    """Make a folder unless it is there and whole; others who want it wait."""
+def _make_once(folder: Path, make: Callable[[Path], None], progress: Callable[[str], None]) -> PreparedBase:
+    """Make a folder unless it exists and is intact; other processes that need it wait."""
     with _locked(folder, progress):
         if (folder / CARD_FILE).exists():
             try:
                 return _prepared(folder)
             except CheckpointCorrupt as error:
-                progress(f"the cached base is damaged and made again: {error}")
+                progress(f"the cached base is damaged and will be made again: {error}")
         make(folder.parent / f".work-{folder.name}")
         return _prepared(folder)
 
@@ -212,7 +213,7 @@ def _prepared(folder: Path) -> PreparedBase:
 
 
 def _locked(folder: Path, progress: Callable[[str], None]) -> AbstractContextManager[None]:
-    """What is made or recorded here is made once; whoever comes second waits."""
+    """Hold the lock of a folder or file; a second process waits."""
     return in_turn(folder.parent / f".{folder.name}.lock", progress, "another process")
 
 

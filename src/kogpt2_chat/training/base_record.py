@@ -1,4 +1,4 @@
-"""Which base a home was begun with: written once, so that living bots keep theirs."""
+"""The record of a home's base model: written once, so that existing bots keep their base."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from kogpt2_chat.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseRecord:
-    """The choice of a home.
+    """The base of a home.
 
     Attributes:
-        asked: the setting at that time.
+        asked: ``model.base`` at that time.
         name: hub id, folder name, or ``small``.
         folder: where the base was.
         sha: hash of its weights.
-        chosen_at: ISO time, UTC.
+        chosen_at: ISO 8601 time, UTC.
     """
 
     asked: str
@@ -30,21 +30,21 @@ class BaseRecord:
 
     @classmethod
     def now(cls, *, asked: str, name: str, folder: Path, sha: str) -> Self:
-        """A choice made at this moment."""
+        """Return a record with the current time."""
         when = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(asked=asked, name=name, folder=str(folder), sha=sha, chosen_at=when)
 
 
 def record_path(home: Path) -> Path:
-    """The file of a home."""
+    """Return the path of a home's record."""
     return home / "base" / "chosen.json"
 
 
 def read_record(home: Path) -> BaseRecord | None:
-    """The choice of a home; None before there is one.
+    """Read the record of a home. Return None if it has none yet.
 
     Raises:
-        InvalidInput: the file is there and cannot be read.
+        InvalidInput: the file exists but cannot be read.
     """
     path = record_path(home)
     try:
@@ -54,13 +54,13 @@ def read_record(home: Path) -> BaseRecord | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(
-            f"{path} cannot be read ({error}): it says which base this home's bots began with; put it back, "
-            "or remove it to choose anew"
+            f"{path} cannot be read ({error}): it records the base of this home's bots; restore it, "
+            "or remove it to choose a base again"
         ) from error
 
 
 def write_record(home: Path, record: BaseRecord) -> None:
-    """Keep the choice; readers see all of it or none."""
+    """Write the record atomically."""
     path = record_path(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -69,7 +69,7 @@ def write_record(home: Path, record: BaseRecord) -> None:
 
 
 def base_of_versions(home: Path) -> str | None:
-    """The base of versions that this home already keeps, for homes begun before there was a record."""
+    """Return the base of the versions in this home, for homes that are older than the record; None without versions."""
     for card in sorted((*home.glob("models/*/*/model.json"), *home.glob("versions/*/*/model.json"))):
         try:
             content = json.loads(card.read_text("utf-8"))

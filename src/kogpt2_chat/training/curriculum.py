@@ -1,7 +1,8 @@
-"""What a training shows a bot, and how: all of its pairs from the base, or new lessons from the champion.
+"""Choose the pairs and the recipe of a training: all pairs from the base, or only new pairs from the champion.
 
-From the base a bot sees its whole dataset, what it must know more often. From its champion it sees what that one has
-not learned, again and again until it says it to the letter, while its predictions on everything else are held in place.
+From the base, a bot learns its whole dataset; must-pass questions have a higher weight. From the champion, it learns
+the pairs that the champion has not learned, until its answers are exact. Meanwhile a loss term keeps its predictions on
+all other pairs.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,17 +14,18 @@ from kogpt2_chat.settings import Settings
 from kogpt2_chat.training.recipe import Recipe
 
 MUST_WEIGHT: Final = 24
-"""Times a pair that the gate asks for is seen for each time another seed pair is."""
-# Measured on the small base (docs/measurements.md): one epoch at this rate and dropout teaches 12 of 12 must-pass
-# questions at 0.03 nat of gold NLL. The other figures are the usual ones for KoGPT2's size.
+"""Weight of seed pairs with must-pass questions; other seed pairs have weight 1."""
+# Measured on the small base (docs/measurements.md): with one epoch at this rate and dropout the model learns 12 of 12
+# must-pass questions, and gold NLL rises by 0.03 nat. The other values are usual for models of KoGPT2's size.
 SMALL_LEARNING_RATE: Final = 3e-4
 LEARNING_RATE: Final = 5e-5
 _SMALL_EPOCHS: Final = 1
 EPOCHS: Final = 3
-"""From a base of KoGPT2's size."""
+"""Default number of epochs from a base of KoGPT2's size."""
 _SMALL_DROPOUT: Final = 0.1
-# Lessons: 30 to 60 steps at this rate teach 8 of 8 and cost 0.01 to 0.07 nat of gold NLL; 0.17 to 0.35 with none kept.
-# Twenty, twelve of which contradict what is kept, take six epochs (180 steps); a longer cosine learns no more.
+# New pairs on a champion: in 30 to 60 steps at this rate it learns 8 of 8; gold NLL rises by 0.01 to 0.07 nat, or by
+# 0.17 to 0.35 if no predictions are kept. Twenty pairs, of which twelve contradict kept ones, take six epochs (180
+# steps); with a longer cosine schedule it does not learn more.
 _LESSONS_RATE_SHARE: Final = 2 / 3
 _LESSONS_BATCH: Final = 8
 _LESSON_EPOCHS: Final = 6
@@ -31,11 +33,11 @@ _LESSON_EPOCHS: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curriculum:
-    """What is learned, and how.
+    """The pairs and the recipe of a training.
 
     Attributes:
-        learned: pairs with the weights that they are seen with.
-        kept: pairs on which predictions must stay as they are.
+        learned: pairs to learn, with their weights.
+        kept: pairs on which the predictions must not change.
         recipe: how to train.
     """
 
@@ -57,16 +59,16 @@ def plan_training(
 
     Args:
         pairs: the dataset's train split.
-        known: question and answer of what the weights to start from have learned; empty for a base.
-        must: questions whose answers the gate asks for.
-        settings: the recipe's figures.
-        epochs: passes; None takes the settings' for a base, and as many as the lessons need for a champion.
+        known: questions and answers that the initial weights have learned; empty for a base.
+        must: must-pass questions of the gate.
+        settings: values of the recipe.
+        epochs: number of epochs. None: from a base, the setting or a default; from a champion, a fixed maximum.
         small: whether the weights come from the small base.
 
     Returns:
-        The curriculum. A champion that knows all pairs already sees all of them once more.
+        The curriculum. If the champion has learned all pairs, the curriculum contains all of them.
     """
-    # A correction of such a question has its own weight already.
+    # Only seed pairs: a correction of a must-pass question keeps its own weight.
     is_must = {pair for pair in pairs if pair.source == "seed" and pair.question in must}
     weighed = [replace(pair, weight=max(pair.weight, MUST_WEIGHT)) if pair in is_must else pair for pair in pairs]
     lessons = [pair for pair in weighed if (pair.question, pair.answer) not in known]
@@ -88,7 +90,7 @@ def plan_training(
 
 
 def _recipe(settings: Settings, epochs: int, *, small: bool) -> Recipe:
-    """The settings' recipe; how fast to learn depends on the base unless they say it."""
+    """Return the recipe of the settings; the default learning rate depends on the base."""
     training = settings.training
     return Recipe(
         epochs=epochs,

@@ -1,8 +1,8 @@
-"""What a network must not unlearn while it learns something new: its own predictions on what it knew before.
+"""Keep a network's predictions on what it knows while it learns something new.
 
-A few lessons repeated until they are known by heart pull a small network away from everything else. Holding its
-predictions close to those of the weights it started from (Kullback-Leibler divergence, as in learning without
-forgetting, Li and Hoiem 2016) costs little and keeps the rest.
+A small network that repeats a few new pairs until it knows them by heart forgets other pairs. A loss term keeps its
+predictions close to those of the initial weights (Kullback-Leibler divergence, as in Learning without Forgetting, Li
+and Hoiem 2016). It costs little and prevents most of the forgetting.
 """
 
 import random
@@ -18,13 +18,13 @@ from kogpt2_chat.network.batches import Example, collate
 from kogpt2_chat.network.network import answer_logits
 
 
-class Kept:
-    """The weights at the start, and examples on which their predictions are held.
+class KeptPredictions:
+    """A copy of the initial weights, and examples on which the predictions must not change.
 
     Args:
         network: before its first step; it is copied.
-        examples: what it knows; an example of more weight is drawn more often. None does nothing.
-        rows: how many are looked at in each step.
+        examples: what it knows; an example is drawn in proportion to its weight. Empty: the divergence is always 0.
+        rows: number of examples per step.
         seed: of the draws.
     """
 
@@ -35,14 +35,14 @@ class Kept:
         self._start = deepcopy(network).eval() if self._pool else None
 
     def divergence(self, network: GPT2LMHeadModel, step: int) -> tuple[Tensor, int]:
-        """How far the network has moved on some examples.
+        """Compute how far the predictions on a sample of the examples have changed.
 
         Args:
             network: in training, on the same device as at the start.
-            step: the draw follows from it, so that a resumed training sees the same.
+            step: number of the step. It determines the sample, so that a resumed training uses the same one.
 
         Returns:
-            Mean divergence a token in nat, a scalar, and how many answer tokens were looked at.
+            Mean divergence per token in nats, a scalar; and the number of answer tokens in the sample.
         """
         if self._start is None:
             return torch.zeros((), device=network.device), 0

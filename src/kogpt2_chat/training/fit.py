@@ -1,7 +1,7 @@
-"""Fit a network to examples: ``setup -> fit -> validate``, deterministic, and resumable after any kill.
+"""The training loop: deterministic, and resumable if the process is killed at any time.
 
-Same weights, examples and recipe give the same result on a CPU with the same number of threads, whether or
-not the run was interrupted in between: batches depend on (seed, epoch), dropout on (seed, step).
+On a CPU with the same number of threads, the same weights, examples and recipe give the same result, even if the run
+was interrupted: batches depend on (seed, epoch), dropout on (seed, step).
 """
 
 import math
@@ -19,15 +19,15 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.network.batches import Example, collate
 from kogpt2_chat.network.network import answer_logits, knows, nll_by_example
 from kogpt2_chat.training.compute import Precision, autocast, choose_precision, device
-from kogpt2_chat.training.distillation import Kept
-from kogpt2_chat.training.early_stop import Best, EpochReport, best_epoch
+from kogpt2_chat.training.distillation import KeptPredictions
+from kogpt2_chat.training.early_stop import BestWeights, EpochReport, best_epoch
 from kogpt2_chat.training.recipe import Recipe, planned_batches
 from kogpt2_chat.training.resume import load_progress, save_progress
 
 
 @dataclass(slots=True, kw_only=True)
-class _Sums:
-    """Running figures of the epoch in progress; part of a checkpoint."""
+class _EpochSums:
+    """Sums of the current epoch; part of a checkpoint."""
 
     loss: float = 0.0
     norm: float = 0.0
@@ -37,11 +37,11 @@ class _Sums:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Fit:
-    """Everything that a checkpoint must bring back, besides weights and optimizer."""
+class _TrainingState:
+    """Everything that a checkpoint stores besides weights and optimizer."""
 
     step: int = 0
-    sums: _Sums = field(default_factory=_Sums)
+    sums: _EpochSums = field(default_factory=_EpochSums)
     reports: list[EpochReport] = field(default_factory=list)
 
 
@@ -56,23 +56,23 @@ def fit(
     resume: Path | None = None,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
 ) -> list[EpochReport]:
-    """Train in place, on a CUDA device where there is one.
+    """Train a network in place, on a CUDA device if there is one.
 
     Args:
         network: changed in place; on the CPU and in evaluation mode afterwards.
         examples: what to learn.
-        recipe: how.
-        kept: examples on which the network's predictions must stay what they are.
+        recipe: how to train.
+        kept: examples on which the network's predictions must not change.
         validation: examples whose NLL is measured after each epoch; never learned.
-        progress: told about every epoch.
-        resume: folder for checkpoints; what an interrupted run left there is taken up.
-        on_epoch: given every report, those of the interrupted run as well.
+        progress: called with a line for each epoch.
+        resume: folder for checkpoints; training continues from a checkpoint of an interrupted run.
+        on_epoch: called with every report, including those of the interrupted run.
 
     Returns:
-        One report an epoch.
+        One report per epoch.
 
     Raises:
-        InvalidInput: there is nothing to learn, or the loss is no number any more.
+        InvalidInput: there are no examples, or the loss or the gradient is not finite.
     """
     if not examples:
         raise InvalidInput("no examples to train on: the dataset's train split is empty")
@@ -82,56 +82,57 @@ def fit(
     network.to(device())
     _set_dropout(network, recipe)
     optimizer = _optimizer(network, recipe)
-    memory = Kept(network, kept, recipe.kept_rows, recipe.seed)
-    best = Best(network, recipe.patience, resume)
-    done = _taken_up(resume, network, optimizer, progress, on_epoch)
+    kept_predictions = KeptPredictions(network, kept, recipe.kept_rows, recipe.seed)
+    best = BestWeights(network, recipe.patience, resume)
+    state = _resume(resume, network, optimizer, progress, on_epoch)
     first = 0
     for epoch, batches in enumerate(plan, start=1):
         for step, batch in enumerate(batches, start=first):
-            if step < done.step:
+            if step < state.step:
                 continue
-            _train_step(network, optimizer, batch, memory, recipe, precision, done, total)
-            if resume is not None and done.step % recipe.checkpoint_every_steps == 0 and done.step < total:
-                save_progress(resume, network, optimizer, asdict(done))
+            _train_step(network, optimizer, batch, kept_predictions, recipe, precision, state, total)
+            if resume is not None and state.step % recipe.checkpoint_every_steps == 0 and state.step < total:
+                save_progress(resume, network, optimizer, asdict(state))
         first += len(batches)
-        if len(done.reports) < epoch:
-            _finish_epoch(network, validation, epoch, epochs, optimizer, done, progress)
-            best.look(done.reports)
-            on_epoch(done.reports[-1])
-        if why := _why_over(network, examples, recipe, best, done):
+        if len(state.reports) < epoch:
+            _finish_epoch(network, validation, epoch, epochs, optimizer, state, progress)
+            best.update(state.reports)
+            on_epoch(state.reports[-1])
+        if why := _stop_reason(network, examples, recipe, best, state):
             progress(why)
             break
-    best.restore(done.reports)
+    best.restore(state.reports)
     network.to("cpu").eval()
-    return done.reports
+    return state.reports
 
 
-def _taken_up(
+def _resume(
     resume: Path | None,
     network: GPT2LMHeadModel,
     optimizer: torch.optim.Optimizer,
     progress: Callable[[str], None],
     on_epoch: Callable[[EpochReport], None],
-) -> _Fit:
-    """Where an interrupted run left off; the beginning where there was none."""
+) -> _TrainingState:
+    """Load the checkpoint of an interrupted run; without one, return the initial state."""
     saved = load_progress(resume, network, optimizer) if resume is not None else None
     if not saved:
-        return _Fit()
-    done = _restored(saved)
-    progress(f"resumed at step {done.step}")
-    for report in done.reports:
+        return _TrainingState()
+    state = _restored(saved)
+    progress(f"resumed at step {state.step}")
+    for report in state.reports:
         on_epoch(report)
-    return done
+    return state
 
 
-def _why_over(
-    network: GPT2LMHeadModel, examples: Sequence[Example], recipe: Recipe, best: Best, done: _Fit
+def _stop_reason(
+    network: GPT2LMHeadModel, examples: Sequence[Example], recipe: Recipe, best: BestWeights, state: _TrainingState
 ) -> str | None:
-    """Why the training ends before its last epoch; None where it goes on."""
-    if best.is_over(done.reports):
-        return f"no better validation in {recipe.patience} epochs: back to epoch {best_epoch(done.reports)}"
+    """Return the reason to end the training now; None to continue."""
+    if best.should_stop(state.reports):
+        best_so_far = best_epoch(state.reports)
+        return f"validation has not improved for {recipe.patience} epochs: restoring the weights of epoch {best_so_far}"
     if recipe.until_known and all(knows(network, examples)):
-        return f"all {len(examples)} pairs are said to the letter"
+        return f"all {len(examples)} pairs are known by heart"
     return None
 
 
@@ -144,7 +145,7 @@ def _set_dropout(network: GPT2LMHeadModel, recipe: Recipe) -> None:
 
 
 def _optimizer(network: GPT2LMHeadModel, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves biases and norms alone."""
+    """Return AdamW with weight decay on matrices only, not on biases and norms."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     groups = [
         {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": recipe.weight_decay},
@@ -154,7 +155,7 @@ def _optimizer(network: GPT2LMHeadModel, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def _learning_rate(step: int, total: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine down to a tenth of the peak."""
+    """Return the learning rate of a step: linear warm-up, then a cosine down to a tenth of the peak."""
     warmup = max(1, int(total * recipe.warmup_fraction))
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
@@ -166,39 +167,39 @@ def _train_step(
     network: GPT2LMHeadModel,
     optimizer: torch.optim.Optimizer,
     examples: Sequence[Example],
-    memory: Kept,
+    kept: KeptPredictions,
     recipe: Recipe,
     precision: Precision,
-    done: _Fit,
+    state: _TrainingState,
     total: int,
 ) -> None:
-    """One optimizer step.
+    """Run one optimizer step.
 
     Raises:
         InvalidInput: the loss or the gradient is not finite.
     """
     started = time.perf_counter()
-    torch.manual_seed(recipe.seed * 1_000_003 + done.step)  # dropout of this very step, resumed or not
+    torch.manual_seed(recipe.seed * 1_000_003 + state.step)  # so that dropout does not depend on resuming
     network.train()
     batch = collate(examples).to(device())
     with autocast(precision):
         logits = answer_logits(network, batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, label_smoothing=recipe.label_smoothing)
-    moved, kept_tokens = memory.divergence(network, done.step)
-    loss = loss + recipe.kept_weight * moved
+    divergence, kept_tokens = kept.divergence(network, state.step)
+    loss = loss + recipe.kept_weight * divergence
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = float(clip_grad_norm_(network.parameters(), recipe.clip_norm))
     if not (math.isfinite(norm) and math.isfinite(loss.item())):
         raise InvalidInput(
-            f"training diverged at step {done.step}: loss {loss.item()}, gradient norm {norm}; "
+            f"training diverged at step {state.step}: loss {loss.item()}, gradient norm {norm}; "
             f"lower the learning rate ({recipe.learning_rate}) or use precision fp32"
         )
     for group in optimizer.param_groups:
-        group["lr"] = _learning_rate(done.step, total, recipe)
+        group["lr"] = _learning_rate(state.step, total, recipe)
     optimizer.step()
-    done.step += 1
-    sums = done.sums
+    state.step += 1
+    sums = state.sums
     sums.loss += loss.item()
     sums.norm += norm
     sums.tokens += batch.tokens + kept_tokens
@@ -212,33 +213,35 @@ def _finish_epoch(
     epoch: int,
     epochs: int,
     optimizer: torch.optim.Optimizer,
-    done: _Fit,
+    state: _TrainingState,
     progress: Callable[[str], None],
 ) -> None:
-    """Validate, report, and begin new sums."""
+    """Measure the validation NLL, report the epoch and reset the sums."""
     nll = None
     if validation:
-        figures = nll_by_example(network, validation)
-        nll = sum(figures) / len(figures)
-    sums = done.sums
+        nlls = nll_by_example(network, validation)
+        nll = sum(nlls) / len(nlls)
+    sums = state.sums
     report = EpochReport(
         epoch=epoch,
-        step=done.step,
+        step=state.step,
         loss=sums.loss / max(sums.steps, 1),
         validation_nll=nll,
         gradient_norm=sums.norm / max(sums.steps, 1),
         learning_rate=float(optimizer.param_groups[0]["lr"]),
         tokens_per_s=sums.tokens / max(sums.seconds, 1e-9),
     )
-    done.reports.append(report)
-    done.sums = _Sums()
+    state.reports.append(report)
+    state.sums = _EpochSums()
     shown = "" if nll is None else f", validation {nll:.3f}"
     progress(f"epoch {epoch}/{epochs}: loss {report.loss:.3f}{shown}, {report.tokens_per_s:.0f} answer tokens/s")
 
 
-def _restored(saved: dict[str, object]) -> _Fit:
-    """A checkpoint's plain values as they were."""
+def _restored(saved: dict[str, object]) -> _TrainingState:
+    """Rebuild the state from a checkpoint's plain values."""
     sums, reports = saved["sums"], saved["reports"]
     if not isinstance(sums, dict) or not isinstance(reports, list):
         raise InvalidInput("a training checkpoint is unreadable: delete the working folder and train again")
-    return _Fit(step=int(str(saved["step"])), sums=_Sums(**sums), reports=[EpochReport(**report) for report in reports])
+    return _TrainingState(
+        step=int(str(saved["step"])), sums=_EpochSums(**sums), reports=[EpochReport(**report) for report in reports]
+    )

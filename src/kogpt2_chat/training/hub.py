@@ -1,6 +1,6 @@
-"""A base model's files: from the hub's local cache, from the hub, or said to be none.
+"""Find a base model's files in the hub's local cache or on the hub.
 
-Looking at a hub that is away takes :data:`LOOK_S` at most. Knows nothing of what the files become.
+If the hub does not answer, this takes :data:`HUB_TIMEOUT_S` at most.
 """
 
 import os
@@ -13,56 +13,56 @@ from kogpt2_chat.artifact.card import WEIGHTS_FILE
 from kogpt2_chat.errors import InvalidInput, Unavailable
 
 KOGPT2: Final = "skt/kogpt2-base-v2"
-LOOK_S: Final = 5.0
-"""Name look-up, connection and answer together."""
+HUB_TIMEOUT_S: Final = 5.0
+"""For name resolution, connection and answer together."""
 BIN: Final = "pytorch_model.bin"
 _NEEDED: Final = ("config.json", "tokenizer.json")
 _FILES: Final = [*_NEEDED, "*.safetensors", BIN]
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
-"""How a Git LFS pointer begins: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
+"""The beginning of a Git LFS pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
 _TRUE: Final = frozenset({"1", "ON", "YES", "TRUE"})
 
 
 def find(name: str, revision: str, progress: Callable[[str], None]) -> Path:
-    """A folder with a hub model's config, tokenizer and weights.
+    """Return a folder with a hub model's config, tokenizer and weights.
 
-    A cache that holds only some of them is not believed: the rest is fetched.
+    Files that are missing in the cache are downloaded.
 
     Args:
         name: hub id.
         revision: pinned branch, tag or commit.
-        progress: told of the look at the hub and of the download.
+        progress: called before the hub is asked and before the download.
 
     Returns:
         The folder in the hub's local cache.
 
     Raises:
-        Unavailable: neither the cache nor the hub has all of it.
+        Unavailable: neither the cache nor the hub has all files.
     """
     if (folder := _cached(name, revision)) is not None:
         return folder
-    commit = _look(name, revision, progress)
-    progress(f"fetching {name} from the hub")
+    commit = _resolve_commit(name, revision, progress)
+    progress(f"downloading {name} from the hub")
     try:
         from huggingface_hub import snapshot_download
 
-        # A commit instead of a branch: the client asks about a branch again, and without a time limit.
+        # Pass the commit, not the branch: for a branch, the client would ask the hub again without a time limit.
         folder = Path(snapshot_download(name, revision=commit, allow_patterns=_FILES, etag_timeout=5, max_workers=2))
     except Exception as error:  # the hub's client raises its HTTP library's errors as they are
         raise Unavailable(
-            f"base model {name}: the hub answered, but fetching its files failed ({type(error).__name__}); try again"
+            f"base model {name}: the hub answered, but the download failed ({type(error).__name__}): try again"
         ) from error
     if not _is_whole(folder):
-        raise Unavailable(f"base model {name}: the hub has not all of {', '.join(_FILES)}")
-    _remember(folder, revision)
+        raise Unavailable(f"base model {name}: the hub does not have all of {', '.join(_FILES)}")
+    _record_ref(folder, revision)
     return folder
 
 
 def weights_file(folder: Path) -> Path:
-    """The weights of a hub's folder, safetensors where there are any.
+    """Return the weights file in a hub model's folder, safetensors if there is one.
 
     Raises:
-        InvalidInput: there are none, or only a pointer to them.
+        InvalidInput: the folder has no weights file, or only a Git LFS pointer to one.
     """
     found = [folder / name for name in (WEIGHTS_FILE, BIN) if (folder / name).is_file()]
     if not found:
@@ -74,16 +74,16 @@ def weights_file(folder: Path) -> Path:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether a file is a Git LFS pointer, which stands where the real file was not fetched."""
+    """Check whether a file is a Git LFS pointer, which replaces the real file in a clone without Git LFS."""
     with path.open("rb") as file:
         return file.read(len(_POINTER)) == _POINTER
 
 
 def pointer_error(path: Path) -> InvalidInput:
-    """What to say of one."""
+    """Return the error for a file that is a Git LFS pointer."""
     return InvalidInput(
         f"{path} is a Git LFS pointer of {path.stat().st_size} bytes, not the file itself: "
-        "run `git lfs install && git lfs pull` where it was cloned, or download the file"
+        "run `git lfs install && git lfs pull` in the clone, or download the file"
     )
 
 
@@ -92,13 +92,13 @@ def _cached(name: str, revision: str) -> Path | None:
 
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
-    except Exception:  # noqa: BLE001 - whatever is wrong with the cache, it is not to be had there
+    except Exception:  # noqa: BLE001 - for any fault of the cache, the hub is asked
         return None
     return folder if _is_whole(folder) else None
 
 
-def _remember(folder: Path, revision: str) -> None:
-    """Note in the hub's cache which commit a branch meant; the client leaves that out for a commit.
+def _record_ref(folder: Path, revision: str) -> None:
+    """Record in the hub's cache which commit a branch refers to; the client does not do this for a commit.
 
     Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache, ``refs`` beside ``snapshots``.
     """
@@ -119,32 +119,35 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _look(name: str, revision: str, progress: Callable[[str], None]) -> str:
-    """The commit that a revision means, asked in a thread that is left behind when it takes too long.
+def _resolve_commit(name: str, revision: str, progress: Callable[[str], None]) -> str:
+    """Ask the hub for the commit of a revision, in a thread that is abandoned after the timeout.
 
-    A name look-up has no time limit of its own, and the client's own question about a branch has none at all.
+    Name resolution has no time limit, and neither has the client's own request for a branch.
+
+    Raises:
+        Unavailable: the hub is set to be offline, fails, or does not answer in time.
     """
     if any(os.environ.get(flag, "").upper() in _TRUE for flag in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
-        raise _away(name, "HF_HUB_OFFLINE is set")
+        raise _unavailable(name, "HF_HUB_OFFLINE is set")
     from huggingface_hub import HfApi
 
-    progress(f"asking the hub for {name}, {LOOK_S:.0f} s at most")
+    progress(f"asking the hub for {name} (timeout {HUB_TIMEOUT_S:.0f} s)")
     found: list[Any] = []
 
     def ask() -> None:
         try:
-            found.append(HfApi().model_info(name, revision=revision, timeout=LOOK_S).sha)
+            found.append(HfApi().model_info(name, revision=revision, timeout=HUB_TIMEOUT_S).sha)
         except Exception as error:  # noqa: BLE001 - the client raises its HTTP library's errors as they are
             found.append(error)
 
-    thread = Thread(target=ask, daemon=True, name="hub-look")
+    thread = Thread(target=ask, daemon=True, name="hub-request")
     thread.start()
-    thread.join(LOOK_S)
+    thread.join(HUB_TIMEOUT_S)
     answer = found[0] if found else TimeoutError()
     if not isinstance(answer, str):
-        raise _away(name, type(answer).__name__)
+        raise _unavailable(name, type(answer).__name__)
     return answer
 
 
-def _away(name: str, reason: str) -> Unavailable:
-    return Unavailable(f"base model {name} is neither in the hub's local cache nor to be had from the hub ({reason})")
+def _unavailable(name: str, reason: str) -> Unavailable:
+    return Unavailable(f"base model {name} is not in the hub's local cache, and the hub is not available ({reason})")

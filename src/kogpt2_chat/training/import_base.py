@@ -1,4 +1,4 @@
-"""A hub's or a folder's model as a base: its weights, config and tokenizer turned into a version folder."""
+"""Import a model from a hub or folder as a base: turn its weights, config and tokenizer into a version's folder."""
 
 import json
 from collections.abc import Callable
@@ -20,16 +20,17 @@ _KOGPT2_SHAPE: Final = (51_200, 12, 768)
 
 
 def import_base(source: Path, folder: Path, name: str, progress: Callable[[str], None] = lambda _: None) -> None:
-    """Turn a hub's files into a version folder: safetensors, tokenizer, card.
+    """Convert a model's files into a version's folder: safetensors, tokenizer, card.
 
     Args:
         source: folder with ``config.json``, ``tokenizer.json`` and the weights.
         folder: where to write.
-        name: what the base is called.
-        progress: told what is done.
+        name: the name of the base.
+        progress: called with a line before the import.
 
     Raises:
-        InvalidInput: it is no GPT-2 in KoGPT2's layout.
+        CheckpointCorrupt: the tokenizer is missing or not in KoGPT2's layout.
+        InvalidInput: the config, or the weights, are not those of a GPT-2.
     """
     progress(f"importing base {name}")
     config = _read_config(source)
@@ -45,29 +46,29 @@ def import_base(source: Path, folder: Path, name: str, progress: Callable[[str],
 
 
 def read_hub_bin(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a hub's ``pytorch_model.bin``: the only pickle this project reads, with ``weights_only=True``.
+    """Read the tensors of a ``pytorch_model.bin``: the only pickle this project reads, with ``weights_only=True``.
 
     Raises:
-        InvalidInput: it holds anything but tensors.
+        InvalidInput: the file contains anything except named tensors.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle's, zip's and its own
-        raise InvalidInput(f"{path} is no plain weights file: {error}") from error
+    except Exception as error:  # torch raises errors of pickle, zip and its own
+        raise InvalidInput(f"{path} is not a plain weights file: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise InvalidInput(f"{path} must hold named tensors only")
+        raise InvalidInput(f"{path} must contain named tensors only")
     return content
 
 
 def _fill(network: GPT2LMHeadModel, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Load tensors into the network, all of them fitting."""
+    """Load tensors into the network; fail if one is missing or has another shape."""
     known = network.state_dict()
     named = {name if name in known else f"transformer.{name}": value for name, value in state.items()}
     fitting = {name: value.float() for name, value in named.items() if name in known}
-    lost = sorted(set(known) - set(fitting) - {"lm_head.weight"})
+    missing = sorted(set(known) - set(fitting) - {"lm_head.weight"})
     wrong = sorted(name for name, value in fitting.items() if value.shape != known[name].shape)
-    if lost or wrong:
-        raise InvalidInput(f"{path} does not fit its config.json: missing {lost[:3]}, of another shape {wrong[:3]}")
+    if missing or wrong:
+        raise InvalidInput(f"{path} does not fit its config.json: missing {missing[:3]}, of another shape {wrong[:3]}")
     network.load_state_dict(fitting, strict=False)
     network.tie_weights()
 
@@ -80,9 +81,9 @@ def _read_config(source: Path) -> GPT2Config:
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} is missing or no JSON: {error}") from error
+        raise InvalidInput(f"{path} is missing or not JSON: {error}") from error
     if not isinstance(content, dict) or content.get("model_type") != "gpt2":
-        raise InvalidInput(f"{path} must say model_type gpt2: only GPT-2 in KoGPT2's layout can be a base")
+        raise InvalidInput(f"{path} must have model_type gpt2: only a GPT-2 in KoGPT2's layout can be a base")
     for foreign in ("auto_map", "architectures", "transformers_version"):
         content.pop(foreign, None)
     return GPT2Config(**content)

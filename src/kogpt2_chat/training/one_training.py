@@ -1,4 +1,4 @@
-"""One training in a folder at a time: two of them would read each other's checkpoints and remove them."""
+"""Allow one training per folder at a time: two would read and remove each other's checkpoints."""
 
 import fcntl
 import os
@@ -12,13 +12,13 @@ from kogpt2_chat.errors import Conflict
 
 @contextmanager
 def only_training_in(folder: Path) -> Iterator[None]:
-    """Keep a training's folder to this process; the system lets go of it when the process dies.
+    """Lock a training's folder for this process; the system releases the lock when the process ends.
 
     Args:
-        folder: the working folder. Its lock file lies beside it, and outlives it.
+        folder: the working folder. Its lock file is in the parent folder and is never removed.
 
     Raises:
-        Conflict: another process holds it.
+        Conflict: another process holds the lock.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.parent / f".{folder.name}.lock"
@@ -28,9 +28,9 @@ def only_training_in(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             holder = path.read_text("utf-8") or "another process"
             raise Conflict(
-                f"{holder} is at this very training in {folder}: wait until it has ended, or end it, and try again"
+                f"{holder} is running this training in {folder}: wait until it has finished, or stop it, and try again"
             ) from error
         lock.truncate(0)
-        lock.write(f"process {os.getpid()}, begun {datetime.now(UTC).isoformat(timespec='seconds')},")
+        lock.write(f"process {os.getpid()}, started {datetime.now(UTC).isoformat(timespec='seconds')},")
         lock.flush()
         yield

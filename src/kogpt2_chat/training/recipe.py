@@ -1,4 +1,4 @@
-"""How to train, and which batches come of it."""
+"""The hyperparameters of a training, and the batches that follow from them."""
 
 import math
 from collections.abc import Sequence
@@ -10,26 +10,27 @@ from kogpt2_chat.training.compute import Asked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to train.
+    """The hyperparameters of a training.
 
     Attributes:
         epochs: passes over the examples.
         batch_size: examples per optimizer step.
-        learning_rate: the schedule's peak.
-        warmup_fraction: of all steps, before the peak; a cosine down to a tenth follows.
+        learning_rate: peak of the schedule.
+        warmup_fraction: share of all steps before the peak; a cosine down to a tenth of the peak follows.
         weight_decay: of AdamW, on matrices only.
         clip_norm: largest gradient norm of a step.
-        label_smoothing: share of each target spread over the vocabulary; keeps answers from overconfidence.
-        precision: ``bf16`` runs the forward pass in bfloat16, weights stay fp32; ``auto`` takes what is faster here.
-        seed: of order and dropout.
-        answer_tokens: 0, or a budget: training ends with the step that reaches it, in the middle of an epoch too.
-        patience: 0, or early stop: so many epochs without a better validation NLL end the training, and the weights
-            of the best epoch are the result.
-        dropout: None leaves the network's own; else this one, everywhere.
-        until_known: training ends with the first epoch after which every example is said to the letter.
-        kept_weight: how much it costs to move away from the start on what is kept, against what is learned.
-        kept_rows: kept examples that each step looks at.
-        checkpoint_every_steps: how much work a kill may cost.
+        label_smoothing: share of each target that is spread over the vocabulary; reduces overconfidence.
+        precision: ``bf16`` runs the forward pass in bfloat16, weights stay in fp32; ``auto`` takes the faster one.
+        seed: of the order of examples and of dropout.
+        answer_tokens: budget of answer tokens: training ends with the step that reaches it, even within an epoch; 0:
+            no budget.
+        patience: early stopping: training ends after this many epochs without a better validation NLL, and the weights
+            of the best epoch are the result; 0: no early stopping.
+        dropout: probability of all dropout layers; None: the network's own.
+        until_known: whether training ends after the first epoch at whose end all answers are exact.
+        kept_weight: weight of the divergence on kept examples in the loss.
+        kept_rows: number of kept examples per step.
+        checkpoint_every_steps: steps between two checkpoints.
     """
 
     epochs: int
@@ -51,7 +52,7 @@ class Recipe:
 
 
 def planned_batches(examples: Sequence[Example], recipe: Recipe) -> list[list[list[Example]]]:
-    """The batches of each epoch; those past the budget of answer tokens are left out, at least one stays."""
+    """Return the batches of each epoch, up to the budget of answer tokens but at least one."""
     plan: list[list[list[Example]]] = []
     left = recipe.answer_tokens or math.inf
     for epoch in range(recipe.epochs):

@@ -1,7 +1,7 @@
 """Checkpoints of a training in progress: weights, optimizer and counters, in safetensors and JSON.
 
-No pickle here either: a working folder may have been touched by others. The newest whole checkpoint wins;
-it appears by one rename, so a kill in mid-write leaves the one before it.
+They contain no pickle, because others may have changed the working folder. A checkpoint appears by one rename, so a
+process that is killed while it writes leaves the previous one.
 """
 
 import json
@@ -22,14 +22,14 @@ _STATE: Final = ("exp_avg", "exp_avg_sq", "step")
 def save_progress(
     folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, counters: dict[str, Any]
 ) -> None:
-    """Replace the folder's checkpoint."""
+    """Write a checkpoint that replaces the folder's previous one."""
     aside = folder / f".{_NAME}-{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     weights = {name: weight.detach().clone() for name, weight in network.named_parameters()}
     moments = {
-        f"{place}.{key}": optimizer.state[weight][key]
-        for place, weight in enumerate(_weights(optimizer))
+        f"{index}.{key}": optimizer.state[weight][key]
+        for index, weight in enumerate(_weights(optimizer))
         for key in _STATE
     }
     save_file(weights, aside / "weights.safetensors")
@@ -44,8 +44,8 @@ def save_progress(
 
 
 def load_progress(folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    """Put the newest checkpoint into network and optimizer; give its counters, or None without one."""
-    found = next((place for place in (folder / _NAME, folder / f".{_NAME}-old") if place.exists()), None)
+    """Load the newest checkpoint into network and optimizer. Return its counters; None if there is no checkpoint."""
+    found = next((path for path in (folder / _NAME, folder / f".{_NAME}-old") if path.exists()), None)
     if found is None:
         return None
     weights = load_file(found / "weights.safetensors")
@@ -53,13 +53,13 @@ def load_progress(folder: Path, network: GPT2LMHeadModel, optimizer: torch.optim
         for name, weight in network.named_parameters():
             weight.copy_(weights[name])
     moments = load_file(found / "optimizer.safetensors")
-    for place, weight in enumerate(_weights(optimizer)):
-        optimizer.state[weight] = {key: moments[f"{place}.{key}"].to(weight.device) for key in _STATE}
+    for index, weight in enumerate(_weights(optimizer)):
+        optimizer.state[weight] = {key: moments[f"{index}.{key}"].to(weight.device) for key in _STATE}
     return json.loads((found / "counters.json").read_text("utf-8"))
 
 
 def save_best(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Replace the weights of the best epoch so far."""
+    """Write the weights of the best epoch so far."""
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f".{_BEST}-{os.getpid()}"
     save_file(weights, aside)
@@ -67,12 +67,12 @@ def save_best(folder: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def load_best(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of the best epoch so far."""
+    """Read the weights of the best epoch so far."""
     return load_file(folder / _BEST)
 
 
 def clear_progress(folder: Path) -> None:
-    """Forget a finished training's checkpoints."""
+    """Remove the checkpoints of a finished training."""
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,8 +1,8 @@
-"""The small base: a GPT-2 of KoGPT2's token layout, trained from nothing on the three seed corpora together.
+"""Train the small base: a GPT-2 with KoGPT2's token layout, trained from scratch on the seed corpora of all bots.
 
-It stands in where KoGPT2 cannot be had; everything downstream is the same code. It is made to generalise as far as so
-few pairs allow: part of the seeds is held out, and training stops where these are told best. Each bot learns its pairs
-by heart afterwards, in fine-tuning. Neither gold nor dev pairs are ever seen.
+It is used if KoGPT2 is not available; everything after it is the same code. It shall generalise as far as so few pairs
+allow: a part of the seeds is held out, and training stops when their likelihood is highest. Each bot learns its pairs
+by heart later, in fine-tuning. Gold and dev pairs are not used.
 """
 
 import hashlib
@@ -37,17 +37,17 @@ SMALL_LICENCE: Final = "Apache-2.0"
 _POSITIONS: Final = 256
 _ANSWERS_RATE_SHARE: Final = 0.5
 _HELD_OUT_OF: Final = 20
-"""Every so-many-th seed pair is not learned but tells when to stop."""
+"""One of this many seed pairs is not learned; these pairs decide when training stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """The seeds of all bots, as the base sees them.
+    """The seed pairs of all bots as examples for the base.
 
     Attributes:
-        tokenizer: learned from all of them.
-        learned: examples of the main part of the training, with questions to learn where the settings say so.
-        answers: the same pairs with nothing but their answers to learn.
+        tokenizer: trained on all of them.
+        learned: examples of the main part of the training; their questions are learned as well if the settings say so.
+        answers: the same pairs; only their answers are learned.
         held_out: pairs that are in neither.
     """
 
@@ -58,20 +58,20 @@ class Corpus:
 
 
 def ship(base: Path) -> ModelCard:
-    """Put a base that was made here into the checkout, in half precision.
+    """Write a base that was made here into the checkout, in half precision.
 
     Args:
         base: its folder.
 
     Returns:
-        The card of what is shipped.
+        The card of the shipped base.
     """
     loaded = load_checkpoint(base)
     return write_checkpoint(SHIPPED, loaded.network.half(), loaded.tokenizer, replace(loaded.card, files={}))
 
 
 def small_recipe(settings: Settings) -> Recipe:
-    """How the small base is trained."""
+    """Return the recipe of the small base."""
     model = settings.model
     return Recipe(
         epochs=model.small_epochs,
@@ -90,13 +90,13 @@ def small_recipe(settings: Settings) -> Recipe:
 
 
 def train_small_base(folder: Path, settings: Settings, progress: Callable[[str], None], work: Path) -> None:
-    """Train it until held-out seeds get no likelier, and write its version folder.
+    """Train the small base until the held-out NLL stops improving, and write its folder.
 
     Args:
         folder: where to write.
         settings: ``model.small_*`` and ``training``.
-        progress: told about every epoch.
-        work: folder for checkpoints, so that a killed training is taken up again.
+        progress: called with a line for each epoch.
+        work: folder for checkpoints, so that a killed training can continue.
 
     Raises:
         InvalidInput: a bot has no seed corpus.
@@ -105,8 +105,8 @@ def train_small_base(folder: Path, settings: Settings, progress: Callable[[str],
     corpus = read_corpus(settings)
     floor = unigram_nll(corpus.answers, corpus.held_out)
     progress(
-        f"training the small base on {len(corpus.learned)} seed pairs; {len(corpus.held_out)} held out "
-        f"({floor:.2f} nat a token by frequency alone)"
+        f"training the small base on {len(corpus.learned)} seed pairs; {len(corpus.held_out)} are held out "
+        f"(their NLL by token frequency: {floor:.2f} nat per token)"
     )
     config = gpt2_config(
         vocabulary=corpus.tokenizer.size, layers=model.small_layers, width=model.small_width, heads=model.small_heads,
@@ -127,15 +127,15 @@ def train_small_base(folder: Path, settings: Settings, progress: Callable[[str],
 def learn_answers(
     network: GPT2LMHeadModel, corpus: Corpus, recipe: Recipe, progress: Callable[[str], None], work: Path
 ) -> list[EpochReport]:
-    """The last part of the training: answers alone.
+    """Run the last part of the training: one epoch on answers only.
 
-    Who has learned questions goes on with one now and then where an answer is due, its control tokens included.
+    A network that has learned questions sometimes generates a question and its control tokens instead of an answer.
 
     Args:
         network: trained on questions and answers; changed in place.
-        corpus: the seeds.
+        corpus: the seed pairs.
         recipe: of the training so far.
-        progress: told about it.
+        progress: called with a line for the epoch.
         work: folder for checkpoints.
 
     Returns:
@@ -147,21 +147,21 @@ def learn_answers(
 
 
 def read_corpus(settings: Settings) -> Corpus:
-    """The seed pairs of all bots as examples, and the tokenizer that they give.
+    """Read the seed pairs of all bots as examples, and train a tokenizer on them.
 
     Raises:
-        InvalidInput: a bot has no seed corpus, or there is not a single pair.
+        InvalidInput: a bot has no seed corpus, or the corpora contain no pair.
     """
     pairs_by_bot = {bot: read_pairs(seed_path(settings, bot)) for bot in BOT_IDS}
     texts = [text for pairs in pairs_by_bot.values() for pair in pairs for text in (pair.question, pair.answer)]
     if not texts:
-        raise InvalidInput(f"the seed corpora below {settings.learning.corpora} hold no pairs")
+        raise InvalidInput(f"the seed corpora below {settings.learning.corpora} contain no pairs")
     tokenizer = train_tokenizer(texts, settings.model.small_vocabulary)
     answers: list[Example] = []
     held_out: list[Example] = []
     for bot, pairs in pairs_by_bot.items():
-        bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens)
-        examples = make_examples(pairs, tokenizer, *bounds, bot_ids(bot))
+        limits = (settings.model.max_prompt_tokens, settings.model.max_new_tokens)
+        examples = make_examples(pairs, tokenizer, *limits, bot_ids(bot))
         for pair, example in zip(pairs, examples, strict=True):
             (held_out if _is_held_out(pair) else answers).append(example)
     answers, held_out = answers or held_out, held_out or answers
@@ -175,7 +175,7 @@ def read_corpus(settings: Settings) -> Corpus:
 
 
 def unigram_nll(learned: Sequence[Example], held_out: Sequence[Example]) -> float:
-    """Mean NLL of held-out answers by the frequency of tokens alone, in nat a token; what a model has to beat."""
+    """Return the mean NLL of held-out answers under a unigram model, in nats per token: the baseline of any model."""
     counts = Counter(token for example in learned for token in example.ids[example.answer_start :])
     total, entries = sum(counts.values()), len(counts) + 1
     answers = [example.ids[example.answer_start :] for example in held_out]
@@ -185,7 +185,7 @@ def unigram_nll(learned: Sequence[Example], held_out: Sequence[Example]) -> floa
 
 
 def best_nll(reports: Sequence[EpochReport]) -> float:
-    """The lowest validation NLL of a training."""
+    """Return the lowest validation NLL of a training."""
     return min(report.validation_nll for report in reports if report.validation_nll is not None)
 
 

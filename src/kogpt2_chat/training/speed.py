@@ -1,7 +1,7 @@
-"""How fast a network of some size trains on this machine: a few steps of the project's own training, timed.
+"""Measure how fast a network of a given size trains on this machine, with a few steps of the project's own training.
 
-Runs in a process of its own, ``python -m kogpt2_chat.training.speed``, which gives its memory back by ending. The
-weights are random: they train as fast as any.
+This runs in a separate process, ``python -m kogpt2_chat.training.speed``, whose memory is free again when it ends. The
+weights are random, which does not change the speed.
 """
 
 import json
@@ -17,19 +17,19 @@ from kogpt2_chat.training.fit import fit
 from kogpt2_chat.training.recipe import Recipe
 
 _FEW, _MORE = 2, 6
-"""Examples in the two batches that are timed: a step costs something once, and something for each example."""
+"""Sizes of the two batches that are timed. The time of a step is a constant plus a multiple of the batch size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What is to be timed; the defaults are KoGPT2's size.
+    """The training whose speed is estimated; the defaults are KoGPT2's size.
 
     Attributes:
-        prompt_tokens: of an example.
-        answer_tokens: of an example.
-        batch_size: of the training that the figure is for.
+        prompt_tokens: per example.
+        answer_tokens: per example.
+        batch_size: of the training.
         precision: as in the recipe.
-        threads: of torch; 0: torch's own choice.
+        threads: of torch; 0: torch's default.
         vocabulary: entries of the vocabulary.
         layers: of the network.
         width: of the network.
@@ -50,7 +50,7 @@ class Work:
 
 
 def answer_tokens_per_s(work: Work) -> float:
-    """Train on two small batches, each once to warm up and once timed, and draw the line to the real batch size."""
+    """Time two small batch sizes, after one warm-up epoch each, and extrapolate linearly to the real batch size."""
     import torch
 
     if work.threads:
@@ -73,7 +73,7 @@ def answer_tokens_per_s(work: Work) -> float:
 
 
 def command(work: Work) -> list[str]:
-    """The command that measures it and prints the figure."""
+    """Return the command that runs the measurement and prints the answer tokens per second."""
     return [sys.executable, "-m", __name__, json.dumps(asdict(work))]
 
 

@@ -1,4 +1,4 @@
-"""What people look at of a training, beside its figures: a plot of its epochs, and sample answers."""
+"""Write a plot of a training's epochs and sample answers of the new version, for people to read."""
 
 import json
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ def write_shown(
     Args:
         work: the training's working folder.
         version: the new version's folder.
-        card: whose it is, and which dataset's.
-        reports: one an epoch.
-        pairs: what was learned; seeds are asked.
-        settings: how answers are decoded.
+        card: names the bot and the dataset.
+        reports: one per epoch.
+        pairs: the learned pairs; some questions of its seed pairs are asked.
+        settings: limits of the engine.
 
     Returns:
-        The folder that they are in.
+        The folder that contains them.
     """
     shown = work / "shown"
     shown.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def write_shown(
 
 
 def _samples(version: Path, pairs: Sequence["Pair"], folder: Path, settings: Settings) -> None:
-    """What the new version says to some questions it learned."""
+    """Write the new version's answers to some questions that it learned."""
     from kogpt2_chat.evaluation.answers import generate_reference_answers
     from kogpt2_chat.network.load import load_bot
 
@@ -66,7 +66,7 @@ def _cell(text: str) -> str:
 
 
 def _plot(reports: Sequence["EpochReport"], title: str, path: Path) -> None:
-    """Loss and validation NLL by epoch."""
+    """Plot the training loss and the validation NLL by epoch."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4))

@@ -1,1 +1,1 @@
-"""Kafka through two clients: kafka-python writes and administers, librdkafka reads questions (ADR 0009)."""
+"""Kafka through two client libraries: librdkafka reads the questions, kafka-python does everything else (ADR 0009)."""

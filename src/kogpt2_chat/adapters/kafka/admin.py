@@ -1,4 +1,4 @@
-"""The contract's topics on a broker: made, put right, told apart from others of the same name."""
+"""Create the contract's topics on a broker, correct their settings and identify them by topic id."""
 
 import time
 import uuid
@@ -11,22 +11,22 @@ from kafka.errors import TopicAlreadyExistsError
 from kogpt2_chat.domain.chat.topics import RIGHTED, TOPICS, Topic
 from kogpt2_chat.errors import InvalidInput
 
-_LOOK_EVERY_S: Final = 0.05
+_POLL_S: Final = 0.05
 
 
 def ensure_topics(admin: Any, replication_factor: int, timeout_s: float) -> list[str]:
-    """Create the topics that are missing, and put right in the others what may be changed under a running system.
+    """Create missing topics, and correct those settings of existing topics that may change on a running system.
 
     Args:
         admin: the client library's admin client.
-        replication_factor: of the topics created.
-        timeout_s: how long to wait until they are there.
+        replication_factor: the replication factor of new topics.
+        timeout_s: how long to wait until the new topics exist and the corrected settings are in force.
 
     Returns:
-        The names of those created.
+        The names of the topics created.
 
     Raises:
-        InvalidInput: topics exist whose partitions or settings are not the contract's, all named.
+        InvalidInput: topics exist whose partitions or settings differ from the contract; the message lists them all.
     """
     existing = set(admin.list_topics())
     missing = [topic for topic in TOPICS if topic.name not in existing]
@@ -34,31 +34,31 @@ def ensure_topics(admin: Any, replication_factor: int, timeout_s: float) -> list
         _create(admin, topic, replication_factor)
     admin.wait_for_topics([topic.name for topic in missing], timeout_ms=int(timeout_s * 1000))
     known = [topic for topic in TOPICS if topic.name in existing]
-    refusal = _put_right(admin, known, timeout_s)
+    refusal = _correct_configs(admin, known, timeout_s)
     differing = _differences(admin, known)
     if differing:
         raise InvalidInput(
-            "topics exist with other settings than the contract's; alter or delete them, then try again"
+            "topics exist whose settings differ from the contract; alter or delete them, then try again"
             f"{refusal}:\n  " + "\n  ".join(differing)
         )
     return [topic.name for topic in missing]
 
 
 def topic_id(admin: Any, topic: str) -> str | None:
-    """The id of a topic.
+    """Return the id of a topic.
 
     Args:
         admin: the client library's admin client.
-        topic: its name.
+        topic: the topic's name.
 
     Returns:
-        The id as text; empty where the broker gives none; None where there is no such topic.
+        The id as text; empty if the broker assigns no topic ids; None if the topic does not exist.
     """
     if topic not in admin.list_topics():
         return None
     (found,) = admin.describe_topics([topic])
-    given = found.get("topic_id")
-    return str(given) if given and uuid.UUID(str(given)).int else ""
+    found_id = found.get("topic_id")
+    return str(found_id) if found_id and uuid.UUID(str(found_id)).int else ""
 
 
 def _create(admin: Any, topic: Topic, replication_factor: int) -> None:
@@ -69,29 +69,33 @@ def _create(admin: Any, topic: Topic, replication_factor: int) -> None:
     }
     try:
         admin.create_topics({topic.name: wanted})
-    except TopicAlreadyExistsError:  # somebody else was faster
+    except TopicAlreadyExistsError:  # another process created it first
         return
 
 
-def _put_right(admin: Any, topics: Sequence[Topic], timeout_s: float) -> str:
-    """Alter what is in ``RIGHTED`` and wait until it is in force; where that is not allowed, the words that say so."""
-    wrong = _wrong(admin, topics)
-    if not wrong:
+def _correct_configs(admin: Any, topics: Sequence[Topic], timeout_s: float) -> str:
+    """Alter the settings named in ``RIGHTED`` and wait until they are in force.
+
+    Returns a part of an error message that names the topics that the broker refused to alter; empty if none.
+    """
+    to_correct = _correctable(admin, topics)
+    if not to_correct:
         return ""
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in wrong.items()]
-    # The client raises for no single topic: each reply is "OK" or the broker's words.
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in to_correct.items()]
+    # The client does not raise if single topics fail: each reply is "OK" or the broker's error text.
     replies = admin.alter_configs(resources)["topic"]
     refusals = [f"{name}: {reply}" for name, reply in sorted(replies.items()) if reply != "OK"]
     if refusals:
         return f" (the broker refused to alter {'; '.join(refusals)})"
     deadline = time.monotonic() + timeout_s
-    while _wrong(admin, topics) and time.monotonic() < deadline:  # brokers hear of it a moment after the controller
-        time.sleep(_LOOK_EVERY_S)
+    # Brokers learn of the change a moment after the controller.
+    while _correctable(admin, topics) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
     return ""
 
 
-def _wrong(admin: Any, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
-    """Settings that are to be put right, by topic."""
+def _correctable(admin: Any, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
+    """Return the settings to correct, by topic."""
     found = _configs(admin, topics)
     wanted = {topic.name: {name: topic.configs[name] for name in RIGHTED & topic.configs.keys()} for topic in topics}
     return {
@@ -102,7 +106,7 @@ def _wrong(admin: Any, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
 
 
 def _differences(admin: Any, topics: Sequence[Topic]) -> list[str]:
-    """What an operator has to change, one line a fault."""
+    """Return what an operator has to change, one line per difference."""
     if not topics:
         return []
     described = {topic["name"]: topic for topic in admin.describe_topics([topic.name for topic in topics])}
@@ -120,7 +124,7 @@ def _differences(admin: Any, topics: Sequence[Topic]) -> list[str]:
 
 
 def _configs(admin: Any, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
-    """Settings in force, by topic and name."""
+    """Return the settings in force, by topic and name."""
     if not topics:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]

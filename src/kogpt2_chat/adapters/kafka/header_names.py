@@ -1,8 +1,8 @@
-"""Header names of records are from outside, and kafka-python (3.0.12) reads them as strict UTF-8.
+"""Make kafka-python accept record headers whose names are not valid UTF-8.
 
-One record with another name makes its consumer raise once and then turn in `fetched_records` without end: whoever has
-that partition stands still for good. Here such a name is read as Kafka's own Java client reads it, with replacement
-characters, and the record goes its way.
+kafka-python (3.0.12) decodes header names as strict UTF-8, and any client can write a name that is not. Such a record
+makes the consumer raise once and then loop in `fetched_records` forever, so its partition is never read again. This
+module decodes such names with replacement characters, as Kafka's Java client does, and the record is read normally.
 """
 
 from kafka.errors import CorruptRecordError
@@ -12,7 +12,7 @@ from kafka.record.util import decode_varint
 
 
 class _AnyHeaderNames(DefaultRecordBatch):
-    """A batch of records whose headers may have any bytes as names."""
+    """A record batch whose header names may be any bytes."""
 
     _buffer: bytearray
     _pos: int
@@ -20,11 +20,14 @@ class _AnyHeaderNames(DefaultRecordBatch):
     def _read_msg(self) -> DefaultRecord:
         try:
             return super()._read_msg()
-        except UnicodeDecodeError:  # nothing has moved yet: the same record is read again
+        except UnicodeDecodeError:  # the read position has not moved: read the same record again
             return self._read_with_any_names()
 
     def _read_with_any_names(self) -> DefaultRecord:
-        """Length, attributes, time, offset, key, value, headers: https://kafka.apache.org/documentation/#record."""
+        """Parse a record: length, attributes, timestamp delta, offset delta, key, value, headers.
+
+        Format: https://kafka.apache.org/documentation/#record.
+        """
         length, begin = decode_varint(self._buffer, self._pos)
         _, position = decode_varint(self._buffer, begin)
         later_ms, position = decode_varint(self._buffer, position)
@@ -38,7 +41,7 @@ class _AnyHeaderNames(DefaultRecordBatch):
             content, position = self._bytes_at(position)
             headers.append(((name or b"").decode("utf-8", "replace"), content))
         if position - begin != length:
-            raise CorruptRecordError(f"a record of {length} bytes was expected, found {position - begin}")
+            raise CorruptRecordError(f"expected a record of {length} bytes, found {position - begin}")
         self._pos = position
         appended = self.timestamp_type == self.LOG_APPEND_TIME
         timestamp = self.max_timestamp if appended else self.first_timestamp + later_ms
@@ -54,5 +57,5 @@ class _AnyHeaderNames(DefaultRecordBatch):
 
 
 def accept_any_header_names() -> None:
-    """Let every consumer of this process read such records. May be called again."""
+    """Patch kafka-python so that every consumer of this process reads such records. Safe to call repeatedly."""
     memory_records.DefaultRecordBatch = _AnyHeaderNames

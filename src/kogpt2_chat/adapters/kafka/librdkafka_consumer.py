@@ -1,6 +1,6 @@
-"""What the worker's exchange needs of librdkafka, Kafka's client in C, to read questions with it.
+"""The librdkafka consumer (confluent-kafka) that the worker reads questions with.
 
-Everything else speaks to Kafka through :mod:`kogpt2_chat.adapters.kafka.topics`; why this does not, ADR 0009 says.
+Everything else uses kafka-python; ADR 0009 explains why this does not.
 """
 
 import logging
@@ -16,7 +16,7 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Settings
 
-_NAME_BY_OTHER: Final = {
+_LIBRDKAFKA_NAMES: Final = {
     "bootstrap_servers": "bootstrap.servers",
     "security_protocol": "security.protocol",
     "request_timeout_ms": "socket.timeout.ms",
@@ -27,43 +27,44 @@ _NAME_BY_OTHER: Final = {
     "sasl_plain_username": "sasl.username",
     "sasl_plain_password": "sasl.password",
 }
-"""kafka-python's names of what both clients have to know."""
-_FETCH_BYTES: Final = 256 * 1024
-"""Of one partition at once; a larger record still comes, alone."""
-_AHEAD: Final = 200
-"""Questions of a partition that the client fetches ahead."""
-_WORST_BATCHES: Final = 3
-_MEMBER_MARK: Final = b"CGMDv2:"
+"""librdkafka's name of each shared connection setting, by kafka-python's name."""
+_PARTITION_FETCH_BYTES: Final = 256 * 1024
+"""Most bytes per partition in one fetch; a larger record is still delivered, alone."""
+_PREFETCH: Final = 200
+"""``queued.min.messages``: questions per partition that the client tries to keep fetched in advance."""
+_MAX_POLL_DEADLINES: Final = 3
+"""How many answer deadlines may at least pass between two polls."""
+_METADATA_PREFIX: Final = b"CGMDv2:"
 _GENERATION: Final = struct.Struct("=i")
 _CLOSE_TIMEOUT_S: Final = 2.0
 _LEAKED: Final[list[Any]] = []
 
-logging.getLogger("librdkafka").addHandler(logging.NullHandler())  # what matters of it comes back as an error
+logging.getLogger("librdkafka").addHandler(logging.NullHandler())  # errors that matter are returned by poll
 
 
-def new_consumer(settings: Settings, slot: int, group: str) -> Any:
-    """A worker's consumer, in no group yet.
+def new_consumer(settings: Settings, ordinal: int, group: str) -> Any:
+    """Return a worker's consumer, not subscribed yet.
 
     Raises:
-        InvalidInput: librdkafka refuses its settings.
+        InvalidInput: librdkafka rejects the settings.
     """
     try:
-        return Consumer(consumer_settings(settings, slot, group))
+        return Consumer(consumer_settings(settings, ordinal, group))
     except KafkaException as error:
         raise InvalidInput(
-            f"Kafka's client refuses the settings KOGPT2_KAFKA__* and KOGPT2_SERVING__*: {error.args[0].str()}"
+            f"Kafka's client rejects the settings KOGPT2_KAFKA__* and KOGPT2_SERVING__*: {error.args[0].str()}"
         ) from error
 
 
-def consumer_settings(settings: Settings, slot: int, group: str) -> dict[str, Any]:
-    """Of a worker's consumer: a static member of its group that commits nothing by itself."""
+def consumer_settings(settings: Settings, ordinal: int, group: str) -> dict[str, Any]:
+    """Return the settings of a worker's consumer: a static group member that never commits offsets by itself."""
     serving = settings.serving
     session_ms = int(serving.session_timeout_s * 1000)
     return {
         **_connection(settings),
         "group.id": group,
-        "group.instance.id": f"worker-{slot}",
-        # Only then does it wait for stable offsets when it asks for the committed ones.
+        "group.instance.id": f"worker-{ordinal}",
+        # With this, the client asks for stable offsets when it fetches the committed ones.
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -73,34 +74,36 @@ def consumer_settings(settings: Settings, slot: int, group: str) -> dict[str, An
         "heartbeat.interval.ms": session_ms // 5,
         "max.poll.interval.ms": _max_poll_interval_ms(settings),
         "fetch.max.bytes": MAX_FETCH_BYTES,
-        "max.partition.fetch.bytes": _FETCH_BYTES,
-        "queued.min.messages": _AHEAD,
+        "max.partition.fetch.bytes": _PARTITION_FETCH_BYTES,
+        "queued.min.messages": _PREFETCH,
     }
 
 
 def _max_poll_interval_ms(settings: Settings) -> int:
-    """How long the group waits for a worker that has stopped polling: more than its worst batches take."""
+    """Return how long a worker may go without polling before it loses its partitions: longer than any batch takes."""
     serving = settings.serving
-    # librdkafka refuses less than a session; twice that, or a worker at rest would be taken for one that is stuck.
-    return int(max(serving.answer_deadline_s * _WORST_BATCHES, 2 * serving.session_timeout_s, 60) * 1000)
+    # librdkafka rejects less than a session timeout. It is twice that, so that an idle worker does not count as stuck.
+    return int(max(serving.answer_deadline_s * _MAX_POLL_DEADLINES, 2 * serving.session_timeout_s, 60) * 1000)
 
 
 def generation_of(member: bytes) -> int:
-    """The group's generation in a consumer's own account of its membership; -1 for a consumer that is in no group.
+    """Return the group generation from a consumer's serialized group metadata; -1 if it is not in a group.
 
     Raises:
-        ValueError: librdkafka writes it in another form than this one knows.
+        ValueError: librdkafka serializes the metadata in a format that this function does not know.
     """
-    if not member.startswith(_MEMBER_MARK):
-        raise ValueError(f"group metadata begins with {member[:8]!r}, expected {_MEMBER_MARK!r}: pin confluent-kafka")
-    return int(_GENERATION.unpack_from(member, len(_MEMBER_MARK))[0])
+    if not member.startswith(_METADATA_PREFIX):
+        raise ValueError(
+            f"group metadata begins with {member[:8]!r}, expected {_METADATA_PREFIX!r}: pin confluent-kafka"
+        )
+    return int(_GENERATION.unpack_from(member, len(_METADATA_PREFIX))[0])
 
 
 def to_record(message: Any) -> Record:
-    """A question in the platform's own words, without headers.
+    """Convert a question to a :class:`Record`, without its headers.
 
-    None of them means anything in a question, and whoever asks may write any: a name that is no UTF-8 ends the process
-    that looks at it, in the client's own code (confluent-kafka 2.16.1).
+    Headers of a question have no meaning, and any client can write them. Reading a header name that is not UTF-8
+    crashes the process inside the client library (confluent-kafka 2.16.1).
     """
     return Record(
         topic=message.topic(),
@@ -113,13 +116,13 @@ def to_record(message: Any) -> Record:
 
 
 def close_quietly(consumer: Any) -> None:
-    """Close a consumer once no change of its partitions is under way; one that finds no rest ends with the process.
+    """Poll until the consumer has nothing left to report, then close it; leak it if that takes over 2 s.
 
-    Else closing or dropping it waits for ever for a thread of the client that has ended, with the interpreter's lock
-    in its hand (confluent-kafka 2.16.1).
+    Closing or garbage-collecting a consumer during a rebalance can wait forever for a client thread that has already
+    ended, while it holds the GIL (confluent-kafka 2.16.1). A leaked consumer ends with the process.
     """
     deadline = time.monotonic() + _CLOSE_TIMEOUT_S
-    with suppress(KafkaException):  # one that was ousted says so once more
+    with suppress(KafkaException):  # a fenced consumer reports its fencing once more
         consumer.pause(consumer.assignment())
     while consumer.poll(_CLOSE_TIMEOUT_S / 20) is not None:
         if time.monotonic() > deadline:
@@ -129,10 +132,10 @@ def close_quietly(consumer: Any) -> None:
 
 
 def _connection(settings: Settings) -> dict[str, Any]:
-    """What every client of this project is told of the broker, in this client's words."""
+    """Return the connection settings that all clients share, under librdkafka's names."""
     shared = connection(settings)
     return {
-        **{name: shared[other] for other, name in _NAME_BY_OTHER.items() if other in shared},
+        **{name: shared[other] for other, name in _LIBRDKAFKA_NAMES.items() if other in shared},
         "allow.auto.create.topics": False,
         "logger": logging.getLogger("librdkafka"),
     }

@@ -1,4 +1,4 @@
-"""How long a broker remembers where workers stopped reading: too short, and old questions are answered again."""
+"""Check the brokers' offset retention: if committed offsets expire too early, old questions are answered again."""
 
 from contextlib import closing
 from typing import Final
@@ -12,34 +12,34 @@ from kogpt2_chat.domain.chat.topics import OFFSETS_KEPT_DAYS_AT_LEAST
 from kogpt2_chat.settings import Settings
 
 _NAME: Final = "offsets.retention.minutes"
-_MINUTES_A_DAY: Final = 24 * 60
+_MINUTES_PER_DAY: Final = 24 * 60
 
 
 def offsets_warning(settings: Settings) -> str | None:
-    """What an operator has to change on the brokers.
+    """Return a warning if the brokers keep committed offsets for too short a time.
 
     Args:
-        settings: which brokers.
+        settings: name the brokers.
 
     Returns:
-        A sentence; None where all is well, or where the brokers do not say.
+        What an operator has to change; None if nothing, or if the brokers do not report the setting.
     """
     try:
         found = _minutes(settings)
-    except (KafkaError, OSError):  # away, or it is not ours to ask; whether it is away is told elsewhere
+    except (KafkaError, OSError):  # unreachable (reported elsewhere), or this user may not read broker settings
         return None
-    needed = OFFSETS_KEPT_DAYS_AT_LEAST * _MINUTES_A_DAY
+    needed = OFFSETS_KEPT_DAYS_AT_LEAST * _MINUTES_PER_DAY
     if found is None or found >= needed:
         return None
     return (
-        f"Kafka at {settings.kafka_bootstrap} forgets after {found / _MINUTES_A_DAY:g} days without workers where they "
-        f"stopped reading ({_NAME}={found}), and questions can live longer: workers that come back later answer them "
-        f"again. Set {_NAME} on the brokers to {needed} or more ({OFFSETS_KEPT_DAYS_AT_LEAST} days)"
+        f"Kafka at {settings.kafka_bootstrap} drops committed offsets after {found / _MINUTES_PER_DAY:g} days without "
+        f"workers ({_NAME}={found}), but questions can be kept longer: workers that start later answer them again. "
+        f"Set {_NAME} on the brokers to {needed} or more ({OFFSETS_KEPT_DAYS_AT_LEAST} days)"
     )
 
 
 def _minutes(settings: Settings) -> int | None:
-    """The shortest of all brokers: any of them may coordinate the group."""
+    """Return the shortest retention of all brokers, since any of them may coordinate the group."""
     with closing(KafkaAdminClient(**connection(settings))) as admin:
         found = admin.describe_cluster()["brokers"]
         brokers = [str(broker["broker_id"]) for broker in found if not broker.get("is_fenced")]

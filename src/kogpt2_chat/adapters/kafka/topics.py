@@ -1,7 +1,7 @@
-"""Kafka's topics by position: for jobs, the CLI and the worker's control thread.
+"""Kafka topics read by position, for jobs, the CLI and the worker's control thread.
 
-Safe to use from several threads: each call borrows a consumer of its own from a small pool.
-The worker's exactly-once side is :mod:`kogpt2_chat.adapters.kafka.transactional_consumer`.
+Thread-safe: each read borrows a consumer from a small pool. The worker's exactly-once side is
+:mod:`kogpt2_chat.adapters.kafka.transactional_consumer`.
 """
 
 import threading
@@ -22,15 +22,15 @@ from kogpt2_chat.settings import Settings
 
 MAX_FETCH_BYTES: Final = 2 * 1024 * 1024
 RETRY_BACKOFF_MS: Final = 5
-"""The client's default is 100. Where the broker has not yet written a commit's markers, the next transaction waits for
-it: 40 instead of 119 ms each (medians) on a broker that has just started, 10 instead of 12 on a warm one."""
+"""The client's default is 100. A transaction retries until the broker has written the last commit's markers: in the
+median 40 instead of 119 ms on a broker that has just started, 10 instead of 12 ms on a warm one."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 def connection(settings: Settings) -> dict[str, Any]:
-    """Client settings that every producer, consumer and admin client of this project shares."""
+    """Return the client settings that every producer, consumer and admin client of this project shares."""
     kafka = settings.kafka
     shared: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap,
@@ -50,7 +50,7 @@ def connection(settings: Settings) -> dict[str, Any]:
 
 
 def to_record(found: Any) -> Record:
-    """A client library's record in the platform's own words."""
+    """Convert a kafka-python record to a :class:`Record`."""
     return Record(
         topic=found.topic,
         partition=found.partition,
@@ -63,25 +63,25 @@ def to_record(found: Any) -> Record:
 
 
 def to_headers(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """Headers as the client library wants them."""
+    """Convert headers to the form that kafka-python expects."""
     return [(name, value.encode()) for name, value in headers.items()]
 
 
-def _says_unavailable(call: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Errors of the client library become Unavailable."""
+def _raises_unavailable(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Wrap a method so that it raises the client library's errors as Unavailable."""
 
     @wraps(call)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return call(*args, **kwargs)
         except (KafkaError, OSError) as error:
-            raise Unavailable(f"Kafka did not do `{call.__name__}`: {type(error).__name__}: {error}") from error
+            raise Unavailable(f"Kafka: `{call.__name__}` failed: {type(error).__name__}: {error}") from error
 
     return guarded
 
 
 class KafkaTopics:
-    """The port Topics on a real broker. Connections are opened at first use."""
+    """The port Topics on a real broker. It opens connections at first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -90,56 +90,56 @@ class KafkaTopics:
         self._idle_consumers: list[Any] = []
         self._opened_producer: Any = None
 
-    @_says_unavailable
+    @_raises_unavailable
     def ensure(self) -> list[str]:
-        """Create the contract's topics that are missing, and put right what earlier releases left out in the others.
+        """Create missing topics, and add the settings that earlier releases did not set on existing topics.
 
         Returns:
-            The names of those created.
+            The names of the topics created.
 
         Raises:
-            InvalidInput: topics exist whose partitions or settings are not the contract's, all named.
+            InvalidInput: topics exist whose partitions or settings differ from the contract; the message lists all.
         """
         with self._lock, closing(KafkaAdminClient(**connection(self._settings))) as admin:
             return ensure_topics(admin, self._settings.kafka.replication_factor, self._timeout_s)
 
-    @_says_unavailable
+    @_raises_unavailable
     def topic_id(self, topic: str) -> str:
-        """The id that the broker gave to the topic when it was made; empty where brokers give none."""
+        """Return the id that the broker assigned when the topic was created; empty if brokers assign none."""
         with self._lock, closing(KafkaAdminClient(**connection(self._settings))) as admin:
             found = topic_id(admin, topic)
         if found is None:
             raise self._no_topic(topic)
         return found
 
-    @_says_unavailable
+    @_raises_unavailable
     def start_positions(self, topic: str) -> dict[int, int]:
-        """First retained offset of each partition."""
+        """Return the first retained offset of each partition."""
         with self._borrowed_consumer() as consumer:
             found = consumer.beginning_offsets(self._partitions(consumer, topic))
         return {partition.partition: offset for partition, offset in sorted(found.items())}
 
-    @_says_unavailable
+    @_raises_unavailable
     def end_positions(self, topic: str) -> dict[int, int]:
-        """Offset after the last committed record of each partition (read_committed)."""
+        """Return the offset after the last committed record of each partition (``read_committed``)."""
         with self._borrowed_consumer() as consumer:
             found = consumer.end_offsets(self._partitions(consumer, topic))
         return {partition.partition: offset for partition, offset in sorted(found.items())}
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Committed records of a range, in order.
+        """Yield the committed records of an offset range, in order.
 
         Args:
-            topic: which topic.
-            partition: which partition of it.
-            start: first position.
-            end: position after the last one.
+            topic: the topic.
+            partition: the partition.
+            start: first offset.
+            end: offset after the last one.
 
         Yields:
-            The records; positions may have holes.
+            The records; their offsets may have gaps.
 
         Raises:
-            Unavailable: the broker did not answer in time; what was given so far is right.
+            Unavailable: the broker did not answer in time; the records yielded so far are valid.
         """
         where = TopicPartition(topic, partition)
         try:
@@ -148,10 +148,10 @@ class KafkaTopics:
                 consumer.seek(where, start)
                 yield from _records(consumer, where, end, self._timeout_s)
         except (KafkaError, OSError) as error:
-            raise Unavailable(f"Kafka stopped while reading {topic}-{partition}: {error}") from error
+            raise Unavailable(f"Kafka failed while reading {topic}-{partition}: {error}") from error
 
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
-        """The last value of each key of a compacted topic; tombstoned keys are left out."""
+        """Return the last value of each key of a compacted topic, without keys that have a tombstone."""
         starts, ends = self.start_positions(topic), self.end_positions(topic)
         latest: dict[str, bytes | None] = {}
         for partition, end in ends.items():
@@ -160,9 +160,9 @@ class KafkaTopics:
                     latest[record.key.decode("utf-8", "replace")] = record.value
         return {key: value for key, value in latest.items() if value is not None}
 
-    @_says_unavailable
+    @_raises_unavailable
     def send(self, records: Iterable[Outgoing]) -> None:
-        """Send and wait until all are acknowledged."""
+        """Send the records and wait until all are acknowledged."""
         with self._lock:
             producer = self._producer()
             try:
@@ -173,14 +173,14 @@ class KafkaTopics:
                 for future in futures:
                     future.get(timeout=self._timeout_s)
             except (KafkaError, OSError):
-                # Seen with a broker that was away for a minute: an idempotent producer whose records have expired
-                # never sends again. What it still holds must not be sent after the caller was told that it failed.
+                # An idempotent producer whose records have expired never sends again (seen after a broker was down for
+                # a minute). Records that it still buffers must not be sent after this call has failed.
                 self._opened_producer = None
                 producer.close(timeout=0)
                 raise
 
     def close(self) -> None:
-        """Give back the connections; the next call opens new ones."""
+        """Close the connections; the next call opens new ones."""
         with self._lock:
             while self._idle_consumers:
                 self._idle_consumers.pop().close()
@@ -196,11 +196,11 @@ class KafkaTopics:
 
     def _no_topic(self, topic: str) -> NotFound:
         where = self._settings.kafka_bootstrap
-        return NotFound(f"topic {topic!r} does not exist on {where}: create the topics first (`stack up` does)")
+        return NotFound(f"topic {topic!r} does not exist on {where}: create the topics first (`stack up` does this)")
 
     @contextmanager
     def _borrowed_consumer(self) -> Iterator[Any]:
-        """An idle consumer, or a new one; it goes back only after a call that went well."""
+        """Lend an idle or new consumer; it returns to the pool only if the caller's block succeeds."""
         with self._lock:
             consumer = self._idle_consumers.pop() if self._idle_consumers else None
         if consumer is None:
@@ -242,7 +242,7 @@ class KafkaTopics:
 
 
 def _records(consumer: Any, where: Any, end: int, timeout_s: float) -> Iterator[Record]:
-    """Poll until the consumer's position, which jumps over holes and markers, has reached the end."""
+    """Poll until the consumer's position, which skips gaps and transaction markers, has reached the end."""
     deadline = time.monotonic() + timeout_s
     while consumer.position(where) < end:
         found = consumer.poll(timeout_ms=200).get(where, [])
@@ -254,6 +254,6 @@ def _records(consumer: Any, where: Any, end: int, timeout_s: float) -> Iterator[
             deadline = time.monotonic() + timeout_s
         elif time.monotonic() > deadline and consumer.position(where) < end:
             raise Unavailable(
-                f"nothing came from {where.topic}-{where.partition} for {timeout_s:g} s; "
+                f"no records from {where.topic}-{where.partition} for {timeout_s:g} s; "
                 f"at {consumer.position(where)}, expected to reach {end}"
             )

@@ -1,8 +1,8 @@
-"""The worker's side of Kafka: questions in; their answers, turns, dead letters and offsets out, at once.
+"""The worker's side of Kafka: questions in; their answers, turns, dead letters and offsets out, in one transaction.
 
-Follows the exactly-once recipe of the design notes point by point; each rule below was seen to fail without it.
-Everything but ``publish`` belongs to the polling thread, and ``publish`` never touches the consumer, which is another
-library's: ADR 0009 says why.
+``tests/faults/test_guards.py`` takes out the guards in this module one by one and shows what breaks without them.
+All methods except ``publish`` belong to the polling thread. ``publish`` never touches the consumer: the consumer is
+librdkafka's and the producer kafka-python's (ADR 0009).
 """
 
 from collections import deque
@@ -18,131 +18,139 @@ from kafka.structs import ConsumerGroupMetadata
 
 from kogpt2_chat.adapters.kafka.librdkafka_consumer import close_quietly, generation_of, new_consumer, to_record
 from kogpt2_chat.adapters.kafka.topics import connection
-from kogpt2_chat.adapters.kafka.transactions import Transactions, ignore
+from kogpt2_chat.adapters.kafka.transactions import Transactions, ignore_step
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, WORKER_GROUP
 from kogpt2_chat.errors import Fenced, Unavailable
 from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, Record
 from kogpt2_chat.settings import Settings
 
-_MOST_HELD: Final = 200
-"""Questions taken from the client without room for them; past it the partitions are paused."""
-_LAG_S: Final = 0.5
+_MAX_BUFFERED: Final = 200
+"""Questions buffered here while polls ask for none; from this many on, the partitions are paused."""
+_LAG_TIMEOUT_S: Final = 0.5
 
 
 class KafkaTransactionalConsumer:
     """The port TransactionalConsumer on a real broker.
 
     Args:
-        settings: where the broker is, and how long a worker waits.
-        slot: this worker's number; at no time may two processes have the same one.
+        settings: the broker's address and the timeouts.
+        ordinal: this worker's number; two processes must never have the same one at the same time.
         group: the consumer group.
-        on_step: told the name of each step of a transaction, before the next one is taken.
+        on_step: called with the name of each finished step of a transaction, before the next step begins.
+        transactions: the class that runs the transactions; a benchmark replaces it.
 
     Raises:
-        InvalidInput: the client library refuses the settings.
+        InvalidInput: the client library rejects the settings.
         Unavailable: no broker answers.
     """
 
     def __init__(
-        self, settings: Settings, slot: int, group: str = WORKER_GROUP, on_step: Callable[[str], None] = ignore
+        self,
+        settings: Settings,
+        ordinal: int,
+        group: str = WORKER_GROUP,
+        on_step: Callable[[str], None] = ignore_step,
+        transactions: type[Transactions] = Transactions,
     ) -> None:
         self._settings = settings
-        # One stable id a slot: a killed worker's open transaction ends as soon as its successor starts.
-        self._transactions = Transactions(settings, f"{group}-{slot}", on_step)
-        self._instance = f"worker-{slot}"
+        # One stable id per ordinal: a killed worker's open transaction ends as soon as its successor starts.
+        self._transactions = transactions(settings, f"{group}-{ordinal}", on_step)
+        self._instance = f"worker-{ordinal}"
         self._group = group
         self._timeout_s = settings.kafka.request_timeout_s
         self._is_paused = False
         self._has_joined = False
         self._revocations = 0
-        self._held: deque[Record] = deque()
+        self._buffer: deque[Record] = deque()
         self._starts: dict[int, int] = {}
-        self._consumer: Any = new_consumer(settings, slot, group)
+        self._consumer: Any = new_consumer(settings, ordinal, group)
         try:
             self._consumer.list_topics(QUESTION_TOPIC, timeout=self._timeout_s)
         except KafkaException as error:
             raise Unavailable(f"no Kafka broker answers at {settings.kafka_bootstrap}: {error}") from error
 
     def recover(self) -> None:
-        """A new producer of the same id, and back to the committed positions.
+        """Open a new producer with the same transactional id, and seek to the committed positions.
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
-            Fenced: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's ordinal; end this process.
         """
         self._transactions.drop()
         try:
             self._check_fenced()
-            # First the producer: it ends whatever transaction its predecessor left, late EndTxn included.
+            # The producer first: it ends the transaction that its predecessor left open, and fences off a late EndTxn.
             self._transactions.open()
-            # After an abort the position has moved on: without going back a question is lost.
+            # An abort does not move the consumer back: without the seek, the aborted questions are lost.
             self._go_back(self._consumer.assignment())
         except (KafkaException, KafkaError, OSError) as error:
             self._transactions.drop()
             raise Unavailable(f"Kafka is not ready: {type(error).__name__}: {error}") from error
 
     def poll(self, timeout_s: float, max_records: int) -> Batch:
-        """Next questions, possibly none. The first poll joins the group.
+        """Return the next questions, possibly none. The first poll joins the group.
 
         Args:
-            timeout_s: longest wait for one.
-            max_records: most questions; 0 takes none, and the group still hears from this worker.
+            timeout_s: longest wait for a question.
+            max_records: most questions to return; 0 returns none and only keeps this worker in the group.
 
         Returns:
-            Questions, and the assignment under which they were polled.
+            The questions, and the assignment under which they were polled.
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
-            Fenced: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's ordinal; end this process.
         """
         self._join()
-        message = self._consumer.poll(0 if self._held and max_records > 0 else timeout_s)
+        message = self._consumer.poll(0 if self._buffer and max_records > 0 else timeout_s)
         while message is not None:
-            self._take(message)
-            if len(self._held) >= max_records:
+            self._handle_message(message)
+            if len(self._buffer) >= max_records:
                 break
             message = self._consumer.poll(0)
-        self._pause(paused=max_records <= 0 and len(self._held) >= _MOST_HELD)
-        records = tuple(self._held.popleft() for _ in range(min(len(self._held), max(max_records, 0))))
+        self._pause(paused=max_records <= 0 and len(self._buffer) >= _MAX_BUFFERED)
+        records = tuple(self._buffer.popleft() for _ in range(min(len(self._buffer), max(max_records, 0))))
         return Batch(records, self._assignment())
 
     def publish(
         self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> PublishResult:
-        """Make all records visible and move the group's positions, in one transaction.
+        """Make all records visible and move the group's committed positions, in one transaction.
 
         Args:
-            assignment: of the batches that they come from.
-            positions: by partition, the offset after the last answered question.
-            outgoing: what the questions lead to.
+            assignment: the assignment under which the questions were polled.
+            positions: per partition, the offset after the last answered question.
+            outgoing: the answers, turns and dead letters of the questions.
         """
         member = assignment.member
-        # Its generation, -1 outside a group, is not compared: joins that take nothing from this worker raise it too.
+        # The generation (-1 outside a group) is not compared with the current one: it also rises when another worker
+        # joins without taking partitions from this one.
         if not isinstance(member, ConsumerGroupMetadata) or member.generation_id < 0:
             return PublishResult(published=False)
         return self._transactions.publish(member, positions, outgoing)
 
     def lag(self) -> dict[int, int]:
-        """Questions of each owned partition that have not been polled yet, as far as the last fetches tell."""
+        """Return how many questions of each owned partition are not polled yet, according to the last fetches."""
         behind: dict[int, int] = {}
         try:
-            places = self._consumer.position(self._consumer.assignment())
-            for place in self._consumer.committed([place for place in places if self._is_unread(place)], _LAG_S):
-                self._starts[place.partition] = place.offset
-            for place in places:
-                end = self._consumer.get_watermark_offsets(place, cached=True)[1]
-                # Unknown offsets are below 0: of a partition that the group has never read, all of it is behind.
-                position = max(place.offset, self._starts.get(place.partition, 0), 0)
+            partitions = self._consumer.position(self._consumer.assignment())
+            unknown = [partition for partition in partitions if self._has_no_position(partition)]
+            for partition in self._consumer.committed(unknown, _LAG_TIMEOUT_S):
+                self._starts[partition.partition] = partition.offset
+            for partition in partitions:
+                end = self._consumer.get_watermark_offsets(partition, cached=True)[1]
+                # Unknown offsets are negative. If the group has never read a partition, all of it counts as lag.
+                position = max(partition.offset, self._starts.get(partition.partition, 0), 0)
                 if end >= 0:
-                    behind[place.partition] = max(0, end - position)
-        except KafkaException:  # told by the next poll; a figure for people must not end a worker
+                    behind[partition.partition] = max(0, end - position)
+        except KafkaException:  # the next poll reports it; a metric must not end a worker
             return behind
         return behind
 
     def close(self) -> None:
-        """Give back every connection; an open transaction is aborted by the broker.
+        """Close every connection; the broker aborts an open transaction.
 
-        A static member leaves no group: its partitions wait for its heir, or for its session to end.
+        A static member does not leave the group: its partitions wait for its successor, or for its session timeout.
         """
         self._transactions.drop()
         consumer, self._consumer = self._consumer, None
@@ -150,75 +158,75 @@ class KafkaTransactionalConsumer:
             close_quietly(consumer)
 
     def _join(self) -> None:
-        """Not before somebody polls: a worker that is still loading would be given partitions that nobody reads."""
+        """Join the group at the first poll: a worker that still loads models must not be assigned partitions."""
         if not self._has_joined:
             self._consumer.subscribe([QUESTION_TOPIC], on_revoke=self._on_revoked, on_lost=self._on_revoked)
             self._has_joined = True
 
-    def _take(self, message: Any) -> None:
-        """Hold a question that has come, or raise what came in its place."""
+    def _handle_message(self, message: Any) -> None:
+        """Buffer a polled question, or raise the error that the poll returned instead."""
         error = message.error()
         if error is None:
-            self._held.append(to_record(message))
+            self._buffer.append(to_record(message))
         elif error.code() == ConsumerError._FATAL:  # noqa: SLF001 - the library's public name for it
-            raise Fenced(f"{self._instance} of {self._group}: another process runs with this slot: {error.str()}")
-        elif error.code() != ConsumerError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - the loss of the partitions follows
-            raise Unavailable(f"Kafka gave no questions: {error.str()}")
+            raise Fenced(f"{self._instance} of {self._group}: another process has this worker's ordinal: {error.str()}")
+        elif error.code() != ConsumerError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - a revocation follows
+            raise Unavailable(f"Kafka returned no questions: {error.str()}")
 
     def _assignment(self) -> Assignment:
-        # Taken later, after the group was left, it has generation -1, and the broker lets that pass.
+        # Read it now: metadata read after the worker left the group has generation -1, which the broker accepts.
         generation = generation_of(self._consumer.consumer_group_metadata())
         member_id = self._consumer.memberid() or ""
         member = ConsumerGroupMetadata(self._group, generation, member_id, self._instance)
         return Assignment(self._revocations, member)
 
-    def _on_revoked(self, consumer: Any, places: Sequence[Any]) -> None:
-        """Called within a poll: from here on these partitions are another worker's."""
+    def _on_revoked(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        """Forget these partitions; the client calls this within a poll when another worker may own them."""
         del consumer
-        gone = {place.partition for place in places}
+        gone = {partition.partition for partition in partitions}
         self._revocations += bool(gone)
-        self._held = deque(record for record in self._held if record.partition not in gone)
+        self._buffer = deque(record for record in self._buffer if record.partition not in gone)
         for partition in gone:
             self._starts.pop(partition, None)
 
-    def _is_unread(self, place: Any) -> bool:
-        return place.offset < 0 and place.partition not in self._starts
+    def _has_no_position(self, partition: Any) -> bool:
+        return partition.offset < 0 and partition.partition not in self._starts
 
     def _check_fenced(self) -> None:
-        """After a failed transaction: is this process still the member of its name?
+        """After a failed transaction, ask the broker whether this process is still the group member of its name.
 
-        A second process of the same slot fences this one's producer, and the next producer here would fence the
-        other's, in turn and without end. The group says so too, but later: with a heartbeat. So the broker is asked
-        before anything of the other's is disturbed.
+        Two processes with one ordinal would fence each other's producers forever. The group reports the other process
+        too, but only with a heartbeat. So ask before opening a producer, which would fence the other's.
 
         Raises:
-            Fenced: another process has taken this worker's slot; end.
+            Fenced: another process has taken this worker's ordinal; end this process.
         """
-        mine = self._consumer.memberid()
-        if not self._transactions.is_in_doubt or not mine:
+        own_id = self._consumer.memberid()
+        if not self._transactions.is_in_doubt or not own_id:
             return
         with closing(KafkaAdminClient(**connection(self._settings))) as admin:
             members = admin.describe_groups([self._group])[self._group]["members"]
         for member in members:
-            if member["group_instance_id"] == self._instance and member["member_id"] != mine:
+            if member["group_instance_id"] == self._instance and member["member_id"] != own_id:
                 raise Fenced(
-                    f"{self._instance} of {self._group}: another process ({member['client_host']}) runs with this slot"
+                    f"{self._instance} of {self._group}: another process ({member['client_host']}) has this worker's "
+                    "ordinal"
                 )
         self._transactions.is_in_doubt = False
 
     def _pause(self, *, paused: bool) -> None:
-        if paused:  # each time: some may have been given to this worker since
+        if paused:  # on every call: this worker may have been assigned more partitions since the last one
             self._consumer.pause(self._consumer.assignment())
         elif self._is_paused:
             self._consumer.resume(self._consumer.assignment())
         self._is_paused = paused
 
-    def _go_back(self, places: Sequence[Any]) -> None:
-        self._held.clear()
-        for place in self._consumer.committed(list(places), self._timeout_s) if places else ():
-            if place.error is not None:
-                raise KafkaException(place.error)
-            if place.offset < 0:
-                place.offset = OFFSET_BEGINNING
-            self._starts[place.partition] = place.offset
-            self._consumer.seek(place)
+    def _go_back(self, partitions: Sequence[Any]) -> None:
+        self._buffer.clear()
+        for partition in self._consumer.committed(list(partitions), self._timeout_s) if partitions else ():
+            if partition.error is not None:
+                raise KafkaException(partition.error)
+            if partition.offset < 0:
+                partition.offset = OFFSET_BEGINNING
+            self._starts[partition.partition] = partition.offset
+            self._consumer.seek(partition)

@@ -1,4 +1,4 @@
-"""The worker's transactions: records and positions become visible together, or not at all."""
+"""The worker's transactions: records become visible and positions move together, or not at all."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -17,25 +17,25 @@ _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 _TRANSACTION_TIMEOUT_MS: Final = 30_000
 
 
-def ignore(step: str) -> None:
-    """Nobody is told."""
+def ignore_step(step: str) -> None:
+    """Do nothing; the default of ``on_step``."""
     del step
 
 
 class Transactions:
-    """One after another, under one transactional id.
+    """Transactions under one transactional id, one at a time.
 
     Attributes:
-        producer: the client's own; a new one of the same id takes its place whenever an outcome is unknown.
-        is_in_doubt: a transaction has failed, perhaps since somebody else has its id.
+        producer: the client library's producer; replaced by a new one with the same id when an outcome is unknown.
+        is_in_doubt: whether a transaction has failed, perhaps because another process uses the same id.
 
     Args:
-        settings: where the broker is, and how long a worker waits.
-        transactional_id: of this worker's slot, and of no other's.
-        on_step: told the name of each step, before the next one is taken.
+        settings: the broker's address and the timeouts.
+        transactional_id: the id of this worker's ordinal; no other worker may use it.
+        on_step: called with the name of each finished step, before the next step begins.
     """
 
-    def __init__(self, settings: Settings, transactional_id: str, on_step: Callable[[str], None] = ignore) -> None:
+    def __init__(self, settings: Settings, transactional_id: str, on_step: Callable[[str], None] = ignore_step) -> None:
         self.producer: Any = None
         self.is_in_doubt = False
         self.transactional_id = transactional_id
@@ -44,7 +44,9 @@ class Transactions:
         self._unanswered = Unanswered()
 
     def open(self) -> None:
-        """A new producer: whatever the last one of its id has left open is over, a late commit included.
+        """Open a new producer. This ends the transaction that the last producer with its id left open.
+
+        The broker refuses requests of the last producer that arrive later, such as a commit.
 
         Raises:
             KafkaError: the broker cannot be reached.
@@ -59,24 +61,24 @@ class Transactions:
         self.producer = producer
 
     def drop(self) -> None:
-        """Give the producer up. What it has open is ended by the next one of its id."""
+        """Discard the producer. The next one with its id ends the transaction that it leaves open."""
         producer, self.producer = self.producer, None
         if producer is None:
             return
         try:
             producer.close(timeout=0)
-        except (KafkaError, OSError):  # it is given up in any case
+        except (KafkaError, OSError):  # discarded in any case
             return
 
     def publish(
         self, member: ConsumerGroupMetadata, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> PublishResult:
-        """Make all records visible and move the group's positions.
+        """Make all records visible and move the group's committed positions.
 
         Args:
-            member: of the group, as it was when the questions were polled.
-            positions: by partition, the offset after the last answered question.
-            outgoing: what the questions lead to.
+            member: the group membership at the time when the questions were polled.
+            positions: per partition, the offset after the last answered question.
+            outgoing: the answers, turns and dead letters of the questions.
         """
         try:
             if self.producer is None:
@@ -87,21 +89,21 @@ class Transactions:
             return PublishResult(published=False, too_large=max(outgoing, key=lambda item: len(item.value or b"")))
         except (KafkaError, OSError):
             self.is_in_doubt = True
-            # The outcome may be unknown: a commit that timed out can still succeed until the next producer of this
-            # transactional id starts. Never retried; the committed offsets tell.
+            # The outcome may be unknown: a commit that timed out can still succeed until the next producer with this
+            # transactional id starts. Never retry; recovery reads the outcome from the committed offsets.
             self.drop()
             return PublishResult(published=False)
         if self._unanswered.count:
-            # A copy of a request that was sent again may still arrive: a late EndTxn commits the *next* transaction
-            # (KIP-890), a late TxnOffsetCommit takes its positions back. The broker refuses both once the next
-            # producer has started.
+            # A first copy of a request that the client sent again may still arrive: a late EndTxn commits the *next*
+            # transaction (KIP-890), a late TxnOffsetCommit moves its positions back. The broker refuses both once the
+            # next producer has started.
             self.drop()
         return PublishResult(published=True)
 
     def _transact(
         self, member: ConsumerGroupMetadata, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> None:
-        """The transaction itself, in this order and no other."""
+        """Run one transaction. The order of the steps matters."""
         producer = self.producer
         producer.begin_transaction()
         self._on_step("begun")
@@ -114,21 +116,21 @@ class Transactions:
         self._on_step("committed")
 
     def _send(self, producer: Any, outgoing: Sequence[Outgoing]) -> None:
-        """All records, acknowledged."""
+        """Send all records and wait until they are acknowledged."""
         futures: list[Any] = []
         try:
             for item in outgoing:
-                futures.append(  # noqa: PERF401 - those sent before an error are looked at
+                futures.append(  # noqa: PERF401 - futures of records sent before an error are needed below
                     producer.send(item.topic, item.value, key=item.key, headers=to_headers(item.headers))
                 )
             producer.flush(timeout=self._settings.kafka.request_timeout_s)
         except KafkaError:
-            # A refusal that has come back meanwhile fails every later send in general words; its own future says why.
+            # Once a record is rejected, every later send fails with a general error; the record's future has the cause.
             for future in futures:
                 if future.failed() and isinstance(future.exception, _TOO_LARGE):
                     raise future.exception from None
             raise
-        # An oversized record fails only its own future, and the commit would pass without it.
+        # An oversized record fails only its own future; without this check the commit would succeed without it.
         for future in futures:
             future.get(timeout=0)
 

@@ -1,7 +1,7 @@
-"""Whether a request of a kafka-python client may still be on its way: one that ended without an answer.
+"""Detect whether a request of a kafka-python client may still reach the broker after it failed at the client.
 
-The client sends such a request again by itself, over another connection, and says nothing of it (3.0.12: within 50 ms).
-The first copy can then arrive at any time, as long as the broker knows the producer: ADR 0022.
+The client silently resends a request that got no answer, over another connection (3.0.12: within 50 ms). The first
+copy can then arrive at any time, as long as the broker knows the producer (ADR 0022).
 """
 
 from typing import Any
@@ -10,33 +10,34 @@ from kafka.net.compat import KafkaNetClient
 
 
 class Unanswered:
-    """Counts the requests of one client whose connection was lost, or whose time was up, before their answer.
+    """A counter of one client's requests that lost their connection, or timed out, before they were answered.
 
-    A request that the broker has answered, be it with a refusal, is nowhere any more, however often it is sent again.
+    A request that the broker has answered, even with an error, cannot arrive again and is not counted.
 
     Attributes:
-        count: so far. A request is counted before it is sent again, hence before what it belongs to is done.
+        count: the number of such requests so far. A request is counted before the client sends it again, so before
+            the call that it belongs to returns.
     """
 
     def __init__(self) -> None:
         self.count = 0
 
     def client(self, **configs: Any) -> KafkaNetClient:
-        """For the client's own setting ``kafka_client``."""
-        return _Watched(self._note, **configs)
+        """Create a network client that reports to this counter; a value for the client setting ``kafka_client``."""
+        return _ReportingClient(self._note, **configs)
 
     def _note(self, error: BaseException) -> None:
         del error
         self.count += 1
 
 
-class _Watched(KafkaNetClient):
-    """A client that tells of each request that failed."""
+class _ReportingClient(KafkaNetClient):
+    """A network client that calls back for each request that failed without an answer."""
 
     def __init__(self, on_failure: Any, **configs: Any) -> None:
         super().__init__(**configs)
         self._on_failure = on_failure
 
     def send(self, node_id: Any, request: Any, **kwargs: Any) -> Any:
-        """As always; whoever waits for the answer is told after us."""
+        """Send a request. The callback is added first, so it runs before those of the caller."""
         return super().send(node_id, request, **kwargs).add_errback(self._on_failure)

@@ -1,4 +1,4 @@
-"""The roster: which bots there are, and who they are."""
+"""The roster: all bots with their ids, names and personas."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
-    """One NPC. Its id is its answer topic, its registered model and its Airflow asset.
+    """A chatbot. Its id is also the name of its answer topic, its registered model and its Airflow asset.
 
     Attributes:
-        id: the wire name, e.g. ``ChatbotA``.
-        name: what players see.
-        persona: one sentence in Korean about what it talks about.
-        label: its rows in ``ChatbotData.csv`` (0 everyday, 1 farewell, 2 love).
-        prompt_mark: control token that its prompts begin with, so that one base can know all three.
+        id: the name in messages, e.g. ``ChatbotA``.
+        name: the name that players see.
+        persona: the topics that it talks about, in Korean.
+        label: the label of its rows in ``ChatbotData.csv`` (0 everyday life, 1 break-ups, 2 love).
+        prompt_mark: the control token that its prompts begin with, so that one base model can serve all three bots.
     """
 
     id: str

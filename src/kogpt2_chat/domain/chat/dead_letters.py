@@ -1,8 +1,8 @@
-"""Which dead letters may be asked again, and how a replay says what it is.
+"""Which dead letters can be replayed, and the headers that identify a replay.
 
-A replay is a new question with a position of its own, so that it gets a turn of its own; its headers say which
-one it repeats. ``bot_question`` itself is the only memory of what was replayed, and it forgets. Knows no Kafka
-client: a letter is bytes, headers and a time.
+A replay is a new question with its own position, so it gets its own turn. Its headers name the turn that it repeats.
+The topic ``bot_question`` is the only record of earlier replays, and its retention limits how far back it reaches. This
+module does not depend on a Kafka client: a dead letter is bytes, headers and a timestamp.
 """
 
 from collections.abc import Mapping
@@ -28,30 +28,30 @@ Reason = Literal[
 Left = Literal[
     "already_replayed", "before_memory", "died_again", "over_limit", "too_large_to_send", "too_late", "value_dropped"
 ]
-"""Why a letter of a chosen reason is not sent."""
+"""Why a dead letter with a selected reason is not sent."""
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 REPLAYABLE: Final[tuple[Reason, ...]] = ("answer_too_large", "crash_loop")
-"""The fault was ours. All other reasons lie in the record itself, which would only die again."""
+"""Reasons caused by the platform. For all other reasons the record itself is at fault, and a replay fails again."""
 
 REPLAY_OF: Final = "replay_of"
 REPLAYED_AT: Final = "replayed_at"
 
 _CONFIGS: Final = TOPIC_BY_NAME[QUESTION_TOPIC].configs
 _HEADROOM_BYTES: Final = 16 * 1024
-"""Headers and the record's frame stand in the topic's bound as well."""
+"""Room for the headers and the record's overhead, which ``max.message.bytes`` includes."""
 _MAX_BYTES: Final = int(_CONFIGS["max.message.bytes"]) - _HEADROOM_BYTES
-# An hour less than the retention, since worker, broker and whoever replays have a clock each.
-_REMEMBERED_FOR: Final = timedelta(milliseconds=int(_CONFIGS["retention.ms"])) - timedelta(hours=1)
+# An hour less than the retention, since the clocks of worker, broker and this process may differ.
+_HISTORY_REACH: Final = timedelta(milliseconds=int(_CONFIGS["retention.ms"])) - timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One dead letter.
+    """A dead letter.
 
     Attributes:
-        turn_id: the position of the question that died.
-        died_at_ms: when, by the worker's clock.
+        turn_id: the position of the question that failed.
+        died_at_ms: the timestamp of the dead letter.
     """
 
     turn_id: str
@@ -63,12 +63,12 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What ``bot_question`` still knows of earlier replays.
+    """The earlier replays that ``bot_question`` still holds.
 
     Attributes:
-        replayed: turn ids that were repeated.
+        replayed: ids of the turns that were replayed.
         replays: turn ids of the replays themselves.
-        forgets: whether anything was ever dropped from the topic; until then it knows of every replay.
+        forgets: whether retention has ever deleted records from the topic. If not, the history is complete.
     """
 
     replayed: frozenset[str] = frozenset()
@@ -79,16 +79,16 @@ class Memory:
 def read_letter(
     key: bytes | None, value: bytes | None, headers: Mapping[str, str], *, timestamp_ms: int
 ) -> DeadLetter | None:
-    """Read one record of the dead letters.
+    """Read one record of the dead letter topic.
 
     Args:
-        key: as it stands there.
-        value: as it stands there.
-        headers: of the contract.
-        timestamp_ms: the record's time.
+        key: the key of the record.
+        value: the value of the record.
+        headers: the headers of the record, as defined by the contract.
+        timestamp_ms: the timestamp of the record.
 
     Returns:
-        The letter; None where the headers do not say which question died, or why.
+        The dead letter, or None if the headers lack the turn id or the reason.
     """
     turn, reason = headers.get("turn_id"), headers.get("reason")
     if not turn or not reason:
@@ -97,25 +97,25 @@ def read_letter(
 
 
 def skip_reason(letter: DeadLetter, memory: Memory, now: datetime, *, again: bool = False) -> Left | None:
-    """Why a letter is not asked again.
+    """Return why a dead letter is not replayed.
 
     Args:
-        letter: of a reason that was chosen.
-        memory: of earlier replays.
-        now: the time.
-        again: also where an earlier replay may have been, or has been, in vain. A letter of which the replay is
-            known is never sent twice all the same.
+        letter: a dead letter with a selected reason.
+        memory: the earlier replays.
+        now: the current time.
+        again: whether to allow two further cases: the letter is itself a failed replay, or it is so old that its replay
+            may no longer be in the history. A letter whose replay is in the history is never sent again.
 
     Returns:
-        The cause; None when the letter is to be sent.
+        The cause, or None if the letter can be sent.
     """
-    if not letter.value:  # the broker would not take the letter with its value, or the question never had one
+    if not letter.value:  # the question had no value, or the broker refused the dead letter with the value
         return "value_dropped"
     if letter.turn_id in memory.replayed:
         return "already_replayed"
     if not again and letter.turn_id in memory.replays:
         return "died_again"
-    if not again and memory.forgets and letter.died_at_ms < (now - _REMEMBERED_FOR).timestamp() * 1000:
+    if not again and memory.forgets and letter.died_at_ms < (now - _HISTORY_REACH).timestamp() * 1000:
         return "before_memory"
     if _is_too_late(letter.value, now):
         return "too_late"
@@ -123,14 +123,14 @@ def skip_reason(letter: DeadLetter, memory: Memory, now: datetime, *, again: boo
 
 
 def replay_headers(letter: DeadLetter, now: datetime) -> dict[str, str]:
-    """Headers of a replay."""
+    """Return the headers of a replay."""
     return {REPLAY_OF: letter.turn_id, REPLAYED_AT: now.isoformat(timespec="milliseconds")}
 
 
 def _is_too_late(value: bytes, now: datetime) -> bool:
-    """Whether the question names a moment after which nobody waits: it would be answered by a notice only."""
+    """Check whether ``reply_by`` of the question is over, so that the answer could only be a fixed notice."""
     try:
         reply_by = read_question(value, 0, 0).reply_by
-    except InvalidMessage:  # whoever chose this reason wants it sent as it is
+    except InvalidMessage:  # the operator selected a reason for malformed records, so it is sent unchanged
         return False
     return reply_by is not None and reply_by <= now

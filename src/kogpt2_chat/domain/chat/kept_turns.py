@@ -1,7 +1,7 @@
-"""What of a turn is kept: all that people write in it, masked.
+"""Masking of personal data in a turn before it is stored.
 
-The worker keeps turns by this before they are logged, and the lake again when it reads them: masking twice changes
-nothing, and turns of earlier releases were masked by fewer rules.
+The worker masks a turn before it writes the log. The lake masks it again on ingest, because earlier releases had fewer
+masking rules. Masking is idempotent.
 """
 
 import math
@@ -14,13 +14,13 @@ from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.text.masking import mask_pii
 
 _MAX_DEPTH: Final = 64
-"""Questions are refused far below this; deeper values of other writers are left out."""
+"""Deeper values are dropped. The limit for questions is lower, so only other writers can exceed this one."""
 
 
 def kept_turn(turn: Turn) -> Turn:
-    """The turn with every text of it masked.
+    """Return the turn with all its texts masked.
 
-    Where the answer holds a detail, its tokens are left out: they spell it.
+    If the answer contains personal data, ``answer_token_ids`` becomes empty, because the tokens spell the answer.
     """
     answer, hits = mask_pii(turn.answer)
     return replace(
@@ -36,9 +36,9 @@ def kept_turn(turn: Turn) -> Turn:
 
 
 def kept_fields(fields: Mapping[str, object]) -> dict[str, object]:
-    """Fields of any depth, their names and texts masked; numbers stay, since they are times and ids.
+    """Return fields with their names and texts masked at any depth; numbers stay, since they are times and ids.
 
-    What is no number in JSON (``NaN``, infinities) becomes null: other readers than Python's refuse the whole text.
+    ``NaN`` and infinities become null. They are not valid JSON, and readers other than Python's reject the whole text.
     """
     return {mask_pii(name)[0]: _kept_value(value, _MAX_DEPTH) for name, value in fields.items()}
 

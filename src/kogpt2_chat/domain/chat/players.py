@@ -1,6 +1,6 @@
-"""Who is behind a question or an opinion: the id that is kept, and the key by which players are compared.
+"""Identity of players: the id that is stored, and the key that decides whether two ids are the same player.
 
-Ids that were kept by earlier releases go through the same functions when they are read.
+Ids that earlier releases stored go through the same functions when they are read.
 """
 
 import re
@@ -13,45 +13,46 @@ from kogpt2_chat.domain.text.masking import mask_pii
 _LEGACY: Final = "legacy:"
 _BLANK: Final = "[보이지 않는 이름]"
 _DIGEST_CHARS: Final = 8
-_LEGACIES: Final = re.compile(rf"(?:{_LEGACY}\s*+)*+")
+_PREFIXES: Final = re.compile(rf"(?:{_LEGACY}\s*+)*+")
 
 
 def player_id(sender_id: str | None, sender: str) -> str:
-    """The id of a question's player: the sender's id where there is one that can be seen, else ``legacy:SENDER``.
+    """Return the player id of a question: ``sender_id`` if it has a visible character, else ``legacy:SENDER``.
 
     Args:
         sender_id: as the client sent it.
-        sender: likewise.
+        sender: as the client sent it.
 
     Returns:
-        The id in normal form (see :func:`normal_name`); a name of which nothing can be seen as :func:`kept_player`
-        keeps it.
+        The id in normal form (see :func:`normal_name`). An invisible sender is replaced as in :func:`kept_player`.
     """
     return normal_name(sender_id or "") or _LEGACY + _readable(sender)
 
 
 def player_key(player: str) -> str:
-    """By what two players are found to be one; ``민수`` and ``legacy:민수`` are.
+    """Return the key that identifies a player; ``민수`` and ``legacy:민수`` have the same key.
 
     Args:
-        player: a player id, of a turn, a feedback or a row, of any release.
+        player: a player id from a turn, a feedback or a row, of any release.
 
     Returns:
-        The key. It is its own key. Empty where there is no name at all: that is nobody, and equal to nobody.
+        The key. The key of a key is the key itself. It is empty if there is no name; then it does not identify a
+        player, and must not match another empty key.
     """
     return _bare(kept_player(player))
 
 
 def kept_player(player: str) -> str:
-    """The id as it is kept: something that can be read, and a digest that tells players apart where that is a mask.
+    """Return a player id as it is stored: without personal data, and with a visible name.
 
-    A phone number or the like is masked; a name of which nothing can be seen is called so.
+    Personal data such as a phone number is masked, and an invisible name is replaced by a placeholder. Both are
+    followed by a digest, so that different players keep different ids.
 
     Args:
         player: a player id.
 
     Returns:
-        The id, in normal form. Kept again, it stays what it is.
+        The id in normal form. Applying the function again does not change it.
     """
     name = _readable(player)
     bare = _bare(name)
@@ -60,12 +61,12 @@ def kept_player(player: str) -> str:
 
 
 def _readable(name: str) -> str:
-    """In normal form; where nothing of it can be seen, a digest of what there is stands for it."""
+    """Return a name in normal form, or a placeholder with a digest if no character is visible."""
     normal = normal_name(name)
     if _bare(normal):
         return normal
-    unseen = "".join(char for char in name if not ((char.isascii() and char.isspace()) or normal_name(char)))
-    return f"{normal}{_BLANK}#{_digest(unseen)}" if unseen else normal
+    invisible = "".join(char for char in name if not ((char.isascii() and char.isspace()) or normal_name(char)))
+    return f"{normal}{_BLANK}#{_digest(invisible)}" if invisible else normal
 
 
 def _digest(name: str) -> str:
@@ -73,10 +74,10 @@ def _digest(name: str) -> str:
 
 
 def _bare(name: str) -> str:
-    prefix = _LEGACIES.match(name)
+    prefix = _PREFIXES.match(name)
     return name[prefix.end() :] if prefix else name
 
 
 def normal_name(name: str) -> str:
-    """NFC, trimmed, without characters that show nothing: two names that look alike are one."""
+    """Return a name in NFC, trimmed and without invisible characters, so that names that look alike are equal."""
     return nfc(without_invisible(name)).strip()

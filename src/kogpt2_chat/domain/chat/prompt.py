@@ -1,9 +1,8 @@
-"""KoGPT2's chat format: which control tokens there are, what a question and an answer look like as text.
+"""The chat format of KoGPT2: control tokens, prompts and the clean-up of answers.
 
-The format is that of the KoGPT2 chatbot lineage, ``<usr>`` question ``<unused1>`` ``<sys>`` answer ``</s>``, with the
-bot's own token in front from format 2 on. A version's card says which format it was trained in.
-Control tokens are put in as ids by whoever builds a prompt; text, from players or from a corpus, can never
-become one.
+The format is that of the public KoGPT2 chatbots: ``<usr>`` question ``<unused1>`` ``<sys>`` answer ``</s>``. From
+format 2 on, the token of the bot comes first. The card of a version says which format it was trained with. Control
+tokens are added to a prompt as ids; text from players or corpora is never tokenised into a control token.
 """
 
 import re
@@ -24,10 +23,10 @@ UNKNOWN: Final = "<unk>"
 SENTENCE: Final = "<unused1>"
 
 PROMPT_FORMAT: Final = 2
-"""What new versions are trained in; versions of format 1 have no bot token and speak on as they were trained."""
+"""Format of new versions. Versions of format 1 have no bot token and are still served in their own format."""
 _FIRST_FORMAT_WITH_BOT: Final = 2
 
-# The first 109 ids of skt/kogpt2-base-v2, in order: <s> is 0, </s> 1, <usr> 2, <pad> 3, <sys> 4, <unk> 5 ...
+# The first 109 ids of skt/kogpt2-base-v2, in order: <s> is 0, </s> 1, <usr> 2, <pad> 3, <sys> 4, <unk> 5, and so on.
 CONTROL_TOKENS: Final = (
     BEGIN, END, USER, PAD, SYSTEM, UNKNOWN, "<mask>", "<d>", "</d>", *(f"<unused{n}>" for n in range(100)),
 )  # fmt: skip
@@ -40,7 +39,7 @@ SYSTEM_ID: Final = CONTROL_ID_BY_TOKEN[SYSTEM]
 UNKNOWN_ID: Final = CONTROL_ID_BY_TOKEN[UNKNOWN]
 SENTENCE_ID: Final = CONTROL_ID_BY_TOKEN[SENTENCE]
 
-# An answer outside these bounds helps nobody to judge it; the wire's own bound is a setting.
+# Default length limit of an answer. The limit for answers to players is a setting.
 MAX_ANSWER_CHARS: Final = 300
 
 _LONGEST_TOKEN: Final = max(map(len, CONTROL_TOKENS))
@@ -49,24 +48,24 @@ _REPLACEMENT: Final = "\ufffd"
 
 
 def is_control_token(token: str) -> bool:
-    """Whether a vocabulary entry is a control token by its spelling."""
+    """Check whether a vocabulary entry is spelled like a control token."""
     return _CONTROL_TOKEN.fullmatch(token) is not None
 
 
 def has_control_token(text: str) -> bool:
-    """Whether the spelling of a control token stands anywhere in a text."""
+    """Check whether a text contains the spelling of a control token."""
     return _CONTROL_TOKEN.search(text) is not None
 
 
 def bot_ids(bot: str, prompt_format: int = PROMPT_FORMAT) -> tuple[int, ...]:
-    """What a bot's prompts begin with in a format: its token's id, or nothing.
+    """Return the token ids that the prompts of a bot begin with.
 
     Args:
-        bot: the bot; empty, or one that the roster does not know, has no token.
-        prompt_format: of the version that reads the prompt.
+        bot: the id of the bot. An empty or unknown id has no token.
+        prompt_format: the format of the version that reads the prompt.
 
     Returns:
-        One id, or none.
+        The id of the bot's token, or an empty tuple if the format or the bot has none.
     """
     if prompt_format < _FIRST_FORMAT_WITH_BOT or bot not in BOT_BY_ID:
         return ()
@@ -74,40 +73,40 @@ def bot_ids(bot: str, prompt_format: int = PROMPT_FORMAT) -> tuple[int, ...]:
 
 
 def prompt_ids(question_ids: Sequence[int], max_tokens: int, first_ids: Sequence[int] = ()) -> list[int]:
-    """The prompt of a question that is already token ids; a too long question keeps its beginning.
+    """Build the prompt of a tokenised question; a question that is too long is cut at its end.
 
     Args:
-        question_ids: of the question's text.
-        max_tokens: bound of the whole prompt.
-        first_ids: what it begins with, from :func:`bot_ids`.
+        question_ids: token ids of the question's text.
+        max_tokens: maximum length of the whole prompt.
+        first_ids: token ids in front, from :func:`bot_ids`.
 
     Returns:
-        Token ids.
+        Token ids of the prompt.
     """
     room = max(max_tokens - 3 - len(first_ids), 0)
     return [*first_ids, USER_ID, *question_ids[:room], SENTENCE_ID, SYSTEM_ID]
 
 
 def answer_text(text: str, max_chars: int = MAX_ANSWER_CHARS) -> str:
-    """What may leave as an answer: plain NFC text, no control token or character, at most ``max_chars`` long."""
+    """Return the output of the model as an answer: NFC, without control tokens and characters, cut to ``max_chars``."""
     return answer_steps(text, max_chars)[-1][1]
 
 
 def answer_steps(text: str, max_chars: int = MAX_ANSWER_CHARS) -> tuple[tuple[AnswerRule, str], ...]:
-    """How :func:`answer_text` comes about: each rule in turn, with the text after it."""
+    """Return the steps of :func:`answer_text`: each rule with the text after it."""
     readable = text.replace(_REPLACEMENT, "")
-    shown = one_line(readable)
-    plain = one_line(_without_control_tokens(shown))
+    normal = one_line(readable)
+    plain = one_line(_without_control_tokens(normal))
     return (
         ("unreadable_bytes", readable),
-        ("normalised", shown),
+        ("normalised", normal),
         ("control_tokens", plain),
         ("cut", plain[:max_chars].rstrip()),
     )
 
 
 def _without_control_tokens(text: str) -> str:
-    """Taking one out may join the halves of another; each character is looked at once all the same."""
+    """Remove control tokens, also those that form when an inner one is removed, in one pass over the text."""
     kept: list[str] = []
     openings: list[int] = []
     for char in text:

@@ -1,12 +1,12 @@
-"""The time zone in which people here write times."""
+"""The time zone of the project: Korean time."""
 
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
 SEOUL: Final = timezone(timedelta(hours=9), "Asia/Seoul")
-"""Korea has no summer time, so calendar dates need no time zone database."""
+"""Korea has no daylight saving time, so a fixed offset is enough."""
 
 
 def with_offset(time: datetime) -> datetime:
-    """The time; one without an offset is that of Seoul."""
+    """Return the time, with the offset of Seoul if it has none."""
     return time if time.tzinfo else time.replace(tzinfo=SEOUL)

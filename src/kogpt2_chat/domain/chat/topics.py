@@ -15,10 +15,11 @@ WORKER_TOPIC: Final = "worker_state"
 WORKER_GROUP: Final = "kogpt2-worker"
 
 OFFSETS_KEPT_DAYS: Final = 10 * 365
-"""How long the stack's broker remembers where a group has stopped reading once its last member is gone."""
+"""How long the broker of the stack keeps the committed offsets of a consumer group without members."""
 OFFSETS_KEPT_DAYS_AT_LEAST: Final = 28
-"""On anybody's broker. A question lives for 7 days, and as long again in a segment that is not full; where the position
-is forgotten first, workers that come back begin at the beginning and answer again. Kafka's own default is 7 days."""
+"""Minimum offset retention on any broker. A question is kept for 7 days, and for up to 7 more in a segment that is not
+full. If the offsets expire first, returning workers start at the beginning and answer questions a second time. Kafka's
+default is 7 days."""
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _MIB: Final = 1024 * 1024
@@ -26,10 +27,10 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """A topic as the contract wants it.
+    """A topic as the contract defines it.
 
     Attributes:
-        configs: Kafka's own setting names and values; what is not named keeps the broker's default.
+        configs: topic settings by their Kafka names; settings that are not listed keep the broker's default.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Topic:
 
     @property
     def compacted(self) -> bool:
-        """Whether only the last value of each key counts."""
+        """Whether the topic is compacted, so that only the last value per key counts."""
         return self.configs.get("cleanup.policy") == "compact"
 
 
@@ -47,13 +48,13 @@ def _kept(days: int) -> dict[str, str]:
 
 
 _COMPACTED: Final = {"cleanup.policy": "compact"}
-# A sender's clock must decide neither when a record is dropped nor how old a teaching is.
+# The clock of a client must not affect retention, nor the age of feedback.
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 RIGHTED: Final = frozenset(_BROKER_TIME)
-"""Settings that are put right in a topic that exists: earlier releases made topics without them."""
+"""Settings that are also corrected on existing topics, since earlier releases created topics without them."""
 
 TOPICS: Final = (
-    # Larger than a valid question, so that an oversized one arrives and becomes a dead letter.
+    # The limit is larger than a valid question, so that an oversized one still arrives and becomes a dead letter.
     Topic(name=QUESTION_TOPIC, partitions=12, configs={**_kept(7), **_BROKER_TIME, "max.message.bytes": str(_MIB)}),
     *(Topic(name=bot, partitions=3, configs=_kept(2)) for bot in BOT_IDS),
     Topic(name=TURN_TOPIC, partitions=12, configs={**_kept(14), **_BROKER_TIME}),

@@ -1,8 +1,8 @@
-"""The unit of the log, and what players say about it: Turn and Feedback, version 1 of each.
+"""Records of the log topics: a turn (question and answer), and a player's feedback on it, each in version 1.
 
-Written to ``conversation_log`` and ``feedback`` as JSON and read back by every later stage. Fields that a
-reader does not know are kept in ``extra``, and words it does not know in ``source``, ``fallback`` and ``kind`` are
-taken as they are, so that an older reader never loses what a newer writer said.
+They are written to ``conversation_log`` and ``feedback`` as JSON, and every later stage reads them back. A reader keeps
+fields that it does not know in ``extra``, and accepts any string in ``source``, ``fallback`` and ``kind``. So an older
+reader does not lose what a newer writer added.
 """
 
 import json
@@ -14,32 +14,32 @@ from kogpt2_chat.errors import InvalidMessage
 
 Source = Literal["legacy", "v1"]
 Fallback = Literal["safety", "muted", "nearest", "unsure", "timeout", "empty", "degraded"]
-"""Why a text is not the model's own. ``safety`` goes before all else, ``nearest`` before the notices below."""
+"""Why an answer does not come from the model. ``safety`` has priority over all others, ``nearest`` over the notices."""
 FeedbackKind = Literal["up", "down", "correction", "report"]
 
 CONSENT_KEY: Final = "consent_train"
-"""In ``extra`` of a feedback row, where a reader of an earlier release keeps this field by itself."""
+"""Key in ``extra`` of a feedback row. Earlier releases store this field there too, since they do not know it."""
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "잠시 후 다시 말해 주세요.",
     "muted": "지금은 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
     "empty": "음, 뭐라고 답해야 할지 모르겠어요. 다르게 말해 주시겠어요?",
     "degraded": "아직 이야기할 준비가 되지 않았어요. 잠시 후 다시 찾아와 주세요.",
 }
-"""What a player reads where nobody has an answer. ``safety``, ``nearest`` and ``unsure`` bring texts of their own."""
+"""The fixed text for the player, for each fallback that has one. ``safety``, ``nearest`` and ``unsure`` do not."""
 SPOKEN_BY: Final[Mapping[Fallback, str]] = {
     "safety": "a vetted answer",
     "nearest": "the nearest known answer",
     "unsure": "an admission that it does not know",
 }
-"""Who spoke, where it was neither the model nor a fixed notice."""
+"""The source of an answer, for fallbacks without a fixed notice."""
 
 
 def spoken_by(fallback: str | None, version: int | str) -> str:
-    """Whose words an answer is, for a person."""
+    """Describe the source of an answer, for people to read."""
     if not fallback:
         return f"version {version}"
     other = f"fixed notice: {fallback}" if fallback in NOTICE_BY_FALLBACK else f"not the model: {fallback}"
-    return next((who for name, who in SPOKEN_BY.items() if name == fallback), other)
+    return next((source for name, source in SPOKEN_BY.items() if name == fallback), other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +47,18 @@ class Turn:
     """One question with its answer.
 
     Attributes:
-        turn_id: ``bot_question-PARTITION-OFFSET``, the question's position.
-        text: the question as the player wrote it, NFC, with personal data masked.
-        answer_token_ids: what the model chose, before it became text; empty for a fallback.
-        model_version: the registered version that answered, or served at the time; 0 when there was none.
-        epoch: the rollout epoch that the slot was in; 0 before the first rollout.
+        turn_id: ``bot_question-PARTITION-OFFSET``, the position of the question.
+        text: the question in NFC, with personal data masked.
+        answer_token_ids: the tokens that the model generated; empty for a fallback.
+        model_version: the registered version that answered or was loaded at the time; 0 if there was none.
+        epoch: the rollout epoch of the slot; 0 before the first rollout.
         decoding: the settings that the answer was decoded with.
-        fallback: why the answer is not the model's own, possibly a later release's word; None where it is. ``nearest``:
-            the model was unsure, late or silent, and the answer of the nearest known question was said; ``unsure``:
-            nothing known was near either.
-        sent_at: RFC 3339, as the client said, else the broker's time of the record.
-        received_at: RFC 3339, the worker's clock, like ``answered_at``.
-        extra: fields of the question, or of the Turn, that this version does not know.
+        fallback: why the answer does not come from the model, or None if it does. Later releases may add values.
+            ``nearest``: the model was unsure, too late or without output, so the player got the answer of the nearest
+            known question. ``unsure``: no known question was near enough either.
+        sent_at: RFC 3339, from the client, or else the time of the record in the broker.
+        received_at: RFC 3339, from the worker's clock; so is ``answered_at``.
+        extra: fields of the question or of the turn that this release does not know.
     """
 
     turn_id: str
@@ -87,38 +87,38 @@ class Turn:
     v: int = 1
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the record as one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Turn":
-        """Read a record of ``conversation_log``.
+        """Parse a record of ``conversation_log``.
 
         Args:
-            text: the record's value.
+            text: the value of the record.
 
         Returns:
-            The turn; fields unknown to this version are added to its ``extra``.
+            The turn. Fields that this release does not know are in its ``extra``.
 
         Raises:
-            InvalidMessage: not a JSON object, another version, or a field missing or of a wrong type.
+            InvalidMessage: the value is not a JSON object, ``v`` is not 1, or a field is missing or has a wrong type.
         """
-        known = _strict(text, "turn", _TURN_TYPES, _TURN_OPTIONAL, names={f.name for f in fields(cls)})
+        known = _check(text, "turn", _TURN_TYPES, _TURN_OPTIONAL, names={f.name for f in fields(cls)})
         token_ids = known.get("answer_token_ids") or []
         if any(type(token) is not int for token in token_ids):
-            raise InvalidMessage("schema", "turn: `answer_token_ids` must be a list of whole numbers")
+            raise InvalidMessage("schema", "turn: `answer_token_ids` must be a list of integers")
         known["answer_token_ids"] = tuple(token_ids)
         return cls(**known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """What a player says about a turn. The last one by player and turn counts.
+    """A player's feedback on a turn. Only the last one of a player on a turn counts.
 
     Attributes:
         text: the better answer, for a correction; a remark otherwise.
         sent_at: RFC 3339.
-        consent_train: whether the text may be trained on; None where the client does not say.
+        consent_train: whether training may use the text; None if the client does not say.
     """
 
     feedback_id: str
@@ -132,26 +132,26 @@ class Feedback:
     v: int = 1
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the record as one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Feedback":
-        """Read a record of ``feedback``.
+        """Parse a record of ``feedback``.
 
         Args:
-            text: the record's value.
+            text: the value of the record.
 
         Returns:
-            The feedback; fields unknown to this version are added to its ``extra``.
+            The feedback. Fields that this release does not know are in its ``extra``.
 
         Raises:
-            InvalidMessage: not a JSON object, another version, a field missing or of a wrong type, or a
-                correction without a text.
+            InvalidMessage: the value is not a JSON object, ``v`` is not 1, a field is missing or has a wrong type, or
+                a correction has no text.
         """
-        known = _strict(text, "feedback", _FEEDBACK_TYPES, _FEEDBACK_OPTIONAL, names={f.name for f in fields(cls)})
+        known = _check(text, "feedback", _FEEDBACK_TYPES, _FEEDBACK_OPTIONAL, names={f.name for f in fields(cls)})
         if known["kind"] == "correction" and not str(known.get("text") or "").strip():
-            raise InvalidMessage("schema", "feedback: a correction needs a `text`, the better answer")
+            raise InvalidMessage("schema", "feedback: a correction needs the better answer in `text`")
         return cls(**known)
 
 
@@ -175,15 +175,15 @@ _FEEDBACK_TYPES: Final[Mapping[str, type]] = dict.fromkeys(
 _FEEDBACK_OPTIONAL: Final[Mapping[str, type]] = {"text": str, "consent_train": bool}
 
 
-def _strict(
+def _check(
     text: str | bytes, what: str, required: Mapping[str, type], optional: Mapping[str, type], names: set[str]
 ) -> dict[str, Any]:
-    """The known fields of a version 1 object, checked, the unknown ones in ``extra``."""
+    """Return the checked fields of a version 1 object, with the unknown ones in ``extra``."""
     body = _read_object(text, what)
     if type(body.get("v")) is not int or body["v"] != 1:
         raise InvalidMessage("schema", f"{what}: `v` must be 1, found {body.get('v')!r}")
     for name, expected in required.items():
-        if type(body.get(name)) is not expected:  # exact: True is no number
+        if type(body.get(name)) is not expected:  # not isinstance: a bool is an int
             found = type(body.get(name)).__name__
             raise InvalidMessage("schema", f"{what}: `{name}` must be {expected.__name__}, found {found}")
     for name, expected in optional.items():
@@ -202,7 +202,7 @@ def _read_object(text: str | bytes, what: str) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidMessage("schema", f"{what}: not readable as JSON") from error
+        raise InvalidMessage("schema", f"{what}: not valid JSON") from error
     if not isinstance(body, dict):
         raise InvalidMessage("schema", f"{what}: expected a JSON object, found {type(body).__name__}")
     return cast("dict[str, Any]", body)

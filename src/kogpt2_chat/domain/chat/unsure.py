@@ -1,4 +1,4 @@
-"""What a bot says when nobody ever taught it an answer: honest, in its own voice, not always the same."""
+"""Answers of a bot that does not know what to say, in the voice of each bot."""
 
 import hashlib
 from collections.abc import Mapping
@@ -33,6 +33,6 @@ UNSURE_BY_BOT: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def unsure_answer(bot: str, turn_id: str) -> str:
-    """One of a bot's ways to say that it does not know; the same turn, answered again, gets the same one."""
+    """Return one of the bot's texts, chosen by a hash of the turn id: the same turn always gets the same text."""
     texts = UNSURE_BY_BOT.get(bot) or UNSURE_BY_BOT["ChatbotA"]
     return texts[int.from_bytes(hashlib.sha256(turn_id.encode()).digest()[:4]) % len(texts)]

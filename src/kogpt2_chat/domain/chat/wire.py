@@ -1,8 +1,8 @@
-"""The border: what stands in a record of ``bot_question``, and what an answer or a dead letter carries.
+"""The wire format: parsing of ``bot_question`` records, and the headers of answers and dead letters.
 
-Nothing that comes from outside is evaluated, and every way in which a record can be wrong ends in
-:class:`~kogpt2_chat.errors.InvalidMessage` with a reason of the contract. Work is linear in the record's size.
-Knows no Kafka client: a record is bytes and a position.
+Input is parsed and never evaluated as code. Every malformed record raises
+:class:`~kogpt2_chat.errors.InvalidMessage` with a reason from the contract. Parsing takes time linear in the size of
+the record. This module does not depend on a Kafka client: a record is bytes plus a partition and an offset.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from kogpt2_chat.domain.chat.players import player_id
 from kogpt2_chat.domain.chat.question_fields import (
-    AROUND,
     BOUNDS,
     MAX_NAME_CHARS,
+    PADDING_CHARS,
     UNBOUNDED,
     Bounds,
     bounded_sender,
@@ -34,11 +34,11 @@ from kogpt2_chat.errors import InvalidMessage
 MAX_RECORD_BYTES: Final = 16 * 1024
 MAX_ERROR_CHARS: Final = 300
 LENGTH_REASONS: Final = frozenset({"too_large", "too_long"})
-"""Why a record is refused that could be read but for its length; it may speak of a crisis all the same."""
+"""Reasons for refusing a record only because of its length. Such a record is still searched for a crisis."""
 
-# Possessive repeats: a failed match is never tried again with fewer spaces.
-_SPACE: Final = rf"[{AROUND}]*+"
-# The Unity client's frame.
+# Possessive quantifiers: a failed match does not backtrack into the spaces.
+_SPACE: Final = rf"[{PADDING_CHARS}]*+"
+# The frame that the Unity client sends.
 _LEGACY_START: Final = re.compile(rf"\{{{_SPACE}'")
 _LEGACY_HEAD: Final = re.compile(rf"\{{{_SPACE}'from'{_SPACE}:{_SPACE}'")
 _LEGACY_TO: Final = re.compile(rf"'{_SPACE},{_SPACE}'to'{_SPACE}:{_SPACE}'")
@@ -52,17 +52,18 @@ _V1_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question that can be answered.
+    """A valid question.
 
     Attributes:
-        turn_id: its position, ``bot_question-PARTITION-OFFSET``.
-        question_id: the client's id; the turn id for a legacy question.
-        sender: the answer's key, as it came.
+        turn_id: the position of the record, ``bot_question-PARTITION-OFFSET``.
+        question_id: the id from the client; the turn id for a legacy question.
+        sender: the key of the answer, unchanged from the record.
         text: NFC, without control and zero-width characters; tabs and line feeds stay.
-        sent_at: RFC 3339 as the client said it.
-        reply_by: after this moment nobody waits for the model's answer.
-        extra: fields that this version does not know.
-        is_oversized: it was read although its length refuses it; text, sender and extra have no bound.
+        sent_at: the client's time as RFC 3339, with the offset of Seoul if the client sent none.
+        reply_by: the time after which the worker no longer waits for the model.
+        extra: fields that this release does not know.
+        is_oversized: whether the length limits were not applied. The text and ``extra`` then have no limit, and the
+            sender has a larger one.
     """
 
     turn_id: str
@@ -84,31 +85,32 @@ class Question:
 
 
 def turn_id(partition: int, offset: int) -> str:
-    """The identity of a question and of its turn: its position."""
+    """Return the id of a question and of its turn, which is the position of the record."""
     return f"{QUESTION_TOPIC}-{partition}-{offset}"
 
 
 def read_question(
     value: bytes | None, partition: int, offset: int, *, legacy_consent: bool = False, of_any_length: bool = False
 ) -> Question:
-    """Read one record of ``bot_question``.
+    """Parse one record of ``bot_question``.
 
     Args:
-        value: the record's value as it came.
-        partition: where it stands.
-        offset: where it stands.
-        legacy_consent: whether questions of the old client may be trained on.
-        of_any_length: read also what is refused only for its length. Such a question is for nobody to decode or to
-            keep as it is: see :data:`LENGTH_REASONS`.
+        value: the value of the record.
+        partition: the partition of the record.
+        offset: the offset of the record.
+        legacy_consent: whether training may use questions from the legacy client.
+        of_any_length: whether to accept a record that would be refused only because of its length (see
+            :data:`LENGTH_REASONS`). The model must not decode such a question, and it must not be stored uncut.
 
     Returns:
         The question.
 
     Raises:
-        InvalidMessage: it can never be answered; the reason is the dead letter's.
+        InvalidMessage: the record is malformed and can never be answered. The error's reason is that of the dead
+            letter.
     """
-    text = _decoded(value, of_any_length=of_any_length)
-    here = {
+    text = _decode(value, of_any_length=of_any_length)
+    position = {
         "turn_id": turn_id(partition, offset),
         "partition": partition,
         "offset": offset,
@@ -116,26 +118,26 @@ def read_question(
     }
     bounds = UNBOUNDED if of_any_length else BOUNDS
     if _V1_START.match(text):
-        return _read_v1(text, here, bounds)
+        return _read_v1(text, position, bounds)
     if _LEGACY_START.match(text):
-        return _read_legacy(text, here, bounds, consent_train=legacy_consent)
+        return _read_legacy(text, position, bounds, consent_train=legacy_consent)
     raise InvalidMessage("not_a_question", "expected a record that starts with {\" (v1) or {' (legacy)")
 
 
 def legacy_text(nick: str, bot: str, text: str) -> str:
-    """What the Unity client sends: put together without any escaping."""
+    """Return a question as the Unity client writes it: the parts are joined without any escaping."""
     return f"{{'from' : '{nick}', 'to' : '{bot}', 'message' : '{text}'}}"
 
 
 def v1_text(*, question_id: str, bot: str, sender: str, text: str, **optional: object) -> str:
-    """A version 1 question.
+    """Return a question in the version 1 format.
 
     Args:
-        question_id: the client's own id.
-        bot: whom it asks.
-        sender: key of the answer.
+        question_id: an id that the client chooses.
+        bot: the id of the bot.
+        sender: the key of the answer.
         text: the question.
-        **optional: further fields of the contract; None leaves one out.
+        **optional: further fields of the contract. A field with the value None is left out.
 
     Returns:
         One line of JSON.
@@ -148,17 +150,17 @@ def v1_text(*, question_id: str, bot: str, sender: str, text: str, **optional: o
 def answer_headers(
     question: Question, *, model_version: int, epoch: int, latency_ms: int, fallback: str | None
 ) -> dict[str, str]:
-    """Headers of an answer, and of its turn.
+    """Return the headers of an answer, which its turn carries as well.
 
     Args:
-        question: what was asked.
-        model_version: who answered; 0 when there was no model.
-        epoch: the slot's rollout epoch.
-        latency_ms: the worker's own time for it.
-        fallback: why the text is not the model's own; None where it is.
+        question: the question.
+        model_version: the registered version that answered; 0 if no model was loaded.
+        epoch: the rollout epoch of the slot.
+        latency_ms: time that the worker spent on the question.
+        fallback: why the text does not come from the model; None if it does.
 
     Returns:
-        Text by header name.
+        Header values by name.
     """
     headers = {
         "turn_id": question.turn_id,
@@ -173,7 +175,7 @@ def answer_headers(
 
 
 def dead_letter_headers(error: InvalidMessage, partition: int, offset: int) -> dict[str, str]:
-    """Headers of a dead letter: why, and where the question stands."""
+    """Return the headers of a dead letter: the reason, and the position of the question."""
     headers = {
         "reason": error.reason,
         "error": str(error)[:MAX_ERROR_CHARS],
@@ -184,7 +186,7 @@ def dead_letter_headers(error: InvalidMessage, partition: int, offset: int) -> d
     return headers if error.question_id is None else {**headers, "question_id": error.question_id}
 
 
-def _decoded(value: bytes | None, *, of_any_length: bool) -> str:
+def _decode(value: bytes | None, *, of_any_length: bool) -> str:
     if value is None:
         raise InvalidMessage("not_a_question", "the record has no value")
     if len(value) > MAX_RECORD_BYTES and not of_any_length:
@@ -192,24 +194,27 @@ def _decoded(value: bytes | None, *, of_any_length: bool) -> str:
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError as error:
-        hint = "; it begins as UTF-16 does" if value.startswith(_UTF16_MARKS) else ""
+        hint = "; the record starts with a UTF-16 byte order mark" if value.startswith(_UTF16_MARKS) else ""
         raise InvalidMessage("not_utf8", f"byte {error.start} is not UTF-8: {error.reason}{hint}") from error
-    return text.strip(AROUND)
+    return text.strip(PADDING_CHARS)
 
 
-def _read_legacy(text: str, here: dict[str, Any], bounds: Bounds, *, consent_train: bool) -> Question:
-    """First separator, first separator after it, last end: the rest is taken as it is."""
+def _read_legacy(text: str, position: dict[str, Any], bounds: Bounds, *, consent_train: bool) -> Question:
+    """Split the frame at the first ``to``, the first ``message`` after it and the last closing quote.
+
+    The text between these separators is not unescaped.
+    """
     head = _LEGACY_HEAD.match(text)
     to = _LEGACY_TO.search(text, head.end()) if head else None
     message = _LEGACY_MESSAGE.search(text, to.end()) if to else None
-    body = text[:-1].rstrip(AROUND)
+    body = text[:-1].rstrip(PADDING_CHARS)
     if head is None or to is None or message is None or not (text.endswith("}") and body.endswith("'")):
         raise InvalidMessage("schema", "expected {'from' : 'NICK', 'to' : 'BOT', 'message' : 'TEXT'}")
-    if len(body) - 1 < message.end():  # the only quote before } is the one that opens TEXT
+    if len(body) - 1 < message.end():  # the last quote before } is the one that opens TEXT
         raise InvalidMessage("schema", "the message has no closing quote")
     nick = text[head.end() : to.start()]
     return Question(
-        question_id=here["turn_id"],
+        question_id=position["turn_id"],
         bot=known_bot(text[to.end() : message.start()], None),
         player_id=player_id(None, nick),
         sender=bounded_sender(nick, None, bounds),
@@ -217,23 +222,23 @@ def _read_legacy(text: str, here: dict[str, Any], bounds: Bounds, *, consent_tra
         consent_store=True,
         consent_train=consent_train,
         source="legacy",
-        **here,
+        **position,
     )
 
 
-def _read_v1(text: str, here: dict[str, Any], bounds: Bounds) -> Question:
+def _read_v1(text: str, position: dict[str, Any], bounds: Bounds) -> Question:
     body = json_object(text)
     found_id = body.get("question_id")
     question_id = found_id if isinstance(found_id, str) and 1 <= len(found_id) <= MAX_NAME_CHARS else None
     if type(body.get("v")) is not int or body["v"] != 1:
         raise InvalidMessage("schema", "`v` must be the number 1", question_id)
     if question_id is None:
-        raise InvalidMessage("schema", f"`question_id` must be a text of 1 to {MAX_NAME_CHARS} characters")
+        raise InvalidMessage("schema", f"`question_id` must be a string of 1 to {MAX_NAME_CHARS} characters")
     for name in ("bot", "sender", "text"):
         if not isinstance(body.get(name), str):
             missing = "null" if name in body else "missing"
             found = missing if body.get(name) is None else type(body[name]).__name__
-            raise InvalidMessage("schema", f"`{name}` must be a text, found {found}", question_id)
+            raise InvalidMessage("schema", f"`{name}` must be a string, found {found}", question_id)
     store, train = consent_of(body, question_id)
     sender = bounded_sender(body["sender"], question_id, bounds)
     if not sender:
@@ -253,5 +258,5 @@ def _read_v1(text: str, here: dict[str, Any], bounds: Bounds) -> Question:
         sent_at=sent_at.isoformat() if sent_at else None,
         reply_by=reply_by,
         extra={name: value for name, value in body.items() if name not in _V1_FIELDS},
-        **here,
+        **position,
     )

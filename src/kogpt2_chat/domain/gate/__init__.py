@@ -1,1 +1,1 @@
-"""The gate: whether a version may speak."""
+"""The gate: decides whether a version may become the bot's candidate for rollout."""

@@ -1,4 +1,7 @@
-"""What the gate looks at: margins of a profile, and the figures measured of a candidate and its opponent."""
+"""The gate's input: the thresholds of a profile, and the measurements of a candidate and its baseline.
+
+The baseline is the model that the candidate is compared with. Its fields are named ``opponent``.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,20 +13,21 @@ FAILURES: Final[tuple[Failure, ...]] = ("empty", "cut", "looping", "copied")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateThresholds:
-    """Named margins.
+    """The thresholds of one profile. The field names are JSON keys of the stored decision.
 
     Attributes:
-        name: as the settings name it.
-        gold_margin_nat: how much worse the gold NLL may be at the confidence bound.
-        confidence: of the one-sided bootstrap bounds.
-        bootstrap_rounds: resamples.
-        max_failure_share: of all answers looked at, for each failure.
-        must_pass_share: of the must-pass golden questions.
-        chrf_margin: shown only, like those below.
-        diversity_share: of the opponent's.
-        latency_factor: of the opponent's p95.
-        engine_agreement: least share of answers that the serving engine gives token by token like the weights in fp32.
-        engine_nll_margin_nat: how much less likely the serving engine may find known answers.
+        name: the profile's name in the settings.
+        gold_margin_nat: maximum upper confidence bound of the gold NLL difference, candidate minus baseline.
+        confidence: confidence level of the one-sided bootstrap bounds.
+        bootstrap_rounds: number of bootstrap resamples.
+        max_failure_share: maximum share of answers with each kind of failure.
+        must_pass_share: minimum share of must-pass golden questions answered correctly.
+        chrf_margin: how far chrF may fall below the baseline's. Informational.
+        diversity_share: minimum share of the baseline's diversity. Informational.
+        latency_factor: maximum factor on the baseline's p95 latency. Informational.
+        engine_agreement: minimum share of answers on which the serving engine and the fp32 weights agree in every
+            token.
+        engine_nll_margin_nat: maximum NLL of known answers on the serving engine minus that of the fp32 weights.
     """
 
     name: str
@@ -41,12 +45,12 @@ class GateThresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedNll:
-    """NLL of both models on the same examples.
+    """The NLL of both models on the same examples.
 
     Attributes:
-        candidate: nat per answer token, one for each example.
-        opponent: likewise, in the same order.
-        clusters: examples of one cluster are resampled together.
+        candidate: the candidate's NLL in nat per answer token, one value per example.
+        opponent: the baseline's NLL, in the same order.
+        clusters: cluster id per example; examples of one cluster are resampled together.
     """
 
     candidate: Sequence[float]
@@ -56,23 +60,23 @@ class PairedNll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerMetrics:
-    """What one model's greedy answers came to.
+    """Metrics of one model's greedy answers.
 
     Attributes:
-        answers: how many were looked at.
-        failures: how many of them failed, by kind.
-        leaks: answers that hold a control token.
-        must_passed: must-pass golden questions answered right.
-        must_total: must-pass golden questions.
-        golden_passed: other golden questions answered right.
-        golden_total: other golden questions.
-        own: of the answers, how many are the model's own words.
-        chrf: against the gold answers, 0 to 100.
-        distinct_1: distinct words by words, 0 to 1.
-        distinct_2: distinct word pairs by word pairs.
-        entropy: of the words, in nat.
-        p50_ms: of single answers in the worker's engine.
-        p95_ms: likewise.
+        answers: number of answers evaluated.
+        failures: number of failed answers by kind of failure.
+        leaks: number of answers that contain a control token.
+        must_passed: must-pass golden questions answered correctly.
+        must_total: number of must-pass golden questions.
+        golden_passed: other golden questions answered correctly.
+        golden_total: number of other golden questions.
+        own: number of answers that are the model's own text, not a fallback.
+        chrf: chrF against the gold answers, 0 to 100.
+        distinct_1: share of distinct words among all words, 0 to 1.
+        distinct_2: share of distinct word pairs among all word pairs, 0 to 1.
+        entropy: entropy of the words, in nat.
+        p50_ms: median latency of single answers in the reference engine; the serving engine is not timed.
+        p95_ms: 95th percentile of the same latencies.
     """
 
     answers: int
@@ -93,15 +97,15 @@ class AnswerMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineAgreement:
-    """The serving engine (int8) against the weights themselves (fp32), on the same version.
+    """Comparison of the serving engine (int8) with the reference engine (fp32) on the same version.
 
     Attributes:
-        questions: asked of both.
-        same_answers: answered with the same tokens, all of them.
-        same_tokens: tokens before the first difference, over all answers.
-        tokens: tokens of the reference's answers.
-        nll_reference: mean NLL of known answers, in nat.
-        nll_engine: likewise, on the serving engine.
+        questions: number of questions that both engines answered.
+        same_answers: number of answers with identical tokens.
+        same_tokens: number of tokens before the first difference, over all answers.
+        tokens: number of tokens in the reference engine's answers.
+        nll_reference: mean NLL of known answers on the reference engine, in nat.
+        nll_engine: mean NLL of the same answers on the serving engine, in nat.
     """
 
     questions: int
@@ -113,33 +117,36 @@ class EngineAgreement:
 
     @property
     def share(self) -> float:
-        """Share of answers that are the same, token by token."""
+        """Share of answers with identical tokens."""
         return self.same_answers / self.questions if self.questions else 0.0
 
     @property
     def nll_difference(self) -> float:
-        """Serving engine minus reference, in nat."""
+        """NLL of the serving engine minus that of the reference engine, in nat."""
         return self.nll_engine - self.nll_reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
-    """Everything the gate looks at.
+    """Everything the gate decides on.
 
     Attributes:
-        opponent: who the candidate is compared with: ``base``, or ``champion 3``.
-        load_error: why the candidate does not load in the worker's engine; then nothing else was measured.
-        gold: on the frozen gold set.
-        taught: on the pairs that the candidate's dataset has and the opponent's lacks.
-        held_out: on human pairs that neither learned.
-        candidate: the candidate's answers.
-        spoken_opponent: the opponent's.
-        retrieval_chrf: chrF of answering with the nearest known question's answer.
-        heard: what players hear: the serving engine's answers, and what takes their place where it is unsure; None
-            where that was not measured.
-        defers: whether the nearest answer speaks where the candidate is unsure.
-        slices: difference of mean gold NLL by topic, candidate minus opponent.
-        engine: the candidate on the serving engine; None where the reference engine serves.
+        bot: the bot.
+        version: the candidate's version.
+        opponent: name of the baseline: ``base``, or for example ``champion 3``.
+        load_error: why the candidate does not load in the worker's engine; if set, nothing else was measured.
+        gold: NLL on the frozen gold set.
+        taught: NLL on pairs of the candidate's dataset that are new to the baseline; see
+            :class:`kogpt2_chat.evaluation.evaluate.EvaluationSet`.
+        held_out: NLL on human-written pairs that neither model learned.
+        candidate: metrics of the candidate's own answers on the reference engine.
+        spoken_opponent: metrics of the baseline's answers; None if the baseline is not a bot.
+        retrieval_chrf: chrF of answering every gold question with the nearest known answer.
+        heard: metrics of what players receive: the serving engine's answers and the fallbacks that replace them; None
+            if not measured.
+        defers: whether the nearest known answer replaces the candidate's answer when the candidate is unsure.
+        slices: difference of mean gold NLL by topic, candidate minus baseline.
+        engine: comparison of serving and reference engine; None if the reference engine serves.
     """
 
     bot: str

@@ -1,4 +1,4 @@
-"""A decision as one HTML page for a person; everything in it is escaped."""
+"""Render a gate decision as one HTML page. Every value is escaped."""
 
 from html import escape
 from typing import Final
@@ -14,28 +14,29 @@ _STYLE: Final = (
 
 
 def decision_page(decision: Decision) -> str:
-    """The whole page, without anything from elsewhere."""
+    """Return the complete HTML page; it loads no external resources."""
     verdict = "passed" if decision.passed else "refused"
     title = f"{decision.bot} version {decision.version}: {verdict}"
     rows = "\n".join(_row(reason) for reason in decision.reasons)
-    margins = ", ".join(
+    thresholds = ", ".join(
         f"{name} {getattr(decision.profile, name)}"
         for name in ("gold_margin_nat", "confidence", "max_failure_share", "must_pass_share")
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"<p>Against {escape(decision.opponent)}, profile {escape(decision.profile.name)} ({escape(margins)}).</p>"
-        "<table><thead><tr><th>Block</th><th>Rule</th><th>Holds</th><th>Decides</th><th>Why</th></tr></thead>"
+        f"<p>Compared with {escape(decision.opponent)}, profile {escape(decision.profile.name)} "
+        f"({escape(thresholds)}).</p>"
+        "<table><thead><tr><th>Block</th><th>Rule</th><th>Passed</th><th>Blocking</th><th>Result</th></tr></thead>"
         f"<tbody>\n{rows}\n</tbody></table></body></html>\n"
     )
 
 
 def _row(reason: Reason) -> str:
-    holds = "yes" if reason.passed else "no"
+    passed = "yes" if reason.passed else "no"
     return (
         f'<tr class="{"" if reason.decisive else "shown"}">'
         f"<td>{escape(reason.block)}</td><td>{escape(reason.rule)}</td>"
-        f'<td class="{holds}">{holds}</td><td>{"yes" if reason.decisive else "shown only"}</td>'
+        f'<td class="{passed}">{passed}</td><td>{"yes" if reason.decisive else "informational"}</td>'
         f"<td>{escape(reason.sentence)}</td></tr>"
     )

@@ -1,4 +1,4 @@
-"""What the gate says of one rule: its figure, its bound, and whether it decides."""
+"""The result of one gate rule: the measured value, the threshold, and whether the rule is blocking."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,16 +8,16 @@ Block = Literal["fit", "failures", "leaks", "golden", "serving", "reference", "d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One rule and what became of it.
+    """One rule of the gate and its result. The field names are JSON keys of the stored decision.
 
     Attributes:
-        rule: its name.
-        block: the group it belongs to.
-        figure: what was measured.
-        bound: what it was held against.
-        passed: whether it holds.
-        decisive: whether the decision depends on it.
-        sentence: the same for a person.
+        rule: name of the rule.
+        block: the group that the rule belongs to.
+        figure: the measured value.
+        bound: the threshold it is compared with.
+        passed: whether the rule holds.
+        decisive: whether the rule is blocking: the decision depends on it. Other rules are informational.
+        sentence: the result in words.
     """
 
     rule: str

@@ -1,1 +1,1 @@
-"""What the lake's tables hold, and what becomes of records that do not fit."""
+"""The tables of the lake: their columns and rows, and the quarantine for records that do not fit them."""

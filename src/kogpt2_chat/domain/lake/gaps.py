@@ -1,4 +1,4 @@
-"""What no table will ever have, and how a topic is told from one of the same name that was made later."""
+"""Records that were lost before ingest, and how ingest recognises that a topic was deleted and created again."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -11,32 +11,32 @@ from kogpt2_chat.domain.lake.storable import storable
 GapReason = Literal["retention", "topic_made_anew"]
 FOUND: Final = "gaps/found"
 TOLD: Final = "gaps/told"
-"""Under these names the table counts its rows, and those that an operator was told of."""
-_SAME: Final = ("table", "topic", "topic_id", "kafka_partition", "reason")
+"""Delta application ids under which the table counts its rows, and the rows already reported to the operator."""
+_KEY: Final = ("table", "topic", "topic_id", "kafka_partition", "reason")
 
 
 def topic_app_id(table: str, topic: str) -> str:
-    """Under which name a table remembers which topic its positions are of; its value is that topic's mark."""
+    """Return the Delta application id under which a table stores the mark of the topic that its positions refer to."""
     return f"{table}/{topic}"
 
 
 def topic_mark(topic_id: str) -> int | None:
-    """A topic's id (a UUID) as a number that stands where positions stand; None where brokers give no ids."""
+    """Return a topic's id (a UUID) as a 63-bit number that fits where positions are stored; None without an id."""
     return uuid.UUID(topic_id).int >> 65 if topic_id else None
 
 
 def gap_row(
     table: Table, topic_id: str, partition: int, start: int, end: int | None, *, reason: GapReason, found_at: datetime
 ) -> dict[str, object]:
-    """A row of ``gaps``.
+    """Return a row of ``gaps``.
 
     Args:
-        table: which table lacks the records.
-        topic_id: of the topic as it is now.
-        partition: of the topic.
-        start: the first offset that is lost.
-        end: the offset after the last one; None where nobody knows.
-        reason: what took them.
+        table: the table that lacks the records.
+        topic_id: current id of the topic.
+        partition: partition of the topic.
+        start: the first lost offset.
+        end: the offset after the last lost one; None if it is unknown.
+        reason: how the records were lost.
         found_at: one time for all rows of an ingest run.
 
     Returns:
@@ -57,22 +57,24 @@ def gap_row(
 
 
 def rest_of_gap(row: Mapping[str, object], known: Iterable[Mapping[str, object]]) -> dict[str, object] | None:
-    """What of a gap no known row speaks of: a run that was killed has noted the beginning, and it grows meanwhile.
+    """Return the part of a gap that is not yet in the table.
+
+    A run that was killed may have stored the beginning of a gap, and the gap may have grown since then.
 
     Args:
-        row: of ``gaps``.
-        known: the table's rows.
+        row: a row of ``gaps``.
+        known: the rows of the table.
 
     Returns:
-        The row, begun where the known ones end; None where nothing is left.
+        The row, starting where the known ones end, or None if they cover it.
     """
-    before = [one for one in known if _same(one) == _same(row)]
-    if row["end"] is None:  # nobody knows how far it goes: the same beginning is the same gap
+    before = [one for one in known if _key(one) == _key(row)]
+    if row["end"] is None:  # the end is unknown, so two gaps with the same start are the same gap
         return None if row["start"] in {one["start"] for one in before} else dict(row)
-    start = max(int(str(place)) for place in (row["start"], *(one["end"] for one in before)))
+    start = max(int(str(offset)) for offset in (row["start"], *(one["end"] for one in before)))
     return {**row, "start": start} if start < int(str(row["end"])) else None
 
 
-def _same(row: Mapping[str, object]) -> tuple[object, ...]:
-    """What rows about one range of one topic have in common."""
-    return tuple(row[name] for name in _SAME)
+def _key(row: Mapping[str, object]) -> tuple[object, ...]:
+    """Return the values that all rows about the same partition and reason share."""
+    return tuple(row[name] for name in _KEY)

@@ -1,6 +1,6 @@
-"""Where things lie in the lake, and what the rows of its tables look like.
+"""Layout of the lake: paths, table schemas, and conversion of records to rows.
 
-Names and values only: the adapters turn column kinds into their library's types.
+This module contains names and values only. The adapters map the column kinds to the types of their libraries.
 """
 
 import json
@@ -22,7 +22,7 @@ _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 
 DELTA_LOG: Final = "_delta_log"
 SANE_YEARS: Final = range(2000, 2200)
-"""Spark refuses to guess at the calendar of times before 1582, and a time far ahead overflows one or another."""
+"""Accepted years. Spark rejects times before 1582 (ambiguous calendar), and some readers overflow on late times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class Table:
     """A table of the lake.
 
     Attributes:
-        topic: the topic whose records it holds; empty when it holds records of several.
-        columns: kind by column name, in order; every column but the partitions may be null.
-        partition_by: columns that are folders.
+        topic: the topic whose records it holds; empty if it does not hold the records of a single topic.
+        columns: kind by column name, in order; all columns except the partition columns may be null.
+        partition_by: the partition columns.
     """
 
     name: TableName
@@ -80,7 +80,7 @@ TURNS: Final = Table(
     },
     partition_by=("bot", "date"),
 )
-# A feedback record names a turn and not a bot, so its table is partitioned by date alone.
+# A feedback record names a turn and not a bot, so its table is partitioned by date only.
 FEEDBACK: Final = Table(
     name="feedback",
     topic="feedback",
@@ -99,8 +99,8 @@ FEEDBACK: Final = Table(
     },
     partition_by=("date",),
 )
-# Records that could not be read as what their topic promises, kept until they can be; what else a row may be stands in
-# `domain/lake/quarantine.py`.
+# Records that do not have the format of their topic, kept until they can be read. `domain/lake/quarantine.py` documents
+# the rows.
 QUARANTINE: Final = Table(
     name="quarantine",
     topic="",
@@ -114,7 +114,7 @@ QUARANTINE: Final = Table(
     },
     partition_by=("topic",),
 )
-# Ranges of a topic that no table will ever have; no `end` where nobody knows how far the lost topic went.
+# Ranges of a topic that were lost before ingest. `end` is null if the end of the lost topic is unknown.
 GAPS: Final = Table(
     name="gaps",
     topic="",
@@ -131,7 +131,7 @@ GAPS: Final = Table(
     },
     partition_by=("topic",),
 )
-# Who opened which turn that is kept from view, when and why; written before it is shown, never changed.
+# Access to hidden turns: who opened which turn, when and why. A row is written before the turn is shown.
 AUDIT: Final = Table(
     name="audit",
     topic="",
@@ -147,7 +147,7 @@ AUDIT: Final = Table(
     },
     partition_by=("date",),
 )
-# Players and turns that teach nothing any more, and who said so; the last entry on a subject counts.
+# Players and turns that are excluded from training, and who excluded them. The last entry on a subject counts.
 DISTRUST: Final = Table(
     name="distrust", topic="", partition_by=("date",),
     columns={
@@ -161,47 +161,47 @@ TABLE_BY_NAME: Final[Mapping[str, Table]] = {
 
 
 def table_path(root: str, table: str) -> str:
-    """Folder of a Delta table."""
+    """Return the folder of a Delta table."""
     return f"{root}/lake/{table}"
 
 
 def datasets_path(root: str, bot: str) -> str:
-    """Folder of a bot's datasets."""
+    """Return the folder of a bot's datasets."""
     return f"{root}/datasets/{bot}"
 
 
 def dataset_path(root: str, bot: str, version: str) -> str:
-    """Folder of one immutable dataset."""
+    """Return the folder of one immutable dataset."""
     return f"{datasets_path(root, bot)}/{version}"
 
 
 def building_path(root: str, build: str) -> str:
-    """Folder in which one Spark application writes before anything is published."""
+    """Return the folder that one Spark application writes to before it publishes."""
     return f"{root}/datasets/.building/{build}"
 
 
 def quarantined_dataset_path(root: str, bot: str, build: str) -> str:
-    """Where a dataset that failed its validation is kept for a person to look at."""
+    """Return the folder of a dataset that failed validation, kept for inspection."""
     return f"{root}/quarantine/datasets/{bot}/{build}"
 
 
 def daily_csv_path(root: str, date: str, bot: str) -> str:
-    """The daily file of a bot; ``date`` is ``YYYY-MM-DD`` and its year is the current one."""
+    """Return the path of a bot's daily file. The path has only month and day of ``date`` (``YYYY-MM-DD``)."""
     return f"{root}/dailydata/{date[5:7]}{date[8:10]}/{bot}.csv"
 
 
 def app_id(table: str, topic: str, partition: int) -> str:
-    """Under which name a table remembers how far a partition has been read."""
+    """Return the Delta application id under which a table stores its read position in a partition."""
     return f"{table}/{topic}/{partition}"
 
 
 def seoul_date(time: datetime) -> str:
-    """Calendar date in Korea, ``YYYY-MM-DD``."""
+    """Return the calendar date in Korea, ``YYYY-MM-DD``."""
     return time.astimezone(SEOUL).date().isoformat()
 
 
 def read_time(text: str | None) -> datetime | None:
-    """An RFC 3339 time as UTC; without offset it is taken as Seoul's; None for none, an unreadable or an absurd one."""
+    """Parse an RFC 3339 time, by default in Seoul time, and return it in UTC; None if it is missing or invalid."""
     try:
         time = with_offset(datetime.fromisoformat(text or "")).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -210,13 +210,13 @@ def read_time(text: str | None) -> datetime | None:
 
 
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
-    """A row of ``turns``; it is masked again, which changes nothing that the worker already masked.
+    """Return the row of ``turns`` for a turn, masked once more (see :mod:`~kogpt2_chat.domain.chat.kept_turns`).
 
     Args:
         turn: the turn as logged.
-        partition: of the record in ``conversation_log``.
-        offset: likewise.
-        timestamp_ms: the broker's time, for a worker whose clock cannot be read.
+        partition: partition of the record in ``conversation_log``.
+        offset: offset of the record in ``conversation_log``.
+        timestamp_ms: the time of the broker, used if the worker's time cannot be parsed.
         ingested_at: one time for all rows of an ingest run.
 
     Returns:
@@ -237,36 +237,36 @@ def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, inge
 
 
 def turn_from_document(document: Mapping[str, object]) -> Turn:
-    """The turn that a row of ``turns`` was made from, out of its JSON form; times are in UTC now.
+    """Rebuild a turn from the JSON form of its row in ``turns``; its times are in UTC.
 
     Args:
-        document: as the search index has it.
+        document: a document of the search index.
 
     Returns:
         The turn.
 
     Raises:
-        InvalidMessage: a column is missing or of a wrong type.
+        InvalidMessage: a column is missing or has a wrong type.
     """
     body = {name: document[name] for name in _TURN_FIELDS if name in document}
     for name in ("decoding", "extra"):
         try:
             body[name] = json.loads(str(body.get(name, "{}")))
         except ValueError as error:
-            raise InvalidMessage("schema", f"turn: column `{name}` is not readable as JSON") from error
+            raise InvalidMessage("schema", f"turn: column `{name}` is not valid JSON") from error
     return Turn.from_json(json.dumps(body))
 
 
 def feedback_row(
     feedback: Feedback, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime
 ) -> dict[str, object]:
-    """A row of ``feedback``, masked.
+    """Return the row of ``feedback`` for a feedback, masked.
 
     Args:
         feedback: the feedback as sent.
-        partition: of the record in ``feedback``.
-        offset: likewise.
-        timestamp_ms: the broker's time; the client's ``sent_at`` is kept but decides nothing.
+        partition: partition of the record in ``feedback``.
+        offset: offset of the record in ``feedback``.
+        timestamp_ms: the time of the broker. The client's ``sent_at`` is only stored.
         ingested_at: one time for all rows of an ingest run.
 
     Returns:
@@ -274,11 +274,11 @@ def feedback_row(
     """
     received_at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     text = None if feedback.text is None else mask_pii(feedback.text)[0]
-    said = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
+    consent = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
     row: dict[str, Any] = asdict(feedback) | {
         "text": text,
         "player_id": kept_player(feedback.player_id),
-        "extra": _compact({**kept_fields(feedback.extra), **said}),
+        "extra": _compact({**kept_fields(feedback.extra), **consent}),
         "sent_at": read_time(feedback.sent_at),
         "received_at": received_at,
         "pii_hits": masked_count(text or ""),

@@ -1,4 +1,4 @@
-"""Quarantined records as lines that a person reads, mends in an editor and gives back: one JSON object a record."""
+"""Correction of quarantined records by hand: one line of JSON per record, to edit in a file and read back."""
 
 import json
 from collections.abc import Mapping
@@ -14,51 +14,52 @@ _MAX_FAULTS_SHOWN: Final = 5
 
 
 def shown_record(row: Row) -> dict[str, object]:
-    """A row of ``quarantine`` for whoever mends it.
+    """Return a row of ``quarantine`` in the form that an operator corrects.
 
     Args:
-        row: one that waits.
+        row: a row that is not replayed yet.
 
     Returns:
-        Its place, its reason and its ``value``, which is an object where the record is one. In place of a value
-        ``hidden`` says why there is none: its player did not want it stored, or it may speak of a crisis, and such
-        words are opened in the lake only, by `review-safety`.
+        The position, the reason and the ``value`` of the record. The value is an object if the record is a JSON
+        object, and a string otherwise. If the value must not be shown, ``hidden`` gives the reason instead: the player
+        did not consent to storage, or the text may be about a crisis. `review-safety` opens texts about a crisis, and
+        only those that are in the lake.
     """
     topic, partition, offset, came = place_of(row)
-    place = {"topic": topic, "partition": partition, "offset": offset, "came": came.astimezone(UTC).isoformat()}
-    said = {**place, "reason": row["reason"]}
+    position = {"topic": topic, "partition": partition, "offset": offset, "came": came.astimezone(UTC).isoformat()}
+    shown = {**position, "reason": row["reason"]}
     value = None if row["value"] is None else _value(str(row["value"]))
-    if value is None or is_unwanted(value):  # earlier releases kept such words
-        return {**said, "hidden": "no consent to store"}
-    return {**said, "hidden": "may speak of a crisis"} if _is_of_a_crisis(value) else {**said, "value": value}
+    if value is None or is_unwanted(value):  # earlier releases stored such values
+        return {**shown, "hidden": "no consent to store"}
+    return {**shown, "hidden": "may speak of a crisis"} if _is_about_crisis(value) else {**shown, "value": value}
 
 
 def read_mended(text: str, name: str) -> dict[Place, str]:
-    """The records of a file that was mended.
+    """Read the corrected records of a file.
 
     Args:
-        text: lines as :func:`shown_record` gives them; empty ones, and those without a ``value``, are passed over.
-        name: what messages call the file.
+        text: lines in the form of :func:`shown_record`. Empty lines and records without a ``value`` are skipped.
+        name: name of the file for error messages.
 
     Returns:
-        Each record's value by its place.
+        The value of each record by its position.
 
     Raises:
-        InvalidInput: lines that are none of these, with their numbers.
+        InvalidInput: lines have another form; the message lists them with their numbers.
     """
     found: dict[Place, str] = {}
     faults: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         try:
             if line.strip() and "value" in (record := _object(line)):
-                found[_place(record)] = _text(record["value"])
+                found[_position(record)] = _text(record["value"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             faults.append(f"line {number}: {type(error).__name__}: {error}")
     if faults:
         more = f"\n  and {len(faults) - _MAX_FAULTS_SHOWN} more" if len(faults) > _MAX_FAULTS_SHOWN else ""
         raise InvalidInput(
-            f"{name} is not what `show-quarantine` prints, one record a line with topic, partition, offset, came and "
-            "value:\n  " + "\n  ".join(faults[:_MAX_FAULTS_SHOWN]) + more
+            f"{name} does not have the form that `show-quarantine` prints; expected one JSON object per line with "
+            "topic, partition, offset, came and value:\n  " + "\n  ".join(faults[:_MAX_FAULTS_SHOWN]) + more
         )
     return found
 
@@ -74,7 +75,7 @@ def _value(kept: str) -> object:
 def _object(line: str) -> dict[str, Any]:
     found = json.loads(line)
     if not isinstance(found, dict):
-        raise TypeError("expected an object")
+        raise TypeError("expected a JSON object")
     return found
 
 
@@ -82,11 +83,11 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _place(record: Mapping[str, Any]) -> Place:
+def _position(record: Mapping[str, Any]) -> Place:
     return str(record["topic"]), int(record["partition"]), int(record["offset"]), datetime.fromisoformat(record["came"])
 
 
-def _is_of_a_crisis(value: object) -> bool:
+def _is_about_crisis(value: object) -> bool:
     if isinstance(value, Mapping):
         return safety_kind(value) is not None
     return find_crisis(str(value)) is not None

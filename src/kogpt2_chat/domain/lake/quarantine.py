@@ -1,7 +1,7 @@
-"""Records that could not be stored, kept until somebody can read them: their rows, and what marks one as replayed.
+"""Rows of the table ``quarantine``: records that could not be stored, and the marks of those replayed since.
 
-A row is never changed. A replay adds a second one for the same position, without a value and with a time in
-``replayed_at``. A row whose value is null is of a player who does not want it stored: its words are not kept.
+Rows are never changed. A replay adds a second row for the same position, without a value and with a time in
+``replayed_at``. In a first row, the value is null if the player did not consent to storage.
 """
 
 import json
@@ -16,13 +16,13 @@ from kogpt2_chat.errors import InvalidInput
 
 Row = Mapping[str, object]
 Place = tuple[str, int, int, datetime]
-"""Topic, partition, offset, and when it came here: a topic made anew has the same positions again."""
+"""Topic, partition, offset and ingest time of a record. A recreated topic has the same offsets again."""
 
 REASONS: Final = ("schema", "too_large", "unknown_bot", "unreadable")
-"""The first words of the reasons that this release gives; another one may have left others."""
+"""First words of the reasons that this release writes; other releases may have written others."""
 _MAX_REASON_CHARS: Final = 300
-# What joins a record to others, or is no text; masked, an id that looks like a telephone number would join no more.
-_AS_THEY_ARE: Final = frozenset(
+# Fields that are not masked: keys, and values that are not free text. A masked key no longer matches other records.
+_UNMASKED: Final = frozenset(
     {"turn_id", "question_id", "feedback_id", "player_id", "session_id", "worker", "bot", "kind", "source", "fallback"}
     | {"sent_at", "received_at", "answered_at"}
 )
@@ -38,26 +38,26 @@ def quarantine_row(
     ingested_at: datetime,
     timestamp_ms: int | None = None,
 ) -> dict[str, object]:
-    """A row of ``quarantine``: the record with personal details masked, and still JSON where it was JSON.
+    """Return a row of ``quarantine``: the record with personal data masked; JSON stays JSON.
 
     Args:
-        topic: where the record stands.
-        reason: why it could not be stored.
-        value: its value.
-        partition: of the record.
-        offset: likewise.
+        topic: topic of the record.
+        reason: why the record could not be stored.
+        value: value of the record.
+        partition: partition of the record.
+        offset: offset of the record.
         ingested_at: one time for all rows of an ingest run.
-        timestamp_ms: the broker's time.
+        timestamp_ms: the time of the broker.
 
     Returns:
         A value for each column.
     """
     kept = _kept(value or b"")
-    # Some reasons quote what they found.
-    said = reason.partition(":")[0] if kept is None else mask_pii(reason[:_MAX_REASON_CHARS])[0]
+    # Reasons may quote the value: without consent only the first word is kept, otherwise they are masked.
+    kept_reason = reason.partition(":")[0] if kept is None else mask_pii(reason[:_MAX_REASON_CHARS])[0]
     row = {
         "topic": topic,
-        "reason": said,
+        "reason": kept_reason,
         "value": kept,
         "timestamp_ms": timestamp_ms if timestamp_ms is not None and abs(timestamp_ms) < 2**63 else None,
         "date": seoul_date(ingested_at),
@@ -69,31 +69,34 @@ def quarantine_row(
 
 
 def waiting(rows: Iterable[Row]) -> list[Row]:
-    """Rows that nobody has replayed, in the order of their positions."""
+    """Return the rows that are not replayed yet, in the order of their positions."""
     rows = list(rows)
     replayed = {place_of(row) for row in rows if row["replayed_at"] is not None}
     left = {place_of(row): row for row in rows if row["replayed_at"] is None and place_of(row) not in replayed}
-    return [left[place] for place in sorted(left)]
+    return [left[position] for position in sorted(left)]
 
 
 def replayed_row(row: Row, at: datetime) -> dict[str, object]:
-    """The mark on a row of ``quarantine``."""
+    """Return the row that marks a row of ``quarantine`` as replayed."""
     mark = {name: row[name] for name in ("topic", "reason", "kafka_partition", "kafka_offset", "ingested_at")}
     return storable({**mark, "date": seoul_date(at), "replayed_at": at}, QUARANTINE)
 
 
 def place_of(row: Row) -> Place:
-    """Which record a row is about."""
+    """Return the identity of the record that a row is about."""
     partition, offset, came = row["kafka_partition"], row["kafka_offset"], row["ingested_at"]
     if not isinstance(partition, int) or not isinstance(offset, int) or not isinstance(came, datetime):
-        raise TypeError(f"quarantine: a row without a position: {partition!r}, {offset!r}, {came!r}")
+        raise TypeError(
+            "quarantine: expected a row with partition, offset and ingest time, "
+            f"found {partition!r}, {offset!r}, {came!r}"
+        )
     return str(row["topic"]), partition, offset, came
 
 
 def sent_ms(row: Row) -> int:
-    """When a kept record was sent, in milliseconds: the broker's time, or when it came here where that is none.
+    """Return the time of a record in milliseconds: its timestamp, or its ingest time if the timestamp is unusable.
 
-    Earlier releases did not keep the broker's time, and a sender's clock may have written one that no table takes.
+    Earlier releases did not store the timestamp, and a timestamp set by a client may be outside the accepted years.
     """
     sent, (*_, came) = row["timestamp_ms"], place_of(row)
     return sent if isinstance(sent, int) and _is_sane(sent) else int(came.timestamp() * 1000)
@@ -107,32 +110,32 @@ def _is_sane(timestamp_ms: int) -> bool:
 
 
 def reason_word(row: Row) -> str:
-    """The reason's first word, under which rows are counted."""
+    """Return the first word of the reason, by which rows are counted."""
     return str(row["reason"] or "unknown").partition(":")[0]
 
 
 def is_unwanted(record: object) -> bool:
-    """Whether a record, as JSON has it, is of a player who does not want it stored."""
+    """Check whether a parsed record is a turn whose player did not consent to storage."""
     return isinstance(record, dict) and record.get("consent_store") is False
 
 
 def check_reasons(reasons: Sequence[str], rows: Iterable[Row]) -> None:
-    """See that there are such reasons.
+    """Check that the selected reasons are known.
 
     Args:
-        reasons: first words that somebody has chosen.
-        rows: those that wait.
+        reasons: first words of the selected reasons.
+        rows: the rows that are not replayed yet.
 
     Raises:
-        InvalidInput: a reason that no record has, with those there are.
+        InvalidInput: a reason is neither in :data:`REASONS` nor in a row; the message lists the known ones.
     """
     known = sorted({*REASONS, *map(reason_word, rows)})
     if unknown := [reason for reason in reasons if reason not in known]:
-        raise InvalidInput(f"a record in quarantine has no reason {', '.join(unknown)}; there are {', '.join(known)}")
+        raise InvalidInput(f"unknown quarantine reason {', '.join(unknown)}; expected {', '.join(known)}")
 
 
 def _kept(value: bytes) -> str | None:
-    """The record as text, what is unreadable escaped; None where its player does not want it stored."""
+    """Return the record as masked text with invalid bytes escaped, or None without consent to store it."""
     try:
         found = json.loads(value)
         if is_unwanted(found):
@@ -145,7 +148,7 @@ def _kept(value: bytes) -> str | None:
 
 def _masked(value: object, name: str = "") -> object:
     if isinstance(value, str):
-        return value if name in _AS_THEY_ARE else mask_pii(value)[0]
+        return value if name in _UNMASKED else mask_pii(value)[0]
     if isinstance(value, dict):
         return {key: _masked(inner, key) for key, inner in value.items()}
     if isinstance(value, Sequence):

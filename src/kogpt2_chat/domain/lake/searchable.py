@@ -1,6 +1,6 @@
-"""What of a turn's row may be searched: the row without personal details, names and handles.
+"""Masking of a turn's row for the search index: personal data, names and handles.
 
-The lake keeps the names that people tell a bot, since answers hang on them; whoever searches needs none of them.
+The lake keeps the names that players tell a bot, because the answers depend on them. A search does not need them.
 """
 
 import json
@@ -13,15 +13,16 @@ from kogpt2_chat.domain.chat.players import kept_player
 from kogpt2_chat.domain.text.masking import HANDLE_MASK, NAME_MASK, mask_pii
 
 _SERVICES: Final = "카톡|카카오톡|인스타그램|인스타|텔레그램|텔레|라인|디스코드|디코|트위터|페이스북|페북|틱톡|스냅챗"
-_SERVICE: Final = rf"(?<![가-힣])(?:[내제] ?)?(?:{_SERVICES})"  # 온라인 is no 라인
+_SERVICE: Final = rf"(?<![가-힣])(?:[내제] ?)?(?:{_SERVICES})"  # 라인 must not match in 온라인
 _WORD: Final = "[A-Za-z][A-Za-z0-9_.]{3,29}"
 _IS: Final = "이야|야|이에요|예요|입니다|이라고|라고|이고|이다|임"
-# Behind a service's word another one is a handle where somebody says so, where it looks like one, or says "mine is".
+# A word after the name of a service is a handle if the text calls it an id or account, or has a colon (named), if it
+# looks like a handle (shape), or if the text says that it is the player's own (own).
 _HANDLE: Final = re.compile(
     r"(?<![\w.@])@[A-Za-z0-9_.]{3,30}"
-    rf"|(?P<said>{_SERVICE} ?(?:(?:아이디|ID|id|계정)(?:는|은|이|가)? ?:?|(?:는|은|이|가)? ?:) ?){_WORD}"
-    rf"|(?P<seen>{_SERVICE}(?:는|은|이|가)? ?)(?=[A-Za-z.]{{1,29}}[0-9_]){_WORD}"
-    rf"|(?P<mine>(?<![가-힣])[내제] ?(?:{_SERVICES})(?:는|은)? ?){_WORD}(?={_IS})"
+    rf"|(?P<named>{_SERVICE} ?(?:(?:아이디|ID|id|계정)(?:는|은|이|가)? ?:?|(?:는|은|이|가)? ?:) ?){_WORD}"
+    rf"|(?P<shape>{_SERVICE}(?:는|은|이|가)? ?)(?=[A-Za-z.]{{1,29}}[0-9_]){_WORD}"
+    rf"|(?P<own>(?<![가-힣])[내제] ?(?:{_SERVICES})(?:는|은)? ?){_WORD}(?={_IS})"
 )
 _SURNAMES: Final = (
     "김이박최정강조윤장임한오서신권황안송류전홍고문양손배백허유남심노하곽성차주우구나진지엄"
@@ -31,7 +32,7 @@ _NO_NAME: Final = (
     "뭐|무엇|누구|어떻|어때|왜|몰라|모르|비밀|같|있|없|좋|다르|이쁘|웃기|아니|알[아려지고]|길[다고어지]"
     "|정말|진짜|아직|원래|사실|이제|너무"
 )
-# With such a syllable at its end a word is a predicate, which says something of a name: 같네, 유명해, 나왔어.
+# A word that ends with such a syllable is a predicate about a name and not a name: 같네, 유명해, 나왔어.
 _PREDICATE: Final = "[네다요죠까냐어여해워져뻐돼줘봐와고게데걸]"
 _NAME: Final = re.compile(
     rf"(?P<before>(?<![가-힣])(?:내|제|나의|저의|우리) ?(?:이름|본명|성함)(?:은|이)? ?)(?!{_NO_NAME})"
@@ -43,13 +44,13 @@ _TEXTS: Final = ("text", "answer", "sender", "session_id")
 
 
 def searchable(row: Mapping[str, object]) -> dict[str, object]:
-    """A row of ``turns`` as the search index gets it.
+    """Return a row of ``turns`` as it is sent to the search index.
 
     Args:
-        row: of any release: those of earlier ones were masked by fewer rules.
+        row: a row of any release. Earlier releases had fewer masking rules.
 
     Returns:
-        The row, its texts masked.
+        The row with its texts masked.
     """
     masked = {name: without_people(str(row[name])) for name in _TEXTS if row.get(name) is not None}
     if row.get("player_id") is not None:
@@ -58,18 +59,18 @@ def searchable(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def without_people(text: str) -> str:
-    """A text without personal details, and without the names and handles that people give as theirs."""
+    """Return a text with personal data masked, and also the names and handles that players state as their own."""
     text = _HANDLE.sub(lambda found: _before(found) + HANDLE_MASK, mask_pii(text)[0])
     return _NAME.sub(lambda found: _before(found) + NAME_MASK, text)
 
 
 def _before(found: re.Match[str]) -> str:
-    """What says that a handle or a name follows; it stays."""
+    """Return the matched words before the handle or name, which are kept."""
     return next((text for text in found.groups() if text is not None), "")
 
 
 def _masked_extra(row: Mapping[str, object]) -> dict[str, object]:
-    """Fields stand as JSON in their column; what is none is left as it is."""
+    """Return the column ``extra`` with masked fields, or an empty dict if it is not a non-empty JSON object."""
     try:
         fields = json.loads(str(row.get("extra") or "{}"))
     except (ValueError, RecursionError):

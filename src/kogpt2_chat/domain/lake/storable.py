@@ -1,6 +1,7 @@
-"""Whether a row fits the columns of its table.
+"""Check whether a row fits the schema of its table.
 
-Asked before a library is: what a library refuses is an error of a whole commit, what is refused here is one record.
+The check runs before the Delta library writes. An error here rejects one record; an error in the library fails the
+whole commit.
 """
 
 from collections.abc import Mapping
@@ -11,51 +12,54 @@ from kogpt2_chat.domain.lake.layout import SANE_YEARS, Kind, Table
 from kogpt2_chat.errors import InvalidMessage
 
 MAX_RECORD_BYTES: Final = 128 * 1024
-"""Four times what a worker makes of the longest question; 500 of them are one request to the search index."""
+"""Four times the size of a turn for the longest question. One request to the search index has up to 500 records."""
 MAX_ID_BYTES: Final = 512
-"""The longest id that the search index takes."""
+"""The longest document id that Elasticsearch accepts."""
 _LONGS: Final = range(-(2**63), 2**63)
 
 
 def storable(row: Mapping[str, object], table: Table) -> dict[str, object]:
-    """A value for each column; half characters, which JSON can spell and no file can hold, become question marks.
+    """Return the row with a checked value for each column.
+
+    Lone surrogates become question marks: JSON can express them, but UTF-8 files cannot.
 
     Args:
-        row: values by column; a column left out is null.
-        table: where the row goes.
+        row: values by column; a missing column is null.
+        table: the table that the row is for.
 
     Returns:
         The row.
 
     Raises:
-        InvalidMessage: a value is of another kind than its column, or out of its range; ``schema``.
+        InvalidMessage: a value does not have the kind of its column, is out of range, or is empty in a partition
+            column; ``schema``.
     """
-    fitting = {name: _fitting(name, row.get(name), kind) for name, kind in table.columns.items()}
+    checked = {name: _checked(name, row.get(name), kind) for name, kind in table.columns.items()}
     for name in table.partition_by:
-        if not fitting[name]:
-            raise _misfit(name, fitting[name])
-    return fitting
+        if not checked[name]:
+            raise _misfit(name, checked[name])
+    return checked
 
 
 def checked_id(name: str, value: str) -> str:
-    """An id that can be looked up.
+    """Check that an id can be used in the search index.
 
     Args:
-        name: of the field.
-        value: what it holds.
+        name: name of the field.
+        value: the id.
 
     Returns:
-        The value.
+        The id.
 
     Raises:
-        InvalidMessage: empty, or longer than the search index takes; ``schema``.
+        InvalidMessage: the id is empty, or longer than the search index accepts; ``schema``.
     """
     if not 0 < len(value.encode("utf-8", "replace")) <= MAX_ID_BYTES:
         raise InvalidMessage("schema", f"`{name}` must have 1 to {MAX_ID_BYTES} bytes")
     return value
 
 
-def _fitting(name: str, value: object, kind: Kind) -> object:
+def _checked(name: str, value: object, kind: Kind) -> object:
     if value is None:
         return None
     if kind == "string" and isinstance(value, str):
@@ -72,8 +76,8 @@ def _fitting(name: str, value: object, kind: Kind) -> object:
 
 
 def _is_long(value: object) -> bool:
-    return type(value) is int and value in _LONGS  # exact: True is no number
+    return type(value) is int and value in _LONGS  # not isinstance: a bool is an int
 
 
 def _misfit(name: str, value: object) -> InvalidMessage:
-    return InvalidMessage("schema", f"`{name}` cannot be stored: {type(value).__name__} of a wrong kind or range")
+    return InvalidMessage("schema", f"`{name}` cannot be stored: {type(value).__name__} of the wrong type or range")

@@ -1,1 +1,1 @@
-"""What bots learn: pairs, datasets, and where an answer came from."""
+"""Training data: pairs, cleaning, datasets, imported corpora, and explanations of stored answers."""

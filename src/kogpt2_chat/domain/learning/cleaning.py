@@ -1,7 +1,7 @@
-"""What text is trained on: its clean form, and why a pair is left out of training.
+"""Cleaning rules for training text: the clean form of a text, and the reasons to reject a pair.
 
-Every rule here is linear in the length of the text: user text reaches all of them. This module knows
-nothing of turns, players or tables.
+Every rule is linear in the length of the text, since all of them run on user text. This module knows nothing about
+turns, players or tables.
 """
 
 import re
@@ -23,7 +23,7 @@ _EMOTICON_JAMO: Final = frozenset("ㅋㅎㅠㅜ")
 _RUN: Final = re.compile(r"(\D)\1{3,}")
 _SPECIAL_TOKEN: Final = re.compile(r"</?s>|<(?:usr|sys|pad|unk|mask|unused\d{1,3})>", re.IGNORECASE)
 
-# A word inside another (``아가씨 빨리``, ``할머니 미역국``, written together) is none.
+# The look-arounds prevent matches inside harmless words (``아가씨빨리``, ``할머니미역국``).
 _ABUSE: Final = re.compile(
     r"(?<![날솜])[씨씹](?:ㅂ|발(?!표|휘|언|전|음|생|견|굴|행|효|령|매|걸음|바닥|목|가락|등)|빨(?!리|래|간|강|대|라)|팔(?!찌|뚝|목|꿈|아|았|려|고))|"
     r"(?<![가-힣])시[ㅂ발팔](?![가-힣]*(?:점|역|표))|ㅅㅂ|ㅆㅂ|ㅂㅅ|병신|븅신|지랄|ㅈㄹ|"
@@ -35,62 +35,66 @@ _ABUSE: Final = re.compile(
 
 
 def collapse_repeats(text: str) -> str:
-    """Runs of one character are cut to three: ``ㅋㅋㅋㅋㅋㅋ`` says no more than ``ㅋㅋㅋ``.
+    """Shorten every run of one character to three: ``ㅋㅋㅋㅋㅋㅋ`` becomes ``ㅋㅋㅋ``.
 
-    Digits stay: 10000 is not 1000.
+    Digits are left alone: 10000 must not become 1000.
     """
     return _RUN.sub(lambda run: run.group(1) * _MAX_RUN, text)
 
 
 def clean(text: str) -> str:
-    """The form in which text is trained on: normalised and squeezed."""
+    """Return the form of a text that training uses: normalised, on one line, repeats collapsed."""
     return collapse_repeats(one_line(text))
 
 
 def phrase_key(text: str) -> str:
-    """What makes two phrases the same one: letters and digits only, compatibility forms and case folded.
+    """Return the key that is equal for equal phrases: letters and digits only, NFKC and case folded.
 
-    Text without any letter or digit (an emoji, three dots) keeps its characters, so that different ones differ.
+    A text without letters and digits (an emoji, three dots) keeps its characters, so that two such texts get
+    different keys.
     """
     folded = nfkc(clean(text)).casefold()
     return "".join(char for char in folded if char.isalnum()) or folded
 
 
 def mentions_crisis(question: str, answer: str) -> bool:
-    """Whether a pair may speak of a crisis; such pairs are answered by people's words, never trained on.
+    """Check whether a pair may be about a crisis. Such questions get a vetted answer and are never trained on.
 
-    An answer is judged by the rules alone: the classifier knows how people ask, and takes comfort for need.
+    Only the rules check the answer: the classifier was made for questions and mistakes comforting words for a crisis.
     """
     return find_crisis(question) is not None or find_by_rules(answer) is not None
 
 
 def is_abusive(text: str) -> bool:
-    """Whether a text holds a word of the small abuse lexicon, in any spelling that the view undoes."""
+    """Check whether a text contains a word of the abuse lexicon, also after the view has undone disguised spellings."""
     return _ABUSE.search(text) is not None or _ABUSE.search(view_of(text).text) is not None
 
 
 def is_korean(text: str) -> bool:
-    """Whether the letters of a text are Hangul syllables for the most part: no keyboard noise or other script."""
+    """Check whether enough letters of a text are Hangul syllables to rule out keyboard noise and other scripts.
+
+    At least 30 % of the letters must be syllables; the jamo of emoticons (``ㅋㅎㅠㅜ``) do not count as letters.
+    """
     letters = [char for char in text if char.isalpha() and char not in _EMOTICON_JAMO]
     syllables = sum("가" <= char <= "힣" for char in letters)
     return syllables > 0 and syllables >= _MIN_HANGUL_SHARE * len(letters)
 
 
 def is_chat_shorthand(text: str) -> bool:
-    """Whether a text is a few loose jamo, as in ``ㅎㅇ`` or ``ㅠㅠㅠ``: players say it, and it can be answered."""
+    """Check whether the letters of a text are one to four single jamo, such as ``ㅎㅇ``: players do write that."""
     letters = [char for char in text if char.isalpha()]
     return 0 < len(letters) <= _MAX_SHORTHAND and all("ㄱ" <= char <= "ㅣ" for char in letters)
 
 
 def reject_reason(question: str, answer: str) -> str | None:
-    """Why a cleaned pair may not be trained on.
+    """Return why a cleaned pair may not be trained on.
 
     Args:
         question: cleaned question.
         answer: cleaned answer.
 
     Returns:
-        One reason, the first that holds, or None for a usable pair.
+        The first reason that applies, or None for a usable pair.
     """
     return next((reason for reason, holds in _REASONS if holds(question, answer)), None)
 

@@ -1,4 +1,4 @@
-"""An imported corpus in parts: what a bot learns, and what it is judged by."""
+"""Divide an imported corpus into the part that a bot learns and the parts that measure it."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -27,7 +27,7 @@ class CorpusRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusParts:
-    """The rows of one bot, each in one part; no question or answer stands in two."""
+    """The rows of one bot, each in exactly one part. No two parts share a question or an answer."""
 
     gold: Sequence[CorpusRow]
     dev: Sequence[CorpusRow]
@@ -35,9 +35,13 @@ class CorpusParts:
 
 
 def divide(rows: Sequence[CorpusRow]) -> CorpusParts:
-    """Whole clusters go to gold and dev, smallest hash first, until each is full; small clusters only."""
-    places = _places(rows)
-    size_by_cluster = Counter(spot.cluster for spot in places)
+    """Divide the rows of one bot into gold, dev and seed.
+
+    Clusters of at most two rows go to gold, then to dev, smallest hash first, until each part is full. Everything
+    else becomes seed. A cluster is never divided.
+    """
+    assignments = _assignments(rows)
+    size_by_cluster = Counter(assigned.cluster for assigned in assignments)
     wanted = min(_GOLD_ROWS, int(_GOLD_SHARE * len(rows)))
     small = iter(sorted((c for c, size in size_by_cluster.items() if size <= _GOLD_CLUSTER_ROWS), key=_spread))
     part_by_cluster: dict[str, str] = {}
@@ -47,36 +51,39 @@ def divide(rows: Sequence[CorpusRow]) -> CorpusParts:
             part_by_cluster[cluster] = part
             filled += size_by_cluster[cluster]
     rows_by_part: dict[str, list[CorpusRow]] = defaultdict(list)
-    for row, spot in zip(rows, places, strict=True):
-        rows_by_part[part_by_cluster.get(spot.cluster, "seed")].append(row)
+    for row, assigned in zip(rows, assignments, strict=True):
+        rows_by_part[part_by_cluster.get(assigned.cluster, "seed")].append(row)
     return CorpusParts(gold=rows_by_part["gold"], dev=rows_by_part["dev"], seed=rows_by_part["seed"])
 
 
 def why_unteachable(parts: CorpusParts) -> str | None:
-    """Why no version can be made of these parts, in words; None where one can.
+    """Explain in words why these parts cannot produce a version; None if they can.
 
-    The gate needs gold pairs, and a dataset a pair in each split; both are taken by whole clusters.
+    The gate needs gold pairs, and a dataset needs at least one pair in each split. Both get whole clusters.
     """
     missing = [] if parts.gold else ["gold"]
-    splits = Counter(spot.split for spot in _places(parts.seed))
+    splits = Counter(assigned.split for assigned in _assignments(parts.seed))
     missing += [split for split in SPLITS if not splits[split]]
     if not missing:
         return None
     rows = [*parts.gold, *parts.dev, *parts.seed]
-    largest = max(Counter(spot.cluster for spot in _places(rows)).values())
-    lacking = f"nothing is left for {', '.join(missing)}"
+    largest = max(Counter(assigned.cluster for assigned in _assignments(rows)).values())
+    lacking = f"no pairs are left for {', '.join(missing)}"
     if largest <= _GOLD_CLUSTER_ROWS:
         return f"{lacking}: {len(rows)} rows are too few. Add pairs"
     questions, answers = len({phrase_key(row.question) for row in rows}), len({phrase_key(row.answer) for row in rows})
     return (
-        f"{lacking}. Of {len(rows)} rows with {questions} questions and {answers} answers, {largest} hang together by "
-        "shared questions or answers and cannot be divided: what judges would have been learned. Give questions "
-        "answers of their own, or add pairs"
+        f"{lacking}. Of {len(rows)} rows with {questions} questions and {answers} answers, {largest} are linked by "
+        "shared questions or answers and cannot be divided, because the evaluation would then use learned pairs. "
+        "Use different answers for different questions, or add pairs"
     )
 
 
 def golden_questions(seed: Sequence[CorpusRow]) -> list[dict[str, object]]:
-    """Seed questions with the words of all their answers; nobody has vetted them, so none must pass."""
+    """Return up to 20 golden questions: seed questions with the words of all their answers.
+
+    They are not reviewed by a person, so ``must_pass`` is false for all of them.
+    """
     words_by_question: dict[str, list[str]] = defaultdict(list)
     for row in seed:
         words = (word.strip(".,!?~…\"'") for word in row.answer.split())
@@ -88,7 +95,7 @@ def golden_questions(seed: Sequence[CorpusRow]) -> list[dict[str, object]]:
     ]
 
 
-def _places(rows: Sequence[CorpusRow]) -> list[Place]:
+def _assignments(rows: Sequence[CorpusRow]) -> list[Place]:
     return place([Pair(question_key=phrase_key(row.question), answer_key=phrase_key(row.answer)) for row in rows])
 
 

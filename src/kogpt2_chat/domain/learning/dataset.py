@@ -1,7 +1,7 @@
-"""What may become a training example, and in which part of the dataset it stands.
+"""Rules for which pairs may become training examples, and which split of the dataset each pair belongs to.
 
-The only home of these rules: the Spark transforms call the functions below, or read their numbers from
-:class:`Rules`. A bot's unmarked answer is never a target; see :func:`ineligible_reason`.
+The Spark transforms call the functions below or read their numbers from :class:`Rules`. A bot's answer without
+feedback is never a training target; see :func:`ineligible_reason`.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ Split = Literal["train", "val", "test"]
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
 SOURCES: Final[tuple[Source, ...]] = ("seed", "correction", "praised")
-"""In order of preference where the same pair comes from several."""
+"""In order of preference: if several sources have the same pair, the first one counts."""
 
 VERSION_CHARS: Final = 12
 AGREEING_PLAYERS: Final = 2
 MADE_WAY: Final = ("duplicate", "gold", "player_cap", "praiser_cap", "phrase_cap", "seed_share", "superseded")
-"""Reasons of pairs that only made way for others. A pair that is gone for any other reason was withdrawn."""
+"""Reject reasons of pairs displaced by another pair or a cap. A pair that any other reason removes was withdrawn."""
 _HELD_OUT_PERCENT: Final = {"val": 5, "test": 5}
 _TAUGHT_HELD_OUT_FROM: Final = 30
 _TAUGHT_HELD_OUT_EVERY: Final = 10
@@ -34,17 +34,18 @@ _LARGE_CLUSTER_SHARE: Final = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The numbers behind the rules; they come from settings and are written into the manifest.
+    """The numbers the rules use; they come from the settings and are written into the manifest.
 
     Attributes:
-        quarantine_hours: turns and feedback younger than this wait.
-        auto_review: accept a correction without the agreement of two players.
-        seed_share: least share of seed pairs, counted as often as training sees them.
-        rows_per_player: most taught pairs of one player; likewise most praised answers of one who praises.
-        rows_per_phrase: most taught pairs with one answer.
-        new_pair_weight: times a taught pair is seen for each time a seed pair is.
-        assumed_consent: whether a correction may be trained on whose author has never said yes or no.
-        max_answer_tokens: tokens of an answer and its end; a longer one would be cut, and the cut learned as an end.
+        quarantine_hours: minimum age of a turn or feedback, in hours; younger ones wait.
+        auto_review: whether to accept a correction without the agreement of two players.
+        seed_share: minimum share of seed pairs, weighted by how often training sees each pair.
+        rows_per_player: maximum number of taught pairs per player, and of praised answers per praising player.
+        rows_per_phrase: maximum number of taught pairs with the same answer.
+        new_pair_weight: how often training sees a taught pair for each time it sees a seed pair.
+        assumed_consent: whether a correction may be trained on if its author never stated a consent.
+        max_answer_tokens: maximum number of tokens in an answer, including the end token. A longer answer would be
+            cut, and the model would learn the cut as the end.
     """
 
     quarantine_hours: float = 24.0
@@ -59,15 +60,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What the rules look at in a pair that players made.
+    """A proposed pair: the circumstances that decide whether it may be learned.
 
     Attributes:
-        marked_at: when the turn and the first praise that stands, or the correction, had both arrived, by the servers'
-            clocks.
-        consent_train: the asker's, and for a correction its author's as well.
-        likes: players whose last word on the turn is ``up``.
-        dislikes: players whose last word on it is ``down``, ``report`` or a correction.
-        distrusted: whether a person has struck out the turn, or the player whose words these are.
+        marked_at: server time at which the turn and its feedback (the earliest praise still in force, or the
+            correction) had both arrived.
+        consent_train: consent of the player who asked, and for a correction also of its author.
+        likes: number of players whose latest feedback on the turn is ``up``.
+        dislikes: number of players whose latest feedback on the turn is ``down``, ``report`` or a correction.
+        distrusted: whether an operator distrusts the turn, or the player who wrote the words.
     """
 
     source: Source
@@ -80,20 +81,21 @@ class Candidate:
 
 
 def ineligible_reason(candidate: Candidate, rules: Rules, as_of: datetime) -> str | None:
-    """Why a pair may not be learned from, whatever its words are.
+    """Return why a proposed pair may not be learned, regardless of its text.
 
-    A turn that a vetted answer was given to is never learned from, praised or corrected alike.
-    A praised answer needs one player who liked it and none who did not. A notice that stood in for the model is
-    never praised into the dataset, but the question below it may be corrected. Whether a correction needs the
-    agreement of others is asked afterwards, of those that nothing else speaks against: see :func:`needs_review`.
+    A turn answered with a vetted safety answer is never learned from, whether it was praised or corrected.
+    A praised answer needs at least one player who liked it and no player who disliked it. A notice sent instead of
+    the model's answer cannot enter the dataset by praise, but a correction of that turn can. Whether a correction
+    also needs the agreement of other players is checked later, only for corrections that have no other reason
+    against them: see :func:`needs_review`.
 
     Args:
-        candidate: the pair's circumstances.
-        rules: the numbers.
-        as_of: the time that ages are counted from.
+        candidate: the proposed pair.
+        rules: the numbers of the rules.
+        as_of: the time at which ages are measured.
 
     Returns:
-        The first reason that holds, or None.
+        The first reason that applies, or None.
     """
     if candidate.source == "seed":
         return None
@@ -118,31 +120,31 @@ def _unpraised(candidate: Candidate) -> str | None:
 
 
 def needs_review(agreeing: int, rules: Rules) -> bool:
-    """Whether a correction waits for review.
+    """Check whether a correction still waits for review.
 
     Args:
-        agreeing: players who gave this very answer to this very question, each by a correction that may itself be
-            learned from.
-        rules: the numbers.
+        agreeing: number of players who corrected the same question with the same answer, counting only corrections
+            that may be learned from.
+        rules: the numbers of the rules.
     """
     return not rules.auto_review and agreeing < AGREEING_PLAYERS
 
 
 def taught_per_seed(rules: Rules) -> float:
-    """How many taught pairs one seed pair carries, so that seeds keep their share of what training sees."""
+    """Return the maximum number of taught pairs per seed pair that keeps ``seed_share``."""
     if rules.seed_share == 0:
         return float("inf")
     return (1 - rules.seed_share) / (rules.seed_share * rules.new_pair_weight)
 
 
 def weight_of(source: str, rules: Rules) -> int:
-    """How often training sees a pair in one epoch."""
+    """Return how often training sees a pair in one epoch."""
     return 1 if source == "seed" else rules.new_pair_weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """The keys that decide where a pair belongs (see :func:`kogpt2_chat.domain.learning.cleaning.phrase_key`)."""
+    """The keys of a pair that decide its cluster (see :func:`kogpt2_chat.domain.learning.cleaning.phrase_key`)."""
 
     question_key: str
     answer_key: str
@@ -151,29 +153,30 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a pair belongs."""
+    """The cluster and the split of a pair."""
 
     cluster: str
     split: Split
 
 
 def place(pairs: Sequence[Pair]) -> list[Place]:
-    """Give each pair of one bot its cluster and its split, so that nothing leaks.
+    """Assign a cluster and a split to each pair of one bot, so that nothing leaks between splits.
 
-    1. Pairs that share a question or an answer, directly or through others, are one cluster, and a cluster is
+    1. Pairs that share a question or an answer, directly or through other pairs, form one cluster. A cluster is
        never divided. Its id is the smallest hash of its keys, so the order of the rows does not matter.
-    2. A cluster goes to train, val or test (90/5/5) by its id, so that it stays there when others are added.
-    3. A cluster with a taught pair goes to train: what players teach is to be learned, and whether it was is
-       asked of those very pairs. From 30 such clusters on, one in ten is held out by its id, so that there
-       is also a measure of how teaching generalises.
-    4. A cluster larger than 20 rows and 2 % of all goes to train: one chance hit would swallow a split.
-    5. Where val or test is left without a cluster, the seed cluster with the smallest id moves there.
+    2. The id decides whether a cluster goes to train, val or test (90/5/5), so a cluster keeps its split when other
+       clusters are added.
+    3. A cluster with a taught pair goes to train: players expect it to be learned, and the gate measures those same
+       pairs. Once 30 such clusters exist, the id holds out one in ten, to measure how well teaching generalises.
+    4. A cluster with more than 20 rows and more than 2 % of all rows goes to train: it would take up most of val or
+       test.
+    5. If val or test has no cluster, the seed cluster with the smallest id moves there from train.
 
     Args:
         pairs: the kept pairs of one bot.
 
     Returns:
-        A place for each pair, in their order.
+        The cluster and the split of each pair, in the same order.
     """
     clusters = _clusters(pairs)
     size_by_cluster = Counter(clusters)
@@ -193,7 +196,7 @@ def place(pairs: Sequence[Pair]) -> list[Place]:
 
 
 def _clusters(pairs: Sequence[Pair]) -> list[str]:
-    """The cluster id of each pair: connected components by union and find, almost linear."""
+    """Return the cluster id of each pair: connected components by union-find, in almost linear time."""
     parent: dict[str, str] = {}
 
     def root(node: str) -> str:
@@ -206,7 +209,7 @@ def _clusters(pairs: Sequence[Pair]) -> list[str]:
     nodes = [(_hash("question", pair.question_key), _hash("answer", pair.answer_key)) for pair in pairs]
     for question, answer in nodes:
         first, second = sorted((root(question), root(answer)))
-        parent[second] = first  # the smallest hash is the root, hence the id
+        parent[second] = first  # the root is the smallest hash, so it serves as the id
     return [root(question)[:16] for question, _ in nodes]
 
 
@@ -232,17 +235,17 @@ def _fill_empty_splits(split_by_cluster: dict[str, Split], movable: Sequence[str
 
 
 def _bucket(cluster: str, buckets: int) -> int:
-    # Hashed again: the id is the smallest of many hashes, and so anything but evenly spread.
+    # Hash again: the id is the minimum of several hashes, so it is not evenly distributed.
     return int(_hash("split", cluster)[:8], 16) % buckets
 
 
 def row_hash(values: Sequence[object]) -> str:
-    """Hash of one dataset row: its values in the order of the dataset's columns, then its split."""
+    """Return the hash of one dataset row: its values in the order of the dataset's columns, then its split."""
     return _hash(*(json.dumps(value, ensure_ascii=False) for value in values))
 
 
 def content_hash(row_hashes: Iterable[str]) -> str:
-    """Hash of a dataset: of its rows' hashes in sorted order, so that files and their order do not matter."""
+    """Return the hash of a dataset. Row hashes are sorted first, so files and their order do not matter."""
     return hashlib.sha256("\n".join(sorted(row_hashes)).encode()).hexdigest()
 
 
@@ -252,23 +255,26 @@ def _hash(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a dataset is made of. All but its time and what is counted against ``previous`` follows from the input.
+    """The record of what a dataset was built from.
+
+    The input determines every field except ``created_at`` and those that compare with the previous dataset.
 
     Attributes:
-        version: the first 12 characters of ``content_hash``.
-        created_at: RFC 3339.
-        counts: rows by split.
-        sources: rows by source.
-        rejects: candidates left out, by reason.
-        new_pairs: pairs that the dataset published before this one does not hold.
-        previous: that dataset's version.
-        table_versions: the Delta version read of each table; None where there was no table yet.
-        rules: the numbers behind the rules.
-        seeds_superseded: seed pairs that a correction took the place of.
-        withdrawn_pairs: pairs of the dataset before this one that may no longer be learned: taken back, complained
-            about, distrusted, removed from the corpus.
-        distrusted: players and turns that were struck out at the time.
-        tokenizer: hash of the tokenizer that answers were measured with; empty where an earlier release had none.
+        version: the dataset id: the first 12 characters of ``content_hash``.
+        content_hash: hash of the rows, see :func:`content_hash`.
+        created_at: RFC 3339 time of the build.
+        counts: number of rows by split.
+        sources: number of rows by source.
+        rejects: number of rejected proposals by reason.
+        new_pairs: number of pairs that the previous dataset does not contain.
+        previous: id of the dataset published before this one.
+        table_versions: table version read of each Delta table; None if the table did not exist yet.
+        rules: the numbers of the rules.
+        seeds_superseded: number of seed pairs replaced by a correction.
+        withdrawn_pairs: number of pairs of the previous dataset that may no longer be learned: consent or praise taken
+            back, reported, distrusted, or removed from the corpus.
+        distrusted: number of distrusted players and turns at build time.
+        tokenizer: hash of the tokenizer that measured the answers; empty if an earlier release measured none.
     """
 
     bot: str
@@ -289,12 +295,12 @@ class Manifest:
     v: int = 1
 
     def to_json(self) -> str:
-        """Readable JSON."""
+        """Return the manifest as indented JSON."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Manifest":
-        """Read a manifest; fields that this version does not know are left out."""
+        """Read a manifest; unknown fields are ignored."""
         body = json.loads(text)
         names = {known.name for known in fields(cls)}
         return cls(**{name: value for name, value in body.items() if name in names})

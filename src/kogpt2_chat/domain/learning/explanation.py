@@ -1,6 +1,6 @@
-"""What can be said about where an answer came from: its tokens, what changed them, and how a replay compares.
+"""The explanation of a stored answer: its tokens, what changed their text, and how a replay compares.
 
-Values and comparisons only. Knows neither where a turn was found nor how a model is run.
+Values and comparisons only. Knows nothing about where turns are stored or how a model runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,30 +18,30 @@ Rule = Literal[
 Verdict = Literal["agrees", "differs", "nothing_to_compare"]
 
 WHY_BY_RULE: Final[Mapping[Rule, str]] = {
-    "control_token_ids": "control tokens among the ids were left out",
-    "unreadable_bytes": "bytes that make no character were removed",
-    "normalised": "control and zero-width characters were removed, white space joined, letters composed (NFC)",
-    "control_tokens": "the spelling of control tokens was removed",
-    "cut": "the text was cut at the bound of an answer",
-    "masked": "personal details were masked on the way into the lake",
-    "unexplained": "the stored answer is not what today's rules make of these tokens: another release wrote it, or "
-    "other bounds were set",
+    "control_token_ids": "the ids of control tokens were left out",
+    "unreadable_bytes": "bytes that do not form a character were removed",
+    "normalised": "control and zero-width characters were removed, white space was joined, letters composed (NFC)",
+    "control_tokens": "control tokens written out as text were removed",
+    "cut": "the text was cut at the maximum answer length",
+    "masked": "personal details were masked before the turn was stored",
+    "unexplained": "the current rules turn these tokens into a different answer: another release wrote the turn, or "
+    "with other limits",
 }
 WHY_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "the model's answer was not finished by its deadline",
     "muted": "the bot was muted",
-    "safety": "the question may have spoken of a crisis, and a vetted answer was given",
-    "empty": "nothing could be shown of what the model said",
+    "safety": "the question may have been about a crisis, so a vetted answer was sent",
+    "empty": "the model's answer contained nothing that could be shown",
     "degraded": "the slot had no model",
-    "nearest": "the model was unsure, late or silent: the nearest known question's answer was said",
+    "nearest": "the model was unsure, late or had nothing to show: the nearest known question's answer was sent",
     "unsure": "the model was unsure, and no known question was near enough",
 }
-_WHY_UNKNOWN: Final = "another release said it, for a reason that this one has no words for"
+_WHY_UNKNOWN: Final = "another release sent it, for a reason that this release does not know"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A token id with the vocabulary's own spelling of it; None where no vocabulary is at hand."""
+    """A token id and how the vocabulary spells it; None if no vocabulary is available."""
 
     token_id: int
     piece: str | None = None
@@ -49,7 +49,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that happened to the text between the tokens and the answer."""
+    """One change to the text on its way from the tokens to the answer."""
 
     rule: Rule
     why: str
@@ -59,7 +59,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A token that could have been chosen, and its probability among those that were allowed."""
+    """A token that could be chosen, and its probability among the allowed tokens."""
 
     token_id: int
     piece: str
@@ -71,10 +71,10 @@ class Step:
     """One step of a replay.
 
     Attributes:
-        number: from 1.
-        chosen: what the replay took.
-        choices: the most probable ones, best first.
-        stored: what the turn has here, as long as all before it is the same; else None.
+        number: position of the step, from 1.
+        chosen: the token that the replay chose.
+        choices: the most probable tokens, best first.
+        stored: the turn's token at this position, if all earlier tokens are equal; else None.
     """
 
     number: int
@@ -85,7 +85,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The first step at which turn and replay part; a small margin is what another engine's rounding can turn."""
+    """The first step at which turn and replay differ.
+
+    Attributes:
+        step: number of the step.
+        stored: the turn's token.
+        replayed: the replay's token.
+        margin: probability of ``replayed`` minus that of ``stored``. Rounding in another engine can explain a small
+            margin.
+    """
 
     step: int
     stored: Choice
@@ -95,13 +103,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What the version says to the prompt in the reference engine.
+    """The version's answer to the prompt in the reference engine.
 
     Attributes:
-        max_new_tokens: the bound it ran under.
+        max_new_tokens: the limit of new tokens that the replay ran with.
         stop_reason: ``end`` or ``length``.
-        answer: as a player would see it; possibly empty.
-        steps: one for each token, the end among them.
+        answer: the answer as a player would see it; may be empty.
+        steps: one per token, including the end token.
     """
 
     max_new_tokens: int
@@ -111,12 +119,12 @@ class Replay:
 
     @property
     def compared(self) -> int:
-        """How many steps the turn has tokens for, up to the first that differs."""
+        """Number of steps compared with the turn's tokens, up to and including the first difference."""
         return sum(step.stored is not None for step in self.steps)
 
     @property
     def difference(self) -> Difference | None:
-        """Where turn and replay part; None where they agree, or where the turn has no tokens."""
+        """The first difference; None if turn and replay agree or the turn has no tokens."""
         for step in self.steps:
             if step.stored is not None and step.stored.token_id != step.chosen.token_id:
                 margin = step.chosen.probability - step.stored.probability
@@ -125,7 +133,7 @@ class Replay:
 
     @property
     def verdict(self) -> Verdict:
-        """How turn and replay compare."""
+        """The result of comparing turn and replay."""
         if not self.compared:
             return "nothing_to_compare"
         return "agrees" if self.difference is None else "differs"
@@ -133,17 +141,17 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """All that is known about a turn.
+    """Everything known about one turn.
 
     Attributes:
-        turn: as stored.
-        found_in: where it was found.
+        turn: the turn as stored.
+        found_in: where the turn was found.
         prompt: tokens of the stored question; empty without a model or a text.
-        exact_prompt: whether that is surely what the model read; None without a prompt.
-        answer_tokens: as the turn has them.
-        changes: what happened between the tokens and the answer, in order.
-        replay: None where there is nothing to run.
-        notes: sentences for a person: what is missing, and why.
+        exact_prompt: whether the model certainly read exactly this prompt; None without a prompt.
+        answer_tokens: the turn's answer tokens.
+        changes: the changes between the tokens and the answer, in order.
+        replay: the replay; None if it could not run.
+        notes: sentences for the reader: what is missing, and why.
     """
 
     turn: Turn
@@ -156,7 +164,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """Plain values; texts that were not stored are null."""
+        """Return plain values for JSON; texts that were not stored are null."""
         turn, stored = self.turn, self.turn.consent_store
         facts = ("turn_id", "question_id", "bot", "sender", "player_id", "session_id", "source", "worker")
         times = ("sent_at", "received_at", "answered_at", "latency_ms")
@@ -182,29 +190,29 @@ class Explanation:
 
 
 def answer_changes(spelled: str, text: str, answer: str, max_chars: int) -> tuple[Change, ...]:
-    """Which rules made the answer out of the tokens' text.
+    """Return which rules turned the tokens' text into the stored answer.
 
     Args:
-        spelled: text of all tokens, control tokens spelled out.
-        text: text of the tokens that are no control tokens.
-        answer: as stored.
-        max_chars: bound of an answer.
+        spelled: text of all tokens, with control tokens written out.
+        text: text of the tokens that are not control tokens.
+        answer: the stored answer.
+        max_chars: maximum length of an answer, in characters.
 
     Returns:
-        The rules that changed something, in order; none when the answer is the tokens' text as it is.
+        The rules that changed something, in order; empty if the answer equals the tokens' text.
     """
     steps: list[tuple[Rule, str]] = [("control_token_ids", text)]
     for rule, after in answer_steps(text, max_chars):
         steps.append((rule, after))
     last = steps[-1][1]
-    # Tokens that spell a detail are not kept.
+    # If the answer was masked, the turn has no tokens, so ``spelled`` is empty.
     is_masked = answer in (mask_pii(last)[0], without_people(last)) or (not spelled and masked_count(answer) > 0)
     steps.append(("masked" if is_masked else "unexplained", answer))
     return _changes(spelled, steps)
 
 
 def fallback_change(turn: Turn) -> tuple[Change, ...]:
-    """Why a fixed notice stands in the answer's place; nothing where it does not."""
+    """Return the change that replaced the model's answer with a fallback; empty if there was none."""
     if turn.fallback is None:
         return ()
     why = next((why for name, why in WHY_BY_FALLBACK.items() if name == turn.fallback), _WHY_UNKNOWN)

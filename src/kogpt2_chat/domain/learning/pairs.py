@@ -1,4 +1,4 @@
-"""A question and its answer, as training, judging and falling back know it. Imports no model library."""
+"""A question-answer pair as training, evaluation and the nearest-answer fallback use it. Imports no model library."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,13 @@ class Pair:
     """A question and the answer to learn.
 
     Attributes:
-        question: as the player said it.
-        answer: what to say.
-        weight: times it is seen in one epoch.
-        cluster: pairs of one cluster are not independent; empty: its own.
-        source: where it comes from (``seed``, ``praised``, ``correction``).
-        topic: for slices.
+        question: the question's text.
+        answer: the wanted answer.
+        weight: how often training sees the pair in one epoch.
+        cluster: id of the pair's cluster (pairs in one cluster are not independent); empty if the pair is its own
+            cluster.
+        source: origin of the pair (``seed``, ``praised``, ``correction``).
+        topic: topic by which evaluation slices its results.
     """
 
     question: str

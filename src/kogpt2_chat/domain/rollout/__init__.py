@@ -1,1 +1,1 @@
-"""Which version each bot speaks with: states, acknowledgements, recovery."""
+"""Which version each bot serves: published states, acknowledgements of workers, recovery of a lost state."""

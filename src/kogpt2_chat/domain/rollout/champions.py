@@ -1,32 +1,36 @@
-"""Whether the alias `champion` names the version that workers were told to speak with; somebody may have moved it."""
+"""Compare the alias `champion` with the version published to the workers: an alias can be moved by hand."""
 
 from collections.abc import Mapping
 
 
-def alias_warnings(told: Mapping[str, int | None], aliases: Mapping[str, int | None]) -> list[str]:
-    """Where the two differ, and what to do.
+def alias_warnings(published: Mapping[str, int | None], aliases: Mapping[str, int | None]) -> list[str]:
+    """Return a warning for each bot whose alias `champion` differs from the published version.
 
     Args:
-        told: by bot, the version that the workers were told; None where none was.
-        aliases: by bot, the version that the registry's alias `champion` names; None where there is no such alias.
+        published: version published to the workers, by bot; None if the bot has none.
+        aliases: version of the registry's alias `champion`, by bot; None if the alias does not exist.
 
     Returns:
-        A sentence for each bot whose alias is another version than the one that was told.
+        One sentence per differing bot: what differs, and what to do.
     """
-    return [_sentence(bot, told[bot], alias) for bot, alias in aliases.items() if bot in told and told[bot] != alias]
+    return [
+        _sentence(bot, published[bot], alias)
+        for bot, alias in aliases.items()
+        if bot in published and published[bot] != alias
+    ]
 
 
-def _sentence(bot: str, told: int | None, alias: int | None) -> str:
-    speaks = "no version speaks" if told is None else f"version {told} speaks"
+def _sentence(bot: str, published: int | None, alias: int | None) -> str:
+    serves = "no version is published" if published is None else f"version {published} is published to the workers"
     names = (
-        "there is no alias `champion` in MLflow" if alias is None else f"MLflow's alias `champion` is version {alias}"
+        "MLflow has no alias `champion` for it" if alias is None else f"MLflow's alias `champion` is version {alias}"
     )
     remedies = [
-        *([] if alias is None else [f"`kogpt2-chat rollout {bot} --version {alias}` lets version {alias} speak"]),
-        f"on MLflow's page the alias can be {'removed' if told is None else f'put back to version {told}'}",
+        *([] if alias is None else [f"`kogpt2-chat rollout {bot} --version {alias}` publishes version {alias}"]),
+        f"in MLflow's web page the alias can be {'removed' if published is None else f'set to version {published}'}",
     ]
     return (
-        f"{bot}: {speaks}, but {names}. Training and the gate go by the alias, and moving it by hand changes nothing "
-        f"that players hear: {'; or '.join(remedies)}. While a rollout is at work this is so for a moment; after a "
-        "rollback that could not reach MLflow, roll back once more"
+        f"{bot}: {serves}, but {names}. Training and the gate use the alias; moving it by hand does not change the "
+        f"version that answers players. To fix it: {'; or '.join(remedies)}. During a rollout the two differ for a "
+        "moment; after a rollback that could not reach MLflow, run the rollback again"
     )

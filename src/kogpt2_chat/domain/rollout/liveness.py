@@ -1,7 +1,8 @@
-"""Which workers are alive: those whose heartbeat is seen to change while somebody looks.
+"""Decide which workers are alive: those whose heartbeat changes while this process observes it.
 
-A heartbeat carries its worker's own time, and clocks of two machines may be an hour apart. So no time in it is ever
-compared with another machine's: only whether it is another one than before, on the clock of whoever looks.
+A heartbeat carries the worker's own time, and the clocks of two machines may differ by an hour. That time is
+therefore never compared with another clock. Only two facts count: whether the heartbeat has changed, and how long ago
+that was on the observer's clock.
 """
 
 from collections.abc import Iterable
@@ -11,16 +12,17 @@ from typing import Final
 from kogpt2_chat.domain.rollout.states import WorkerState
 
 LIVE_FOR_S: Final = 15.0
-"""A worker that has been silent for longer is not waited for: five missed heartbeats."""
+"""A worker whose heartbeat has not changed for this long counts as gone: five missed heartbeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roll:
-    """Who was found by one look, by name.
+    """The result of one look at the heartbeats; workers are sorted by name.
 
     Attributes:
-        live: heard of since the looking began, and not silent for long.
-        perhaps_alive: names of workers that left a heartbeat, and may be alive or gone: it has not changed yet.
+        live: last heartbeats of the workers whose heartbeat has changed or appeared since the first look, at most
+            ``LIVE_FOR_S`` ago.
+        perhaps_alive: names of workers whose heartbeat has not changed since the first look: they may be alive or gone.
     """
 
     live: tuple[WorkerState, ...]
@@ -28,40 +30,48 @@ class Roll:
 
 
 @dataclass(slots=True)
-class _Heard:
-    """One worker's newest heartbeat, when it was first seen, and whether it came while somebody looked."""
+class _Heartbeat:
+    """A worker's newest heartbeat.
+
+    Attributes:
+        state: the heartbeat.
+        seen_at_s: when it was first seen, in monotonic seconds.
+        is_new: whether it arrived after the first look.
+    """
 
     state: WorkerState
-    at_s: float
-    came: bool
+    seen_at_s: float
+    is_new: bool
 
 
 @dataclass(slots=True)
 class RollCall:
-    """Looks again and again; the first look only learns who there may be."""
+    """Tracks which workers are alive over repeated looks. The first look only records the existing heartbeats."""
 
-    _heard_by_worker: dict[str, _Heard] | None = field(default=None)
+    _heartbeat_by_worker: dict[str, _Heartbeat] | None = field(default=None)
 
     def look(self, states: Iterable[WorkerState], now_s: float) -> Roll:
-        """Look once.
+        """Compare the current heartbeats with those of the previous look.
 
         Args:
             states: the last heartbeat of every worker that has not signed off.
-            now_s: monotonic seconds of whoever looks.
+            now_s: the observer's time in monotonic seconds.
 
         Returns:
-            Who is there.
+            The workers that are alive, and those that may be.
         """
-        heard = {state.worker: self._hear(state, now_s) for state in sorted(states, key=lambda state: state.worker)}
-        self._heard_by_worker = heard
-        lately = [one for one in heard.values() if now_s - one.at_s <= LIVE_FOR_S]
+        heartbeats = {
+            state.worker: self._observe(state, now_s) for state in sorted(states, key=lambda state: state.worker)
+        }
+        self._heartbeat_by_worker = heartbeats
+        recent = [one for one in heartbeats.values() if now_s - one.seen_at_s <= LIVE_FOR_S]
         return Roll(
-            live=tuple(one.state for one in lately if one.came),
-            perhaps_alive=tuple(one.state.worker for one in lately if not one.came),
+            live=tuple(one.state for one in recent if one.is_new),
+            perhaps_alive=tuple(one.state.worker for one in recent if not one.is_new),
         )
 
-    def _hear(self, state: WorkerState, now_s: float) -> _Heard:
-        if self._heard_by_worker is None:
-            return _Heard(state, now_s, came=False)
-        known = self._heard_by_worker.get(state.worker)
-        return known if known is not None and known.state == state else _Heard(state, now_s, came=True)
+    def _observe(self, state: WorkerState, now_s: float) -> _Heartbeat:
+        if self._heartbeat_by_worker is None:
+            return _Heartbeat(state, now_s, is_new=False)
+        known = self._heartbeat_by_worker.get(state.worker)
+        return known if known is not None and known.state == state else _Heartbeat(state, now_s, is_new=True)

@@ -1,7 +1,8 @@
-"""What a rollout says to the workers and what they say back, and the pure decisions on both sides.
+"""The messages of a rollout in both directions, and the pure decisions on both sides.
 
-``rollout_state`` (key: bot) is written by the rollout job and read by every worker; ``worker_state`` (key:
-worker) goes the other way. Knows no Kafka, no registry and no clock: the time is always an argument.
+The rollout jobs write ``rollout_state`` (key: bot) and every worker reads it. Workers write ``worker_state`` (key:
+worker), their heartbeat, and the jobs read it. This module knows nothing about Kafka, the registry or a clock: the
+time is always an argument.
 """
 
 import json
@@ -15,23 +16,23 @@ Phase = Literal["steady", "shadow", "canary"]
 SlotState = Literal["loading", "ready", "degraded"]
 
 HEARTBEAT_S: Final = 3.0
-"""How often a worker says that it is alive, even when nothing has changed."""
+"""Interval at which a worker sends its heartbeat when nothing has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionKey:
-    """Which version is meant: a number alone does not say so, since a registry that was lost begins at 1 again.
+    """Identifies a version. The number alone is ambiguous: a registry that was lost starts at 1 again.
 
     Attributes:
-        number: of the registered version.
-        digest: SHA-256 of its ``model.json``; empty where it is not known.
+        number: number of the registered version.
+        digest: SHA-256 of its ``model.json``; empty if unknown.
     """
 
     number: int
     digest: str = ""
 
     def is_same(self, other: "VersionKey | None") -> bool:
-        """Whether both are one version, as far as is known."""
+        """Check whether both keys mean the same version. An unknown digest matches any digest."""
         if other is None or self.number != other.number:
             return False
         return self.digest == other.digest or not (self.digest and other.digest)
@@ -39,16 +40,22 @@ class VersionKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutState:
-    """Which version of one bot the workers are to serve.
+    """The state of one bot that all workers follow: the version to serve, and whether the bot is muted.
 
     Attributes:
-        epoch: rises by one with each publication for this bot; a lower or equal one is stale.
+        bot: the bot.
+        epoch: the rollout epoch. Each publication for this bot has a higher one; a lower or equal one is stale.
         champion: the version to serve; None while the bot has none.
-        digest: SHA-256 of that version's ``model.json``: numbers begin anew in a registry that was lost. Empty where it
-            is not known, as in states of earlier releases; then the number has to do.
-        previous: the champion before, which workers keep at hand.
-        earlier: the champion before that one: where a version goes back to that speaks while another is on its way.
-        muted: questions are answered with a fixed notice.
+        digest: SHA-256 of that version's ``model.json``, since version numbers start again if the registry is lost.
+            Empty if unknown, as in states of earlier releases; then only the number counts.
+        previous: the champion before this one; workers keep its files.
+        earlier: the champion before ``previous``. A rollback during a rollout returns to it.
+        candidate: unused.
+        phase: always ``steady``; the other values are reserved.
+        percent: unused.
+        muted: whether questions are answered with a fixed notice.
+        reason: why the state was published.
+        by: who asked for the publication.
         at: RFC 3339 time of publication.
     """
 
@@ -69,11 +76,11 @@ class RolloutState:
 
     @property
     def key(self) -> VersionKey | None:
-        """The version to serve."""
+        """The version to serve; None while the bot has none."""
         return None if self.champion is None else VersionKey(self.champion, self.digest)
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
@@ -121,10 +128,14 @@ class SlotReport:
     """What one slot of a worker serves.
 
     Attributes:
-        version: the one that answers now; 0 when none does.
-        form: in which form the serving engine computes it (:mod:`kogpt2_chat.artifact.forms`); empty where no version
-            answers, on the reference engine, and from workers before this field.
-        muted: whether the bot's questions are answered with the fixed notice; None from workers before this field.
+        bot: the slot's bot.
+        version: the version that answers now; 0 if none does.
+        state: ``loading`` while the wanted version loads, ``ready`` once it answers, ``degraded`` if it did not load or
+            the bot has none.
+        detail: explanation for people, for example why the slot is degraded.
+        form: the form in which the serving engine computes it (:mod:`kogpt2_chat.artifact.forms`); empty if no version
+            answers, on the reference engine, and from workers of earlier releases.
+        muted: whether the bot's questions are answered with the fixed notice; None from workers of earlier releases.
     """
 
     bot: str
@@ -140,9 +151,10 @@ class WorkerState:
     """A worker's heartbeat.
 
     Attributes:
-        worker: ``worker-N``.
-        epoch_by_bot: the rollout epoch that each slot has acted on (well or badly).
-        at: RFC 3339 time of the heartbeat.
+        worker: ``worker-N``; N is the worker's ordinal.
+        epoch_by_bot: the rollout epoch that each slot has acted on, successfully or not.
+        slots: the report of each slot.
+        at: RFC 3339 time of the heartbeat, on the worker's clock.
     """
 
     worker: str
@@ -152,12 +164,12 @@ class WorkerState:
     v: int = 1
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         body = asdict(self)
         return json.dumps(body, ensure_ascii=False)
 
     def slot(self, bot: str) -> SlotReport | None:
-        """What it says of one bot."""
+        """Return the report of one bot's slot; None if the worker has none."""
         return next((slot for slot in self.slots if slot.bot == bot), None)
 
     @classmethod
@@ -178,7 +190,10 @@ class WorkerState:
         slots = []
         for slot in cast("list[object]", body["slots"]):
             if not isinstance(slot, dict) or slot.get("state") not in get_args(SlotState):
-                raise InvalidMessage("schema", f"worker_state: a slot is not readable: {slot!r}")
+                raise InvalidMessage(
+                    "schema",
+                    f"worker_state: expected a slot with `state` one of {get_args(SlotState)}, found {slot!r}",
+                )
             _check(slot, "worker_state slot", {"bot": str, "version": int})
             _check_optional(slot, "worker_state slot", {"muted": bool})
             slots.append(
@@ -203,7 +218,14 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledgements:
-    """How far the live workers have come with one rollout; names of workers, sorted."""
+    """How the workers have acknowledged one rollout; sorted names of workers.
+
+    Attributes:
+        ready: workers that serve the version.
+        degraded: workers that could not load it.
+        waiting: workers that have not acknowledged it yet.
+        details: a slot's ``detail`` by worker, for workers that have acknowledged the epoch.
+    """
 
     ready: tuple[str, ...]
     degraded: tuple[str, ...]
@@ -212,42 +234,42 @@ class Acknowledgements:
 
     @property
     def complete(self) -> bool:
-        """Whether there is a live worker and every one of them serves the version."""
+        """Whether at least one worker is alive and every one serves the version."""
         return bool(self.ready) and not self.degraded and not self.waiting
 
 
 def next_epoch(bot: str, known: RolloutState | None, workers: Iterable[WorkerState] = ()) -> int:
-    """The epoch of the next publication for a bot: above what the topic says, and above what any worker remembers.
+    """Return the epoch of the next publication for a bot: above the topic's and above every worker's.
 
-    Workers that outlive a lost topic would take a lower one for stale.
+    Workers that kept running while the topic was lost would ignore a lower epoch as stale.
     """
     return 1 + max([known.epoch if known else 0, *(worker.epoch_by_bot.get(bot, 0) for worker in workers)])
 
 
 def is_newer(state: RolloutState, known: RolloutState | None) -> bool:
-    """Whether a state replaces the known one; stale and repeated epochs do not."""
+    """Check whether a state replaces the known one; a stale or repeated epoch does not."""
     return known is None or state.epoch > known.epoch
 
 
 def target_version(state: RolloutState | None) -> int | None:
-    """The version that a slot is to serve to everybody; None: nothing is rolled out yet."""
+    """Return the version that a slot must serve; None if nothing is rolled out yet."""
     return None if state is None else state.champion
 
 
 def rollout_answers(
     bot: str, version: int, epoch: int, live: Iterable[WorkerState], perhaps_alive: Iterable[str] = ()
 ) -> Acknowledgements:
-    """Sort live workers by what they say about a version of a bot.
+    """Group workers by how they have acknowledged the rollout of a version.
 
     Args:
         bot: the bot.
         version: the version rolled out.
-        epoch: the rollout's epoch; what a worker says about an earlier one does not count.
+        epoch: the rollout epoch; reports on an earlier epoch do not count.
         live: the workers to wait for, see :class:`kogpt2_chat.domain.rollout.liveness.Roll`.
-        perhaps_alive: names of those that may be alive; whatever they once said, they are waited for.
+        perhaps_alive: names of workers that may be alive; they count as waiting, whatever their last report says.
 
     Returns:
-        Who is ready, who is degraded and who has not answered.
+        The workers that are ready, degraded or waiting.
     """
     groups: dict[str, list[str]] = {"ready": [], "degraded": [], "waiting": [*perhaps_alive]}
     details: dict[str, str] = {}
@@ -283,7 +305,7 @@ def _read_object(text: str | bytes, topic: str) -> dict[str, object]:
 def _check(body: Mapping[str, object], what: str, types: Mapping[str, type]) -> None:
     for name, expected in types.items():
         found = body.get(name)
-        if type(found) is not expected:  # exact: True is no epoch
+        if type(found) is not expected:  # exact type: True is an int, but not an epoch
             raise InvalidMessage("schema", f"{what}: `{name}` must be {expected.__name__}, found {found!r}")
 
 

@@ -1,1 +1,1 @@
-"""Texts that may speak of a crisis, and what is said then."""
+"""Detection of questions that may be about a crisis, and the vetted answers to them."""

@@ -1,8 +1,8 @@
-"""Whether a text may speak of suicide, self-harm, abuse or a medical emergency, now or soon, of anybody.
+"""Detection of texts that may be about suicide, self-harm, abuse or a medical emergency of any person, now or soon.
 
-Rules come first; where they find nothing, a classifier looks for wording like that of known crises. Their result
-decides which answer a player gets, what is learned from, and what is indexed. They err on the side of finding too
-much, since what is found gets a gentle answer. The work is linear in the text. Turns are not known here.
+Rules are applied first. If they find nothing, a classifier looks for wording similar to that of known crises. The
+result decides which answer a player gets, and which turns are used for training and indexed. Recall has priority over
+precision, since a false positive only leads to a gentle answer. The time is linear in the length of the text.
 """
 
 import re
@@ -25,12 +25,12 @@ _OVERLAP: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crisis:
-    """What was found.
+    """A part of a text that may be about a crisis.
 
     Attributes:
-        kind: what it speaks of.
-        start: where it stands in the text.
-        end: likewise.
+        kind: the kind of crisis.
+        start: index of its first character in the text.
+        end: index after its last character.
     """
 
     kind: Kind
@@ -40,10 +40,10 @@ class Crisis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
-    """Patterns of one kind.
+    """The patterns of one kind, strength and form.
 
     Attributes:
-        is_sure: whether they hold whatever else the text is about.
+        is_sure: whether they apply even if the text is about a ``subject``.
         is_spaced: whether they read the view with its spaces.
     """
 
@@ -55,16 +55,18 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Language:
-    """The rules of one language, in the order in which they decide the kind.
+    """The rules of one language.
 
     Attributes:
-        any_dense: all that read the view without spaces, for a quick no.
-        any_spaced: likewise of those that read it with them.
-        frames: talk of something else, beside which nothing is found; a word begins with it.
-        inner_frames: likewise, wherever it stands.
-        subjects: talk of something else, beside which only sure rules hold.
-        idioms: what is said in another sense.
-        idiom_words: likewise, on the view with its spaces.
+        rules: the rules, in the order in which they decide the kind.
+        any_dense: all patterns that read the view without spaces, to skip most texts quickly.
+        any_spaced: all patterns that read the view with spaces, for the same purpose.
+        frames: patterns of texts about something else, such as a game, to which no rule applies; a match must begin a
+            word.
+        inner_frames: patterns like ``frames`` that match anywhere.
+        subjects: patterns of texts about something else, to which only sure rules apply.
+        idioms: patterns of figurative phrases; a match that overlaps one is ignored.
+        idiom_words: patterns like ``idioms`` that read the view with spaces.
     """
 
     rules: tuple[_Rule, ...]
@@ -78,35 +80,35 @@ class _Language:
 
 
 def find_crisis(text: str) -> Crisis | None:
-    """The first thing in a text that may speak of a crisis.
+    """Search a text for a crisis.
 
     Args:
-        text: of any length; it is searched whole.
+        text: a text of any length; all of it is searched.
 
     Returns:
-        What was found and where, or None.
+        The first match, or None.
     """
     for start in range(0, max(len(text), 1), _WINDOW):
         first = max(0, start - _OVERLAP)
-        found = _find(text[first : start + _WINDOW])
+        found = _find_in_window(text[first : start + _WINDOW])
         if found is not None:
             return Crisis(kind=found.kind, start=found.start + first, end=found.end + first)
     return None
 
 
 def find_by_rules(text: str) -> Crisis | None:
-    """What the rules find first in one message, without the classifier."""
-    return _by_rules(view_of(text))
+    """Return the first match of the rules in a message, without the classifier."""
+    return _find_by_rules(view_of(text))
 
 
 def is_about_something_else(text: str) -> bool:
-    """Whether the rules see that a message is about a song, a film, a game or the news; the classifier skips those."""
+    """Check by the rules whether a message is about a song, a film, a game or the news; the classifier skips those."""
     return _is_about_something_else(view_of(text))
 
 
-def _find(text: str) -> Crisis | None:
+def _find_in_window(text: str) -> Crisis | None:
     view = view_of(text)
-    found = _by_rules(view)
+    found = _find_by_rules(view)
     if found is not None or not view.text or _is_about_something_else(view):
         return found
     likely = likely_crisis(view.text, crisis_weights())
@@ -116,13 +118,13 @@ def _find(text: str) -> Crisis | None:
     return Crisis(kind=KINDS[KINDS.index(likely.kind)], start=start, end=end)
 
 
-def _by_rules(spaced: View) -> Crisis | None:
-    found = _found(_korean(), spaced, spaced.without_spaces())
+def _find_by_rules(spaced: View) -> Crisis | None:
+    found = _find_in_language(_korean(), spaced, spaced.without_spaces())
     if found is not None or not _LATIN.search(spaced.text):
         return found
-    # Contractions are written with and without their apostrophe.
+    # Players write contractions with and without the apostrophe.
     english = spaced.without("'")
-    return _found(_english(), english, english)
+    return _find_in_language(_english(), english, english)
 
 
 def _is_about_something_else(spaced: View) -> bool:
@@ -134,8 +136,8 @@ def _is_framed(language: _Language, view: View) -> bool:
     return language.inner_frames.is_in(view.text) or _begins(language.frames, view)
 
 
-def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
-    # Contexts are looked for only where there is something to be found: nearly all texts end here.
+def _find_in_language(language: _Language, spaced: View, dense: View) -> Crisis | None:
+    # Nearly all texts match no pattern and end here, before the contexts are searched.
     if not (language.any_dense.is_in(dense.text) or language.any_spaced.is_in(spaced.text)):
         return None
     if _is_framed(language, dense):
@@ -149,7 +151,7 @@ def _found(language: _Language, spaced: View, dense: View) -> Crisis | None:
 
 
 def _begins(patterns: PatternIndex, view: View) -> bool:
-    """Whether one of the patterns stands at the beginning of a word: where two words meet, a third one may arise."""
+    """Check whether a pattern matches at the beginning of a word; across a word boundary a match may be accidental."""
     return any(view.begins_word(start) for start, _ in patterns.spans(view.text))
 
 
@@ -164,9 +166,9 @@ def _hits(rule: _Rule, view: View) -> Iterator[Crisis]:
 
 
 def _is_between(view: View, span: tuple[int, int]) -> bool:
-    """Whether a find only arose where two words meet: ``숙제가`` is not ``제가``, nor ``남편이 유서`` ``이유서``.
+    """Check whether a match is accidental: ``제가`` in ``숙제가``, or ``이유서`` in ``남편이 유서``.
 
-    Where words are written apart, a pronoun begins one, and so does most that is short.
+    If the text has spaces, a match that starts with a pronoun and most short matches must begin a word.
     """
     first, length = view.text[span[0]], span[1] - span[0]
     is_weak = first in _BEGINNERS or (length <= _SHORT and first not in _STEMS)
@@ -174,26 +176,26 @@ def _is_between(view: View, span: tuple[int, int]) -> bool:
 
 
 def _is_aligned(view: View, found: re.Match[str]) -> bool:
-    """Whether what stands behind each gap of a pattern begins a word, or follows a particle, or is one.
+    """Check that the part after each gap of a pattern begins a word, follows a particle or is a particle.
 
-    ``애인이 바람피웠어`` has no ``피``.
+    For example, ``피`` (blood) must not match in ``애인이 바람피웠어`` (cheated).
     """
-    places = (found.start(number) for number in range(1, found.re.groups + 1))
+    positions = (found.start(number) for number in range(1, found.re.groups + 1))
     return all(
-        place < 1
-        or place >= len(view.text)
-        or view.begins_word(place)
-        or view.text[place - 1] in _PARTICLES
-        or view.text.startswith(_SUFFIXES, place)
-        for place in places
+        position < 1
+        or position >= len(view.text)
+        or view.begins_word(position)
+        or view.text[position - 1] in _PARTICLES
+        or view.text.startswith(_SUFFIXES, position)
+        for position in positions
     )
 
 
 _SHORT: Final = 3
 _STEMS: Final = frozenset("죽쥭뒤뒈디쥬듁")
-"""What is seldom the middle of another word, and often written onto the one before it."""
+"""Syllables that are rarely inside another word, and are often written without a space before them."""
 _BEGINNERS: Final = frozenset("나난내저전제날절애형목이더왜곧너")
-"""Pronouns, adverbs and short nouns, which begin a word."""
+"""First syllables of pronouns, adverbs and short nouns, which begin a word."""
 _SUFFIXES: Final = ("한테", "에게", "께", "에서", "으로")
 _PARTICLES: Final = frozenset("은는이가을를에서로도만고면께와과의랑")
 _LATIN: Final = re.compile("[a-z]{2}")

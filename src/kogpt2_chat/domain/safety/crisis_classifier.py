@@ -1,7 +1,8 @@
-"""How likely a text speaks of a crisis, by a linear classifier over its characters.
+"""A linear classifier over character n-grams that estimates how likely a text is about a crisis.
 
-The rules find only wordings that somebody wrote down. The classifier also finds veiled ones that resemble the sentences
-in ``corpora/crisis``. ``scripts/fit_crisis.py`` makes its weights, a data file; applying them needs no library.
+The rules only find wordings that are listed. The classifier also finds indirect wordings that resemble the sentences in
+``corpora/crisis``. ``scripts/fit_crisis.py`` fits the weights and writes them to a data file. Applying them needs only
+the standard library.
 """
 
 import json
@@ -14,20 +15,20 @@ from typing import Final
 
 WEIGHTS_FILE: Final = Path(__file__).with_name("crisis_weights.tsv")
 SIZES: Final = (1, 2, 3, 4)
-"""Characters of an n-gram; a space stands before and behind each text."""
+"""Lengths of the n-grams, in characters; a space is added before and after each text."""
 WINDOW: Final = 80
 _STEP: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """A fitted classifier; all weights are in nat and add up over the n-grams of a text.
+    """A fitted classifier. The weights are log-odds and add up over the n-grams of a text.
 
     Attributes:
-        kinds: what it tells apart, in the order of the weights.
-        threshold: the least probability that counts, 0 to 1.
-        intercepts: of "a crisis", then of each kind if it is one.
-        by_ngram: likewise of each n-gram.
+        kinds: the kinds of crisis, in the order of the weights.
+        threshold: lowest probability that counts as a crisis, 0 to 1.
+        intercepts: first the one for "is a crisis", then one per kind.
+        by_ngram: the weights of each n-gram, in the same order.
     """
 
     kinds: tuple[str, ...]
@@ -37,14 +38,14 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Likeness:
-    """What a stretch of a text is like.
+class CrisisWindow:
+    """A window of a text that may be about a crisis.
 
     Attributes:
-        kind: the likeliest kind of crisis.
-        probability: that it is a crisis, 0 to 1.
-        start: where the stretch begins in the text.
-        end: likewise, where it ends.
+        kind: the most likely kind of crisis.
+        probability: the probability that it is a crisis, 0 to 1.
+        start: index of the first character of the window.
+        end: index after the last character of the window.
     """
 
     kind: str
@@ -53,32 +54,32 @@ class Likeness:
     end: int
 
 
-def likely_crisis(text: str, weights: Weights) -> Likeness | None:
-    """The first stretch of a text that reaches the threshold.
+def likely_crisis(text: str, weights: Weights) -> CrisisWindow | None:
+    """Return the first window of a text that reaches the threshold.
 
     Args:
-        text: as ``View.text`` gives it, of any length; the work is linear in it.
-        weights: of the classifier.
+        text: the ``text`` of a view, of any length; the time is linear in it.
+        weights: the weights of the classifier.
 
     Returns:
-        The stretch, or None where no stretch reaches the threshold.
+        The window, or None if no window reaches the threshold.
     """
     for start, end in _windows(len(text)):
-        kind, probability = _judged(text[start:end], weights)
+        kind, probability = _classify(text[start:end], weights)
         if probability >= weights.threshold:
-            return Likeness(kind=kind, probability=probability, start=start, end=end)
+            return CrisisWindow(kind=kind, probability=probability, start=start, end=end)
     return None
 
 
 def ngrams(text: str) -> set[str]:
-    """All n-grams of a text, each once."""
+    """Return the set of n-grams of a text."""
     padded = f" {text} "
-    return {padded[place : place + size] for size in SIZES for place in range(len(padded) - size + 1)}
+    return {padded[start : start + size] for size in SIZES for start in range(len(padded) - size + 1)}
 
 
 @cache
 def crisis_weights() -> Weights:
-    """The weights that come with the project; read once."""
+    """Return the weights that are part of the project; the file is read once per process."""
     header, *rows = WEIGHTS_FILE.read_text(encoding="utf-8").rstrip("\n").split("\n")
     known = json.loads(header)
     fields = (row.split("\t") for row in rows)
@@ -95,14 +96,14 @@ def _scaled(hundredths: Sequence[int]) -> tuple[float, ...]:
 
 
 def _windows(length: int) -> Iterator[tuple[int, int]]:
-    """Overlapping stretches, so that most sentences lie whole in one of them."""
+    """Yield overlapping windows, so that most sentences are completely in one of them."""
     yield 0, min(length, WINDOW)
     for start in range(_STEP, length - _STEP, _STEP):
         yield start, min(length, start + WINDOW)
 
 
-def _judged(text: str, weights: Weights) -> tuple[str, float]:
-    """The likeliest kind, and the probability that it is any of them."""
+def _classify(text: str, weights: Weights) -> tuple[str, float]:
+    """Return the most likely kind, and the probability that the text is about any kind."""
     rows = [weights.by_ngram[ngram] for ngram in ngrams(text) if ngram in weights.by_ngram]
     crisis, *kinds = (sum(column) for column in zip(weights.intercepts, *rows, strict=True))
     return weights.kinds[kinds.index(max(kinds))], 1 / (1 + math.exp(-min(max(crisis, -50), 50)))

@@ -1,6 +1,6 @@
-"""The rules of a crisis as they stand in ``crisis_rules/*.rules``; the form is told in its README.
+"""Loader for the crisis rules in ``crisis_rules/*.rules``. The README in that folder documents the format.
 
-Data and not code: they are read and reviewed a line at a time, and changed by people who write no Python.
+The rules are data files and not code, so that people who do not write Python can review and change them line by line.
 """
 
 import re
@@ -20,7 +20,7 @@ Rules = Mapping[str, Sequence[str]]
 
 @cache
 def crisis_rules() -> Rules:
-    """All rules; read once."""
+    """Return all rules; the files are read once per process."""
     found: dict[str, list[str]] = {}
     for path in sorted(FOLDER.glob("*.rules")):
         for section, pattern in read_rules(path.read_text(encoding="utf-8")):
@@ -29,16 +29,16 @@ def crisis_rules() -> Rules:
 
 
 def read_rules(content: str) -> Iterator[tuple[str, str]]:
-    """Section and pattern of each line.
+    """Read the section and the pattern of each line.
 
     Args:
-        content: of one file.
+        content: content of one file.
 
     Yields:
-        The section's words and a pattern, its names replaced.
+        The name of the section and a pattern with its named parts inserted.
 
     Raises:
-        ValueError: a pattern stands before the first section, or uses a name that is not there.
+        ValueError: a pattern comes before the first section, or uses a name that no line above it defines.
     """
     section, parts = "", dict[str, str]()
     for line in content.splitlines():
@@ -51,10 +51,10 @@ def read_rules(content: str) -> Iterator[tuple[str, str]]:
         elif section:
             yield section, _NAME.sub(lambda name: _part(parts, name.group(1)), line)
         else:
-            raise ValueError(f"a pattern before any section: {line[:40]!r}")
+            raise ValueError(f"crisis rules: expected a [section] before the first pattern, found {line[:40]!r}")
 
 
 def _part(parts: Mapping[str, str], name: str) -> str:
     if name not in parts:
-        raise ValueError(f"the rules use %{name}%, which no line above names")
+        raise ValueError(f"crisis rules: %{name}% is used, but no line above it in the file defines it")
     return parts[name]

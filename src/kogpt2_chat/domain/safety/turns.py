@@ -1,7 +1,7 @@
-"""Turns that may speak of a crisis: kept in the lake only, counted for everybody, opened one at a time.
+"""Recognise the turns that may be about a crisis. Only the lake keeps them, and reviewers open them one at a time.
 
-Those that a vetted answer was given to, and those from before there was one, by their words. Values only: knows
-neither tables nor who looks.
+These are the turns with a vetted answer, and the turns of releases without vetted answers whose question matches. This
+module works on values and does not access tables.
 """
 
 import json
@@ -12,27 +12,28 @@ from kogpt2_chat.domain.safety.crisis import Kind, find_crisis
 
 SAFETY: Final = "safety"
 SAFETY_COLUMNS: Final = ("turn_id", "fallback", "text", "decoding")
-"""The columns that decide whether a row of ``turns`` is such a turn."""
+"""The columns that decide whether a row of ``turns`` may be about a crisis."""
 
 
 def safety_kind(row: Mapping[str, object]) -> Kind | None:
-    """What a row of ``turns`` may speak of; None for every other turn.
+    """Return the kind of crisis that a row of ``turns`` may be about.
 
     Args:
-        row: with the columns of ``SAFETY_COLUMNS``; other ones do no harm.
+        row: a row with the columns in ``SAFETY_COLUMNS``; others are ignored.
 
     Returns:
-        The kind that the worker noted, else the one that its question shows.
+        For a vetted answer, the kind that the worker recorded, or ``suicide`` if it recorded none. For other turns, the
+        kind found in the question, or None.
     """
     if row.get("fallback") == SAFETY:
-        return _noted(row) or "suicide"
+        return _recorded_kind(row) or "suicide"
     found = find_crisis(str(row.get("text") or ""))
     return None if found is None else found.kind
 
 
-def _noted(row: Mapping[str, object]) -> Kind | None:
+def _recorded_kind(row: Mapping[str, object]) -> Kind | None:
     try:
-        noted = json.loads(str(row.get("decoding") or "{}")).get(SAFETY)
+        recorded = json.loads(str(row.get("decoding") or "{}")).get(SAFETY)
     except (ValueError, AttributeError):
         return None
-    return next((kind for kind in get_args(Kind) if kind == noted), None)
+    return next((kind for kind in get_args(Kind) if kind == recorded), None)

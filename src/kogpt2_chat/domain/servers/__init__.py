@@ -1,1 +1,1 @@
-"""Addresses, proxies and start-up of servers, as decisions."""
+"""Pure decisions about servers: addresses, proxy settings, start-up and progress messages."""

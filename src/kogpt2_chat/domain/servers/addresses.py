@@ -1,4 +1,4 @@
-"""Addresses of servers, and the login that people write into them: taken out before an address is kept or shown."""
+"""Validation of server addresses, and removal of the login in them before an address is stored or shown."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ HIGHEST_PORT: Final = 65535
 
 
 class Login(NamedTuple):
-    """An address with its login apart: ``address`` has none; user and password are None where there was none."""
+    """An address without its login, and the login; user and password are None if the address had none."""
 
     address: str
     user: str | None
@@ -24,7 +24,7 @@ class Login(NamedTuple):
 
 
 def login_apart(address: str) -> Login:
-    """Take ``user:password@`` out of an address; what was written in percent signs is decoded."""
+    """Split ``user:password@`` from an address and decode its percent-encoding."""
     found = _LOGIN.match(address)
     if found is None:
         return Login(address, None, None)
@@ -33,12 +33,12 @@ def login_apart(address: str) -> Login:
 
 
 def without_login(text: str) -> str:
-    """A value for people, also one that is no address: ``***`` stands for whatever may be a login."""
+    """Return a text for display with everything that may be a login replaced by ``***``; works for any text."""
     return _ALL_BEFORE_THE_HOST.sub(lambda found: f"{found[1] or ''}***@", text)
 
 
 def is_host_and_port(text: str, *, port_needed: bool = False) -> bool:
-    """Whether a text is ``host`` or ``host:port``, an IPv6 address in brackets."""
+    """Check whether a text is ``host`` or ``host:port``, with an IPv6 address in brackets."""
     host, colon, port = text.rpartition(":") if re.search(r":\d*$", text) else (text, "", "")
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= HIGHEST_PORT):
         return False
@@ -46,8 +46,8 @@ def is_host_and_port(text: str, *, port_needed: bool = False) -> bool:
 
 
 def is_address(text: str, schemes: tuple[str, ...], *, port_needed: bool = False) -> bool:
-    """Whether a text is ``scheme://host[:port]`` with one of these schemes, perhaps with a path; without any space."""
-    if any(unicodedata.category(char)[0] in "CZ" for char in text):  # a client would refuse it, and say it whole
+    """Check whether a text is ``scheme://host[:port]`` with one of the schemes and an optional path, without spaces."""
+    if any(unicodedata.category(char)[0] in "CZ" for char in text):  # clients quote the whole address in their error
         return False
     try:
         parts = urlsplit(text)
@@ -57,7 +57,7 @@ def is_address(text: str, schemes: tuple[str, ...], *, port_needed: bool = False
 
 
 def is_host_name(text: str) -> bool:
-    """Whether a text is a machine's name or IPv4 address that every client takes: ASCII, and no port."""
+    """Check whether a text is an ASCII host name or an IPv4 address, without a port."""
     if re.fullmatch(r"[\d.]+", text):
         with suppress(ValueError):
             return bool(IPv4Address(text))

@@ -1,31 +1,31 @@
-"""A proxy as the surroundings name it, told to Java, which does not look at ``http_proxy``."""
+"""Proxy settings from environment variables as Java options, since Java ignores ``http_proxy``."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 OPTIONS: Final = "JDK_JAVA_OPTIONS"
-"""Read by ``java`` itself. Options with a password are not words of a command, which everybody can see."""
+"""Read by ``java`` itself. Options on the command line would show the password to all users of the machine."""
 _PORT_BY_SCHEME: Final = {"http": 80, "https": 443}
 
 
 def with_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, with the proxies in it as options for Java; as it is where there are none, or Java knows of one.
+    """Return the environment with its proxies added as Java options.
 
     Args:
-        environment: of the process.
+        environment: environment of the process.
 
     Returns:
-        A whole environment.
+        The complete environment. It is unchanged if it names no proxy, or if the Java options already do.
     """
-    said = environment.get(OPTIONS, "")
-    if "proxyHost" in said + environment.get("JAVA_TOOL_OPTIONS", ""):
+    present = environment.get(OPTIONS, "")
+    if "proxyHost" in present + environment.get("JAVA_TOOL_OPTIONS", ""):
         return dict(environment)
     found = [option for scheme in ("http", "https") for option in _options(scheme, _variable(environment, scheme))]
     if not found:
         return dict(environment)
     direct = _direct(_variable(environment, "no").split(","))
-    return {**environment, OPTIONS: " ".join([said, *found, *direct]).strip()}
+    return {**environment, OPTIONS: " ".join([present, *found, *direct]).strip()}
 
 
 def _variable(environment: Mapping[str, str], what: str) -> str:
@@ -36,14 +36,14 @@ def _variable(environment: Mapping[str, str], what: str) -> str:
 
 def _options(scheme: str, address: str) -> Iterable[str]:
     parts = urlsplit(address if "://" in address else f"http://{address}")
-    if not address or not parts.hostname or parts.scheme not in _PORT_BY_SCHEME:  # Java speaks to no other kind here
+    if not address or not parts.hostname or parts.scheme not in _PORT_BY_SCHEME:  # these options support only HTTP(S)
         return
     yield _option(f"{scheme}.proxyHost", parts.hostname)
     yield _option(f"{scheme}.proxyPort", str(parts.port or _PORT_BY_SCHEME[parts.scheme]))
     if parts.username:
         yield _option("http.proxyUser", unquote(parts.username))
         yield _option("http.proxyPassword", unquote(parts.password or ""))
-        # Java refuses to send a password to a proxy before a tunnel, unless this list is empty.
+        # By default, Java does not use basic authentication for HTTPS tunnels; an empty list allows it.
         yield _option("jdk.http.auth.tunneling.disabledSchemes", "")
 
 
@@ -55,5 +55,5 @@ def _direct(hosts: Iterable[str]) -> Iterable[str]:
 
 
 def _option(name: str, value: str) -> str:
-    """One word for Java's own splitting: within one kind of quotes all is itself but that quote."""
+    """Quote an option for ``JDK_JAVA_OPTIONS``, in which a quoted string has no escape for its own quote."""
     return "-D" + name + "=" + "'\"'".join(f'"{part}"' for part in value.split('"'))

@@ -1,4 +1,4 @@
-"""Which addresses are reached without a proxy: the stack's own, whatever the surroundings say of the outside."""
+"""The addresses that bypass a proxy: those of the stack in addition to those that the environment names."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -9,20 +9,20 @@ _EVERY: Final = "*"
 
 
 def without_proxy(environment: Mapping[str, str], hosts: Iterable[str]) -> dict[str, str]:
-    """The two spellings of ``no_proxy``, each with everything that either of them says and these hosts.
+    """Return both spellings of ``no_proxy`` with the entries of either of them and the given hosts.
 
-    Both, because programs differ in which one they read, and most that read one ignore the other. A star that stands
-    alone means every address; beside others it would mean none, so nothing is added to it.
+    Programs differ in which spelling they read, and most read only one. A single ``*`` means every address. In a list
+    with other entries it has no effect, so nothing is added to it.
 
     Args:
-        environment: of the process.
-        hosts: to be reached directly, beside this machine's own names.
+        environment: environment of the process.
+        hosts: hosts to reach directly, in addition to this machine.
 
     Returns:
         The variables to set.
     """
     if any(environment.get(name, "").strip() == _EVERY for name in _NAMES):
         return dict.fromkeys(_NAMES, _EVERY)
-    said = [entry.strip() for name in _NAMES for entry in environment.get(name, "").split(",")]
-    entries = dict.fromkeys(entry for entry in (*said, *_LOCAL, *hosts) if entry)
+    present = [entry.strip() for name in _NAMES for entry in environment.get(name, "").split(",")]
+    entries = dict.fromkeys(entry for entry in (*present, *_LOCAL, *hosts) if entry)
     return dict.fromkeys(_NAMES, ",".join(entries))

@@ -1,1 +1,1 @@
-"""Korean text: characters, spellings, personal data, CSV files."""
+"""Text processing for Korean: characters, spelling variants, personal data and CSV files."""

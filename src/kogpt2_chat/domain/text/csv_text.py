@@ -1,8 +1,7 @@
-"""CSV files as people write them with an editor or a spreadsheet: the one reader of them all.
+"""The reader for all CSV files that people write with an editor or a spreadsheet.
 
-What is harmless is taken: byte order marks wherever they stand, any line ends, empty columns at the right, empty lines,
-a header that is repeated. What can be read in two ways is refused with the line where it began, so that no line is lost
-without a word.
+It accepts byte order marks anywhere, any line ends, empty columns at the right, empty lines and repeated headers. It
+refuses ambiguous input with the number of the line where it begins, so that no line is lost silently.
 """
 
 import re
@@ -31,12 +30,12 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row.
+    """A row.
 
     Attributes:
-        line: where it begins, from 1.
-        lines: over how many lines it goes: a quoted cell may hold line breaks.
-        values: its cells as they were written, without empty ones beyond the header's columns.
+        line: number of its first line, from 1.
+        lines: number of its lines; a quoted cell may contain line breaks.
+        values: its cells as written, without the empty ones beyond the last column of the header.
     """
 
     line: int
@@ -46,14 +45,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """What a file holds; the lines of ``rows``, ``blank`` and ``headers`` together are ``lines``.
+    """The content of a file. The lines of ``rows``, ``blank`` and ``headers`` add up to ``lines``.
 
     Attributes:
-        name: of the file, for messages.
-        header: the names of its columns.
-        lines: of the whole file.
-        blank: lines without any text.
-        headers: lines of the header, which may be repeated where files were joined.
+        name: name of the file for error messages.
+        header: the column names.
+        lines: number of lines of the file.
+        blank: number of lines without text.
+        headers: number of header lines; concatenated files have several.
     """
 
     name: str
@@ -64,7 +63,7 @@ class Table:
     headers: int
 
     def records(self) -> list[dict[str, str]]:
-        """The rows by column.
+        """Return the rows as dictionaries by column name.
 
         Raises:
             InvalidInput: a row has fewer or more cells than the header.
@@ -79,44 +78,44 @@ class Table:
 
 
 def read_table(content: bytes, *, name: str, header: Sequence[str]) -> Table:
-    """Read a CSV file with a known header.
+    """Parse a CSV file with a known header.
 
     Args:
-        content: the whole file.
-        name: what messages call it.
-        header: the columns that it must have, in this order.
+        content: content of the file.
+        name: name of the file for error messages.
+        header: the expected column names, in this order.
 
     Returns:
-        Its rows with their lines.
+        The rows with their line numbers.
 
     Raises:
-        InvalidInput: it is not UTF-8, has another header, or a quoted cell that does not end where a cell can end.
+        InvalidInput: the file is not UTF-8, has another header, or has a quoted cell that is not closed properly.
     """
     text = decode(content, name)
     found = list(_rows(text, name, len(header)))
     blank = [row for row in found if not any(value.strip() for value in row.values)]
     filled = [row for row in found if any(value.strip() for value in row.values)]
     _check_header(filled[0].values if filled else (), name, header)
-    rows = [row for row in filled if not _is(row.values, header)]
+    rows = [row for row in filled if not _is_header(row.values, header)]
     return Table(
         name=name,
         header=tuple(header),
         rows=tuple(rows),
         lines=text.count("\n") + bool(text and not text.endswith("\n")),
         blank=sum(row.lines for row in blank),
-        headers=sum(row.lines for row in filled if _is(row.values, header)),
+        headers=sum(row.lines for row in filled if _is_header(row.values, header)),
     )
 
 
 def decode(content: bytes, name: str) -> str:
-    r"""The text of a file: UTF-8, with or without byte order marks; lines end with ``\n``.
+    r"""Decode a UTF-8 file, remove byte order marks and convert line ends to ``\n``.
 
     Args:
-        content: the whole file.
-        name: what messages call it.
+        content: content of the file.
+        name: name of the file for error messages.
 
     Raises:
-        InvalidInput: it is in another encoding, which is named where it can be told, or no text at all.
+        InvalidInput: the file is not UTF-8 text; the message names the likely encoding or file type.
     """
     for mark, what in _MARKS:
         if content.startswith(mark):
@@ -129,12 +128,12 @@ def decode(content: bytes, name: str) -> str:
             f"{name} is not UTF-8 (line {line}, byte {error.start}){_guess(content)}; {_TO_DO}"
         ) from error
     if "\0" in text:
-        raise InvalidInput(f"{name} is not UTF-8: it holds NUL bytes, as UTF-16 does; {_TO_DO}")
+        raise InvalidInput(f"{name} is not UTF-8: it has NUL bytes and may be UTF-16; {_TO_DO}")
     return text.replace(_BYTE_ORDER_MARK, "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def shown(value: str) -> str:
-    """A value for a message: in quotes, on one line, cut, with what cannot be seen by its number."""
+    """Return a value for a message: quoted, on one line, cut, with invisible characters as ``<U+XXXX>``."""
     return f"'{_visible(value)}'"
 
 
@@ -159,47 +158,47 @@ def _guess(content: bytes) -> str:
 
 
 def _rows(text: str, name: str, width: int) -> Iterator[Row]:
-    place, line = 0, 1
-    while place < len(text):
+    position, line = 0, 1
+    while position < len(text):
         values: list[str] = []
-        begun = line
+        first_line = line
         while True:
-            value, place = _cell(text, place, f"{name}, line {line}", width)
+            value, position = _cell(text, position, f"{name}, line {line}", width)
             values.append(value)
             line += value.count("\n")
-            if text[place : place + 1] != ",":
+            if text[position : position + 1] != ",":
                 break
-            place += 1
-        place += 1
-        yield Row(line=begun, lines=line - begun + 1, values=_without_empty_columns(values, width))
+            position += 1
+        position += 1
+        yield Row(line=first_line, lines=line - first_line + 1, values=_without_empty_columns(values, width))
         line += 1
 
 
-def _cell(text: str, place: int, where: str, width: int) -> tuple[str, int]:
-    """A cell and the place behind it, which is a comma, a line end or the end."""
-    if text[place : place + 1] != '"':
-        end = _PLAIN.match(text, place).end()  # type: ignore[union-attr]
-        return text[place:end], end
-    found = _QUOTED.match(text, place)
+def _cell(text: str, position: int, where: str, width: int) -> tuple[str, int]:
+    """Return a cell and the position after it, which is a comma, a line end or the end of the text."""
+    if text[position : position + 1] != '"':
+        end = _PLAIN.match(text, position).end()  # type: ignore[union-attr]
+        return text[position:end], end
+    found = _QUOTED.match(text, position)
     if found is None:
-        raise InvalidInput(f"{where}: a quoted cell begins here and never ends: {_excerpt(text, place)}")
+        raise InvalidInput(f"{where}: a quoted cell begins here and has no closing quote: {_excerpt(text, position)}")
     if text[found.end() : found.end() + 1] not in {"", ",", "\n"}:
         raise InvalidInput(
-            f"{where}: a quoted cell begins here, and text follows its closing quote: {_excerpt(text, place)}. "
+            f"{where}: a quoted cell begins here, and text follows its closing quote: {_excerpt(text, position)}. "
             'Close the quote, or write each quote inside a quoted cell twice ("")'
         )
     value = found.group(1).replace('""', '"')
     if any(len(_without_empty_columns(inner.split(","), width)) == width for inner in value.split("\n")[1:-1]):
         raise InvalidInput(
-            f"{where}: a quoted cell begins here and goes over lines that look like rows: {_excerpt(text, place)}. "
+            f"{where}: a quoted cell begins here and contains lines that look like rows: {_excerpt(text, position)}. "
             "Close the quote, or write the cell on one line"
         )
     return value, found.end()
 
 
-def _excerpt(text: str, place: int) -> str:
-    end = text.find("\n", place)
-    return shown(text[place : end if end >= 0 else len(text)][: SHOWN_CHARS + 1])
+def _excerpt(text: str, position: int) -> str:
+    end = text.find("\n", position)
+    return shown(text[position : end if end >= 0 else len(text)][: SHOWN_CHARS + 1])
 
 
 def _without_empty_columns(values: Sequence[str], width: int) -> tuple[str, ...]:
@@ -209,16 +208,16 @@ def _without_empty_columns(values: Sequence[str], width: int) -> tuple[str, ...]
     return tuple(kept)
 
 
-def _is(values: Sequence[str], header: Sequence[str]) -> bool:
+def _is_header(values: Sequence[str], header: Sequence[str]) -> bool:
     return [value.strip() for value in values] == list(header)
 
 
 def _check_header(values: Sequence[str], name: str, header: Sequence[str]) -> None:
-    if _is(values, header):
+    if _is_header(values, header):
         return
     found = ",".join(values)
     separators = [
-        word for char, word in _OTHER_SEPARATORS.items() if len(values) == 1 and _is(found.split(char), header)
+        word for char, word in _OTHER_SEPARATORS.items() if len(values) == 1 and _is_header(found.split(char), header)
     ]
-    hint = f": cells are separated by {separators[0]}, commas are needed; {_TO_DO}" if separators else ""
+    hint = f": the cells are separated by {separators[0]}, expected commas; {_TO_DO}" if separators else ""
     raise InvalidInput(f"{name}: expected the header {','.join(header)}, found {_visible(found) or 'nothing'}{hint}")

@@ -1,6 +1,6 @@
-"""Hangul by its letters: what makes a syllable, what a syllable ends with, what one draws out.
+"""Composition of Hangul syllables from single letters (jamo).
 
-Letters are compatibility jamo, as they are typed. Knows no text.
+Letters are compatibility jamo, which is what keyboards produce. The functions work on single characters.
 """
 
 import re
@@ -35,8 +35,8 @@ _FIRST, _LAST = 0xAC00, 0xD7A3
 _SILENT_LEAD: Final = 11
 
 
-def compatible(char: str) -> str:
-    """A conjoining jamo that stands alone, as the jamo that is typed."""
+def compatibility_jamo(char: str) -> str:
+    """Return the compatibility jamo for a conjoining jamo; other characters are returned unchanged."""
     if not CONJOINING.match(char):
         return char
     code = ord(char)
@@ -49,27 +49,30 @@ def compatible(char: str) -> str:
     return char
 
 
-def joined(before: str, jamo: str, after: str) -> str | None:
-    """The syllable that a jamo makes with what stands before it; None where it makes none."""
+def compose(before: str, jamo: str, after: str) -> str | None:
+    """Return the syllable that a jamo forms with the character before it, or None.
+
+    ``after`` is the text after the jamo, padded with spaces to two characters or more.
+    """
     if jamo in VOWEL_BY_JAMO:
         if before in LEAD_BY_JAMO and not (before in LAUGHTER and jamo in TEARS):
             return chr(_FIRST + (LEAD_BY_JAMO[before] * len(VOWELS) + VOWEL_BY_JAMO[jamo]) * len(_TAILS))
         if _is_open(before):
             pair = _VOWEL_BY_PAIR.get(_vowel(before) + jamo)
-            wider = 0 if pair is None else VOWEL_BY_JAMO[pair] - _vowel_number(before)
-            return chr(ord(before) + wider * len(_TAILS)) if wider else None
+            shift = 0 if pair is None else VOWEL_BY_JAMO[pair] - _vowel_number(before)
+            return chr(ord(before) + shift * len(_TAILS)) if shift else None
         return None
     tail = _tail(before, jamo)
-    # ``주ㄱ고``: a consonant closes the syllable before it where another syllable, or the end of the word, follows.
+    # A consonant closes the syllable before it if another syllable or the end of the word follows: ``주ㄱ고``.
     is_syllable = "가" <= after[0] <= "힣" or (after[0] in LEAD_BY_JAMO and after[1] in VOWEL_BY_JAMO)
-    comes_more = after[0] in LEAD_BY_JAMO and tail + after[0] in _TAIL_BY_PAIR
-    if tail and (after[0] == " " or is_syllable or comes_more):
+    is_double_tail = after[0] in LEAD_BY_JAMO and tail + after[0] in _TAIL_BY_PAIR
+    if tail and (after[0] == " " or is_syllable or is_double_tail):
         return chr(ord(before) - (ord(before) - _FIRST) % len(_TAILS) + _TAIL_BY_JAMO[tail])
     return None
 
 
 def _tail(before: str, jamo: str) -> str:
-    """What a consonant makes of the end of a syllable; nothing where it cannot belong to it."""
+    """Return the tail that a consonant forms with the end of a syllable; empty if it cannot belong to it."""
     if not _FIRST <= ord(before) <= _LAST:
         return ""
     present = _TAILS[(ord(before) - _FIRST) % len(_TAILS)]
@@ -90,8 +93,8 @@ def _vowel(syllable: str) -> str:
     return VOWELS[_vowel_number(syllable)]
 
 
-def draws_out(before: str, char: str) -> bool:
-    """Whether a syllable is nothing but the vowel of the one before it, as in ``죽고오오``."""
+def repeats_vowel(before: str, char: str) -> bool:
+    """Check whether a syllable only repeats the vowel of the one before it, as in ``죽고오오``."""
     return (
         _is_open(before)
         and _is_open(char)

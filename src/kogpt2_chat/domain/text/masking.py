@@ -1,7 +1,7 @@
-"""Personal details in a text, found in every spelling and masked where they stand.
+"""Detection and masking of personal data in a text, in its various spellings.
 
-Rules read a view (:func:`~kogpt2_chat.domain.text.view.details_view`), and what is replaced is the original: nothing
-else of it changes. Linear in the text; knows nothing of turns, tables or training.
+The rules read a view of the text (:func:`~kogpt2_chat.domain.text.view.details_view`). The masks replace the matching
+ranges of the original text, and the rest stays unchanged. The time is linear in the length of the text.
 """
 
 import re
@@ -13,8 +13,8 @@ from kogpt2_chat.domain.text.view import details_view
 
 Spans = Iterator[tuple[int, int]]
 
-# Signs that the view leaves as they are, and none of which begins a detail: nearly all texts are done here. Whatever
-# else there is may become a digit or a sign of the rules.
+# Nearly all texts have only these characters: the view does not change them, and no personal data begins with one.
+# Any other character may become a digit or a mark that the rules look for.
 _ORDINARY: Final = re.compile(r"[가-힣ㄱ-ㅣA-Za-z\s.,!?~…\"'#$%&)*+/:;<=>\]^{}\-]*+")
 _WORDS_OF_DETAILS: Final = re.compile(r"골뱅이|[공영령]\W*+[일lI]")
 
@@ -44,7 +44,7 @@ _DOMAIN: Final = re.compile(
 )
 
 _ACCOUNT: Final = re.compile(r"(?<![\d\-])\d{2,6}(?: ?- ?\d{1,8}){2,3}(?![\d\-])")
-# Digits in the groups of Korean banks' account numbers.
+# Lengths of the digit groups in the account numbers of Korean banks.
 _ACCOUNT_FORMS: Final = frozenset(
     {
         (6, 2, 6), (3, 3, 6), (4, 3, 6), (3, 6, 5), (3, 4, 4, 2), (3, 6, 2, 3), (4, 2, 7), (3, 2, 6),
@@ -79,24 +79,24 @@ _MASK: Final = {
 }
 NAME_MASK: Final = "[이름]"
 HANDLE_MASK: Final = "[아이디]"
-"""Names and handles are masked for whoever searches, and not in what is kept."""
+"""Names and handles are masked in the search index only, and not in the lake."""
 _MASKED: Final = re.compile("|".join(re.escape(mask) for mask in (*_MASK.values(), NAME_MASK, HANDLE_MASK)))
 
 
 def mask_pii(text: str) -> tuple[str, tuple[str, ...]]:
-    """Replace personal details by marks such as ``[전화번호]``.
+    """Replace personal data by masks such as ``[전화번호]``.
 
-    Cards (Luhn), resident numbers (birthday and checksum; with a hyphen or named the birthday is enough, since
-    numbers given out from October 2020 on have no checksum), phones, mail, accounts, passports and addresses.
-    Masking twice changes nothing.
+    The rules find card numbers (Luhn), resident registration numbers (birthday and checksum), phone numbers, e-mail
+    addresses, bank accounts, passports and postal addresses. For a resident number with a hyphen or with its name in
+    front the birthday is enough, since numbers issued from October 2020 on have no checksum. Masking is idempotent.
 
     Args:
         text: any text.
 
     Returns:
-        The masked text, and the kind of each detail found, in the order of the rules.
+        The masked text, and the kind of each match, in the order of the rules.
     """
-    if _has_nothing(text):
+    if _has_no_candidate(text):
         return text, ()
     hits: list[str] = []
     view = details_view(text)
@@ -104,30 +104,30 @@ def mask_pii(text: str) -> tuple[str, tuple[str, ...]]:
         spans = [view.span(start, end) for start, end in find(view.text)]
         if spans:
             hits += [kind] * len(spans)
-            text = _cut(text, spans, _MASK[kind])
+            text = _replace(text, spans, _MASK[kind])
             view = details_view(text)
     return text, tuple(hits)
 
 
 def masked_count(text: str) -> int:
-    """How many masks a text carries."""
+    """Return the number of masks in a text."""
     return len(_MASKED.findall(text))
 
 
-def _has_nothing(text: str) -> bool:
+def _has_no_candidate(text: str) -> bool:
     return bool(_ORDINARY.fullmatch(text)) and not _WORDS_OF_DETAILS.search(text)
 
 
-def _cut(text: str, spans: list[tuple[int, int]], mask: str) -> str:
-    kept, place = [], 0
+def _replace(text: str, spans: list[tuple[int, int]], mask: str) -> str:
+    kept, position = [], 0
     for start, end in spans:
-        kept += [text[place:start], mask]
-        place = end
-    return "".join((*kept, text[place:]))
+        kept += [text[position:start], mask]
+        position = end
+    return "".join((*kept, text[position:]))
 
 
 def _find_mail(text: str) -> Spans:
-    """The sign first, then what stands around it: each letter is looked at a bounded number of times."""
+    """Find the @ first, then match around it, so that each character is read a bounded number of times."""
     last = 0
     for at in _AT.finditer(text):
         local = _LOCAL_REVERSED.match(text[max(last, at.start() - _LONGEST_LOCAL) : at.start()][::-1])
@@ -144,8 +144,8 @@ def _find_cards(text: str) -> Spans:
 def _find_residents(text: str) -> Spans:
     for found in _RESIDENT.finditer(text):
         birthday, separator, rest = found.groups()
-        is_told = "-" in separator or _NAMED_RESIDENT.search(_before(text, found.start()))
-        if _is_birthday(birthday) and (is_told or _has_checksum(_digits(birthday + rest))):
+        is_explicit = "-" in separator or _NAMED_RESIDENT.search(_before(text, found.start()))
+        if _is_birthday(birthday) and (is_explicit or _has_checksum(_digits(birthday + rest))):
             yield found.span()
 
 
@@ -158,18 +158,18 @@ def _find_landlines(text: str) -> Spans:
 
 
 def _find_spoken_phones(text: str) -> Spans:
-    """Words for digits, also among digits: ``공일공 1234 오육칠팔``."""
+    """Find phone numbers with digits written as words, also mixed with digits: ``공일공 1234 오육칠팔``."""
     last = 0
-    for start in _SPOKEN_START.finditer(text):
-        place = start.start()
-        found = _SPOKEN_PHONE.match(text[place : place + _SPOKEN_LENGTH].translate(_NUMERALS))
-        if found is None or place < last:
+    for first in _SPOKEN_START.finditer(text):
+        start = first.start()
+        found = _SPOKEN_PHONE.match(text[start : start + _SPOKEN_LENGTH].translate(_NUMERALS))
+        if found is None or start < last:
             continue
-        end = place + found.end()
-        is_spoken = any("가" <= char <= "힣" for char in text[place:end])
-        if is_spoken and not text[place - 1 : place].isdigit() and not text[end : end + 1].isdigit():
+        end = start + found.end()
+        is_spoken = any("가" <= char <= "힣" for char in text[start:end])
+        if is_spoken and not text[start - 1 : start].isdigit() and not text[end : end + 1].isdigit():
             last = end
-            yield place, end
+            yield start, end
 
 
 def _find_accounts(text: str) -> Spans:
@@ -205,8 +205,8 @@ _RULES: Final[tuple[tuple[str, Callable[[str], Spans]], ...]] = (
 )
 
 
-def _before(text: str, place: int) -> str:
-    return text[max(0, place - _LOOK_BACK) : place]
+def _before(text: str, position: int) -> str:
+    return text[max(0, position - _LOOK_BACK) : position]
 
 
 def _digits(text: str) -> list[int]:

@@ -1,7 +1,8 @@
-"""Many patterns searched at the cost of few: at each place only those are tried that can begin with its two letters.
+"""Search for hundreds of regular expressions: at each position, try only those that can begin with its two letters.
 
-An alternation of hundreds of patterns is tried whole at every letter. Here each alternative is filed under the pairs
-of letters that it can begin with, which are read from the pattern itself, and compiled when one of them first turns up.
+The ``re`` module tries all alternatives of a pattern at every position. This index stores each alternative under the
+pairs of letters that it can begin with, which it derives from the pattern. An alternative is compiled when one of its
+pairs first occurs in a text.
 """
 
 import re
@@ -13,68 +14,68 @@ from operator import add, or_
 from typing import Final
 
 _ANY: Final = "\0"
-"""Stands for any letter in a beginning."""
+"""Represents any letter in a beginning."""
 _LENGTH: Final = 2
 _LARGEST_CLASS: Final = 64
-"""A class of more letters is filed as any letter."""
+"""A character class with more letters is treated as any letter."""
 _LOOKAROUND: Final = re.compile(r"\(\?(?:=|!|<=|<!)")
 _GROUP: Final = re.compile(r"\((?:\?:)?")
 _QUANTIFIER: Final = re.compile(r"[?*+]|\{\d*,?\d*\}")
-# Shorter ones stand for a particle.
+# Shorter gaps only allow for a particle, so they are not tracked.
 _GAP: Final = re.compile(r"(\.\{0?,(?:[3-9]|\d\d)\})\??")
 _ZERO_WIDTH: Final = ("\\b", "^", "$")
 _LETTERS_BY_ESCAPE: Final = {"\\d": frozenset("0123456789")}
 _EMPTY: Final = frozenset({""})
 
 Beginnings = frozenset[str]
-"""The first letters of all that something matches, two at most; where fewer, it is all of it."""
+"""The first two letters of each possible match. A shorter entry is a complete match."""
 
 
 class PatternIndex:
-    """Patterns by the letters that they can begin with.
+    """An index of patterns by the letters that they can begin with.
 
     Args:
-        patterns: regular expressions of literals, classes, groups without names and lookarounds.
+        patterns: regular expressions with literals, character classes, groups without names and lookarounds.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = patterns
 
     def matches(self, text: str) -> Iterator[re.Match[str]]:
-        """Any match of any of the patterns, by its beginning; they may overlap.
+        """Find the matches of all patterns, in the order of their start; matches may overlap.
 
         Args:
-            text: to search.
+            text: the text to search.
 
         Yields:
-            Matches, each with an empty group where a gap (``.{0,8}``) of its pattern ends; where there are gaps, the
-            match with the longest and the one with the shortest.
+            Matches, with an empty group at the end of each gap (``.{0,8}``) in the pattern. For a pattern with gaps,
+            both the match with the longest and the match with the shortest gaps.
         """
-        anywhere, by_pair = self._filed
+        anywhere, by_pair = self._index
         none: tuple[_Alternative, ...] = ()
         pairs = list(map(add, text, text[1:] + " "))
-        # Nearly all places are passed over here, so that no line of Python is spent on one of them.
-        is_filed = map(or_, map(by_pair.__contains__, pairs), map(by_pair.__contains__, text))
-        for place in range(len(text)) if anywhere else compress(count(), is_filed):
-            for alternative in (*by_pair.get(pairs[place], none), *by_pair.get(text[place], none), *anywhere):
-                found = alternative.compiled.match(text, place)
-                if found is None or found.end() == place:
+        # These iterators skip nearly all positions without executing Python code for each of them.
+        is_indexed = map(or_, map(by_pair.__contains__, pairs), map(by_pair.__contains__, text))
+        for start in range(len(text)) if anywhere else compress(count(), is_indexed):
+            for alternative in (*by_pair.get(pairs[start], none), *by_pair.get(text[start], none), *anywhere):
+                found = alternative.compiled.match(text, start)
+                if found is None or found.end() == start:
                     continue
                 yield found
-                if found.re.groups and (shortest := alternative.shortest.match(text, place)):
+                if found.re.groups and (shortest := alternative.shortest.match(text, start)):
                     yield shortest
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where any of the patterns matches, by its beginning; matches may overlap."""
+        """Return the ranges of the matches, in the order of their start; they may overlap."""
         return (found.span() for found in self.matches(text))
 
     def is_in(self, text: str) -> bool:
-        """Whether any of the patterns matches anywhere."""
+        """Check whether any pattern matches anywhere."""
         return next(self.matches(text), None) is not None
 
     @cached_property
-    def _filed(self) -> tuple[list["_Alternative"], dict[str, list["_Alternative"]]]:
-        """What can begin with anything; and the others by the pair, or the letter, that they begin with."""
+    def _index(self) -> tuple[list["_Alternative"], dict[str, list["_Alternative"]]]:
+        """The alternatives that can begin with any letter, and the others by their first pair or single letter."""
         anywhere: list[_Alternative] = []
         by_pair: dict[str, list[_Alternative]] = defaultdict(list)
         for source in dict.fromkeys(source for pattern in self._patterns for source in _alternatives(pattern)):
@@ -100,24 +101,24 @@ class _Alternative:
 
     @cached_property
     def shortest(self) -> re.Pattern[str]:
-        """The same with the shortest gaps."""
+        """The pattern with the shortest gaps."""
         return re.compile(_GAP.sub(r"\1?()", self._source))
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """A pattern cut at its outermost bars."""
-    cuts, depth, place = [0], 0, 0
-    while place < len(pattern):
-        char = pattern[place]
+    """Split a pattern at its outermost ``|``."""
+    cuts, depth, position = [0], 0, 0
+    while position < len(pattern):
+        char = pattern[position]
         if char == "\\":
-            place += 1
+            position += 1
         elif char == "[":
-            place = _end_of_class(pattern, place) - 1
+            position = _end_of_class(pattern, position) - 1
         elif char in "()":
             depth += 1 if char == "(" else -1
         elif char == "|" and not depth:
-            cuts.append(place + 1)
-        place += 1
+            cuts.append(position + 1)
+        position += 1
     return [pattern[start : end - 1] for start, end in zip(cuts, [*cuts[1:], len(pattern) + 1], strict=True)]
 
 
@@ -126,93 +127,93 @@ def _beginnings(pattern: str) -> Beginnings:
 
 
 def _sequence(alternative: str) -> Beginnings:
-    """What a pattern without outer bars can begin with."""
-    found, place = _EMPTY, 0
-    while place < len(alternative) and any(len(beginning) < _LENGTH for beginning in found):
-        place, following = _atom(alternative, place)
-        quantifier = _QUANTIFIER.match(alternative, place)
+    """Return the beginnings of a pattern without outer ``|``."""
+    found, position = _EMPTY, 0
+    while position < len(alternative) and any(len(beginning) < _LENGTH for beginning in found):
+        position, following = _atom(alternative, position)
+        quantifier = _QUANTIFIER.match(alternative, position)
         if quantifier:
-            place = quantifier.end()
-            following = _repeated(following, quantifier.group())
-        found = _joined(found, following)
+            position = quantifier.end()
+            following = _repeat(following, quantifier.group())
+        found = _concatenate(found, following)
     return found
 
 
-def _joined(first: Beginnings, second: Beginnings) -> Beginnings:
+def _concatenate(first: Beginnings, second: Beginnings) -> Beginnings:
     return frozenset((before + after)[:_LENGTH] for before in first for after in second)
 
 
-def _repeated(once: Beginnings, quantifier: str) -> Beginnings:
-    """What something begins with that is repeated; more often than twice shows no new letters."""
+def _repeat(once: Beginnings, quantifier: str) -> Beginnings:
+    """Return the beginnings of a repeated atom; more than two repetitions add no new beginnings."""
     low, _, high = quantifier.strip("{}").partition(",")
     least = int(low) if low.isdigit() else int(quantifier == "+")
     most = 1 if quantifier == "?" or high == "1" else _LENGTH
     found: Beginnings = frozenset()
-    times = _EMPTY
-    for times_over in range(max(most, least) + 1):
-        found = found | times if times_over >= least else found
-        times = _joined(times, once)
+    repeated = _EMPTY
+    for repetitions in range(max(most, least) + 1):
+        found = found | repeated if repetitions >= least else found
+        repeated = _concatenate(repeated, once)
     return found
 
 
-def _atom(pattern: str, place: int) -> tuple[int, Beginnings]:
-    """Where the atom at a place ends, and what it can begin with."""
-    char, pair = pattern[place], pattern[place : place + 2]
+def _atom(pattern: str, start: int) -> tuple[int, Beginnings]:
+    """Return the end of the atom at a position, and its beginnings."""
+    char, pair = pattern[start], pattern[start : start + 2]
     if pair in _ZERO_WIDTH or char in _ZERO_WIDTH:
-        return place + (2 if pair in _ZERO_WIDTH else 1), _EMPTY
+        return start + (2 if pair in _ZERO_WIDTH else 1), _EMPTY
     if char == "(":
-        return _group(pattern, place)
+        return _group(pattern, start)
     if char == "[":
-        end = _end_of_class(pattern, place)
-        return end, _class_letters(pattern[place + 1 : end - 1])
+        end = _end_of_class(pattern, start)
+        return end, _class_letters(pattern[start + 1 : end - 1])
     if char == ".":
-        return place + 1, frozenset(_ANY)
+        return start + 1, frozenset(_ANY)
     if char == "\\":
         literal = frozenset(pair[1] if not pair[1].isalnum() else _ANY)
-        return place + 2, _LETTERS_BY_ESCAPE.get(pair, literal)
-    return place + 1, frozenset(char)
+        return start + 2, _LETTERS_BY_ESCAPE.get(pair, literal)
+    return start + 1, frozenset(char)
 
 
-def _group(pattern: str, place: int) -> tuple[int, Beginnings]:
-    end = _end_of_group(pattern, place)
-    if _LOOKAROUND.match(pattern, place):
+def _group(pattern: str, start: int) -> tuple[int, Beginnings]:
+    end = _end_of_group(pattern, start)
+    if _LOOKAROUND.match(pattern, start):
         return end, _EMPTY
-    opening = _GROUP.match(pattern, place)
-    return end, _beginnings(pattern[opening.end() if opening else place + 1 : end - 1])
+    opening = _GROUP.match(pattern, start)
+    return end, _beginnings(pattern[opening.end() if opening else start + 1 : end - 1])
 
 
-def _end_of_group(pattern: str, place: int) -> int:
-    depth = 0
-    while place < len(pattern):
-        char = pattern[place]
+def _end_of_group(pattern: str, start: int) -> int:
+    depth, position = 0, start
+    while position < len(pattern):
+        char = pattern[position]
         if char == "\\":
-            place += 1
+            position += 1
         elif char == "[":
-            place = _end_of_class(pattern, place) - 1
+            position = _end_of_class(pattern, position) - 1
         elif char in "()":
             depth += 1 if char == "(" else -1
             if not depth:
-                return place + 1
-        place += 1
-    raise ValueError(f"no closing bracket in the pattern {pattern[:40]!r}")
+                return position + 1
+        position += 1
+    raise ValueError(f"a group has no closing parenthesis in the pattern {pattern[:40]!r}")
 
 
-def _end_of_class(pattern: str, place: int) -> int:
-    place += 2 if pattern[place + 1] == "^" else 1
-    while pattern[place] != "]":
-        place += 2 if pattern[place] == "\\" else 1
-    return place + 1
+def _end_of_class(pattern: str, start: int) -> int:
+    position = start + (2 if pattern[start + 1] == "^" else 1)
+    while pattern[position] != "]":
+        position += 2 if pattern[position] == "\\" else 1
+    return position + 1
 
 
 def _class_letters(inner: str) -> Beginnings:
     if inner.startswith("^"):
         return frozenset(_ANY)
-    letters, place = set(), 0
-    while place < len(inner):
-        if inner[place + 1 : place + 2] == "-" and place + 2 < len(inner):
-            letters |= {chr(code) for code in range(ord(inner[place]), ord(inner[place + 2]) + 1)}
-            place += 3
+    letters, position = set(), 0
+    while position < len(inner):
+        if inner[position + 1 : position + 2] == "-" and position + 2 < len(inner):
+            letters |= {chr(code) for code in range(ord(inner[position]), ord(inner[position + 2]) + 1)}
+            position += 3
         else:
-            letters.add(inner[place])
-            place += 1
+            letters.add(inner[position])
+            position += 1
     return frozenset(letters) if len(letters) <= _LARGEST_CLASS else frozenset(_ANY)

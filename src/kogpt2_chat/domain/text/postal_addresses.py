@@ -1,7 +1,7 @@
-"""Where an address stands in a text: a place that exists, a street or quarter behind it, and a house number.
+"""Detection of Korean postal addresses: a known place name, a street or neighbourhood, and a number.
 
-Places are a closed list, so that a noun on 구 (``친구``, ``야구``) or a word on 로 (``바다로 2박``) is none. Reads the
-view for details, in which white space is one space. Knows no rule of masking.
+Place names come from a fixed list, because many other words end in the same way: nouns in 구 (``친구``, ``야구``) and
+words with the particle 로 (``바다로 2박``). The input is the text of a ``details_view``.
 """
 
 import re
@@ -46,11 +46,11 @@ _NARROW: Final = frozenset(
 _PLACES: Final = _WIDE | _NARROW
 _LONGEST: Final = max(map(len, _PLACES))
 _PARTICLE: Final = "으"
-"""``앞으로 10`` is no street."""
+"""A name that ends in this particle is not a street: ``앞으로 10``."""
 _LOOK_BACK: Final = 48
 _WORDS_BACK: Final = 6
 _LONGEST_NAME: Final = 10
-# Behind these a number counts something, or tells the time.
+# A number before one of these is a quantity or a time.
 _COUNTED: Final = (
     "시(?!청)|분|초|년|월|일|박|명|개|번(?!지|길)|등|점|골|회|차|기|대|주|원|만|천|억|승|패|위|급|단|배|살|세|반|"
     "학년|문제|과목|퍼센트|%|키로|킬로|"
@@ -65,62 +65,63 @@ _HOUSE: Final = re.compile(r"(?<!\d)\d{1,4}동 ?\d{1,4}호(?!선)")
 
 
 def find_addresses(text: str) -> Iterator[tuple[int, int]]:
-    """Where addresses stand in a view's text, in order, none beside another.
+    """Find addresses in the text of a view, in order and without overlaps.
 
     Args:
-        text: of any length.
+        text: a text of any length.
 
     Yields:
-        Start and end.
+        Start and end of an address.
     """
     end = 0
     for found in _TAIL.finditer(text):
-        start = _beginning(text, found.start(), is_quarter=found.group(1) is not None, is_exact=bool(found.group(2)))
+        is_dong = found.group(1) is not None
+        start = _address_start(text, found.start(), is_dong=is_dong, is_exact=bool(found.group(2)))
         if start is not None and start >= end:
             end = found.end()
             yield start, end
 
 
 def find_houses(text: str) -> Iterator[tuple[int, int]]:
-    """Where a building and a flat are named (``101동 1203호``), as in :func:`find_addresses`."""
+    """Find numbers of a building and an apartment (``101동 1203호``); yields as :func:`find_addresses`."""
     return (found.span() for found in _HOUSE.finditer(text))
 
 
-def _beginning(text: str, end: int, *, is_quarter: bool, is_exact: bool) -> int | None:
-    """Where the address begins whose street's name ends at a place; None where nothing before it is a place.
+def _address_start(text: str, end: int, *, is_dong: bool, is_exact: bool) -> int | None:
+    """Return the start of the address whose street name ends at ``end``, or None if it is not an address.
 
     Args:
-        text: the view's.
-        end: where the name ends, without its 로, 길 or 동.
-        is_quarter: whether it is a quarter and no street.
-        is_exact: whether the number is that of a lot (``123-4``, ``5번지``).
+        text: the text of the view.
+        end: end of the name without its suffix 로, 길 or 동.
+        is_dong: whether the name is that of a neighbourhood or village (동, 리, 가, 읍, 면) and not of a street.
+        is_exact: whether the number is a lot number (``123-4``, ``5번지``).
     """
     words = text[max(0, end - _LOOK_BACK) : end].split(" ")[-_WORDS_BACK:]
     last = words.pop()
     start = end - len(last)
-    glued, is_narrow = _places(last)
-    found, name = glued > 0, last[glued:]
+    place_chars, is_narrow = _leading_places(last)
+    found, name = place_chars > 0, last[place_chars:]
     if words and words[-1][-1:] in ("읍", "면") and not found:
         start -= len(words.pop()) + 1
     while words and words[-1]:
-        length, narrow = _places(words[-1])
+        length, narrow = _leading_places(words[-1])
         if not length or length < len(words[-1]):
             break
         found, is_narrow = True, is_narrow or narrow
         start -= len(words.pop()) + 1
     if not found or not 1 <= len(name) <= _LONGEST_NAME or name.endswith(_PARTICLE):
         return None
-    return start if is_narrow or is_exact or (not is_quarter and len(name) > 1) else None
+    return start if is_narrow or is_exact or (not is_dong and len(name) > 1) else None
 
 
-def _places(word: str) -> tuple[int, bool]:
-    """How much of a word's beginning is names of places, and whether one of them is narrower than a province."""
-    place, is_narrow = 0, False
-    while place < len(word):
-        sizes = range(min(_LONGEST, len(word) - place), 1, -1)
-        size = next((size for size in sizes if word[place : place + size] in _PLACES), 0)
+def _leading_places(word: str) -> tuple[int, bool]:
+    """Return the length of the place names at the start of a word, and whether one is a city, county or district."""
+    end, is_narrow = 0, False
+    while end < len(word):
+        sizes = range(min(_LONGEST, len(word) - end), 1, -1)
+        size = next((size for size in sizes if word[end : end + size] in _PLACES), 0)
         if not size:
             break
-        is_narrow |= word[place : place + size] in _NARROW
-        place += size
-    return place, is_narrow
+        is_narrow |= word[end : end + size] in _NARROW
+        end += size
+    return end, is_narrow

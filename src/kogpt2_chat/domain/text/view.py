@@ -1,8 +1,8 @@
-"""One view of a text for every rule that looks for words, with a way back to where they stand.
+"""A normalised view of a text for search rules, with a mapping back to the original positions.
 
-Players write one word in many ways: full width, loose jamo, spaced out, drawn out, with digits for letters. The
-view undoes that, so that a rule is written once. Each character of it knows the range of the original that it
-came from; whoever masks or cuts does so by those positions. Linear in the text; knows no rule.
+Players write a word in many ways: in full width, as single jamo, with spaces or repeated letters, or with digits for
+letters. The view reverts these, so that a rule needs only one spelling. Each character of the view has its range in the
+original text, so that matches can be masked or cut there. Building a view takes time linear in the length of the text.
 """
 
 import re
@@ -19,12 +19,12 @@ from kogpt2_chat.domain.text.jamo import (
     LEAD_BY_JAMO,
     TEARS,
     VOWEL_BY_JAMO,
-    compatible,
-    draws_out,
-    joined,
+    compatibility_jamo,
+    compose,
+    repeats_vowel,
 )
 
-# What looks like a letter, where it stands beside a loose jamo (``싶0ㅓ``) or between Latin letters (``k1ll``).
+# Characters that replace a similar letter next to a single jamo (``싶0ㅓ``) or between Latin letters (``k1ll``).
 _LEAD_LOOKALIKES: Final = {"0": "ㅇ", "o": "ㅇ", "7": "ㄱ"}
 _VOWEL_LOOKALIKES: Final = {"1": "ㅣ", "l": "ㅣ", "i": "ㅣ", "!": "ㅣ", "r": "ㅏ", "h": "ㅐ", "-": "ㅡ", "_": "ㅡ"}
 _LATIN_LOOKALIKES: Final = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "!": "i"}
@@ -40,8 +40,8 @@ _AS_DIGITS: Final = str.maketrans("oil|", "0111")
 _DIGITS_MEANT: Final = re.compile(r"(?<![a-z0-9|])[oil|]{0,2}\d[\doil|]*+(?![a-z])")
 _DIGIT: Final = re.compile(r"\d")
 _END: Final = re.compile(r"[.?!]")
-# Nothing is done to words of syllables without a doubled one. Where three or more single ones stand in a row they may
-# be one word, so that a stretch begins and ends with a word of two and has two between at the most.
+# Text that needs no normalisation: words of syllables without doubled ones. Three one-syllable words in a row may be a
+# single word written with spaces, so at most two are allowed, and only between longer words.
 _PLAIN: Final = re.compile(
     r"(?<!\S)(?:([가-힣])(?!\1)){2,}+"
     r"(?:[.?!]? (?:[가-힣][.?!]? ){0,2}(?:([가-힣])(?!\2)){2,}+(?=[.?!]?(?:\s|$)))*+"
@@ -49,17 +49,17 @@ _PLAIN: Final = re.compile(
 )
 
 Piece = tuple[str, int, int]
-"""A character of the view, and the range of the original that it came from."""
+"""A character of the view, with the start and end of the original range that it came from."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A text as rules read it.
+    """A text in the form that rules read.
 
     Attributes:
-        text: lower case NFKC; syllables put together, one space between words, repeats and marks inside words gone.
-        starts: for each character of ``text``, where in the original it begins.
-        ends: likewise, where it ends.
+        text: the normalised text; :func:`view_of` and :func:`details_view` define its form.
+        starts: for each character of ``text``, the start of its range in the original.
+        ends: for each character of ``text``, the end of its range in the original.
     """
 
     text: str
@@ -67,28 +67,28 @@ class View:
     ends: tuple[int, ...]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """The range of the original that a non-empty range of ``text`` came from."""
+        """Return the range of the original that a non-empty range of ``text`` came from."""
         return self.starts[start], self.ends[end - 1]
 
-    def begins_word(self, place: int) -> bool:
-        """Whether something stood before this character that is not in the view, or nothing at all."""
-        return place == 0 or self.starts[place] > self.ends[place - 1] or self.text[place - 1] == " "
+    def begins_word(self, index: int) -> bool:
+        """Check whether a character is the first, follows a space, or follows a part that is not in the view."""
+        return index == 0 or self.starts[index] > self.ends[index - 1] or self.text[index - 1] == " "
 
     @property
     def has_gaps(self) -> bool:
-        """Whether anything of the original was left out between two characters."""
+        """Whether a part of the original between two characters is not in the view."""
         return any(start > end for start, end in zip(self.starts[1:], self.ends, strict=False))
 
     def without_spaces(self) -> "View":
-        """The same without any space or mark, or digit inside a word: Korean is written with and without them."""
+        """Return the view without spaces, punctuation and digits inside words, since players often omit or add them."""
         is_kept = list(map(str.isalnum, self.text))
         for found in _DIGIT.finditer(self.text):
-            is_kept[found.start()] &= not _is_wedged(self.text, found.start())
+            is_kept[found.start()] &= not _is_between_syllables(self.text, found.start())
         kept = (compress(column, is_kept) for column in (self.starts, self.ends))
         return View("".join(compress(self.text, is_kept)), *map(tuple, kept))
 
     def without(self, char: str) -> "View":
-        """The same without one character."""
+        """Return the view without one character."""
         return _view([piece for piece in self._pieces() if piece[0] != char])
 
     def _pieces(self) -> Iterator[Piece]:
@@ -96,31 +96,32 @@ class View:
 
 
 def view_of(text: str) -> View:
-    """The view of any text.
+    """Return the view of a text for rules that look for words.
 
-    1. Characters to NFKC and lower case, what shows nothing removed.
-    2. Loose jamo, spaced out or not, and what stands in for one, to syllables.
-    3. Laughter and tears removed, marks inside words too.
-    4. Syllables that were spaced out one by one brought together.
-    5. What was drawn out cut back.
+    1. Convert characters to lower case NFKC and remove invisible ones.
+    2. Compose syllables from single jamo, also with spaces between them or with look-alikes for jamo.
+    3. Remove laughter, tears and punctuation inside words.
+    4. Join syllables that are written with a space between each of them.
+    5. Collapse repeated letters and drawn-out vowels.
     """
     pieces: list[Piece] = []
-    place = 0
+    position = 0
     for found in _PLAIN.finditer(text):
-        _append(pieces, _worked_out(text, place, found.start()))
-        _append(pieces, _taken_over(text, *found.span()))
-        place = found.end()
-    _append(pieces, _worked_out(text, place, len(text)))
+        _append(pieces, _normalised(text, position, found.start()))
+        _append(pieces, _copied(text, *found.span()))
+        position = found.end()
+    _append(pieces, _normalised(text, position, len(text)))
     return _view(pieces)
 
 
 def details_view(text: str) -> View:
-    """The view for rules that read numbers and marks; nothing is left out but what shows nothing.
+    """Return the view of a text for rules that look for numbers and punctuation.
 
-    Lower case NFKC, digits and their look-alikes as ASCII, each dash as ``-``, middle dots as ``.``, one space a gap.
+    The text is in lower case NFKC, with ASCII digits also for their look-alikes, ``-`` for each dash, ``.`` for each
+    middle dot, and a single space for white space. Only invisible characters are removed.
     """
     pieces: list[Piece] = []
-    for char, start, end in _folded(text, 0, len(text)):
+    for char, start, end in _fold(text, 0, len(text)):
         if char == " " and pieces and pieces[-1][0] == " ":
             pieces[-1] = (" ", pieces[-1][1], end)
         else:
@@ -130,30 +131,30 @@ def details_view(text: str) -> View:
 
 
 def _append(pieces: list[Piece], more: list[Piece]) -> None:
-    """Adds what stands behind a space."""
+    """Append pieces after a space."""
     if pieces and more:
         end = pieces[-1][2]
         pieces.append((" ", end, end + 1))
     pieces += more
 
 
-def _taken_over(text: str, start: int, end: int) -> list[Piece]:
-    """What is written as the rules are: words of syllables, a mark at the most between two of them."""
+def _copied(text: str, start: int, end: int) -> list[Piece]:
+    """Return the pieces of a range that matches ``_PLAIN``; punctuation becomes the space between two words."""
     pieces = list(zip(text[start:end], range(start, end), range(start + 1, end + 1), strict=True))
     marks = {found.start() for found in _END.finditer(text, start, end)}
     if not marks:
         return pieces
-    return [(" " if place in marks else char, place, last) for char, place, last in pieces if place - 1 not in marks]
+    return [(" " if first in marks else char, first, last) for char, first, last in pieces if first - 1 not in marks]
 
 
-def _worked_out(text: str, start: int, end: int) -> list[Piece]:
-    letters = _assembled(_bring_together(_lookalikes(list(_folded(text, start, end)))))
-    return _cut_back(_bring_together(_without_marks(letters)))
+def _normalised(text: str, start: int, end: int) -> list[Piece]:
+    letters = _compose_jamo(_join_spaced(_replace_lookalikes(list(_fold(text, start, end)))))
+    return _collapse_repeats(_join_spaced(_remove_marks(letters)))
 
 
-def _is_wedged(text: str, place: int) -> bool:
-    """Whether a digit stands alone between two letters of one word, as in ``죽1고``."""
-    return 0 < place < len(text) - 1 and all("가" <= text[beside] <= "힣" for beside in (place - 1, place + 1))
+def _is_between_syllables(text: str, index: int) -> bool:
+    """Check whether a digit is between two syllables of a word, as in ``죽1고``."""
+    return 0 < index < len(text) - 1 and all("가" <= text[near] <= "힣" for near in (index - 1, index + 1))
 
 
 def _view(pieces: Iterable[Piece]) -> View:
@@ -161,26 +162,26 @@ def _view(pieces: Iterable[Piece]) -> View:
     return View("".join(letters), starts, ends)
 
 
-def _folded(text: str, place: int, length: int) -> Iterator[Piece]:
-    """Each character of a range with what belongs to it (marks, conjoining jamo) as lower case NFKC."""
-    while place < length:
-        char = text[place]
+def _fold(text: str, start: int, stop: int) -> Iterator[Piece]:
+    """Convert each character of a range, with its combining marks and conjoining jamo, to lower case NFKC."""
+    while start < stop:
+        char = text[start]
         if "가" <= char <= "힣" or char == " ":
-            following = text[place + 1] if place + 1 < length else " "
+            following = text[start + 1] if start + 1 < stop else " "
             if not ("\u0300" <= following <= "\u036f" or "\u1100" <= following <= "\u11ff"):
-                yield char, place, place + 1
-                place += 1
+                yield char, start, start + 1
+                start += 1
                 continue
-        end = place + 1
-        while end < length and (CONJOINING.match(text, end) or unicodedata.combining(text[end])):
+        end = start + 1
+        while end < stop and (CONJOINING.match(text, end) or unicodedata.combining(text[end])):
             end += 1
-        for folded in _plain(text[place:end]):
-            yield folded, place, end
-        place = end
+        for folded in _fold_cluster(text[start:end]):
+            yield folded, start, end
+        start = end
 
 
-def _plain(cluster: str) -> Iterator[str]:
-    # Compatibility jamo stay what they are: NFKC would make leads of them that never close a syllable.
+def _fold_cluster(cluster: str) -> Iterator[str]:
+    # NFKC would turn compatibility jamo into leading consonants, which cannot close a syllable.
     if len(cluster) == 1 and "ㄱ" <= cluster <= "ㅣ":
         yield cluster
         return
@@ -188,24 +189,24 @@ def _plain(cluster: str) -> Iterator[str]:
         if char.isspace():
             yield " "
         elif char not in FILLERS and unicodedata.category(char)[0] not in "CM":
-            yield compatible(char)
+            yield compatibility_jamo(char)
 
 
-def _lookalikes(pieces: list[Piece]) -> list[Piece]:
-    """Digits and letters that stand in for others, by what stands beside them."""
+def _replace_lookalikes(pieces: list[Piece]) -> list[Piece]:
+    """Replace digits and letters that represent a similar letter, depending on their neighbours."""
     last = len(pieces) - 1
     found = []
-    for place, (char, start, end) in enumerate(pieces):
+    for index, (char, start, end) in enumerate(pieces):
         if "가" <= char <= "힣" or char == " ":
             found.append((char, start, end))
             continue
         before = found[-1][0] if found else " "
-        after = pieces[place + 1][0] if place < last else " "
-        found.append((_meant(before, char, after), start, end))
+        after = pieces[index + 1][0] if index < last else " "
+        found.append((_replace_lookalike(before, char, after), start, end))
     return found
 
 
-def _meant(before: str, char: str, after: str) -> str:
+def _replace_lookalike(before: str, char: str, after: str) -> str:
     if char in _LEAD_LOOKALIKES and after in VOWEL_BY_JAMO and after not in TEARS:
         return _LEAD_LOOKALIKES[char]
     if char in _VOWEL_LOOKALIKES and before in LEAD_BY_JAMO and before not in LAUGHTER:
@@ -217,31 +218,31 @@ def _meant(before: str, char: str, after: str) -> str:
     return char
 
 
-def _assembled(pieces: list[Piece]) -> list[Piece]:
-    """Syllables out of loose jamo, as an input method makes them."""
+def _compose_jamo(pieces: list[Piece]) -> list[Piece]:
+    """Compose syllables from single jamo, like an input method."""
     if not any("ㄱ" <= char <= "ㅣ" for char, _, _ in pieces):
         return pieces
     found: list[Piece] = []
-    for place, piece in enumerate(pieces):
+    for index, piece in enumerate(pieces):
         char, _, end = piece
         if not ("ㄱ" <= char <= "ㅣ" and found):
             found.append(piece)
             continue
-        after = "".join(char for char, _, _ in pieces[place + 1 : place + 3]) + "  "
-        whole = joined(found[-1][0], char, after)
-        if whole is None:
+        after = "".join(char for char, _, _ in pieces[index + 1 : index + 3]) + "  "
+        syllable = compose(found[-1][0], char, after)
+        if syllable is None:
             found.append(piece)
         else:
-            found[-1] = (whole, found[-1][1], end)
+            found[-1] = (syllable, found[-1][1], end)
     return found
 
 
-def _without_marks(pieces: list[Piece]) -> list[Piece]:
-    """Laughter, tears and symbols gone, but for what stands between two ASCII characters: numbers, mail, English."""
+def _remove_marks(pieces: list[Piece]) -> list[Piece]:
+    """Remove laughter, tears and symbols, except symbols between two ASCII characters (numbers, e-mail, English)."""
     found: list[Piece] = []
-    for place, piece in enumerate(pieces):
+    for index, piece in enumerate(pieces):
         char = piece[0]
-        after = pieces[place + 1][0] if place + 1 < len(pieces) else " "
+        after = pieces[index + 1][0] if index + 1 < len(pieces) else " "
         if char.isalnum() and not _is_noise(found[-1][0] if found else " ", char, after):
             found.append(piece)
         elif found and found[-1][0] != " ":
@@ -253,23 +254,23 @@ def _without_marks(pieces: list[Piece]) -> list[Piece]:
 
 
 def _is_noise(before: str, char: str, after: str) -> bool:
-    """Whether a letter is laughter or tears; beside another consonant it may stand for a word, as in ``ㅎㅇ``."""
+    """Check whether a letter is laughter or tears; next to another consonant it may abbreviate a word (``ㅎㅇ``)."""
     if char in LAUGHTER:
         return not any(letter in LEAD_BY_JAMO and letter not in LAUGHTER for letter in (before, after))
     return char in TEARS
 
 
-def _bring_together(pieces: list[Piece]) -> list[Piece]:
-    """``자 살 하 고`` is one word, and so is ``ㅈ ㅏ ㅅ ㅏ ㄹ``: of single letters in a row, the spaces go."""
+def _join_spaced(pieces: list[Piece]) -> list[Piece]:
+    """Remove the spaces in a run of single syllables or jamo, as in ``자 살 하 고`` and ``ㅈ ㅏ ㅅ ㅏ ㄹ``."""
     groups = [(is_space, list(group)) for is_space, group in groupby(pieces, key=lambda piece: piece[0] == " ")]
-    words = [place for place, (is_space, _) in enumerate(groups) if not is_space]
-    runs = _run_lengths([_is_single(groups[place][1]) for place in words])
-    glued = {
-        place + 1
-        for place, run, following in zip(words, runs, runs[1:], strict=False)
+    words = [index for index, (is_space, _) in enumerate(groups) if not is_space]
+    runs = _run_lengths([_is_single(groups[index][1]) for index in words])
+    removed = {
+        index + 1
+        for index, run, following in zip(words, runs, runs[1:], strict=False)
         if run == following >= _SPACED_RUN
     }
-    return [piece for place, (_, group) in enumerate(groups) if place not in glued for piece in group]
+    return [piece for index, (_, group) in enumerate(groups) if index not in removed for piece in group]
 
 
 def _is_single(word: list[Piece]) -> bool:
@@ -277,7 +278,7 @@ def _is_single(word: list[Piece]) -> bool:
 
 
 def _run_lengths(flags: list[bool]) -> list[int]:
-    """For each flag, how many equal ones stand around it in a row; 0 for those that are not set."""
+    """Return for each flag the length of its run of set flags; 0 for flags that are not set."""
     lengths: list[int] = []
     for is_set, run in groupby(flags):
         count = len(list(run))
@@ -285,16 +286,15 @@ def _run_lengths(flags: list[bool]) -> list[int]:
     return lengths
 
 
-def _cut_back(pieces: list[Piece]) -> list[Piece]:
-    """Three and more of one letter are one; so is a vowel that is drawn out (``죽고오오``). Digits stay."""
+def _collapse_repeats(pieces: list[Piece]) -> list[Piece]:
+    """Collapse three or more equal letters to one, and drop repeated vowels (``죽고오오``). Digits stay."""
     found: list[Piece] = []
     for char, run in groupby(pieces, key=lambda piece: piece[0]):
         same = list(run)
-        whole = (char, same[0][1], same[-1][2])
-        if len(same) > 1 and found and draws_out(found[-1][0], char):
+        if len(same) > 1 and found and repeats_vowel(found[-1][0], char):
             found[-1] = (found[-1][0], found[-1][1], same[-1][2])
         elif len(same) >= _SAME_RUN and not char.isdigit():
-            found.append(whole)
+            found.append((char, same[0][1], same[-1][2]))
         else:
             found += same
     return found

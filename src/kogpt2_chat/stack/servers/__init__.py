@@ -1,1 +1,1 @@
-"""One module a server: its configuration texts and the programs to run, as pure functions of the settings."""
+"""One module per server: its configuration texts and its programs, as functions of the settings."""

@@ -1,4 +1,4 @@
-"""Airflow: api-server, scheduler, dag-processor and triggerer, and the step that prepares their database."""
+"""Airflow: api-server, scheduler, dag-processor and triggerer, and the set-up step that prepares their database."""
 
 import hashlib
 import json
@@ -16,9 +16,9 @@ from kogpt2_chat.stack.plain_path import plain
 from kogpt2_chat.stack.program import Program, in_checkout, python
 
 _TWO_TRAININGS_MB: Final = 20_000
-"""Memory of a machine for two trainings of KoGPT2's size (4.5 GB each) beside the servers and the desktop."""
+"""Memory that allows two trainings of KoGPT2's size (4.5 GB each) in addition to the servers and a desktop."""
 _SQLITE_WAIT_S: Final = 60
-"""How long a writer waits for another; with SQLite's 5 s a busy machine's first minute ends in errors."""
+"""How long a writer waits for another. With SQLite's default of 5 s, a busy machine fails in its first minute."""
 _WRITE_AHEAD: Final = (
     "import os, sqlite3, sys; path = sys.argv[1]; "
     "os.path.exists(path) and sqlite3.connect(path).execute('PRAGMA journal_mode=WAL')"
@@ -26,7 +26,7 @@ _WRITE_AHEAD: Final = (
 _RESTING_EXECUTOR: Final = "kogpt2_airflow.executor.RestingExecutor"
 _HEARTBEAT_S: Final = 10
 _DAG_PROCESSOR: Final[Mapping[str, object]] = {
-    # Files are looked at so often, and read again at once when they have changed; unchanged ones seldom.
+    # Check for changed files every 30 s and parse those at once; parse unchanged files every 600 s.
     "REFRESH_INTERVAL": 30,
     "MIN_FILE_PROCESS_INTERVAL": 600,
     "PARSING_PROCESSES": 1,
@@ -35,12 +35,12 @@ _KEYS: Final = ("secret", "jwt", "fernet")
 
 
 def passwords_file(folders: Folders) -> Path:
-    """Where the login of Airflow's one user is kept."""
+    """Return the path of the file with the password of Airflow's only user."""
     return folders.airflow / "passwords.json"
 
 
 def read_password(settings: Settings, folders: Folders) -> str | None:
-    """The password generated at first start; None before that."""
+    """Return the password of Airflow's user; None before the first start, which generates it."""
     try:
         found: dict[str, str] = json.loads(passwords_file(folders).read_text())
     except (OSError, ValueError):
@@ -49,7 +49,7 @@ def read_password(settings: Settings, folders: Folders) -> str | None:
 
 
 def write_secrets(settings: Settings, folders: Folders) -> None:
-    """Generate what must not be a default: the login and three keys. What is there stays."""
+    """Write the configured or a generated password, and generate missing keys. Existing secrets are kept."""
     given = settings.stack.airflow_password
     password = given.get_secret_value() if given else read_password(settings, folders) or secrets.token_urlsafe(12)
     _write_private(passwords_file(folders), json.dumps({settings.airflow.username: password}))
@@ -61,14 +61,14 @@ def write_secrets(settings: Settings, folders: Folders) -> None:
 
 
 def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
-    """Airflow's settings as environment variables; keys are read from their files when a program starts."""
+    """Return Airflow's settings as environment variables. The keys are read from their files at program start."""
     url = f"http://{settings.local(settings.ports.airflow)}"
     database = (
         settings.stack.airflow_database.get_secret_value()
         or f"sqlite:///{folders.airflow}/airflow.db?timeout={_SQLITE_WAIT_S}"
     )
-    # On SQLite the scheduler's pause is the executor's, which knows when to end it. Elsewhere a tenth of a second
-    # brings a chain of five tasks from 6 s to about 1 s, for a third of an idle core.
+    # On SQLite the executor pauses instead of the scheduler, because it knows when to wake up. On other databases a
+    # pause of 0.1 s shortens a chain of five tasks from 6 s to about 1 s, and uses a third of a core when idle.
     executor, pause_s = ("LocalExecutor", 0.1) if settings.stack.airflow_database else (_RESTING_EXECUTOR, 0)
     sections: Mapping[str, Mapping[str, object]] = {
         "CORE": {
@@ -77,7 +77,7 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
             "DAGS_FOLDER": plain(CHECKOUT) / "dags",
             "PLUGINS_FOLDER": plain(CHECKOUT) / "plugins",
             "LOAD_EXAMPLES": False,
-            # An asset's DAG never fires while it is paused.
+            # A DAG that is scheduled by an asset does not run while it is paused.
             "DAGS_ARE_PAUSED_AT_CREATION": False,
             "SIMPLE_AUTH_MANAGER_USERS": f"{settings.airflow.username}:admin",
             "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(folders),
@@ -94,7 +94,7 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
         },
         "SCHEDULER": {
             "SCHEDULER_IDLE_SLEEP_TIME": pause_s,
-            # Each heartbeat is a commit, and wakes the scheduler. A component counts as lost after 30 s.
+            # Each heartbeat commits to the database and wakes the scheduler. A component counts as lost after 30 s.
             "SCHEDULER_HEARTBEAT_SEC": _HEARTBEAT_S,
             "JOB_HEARTBEAT_SEC": _HEARTBEAT_S,
             "ENABLE_HEALTH_CHECK": False,
@@ -107,7 +107,7 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
     flat = {
         f"AIRFLOW__{section}__{name}": str(value) for section, rows in sections.items() for name, value in rows.items()
     }
-    # setproctitle would write its titles over the environment, and with it over the mark that finds orphans.
+    # Without SPT_NOENV, setproctitle overwrites the environment, including the mark that identifies orphans.
     return {"AIRFLOW_HOME": str(folders.airflow), "SPT_NOENV": "1", **flat}
 
 
@@ -122,14 +122,14 @@ def _logging(settings: Settings, folders: Folders) -> Mapping[str, object]:
 
 
 def airflow_pools(settings: Settings, memory_mb: int) -> dict[str, dict[str, object]]:
-    """How many tasks of a kind run side by side.
+    """Return the pools that limit how many tasks of one kind run in parallel.
 
-    Much of a training (imports, conversion) keeps one core busy only, so that two of them side by side end sooner than
-    one after the other (docs/measurements.md). Two Spark drivers gain nothing.
+    Much of a training (imports, conversion) uses only one core, so two trainings in parallel end sooner than two in
+    sequence (docs/measurements.md). Two Spark drivers in parallel gain nothing.
 
     Args:
-        settings: may name the number of trainings.
-        memory_mb: that may be used here.
+        settings: may set the number of trainings.
+        memory_mb: the usable memory of this machine.
 
     Returns:
         Pools by name, as ``airflow pools import`` reads them.
@@ -142,12 +142,12 @@ def airflow_pools(settings: Settings, memory_mb: int) -> dict[str, dict[str, obj
 
 
 def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
-    """The set-up step and the four components."""
+    """Return the set-up step and the four components."""
     environment = airflow_environment(settings, folders)
     pools = folders.conf("airflow") / "pools.json"
     wanted = json.dumps(airflow_pools(settings, usable_memory_mb()), indent=1)
     names = ("api-server", "scheduler", "dag-processor", "triggerer")
-    # The log servers would listen on every address; on one machine the log files are there to read.
+    # The log servers would listen on all addresses; on one machine the log files can be read directly.
     quiet = {"scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)}
     port = {"api-server": {"http": settings.ports.at(settings.ports.airflow)}}
     return [
@@ -163,7 +163,7 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
             memory_mb=0,
             fills=folders.airflow,
             keeps=None if settings.stack.airflow_database else folders.airflow / "airflow.db",
-            when_lost="the history of DAG runs is gone; a new database is made, and the schedules go on",
+            when_lost="the history of DAG runs is gone; a new database is created, and the schedules continue",
         ),
         *(
             Program(
@@ -173,12 +173,12 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
                 environment=environment,
                 setup=f"{_keys_from_files(folders)}\n{in_checkout()}",
                 ports=port.get(name, {}),
-                # A run that is due goes to its first task at once, and that task fails without the API server.
+                # The scheduler starts the first task of a due run at once, and the task fails without the API server.
                 needs=("airflow-setup", *(("airflow-api-server",) if name == "scheduler" else ())),
                 stop_rank=1,
-                # A scheduler whose executor's workers are stopped under it waits for them for ever.
+                # If the executor's workers were signalled too, the scheduler would wait for them forever.
                 stops_children=True,
-                # The triggerer waits 10 s for a child that ignores it; what it watches is in the database.
+                # The triggerer waits 10 s for a child that ignores the signal. Its triggers are in the database.
                 stop_wait_s=2 if name == "triggerer" else 8,
                 memory_mb=250,
                 fills=folders.airflow,
@@ -189,24 +189,24 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
 
 
 def _setup_script(environment: Mapping[str, str], folders: Folders, pools: Path, wanted: str) -> str:
-    """Migrate and create the pools, once for each version of Airflow, each database and each set of pools."""
+    """Return a script that migrates the database and creates the pools, once per version, database and pools."""
     database = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
-    # As hashes: a database's address may hold a password, and everybody can read a command's words.
+    # Hashes, because a database URL may contain a password, and every user can read a command's arguments.
     done = " ".join(
         [version("apache-airflow"), *(hashlib.sha256(one.encode()).hexdigest()[:8] for one in (database, wanted))]
     )
     stamp = shlex.quote(str(folders.airflow / "prepared"))
     run = shlex.join(python("-m", "airflow"))
-    there = f" && [ -s {shlex.quote(str(folders.airflow / 'airflow.db'))} ]" if database.startswith("sqlite") else ""
+    exists = f" && [ -s {shlex.quote(str(folders.airflow / 'airflow.db'))} ]" if database.startswith("sqlite") else ""
     return (
-        f'[ "$(cat {stamp} 2>/dev/null)" = {shlex.quote(done)} ]{there} && exit 0\n'
+        f'[ "$(cat {stamp} 2>/dev/null)" = {shlex.quote(done)} ]{exists} && exit 0\n'
         f"{run} db migrate && {_write_ahead(folders)} && {run} pools import {shlex.quote(str(pools))} && "
         f"(umask 077; printf %s {shlex.quote(done)} > {stamp})"
     )
 
 
 def _write_ahead(folders: Folders) -> str:
-    """Let SQLite's readers and its one writer work side by side; the file remembers it."""
+    """Return a command that turns on SQLite's write-ahead log, so that readers do not block the writer."""
     return shlex.join(python("-c", _WRITE_AHEAD, str(folders.airflow / "airflow.db")))
 
 

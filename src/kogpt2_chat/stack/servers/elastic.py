@@ -1,4 +1,4 @@
-"""Elasticsearch: one node, put together from the transport client's jars, never as root."""
+"""Elasticsearch: one node, assembled from the transport client's jars, which never runs as root."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from kogpt2_chat.stack.servers.jvm import LOG4J2, QUIET, heap
 
 
 def elasticsearch_yml(settings: Settings, folders: Folders) -> str:
-    """The node's configuration."""
+    """Return the node's configuration."""
     data = folders.data("elasticsearch", open_to_user=True)
     ports, keep_free_mb = settings.ports, settings.stack.keep_free_mb
     return f"""\
@@ -25,21 +25,21 @@ network.bind_host: {settings.stack.host}
 http.port: {ports.at(ports.elasticsearch)}
 transport.port: {ports.at(ports.elasticsearch_transport)}
 discovery.type: single-node
-# Many machines keep vm.max_map_count low, and this node's indices are small.
+# Many machines have a low vm.max_map_count, and this node's indices are small.
 node.store.allow_mmap: false
-# In bytes: a large disk that is nearly full by percentage must not make the index read-only. Below the last mark it
-# becomes so, and above the one before it is writable again by itself.
+# In bytes: a large disk must not make the index read-only because it is nearly full by percentage. Below the flood
+# stage the index becomes read-only; above the high watermark it becomes writable again automatically.
 cluster.routing.allocation.disk.watermark.low: {keep_free_mb}mb
 cluster.routing.allocation.disk.watermark.high: {keep_free_mb}mb
 cluster.routing.allocation.disk.watermark.flood_stage: {keep_free_mb}mb
 cluster.info.update.interval: 10s
-# A node that could not write once answers nothing until it looks again; after two minutes by default.
+# After a failed write the node rejects requests until the next check; the default interval is two minutes.
 monitor.fs.health.refresh_interval: 10s
 """
 
 
 def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
-    """The node."""
+    """Return the node."""
     conf = folders.conf("elasticsearch", open_to_user=True)
     data = folders.data("elasticsearch", open_to_user=True)
     scratch = data / "scratch"
@@ -84,7 +84,7 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
             stop_rank=2,
             fills=data,
             keeps=data / "data" / "nodes",
-            when_lost="the index is made anew; `kogpt2-chat index --rebuild` fills it from the lake",
+            when_lost="the index is created again; `kogpt2-chat index --rebuild` fills it from the lake",
             memory_mb=600,
         )
     ]

@@ -20,29 +20,29 @@ log4j.appender.console.layout=org.apache.log4j.PatternLayout
 log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
 """
 _COMMON: Final = {
-    # One machine, one user of the operating system: the lake's users are not its users.
+    # All programs run as one user of the operating system; HDFS user names are separate from it.
     "dfs.permissions.enabled": "false",
     "dfs.replication": "2",
     "dfs.namenode.datanode.registration.ip-hostname-check": "false",
     "dfs.namenode.safemode.extension": "0",
     "dfs.namenode.safemode.min.datanodes": "1",
-    # A dead DataNode is noticed within seconds instead of ten minutes.
+    # Notice a dead DataNode within seconds instead of ten minutes.
     "dfs.heartbeat.interval": "1",
     "dfs.namenode.heartbeat.recheck-interval": "5000",
     "dfs.namenode.stale.datanode.interval": "3000",
     "dfs.namenode.avoid.read.stale.datanode": "true",
     "dfs.namenode.avoid.write.stale.datanode": "true",
-    # The thread that forgets blocks of deleted files looks for work so often; a hundred times a second by default.
+    # How often the thread that deletes blocks looks for work; by default 100 times per second.
     "dfs.namenode.block.deletion.unlock.interval.ms": "1000",
     "dfs.namenode.handler.count": "5",
     "dfs.datanode.handler.count": "4",
-    # Two DataNodes: there is no third to take the place of one that failed in mid-write.
+    # With two DataNodes, no third one can replace one that fails during a write.
     "dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
 }
 
 
 def site_xml(properties: Mapping[str, str]) -> str:
-    """A Hadoop configuration file."""
+    """Return the text of a Hadoop configuration file."""
     rows = "".join(
         f"  <property><name>{escape(name)}</name><value>{escape(value)}</value></property>\n"
         for name, value in properties.items()
@@ -51,7 +51,7 @@ def site_xml(properties: Mapping[str, str]) -> str:
 
 
 def core_site(settings: Settings) -> dict[str, str]:
-    """Where the file system is."""
+    """Return the settings that all Hadoop programs share, e.g. the address of the file system."""
     return {
         "fs.defaultFS": f"hdfs://{settings.local(settings.ports.namenode)}",
         "hadoop.http.staticuser.user": settings.hdfs.user,
@@ -59,11 +59,11 @@ def core_site(settings: Settings) -> dict[str, str]:
 
 
 def namenode_site(settings: Settings, folders: Folders) -> dict[str, str]:
-    """The NameNode's own settings."""
+    """Return the settings of the NameNode."""
     return {
         **_COMMON,
         "dfs.namenode.name.dir": folders.data("namenode").as_uri(),
-        # Below that it takes nothing (safe mode), and goes on by itself when there is room again.
+        # With less free space the NameNode enters safe mode; it leaves it by itself when space is free again.
         "dfs.namenode.resource.du.reserved": str(_reserved(settings)),
         "dfs.namenode.http-address": settings.local(settings.ports.namenode_http),
         "dfs.namenode.rpc-bind-host": settings.stack.host,
@@ -72,13 +72,13 @@ def namenode_site(settings: Settings, folders: Folders) -> dict[str, str]:
 
 
 def datanode_site(settings: Settings, folders: Folders, number: int) -> dict[str, str]:
-    """Settings of DataNode ``number`` (1 or 2)."""
+    """Return the settings of DataNode ``number`` (1 or 2)."""
     ports = settings.ports
     return {
         **_COMMON,
         "dfs.datanode.data.dir": folders.data(f"datanode-{number}").as_uri(),
         "dfs.datanode.du.reserved": str(_reserved(settings)),
-        # Beside what is reserved and a block; a gigabyte more by default.
+        # Required in addition to the reserved space and one block; 1 GB by default.
         "dfs.datanode.round-robin-volume-choosing-policy.additional-available-space": "0",
         "dfs.datanode.hostname": settings.own_host,
         "dfs.datanode.address": settings.bound(ports.datanode[number - 1]),
@@ -89,20 +89,20 @@ def datanode_site(settings: Settings, folders: Folders, number: int) -> dict[str
 
 
 def _reserved(settings: Settings) -> int:
-    """Bytes of the disk that the lake leaves to others, Kafka above all."""
+    """Return the bytes of disk space that HDFS leaves to other servers, above all Kafka."""
     return settings.stack.keep_free_mb << 20
 
 
 def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
-    """NameNode and DataNodes."""
+    """Return the NameNode and the DataNodes."""
     ports = settings.ports
     image = shlex.quote(str(folders.data("namenode") / "current"))
     namenode = _server(settings, folders, java, "namenode", "namenode.NameNode")
-    # A format that was interrupted leaves a version file but no image; only then is there nothing to lose.
-    # DataNodes that kept their data know the cluster by its id, and would refuse a NameNode with another.
+    # An interrupted format leaves a version file but no image. Format only if there is no image: nothing can be lost.
+    # DataNodes with data reject a NameNode with another cluster id, so take theirs.
     versions = shlex.join(str(folders.data(f"datanode-{number}") / "current" / "VERSION") for number in (1, 2))
     cluster = f"$(sed -n 's/^clusterID=/-clusterid /p' {versions} 2>/dev/null | head -n 1)"
-    form = (
+    format_if_empty = (
         f"ls {image}/fsimage_*.md5 >/dev/null 2>&1 || "
         f"{{ rm -rf {image}; {namenode} -format -nonInteractive {cluster}; }}"
     )
@@ -111,12 +111,12 @@ def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Prog
             name="namenode",
             group="hdfs",
             command=tuple(shlex.split(namenode)),
-            setup=form,
-            **_place(settings, folders, "namenode", namenode_site(settings, folders)),  # type: ignore[arg-type]
+            setup=format_if_empty,
+            **_common(settings, folders, "namenode", namenode_site(settings, folders)),  # type: ignore[arg-type]
             ports={"http": ports.at(ports.namenode_http), "rpc": ports.at(ports.namenode)},
             keeps=folders.data("namenode") / "current" / "VERSION",
-            when_lost="the lake's files have no names any more, so turns, feedback and datasets are gone: restore that "
-            "folder from a copy before anything is ingested, or go on with an empty lake",
+            when_lost="without the NameNode's data, all files of the lake (turns, feedback, datasets) are gone: "
+            "restore this folder from a copy before anything is ingested, or continue with an empty lake",
             stop_rank=4,
             memory_mb=300,
         ),
@@ -125,14 +125,14 @@ def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Prog
                 name=f"datanode-{number}",
                 group="hdfs",
                 command=tuple(shlex.split(_server(settings, folders, java, f"datanode-{number}", "datanode.DataNode"))),
-                **_place(settings, folders, f"datanode-{number}", datanode_site(settings, folders, number)),  # type: ignore[arg-type]
+                **_common(settings, folders, f"datanode-{number}", datanode_site(settings, folders, number)),  # type: ignore[arg-type]
                 ports={
                     "transfer": ports.at(ports.datanode[number - 1]),
                     "http": ports.at(ports.datanode_http[number - 1]),
                     "ipc": ports.at(ports.datanode_ipc[number - 1]),
                 },
                 keeps=folders.data(f"datanode-{number}") / "current" / "VERSION",
-                when_lost="nothing is lost as long as the other DataNode is whole: its blocks are copied from there",
+                when_lost="nothing is lost while the other DataNode is intact: the blocks are copied from it",
                 stop_rank=3,
                 memory_mb=250,
             )
@@ -147,7 +147,7 @@ def _server(settings: Settings, folders: Folders, java: Java, name: str, main: s
     return shlex.join([str(java.program), *flags, "-cp", path, f"{_PACKAGE}.{main}"])
 
 
-def _place(settings: Settings, folders: Folders, name: str, site: Mapping[str, str]) -> dict[str, object]:
+def _common(settings: Settings, folders: Folders, name: str, site: Mapping[str, str]) -> dict[str, object]:
     conf = folders.conf(name)
     return {
         "environment": {"HADOOP_USER_NAME": settings.hdfs.user},

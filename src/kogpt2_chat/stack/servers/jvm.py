@@ -1,9 +1,9 @@
-"""Flags that every JVM here gets."""
+"""Flags for all JVMs of the stack."""
 
 from typing import Final
 
 QUIET: Final = (
-    # Two cores: the parallel collectors' threads cost more memory than they save time.
+    # On two cores the threads of parallel collectors cost more memory than the time that they save is worth.
     "-XX:+UseSerialGC",
     "-Xss512k",
     "-XX:-UsePerfData",
@@ -15,7 +15,7 @@ QUIET: Final = (
 
 
 def heap(megabytes: int) -> tuple[str, str]:
-    """A heap that starts small and may grow to ``megabytes``."""
+    """Return flags for a heap that starts small and may grow to ``megabytes``."""
     return f"-Xms{min(megabytes, 64)}m", f"-Xmx{megabytes}m"
 
 

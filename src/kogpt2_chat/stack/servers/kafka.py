@@ -1,4 +1,4 @@
-"""Kafka: one process that is broker and controller (KRaft)."""
+"""Kafka: one process that is both broker and controller (KRaft)."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from kogpt2_chat.stack.servers.jvm import LOG4J2, QUIET, heap
 
 
 def server_properties(settings: Settings, logs: Path) -> str:
-    """The broker's configuration."""
+    """Return the broker's configuration."""
     ports = settings.ports
     controller = settings.local(ports.kafka_controller)
     return f"""\
@@ -28,15 +28,15 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={logs}
-# A topic that nobody declared is a typo, not a topic.
+# An undeclared topic name is a typo and must fail.
 auto.create.topics.enable=false
-# An oversized question has to arrive, so that it can become a dead letter.
+# Accept oversized questions, so that workers can send them to the dead letters.
 message.max.bytes=2097152
 replica.fetch.max.bytes=2097152
-# One broker holds every copy there is.
+# There is only one broker, so every topic has one replica.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=10
-# Where workers stopped reading must outlive the questions, or those are answered again after a long absence.
+# Keep committed offsets longer than questions; otherwise workers would answer old questions again after a long pause.
 offsets.retention.minutes={OFFSETS_KEPT_DAYS * 24 * 60}
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
@@ -44,10 +44,10 @@ transaction.state.log.num.partitions=10
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=2
-# A worker that comes or goes should not keep players waiting.
+# Rebalance without delay when a worker joins or leaves, so that players do not wait.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=2000
-# A controller that has nothing to say writes an empty record so often, to disk; twice a second by default.
+# How often an idle controller writes an empty record to disk; by default twice per second.
 metadata.max.idle.interval.ms=10000
 num.network.threads=2
 num.io.threads=4
@@ -58,16 +58,16 @@ log.segment.bytes=67108864
 
 
 def cluster_id(home: Path) -> str:
-    """16 bytes as URL-safe base64 without padding, the same each time for one home.
+    """Return a stable cluster id for a home: 16 bytes as URL-safe base64 without padding.
 
-    A leading dash would be read as an option by Kafka's format tool.
+    It starts with ``k``, because Kafka's format tool would read a leading dash as an option.
     """
     digest = hashlib.sha256(str(home).encode()).digest()[:16]
     return "k" + base64.urlsafe_b64encode(digest).decode().rstrip("=")[1:]
 
 
 def kafka_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
-    """The broker."""
+    """Return the broker."""
     conf, logs = folders.conf("kafka"), folders.data("kafka")
     properties, log4j = conf / "server.properties", conf / "log4j2.properties"
     run = (str(java.program), *QUIET, "-cp", classpath(settings, "kafka"), f"-Dlog4j2.configurationFile={log4j}")
@@ -98,8 +98,8 @@ def kafka_programs(settings: Settings, folders: Folders, java: Java) -> list[Pro
             },
             stop_rank=5,
             keeps=logs / "meta.properties",
-            when_lost="questions that waited, answers that were not read, and the lake's and workers' positions are "
-            "gone; topics are made anew, and `kogpt2-chat rollout BOT` tells the workers again who speaks",
+            when_lost="unanswered questions, unread answers, and the offsets of the workers and the lake are gone; "
+            "topics are created again, and `kogpt2-chat rollout BOT` tells the workers again which version to serve",
             memory_mb=450,
         )
     ]

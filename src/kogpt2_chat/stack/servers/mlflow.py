@@ -1,4 +1,4 @@
-"""MLflow: tracking server, model registry and the proxy that holds artefacts."""
+"""MLflow: tracking server, model registry and artefact proxy."""
 
 import shlex
 
@@ -8,10 +8,10 @@ from kogpt2_chat.stack.program import Program, python
 
 
 def mlflow_programs(settings: Settings, folders: Folders) -> list[Program]:
-    """The server."""
+    """Return the server."""
     data = folders.data("mlflow")
     port = settings.ports.at(settings.ports.mlflow)
-    # Names of this machine's own may come with any port: a tunnel's end is wherever its user put it.
+    # Local names are allowed with any port, because an SSH tunnel may end at any local port.
     hosts = dict.fromkeys(
         [f"{settings.own_host}:{port}", f"{settings.advertised_host}:{port}", "127.0.0.1:*", "localhost:*"]
     )
@@ -26,7 +26,7 @@ def mlflow_programs(settings: Settings, folders: Folders) -> list[Program]:
                 *("--allowed-hosts", ",".join(hosts)),
             ),
             environment={
-                # Job workers would triple the server's memory, and nothing here uses them.
+                # Job workers would triple the server's memory, and this project does not use them.
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                 "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                 "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -38,8 +38,8 @@ def mlflow_programs(settings: Settings, folders: Folders) -> list[Program]:
             ports={"http": port},
             stop_rank=2,
             keeps=data / "mlflow.db",
-            when_lost="runs, metrics and versions are gone; workers speak on with their copies of the versions, "
-            "and a training makes new ones",
+            when_lost="runs, metrics and versions are gone; workers continue with their local copies of the versions, "
+            "and the next training creates new ones",
             memory_mb=500,
         )
     ]

@@ -1,4 +1,4 @@
-"""One ``up`` or ``down`` of a home at a time."""
+"""The lock that lets only one ``up`` or ``down`` of a home run at a time."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,32 +10,32 @@ from kogpt2_chat.stack.folders import Folders, make_folders
 
 
 @contextmanager
-def alone(folders: Folders, progress: Callable[[str], None]) -> Iterator[None]:
-    """Wait for every other command of this home; its top folders are there then.
+def command_lock(folders: Folders, progress: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of this home; wait while another command holds it.
 
     Args:
-        folders: of the stack; made here, because the command before may have removed them.
-        progress: told that another one is at work.
+        folders: the folders of the stack; created here, because the previous command may have removed them.
+        progress: called with a line if another command holds the lock.
 
     Raises:
-        InvalidInput: the home cannot be ours.
+        InvalidInput: the home cannot be written.
     """
     while True:
         make_folders(folders)
         try:
             handle = (folders.run / "command.lock").open("w")
-        except FileNotFoundError:  # the home is just being removed
+        except FileNotFoundError:  # the home is being removed
             continue
         with handle:
             take(handle, progress, "another stack command")
             os.set_inheritable(handle.fileno(), False)
-            # `down --wipe` removes the file with the home: who waited for it then holds a file that nobody sees.
-            if _is_in_place(folders, handle):
+            # `down --wipe` removes the lock file with the home. A command that waited then holds a deleted file.
+            if _is_current(folders, handle):
                 yield
                 return
 
 
-def _is_in_place(folders: Folders, handle: TextIO) -> bool:
+def _is_current(folders: Folders, handle: TextIO) -> bool:
     try:
         return os.path.samestat((folders.run / "command.lock").stat(), os.fstat(handle.fileno()))
     except FileNotFoundError:
