@@ -47,6 +47,10 @@ share.coordinator.state.topic.num.partitions=2
 # A worker that comes or goes should not keep players waiting.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=2000
+# A broker that stood still for longer is cut off from its own controller for a moment when it goes on, and Kafka 4.4
+# then ends transactions without their markers (KAFKA-20734): answers come twice, or are never seen. One that was killed
+# is taken back only after this time, so it is no longer than that.
+broker.session.timeout.ms=30000
 # A controller that has nothing to say writes an empty record so often, to disk; twice a second by default.
 metadata.max.idle.interval.ms=10000
 num.network.threads=2
