@@ -23,7 +23,9 @@ class OneWorker:
         self.registry = MemoryRegistry()
         self.slots = Slots()
         self.corrupt: set[str] = set()
-        versions = VersionCache(folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine)
+        versions = VersionCache(
+            folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine
+        )
         self.control = RolloutFollower(
             topics=self.topics, slots=self.slots, versions=versions, worker="worker-1", every_s=0.01
         )

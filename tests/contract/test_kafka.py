@@ -1,14 +1,19 @@
 """Contract of the ports Topics and TransactionalConsumer, on the double and on a real broker."""
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPICS
-from kogpt2_chat.errors import Fenced, NotFound
+from kogpt2_chat.errors import Fenced, NotFound, Unavailable
 from kogpt2_chat.ports import Batch, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
 from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer, MemoryTopics
 
@@ -372,10 +377,51 @@ def ask_until_fenced(kafka, first: TransactionalConsumer, second: TransactionalC
 
 
 def poll_and_publish(kafka, consumer: TransactionalConsumer) -> None:
-    """Do what the worker's loop does: poll, publish, recover if publishing failed."""
-    batch = consumer.poll(0.1, 32)
-    if batch.records and not publish(kafka, consumer, batch).published:
-        consumer.recover()
+    """Do what the worker's loop does: poll, publish, recover if publishing failed, and go on if Kafka is unavailable."""
+    with suppress(Unavailable):
+        batch = consumer.poll(0.1, 32)
+        if batch.records and not publish(kafka, consumer, batch).published:
+            consumer.recover()
+
+
+LATE_JOIN = """
+import os, signal, sys
+from kogpt2_chat.adapters.kafka.librdkafka_consumer import new_consumer
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
+from kogpt2_chat.settings import load_settings
+
+consumer = new_consumer(load_settings(), 91, sys.argv[1])
+consumer.subscribe([QUESTION_TOPIC])
+while not consumer.assignment():
+    consumer.poll(0.1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.stack
+def test_a_late_copy_of_its_own_join_does_not_end_a_worker(stack_settings):
+    """A broker that stood still treats each copy of a join request as a new process, which never sends a heartbeat.
+
+    This test starts such a process: it joins under the worker's name and is killed. The worker continues.
+    """
+    kafka = RealKafka(stack_settings)
+    try:
+        worker = kafka.consumer()
+        worker.recover()
+        worker.poll(0.2, 32)
+        ask(kafka, "하나")
+        assert publish(kafka, worker, poll(worker)).published
+        environment = {**os.environ, "KOGPT2_PORTS__OFFSET": str(stack_settings.ports.offset)}
+        late = subprocess.run([sys.executable, "-c", LATE_JOIN, kafka.group], env=environment, timeout=60)
+        assert late.returncode == -signal.SIGKILL
+        ask(kafka, "둘")
+        deadline = time.monotonic() + DEADLINE_S
+        while len(seen := all_records(kafka.topics, kafka.plain)) < 2:
+            assert time.monotonic() < deadline, f"{len(seen)} of 2 answers"
+            poll_and_publish(kafka, worker)
+        assert len(seen) == 2
+    finally:
+        kafka.close()
 
 
 @pytest.mark.stack

@@ -14,8 +14,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata
 
-from kogpt2_chat.adapters.kafka import topics as kafka_adapter
 from kogpt2_chat.adapters.kafka import librdkafka_consumer as kafka_in_c
+from kogpt2_chat.adapters.kafka import topics as kafka_adapter
 from kogpt2_chat.adapters.kafka import transactions as kafka_transactions
 from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
 from kogpt2_chat.adapters.kafka.unanswered import Unanswered

@@ -5,6 +5,7 @@ All methods except ``publish`` belong to the polling thread. ``publish`` never t
 librdkafka's and the producer kafka-python's (ADR 0009).
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -55,6 +56,7 @@ class KafkaTransactionalConsumer:
         self._settings = settings
         # One stable id per ordinal: a killed worker's open transaction ends as soon as its successor starts.
         self._transactions = transactions(settings, f"{group}-{ordinal}", on_step)
+        self._ordinal = ordinal
         self._instance = f"worker-{ordinal}"
         self._group = group
         self._timeout_s = settings.kafka.request_timeout_s
@@ -63,6 +65,7 @@ class KafkaTransactionalConsumer:
         self._revocations = 0
         self._buffer: deque[Record] = deque()
         self._starts: dict[int, int] = {}
+        self._rejoined_at = float("-inf")
         self._consumer: Any = new_consumer(settings, ordinal, group)
         try:
             self._consumer.list_topics(QUESTION_TOPIC, timeout=self._timeout_s)
@@ -169,7 +172,7 @@ class KafkaTransactionalConsumer:
         if error is None:
             self._buffer.append(to_record(message))
         elif error.code() == ConsumerError._FATAL:  # noqa: SLF001 - the library's public name for it
-            raise Fenced(f"{self._instance} of {self._group}: another process has this worker's ordinal: {error.str()}")
+            self._rejoin(error.str())
         elif error.code() != ConsumerError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - a revocation follows
             raise Unavailable(f"Kafka returned no questions: {error.str()}")
 
@@ -208,11 +211,31 @@ class KafkaTransactionalConsumer:
             members = admin.describe_groups([self._group])[self._group]["members"]
         for member in members:
             if member["group_instance_id"] == self._instance and member["member_id"] != own_id:
-                raise Fenced(
-                    f"{self._instance} of {self._group}: another process ({member['client_host']}) has this worker's "
-                    "ordinal"
-                )
+                self._rejoin(f"the group has another member of that name ({member['client_host']})")
         self._transactions.is_in_doubt = False
+
+    def _rejoin(self, reason: str) -> None:
+        """Join again after another member joined under this worker's name: another process, or a late copy of a join.
+
+        A join request that times out is sent again. A broker that stood still processes every copy, each as a new
+        process, and tells the client that it is fenced (librdkafka 3437). So join again, once. Another process is
+        fenced by that, joins again too, and then this one ends: within a few heartbeats, which fit in a session.
+
+        Raises:
+            Fenced: another process has taken this worker's ordinal; end this process.
+            Unavailable: this worker joins again; poll again.
+        """
+        now = time.monotonic()
+        if now - self._rejoined_at < self._settings.serving.session_timeout_s:
+            raise Fenced(f"{self._instance} of {self._group}: another process has this worker's ordinal: {reason}")
+        self._rejoined_at = now
+        former, self._consumer = self._consumer, new_consumer(self._settings, self._ordinal, self._group)
+        self._has_joined = self._is_paused = False
+        self._revocations += 1
+        self._buffer.clear()
+        self._starts.clear()
+        close_quietly(former)
+        raise Unavailable(f"{self._instance} of {self._group} joins again: {reason}")
 
     def _pause(self, *, paused: bool) -> None:
         if paused:  # on every call: this worker may have been assigned more partitions since the last one
