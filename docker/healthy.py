@@ -5,13 +5,13 @@ import urllib.error
 import urllib.request
 
 from kogpt2_chat.settings import load_settings
-from serving.lease import SLOTS
+from serving.lease import ORDINALS
 
 
 def main() -> int:
     """Request the health page of every possible ordinal; only this container's worker can answer."""
     ports = load_settings().ports
-    for ordinal in SLOTS:
+    for ordinal in ORDINALS:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{ports.at(ports.worker_metrics + ordinal - 1)}/health", timeout=5)
         except urllib.error.HTTPError:  # the worker reports that it is not ready

@@ -1,11 +1,11 @@
-# Sourced: run a command that may be silent for long, and say every 10 s that it is at work.
+# Sourced by other scripts: run a command that may print nothing for long, and report every 10 s that it is running.
 #
-# The command runs beside the shell, so that a signal ends both at once: the shell's trap calls end_work.
+# The command runs in the background, so that the shell handles signals at once: its trap calls end_work.
 readonly BEAT_S=10
 work=
-said=$SECONDS  # several short commands in a row are as silent as a long one
+said=$SECONDS  # kept across calls: several short silent commands in a row also need a report
 
-# with_beat NAME COMMAND...: FACTS, where it is set, is a function whose words are added to each line.
+# with_beat NAME COMMAND...: if FACTS is set, it names a function whose output is added to each line.
 with_beat() {
   local script=${0##*/} what=$1 began=$SECONDS code=0
   shift
@@ -24,7 +24,7 @@ with_beat() {
 }
 
 end_work() {
-  local running  # asked of the shell: a signal may come before `work` is set
+  local running  # from `jobs`, because a signal can arrive before `work` is set
   running=$(jobs -p)
   # shellcheck disable=SC2086  # several process ids
   if [[ -n $running ]]; then kill $running 2>/dev/null || true; wait $running 2>/dev/null || true; fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that can be known without running the code, in under a minute.
+# All static checks, in under a minute.
 source "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 bin=.venv/bin
 code="src serving spark_jobs plugins dags tests benchmarks docker scripts"
@@ -10,8 +10,8 @@ step $bin/ruff format --check $code
 step $bin/ruff check $code
 step $bin/lint-imports
 echo "check: pydoclint"
-# A docstring may leave out sections that would only repeat names (DOC101, 103, 201); what it does say has to be true.
-# pydoclint cannot leave out single codes, hence the filter.
+# Docstrings may omit sections that would only repeat names (DOC101, 103, 201), but existing sections must be correct.
+# pydoclint cannot ignore single codes, hence the filter.
 found=$($bin/pydoclint --quiet src serving spark_jobs plugins dags 2>&1) || [[ $found == *DOC[0-9]* ]] || { echo "$found"; exit 1; }
 found=$(grep -E 'DOC[0-9]+' <<<"$found" | grep -vE 'DOC(101|103|201)' || true)
 if [[ -n $found ]]; then echo "$found"; exit 1; fi

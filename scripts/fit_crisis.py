@@ -2,8 +2,8 @@
 
 Run it after any change to its texts.
 
-It learns from ``corpora/crisis``, and from the questions of the bots' corpora as everyday talk. The threshold is the
-lowest one that keeps to the bound below on texts that were held out. The sets in ``tests/unit/crisis`` stay unseen.
+It is trained on ``corpora/crisis``, and on the questions of the bots' corpora as ordinary texts. The threshold is the
+lowest one that satisfies ``MOST_ORDINARY`` on held-out texts. The sets in ``tests/unit/crisis`` are never used here.
 """
 
 import hashlib
@@ -33,29 +33,29 @@ ORDINARY: Final = FOLDER / "ordinary.csv"
 SEEDS: Final = tuple(sorted((CHECKOUT / "corpora").glob("Chatbot?/seed.csv")))
 
 LEAST_TEXTS: Final = 2
-"""In how many texts an n-gram has to stand."""
+"""Minimum number of texts that contain an n-gram."""
 STRENGTH: Final = 0.3
-"""Inverse of the regularisation."""
+"""Inverse regularisation strength (scikit-learn's ``C``)."""
 EVERYDAY_WEIGHT: Final = 3.0
-"""Of an ordinary text, against one of the others."""
+"""Sample weight of ordinary texts and seed questions; other texts have weight 1."""
 FOLDS: Final = 5
 MOST_ORDINARY: Final = 0.002
-"""Share of ordinary texts that the classifier may find where the rules do not."""
+"""Maximum share of held-out ordinary texts that the classifier may flag."""
 LEAST_WEIGHT: Final = 2
-"""Hundredths of a nat; what is smaller everywhere is left out of the file."""
+"""In hundredths of a nat. N-grams with a smaller absolute crisis weight are left out of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What is learned from; each attribute has one entry a text.
+    """The training texts; each attribute has one entry per text.
 
     Attributes:
-        bags: n-grams.
-        labels: 0 for no crisis, else the number of the kind, from 1.
-        costs: what a mistake counts.
-        by_rules: whether the rules find it.
-        open_ones: whether the classifier is asked at all.
-        sources: the file it stands in.
+        bags: n-grams of the text.
+        labels: 0 for no crisis, else the number of the kind, starting at 1.
+        costs: sample weight.
+        by_rules: whether the rules find a crisis.
+        open_ones: whether the classifier is consulted for the text.
+        sources: the kind of file that contains the text.
     """
 
     bags: list[set[str]]
@@ -67,7 +67,7 @@ class Texts:
 
 
 def main() -> None:
-    """Write the weights and print what was measured on held-out texts."""
+    """Fit the classifier, write its weights, and print the results on held-out texts."""
     texts = _texts()
     threshold = _threshold(texts, _held_out(texts))
     vocabulary = _vocabulary(texts.bags)
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def training_key() -> str:
-    """Hash of all texts that the weights come from."""
+    """Return a hash of all training texts."""
     digest = hashlib.sha256()
     for path in (CRISES, LOOKALIKES, ORDINARY, *SEEDS):
         digest.update(path.read_bytes())
@@ -91,7 +91,7 @@ def _texts() -> Texts:
     labels |= {row["text"]: (0, "lookalikes") for row in _rows(LOOKALIKES, "text", "kind")}
     ordinary = [row["text"] for row in _rows(ORDINARY, "text")]
     seeds = [row["question"] for path in SEEDS for row in _rows(path, "question", "answer", "topic")]
-    # What the rules find among them may well be a crisis.
+    # Texts that the rules find are left out, because they may really be about a crisis.
     labels |= {text: (0, "ordinary") for text in ordinary if find_by_rules(text) is None}
     labels |= {text: (0, "seeds") for text in seeds if find_by_rules(text) is None}
     sources = np.array([source for _, source in labels.values()])
@@ -116,11 +116,11 @@ def _vocabulary(bags: Iterable[set[str]]) -> dict[str, int]:
 
 
 def _matrix(bags: Sequence[set[str]], vocabulary: dict[str, int]) -> csr_matrix:
-    """One row a text, one column an n-gram: 1 where it stands in the text."""
+    """Return a matrix (texts, n-grams) of float64 that is 1 where the text contains the n-gram, else 0."""
     columns = [sorted(vocabulary[ngram] for ngram in bag if ngram in vocabulary) for bag in bags]
     ends = np.cumsum([0, *map(len, columns)])
-    places = np.concatenate(columns).astype(int)
-    return csr_matrix((np.ones(len(places)), places, ends), shape=(len(bags), len(vocabulary)))
+    indices = np.concatenate(columns).astype(int)
+    return csr_matrix((np.ones(len(indices)), indices, ends), shape=(len(bags), len(vocabulary)))
 
 
 def _fitted(rows: csr_matrix, is_crisis: NDArray[np.bool_], costs: NDArray[np.float64]) -> LogisticRegression:
@@ -128,7 +128,7 @@ def _fitted(rows: csr_matrix, is_crisis: NDArray[np.bool_], costs: NDArray[np.fl
 
 
 def _held_out(texts: Texts) -> NDArray[np.float64]:
-    """For each text the probability that it is a crisis, by a classifier that has not seen it."""
+    """Return for each text the crisis probability from a classifier that was not trained on it (texts,) float64."""
     found, is_crisis = np.zeros(len(texts.bags)), texts.labels > 0
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(found, is_crisis)
     for fold, (seen, unseen) in enumerate(folds, 1):
@@ -141,17 +141,19 @@ def _held_out(texts: Texts) -> NDArray[np.float64]:
 
 
 def _threshold(texts: Texts, likely: NDArray[np.float64]) -> float:
-    """The lowest one that keeps to the bound on ordinary texts."""
+    """Return the lowest threshold that satisfies ``MOST_ORDINARY``, and print the results for it."""
     for threshold in np.arange(0.2, 0.99, 0.01):
         by_classifier = (likely >= threshold) & texts.open_ones
         if by_classifier[texts.sources == "ordinary"].mean() <= MOST_ORDINARY:
-            print(f"threshold {threshold:.2f}; found on held-out texts, by the rules alone and with the classifier:")
+            print(
+                f"threshold {threshold:.2f}; share of held-out texts found by the rules alone, and with the classifier:"
+            )
             for source in ("crisis", "lookalikes", "ordinary", "seeds"):
                 rows = texts.sources == source
                 both = (texts.by_rules | by_classifier)[rows].mean()
                 print(f"  {source:<10} {rows.sum():5}  {texts.by_rules[rows].mean():.4f}  {both:.4f}")
             return float(threshold)
-    raise SystemExit("no threshold keeps to the bound on held-out texts; see the constants of this script")
+    raise SystemExit("no threshold satisfies MOST_ORDINARY on held-out texts; see the constants of this script")
 
 
 def _write(

@@ -1,7 +1,7 @@
-"""Write small tables of every kind with this checkout's own code: ``python scripts/write_lake_fixture.py FOLDER``.
+"""Write small tables of every kind with this checkout's code: ``python scripts/write_lake_fixture.py FOLDER``.
 
-To be run once in each release that gives a table or the index a new column; what earlier releases wrote is kept under
-``tests/fixtures/lake``, so that every later release is tried on it.
+Run it once in each release that adds a column to a table or to the index. The tables of all releases are kept under
+``tests/fixtures/lake``, and every later release is tested on them.
 """
 
 import json
@@ -18,7 +18,7 @@ EXAMPLE = {"string": "x", "long": 7, "bool": True, "time": datetime(2026, 11, 24
 
 
 def main(folder: Path) -> None:
-    """Two turns, one row of each other table, and the index's mapping."""
+    """Write two turns, one row of each other table, and the index's mapping."""
     folder.mkdir(parents=True)
     tables = DeltaTables(Settings(hdfs=Hdfs(uri="file://", root=str(folder.absolute()), retries=1)))
     for name, table in TABLE_BY_NAME.items():
@@ -30,10 +30,10 @@ def main(folder: Path) -> None:
             ]
         tables.append(name, rows, {f"{name}/{table.topic or name}/0": len(rows)}, {})
     columns = {name: dict(table.columns) for name, table in TABLE_BY_NAME.items()}
-    for commit in folder.glob("lake/*/_delta_log/*.json"):  # of no use to anybody: where the tables were made
+    for commit in folder.glob("lake/*/_delta_log/*.json"):  # remove the path of this folder
         commit.write_text(commit.read_text().replace(str(folder.absolute()), ""))
     (folder / "columns.json").write_text(json.dumps(columns, indent=1) + "\n")
-    by_column, by_kind = elastic._TYPE_BY_COLUMN, elastic._TYPE_BY_KIND  # noqa: SLF001 - the one reader of the mapping
+    by_column, by_kind = elastic._TYPE_BY_COLUMN, elastic._TYPE_BY_KIND  # noqa: SLF001 - the only other use of the mapping
     mapping = {name: by_column.get(name, by_kind[kind]) for name, kind in TURNS.columns.items()}
     (folder / "mapping.json").write_text(json.dumps(mapping, indent=1) + "\n")
 

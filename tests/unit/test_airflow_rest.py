@@ -1,4 +1,4 @@
-"""Following a DAG run over REST, against a small server that answers as Airflow's API does."""
+"""Starting and following DAG runs over REST, against a small server that imitates Airflow's API."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ PASSWORD = "비밀-1"
 
 @dataclass
 class FakeAirflow:
-    """What the API knows, and what it was asked."""
+    """A fake of Airflow's API that records its requests."""
 
     dags: dict[str, bool] = field(default_factory=lambda: {"retrain_bots": False})
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -50,20 +50,20 @@ class FakeAirflow:
         return self.api(method, path.removeprefix("/api/v2/"), body)
 
     def api(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        words = path.partition("?")[0].split("/")
-        if words[1] not in self.dags or self.appear_after > 0:
+        parts = path.partition("?")[0].split("/")
+        if parts[1] not in self.dags or self.appear_after > 0:
             self.appear_after -= 1
             return 404, {"detail": "The Dag was not found"}
-        if len(words) == 2:
-            return 200, {"is_paused": self.dags[words[1]]}
+        if len(parts) == 2:
+            return 200, {"is_paused": self.dags[parts[1]]}
         if method == "POST":
             if any(run["dag_run_id"] == body["dag_run_id"] for run in self.runs):
                 return 409, {"detail": "a run of this id exists"}
             self.runs.append(body)
             return 200, {"dag_run_id": body["dag_run_id"]}
-        if len(words) == 3:
+        if len(parts) == 3:
             return 200, {"dag_runs": [{"dag_run_id": "b", "state": "running"}, {"dag_run_id": "a", "state": "success"}]}
-        if words[-1] == "taskInstances":
+        if parts[-1] == "taskInstances":
             return 200, {"task_instances": self.looks.pop(0)[1] if len(self.looks) > 1 else self.looks[0][1]}
         return 200, {"state": self.looks[0][0]}
 
@@ -125,7 +125,7 @@ def rest(url: str, monkeypatch: pytest.MonkeyPatch) -> AirflowRest:
 
 
 def test_a_run_is_followed_to_its_end(api: FakeAirflow, rest: AirflowRest) -> None:
-    """Each change of a task's state is told once; the result names what failed and what was skipped."""
+    """Each change of a task's state is reported once; the result lists the failed and the skipped tasks."""
     api.looks = [
         ("running", [task("ChatbotA.finetune", "running"), task("prepare_base", None, started=None)]),
         ("running", [task("ChatbotA.finetune", "running"), task("ChatbotB.evaluate", "skipped")]),
@@ -165,8 +165,8 @@ def run_of(state: str, **tasks: str) -> DagRun:
     return DagRun(dag_id="retrain_bots", run_id="r", state=state, tasks=found)
 
 
-def test_a_long_task_is_told_again_with_how_long_it_takes() -> None:
-    """No minute without a word: the tasks at work, each counted from its own last change."""
+def test_a_long_task_is_reported_again_with_its_duration() -> None:
+    """Running tasks are repeated at an interval, each with the time since its last change."""
     progress = RunProgress(dag_id="retrain_bots", since_s=0.0, remind_every_s=8)
     lines = [
         line
@@ -182,15 +182,15 @@ def test_a_long_task_is_told_again_with_how_long_it_takes() -> None:
     ]
 
 
-def test_a_run_without_a_task_at_work_is_told_too() -> None:
-    """A run that waits for another one is not silent either; one that has ended needs no reminder."""
+def test_a_run_without_an_active_task_is_reported_too() -> None:
+    """A queued run is repeated at the same interval; a finished one is not."""
     progress = RunProgress(dag_id="retrain_bots", since_s=0.0, remind_every_s=8)
     assert progress.lines(run_of("queued"), 8) == ["retrain_bots: still queued for 8 s, no active task"]
     assert progress.lines(run_of("success"), 20) == []
 
 
-def test_mapped_tasks_are_told_apart(api: FakeAirflow, rest: AirflowRest) -> None:
-    """Their label is the bot where Airflow rendered one, else the index; what has not started comes last."""
+def test_mapped_tasks_have_distinct_names(api: FakeAirflow, rest: AirflowRest) -> None:
+    """The label is the one Airflow rendered, else the index; tasks that have not started come last."""
     api.looks = [
         (
             "success",
@@ -204,16 +204,16 @@ def test_mapped_tasks_are_told_apart(api: FakeAirflow, rest: AirflowRest) -> Non
     assert [one.task for one in rest.get_run("retrain_bots", "r").tasks] == ["rollout[ChatbotC]", "rollout[1]"]
 
 
-def test_a_run_that_does_not_end_is_named(api: FakeAirflow, rest: AirflowRest) -> None:
-    """Past the deadline the error says which tasks are at work."""
+def test_a_run_that_does_not_end_in_time_is_an_error(api: FakeAirflow, rest: AirflowRest) -> None:
+    """The message lists the active tasks."""
     api.looks = [("running", [task("prepare_base", "running"), task("index", "success")])]
 
     with pytest.raises(Unavailable, match=r"is running after 0 s.*active tasks: prepare_base\."):
         rest.wait("retrain_bots", "r", timeout_s=0, progress=lambda _line: None)
 
 
-def test_a_token_that_ran_out_is_renewed(api: FakeAirflow, rest: AirflowRest) -> None:
-    """The caller of a long run notices nothing."""
+def test_an_expired_token_is_renewed(api: FakeAirflow, rest: AirflowRest) -> None:
+    """The caller gets its result without an error."""
     assert [run.run_id for run in rest.runs("retrain_bots")] == ["b", "a"]
     api.good_token = "something else"
 
@@ -221,14 +221,14 @@ def test_a_token_that_ran_out_is_renewed(api: FakeAirflow, rest: AirflowRest) ->
     assert api.tokens == 2
 
 
-def test_a_wrong_password_is_said_at_once(url: str) -> None:
-    """It is no reason to try again."""
+def test_a_wrong_password_is_reported_at_once(url: str) -> None:
+    """The request is not retried."""
     with pytest.raises(InvalidInput, match="rejects the password of 'admin'"):
         AirflowRest(Settings(airflow=Airflow(url=url)), "falsch").runs("retrain_bots")
 
 
-def test_reading_is_tried_again(api: FakeAirflow, rest: AirflowRest) -> None:
-    """A server that stumbles twice costs nothing; one that keeps failing is unavailable."""
+def test_reads_are_retried(api: FakeAirflow, rest: AirflowRest) -> None:
+    """Two server errors are retried; if they continue, the server is Unavailable."""
     api.faults = [(500, "database is locked"), (503, "starting")]
     assert len(rest.runs("retrain_bots")) == 2
 
@@ -238,7 +238,7 @@ def test_reading_is_tried_again(api: FakeAirflow, rest: AirflowRest) -> None:
 
 
 def test_a_run_is_never_started_twice(api: FakeAirflow, rest: AirflowRest) -> None:
-    """A start whose reply is lost is asked for again under the same name, so it stays one run."""
+    """If the response to a start is lost, the request is repeated with the same run id."""
     rest.runs("retrain_bots")
     answer = api.api
 
@@ -254,15 +254,15 @@ def test_a_run_is_never_started_twice(api: FakeAirflow, rest: AirflowRest) -> No
     assert [run["dag_run_id"] for run in api.runs] == [run_id]
 
 
-def test_a_dag_that_is_not_read_yet_is_waited_for(api: FakeAirflow, rest: AirflowRest) -> None:
-    """A stack that has just started knows its DAGs a little later."""
+def test_a_dag_that_is_not_parsed_yet_is_waited_for(api: FakeAirflow, rest: AirflowRest) -> None:
+    """Airflow parses its DAGs a little after it has started."""
     api.appear_after = 3
 
     assert rest.trigger("retrain_bots", {}) == api.runs[0]["dag_run_id"]
 
 
 def test_a_paused_dag_is_not_started(api: FakeAirflow, rest: AirflowRest) -> None:
-    """Its run would wait for ever."""
+    """Its run would wait forever."""
     api.dags["retrain_bots"] = True
 
     with pytest.raises(InvalidInput, match="paused"):
@@ -271,7 +271,7 @@ def test_a_paused_dag_is_not_started(api: FakeAirflow, rest: AirflowRest) -> Non
 
 
 def test_refused_params_are_shown(api: FakeAirflow, rest: AirflowRest) -> None:
-    """Airflow's own sentence reaches the person."""
+    """The error quotes Airflow's message."""
     rest.runs("retrain_bots")
     answer = api.api
     api.api = lambda method, path, body: (  # type: ignore[method-assign]
@@ -282,7 +282,7 @@ def test_refused_params_are_shown(api: FakeAirflow, rest: AirflowRest) -> None:
         rest.trigger("retrain_bots", {"epochs": 0})
 
 
-def test_nobody_listening_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the address."""
     monkeypatch.setattr("kogpt2_chat.adapters.airflow.POLL_S", 0.001)
     address = "http://127.0.0.1:1"
@@ -292,7 +292,7 @@ def test_nobody_listening_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_password_comes_from_the_stacks_file(tmp_path: Path) -> None:
-    """The file that Airflow's login reads; without it the message says what to do."""
+    """It is read from the file of Airflow's login; if the file is missing, the message says what to do."""
     path = tmp_path / "passwords.json"
     with pytest.raises(NotFound, match="stack up"):
         read_password(path, "admin")
@@ -303,8 +303,8 @@ def test_the_password_comes_from_the_stacks_file(tmp_path: Path) -> None:
         read_password(path, "nobody")
 
 
-def test_another_page_at_airflows_address_is_named(api: FakeAirflow, rest: AirflowRest) -> None:
-    """A proxy's or somebody else's page answers 200 as well."""
+def test_another_server_at_airflows_address_is_reported(api: FakeAirflow, rest: AirflowRest) -> None:
+    """A proxy or another server can respond with 200 and an HTML page."""
     api.page = "<html>로그인하세요</html>"
     with pytest.raises(Unavailable, match="not JSON: '<html>.*another server use"):
         rest.trigger("retrain_bots", {})

@@ -47,5 +47,5 @@ def test_a_python_that_does_not_fit_is_named_before_anything_is_made(tmp_path, n
     environment = {**os.environ, "KOGPT2_PYTHON": named}
     done = subprocess.run(["bash", tmp_path / "scripts" / "setup.sh"], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"KOGPT2_PYTHON={named} is no Python 3.11, 3.12 or 3.13" in done.stderr
+    assert f"KOGPT2_PYTHON={named} is not Python 3.11, 3.12 or 3.13" in done.stderr
     assert not (tmp_path / ".venv").exists()

@@ -1,4 +1,4 @@
-"""What the demo's players say, on corpora as people edit them."""
+"""The demo's script, on corpora that were edited by hand."""
 
 import shutil
 from pathlib import Path
@@ -21,14 +21,14 @@ def corpora(tmp_path: Path) -> Path:
 
 
 def test_files_that_a_spreadsheet_saved_give_the_same_script(corpora: Path) -> None:
-    """A byte order mark and Windows' line ends change nothing."""
+    """A byte order mark and Windows line ends do not change the script."""
     for path in (corpora / "ChatbotA/seed.csv", corpora / "ChatbotC/golden.json"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert load_script(corpora) == load_script(CHECKOUT / "corpora")
 
 
-def test_a_corpus_that_cannot_be_read_ends_the_demo_with_a_sentence(corpora: Path) -> None:
-    """Before anything is started."""
+def test_a_corpus_that_cannot_be_read_is_reported(corpora: Path) -> None:
+    """A file in another encoding, or a missing one, is an InvalidInput."""
     path = corpora / "ChatbotB/seed.csv"
     path.write_bytes(path.read_bytes().decode().encode("cp949", "replace"))
     with pytest.raises(InvalidInput, match="ChatbotB/seed.csv is not UTF-8.*CP949"):

@@ -22,4 +22,4 @@ def test_pages_of_one_checkout_are_not_written_from_anothers_code(tmp_path: Path
     script = shutil.copy(CHECKOUT / "scripts" / "generate_docs.py", tmp_path / "scripts")
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
-    assert f"the code that is installed here is {CHECKOUT}'s" in done.stderr
+    assert f"this environment imports the code of {CHECKOUT}" in done.stderr

@@ -1,4 +1,4 @@
-"""The scripts in other people's shells and folders, with stand-ins for the programs that they start."""
+"""The shell scripts in unusual shells and folders, with stubs for the programs that they start."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ HOSTILE = {"CDPATH": "", "SHELLOPTS": "noclobber:nounset", "GREP_OPTIONS": "--co
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout in a folder as people have it; each tool says its name and its words, and what it gets."""
+    """Return a checkout in a folder with an unusual name. Each tool prints its name, its arguments and its environment."""
     folder = tmp_path / "내 집 #1 100% it's" / "kogpt2"
     shutil.copytree(CHECKOUT / "scripts", folder / "scripts")
     shutil.copytree(CHECKOUT / ".ci", folder / ".ci")
@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Path:
             name,
             f'echo "{name} $* in $PWD, home ${{PYTHONHOME:-none}}, kafka ${{KOGPT2_KAFKA__BOOTSTRAP:-none}}"',
         )
-    (tmp_path / "scripts").mkdir()  # where CDPATH leads
+    (tmp_path / "scripts").mkdir()  # CDPATH points to it
     return folder
 
 
@@ -44,7 +44,7 @@ def run(checkout: Path, *command: str, **more: str) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize("command", [["scripts/test.sh"], ["bash", "scripts/faults.sh"]])
 def test_a_script_works_in_any_folder_and_shell(checkout: Path, command: list[str]) -> None:
-    """The checkout's own tools, in the checkout, without the caller's settings."""
+    """It runs the checkout's own tools in the checkout, without the caller's settings."""
     done = run(checkout, *command, "-k", "a b", KOGPT2_KAFKA__BOOTSTRAP="kafka.example:9092")
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
@@ -52,8 +52,8 @@ def test_a_script_works_in_any_folder_and_shell(checkout: Path, command: list[st
     assert last.endswith(f"-k a b in {checkout}, home none, kafka none")
 
 
-def test_scripts_are_started_from_elsewhere_and_beside_themselves(checkout: Path) -> None:
-    """By a whole path, and from their own folder."""
+def test_scripts_can_be_started_from_any_folder(checkout: Path) -> None:
+    """By an absolute path from elsewhere, and by name from their own folder."""
     assert run(checkout, "bash", "-c", 'cd / && "$0/scripts/faults.sh"', str(checkout)).returncode == 0
     assert run(checkout, "bash", "-c", "cd ./scripts && bash faults.sh").returncode == 0
 
@@ -68,25 +68,25 @@ def test_scripts_are_started_from_elsewhere_and_beside_themselves(checkout: Path
         ("exit 127", 1),
     ],
 )
-def test_a_docstring_check_that_did_not_run_is_no_pass(checkout: Path, body: str, code: int) -> None:
-    """What it finds and we do not want is left out; that it fails is not."""
+def test_the_docstring_check_fails_if_pydoclint_does_not_run(checkout: Path, body: str, code: int) -> None:
+    """Ignored codes are filtered out; a crash of pydoclint is an error."""
     tool(checkout, "pydoclint", body)
     assert run(checkout, "scripts/check.sh").returncode == code
 
 
-@pytest.mark.parametrize(("place", "kept"), [("", True), ("../elsewhere", False), (None, False)])
-def test_an_environment_of_another_place_is_made_anew(checkout: Path, place: str | None, kept: bool) -> None:
-    """Its programs begin with that path: in a copy they are another checkout's, after a move there are none."""
+@pytest.mark.parametrize(("folder", "kept"), [("", True), ("../elsewhere", False), (None, False)])
+def test_an_environment_with_another_path_is_recreated(checkout: Path, folder: str | None, kept: bool) -> None:
+    """Its programs contain the path: in a copied checkout they run another checkout's code, in a moved one they fail."""
     tool(checkout, "python", "exit 0")
-    if place is not None:
+    if folder is not None:
         activate = checkout / ".venv" / "bin" / "activate"
-        activate.write_text(f'VIRTUAL_ENV="{checkout / place}/.venv"\n')
+        activate.write_text(f'VIRTUAL_ENV="{checkout / folder}/.venv"\n')
     functions = "source <(sed -n '/^fits()/p; /^keeps_python()/,/^}/p' scripts/setup.sh); FITS= WHICH=; keeps_python"
     assert (run(checkout, "bash", "-c", functions).returncode == 0) == kept
 
 
-def test_an_environment_that_is_lent_is_not_changed(checkout: Path, tmp_path: Path) -> None:
-    """A link leads to another checkout's."""
+def test_a_linked_environment_is_not_changed(checkout: Path, tmp_path: Path) -> None:
+    """If .venv is a link to another checkout's environment, the set-up fails without changing it."""
     shutil.move(checkout / ".venv", tmp_path / "other")
     (checkout / ".venv").symlink_to(tmp_path / "other")
     for name in ("requirements.lock", "requirements-uv.lock", "pyproject.toml"):
@@ -101,7 +101,7 @@ def test_an_environment_that_is_lent_is_not_changed(checkout: Path, tmp_path: Pa
     "row",
     ["/dev/sda1 100 40 4321 40% /", "//nas/내 공유 100 40 4321 40% /mnt/내 폴더", "overlay 100 40 4321 100% /a 5% b"],
 )
-def test_free_disk_is_read_whatever_the_disk_is_called(checkout: Path, row: str) -> None:
-    """Names with spaces move the columns."""
+def test_free_disk_space_is_read_for_any_name_of_a_disk(checkout: Path, row: str) -> None:
+    """Names with spaces shift the columns of `df`."""
     functions = f"df() {{ printf '%s\\n' Header '{row}'; }}; source <(grep '^free_disk()' scripts/setup.sh); free_disk"
     assert run(checkout, "bash", "-c", functions).stdout == "4321\n"

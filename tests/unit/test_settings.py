@@ -1,4 +1,4 @@
-"""The settings tree, and the variables that it is read from."""
+"""The settings tree, and how it is read from variables."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from kogpt2_chat.variables import as_variables, leaves_of, shown_variables
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder of this test's own, without a `.env`, and no settings from outside."""
+    """Change to an empty folder without a `.env`, and remove all settings from the environment."""
     import os
 
     for name in [name for name in os.environ if name.startswith("KOGPT2_")]:
@@ -31,7 +31,7 @@ def refusal() -> str:
 
 
 def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One number moves the whole stack, so that two run side by side."""
+    """One number shifts all ports, so that two stacks can run on one machine."""
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "1000")
     settings = load_settings()
     assert settings.kafka_bootstrap == "127.0.0.1:10092"
@@ -40,14 +40,14 @@ def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_all_faults_are_reported_together(monkeypatch, folder):
-    """A person mends the settings once, not once for each fault: values, names, JSON, lines of `.env`, combinations."""
+    """Wrong values, names, JSON, lines of `.env` and combinations are all in one message."""
     (folder / ".env").write_text('KOGPT2_TRAINING__BATCH_SIZE=0\nKOGPT2_HDFS__ROOT="/x\n', encoding="utf-8")
     monkeypatch.setenv("KOGPT2_PORTS__KAFKA", "kafka")
     monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", "{bad")
     monkeypatch.setenv("KOGPT2_STACK__WORKER", "3")
     monkeypatch.setenv("KOGPT2_SERVING__WATCHDOG_S", "20")
-    said = refusal()
-    lines = said.splitlines()[1:]
+    message = refusal()
+    lines = message.splitlines()[1:]
     assert len(lines) == 6
     assert any("KOGPT2_PORTS__KAFKA" in line and "valid integer" in line and "'kafka'" in line for line in lines)
     assert any("KOGPT2_TRAINING__BATCH_SIZE" in line and "found '0'" in line and ".env" in line for line in lines)
@@ -63,22 +63,22 @@ def test_all_faults_are_reported_together(monkeypatch, folder):
         ("KOGPT2_STACK_WORKERS", "KOGPT2_STACK__WORKERS"),
         ("KOGPT2_HOM", "KOGPT2_HOME"),
         ("KOGPT_HOME", "KOGPT2_HOME"),
-        ("KOGPT2_SERVING__SAMPLING__CHATBOTA__TEMPERATURE", "KOGPT2_SERVING__SAMPLING is written as a whole"),
-        ("KOGPT2_PORTS__DATANODE__0", "KOGPT2_PORTS__DATANODE is written as a whole"),
+        ("KOGPT2_SERVING__SAMPLING__CHATBOTA__TEMPERATURE", "set KOGPT2_SERVING__SAMPLING as a whole"),
+        ("KOGPT2_PORTS__DATANODE__0", "set KOGPT2_PORTS__DATANODE as a whole"),
         ("KOGPT2_ZZZZ", "`kogpt2-chat settings` shows all"),
     ],
 )
-def test_a_name_that_is_no_setting_is_refused_with_the_nearest_one(monkeypatch, wrong, right):
-    """Taken in silence, it would do nothing. Its value is not shown: it may be a secret."""
+def test_an_unknown_name_is_refused_with_the_most_similar_setting(monkeypatch, wrong, right):
+    """If it were ignored, it would have no effect. Its value is not shown, because it may be a secret."""
     monkeypatch.setenv(wrong, "s3cret-word")
-    said = refusal()
-    assert wrong in said
-    assert right in said
-    assert "s3cret-word" not in said
+    message = refusal()
+    assert wrong in message
+    assert right in message
+    assert "s3cret-word" not in message
 
 
-def test_variables_that_are_read_elsewhere_are_left_alone(monkeypatch):
-    """The set-up's, the supervisor's, those of tests and benchmarks, and other programs'."""
+def test_variables_that_are_not_settings_are_ignored(monkeypatch):
+    """Variables of the set-up, the supervisor, tests, benchmarks and other programs are not errors."""
     for name in (
         "KOGPT2_PYTHON", "KOGPT2_TEST_STACK", "KOGPT2_TEST_ANY_THING", "KOGPT2_BENCH_VERSIONS", "KOGPT2_STACK_PROGRAM",
         "KOGPT2_SERVING__FAILPOINT", "_KOGPT2_CHAT_COMPLETE", "KOGPT_API_KEY", "KOGNITIO",
@@ -87,14 +87,14 @@ def test_variables_that_are_read_elsewhere_are_left_alone(monkeypatch):
     assert load_settings() == Settings()
 
 
-def test_a_setting_of_an_earlier_release_is_told_and_passed_over(monkeypatch, capsys):
-    """An upgrade does not stop what ran before it."""
+def test_a_setting_of_an_earlier_release_causes_a_warning(monkeypatch, capsys):
+    """It is ignored with one warning per process, so that an upgrade does not fail because of it."""
     monkeypatch.setenv("KOGPT2_STACK__START_TIMEOUT_S", "180")
     assert load_settings() == Settings()
     assert load_settings() == Settings()
-    said = capsys.readouterr().err
-    assert said.count("KOGPT2_STACK__START_TIMEOUT_S (in the environment) has no effect any more") == 1
-    assert "KOGPT2_STACK__STALL_S" in said
+    message = capsys.readouterr().err
+    assert message.count("KOGPT2_STACK__START_TIMEOUT_S (in the environment) no longer has an effect") == 1
+    assert "KOGPT2_STACK__STALL_S" in message
 
 
 @pytest.mark.parametrize(
@@ -106,19 +106,19 @@ def test_a_setting_of_an_earlier_release_is_told_and_passed_over(monkeypatch, ca
         ("utf-32", "UTF-16"),
     ],
 )
-def test_an_env_file_in_another_encoding_is_named(folder, encoding, named):
-    """Windows' editors write them."""
+def test_an_env_file_in_another_encoding_is_refused(folder, encoding, named):
+    """Editors on Windows write these encodings; the message names the file, the encoding and the remedy."""
     (folder / ".env").write_bytes("KOGPT2_PORTS__OFFSET=1000\n# 포트 이동\n".encode(encoding))
-    said = refusal()
-    assert named in said
-    assert str(folder / ".env") in said
-    assert "save it again as UTF-8" in said
+    message = refusal()
+    assert named in message
+    assert str(folder / ".env") in message
+    assert "save it again as UTF-8" in message
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_an_env_file_of_windows_is_read(folder, encoding, line_end):
-    """With and without a byte order mark, either end of a line, Korean, quotes, `export`, comments."""
+def test_an_env_file_from_windows_is_read(folder, encoding, line_end):
+    """A byte order mark, either line end, Korean text, quotes, `export` and comments are all accepted."""
     lines = [
         "KOGPT2_PORTS__OFFSET=1000", "# 포트 이동", "export KOGPT2_HDFS__ROOT='/chat'",
         'KOGPT2_MLFLOW__EXPERIMENT="별 마루" # 실험', "HF_TOKEN=x",
@@ -136,14 +136,14 @@ def test_an_env_file_of_windows_is_read(folder, encoding, line_end):
         "KOGPT2_PORTS__DATANODE=9866,9876",
     ],
 )  # fmt: skip
-def test_a_line_that_means_something_else_than_it_seems_is_refused(folder, line):
-    """Quotation marks of a word processor, quotes within quotes, an open quote, a shell's own words."""
+def test_a_misleading_line_is_refused(folder, line):
+    """Typographic, nested or unclosed quotation marks and commands of other shells are errors."""
     (folder / ".env").write_text(line + "\n", encoding="utf-8")
     assert ".env" in refusal()
 
 
-def test_the_environment_wins_over_the_file_with_an_empty_value_too(monkeypatch, folder):
-    """An empty value is the default: nobody means the folder that he stands in by `KOGPT2_HOME=`."""
+def test_the_environment_wins_over_the_file_even_with_an_empty_value(monkeypatch, folder):
+    """An empty value means the default; `KOGPT2_HOME=` does not mean the current directory."""
     (folder / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=prod.example:9092\nKOGPT2_HOME=\nKOGPT2_PORTS__OFFSET=7\n")
     monkeypatch.setenv("KOGPT2_KAFKA__BOOTSTRAP", "")
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "8")
@@ -151,8 +151,8 @@ def test_the_environment_wins_over_the_file_with_an_empty_value_too(monkeypatch,
     assert (found.kafka.bootstrap, found.home, found.ports.offset) == ("", Settings().home, 8)
 
 
-def test_another_file_can_be_named_and_none(monkeypatch, folder):
-    """A named one has to be there."""
+def test_the_env_file_can_be_chosen_or_disabled(monkeypatch, folder):
+    """A file that is named must exist; an empty name disables the file."""
     (folder / ".env").write_text("KOGPT2_PORTS__OFFSET=7\n")
     (folder / "다른.env").write_text("KOGPT2_PORTS__OFFSET=8\n")
     for named, offset in (("다른.env", 8), ("", 0)):
@@ -162,8 +162,8 @@ def test_another_file_can_be_named_and_none(monkeypatch, folder):
     assert "none.env cannot be read" in refusal()
 
 
-def test_paths_begin_in_the_home_folder_or_here(monkeypatch, folder):
-    """A folder named `~` is nobody's wish, and a server started elsewhere means the same folder."""
+def test_paths_become_absolute(monkeypatch, folder):
+    """`~` is expanded, and relative paths start in the current directory, so that all processes use the same folder."""
     monkeypatch.setenv("HOME", str(folder / "집"))
     monkeypatch.setenv("KOGPT2_HOME", "~/kogpt2")
     monkeypatch.setenv("KOGPT2_LEARNING__CORPORA", "말뭉치")
@@ -175,30 +175,30 @@ def test_paths_begin_in_the_home_folder_or_here(monkeypatch, folder):
     assert found.kafka.ssl_cafile == str(folder / "ca.pem")
     assert found.model.base == str(folder / "base")
     monkeypatch.setenv("KOGPT2_HOME", "~nobody-of-this-name/kogpt2")
-    assert "KOGPT2_HOME: ~nobody-of-this-name names no home folder" in refusal()
+    assert "KOGPT2_HOME: ~nobody-of-this-name is not a home folder" in refusal()
 
 
-def test_bots_of_a_dictionary_are_those_of_the_roster(monkeypatch):
-    """A setting for a bot that nobody has would do nothing."""
+def test_an_unknown_bot_in_a_dictionary_is_refused(monkeypatch):
+    """A setting for a bot that does not exist would have no effect."""
     monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", '{"chatbota": {}, "ChatbotB": {"temperature": 0}}')
-    said = refusal()
-    assert "KOGPT2_SERVING__SAMPLING at chatbota: no such bot" in said
-    assert "did you mean ChatbotA?" in said
-    assert "KOGPT2_SERVING__SAMPLING at ChatbotB.temperature" in said
+    message = refusal()
+    assert "KOGPT2_SERVING__SAMPLING at chatbota: no such bot" in message
+    assert "did you mean ChatbotA?" in message
+    assert "KOGPT2_SERVING__SAMPLING at ChatbotB.temperature" in message
 
 
-def test_a_section_may_be_one_value(monkeypatch):
-    """The single setting wins over it; a misspelt field and a whole that is no object are named."""
+def test_a_section_can_be_one_json_value(monkeypatch):
+    """A single setting wins over it; a misspelt field and a value that is not a JSON object are errors."""
     monkeypatch.setenv("KOGPT2_PORTS", '{"offset": 5, "kafka": 19092}')
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "6")
     found = load_settings()
     assert (found.ports.offset, found.ports.kafka) == (6, 19092)
     monkeypatch.setenv("KOGPT2_STACK", '{"worker": 3}')
     monkeypatch.setenv("KOGPT2_KAFKA", '{"sasl_password": "s3cret-word"')
-    said = refusal()
-    assert "KOGPT2_STACK__WORKER: no such setting; did you mean KOGPT2_STACK__WORKERS?" in said
-    assert "KOGPT2_KAFKA: expected a JSON object" in said
-    assert "s3cret-word" not in said
+    message = refusal()
+    assert "KOGPT2_STACK__WORKER: no such setting; did you mean KOGPT2_STACK__WORKERS?" in message
+    assert "KOGPT2_KAFKA: expected a JSON object" in message
+    assert "s3cret-word" not in message
 
 
 @pytest.mark.parametrize(
@@ -215,12 +215,12 @@ def test_a_section_may_be_one_value(monkeypatch):
         ("KOGPT2_AIRFLOW__URL", "http://airflow:80x"), ("KOGPT2_STACK__WORKERS", "1" * 5000),
     ],
 )  # fmt: skip
-def test_what_a_client_would_refuse_or_never_reach_is_found_at_the_start(monkeypatch, name, text):
-    """Before anything is joined or bound."""
+def test_values_that_a_client_would_reject_are_refused(monkeypatch, name, text):
+    """The error comes when the settings are read, not when a client or server uses the value."""
     monkeypatch.setenv(name, text)
-    said = refusal()
-    assert name in said
-    assert len(said) < 500
+    message = refusal()
+    assert name in message
+    assert len(message) < 500
 
 
 @pytest.mark.parametrize(
@@ -234,23 +234,23 @@ def test_what_a_client_would_refuse_or_never_reach_is_found_at_the_start(monkeyp
         ("KOGPT2_MODEL__SMALL_HEADS", {"KOGPT2_MODEL__SMALL_HEADS": "3"}),
     ],
 )
-def test_what_cannot_be_true_together_is_found_at_the_start(monkeypatch, named, given):
-    """One sentence that names both settings."""
+def test_settings_that_contradict_each_other_are_refused(monkeypatch, named, given):
+    """One sentence names both settings."""
     for name, text in given.items():
         monkeypatch.setenv(name, text)
-    said = refusal()
-    assert named in said
-    assert len(said.splitlines()) == 2
+    message = refusal()
+    assert named in message
+    assert len(message.splitlines()) == 2
 
 
 def test_a_shifted_port_above_the_last_one_is_refused() -> None:
-    """The sentence names the setting to lower."""
+    """The message names the setting to lower."""
     with pytest.raises(InvalidInput, match="KOGPT2_PORTS__OFFSET"):
         Settings().ports.at(65535 - Settings().ports.offset + 1)
 
 
 def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password never shows in a dump of the settings."""
+    """Passwords do not appear in any dump of the settings."""
     monkeypatch.setenv("KOGPT2_KAFKA__SASL_PASSWORD", "s3cret-word")
     monkeypatch.setenv("KOGPT2_STACK__AIRFLOW_DATABASE", "postgresql://u:s3cret-word@h/db")
     found = load_settings()
@@ -258,21 +258,21 @@ def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "s3cret-word" not in text
 
 
-def test_a_secret_that_is_wrong_is_named_and_not_shown(monkeypatch):
-    """Neither in the sentence nor in what a traceback would show."""
+def test_the_value_of_a_wrong_secret_is_not_shown(monkeypatch):
+    """It appears neither in the message nor in a chained exception."""
     monkeypatch.setenv("KOGPT2_KAFKA__SASL_PASSWORD", "s3cret-word\r")
     monkeypatch.setenv("KOGPT2_ELASTIC", '{"password": ["s3cret-word"]}')
     with pytest.raises(InvalidInput) as caught:
         load_settings()
-    said = str(caught.value)
-    assert "KOGPT2_KAFKA__SASL_PASSWORD: contains control characters" in said
-    assert "KOGPT2_ELASTIC__PASSWORD" in said
-    assert "s3cret-word" not in said
+    message = str(caught.value)
+    assert "KOGPT2_KAFKA__SASL_PASSWORD: contains control characters" in message
+    assert "KOGPT2_ELASTIC__PASSWORD" in message
+    assert "s3cret-word" not in message
     assert caught.value.__cause__ is None
 
 
-def test_the_shown_settings_can_be_written_into_a_file(monkeypatch, folder):
-    """What `kogpt2-chat settings` prints is read again as the same settings; an unset path is not one named `None`."""
+def test_the_shown_settings_can_be_used_as_an_env_file(monkeypatch, folder):
+    """The output of `kogpt2-chat settings` gives the same settings again; an unset path does not become `None`."""
     monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", '{"ChatbotA": {"temperature": 0.9}}')
     found = load_settings()
     monkeypatch.delenv("KOGPT2_SERVING__SAMPLING")
@@ -282,28 +282,28 @@ def test_the_shown_settings_can_be_written_into_a_file(monkeypatch, folder):
     assert set(shown_variables(found)) == set(leaves_of(Settings))
 
 
-def test_settings_without_arguments_ask_nobody(monkeypatch):
-    """Only programs read the environment."""
+def test_settings_without_arguments_are_the_defaults(monkeypatch):
+    """Only `load_settings` reads the environment."""
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "1000")
     assert Settings().ports.offset == 0
     assert as_variables(Settings()) == {}
 
 
 def test_the_cache_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Two checkouts share jars and base models through one folder outside both."""
+    """Checkouts share jars and base models through a folder outside of them."""
     monkeypatch.setenv("KOGPT2_CACHE", str(tmp_path))
     assert load_settings().cache_dir == tmp_path
 
 
 def test_the_json_of_the_settings_is_the_tree(monkeypatch):
-    """By section and field, as it always was."""
+    """The JSON has one object per section, with the values by field."""
     tree = json.loads(Settings().model_dump_json())
     assert tree["ports"]["datanode"] == [9866, 9876]
     assert tree["kafka"]["sasl_password"] == ""
 
 
-def test_whatever_a_setting_offers_can_be_set() -> None:
-    """An empty value is the default: a setting with another default needs a word for what emptiness would mean."""
+def test_a_setting_that_documents_an_empty_value_is_empty_by_default() -> None:
+    """An empty value means the default, so a description can offer `empty` only if the default is empty."""
     fields = [(name, field_at(leaf.path)) for name, leaf in leaves_of(Settings).items()]
     offered = [(name, field.default) for name, field in fields if "empty" in (field.description or "")]
     assert offered
@@ -318,16 +318,16 @@ def field_at(path: tuple[str, ...]) -> FieldInfo:
 
 
 @pytest.mark.parametrize("cron", ["never", "0 4 * * *", "*/5 1-3 * * MON,TUE", "@daily"])
-def test_retraining_by_the_clock_can_be_changed_and_switched_off(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
-    """The demo switches it off, and must not be retrained at four in the morning all the same."""
+def test_scheduled_retraining_can_be_changed_and_switched_off(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """The demo switches it off, so that no scheduled run interferes."""
     monkeypatch.setenv("KOGPT2_LEARNING__RETRAIN_CRON", cron)
     assert load_settings().learning.retrain_cron == cron
     assert DEMO_ENVIRONMENT["KOGPT2_LEARNING__RETRAIN_CRON"] == "never"
 
 
 @pytest.mark.parametrize("cron", ["off", "4", "0 4 * *", "0 4 * * * *"])
-def test_a_time_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
-    """Airflow would drop the whole DAG."""
+def test_an_invalid_cron_expression_is_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """Airflow would silently drop the whole DAG."""
     monkeypatch.setenv("KOGPT2_LEARNING__RETRAIN_CRON", cron)
     with pytest.raises(InvalidInput, match="RETRAIN_CRON: expected five fields .* or never"):
         load_settings()

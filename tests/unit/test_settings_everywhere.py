@@ -1,4 +1,4 @@
-"""What a command has for settings is what each program of its stack has, whatever was set, and in whichever way."""
+"""Every program of the stack has the same settings as the command that started it, however they were set."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from kogpt2_chat.variables import leaves_of
 JAVA = Java(home=Path("/opt/java"), version=17)
 LEAVES = leaves_of(Settings)
 SECRET = "s3cret-word"
-# Of two settings that cannot be true together, these are tried elsewhere.
+# Settings that can contradict each other; test_settings.py covers them.
 PAIRED = {"KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", "KOGPT2_MODEL__SMALL_WIDTH",
           "KOGPT2_MODEL__SMALL_HEADS", "KOGPT2_SERVING__WATCHDOG_S", "KOGPT2_KAFKA__REQUEST_TIMEOUT_S"}  # fmt: skip
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"], exclude_characters="$"), min_size=1)
@@ -64,12 +64,12 @@ def bounds(info: Any) -> tuple[float, float]:
 
 
 def plain_kinds(kind: Any) -> list[Any]:
-    """The kind itself, or those of a union, without their bounds."""
+    """Return the type itself, or the members of a union, without their bounds."""
     return [get_args(one)[0] if get_origin(one) is Annotated else one for one in (kind, *get_args(kind))]
 
 
 def right_texts(name: str) -> st.SearchStrategy[str]:
-    """Texts that the setting takes."""
+    """Return valid texts for the setting."""
     info, kind = info_of(name), LEAVES[name].annotation
     if name in FORMS:
         return st.sampled_from(FORMS[name])
@@ -103,7 +103,7 @@ WRONG = {
 
 
 def wrong_texts(name: str) -> st.SearchStrategy[str]:
-    """Texts that the setting does not take."""
+    """Return invalid texts for the setting."""
     kind = LEAVES[name].annotation
     if name in FORMS:
         return st.sampled_from(
@@ -120,18 +120,18 @@ def wrong_texts(name: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def choices(draw: st.DrawFn, texts: Any, names: list[str]) -> dict[str, tuple[str, str]]:
-    """By variable its text, and whether it stands in the environment, in `.env` or in its section's JSON."""
+    """Draw texts by variable, each with its source: the environment, `.env` or its section's JSON."""
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=8, unique=True))
-    places = ("environment", "file", "section")
+    sources = ("environment", "file", "section")
     return {
-        name: (draw(texts(name)), draw(st.sampled_from(places if len(LEAVES[name].path) > 1 else places[:2])))
+        name: (draw(texts(name)), draw(st.sampled_from(sources if len(LEAVES[name].path) > 1 else sources[:2])))
         for name in chosen
     }
 
 
 @contextmanager
-def world(folder: Path, variables: Mapping[str, str], env_file: str | None = None):
-    """A folder to stand in, with a `.env`, and an environment of nothing else."""
+def isolated(folder: Path, variables: Mapping[str, str], env_file: str | None = None):
+    """Change to a folder with a `.env`, and to an environment with only these variables."""
     folder.mkdir(exist_ok=True)
     (folder / ".env").write_text(env_file or "", encoding="utf-8", newline="")
     before = Path.cwd()
@@ -144,11 +144,11 @@ def world(folder: Path, variables: Mapping[str, str], env_file: str | None = Non
 
 
 def spread(chosen: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], str]:
-    """The environment and the text of `.env` that say what was chosen."""
-    environment = {name: text for name, (text, place) in chosen.items() if place == "environment"}
+    """Return the environment and the text of `.env` for the chosen texts."""
+    environment = {name: text for name, (text, source) in chosen.items() if source == "environment"}
     sections: dict[str, dict[str, object]] = {}
-    for name, (text, place) in chosen.items():
-        if place == "section":
+    for name, (text, source) in chosen.items():
+        if source == "section":
             section, field = LEAVES[name].path
             try:
                 value = json.loads(text) if LEAVES[name].is_json else text
@@ -156,7 +156,7 @@ def spread(chosen: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], str]:
                 value = text
             sections.setdefault(section, {})[field] = value
     environment |= {f"KOGPT2_{section.upper()}": json.dumps(fields) for section, fields in sections.items()}
-    quoted = {name: text for name, (text, place) in chosen.items() if place == "file"}
+    quoted = {name: text for name, (text, source) in chosen.items() if source == "file"}
     lines = [f'{name}="{_escaped(text)}"' for name, text in quoted.items()]
     return environment, "\n".join(lines)
 
@@ -165,7 +165,7 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-TELLS = """
+PRINT_SETTINGS = """
 import json
 from kogpt2_chat.settings import load_settings
 from kogpt2_chat.variables import as_variables
@@ -180,25 +180,25 @@ QUICK = settings(
 
 @QUICK
 @given(chosen=choices(right_texts, sorted(set(LEAVES) - PAIRED)))
-def test_every_program_has_what_the_command_has(chosen):
-    """Whatever was set, in whichever way; a `.env` where the program runs adds nothing."""
+def test_every_program_has_the_settings_of_the_command(chosen):
+    """The source of a setting does not matter, and a `.env` in the program's folder is ignored."""
     environment, env_file = spread(chosen)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
-        with world(folder / "caller", environment, env_file):
+        with isolated(folder / "caller", environment, env_file):
             caller = load_settings()
             inherited = clean_environment()
         assert all(_value(caller, variable) is not None for variable in chosen)
         expected = caller.model_copy(update={"home": caller.home.resolve(), "cache": caller.cache_dir.resolve()})
-        tried = []
+        tested = []
         for program in all_programs(caller, folders_of(caller), JAVA):
             own = program_environment(program, caller, caller.home)
-            told = {name: text for name, text in own.items() if name.startswith("KOGPT2_") and name != MARK}
+            passed = {name: text for name, text in own.items() if name.startswith("KOGPT2_") and name != MARK}
             if program.user:
-                assert told == {}
-            elif told not in tried:
-                tried.append(told)
-                with world(folder / "checkout", {**inherited, **told}, HOSTILE):
+                assert passed == {}
+            elif passed not in tested:
+                tested.append(passed)
+                with isolated(folder / "checkout", {**inherited, **passed}, HOSTILE):
                     assert load_settings() == _with_slot(expected, program)
 
 
@@ -224,23 +224,23 @@ def _with_slot(tree: Settings, program: Program) -> Settings:
         st.sampled_from(["KOGPT2_STAK__WORKERS", "KOGPT2_PORTS__OFSET", "KOGPT2_HOM", "kogpt2_hdfs_root"])
     ),
 )
-def test_all_that_is_wrong_is_named_at_once_and_no_secret_is_shown(wrong, right, misspelt):
-    """Values, texts and names; nothing that is right is blamed."""
+def test_all_faults_are_reported_at_once_without_secrets(wrong, right, misspelt):
+    """Wrong values, texts and names are all reported, and correct settings are not."""
     environment, env_file = spread({**right, **wrong})
     with (
         tempfile.TemporaryDirectory() as name,
-        world(Path(name).resolve() / "caller", {**environment, **dict.fromkeys(misspelt, SECRET)}, env_file),
+        isolated(Path(name).resolve() / "caller", {**environment, **dict.fromkeys(misspelt, SECRET)}, env_file),
         pytest.raises(InvalidInput) as caught,
     ):
         load_settings()
-    said = str(caught.value)
-    blamed = {line.strip().split(":")[0].split(" ")[0] for line in said.splitlines()[1:]}
+    output = str(caught.value)
+    blamed = {line.strip().split(":")[0].split(" ")[0] for line in output.splitlines()[1:]}
     assert blamed == set(wrong) | {one.upper() for one in misspelt}
-    assert SECRET not in said
+    assert SECRET not in output
 
 
-def test_a_start_script_says_the_settings_to_a_process(tmp_path):
-    """Through the shell, in a folder with a `.env` of somebody else."""
+def test_a_start_script_passes_the_settings_to_a_process(tmp_path):
+    """The values survive the shell's quoting, and a `.env` in the folder is ignored."""
     odd = "a'b\"c $HOME `x` ${Y} \\ 별"
     given_settings = Settings(
         home=tmp_path / "집 #1", cache=tmp_path, ports={"offset": 7, "datanode": (1, 2)}, kafka={"sasl_password": odd},
@@ -248,15 +248,15 @@ def test_a_start_script_says_the_settings_to_a_process(tmp_path):
         stack={"airflow_database": f"postgresql://u:{odd}@h/db"},
     )  # fmt: skip
     (tmp_path / ".env").write_text(HOSTILE)
-    program = Program(name="x", group="x", command=(sys.executable, "-c", TELLS))
+    program = Program(name="x", group="x", command=(sys.executable, "-c", PRINT_SETTINGS))
     script = tmp_path / "start.sh"
     script.write_text(start_script(program, program_environment(program, given_settings, tmp_path)), encoding="utf-8")
     path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
-    said = subprocess.run(
+    output = subprocess.run(
         ["/bin/sh", script], cwd=tmp_path, env={**clean_environment(), "PYTHONPATH": path}, capture_output=True,
         text=True, check=True,
     ).stdout  # fmt: skip
-    found = json.loads(said)
+    found = json.loads(output)
     assert found["KOGPT2_KAFKA__SASL_PASSWORD"] == odd
     assert json.loads(found["KOGPT2_SERVING__SAMPLING"]) == {"ChatbotA": {}}
     assert (found["KOGPT2_HOME"], found["KOGPT2_PORTS__OFFSET"]) == (str(tmp_path / "집 #1"), "7")
@@ -271,19 +271,19 @@ def test_a_start_script_says_the_settings_to_a_process(tmp_path):
         {"KOGPT2_PORTS__WORKER_METRICS": "65535", "KOGPT2_SERVING__SLOT": "2"},
     ],
 )  # fmt: skip
-def test_unusable_settings_end_a_program_with_two(tmp_path, module, variables):
-    """A supervisor does not start it again, and a person reads one sentence, not a traceback."""
+def test_wrong_settings_end_a_program_with_exit_code_2(tmp_path, module, variables):
+    """The supervisor does not restart it, and the message has no traceback."""
     path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
-    words = [sys.executable, "-m", module, *(["settings"] if module == "kogpt2_chat.cli" else [])]
+    argv = [sys.executable, "-m", module, *(["settings"] if module == "kogpt2_chat.cli" else [])]
     environment = {**clean_environment(), "PYTHONPATH": path, "KOGPT2_HOME": str(tmp_path), **variables}
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert next(iter(variables)) in done.stderr
 
 
-def test_a_worker_whose_client_refuses_its_settings_is_not_started_again(tmp_path):
-    """A file of certificates that is not there: one event that says so, and exit code 2."""
+def test_a_worker_whose_kafka_client_rejects_the_settings_is_not_restarted(tmp_path):
+    """For example with a missing certificate file: one log event, and exit code 2."""
     path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
     variables = {"KOGPT2_KAFKA__SECURITY_PROTOCOL": "SSL", "KOGPT2_KAFKA__SSL_CAFILE": "없는.pem"}
     environment = {**clean_environment(), "PYTHONPATH": path, "KOGPT2_HOME": str(tmp_path), **variables}

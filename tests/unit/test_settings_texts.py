@@ -1,4 +1,4 @@
-"""Texts among the settings that a server would choke on hours later."""
+"""Settings whose invalid text would otherwise fail only later, in a server."""
 
 import pytest
 from croniter import croniter
@@ -14,7 +14,7 @@ WEBHOOK = "KOGPT2_AIRFLOW__ALERT_WEBHOOK"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder of this test's own, whose `.env` counts."""
+    """Change to an empty folder and let its `.env` be read."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KOGPT2_ENV_FILE", raising=False)
 
@@ -27,8 +27,8 @@ def folder(tmp_path, monkeypatch):
         (WEBHOOK, "https://hooks/services/T0/KEY x"), (WEBHOOK, "https://hooks/a\u00a0b"), (WEBHOOK, "https://hooks/a\u200bb"),
     ],
 )  # fmt: skip
-def test_a_text_that_its_server_cannot_use_is_named_before_anything_starts(monkeypatch, name, text):
-    """Airflow's timetable, a JVM, Spark and a webhook would say it in a log, at night."""
+def test_a_text_that_its_server_cannot_use_is_refused(monkeypatch, name, text):
+    """Otherwise Airflow, a JVM, Spark or the webhook would report it much later in a log."""
     monkeypatch.setenv(name, text)
     with pytest.raises(InvalidInput, match=name):
         load_settings()
@@ -42,8 +42,8 @@ def test_a_text_that_its_server_cannot_use_is_named_before_anything_starts(monke
         (MASTER, "yarn"), (MASTER, "k8s://https://10.0.0.1:6443"), (WEBHOOK, "https://hooks.example/T0/B1?key=a%20b"),
     ],
 )  # fmt: skip
-def test_a_text_that_its_server_can_use_is_taken(monkeypatch, name, text):
-    """As it is, and a clock as Airflow's own reader takes it."""
+def test_a_text_that_its_server_can_use_is_accepted(monkeypatch, name, text):
+    """Cron expressions are those that Airflow's own parser accepts."""
     monkeypatch.setenv(name, text)
     assert load_settings()
     if name == CRON and text:
@@ -51,8 +51,8 @@ def test_a_text_that_its_server_can_use_is_taken(monkeypatch, name, text):
 
 
 @pytest.mark.parametrize("in_file", [False, True])
-def test_one_setting_in_two_spellings_is_refused(tmp_path, monkeypatch, in_file):
-    """Nobody can say which of them counts."""
+def test_two_spellings_of_one_setting_are_refused(tmp_path, monkeypatch, in_file):
+    """It would be unclear which of them counts."""
     if in_file:
         (tmp_path / ".env").write_text("KOGPT2_HOME=/a\nkogpt2_home=/b\n")
     else:

@@ -24,8 +24,8 @@ import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from serving.stopping import Stop
-from tests.worker_harness import Bench
-bench, stop = Bench(Path(sys.argv[1])), Stop(end_s=1.0)
+from tests.worker_harness import WorkerHarness
+bench, stop = WorkerHarness(Path(sys.argv[1])), Stop(end_s=1.0)
 def hang(*_):
     print("hangs", flush=True)
     threading.Event().wait()

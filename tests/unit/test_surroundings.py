@@ -1,4 +1,4 @@
-"""Servers and terminals as they are: proxies, users without a name, terminals that do not speak UTF-8."""
+"""Unusual environments: proxies, user ids without a name, and terminals without UTF-8."""
 
 import os
 import subprocess
@@ -17,16 +17,16 @@ from tests.conftest import pytest_configure
 PROXY = "http://127.0.0.1:9"
 
 
-def test_our_own_host_is_added_to_what_the_surroundings_say() -> None:
-    """Both spellings say the same afterwards; nothing that the user wrote is lost, and twice is once."""
+def test_the_own_host_is_added_to_no_proxy() -> None:
+    """Both spellings get the same value, the user's entries are kept, and a second call changes nothing."""
     found = without_proxy({"no_proxy": "intra.example", "NO_PROXY": "10.0.0.0/8, intra.example"}, ("192.168.0.5",))
     assert found["no_proxy"] == found["NO_PROXY"] == "intra.example,10.0.0.0/8,localhost,127.0.0.1,192.168.0.5"
     assert without_proxy(found, ("192.168.0.5",)) == found
 
 
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
-def test_no_proxy_at_all_stays_that(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A star means every address only while it stands alone: beside others it is the name of nobody."""
+def test_a_star_in_no_proxy_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`*` disables proxies only if it is the sole entry, so nothing is added to it."""
     found = without_proxy({"http_proxy": PROXY, name: " * "}, ("10.0.0.5",))
     assert found == {"no_proxy": "*", "NO_PROXY": "*"}
     monkeypatch.setattr(os, "environ", {"http_proxy": PROXY, **found})
@@ -36,7 +36,7 @@ def test_no_proxy_at_all_stays_that(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("adapter", ["files", "index", "registry", "airflow"])
 def test_every_adapter_reaches_the_stack_directly(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`http_proxy` of a company's network must not get the requests to this machine's own servers."""
+    """Requests to the stack's own servers must not go through `http_proxy`."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("http_proxy", PROXY)
@@ -46,7 +46,7 @@ def test_every_adapter_reaches_the_stack_directly(adapter: str, monkeypatch: pyt
 
 
 def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container with `--user` there may be neither a variable nor an entry in passwd."""
+    """In a container with `--user` there can be neither a variable nor an entry in /etc/passwd."""
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
@@ -57,14 +57,14 @@ def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_spark_is_not_started_for_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sentence instead of a JVM's stack."""
+    """The error is one sentence instead of a JVM's stack trace."""
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     with pytest.raises(InvalidInput, match="Hadoop and Spark do not start without a user name"):
         bootstrap.spark(Settings()).submit("build_dataset", {})
 
 
 def cli(code: str, *arguments: bytes, encoding: str = "utf-8") -> subprocess.CompletedProcess[bytes]:
-    """The CLI's own frame around a command of the test."""
+    """Run a command that the test defines through the CLI's `output.run`."""
     environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(sys.path)}
     program = f"from kogpt2_chat.cli import output\n{code}\noutput.run(command)"
     return subprocess.run(
@@ -72,14 +72,14 @@ def cli(code: str, *arguments: bytes, encoding: str = "utf-8") -> subprocess.Com
     )
 
 
-def test_what_a_terminal_cannot_show_is_replaced_and_the_exit_code_is_right() -> None:
-    """CP949 knows neither ▁ nor 😊: the work is done, so the command must not fail over showing it."""
+def test_characters_that_a_terminal_cannot_show_are_replaced() -> None:
+    """CP949 has neither ▁ nor 😊. The work is done, so printing the result must not fail."""
     done = cli("def command(): output.show({}, '▁안녕😊', as_json=False)", encoding="cp949")
     assert (done.returncode, done.stdout) == (0, "?안녕?\n".encode("cp949"))
 
 
-def test_json_loses_nothing_on_such_a_terminal() -> None:
-    """A machine reads escapes as well."""
+def test_json_escapes_characters_that_a_terminal_cannot_show() -> None:
+    """With UTF-8, the JSON contains the characters themselves."""
     done = cli("def command(): output.show({'answer': '안녕😊'}, '', as_json=True)", encoding="cp949")
     assert (done.returncode, done.stdout) == (0, b'{"answer": "\\uc548\\ub155\\ud83d\\ude0a"}\n')
     assert (
@@ -89,15 +89,15 @@ def test_json_loses_nothing_on_such_a_terminal() -> None:
 
 
 def test_arguments_in_another_encoding_are_refused() -> None:
-    """Exit 2 and a sentence, before anything is done."""
+    """Exit 2 with a message, before the command runs."""
     done = cli("def command(): print('done')", b"ask", "안녕".encode("cp949"))
     assert (done.returncode, done.stdout) == (2, b"")
     assert "argument 2, '" in done.stderr.decode()
     assert "is not UTF-8 text" in done.stderr.decode()
 
 
-def test_tests_take_nothing_of_the_callers_settings(tmp_path, monkeypatch):
-    """Run by hand as well: `.env` may name the servers of real players, and some tests let workers fail."""
+def test_tests_ignore_the_callers_settings(tmp_path, monkeypatch):
+    """`.env` may name production servers, and some tests make workers fail. `KOGPT2_TEST_STACK` keeps the settings."""
     (tmp_path / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=kafka.example:9092\n")
     monkeypatch.chdir(tmp_path)
     for given, wanted in (({}, ""), ({"KOGPT2_TEST_STACK": "1"}, "kafka.example:9092")):

@@ -487,11 +487,11 @@ def test_sampling_is_seeded_by_the_question_s_position(tmp_path):
     bench.drain()
     assert bench.engine.sampled == first
     assert set(first) == {"bot_question-0-0@3", "bot_question-0-1@3"}
-    assert first["bot_question-0-0"].seed != first["bot_question-0-1"].seed
+    assert first["bot_question-0-0@3"].seed != first["bot_question-0-1@3"].seed
     decoded = {turn.turn_id: turn.decoding for turn in bench.turns()}
     drawn = decoded["bot_question-0-0"]
     assert (drawn["strategy"], drawn["temperature"], drawn["top_k"]) == ("sampled", 0.5, 9)
-    assert drawn["seed"] == first["bot_question-0-0"].seed
+    assert drawn["seed"] == first["bot_question-0-0@3"].seed
     assert decoded["bot_question-1-0"]["strategy"] == "greedy"
 
 
