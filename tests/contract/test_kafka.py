@@ -1,14 +1,19 @@
 """What Topics and Exchange promise, on the double and on a real broker."""
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from kogpt2_chat.domain.topics import QUESTION_TOPIC, TOPICS
-from kogpt2_chat.errors import InvalidMessage, NotFound, Ousted
+from kogpt2_chat.errors import InvalidMessage, NotFound, Ousted, Unavailable
 from kogpt2_chat.ports import Batch, Exchange, Outgoing, Record, Topics
 from kogpt2_chat.testing.kafka import Broker, MemoryExchange, MemoryTopics
 
@@ -374,10 +379,51 @@ def ask_until_ousted(world, first: Exchange, second: Exchange) -> int:
 
 
 def take_turn(world, exchange: Exchange) -> None:
-    """What the loop does: poll, publish, recover where that failed."""
-    batch = exchange.poll(0.1, 32)
-    if batch.records and not publish(world, exchange, batch):
-        exchange.recover()
+    """What the loop does: poll, publish, recover where that failed; and once more, where nobody answers."""
+    with suppress(Unavailable):
+        batch = exchange.poll(0.1, 32)
+        if batch.records and not publish(world, exchange, batch):
+            exchange.recover()
+
+
+LATE_JOIN = """
+import os, signal, sys
+from kogpt2_chat.adapters.kafka_in_c import new_consumer
+from kogpt2_chat.domain.topics import QUESTION_TOPIC
+from kogpt2_chat.settings import load_settings
+
+consumer = new_consumer(load_settings(), 91, sys.argv[1])
+consumer.subscribe([QUESTION_TOPIC])
+while not consumer.assignment():
+    consumer.poll(0.1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.stack
+def test_a_join_of_its_own_that_comes_late_ends_no_worker(stack_settings):
+    """A broker that stood still takes each copy of a join as a new process, which then never says a word.
+
+    Here that is a process which joins under the worker's name and is killed: the worker goes on, nothing is lost.
+    """
+    world = KafkaWorld(stack_settings)
+    try:
+        worker = world.exchange()
+        worker.recover()
+        worker.poll(0.2, 32)
+        ask(world, "하나")
+        assert publish(world, worker, poll(worker))
+        environment = {**os.environ, "KOGPT2_PORTS__OFFSET": str(stack_settings.ports.offset)}
+        late = subprocess.run([sys.executable, "-c", LATE_JOIN, world.group], env=environment, timeout=60)
+        assert late.returncode == -signal.SIGKILL
+        ask(world, "둘")
+        deadline = time.monotonic() + DEADLINE_S
+        while len(seen := everything(world.topics, world.plain)) < 2:
+            assert time.monotonic() < deadline, f"{len(seen)} of 2 answers"
+            take_turn(world, worker)
+        assert len(seen) == 2
+    finally:
+        world.close()
 
 
 @pytest.mark.stack

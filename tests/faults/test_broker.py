@@ -9,6 +9,7 @@ import pytest
 from kogpt2_chat.adapters import kafka_offsets
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
+from serving.__main__ import SLOT_LOST
 from tests.faults.crew import Crew
 from tests.faults.ledger import Ledger
 from tests.faults.lone_kafka import LoneKafka
@@ -41,6 +42,7 @@ def close_the_books(crew: Crew, ledger: Ledger, report, name: str, kills: int, a
     report.add(name, verdict, kills=kills, again_s=again_s)
     assert verdict.holds, verdict
     assert again_s < AGAIN_S
+    assert SLOT_LOST not in crew.exit_codes, "nobody starts such a worker again"
 
 
 def kill_broker(kafka: LoneKafka, crew: Crew, ledger: Ledger, times: int) -> float:
@@ -77,6 +79,13 @@ def test_a_killed_broker_is_waited_for(kafka, crew, ledger, report):
     crew.start_ready(1, 2)
     again_s = kill_broker(kafka, crew, ledger, times=5)
     close_the_books(crew, ledger, report, "broker kill -9", 5, again_s)
+
+
+def test_a_broker_that_stood_still_once_is_waited_for(kafka, crew, ledger, report):
+    """For longer than requests and sessions last: no worker takes its own late join for another process."""
+    crew.start_ready(1, 2)
+    again_s = freeze_broker(kafka, crew, ledger, times=1, frozen_s=12.0)
+    close_the_books(crew, ledger, report, "broker SIGSTOP 12 s, once", 1, again_s)
 
 
 @pytest.mark.faults

@@ -5,6 +5,7 @@ Everything but ``publish`` belongs to the polling thread, and ``publish`` never 
 library's: ADR 0009 says why.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -64,6 +65,7 @@ class KafkaExchange:
         self._settings = settings
         # One stable id a slot: a killed worker's open transaction ends as soon as its successor starts.
         self._transactions = Transactions(settings, f"{group}-{slot}", on_step)
+        self._slot = slot
         self._instance = f"worker-{slot}"
         self._group = group
         self._timeout_s = settings.kafka.request_timeout_s
@@ -72,6 +74,7 @@ class KafkaExchange:
         self._losses = 0
         self._held: deque[Record] = deque()
         self._starts: dict[int, int] = {}
+        self._rejoined_at = float("-inf")
         self._consumer: Any = new_consumer(settings, slot, group)
         try:
             self._consumer.list_topics(QUESTION_TOPIC, timeout=self._timeout_s)
@@ -179,7 +182,7 @@ class KafkaExchange:
         if error is None:
             self._held.append(to_record(message))
         elif error.code() == ConsumerError._FATAL:  # noqa: SLF001 - the library's public name for it
-            raise Ousted(f"{self._instance} of {self._group}: another process runs with this slot: {error.str()}")
+            self._rejoin(error.str())
         elif error.code() != ConsumerError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - the loss of the partitions follows
             raise Unavailable(f"Kafka gave no questions: {error.str()}")
 
@@ -218,10 +221,32 @@ class KafkaExchange:
             members = admin.describe_groups([self._group])[self._group]["members"]
         for member in members:
             if member["group_instance_id"] == self._instance and member["member_id"] != mine:
-                raise Ousted(
-                    f"{self._instance} of {self._group}: another process ({member['client_host']}) runs with this slot"
-                )
+                self._rejoin(f"the group has another member of that name ({member['client_host']})")
         self._transactions.is_in_doubt = False
+
+    def _rejoin(self, why: str) -> None:
+        """Somebody has joined under this worker's name: another process, or a join of its own that came late.
+
+        A join that is not answered in time is sent again. A broker that stood still takes every copy, each as a new
+        process, and tells the client that it was ousted (librdkafka 3437). So the name is taken back, once. Another
+        process is ousted by that, does the same, and then this one ends: within a few heartbeats, which a session has
+        room for.
+
+        Raises:
+            Ousted: another process has this worker's slot; end.
+            Unavailable: the name was taken back; poll again.
+        """
+        now, again_s = time.monotonic(), self._settings.serving.session_timeout_s
+        if now - self._rejoined_at < again_s:
+            raise Ousted(f"{self._instance} of {self._group}: another process runs with this slot: {why}")
+        self._rejoined_at = now
+        former, self._consumer = self._consumer, new_consumer(self._settings, self._slot, self._group)
+        self._has_joined = self._is_paused = False
+        self._losses += 1
+        self._held.clear()
+        self._starts.clear()
+        let_go(former)
+        raise Unavailable(f"{self._instance} of {self._group} joins again: {why}")
 
     def _pause(self, *, paused: bool) -> None:
         if paused:  # each time: some may have been given to this worker since
