@@ -8,6 +8,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLarg
 from kafka.structs import ConsumerGroupMetadata
 
 from kogpt2_chat.adapters.kafka import MAX_FETCH_BYTES, connection, to_headers
+from kogpt2_chat.adapters.kafka_markers import end_open_transactions
 from kogpt2_chat.adapters.kafka_unanswered import Unanswered
 from kogpt2_chat.domain.topics import QUESTION_TOPIC
 from kogpt2_chat.errors import InvalidMessage
@@ -43,9 +44,13 @@ class Transactions:
         self._settings = settings
         self._on_step = on_step
         self._unanswered = Unanswered()
+        self._may_have_left_open = True
 
     def open(self) -> None:
         """A new producer: whatever the last one of its id has left open is over, a late commit included.
+
+        If the outcome of the last transaction is unknown, as it is at the start of a process, also write its missing
+        markers.
 
         Raises:
             KafkaError: the broker cannot be reached.
@@ -54,10 +59,12 @@ class Transactions:
         producer = KafkaProducer(**self._producer_settings())
         try:
             producer.init_transactions()
+            if self._may_have_left_open:
+                end_open_transactions(self._settings, self.transactional_id)
         except (KafkaError, OSError):
             producer.close(timeout=0)
             raise
-        self.producer = producer
+        self.producer, self._may_have_left_open = producer, False
 
     def drop(self) -> None:
         """Give the producer up. What it has open is ended by the next one of its id."""
@@ -94,7 +101,7 @@ class Transactions:
             blamed = max(outgoing, key=lambda item: len(item.value or b""))
             raise InvalidMessage("answer_too_large", str(error), blamed.headers.get("turn_id")) from error
         except (KafkaError, OSError):
-            self.is_in_doubt = True
+            self.is_in_doubt = self._may_have_left_open = True
             # The outcome may be unknown: a commit that timed out can still come true, until the next
             # producer of this transactional id has begun. Never retried; the committed offsets tell.
             self.drop()
