@@ -225,16 +225,15 @@ class KafkaExchange:
         self._transactions.is_in_doubt = False
 
     def _rejoin(self, why: str) -> None:
-        """Somebody has joined under this worker's name: another process, or a join of its own that came late.
+        """Join again after another member joined under this worker's name: another process, or a late copy of a join.
 
-        A join that is not answered in time is sent again. A broker that stood still takes every copy, each as a new
-        process, and tells the client that it was ousted (librdkafka 3437). So the name is taken back, once. Another
-        process is ousted by that, does the same, and then this one ends: within a few heartbeats, which a session has
-        room for.
+        A join request that times out is sent again. A broker that stood still processes every copy, each as a new
+        process, and tells the client that it is fenced (librdkafka 3437). So join again, once. Another process is
+        fenced by that, joins again too, and then this one ends: within a few heartbeats, which fit in a session.
 
         Raises:
             Ousted: another process has this worker's slot; end.
-            Unavailable: the name was taken back; poll again.
+            Unavailable: this worker joins again; poll again.
         """
         now, again_s = time.monotonic(), self._settings.serving.session_timeout_s
         if now - self._rejoined_at < again_s:
