@@ -175,9 +175,9 @@ def dataset_path(root: str, bot: str, version: str) -> str:
     return f"{datasets_path(root, bot)}/{version}"
 
 
-def building_path(root: str, build: str) -> str:
-    """Folder in which one Spark application writes before anything is published."""
-    return f"{root}/datasets/.building/{build}"
+def building_path(root: str, build: str = "") -> str:
+    """Folder in which one Spark application writes before anything is published; without its name, of all of them."""
+    return f"{root}/datasets/.building/{build}".rstrip("/")
 
 
 def quarantined_dataset_path(root: str, bot: str, build: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from kogpt2_chat.cleanup import clean_up_after
 from kogpt2_chat.domain.prompt import PROMPT_FORMAT, bot_ids
 from kogpt2_chat.jobs.manifests import count_changes
 from kogpt2_chat.jobs.register import VERSION_PATH
@@ -112,8 +113,10 @@ def _run(registry: Registry, name: str, params: dict[str, object], tags: dict[st
     run_id = registry.start_run(name, params, tags)
     try:
         yield run_id
-    except BaseException:
-        registry.end_run(run_id, failed=True)
+    except BaseException as error:
+        clean_up_after(
+            error, lambda: registry.end_run(run_id, failed=True), f"MLflow still shows run {run_id} as running"
+        )
         raise
     registry.end_run(run_id)
 
