@@ -16,6 +16,7 @@ import requests
 from hdfs import HdfsError, InsecureClient
 
 from kogpt2_chat.errors import NotFound, Unavailable
+from kogpt2_chat.full_disk import HDFS_TAKES_NOTHING
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
@@ -24,7 +25,6 @@ _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 5.0
 _MISSING: Final = "FileNotFoundException"
 _TAKEN: Final = "FileAlreadyExistsException"
-_NO_ROOM: Final = ("minReplication", "Failed to find datanode", "safe mode")
 # A refusal that a second request does not change; everything else may be a server on its way up or down.
 _FINAL: Final = frozenset(
     {_MISSING, _TAKEN, "AccessControlException", "IllegalArgumentException", "InvalidPathException"}
@@ -191,7 +191,7 @@ class HdfsFiles:
 
 def _hint(error: HdfsError) -> str:
     """What to look at when nobody takes a block, or nothing may be changed."""
-    if not any(words in error.message for words in _NO_ROOM):
+    if not any(words in error.message for words in HDFS_TAKES_NOTHING):
         return ""
     return "; its disk is full, or its DataNodes are away: `kogpt2-chat status` says which"
 
