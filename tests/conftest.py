@@ -90,11 +90,11 @@ def small_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_small_corpus(source: Path, target: Path) -> None:
+def write_small_corpus(source: Path, target: Path, count: int = SMALL_CORPUS_ROWS) -> None:
     """Every n-th seed row, so that all topics are there; golden questions are among those that are trained on."""
     target.mkdir(parents=True)
     rows = list(csv.DictReader((source / "seed.csv").open(encoding="utf-8")))
-    chosen = rows[:: len(rows) // SMALL_CORPUS_ROWS][:SMALL_CORPUS_ROWS]
+    chosen = rows[:: len(rows) // count][:count]
     with (target / "seed.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["question", "answer", "topic"], lineterminator="\n")
         writer.writeheader()

@@ -9,6 +9,7 @@ import requests
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
+from kogpt2_chat.jobs.build_dataset import build_datasets
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.settings import Hdfs, Ports, Serving, Settings, Stack
@@ -57,6 +58,17 @@ class SmallStack:
     def fill_lake(self) -> None:
         """One ingest, as Airflow would run it."""
         ingest(topics=bootstrap.topics(self.settings), tables=bootstrap.tables(self.settings), settings=self.settings)
+
+    def build_dataset(self) -> str:
+        """One bot's dataset by spark-submit; its id."""
+        built = build_datasets(
+            bots=["ChatbotA"],
+            spark=bootstrap.spark(self.settings),
+            files=bootstrap.files(self.settings),
+            settings=self.settings,
+            progress=_tell,
+        )
+        return str(built["ChatbotA"]["version"])
 
     def lake(self) -> list[str]:
         """Turn ids in the lake, doubles included."""

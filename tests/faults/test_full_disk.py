@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat import bootstrap
+from kogpt2_chat.domain.lake.layout import building_path
 from kogpt2_chat.errors import Unavailable
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.report import Report
@@ -45,7 +47,9 @@ def ask_until(stack: SmallStack, ledger: ReplyAudit, condition: Callable[[], boo
     until(asked, BACK_S, lambda: f"still as before with a full disk: {stack.status()}")
 
 
-def survive(stack: SmallStack, ledger: ReplyAudit, *, left_kb: int = 0) -> None:
+def survive(
+    stack: SmallStack, ledger: ReplyAudit, *, left_kb: int = 0, while_full: Callable[[], None] = lambda: None
+) -> None:
     """Full, then free; nobody touches a server."""
     before = stack.services()
 
@@ -61,6 +65,7 @@ def survive(stack: SmallStack, ledger: ReplyAudit, *, left_kb: int = 0) -> None:
         stack.fill_lake()
     with pytest.raises(Unavailable, match="its disk is full"):
         stack.write_everywhere()
+    while_full()
     waiting = stack.pid("kafka")
     stack.disk.make_room()
     until(lambda: not stack.unwell(), BACK_S, lambda: str(stack.unwell()))
@@ -72,6 +77,12 @@ def survive(stack: SmallStack, ledger: ReplyAudit, *, left_kb: int = 0) -> None:
     ledger.settle(BACK_S)
     until(stack.lake_is_complete, BACK_S, lambda: "the lake is not complete")
     stack.write_everywhere()
+
+
+def refuse_a_dataset(stack: SmallStack) -> None:
+    """Spark runs, and its error names the full disk."""
+    with pytest.raises(Unavailable, match="its disk is full"):
+        stack.build_dataset()
 
 
 def close_the_books(stack: SmallStack, ledger: ReplyAudit, report: Report, name: str, kills: int) -> None:
@@ -96,6 +107,9 @@ def test_the_whole_stack_lives_through_full_disks(tmp_path, report):
     """Every server, Airflow's scheduler included; filled at once, and by the servers' own last writes."""
     with servers(tmp_path, "kafka", "hdfs", "elasticsearch", "mlflow", "airflow", "worker") as stack:
         ledger = ReplyAudit(stack.settings)
+        before = stack.build_dataset()
         for left_kb in (0, 200):
-            survive(stack, ledger, left_kb=left_kb)
+            survive(stack, ledger, left_kb=left_kb, while_full=lambda: refuse_a_dataset(stack))
+            assert stack.build_dataset() == before
+            assert bootstrap.files(stack.settings).list(building_path(stack.settings.hdfs.root)) == []
         close_the_books(stack, ledger, report, "full disk, every server, twice", kills=2)

@@ -8,11 +8,12 @@ import torch
 
 from kogpt2_chat.artifact.card import ModelCard
 from kogpt2_chat.artifact.tokenizer import train_tokenizer
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.network.batches import make_examples
 from kogpt2_chat.network.network import gpt2_config, new_network
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 from kogpt2_chat.training.fit import fit
 from kogpt2_chat.training.recipe import Recipe
@@ -22,6 +23,7 @@ from tests.capped import (  # noqa: F401 - hooks of this folder
     pytest_runtest_protocol,
     pytest_terminal_summary,
 )
+from tests.conftest import write_small_corpus
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -44,10 +46,20 @@ def _torch_alone():
         assert "openvino" not in sys.modules
 
 
+@pytest.fixture(scope="session")
+def few_seeds(tmp_path_factory) -> Path:
+    """Corpora from which a base is made in a second."""
+    folder = tmp_path_factory.mktemp("corpora")
+    for bot in BOT_IDS:
+        write_small_corpus(CHECKOUT / "corpora" / bot, folder / bot, 60)
+    return folder
+
+
 @pytest.fixture
-def settings(tmp_path) -> Settings:
+def settings(tmp_path, few_seeds) -> Settings:
     """Settings with a separate home and cache for each test."""
     return Settings(
+        learning={"corpora": few_seeds},
         home=tmp_path / "home",
         cache=tmp_path / "cache",
         model={"base": "small", "threads": 1, "max_new_tokens": 12, "small_layers": 1, "small_width": 32, "small_heads": 2,

@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.chat.bots import BOT_IDS
-from kogpt2_chat.domain.lake.layout import dataset_path
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.jobs.evaluate import evaluate
 from kogpt2_chat.jobs.finetune import finetune
@@ -16,70 +14,17 @@ from kogpt2_chat.lake.manifests import note_rebuilt
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import MemoryRegistry
+from tests.model.loop_inputs import SEEDS, loop_settings, put_dataset
 
-SEEDS = [
-    ("안녕", "안녕하세요! 별마루에 잘 오셨어요."),
-    ("뭐 하고 놀까?", "달빛호수에서 같이 산책해요."),
-    ("축제 언제 해?", "등불축제는 토요일 저녁에 열려요."),
-    ("피곤해", "힘들었겠어요. 잠깐 쉬어 가요."),
-    ("고백하고 싶어", "웃으면서 솔직하게 말해 봐요!"),
-    ("배고파", "등불시장 꼬치구이가 맛있대요."),
-    ("책 읽고 싶다", "속삭임도서관은 늘 열려 있어요."),
-    ("바람 쐬고 싶어", "바람언덕에서 연을 날려 봐요."),
-]
 TAUGHT = [
     ("거울동굴이 어디야?", "바람언덕 아래 오솔길 끝이에요."),
     ("콩떡이 누구야?", "포털 앞을 지키는 고양이 역장님이에요."),
 ]
-GOLD = [("하이", "반가워요!"), ("심심해", "같이 산책할래요?"), ("책 추천해 줘", "속삭임도서관에 가 봐요.")]
-
-
-def csv_lines(pairs):
-    return "question,answer,topic\n" + "".join(f"{question},{answer},일상\n" for question, answer in pairs)
 
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    corpora = tmp_path / "corpora"
-    for bot in BOT_IDS:
-        folder = corpora / bot
-        folder.mkdir(parents=True)
-        (folder / "seed.csv").write_text(csv_lines(SEEDS), "utf-8")
-        (folder / "gold.csv").write_text(csv_lines(GOLD), "utf-8")
-        golden = [{"question": "축제 언제 해?", "any_of": ["토요일"], "must_pass": True}]
-        (folder / "golden.json").write_text(json.dumps(golden, ensure_ascii=False), "utf-8")
-    return Settings(
-        home=tmp_path / "home",
-        cache=tmp_path / "cache",
-        learning={"corpora": corpora},
-        model={"base": "small", "threads": 1, "max_new_tokens": 40, "small_layers": 2, "small_width": 64, "small_heads": 2,
-               "small_vocabulary": 700, "small_epochs": 40, "small_learning_rate": 5e-3},
-        training={"epochs": 25, "batch_size": 8, "precision": "fp32", "learning_rate": 3e-3},
-    )  # fmt: skip
-
-
-def put_dataset(files, version, train, bot="ChatbotA"):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def rows(pairs, source, weight):
-        return [
-            {"question": question, "answer": answer, "source": source, "topic": "", "weight": weight, "turn_id": "",
-             "player_id": "", "cluster": f"{source}{number}"}
-            for number, (question, answer) in enumerate(pairs)
-        ]  # fmt: skip
-
-    folder = dataset_path("/Chatbot", bot, version)
-    for split, content in (("train", train(rows)), ("val", rows(GOLD, "seed", 1)), ("test", rows(GOLD, "seed", 1))):
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(content), sink)
-        files.write(f"{folder}/{split}.parquet/part-0.parquet", sink.getvalue().to_pybytes())
-        files.write(f"{folder}/{split}.parquet/_SUCCESS", b"")
-    manifest = Manifest(
-        bot=bot, version=version, content_hash=version, created_at="", counts={}, sources={}, rejects={}, new_pairs=0,
-        previous=None, table_versions={},
-    )  # fmt: skip
-    files.write(f"{folder}/manifest.json", manifest.to_json().encode())
+    return loop_settings(tmp_path)
 
 
 def test_training_from_seeds_to_a_taught_version(settings):

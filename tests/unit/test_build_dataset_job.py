@@ -1,13 +1,14 @@
 """What is published, and under which id, once Spark has written its rows."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kogpt2_chat.domain.learning.dataset import Manifest
-from kogpt2_chat.errors import InvalidInput
+from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.jobs.build_dataset import build_datasets
 from kogpt2_chat.lake.manifests import newest_manifest
 from kogpt2_chat.settings import Hdfs, Learning, Model, Settings
@@ -219,3 +220,39 @@ def test_without_a_gold_set_nothing_is_built(files: InMemoryFiles, build: Build,
     with pytest.raises(InvalidInput, match="gold.csv has no pairs: .* no version of ChatbotB"):
         build(spark, "ChatbotA", "ChatbotB")
     assert spark.submitted == []
+
+
+class ReadOnlyFiles(InMemoryFiles):
+    """A lake that says that nothing may be changed, as HDFS does in safe mode."""
+
+    def delete(self, path: str) -> None:
+        raise Unavailable(f"cannot delete {path}: in safe mode")
+
+
+def test_what_ended_a_build_is_said_though_its_folder_cannot_be_removed(settings: Settings) -> None:
+    """A full disk fails both; the first error counts, and says what stays."""
+
+    def died(_arguments: Mapping[str, Any]) -> dict[str, object]:
+        raise Unavailable("Spark job build_dataset ended with code 1")
+
+    with pytest.raises(Unavailable, match="ended with code 1") as raised:
+        build_datasets(
+            bots=["ChatbotA"],
+            spark=ScriptedSparkJobs({"build_dataset": died}),
+            files=ReadOnlyFiles(),
+            settings=settings,
+            progress=lambda _: None,
+        )
+    (note,) = raised.value.__notes__
+    assert "/Chatbot/datasets/.building/2" in note
+    assert "safe mode" in note
+
+
+def test_what_a_killed_build_left_is_removed_after_a_day(files: InMemoryFiles, build: Build) -> None:
+    """A younger one may be at work, and nobody knows whose a folder without a time is."""
+    now = datetime.now(UTC)
+    kept = [f"{now - timedelta(hours=23):%Y%m%dT%H%M%SZ}-{'a' * 32}", "b" * 32]
+    for name in (*kept, f"{now - timedelta(hours=25):%Y%m%dT%H%M%SZ}-{'c' * 32}"):
+        files.write(f"/Chatbot/datasets/.building/{name}/bot=ChatbotA/part", b"")
+    build(spark_that_writes(files), "ChatbotA")
+    assert files.list("/Chatbot/datasets/.building") == kept

@@ -16,6 +16,7 @@ import requests
 from hdfs import HdfsError, InsecureClient
 
 from kogpt2_chat.errors import NotFound, Unavailable
+from kogpt2_chat.machine.full_disk import HDFS_ACCEPTS_NOTHING
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
@@ -24,7 +25,6 @@ _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 5.0
 _MISSING: Final = "FileNotFoundException"
 _TAKEN: Final = "FileAlreadyExistsException"
-_NO_SPACE_WORDS: Final = ("minReplication", "Failed to find datanode", "safe mode")
 # Errors that a retry does not change; any other may come from a server that is starting or stopping.
 _FINAL_ERRORS: Final = frozenset(
     {_MISSING, _TAKEN, "AccessControlException", "IllegalArgumentException", "InvalidPathException"}
@@ -191,7 +191,7 @@ class HdfsFiles:
 
 def _hint(error: HdfsError) -> str:
     """Return a hint if no DataNode accepts a block, or HDFS is in safe mode."""
-    if not any(words in error.message for words in _NO_SPACE_WORDS):
+    if not any(words in error.message for words in HDFS_ACCEPTS_NOTHING):
         return ""
     return "; its disk is full or its DataNodes are down: `kogpt2-chat status` shows which"
 

@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.machine.full_disk import FULL_DISK_WORDS, HDFS_ACCEPTS_NOTHING
 from kogpt2_chat.machine.orphans import ended_with
 from kogpt2_chat.machine.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -79,7 +80,9 @@ class SparkSubmit:
             result = folder / "result.json"
             # The result decides, not the exit code: a JVM that fails during its shutdown has finished its work.
             if not result.is_file():
-                raise Unavailable(f"Spark job {script} ended with code {code} and wrote no result:\n{_tail(log)}")
+                raise Unavailable(
+                    f"Spark job {script} ended with code {code} and wrote no result{_hint(log)}:\n{_tail(log)}"
+                )
             outcome: dict[str, dict[str, object]] = json.loads(result.read_text(encoding="utf-8"))
         if "invalid" in outcome:
             raise InvalidInput(f"Spark job {script}: {outcome['invalid']}")
@@ -193,5 +196,18 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(lines[-_LOG_TAIL_LINES:])
+    return "\n".join(_lines(log)[-_LOG_TAIL_LINES:])
+
+
+def _hint(log: Path) -> str:
+    """Return a hint if the log names a full disk, which Java does long before its last lines."""
+    lines = _lines(log)
+    if any(words in line for line in lines for words in FULL_DISK_WORDS):
+        return f"; the disk of its temporary files ({tempfile.gettempdir()}) is full"
+    if any(words in line for line in lines for words in HDFS_ACCEPTS_NOTHING):
+        return "; HDFS accepted nothing: its disk is full or its DataNodes are down (`kogpt2-chat status` shows which)"
+    return ""
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -137,15 +137,19 @@ def _code_of(app: Callable[[], object]) -> int:
         return _interrupted()
     except KogptChatError as error:
         code = next((code for kind, code in _EXIT_BY_ERROR.items() if isinstance(error, kind)), Exit.FAILED)
-        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        message = _with_notes(str(error), error)
         return _fail(f"refused: {message}" if code == Exit.REFUSED else message, code)
     except Exception as error:
         if sentence := full_disk(error):
-            return _fail(sentence, Exit.FAILED)
+            return _fail(_with_notes(sentence, error), Exit.FAILED)
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             return _fail(f"{error.strerror or error}: {error.filename or 'the output'}", Exit.FAILED)
         raise
     return Exit.DONE
+
+
+def _with_notes(sentence: str, error: BaseException) -> str:
+    return "\n".join([sentence, *getattr(error, "__notes__", ())])
 
 
 def on_interrupt(sentence: Callable[[], str]) -> None:

@@ -9,10 +9,11 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from kogpt2_chat.cleanup import clean_up_after
 from kogpt2_chat.corpora.shipped import read_rows
 from kogpt2_chat.domain.lake.layout import (
     DELTA_LOG,
@@ -28,6 +29,10 @@ from kogpt2_chat.lake.manifests import MANIFEST, newest_manifest, note_rebuilt
 from kogpt2_chat.ports import Files, SparkJobs
 from kogpt2_chat.settings import Settings
 
+_ABANDONED_AFTER: Final = timedelta(days=1)
+"""No build takes so long; what is still there was left by one that was killed, or could not remove it."""
+_BUILD_TIME: Final = "%Y%m%dT%H%M%SZ"
+_BUILD: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}")
 _READ: Final = ("turns", "feedback", "distrust")
 _COMMIT: Final = re.compile(r"(\d{20})\.(?:json|checkpoint.*\.parquet)")
 
@@ -55,7 +60,9 @@ def build_datasets(
     Raises:
         InvalidInput: a corpus is missing or malformed, no base can be prepared, or every bot's dataset has faults.
     """
-    root, build, now = settings.hdfs.root, uuid.uuid4().hex, datetime.now(UTC)
+    root, now = settings.hdfs.root, datetime.now(UTC)
+    _remove_abandoned(files, root, now)
+    build = f"{now.strftime(_BUILD_TIME)}-{uuid.uuid4().hex}"
     building = building_path(root, build)
     previous = {bot: manifest for bot in bots if (manifest := newest_manifest(files, root, bot))}
     arguments = _arguments(bots, files, settings, previous) | {
@@ -68,12 +75,22 @@ def build_datasets(
         results = {
             bot: _publish(bot, report[bot], arguments, previous.get(bot), build, now, files, root) for bot in bots
         }
-    finally:
-        files.delete(building)
+    except BaseException as error:
+        clean_up_after(error, lambda: files.delete(building), f"{building} stays until a later build removes it")
+        raise
+    files.delete(building)
     if results and all(result["faults"] for result in results.values()):
         faults = "; ".join(f"{bot}: {', '.join(report[bot]['faults'])}" for bot in bots)
         raise InvalidInput(f"no dataset was published: {faults}. Their rows are kept in {root}/quarantine/datasets.")
     return results
+
+
+def _remove_abandoned(files: Files, root: str, now: datetime) -> None:
+    """Remove what builds left behind; a build's name begins with its time."""
+    oldest = (now - _ABANDONED_AFTER).strftime(_BUILD_TIME)
+    for name in files.list(building_path(root)):
+        if _BUILD.fullmatch(name) and name < oldest:
+            files.delete(building_path(root, name))
 
 
 def _arguments(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.artifact.downloads import local_version
+from kogpt2_chat.cleanup import clean_up_after
 from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_ids
 from kogpt2_chat.lake.manifests import count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
@@ -112,8 +113,10 @@ def _run(registry: Registry, name: str, params: dict[str, object], tags: dict[st
     run_id = registry.start_run(name, params, tags)
     try:
         yield run_id
-    except BaseException:
-        registry.end_run(run_id, failed=True)
+    except BaseException as error:
+        clean_up_after(
+            error, lambda: registry.end_run(run_id, failed=True), f"MLflow still shows run {run_id} as running"
+        )
         raise
     registry.end_run(run_id)
 

@@ -4,7 +4,10 @@ import errno
 from typing import Final
 
 _CODES: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_WORDS: Final = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+FULL_DISK_WORDS: Final = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+"""What systems and libraries say if a disk of this machine is full."""
+HDFS_ACCEPTS_NOTHING: Final = ("minReplication", "Failed to find datanode", "safe mode")
+"""What HDFS says if its DataNodes have no space or are down, or if it is in safe mode."""
 
 
 def full_disk(error: BaseException | None) -> str | None:
@@ -20,7 +23,7 @@ def full_disk(error: BaseException | None) -> str | None:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         code = error.errno if isinstance(error, OSError) else None
-        if code in _CODES or any(word in str(error) for word in _WORDS):
+        if code in _CODES or any(word in str(error) for word in FULL_DISK_WORDS):
             path = error.filename if isinstance(error, OSError) else None
             where = f": {path} cannot be written" if path else f" ({type(error).__name__}: {error})"
             return (

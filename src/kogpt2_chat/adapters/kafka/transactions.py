@@ -7,6 +7,7 @@ from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.structs import ConsumerGroupMetadata
 
+from kogpt2_chat.adapters.kafka.markers import end_open_transactions
 from kogpt2_chat.adapters.kafka.topics import MAX_FETCH_BYTES, connection, to_headers
 from kogpt2_chat.adapters.kafka.unanswered import Unanswered
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
@@ -42,11 +43,15 @@ class Transactions:
         self._settings = settings
         self._on_step = on_step
         self._unanswered = Unanswered()
+        self._may_have_left_open = True
 
     def open(self) -> None:
         """Open a new producer. This ends the transaction that the last producer with its id left open.
 
         The broker refuses requests of the last producer that arrive later, such as a commit.
+
+        If the outcome of the last transaction is unknown, as it is at the start of a process, also write its missing
+        markers.
 
         Raises:
             KafkaError: the broker cannot be reached.
@@ -55,10 +60,12 @@ class Transactions:
         producer = KafkaProducer(**self._producer_settings())
         try:
             producer.init_transactions()
+            if self._may_have_left_open:
+                end_open_transactions(self._settings, self.transactional_id)
         except (KafkaError, OSError):
             producer.close(timeout=0)
             raise
-        self.producer = producer
+        self.producer, self._may_have_left_open = producer, False
 
     def drop(self) -> None:
         """Discard the producer. The next one with its id ends the transaction that it leaves open."""
@@ -88,7 +95,7 @@ class Transactions:
             self.drop()
             return PublishResult(published=False, too_large=max(outgoing, key=lambda item: len(item.value or b"")))
         except (KafkaError, OSError):
-            self.is_in_doubt = True
+            self.is_in_doubt = self._may_have_left_open = True
             # The outcome may be unknown: a commit that timed out can still succeed until the next producer with this
             # transactional id starts. Never retry; recovery reads the outcome from the committed offsets.
             self.drop()

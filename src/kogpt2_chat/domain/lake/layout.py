@@ -175,9 +175,9 @@ def dataset_path(root: str, bot: str, version: str) -> str:
     return f"{datasets_path(root, bot)}/{version}"
 
 
-def building_path(root: str, build: str) -> str:
-    """Return the folder that one Spark application writes to before it publishes."""
-    return f"{root}/datasets/.building/{build}"
+def building_path(root: str, build: str = "") -> str:
+    """Return the folder that one Spark application writes to before it publishes; without an id, that of all builds."""
+    return f"{root}/datasets/.building/{build}".rstrip("/")
 
 
 def quarantined_dataset_path(root: str, bot: str, build: str) -> str:

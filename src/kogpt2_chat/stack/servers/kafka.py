@@ -47,10 +47,6 @@ share.coordinator.state.topic.num.partitions=2
 # Rebalance without delay when a worker joins or leaves, so that players do not wait.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=2000
-# If a broker stands still for longer than its session, its own controller fences it for a moment when it resumes, and
-# Kafka 4.4 then ends transactions without writing their markers (KAFKA-20734): answers come twice or stay invisible. A
-# killed broker can register again only after this time, so it is not longer.
-broker.session.timeout.ms=30000
 # How often an idle controller writes an empty record to disk; by default twice per second.
 metadata.max.idle.interval.ms=10000
 num.network.threads=2

@@ -1,0 +1,112 @@
+"""A training on a disk that fills up: it ends with what happened, and goes on once there is room."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.jobs.finetune import finetune
+from kogpt2_chat.jobs.prepare_base import prepare_base
+from kogpt2_chat.machine.full_disk import full_disk
+from kogpt2_chat.testing.hdfs import InMemoryFiles
+from kogpt2_chat.testing.registry import MemoryRegistry
+from tests.model.loop_inputs import SEEDS, loop_settings, put_dataset
+from tests.small_disk import SmallDisk, small_disk
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk", "32m") as made:
+        yield made
+
+
+class Training:
+    """One command, asked for again and again as Airflow does."""
+
+    def __init__(self, folder: Path, home: Path, registry: MemoryRegistry) -> None:
+        settings = loop_settings(folder)
+        often = settings.training.model_copy(update={"checkpoint_every_steps": 1})
+        self.settings = settings.model_copy(update={"home": home, "training": often})
+        self.registry, self.files, self.said = registry, InMemoryFiles(), list[str]()
+        put_dataset(self.files, "aaaa", lambda rows: rows(SEEDS, "seed", 1))
+        prepare_base(settings=self.settings, progress=self.said.append)
+
+    def run(self, at: str = "", then: Callable[[], None] = lambda: None) -> dict[str, object]:
+        """Train; ``then`` happens when something beginning with ``at`` is told."""
+
+        def progress(line: str) -> None:
+            self.said.append(line)
+            if at and line.startswith(at):
+                then()
+
+        return finetune(
+            bot="ChatbotA", dataset="aaaa", mode="from_base", epochs=4, files=self.files, registry=self.registry,
+            settings=self.settings, progress=progress,
+        )  # fmt: skip
+
+    def version(self) -> bytes:
+        """The weights of the run that ended last."""
+        *_, last = self.registry.runs.values()
+        return last.files["version/model.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpora and the cache, where the base is made once."""
+    return tmp_path_factory.mktemp("inputs")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> Training:
+    """The same training with room for everything."""
+    training = Training(folder, folder / "home", MemoryRegistry())
+    training.run()
+    return training
+
+
+@pytest.mark.parametrize(
+    ("at", "runs", "resumed"),
+    [
+        ("8 pairs to learn", ["FINISHED"], []),
+        ("epoch 2", ["FAILED", "FINISHED"], ["resumed at step 8"]),
+        ("fitting thresholds", ["FAILED", "FINISHED"], ["resumed at step 15"]),
+    ],
+)
+def test_a_training_that_met_a_full_disk_goes_on_once_there_is_room(
+    folder, undisturbed, disk, at, runs, resumed
+) -> None:
+    """Before its run begins, between two checkpoints, while the version is written: in the end the same weights."""
+    training = Training(folder, disk.folder / "home", MemoryRegistry())
+    with pytest.raises(Exception, match="No space left on device") as raised:
+        training.run(at, disk.fill)
+    assert str(full_disk(raised.value)).startswith("the disk is full")
+    disk.make_room()
+    training.run()
+
+    assert [run.state for run in training.registry.runs.values()] == runs
+    assert [line for line in training.said if line.startswith("resumed")] == resumed
+    assert training.version() == undisturbed.version()
+    assert not list((training.settings.home / "training").rglob("*progress*"))
+
+
+class RegistryOnTheSameDisk(MemoryRegistry):
+    """MLflow, whose database lies on the disk that is full."""
+
+    def __init__(self, disk: SmallDisk) -> None:
+        super().__init__()
+        self._disk = disk
+
+    def end_run(self, run_id: str, *, failed: bool = False) -> None:
+        if not self._disk.free_kb():
+            raise Unavailable(f"closing run {run_id}: database or disk is full")
+        super().end_run(run_id, failed=failed)
+
+
+def test_what_ended_a_training_is_said_though_its_run_cannot_be_closed(folder, disk) -> None:
+    """The first error names the file; what MLflow shows of the run is a note."""
+    training = Training(folder, disk.folder / "home", RegistryOnTheSameDisk(disk))
+    with pytest.raises(Exception, match="No space left on device") as raised:
+        training.run("epoch 2", disk.fill)
+    (note,) = raised.value.__notes__
+    assert note.startswith("MLflow still shows run")
