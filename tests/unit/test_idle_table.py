@@ -30,4 +30,4 @@ def test_the_table_has_the_greatest_first_and_a_sum() -> None:
     after = {"kafka": (1, 13.0), "mlflow": (2, 11.0), "worker-1": (4, 2.0)}
     lines = table(before, after, 600.0).splitlines()
     assert lines[4:7] == ["| mlflow | 6.0 | 1.0 |", "| kafka | 3.0 | 0.5 |", "| all | 9.0 | 1.5 |"]
-    assert lines[-1] == "started anew, not counted: worker-1"
+    assert lines[-1] == "restarted, not counted: worker-1"

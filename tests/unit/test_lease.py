@@ -65,11 +65,11 @@ def test_ordinal_0_takes_the_first_free_one(tmp_path):
         assert lease_ordinal(tmp_path, 0).ordinal == 2
 
 
-def test_there_are_no_more_slots_than_partitions(tmp_path):
+def test_there_are_no_more_ordinals_than_partitions(tmp_path):
     """One worker more would get no question."""
     held = [Lease(tmp_path, slot) for slot in ORDINALS]
     assert len(held) == 12
-    with pytest.raises(Conflict, match="all 12 slots are taken"):
+    with pytest.raises(Conflict, match="all 12 ordinals are taken"):
         lease_ordinal(tmp_path, 0)
 
 

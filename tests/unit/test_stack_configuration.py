@@ -73,15 +73,6 @@ def test_committed_offsets_are_kept_longer_than_every_question(settings: Setting
     assert compose["services"]["kafka"]["environment"]["KAFKA_OFFSETS_RETENTION_MINUTES"] == minutes
 
 
-def test_a_broker_that_stood_still_for_a_moment_is_not_cut_off(settings: Settings, folders: Folders) -> None:
-    """By its own controller: Kafka 4.4 then ends transactions without their markers; in compose it is the same."""
-    text = server_properties(settings, folders.data("kafka"))
-    (session_ms,) = (row.partition("=")[2] for row in text.splitlines() if row.startswith("broker.session.timeout.ms="))
-    assert int(session_ms) >= 30_000
-    compose = yaml.safe_load((CHECKOUT / "docker" / "compose.yaml").read_text())
-    assert compose["services"]["kafka"]["environment"]["KAFKA_BROKER_SESSION_TIMEOUT_MS"] == session_ms
-
-
 def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, folders: Folders) -> None:
     """A client on another machine gets an address that it can reach; our own programs start with the loopback one."""
     stack = settings.stack.model_copy(update={"host": "0.0.0.0", "advertised_host": "192.168.0.5"})
