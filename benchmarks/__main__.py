@@ -26,7 +26,7 @@ from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poiss
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.inference.loading import load_served, make_engine
 from kogpt2_chat.machine.cores import usable_cores
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 HOME: Final = CHECKOUT / "var" / "bench"
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--offset", type=int, default=23_000, help="offset of the broker's ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker and the workers end too
-    with in_turn(HOME.with_suffix(".lock"), say):  # two runs would remove each other's broker
+    with hold_lock(HOME.with_suffix(".lock"), say):  # two runs would remove each other's broker
         measure(arguments)
 
 

@@ -54,7 +54,7 @@ def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     from kogpt2_chat.corpora.shipped import read_pairs
-    from kogpt2_chat.domain.chat.prompt import bot_ids
+    from kogpt2_chat.domain.chat.prompt import bot_token_ids
     from kogpt2_chat.network.batches import make_examples
     from kogpt2_chat.network.network import gpt2_config, new_network, nll_by_example
     from kogpt2_chat.training.fit import fit
@@ -75,7 +75,7 @@ def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
     gold_tokens = gold_chars = gold_nat = 0.0
     for bot in BOT_IDS:
         pairs = read_pairs(settings.learning.corpora / bot / "gold.csv")
-        examples = make_examples(pairs, corpus.tokenizer, 128, 48, bot_ids(bot))
+        examples = make_examples(pairs, corpus.tokenizer, 128, 48, bot_token_ids(bot))
         lengths = [len(example.ids) - example.answer_start for example in examples]
         gold_nat += sum(n * nll for n, nll in zip(lengths, nll_by_example(network, examples), strict=True))
         gold_tokens += sum(lengths)

@@ -23,7 +23,7 @@ from kogpt2_chat.domain.chat.wire import v1_text
 from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT, Settings
-from kogpt2_chat.stack.program import exact_environment
+from kogpt2_chat.stack.program import environment_with_settings
 from kogpt2_chat.stack.stack import down, up
 
 START_S: Final = 120.0
@@ -61,7 +61,7 @@ def worker_environment(settings: Settings, ordinal: int, home: Path, more: Mappi
         "KOGPT2_SERVING__SLOT": str(ordinal),
         "KOGPT2_MODEL__MAX_NEW_TOKENS": str(NEW_TOKENS),
     }
-    return {**exact_environment(settings), **own, **more}
+    return {**environment_with_settings(settings), **own, **more}
 
 
 class Worker:

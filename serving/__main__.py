@@ -64,12 +64,12 @@ def main(outside: Outside | None = None) -> int:
 
 def run(outside: Outside | None = None) -> None:
     """Run a worker and end the process."""
-    ended_with = main(outside)
+    end_with_parent = main(outside)
     with suppress(OSError, ValueError):  # nobody may be reading
         sys.stdout.flush()
         sys.stderr.flush()
     # All that matters is closed. The interpreter's own end would wait for a transaction that a lost broker holds.
-    os._exit(ended_with)
+    os._exit(end_with_parent)
 
 
 if __name__ == "__main__":

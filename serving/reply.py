@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.chat.kept_turns import kept_turn
+from kogpt2_chat.domain.chat.kept_turns import masked_turn
 from kogpt2_chat.domain.chat.prompt import answer_text
 from kogpt2_chat.domain.chat.question_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS, PLAUSIBLE_YEARS
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
@@ -165,7 +165,7 @@ class ReplyBuilder:
             worker=self.worker,
             extra=question.extra if store else {},
         )
-        return kept_turn(turn)
+        return masked_turn(turn)
 
     def _decoding(self, context: RequestContext, said: _Text) -> dict[str, object]:
         """Say what the answer was made with; of a vetted one, what was found and which texts answered."""

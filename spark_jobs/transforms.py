@@ -19,7 +19,7 @@ from pyspark.sql.types import StructType
 
 from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
 from kogpt2_chat.domain.learning.dataset import (
-    MADE_WAY,
+    DISPLACED,
     SOURCES,
     Candidate,
     Pair,
@@ -119,7 +119,7 @@ def count_withdrawn_pairs(examined: DataFrame, previous: DataFrame) -> DataFrame
 
     A pair that was only displaced by another pair or a cap does not count.
     """
-    offered = examined.where(F.col("reason").isNull() | F.col("reason").isin(*MADE_WAY))
+    offered = examined.where(F.col("reason").isNull() | F.col("reason").isin(*DISPLACED))
     return previous.join(offered, ["bot", "question", "answer"], "left_anti").groupBy("bot").count()
 
 

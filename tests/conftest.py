@@ -15,9 +15,9 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.domain.learning.dataset import Pair, place
 from kogpt2_chat.heartbeat import Heartbeat
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
-from kogpt2_chat.stack.program import unset_environment
+from kogpt2_chat.stack.program import environment_without_settings
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
@@ -29,7 +29,7 @@ def pytest_configure() -> None:
     """As `make test` does it: the caller's settings may name servers where real players are."""
     if not os.environ.get("KOGPT2_TEST_STACK"):
         kept = {name: value for name, value in os.environ.items() if name.startswith("KOGPT2_TEST_")}
-        settings_free = unset_environment() | kept
+        settings_free = environment_without_settings() | kept
         os.environ.clear()
         os.environ.update(settings_free)
 
@@ -123,7 +123,7 @@ def stack_settings(small_corpora: Path) -> Iterator[Settings]:
     from kogpt2_chat import bootstrap
     from kogpt2_chat.stack.stack import down, up
 
-    with in_turn(CHECKOUT / "var" / "test.lock", _tell):  # two sessions would remove each other's servers
+    with hold_lock(CHECKOUT / "var" / "test.lock", _tell):  # two sessions would remove each other's servers
         os.environ.update(_stack_environment(small_corpora))
         settings = load_settings()
         down(settings, wipe=True, progress=_tell)

@@ -6,8 +6,8 @@ from pathlib import Path
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.inference.engine import BotModel
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from kogpt2_chat.testing.registry import InMemoryRegistry
 from serving.rollout_follower import RolloutFollower
 from serving.slot import Slots
 from serving.version_cache import VersionCache
@@ -18,9 +18,9 @@ class OneWorker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.topics = MemoryTopics(Broker())
+        self.topics = InMemoryTopics(Broker())
         self.topics.ensure()
-        self.registry = MemoryRegistry()
+        self.registry = InMemoryRegistry()
         self.slots = Slots()
         self.corrupt: set[str] = set()
         versions = VersionCache(

@@ -11,7 +11,7 @@ from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
-from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer, MemoryTopics, put_question
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, InMemoryTransactionalConsumer, put_question
 from serving.crashes import CrashLog
 from serving.in_flight import InFlightTracker
 from serving.loop import Loop
@@ -35,7 +35,7 @@ class WorkerHarness:
         **sections,
     ) -> None:
         self.broker = Broker()
-        MemoryTopics(self.broker).ensure()
+        InMemoryTopics(self.broker).ensure()
         self.slots = Slots()
         self.engine = ScriptedEngine(steps=steps)
         self.metrics = Metrics(slots=self.slots.reports)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, Literal
 
-from kogpt2_chat.machine.orphans import ended_with
+from kogpt2_chat.machine.orphans import end_with_parent
 
 Stream = Literal["stdout", "stderr"]
 POLL_S: Final = 0.2
@@ -59,7 +59,7 @@ class Command:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=ended_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it acquires no lock
+            preexec_fn=end_with_parent(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it acquires no lock
             encoding="utf-8",
             errors="replace",
         )

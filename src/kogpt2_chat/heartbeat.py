@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from kogpt2_chat.domain.servers.silence import EVERY_S, Silence
+from kogpt2_chat.domain.servers.progress_reminder import EVERY_S, ProgressReminder
 
 _CHECK_INTERVAL_S: Final = 0.5
 
@@ -27,7 +27,7 @@ class Heartbeat:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._say, self._clock = say, clock
-        self._silence = Silence(line=what, since_s=clock(), every_s=every_s)
+        self._silence = ProgressReminder(line=what, since_s=clock(), every_s=every_s)
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
-from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT, is_address, is_host_and_port, login_apart
+from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT, is_address, is_host_and_port, split_login
 
 NEVER: Final = "never"
 _CRON_FIELDS: Final = 5
@@ -152,7 +152,7 @@ def _split_login(given: Any, address: str, user: str, password: str) -> Any:
     """
     if not isinstance(given, Mapping) or not isinstance(given.get(address), str):
         return given
-    apart = [login_apart(one.strip()) for one in given[address].split(";")]
+    apart = [split_login(one.strip()) for one in given[address].split(";")]
     login = next((one for one in apart if one.user is not None), None)
     if login is None:
         return given

@@ -15,7 +15,7 @@ import pytest
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPICS
 from kogpt2_chat.errors import Fenced, NotFound, Unavailable
 from kogpt2_chat.ports import Batch, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
-from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, InMemoryTransactionalConsumer
 
 DEADLINE_S = 30
 
@@ -25,7 +25,7 @@ class MemoryKafka:
 
     def __init__(self) -> None:
         self.broker = Broker()
-        self.topics: Topics = MemoryTopics(self.broker)
+        self.topics: Topics = InMemoryTopics(self.broker)
         self.topics.ensure()
         self.plain, self.compacted = "plain", "compacted"
         self.broker.create(self.plain, 2)

@@ -11,13 +11,13 @@ from kogpt2_chat.domain.chat.bots import Bot
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Mlflow, Ports, Settings
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry
 
 
 @pytest.fixture(params=["double", pytest.param("mlflow", marks=pytest.mark.stack)])
 def registry(request: pytest.FixtureRequest) -> Registry:
     if request.param == "double":
-        return MemoryRegistry()
+        return InMemoryRegistry()
     from kogpt2_chat.adapters.mlflow import MlflowRegistry
 
     return MlflowRegistry(request.getfixturevalue("stack_settings"))
@@ -273,7 +273,7 @@ def test_a_known_bot_is_described_by_its_persona(
     from kogpt2_chat.adapters import mlflow
 
     monkeypatch.setattr(
-        mlflow, "BOT_BY_ID", {bot: Bot(id=bot, name="온유", persona="위로와 공감", label=1, prompt_mark="<unused3>")}
+        mlflow, "BOT_BY_ID", {bot: Bot(id=bot, name="온유", persona="위로와 공감", label=1, prompt_symbol="<unused3>")}
     )
     registry = mlflow.MlflowRegistry(stack_settings)
     registry.add_version(bot, run_with_files(registry, tmp_path, "온유"), "version", {"gate": "refused"})

@@ -33,7 +33,7 @@ from kogpt2_airflow.parts import (
 from kogpt2_chat.demo.run import RUN_TIMEOUT_S
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT, Learning
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry
 
 EXPECTED = {"ingest_conversations", "retrain_bots", "rollout_bots"}
 HEAVY = ("torch", "transformers", "mlflow", "pyspark", "sklearn", "pandas", "matplotlib", "deltalake", "pyarrow")
@@ -280,7 +280,7 @@ def test_a_candidate_without_an_event_is_rolled_out_too(monkeypatch: pytest.Monk
     """Its event may be lost, or may have come while the DAG was paused. A candidate that is champion is skipped."""
     from kogpt2_chat import bootstrap
 
-    registry = MemoryRegistry()
+    registry = InMemoryRegistry()
     for bot, aliases in {"ChatbotA": ("candidate",), "ChatbotB": ("candidate", "champion"), "ChatbotC": ()}.items():
         run_id = registry.start_run(bot, {}, {})
         registry.runs[run_id].files["version/model.json"] = b"{}"
@@ -345,7 +345,7 @@ def test_a_quarantined_dataset_fails_its_bot(monkeypatch: pytest.MonkeyPatch) ->
     manifest |= {"bot": "ChatbotA", "version": "a1", "content_hash": "a1", "created_at": "", "previous": None}
     files.write("/Chatbot/datasets/ChatbotA/a1/manifest.json", json.dumps(manifest | {"new_pairs": 8}).encode())
     monkeypatch.setattr(bootstrap, "files", lambda _settings: files)
-    monkeypatch.setattr(bootstrap, "registry", lambda _settings: MemoryRegistry())
+    monkeypatch.setattr(bootstrap, "registry", lambda _settings: InMemoryRegistry())
     built = {"ChatbotA": {"version": "a1"}, "ChatbotB": {"version": None, "faults": ["too few rows"], "path": "/q"}}
 
     choices = choose_bots.function(built, force="False")

@@ -16,7 +16,7 @@ from kogpt2_chat.settings import Hdfs, Ports, Serving, Settings, Stack
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.processes import port_is_free
-from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import Service, Status, status
 from tests.faults.broker_process import fill_shelves, topics_with_champions

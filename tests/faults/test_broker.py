@@ -116,7 +116,7 @@ def test_a_slow_broker_is_only_slow(kafka, crew, ledger, report):
 def test_status_knows_whether_positions_outlive_questions(kafka: BrokerProcess, monkeypatch) -> None:
     """Ours keeps them for ten years; somebody else's is read in the same way, and its operator told what to set."""
     assert kafka_offsets.offsets_warning(kafka.settings) is None
-    monkeypatch.setattr(kafka_offsets, "OFFSETS_KEPT_DAYS_AT_LEAST", 3651)
+    monkeypatch.setattr(kafka_offsets, "MIN_OFFSETS_RETENTION_DAYS", 3651)
     warning = kafka_offsets.offsets_warning(kafka.settings)
     assert warning is not None
     assert "offsets.retention.minutes=5256000" in warning

@@ -20,7 +20,7 @@ QUESTIONS_A_S = 50
 BACKLOG = 90
 QUESTIONS_A_STEP = 15
 """About as many go with one transaction, so that kills are spread over all questions."""
-TELL_EVERY_S = 15.0
+REPORT_EVERY_S = 15.0
 
 
 @dataclass(kw_only=True)
@@ -51,8 +51,8 @@ class Storm:
         self._chance.shuffle(steps)
         late = max(5, self.questions // self.kills // QUESTIONS_A_STEP)
         at_steps = (f"{step}:{self._chance.randint(1, late)}" for step in itertools.cycle(steps))
-        in_turn = (next(at_steps) if number % 3 < 2 else "any" for number in itertools.count())
-        self._plan = deque(itertools.islice(in_turn, self.kills))
+        hold_lock = (next(at_steps) if number % 3 < 2 else "any" for number in itertools.count())
+        self._plan = deque(itertools.islice(hold_lock, self.kills))
         logs = [self.crew.kafka.home / f"worker-{slot}.log" for slot in self.slots]
         self._logged_before = {log: log.stat().st_size if log.exists() else 0 for log in logs}
 
@@ -112,7 +112,7 @@ class Storm:
             self.ledger.ask(min(BACKLOG, max(12, allowed - self.ledger.asked)))
 
     def _tell(self) -> None:
-        if time.monotonic() - self._told_at > TELL_EVERY_S:
+        if time.monotonic() - self._told_at > REPORT_EVERY_S:
             self._told_at = time.monotonic()
             print(f"faults: {self._where()}", flush=True)
 

@@ -10,7 +10,7 @@ from kogpt2_chat.jobs.finetune import finetune
 from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.machine.full_disk import full_disk
 from kogpt2_chat.testing.hdfs import InMemoryFiles
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.model.loop_inputs import SEEDS, loop_settings, put_dataset
 from tests.small_disk import SmallDisk, small_disk
 
@@ -24,7 +24,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 class Training:
     """One command, asked for again and again as Airflow does."""
 
-    def __init__(self, folder: Path, home: Path, registry: MemoryRegistry) -> None:
+    def __init__(self, folder: Path, home: Path, registry: InMemoryRegistry) -> None:
         settings = loop_settings(folder)
         often = settings.training.model_copy(update={"checkpoint_every_steps": 1})
         self.settings = settings.model_copy(update={"home": home, "training": often})
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path) -> Training:
     """The same training with room for everything."""
-    training = Training(folder, folder / "home", MemoryRegistry())
+    training = Training(folder, folder / "home", InMemoryRegistry())
     training.run()
     return training
 
@@ -77,7 +77,7 @@ def test_a_training_that_met_a_full_disk_goes_on_once_there_is_room(
     folder, undisturbed, disk, at, runs, resumed
 ) -> None:
     """Before its run begins, between two checkpoints, while the version is written: in the end the same weights."""
-    training = Training(folder, disk.folder / "home", MemoryRegistry())
+    training = Training(folder, disk.folder / "home", InMemoryRegistry())
     with pytest.raises(Exception, match="No space left on device") as raised:
         training.run(at, disk.fill)
     assert str(full_disk(raised.value)).startswith("the disk is full")
@@ -90,7 +90,7 @@ def test_a_training_that_met_a_full_disk_goes_on_once_there_is_room(
     assert not list((training.settings.home / "training").rglob("*progress*"))
 
 
-class RegistryOnTheSameDisk(MemoryRegistry):
+class RegistryOnTheSameDisk(InMemoryRegistry):
     """MLflow, whose database lies on the disk that is full."""
 
     def __init__(self, disk: SmallDisk) -> None:

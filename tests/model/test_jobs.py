@@ -10,10 +10,10 @@ from kogpt2_chat.jobs.finetune import finetune
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.jobs.register import register
-from kogpt2_chat.lake.manifests import note_rebuilt
+from kogpt2_chat.lake.manifests import record_rebuild
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.model.loop_inputs import SEEDS, loop_settings, put_dataset
 
 TAUGHT = [
@@ -35,7 +35,7 @@ def test_training_from_seeds_to_a_taught_version(settings):
     assert prepare_base(settings=settings, progress=said.append) == base
     assert said == []
 
-    files, registry = InMemoryFiles(), MemoryRegistry()
+    files, registry = InMemoryFiles(), InMemoryRegistry()
     put_dataset(files, "aaaa", lambda rows: rows(SEEDS, "seed", 1))
     put_dataset(files, "bbbb", lambda rows: rows(SEEDS, "seed", 1) + rows(TAUGHT, "correction", 4))
     ports = {"registry": registry, "settings": settings}
@@ -69,7 +69,7 @@ def test_training_from_seeds_to_a_taught_version(settings):
         bot="ChatbotA", version="aaaa", content_hash="aaaa", created_at="", counts={}, sources={}, rejects={},
         new_pairs=0, previous="bbbb", table_versions={}, withdrawn_pairs=len(TAUGHT),
     )  # fmt: skip
-    note_rebuilt(files, "/Chatbot", again)
+    record_rebuild(files, "/Chatbot", again)
     said.clear()
     done = finetune(
         bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, files=files, progress=said.append, **ports

@@ -14,8 +14,8 @@ from kogpt2_chat.jobs.explain import explain
 from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.elastic import InMemoryIndex
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from kogpt2_chat.testing.registry import InMemoryRegistry
 from kogpt2_chat.testing.tiny_gpt2 import LINES
 
 pytestmark = pytest.mark.capped
@@ -71,8 +71,8 @@ def stored_turn(bot, question=QUESTION, **changed):
 
 
 def explained(tiny, settings, turn, top=3) -> Explanation:
-    broker, registry = Broker(), MemoryRegistry()
-    topics = MemoryTopics(broker)
+    broker, registry = Broker(), InMemoryRegistry()
+    topics = InMemoryTopics(broker)
     topics.ensure()
     topics.send([Outgoing(topic=TURN_TOPIC, key=b"p", value=turn.to_json().encode())])
     run_id = registry.start_run("tiny", {}, {})

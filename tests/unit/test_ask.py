@@ -12,10 +12,10 @@ from kogpt2_chat.domain.chat.wire import read_question
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 
 
-class AnsweringTopics(MemoryTopics):
+class AnsweringTopics(InMemoryTopics):
     """Answers each question when it is sent, the last one first."""
 
     def send(self, records: Iterable[Outgoing]) -> None:
@@ -57,7 +57,7 @@ def test_replies_come_in_the_order_of_the_questions(topics: AnsweringTopics) -> 
 
 def test_a_missing_answer_is_said_with_what_to_look_at() -> None:
     """No worker: one sentence that counts and points to `status`."""
-    silent = MemoryTopics(Broker())
+    silent = InMemoryTopics(Broker())
     silent.ensure()
     with pytest.raises(Unavailable, match=r"1 of 1 answers .* `kogpt2-chat status`"):
         ask(utterances=[Utterance(bot="ChatbotA", sender="하늘", text="안녕")], topics=silent, timeout_s=0.1)

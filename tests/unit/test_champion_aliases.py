@@ -17,7 +17,7 @@ from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Mlflow, Settings
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 
 PAGE = {"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": {}}
 MODELS = {
@@ -71,7 +71,7 @@ def test_an_alias_moved_by_hand_is_reported_with_a_remedy() -> None:
 
 def test_the_published_version_is_read_from_the_topic() -> None:
     """The newest state of each bot counts, whether or not a worker is alive."""
-    topics = MemoryTopics(Broker())
+    topics = InMemoryTopics(Broker())
     topics.ensure()
     for epoch, champion in ((1, 3), (2, 4)):
         state = RolloutState(bot="ChatbotA", epoch=epoch, champion=champion)

@@ -8,10 +8,10 @@ from kogpt2_chat.domain.lake.layout import dataset_path
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.jobs.choose import choose
-from kogpt2_chat.lake.manifests import note_rebuilt
+from kogpt2_chat.lake.manifests import record_rebuild
 from kogpt2_chat.settings import Learning, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry
 
 BOT = "ChatbotB"
 SETTINGS = Settings(learning=Learning(min_new_examples=5))
@@ -23,8 +23,8 @@ def files() -> InMemoryFiles:
 
 
 @pytest.fixture
-def registry() -> MemoryRegistry:
-    return MemoryRegistry()
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry()
 
 
 def manifest(version: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0) -> Manifest:
@@ -50,19 +50,19 @@ def publish(
     files.write(f"{dataset_path(SETTINGS.hdfs.root, BOT, version)}/manifest.json", made.to_json().encode())
 
 
-def train(registry: MemoryRegistry, dataset: str) -> None:
+def train(registry: InMemoryRegistry, dataset: str) -> None:
     run_id = registry.start_run("학습", {}, {})
     registry.runs[run_id].files["version/model.json"] = b"{}"
     registry.add_version(BOT, run_id, "version", {"dataset": dataset})
 
 
-def choice(files: InMemoryFiles, registry: MemoryRegistry, dataset: str, *, force: bool = False) -> dict[str, object]:
+def choice(files: InMemoryFiles, registry: InMemoryRegistry, dataset: str, *, force: bool = False) -> dict[str, object]:
     chosen = choose(datasets={BOT: dataset}, force=force, files=files, registry=registry, settings=SETTINGS)
     assert list(chosen) == [BOT]
     return chosen[BOT]
 
 
-def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """A bot without a version is trained on its seed corpus without force."""
     publish(files, "one", 700, None)
 
@@ -75,7 +75,7 @@ def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: MemoryRegi
     }
 
 
-def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """The same dataset is not trained on again, and the reason names the setting."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -86,7 +86,7 @@ def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry
     assert "KOGPT2_LEARNING__MIN_NEW_EXAMPLES is 5" in str(found["reason"])
 
 
-def test_new_pairs_of_a_failed_training_still_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_new_pairs_of_a_failed_training_still_count(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """If the training failed after its dataset was published, the next run trains on it."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -95,7 +95,7 @@ def test_new_pairs_of_a_failed_training_still_count(files: InMemoryFiles, regist
     assert choice(files, registry, "two")["train"] is True
 
 
-def test_new_pairs_of_several_datasets_add_up(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_new_pairs_of_several_datasets_add_up(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """Two, two and two new pairs in three datasets are six since the last training."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -109,7 +109,7 @@ def test_new_pairs_of_several_datasets_add_up(files: InMemoryFiles, registry: Me
     assert choice(files, registry, "four")["train"] is True
 
 
-def test_withdrawn_pairs_start_a_training(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_withdrawn_pairs_start_a_training(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """Forty withdrawn pairs and no new one: the champion must unlearn them."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -123,7 +123,7 @@ def test_withdrawn_pairs_start_a_training(files: InMemoryFiles, registry: Memory
     assert choice(files, registry, "two")["train"] is False
 
 
-def test_one_withdrawn_pair_is_enough(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_one_withdrawn_pair_is_enough(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """It also counts if the dataset that withdrew it was never trained on."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -133,7 +133,7 @@ def test_one_withdrawn_pair_is_enough(files: InMemoryFiles, registry: MemoryRegi
     assert choice(files, registry, "three")["train"] is True
 
 
-def test_a_refused_version_does_not_settle_a_withdrawal(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_a_refused_version_does_not_settle_a_withdrawal(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """Until another version becomes champion, each further dataset is trained on again."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -155,7 +155,7 @@ def test_a_refused_version_does_not_settle_a_withdrawal(files: InMemoryFiles, re
 
 
 def test_a_withdrawn_pair_is_unlearned_if_its_dataset_existed_before(
-    files: InMemoryFiles, registry: MemoryRegistry
+    files: InMemoryFiles, registry: InMemoryRegistry
 ) -> None:
     """Without the pair, the dataset is the first one again, which an older version was trained on."""
     publish(files, "one", 700, None)
@@ -163,7 +163,7 @@ def test_a_withdrawn_pair_is_unlearned_if_its_dataset_existed_before(
     publish(files, "two", 1, "one")
     train(registry, "two")
     registry.set_alias(BOT, "champion", 2)
-    note_rebuilt(files, SETTINGS.hdfs.root, manifest("one", 0, "two", withdrawn_pairs=1))
+    record_rebuild(files, SETTINGS.hdfs.root, manifest("one", 0, "two", withdrawn_pairs=1))
 
     found = choice(files, registry, "one")
     assert (found["train"], found["withdrawn_pairs"]) == (True, 1)
@@ -174,7 +174,7 @@ def test_a_withdrawn_pair_is_unlearned_if_its_dataset_existed_before(
     assert choice(files, registry, "one")["withdrawn_pairs"] == 0
 
 
-def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """They do not contain the number of withdrawn pairs."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -187,7 +187,7 @@ def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, re
     assert choice(files, registry, "two")["train"] is False
 
 
-def test_force_trains_without_new_pairs(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_force_trains_without_new_pairs(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """Force skips only the count of new pairs, which is still reported."""
     publish(files, "one", 700, None)
     train(registry, "one")
@@ -198,7 +198,7 @@ def test_force_trains_without_new_pairs(files: InMemoryFiles, registry: MemoryRe
     assert found["reason"] == "0 new pairs since the last training, 0 withdrawn (forced)"
 
 
-def test_a_deleted_predecessor_ends_the_count(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_a_deleted_predecessor_ends_the_count(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """Old datasets may be deleted; the dataset itself must exist."""
     publish(files, "two", 3, "one")
 
@@ -207,7 +207,7 @@ def test_a_deleted_predecessor_ends_the_count(files: InMemoryFiles, registry: Me
         choice(files, registry, "three")
 
 
-def test_a_cycle_of_manifests_ends(files: InMemoryFiles, registry: MemoryRegistry) -> None:
+def test_a_cycle_of_manifests_ends(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """Content that returns leads back to itself: each dataset counts once."""
     publish(files, "one", 1, "two")
     publish(files, "two", 1, "one")

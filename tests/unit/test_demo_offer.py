@@ -10,7 +10,7 @@ from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.report import Report
 from kogpt2_chat.demo.run import _prepare_settings, run
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.training.base_record import BaseRecord, write_record
 
 MEASURED = {
@@ -82,7 +82,7 @@ def test_a_second_demo_of_a_home_waits_for_the_first(home):
     def progress(line):
         raise Waiting(line)
 
-    with in_turn(home / "demo" / "lock", print), pytest.raises(Waiting, match="another process holds the lock"):
+    with hold_lock(home / "demo" / "lock", print), pytest.raises(Waiting, match="another process holds the lock"):
         run(dataset="", progress=progress)
 
 

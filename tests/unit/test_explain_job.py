@@ -17,8 +17,8 @@ from kogpt2_chat.jobs import explain as job
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.elastic import InMemoryIndex
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from kogpt2_chat.testing.registry import InMemoryRegistry
 
 TURN = Turn(
     turn_id="bot_question-3-17",
@@ -43,11 +43,11 @@ TURN = Turn(
 @pytest.fixture
 def broker() -> Broker:
     broker = Broker()
-    MemoryTopics(broker).ensure()
+    InMemoryTopics(broker).ensure()
     return broker
 
 
-class CountingTopics(MemoryTopics):
+class CountingTopics(InMemoryTopics):
     """Records which ranges were read."""
 
     def __init__(self, broker: Broker) -> None:
@@ -77,9 +77,9 @@ def explain(broker: Broker, *documents: dict[str, object], topics=None, turn_id:
     return job.explain(
         turn_id=turn_id,
         top=5,
-        topics=topics or MemoryTopics(broker),
+        topics=topics or InMemoryTopics(broker),
         index=index,
-        registry=MemoryRegistry(),
+        registry=InMemoryRegistry(),
         settings=Settings(),
     )
 

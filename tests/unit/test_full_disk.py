@@ -9,7 +9,7 @@ from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.chat.wire import legacy_text
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
 from kogpt2_chat.ports import Outgoing
-from kogpt2_chat.testing.kafka import MemoryTopics
+from kogpt2_chat.testing.kafka import InMemoryTopics
 from serving.crashes import CrashLog
 from serving.lease import lease_ordinal
 from serving.rollout_follower import RolloutFollower
@@ -43,7 +43,7 @@ class Machine(OneWorker):
         self.bench.worker.crashes = CrashLog(
             disk / "run" / "crashes.json", lambda trouble: self.slots.note("crashes", trouble)
         )
-        self.topics, self.slots, self.engine = MemoryTopics(self.bench.broker), self.bench.slots, self.bench.engine
+        self.topics, self.slots, self.engine = InMemoryTopics(self.bench.broker), self.bench.slots, self.bench.engine
         versions = VersionCache(
             folder=self.folder, registry=lambda: self.registry, load=self.load, make_engine=type(self.engine)
         )

@@ -18,7 +18,7 @@ from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.unit.test_ingest_job import log, turn
 
 SETTINGS = Settings(kafka=Kafka(ingest_batch=20_000))
@@ -51,20 +51,20 @@ TIMES = st.sampled_from(
 ) | st.integers(-(2**63), 2**63 - 1)
 
 
-def world() -> tuple[Broker, MemoryTopics, InMemoryTables]:
+def world() -> tuple[Broker, InMemoryTopics, InMemoryTables]:
     broker = Broker()
-    topics = MemoryTopics(broker)
+    topics = InMemoryTopics(broker)
     topics.ensure()
     return broker, topics, InMemoryTables()
 
 
-def run(topics: MemoryTopics, tables: InMemoryTables) -> dict[str, Any]:
+def run(topics: InMemoryTopics, tables: InMemoryTables) -> dict[str, Any]:
     return ingest(topics=topics, tables=tables, settings=SETTINGS)
 
 
 def put(broker: Broker, topic: str, value: bytes | None, timestamp_ms: int, key: bytes | None = b"k") -> None:
     """Write a record with a timestamp of the sender's choice."""
-    MemoryTopics(broker).send([Outgoing(topic=topic, key=key, value=value, headers={"a": "\ufffd"})])
+    InMemoryTopics(broker).send([Outgoing(topic=topic, key=key, value=value, headers={"a": "\ufffd"})])
     for log_ in broker.logs[topic]:
         for offset, record in log_.records.items():
             if record.value == value:
@@ -146,8 +146,8 @@ def test_the_broker_dates_every_topic_whose_times_count() -> None:
         assert TOPIC_BY_NAME[name].configs["message.timestamp.type"] == "LogAppendTime"
 
 
-def anew() -> MemoryTopics:
-    topics = MemoryTopics(Broker())
+def anew() -> InMemoryTopics:
+    topics = InMemoryTopics(Broker())
     topics.ensure()
     return topics
 

@@ -10,7 +10,7 @@ from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 
 SETTINGS = Settings(kafka=Kafka(ingest_batch=20_000))
 
@@ -18,13 +18,13 @@ SETTINGS = Settings(kafka=Kafka(ingest_batch=20_000))
 @pytest.fixture
 def broker() -> Broker:
     broker = Broker()
-    MemoryTopics(broker).ensure()
+    InMemoryTopics(broker).ensure()
     return broker
 
 
 @pytest.fixture
-def topics(broker: Broker) -> MemoryTopics:
-    return MemoryTopics(broker)
+def topics(broker: Broker) -> InMemoryTopics:
+    return InMemoryTopics(broker)
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def turn(turn_id: str, **other: object) -> Turn:
     return Turn(**(fields | other))  # type: ignore[arg-type]
 
 
-def log(topics: MemoryTopics, *turns: Turn | bytes) -> None:
+def log(topics: InMemoryTopics, *turns: Turn | bytes) -> None:
     values = [turn if isinstance(turn, bytes) else turn.to_json().encode() for turn in turns]
     topics.send([Outgoing(topic="conversation_log", key=uuid.uuid4().bytes, value=value) for value in values])
 
 
-def say(topics: MemoryTopics, turn_id: str, kind: str, text: str | None = None) -> None:
+def say(topics: InMemoryTopics, turn_id: str, kind: str, text: str | None = None) -> None:
     feedback = Feedback(
         feedback_id=f"f-{turn_id}",
         turn_id=turn_id,
@@ -69,11 +69,13 @@ def say(topics: MemoryTopics, turn_id: str, kind: str, text: str | None = None) 
     topics.send([Outgoing(topic="feedback", key=b"p", value=feedback.to_json().encode())])
 
 
-def run(topics: MemoryTopics, tables: InMemoryTables, settings: Settings = SETTINGS) -> dict[str, Mapping[str, object]]:
+def run(
+    topics: InMemoryTopics, tables: InMemoryTables, settings: Settings = SETTINGS
+) -> dict[str, Mapping[str, object]]:
     return ingest(topics=topics, tables=tables, settings=settings)  # type: ignore[return-value]
 
 
-def test_turns_and_feedback_are_stored_in_their_tables(topics: MemoryTopics, tables: InMemoryTables) -> None:
+def test_turns_and_feedback_are_stored_in_their_tables(topics: InMemoryTopics, tables: InMemoryTables) -> None:
     """With position and Seoul date; a second run commits nothing."""
     log(topics, turn("t1"), turn("t2", received_at="2026-11-24T15:30:00+00:00", decoding={"k": 1}))
     say(topics, "t1", "correction", "내 번호는 010-1234-5678이야")
@@ -91,7 +93,7 @@ def test_turns_and_feedback_are_stored_in_their_tables(topics: MemoryTopics, tab
     assert tables.version("turns") == version
 
 
-def test_a_turn_without_consent_to_storing_is_skipped(topics: MemoryTopics, tables: InMemoryTables) -> None:
+def test_a_turn_without_consent_to_storing_is_skipped(topics: InMemoryTopics, tables: InMemoryTables) -> None:
     """It is counted, not stored, and not read again."""
     log(topics, turn("t1", consent_store=False), turn("t2"))
     assert run(topics, tables)["turns"]["left_out"] == {"no_consent_to_store": 1}
@@ -99,7 +101,7 @@ def test_a_turn_without_consent_to_storing_is_skipped(topics: MemoryTopics, tabl
     assert run(topics, tables)["turns"]["left_out"] == {}
 
 
-def test_an_unreadable_record_is_quarantined(topics: MemoryTopics, tables: InMemoryTables) -> None:
+def test_an_unreadable_record_is_quarantined(topics: InMemoryTopics, tables: InMemoryTables) -> None:
     """Not JSON, not UTF-8, a number too large, an unknown bot: none stops the others, and each is kept once."""
     log(topics, b"{", b"\xff\xfe", turn("t1", latency_ms=2**70), turn("t2", bot="ChatbotZ"), turn("t3"))
     result = run(topics, tables)
@@ -109,14 +111,14 @@ def test_an_unreadable_record_is_quarantined(topics: MemoryTopics, tables: InMem
     assert len(tables.read("quarantine")) == 4
 
 
-def test_a_lone_surrogate_does_not_stop_the_run(topics: MemoryTopics, tables: InMemoryTables) -> None:
+def test_a_lone_surrogate_does_not_stop_the_run(topics: InMemoryTopics, tables: InMemoryTables) -> None:
     """JSON can contain half a character; the table gets a question mark for it."""
     log(topics, turn("t1").to_json().replace("안녕", "안녕\\ud800").encode())
     run(topics, tables)
     assert tables.read("turns", ["text"]) == [{"text": "안녕?"}]
 
 
-def test_a_large_window_is_read_in_commits_of_bounded_size(topics: MemoryTopics, tables: InMemoryTables) -> None:
+def test_a_large_window_is_read_in_commits_of_bounded_size(topics: InMemoryTopics, tables: InMemoryTables) -> None:
     """The rows are the same with more commits."""
     log(topics, *(turn(f"t{n}") for n in range(100)))
     result = run(topics, tables, Settings(kafka=Kafka(ingest_batch=24)))
@@ -125,7 +127,7 @@ def test_a_large_window_is_read_in_commits_of_bounded_size(topics: MemoryTopics,
     assert len({row["turn_id"] for row in tables.read("turns")}) == 100
 
 
-def test_two_concurrent_ingests_write_each_row_once(topics: MemoryTopics, tables: InMemoryTables) -> None:
+def test_two_concurrent_ingests_write_each_row_once(topics: InMemoryTopics, tables: InMemoryTables) -> None:
     """If the second commits between the first one's plan and commit, the first one still succeeds."""
     log(topics, *(turn(f"t{n}") for n in range(10)))
 
@@ -141,7 +143,7 @@ def test_two_concurrent_ingests_write_each_row_once(topics: MemoryTopics, tables
 
 
 def test_a_run_killed_between_quarantine_and_rows_loses_and_duplicates_nothing(
-    topics: MemoryTopics, tables: InMemoryTables
+    topics: InMemoryTopics, tables: InMemoryTables
 ) -> None:
     """The next run may plan a longer window; records already in quarantine are not added again."""
 
@@ -167,7 +169,7 @@ def test_a_run_killed_between_quarantine_and_rows_loses_and_duplicates_nothing(
 
 
 def test_records_deleted_by_retention_are_reported_as_a_gap(
-    topics: MemoryTopics, tables: InMemoryTables, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    topics: InMemoryTopics, tables: InMemoryTables, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lost range is reported once, and reading continues after it."""
     topics.send([Outgoing(topic="feedback", key=b"p", value=b"lost")] * 3)

@@ -13,7 +13,7 @@ from kogpt2_chat.lake import read_records
 from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.unit.test_ingest_job import turn
 
 
@@ -28,7 +28,7 @@ def tables() -> InMemoryTables:
 
 def made_anew() -> Broker:
     broker = Broker()
-    MemoryTopics(broker).ensure()
+    InMemoryTopics(broker).ensure()
     return broker
 
 
@@ -52,7 +52,7 @@ def turns(*ids: str, bot: str = "ChatbotA") -> list[bytes]:
 
 
 def run(broker: Broker, tables: InMemoryTables, batch: int = 20_000) -> dict[str, Any]:
-    return ingest(topics=MemoryTopics(broker), tables=tables, settings=Settings(kafka=Kafka(ingest_batch=batch)))
+    return ingest(topics=InMemoryTopics(broker), tables=tables, settings=Settings(kafka=Kafka(ingest_batch=batch)))
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def retain_from(first: int, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> 
     """Delete the records of the first partition before an offset, as retention does."""
     log = broker.log(TURNS.topic, 0)
     log.records = {offset: record for offset, record in log.records.items() if offset >= first}
-    monkeypatch.setattr(MemoryTopics, "start_positions", lambda _, topic: {0: first} if topic == TURNS.topic else {})
+    monkeypatch.setattr(InMemoryTopics, "start_positions", lambda _, topic: {0: first} if topic == TURNS.topic else {})
 
 
 def test_a_gap_that_grew_before_the_next_run_is_reported_once(

@@ -14,7 +14,7 @@ from kogpt2_chat.adapters.airflow import AirflowRest
 from kogpt2_chat.adapters.elastic import ElasticIndex
 from kogpt2_chat.adapters.hdfs import HdfsFiles
 from kogpt2_chat.adapters.mlflow import MlflowRegistry
-from kogpt2_chat.domain.servers.addresses import is_address, is_host_and_port, login_apart, without_login
+from kogpt2_chat.domain.servers.addresses import is_address, is_host_and_port, split_login, without_login
 from kogpt2_chat.errors import InvalidInput, KogptChatError
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.variables import as_variables
@@ -159,7 +159,7 @@ def test_the_login_reaches_the_server(section, given, gate):
 )
 def test_a_login_is_taken_apart_from_its_address(address, apart):
     """Decoded; an ``@`` in the path is none."""
-    assert login_apart(address) == apart
+    assert split_login(address) == apart
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.chat.kept_turns import kept_fields, kept_turn
+from kogpt2_chat.domain.chat.kept_turns import masked_fields, masked_turn
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.text.masking import mask_pii
 from tests.growth import growth
@@ -219,12 +219,12 @@ def test_all_texts_of_a_turn_are_masked() -> None:
         worker="worker-1",
         extra={"contact": {"phones": [phone, {"mail": mail}]}, phone: 1, "mood": "기쁨", "at": 1764000000000},
     )
-    kept = kept_turn(turn)
+    kept = masked_turn(turn)
     assert phone not in kept.to_json()
     assert mail not in kept.to_json()
     assert kept.answer_token_ids == (), "the tokens spell the answer"
     assert (kept.sender, kept.extra["mood"], kept.extra["at"]) == ("[전화번호]", "기쁨", 1764000000000)
-    assert kept_turn(kept) == kept
+    assert masked_turn(kept) == kept
 
 
 def test_fields_of_any_depth_are_kept() -> None:
@@ -232,5 +232,5 @@ def test_fields_of_any_depth_are_kept() -> None:
     deep: object = "010-1234-5678"
     for _ in range(900):
         deep = [deep]
-    assert "010" not in str(kept_fields({"deep": deep, "more": {"x": [1, None, True, 0.5]}}))
-    assert kept_fields({"more": {"x": [1, None, True, 0.5]}}) == {"more": {"x": [1, None, True, 0.5]}}
+    assert "010" not in str(masked_fields({"deep": deep, "more": {"x": [1, None, True, 0.5]}}))
+    assert masked_fields({"more": {"x": [1, None, True, 0.5]}}) == {"more": {"x": [1, None, True, 0.5]}}

@@ -14,7 +14,7 @@ from kogpt2_chat.jobs.show_quarantine import show_quarantine
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.unit.test_ingest_faults import FEEDBACK_BODY
 from tests.unit.test_ingest_job import log, turn
 
@@ -26,7 +26,7 @@ TORN = json.dumps(FEEDBACK_BODY, ensure_ascii=False).encode()[:-20]
 def tables() -> InMemoryTables:
     """A lake after an ingest that quarantined five records."""
     broker, tables = Broker(), InMemoryTables()
-    topics = MemoryTopics(broker)
+    topics = InMemoryTopics(broker)
     topics.ensure()
     refused = {**json.loads(turn("no", consent_store=False).to_json()), "v": 2}
     crisis = {**json.loads(turn("safe", text="죽고 싶어").to_json()), "v": 2}

@@ -20,7 +20,7 @@ from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.one_worker import OneWorker
 
 BOT = "ChatbotB"
@@ -49,7 +49,7 @@ class Worker:
 class World:
     """Everything that a mute touches, with a clock that only moves when the job waits."""
 
-    topics: MemoryTopics = field(default_factory=lambda: MemoryTopics(Broker()))
+    topics: InMemoryTopics = field(default_factory=lambda: InMemoryTopics(Broker()))
     settings: Settings = field(default_factory=Settings)
     workers: list[Worker] = field(default_factory=lambda: [Worker(), Worker(name="worker-2")])
     lines: list[str] = field(default_factory=list)
@@ -241,7 +241,7 @@ def test_states_of_other_bots_are_ignored(world: World) -> None:
         world.mute()
 
 
-class RacingTopics(MemoryTopics):
+class RacingTopics(InMemoryTopics):
     """Another program's state arrives just before ours with the same epoch: workers ignore ours."""
 
     rivals: list[RolloutState]

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from kogpt2_chat.domain.servers.silence import Silence
+from kogpt2_chat.domain.servers.progress_reminder import ProgressReminder
 from kogpt2_chat.domain.servers.startup import Sample, Verdict, Watch, judge
 from kogpt2_chat.heartbeat import Heartbeat
 
@@ -76,14 +76,14 @@ def test_the_sentence_has_the_time_waited_and_the_latest_progress() -> None:
 
 def test_a_reminder_is_due_every_ten_seconds() -> None:
     """It repeats the last message with the time since that message."""
-    silence = Silence(line="정리하는 중", since_s=0.0, every_s=10)
+    silence = ProgressReminder(line="정리하는 중", since_s=0.0, every_s=10)
     reminders = [(at, line) for at in range(41) if (line := silence.due(at))]
     assert reminders == [(at, f"still running after {at} s: 정리하는 중") for at in (10, 20, 30, 40)]
 
 
 def test_a_message_of_the_work_postpones_the_reminder() -> None:
     """Each message restarts the ten seconds, so no gap is longer than that."""
-    silence, shown = Silence(line="start", since_s=0.0, every_s=10), []
+    silence, shown = ProgressReminder(line="start", since_s=0.0, every_s=10), []
     for at in range(60):
         if at in (5, 14, 23, 47):
             silence.said(f"epoch {at}", at)

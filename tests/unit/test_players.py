@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.chat.players import kept_player, player_id, player_key
+from kogpt2_chat.domain.chat.players import masked_player, player_id, player_key
 from tests.growth import growth
 
 
@@ -47,10 +47,10 @@ def test_the_sender_id_has_priority_over_the_sender():
 @pytest.mark.parametrize("detail", ["010-1234-5678", "maru.lee@example.com"])
 def test_personal_data_in_a_player_id_is_masked(detail):
     """Different players stay different, and a player's key is the same before and after masking and with a prefix."""
-    kept = kept_player(f"legacy:{detail}")
+    kept = masked_player(f"legacy:{detail}")
     assert detail not in kept
     assert kept.startswith("legacy:[")
-    assert kept_player(kept) == kept
+    assert masked_player(kept) == kept
     assert player_key(kept) == player_key(detail) == player_key(f"legacy:{detail}")
     assert player_key(detail) != player_key(detail.replace("1", "2").replace("maru", "haru"))
 
@@ -71,7 +71,7 @@ def test_an_invisible_nickname_is_stored_as_a_readable_placeholder(name):
     """The key is the same with and without the prefix, and before and after storing."""
     kept = player_id(None, name)
     assert kept.startswith("legacy:[보이지 않는 이름]#")
-    assert kept_player(kept) == kept == kept_player(f"legacy:{name}")
+    assert masked_player(kept) == kept == masked_player(f"legacy:{name}")
     assert player_key(kept) == player_key(name) == player_key(f" {name}\n") == player_key(f"legacy:{name}")
 
 

@@ -16,14 +16,14 @@ from kogpt2_chat.domain.chat.wire import dead_letter_headers, legacy_text, read_
 from kogpt2_chat.errors import InvalidMessage, Unavailable
 from kogpt2_chat.jobs.replay_dead_letters import replay_dead_letters
 from kogpt2_chat.ports import Outgoing, Record
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics, put_question
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, put_question
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KEY = "하늘".encode()
 VALUE = legacy_text("하늘", "ChatbotA", "it's me, '거울동굴'은 어디야? 😀").encode()
 
 
-class AgingTopics(MemoryTopics):
+class AgingTopics(InMemoryTopics):
     """Topics whose first records can be deleted, as by Kafka's retention."""
 
     first = 0

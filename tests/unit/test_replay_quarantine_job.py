@@ -16,7 +16,7 @@ from kogpt2_chat.lake import read_records
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.unit.test_ingest_faults import FEEDBACK_BODY, put
 from tests.unit.test_ingest_job import log, turn
 
@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 def tables() -> InMemoryTables:
     """A lake whose ingest met two records of a newer bot, a truncated record, and a valid one."""
     broker, tables = Broker(), InMemoryTables()
-    topics = MemoryTopics(broker)
+    topics = InMemoryTopics(broker)
     topics.ensure()
     log(
         topics,
@@ -147,7 +147,7 @@ def test_turns_without_consent_to_storing_leave_quarantine_unstored(
 ) -> None:
     """Whatever else is wrong with the record, its text is stored in no table."""
     broker, tables = Broker(), InMemoryTables()
-    topics = MemoryTopics(broker)
+    topics = InMemoryTopics(broker)
     topics.ensure()
     refused = json.loads(turn("t1", text=SECRET, answer=SECRET, consent_store=False).to_json()) | other
     log(topics, json.dumps(refused, ensure_ascii=False).encode())
@@ -163,7 +163,7 @@ def test_turns_without_consent_to_storing_leave_quarantine_unstored(
 def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: int) -> None:
     """Its date is that of its arrival in the lake."""
     broker, tables = Broker(), InMemoryTables()
-    topics = MemoryTopics(broker)
+    topics = InMemoryTopics(broker)
     topics.ensure()
     put(broker, "feedback", json.dumps(FEEDBACK_BODY).encode(), timestamp_ms)
     ingest(topics=topics, tables=tables, settings=Settings())

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kogpt2_chat.domain.rollout.liveness import LIVE_FOR_S, Roll, RollCall
+from kogpt2_chat.domain.rollout.liveness import LIVE_FOR_S, LivenessTracker, Roll
 from kogpt2_chat.domain.rollout.states import (
     RolloutState,
     SlotReport,
@@ -101,7 +101,7 @@ def test_the_next_epoch_is_above_what_any_worker_remembers():
 
 def test_a_worker_is_alive_if_its_heartbeat_changes():
     """The first look only records heartbeats; a worker silent for too long counts as gone."""
-    call = RollCall()
+    call = LivenessTracker()
     one, gone = worker("worker-1", 2), worker("worker-2", 2)
     assert call.look([one, gone], 100.0) == Roll(live=(), perhaps_alive=("worker-1", "worker-2"))
     later = worker("worker-1", 2, age_s=-3)
@@ -115,7 +115,7 @@ def test_a_worker_is_alive_if_its_heartbeat_changes():
 @pytest.mark.parametrize("skew_s", [3600, -3600, 20])
 def test_a_workers_clock_does_not_affect_its_liveness(skew_s):
     """However far its clock is off, it is alive while its heartbeat changes."""
-    call = RollCall()
+    call = LivenessTracker()
     call.look([worker("worker-1", 2, age_s=skew_s)], 0.0)
     alive = worker("worker-1", 2, age_s=skew_s - 3)
     assert call.look([alive], 3.0).live == (alive,)

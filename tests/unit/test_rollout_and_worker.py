@@ -9,7 +9,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.jobs.rollout import rollback, rollout
 from kogpt2_chat.settings import Rollout, Settings
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.one_worker import OneWorker
 
 BOT = "ChatbotC"
@@ -88,7 +88,7 @@ def test_an_equal_number_from_another_registry_is_another_version(machine: Machi
     """The registry was lost and starts at 1 again: the cached old version 1 is not served for the new one."""
     machine.rollout(machine.train(BOT))
     old = machine.slots.route(BOT).loaded
-    machine.registry = MemoryRegistry()
+    machine.registry = InMemoryRegistry()
     version = machine.train(BOT)
     machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
 
@@ -110,7 +110,7 @@ def test_a_version_of_a_lost_registry_never_becomes_previous(machine: Machine) -
     """It could not be downloaded; the rollout itself succeeds."""
     for _ in range(3):
         machine.rollout(machine.train(BOT))
-    machine.registry = MemoryRegistry()
+    machine.registry = InMemoryRegistry()
 
     machine.rollout(machine.train(BOT))
 
@@ -122,7 +122,7 @@ def test_the_serving_version_stays_on_disk_until_its_namesake_loads(machine: Mac
     """The lost registry's version 1 must survive a restart if the new version 1 does not load."""
     machine.rollout(machine.train(BOT))
     old = (machine.folder / BOT / "1" / "model.json").read_bytes()
-    machine.registry = MemoryRegistry()
+    machine.registry = InMemoryRegistry()
     version = machine.train(BOT)
     machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
     machine.corrupt.add(str(version))

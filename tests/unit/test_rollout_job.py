@@ -17,8 +17,8 @@ from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
 from kogpt2_chat.ports import Alias, Outgoing
 from kogpt2_chat.settings import Rollout, Settings
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from kogpt2_chat.testing.registry import InMemoryRegistry
 
 BOT = "ChatbotA"
 MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "dataset": "0123456789ab", "parent": ""}'
@@ -28,7 +28,7 @@ class KilledError(Exception):
     """Simulates kill -9."""
 
 
-class CrashingRegistry(MemoryRegistry):
+class CrashingRegistry(InMemoryRegistry):
     """Crashes at the n-th alias move."""
 
     moves_left: int | None = None
@@ -96,7 +96,7 @@ class World:
     """Everything that a rollout touches, with a clock that only moves when the job waits."""
 
     registry: CrashingRegistry = field(default_factory=CrashingRegistry)
-    topics: MemoryTopics = field(default_factory=lambda: MemoryTopics(Broker()))
+    topics: InMemoryTopics = field(default_factory=lambda: InMemoryTopics(Broker()))
     settings: Settings = field(default_factory=Settings)
     workers: list[Worker] = field(default_factory=lambda: [Worker()])
     lines: list[str] = field(default_factory=list)
@@ -224,7 +224,7 @@ def test_the_champion_is_published_again_after_the_topic_was_lost(world: World) 
     """It reaches workers without a state; the aliases stay."""
     world.promote()
     world.promote()
-    world.topics = MemoryTopics(Broker())
+    world.topics = InMemoryTopics(Broker())
     world.topics.ensure()
 
     world.rollout()
@@ -236,7 +236,7 @@ def test_the_champion_is_published_again_after_the_topic_was_lost(world: World) 
 def test_a_republished_champion_that_does_not_load_is_an_error(world: World) -> None:
     """No earlier version exists to restore, so nothing more is published."""
     world.promote()
-    world.topics = MemoryTopics(Broker())
+    world.topics = InMemoryTopics(Broker())
     world.topics.ensure()
     world.workers[0].broken = {1}
 
@@ -283,7 +283,7 @@ def test_a_degraded_worker_restores_the_old_champion(world: World) -> None:
     assert "was not loaded by every worker" in published(world).reason
 
 
-class RacingTopics(MemoryTopics):
+class RacingTopics(InMemoryTopics):
     """Another program's state arrives just before ours with the same epoch: workers follow theirs."""
 
     rival: RolloutState | None = None
@@ -375,7 +375,7 @@ def test_a_rollout_reaches_workers_that_survived_the_topic(world: World) -> None
 def test_a_rollout_reaches_workers_that_return_after_its_publication(world: World) -> None:
     """The broker lost its disk: after the first heartbeat the state is published above the worker's epoch."""
     world.promote()
-    world.topics = MemoryTopics(Broker())
+    world.topics = InMemoryTopics(Broker())
     world.topics.ensure()
     version = world.train(gate="pass")
     world.workers[0] = Survivor(serving=1, epoch=7)

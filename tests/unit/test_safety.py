@@ -28,8 +28,8 @@ from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.elastic import InMemoryIndex
 from kogpt2_chat.testing.hdfs import InMemoryFiles
-from kogpt2_chat.testing.kafka import MemoryTopics
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.kafka import InMemoryTopics
+from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.worker_harness import WorkerHarness
 
 TEXTS = safety_texts(Settings())
@@ -218,7 +218,7 @@ def test_safety_turns_are_only_in_the_lake(tmp_path):
     bench.ask(v1(SAID), v1("안녕?"))
     bench.drain()
     tables, documents, files = InMemoryTables(), InMemoryIndex(), InMemoryFiles()
-    ingest(topics=MemoryTopics(bench.broker), tables=tables, settings=Settings())
+    ingest(topics=InMemoryTopics(bench.broker), tables=tables, settings=Settings())
     assert [row["text"] for row in tables.read("turns")] == [SAID, "안녕?"]
     documents.put([{"turn_id": "bot_question-0-0", "bot": "ChatbotB"}])
     assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 1, "sent": 1, "documents": 1}
@@ -336,8 +336,8 @@ def test_explain_refuses_safety_turns_and_names_the_review_command(tmp_path):
     assert len(bench.broker.all(TURN_TOPIC)) == 1
     with pytest.raises(InvalidInput, match=r"review-safety show bot_question-0-0") as refused:
         explain(
-            turn_id="bot_question-0-0", top=1, topics=MemoryTopics(bench.broker), index=InMemoryIndex(),
-            registry=MemoryRegistry(), settings=Settings(),
+            turn_id="bot_question-0-0", top=1, topics=InMemoryTopics(bench.broker), index=InMemoryIndex(),
+            registry=InMemoryRegistry(), settings=Settings(),
         )  # fmt: skip
     assert SAID not in str(refused.value)
 

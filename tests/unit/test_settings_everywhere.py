@@ -22,7 +22,7 @@ from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import MARK, Program, clean_environment, program_environment, start_script
-from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.variables import leaves_of
 
 JAVA = Java(home=Path("/opt/java"), version=17)

@@ -15,7 +15,7 @@ from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, WorkerS
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
-from kogpt2_chat.testing.kafka import Broker, MemoryTopics
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from serving.health import HealthReport, HealthServer
 from serving.metrics import Metrics
 from serving.rollout_follower import RolloutFollower
@@ -48,7 +48,7 @@ class ControlHarness:
 
     def __init__(self, folder: Path) -> None:
         self.clock = 0.0
-        self.topics = MemoryTopics(Broker())
+        self.topics = InMemoryTopics(Broker())
         self.topics.ensure()
         self.registry = Downloads()
         self.slots = Slots(monotonic=lambda: self.clock)

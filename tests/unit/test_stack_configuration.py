@@ -24,7 +24,7 @@ from kogpt2_chat.stack.program import (
     settings_environment,
     start_script,
 )
-from kogpt2_chat.stack.roster import all_programs, select_programs
+from kogpt2_chat.stack.programs import all_programs, select_programs
 from kogpt2_chat.stack.servers.airflow import airflow_environment, airflow_pools, read_password, write_secrets
 from kogpt2_chat.stack.servers.elastic import elasticsearch_yml
 from kogpt2_chat.stack.servers.hdfs import core_site, datanode_site, namenode_site, site_xml

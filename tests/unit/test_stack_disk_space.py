@@ -14,7 +14,7 @@ from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.preflight import check_machine
 from kogpt2_chat.stack.program import Program, start_script
-from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.programs import all_programs
 
 MORE_MB = 1 << 30
 """More than any disk has."""

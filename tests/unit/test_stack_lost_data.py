@@ -13,7 +13,7 @@ from kogpt2_chat.stack.folders import folders_of, make_folders
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.lost_data import lost_data, record_data
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.programs import all_programs
 
 
 def test_missing_data_is_reported_if_there_has_been_some(tmp_path: Path) -> None:

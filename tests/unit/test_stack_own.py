@@ -7,7 +7,7 @@ import pytest
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.stack.folders import Folders, make_folders
-from kogpt2_chat.stack.own import ensure_folder, ensure_own_folder, write_file
+from kogpt2_chat.stack.ownership import ensure_folder, ensure_own_folder, write_file
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 NOBODY = 65534

@@ -13,7 +13,7 @@ from kogpt2_chat.stack.jars import classpath, spark_jars
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.plain_path import is_plain, link, plain
 from kogpt2_chat.stack.preflight import check_settings
-from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.stack.servers.hdfs import datanode_site
 from kogpt2_chat.stack.servers.kafka import server_properties
 from kogpt2_chat.stack.supervision import configuration

@@ -27,8 +27,8 @@ from kogpt2_chat.stack.stopping import interrupts_ignored, stop_orphans, undo
 from kogpt2_chat.stack.supervision import (
     SupervisorClient,
     configuration,
-    find_supervision,
-    start_supervision,
+    find_supervisor,
+    start_supervisor,
     unresponsive_supervisor,
 )
 
@@ -56,7 +56,7 @@ def stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> Iterator[psuti
     script = folders.conf("kafka") / "start.sh"
     script.parent.mkdir()
     script.write_text(f"export {MARK}=kafka@{folders.home}\nexec {sys.executable} -c '{SLEEP}'\n")
-    supervision = start_supervision(folders, configuration(folders, [KAFKA]))
+    supervision = start_supervisor(folders, configuration(folders, [KAFKA]))
     supervision.start("kafka")
     while "kafka" not in processes_by_name(folders.home):
         pass
@@ -70,7 +70,7 @@ def test_a_stopped_supervisor_is_reported_and_not_touched(
     stopped: psutil.Process, settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`status` names the process that does not answer; `up` fails and says what to do; programs keep running."""
-    assert find_supervision(folders) is None
+    assert find_supervisor(folders) is None
     assert f"the supervisor (pid {stopped.pid}, stopped) does not answer" in status(settings).services[0].detail
     monkeypatch.setattr("kogpt2_chat.stack.stack.ensure_jars", lambda *_: folders.home)
     with pytest.raises(Unavailable, match=f"kill -CONT {stopped.pid}"):
@@ -107,11 +107,11 @@ def test_undo_waits_for_a_supervisor_that_answers_late(
     """Other programs need the supervisor, so it is called again until the started programs are stopped."""
 
     def late(of: Folders) -> SupervisorClient | None:
-        found = find_supervision(of)
+        found = find_supervisor(of)
         stopped.resume()
         return found
 
-    monkeypatch.setattr(stopping, "find_supervision", late)
+    monkeypatch.setattr(stopping, "find_supervisor", late)
     said: list[str] = []
     undo(folders, [KAFKA], own_supervisor=False, progress=said.append)
     assert SupervisorClient(folders).states()["kafka"].pid is None

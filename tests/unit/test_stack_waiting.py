@@ -13,7 +13,7 @@ from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
 from kogpt2_chat.stack.health import Health
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.stack.stopping import stop_started
 from kogpt2_chat.stack.supervision import ANSWER_S, State, SupervisorTimeout
 from kogpt2_chat.stack.waiting import WaitDependencies, wait_until_healthy

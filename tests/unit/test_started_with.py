@@ -13,7 +13,7 @@ from kogpt2_chat.stack.program import Program, program_environment, start_script
 from kogpt2_chat.stack.stack import _changed_settings
 from kogpt2_chat.stack.started_with import changed_since, differing, require_same
 from kogpt2_chat.stack.stopping import stop_orphans
-from kogpt2_chat.stack.supervision import configuration, find_supervision, start_supervision
+from kogpt2_chat.stack.supervision import configuration, find_supervisor, start_supervisor
 
 NAME = "airflow-scheduler"
 PREFIX = "KOGPT2_LEARNING__"
@@ -34,7 +34,7 @@ def running(tmp_path: Path) -> Iterator[Settings]:
     script = folders.conf(NAME) / "start.sh"
     script.parent.mkdir()
     script.write_text(start_script(program, program_environment(program, settings, folders.home)))
-    supervision = start_supervision(folders, configuration(folders, [program]))
+    supervision = start_supervisor(folders, configuration(folders, [program]))
     supervision.start(NAME)
     while not (folders.log(NAME).exists() and folders.log(NAME).read_text()):
         pass
@@ -59,7 +59,7 @@ def test_a_program_that_does_not_run_passes(running: Settings, tmp_path: Path) -
 def test_up_reports_settings_that_running_programs_do_not_have(running: Settings) -> None:
     """Otherwise the operator would not know why a changed setting has no effect."""
     folders = folders_of(running)
-    supervision = find_supervision(folders)
+    supervision = find_supervisor(folders)
     assert supervision is not None
     programs = [Program(name=name, group="airflow", command=("true",)) for name in (NAME, "worker-1")]
     assert changed_since(running, folders.home, programs, supervision) == []

@@ -52,8 +52,8 @@ def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     assert person.system_user() == "user-54321"
-    assert not person.has_name()
-    assert "user id 54321 has no entry in /etc/passwd" in person.nameless_user()
+    assert not person.user_has_name()
+    assert "user id 54321 has no entry in /etc/passwd" in person.missing_user_message()
 
 
 def test_spark_is_not_started_for_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

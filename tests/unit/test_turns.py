@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Feedback, Turn, spoken_by
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Feedback, Turn, answer_source
 from kogpt2_chat.domain.lake.layout import feedback_row
-from kogpt2_chat.domain.learning.explanation import fallback_change
+from kogpt2_chat.domain.learning.explanation import fallback_changes
 from kogpt2_chat.errors import InvalidMessage
 
 TURN = Turn(
@@ -71,9 +71,9 @@ def test_values_of_later_releases_are_accepted():
     turn = Turn.from_json(json.dumps({**json.loads(TURN.to_json()), "source": "v2", "fallback": "asleep"}))
     assert (turn.source, turn.fallback) == ("v2", "asleep")
     assert Turn.from_json(turn.to_json()) == turn
-    assert spoken_by(turn.fallback, 3) == "not the model: asleep"
-    assert spoken_by("muted", 3) == "fixed notice: muted"
-    assert fallback_change(turn)[0].why
+    assert answer_source(turn.fallback, 3) == "not the model: asleep"
+    assert answer_source("muted", 3) == "fixed notice: muted"
+    assert fallback_changes(turn)[0].why
     body = {"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "laugh", "sent_at": "x", "mood": 1}
     feedback = Feedback.from_json(json.dumps(body))
     assert (feedback.kind, feedback.extra) == ("laugh", {"mood": 1})

@@ -9,12 +9,12 @@ from kogpt2_chat.artifact.card import file_sha256
 from kogpt2_chat.artifact.downloads import local_version, version_digest
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.testing.registry import MemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry
 
 BOT = "ChatbotA"
 
 
-def registry_with(content: str, folder: Path) -> MemoryRegistry:
+def registry_with(content: str, folder: Path) -> InMemoryRegistry:
     """One version, number 1, whose weights are a text."""
     folder.mkdir()
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
@@ -22,14 +22,14 @@ def registry_with(content: str, folder: Path) -> MemoryRegistry:
     hashes = {path.name: file_sha256(path) for path in folder.iterdir()}
     card = {"base": "밑바탕", "licence": "CC", "small": True, "files": hashes}
     (folder / "model.json").write_text(json.dumps(card))
-    registry = MemoryRegistry()
+    registry = InMemoryRegistry()
     run_id = registry.start_run("학습", {}, {})
     registry.log_files(run_id, folder, "version")
     assert registry.add_version(BOT, run_id, "version", {}) == 1
     return registry
 
 
-def weights(registry: MemoryRegistry, settings: Settings) -> str:
+def weights(registry: InMemoryRegistry, settings: Settings) -> str:
     return (local_version(BOT, 1, registry, settings) / "model.safetensors").read_text()
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from kafka.record.util import calc_crc32c
 
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 
 PLACE: Final = Path("/tmp/kogpt2-upgrade")  # where they were made; it is looked whose it is
 _OF_KAFKA_ITSELF: Final = "__"
@@ -61,7 +61,7 @@ def alone(place: Path, tell: Callable[[str], None]) -> Iterator[None]:
     place.mkdir(mode=0o755, exist_ok=True)
     if place.stat().st_uid != os.geteuid():
         raise PermissionError(f"{place} belongs to user id {place.stat().st_uid}: ask them to remove it")
-    with in_turn(place / "lock", tell):
+    with hold_lock(place / "lock", tell):
         yield
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import requests
 
 from kogpt2_chat.adapters.airflow_runs import ENDED, DagRun, RunProgress, TaskState
-from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
+from kogpt2_chat.domain.servers.progress_reminder import REPORT_EVERY_S
 from kogpt2_chat.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
 
@@ -32,7 +32,7 @@ class AirflowRest:
     """A client of the Airflow API server, with the address and the user of the settings."""
 
     def __init__(
-        self, settings: Settings, password: str | None = None, *, remind_every_s: float = TELL_EVERY_S
+        self, settings: Settings, password: str | None = None, *, remind_every_s: float = REPORT_EVERY_S
     ) -> None:
         self._remind_every_s = remind_every_s
         self._url = settings.airflow_url

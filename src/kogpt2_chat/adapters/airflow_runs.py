@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
+from kogpt2_chat.domain.servers.progress_reminder import REPORT_EVERY_S
 
 ENDED: Final = frozenset({"success", "failed"})
 ACTIVE: Final = frozenset({"scheduled", "queued", "running", "up_for_retry", "deferred", "restarting"})
@@ -67,7 +67,7 @@ class RunProgress:
 
     dag_id: str
     since_s: float
-    remind_every_s: float = TELL_EVERY_S
+    remind_every_s: float = REPORT_EVERY_S
     _states: dict[str, tuple[str, float]] = field(default_factory=dict)
     _last_line_s: float | None = None
 

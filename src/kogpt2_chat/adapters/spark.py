@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.machine.full_disk import FULL_DISK_WORDS, HDFS_ACCEPTS_NOTHING
-from kogpt2_chat.machine.orphans import ended_with
-from kogpt2_chat.machine.person import has_name, nameless_user
+from kogpt2_chat.machine.orphans import end_with_parent
+from kogpt2_chat.machine.person import missing_user_message, user_has_name
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 _STOP_TIMEOUT_S: Final = 10.0
@@ -67,8 +67,8 @@ class SparkSubmit:
             InvalidInput: the job rejected its input, the script does not exist, or this user has no name.
             Unavailable: Spark could not be started, took too long, or the application failed.
         """
-        if not has_name():
-            raise InvalidInput(nameless_user())
+        if not user_has_name():
+            raise InvalidInput(missing_user_message())
         path = CHECKOUT / "spark_jobs" / f"{script}.py"
         if not path.is_file():
             raise InvalidInput(f"no Spark job {script!r}: expected the file {path}")
@@ -102,7 +102,7 @@ class SparkSubmit:
                     env=self._environment(folder),
                     start_new_session=True,
                     # If this process dies, kill the job at once: no process waits for it or reads its result.
-                    preexec_fn=ended_with(os.getpid(), signal.SIGKILL),  # noqa: PLW1509 - it takes no lock
+                    preexec_fn=end_with_parent(os.getpid(), signal.SIGKILL),  # noqa: PLW1509 - it takes no lock
                 )
             except OSError as error:
                 raise Unavailable(f"Spark could not be started ({command[0]}): {error}") from error

@@ -19,7 +19,7 @@ from kogpt2_chat.errors import CheckpointCorrupt
 
 FILE: Final = "tokenizer.json"
 _SPACE: Final = "▁"
-_BOT_TOKENS: Final = tuple(bot.prompt_mark for bot in BOTS)
+_BOT_TOKENS: Final = tuple(bot.prompt_symbol for bot in BOTS)
 # Text that the corpus does not contain (a rare syllable, an emoji) is encoded as bytes, not as <unk>.
 _BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
 

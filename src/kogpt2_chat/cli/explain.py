@@ -8,7 +8,7 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
-from kogpt2_chat.domain.chat.turns import Turn, spoken_by
+from kogpt2_chat.domain.chat.turns import Turn, answer_source
 from kogpt2_chat.domain.learning.explanation import Choice, Explanation, Replay, Step, Token
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.settings import load_settings
@@ -69,7 +69,7 @@ def as_text(found: Explanation) -> str:
 def _facts(turn: Turn) -> Iterator[str]:
     missing = "(not stored: the player did not consent to storage)"
     served = f"version {turn.model_version}" if turn.model_version else "no version"
-    who = f"{spoken_by(turn.fallback, turn.model_version)} while {served} served" if turn.fallback else served
+    who = f"{answer_source(turn.fallback, turn.model_version)} while {served} served" if turn.fallback else served
     decoding = ", ".join(f"{name} {value}" for name, value in turn.decoding.items()) or "nothing was decoded"
     facts = {
         "bot": turn.bot,

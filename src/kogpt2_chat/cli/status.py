@@ -9,7 +9,7 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import WORKER_TOPIC
 from kogpt2_chat.domain.rollout.champions import alias_warnings
-from kogpt2_chat.domain.rollout.liveness import RollCall
+from kogpt2_chat.domain.rollout.liveness import LivenessTracker
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, SlotReport, WorkerState
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
 from kogpt2_chat.fleet.fleet import Fleet
@@ -98,7 +98,7 @@ def champions(settings: Settings) -> Mapping[str, object]:
 def published_champions(topics: Topics, settings: Settings) -> dict[str, int | None]:
     """Return the champion in `rollout_state` by bot; None for a bot without a rollout."""
     workers = Fleet(topics=topics, settings=settings, progress=lambda _: None)
-    return {bot: workers.standing(bot)[0].champion for bot in BOT_IDS}
+    return {bot: workers.effective_state(bot)[0].champion for bot in BOT_IDS}
 
 
 def table(facts: Mapping[str, object]) -> str:
@@ -134,7 +134,7 @@ def _champion_lines(found: Mapping[str, object]) -> list[str]:
 
 def _live(topics: Topics) -> list[WorkerState]:
     """Return the workers whose heartbeat arrives within one heartbeat interval."""
-    call, deadline_s = RollCall(), time.monotonic() + HEARTBEAT_S + 1
+    call, deadline_s = LivenessTracker(), time.monotonic() + HEARTBEAT_S + 1
     while True:
         roll = call.look(_workers(topics), time.monotonic())
         if not roll.perhaps_alive or time.monotonic() >= deadline_s:

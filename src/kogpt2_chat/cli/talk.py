@@ -7,7 +7,7 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
-from kogpt2_chat.domain.chat.turns import FeedbackKind, spoken_by
+from kogpt2_chat.domain.chat.turns import FeedbackKind, answer_source
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
 from kogpt2_chat.machine.person import system_user
@@ -39,7 +39,7 @@ def ask(
 
     utterance = Utterance(bot=bot, sender=sender or system_user(), text=text, train=train)
     reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
-    who = spoken_by(reply.fallback, reply.version)
+    who = answer_source(reply.fallback, reply.version)
     show(
         reply.as_json(),
         f"{bot}: {one_line(reply.answer)}\n  ({who}, {reply.latency_ms} ms, {reply.turn_id})",

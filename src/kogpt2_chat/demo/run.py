@@ -16,7 +16,7 @@ from kogpt2_chat.demo.report import Report, Trial
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.estimate_base import estimate_base
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings, load_settings
 
@@ -47,7 +47,7 @@ def run(*, dataset: str, progress: Progress) -> Report:
         The report, which is also written to ``HOME/demo``.
     """
     # Two demos at once would receive each other's answers: legacy questions identify a player only by name.
-    with in_turn(load_settings().home / "demo" / "lock", progress):
+    with hold_lock(load_settings().home / "demo" / "lock", progress):
         return _run(dataset, progress)
 
 

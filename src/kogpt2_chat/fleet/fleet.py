@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
-from kogpt2_chat.domain.rollout.liveness import Roll, RollCall
-from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS, recollected, sentence
+from kogpt2_chat.domain.rollout.liveness import LivenessTracker, Roll
+from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS, reconstruct, sentence
 from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey, WorkerState, is_newer, next_epoch
 from kogpt2_chat.errors import Conflict, InvalidMessage
 from kogpt2_chat.ports import Outgoing, Topics
@@ -51,9 +51,9 @@ class Fleet:
     settings: Settings
     progress: Callable[[str], None]
     clock: Clock = Clock()
-    _roll_call: RollCall = field(init=False, default_factory=RollCall)
+    _roll_call: LivenessTracker = field(init=False, default_factory=LivenessTracker)
 
-    def standing(self, bot: str) -> tuple[RolloutState, bool]:
+    def effective_state(self, bot: str) -> tuple[RolloutState, bool]:
         """Return the state that the workers follow, and whether the topic will keep leading them to it.
 
         The topic does not if it was lost while workers kept running: they remember a higher epoch than it contains. It
@@ -66,7 +66,7 @@ class Fleet:
             The state (epoch 0 if nothing was ever rolled out), and whether it needs no publication.
         """
         # Read the heartbeats before the topic: a state published between the two reads must not look like a lost one.
-        remembered = recollected(bot, self._states())
+        remembered = reconstruct(bot, self._states())
         followed, last = self._published(bot)
         if followed is None:
             return remembered, remembered.epoch == 0
@@ -112,7 +112,7 @@ class Fleet:
         Returns:
             The state that the workers follow, or will follow.
         """
-        newest, is_current = self.standing(state.bot)
+        newest, is_current = self.effective_state(state.bot)
         if is_current or newest.epoch != state.epoch:
             return newest
         return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self._states())), by=newest.by)
@@ -144,7 +144,7 @@ class Fleet:
         """
         self.look()  # heartbeats that change from now on are acknowledgements
         for number in range(_PUBLICATIONS + 1):
-            state, is_current = self.standing(bot)
+            state, is_current = self.effective_state(bot)
             epoch = next_epoch(bot, state, self._states())
             if state.reason == FROM_WORKERS and not is_current:
                 self.progress(f"{bot}: {sentence(state)}")

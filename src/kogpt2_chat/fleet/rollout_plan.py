@@ -53,7 +53,7 @@ def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledge
         Unavailable: a worker could not load the version, or did not do so in time, or no worker is alive. The old
             champion has been published again.
     """
-    before, _ = fleet.standing(plan.bot)
+    before, _ = fleet.effective_state(plan.bot)
     state, _ = fleet.publish_until(
         plan.bot,
         # If only the mute changed in the meantime, publish again and keep it. If the champion changed, give up.
@@ -74,7 +74,7 @@ def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledge
         raise _superseded(plan, state)
     fleet.progress(f"{plan.bot}: version {plan.target.number} is published as epoch {state.epoch}")
     answers = _wait(fleet, plan, state)
-    newest, _ = fleet.standing(plan.bot)
+    newest, _ = fleet.effective_state(plan.bot)
     if not plan.matches(newest):
         raise _superseded(plan, newest)
     if not answers.complete:

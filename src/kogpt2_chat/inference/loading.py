@@ -12,7 +12,7 @@ from kogpt2_chat.artifact.convert import convert
 from kogpt2_chat.artifact.forms import Choice, Form
 from kogpt2_chat.artifact.profiles import profile_of
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer, load_tokenizer
-from kogpt2_chat.domain.chat.prompt import bot_ids
+from kogpt2_chat.domain.chat.prompt import bot_token_ids
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.inference.bot import Bot
 from kogpt2_chat.inference.engine import Engine
@@ -143,7 +143,7 @@ def _load(
         card=card,
         max_prompt_tokens=min(model.max_prompt_tokens, network.positions - model.max_new_tokens),
         max_answer_chars=settings.serving.max_answer_chars,
-        first_ids=bot_ids(card.bot, card.prompt_format),
+        first_ids=bot_token_ids(card.bot, card.prompt_format),
         uncertainty=read_uncertainty(folder),
         choice=choice,
     )

@@ -25,7 +25,7 @@ from kogpt2_chat.domain.lake.layout import (
 from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.domain.learning.dataset import SPLITS, VERSION_CHARS, Manifest, Rules
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.lake.manifests import MANIFEST, newest_manifest, note_rebuilt
+from kogpt2_chat.lake.manifests import MANIFEST, newest_manifest, record_rebuild
 from kogpt2_chat.ports import Files, SparkJobs
 from kogpt2_chat.settings import Settings
 
@@ -194,7 +194,7 @@ def _publish(
         if previous.version == manifest.version:
             manifest = previous
         else:
-            note_rebuilt(files, root, manifest)
+            record_rebuild(files, root, manifest)
     return _result(manifest, target, [], published=published)
 
 

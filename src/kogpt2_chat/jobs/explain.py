@@ -14,7 +14,7 @@ from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.lake.layout import turn_from_document
-from kogpt2_chat.domain.learning.explanation import Explanation, Token, Verdict, fallback_change
+from kogpt2_chat.domain.learning.explanation import Explanation, Token, Verdict, fallback_changes
 from kogpt2_chat.domain.safety.turns import safety_kind
 from kogpt2_chat.domain.text.masking import masked_count
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, InvalidMessage, NotFound
@@ -76,7 +76,7 @@ def explain(
         turn=turn,
         found_in=found_in,
         answer_tokens=tuple(Token(token_id=token_id) for token_id in turn.answer_token_ids),
-        changes=fallback_change(turn) if turn.consent_store else (),
+        changes=fallback_changes(turn) if turn.consent_store else (),
     )
     if not turn.consent_store:
         return _without_replay(facts, "the player did not consent to storing: no text and no tokens were stored")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, Literal
 from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.artifact.downloads import local_version
 from kogpt2_chat.cleanup import clean_up_after
-from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_ids
+from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_token_ids
 from kogpt2_chat.lake.manifests import count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings
-from kogpt2_chat.training.training_report import write_shown
+from kogpt2_chat.training.training_report import write_report
 
 if TYPE_CHECKING:
     from kogpt2_chat.artifact.card import ModelCard
@@ -97,7 +97,7 @@ def finetune(
             progress("fitting thresholds and converting for the serving engine")
             version = _write_version(work, start, card, pairs, [*train, *kept], settings)
             registry.log_files(run_id, version, VERSION_PATH)
-            registry.log_files(run_id, write_shown(work, version, card, reports, pairs["train"], settings), "training")
+            registry.log_files(run_id, write_report(work, version, card, reports, pairs["train"], settings), "training")
         clear_progress(work)
     last = reports[-1]
     return {
@@ -192,7 +192,11 @@ def _examples(
     """Convert each set of pairs into examples for the network."""
     from kogpt2_chat.network.batches import make_examples
 
-    bounds = (settings.model.max_prompt_tokens, settings.model.max_new_tokens, bot_ids(card.bot, card.prompt_format))
+    bounds = (
+        settings.model.max_prompt_tokens,
+        settings.model.max_new_tokens,
+        bot_token_ids(card.bot, card.prompt_format),
+    )
     return (make_examples(pairs, start.tokenizer, *bounds) for pairs in sets)
 
 

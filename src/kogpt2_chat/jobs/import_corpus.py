@@ -11,7 +11,7 @@ from typing import Final
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS, BOTS
 from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
-from kogpt2_chat.domain.learning.corpus_parts import CorpusRow, divide, golden_questions, why_unteachable
+from kogpt2_chat.domain.learning.corpus_parts import CorpusRow, divide, golden_questions, training_obstacle
 from kogpt2_chat.domain.text.csv_text import Row, Table, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 
@@ -155,7 +155,7 @@ def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], dict[s
         remedy = "" if rejected else ". Choose the bots to import (--bot), or add rows"
         raise InvalidInput(f"{source}: no usable row with label {label} ({bot}){rejected}{remedy}")
     parts = divide(rows)
-    if reason := why_unteachable(parts):
+    if reason := training_obstacle(parts):
         raise InvalidInput(f"{source}: {bot} (label {label}) can't be trained: {reason}{rejected}")
     golden = golden_questions(parts.seed)
     texts = {f"{bot}/{name}.csv": _as_csv(getattr(parts, name)) for name in ("seed", "gold", "dev")}

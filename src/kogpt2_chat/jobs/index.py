@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from kogpt2_chat.domain.lake.layout import TURNS
-from kogpt2_chat.domain.lake.searchable import searchable
+from kogpt2_chat.domain.lake.search_masking import mask_for_search
 from kogpt2_chat.domain.safety.turns import SAFETY_COLUMNS, safety_kind
 from kogpt2_chat.ports import Index, Row, Tables
 
@@ -43,7 +43,7 @@ def index(*, tables: Tables, index: Index, rebuild: bool = False) -> dict[str, o
     if wanted:
         # A turn added since the first read waits for the next run.
         selected = (row for row in tables.read(TURNS.name) if wanted.get(str(row["turn_id"])) == _order_key(row))
-        sent = index.put(map(searchable, selected))
+        sent = index.put(map(mask_for_search, selected))
     return {"turns": len(newest), "kept_out": len(newest) - len(shown), "sent": sent, "documents": index.count()}
 
 

@@ -15,7 +15,7 @@ from kogpt2_chat.domain.lake.gaps import gap_row
 from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table, app_id
 from kogpt2_chat.errors import Conflict, InvalidMessage
 from kogpt2_chat.lake.read_records import quarantined, read_record
-from kogpt2_chat.lake.topic_positions import Place, find_place, note_gaps, tell_gaps
+from kogpt2_chat.lake.topic_positions import Place, record_gaps, report_gaps, sync_topic
 from kogpt2_chat.ports import Tables, Topics
 from kogpt2_chat.settings import Settings
 
@@ -65,14 +65,14 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, o
     result: dict[str, object] = {
         table.name: _ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK)
     }
-    return {**result, "lost": tell_gaps(tables)}
+    return {**result, "lost": report_gaps(tables)}
 
 
 def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, ingested_at: datetime) -> dict[str, object]:
     counts, conflicts, place = _Counts(), 0, None
     while True:
         try:
-            place = place or find_place(table, topics, tables, ingested_at)
+            place = place or sync_topic(table, topics, tables, ingested_at)
             window = _plan(place, topics, tables, ingested_at, counts)
             if not window:
                 break
@@ -103,7 +103,7 @@ def _plan(place: Place, topics: Topics, tables: Tables, found_at: datetime, coun
             gaps[partition] = (position, first)
         if position < end:
             window[partition] = (position, end)
-    note_gaps(
+    record_gaps(
         [
             gap_row(table, place.topic_id, partition, start, end, reason="retention", found_at=found_at)
             for partition, (start, end) in gaps.items()

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from kogpt2_chat.domain.lake.layout import QUARANTINE, Table
-from kogpt2_chat.domain.lake.mending import read_mended
+from kogpt2_chat.domain.lake.mending import read_corrected
 from kogpt2_chat.domain.lake.quarantine import (
     Place,
     Row,
@@ -129,7 +129,7 @@ def mended_records(path: Path) -> dict[Place, str]:
         content = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"mended records {path} cannot be read: {error.strerror or error}") from error
-    return read_mended(decode(content, str(path)), str(path))
+    return read_corrected(decode(content, str(path)), str(path))
 
 
 def _readable(

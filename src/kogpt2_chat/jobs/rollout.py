@@ -57,7 +57,7 @@ def rollout(
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     champion = registry.by_alias(bot, "champion")
-    followed, is_current = fleet.standing(bot)
+    followed, is_current = fleet.effective_state(bot)
     chosen = _chosen(bot, registry, champion, version)
     target = _key(chosen, registry)
     is_published = is_current and target.is_same(followed.key)
@@ -125,7 +125,7 @@ def rollback(
             error says whether the previous version answers nevertheless.
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
-    followed, _ = fleet.standing(bot)
+    followed, _ = fleet.effective_state(bot)
     served = fleet.served_version(bot, followed)
     time_limited = partial(within, settings.rollout.registry_timeout_s, "the model registry")
     try:

@@ -52,7 +52,7 @@ def read_manifest(files: Files, root: str, bot: str, version: str) -> Manifest:
         return Manifest.from_json(files.read(f"{folder}/{MANIFEST}"))
 
 
-def note_rebuilt(files: Files, root: str, manifest: Manifest) -> None:
+def record_rebuild(files: Files, root: str, manifest: Manifest) -> None:
     """Record a new build of an existing dataset: when it was made and what it changed."""
     files.write(f"{dataset_path(root, manifest.bot, manifest.version)}/{_REBUILT}", manifest.to_json().encode())
 

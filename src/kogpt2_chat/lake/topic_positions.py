@@ -77,7 +77,7 @@ class _ReadState:
         )
 
 
-def find_place(table: Table, topics: Topics, tables: Tables, found_at: datetime) -> Place:
+def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime) -> Place:
     """Return the current state of a topic; if it was recreated, first move the table's positions back to its beginning.
 
     Steps for a recreated topic. A run that is killed between them repeats them next time:
@@ -105,7 +105,7 @@ def find_place(table: Table, topics: Topics, tables: Tables, found_at: datetime)
     if is_recreated or not _is_same_topic(place, kept, topics):
         # If the first run was killed, it may have written to quarantine only: the table then lacks the whole old topic.
         is_gap = is_recreated or not read.positions
-        note_gaps(
+        record_gaps(
             [
                 gap_row(table, topic_id, partition, position, None, reason="topic_made_anew", found_at=found_at)
                 for partition, position in ({**dict.fromkeys(kept.positions, 0), **read.positions}).items()
@@ -156,7 +156,7 @@ def _reset(table: Table, place: Place, tables: Tables) -> None:
     tables.append(table.name, [], {**dict.fromkeys(ids, 0), **place.mark_in(table)}, committed)
 
 
-def note_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
+def record_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
     """Add gaps to the table ``gaps``, each range once. Call this before the positions move past them.
 
     Args:
@@ -172,7 +172,7 @@ def note_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
         tables.append(GAPS.name, new, {FOUND: counted.get(FOUND, 0) + len(new)}, counted)
 
 
-def tell_gaps(tables: Tables) -> list[Row]:
+def report_gaps(tables: Tables) -> list[Row]:
     """Return the gaps that no run has reported yet, and mark them as reported.
 
     These include gaps that a killed run found but did not report.

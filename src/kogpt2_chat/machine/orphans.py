@@ -11,7 +11,7 @@ _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def ended_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+def end_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
     """Return a function that a child calls between fork and exec, so that it ends when its parent dies.
 
     Args:

@@ -13,7 +13,7 @@ def system_user() -> str:
         return f"user-{os.geteuid()}"
 
 
-def has_name() -> bool:
+def user_has_name() -> bool:
     """Check whether the user id has a name on this machine; without one, Hadoop's and Spark's login fails."""
     try:
         pwd.getpwuid(os.geteuid())
@@ -22,7 +22,7 @@ def has_name() -> bool:
     return True
 
 
-def nameless_user() -> str:
+def missing_user_message() -> str:
     """Return the error message for a user id without a name."""
     number = os.geteuid()
     return (

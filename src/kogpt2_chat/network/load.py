@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.artifact.card import ModelCard
-from kogpt2_chat.domain.chat.prompt import bot_ids
+from kogpt2_chat.domain.chat.prompt import bot_token_ids
 from kogpt2_chat.inference.bot import Bot
 from kogpt2_chat.inference.uncertain import read_uncertainty
 from kogpt2_chat.machine.cores import library_threads
@@ -39,7 +39,7 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
     return replace(
         in_memory(loaded, loaded.card, settings),
         version=version or folder.name,
-        first_ids=bot_ids(bot or loaded.card.bot, loaded.card.prompt_format),
+        first_ids=bot_token_ids(bot or loaded.card.bot, loaded.card.prompt_format),
         uncertainty=read_uncertainty(folder),
     )
 
@@ -63,7 +63,7 @@ def in_memory(loaded: Checkpoint, card: ModelCard, settings: Settings) -> Loaded
         card=card,
         max_prompt_tokens=min(settings.model.max_prompt_tokens, room),
         max_answer_chars=settings.serving.max_answer_chars,
-        first_ids=bot_ids(card.bot, card.prompt_format),
+        first_ids=bot_token_ids(card.bot, card.prompt_format),
     )
 
 

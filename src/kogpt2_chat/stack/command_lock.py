@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from kogpt2_chat.machine.in_turn import take
+from kogpt2_chat.machine.locks import lock
 from kogpt2_chat.stack.folders import Folders, make_folders
 
 
@@ -27,7 +27,7 @@ def command_lock(folders: Folders, progress: Callable[[str], None]) -> Iterator[
         except FileNotFoundError:  # the home is being removed
             continue
         with handle:
-            take(handle, progress, "another stack command")
+            lock(handle, progress, "another stack command")
             os.set_inheritable(handle.fileno(), False)
             # `down --wipe` removes the lock file with the home. A command that waited then holds a deleted file.
             if _is_current(folders, handle):

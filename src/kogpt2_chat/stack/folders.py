@@ -10,7 +10,7 @@ from typing import Final
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack.own import ensure_own_folder
+from kogpt2_chat.stack.ownership import ensure_own_folder
 from kogpt2_chat.stack.plain_path import link, plain, short_hash, unlink
 
 SOCKET_PATH_LIMIT: Final = 100

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.elasticsearch_modules import EMPTY_FOLDERS, MODULE_FILES
 from kogpt2_chat.stack.ivy import Coordinates, ProcessGroup, fetch
-from kogpt2_chat.stack.modules import EMPTY_FOLDERS, MODULE_FILES
 from kogpt2_chat.stack.plain_path import link, plain
 
 LOCK: Final = Path(__file__).with_name("jars.lock")
@@ -195,7 +195,7 @@ def _fetch_lock(folder: Path, progress: Callable[[str], None]) -> Iterator[None]
     for path in (folder, folder.parent):
         if os.access(path, os.W_OK) and path.stat().st_uid == os.geteuid():
             path.chmod(0o755)
-    with in_turn(folder / "fetch.lock", progress, "jars: another process"):
+    with hold_lock(folder / "fetch.lock", progress, "jars: another process"):
         yield
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kogpt2_chat.stack.folders import Folders
-from kogpt2_chat.stack.own import write_file
+from kogpt2_chat.stack.ownership import write_file
 from kogpt2_chat.stack.program import Program
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.stack.own import ensure_own_folder
+from kogpt2_chat.stack.ownership import ensure_own_folder
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]+")
 _MODE: Final = 0o711

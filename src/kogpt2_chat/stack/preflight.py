@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.machine.person import has_name, nameless_user
+from kogpt2_chat.machine.person import missing_user_message, user_has_name
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.disk_space import free_space_at
 from kogpt2_chat.stack.folders import Folders, others_can_enter
@@ -98,7 +98,7 @@ def _unwritable(path: str) -> str:
 
 def _user_faults(settings: Settings) -> list[str]:
     if os.geteuid() != 0:
-        return [] if has_name() else [nameless_user()]
+        return [] if user_has_name() else [missing_user_message()]
     user = settings.stack.unprivileged_user
     return [] if _is_user(user) else [f"KOGPT2_STACK__UNPRIVILEGED_USER={user}: this machine has no such user"]
 

@@ -126,12 +126,12 @@ def settings_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def exact_environment(settings: Settings) -> dict[str, str]:
+def environment_with_settings(settings: Settings) -> dict[str, str]:
     """Return this process's environment with exactly these settings; its own settings and ``.env`` are ignored."""
-    return unset_environment() | settings_environment(settings)
+    return environment_without_settings() | settings_environment(settings)
 
 
-def unset_environment() -> dict[str, str]:
+def environment_without_settings() -> dict[str, str]:
     """Return this process's environment without any setting and with reading of ``.env`` turned off."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)} | {ENV_FILE: ""}
 

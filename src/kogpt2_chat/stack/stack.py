@@ -18,21 +18,21 @@ from kogpt2_chat.stack.java import Java, ensure_java
 from kogpt2_chat.stack.log_tail import follow as follow_log
 from kogpt2_chat.stack.log_tail import tail
 from kogpt2_chat.stack.lost_data import lost_data, record_data
-from kogpt2_chat.stack.own import ensure_folder, write_file
+from kogpt2_chat.stack.ownership import ensure_folder, write_file
 from kogpt2_chat.stack.plain_path import link
 from kogpt2_chat.stack.preflight import check_machine, check_settings
 from kogpt2_chat.stack.processes import stack_processes
 from kogpt2_chat.stack.program import Program, program_environment, start_script
-from kogpt2_chat.stack.roster import all_programs, select_programs
+from kogpt2_chat.stack.programs import all_programs, select_programs
 from kogpt2_chat.stack.servers.airflow import write_secrets
 from kogpt2_chat.stack.started_with import changed_since
 from kogpt2_chat.stack.stopping import running, shut_down, stop_in_order, stop_orphans, undo
 from kogpt2_chat.stack.supervision import (
     SupervisorClient,
     configuration,
-    find_supervision,
+    find_supervisor,
     script_path,
-    start_supervision,
+    start_supervisor,
     unresponsive_message,
     unresponsive_supervisor,
     write_configuration,
@@ -116,7 +116,7 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
     with command_lock(folders, progress):
         deadline = time.monotonic() + settings.stack.stop_timeout_s
         known = {program.name: program.stop_rank for program in _known_programs(settings, folders)}
-        if supervision := find_supervision(folders):
+        if supervision := find_supervisor(folders):
             with suppress(Unavailable):  # it stopped answering: its programs are stopped below
                 ranks = {name: known.get(name, 0) for name in running(supervision)}
                 stop_in_order(supervision, ranks, deadline - 8, progress)
@@ -170,7 +170,7 @@ def _find_or_clean_up(folders: Folders, programs: Sequence[Program], progress: P
     Raises:
         Unavailable: a supervisor exists but does not answer; its programs are left running.
     """
-    supervision = find_supervision(folders)
+    supervision = find_supervisor(folders)
     if supervision is None:
         if supervisor := unresponsive_supervisor(folders):
             raise Unavailable(unresponsive_message(supervisor))
@@ -198,7 +198,7 @@ def _supervise(
     folders: Folders, supervision: SupervisorClient | None, text: str, running: set[str]
 ) -> SupervisorClient:
     if supervision is None:
-        return start_supervision(folders, text)
+        return start_supervisor(folders, text)
     write_configuration(folders, text)
     supervision.reload(running)
     return supervision

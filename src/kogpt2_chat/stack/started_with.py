@@ -9,7 +9,7 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment
-from kogpt2_chat.stack.supervision import SupervisorClient, find_supervision
+from kogpt2_chat.stack.supervision import SupervisorClient, find_supervisor
 from kogpt2_chat.variables import PREFIX
 
 
@@ -24,7 +24,7 @@ def require_same(settings: Settings, program: str, prefix: str) -> None:
     Raises:
         InvalidInput: some settings differ; the message names them.
     """
-    supervision = find_supervision(folders_of(settings))
+    supervision = find_supervisor(folders_of(settings))
     state = supervision.states().get(program) if supervision else None
     found = _environment(state.pid) if state else {}
     if MARK in found and (names := differing(settings_environment(settings), found, prefix)):

@@ -15,9 +15,9 @@ from kogpt2_chat.stack.folders import Folders, folders_of
 from kogpt2_chat.stack.health import check, worker_counters
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.roster import all_programs
+from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.stack.servers.airflow import read_password
-from kogpt2_chat.stack.supervision import State, find_supervision, unresponsive_message, unresponsive_supervisor
+from kogpt2_chat.stack.supervision import State, find_supervisor, unresponsive_message, unresponsive_supervisor
 
 _SAFETY: Final = "safety_"
 
@@ -104,7 +104,7 @@ def _filled(folders: Folders, programs: Iterable[Program]) -> list[Path]:
 
 def _states(folders: Folders) -> tuple[dict[str, State], str]:
     """Return the state per program, and the detail to show for a program without a state."""
-    if supervision := find_supervision(folders):
+    if supervision := find_supervisor(folders):
         with suppress(Unavailable):
             return supervision.states(), "not started"
     supervisor = unresponsive_supervisor(folders)

@@ -17,7 +17,7 @@ from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.supervision import (
     GONE,
     SupervisorClient,
-    find_supervision,
+    find_supervisor,
     unresponsive_message,
     unresponsive_supervisor,
 )
@@ -109,7 +109,7 @@ def undo(
             if not stopped:
                 _report_still_running(folders, started, progress)
             return
-        if supervision := find_supervision(folders):
+        if supervision := find_supervisor(folders):
             shut_down(supervision)
         ranks = {program.name: program.stop_rank for program in started}
         stop_orphans(folders, ranks, lambda _: None, _ORPHANS_S if stopped else _UNDO_S)
@@ -117,7 +117,7 @@ def undo(
 
 def _stopped_or_no_supervisor(folders: Folders, started: Sequence[Program], deadline: float) -> bool:
     """Stop the programs if the supervisor answers; return False if it exists but does not answer, to try again."""
-    if supervision := find_supervision(folders):
+    if supervision := find_supervisor(folders):
         with suppress(Unavailable):
             stop_started(supervision, started, deadline)
             return True

@@ -140,7 +140,7 @@ class SupervisorClient:
         return connection
 
 
-def find_supervision(folders: Folders) -> SupervisorClient | None:
+def find_supervisor(folders: Folders) -> SupervisorClient | None:
     """Return the supervisor of this stack; None if none is running or it does not answer."""
     if not folders.socket.exists():
         return None
@@ -165,7 +165,7 @@ def unresponsive_message(process: psutil.Process) -> str:
     )
 
 
-def start_supervision(folders: Folders, text: str) -> SupervisorClient:
+def start_supervisor(folders: Folders, text: str) -> SupervisorClient:
     """Start a supervisor that outlives this process.
 
     Args:

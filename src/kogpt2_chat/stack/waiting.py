@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from kogpt2_chat.domain.servers.silence import TELL_EVERY_S
+from kogpt2_chat.domain.servers.progress_reminder import REPORT_EVERY_S
 from kogpt2_chat.domain.servers.startup import Sample, Watch, judge
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
@@ -87,7 +87,7 @@ class _Waiting:
         self.reported_later: list[str] = []
         self.unanswered_since: float | None = None
         self.began = dependencies.clock()
-        self.remind_at = self.began + TELL_EVERY_S
+        self.remind_at = self.began + REPORT_EVERY_S
 
     def foundation_is_healthy(self) -> bool:
         return all(program.name in self.healthy for program in self.programs if program.group in FOUNDATION)
@@ -199,7 +199,7 @@ class _Waiting:
         now = self.dependencies.clock()
         if now < self.remind_at:
             return
-        self.remind_at = now + TELL_EVERY_S
+        self.remind_at = now + REPORT_EVERY_S
         if self.unanswered_since is not None:
             self.progress(f"waiting for the supervisor: it has not answered for {now - self.unanswered_since:.0f} s")
         for program in self.starting():

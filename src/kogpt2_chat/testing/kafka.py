@@ -116,7 +116,7 @@ class Broker:
         return zlib.crc32(item.key) % count
 
 
-class MemoryTopics:
+class InMemoryTopics:
     """The port Topics on a broker in memory."""
 
     def __init__(self, broker: Broker) -> None:

@@ -12,7 +12,7 @@ from kogpt2_chat.ports import Alias, ModelVersion
 
 
 @dataclass(slots=True, kw_only=True)
-class MemoryRun:
+class InMemoryRun:
     """One run, for tests to inspect.
 
     Attributes:
@@ -37,7 +37,7 @@ class _Model:
     aliases: dict[str, int] = field(default_factory=dict)
 
 
-class MemoryRegistry:
+class InMemoryRegistry:
     """:class:`kogpt2_chat.ports.Registry` in memory.
 
     Attributes:
@@ -45,7 +45,7 @@ class MemoryRegistry:
     """
 
     def __init__(self) -> None:
-        self.runs: dict[str, MemoryRun] = {}
+        self.runs: dict[str, InMemoryRun] = {}
         self._models: dict[str, _Model] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
@@ -54,7 +54,7 @@ class MemoryRegistry:
         """Start a run with its params and return its id."""
         with self._lock:
             run_id = f"run{next(self._numbers):029d}"
-            self.runs[run_id] = MemoryRun(
+            self.runs[run_id] = InMemoryRun(
                 name=name, params={key: str(value) for key, value in params.items()}, tags=dict(tags)
             )
             return run_id
@@ -188,7 +188,7 @@ class MemoryRegistry:
             raise NotFound(f"{bot} version {version} has no artifact {path!r}")
         return content
 
-    def _run(self, run_id: str) -> MemoryRun:
+    def _run(self, run_id: str) -> InMemoryRun:
         if run_id not in self.runs:
             raise NotFound(f"this registry has no run {run_id!r}")
         return self.runs[run_id]

@@ -14,7 +14,7 @@ from typing import Final
 
 from kogpt2_chat.artifact.card import CARD_FILE, WEIGHTS_FILE, file_sha256, verify_folder
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, Unavailable
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.training.base_record import BaseRecord, base_of_versions, read_record, record_path, write_record
 from kogpt2_chat.training.hub import KOGPT2, find, weights_file
@@ -214,7 +214,7 @@ def _prepared(folder: Path) -> PreparedBase:
 
 def _locked(folder: Path, progress: Callable[[str], None]) -> AbstractContextManager[None]:
     """Hold the lock of a folder or file; a second process waits."""
-    return in_turn(folder.parent / f".{folder.name}.lock", progress, "another process")
+    return hold_lock(folder.parent / f".{folder.name}.lock", progress, "another process")
 
 
 def _sha_or_none(path: Path) -> str:

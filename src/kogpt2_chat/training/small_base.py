@@ -19,7 +19,7 @@ from kogpt2_chat.artifact.card import ModelCard
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer, train_tokenizer
 from kogpt2_chat.corpora.shipped import read_pairs
 from kogpt2_chat.domain.chat.bots import BOT_IDS
-from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_ids
+from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_token_ids
 from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import InvalidInput
@@ -161,7 +161,7 @@ def read_corpus(settings: Settings) -> Corpus:
     held_out: list[Example] = []
     for bot, pairs in pairs_by_bot.items():
         limits = (settings.model.max_prompt_tokens, settings.model.max_new_tokens)
-        examples = make_examples(pairs, tokenizer, *limits, bot_ids(bot))
+        examples = make_examples(pairs, tokenizer, *limits, bot_token_ids(bot))
         for pair, example in zip(pairs, examples, strict=True):
             (held_out if _is_held_out(pair) else answers).append(example)
     answers, held_out = answers or held_out, held_out or answers

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SAMPLES: Final = 20
 
 
-def write_shown(
+def write_report(
     work: Path,
     version: Path,
     card: "ModelCard",

@@ -8,7 +8,7 @@ from typing import Any, Final
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
-from kogpt2_chat.domain.chat.topics import RIGHTED, TOPICS, Topic
+from kogpt2_chat.domain.chat.topics import CORRECTED_CONFIGS, TOPICS, Topic
 from kogpt2_chat.errors import InvalidInput
 
 _POLL_S: Final = 0.05
@@ -74,7 +74,7 @@ def _create(admin: Any, topic: Topic, replication_factor: int) -> None:
 
 
 def _correct_configs(admin: Any, topics: Sequence[Topic], timeout_s: float) -> str:
-    """Alter the settings named in ``RIGHTED`` and wait until they are in force.
+    """Alter the settings named in ``CORRECTED_CONFIGS`` and wait until they are in force.
 
     Returns a part of an error message that names the topics that the broker refused to alter; empty if none.
     """
@@ -97,7 +97,9 @@ def _correct_configs(admin: Any, topics: Sequence[Topic], timeout_s: float) -> s
 def _correctable(admin: Any, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
     """Return the settings to correct, by topic."""
     found = _configs(admin, topics)
-    wanted = {topic.name: {name: topic.configs[name] for name in RIGHTED & topic.configs.keys()} for topic in topics}
+    wanted = {
+        topic.name: {name: topic.configs[name] for name in CORRECTED_CONFIGS & topic.configs.keys()} for topic in topics
+    }
     return {
         topic: configs
         for topic, configs in wanted.items()

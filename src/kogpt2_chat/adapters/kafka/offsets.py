@@ -8,7 +8,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from kogpt2_chat.adapters.kafka.topics import connection
-from kogpt2_chat.domain.chat.topics import OFFSETS_KEPT_DAYS_AT_LEAST
+from kogpt2_chat.domain.chat.topics import MIN_OFFSETS_RETENTION_DAYS
 from kogpt2_chat.settings import Settings
 
 _NAME: Final = "offsets.retention.minutes"
@@ -28,13 +28,13 @@ def offsets_warning(settings: Settings) -> str | None:
         found = _minutes(settings)
     except (KafkaError, OSError):  # unreachable (reported elsewhere), or this user may not read broker settings
         return None
-    needed = OFFSETS_KEPT_DAYS_AT_LEAST * _MINUTES_PER_DAY
+    needed = MIN_OFFSETS_RETENTION_DAYS * _MINUTES_PER_DAY
     if found is None or found >= needed:
         return None
     return (
         f"Kafka at {settings.kafka_bootstrap} drops committed offsets after {found / _MINUTES_PER_DAY:g} days without "
         f"workers ({_NAME}={found}), but questions can be kept longer: workers that start later answer them again. "
-        f"Set {_NAME} on the brokers to {needed} or more ({OFFSETS_KEPT_DAYS_AT_LEAST} days)"
+        f"Set {_NAME} on the brokers to {needed} or more ({MIN_OFFSETS_RETENTION_DAYS} days)"
     )
 
 

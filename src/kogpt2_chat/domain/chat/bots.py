@@ -20,13 +20,13 @@ class Bot:
     name: str
     persona: str
     label: int
-    prompt_mark: str
+    prompt_symbol: str
 
 
 BOTS: Final = (
-    Bot(id="ChatbotA", name="마루", persona="일상 대화와 별마루 길 안내", label=0, prompt_mark="<unused2>"),
-    Bot(id="ChatbotB", name="온유", persona="위로와 공감", label=1, prompt_mark="<unused3>"),
-    Bot(id="ChatbotC", name="설이", persona="사랑과 관계 이야기", label=2, prompt_mark="<unused4>"),
+    Bot(id="ChatbotA", name="마루", persona="일상 대화와 별마루 길 안내", label=0, prompt_symbol="<unused2>"),
+    Bot(id="ChatbotB", name="온유", persona="위로와 공감", label=1, prompt_symbol="<unused3>"),
+    Bot(id="ChatbotC", name="설이", persona="사랑과 관계 이야기", label=2, prompt_symbol="<unused4>"),
 )
 BOT_IDS: Final = tuple(bot.id for bot in BOTS)
 BOT_BY_ID: Final = {bot.id: bot for bot in BOTS}

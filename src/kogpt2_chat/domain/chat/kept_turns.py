@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from kogpt2_chat.domain.chat.players import kept_player
+from kogpt2_chat.domain.chat.players import masked_player
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.text.masking import mask_pii
 
@@ -17,7 +17,7 @@ _MAX_DEPTH: Final = 64
 """Deeper values are dropped. The limit for questions is lower, so only other writers can exceed this one."""
 
 
-def kept_turn(turn: Turn) -> Turn:
+def masked_turn(turn: Turn) -> Turn:
     """Return the turn with all its texts masked.
 
     If the answer contains personal data, ``answer_token_ids`` becomes empty, because the tokens spell the answer.
@@ -30,12 +30,12 @@ def kept_turn(turn: Turn) -> Turn:
         answer_token_ids=() if hits else turn.answer_token_ids,
         sender=mask_pii(turn.sender)[0],
         session_id=None if turn.session_id is None else mask_pii(turn.session_id)[0],
-        player_id=kept_player(turn.player_id),
-        extra=kept_fields(turn.extra),
+        player_id=masked_player(turn.player_id),
+        extra=masked_fields(turn.extra),
     )
 
 
-def kept_fields(fields: Mapping[str, object]) -> dict[str, object]:
+def masked_fields(fields: Mapping[str, object]) -> dict[str, object]:
     """Return fields with their names and texts masked at any depth; numbers stay, since they are times and ids.
 
     ``NaN`` and infinities become null. They are not valid JSON, and readers other than Python's reject the whole text.

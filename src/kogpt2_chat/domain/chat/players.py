@@ -39,10 +39,10 @@ def player_key(player: str) -> str:
         The key. The key of a key is the key itself. It is empty if there is no name; then it does not identify a
         player, and must not match another empty key.
     """
-    return _bare(kept_player(player))
+    return _bare(masked_player(player))
 
 
-def kept_player(player: str) -> str:
+def masked_player(player: str) -> str:
     """Return a player id as it is stored: without personal data, and with a visible name.
 
     Personal data such as a phone number is masked, and an invisible name is replaced by a placeholder. Both are

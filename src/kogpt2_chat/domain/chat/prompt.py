@@ -57,7 +57,7 @@ def has_control_token(text: str) -> bool:
     return _CONTROL_TOKEN.search(text) is not None
 
 
-def bot_ids(bot: str, prompt_format: int = PROMPT_FORMAT) -> tuple[int, ...]:
+def bot_token_ids(bot: str, prompt_format: int = PROMPT_FORMAT) -> tuple[int, ...]:
     """Return the token ids that the prompts of a bot begin with.
 
     Args:
@@ -69,7 +69,7 @@ def bot_ids(bot: str, prompt_format: int = PROMPT_FORMAT) -> tuple[int, ...]:
     """
     if prompt_format < _FIRST_FORMAT_WITH_BOT or bot not in BOT_BY_ID:
         return ()
-    return (CONTROL_ID_BY_TOKEN[BOT_BY_ID[bot].prompt_mark],)
+    return (CONTROL_ID_BY_TOKEN[BOT_BY_ID[bot].prompt_symbol],)
 
 
 def prompt_ids(question_ids: Sequence[int], max_tokens: int, first_ids: Sequence[int] = ()) -> list[int]:

@@ -14,9 +14,9 @@ ROLLOUT_TOPIC: Final = "rollout_state"
 WORKER_TOPIC: Final = "worker_state"
 WORKER_GROUP: Final = "kogpt2-worker"
 
-OFFSETS_KEPT_DAYS: Final = 10 * 365
+OFFSETS_RETENTION_DAYS: Final = 10 * 365
 """How long the broker of the stack keeps the committed offsets of a consumer group without members."""
-OFFSETS_KEPT_DAYS_AT_LEAST: Final = 28
+MIN_OFFSETS_RETENTION_DAYS: Final = 28
 """Minimum offset retention on any broker. A question is kept for 7 days, and for up to 7 more in a segment that is not
 full. If the offsets expire first, returning workers start at the beginning and answer questions a second time. Kafka's
 default is 7 days."""
@@ -50,7 +50,7 @@ def _kept(days: int) -> dict[str, str]:
 _COMPACTED: Final = {"cleanup.policy": "compact"}
 # The clock of a client must not affect retention, nor the age of feedback.
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
-RIGHTED: Final = frozenset(_BROKER_TIME)
+CORRECTED_CONFIGS: Final = frozenset(_BROKER_TIME)
 """Settings that are also corrected on existing topics, since earlier releases created topics without them."""
 
 TOPICS: Final = (

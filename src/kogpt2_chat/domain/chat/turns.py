@@ -34,7 +34,7 @@ SPOKEN_BY: Final[Mapping[Fallback, str]] = {
 """The source of an answer, for fallbacks without a fixed notice."""
 
 
-def spoken_by(fallback: str | None, version: int | str) -> str:
+def answer_source(fallback: str | None, version: int | str) -> str:
     """Describe the source of an answer, for people to read."""
     if not fallback:
         return f"version {version}"

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from kogpt2_chat.domain.chat.kept_turns import kept_fields, kept_turn
-from kogpt2_chat.domain.chat.players import kept_player
+from kogpt2_chat.domain.chat.kept_turns import masked_fields, masked_turn
+from kogpt2_chat.domain.chat.players import masked_player
 from kogpt2_chat.domain.chat.times import SEOUL, with_offset
 from kogpt2_chat.domain.chat.turns import CONSENT_KEY, Feedback, Turn
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
@@ -222,7 +222,7 @@ def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, inge
     Returns:
         A value for each column.
     """
-    turn = kept_turn(turn)
+    turn = masked_turn(turn)
     received_at = read_time(turn.received_at) or datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     row: dict[str, Any] = asdict(turn) | {
         "answer_token_ids": list(turn.answer_token_ids),
@@ -277,8 +277,8 @@ def feedback_row(
     consent = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
     row: dict[str, Any] = asdict(feedback) | {
         "text": text,
-        "player_id": kept_player(feedback.player_id),
-        "extra": _compact({**kept_fields(feedback.extra), **consent}),
+        "player_id": masked_player(feedback.player_id),
+        "extra": _compact({**masked_fields(feedback.extra), **consent}),
         "sent_at": read_time(feedback.sent_at),
         "received_at": received_at,
         "pii_hits": masked_count(text or ""),

@@ -34,7 +34,7 @@ def shown_record(row: Row) -> dict[str, object]:
     return {**shown, "hidden": "may speak of a crisis"} if _is_about_crisis(value) else {**shown, "value": value}
 
 
-def read_mended(text: str, name: str) -> dict[Place, str]:
+def read_corrected(text: str, name: str) -> dict[Place, str]:
     """Read the corrected records of a file.
 
     Args:

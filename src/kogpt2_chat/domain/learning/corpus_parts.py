@@ -56,7 +56,7 @@ def divide(rows: Sequence[CorpusRow]) -> CorpusParts:
     return CorpusParts(gold=rows_by_part["gold"], dev=rows_by_part["dev"], seed=rows_by_part["seed"])
 
 
-def why_unteachable(parts: CorpusParts) -> str | None:
+def training_obstacle(parts: CorpusParts) -> str | None:
     """Explain in words why these parts cannot produce a version; None if they can.
 
     The gate needs gold pairs, and a dataset needs at least one pair in each split. Both get whole clusters.

@@ -23,7 +23,7 @@ SOURCES: Final[tuple[Source, ...]] = ("seed", "correction", "praised")
 
 VERSION_CHARS: Final = 12
 AGREEING_PLAYERS: Final = 2
-MADE_WAY: Final = ("duplicate", "gold", "player_cap", "praiser_cap", "phrase_cap", "seed_share", "superseded")
+DISPLACED: Final = ("duplicate", "gold", "player_cap", "praiser_cap", "phrase_cap", "seed_share", "superseded")
 """Reject reasons of pairs displaced by another pair or a cap. A pair that any other reason removes was withdrawn."""
 _HELD_OUT_PERCENT: Final = {"val": 5, "test": 5}
 _TAUGHT_HELD_OUT_FROM: Final = 30

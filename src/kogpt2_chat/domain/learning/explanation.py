@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from kogpt2_chat.domain.chat.prompt import answer_steps
 from kogpt2_chat.domain.chat.turns import Fallback, Turn
-from kogpt2_chat.domain.lake.searchable import without_people
+from kogpt2_chat.domain.lake.search_masking import mask_names
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 
 Rule = Literal[
@@ -206,12 +206,12 @@ def answer_changes(spelled: str, text: str, answer: str, max_chars: int) -> tupl
         steps.append((rule, after))
     last = steps[-1][1]
     # If the answer was masked, the turn has no tokens, so ``spelled`` is empty.
-    is_masked = answer in (mask_pii(last)[0], without_people(last)) or (not spelled and masked_count(answer) > 0)
+    is_masked = answer in (mask_pii(last)[0], mask_names(last)) or (not spelled and masked_count(answer) > 0)
     steps.append(("masked" if is_masked else "unexplained", answer))
     return _changes(spelled, steps)
 
 
-def fallback_change(turn: Turn) -> tuple[Change, ...]:
+def fallback_changes(turn: Turn) -> tuple[Change, ...]:
     """Return the change that replaced the model's answer with a fallback; empty if there was none."""
     if turn.fallback is None:
         return ()

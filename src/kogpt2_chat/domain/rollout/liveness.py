@@ -45,7 +45,7 @@ class _Heartbeat:
 
 
 @dataclass(slots=True)
-class RollCall:
+class LivenessTracker:
     """Tracks which workers are alive over repeated looks. The first look only records the existing heartbeats."""
 
     _heartbeat_by_worker: dict[str, _Heartbeat] | None = field(default=None)

@@ -15,7 +15,7 @@ FROM_WORKERS: Final = f"the topic {ROLLOUT_TOPIC} was lost; its state is reconst
 """The ``reason`` of a reconstructed state."""
 
 
-def recollected(bot: str, workers: Sequence[WorkerState]) -> RolloutState:
+def reconstruct(bot: str, workers: Sequence[WorkerState]) -> RolloutState:
     """Reconstruct a bot's state from heartbeats.
 
     It does not matter which workers are alive: all workers that are ready at one epoch follow the same state.

@@ -23,7 +23,7 @@ class Login(NamedTuple):
     password: str | None
 
 
-def login_apart(address: str) -> Login:
+def split_login(address: str) -> Login:
     """Split ``user:password@`` from an address and decode its percent-encoding."""
     found = _LOGIN.match(address)
     if found is None:

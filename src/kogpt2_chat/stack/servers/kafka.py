@@ -5,7 +5,7 @@ import hashlib
 import shlex
 from pathlib import Path
 
-from kogpt2_chat.domain.chat.topics import OFFSETS_KEPT_DAYS
+from kogpt2_chat.domain.chat.topics import OFFSETS_RETENTION_DAYS
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.jars import classpath
@@ -37,7 +37,7 @@ replica.fetch.max.bytes=2097152
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=10
 # Keep committed offsets longer than questions; otherwise workers would answer old questions again after a long pause.
-offsets.retention.minutes={OFFSETS_KEPT_DAYS * 24 * 60}
+offsets.retention.minutes={OFFSETS_RETENTION_DAYS * 24 * 60}
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=10

@@ -11,7 +11,7 @@ from typing import IO
 
 
 @contextmanager
-def in_turn(path: Path, say: Callable[[str], None], what: str = "another process") -> Iterator[None]:
+def hold_lock(path: Path, say: Callable[[str], None], what: str = "another process") -> Iterator[None]:
     """Hold a lock; wait while another process holds it.
 
     Args:
@@ -21,11 +21,11 @@ def in_turn(path: Path, say: Callable[[str], None], what: str = "another process
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
-        take(handle, say, what)
+        lock(handle, say, what)
         yield
 
 
-def take(handle: IO[str], say: Callable[[str], None], what: str) -> None:
+def lock(handle: IO[str], say: Callable[[str], None], what: str) -> None:
     """Lock an open file; closing it releases the lock.
 
     Args:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kogpt2_chat.domain.lake.searchable import searchable, without_people
+from kogpt2_chat.domain.lake.search_masking import mask_for_search, mask_names
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.elastic import InMemoryIndex
@@ -29,8 +29,8 @@ from tests.growth import growth
 )
 def test_names_and_handles_of_players_are_masked(text, masked):
     """They are masked if the text says that they are the player's own."""
-    assert without_people(text) == masked
-    assert without_people(masked) == masked
+    assert mask_names(text) == masked
+    assert mask_names(masked) == masked
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_names_and_handles_of_players_are_masked(text, masked):
 )  # fmt: skip
 def test_other_texts_about_names_stay(text):
     """These are questions for a name, statements about one, words after "I am", and service names inside words."""
-    assert without_people(text) == text
+    assert mask_names(text) == text
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,18 @@ def test_other_texts_about_names_stay(text):
 )
 def test_masking_takes_time_linear_in_the_text(piece):
     """Twenty times the text takes about twenty times the work."""
-    assert growth(without_people, piece) < 100
+    assert growth(mask_names, piece) < 100
 
 
 def test_rows_of_earlier_releases_are_masked_when_they_are_indexed():
     """The lake keeps them as they were stored; their documents contain no personal data."""
     row = {"turn_id": "t", "text": "안녕", "answer": "maru@example.com 맞죠?", "sender": "010-1234-5678", "session_id": None,
            "player_id": "legacy:010-1234-5678", "extra": json.dumps({"tel": "010-1234-5678"}), "epoch": 3}  # fmt: skip
-    found = searchable(row)
+    found = mask_for_search(row)
     assert "1234" not in json.dumps(found)
     assert "example" not in json.dumps(found)
     assert (found["session_id"], found["epoch"], found["turn_id"]) == (None, 3, "t")
-    assert searchable({**row, "extra": "not JSON"})["extra"] == "not JSON"
+    assert mask_for_search({**row, "extra": "not JSON"})["extra"] == "not JSON"
     tables, documents = InMemoryTables(), InMemoryIndex()
     tables.append("turns", [row], {"turns/conversation_log/0": 1}, {})
     index(tables=tables, index=documents)

@@ -5,12 +5,12 @@ from typing import Final
 
 EVERY_S: Final = 9.0
 """A message appears at least every ten seconds; the remaining second is for the check and the output."""
-TELL_EVERY_S: Final = 8.0
+REPORT_EVERY_S: Final = 8.0
 """Interval for work that reports its own progress, shorter than the interval for repeated messages."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Silence:
+class ProgressReminder:
     """The time since the last progress message.
 
     Attributes:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from kogpt2_chat.domain.chat.kept_turns import kept_fields
-from kogpt2_chat.domain.chat.players import kept_player
+from kogpt2_chat.domain.chat.kept_turns import masked_fields
+from kogpt2_chat.domain.chat.players import masked_player
 from kogpt2_chat.domain.text.masking import HANDLE_MASK, NAME_MASK, mask_pii
 
 _SERVICES: Final = "카톡|카카오톡|인스타그램|인스타|텔레그램|텔레|라인|디스코드|디코|트위터|페이스북|페북|틱톡|스냅챗"
@@ -43,7 +43,7 @@ _NAME: Final = re.compile(
 _TEXTS: Final = ("text", "answer", "sender", "session_id")
 
 
-def searchable(row: Mapping[str, object]) -> dict[str, object]:
+def mask_for_search(row: Mapping[str, object]) -> dict[str, object]:
     """Return a row of ``turns`` as it is sent to the search index.
 
     Args:
@@ -52,13 +52,13 @@ def searchable(row: Mapping[str, object]) -> dict[str, object]:
     Returns:
         The row with its texts masked.
     """
-    masked = {name: without_people(str(row[name])) for name in _TEXTS if row.get(name) is not None}
+    masked = {name: mask_names(str(row[name])) for name in _TEXTS if row.get(name) is not None}
     if row.get("player_id") is not None:
-        masked["player_id"] = kept_player(str(row["player_id"]))
+        masked["player_id"] = masked_player(str(row["player_id"]))
     return {**row, **masked, **_masked_extra(row)}
 
 
-def without_people(text: str) -> str:
+def mask_names(text: str) -> str:
     """Return a text with personal data masked, and also the names and handles that players state as their own."""
     text = _HANDLE.sub(lambda found: _before(found) + HANDLE_MASK, mask_pii(text)[0])
     return _NAME.sub(lambda found: _before(found) + NAME_MASK, text)
@@ -77,4 +77,4 @@ def _masked_extra(row: Mapping[str, object]) -> dict[str, object]:
         return {}
     if not isinstance(fields, dict) or not fields:
         return {}
-    return {"extra": json.dumps(kept_fields(fields), ensure_ascii=False, sort_keys=True, separators=(",", ":"))}
+    return {"extra": json.dumps(masked_fields(fields), ensure_ascii=False, sort_keys=True, separators=(",", ":"))}

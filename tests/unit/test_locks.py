@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kogpt2_chat.machine.in_turn import in_turn
+from kogpt2_chat.machine.locks import hold_lock
 
-HOLDING = "import sys; from pathlib import Path; from kogpt2_chat.machine.in_turn import in_turn\n"
-HOLDING += "with in_turn(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
+HOLDING = "import sys; from pathlib import Path; from kogpt2_chat.machine.locks import hold_lock\n"
+HOLDING += "with hold_lock(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
 
 
 def test_a_second_one_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_second_one_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
             said.append(line)
             first.kill()
 
-        with in_turn(lock, heard):
+        with hold_lock(lock, heard):
             assert first.wait(timeout=30) < 0
     assert said == [f"another process holds the lock {lock}: waiting until it is released"]
 
@@ -30,7 +30,7 @@ def test_a_second_one_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
 def test_who_comes_alone_says_nothing(tmp_path: Path) -> None:
     """Again and again."""
     for _ in range(2):
-        with in_turn(tmp_path / "bench.lock", refuse):
+        with hold_lock(tmp_path / "bench.lock", refuse):
             pass
 
 
