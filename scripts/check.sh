@@ -16,7 +16,4 @@ found=$($bin/pydoclint --quiet src serving spark_jobs plugins dags 2>&1) || [[ $
 found=$(grep -E 'DOC[0-9]+' <<<"$found" | grep -vE 'DOC(101|103|201)' || true)
 if [[ -n $found ]]; then echo "$found"; exit 1; fi
 step $bin/mypy
-if git rev-parse --git-dir >/dev/null 2>&1; then
-  echo "check: no module over 400 lines"
-  git ls-files -z '*.py' ':!tests' | xargs -0 wc -l | awk '$2 != "total" && $1 > 400 {print "too long: " $0; bad=1} END {exit bad}'
-fi
+if git rev-parse --git-dir >/dev/null 2>&1; then step $bin/python scripts/check_lengths.py; fi
