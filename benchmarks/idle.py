@@ -15,7 +15,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.stack.folders import Folders, folders_of
 from kogpt2_chat.stack.processes import cpu_seconds
-from kogpt2_chat.stack.supervision import find_supervisor
+from kogpt2_chat.stack.supervision import Supervisor
 
 SUPERVISOR = "supervisord"
 
@@ -42,10 +42,10 @@ def cpu_by_server(settings: Settings) -> dict[str, tuple[int, float]]:
         Unavailable: no stack runs in this home.
     """
     folders = folders_of(settings)
-    supervision = find_supervisor(folders)
-    if supervision is None:
+    supervisor = Supervisor(folders).find()
+    if supervisor is None:
         raise Unavailable(f"no stack runs in {folders.home}: start it with `make up`")
-    found = {name: (state.pid, cpu_seconds(state.pid)) for name, state in supervision.states().items() if state.pid}
+    found = {name: (state.pid, cpu_seconds(state.pid)) for name, state in supervisor.states().items() if state.pid}
     return {**found, SUPERVISOR: _supervisor(folders)}
 
 

@@ -73,6 +73,7 @@ class Worker:
         ordinal: the worker's ordinal.
         module: the module to run.
         environment: further environment variables.
+        start_s: how long it may take to become ready.
 
     Raises:
         RuntimeError: the worker is not ready in time.
@@ -86,6 +87,7 @@ class Worker:
         ordinal: int = 1,
         module: str = "serving",
         environment: Mapping[str, str] | None = None,
+        start_s: float = START_S,
     ) -> None:
         home = settings.home / f"slot-{ordinal}"
         shutil.rmtree(home, ignore_errors=True)
@@ -103,7 +105,7 @@ class Worker:
             env=worker_environment(settings, ordinal, home, environment or {}),
         )
         try:
-            self._wait_ready()
+            self._wait_ready(start_s)
         except BaseException:  # the caller has no reference to stop it
             self.stop()
             raise
@@ -134,14 +136,14 @@ class Worker:
             self.process.kill()
         self._log.close()
 
-    def _wait_ready(self) -> None:
-        deadline = time.monotonic() + START_S
+    def _wait_ready(self, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
         while time.monotonic() < deadline and self.process.poll() is None:
             health = self.health()
             if health["ready"] and all(slot["state"] == "ready" for slot in health["slots"]):
                 return
             time.sleep(0.2)
-        raise RuntimeError(f"the worker is not ready after {START_S:.0f} s: see {self._log.name}")
+        raise RuntimeError(f"the worker is not ready after {within_s:g} s: see {self._log.name}")
 
 
 class KafkaClient:

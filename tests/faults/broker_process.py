@@ -25,7 +25,7 @@ from kogpt2_chat.settings import CHECKOUT, Ports, Settings, Stack
 from kogpt2_chat.stack.folders import folders_of, short_hash
 from kogpt2_chat.stack.servers import kafka as server
 from kogpt2_chat.stack.stack import down, up
-from kogpt2_chat.stack.supervision import find_supervisor
+from kogpt2_chat.stack.supervision import Supervisor
 from kogpt2_chat.testing.tcp_proxy import TcpProxy
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
@@ -54,7 +54,7 @@ class BrokerProcess:
 
     def process(self) -> psutil.Process:
         """The broker's process, by the supervisor's word."""
-        supervision = find_supervisor(folders_of(self.settings))
+        supervision = Supervisor(folders_of(self.settings)).find()
         assert supervision is not None, "the supervisor of the tests' own Kafka is gone"
         deadline = time.monotonic() + RETURN_S
         while (pid := supervision.states()["kafka"].pid) is None:

@@ -15,7 +15,7 @@ from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.processes import stack_processes
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import Service, status
-from kogpt2_chat.stack.supervision import find_supervisor
+from kogpt2_chat.stack.supervision import Supervisor
 
 pytestmark = pytest.mark.stack
 LOOPBACK = ("127.", "::1", "::ffff:127.")
@@ -137,7 +137,7 @@ def test_a_server_that_cannot_start_is_named_with_its_log(own_stack: Settings) -
     with pytest.raises(Unavailable, match=r"(?s)kafka .*the end of .*kafka\.log:.*heap"):
         up(broken, ["kafka"], progress=print)
     assert stack_processes(own_stack.home.resolve()) == []
-    assert find_supervisor(folders_of(own_stack)) is None
+    assert Supervisor(folders_of(own_stack)).find() is None
 
 
 def kill_supervisor(settings: Settings) -> None:

@@ -3,12 +3,11 @@
 import os
 from itertools import islice
 
+import psutil
 import pytest
-from psutil import Popen
 
-from benchmarks import through_kafka
 from benchmarks.growth import drain
-from benchmarks.through_kafka import worker_environment
+from benchmarks.through_kafka import Worker, worker_environment
 from benchmarks.workload import Outcome, questions
 from kogpt2_chat.settings import Settings, load_settings
 
@@ -38,12 +37,10 @@ def test_a_worker_that_does_not_become_ready_is_stopped(tmp_path, monkeypatch):
     """Otherwise it would keep running and take the questions of the next measurement."""
     (tmp_path / "sleeping_worker.py").write_text("import time; time.sleep(600)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(through_kafka, "START_S", 0.0)
-    made = []
-    monkeypatch.setattr(through_kafka.psutil, "Popen", lambda *a, **k: made.append(Popen(*a, **k)) or made[-1])
-    with pytest.raises(RuntimeError, match="not ready"):
-        through_kafka.Worker(Settings(home=tmp_path), {}, module="sleeping_worker")
-    assert [process.is_running() for process in made] == [False]
+    before = psutil.Process().children()
+    with pytest.raises(RuntimeError, match="not ready after 0 s"):
+        Worker(Settings(home=tmp_path), {}, module="sleeping_worker", start_s=0.0)
+    assert psutil.Process().children() == before
 
 
 class _Client:

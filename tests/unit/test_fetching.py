@@ -74,11 +74,10 @@ from kogpt2_chat.stack.java import Java
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-class Fake:
+class FakeJava(Java):
     program = Path(sys.argv[1])
 
-fetch.ensure_java = lambda *_, **__: Fake
-sys.exit(fetch.main())
+sys.exit(fetch.main(lambda _: FakeJava(home=Path("/"), version=17)))
 """
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack import disk_space
 from kogpt2_chat.stack.disk_space import free_space_at, full_disks
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.java import Java
@@ -21,15 +20,16 @@ MORE_MB = 1 << 30
 
 
 def run_start_script(folder: Path, keep_free_mb: int, tmp_path: Path, df: str = "") -> str:
-    """Run a program's start script, with a fake `df` if given, and return its output."""
+    """Run a program's start script, with a `sleep` that does not wait and a fake `df` if given, and return its output."""
     program = Program(name="x", group="x", command=("echo", "it runs"), fills=folder)
     script = tmp_path / "start.sh"
     script.write_text(start_script(program, {}, keep_free_mb), encoding="utf-8")
     tools = tmp_path / "tools"
     tools.mkdir()
-    if df:
-        (tools / "df").write_text(f"#!/bin/sh\n{df}\n", encoding="utf-8")
-        (tools / "df").chmod(0o755)
+    for name, body in {"sleep": "exit 0", "df": df}.items():
+        if body:
+            (tools / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+            (tools / name).chmod(0o755)
     done = subprocess.run(
         ["/bin/sh", script],
         env={"PATH": f"{tools}:{os.environ['PATH']}"},
@@ -60,9 +60,8 @@ def test_a_server_starts_at_once_with_enough_disk_space(tmp_path: Path, name: st
     assert run_start_script(folder, 1, tmp_path) == "it runs\n"
 
 
-def test_a_server_waits_for_disk_space_and_logs_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_waits_for_disk_space_and_logs_it_once(tmp_path: Path) -> None:
     """It neither starts nor ends before its disk has ``keep_free_mb``."""
-    monkeypatch.setattr(disk_space, "_CHECK_EVERY_S", 0)
     said = run_start_script(tmp_path, 64, tmp_path, fake_df(0, 2, 65535, 65536))
     assert said == f"waiting for disk space: 64 MB are needed at {tmp_path}; KB free: 0\nit runs\n"
     assert (tmp_path / "tools" / "df.n").read_text() == "4\n"

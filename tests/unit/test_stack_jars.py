@@ -17,11 +17,19 @@ CONTENT = {"kafka/one-1.jar": b"one", "kafka/two-2.jar": b"two", "delta/three-3.
 
 
 class FakeRepository:
-    """Replaces Ivy: writes the jars of a set and records the requested sets."""
+    """Replaces Ivy: writes the jars of a set and records the requested sets.
 
-    def __init__(self) -> None:
+    Attributes:
+        lock: the file with the hashes of its jars.
+    """
+
+    def __init__(self, lock: Path) -> None:
+        self.lock = lock
         self.content = dict(CONTENT)
         self.requested: list[set[str]] = []
+
+    def ensure(self, settings: Settings) -> Path:
+        return jars.ensure_jars(settings, Path("java"), lambda _: None, lock=self.lock, fetch_sets=self.fetch)
 
     def fetch(self, names: set[str], java: Path, scratch: Path, progress: Callable[[str], None]) -> Path:
         self.requested.append(names)
@@ -34,14 +42,10 @@ class FakeRepository:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRepository:
+def repository(tmp_path: Path) -> FakeRepository:
     lock = tmp_path / "jars.lock"
     lock.write_text("# comment\n" + "".join(f"{hashlib.sha256(c).hexdigest()}  {n}\n" for n, c in CONTENT.items()))
-    repository = FakeRepository()
-    monkeypatch.setattr(jars, "LOCK", lock)
-    monkeypatch.setattr(jars, "fetch_sets", repository.fetch)
-    monkeypatch.setattr(jars.read_lock, "__defaults__", (lock,))
-    return repository
+    return FakeRepository(lock)
 
 
 @pytest.fixture
@@ -49,14 +53,10 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", cache=tmp_path / "cache")
 
 
-def ensure(settings: Settings) -> Path:
-    return jars.ensure_jars(settings, Path("java"), lambda _: None)
-
-
 def test_a_second_checkout_fetches_nothing(repository: FakeRepository, settings: Settings) -> None:
     """The cache is shared: the second checkout finds every jar in it, readable by all users."""
-    folder = ensure(settings)
-    assert ensure(settings) == folder
+    folder = repository.ensure(settings)
+    assert repository.ensure(settings) == folder
     assert len(repository.requested) == 1
     assert {name: (folder / name).read_bytes() for name in CONTENT} == CONTENT
     assert all(path.stat().st_mode & 0o004 for path in folder.rglob("*.jar"))
@@ -65,34 +65,34 @@ def test_a_second_checkout_fetches_nothing(repository: FakeRepository, settings:
 
 def test_a_truncated_jar_is_fetched_again(repository: FakeRepository, settings: Settings) -> None:
     """A file that has changed since it was verified is hashed again, and its set is fetched if the hash differs."""
-    folder = ensure(settings)
+    folder = repository.ensure(settings)
     (folder / "kafka/two-2.jar").write_bytes(b"tw")
-    ensure(settings)
+    repository.ensure(settings)
     assert repository.requested[1:] == [{"kafka"}]
     assert (folder / "kafka/two-2.jar").read_bytes() == b"two"
 
 
 def test_a_changed_jar_of_the_same_size_is_fetched_again(repository: FakeRepository, settings: Settings) -> None:
     """Comparing sizes is not enough."""
-    folder = ensure(settings)
+    folder = repository.ensure(settings)
     (folder / "kafka/two-2.jar").write_bytes(b"TWO")
-    ensure(settings)
+    repository.ensure(settings)
     assert (folder / "kafka/two-2.jar").read_bytes() == b"two"
 
 
 def test_a_jar_with_only_a_new_time_stamp_is_not_fetched_again(repository: FakeRepository, settings: Settings) -> None:
     """It is hashed again, without using the network."""
-    folder = ensure(settings)
+    folder = repository.ensure(settings)
     os.utime(folder / "delta/three-3.jar", (1, 1))
-    ensure(settings)
+    repository.ensure(settings)
     assert len(repository.requested) == 1
 
 
 def test_a_removed_jar_is_fetched_again(repository: FakeRepository, settings: Settings) -> None:
     """A missing file is treated like a damaged one."""
-    folder = ensure(settings)
+    folder = repository.ensure(settings)
     (folder / "delta/three-3.jar").unlink()
-    ensure(settings)
+    repository.ensure(settings)
     assert (folder / "delta/three-3.jar").exists()
 
 
@@ -102,27 +102,25 @@ def test_a_jar_that_does_not_match_the_lock_never_enters_the_cache(
     """The message names the file and both hashes; the cache is unchanged; a later fetch succeeds."""
     repository.content["kafka/one-1.jar"] = b"evil"
     with pytest.raises(Unavailable, match=r"kafka/one-1\.jar: expected sha256 7692c3ad.*found "):
-        ensure(settings)
-    assert not list(jars.jars_folder(settings).parent.rglob("*.jar"))
+        repository.ensure(settings)
+    assert not list(jars.jars_folder(settings, repository.lock).parent.rglob("*.jar"))
     repository.content = dict(CONTENT)
-    ensure(settings)
+    repository.ensure(settings)
 
 
 def test_remains_of_an_interrupted_fetch_are_removed(repository: FakeRepository, settings: Settings) -> None:
     """Partly fetched files are in a folder next to the cache, which the next fetch removes."""
-    remains = jars.jars_folder(settings).parent / ".fetch-dead"
+    remains = jars.jars_folder(settings, repository.lock).parent / ".fetch-dead"
     remains.mkdir(parents=True)
-    ensure(settings)
+    repository.ensure(settings)
     assert not remains.exists()
 
 
-def test_another_lock_has_its_own_cache_folder(
-    repository: FakeRepository, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_lock_has_its_own_cache_folder(repository: FakeRepository, settings: Settings) -> None:
     """A checkout with other versions does not affect this one."""
-    before = jars.jars_folder(settings)
-    jars.LOCK.write_text(jars.LOCK.read_text() + "# newer\n")
-    assert jars.jars_folder(settings) != before
+    before = jars.jars_folder(settings, repository.lock)
+    repository.lock.write_text(repository.lock.read_text() + "# newer\n")
+    assert jars.jars_folder(settings, repository.lock) != before
 
 
 def test_the_shipped_lock_covers_every_set_and_contains_no_url() -> None:

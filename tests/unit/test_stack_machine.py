@@ -13,13 +13,13 @@ from kafka.errors import KafkaConnectionError
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack import health, reach
-from kogpt2_chat.stack import java as java_module
+from kogpt2_chat.stack import health
 from kogpt2_chat.stack.folders import folders_of, make_folders, remove_all
 from kogpt2_chat.stack.java import ensure_java, find_java
 from kogpt2_chat.stack.preflight import check_machine, check_settings
 from kogpt2_chat.stack.processes import port_is_free, stack_processes, stop_processes
 from kogpt2_chat.stack.program import MARK, Program
+from kogpt2_chat.stack.reach import reach_faults
 from kogpt2_chat.stack.stack import down, logs
 from kogpt2_chat.stack.status import status
 from kogpt2_chat.stack.supervision import State
@@ -40,7 +40,7 @@ def fake_java(folder: Path, version: str, modules: str) -> Path:
 @pytest.fixture
 def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(java_module.shutil, "which", lambda _: None)
+    monkeypatch.setenv("PATH", "")
 
 
 GOOD_MODULES = "java.base@17\\njdk.incubator.vector@17"
@@ -77,13 +77,10 @@ def test_java_home_comes_first(tmp_path: Path, no_java: None, monkeypatch: pytes
     assert (found.version, found.home) == (21, tmp_path / "mine")
 
 
-def test_missing_java_is_reported_with_the_command_to_install_it(
-    tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_java_is_reported_with_the_command_to_install_it(tmp_path: Path, no_java: None) -> None:
     """The message says what was expected, where it was searched, and what to type."""
-    monkeypatch.setattr(java_module, "find_java", lambda: None)
     with pytest.raises(Unavailable, match=r"17 or 21 with module jdk\.incubator\.vector.*apt-get install openjdk-17"):
-        ensure_java(lambda _: None)
+        ensure_java(lambda _: None, jvm_folder=tmp_path / "jvm")
 
 
 def settings_for(tmp_path: Path, **stack: object) -> Settings:
@@ -165,11 +162,8 @@ def test_an_advertised_address_must_reach_this_machine(tmp_path: Path, advertise
     check_machine(settings, folders_of(settings), [program(settings.ports.kafka, "mlflow")])
 
 
-def test_an_advertised_address_that_another_machine_answers_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_advertised_address_that_another_machine_answers_is_refused(tmp_path: Path) -> None:
     """An answer is not enough: our workers would connect to the other machine's Kafka."""
-    monkeypatch.setattr(reach, "_ANSWER_S", 0.1)
     with socket.socket() as other:
         other.bind(("127.0.0.2", 0))
         other.listen()
@@ -178,8 +172,8 @@ def test_an_advertised_address_that_another_machine_answers_is_refused(
             stack={"host": "127.0.0.1", "advertised_host": "127.0.0.2", "min_disk_mb": 1},
             ports={"kafka": other.getsockname()[1]},
         )
-        with pytest.raises(Unavailable, match="belongs to another machine"):
-            check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
+        (fault,) = reach_faults(settings, [program(settings.ports.kafka)], answer_s=0.1)
+    assert "belongs to another machine" in fault
 
 
 def test_an_address_that_reaches_this_machine_is_accepted(tmp_path: Path) -> None:
@@ -208,18 +202,15 @@ def test_a_user_id_without_a_name_cannot_start_hadoop(tmp_path: Path, monkeypatc
     "error",
     [http.client.BadStatusLine("x"), AttributeError("'str' has no 'get'"), TypeError("no"), KafkaConnectionError("y")],
 )
-def test_any_error_of_a_probe_counts_as_no_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_any_error_of_a_probe_counts_as_no_answer(tmp_path: Path, error: Exception) -> None:
     """It must not abort `up`, which would stop the programs that it started."""
 
     def probe(_: health.Server) -> str:
         raise error
 
-    monkeypatch.setitem(health._PROBES_BY_GROUP, "worker", probe)
     settings = settings_for(tmp_path)
     state = State(state="RUNNING", pid=os.getpid(), started=1, exit_code=0, detail="")
-    found = health.check(settings, Program(name="worker-1", group="worker", command=()), state)
+    found = health.check(settings, Program(name="worker-1", group="worker", command=()), state, probe)
     assert not found.healthy
     assert found.detail.startswith("no answer: ")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,23 +15,18 @@ import pytest
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.stack import stack, stopping
-from kogpt2_chat.stack import supervision as module
 from kogpt2_chat.stack.command_lock import command_lock
 from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
+from kogpt2_chat.stack.health import Health
 from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.outside import Outside
 from kogpt2_chat.stack.processes import processes_by_name, stack_processes
 from kogpt2_chat.stack.program import MARK, Program
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import status
 from kogpt2_chat.stack.stopping import interrupts_ignored, stop_orphans, undo
-from kogpt2_chat.stack.supervision import (
-    SupervisorClient,
-    configuration,
-    find_supervisor,
-    start_supervisor,
-    unresponsive_supervisor,
-)
+from kogpt2_chat.stack.supervision import State, Supervisor, SupervisorClient, configuration
+from kogpt2_chat.stack.waiting import WaitDependencies
 
 SLEEP = "import time; time.sleep(600)"
 KAFKA = Program(name="kafka", group="kafka", command=(sys.executable, "-c", SLEEP))
@@ -48,33 +44,44 @@ def folders(settings: Settings) -> Folders:
     return found
 
 
+def impatient(folders: Folders) -> Supervisor:
+    """Return the supervisor of a stack, which is given up soon."""
+    return Supervisor(folders, answer_s=0.5)
+
+
+def outside_of(folders: Folders) -> Outside:
+    """Return parts that need no Java and no jars."""
+    return Outside(
+        java=lambda _: Java(home=Path("/jvm"), version=17), jars=lambda *_: folders.home, supervisor=impatient
+    )
+
+
 @pytest.fixture
-def stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> Iterator[psutil.Process]:
+def stopped(folders: Folders) -> Iterator[psutil.Process]:
     """Start a real supervisord with one program, then stop it with SIGSTOP."""
-    monkeypatch.setattr(module, "ANSWER_S", 0.5)
-    monkeypatch.setattr(SupervisorClient.__init__, "__defaults__", (0.5,))
     script = folders.conf("kafka") / "start.sh"
     script.parent.mkdir()
     script.write_text(f"export {MARK}=kafka@{folders.home}\nexec {sys.executable} -c '{SLEEP}'\n")
-    supervision = start_supervisor(folders, configuration(folders, [KAFKA]))
-    supervision.start("kafka")
+    supervisor = impatient(folders)
+    supervisor.start(configuration(folders, [KAFKA])).start("kafka")
     while "kafka" not in processes_by_name(folders.home):
         pass
     process = psutil.Process(int((folders.run / "supervisord.pid").read_text()))
     process.send_signal(signal.SIGSTOP)
     yield process
-    stop_orphans(folders, {}, lambda _: None, 5.0)
+    stop_orphans(supervisor, {}, lambda _: None, 5.0)
 
 
 def test_a_stopped_supervisor_is_reported_and_not_touched(
-    stopped: psutil.Process, settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch
+    stopped: psutil.Process, settings: Settings, folders: Folders
 ) -> None:
     """`status` names the process that does not answer; `up` fails and says what to do; programs keep running."""
-    assert find_supervisor(folders) is None
-    assert f"the supervisor (pid {stopped.pid}, stopped) does not answer" in status(settings).services[0].detail
-    monkeypatch.setattr("kogpt2_chat.stack.stack.ensure_jars", lambda *_: folders.home)
+    outside = outside_of(folders)
+    assert impatient(folders).find() is None
+    detail = status(settings, outside).services[0].detail
+    assert f"the supervisor (pid {stopped.pid}, stopped) does not answer within 0.5 s" in detail
     with pytest.raises(Unavailable, match=f"kill -CONT {stopped.pid}"):
-        up(settings, ["kafka"], progress=lambda _: None)
+        up(settings, ["kafka"], progress=lambda _: None, outside=outside)
     assert stopped.is_running()
     assert len(stack_processes(folders.home)) == 2
 
@@ -83,7 +90,7 @@ def test_down_ends_a_stopped_supervisor_and_its_programs(
     stopped: psutil.Process, settings: Settings, folders: Folders
 ) -> None:
     """No process remains, and none is restarted."""
-    down(settings, progress=lambda _: None)
+    down(settings, progress=lambda _: None, outside=outside_of(folders))
     assert not stopped.is_running()
     assert stack_processes(folders.home) == []
 
@@ -94,43 +101,38 @@ def test_down_stops_the_orphans_of_a_killed_supervisor(
     """The pid file is stale; the programs are found by their mark."""
     stopped.kill()
     stopped.wait(5)
-    assert unresponsive_supervisor(folders) is None
+    assert Supervisor(folders).unresponsive() is None
     said: list[str] = []
     down(settings, progress=said.append)
     assert said == ["stopping 1 processes that outlived their supervisor"]
     assert stack_processes(folders.home) == []
 
 
-def test_undo_waits_for_a_supervisor_that_answers_late(
-    stopped: psutil.Process, folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_undo_waits_for_a_supervisor_that_answers_late(stopped: psutil.Process, folders: Folders) -> None:
     """Other programs need the supervisor, so it is called again until the started programs are stopped."""
 
-    def late(of: Folders) -> SupervisorClient | None:
-        found = find_supervisor(of)
-        stopped.resume()
-        return found
+    class Late(Supervisor):
+        def find(self) -> SupervisorClient | None:
+            found = super().find()
+            stopped.resume()
+            return found
 
-    monkeypatch.setattr(stopping, "find_supervisor", late)
     said: list[str] = []
-    undo(folders, [KAFKA], own_supervisor=False, progress=said.append)
+    undo(Late(folders, answer_s=0.5), [KAFKA], ran_before=True, progress=said.append)
     assert SupervisorClient(folders).states()["kafka"].pid is None
     assert said == []
 
 
-@pytest.mark.parametrize("own_supervisor", [False, True])
-def test_undo_reports_what_it_could_not_stop(
-    stopped: psutil.Process, folders: Folders, monkeypatch: pytest.MonkeyPatch, own_supervisor: bool
-) -> None:
+@pytest.mark.parametrize("ran_before", [False, True])
+def test_undo_reports_what_it_could_not_stop(stopped: psutil.Process, folders: Folders, ran_before: bool) -> None:
     """An earlier supervisor is not killed, so its programs keep running; our own is killed with its programs."""
-    monkeypatch.setattr(stopping, "_UNDO_S", 0.0)
     (kafka,) = processes_by_name(folders.home)["kafka"]
     said: list[str] = []
     programs = [KAFKA, Program(name="mlflow", group="mlflow", command=())]
-    undo(folders, programs, own_supervisor=own_supervisor, progress=said.append)
-    assert kafka.is_running() is not own_supervisor
-    assert stopped.is_running() is not own_supervisor
-    if not own_supervisor:
+    undo(impatient(folders), programs, ran_before=ran_before, progress=said.append, within_s=0.0)
+    assert kafka.is_running() is ran_before
+    assert stopped.is_running() is ran_before
+    if ran_before:
         assert len(said) == 1
         assert said[0].startswith(f"not stopped: kafka; the supervisor (pid {stopped.pid}, stopped) does not answer")
 
@@ -138,7 +140,7 @@ def test_undo_reports_what_it_could_not_stop(
 def test_a_pid_file_that_names_an_unrelated_process_is_ignored(folders: Folders) -> None:
     """After a reboot the pid may belong to any process, so only the mark counts."""
     (folders.run / "supervisord.pid").write_text(str(os.getpid()))
-    assert unresponsive_supervisor(folders) is None
+    assert Supervisor(folders).unresponsive() is None
 
 
 def test_a_home_whose_name_ends_like_another_is_not_confused_with_it(tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_orphans_stop_in_order(folders: Folders) -> None:
         assert [lines.readline(), lines.readline()] == ["\n", "\n"]
         reaper = threading.Thread(target=lambda: [one.wait() for one in running])
         reaper.start()
-        stop_orphans(folders, {"kafka": 5, "worker-1": 0}, lambda _: None)
+        stop_orphans(Supervisor(folders), {"kafka": 5, "worker-1": 0}, lambda _: None)
         reaper.join()
         assert lines.read().split() == ["worker-1", "kafka"]
 
@@ -197,7 +199,7 @@ def test_every_call_to_a_dead_supervisor_raises_unavailable(folders: Folders) ->
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, BrokenPipeError, Unavailable])
 def test_an_up_that_does_not_finish_stops_only_what_it_started(
-    settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]
+    settings: Settings, folders: Folders, ending: type[BaseException]
 ) -> None:
     """On a real supervisor, Kafka ran before and keeps running, even if the reader of the progress lines has gone."""
     sleep = (sys.executable, "-c", SLEEP)
@@ -208,27 +210,25 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
     ]
     errors: list[type[BaseException]] = []
 
-    def start_all(_: object, __: object, supervision: SupervisorClient, wanted: list[Program], *___: object) -> None:
-        for program in wanted:
-            if supervision.states()[program.name].pid is None:
-                supervision.start(program.name)
+    def check(_: Settings, program: Program, __: State) -> Health:
         for error in errors:
             raise error
+        return Health(healthy=True, detail=program.name)
 
     def listener(line: str) -> None:
         if ending is BrokenPipeError:
             raise BrokenPipeError(line)
 
-    monkeypatch.setattr(stack, "all_programs", lambda *_: programs)
-    monkeypatch.setattr(stack, "ensure_java", lambda _: Java(home=Path("/jvm"), version=17))
-    monkeypatch.setattr(stack, "ensure_jars", lambda *_: folders.home)
-    monkeypatch.setattr(stack, "wait_until_healthy", start_all)
+    outside = replace(
+        outside_of(folders), programs=lambda *_: programs, wait=WaitDependencies(check=check), supervisor=Supervisor
+    )
     try:
-        stack.up(settings, ["kafka"], progress=lambda _: None)
+        up(settings, ["kafka"], progress=lambda _: None, outside=outside)
         before = SupervisorClient(folders).states()["kafka"].pid
+        assert before is not None
         errors.append(ending)
         with pytest.raises(ending):
-            stack.up(settings, progress=listener)
+            up(settings, progress=listener, outside=outside)
         states = SupervisorClient(folders).states()
         assert states["kafka"].pid == before
         assert states["worker-2"].pid is None

@@ -13,7 +13,7 @@ from kogpt2_chat.stack.program import Program, program_environment, start_script
 from kogpt2_chat.stack.stack import _changed_settings
 from kogpt2_chat.stack.started_with import changed_since, differing, require_same
 from kogpt2_chat.stack.stopping import stop_orphans
-from kogpt2_chat.stack.supervision import configuration, find_supervisor, start_supervisor
+from kogpt2_chat.stack.supervision import Supervisor, configuration
 
 NAME = "airflow-scheduler"
 PREFIX = "KOGPT2_LEARNING__"
@@ -34,12 +34,12 @@ def running(tmp_path: Path) -> Iterator[Settings]:
     script = folders.conf(NAME) / "start.sh"
     script.parent.mkdir()
     script.write_text(start_script(program, program_environment(program, settings, folders.home)))
-    supervision = start_supervisor(folders, configuration(folders, [program]))
-    supervision.start(NAME)
+    supervisor = Supervisor(folders)
+    supervisor.start(configuration(folders, [program])).start(NAME)
     while not (folders.log(NAME).exists() and folders.log(NAME).read_text()):
         pass
     yield settings
-    stop_orphans(folders, {}, lambda _: None, 5.0)
+    stop_orphans(supervisor, {}, lambda _: None, 5.0)
 
 
 def test_servers_with_other_settings_are_reported_with_the_differences(running: Settings) -> None:
@@ -59,18 +59,18 @@ def test_a_program_that_does_not_run_passes(running: Settings, tmp_path: Path) -
 def test_up_reports_settings_that_running_programs_do_not_have(running: Settings) -> None:
     """Otherwise the operator would not know why a changed setting has no effect."""
     folders = folders_of(running)
-    supervision = find_supervisor(folders)
-    assert supervision is not None
+    client = Supervisor(folders).find()
+    assert client is not None
     programs = [Program(name=name, group="airflow", command=("true",)) for name in (NAME, "worker-1")]
-    assert changed_since(running, folders.home, programs, supervision) == []
+    assert changed_since(running, folders.home, programs, client) == []
     other = running.model_copy(update={"ports": Settings(ports={"offset": 200}).ports})
-    assert changed_since(other, folders.home, programs, supervision) == ["KOGPT2_PORTS__OFFSET"]
-    (line,) = _changed_settings(other, folders, programs, supervision, {NAME})
+    assert changed_since(other, folders.home, programs, client) == ["KOGPT2_PORTS__OFFSET"]
+    (line,) = _changed_settings(other, folders, programs, client, {NAME})
     assert line == (
         "running programs keep the settings that they were started with; changed since: KOGPT2_PORTS__OFFSET. "
         "Run `make down` and `make up` to apply them"
     )
-    assert list(_changed_settings(other, folders, programs, supervision, set())) == []
+    assert list(_changed_settings(other, folders, programs, client, set())) == []
 
 
 def test_only_variables_with_the_prefix_are_compared() -> None:

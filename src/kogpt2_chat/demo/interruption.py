@@ -42,9 +42,9 @@ def sentences(home: str, ended: str, *, stack_is_running: bool) -> str:
 
 def _is_stack_running() -> bool:
     from kogpt2_chat.stack.folders import folders_of
-    from kogpt2_chat.stack.supervision import find_supervisor
+    from kogpt2_chat.stack.supervision import Supervisor
 
-    return find_supervisor(folders_of(load_settings())) is not None
+    return Supervisor(folders_of(load_settings())).find() is not None
 
 
 _CONTINUE = "To continue: run `make demo` again; it reuses what is there."

@@ -2,23 +2,31 @@
 
 import signal
 import sys
+from collections.abc import Callable
 
 from kogpt2_chat.errors import InvalidInput, KogptChatError
 from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.settings import load_settings
 from kogpt2_chat.stack.jars import ensure_jars
-from kogpt2_chat.stack.java import ensure_java
+from kogpt2_chat.stack.java import Java, ensure_java
 
 
-def main() -> int:
+def _ensure_java(progress: Callable[[str], None]) -> Java:
+    return ensure_java(progress, install=True)
+
+
+def main(find_java: Callable[[Callable[[str], None]], Java] = _ensure_java) -> int:
     """Install Java if possible, fetch missing jars, print the folder of the jars, and return the exit code.
 
     SIGTERM is treated like Ctrl-C, so that Ivy ends too.
+
+    Args:
+        find_java: finds the runtime that runs Ivy.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Heartbeat(_say, "looking for Java and the servers' jars") as heartbeat:
-            java = ensure_java(heartbeat.say, install=True)
+            java = find_java(heartbeat.say)
             folder = ensure_jars(load_settings(), java.program, heartbeat.say)
         print(folder)  # noqa: T201
     except KogptChatError as error:

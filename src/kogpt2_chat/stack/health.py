@@ -45,13 +45,14 @@ class Health:
     detail: str
 
 
-def check(settings: Settings, program: Program, state: State) -> Health:
+def check(settings: Settings, program: Program, state: State, probe: Probe | None = None) -> Health:
     """Check the health of a program.
 
     Args:
         settings: the addresses of the servers.
         program: the program to check.
         state: its state as the supervisor reports it.
+        probe: how to ask the program; None for the probe of its kind.
 
     Returns:
         The health, with a detail for people in either case.
@@ -68,7 +69,8 @@ def check(settings: Settings, program: Program, state: State) -> Health:
             healthy=False, detail=f"pid {state.pid} does not listen on {', '.join(map(str, sorted(missing)))} yet"
         )
     try:
-        return Health(healthy=True, detail=_probe_of(program)(Server(settings=settings, program=program, state=state)))
+        ask = probe or _probe_of(program)
+        return Health(healthy=True, detail=ask(Server(settings=settings, program=program, state=state)))
     except Unhealthy as error:
         return Health(healthy=False, detail=str(error))
     # A server that is starting or ending may send anything, so no error of a probe may abort `up`.

@@ -66,9 +66,30 @@ SETS: Final[Mapping[str, tuple[Coordinates, ...]]] = {
 }
 
 
-def jars_folder(settings: Settings) -> Path:
-    """Return the cache folder for the jars of this checkout's lock; it may not exist yet."""
-    content = LOCK.read_text() + json.dumps([MODULE_FILES, EMPTY_FOLDERS], sort_keys=True)
+FetchSets = Callable[[set[str], Path, Path, Callable[[str], None]], Path]
+"""Fetches the named sets: called with their names, the ``java`` binary, a temporary folder and the progress."""
+
+
+def fetch_sets(names: set[str], java: Path, scratch: Path, progress: Callable[[str], None]) -> Path:
+    """Fetch whole sets into ``scratch/sets``, several at a time, and return that folder."""
+    target = scratch / "sets"
+    wanted = [name for name in SETS if name in names]
+    group = ProcessGroup()
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        futures = [pool.submit(fetch, SETS[name], java, target / name, scratch, progress, group) for name in wanted]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:  # after an interrupt, do not wait for a slow network
+            pool.shutdown(wait=False, cancel_futures=True)
+            group.end()
+            raise
+    return target
+
+
+def jars_folder(settings: Settings, lock: Path = LOCK) -> Path:
+    """Return the cache folder for the jars of a lock; it may not exist yet."""
+    content = lock.read_text() + json.dumps([MODULE_FILES, EMPTY_FOLDERS], sort_keys=True)
     return settings.cache_dir / "jars" / hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -94,7 +115,14 @@ def read_lock(lock: Path = LOCK) -> dict[str, str]:
     return {name.strip(): digest for digest, name in pairs}
 
 
-def ensure_jars(settings: Settings, java: Path, progress: Callable[[str], None]) -> Path:
+def ensure_jars(
+    settings: Settings,
+    java: Path,
+    progress: Callable[[str], None],
+    *,
+    lock: Path = LOCK,
+    fetch_sets: FetchSets = fetch_sets,
+) -> Path:
     """Make sure that every jar of the lock is in the cache, complete and verified.
 
     Missing, truncated or changed files are fetched again. A second checkout reuses the cache.
@@ -103,6 +131,8 @@ def ensure_jars(settings: Settings, java: Path, progress: Callable[[str], None])
         settings: the settings that name the cache.
         java: the ``java`` binary that runs Ivy.
         progress: called with lines about what is fetched.
+        lock: the file with the jars' hashes.
+        fetch_sets: fetches whole sets.
 
     Returns:
         The folder with the sets.
@@ -110,13 +140,16 @@ def ensure_jars(settings: Settings, java: Path, progress: Callable[[str], None])
     Raises:
         Unavailable: the jars cannot be fetched, or do not match the lock.
     """
-    folder, lock = jars_folder(settings), read_lock()
-    if not _faults(folder, lock):
+    folder, digest_by_name = jars_folder(settings, lock), read_lock(lock)
+    if not _faults(folder, digest_by_name):
         return folder
     with _fetch_lock(folder.parent, progress):
-        faults = _faults(folder, lock)
-        if faults:
-            _refetch(folder, lock, faults, java, progress)
+        if faults := _faults(folder, digest_by_name):
+            names = {fault.rsplit("/", 1)[0] for fault in faults}
+            progress(f"jars: {len(faults)} files missing or damaged, {len(digest_by_name)} jars in the lock")
+            with _scratch(folder.parent) as scratch:
+                _replace(folder, digest_by_name, faults, fetch_sets(names, java, scratch, progress))
+            progress(f"jars: all {len(digest_by_name)} verified")
     return folder
 
 
@@ -143,23 +176,18 @@ def _faults(folder: Path, lock: Mapping[str, str]) -> list[str]:
     return faults
 
 
-def _refetch(
-    folder: Path, lock: Mapping[str, str], faults: list[str], java: Path, progress: Callable[[str], None]
-) -> None:
-    """Fetch into a temporary folder, verify the files there, and only then move them into the cache."""
-    progress(f"jars: {len(faults)} files missing or damaged, {len(lock)} jars in the lock")
-    with _scratch(folder.parent) as scratch:
-        fetched = fetch_sets({fault.rsplit("/", 1)[0] for fault in faults}, java, scratch, progress)
-        wrong = [name for name in faults if name in lock and _digest(fetched / name) != lock[name]]
-        if wrong:
-            raise Unavailable(
-                f"{len(wrong)} jars do not match {LOCK.name}, the first is {wrong[0]}: expected sha256 "
-                f"{lock[wrong[0]]}, found {_digest(fetched / wrong[0]) or 'no file'}; try again. If the error remains, "
-                "the repository may serve wrong files"
-            )
-        for name in (fault for fault in faults if fault in lock):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (fetched / name).replace(folder / name)
+def _replace(folder: Path, lock: Mapping[str, str], faults: list[str], fetched: Path) -> None:
+    """Verify the fetched files, and only then move those that were missing or damaged into the cache."""
+    wrong = [name for name in faults if name in lock and _digest(fetched / name) != lock[name]]
+    if wrong:
+        raise Unavailable(
+            f"{len(wrong)} jars do not match {LOCK.name}, the first is {wrong[0]}: expected sha256 "
+            f"{lock[wrong[0]]}, found {_digest(fetched / wrong[0]) or 'no file'}; try again. If the error remains, "
+            "the repository may serve wrong files"
+        )
+    for name in (fault for fault in faults if fault in lock):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (fetched / name).replace(folder / name)
     for name in EMPTY_FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, text in MODULE_FILES.items():
@@ -168,24 +196,6 @@ def _refetch(
     _write_stamp(folder, {name: _size_and_time(folder / name) for name in lock})
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    progress(f"jars: all {len(lock)} verified")
-
-
-def fetch_sets(names: set[str], java: Path, scratch: Path, progress: Callable[[str], None]) -> Path:
-    """Fetch whole sets into ``scratch/sets``, several at a time, and return that folder."""
-    target = scratch / "sets"
-    wanted = [name for name in SETS if name in names]
-    group = ProcessGroup()
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        futures = [pool.submit(fetch, SETS[name], java, target / name, scratch, progress, group) for name in wanted]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:  # after an interrupt, do not wait for a slow network
-            pool.shutdown(wait=False, cancel_futures=True)
-            group.end()
-            raise
-    return target
 
 
 @contextmanager

@@ -45,12 +45,13 @@ def find_java(jvm_folder: Path = JVM_FOLDER) -> Java | None:
     return None
 
 
-def ensure_java(progress: Callable[[str], None], *, install: bool = False) -> Java:
+def ensure_java(progress: Callable[[str], None], *, install: bool = False, jvm_folder: Path = JVM_FOLDER) -> Java:
     """Find a runtime; with ``install``, install one with apt if that is possible.
 
     Args:
         progress: called with a line about what is being installed.
         install: whether to install a missing runtime (only as root on Debian or Ubuntu).
+        jvm_folder: the system's folder of runtimes.
 
     Returns:
         The runtime to use.
@@ -58,14 +59,14 @@ def ensure_java(progress: Callable[[str], None], *, install: bool = False) -> Ja
     Raises:
         Unavailable: no usable runtime was found or could be installed.
     """
-    java = find_java()
+    java = find_java(jvm_folder)
     if java is None and install and _apt_can_install():
         _apt_install(progress)
-        java = find_java()
+        java = find_java(jvm_folder)
     if java is None:
         raise Unavailable(
             f"no usable Java found: expected version {' or '.join(map(str, VERSIONS))} with module {MODULE} "
-            f"in JAVA_HOME, PATH or {JVM_FOLDER}; install it (Debian, Ubuntu: sudo apt-get install {PACKAGES[0]}), "
+            f"in JAVA_HOME, PATH or {jvm_folder}; install it (Debian, Ubuntu: sudo apt-get install {PACKAGES[0]}), "
             "or point JAVA_HOME at one"
         )
     return java

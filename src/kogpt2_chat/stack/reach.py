@@ -47,13 +47,13 @@ def host_faults(settings: Settings) -> list[str]:
     return faults
 
 
-def reach_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
+def reach_faults(settings: Settings, programs: Sequence[Program], answer_s: float = _ANSWER_S) -> list[str]:
     """Return a problem if Kafka is about to start and this machine cannot reach itself at the advertised address."""
     host, advertised, port = settings.stack.host, settings.advertised_host, settings.ports.at(settings.ports.kafka)
     starts = any(program.group == "kafka" for program in programs)
     if not starts or advertised == settings.own_host or not port_is_free(host, port):
         return []
-    if not (found := _unreachable_reason(host, advertised, port)):
+    if not (found := _unreachable_reason(host, advertised, port, answer_s)):
         return []
     fault = (
         f"KOGPT2_STACK__ADVERTISED_HOST={advertised} does not reach this machine ({found}), but the stack's own "
@@ -63,19 +63,19 @@ def reach_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
     return [fault]
 
 
-def _unreachable_reason(host: str, advertised: str, port: int) -> str:
+def _unreachable_reason(host: str, advertised: str, port: int, answer_s: float) -> str:
     """Return why a connection to the advertised address does not arrive at this machine; empty if it does."""
     token = secrets.token_bytes(16)
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.settimeout(_ANSWER_S)
+        server.settimeout(answer_s)
         try:
             server.bind((host, port))
             server.listen()
-            with socket.create_connection((advertised, port), _ANSWER_S) as client:
+            with socket.create_connection((advertised, port), answer_s) as client:
                 client.sendall(token)
                 with server.accept()[0] as arrived:
-                    arrived.settimeout(_ANSWER_S)
+                    arrived.settimeout(answer_s)
                     return "" if arrived.recv(len(token)) == token else "another program answers"
         except TimeoutError:
             return f"port {port} at that address belongs to another machine"

@@ -5,7 +5,7 @@ started. ``down`` also stops programs whose supervisor has died.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,33 +13,21 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.command_lock import command_lock
 from kogpt2_chat.stack.folders import Folders, folders_of, remove_all
-from kogpt2_chat.stack.jars import ensure_jars
-from kogpt2_chat.stack.java import Java, ensure_java
 from kogpt2_chat.stack.log_tail import follow as follow_log
 from kogpt2_chat.stack.log_tail import tail
 from kogpt2_chat.stack.lost_data import lost_data, record_data
+from kogpt2_chat.stack.outside import Outside, Progress
 from kogpt2_chat.stack.ownership import ensure_folder, write_file
 from kogpt2_chat.stack.plain_path import link
 from kogpt2_chat.stack.preflight import check_machine, check_settings
 from kogpt2_chat.stack.processes import stack_processes
 from kogpt2_chat.stack.program import Program, program_environment, start_script
-from kogpt2_chat.stack.programs import all_programs, select_programs
+from kogpt2_chat.stack.programs import select_programs
 from kogpt2_chat.stack.servers.airflow import write_secrets
 from kogpt2_chat.stack.started_with import changed_since
 from kogpt2_chat.stack.stopping import running, shut_down, stop_in_order, stop_orphans, undo
-from kogpt2_chat.stack.supervision import (
-    SupervisorClient,
-    configuration,
-    find_supervisor,
-    script_path,
-    start_supervisor,
-    unresponsive_message,
-    unresponsive_supervisor,
-    write_configuration,
-)
+from kogpt2_chat.stack.supervision import Supervisor, SupervisorClient, configuration, script_path
 from kogpt2_chat.stack.waiting import wait_until_healthy
-
-Progress = Callable[[str], None]
 
 
 def up(
@@ -48,6 +36,7 @@ def up(
     *,
     progress: Progress,
     on_ready: Callable[[], None] | None = None,
+    outside: Outside | None = None,
 ) -> None:
     """Start the programs that are not running and wait until all are healthy.
 
@@ -60,6 +49,7 @@ def up(
         only: names or groups of services; None means all.
         progress: called with each line about what is done or waited for.
         on_ready: called once Kafka, HDFS and Elasticsearch are healthy, before Airflow and the workers start.
+        outside: what the command takes from outside; None for the real parts.
 
     Raises:
         InvalidInput: a service is unknown, or a setting cannot work.
@@ -67,35 +57,35 @@ def up(
             call started is stopped again.
     """
     check_settings(settings)
-    folders = folders_of(settings)
-    java = ensure_java(progress)
-    programs = all_programs(settings, folders, java)
+    outside, folders = outside or Outside(), folders_of(settings)
+    java, supervisor = outside.java(progress), outside.supervisor(folders)
+    programs = outside.programs(settings, folders, java)
     wanted = select_programs(programs, only)
-    link(ensure_jars(settings, java.program, progress).resolve())
+    link(outside.jars(settings, java.program, progress).resolve())
     link(CHECKOUT)
     with command_lock(folders, progress):
-        supervision = _find_or_clean_up(folders, programs, progress)
-        already_running = running(supervision)
+        client = _find_or_clean_up(supervisor, programs, progress)
+        already_running = running(client)
         starting = [program for program in wanted if program.name not in already_running]
         check_machine(settings, folders, starting)
-        changed = _changed_settings(settings, folders, programs, supervision, already_running)
+        changed = _changed_settings(settings, folders, programs, client, already_running)
         for line in (*lost_data(folders, starting), *changed):
             progress(line)
         _write(settings, folders, [program for program in programs if program.name not in already_running])
         try:
             if starting:
-                supervision = _supervise(folders, supervision, configuration(folders, programs), already_running)
-            if supervision is not None:
-                wait_until_healthy(settings, folders, supervision, wanted, progress, on_ready)
+                client = _supervise(supervisor, client, configuration(folders, programs), already_running)
+            if client is not None:
+                wait_until_healthy(settings, folders, client, wanted, progress, on_ready, outside.wait)
         except BaseException:
             with suppress(OSError):  # the reader of the progress lines may have gone; stop the programs anyway
                 progress("`up` did not finish: stopping the programs that it started")
-            undo(folders, starting, own_supervisor=not already_running, progress=progress)
+            undo(supervisor, starting, ran_before=bool(already_running), progress=progress)
             raise
         record_data(folders, wanted, progress)
 
 
-def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
+def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside: Outside | None = None) -> None:
     """Stop all programs of this home in order; with ``wipe``, also remove its data.
 
     This also works without a supervisor: every process that carries this home's mark is stopped.
@@ -104,24 +94,26 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False) -> None:
         settings: the settings of the stack.
         progress: called with each line about what is stopped.
         wipe: also remove data, logs, configuration and secrets.
+        outside: what the command takes from outside; None for the real parts.
 
     Raises:
         Unavailable: with ``wipe``, some of the data could not be removed.
     """
-    folders = folders_of(settings)
+    outside, folders = outside or Outside(), folders_of(settings)
+    supervisor = outside.supervisor(folders)
     if not (folders.home / "run").exists() and not stack_processes(folders.home):
         progress("nothing is running")
         if not (wipe and folders.home.exists()):
             return
     with command_lock(folders, progress):
         deadline = time.monotonic() + settings.stack.stop_timeout_s
-        known = {program.name: program.stop_rank for program in _known_programs(settings, folders)}
-        if supervision := find_supervisor(folders):
+        known = _stop_ranks(outside.known_programs(settings, folders))
+        if client := supervisor.find():
             with suppress(Unavailable):  # it stopped answering: its programs are stopped below
-                ranks = {name: known.get(name, 0) for name in running(supervision)}
-                stop_in_order(supervision, ranks, deadline - 8, progress)
-            shut_down(supervision)
-        stop_orphans(folders, known, progress, deadline - time.monotonic())
+                ranks = {name: known.get(name, 0) for name in running(client)}
+                stop_in_order(client, ranks, deadline - 8, progress)
+            shut_down(client)
+        stop_orphans(supervisor, known, progress, deadline - time.monotonic())
         if wipe:
             _wipe(folders, progress)
 
@@ -159,35 +151,36 @@ def logs(settings: Settings, service: str, *, lines: int = 100, follow: bool = F
     yield from follow_log(path, lines) if follow else tail(path, lines)
 
 
-def _known_programs(settings: Settings, folders: Folders) -> list[Program]:
-    """Return all programs without looking for Java: stopping must also work if Java was removed."""
-    return all_programs(settings, folders, Java(home=Path("/"), version=17))
+def _stop_ranks(programs: Iterable[Program]) -> dict[str, int]:
+    return {program.name: program.stop_rank for program in programs}
 
 
-def _find_or_clean_up(folders: Folders, programs: Sequence[Program], progress: Progress) -> SupervisorClient | None:
+def _find_or_clean_up(
+    supervisor: Supervisor, programs: Sequence[Program], progress: Progress
+) -> SupervisorClient | None:
     """Return the running supervisor, or stop what a dead one left behind, because no other can supervise it.
 
     Raises:
         Unavailable: a supervisor exists but does not answer; its programs are left running.
     """
-    supervision = find_supervisor(folders)
-    if supervision is None:
-        if supervisor := unresponsive_supervisor(folders):
-            raise Unavailable(unresponsive_message(supervisor))
-        stop_orphans(folders, {program.name: program.stop_rank for program in programs}, progress)
-    return supervision
+    client = supervisor.find()
+    if client is None:
+        if process := supervisor.unresponsive():
+            raise Unavailable(supervisor.unresponsive_message(process))
+        stop_orphans(supervisor, _stop_ranks(programs), progress)
+    return client
 
 
 def _changed_settings(
     settings: Settings,
     folders: Folders,
     programs: Sequence[Program],
-    supervision: SupervisorClient | None,
+    client: SupervisorClient | None,
     already_running: set[str],
 ) -> Iterator[str]:
     """Yield a line if settings have changed since the running programs were started."""
     kept = [program for program in programs if program.name in already_running]
-    if supervision and (names := changed_since(settings, folders.home, kept, supervision)):
+    if client and (names := changed_since(settings, folders.home, kept, client)):
         yield (
             f"running programs keep the settings that they were started with; changed since: {', '.join(names)}. "
             "Run `make down` and `make up` to apply them"
@@ -195,13 +188,13 @@ def _changed_settings(
 
 
 def _supervise(
-    folders: Folders, supervision: SupervisorClient | None, text: str, running: set[str]
+    supervisor: Supervisor, client: SupervisorClient | None, text: str, running: set[str]
 ) -> SupervisorClient:
-    if supervision is None:
-        return start_supervisor(folders, text)
-    write_configuration(folders, text)
-    supervision.reload(running)
-    return supervision
+    if client is None:
+        return supervisor.start(text)
+    supervisor.write_configuration(text)
+    client.reload(running)
+    return client
 
 
 def _write(settings: Settings, folders: Folders, programs: Sequence[Program]) -> None:

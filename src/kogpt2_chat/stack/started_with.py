@@ -9,7 +9,7 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.program import MARK, Program, program_environment, settings_environment
-from kogpt2_chat.stack.supervision import SupervisorClient, find_supervisor
+from kogpt2_chat.stack.supervision import Supervisor, SupervisorClient
 from kogpt2_chat.variables import PREFIX
 
 
@@ -24,8 +24,8 @@ def require_same(settings: Settings, program: str, prefix: str) -> None:
     Raises:
         InvalidInput: some settings differ; the message names them.
     """
-    supervision = find_supervisor(folders_of(settings))
-    state = supervision.states().get(program) if supervision else None
+    client = Supervisor(folders_of(settings)).find()
+    state = client.states().get(program) if client else None
     found = _environment(state.pid) if state else {}
     if MARK in found and (names := differing(settings_environment(settings), found, prefix)):
         raise InvalidInput(
@@ -34,21 +34,19 @@ def require_same(settings: Settings, program: str, prefix: str) -> None:
         )
 
 
-def changed_since(
-    settings: Settings, home: Path, programs: Iterable[Program], supervision: SupervisorClient
-) -> list[str]:
+def changed_since(settings: Settings, home: Path, programs: Iterable[Program], client: SupervisorClient) -> list[str]:
     """Return the settings in which running programs differ from the caller.
 
     Args:
         settings: the caller's settings.
         home: the home of the stack.
         programs: the running programs.
-        supervision: their supervisor.
+        client: a client of their supervisor.
 
     Returns:
         Names of variables, sorted and without duplicates.
     """
-    states, names = supervision.states(), set[str]()
+    states, names = client.states(), set[str]()
     for program in programs:
         found = _environment(states[program.name].pid) if program.name in states else {}
         if MARK in found:

@@ -12,12 +12,11 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.disk_space import full_disks
 from kogpt2_chat.stack.folders import Folders, folders_of
-from kogpt2_chat.stack.health import check, worker_counters
-from kogpt2_chat.stack.java import Java
+from kogpt2_chat.stack.health import Health, worker_counters
+from kogpt2_chat.stack.outside import Outside
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.stack.servers.airflow import read_password
-from kogpt2_chat.stack.supervision import State, find_supervisor, unresponsive_message, unresponsive_supervisor
+from kogpt2_chat.stack.supervision import State, Supervisor
 
 _SAFETY: Final = "safety_"
 
@@ -66,15 +65,25 @@ class Status:
         }
 
 
-def status(settings: Settings) -> Status:
+def status(settings: Settings, outside: Outside | None = None) -> Status:
     """Check every service of this stack."""
-    folders = folders_of(settings)
-    programs = [one for one in all_programs(settings, folders, Java(home=Path("/"), version=17)) if not one.once]
-    states, absent = _states(folders)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        services = tuple(
-            pool.map(lambda program: _service(settings, program, states.get(program.name), absent), programs)
+    outside, folders = outside or Outside(), folders_of(settings)
+    programs = [program for program in outside.known_programs(settings, folders) if not program.once]
+    states, absent = _states(outside.supervisor(folders))
+
+    def service(program: Program) -> Service:
+        state = states.get(program.name)
+        health = outside.wait.check(settings, program, state) if state else Health(healthy=False, detail=absent)
+        return Service(
+            name=program.name,
+            pid=state.pid if state else None,
+            port=program.port,
+            healthy=health.healthy,
+            detail=health.detail,
         )
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        services = tuple(pool.map(service, programs))
     return Status(
         services=services,
         urls={
@@ -102,17 +111,10 @@ def _filled(folders: Folders, programs: Iterable[Program]) -> list[Path]:
     return [folders.home, *(program.fills for program in programs if program.fills is not None)]
 
 
-def _states(folders: Folders) -> tuple[dict[str, State], str]:
+def _states(supervisor: Supervisor) -> tuple[dict[str, State], str]:
     """Return the state per program, and the detail to show for a program without a state."""
-    if supervision := find_supervisor(folders):
+    if client := supervisor.find():
         with suppress(Unavailable):
-            return supervision.states(), "not started"
-    supervisor = unresponsive_supervisor(folders)
-    return {}, unresponsive_message(supervisor) if supervisor else "not started"
-
-
-def _service(settings: Settings, program: Program, state: State | None, absent: str) -> Service:
-    if state is None:
-        return Service(name=program.name, pid=None, port=program.port, healthy=False, detail=absent)
-    health = check(settings, program, state)
-    return Service(name=program.name, pid=state.pid, port=program.port, healthy=health.healthy, detail=health.detail)
+            return client.states(), "not started"
+    process = supervisor.unresponsive()
+    return {}, supervisor.unresponsive_message(process) if process else "not started"

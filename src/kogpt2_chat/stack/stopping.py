@@ -11,20 +11,13 @@ from typing import Final
 import psutil
 
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.stack.folders import Folders
 from kogpt2_chat.stack.processes import processes_by_name, stop_processes, wait_until
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.supervision import (
-    GONE,
-    SupervisorClient,
-    find_supervisor,
-    unresponsive_message,
-    unresponsive_supervisor,
-)
+from kogpt2_chat.stack.supervision import GONE, Supervisor, SupervisorClient
 from kogpt2_chat.stack.waiting import Runner
 
 _SHUT_DOWN_S: Final = 3.0
-_UNDO_S: Final = 20.0
+UNDO_S: Final = 20.0
 _ORPHANS_S: Final = 5.0
 _MIN_GRACE_S: Final = 2.0
 _INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -59,17 +52,17 @@ def stop_started(supervision: Runner, started: Sequence[Program], deadline: floa
 
 
 def stop_orphans(
-    folders: Folders, ranks: Mapping[str, int], progress: Callable[[str], None], within_s: float = 30.0
+    supervisor: Supervisor, ranks: Mapping[str, int], progress: Callable[[str], None], within_s: float = 30.0
 ) -> None:
     """Stop all processes with this home's mark when no supervisor answers, lowest rank first.
 
     A supervisor that does not answer is killed first, because it would restart the programs.
     """
-    if supervisor := unresponsive_supervisor(folders):
+    if process := supervisor.unresponsive():
         with suppress(psutil.Error):
-            supervisor.kill()
-            supervisor.wait(_SHUT_DOWN_S)
-    families = processes_by_name(folders.home)
+            process.kill()
+            process.wait(_SHUT_DOWN_S)
+    families = processes_by_name(supervisor.folders.home)
     if families:
         progress(f"stopping {sum(map(len, families.values()))} processes that outlived their supervisor")
     steps = sorted({ranks.get(name, 0) for name in families})
@@ -78,58 +71,60 @@ def stop_orphans(
         names = [name for name in families if ranks.get(name, 0) == rank]
         grace_s = max(_MIN_GRACE_S, (deadline - time.monotonic()) / (len(steps) - done))
         stop_processes((process for name in names for process in families[name]), grace_s)
-    folders.socket.unlink(missing_ok=True)
+    supervisor.folders.socket.unlink(missing_ok=True)
 
 
-def shut_down(supervision: SupervisorClient) -> None:
+def shut_down(client: SupervisorClient) -> None:
     """Stop the supervisor; errors and timeouts are ignored."""
     with suppress(Unavailable):
-        supervision.shut_down(timeout_s=_SHUT_DOWN_S)
+        client.shut_down(timeout_s=_SHUT_DOWN_S)
 
 
 def undo(
-    folders: Folders,
+    supervisor: Supervisor,
     started: Sequence[Program],
     *,
-    own_supervisor: bool,
-    progress: Callable[[str], None] = lambda _: None,
+    ran_before: bool,
+    progress: Callable[[str], None],
+    within_s: float = UNDO_S,
 ) -> None:
     """Stop the programs that one ``up`` started; programs that ran before are left running.
 
     Args:
-        folders: the folders of the stack.
+        supervisor: the supervisor of the stack.
         started: the programs that this ``up`` was to start.
-        own_supervisor: whether nothing ran before, so that the supervisor is stopped too.
+        ran_before: whether other programs ran before, so that the supervisor is left running too.
         progress: called with a line about programs that could not be stopped, because the supervisor does not answer.
+        within_s: how long to try.
     """
     with interrupts_ignored():
-        deadline = time.monotonic() + _UNDO_S
-        stopped = wait_until(lambda: _stopped_or_no_supervisor(folders, started, deadline), deadline)
-        if not own_supervisor:
+        deadline = time.monotonic() + within_s
+        stopped = wait_until(lambda: _stopped_or_no_supervisor(supervisor, started, deadline), deadline)
+        if ran_before:
             if not stopped:
-                _report_still_running(folders, started, progress)
+                _report_still_running(supervisor, started, progress)
             return
-        if supervision := find_supervisor(folders):
-            shut_down(supervision)
+        if client := supervisor.find():
+            shut_down(client)
         ranks = {program.name: program.stop_rank for program in started}
-        stop_orphans(folders, ranks, lambda _: None, _ORPHANS_S if stopped else _UNDO_S)
+        stop_orphans(supervisor, ranks, lambda _: None, _ORPHANS_S if stopped else within_s)
 
 
-def _stopped_or_no_supervisor(folders: Folders, started: Sequence[Program], deadline: float) -> bool:
+def _stopped_or_no_supervisor(supervisor: Supervisor, started: Sequence[Program], deadline: float) -> bool:
     """Stop the programs if the supervisor answers; return False if it exists but does not answer, to try again."""
-    if supervision := find_supervisor(folders):
+    if client := supervisor.find():
         with suppress(Unavailable):
-            stop_started(supervision, started, deadline)
+            stop_started(client, started, deadline)
             return True
-    return unresponsive_supervisor(folders) is None
+    return supervisor.unresponsive() is None
 
 
-def _report_still_running(folders: Folders, started: Sequence[Program], progress: Callable[[str], None]) -> None:
-    alive = processes_by_name(folders.home)
+def _report_still_running(supervisor: Supervisor, started: Sequence[Program], progress: Callable[[str], None]) -> None:
+    alive = processes_by_name(supervisor.folders.home)
     names = [program.name for program in started if program.name in alive]
-    if names and (supervisor := unresponsive_supervisor(folders)):
+    if names and (process := supervisor.unresponsive()):
         with suppress(OSError):  # the reader of the progress lines may have gone
-            progress(f"not stopped: {', '.join(names)}; {unresponsive_message(supervisor)}")
+            progress(f"not stopped: {', '.join(names)}; {supervisor.unresponsive_message(process)}")
 
 
 @contextmanager

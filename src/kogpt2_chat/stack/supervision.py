@@ -10,6 +10,7 @@ import xmlrpc.client
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, cast
 
 import psutil
@@ -25,6 +26,7 @@ _ALREADY: Final = frozenset({60, 70})
 """Fault codes ALREADY_STARTED and NOT_RUNNING of supervisor's XML-RPC: the requested state is already reached."""
 ANSWER_S: Final = 5.0
 """Longest wait for an answer. A supervisor that takes longer is stopped by a signal, or the machine hangs."""
+_START_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,71 +142,82 @@ class SupervisorClient:
         return connection
 
 
-def find_supervisor(folders: Folders) -> SupervisorClient | None:
-    """Return the supervisor of this stack; None if none is running or it does not answer."""
-    if not folders.socket.exists():
-        return None
-    supervision = SupervisorClient(folders)
-    return supervision if supervision.alive() else None
-
-
-def unresponsive_supervisor(folders: Folders) -> psutil.Process | None:
-    """Return the process of a supervisor that does not answer, from its pid file; None if it lacks this home's mark."""
-    try:
-        process = psutil.Process(int((folders.run / "supervisord.pid").read_text()))
-    except (OSError, ValueError, psutil.Error):
-        return None
-    return process if mark_of(process) == f"supervisord@{folders.home}" else None
-
-
-def unresponsive_message(process: psutil.Process) -> str:
-    """Return the message about a supervisor that does not answer."""
-    return (
-        f"the supervisor (pid {process.pid}, {process.status()}) does not answer within {ANSWER_S:.0f} s: "
-        f"continue it with `kill -CONT {process.pid}`, or stop everything with `kogpt2-chat stack down`"
-    )
-
-
-def start_supervisor(folders: Folders, text: str) -> SupervisorClient:
-    """Start a supervisor that outlives this process.
+class Supervisor:
+    """The supervisor of one stack, whether it runs or not.
 
     Args:
         folders: the folders of the stack.
-        text: the content of ``supervisord.conf``.
-
-    Returns:
-        The supervisor, once it answers.
-
-    Raises:
-        Unavailable: it did not start; the message contains its output.
+        answer_s: the longest wait for an answer.
     """
-    path = folders.run / "supervisord.conf"
-    write_configuration(folders, text)
-    folders.socket.unlink(missing_ok=True)
-    environment = {**clean_environment(), MARK: f"supervisord@{folders.home}"}
-    done = subprocess.run(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", path],
-        env=environment,
-        cwd=folders.run,
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-        check=False,
-    )
-    supervision, deadline = SupervisorClient(folders), time.monotonic() + 20
-    while done.returncode == 0 and time.monotonic() < deadline:
-        if supervision.alive():
-            return supervision
-        time.sleep(0.1)
-    raise Unavailable(f"the supervisor did not start: {(done.stderr or done.stdout).strip() or 'no answer in 20 s'}")
 
+    def __init__(self, folders: Folders, answer_s: float = ANSWER_S) -> None:
+        self.folders = folders
+        self._answer_s = answer_s
 
-def write_configuration(folders: Folders, text: str) -> None:
-    """Write supervisor's configuration atomically."""
-    path = folders.run / "supervisord.conf"
-    new = path.with_suffix(".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    def find(self) -> SupervisorClient | None:
+        """Return a client of the running supervisor; None if none is running or it does not answer."""
+        if not self.folders.socket.exists():
+            return None
+        client = SupervisorClient(self.folders, self._answer_s)
+        return client if client.alive() else None
+
+    def unresponsive(self) -> psutil.Process | None:
+        """Return the process in the pid file, for a supervisor that does not answer; None if it lacks the home's mark.
+
+        After a reboot the pid may belong to any process.
+        """
+        try:
+            process = psutil.Process(int((self.folders.run / "supervisord.pid").read_text()))
+        except (OSError, ValueError, psutil.Error):
+            return None
+        return process if mark_of(process) == f"supervisord@{self.folders.home}" else None
+
+    def unresponsive_message(self, process: psutil.Process) -> str:
+        """Return the message about the process of a supervisor that does not answer."""
+        return (
+            f"the supervisor (pid {process.pid}, {process.status()}) does not answer within {self._answer_s:g} s: "
+            f"continue it with `kill -CONT {process.pid}`, or stop everything with `kogpt2-chat stack down`"
+        )
+
+    def start(self, text: str) -> SupervisorClient:
+        """Start a supervisor that outlives this process.
+
+        Args:
+            text: the content of ``supervisord.conf``.
+
+        Returns:
+            A client, once the supervisor answers.
+
+        Raises:
+            Unavailable: it did not start; the message contains its output.
+        """
+        folders = self.folders
+        path = self.write_configuration(text)
+        folders.socket.unlink(missing_ok=True)
+        environment = {**clean_environment(), MARK: f"supervisord@{folders.home}"}
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", path],
+            env=environment,
+            cwd=folders.run,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            check=False,
+        )
+        client, deadline = SupervisorClient(folders, self._answer_s), time.monotonic() + _START_S
+        while done.returncode == 0 and time.monotonic() < deadline:
+            if client.alive():
+                return client
+            time.sleep(0.1)
+        output = (done.stderr or done.stdout).strip() or f"no answer in {_START_S:.0f} s"
+        raise Unavailable(f"the supervisor did not start: {output}")
+
+    def write_configuration(self, text: str) -> Path:
+        """Write supervisor's configuration atomically, and return its path."""
+        path = self.folders.run / "supervisord.conf"
+        new = path.with_suffix(".new")
+        new.write_text(text, encoding="utf-8")
+        return new.replace(path)
 
 
 def configuration(folders: Folders, programs: Iterable[Program]) -> str:
