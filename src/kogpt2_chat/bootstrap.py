@@ -1,7 +1,6 @@
 """Build the adapter behind each port from the settings.
 
-Client libraries are imported inside the functions, so that importing this module stays cheap. The worker's
-transactional consumer is built in ``serving/__main__.py``.
+Client libraries are imported inside the functions, so that importing this module stays cheap.
 """
 
 import os

@@ -1,39 +1,14 @@
 """Asking over Kafka, and the demo's players, on the in-memory broker."""
 
-from collections.abc import Iterable
-
 import pytest
 
 from kogpt2_chat.client.ask import Utterance, ask
 from kogpt2_chat.demo.players import NONSENSE, TROLLED, load_script
 from kogpt2_chat.demo.report import Report
-from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
-from kogpt2_chat.domain.chat.wire import read_question
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
-
-
-class AnsweringTopics(InMemoryTopics):
-    """Answers each question when it is sent, the last one first."""
-
-    def send(self, records: Iterable[Outgoing]) -> None:
-        questions = [item for item in records if item.topic == QUESTION_TOPIC]
-        super().send(questions)
-        for number, item in reversed(list(enumerate(questions))):
-            question = read_question(item.value, 0, number)
-            headers = {
-                "turn_id": question.turn_id,
-                "question_id": question.question_id,
-                "model_version": "3",
-                "epoch": "2",
-                "latency_ms": "41",
-            }
-            answer = Outgoing(
-                topic=question.bot, key=question.sender.encode(), value=f"{question.text}!".encode(), headers=headers
-            )
-            super().send([answer])
+from tests.answering_topics import AnsweringTopics
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from kogpt2_chat.client.ask import Reply
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.report import Report
-from kogpt2_chat.demo.run import _prepare_settings, run
+from kogpt2_chat.demo.run import prepare_settings, run
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.training.base_record import BaseRecord, write_record
@@ -32,21 +32,21 @@ def home(tmp_path, monkeypatch):
 
 def test_the_demo_runs_on_the_small_base(home):
     """The demo contacts no model hub unless the settings name a base."""
-    assert _prepare_settings("", print).model.base == "small"
+    assert prepare_settings("", print).model.base == "small"
 
 
 def test_the_demo_uses_the_base_that_the_settings_name(home, tmp_path):
     """The environment and `.env` can both name it."""
     (tmp_path / ".env").write_text("KOGPT2_MODEL__BASE=skt/kogpt2-base-v2\n")
-    assert _prepare_settings("", print).model.base == "skt/kogpt2-base-v2"
+    assert prepare_settings("", print).model.base == "skt/kogpt2-base-v2"
     os.environ["KOGPT2_MODEL__BASE"] = "some/gpt2"
-    assert _prepare_settings("", print).model.base == "some/gpt2"
+    assert prepare_settings("", print).model.base == "some/gpt2"
 
 
 def test_a_home_keeps_its_base_in_a_later_demo(home):
     """If the home already has a base, the demo does not switch to the small one."""
     write_record(home, BaseRecord.now(asked="auto", name="skt/kogpt2-base-v2", folder=home, sha="1" * 64))
-    assert _prepare_settings("", print).model.base == "auto"
+    assert prepare_settings("", print).model.base == "auto"
 
 
 def test_the_report_ends_with_the_suggestion_in_both_languages():
@@ -114,5 +114,5 @@ def test_an_unusable_dataset_ends_the_demo_before_anything_starts(home, tmp_path
     ]
     dataset.write_text("\n".join(["Q,A,label", *rows]), "utf-8")
     with pytest.raises(InvalidInput, match="ChatbotA .label 0. can't be trained: no pairs are left for gold"):
-        _prepare_settings(str(dataset), lambda _: None)
+        prepare_settings(str(dataset), lambda _: None)
     assert list(home.rglob("*.csv")) == []

@@ -3,9 +3,10 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.client.ask import Reply, ask
@@ -16,9 +17,14 @@ from kogpt2_chat.demo.report import Report, Trial
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.estimate_base import estimate_base
+from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.machine.locks import hold_lock
-from kogpt2_chat.ports import Registry
+from kogpt2_chat.ports import Registry, Topics
 from kogpt2_chat.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.adapters.airflow_runs import DagRun
+    from kogpt2_chat.training.base import PreparedBase
 
 Progress = Callable[[str], None]
 DEMO_ENVIRONMENT: Final = {
@@ -36,6 +42,56 @@ RUN_TIMEOUT_S: Final = 48 * 3600.0
 _ROLLOUT_TIMEOUT_S: Final = 180.0
 
 
+class Airflow(Protocol):
+    """Runs DAGs."""
+
+    def run(self, dag_id: str, conf: Mapping[str, object], *, timeout_s: float, progress: Progress) -> "DagRun":
+        """Start a run and wait until it has ended."""
+        ...
+
+
+def _prepare_base(settings: Settings, progress: Progress) -> "PreparedBase":
+    return prepare_base(settings=settings, progress=progress)
+
+
+def _start_servers(settings: Settings, progress: Progress) -> None:
+    from kogpt2_chat.stack.stack import up
+    from kogpt2_chat.stack.started_with import require_same
+
+    # Airflow's tasks use the learning settings that Airflow was started with, not those of this command.
+    require_same(settings, "airflow-scheduler", "KOGPT2_LEARNING__")
+    up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
+
+
+def _suggest_kogpt2(settings: Settings, dataset: str, progress: Progress) -> list[str]:
+    return offer(estimate_base(settings=settings, progress=progress), settings.home, dataset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What a demo takes from outside. Tests bring their own.
+
+    Attributes:
+        prepare_base: prepares the base model.
+        start_servers: starts the servers.
+        topics: opens Kafka's topics.
+        registry: opens the model registry.
+        airflow: opens Airflow.
+        suggest: returns the suggestion for a next run, after a demo on the small base.
+        clock: monotonic time in seconds.
+        pause: sleep for some seconds.
+    """
+
+    prepare_base: Callable[[Settings, Progress], "PreparedBase"] = _prepare_base
+    start_servers: Callable[[Settings, Progress], None] = _start_servers
+    topics: Callable[[Settings], Topics] = bootstrap.topics
+    registry: Callable[[Settings], Registry] = bootstrap.registry
+    airflow: Callable[[Settings], Airflow] = bootstrap.airflow
+    suggest: Callable[[Settings, str, Progress], list[str]] = _suggest_kogpt2
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
+
+
 def run(*, dataset: str, progress: Progress) -> Report:
     """Run the whole loop once. A second run continues from the state that an earlier one left.
 
@@ -48,47 +104,107 @@ def run(*, dataset: str, progress: Progress) -> Report:
     """
     # Two demos at once would receive each other's answers: legacy questions identify a player only by name.
     with hold_lock(load_settings().home / "demo" / "lock", progress):
-        return _run(dataset, progress)
+        settings = prepare_settings(dataset, progress)
+        return Demo(settings=settings, dataset=dataset, progress=progress, outside=Outside()).run()
 
 
-def _run(dataset: str, progress: Progress) -> Report:
-    settings = _prepare_settings(dataset, progress)
-    report = Report(notes=_notes(dataset))
-    script = load_script(settings.learning.corpora)
-    report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
-    # Before the servers start: a base model that must be trained first needs all cores.
-    with report.step("base model"):
-        small = _prepare_base(settings, progress)
-    with report.step("start the servers"):
-        _start(settings, progress)
-    registry = bootstrap.registry(settings)
-    if untaught := [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]:
-        with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
-            _retrain(settings, registry, untaught, progress, force=True)
-    with report.step("players talk and teach (Kafka)"):
-        report.before = _talk(settings, script, "before", progress)
-        sent = give_feedback(opinions=script.opinions(report.before), topics=bootstrap.topics(settings))
-        progress(f"players sent {sent} feedback records")
-    with report.step("ingest_conversations (Airflow)"):
-        _run_dag(settings, "ingest_conversations", {}, RUN_TIMEOUT_S, progress)
-    with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
-        _retrain(settings, registry, list(BOT_IDS), progress, force=False)
-    with report.step("the same questions again (Kafka)"):
-        report.after = _talk(settings, script, "after", progress)
-    report.trials = _trials(registry)
-    report.speechless = [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]
-    report.urls = _urls(settings)
-    if small:
-        with report.step("estimate the cost of KoGPT2"):
-            report.offer = offer(estimate_base(settings=settings, progress=progress), settings.home, dataset)
-    try:
-        _write(report, settings.home / "demo")
-    except OSError as error:  # the report is still printed
-        report.notes.append(f"the report could not be written: {error}")
-    return report
+@dataclass(kw_only=True)
+class Demo:
+    """One demo, with the settings that it and its servers use.
+
+    Attributes:
+        dataset: path of the ``ChatbotData.csv`` that the corpora come from; empty for the shipped corpora.
+        progress: called with a line for each step.
+        outside: what it takes from outside.
+    """
+
+    settings: Settings
+    dataset: str
+    progress: Progress
+    outside: Outside
+
+    def run(self) -> Report:
+        """Run all steps, and return the report, which is also written to ``HOME/demo``."""
+        settings, report = self.settings, Report(notes=_notes(self.dataset))
+        script = load_script(settings.learning.corpora)
+        report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
+        # Before the servers start: a base model that must be trained first needs all cores.
+        with report.step("base model"):
+            base = self.outside.prepare_base(settings, self.progress)
+            self.progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
+        with report.step("start the servers"):
+            self.outside.start_servers(settings, self.progress)
+        registry = self.outside.registry(settings)
+        if untaught := _without_champion(registry):
+            with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
+                self._retrain(registry, untaught, force=True)
+        with report.step("players talk and teach (Kafka)"):
+            report.before = self._talk(script, "before")
+            sent = give_feedback(opinions=script.opinions(report.before), topics=self.outside.topics(settings))
+            self.progress(f"players sent {sent} feedback records")
+        with report.step("ingest_conversations (Airflow)"):
+            self._run_dag("ingest_conversations", {})
+        with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
+            self._retrain(registry, BOT_IDS, force=False)
+        with report.step("the same questions again (Kafka)"):
+            report.after = self._talk(script, "after")
+        report.trials = _trials(registry)
+        report.speechless = _without_champion(registry)
+        report.urls = _urls(settings)
+        if base.small:
+            with report.step("estimate the cost of KoGPT2"):
+                report.offer = self.outside.suggest(settings, self.dataset, self.progress)
+        try:
+            _write(report, settings.home / "demo")
+        except OSError as error:  # the report is still printed
+            report.notes.append(f"the report could not be written: {error}")
+        return report
+
+    def _talk(self, script: Script, round_name: str) -> list[Reply]:
+        utterances = script.utterances(round_name)
+        legacy = sum(utterance.legacy for utterance in utterances)
+        self.progress(f"players ask {len(utterances)} questions ({legacy} of them legacy)")
+        topics = self.outside.topics(self.settings)
+        replies = ask(utterances=utterances, topics=topics, timeout_s=_ANSWERS_TIMEOUT_S)
+        slowest_ms = max(reply.latency_ms for reply in replies)
+        self.progress(f"all answered; slowest {slowest_ms} ms after its question was received")
+        return replies
+
+    def _retrain(self, registry: Registry, bots: Sequence[str], *, force: bool) -> None:
+        """Run ``retrain_bots``, and wait for the rollouts of its candidates."""
+        known = {bot: len(registry.versions(bot)) for bot in bots}
+        self._run_dag("retrain_bots", {"bots": list(bots), "force": force})
+        for bot in bots:
+            fresh = registry.versions(bot)[known[bot] :]
+            passed = [version.version for version in fresh if version.tags.get("gate") == "pass"]
+            if not fresh:
+                self.progress(f"{bot}: no new version: too few new examples")
+            elif not passed:
+                self.progress(f"{bot}: version {fresh[-1].version} refused: {fresh[-1].tags.get('gate_reasons', '')}")
+            else:
+                self._await_champion(registry, bot, passed[-1])
+
+    def _await_champion(self, registry: Registry, bot: str, version: int) -> None:
+        deadline = self.outside.clock() + _ROLLOUT_TIMEOUT_S
+        while (champion := registry.by_alias(bot, "champion")) is None or champion.version != version:
+            if self.outside.clock() > deadline:
+                raise Unavailable(
+                    f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
+                    "look at the runs of rollout_bots in the Airflow UI"
+                )
+            self.outside.pause(0.5)
+        self.progress(f"{bot}: version {version} is champion and serves")
+
+    def _run_dag(self, dag_id: str, conf: Mapping[str, object]) -> None:
+        airflow = self.outside.airflow(self.settings)
+        run = airflow.run(dag_id, conf, timeout_s=RUN_TIMEOUT_S, progress=self.progress)
+        if run.state != "success":
+            raise Unavailable(
+                f"{dag_id} run {run.run_id} ended as {run.state}: {run.failed_tasks}; see {self.settings.airflow_url}"
+            )
 
 
-def _prepare_settings(dataset: str, progress: Progress) -> Settings:
+def prepare_settings(dataset: str, progress: Progress) -> Settings:
     """Set the demo's environment variables, which its servers inherit, and read the settings."""
     for name, value in DEMO_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -120,65 +236,8 @@ def _notes(dataset: str) -> list[str]:
     return [*notes, f"corpora imported from {dataset}"] if dataset else notes
 
 
-def _start(settings: Settings, progress: Progress) -> None:
-    from kogpt2_chat.stack.stack import up
-    from kogpt2_chat.stack.started_with import require_same
-
-    # Airflow's tasks use the learning settings that Airflow was started with, not those of this command.
-    require_same(settings, "airflow-scheduler", "KOGPT2_LEARNING__")
-    up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
-
-
-def _prepare_base(settings: Settings, progress: Progress) -> bool:
-    """Prepare the base model, and return whether it is the small one."""
-    from kogpt2_chat.jobs.prepare_base import prepare_base
-
-    base = prepare_base(settings=settings, progress=progress)
-    progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
-    return base.small
-
-
-def _talk(settings: Settings, script: Script, round_name: str, progress: Progress) -> list[Reply]:
-    utterances = script.utterances(round_name)
-    progress(f"players ask {len(utterances)} questions ({sum(u.legacy for u in utterances)} of them legacy)")
-    replies = ask(utterances=utterances, topics=bootstrap.topics(settings), timeout_s=_ANSWERS_TIMEOUT_S)
-    progress(f"all answered; slowest {max(reply.latency_ms for reply in replies)} ms after its question was received")
-    return replies
-
-
-def _retrain(settings: Settings, registry: Registry, bots: list[str], progress: Progress, *, force: bool) -> None:
-    """Run ``retrain_bots``, and wait for the rollouts of its candidates."""
-    known = {bot: len(registry.versions(bot)) for bot in bots}
-    _run_dag(settings, "retrain_bots", {"bots": bots, "force": force}, RUN_TIMEOUT_S, progress)
-    for bot in bots:
-        fresh = registry.versions(bot)[known[bot] :]
-        passed = [version.version for version in fresh if version.tags.get("gate") == "pass"]
-        if not fresh:
-            progress(f"{bot}: no new version: too few new examples")
-        elif not passed:
-            progress(f"{bot}: version {fresh[-1].version} refused: {fresh[-1].tags.get('gate_reasons', '')}")
-        else:
-            _await_champion(registry, bot, passed[-1], progress)
-
-
-def _await_champion(registry: Registry, bot: str, version: int, progress: Progress) -> None:
-    deadline = time.monotonic() + _ROLLOUT_TIMEOUT_S
-    while (champion := registry.by_alias(bot, "champion")) is None or champion.version != version:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
-                "look at the runs of rollout_bots in the Airflow UI"
-            )
-        time.sleep(0.5)
-    progress(f"{bot}: version {version} is champion and serves")
-
-
-def _run_dag(settings: Settings, dag_id: str, conf: Mapping[str, object], timeout_s: float, progress: Progress) -> None:
-    run = bootstrap.airflow(settings).run(dag_id, conf, timeout_s=timeout_s, progress=progress)
-    if run.state != "success":
-        raise Unavailable(
-            f"{dag_id} run {run.run_id} ended as {run.state}: {run.failed_tasks}; see {settings.airflow_url}"
-        )
+def _without_champion(registry: Registry) -> list[str]:
+    return [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]
 
 
 def _trials(registry: Registry) -> list[Trial]:

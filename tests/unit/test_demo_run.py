@@ -1,0 +1,198 @@
+"""The demo's steps, on doubles of its servers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from kogpt2_chat.adapters.airflow_runs import DagRun, TaskState
+from kogpt2_chat.demo.run import Demo, Outside, Progress
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.kafka import Broker
+from kogpt2_chat.testing.registry import InMemoryRegistry
+from kogpt2_chat.training.base import PreparedBase
+from tests.answering_topics import AnsweringTopics
+
+REFUSED = "ChatbotC"
+
+
+@dataclass(kw_only=True)
+class FakePlatform:
+    """The demo's servers: each retraining makes a version per bot, which passes the gate and is rolled out.
+
+    Attributes:
+        runs: the DAG runs, each with its id and params.
+        refused: bots whose versions the gate refuses.
+        rolls_out: whether versions that passed become champion.
+        state: how runs end.
+        small: whether the base is the small one.
+        slept_s: seconds that the demo waited.
+    """
+
+    folder: Path
+    broker: Broker = field(default_factory=Broker)
+    registry: InMemoryRegistry = field(default_factory=InMemoryRegistry)
+    runs: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
+    rolls_out: bool = True
+    state: str = "success"
+    small: bool = True
+    slept_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.topics = AnsweringTopics(self.broker)
+
+    def run(
+        self, dag_id: str, conf: Mapping[str, object], *, timeout_s: float, progress: Callable[[str], None]
+    ) -> DagRun:
+        self.runs.append((dag_id, conf))
+        if dag_id == "retrain_bots" and self.state == "success":
+            for bot in conf["bots"]:
+                self._train(bot)
+        task = TaskState(task="train", state=self.state, duration_s=1.0, tries=1)
+        return DagRun(dag_id=dag_id, run_id="run-1", state=self.state, tasks=(task,))
+
+    def outside(self) -> Outside:
+        base = PreparedBase(folder=self.folder, sha="1" * 64, name="small", licence="Apache-2.0", small=self.small)
+        return Outside(
+            prepare_base=lambda _settings, _progress: base,
+            start_servers=self._start,
+            topics=lambda _settings: self.topics,
+            registry=lambda _settings: self.registry,
+            airflow=lambda _settings: self,
+            suggest=lambda _settings, dataset, _progress: [f"KoGPT2 with {dataset or 'the shipped corpora'}"],
+            clock=lambda: self.slept_s,
+            pause=self._pause,
+        )
+
+    def _start(self, _settings: Settings, _progress: Progress) -> None:
+        self.topics.ensure()
+
+    def _pause(self, seconds: float) -> None:
+        self.slept_s += seconds
+
+    def _train(self, bot: str) -> None:
+        passed = bot not in self.refused
+        run_id = self.registry.start_run(bot, {}, {})
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "model.json").write_text("{}")
+        self.registry.log_files(run_id, self.folder, "model")
+        tags = {"gate": "pass"} if passed else {"gate": "fail", "gate_reasons": "golden question missed"}
+        version = self.registry.add_version(bot, run_id, "model", tags)
+        if passed and self.rolls_out:
+            self.registry.set_alias(bot, "champion", version)
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> FakePlatform:
+    return FakePlatform(folder=tmp_path / "version")
+
+
+@pytest.fixture
+def demo(platform: FakePlatform, tmp_path: Path) -> Demo:
+    return Demo(
+        settings=Settings(home=tmp_path / "home"), dataset="", progress=lambda _: None, outside=platform.outside()
+    )
+
+
+def listening(demo: Demo) -> tuple[Demo, list[str]]:
+    """Return the demo with a list that receives its progress lines."""
+    said: list[str] = []
+    progress: Progress = said.append
+    return replace(demo, progress=progress), said
+
+
+def test_a_first_demo_trains_talks_ingests_and_trains_again(demo: Demo, platform: FakePlatform) -> None:
+    """Version 1 of every bot is forced, since there is no new data yet; version 2 is not."""
+    report = demo.run()
+    assert platform.runs == [
+        ("retrain_bots", {"bots": list(BOT_IDS), "force": True}),
+        ("ingest_conversations", {}),
+        ("retrain_bots", {"bots": list(BOT_IDS), "force": False}),
+    ]
+    assert list(report.seconds_by_step) == [
+        "base model",
+        "start the servers",
+        "version 1: dataset, fine-tuning, gate, rollout (Airflow)",
+        "players talk and teach (Kafka)",
+        "ingest_conversations (Airflow)",
+        "version 2: dataset, fine-tuning, gate, rollout (Airflow)",
+        "the same questions again (Kafka)",
+        "estimate the cost of KoGPT2",
+    ]
+    assert [(trial.version, trial.champion) for trial in report.trials] == [(1, False), (2, True)] * len(BOT_IDS)
+    assert report.speechless == []
+    assert report.offer == ["KoGPT2 with the shipped corpora"]
+
+
+def test_the_report_compares_the_answers_before_and_after(demo: Demo, platform: FakePlatform) -> None:
+    """A lesson counts as learned if the bot gives the taught answer; the report is also written to the home."""
+    report = demo.run()
+    assert [reply.question for reply in report.before] == [reply.question for reply in report.after]
+    assert (report.learned, len(report.lessons)) == (0, len(report.taught))
+    platform.topics.answer_by_question = {question: answer for (_, question), answer in report.taught.items()}
+    assert demo.run().learned == len(report.taught)
+    assert (demo.settings.home / "demo" / "report.json").exists()
+
+
+def test_players_send_feedback_once(demo: Demo, platform: FakePlatform) -> None:
+    """After the second round of questions nothing is taught any more."""
+    demo, said = listening(demo)
+    demo.run()
+    (line,) = [line for line in said if line.endswith("feedback records")]
+    assert line == f"players sent {len(platform.broker.all(FEEDBACK_TOPIC))} feedback records"
+
+
+def test_a_second_demo_trains_only_bots_without_a_champion(demo: Demo, platform: FakePlatform) -> None:
+    """It continues from what the first one left."""
+    platform.refused = (REFUSED,)
+    assert demo.run().speechless == [REFUSED]
+    platform.runs.clear()
+    platform.refused = ()
+    assert demo.run().speechless == []
+    assert platform.runs[0] == ("retrain_bots", {"bots": [REFUSED], "force": True})
+
+
+def test_a_refused_version_is_reported_with_the_gates_reasons(demo: Demo, platform: FakePlatform) -> None:
+    """The demo goes on: the gate has to refuse what trolls teach."""
+    platform.refused = (REFUSED,)
+    demo, said = listening(demo)
+    demo.run()
+    assert f"{REFUSED}: version 1 refused: golden question missed" in said
+    assert f"{BOT_IDS[0]}: version 1 is champion and serves" in said
+
+
+def test_a_rollout_that_does_not_end_is_given_up(demo: Demo, platform: FakePlatform) -> None:
+    """After three minutes the message says where to look."""
+    platform.rolls_out = False
+    with pytest.raises(Unavailable, match="version 1 passed the gate but is not champion after 180 s.*rollout_bots"):
+        demo.run()
+    assert 180 < platform.slept_s < 182
+
+
+def test_a_failed_run_ends_the_demo_in_its_step(demo: Demo, platform: FakePlatform) -> None:
+    """The error names the failed task, and its note the demo's step."""
+    platform.state = "failed"
+    with pytest.raises(Unavailable, match=r"retrain_bots run run-1 ended as failed: \('train',\)") as caught:
+        demo.run()
+    assert caught.value.__notes__ == [
+        "It happened in the demo's step 'version 1: dataset, fine-tuning, gate, rollout (Airflow)'."
+    ]
+
+
+def test_a_demo_on_kogpt2_suggests_nothing(demo: Demo, platform: FakePlatform) -> None:
+    """The suggestion is to use KoGPT2."""
+    platform.small = False
+    report = replace(demo, outside=platform.outside()).run()
+    assert report.offer == []
+    assert "estimate the cost of KoGPT2" not in report.seconds_by_step
+
+
+def test_a_report_that_cannot_be_written_is_still_returned(demo: Demo) -> None:
+    """A note says why."""
+    (demo.settings.home / "demo" / "report.json").mkdir(parents=True)
+    assert any("the report could not be written" in note for note in demo.run().notes)
