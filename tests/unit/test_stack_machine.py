@@ -224,6 +224,42 @@ def test_status_shows_the_slots_that_a_worker_reports() -> None:
     assert health.worker_summary([]) == "ready"
 
 
+def spark_server(tmp_path: Path, name: str) -> health.Server:
+    """Return a Spark server whose process started at second 1000."""
+    state = State(state="RUNNING", pid=1, started=1000, exit_code=0, detail="")
+    port = {"spark-master": 8080, "spark-worker": 8082}[name]
+    found = Program(name=name, group="spark", command=(), ports={"http": port})
+    return health.Server(settings=settings_for(tmp_path), program=found, state=state)
+
+
+def spark_page(**worker: object) -> dict[str, object]:
+    """Return the page of a master with one worker."""
+    entry = {"webuiaddress": "http://127.0.0.1:8082", "state": "ALIVE", "lastheartbeat": 1_000_500, **worker}
+    return {"status": "ALIVE", "aliveworkers": 1, "cores": 2, "workers": [entry]}
+
+
+def test_a_spark_worker_is_healthy_once_the_master_hears_from_it(tmp_path: Path) -> None:
+    """The master needs no worker."""
+    assert health.spark_summary(spark_page(), spark_server(tmp_path, "spark-worker")) == "1 workers, 2 cores"
+    page = {"status": "ALIVE", "aliveworkers": 0, "cores": 0, "workers": []}
+    assert health.spark_summary(page, spark_server(tmp_path, "spark-master")) == "0 workers, 0 cores"
+
+
+@pytest.mark.parametrize(
+    "worker", [{"webuiaddress": "http://10.0.0.9:8081"}, {"state": "DEAD"}, {"lastheartbeat": 999_000}]
+)
+def test_another_spark_worker_does_not_count(tmp_path: Path, worker: dict[str, object]) -> None:
+    """It may be one of another machine, a dead one, or this worker's previous process."""
+    with pytest.raises(health.Unhealthy, match="has not heard from this worker"):
+        health.spark_summary(spark_page(**worker), spark_server(tmp_path, "spark-worker"))
+
+
+def test_a_spark_master_on_standby_is_unhealthy(tmp_path: Path) -> None:
+    """It accepts no jobs."""
+    with pytest.raises(health.Unhealthy, match="the master is STANDBY"):
+        health.spark_summary(spark_page() | {"status": "STANDBY"}, spark_server(tmp_path, "spark-master"))
+
+
 def test_one_port_for_two_servers_is_reported(tmp_path: Path) -> None:
     """Contradicting settings are found before anything starts."""
     settings = settings_for(tmp_path, min_disk_mb=1)

@@ -178,12 +178,33 @@ def worker_counters(settings: Settings, ordinal: int) -> dict[str, int]:
 
 
 def spark(server: Server) -> str:
-    """Check the master's JSON page; the worker is healthy if the master lists at least one live worker."""
-    page = _json(f"http://{server.settings.local(server.settings.ports.spark_master_http)}/json/")
+    """Check the master's JSON page; the worker is healthy if the master lists it as live and hears from it."""
+    return spark_summary(
+        _json(f"http://{server.settings.local(server.settings.ports.spark_master_http)}/json/"), server
+    )
+
+
+def spark_summary(page: Mapping[str, Any], server: Server) -> str:
+    """Return one line about the master or the worker.
+
+    The master may list workers of other machines, and an entry of this worker's previous process.
+
+    Args:
+        page: the master's JSON page.
+        server: the master or the worker.
+
+    Returns:
+        The number of live workers and their cores.
+
+    Raises:
+        Unhealthy: the master is not active, or has not heard from this worker since its process started.
+    """
     if page["status"] != "ALIVE":
         raise Unhealthy(f"the master is {page['status']}")
-    if server.program.name == "spark-worker" and not page["aliveworkers"]:
-        raise Unhealthy("the master has no live worker yet")
+    if server.program.name == "spark-worker":
+        ours = [one for one in page["workers"] if str(one["webuiaddress"]).endswith(f":{server.program.port}")]
+        if not any(one["state"] == "ALIVE" and one["lastheartbeat"] / 1000 >= server.state.started for one in ours):
+            raise Unhealthy("the master has not heard from this worker yet")
     return f"{page['aliveworkers']} workers, {page['cores']} cores"
 
 

@@ -8,6 +8,7 @@ spaces are common here, so servers reach such a folder through a link with a pla
 import hashlib
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,9 @@ from kogpt2_chat.stack.ownership import ensure_own_folder
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]+")
 _MODE: Final = 0o711
 """Other users can enter (Elasticsearch runs as another user) but cannot list or change anything."""
+_FUTURE_S: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+"""Modification time of every link. Cleaners such as systemd-tmpfiles(8) remove what has not changed or been used for 30
+days from `/var/tmp`, and a file system that is mounted with ``noatime`` does not record that a link was followed."""
 
 
 def links_folder() -> Path:
@@ -39,7 +43,7 @@ def plain(path: Path) -> Path:
 
 
 def link(path: Path) -> Path:
-    """Make sure that the plain address of a folder points to it.
+    """Make sure that the plain address of a folder points to it, and that cleaners of temporary folders keep it.
 
     Args:
         path: an absolute path without links.
@@ -60,6 +64,7 @@ def link(path: Path) -> Path:
         address.symlink_to(path)
     elif address.readlink() != path:
         raise InvalidInput(f"{address} points to {address.readlink()}, expected {path}: remove it")
+    os.utime(address, (_FUTURE_S, _FUTURE_S), follow_symlinks=False)
     return address
 
 
