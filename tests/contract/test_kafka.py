@@ -262,7 +262,7 @@ def test_a_follower_waits_for_a_record(kafka):
 
 
 def test_a_follower_returns_only_committed_records(kafka):
-    """Answers of an aborted transaction are not returned; those of the next one are, once."""
+    """Answers of an aborted transaction are not returned; what is sent afterwards is, once."""
     consumer = kafka.consumer()
     consumer.recover()
     consumer.poll(0.2, 32)
@@ -271,12 +271,13 @@ def test_a_follower_returns_only_committed_records(kafka):
         batch = poll(consumer)
         kafka.lose_partitions(consumer)
         assert not publish(kafka, consumer, batch).published
+        consumer.recover()  # ends the transaction, which hides all that follows
         kafka.topics.send([Outgoing(topic=kafka.plain, key=record.value, value=b"then") for record in batch.records])
         assert [record.value for record in followed(follower, 1)] == [b"then"]
 
 
 def test_a_follower_of_an_unknown_topic_is_refused(kafka):
-    """The error names the topic; the known topic beside it does not help."""
+    """The error names the topic, even if other topics exist."""
     with pytest.raises(NotFound, match=r"no\.such\.topic"):
         kafka.topics.follow([kafka.plain, "no.such.topic"])
 

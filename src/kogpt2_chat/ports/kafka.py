@@ -224,7 +224,8 @@ class TransactionalConsumer(Protocol):
     ) -> PublishResult:
         """Make all records of a committable batch visible and move the committed offsets, in one transaction.
 
-        Does not raise if the transaction fails: the result says so.
+        Does not raise if the transaction fails: the result says so. The transaction may then stay open, and hide later
+        records of its partitions from readers, until ``recover`` ends it.
 
         Args:
             assignment: the assignment under which all of it was polled.
