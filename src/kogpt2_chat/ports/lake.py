@@ -10,8 +10,7 @@ Row = Mapping[str, object]
 class Files(Protocol):
     """The lake's file system. Paths are absolute: they start with a slash.
 
-    Every method may be repeated after an error, and raises ``Unavailable`` if the server does not answer after the
-    adapter's retries.
+    Every method raises ``Unavailable`` if the server does not answer after the adapter's retries.
     """
 
     def write(self, path: str, content: bytes) -> None:
@@ -84,8 +83,7 @@ class Tables(Protocol):
             rows: values by column; a missing column is null.
             positions: end position by app id.
             expected: the positions that the work was planned from, without app ids that had none. With it, the
-                append is refused if one of ``positions`` has moved since then, and it may move positions back. Without
-                it, positions only move forward.
+                append is refused if one of ``positions`` has moved since then, and it may move positions back.
 
         Returns:
             False if every position was already reached (with ``expected``: has exactly this value): another run did
