@@ -5,16 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPICS
 from kogpt2_chat.errors import Fenced, NotFound, Unavailable
-from kogpt2_chat.ports import Batch, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
+from kogpt2_chat.ports import Batch, Follower, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, InMemoryTransactionalConsumer
 
 DEADLINE_S = 30
@@ -208,6 +209,79 @@ def test_reads_can_be_interleaved(kafka):
     assert [record.value for record in reading] == [b"1", b"2", b"3"]
 
 
+def followed(follower: Follower, count: int) -> list[Record]:
+    """Poll until so many records are there; a record too many would come with the last ones."""
+    deadline = time.monotonic() + DEADLINE_S
+    seen: list[Record] = []
+    while len(seen) < count:
+        seen += follower.poll(0.5)
+        assert time.monotonic() < deadline, f"{len(seen)} of {count} records"
+    return [*seen, *follower.poll(0.1)]
+
+
+def test_a_follower_returns_what_is_sent_after_it_was_opened(kafka):
+    """Of several topics, each record once and in order; earlier records are not returned."""
+    kafka.topics.send([Outgoing(topic=kafka.plain, key=b"k", value="옛말".encode())])
+    with closing(kafka.topics.follow([kafka.plain, kafka.compacted])) as follower:
+        assert list(follower.poll(0.1)) == []
+        sent = [
+            Outgoing(topic=topic, key=b"k", value=f"말 {n}".encode(), headers={"이유": "시험"})
+            for n in range(3)
+            for topic in (kafka.plain, kafka.compacted)
+        ]
+        kafka.topics.send(sent)
+        seen = followed(follower, 6)
+    for topic in (kafka.plain, kafka.compacted):
+        of_topic = [record for record in seen if record.topic == topic]
+        assert [record.value.decode() for record in of_topic] == ["말 0", "말 1", "말 2"]
+        assert [record.offset for record in of_topic] == sorted({record.offset for record in of_topic})
+    assert seen[0].headers == {"이유": "시험"}
+
+
+def test_a_follower_may_start_at_the_first_record(kafka):
+    """With `from_end=False` it returns the retained records first; two followers each get all."""
+    kafka.topics.send(Outgoing(topic=kafka.plain, key=str(n).encode(), value=str(n).encode()) for n in range(5))
+    with (
+        closing(kafka.topics.follow([kafka.plain], from_end=False)) as first,
+        closing(kafka.topics.follow([kafka.plain], from_end=False)) as second,
+    ):
+        assert sorted(record.value for record in followed(first, 5)) == [b"0", b"1", b"2", b"3", b"4"]
+        kafka.topics.send([Outgoing(topic=kafka.plain, key=b"k", value=b"5")])
+        assert [record.value for record in followed(first, 1)] == [b"5"]
+        assert sorted(record.value for record in followed(second, 6)) == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_a_follower_waits_for_a_record(kafka):
+    """A record that is sent while a poll waits ends the wait."""
+    with closing(kafka.topics.follow([kafka.plain])) as follower:
+        later = threading.Timer(0.2, lambda: kafka.topics.send([Outgoing(topic=kafka.plain, key=b"k", value=b"1")]))
+        later.start()
+        seen = follower.poll(DEADLINE_S)
+        later.join()
+    assert [record.value for record in seen] == [b"1"]
+
+
+def test_a_follower_returns_only_committed_records(kafka):
+    """Answers of an aborted transaction are not returned; what is sent afterwards is, once."""
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    with closing(kafka.topics.follow([kafka.plain])) as follower:
+        ask(kafka, "하나")
+        batch = poll(consumer)
+        kafka.lose_partitions(consumer)
+        assert not publish(kafka, consumer, batch).published
+        consumer.recover()  # ends the transaction, which hides all that follows
+        kafka.topics.send([Outgoing(topic=kafka.plain, key=record.value, value=b"then") for record in batch.records])
+        assert [record.value for record in followed(follower, 1)] == [b"then"]
+
+
+def test_a_follower_of_an_unknown_topic_is_refused(kafka):
+    """The error names the topic, even if other topics exist."""
+    with pytest.raises(NotFound, match=r"no\.such\.topic"):
+        kafka.topics.follow([kafka.plain, "no.such.topic"])
+
+
 def test_latest_by_key_returns_the_last_value_of_each_key(kafka):
     """A tombstone removes the key."""
     for key, value in (("a", b"1"), ("b", b"1"), ("a", b"2"), ("c", b"1"), ("b", None)):
@@ -230,7 +304,9 @@ def test_answers_and_offsets_become_visible_together(kafka):
     batch = poll(first)
     assert [record.value.decode() for record in batch.records] == ["하나"]
     assert all_records(kafka.topics, kafka.plain) == []
-    assert publish(kafka, first, batch).published
+    with closing(kafka.topics.follow([kafka.plain])) as follower:
+        assert publish(kafka, first, batch).published
+        assert [record.headers["turn_id"] for record in followed(follower, 1)] == ["t"]
     assert [record.headers["turn_id"] for record in wait_committed(kafka.topics, kafka.plain)] == ["t"]
     ask(kafka, "둘")
     batch = poll(first)

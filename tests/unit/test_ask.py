@@ -5,7 +5,10 @@ import pytest
 from kogpt2_chat.client.ask import Utterance, ask
 from kogpt2_chat.demo.players import NONSENSE, TROLLED, load_script
 from kogpt2_chat.demo.report import Report
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.chat.wire import v1_text
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.answering_topics import AnsweringTopics
@@ -36,6 +39,24 @@ def test_a_missing_answer_is_said_with_what_to_look_at() -> None:
     silent.ensure()
     with pytest.raises(Unavailable, match=r"1 of 1 answers .* `kogpt2-chat status`"):
         ask(utterances=[Utterance(bot="ChatbotA", sender="하늘", text="안녕")], topics=silent, timeout_s=0.1)
+
+
+def test_answers_of_other_players_are_ignored(topics: AnsweringTopics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other clients' answers on the same topic, before and between, are nobody's here. The follower is closed."""
+    opened = []
+    follow = topics.follow
+    monkeypatch.setattr(topics, "follow", lambda names: opened.append(follow(names)) or opened[-1])
+    other = Outgoing(topic=QUESTION_TOPIC, key=b"k", value=v1_text_of("바다", "아까").encode())
+    topics.send([other])
+    send = topics.send
+    monkeypatch.setattr(topics, "send", lambda records: send([other, *records]))
+    (reply,) = ask(utterances=[Utterance(bot="ChatbotA", sender="하늘", text="안녕")], topics=topics, timeout_s=5)
+    assert (reply.sender, reply.answer) == ("하늘", "안녕!")
+    assert [follower.closed for follower in opened] == [True]
+
+
+def v1_text_of(sender: str, text: str) -> str:
+    return v1_text(question_id="1", bot="ChatbotA", sender=sender, text=text)
 
 
 def test_the_demo_asks_the_same_questions_in_both_rounds() -> None:

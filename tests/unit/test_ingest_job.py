@@ -6,7 +6,9 @@ from collections.abc import Mapping
 import pytest
 
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
+from kogpt2_chat.errors import Conflict
 from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.lake.topic_positions import sync_topic
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
@@ -140,6 +142,60 @@ def test_two_concurrent_ingests_write_each_row_once(topics: InMemoryTopics, tabl
     run(topics, tables)
     turn_ids = [str(row["turn_id"]) for row in tables.read("turns")]
     assert sorted(turn_ids) == sorted([*(f"t{n}" for n in range(10)), "later"])
+
+
+def test_an_ingest_that_reads_some_of_the_same_records_duplicates_nothing(
+    topics: InMemoryTopics, tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It commits half of this run's first part after the plan was made, and is killed. This run plans again."""
+    log(topics, *(turn(f"t{n}") for n in range(40)), b"{")
+    read, append, commits = topics.read, tables.append, []
+
+    class Killed(Exception):
+        pass
+
+    def append_once(table: str, *arguments: object) -> bool:
+        if table == "turns" and "turns" in commits:
+            raise Killed
+        commits.append(table)
+        return append(table, *arguments)  # type: ignore[arg-type]
+
+    def interrupted(*arguments: object) -> object:
+        monkeypatch.setattr(topics, "read", read)
+        monkeypatch.setattr(tables, "append", append_once)
+        with pytest.raises(Killed):
+            run(topics, tables, Settings(kafka=Kafka(ingest_batch=12)))
+        monkeypatch.setattr(tables, "append", append)
+        return read(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(topics, "read", interrupted)
+    run(topics, tables, Settings(kafka=Kafka(ingest_batch=24)))
+    turn_ids = [str(row["turn_id"]) for row in tables.read("turns")]
+    assert "turns" in commits
+    assert sorted(turn_ids) == sorted(f"t{n}" for n in range(40))
+    assert len(tables.read("quarantine")) == 1
+
+
+def test_positions_of_another_topic_are_not_taken_for_this_ones(
+    topics: InMemoryTopics, tables: InMemoryTables, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run reads a topic that was created again just after this run looked at it. The next run succeeds."""
+    log(topics, turn("old"))
+
+    def overtaken(*arguments: object) -> object:
+        monkeypatch.undo()
+        place = sync_topic(*arguments)  # type: ignore[arg-type]
+        broker.create("conversation_log", 12)
+        log(topics, turn("new"))
+        run(topics, tables)
+        return place
+
+    monkeypatch.setattr("kogpt2_chat.jobs.ingest.sync_topic", overtaken)
+    with pytest.raises(Conflict, match="another topic named conversation_log"):
+        run(topics, tables)
+    log(topics, turn("newer"))
+    run(topics, tables)
+    assert [row["turn_id"] for row in tables.read("turns")] == ["new", "newer"]
 
 
 def test_a_run_killed_between_quarantine_and_rows_loses_and_duplicates_nothing(

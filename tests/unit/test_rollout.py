@@ -1,10 +1,12 @@
 """Pure decisions of a rollout: which state is newer, which workers are alive, whether all serve the version."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kogpt2_chat.domain.rollout.acknowledgements import mute_acknowledgements, version_acknowledgements
 from kogpt2_chat.domain.rollout.liveness import LIVE_FOR_S, LivenessTracker, Roll
 from kogpt2_chat.domain.rollout.states import (
     RolloutState,
@@ -12,7 +14,6 @@ from kogpt2_chat.domain.rollout.states import (
     WorkerState,
     is_newer,
     next_epoch,
-    rollout_answers,
     target_version,
 )
 from kogpt2_chat.errors import InvalidMessage
@@ -20,13 +21,20 @@ from kogpt2_chat.errors import InvalidMessage
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def worker(name: str, version: int, state="ready", epoch: int = 2, age_s: float = 0) -> WorkerState:
+ROLLED_OUT = RolloutState(bot="ChatbotA", epoch=2, champion=2)
+
+
+def worker(name: str, version: int, state="ready", epoch: int = 2, age_s: float = 0, muted=None) -> WorkerState:
     return WorkerState(
         worker=name,
         epoch_by_bot={"ChatbotA": epoch},
-        slots=(SlotReport(bot="ChatbotA", version=version, state=state, detail="왜냐하면"),),
+        slots=(SlotReport(bot="ChatbotA", version=version, state=state, detail="왜냐하면", muted=muted),),
         at=(NOW - timedelta(seconds=age_s)).isoformat(),
     )
+
+
+def roll(*live: WorkerState, perhaps_alive: tuple[str, ...] = ()) -> Roll:
+    return Roll(live=live, perhaps_alive=perhaps_alive)
 
 
 def test_states_survive_json():
@@ -126,22 +134,37 @@ def test_a_workers_clock_does_not_affect_its_liveness(skew_s):
 
 def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
     """A worker that loads, reports an old epoch or serves another version is waiting; degraded is a failure."""
-    answers = rollout_answers(
-        "ChatbotA",
-        2,
-        2,
-        [
-            worker("w1", 2),
-            worker("w2", 1, "loading"),
-            worker("w3", 2, epoch=1),
-            worker("w4", 1, "degraded"),
-            worker("w5", 1),
-        ],
-    )
+    live = [
+        worker("w5", 1),
+        worker("w1", 2),
+        worker("w2", 1, "loading"),
+        worker("w3", 2, epoch=1),
+        worker("w4", 1, "degraded"),
+    ]
+    answers = version_acknowledgements(ROLLED_OUT, roll(*live))
     assert (answers.ready, answers.degraded, answers.waiting) == (("w1",), ("w4",), ("w2", "w3", "w5"))
-    assert answers.details["w4"] == "왜냐하면"
-    assert not answers.complete
-    assert rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)]).complete
-    assert not rollout_answers("ChatbotA", 2, 2, []).complete, "without a live worker"
-    perhaps_alive = rollout_answers("ChatbotA", 2, 2, [worker("w1", 2)], ["w2"])
-    assert (perhaps_alive.waiting, perhaps_alive.complete) == (("w2",), False), "w2 may be alive"
+    assert (answers.complete, answers.decided) == (False, True)
+    assert answers.sentence() == "ready w1; degraded w4 (왜냐하면); waiting for w2, w3, w5"
+    all_ready = version_acknowledgements(ROLLED_OUT, roll(worker("w1", 2)))
+    assert (all_ready.complete, all_ready.decided) == (True, True)
+    nobody = version_acknowledgements(ROLLED_OUT, roll())
+    assert (nobody.complete, nobody.decided, nobody.sentence()) == (False, False, "no worker is alive")
+    perhaps_alive = version_acknowledgements(ROLLED_OUT, roll(worker("w1", 2), perhaps_alive=("w2",)))
+    assert (perhaps_alive.waiting, perhaps_alive.complete, perhaps_alive.decided) == (("w2",), False, False)
+
+
+def test_a_mute_is_complete_when_every_live_worker_has_acted_on_it():
+    """A degraded slot can be muted. A worker of an earlier release reports no mute, and its epoch counts."""
+    state = replace(ROLLED_OUT, muted=True)
+    live = [
+        worker("w1", 2, muted=True),
+        worker("w2", 0, "degraded", muted=True),
+        worker("w3", 2, muted=None),
+        worker("w4", 2, muted=False),
+        worker("w5", 2, epoch=1, muted=True),
+    ]
+    answers = mute_acknowledgements(state, roll(*live, perhaps_alive=("w0",)))
+    assert (answers.ready, answers.degraded, answers.waiting) == (("w1", "w2", "w3"), (), ("w0", "w4", "w5"))
+    assert answers.sentence("acknowledged by") == "acknowledged by w1, w2, w3; waiting for w0, w4, w5"
+    assert mute_acknowledgements(state, roll(*live[:3])).complete
+    assert not mute_acknowledgements(state, roll()).complete, "without a live worker"

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -281,6 +281,42 @@ def test_a_degraded_worker_restores_the_old_champion(world: World) -> None:
     assert (published(world).epoch, published(world).champion) == (3, 1)
     assert world.aliases() == {"champion": 1, "candidate": 2}
     assert "was not loaded by every worker" in published(world).reason
+
+
+def canary(world: World) -> RolloutState:
+    """Version 1 is champion, and a tenth of the players get version 5 from a canary that a later release started."""
+    world.promote()
+    state = replace(published(world), epoch=2, candidate=5, phase="canary", percent=10)
+    world.send(ROLLOUT_TOPIC, BOT, state.to_json())
+    world.beat()
+    return state
+
+
+def test_a_rollout_keeps_the_fields_of_a_canary(world: World) -> None:
+    """It changes the champion only, once; the canary is another command's to end."""
+    before = canary(world)
+    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+
+    world.rollout()
+
+    state = published(world)
+    assert (state.epoch, state.champion, state.previous) == (3, 2, 1)
+    assert (state.candidate, state.phase, state.percent) == (before.candidate, before.phase, before.percent)
+    assert world.rollback()["version"] == 1
+    assert (published(world).champion, published(world).candidate, published(world).percent) == (1, 5, 10)
+
+
+def test_restoring_the_old_champion_keeps_the_fields_of_a_canary(world: World) -> None:
+    """A failed rollout leaves the canary as it found it."""
+    before = canary(world)
+    world.workers[0].broken = {2}
+    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+
+    with pytest.raises(Unavailable, match="version 1 continues to answer"):
+        world.rollout()
+
+    state = published(world)
+    assert replace(state, epoch=2, reason=before.reason, by=before.by, at=before.at) == before
 
 
 class RacingTopics(InMemoryTopics):

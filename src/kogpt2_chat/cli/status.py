@@ -1,24 +1,20 @@
 """The report of ``status``: servers as the supervisor sees them, bots as the workers report them."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.bots import BOT_IDS
-from kogpt2_chat.domain.chat.topics import WORKER_TOPIC
 from kogpt2_chat.domain.rollout.champions import alias_warnings
-from kogpt2_chat.domain.rollout.liveness import LivenessTracker
-from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, SlotReport, WorkerState
-from kogpt2_chat.errors import InvalidInput, InvalidMessage, KogptChatError
+from kogpt2_chat.domain.rollout.states import SlotReport, WorkerState
+from kogpt2_chat.errors import InvalidInput, KogptChatError
 from kogpt2_chat.fleet.fleet import Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.terminal_page import TerminalPage
 
-POLL_S: Final = 0.25
 NOT_COMPARED: Final[Mapping[str, object]] = {"compared": False, "warnings": []}
 
 
@@ -72,7 +68,7 @@ def safety(settings: Settings, counts: Mapping[str, int], today: date) -> dict[s
 def bots(settings: Settings) -> list[dict[str, object]]:
     """Return the state of each bot from its live workers: that of its worst slot."""
     try:
-        workers = _live(bootstrap.topics(settings))
+        workers = _fleet(bootstrap.topics(settings), settings).live_workers()
     except KogptChatError:
         return []
     return [_bot(bot, workers) for bot in BOT_IDS]
@@ -97,8 +93,8 @@ def champions(settings: Settings) -> Mapping[str, object]:
 
 def published_champions(topics: Topics, settings: Settings) -> dict[str, int | None]:
     """Return the champion in `rollout_state` by bot; None for a bot without a rollout."""
-    workers = Fleet(topics=topics, settings=settings, progress=lambda _: None)
-    return {bot: workers.effective_state(bot)[0].champion for bot in BOT_IDS}
+    fleet = _fleet(topics, settings)
+    return {bot: fleet.effective_state(bot)[0].champion for bot in BOT_IDS}
 
 
 def table(facts: Mapping[str, object]) -> str:
@@ -132,27 +128,11 @@ def _champion_lines(found: Mapping[str, object]) -> list[str]:
     return [f"WARNING: {warning}" for warning in warnings] if isinstance(warnings, list) else []
 
 
-def _live(topics: Topics) -> list[WorkerState]:
-    """Return the workers whose heartbeat arrives within one heartbeat interval."""
-    call, deadline_s = LivenessTracker(), time.monotonic() + HEARTBEAT_S + 1
-    while True:
-        roll = call.look(_workers(topics), time.monotonic())
-        if not roll.perhaps_alive or time.monotonic() >= deadline_s:
-            return list(roll.live)
-        time.sleep(POLL_S)
+def _fleet(topics: Topics, settings: Settings) -> Fleet:
+    return Fleet(topics=topics, settings=settings, progress=lambda _: None)
 
 
-def _workers(topics: Topics) -> list[WorkerState]:
-    workers = []
-    for value in topics.latest_by_key(WORKER_TOPIC).values():
-        try:
-            workers.append(WorkerState.from_json(value))
-        except InvalidMessage:  # a heartbeat in another release's format
-            continue
-    return workers
-
-
-def _bot(bot: str, workers: list[WorkerState]) -> dict[str, object]:
+def _bot(bot: str, workers: Sequence[WorkerState]) -> dict[str, object]:
     order = ("degraded", "loading", "ready")
     slots: list[tuple[SlotReport, int]] = [
         (slot, worker.epoch_by_bot.get(bot, 0)) for worker in workers for slot in worker.slots if slot.bot == bot

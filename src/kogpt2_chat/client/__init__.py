@@ -1,1 +1,1 @@
-"""The player's side of Kafka: send questions, wait for answers, send feedback."""
+"""The player's side of Kafka: send questions, match their answers, send feedback."""

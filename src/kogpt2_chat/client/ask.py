@@ -2,17 +2,19 @@
 
 import time
 import uuid
-from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from kogpt2_chat.client.answer_matcher import AnswerMatcher, PendingQuestion
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
 from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
 
-_POLL_INTERVAL_S: Final = 0.02
+_POLL_TIMEOUT_S: Final = 0.2
+"""How late the end of the time limit may be noticed; an answer ends the wait at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,89 +69,62 @@ def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) ->
         One reply per utterance, in the same order.
 
     Raises:
+        NotFound: a bot has no topic.
         Unavailable: an answer did not arrive in time.
     """
-    pending = _PendingQuestions(utterances)
-    positions = {bot: topics.end_positions(bot) for bot in {utterance.bot for utterance in utterances}}
-    topics.send(pending.questions)
-    deadline = time.monotonic() + timeout_s
-    while not pending.done:
-        for bot, position_by_partition in positions.items():
-            for record in _new_records(topics, bot, position_by_partition):
-                pending.accept(record)
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"{pending.missing} of {len(utterances)} answers did not arrive within {timeout_s:g} s: "
-                "check with `kogpt2-chat status` that a worker is running"
-            )
-        time.sleep(_POLL_INTERVAL_S)
-    return pending.replies
+    utterance_by_id = {uuid.uuid4().hex: utterance for utterance in utterances}
+    reply_by_id: dict[str, Reply] = {}
+    matcher = AnswerMatcher(timeout_s)
+    with closing(topics.follow(sorted({utterance.bot for utterance in utterances}))) as answers:
+        topics.send([question_record(question_id, utterance) for question_id, utterance in utterance_by_id.items()])
+        sent_at_s = time.monotonic()
+        for question_id, utterance in utterance_by_id.items():
+            matcher.add(_pending(question_id, utterance), sent_at_s)
+        while len(matcher):
+            for record in answers.poll(_POLL_TIMEOUT_S):
+                if (question := matcher.accept(record)) is not None:
+                    question_id = question.question_id
+                    reply_by_id[question_id] = read_reply(record, utterance_by_id[question_id].text)
+            if expired := matcher.expire(time.monotonic()):
+                raise Unavailable(
+                    f"{len(expired)} of {len(utterances)} answers did not arrive within {timeout_s:g} s: "
+                    "check with `kogpt2-chat status` that a worker is running"
+                )
+    return [reply_by_id[question_id] for question_id in utterance_by_id]
 
 
-def _new_records(topics: Topics, topic: str, position_by_partition: dict[int, int]) -> Iterator[Record]:
-    """Yield the records after the positions, and move the positions."""
-    for partition, end in topics.end_positions(topic).items():
-        start = position_by_partition.get(partition, 0)
-        if end > start:
-            yield from topics.read(topic, partition, start, end)
-            position_by_partition[partition] = end
+def question_record(question_id: str, utterance: Utterance) -> Outgoing:
+    """Return the record to send, keyed by sender so that one player's questions stay in order.
+
+    Args:
+        question_id: 1 to 64 characters; a legacy question does not contain it.
+        utterance: what to say.
+    """
+    return Outgoing(topic=QUESTION_TOPIC, key=utterance.sender.encode(), value=_value(utterance, question_id).encode())
 
 
-class _PendingQuestions:
-    """The questions that were sent, and the replies received so far."""
+def read_reply(record: Record, question: str) -> Reply:
+    """Read an answer.
 
-    def __init__(self, utterances: Sequence[Utterance]) -> None:
-        self._utterances = utterances
-        self._ids = [uuid.uuid4().hex for _ in utterances]
-        self._index_by_id = {question_id: index for index, question_id in enumerate(self._ids)}
-        self._legacy: dict[tuple[str, str], deque[int]] = defaultdict(deque)
-        for index, utterance in enumerate(utterances):
-            if utterance.legacy:
-                self._legacy[utterance.bot, utterance.sender].append(index)
-        self._reply_by_index: dict[int, Reply] = {}
+    Args:
+        record: a record of a bot's topic, written by a worker.
+        question: the text of its question.
+    """
+    return Reply(
+        bot=record.topic,
+        sender=(record.key or b"").decode(),
+        question=question,
+        answer=(record.value or b"").decode(),
+        turn_id=record.headers["turn_id"],
+        version=record.headers["model_version"],
+        epoch=int(record.headers["epoch"]),
+        latency_ms=int(record.headers["latency_ms"]),
+        fallback=record.headers.get("fallback"),
+    )
 
-    @property
-    def questions(self) -> list[Outgoing]:
-        """The records to send, keyed by sender so that one player's questions stay in order."""
-        return [
-            Outgoing(topic=QUESTION_TOPIC, key=utterance.sender.encode(), value=_value(utterance, question_id).encode())
-            for utterance, question_id in zip(self._utterances, self._ids, strict=True)
-        ]
 
-    @property
-    def missing(self) -> int:
-        """The number of answers not received yet."""
-        return len(self._utterances) - len(self._reply_by_index)
-
-    @property
-    def done(self) -> bool:
-        """Whether all answers are received."""
-        return self.missing == 0
-
-    @property
-    def replies(self) -> list[Reply]:
-        """All replies, in the order of the questions."""
-        return [self._reply_by_index[index] for index in range(len(self._utterances))]
-
-    def accept(self, record: Record) -> None:
-        """Store the answer if it belongs to one of these questions."""
-        sender = (record.key or b"").decode()
-        index = self._index_by_id.get(record.headers.get("question_id", ""))
-        if index is None and self._legacy[record.topic, sender]:
-            index = self._legacy[record.topic, sender].popleft()
-        if index is None:
-            return
-        self._reply_by_index[index] = Reply(
-            bot=record.topic,
-            sender=sender,
-            question=self._utterances[index].text,
-            answer=(record.value or b"").decode(),
-            turn_id=record.headers["turn_id"],
-            version=record.headers["model_version"],
-            epoch=int(record.headers["epoch"]),
-            latency_ms=int(record.headers["latency_ms"]),
-            fallback=record.headers.get("fallback"),
-        )
+def _pending(question_id: str, utterance: Utterance) -> PendingQuestion:
+    return PendingQuestion(question_id=question_id, bot=utterance.bot, sender=utterance.sender, legacy=utterance.legacy)
 
 
 def _value(utterance: Utterance, question_id: str) -> str:

@@ -1,18 +1,19 @@
-"""The workers as a command reaches them: read the published state of a bot and the workers' reports, publish states.
+"""The workers as a command reaches them: read and publish the state of a bot, read the workers' reports, wait for them.
 
 Writes ``rollout_state`` and reads ``worker_state``. Knows nothing about the registry and its aliases.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements
 from kogpt2_chat.domain.rollout.liveness import LivenessTracker, Roll
 from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS, reconstruct, sentence
-from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey, WorkerState, is_newer, next_epoch
+from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, VersionKey, WorkerState, is_newer, next_epoch
 from kogpt2_chat.errors import Conflict, InvalidMessage
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.settings import Settings
@@ -66,7 +67,7 @@ class Fleet:
             The state (epoch 0 if nothing was ever rolled out), and whether it needs no publication.
         """
         # Read the heartbeats before the topic: a state published between the two reads must not look like a lost one.
-        remembered = reconstruct(bot, self._states())
+        remembered = reconstruct(bot, self.worker_states())
         followed, last = self._published(bot)
         if followed is None:
             return remembered, remembered.epoch == 0
@@ -86,7 +87,7 @@ class Fleet:
         Returns:
             The version, with its digest if known.
         """
-        states = self._states()
+        states = self.worker_states()
         current = [state for state in states if state.epoch_by_bot.get(bot, 0) >= followed.epoch] or states
         served = {slot.version for state in current if (slot := state.slot(bot)) is not None}
         if followed.previous is not None and followed.previous in served:
@@ -95,7 +96,59 @@ class Fleet:
 
     def look(self) -> Roll:
         """Return the workers known to be alive since the first look, and those that may be."""
-        return self._roll_call.look(self._states(), self.clock.monotonic())
+        return self._roll_call.look(self.worker_states(), self.clock.monotonic())
+
+    def live_workers(self) -> tuple[WorkerState, ...]:
+        """Return the last reports of the workers that are alive: those whose heartbeat arrives in one interval."""
+        for roll in self._looks(HEARTBEAT_S + 1):
+            if not roll.perhaps_alive:
+                break
+        return roll.live
+
+    def worker_states(self) -> list[WorkerState]:
+        """Return the last report of every worker that has not signed off, including crashed ones."""
+        states = []
+        for content in self.topics.latest_by_key(WORKER_TOPIC).values():
+            try:
+                states.append(WorkerState.from_json(content))
+            except InvalidMessage:  # an unreadable record must not stop a rollout: it counts as no heartbeat
+                continue
+        return states
+
+    def wait_for_workers(
+        self,
+        state: RolloutState,
+        *,
+        group: Callable[[RolloutState, Roll], Acknowledgements],
+        require: Callable[[RolloutState], None],
+        ready: str = "ready",
+    ) -> tuple[Acknowledgements, RolloutState]:
+        """Wait until every live worker has acknowledged a state, until one is degraded, or until the time is up.
+
+        A state that becomes stale meanwhile is published again with a higher epoch. Each change is reported to the
+        user.
+
+        Args:
+            state: the state as published.
+            group: groups the workers by how they have acknowledged a state.
+            require: called with the state that the workers follow at each look; raises if it is no longer the wanted
+                one.
+            ready: what the ready workers are called in the report.
+
+        Returns:
+            The acknowledgements at the last look, and the state that they refer to.
+        """
+        shown = ""
+        for roll in self._looks(self.settings.rollout.ready_timeout_s):
+            state = self.republish_if_stale(state)
+            require(state)
+            answers = group(state, roll)
+            if (sentence := answers.sentence(ready)) != shown:
+                self.progress(f"{state.bot}: {sentence}")
+                shown = sentence
+            if answers.decided:
+                break
+        return answers, state
 
     def publish(self, state: RolloutState, by: str) -> RolloutState:
         """Publish a state, signed with who asked and the time, and return it as published."""
@@ -115,7 +168,7 @@ class Fleet:
         newest, is_current = self.effective_state(state.bot)
         if is_current or newest.epoch != state.epoch:
             return newest
-        return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self._states())), by=newest.by)
+        return self.publish(replace(newest, epoch=next_epoch(state.bot, newest, self.worker_states())), by=newest.by)
 
     def publish_until(
         self,
@@ -145,7 +198,7 @@ class Fleet:
         self.look()  # heartbeats that change from now on are acknowledgements
         for number in range(_PUBLICATIONS + 1):
             state, is_current = self.effective_state(bot)
-            epoch = next_epoch(bot, state, self._states())
+            epoch = next_epoch(bot, state, self.worker_states())
             if state.reason == FROM_WORKERS and not is_current:
                 self.progress(f"{bot}: {sentence(state)}")
             if holds(state) and is_current:
@@ -177,11 +230,10 @@ class Fleet:
                     followed = state
         return followed, last
 
-    def _states(self) -> list[WorkerState]:
-        states = []
-        for content in self.topics.latest_by_key(WORKER_TOPIC).values():
-            try:
-                states.append(WorkerState.from_json(content))
-            except InvalidMessage:  # an unreadable record must not stop a rollout: it counts as no heartbeat
-                continue
-        return states
+    def _looks(self, timeout_s: float) -> Iterator[Roll]:
+        """Look at the workers at intervals, at least once, until the time is up."""
+        deadline_s = self.clock.monotonic() + timeout_s
+        yield self.look()
+        while self.clock.monotonic() < deadline_s:
+            self.clock.pause(self.settings.rollout.poll_s)
+            yield self.look()

@@ -1,8 +1,10 @@
 """Publish a version of a bot and wait until every live worker serves it; otherwise restore the old version."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from kogpt2_chat.domain.rollout.states import Acknowledgements, RolloutState, VersionKey, rollout_answers
+from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, version_acknowledgements
+from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.fleet.fleet import Fleet
 
@@ -32,7 +34,7 @@ class RolloutPlan:
 
     def matches(self, state: RolloutState) -> bool:
         """Check whether a state publishes the target, and not another version that once had its number."""
-        return state.phase == "steady" and self.target.is_same(state.key)
+        return self.target.is_same(state.key)
 
 
 def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
@@ -58,65 +60,28 @@ def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledge
         plan.bot,
         # If only the mute changed in the meantime, publish again and keep it. If the champion changed, give up.
         holds=lambda state: plan.matches(state) or state.champion != before.champion,
-        change=lambda state: RolloutState(
-            bot=plan.bot,
-            epoch=0,
-            champion=plan.target.number,
-            digest=plan.target.digest,
-            previous=plan.previous,
-            earlier=plan.earlier,
-            muted=state.muted,
-            reason=plan.reason,
-        ),
+        change=lambda state: _with_champion(state, plan.target, plan.previous, plan.earlier, plan.reason),
         by=plan.by,
     )
-    if not plan.matches(state):
-        raise _superseded(plan, state)
+    _require_target(plan, state)
     fleet.progress(f"{plan.bot}: version {plan.target.number} is published as epoch {state.epoch}")
-    answers = _wait(fleet, plan, state)
+    answers, _ = fleet.wait_for_workers(state, group=version_acknowledgements, require=partial(_require_target, plan))
     newest, _ = fleet.effective_state(plan.bot)
-    if not plan.matches(newest):
-        raise _superseded(plan, newest)
+    _require_target(plan, newest)
     if not answers.complete:
         _restore(fleet, plan, answers, before)
     return newest, answers
 
 
-def _wait(fleet: Fleet, plan: RolloutPlan, state: RolloutState) -> Acknowledgements:
-    deadline_s = fleet.clock.monotonic() + fleet.settings.rollout.ready_timeout_s
-    shown = ""
-    while True:
-        roll, state = fleet.look(), fleet.republish_if_stale(state)
-        if not plan.matches(state):
-            raise _superseded(plan, state)
-        answers = rollout_answers(plan.bot, plan.target.number, state.epoch, roll.live, roll.perhaps_alive)
-        if (sentence := _sentence(answers)) != shown:
-            fleet.progress(f"{plan.bot}: {sentence}")
-            shown = sentence
-        if answers.complete or answers.degraded or fleet.clock.monotonic() >= deadline_s:
-            return answers
-        fleet.clock.pause(fleet.settings.rollout.poll_s)
-
-
 def _restore(fleet: Fleet, plan: RolloutPlan, answers: Acknowledgements, before: RolloutState) -> None:
-    why = f"version {plan.target.number} was not loaded by every worker: {_sentence(answers)}"
+    why = f"version {plan.target.number} was not loaded by every worker: {answers.sentence()}"
     # Name the versions before `old`. If `before` published a version that was still loading, `old` is its `previous`.
     kept = (before.previous, before.earlier) if _targets(before, plan.old) else (before.earlier, None)
     restored, _ = fleet.publish_until(
         plan.bot,
         # If the champion itself was published again, no earlier version exists to restore.
         holds=lambda state: plan.target.is_same(plan.old) or not plan.matches(state),
-        # Keep the mute: it may have changed in the meantime.
-        change=lambda state: RolloutState(
-            bot=plan.bot,
-            epoch=0,
-            champion=None if plan.old is None else plan.old.number,
-            digest="" if plan.old is None else plan.old.digest,
-            previous=kept[0],
-            earlier=kept[1],
-            muted=state.muted,
-            reason=why,
-        ),
+        change=lambda state: _with_champion(state, plan.old, *kept, why),
         by=plan.by,
     )
     if not _targets(restored, plan.old):
@@ -129,6 +94,25 @@ def _restore(fleet: Fleet, plan: RolloutPlan, answers: Acknowledgements, before:
     )
 
 
+def _with_champion(
+    state: RolloutState, version: VersionKey | None, previous: int | None, earlier: int | None, reason: str
+) -> RolloutState:
+    """Return a state with another champion. Everything else stays, so a mute or a canary is kept."""
+    return replace(
+        state,
+        champion=None if version is None else version.number,
+        digest="" if version is None else version.digest,
+        previous=previous,
+        earlier=earlier,
+        reason=reason,
+    )
+
+
+def _require_target(plan: RolloutPlan, newest: RolloutState) -> None:
+    if not plan.matches(newest):
+        raise _superseded(plan, newest)
+
+
 def _targets(state: RolloutState, version: VersionKey | None) -> bool:
     return state.key is None if version is None else version.is_same(state.key)
 
@@ -139,11 +123,3 @@ def _superseded(plan: RolloutPlan, newest: RolloutState) -> Conflict:
         f"{plan.bot}: version {plan.target.number} was superseded by {found}: another rollout of this bot is in "
         "progress, and its result stays in effect"
     )
-
-
-def _sentence(answers: Acknowledgements) -> str:
-    if not (answers.ready or answers.degraded or answers.waiting):
-        return "no worker is alive"
-    degraded = [f"{worker} ({answers.details.get(worker) or 'no detail'})" for worker in answers.degraded]
-    groups = (("ready", answers.ready), ("degraded", degraded), ("waiting for", answers.waiting))
-    return "; ".join(f"{name} {', '.join(workers)}" for name, workers in groups if workers)

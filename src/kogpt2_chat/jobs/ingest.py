@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from kogpt2_chat.domain.lake.gaps import gap_row
-from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table, app_id
+from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table
 from kogpt2_chat.errors import Conflict, InvalidMessage
 from kogpt2_chat.lake.read_records import quarantined, read_record
 from kogpt2_chat.lake.topic_positions import Place, record_gaps, report_gaps, sync_topic
@@ -73,11 +73,11 @@ def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, inge
     while True:
         try:
             place = place or sync_topic(table, topics, tables, ingested_at)
-            window = _plan(place, topics, tables, ingested_at, counts)
+            window, committed = _plan(place, topics, tables, ingested_at, counts)
             if not window:
                 break
             for part in _parts(window, batch):
-                _ingest_part(place, part, topics, tables, ingested_at, counts)
+                committed |= _ingest_part(place, part, committed, topics, tables, ingested_at, counts)
         except Conflict:  # another ingest runs at the same time: plan again
             conflicts += 1
             if conflicts > _REPLANS:
@@ -91,10 +91,17 @@ def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, inge
     }
 
 
-def _plan(place: Place, topics: Topics, tables: Tables, found_at: datetime, counts: _Counts) -> Window:
-    """Return what is left to read, by partition; empty once the table has reached the ends."""
+def _plan(
+    place: Place, topics: Topics, tables: Tables, found_at: datetime, counts: _Counts
+) -> tuple[Window, dict[str, int]]:
+    """Return what is left to read, by partition, and the committed positions that this follows from, by app id.
+
+    The window is empty once the table has reached the ends.
+    """
     table, ids = place.table, place.ids_in(place.table)
-    committed = tables.positions(table.name, list(ids.values()))
+    committed = tables.positions(table.name, [*ids.values(), *place.mark])
+    if {**committed, **place.mark} != {**place.mark, **committed}:
+        raise Conflict(f"table {table.name}: another ingest has read another topic named {table.topic}")
     retained = topics.start_positions(table.topic)
     window, gaps = {}, {}
     for partition, end in place.ends.items():
@@ -111,7 +118,7 @@ def _plan(place: Place, topics: Topics, tables: Tables, found_at: datetime, coun
         tables,
     )
     counts.gaps |= gaps
-    return window
+    return window, committed
 
 
 def _parts(window: Window, batch: int) -> Iterator[Window]:
@@ -125,9 +132,19 @@ def _parts(window: Window, batch: int) -> Iterator[Window]:
 
 
 def _ingest_part(
-    place: Place, part: Window, topics: Topics, tables: Tables, ingested_at: datetime, counts: _Counts
-) -> None:
-    """Make one commit. The quarantine is written first, so that a crash between the two commits loses nothing."""
+    place: Place,
+    part: Window,
+    committed: Mapping[str, int],
+    topics: Topics,
+    tables: Tables,
+    ingested_at: datetime,
+    counts: _Counts,
+) -> dict[str, int]:
+    """Make one commit and return the positions that it leaves.
+
+    The quarantine is written first, so that a crash between the two commits loses nothing. The table checks that its
+    positions are still those that the part was planned from.
+    """
     table = place.table
     rows: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
@@ -145,17 +162,14 @@ def _ingest_part(
             else:
                 rows.append(row)
     _quarantine(place, part, bad, tables)
-    positions = {app_id(table.name, table.topic, partition): end for partition, (_, end) in part.items()}
-    planned = {app_id(table.name, table.topic, partition): start for partition, (start, _) in part.items()}
-    # A partition that was never read has no position, and a table of an earlier release has no mark: use the defaults.
-    expected = tables.positions(table.name, [*planned, *place.mark])
-    before = {**dict.fromkeys(planned, 0), **place.mark, **expected}
-    if before != {**planned, **place.mark}:
-        raise Conflict(f"table {table.name}: another ingest has moved the positions from {planned} to {expected}")
-    if tables.append(table.name, rows, {**positions, **place.mark}, expected):
+    ids = place.ids_in(table)
+    positions = {**{ids[partition]: end for partition, (_, end) in part.items()}, **place.mark}
+    expected = {name: committed[name] for name in positions if name in committed}
+    if tables.append(table.name, rows, positions, expected):
         counts.rows += len(rows)
         counts.commits += 1
         counts.left_out += left_out
+    return positions
 
 
 def _quarantine(place: Place, part: Window, bad: Sequence[Mapping[str, object]], tables: Tables) -> None:

@@ -5,37 +5,18 @@ for the workers fails, the state stays published. Does not use the registry.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
-from kogpt2_chat.domain.rollout.liveness import Roll
-from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
+from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, mute_acknowledgements
+from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.fleet.fleet import Clock, Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Acknowledged:
-    """Live workers, grouped by whether they have acted on an epoch.
-
-    Attributes:
-        by: sorted names of the workers that have acted on it.
-        waiting: sorted names of the other workers.
-    """
-
-    by: tuple[str, ...]
-    waiting: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether at least one worker is alive, and every one has acted."""
-        return bool(self.by) and not self.waiting
-
-    def __str__(self) -> str:
-        groups = (("acknowledged by", self.by), ("waiting for", self.waiting))
-        found = [f"{name} {', '.join(workers)}" for name, workers in groups if workers]
-        return "; ".join(found) or "no worker is alive"
+_ACKNOWLEDGED: Final = "acknowledged by"
 
 
 def mute(
@@ -83,8 +64,8 @@ def mute(
     progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
     if not state.epoch:  # nothing was ever published for this bot, so no worker has anything to act on
         return _result(state, changed=changed, workers=())
-    acknowledged, state = _wait(fleet, state)
-    return _result(state, changed=changed, workers=acknowledged.by)
+    answers, state = _wait(fleet, state)
+    return _result(state, changed=changed, workers=answers.ready)
 
 
 def word(*, muted: bool) -> str:
@@ -92,27 +73,19 @@ def word(*, muted: bool) -> str:
     return "muted" if muted else "not muted"
 
 
-def _wait(fleet: Fleet, state: RolloutState) -> tuple[_Acknowledged, RolloutState]:
+def _wait(fleet: Fleet, state: RolloutState) -> tuple[Acknowledgements, RolloutState]:
     """Wait until every live worker has acted, and return who has, and the state as last published."""
-    timeout_s = fleet.settings.rollout.ready_timeout_s
-    deadline_s, shown = fleet.clock.monotonic() + timeout_s, ""
-    while True:
-        roll, newest = fleet.look(), fleet.republish_if_stale(state)
-        _require_same_mute(state, newest)
-        state = newest
-        acknowledged = _acknowledged(roll, state)
-        if str(acknowledged) != shown:
-            shown = str(acknowledged)
-            fleet.progress(f"{state.bot}: {shown}")
-        if acknowledged.complete:
-            return acknowledged, state
-        if fleet.clock.monotonic() >= deadline_s:
-            raise Unavailable(
-                f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but {shown}. Expected "
-                f"every live worker to act on it within {timeout_s:.0f} s. It stays published, and each worker follows "
-                "as soon as it reads it. Check the workers with `kogpt2-chat status`; the same command waits again"
-            )
-        fleet.clock.pause(fleet.settings.rollout.poll_s)
+    answers, state = fleet.wait_for_workers(
+        state, group=mute_acknowledgements, require=partial(_require_same_mute, state), ready=_ACKNOWLEDGED
+    )
+    if not answers.complete:
+        raise Unavailable(
+            f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but "
+            f"{answers.sentence(_ACKNOWLEDGED)}. Expected every live worker to act on it within "
+            f"{fleet.settings.rollout.ready_timeout_s:.0f} s. It stays published, and each worker follows as soon as "
+            "it reads it. Check the workers with `kogpt2-chat status`; the same command waits again"
+        )
+    return answers, state
 
 
 def _require_same_mute(state: RolloutState, newest: RolloutState) -> None:
@@ -123,22 +96,6 @@ def _require_same_mute(state: RolloutState, newest: RolloutState) -> None:
         f"{state.bot}: epoch {state.epoch} ({word(muted=state.muted)}) was superseded by {found}, which says the "
         "opposite. Agree with the person who published it, then run the command again"
     )
-
-
-def _acknowledged(roll: Roll, state: RolloutState) -> _Acknowledged:
-    """Group the workers by whether they have acted on the epoch. A degraded slot counts: a notice needs no model."""
-    acted = {live.worker: _has_acted(live, state) for live in roll.live}
-    return _Acknowledged(
-        by=tuple(sorted(worker for worker, has in acted.items() if has)),
-        waiting=tuple(sorted([*roll.perhaps_alive, *(worker for worker, has in acted.items() if not has)])),
-    )
-
-
-def _has_acted(worker: WorkerState, state: RolloutState) -> bool:
-    """Check whether a worker has acted: by the mute it reports, or by its epoch alone if it reports none."""
-    slot = worker.slot(state.bot)
-    is_muted = slot.muted if slot is not None else None
-    return worker.epoch_by_bot.get(state.bot, 0) >= state.epoch and is_muted in {None, state.muted}
 
 
 def _result(state: RolloutState, *, changed: bool, workers: tuple[str, ...]) -> dict[str, object]:

@@ -1,15 +1,24 @@
 """What the platform needs from each server, as protocols in the platform's own terms.
 
-One protocol per server; Kafka has two: plain topics, and the worker's transactional consumer. Each protocol has a
-real adapter and a test double in :mod:`kogpt2_chat.testing`, and all but ``SparkJobs`` have a contract suite that runs
-on both. Jobs and the worker depend on these protocols and never on a client library.
+One protocol per server; Kafka has three: topics, a follower of them, and the worker's transactional consumer. Each has
+a real adapter and a test double in :mod:`kogpt2_chat.testing`, and all but ``SparkJobs`` have a contract suite that
+runs on both. Jobs and the worker depend on these protocols and never on a client library.
 """
 
-from kogpt2_chat.ports.kafka import Assignment, Batch, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
+from kogpt2_chat.ports.kafka import (
+    Assignment,
+    Batch,
+    Follower,
+    Outgoing,
+    PublishResult,
+    Record,
+    Topics,
+    TransactionalConsumer,
+)
 from kogpt2_chat.ports.lake import Files, Index, Row, Tables
 from kogpt2_chat.ports.learning import Alias, ModelVersion, Registry, SparkJobs
 
 __all__ = [
-    "Alias", "Assignment", "Batch", "Files", "Index", "ModelVersion", "Outgoing", "PublishResult", "Record",
-    "Registry", "Row", "SparkJobs", "Tables", "Topics", "TransactionalConsumer",
+    "Alias", "Assignment", "Batch", "Files", "Follower", "Index", "ModelVersion", "Outgoing", "PublishResult",
+    "Record", "Registry", "Row", "SparkJobs", "Tables", "Topics", "TransactionalConsumer",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The two Kafka ports: plain topics read by position, and the worker's transactional consumer."""
+"""The Kafka ports: topics read by position, a follower of new records, and the worker's transactional consumer."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,13 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One record of a topic, at position ``(topic, partition, offset)``."""
+    """One record of a topic, at position ``(topic, partition, offset)``.
+
+    Attributes:
+        value: the content; None is a tombstone.
+        headers: values by name; bytes that are not UTF-8 are replaced.
+        timestamp_ms: the record's time in Unix milliseconds.
+    """
 
     topic: str
     partition: int
@@ -28,11 +34,48 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Follower(Protocol):
+    """Reads the new records of some topics, outside any consumer group: every follower gets every record.
+
+    It keeps one position per partition, fixed when it is opened. From there on, ``poll`` returns each committed record
+    (``read_committed``) once, in the order of its partition. It follows the partitions that exist when it is opened.
+    If retention deletes records before they are read, it continues with the first retained one.
+
+    One thread owns it.
+    """
+
+    def poll(self, timeout_s: float) -> Sequence[Record]:
+        """Return the next records, possibly none; wait at most ``timeout_s`` for the first one.
+
+        A broker that cannot be reached looks like a topic without new records.
+
+        Raises:
+            Unavailable: the client library reports an error; a later poll may succeed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 class Topics(Protocol):
-    """Kafka topics, read by position and written outside transactions."""
+    """Kafka topics, read by position or followed, and written outside transactions. Thread-safe.
+
+    A *position* is an offset between two records: reading starts with the record at or after it. Offsets have gaps, so
+    the difference of two positions is not a number of records.
+
+    Every method raises ``Unavailable`` if the broker does not answer in time, and every method that names a topic
+    raises ``NotFound`` if it does not exist, unless its docstring says otherwise.
+    """
 
     def ensure(self) -> list[str]:
-        """Create the contract's topics that are missing and return their names."""
+        """Create the contract's topics that are missing and return their names.
+
+        Raises:
+            InvalidInput: topics exist whose partitions or settings differ from the contract.
+            Unavailable: the broker does not answer in time.
+        """
         ...
 
     def topic_id(self, topic: str) -> str:
@@ -51,7 +94,25 @@ class Topics(Protocol):
         ...
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Yield the committed records with ``start <= offset < end``, in order; offsets may have gaps."""
+        """Yield the committed records with ``start <= offset < end``, in order; offsets may have gaps.
+
+        Raises:
+            Unavailable: the broker does not answer in time; the records yielded so far are valid.
+        """
+        ...
+
+    def follow(self, topics: Iterable[str], *, from_end: bool = True) -> Follower:
+        """Open a follower of several topics. Close it after use.
+
+        Args:
+            topics: the topics.
+            from_end: whether to start after the last committed record of each partition, instead of at the first
+                retained one. A record that is sent after this call returned is never missed.
+
+        Raises:
+            NotFound: a topic does not exist.
+            Unavailable: the broker does not answer in time.
+        """
         ...
 
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
@@ -62,14 +123,14 @@ class Topics(Protocol):
         """Send the records and wait until all are acknowledged.
 
         Raises:
-            Unavailable: a record was not acknowledged in time.
+            Unavailable: a record was not acknowledged in time. Any of the records may have been written.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The partition assignment under which a worker polled.
+    """The partition assignment under which a worker polled; see :class:`TransactionalConsumer`.
 
     Batches with equal assignments may be published together. A batch with a different assignment means that every
     batch polled before it is stale.
@@ -113,15 +174,30 @@ class PublishResult:
 class TransactionalConsumer(Protocol):
     """The worker's side of Kafka: questions in; answers, turns, dead letters and offsets out, atomically.
 
-    It keeps two positions per partition: the *polled* one, after the last record that `poll` returned, and the
-    *committed* one, which `publish` moves together with the records that it makes visible. `recover` sets the first
-    back to the second.
+    For each partition that the worker owns, it keeps two offsets:
 
-    One thread owns it. Only `publish` may run in another one meanwhile, one call at a time.
+    - The *polled* offset is the one after the last question that ``poll`` returned. The next poll continues there.
+    - The *committed* offset is the one after the last question whose reply is published. The broker stores it for the
+      group, so a successor starts there. Only ``publish`` moves it, together with the records that it makes visible.
+
+    The questions between the two are *in flight*: the worker has them, and no one can see a reply yet. Replies may be
+    ready in any order, but one offset per partition is committed. Therefore a *committable batch* contains, of each
+    partition, only replies without a gap before them.
+
+    ``recover`` sets the polled offset back to the committed one, so that everything in flight is polled again. The
+    worker must first drop what it has in flight.
+
+    The broker may assign partitions to another worker. An *assignment* counts how often this worker has lost any. A
+    poll whose assignment differs from the one before makes everything in flight stale: drop it and recover. The
+    committed offset of a lost partition belongs to its new owner, and ``publish`` refuses to move it.
+
+    One thread owns it. Only ``publish`` may run in another one meanwhile, one call at a time.
     """
 
     def recover(self) -> None:
-        """Reset to the committed positions: at the start, and whenever something in flight was dropped.
+        """Set the polled offsets back to the committed ones: at the start, and after anything in flight was dropped.
+
+        An open transaction of this worker, or of its predecessor with the same ordinal, is aborted.
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
@@ -130,7 +206,12 @@ class TransactionalConsumer(Protocol):
         ...
 
     def poll(self, timeout_s: float, max_records: int) -> Batch:
-        """Return the next questions, possibly none. With ``max_records`` 0, only stay a member of the group.
+        """Return the next questions, possibly none, and move the polled offsets. The first poll joins the group.
+
+        Args:
+            timeout_s: longest wait for a question.
+            max_records: most questions to return; 0 returns none, moves nothing and only keeps this worker in the
+                group.
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
@@ -141,19 +222,25 @@ class TransactionalConsumer(Protocol):
     def publish(
         self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> PublishResult:
-        """Make all records visible and move the committed positions, in one transaction.
+        """Make all records of a committable batch visible and move the committed offsets, in one transaction.
+
+        Does not raise if the transaction fails: the result says so. The transaction may then stay open, and hide later
+        records of its partitions from readers, until ``recover`` ends it.
 
         Args:
             assignment: the assignment under which all of it was polled.
-            positions: per partition, the offset after the last question that is answered without a gap.
-            outgoing: the answers, turns and dead letters of those questions.
+            positions: the new committed offset of each partition in the batch.
+            outgoing: the answers, turns and dead letters of its questions.
         """
         ...
 
     def lag(self) -> dict[int, int]:
-        """Return how many questions of each owned partition are not polled yet, for partitions where this is known."""
+        """Return how far the polled offset of each owned partition is behind its end, where this is known."""
         ...
 
     def close(self) -> None:
-        """Leave the group and close every connection."""
+        """Close every connection; an open transaction is aborted, and nothing more is published.
+
+        The partitions wait for a successor with the same ordinal, until the session of this worker times out.
+        """
         ...

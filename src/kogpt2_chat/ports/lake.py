@@ -8,7 +8,10 @@ Row = Mapping[str, object]
 
 
 class Files(Protocol):
-    """The lake's file system. Paths are absolute: they start with a slash."""
+    """The lake's file system. Paths are absolute: they start with a slash.
+
+    Every method raises ``Unavailable`` if the server does not answer after the adapter's retries.
+    """
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file atomically: readers see all of it or none of it; an existing file is replaced."""
@@ -31,14 +34,24 @@ class Files(Protocol):
         ...
 
     def publish_folder(self, source: str, target: str) -> bool:
-        """Rename a finished folder to its final, immutable name.
+        """Rename a finished folder to its final, immutable name. Readers see all of it or none of it.
 
-        Return False, and remove the source, if the name is already taken.
+        Returns:
+            False if the name is already taken; then the source is removed.
+
+        Raises:
+            NotFound: the source does not exist.
         """
         ...
 
     def download(self, path: str, folder: Path) -> Path:
-        """Copy a file or a whole folder into a local folder; return its local path."""
+        """Copy a file or a whole folder into a local folder, created if necessary; return the path of the copy.
+
+        An older copy is replaced only by a complete one.
+
+        Raises:
+            NotFound: the path does not exist.
+        """
         ...
 
     def delete(self, path: str) -> None:
@@ -47,7 +60,14 @@ class Files(Protocol):
 
 
 class Tables(Protocol):
-    """The lake's Delta tables, by short name, e.g. ``turns`` or ``feedback``."""
+    """The lake's Delta tables, by short name, e.g. ``turns`` or ``feedback``.
+
+    A table only grows: each commit makes a new version. A commit may also move *positions*, numbers that the table
+    stores by *app id*, such as how far it has read a partition of a topic. Rows and positions become visible together.
+
+    Every method raises ``Unavailable`` if HDFS does not answer after the adapter's retries, and ``InvalidInput`` if the
+    lake has no such table or this release cannot use its schema.
+    """
 
     def append(
         self,
@@ -56,16 +76,22 @@ class Tables(Protocol):
         positions: Mapping[str, int],
         expected: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add rows and move positions (end position by app id) in one commit.
+        """Add rows and move positions in one commit; the first append creates the table.
 
-        ``expected`` holds the positions that the work was planned from, without app ids that had none. If it is
-        passed, the append is refused if a position has moved since then, and it may also move positions back.
+        Args:
+            table: the table.
+            rows: values by column; a missing column is null.
+            positions: end position by app id.
+            expected: the positions that the work was planned from, without app ids that had none. With it, the
+                append is refused if one of ``positions`` has moved since then, and it may move positions back.
 
         Returns:
-            False if every position was already reached: another run did this work, and nothing is written.
+            False if every position was already reached (with ``expected``: has exactly this value): another run did
+            this work, and nothing is written.
 
         Raises:
             Conflict: another writer has moved one of the positions since the plan, or moves one at the same time.
+            InvalidInput: a value does not fit its column.
         """
         ...
 
@@ -88,14 +114,26 @@ class Tables(Protocol):
 
 
 class Index(Protocol):
-    """The search index of turns. It is derived data and can be rebuilt from the lake at any time."""
+    """The search index of turns. It is derived data and can be rebuilt from the lake at any time.
+
+    Every method may be repeated after an error, and raises ``Unavailable`` if the server does not answer.
+    """
 
     def ensure(self) -> None:
-        """Create the index with its strict mapping, or add the fields that an existing index lacks."""
+        """Create the index with its strict mapping, or add the fields that an existing index lacks.
+
+        Raises:
+            InvalidInput: an existing index has another mapping.
+        """
         ...
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``; return how many. Idempotent."""
+        """Index documents by their ``turn_id``; return how many. A document replaces the one with its id.
+
+        Raises:
+            InvalidInput: a document does not fit the mapping.
+            Unavailable: the server did not accept all of them.
+        """
         ...
 
     def remove(self, turn_ids: Sequence[str]) -> None:

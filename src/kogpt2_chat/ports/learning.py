@@ -23,7 +23,15 @@ class SparkJobs(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
-    """A registered version of a bot's model."""
+    """A registered version of a bot's model.
+
+    Attributes:
+        version: its number; the first version of a bot has 1.
+        run_id: the run that trained it.
+        tags: facts about it, e.g. the gate's decision.
+        aliases: the aliases that point to it.
+        created_ms: Unix milliseconds.
+    """
 
     bot: str
     version: int
@@ -34,7 +42,11 @@ class ModelVersion:
 
 
 class Registry(Protocol):
-    """The registry of runs and model versions."""
+    """The registry of runs and model versions.
+
+    Every method raises ``Unavailable`` if the server does not answer, ``NotFound`` if the run or version does not exist
+    (unless its docstring says otherwise), and ``InvalidInput`` if the server refuses the request.
+    """
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
         """Start a run and return its id."""
@@ -45,7 +57,11 @@ class Registry(Protocol):
         ...
 
     def log_files(self, run_id: str, folder: Path, path: str) -> None:
-        """Upload a local folder or file to an artifact path of the run."""
+        """Upload a local folder or file to an artifact path of the run.
+
+        Raises:
+            NotFound: the folder or file does not exist.
+        """
         ...
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
@@ -56,6 +72,9 @@ class Registry(Protocol):
         """Register the run's artifact folder ``path`` as a new version and return its number.
 
         If the run is already registered, return the number of its version.
+
+        Raises:
+            NotFound: the run has no such folder.
         """
         ...
 
@@ -76,7 +95,11 @@ class Registry(Protocol):
         ...
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
-        """Point an alias to a version; None removes the alias."""
+        """Point an alias to a version; None removes the alias, if it is set.
+
+        Raises:
+            NotFound: the version does not exist.
+        """
         ...
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
@@ -87,6 +110,9 @@ class Registry(Protocol):
         """Download a version's files into a new local folder and return it; all files or none.
 
         An existing folder was completed by another process and is returned unchanged.
+
+        Raises:
+            NotFound: the version or its files do not exist.
         """
         ...
 

@@ -1,10 +1,11 @@
-"""Kafka in memory: topics with offsets and compaction, and a worker's transactional consumer.
+"""Kafka in memory: topics with offsets and compaction, followers, and a worker's transactional consumer.
 
 It models the behaviour of Kafka that code has got wrong: offsets have gaps (a transaction ends with a marker in each
 partition that it wrote to), records of an aborted transaction are invisible but use up offsets, and a batch whose
 partitions were lost can no longer be published.
 """
 
+import threading
 import time
 import uuid
 import zlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS
 from kogpt2_chat.errors import NotFound
-from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, Record
+from kogpt2_chat.ports import Assignment, Batch, Follower, Outgoing, PublishResult, Record
 
 DEFAULT_MAX_BYTES = 1024 * 1024
 
@@ -35,6 +36,7 @@ class Broker:
         committed: the worker group's committed position, by partition of the question topic.
         generation: number of the current assignment; see :meth:`rebalance`.
         aborted: how many records were written in aborted transactions.
+        written: notified after each write, for followers that wait in another thread.
     """
 
     def __init__(self) -> None:
@@ -43,6 +45,7 @@ class Broker:
         self.committed: dict[int, int] = {}
         self.generation = 1
         self.aborted = 0
+        self.written = threading.Condition()
         self._without_key = 0
 
     def create(self, name: str, partitions: int) -> None:
@@ -105,6 +108,8 @@ class Broker:
         if transaction:
             for log in touched:
                 log.end += 1
+        with self.written:
+            self.written.notify_all()
 
     def _partition(self, item: Outgoing) -> int:
         if item.topic not in self.logs:
@@ -147,6 +152,16 @@ class InMemoryTopics:
         records = self._broker.log(topic, partition).records
         yield from [records[offset] for offset in sorted(records) if start <= offset < end]
 
+    def follow(self, topics: Iterable[str], *, from_end: bool = True) -> Follower:
+        """Open a follower of several topics.
+
+        Args:
+            topics: the topics.
+            from_end: whether to start after the last record of each partition.
+        """
+        begin = self.end_positions if from_end else self.start_positions
+        return InMemoryFollower(self._broker, {topic: begin(topic) for topic in topics})
+
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
         """Return the last value of each key, without keys that have a tombstone."""
         latest = {record.key.decode(): record.value for record in self._broker.all(topic) if record.key is not None}
@@ -159,6 +174,46 @@ class InMemoryTopics:
     def _partitions(self, topic: str) -> int:
         self._broker.log(topic, 0)
         return len(self._broker.logs[topic])
+
+
+class InMemoryFollower:
+    """The port Follower on a broker in memory.
+
+    Args:
+        broker: the shared state.
+        positions: the first offset to read, by topic and partition.
+
+    Attributes:
+        closed: whether ``close`` was called.
+    """
+
+    def __init__(self, broker: Broker, positions: Mapping[str, dict[int, int]]) -> None:
+        self._broker = broker
+        self._positions = positions
+        self.closed = False
+
+    def poll(self, timeout_s: float) -> Sequence[Record]:
+        """Return the next records, possibly none; wait at most ``timeout_s`` for another thread to write some."""
+        with self._broker.written:
+            self._broker.written.wait_for(self._next_records, timeout_s)
+            found = self._next_records()
+        for record in found:
+            self._positions[record.topic][record.partition] = record.offset + 1
+        return found
+
+    def close(self) -> None:
+        """Record the call; no connections are open."""
+        self.closed = True
+
+    def _next_records(self) -> list[Record]:
+        return [
+            log.records[offset]
+            for topic, position_by_partition in self._positions.items()
+            for partition, position in position_by_partition.items()
+            for log in [self._broker.log(topic, partition)]
+            for offset in sorted(log.records)
+            if offset >= position
+        ]
 
 
 class InMemoryTransactionalConsumer:

@@ -1,12 +1,12 @@
-"""Kafka topics read by position, for jobs, the CLI and the worker's control thread.
+"""Kafka topics read by position or followed, for jobs, the CLI, clients and the worker's control thread.
 
-Thread-safe: each read borrows a consumer from a small pool. The worker's exactly-once side is
+``KafkaTopics`` is thread-safe: each read borrows a consumer from a small pool. The worker's exactly-once side is
 :mod:`kogpt2_chat.adapters.kafka.transactional_consumer`.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 from kogpt2_chat.adapters.kafka.admin import ensure_topics, topic_id
 from kogpt2_chat.adapters.kafka.header_names import accept_any_header_names
 from kogpt2_chat.errors import NotFound, Unavailable
-from kogpt2_chat.ports import Outgoing, Record
+from kogpt2_chat.ports import Follower, Outgoing, Record
 from kogpt2_chat.settings import Settings
 
 MAX_FETCH_BYTES: Final = 2 * 1024 * 1024
@@ -150,6 +150,26 @@ class KafkaTopics:
         except (KafkaError, OSError) as error:
             raise Unavailable(f"Kafka failed while reading {topic}-{partition}: {error}") from error
 
+    @_raises_unavailable
+    def follow(self, topics: Iterable[str], *, from_end: bool = True) -> Follower:
+        """Open a follower of several topics, on a connection of its own.
+
+        Args:
+            topics: the topics.
+            from_end: whether to start after the last committed records instead of at the first retained ones.
+        """
+        consumer = self._new_consumer()
+        try:
+            partitions = [where for topic in dict.fromkeys(topics) for where in self._partitions(consumer, topic)]
+            consumer.assign(partitions)
+            starts = consumer.end_offsets(partitions) if from_end else consumer.beginning_offsets(partitions)
+            for where, offset in starts.items():
+                consumer.seek(where, offset)
+        except BaseException:
+            consumer.close()
+            raise
+        return KafkaFollower(consumer)
+
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
         """Return the last value of each key of a compacted topic, without keys that have a tombstone."""
         starts, ends = self.start_positions(topic), self.end_positions(topic)
@@ -239,6 +259,23 @@ class KafkaTopics:
                 allow_auto_create_topics=False,
             )
         return self._opened_producer
+
+
+class KafkaFollower:
+    """The port Follower on a real broker: a consumer without a group, with partitions assigned and positions set."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    @_raises_unavailable
+    def poll(self, timeout_s: float) -> Sequence[Record]:
+        """Return the next records, possibly none; wait at most ``timeout_s`` for the first one."""
+        found = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
+        return [to_record(record) for records in found.values() for record in records]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._consumer.close()
 
 
 def _records(consumer: Any, where: Any, end: int, timeout_s: float) -> Iterator[Record]:

@@ -216,28 +216,6 @@ class WorkerState:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acknowledgements:
-    """How the workers have acknowledged one rollout; sorted names of workers.
-
-    Attributes:
-        ready: workers that serve the version.
-        degraded: workers that could not load it.
-        waiting: workers that have not acknowledged it yet.
-        details: a slot's ``detail`` by worker, for workers that have acknowledged the epoch.
-    """
-
-    ready: tuple[str, ...]
-    degraded: tuple[str, ...]
-    waiting: tuple[str, ...]
-    details: Mapping[str, str]
-
-    @property
-    def complete(self) -> bool:
-        """Whether at least one worker is alive and every one serves the version."""
-        return bool(self.ready) and not self.degraded and not self.waiting
-
-
 def next_epoch(bot: str, known: RolloutState | None, workers: Iterable[WorkerState] = ()) -> int:
     """Return the epoch of the next publication for a bot: above the topic's and above every worker's.
 
@@ -254,42 +232,6 @@ def is_newer(state: RolloutState, known: RolloutState | None) -> bool:
 def target_version(state: RolloutState | None) -> int | None:
     """Return the version that a slot must serve; None if nothing is rolled out yet."""
     return None if state is None else state.champion
-
-
-def rollout_answers(
-    bot: str, version: int, epoch: int, live: Iterable[WorkerState], perhaps_alive: Iterable[str] = ()
-) -> Acknowledgements:
-    """Group workers by how they have acknowledged the rollout of a version.
-
-    Args:
-        bot: the bot.
-        version: the version rolled out.
-        epoch: the rollout epoch; reports on an earlier epoch do not count.
-        live: the workers to wait for, see :class:`kogpt2_chat.domain.rollout.liveness.Roll`.
-        perhaps_alive: names of workers that may be alive; they count as waiting, whatever their last report says.
-
-    Returns:
-        The workers that are ready, degraded or waiting.
-    """
-    groups: dict[str, list[str]] = {"ready": [], "degraded": [], "waiting": [*perhaps_alive]}
-    details: dict[str, str] = {}
-    for worker in live:
-        slot = worker.slot(bot)
-        answered = slot is not None and worker.epoch_by_bot.get(bot, 0) >= epoch
-        verdict = "waiting"
-        if slot is not None and answered:
-            details[worker.worker] = slot.detail
-            if slot.state == "degraded":
-                verdict = "degraded"
-            elif slot.state == "ready" and slot.version == version:
-                verdict = "ready"
-        groups[verdict].append(worker.worker)
-    return Acknowledgements(
-        ready=tuple(sorted(groups["ready"])),
-        degraded=tuple(sorted(groups["degraded"])),
-        waiting=tuple(sorted(groups["waiting"])),
-        details=details,
-    )
 
 
 def _read_object(text: str | bytes, topic: str) -> dict[str, object]:

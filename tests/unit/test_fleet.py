@@ -1,0 +1,168 @@
+"""The workers as a command sees them: who is alive, and when a wait ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.cli import status
+from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, version_acknowledgements
+from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, SlotReport, SlotState, WorkerState
+from kogpt2_chat.errors import Conflict
+from kogpt2_chat.fleet.fleet import Clock, Fleet
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.settings import Rollout, Settings
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+
+BOT = "ChatbotA"
+STATE = RolloutState(bot=BOT, epoch=2, champion=4)
+BEGIN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class FleetHarness:
+    """Workers that send a heartbeat whenever the command pauses; the clock moves only then."""
+
+    topics: InMemoryTopics = field(default_factory=lambda: InMemoryTopics(Broker()))
+    lines: list[str] = field(default_factory=list)
+    now: datetime = BEGIN
+    on_pause: Callable[[], None] = lambda: None
+
+    def pause(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.on_pause()
+
+    def beat(self, name: str, epoch: int = 2, state: SlotState = "ready") -> None:
+        slots = (SlotReport(bot=BOT, version=4, state=state, detail="왜냐하면"),)
+        report = WorkerState(worker=name, epoch_by_bot={BOT: epoch}, slots=slots, at=self.now.isoformat())
+        self.send(WORKER_TOPIC, name, report.to_json().encode())
+
+    def send(self, topic: str, key: str, value: bytes) -> None:
+        self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value)])
+
+    @property
+    def passed_s(self) -> float:
+        return (self.now - BEGIN).total_seconds()
+
+    @property
+    def fleet(self) -> Fleet:
+        clock = Clock(now=lambda: self.now, monotonic=self.now_s, pause=self.pause)
+        settings = Settings(rollout=Rollout(ready_timeout_s=20, poll_s=1))
+        return Fleet(topics=self.topics, settings=settings, progress=self.lines.append, clock=clock)
+
+    def now_s(self) -> float:
+        return self.passed_s
+
+    def wait(self, require: Callable[[RolloutState], None] = lambda _: None) -> tuple[Acknowledgements, RolloutState]:
+        self.send(ROLLOUT_TOPIC, BOT, STATE.to_json().encode())
+        return self.fleet.wait_for_workers(STATE, group=version_acknowledgements, require=require)
+
+
+@pytest.fixture
+def harness() -> FleetHarness:
+    made = FleetHarness()
+    made.topics.ensure()
+    return made
+
+
+def test_a_worker_whose_heartbeat_arrives_is_alive(harness: FleetHarness) -> None:
+    """The record of a crashed worker stays, so one heartbeat interval must pass before it counts as gone."""
+    harness.beat("worker-1")
+    harness.beat("crashed")
+    harness.on_pause = lambda: harness.beat("worker-1")
+    assert [worker.worker for worker in harness.fleet.live_workers()] == ["worker-1"]
+    assert harness.passed_s == HEARTBEAT_S + 1
+
+
+def test_living_workers_are_known_as_soon_as_all_have_reported(harness: FleetHarness) -> None:
+    """The wait ends when no worker is in doubt."""
+    harness.beat("worker-1")
+    harness.on_pause = lambda: harness.beat("worker-1")
+    assert [worker.worker for worker in harness.fleet.live_workers()] == ["worker-1"]
+    assert harness.passed_s == 1
+    harness.topics = InMemoryTopics(Broker())
+    harness.topics.ensure()
+    assert harness.fleet.live_workers() == ()
+    assert harness.passed_s == 1
+
+
+def test_an_unreadable_report_is_skipped(harness: FleetHarness) -> None:
+    """Any client may have written it."""
+    harness.beat("worker-1")
+    harness.send(WORKER_TOPIC, "worker-2", b"{}")
+    assert [worker.worker for worker in harness.fleet.worker_states()] == ["worker-1"]
+
+
+def test_a_wait_ends_when_every_worker_is_ready(harness: FleetHarness) -> None:
+    """Each change is reported once."""
+    harness.beat("worker-1", epoch=1)
+    harness.on_pause = lambda: harness.beat("worker-1", epoch=2 if harness.passed_s >= 3 else 1)
+    answers, state = harness.wait()
+    assert (answers.complete, state, harness.passed_s) == (True, STATE, 3)
+    assert harness.lines == [f"{BOT}: waiting for worker-1", f"{BOT}: ready worker-1"]
+
+
+def test_a_wait_ends_when_a_worker_is_degraded(harness: FleetHarness) -> None:
+    """The rollout has failed, whatever the other worker does."""
+    harness.beat("worker-1", epoch=1)
+    harness.beat("worker-2", epoch=1)
+    harness.on_pause = lambda: harness.beat("worker-2", state="degraded")
+    answers, _ = harness.wait()
+    assert (answers.degraded, answers.waiting, harness.passed_s) == (("worker-2",), ("worker-1",), 1)
+
+
+def test_a_wait_ends_with_its_time(harness: FleetHarness) -> None:
+    """The caller sees who has not acknowledged."""
+    harness.on_pause = lambda: harness.beat("worker-1", epoch=1)
+    answers, _ = harness.wait()
+    assert (answers.complete, answers.waiting, harness.passed_s) == (False, ("worker-1",), 20)
+
+
+def test_a_wait_ends_when_another_state_is_followed(harness: FleetHarness) -> None:
+    """What the caller raises is passed on at the next look."""
+
+    def overtake() -> None:
+        harness.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=3, champion=9).to_json().encode())
+
+    def require(state: RolloutState) -> None:
+        if state.champion != STATE.champion:
+            raise Conflict(f"version {state.champion}")
+
+    harness.on_pause = overtake
+    with pytest.raises(Conflict, match="version 9"):
+        harness.wait(require)
+    assert harness.passed_s == 1
+
+
+def test_a_state_that_workers_would_ignore_is_published_again(harness: FleetHarness) -> None:
+    """A worker that was away remembers a higher epoch. The returned state has the epoch that counts."""
+    harness.on_pause = lambda: harness.beat("worker-1", epoch=max(7, _last_epoch(harness)))
+    answers, state = harness.wait()
+    assert (answers.ready, state.epoch, state.champion) == (("worker-1",), 8, 4)
+
+
+def _last_epoch(harness: FleetHarness) -> int:
+    return RolloutState.from_json(harness.topics.latest_by_key(ROLLOUT_TOPIC)[BOT]).epoch
+
+
+def test_status_shows_the_worst_slot_of_the_live_workers(
+    harness: FleetHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads the workers as the rollout does."""
+    monkeypatch.setattr(bootstrap, "topics", lambda _: harness.topics)
+    harness.beat("worker-1")
+    harness.beat("worker-2")
+    live = harness.fleet.worker_states()
+    live[1] = WorkerState(
+        worker="worker-2",
+        epoch_by_bot={BOT: 3},
+        slots=(SlotReport(bot=BOT, version=3, state="degraded", detail="해시가 다름"),),
+        at=live[1].at,
+    )
+    monkeypatch.setattr(Fleet, "live_workers", lambda _: tuple(live))
+    found = {row["bot"]: row for row in status.bots(Settings())}
+    assert found[BOT] == {"bot": BOT, "version": 3, "epoch": 3, "state": "degraded", "detail": "해시가 다름"}
+    assert found["ChatbotB"]["state"] == "no live worker"
