@@ -44,7 +44,7 @@ def main(outside: Outside | None = None) -> int:
         os.nice(settings.serving.nice)
     stop = Stop()
     try:
-        lease = lease_ordinal(settings.home, settings.serving.slot)
+        lease = lease_ordinal(settings.home, settings.serving.ordinal)
         structlog.contextvars.bind_contextvars(worker=f"worker-{lease.ordinal}")
         WorkerApp(settings=settings, ordinal=lease.ordinal, stop=stop, outside=outside or Outside()).run()
     except Fenced as error:

@@ -178,10 +178,10 @@ class SamplingSettings(Section):
 class Serving(Section):
     """One serving worker."""
 
-    slot: int = Field(
+    ordinal: int = Field(
         1,
         ge=0,
-        description="ordinal of this worker, which sets its transactional id; 0: the first free one on this machine",
+        description="number of this worker, which sets its transactional id; 0: the first free one on this machine",
     )
     threads: int = Field(0, ge=0, description="cores of the OpenVINO engine; 0: all that affinity and CPU quota allow")
     max_batch: Positive = Field(32, description="maximum number of questions that a bot's model decodes at once")
