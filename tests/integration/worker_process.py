@@ -24,10 +24,20 @@ class WorkerProcess:
         home: where its crash log and models go.
         failpoint: see :class:`serving.watchdog.Failpoint`.
         more: further variables of its environment.
+        folder: the checkout whose code runs.
+        ordinal_name: what that code calls the variable with the ordinal.
     """
 
     def __init__(
-        self, settings: Settings, ordinal: int, home: Path, failpoint: str = "", more: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        ordinal: int,
+        home: Path,
+        failpoint: str = "",
+        more: Mapping[str, str] | None = None,
+        *,
+        folder: Path = CHECKOUT,
+        ordinal_name: str = "KOGPT2_SERVING__ORDINAL",
     ) -> None:
         self.url = (
             f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + ordinal - 1}/health"
@@ -37,7 +47,7 @@ class WorkerProcess:
             **os.environ,
             "KOGPT2_PORTS__OFFSET": str(settings.ports.offset),
             "KOGPT2_HOME": str(home),
-            "KOGPT2_SERVING__ORDINAL": str(ordinal),
+            ordinal_name: str(ordinal),
             "KOGPT2_SERVING__FAILPOINT": failpoint,
             "KOGPT2_SERVING__SESSION_TIMEOUT_S": "6",
             "KOGPT2_MODEL__THREADS": "1",
@@ -46,7 +56,7 @@ class WorkerProcess:
         }
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "serving"], cwd=CHECKOUT, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "serving"], cwd=folder, env=environment, stdout=log, stderr=log
             )
 
     def wait_ready(self) -> "WorkerProcess":
