@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
@@ -18,6 +19,8 @@ from kogpt2_chat.ports import Outgoing, Record, Topics
 from serving.loads import Loads, NoLongerWantedError, Outcome, Wanted
 from serving.slot import LoadedVersion, Slots
 from serving.version_cache import VersionCache
+
+POLL_S: Final = 0.5
 
 _log = structlog.get_logger("serving.rollout")
 
@@ -47,7 +50,7 @@ class RolloutFollower:
         slots: Slots,
         versions: VersionCache,
         worker: str,
-        every_s: float,
+        every_s: float = POLL_S,
         low_priority_loads: bool = True,
         on_swap: Callable[[str], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,

@@ -29,8 +29,11 @@ _OUTDATED: Final = {
     "KOGPT2_SERVING__ENGINE": "the reference engine only evaluates versions, it does not serve them",
     "KOGPT2_SERVING__HISTORY_TURNS": "models are not trained on earlier turns",
     "KOGPT2_SERVING__LATE_ANSWER": "use KOGPT2_SERVING__UNCERTAIN",
+    "KOGPT2_SERVING__NICE": "start the worker with `nice`, or set `Nice=` in its unit",
     "KOGPT2_SERVING__SLOW_COMMIT_S": "a producer is replaced whenever one of its requests may still be in flight",
+    "KOGPT2_SERVING__SWAP_POLL_S": "rollouts are always polled twice a second",
     "KOGPT2_STACK__START_TIMEOUT_S": "use KOGPT2_STACK__STALL_S and KOGPT2_STACK__START_HARD_END_S",
+    "KOGPT2_TRAINING__CLIP_NORM": "gradients are always clipped to a norm of 1",
     "KOGPT2_TRAINING__MAX_STEPS": "use KOGPT2_TRAINING__ANSWER_TOKENS",
 }
 """Settings of earlier releases that no longer have an effect, and the reason or replacement."""

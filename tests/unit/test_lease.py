@@ -51,7 +51,7 @@ def test_the_ordinal_of_a_killed_process_is_free_at_once(tmp_path):
         owner.wait(timeout=10)
         successor = lease_ordinal(tmp_path, 4)
     assert (tmp_path / "run" / "worker-4.lock").read_text() == f"{os.getpid()}\n"
-    successor.release()
+    del successor
     assert lease_ordinal(tmp_path, 4).ordinal == 4
 
 
