@@ -251,11 +251,6 @@ def is_newer(state: RolloutState, known: RolloutState | None) -> bool:
     return known is None or state.epoch > known.epoch
 
 
-def target_version(state: RolloutState | None) -> int | None:
-    """Return the version that a slot must serve; None if nothing is rolled out yet."""
-    return None if state is None else state.champion
-
-
 def rollout_answers(
     bot: str, version: int, epoch: int, live: Iterable[WorkerState], perhaps_alive: Iterable[str] = ()
 ) -> Acknowledgements:
