@@ -58,7 +58,7 @@ def worker_environment(settings: Settings, ordinal: int, home: Path, more: Mappi
     """Return the environment of a measured worker, without the caller's settings: they may name a production broker."""
     own = {
         "KOGPT2_HOME": str(home),
-        "KOGPT2_SERVING__SLOT": str(ordinal),
+        "KOGPT2_SERVING__ORDINAL": str(ordinal),
         "KOGPT2_MODEL__MAX_NEW_TOKENS": str(NEW_TOKENS),
     }
     return {**environment_with_settings(settings), **own, **more}
@@ -89,7 +89,7 @@ class Worker:
         environment: Mapping[str, str] | None = None,
         start_s: float = START_S,
     ) -> None:
-        home = settings.home / f"slot-{ordinal}"
+        home = settings.home / f"worker-{ordinal}"
         shutil.rmtree(home, ignore_errors=True)
         for bot, folders in versions.items():
             for number, folder in enumerate(folders, start=1):

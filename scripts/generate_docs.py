@@ -27,7 +27,8 @@ Settings are read from the environment, or from the file `.env` in the current d
 `KOGPT2_SECTION__FIELD`, with two underscores after the section. The environment wins over `.env`. An empty value means
 the default. All errors are reported together with the names of their variables, and the command exits with 2: values
 out of range, unknown names (with the most similar setting), and settings that contradict each other. A setting of an
-earlier release that no longer has an effect is ignored with a warning.
+earlier release that no longer has an effect is ignored with a warning. If a setting has a new name, the old one works
+for one release, with a warning.
 
 - `kogpt2-chat settings` shows the current values, `kogpt2-chat settings --defaults` shows the defaults.
 - Servers and DAG tasks inherit the settings of the command that started them, and do not read a `.env` file. After a

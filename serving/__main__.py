@@ -40,11 +40,9 @@ def main(outside: Outside | None = None) -> int:
     except KogptChatError as error:
         _log.error("settings_wrong", error=str(error))
         return SETTINGS_WRONG
-    if settings.serving.nice:
-        os.nice(settings.serving.nice)
     stop = Stop()
     try:
-        lease = lease_ordinal(settings.home, settings.serving.slot)
+        lease = lease_ordinal(settings.home, settings.serving.ordinal)
         structlog.contextvars.bind_contextvars(worker=f"worker-{lease.ordinal}")
         WorkerApp(settings=settings, ordinal=lease.ordinal, stop=stop, outside=outside or Outside()).run()
     except Fenced as error:
@@ -64,12 +62,12 @@ def main(outside: Outside | None = None) -> int:
 
 def run(outside: Outside | None = None) -> None:
     """Run a worker and end the process."""
-    end_with_parent = main(outside)
+    exit_code = main(outside)
     with suppress(OSError, ValueError):  # nobody may be reading
         sys.stdout.flush()
         sys.stderr.flush()
     # All that matters is closed. The interpreter's own end would wait for a transaction that a lost broker holds.
-    os._exit(end_with_parent)
+    os._exit(exit_code)
 
 
 if __name__ == "__main__":

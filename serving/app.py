@@ -169,7 +169,6 @@ class WorkerApp:
             slots=self.slots,
             versions=versions,
             worker=self.name,
-            every_s=settings.serving.swap_poll_s,
             on_swap=self.metrics.swapped,
             # Otherwise OpenVINO creates some of its shared threads after the first load, and they inherit its priority.
             low_priority_loads=threads in {0, 1} or threads >= affinity_cores(),

@@ -18,7 +18,9 @@ ORDINALS = range(1, TOPIC_BY_NAME[QUESTION_TOPIC].partitions + 1)
 
 
 class Lease:
-    """The right to an ordinal, for as long as this process lives.
+    """The right to an ordinal, for as long as this process lives and keeps it.
+
+    The file is never removed: otherwise two processes could lock two files.
 
     Attributes:
         ordinal: the worker's number.
@@ -48,10 +50,6 @@ class Lease:
         self._file.truncate(0)
         with suppress(OSError):  # a full disk: the lock is enough, the pid is for people
             os.write(self._file.fileno(), f"{os.getpid()}\n".encode("ascii"))
-
-    def release(self) -> None:
-        """Let another process have the ordinal. The file stays: otherwise two processes could lock two files."""
-        self._file.close()
 
 
 def lease_ordinal(home: Path, ordinal: int) -> Lease:

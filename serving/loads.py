@@ -14,26 +14,18 @@ from typing import Final
 
 import structlog
 
+from kogpt2_chat.domain.rollout.next_step import LoadFailure, Progress, failed_again
+from kogpt2_chat.domain.rollout.states import VersionKey
 from serving.slot import LoadedVersion
 
-RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
-"""Waits before a version that did not load is tried again."""
 LOADER_NICE: Final = 5
 """Steps of niceness: decoding goes first, and a load still gets a quarter of a core if no core is spare."""
 _MAX_NICE: Final = 19
 
 _log = structlog.get_logger("serving.loads")
 
-Load = Callable[[str, "Wanted", Callable[[], bool]], LoadedVersion]
+Load = Callable[[str, VersionKey, Callable[[], bool]], LoadedVersion]
 """Loads a version of a bot into memory. The third argument tells whether it is still wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A version as a rollout names it: by number, and by the digest of its card where that is known."""
-
-    version: int
-    digest: str = ""
 
 
 class NoLongerWantedError(Exception):
@@ -44,28 +36,17 @@ class NoLongerWantedError(Exception):
 class Outcome:
     """The result of one load; ``trouble`` is the reason of a failure."""
 
-    wanted: Wanted
     loaded: LoadedVersion | None
     trouble: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Failure:
-    """A version that would not load, how often, and when it may be tried again (monotonic seconds)."""
-
-    wanted: Wanted
-    times: int
-    retry_at: float
-    trouble: str
 
 
 @dataclass(slots=True)
 class _BotLoads:
     """One bot: the outcome of each version under way (None while it lasts), and how the wanted one has failed."""
 
-    wanted: Wanted | None = None
-    under_way: dict[Wanted, Outcome | None] = field(default_factory=dict)
-    failure: _Failure | None = None
+    wanted: VersionKey | None = None
+    under_way: dict[VersionKey, Outcome | None] = field(default_factory=dict)
+    failure: LoadFailure | None = None
 
 
 class Loads:
@@ -89,13 +70,12 @@ class Loads:
         with self._lock:
             return sum(len(of.under_way) for of in self._by_bot.values())
 
-    def want(self, bot: str, wanted: Wanted | None) -> None:
+    def want(self, bot: str, wanted: VersionKey | None) -> None:
         """Set the version that a bot should have. Results of other loads are dropped, and their failures forgotten."""
         with self._lock:
             of = self._by_bot.setdefault(bot, _BotLoads())
-            of.wanted = wanted
-            if of.failure is not None and of.failure.wanted != wanted:
-                of.failure = None
+            if of.wanted != wanted:
+                of.wanted, of.failure = wanted, None
 
     def collect(self, bot: str) -> Outcome | None:
         """Return the result of the wanted version's load, once; None while it runs. Drop results of other versions."""
@@ -107,11 +87,11 @@ class Loads:
             outcome = ended.pop(of.wanted, None) if of.wanted is not None else None
             self._count(of, outcome)
         for wanted in ended:
-            _log.info("load_no_longer_wanted", bot=bot, version=wanted.version)
+            _log.info("load_no_longer_wanted", bot=bot, version=wanted.number)
         return outcome
 
     def begin_wanted(self, bot: str, *, is_serving: bool) -> None:
-        """Start loading the wanted version, unless a load is running or has failed a moment ago.
+        """Start loading the wanted version, unless a load of it is running.
 
         Args:
             bot: whose.
@@ -119,19 +99,19 @@ class Loads:
         """
         with self._lock:
             of = self._by_bot.setdefault(bot, _BotLoads())
-            wanted, rests = of.wanted, of.failure is not None and self._monotonic() < of.failure.retry_at
-            if wanted is None or wanted in of.under_way or rests:
+            wanted = of.wanted
+            if wanted is None or wanted in of.under_way:
                 return
             of.under_way[wanted] = None
         low_priority = is_serving and self._low_priority
-        name = f"{bot}-{wanted.version}"
+        name = f"{bot}-{wanted.number}"
         threading.Thread(target=self._run, args=(bot, wanted, low_priority), name=name, daemon=True).start()
 
-    def trouble(self, bot: str) -> str:
-        """Return why the wanted version's last load failed; empty if it has not."""
+    def progress(self, bot: str) -> Progress:
+        """Return how far the load of the wanted version is."""
         with self._lock:
-            failure = self._by_bot.setdefault(bot, _BotLoads()).failure
-            return "" if failure is None else failure.trouble
+            of = self._by_bot.setdefault(bot, _BotLoads())
+            return Progress(is_loading=of.wanted in of.under_way, failure=of.failure)
 
     def forgive(self, bot: str) -> None:
         """Forget the failures of the wanted version: it is in memory."""
@@ -141,7 +121,7 @@ class Loads:
     def under_way(self, bot: str) -> set[int]:
         """Return the versions whose files are in use by a load, wanted or not."""
         with self._lock:
-            return {wanted.version for wanted in self._by_bot.setdefault(bot, _BotLoads()).under_way}
+            return {wanted.number for wanted in self._by_bot.setdefault(bot, _BotLoads()).under_way}
 
     def bots(self) -> set[str]:
         """Return the bots whose wanted version is being loaded."""
@@ -155,29 +135,27 @@ class Loads:
         if outcome.loaded is not None:
             of.failure = None
             return
-        times = of.failure.times if of.failure is not None else 0
-        retry_at = self._monotonic() + RETRY_S[min(times, len(RETRY_S) - 1)]
-        of.failure = _Failure(wanted=outcome.wanted, times=times + 1, retry_at=retry_at, trouble=outcome.trouble)
+        of.failure = failed_again(of.failure, outcome.trouble, self._monotonic())
 
-    def _run(self, bot: str, wanted: Wanted, low_priority: bool) -> None:  # noqa: FBT001 - a thread's target
+    def _run(self, bot: str, wanted: VersionKey, low_priority: bool) -> None:  # noqa: FBT001 - a thread's target
         """In the load's own thread."""
         if low_priority:
             _lower_thread_priority()
         outcome: Outcome | None
         try:
-            outcome = Outcome(wanted=wanted, loaded=self._load(bot, wanted, lambda: self._is_wanted(bot, wanted)))
+            outcome = Outcome(loaded=self._load(bot, wanted, lambda: self._is_wanted(bot, wanted)))
         except NoLongerWantedError:
             outcome = None
         except Exception as error:  # noqa: BLE001 - whatever a bad version does, the old one goes on serving
-            trouble = f"version {wanted.version} did not load: {type(error).__name__}: {error}"
-            outcome = Outcome(wanted=wanted, loaded=None, trouble=trouble)
+            trouble = f"version {wanted.number} did not load: {type(error).__name__}: {error}"
+            outcome = Outcome(loaded=None, trouble=trouble)
         with self._lock:
             if outcome is None:
                 del self._by_bot[bot].under_way[wanted]
             else:
                 self._by_bot[bot].under_way[wanted] = outcome
 
-    def _is_wanted(self, bot: str, wanted: Wanted) -> bool:
+    def _is_wanted(self, bot: str, wanted: VersionKey) -> bool:
         with self._lock:
             return self._by_bot[bot].wanted == wanted
 

@@ -82,10 +82,14 @@ class Loop:
     _failures: int = field(init=False, default=0)
 
     def run(self, finish_s: float) -> None:
-        """Answer until ``stop`` is set, or another process has taken this worker's ordinal (Fenced).
+        """Answer until ``stop`` is set.
 
         Args:
             finish_s: how long questions in hand may still take after that.
+
+        Raises:
+            Fenced: another process has taken this worker's ordinal.
+            Unavailable: a transaction has not ended in time, so the process has to.
         """
         deadline = time.monotonic() + MODELS_TIMEOUT_S
         while not (self.stop.is_set() or self.models_loaded.is_set()) and time.monotonic() < deadline:
@@ -136,7 +140,9 @@ class Loop:
         self.has_polled.set()
         self._update_lag()
         if len(self.worker.tracker) and batch.assignment != self._assignment:
-            self._drop("partitions were given out anew")  # the batch too: it is polled again from the committed offsets
+            self._drop(
+                "partitions were given out anew", LONGEST_TRANSACTION_S
+            )  # the batch too: it is polled again from the committed offsets
             return
         self._assignment = batch.assignment
         self._admit(batch)
@@ -184,7 +190,7 @@ class Loop:
         if publication is None or not publication.future.done():
             return
         if not self._is_published(publication):
-            self._drop("not published", len(publication.batch.requests))
+            self._drop("not published", more=len(publication.batch.requests))
         self._update_in_flight()
 
     def _is_published(self, publication: _Publication, timeout_s: float = 0.0) -> bool:
@@ -215,11 +221,17 @@ class Loop:
                 self.worker.refuse(request.turn_id)
                 return
 
-    def _drop(self, why: str, more: int = 0, timeout_s: float = LONGEST_TRANSACTION_S) -> None:
+    def _drop(self, why: str, timeout_s: float = 0.0, more: int = 0) -> None:
         """Forget everything in flight; the committed positions say where to begin again.
 
+        Args:
+            why: for the log.
+            timeout_s: how long to wait for a transaction that is running.
+            more: questions of a transaction that has failed.
+
         Raises:
-            Unavailable: a transaction is still running, so nobody knows its outcome.
+            Unavailable: a transaction is still running, so nobody knows its outcome. The process has to end: its
+                successor aborts the transaction.
         """
         publication = self._publication
         if publication is not None and not self._is_published(publication, timeout_s):
@@ -242,7 +254,7 @@ class Loop:
                 time.sleep(IDLE_POLL_S)
         if len(tracker) or self._publication:
             with suppress(Unavailable):  # the successor reads the committed positions
-                self._drop("stopping", timeout_s=LAST_WAIT_S)
+                self._drop("stopping", LAST_WAIT_S)
         self.worker.drop()
 
     def _count(self, batch: CommittableBatch) -> None:

@@ -8,16 +8,20 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
-from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, WorkerState, is_newer, target_version
+from kogpt2_chat.domain.rollout.next_step import next_step
+from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, VersionKey, WorkerState, is_newer
 from kogpt2_chat.errors import InvalidMessage, KogptChatError
 from kogpt2_chat.ports import Outgoing, Record, Topics
-from serving.loads import Loads, NoLongerWantedError, Outcome, Wanted
+from serving.loads import Loads, NoLongerWantedError, Outcome
 from serving.slot import LoadedVersion, Slots
 from serving.version_cache import VersionCache
+
+POLL_S: Final = 0.5
 
 _log = structlog.get_logger("serving.rollout")
 
@@ -47,7 +51,7 @@ class RolloutFollower:
         slots: Slots,
         versions: VersionCache,
         worker: str,
-        every_s: float,
+        every_s: float = POLL_S,
         low_priority_loads: bool = True,
         on_swap: Callable[[str], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -157,42 +161,39 @@ class RolloutFollower:
 
     def _apply(self, bot: str, state: RolloutState) -> None:
         """Bring one bot to the version that is rolled out for it, without waiting for anything."""
-        version = target_version(state)
-        wanted = None if version is None else Wanted(version, state.digest)
-        self._loads.want(bot, wanted)
-        outcome = self._loads.collect(bot)
-        if wanted is None:  # there is nothing to load; the rollout waits for the epoch
+        target = state.key
+        self._loads.want(bot, target)
+        loaded = self._in_memory(bot, target, self._loads.collect(bot))
+        progress = self._loads.progress(bot)
+        step = next_step(target, is_in_memory=loaded is not None, progress=progress, now_s=self._monotonic())
+        if step.action == "withdraw":  # there is nothing to load, and the rollout waits for the epoch
             self._slots.withdraw(bot, state.epoch)
-        elif (held := self._in_memory(bot, wanted, outcome)) is not None:
+        elif step.action == "activate" and loaded is not None:
             self._loads.forgive(bot)
-            if self._slots.activate(bot, held, state.epoch):
-                self._note_swap(bot, held)
+            if self._slots.activate(bot, loaded, state.epoch):
+                self._note_swap(bot, loaded)
         else:
-            self._fetch(bot, wanted, state.epoch, outcome)
+            self._slots.wait_for_load(bot, state.epoch, step.state, step.detail)
+            if step.action == "load":
+                self._loads.begin_wanted(bot, is_serving=self._is_serving())
 
-    def _in_memory(self, bot: str, wanted: Wanted, outcome: Outcome | None) -> LoadedVersion | None:
-        """Return the version if it is in memory: just loaded, already active, or kept warm."""
+    def _in_memory(self, bot: str, target: VersionKey | None, outcome: Outcome | None) -> LoadedVersion | None:
+        """Return the target if it is in memory: just loaded, already active, or kept warm."""
+        if target is None:
+            return None
         if outcome is not None and outcome.loaded is not None:
-            _log.info("version_loaded", bot=bot, version=wanted.version)
+            _log.info("version_loaded", bot=bot, version=target.number)
             return outcome.loaded
-        return self._slots.warm(bot, wanted.version, wanted.digest)
-
-    def _fetch(self, bot: str, wanted: Wanted, epoch: int, outcome: Outcome | None) -> None:
-        """Acknowledge the epoch, and start loading the version."""
         if outcome is not None:
-            _log.warning("version_degraded", bot=bot, version=wanted.version, error=outcome.trouble)
-        if trouble := self._loads.trouble(bot):
-            self._slots.degrade(bot, epoch, trouble)
-        else:
-            self._slots.loading(bot, wanted.version, epoch)
-        self._loads.begin_wanted(bot, is_serving=self._is_serving())
+            _log.warning("version_degraded", bot=bot, version=target.number, error=outcome.trouble)
+        return self._slots.warm(bot, target.number, target.digest)
 
-    def _load(self, bot: str, wanted: Wanted, is_wanted: Callable[[], bool]) -> LoadedVersion:
+    def _load(self, bot: str, wanted: VersionKey, is_wanted: Callable[[], bool]) -> LoadedVersion:
         """Load a version, in a thread of its own. An empty slot first gets the last version served here."""
-        if not self._versions.has(bot, wanted.version):
+        if not self._versions.has(bot, wanted.number):
             self._load_last_good(bot, is_wanted)
         try:
-            return self._versions.load(bot, wanted.version, wanted.digest, is_wanted)
+            return self._versions.load(bot, wanted.number, wanted.digest, is_wanted)
         except NoLongerWantedError:
             raise
         except Exception:

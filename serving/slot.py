@@ -109,11 +109,18 @@ class Slots:
         with self._lock:
             self._slot_by_bot[bot].muted = muted
 
-    def loading(self, bot: str, version: int, rollout_epoch: int) -> None:
-        """Note that a version is being loaded. Whatever answers now continues to."""
+    def wait_for_load(self, bot: str, rollout_epoch: int, state: SlotState, detail: str) -> None:
+        """Note that a version is being loaded, or did not load. Whatever answers now continues to.
+
+        Args:
+            bot: whose slot.
+            rollout_epoch: the rollout that names the version.
+            state: ``loading`` or ``degraded``.
+            detail: for people.
+        """
         with self._lock:
             slot = self._slot_by_bot[bot]
-            slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "loading", f"loading version {version}"
+            slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, state, detail
 
     def activate(self, bot: str, loaded: LoadedVersion, rollout_epoch: int) -> bool:
         """Let the version that a rollout names answer from the next question on. Repeating it changes nothing.
@@ -170,12 +177,6 @@ class Slots:
                 self._trouble_by_source[source] = trouble
             else:
                 self._trouble_by_source.pop(source, None)
-
-    def degrade(self, bot: str, rollout_epoch: int, detail: str) -> None:
-        """Note that a version did not load. Whatever answers now continues to."""
-        with self._lock:
-            slot = self._slot_by_bot[bot]
-            slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "degraded", detail
 
     def versions_in_use(self, bot: str) -> set[int]:
         """Return the versions that are in memory."""

@@ -132,7 +132,6 @@ class Training(Section):
     weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     answer_tokens: Positive = Field(120_000, description="training ends after this many answer tokens")
-    clip_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 if it is faster than fp32 on this machine"
     )
@@ -178,10 +177,10 @@ class SamplingSettings(Section):
 class Serving(Section):
     """One serving worker."""
 
-    slot: int = Field(
+    ordinal: int = Field(
         1,
         ge=0,
-        description="ordinal of this worker, which sets its transactional id; 0: the first free one on this machine",
+        description="number of this worker, which sets its transactional id; 0: the first free one on this machine",
     )
     threads: int = Field(0, ge=0, description="cores of the OpenVINO engine; 0: all that affinity and CPU quota allow")
     max_batch: Positive = Field(32, description="maximum number of questions that a bot's model decodes at once")
@@ -200,7 +199,6 @@ class Serving(Section):
         '{"ChatbotA": "notice"}; other bots: `nearest` with the small base, else `model`',
     )
     max_answer_chars: Positive = 300
-    swap_poll_s: Seconds = 0.5
     watchdog_s: Seconds = 120.0
     session_timeout_s: float = Field(
         10.0,
@@ -209,7 +207,6 @@ class Serving(Section):
         description="time until the partitions of a dead worker are reassigned; brokers limit its range",
     )
     max_crashes: Positive = 3
-    nice: int = Field(0, ge=0, le=19)
 
 
 class Safety(Section):

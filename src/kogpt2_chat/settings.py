@@ -138,13 +138,13 @@ class Settings(BaseModel):
 
 
 def load_settings() -> Settings:
-    """Read the environment and ``.env``. A setting that no longer has an effect causes a warning on standard error.
+    """Read the environment and ``.env``. A setting of an earlier release causes a warning on standard error.
 
     Raises:
         InvalidInput: one or more settings are wrong; the message lists all of them.
     """
     given = read_variables(Settings, os.environ)
-    for sentence in given.outdated:
+    for sentence in given.warnings:
         _warn_once(sentence)
     settings = _checked(given)
     for names, sentence in _conflicts(settings):
@@ -193,7 +193,7 @@ def _conflict(one: str, other: str, sentence: str) -> tuple[frozenset[str], str]
 
 def _highest_ports(settings: Settings) -> Iterator[tuple[str, int]]:
     """Yield each port's variable and its highest value before the offset. Workers count up from ``worker_metrics``."""
-    more_workers = max(settings.stack.workers, settings.serving.slot, 1) - 1
+    more_workers = max(settings.stack.workers, settings.serving.ordinal, 1) - 1
     for name, port in settings.ports.model_dump(exclude={"offset"}).items():
         highest = max(port) if isinstance(port, tuple) else port
         yield variable(("ports", name)), highest + (more_workers if name == "worker_metrics" else 0)

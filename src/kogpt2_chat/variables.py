@@ -29,11 +29,16 @@ _OUTDATED: Final = {
     "KOGPT2_SERVING__ENGINE": "the reference engine only evaluates versions, it does not serve them",
     "KOGPT2_SERVING__HISTORY_TURNS": "models are not trained on earlier turns",
     "KOGPT2_SERVING__LATE_ANSWER": "use KOGPT2_SERVING__UNCERTAIN",
+    "KOGPT2_SERVING__NICE": "start the worker with `nice`, or set `Nice=` in its unit",
     "KOGPT2_SERVING__SLOW_COMMIT_S": "a producer is replaced whenever one of its requests may still be in flight",
+    "KOGPT2_SERVING__SWAP_POLL_S": "rollouts are always polled twice a second",
     "KOGPT2_STACK__START_TIMEOUT_S": "use KOGPT2_STACK__STALL_S and KOGPT2_STACK__START_HARD_END_S",
+    "KOGPT2_TRAINING__CLIP_NORM": "gradients are always clipped to a norm of 1",
     "KOGPT2_TRAINING__MAX_STEPS": "use KOGPT2_TRAINING__ANSWER_TOKENS",
 }
 """Settings of earlier releases that no longer have an effect, and the reason or replacement."""
+_RENAMED: Final = {"KOGPT2_SERVING__SLOT": "KOGPT2_SERVING__ORDINAL"}
+"""Settings that the last release called by another name, which still works in this one: old name and new name."""
 _QUOTES: Final = ("''", '""', "“”", "‘’", "``")
 _SHOWN_CHARS: Final = 120
 
@@ -65,7 +70,7 @@ class Given:
         faults: sentences, each with the variable's name.
         wrong: names of the variables that have faults.
         is_whole: False if nothing of ``.env`` could be read.
-        outdated: sentences about settings that no longer have an effect.
+        warnings: sentences about settings of earlier releases: without effect, or under an old name.
         source_by_name: where each variable was found: the environment or the path of ``.env``.
     """
 
@@ -73,7 +78,7 @@ class Given:
     faults: list[str] = field(default_factory=list)
     wrong: set[str] = field(default_factory=set)
     is_whole: bool = True
-    outdated: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     source_by_name: dict[str, str] = field(default_factory=dict)
 
     def blame(self, name: str, sentence: str) -> None:
@@ -202,13 +207,35 @@ def _is_meant(name: str, names: Names, *, in_file: bool) -> bool:
 def _add_all(given: Given, names: Names, texts: Mapping[str, str | None], source: str) -> None:
     """Add the variables of one source."""
     spellings: dict[str, list[str]] = {}
-    for name in sorted(texts):  # a section sorts before its fields, so a single field overrides it
+    for name in sorted(texts):
         spellings.setdefault(name.upper(), []).append(name)
+    text_by_name: dict[str, str | None] = {}
     for name, spelled in spellings.items():
         if len(spelled) > 1:
             given.blame(name, f"{name}: set twice in {source}, as {' and '.join(spelled)}: keep one")
         else:
-            _add(given, names, name, texts[spelled[0]], source)
+            text_by_name[name] = texts[spelled[0]]
+    for name, text, found_in in _under_new_names(given, text_by_name, source):
+        _add(given, names, name, text, found_in)
+
+
+def _under_new_names(given: Given, values: Mapping[str, Any], source: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield the variables of one source with today's names, their values and where they were found.
+
+    A section sorts before its fields, so a single field overrides it.
+    """
+    for old in sorted(values):
+        new = _RENAMED.get(old)
+        if new is None:
+            yield old, values[old], source
+        elif new not in values:
+            given.warnings.append(f"{old} (in {source}) is now called {new}; the next release ignores the old name")
+            yield new, values[old], f"{source}, as {old}"
+        elif values[old] == values[new]:
+            given.warnings.append(f"{old} (in {source}) is now called {new}, which is set too: remove {old}")
+        else:
+            given.wrong.add(old)
+            given.blame(new, f"{new}: {source} also sets {old}, its old name, to another value: remove {old}")
 
 
 def _add(given: Given, names: Names, name: str, text: str | None, source: str) -> None:
@@ -221,9 +248,13 @@ def _add(given: Given, names: Names, name: str, text: str | None, source: str) -
     elif section := names.section_by_name.get(name):
         _add_section(given, names, section, name, text)
     elif name in _OUTDATED:
-        given.outdated.append(f"{name} (in {source}) no longer has an effect: {_OUTDATED[name]}")
+        given.warnings.append(_outdated(name, source))
     else:
         given.blame(name, f"{names.unknown(name)} (in {source})")
+
+
+def _outdated(name: str, source: str) -> str:
+    return f"{name} (in {source}) no longer has an effect: {_OUTDATED[name]}"
 
 
 def _add_leaf(given: Given, leaf: Leaf, name: str, text: str) -> None:
@@ -246,16 +277,23 @@ def _add_section(given: Given, names: Names, section: str, name: str, text: str)
     if not isinstance(found, dict):
         given.blame(name, f"{name}: expected a JSON object of the section's settings ({given.source_by_name[name]})")
         return
-    for key, value in found.items():
-        leaf_name = variable((section, key))
+    values = {_variable_of_key(section, key): value for key, value in found.items()}
+    for leaf_name, value, source in _under_new_names(given, values, given.source_by_name[name]):
         leaf = names.leaf_by_name.get(leaf_name)
-        given.source_by_name[leaf_name] = given.source_by_name[name]
-        if leaf is None or leaf.path[-1] != key:
+        given.source_by_name[leaf_name] = source
+        if leaf_name in _OUTDATED:
+            given.warnings.append(_outdated(leaf_name, name))
+        elif leaf is None:
             given.blame(leaf_name, f"{names.unknown(leaf_name)} (in {name})")
         elif isinstance(value, str) and not leaf.is_json:
             _add_leaf(given, leaf, leaf_name, value)
         else:
             given.put(leaf.path, value)
+
+
+def _variable_of_key(section: str, key: str) -> str:
+    """Return the variable of a field of a section in JSON. A key that is not in lower case stays visible, unknown."""
+    return variable((section, key)) if key.islower() else variable((section, "")) + key
 
 
 def _text_fault(leaf: Leaf, text: str) -> str | None:

@@ -19,7 +19,7 @@ from kogpt2_chat.settings import Settings
 from tests.integration.worker_process import WorkerProcess
 
 DEADLINE_S = 180.0
-SLOT = 9
+ORDINAL = 9
 
 
 class Conversation:
@@ -86,7 +86,7 @@ def talk(stack_settings) -> Conversation:
 
 @pytest.fixture(scope="module")
 def worker(stack_settings, tmp_path_factory) -> Iterator[WorkerProcess]:
-    running = WorkerProcess(stack_settings, SLOT, tmp_path_factory.mktemp("worker"))
+    running = WorkerProcess(stack_settings, ORDINAL, tmp_path_factory.mktemp("worker"))
     yield running.wait_ready()
     running.terminate()
 
@@ -152,20 +152,20 @@ def test_a_worker_says_how_it_is(talk, worker):
     assert health["ready"]
     assert {slot["bot"] for slot in health["slots"]} == set(BOT_IDS)
     assert health["double_drops"] == 0
-    assert f"worker-{SLOT}" in talk.topics.latest_by_key(WORKER_TOPIC)
+    assert f"worker-{ORDINAL}" in talk.topics.latest_by_key(WORKER_TOPIC)
 
 
 def test_workers_killed_in_mid_answer_lose_nothing_and_double_nothing(talk, stack_settings, tmp_path: Path):
-    """Kill -9 before, twice inside and just after the transaction; each heir has the same slot and carries on."""
+    """Kill -9 before, twice inside and just after the transaction; each successor has the same ordinal and carries on."""
     for step in ("polled", "sent", "offsets_sent", "committed"):
-        victim = WorkerProcess(stack_settings, SLOT + 1, tmp_path, failpoint=f"{step}:2")
+        victim = WorkerProcess(stack_settings, ORDINAL + 1, tmp_path, failpoint=f"{step}:2")
         deadline = time.monotonic() + DEADLINE_S
         while victim.process.poll() is None:
             assert time.monotonic() < deadline, f"{step} was not reached: {victim.tail()}"
             talk.ask(4)
             time.sleep(0.2)
         assert victim.process.returncode == -signal.SIGKILL, victim.tail()
-    last = WorkerProcess(stack_settings, SLOT + 1, tmp_path)
+    last = WorkerProcess(stack_settings, ORDINAL + 1, tmp_path)
     try:
         last.wait_ready()
         answers = talk.wait_for_answers()

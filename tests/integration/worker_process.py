@@ -16,26 +16,38 @@ START_S = 180.0
 
 
 class WorkerProcess:
-    """`python -m serving` with a slot of its own and a home in a test's folder.
+    """`python -m serving` with an ordinal of its own and a home in a test's folder.
 
     Args:
         settings: of the stack.
-        slot: its number; no other process may have it.
+        ordinal: its number; no other process may have it.
         home: where its crash log and models go.
         failpoint: see :class:`serving.watchdog.Failpoint`.
         more: further variables of its environment.
+        folder: the checkout whose code runs.
+        ordinal_name: what that code calls the variable with the ordinal.
     """
 
     def __init__(
-        self, settings: Settings, slot: int, home: Path, failpoint: str = "", more: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        ordinal: int,
+        home: Path,
+        failpoint: str = "",
+        more: Mapping[str, str] | None = None,
+        *,
+        folder: Path = CHECKOUT,
+        ordinal_name: str = "KOGPT2_SERVING__ORDINAL",
     ) -> None:
-        self.url = f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + slot - 1}/health"
-        self.log_path = home / f"worker-{slot}.log"
+        self.url = (
+            f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + ordinal - 1}/health"
+        )
+        self.log_path = home / f"worker-{ordinal}.log"
         environment = {
             **os.environ,
             "KOGPT2_PORTS__OFFSET": str(settings.ports.offset),
             "KOGPT2_HOME": str(home),
-            "KOGPT2_SERVING__SLOT": str(slot),
+            ordinal_name: str(ordinal),
             "KOGPT2_SERVING__FAILPOINT": failpoint,
             "KOGPT2_SERVING__SESSION_TIMEOUT_S": "6",
             "KOGPT2_MODEL__THREADS": "1",
@@ -44,7 +56,7 @@ class WorkerProcess:
         }
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "serving"], cwd=CHECKOUT, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "serving"], cwd=folder, env=environment, stdout=log, stderr=log
             )
 
     def wait_ready(self) -> "WorkerProcess":

@@ -14,8 +14,7 @@ from kogpt2_chat.evaluation.answers import generate_reference_answers, is_loop
 from kogpt2_chat.network.batches import make_examples
 from kogpt2_chat.network.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.network.load import load_bot
-from kogpt2_chat.network.network import weights_hash
-from kogpt2_chat.testing.tiny_gpt2 import full_size_files
+from kogpt2_chat.testing.tiny_gpt2 import full_size_files, weights_hash
 from kogpt2_chat.training import base, import_base
 from kogpt2_chat.training.fit import fit
 from kogpt2_chat.training.recipe import Recipe

@@ -8,8 +8,8 @@ from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.network.batches import IGNORED, collate, epoch_batches, make_examples
-from kogpt2_chat.network.network import answer_logits, gpt2_config, new_network, nll_by_example, weights_hash
-from kogpt2_chat.testing.tiny_gpt2 import LINES
+from kogpt2_chat.network.network import answer_logits, gpt2_config, new_network, nll_by_example
+from kogpt2_chat.testing.tiny_gpt2 import LINES, weights_hash
 from kogpt2_chat.training import compute
 from kogpt2_chat.training.fit import fit
 from kogpt2_chat.training.recipe import Recipe, planned_batches

@@ -144,11 +144,7 @@ def test_a_run_is_followed_to_its_end(api: FakeAirflow, rest: AirflowRest) -> No
 
     conf = {"bots": ["ChatbotA"], "force": True}
     assert api.runs == [{"dag_run_id": run.run_id, "conf": conf, "logical_date": None}]
-    assert (run.state, run.failed_tasks, run.skipped_tasks) == (
-        "failed",
-        ("ChatbotA.finetune",),
-        ("ChatbotB.evaluate",),
-    )
+    assert (run.state, run.failed_tasks) == ("failed", ("ChatbotA.finetune",))
     assert lines == [
         f"retrain_bots: started {run.run_id}",
         "retrain_bots: ChatbotA.finetune running",

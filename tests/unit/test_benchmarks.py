@@ -19,11 +19,11 @@ def test_a_measured_worker_never_answers_real_players(tmp_path, monkeypatch):
     monkeypatch.setenv("KOGPT2_MLFLOW__TRACKING_URI", "http://mlflow.example:5000")
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "1000")
     settings = Settings(home=tmp_path / "bench", ports={"offset": 23000}, model={"max_new_tokens": 24})
-    monkeypatch.setattr(os, "environ", worker_environment(settings, 2, tmp_path / "slot", {}))
+    monkeypatch.setattr(os, "environ", worker_environment(settings, 2, tmp_path / "home", {}))
     found = load_settings()
     assert found.kafka_bootstrap == settings.kafka_bootstrap
     assert found.mlflow_url == settings.mlflow_url
-    assert (found.home, found.serving.slot, found.serving.threads) == (tmp_path / "slot", 2, 0)
+    assert (found.home, found.serving.ordinal, found.serving.threads) == (tmp_path / "home", 2, 0)
 
 
 @pytest.mark.parametrize("name", ["KOGPT2_KAFKA__BOOTSTRAP", "kogpt2_kafka__bootstrap"])

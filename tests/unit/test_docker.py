@@ -92,16 +92,16 @@ def test_every_service_comes_back_and_does_not_fill_the_disk(name: str) -> None:
 
 
 def test_workers_can_be_scaled() -> None:
-    """Two with one fixed slot would oust each other without end, since Docker starts each again."""
+    """Two with one fixed ordinal would fence each other without end, since Docker restarts each."""
     worker = SERVICES["worker"]
-    assert worker["environment"]["KOGPT2_SERVING__SLOT"] == "0"
+    assert worker["environment"]["KOGPT2_SERVING__ORDINAL"] == "0"
     assert worker["volumes"] == ["worker:/var/lib/kogpt2"]
     assert "ports" not in worker
 
 
 @pytest.mark.parametrize(("ready", "code"), [(True, 0), (False, 1), (None, 1)])
 def test_a_worker_is_healthy_when_it_says_so(ready: bool | None, code: int, tmp_path: Path) -> None:
-    """Whatever slot it has; one that does not listen is not."""
+    """Whatever its ordinal; one that does not listen is not."""
     condition = HealthReport(ready=bool(ready), worker="worker-3", tally={}, slots=(), epoch={}, silent_s=0.1)
     server = HealthServer("127.0.0.1", 0, lambda: condition, lambda: b"")
     if ready is not None:

@@ -1,4 +1,4 @@
-"""Two processes never share a slot on one machine, and a dead one's slot is free at once."""
+"""Two processes on one machine never share an ordinal, and a dead one's ordinal is free at once."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_the_ordinal_of_a_killed_process_is_free_at_once(tmp_path):
         owner.wait(timeout=10)
         successor = lease_ordinal(tmp_path, 4)
     assert (tmp_path / "run" / "worker-4.lock").read_text() == f"{os.getpid()}\n"
-    successor.release()
+    del successor
     assert lease_ordinal(tmp_path, 4).ordinal == 4
 
 
@@ -67,14 +67,14 @@ def test_ordinal_0_takes_the_first_free_one(tmp_path):
 
 def test_there_are_no_more_ordinals_than_partitions(tmp_path):
     """One worker more would get no question."""
-    held = [Lease(tmp_path, slot) for slot in ORDINALS]
+    held = [Lease(tmp_path, ordinal) for ordinal in ORDINALS]
     assert len(held) == 12
     with pytest.raises(Conflict, match="all 12 ordinals are taken"):
         lease_ordinal(tmp_path, 0)
 
 
-def test_a_worker_whose_slot_is_taken_ends_before_it_touches_anything(tmp_path):
-    """Exit code 1: a supervisor may try again, the slot may be free by then."""
+def test_a_worker_whose_ordinal_is_taken_ends_before_it_touches_anything(tmp_path):
+    """Exit code 1: a supervisor may try again, the ordinal may be free by then."""
     with another_process(tmp_path, 7) as (owner, _):
         done = run_worker(tmp_path, 7, "-m", "serving")
     said = json.loads(done.stderr.splitlines()[-1])
@@ -105,7 +105,7 @@ def test_a_fenced_worker_asks_not_to_be_restarted(tmp_path):
 
 
 def run_worker(home: Path, ordinal: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "KOGPT2_HOME": str(home), "KOGPT2_SERVING__SLOT": str(ordinal)}
+    environment = {**os.environ, "KOGPT2_HOME": str(home), "KOGPT2_SERVING__ORDINAL": str(ordinal)}
     return subprocess.run(
         [sys.executable, *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60
     )

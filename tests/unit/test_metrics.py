@@ -131,7 +131,7 @@ def test_a_slot_is_told_as_it_is_now(tmp_path):
     assert value(scrape(bench.metrics), "slot_version", bot="ChatbotA", state="ready") == 3
     bench.slots.activate("ChatbotA", LoadedVersion(version=4, model=ScriptedModel()), rollout_epoch=3)
     bench.drain(1)
-    bench.slots.degrade("ChatbotA", 4, "해시가 다름")
+    bench.slots.wait_for_load("ChatbotA", 4, "degraded", "해시가 다름")
     seen = scrape(bench.metrics)
     assert value(seen, "slot_version", bot="ChatbotA", state="degraded") == 4
     assert value(seen, "slot_version", bot="ChatbotA", state="ready") is None

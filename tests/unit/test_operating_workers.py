@@ -50,14 +50,14 @@ def assert_is_setting(name: str) -> None:
         tree = tree.model_fields[part].annotation
 
 
-def test_the_unit_starts_a_module_that_exists_with_the_instance_as_its_slot():
-    """On the command line: an EnvironmentFile would win over Environment=, and two workers could share a slot."""
+def test_the_unit_starts_a_module_that_exists_with_the_instance_as_its_ordinal():
+    """On the command line: an EnvironmentFile would win over Environment=, and two workers could share an ordinal."""
     command = shlex.split(Unit().service["ExecStart"])
-    assert command[:2] == ["/usr/bin/env", "KOGPT2_SERVING__SLOT=%i"]
+    assert command[:2] == ["/usr/bin/env", "KOGPT2_SERVING__ORDINAL=%i"]
     assert command[2] == f"{Unit().service['WorkingDirectory']}/.venv/bin/python"
     assert command[3] == "-m"
     assert importlib.util.find_spec(f"{command[4]}.__main__") is not None
-    assert "KOGPT2_SERVING__SLOT" not in example() | Unit().environment()
+    assert "KOGPT2_SERVING__ORDINAL" not in example() | Unit().environment()
 
 
 def test_every_setting_of_the_unit_and_its_example_exists_and_fits():
@@ -69,18 +69,18 @@ def test_every_setting_of_the_unit_and_its_example_exists_and_fits():
 
 
 def test_the_unit_s_example_makes_settings(monkeypatch):
-    """With the slot of an instance."""
-    for name, value in (example() | Unit().environment() | {"KOGPT2_SERVING__SLOT": "12"}).items():
+    """With the ordinal of an instance."""
+    for name, value in (example() | Unit().environment() | {"KOGPT2_SERVING__ORDINAL": "12"}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("KOGPT2_ENV_FILE", "")
     settings = load_settings()
-    assert (settings.serving.slot, settings.serving.threads) == (12, 1)
+    assert (settings.serving.ordinal, settings.serving.threads) == (12, 1)
     assert str(settings.home).endswith(Unit().service["StateDirectory"])
     assert str(settings.cache_dir).endswith(Unit().service["CacheDirectory"])
 
 
 def test_a_worker_is_restarted_unless_that_cannot_help():
-    """Not on unusable settings, and not into a fight over its slot; stopped within its own time."""
+    """Not on unusable settings, and not into a fight over its ordinal; stopped within its own time."""
     service = Unit().service
     assert service["Restart"] == "always"
     assert {int(code) for code in service["RestartPreventExitStatus"].split()} == {2, FENCED}

@@ -14,7 +14,6 @@ from kogpt2_chat.domain.rollout.states import (
     WorkerState,
     is_newer,
     next_epoch,
-    target_version,
 )
 from kogpt2_chat.errors import InvalidMessage
 
@@ -96,7 +95,6 @@ def test_only_a_higher_epoch_is_newer():
     assert is_newer(second, first)
     assert not is_newer(first, second)
     assert not is_newer(second, second)
-    assert (target_version(None), target_version(second)) == (None, 2)
 
 
 def test_the_next_epoch_is_above_what_any_worker_remembers():

@@ -1,6 +1,7 @@
 """The settings tree, and how it is read from variables."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,68 @@ def test_a_setting_of_an_earlier_release_causes_a_warning(monkeypatch, capsys):
     message = capsys.readouterr().err
     assert message.count("KOGPT2_STACK__START_TIMEOUT_S (in the environment) no longer has an effect") == 1
     assert "KOGPT2_STACK__STALL_S" in message
+
+
+def test_an_outdated_setting_in_a_section_s_json_causes_a_warning_too(monkeypatch, capsys):
+    """The form of a setting does not matter."""
+    monkeypatch.setenv("KOGPT2_SERVING", '{"engine": "openvino", "threads": 2}')
+    assert load_settings().serving.threads == 2
+    assert "KOGPT2_SERVING__ENGINE (in KOGPT2_SERVING) no longer has an effect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"KOGPT2_SERVING__SLOT": "3"},
+        {"kogpt2_serving__slot": "3"},
+        {"KOGPT2_SERVING": '{"slot": 3}'},
+        {"KOGPT2_SERVING__SLOT": "3", "KOGPT2_SERVING__ORDINAL": "3"},
+    ],
+)
+def test_the_name_that_the_last_release_gave_a_setting_still_works(monkeypatch, capsys, variables):
+    """With a warning that names both, so that units and `.env` files can be changed after the upgrade."""
+    monkeypatch.setattr("kogpt2_chat.settings._warn_once", lambda sentence: print(sentence, file=sys.stderr))
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    assert load_settings().serving.ordinal == 3
+    message = capsys.readouterr().err
+    assert message.count("KOGPT2_SERVING__SLOT (in ") == 1
+    assert "is now called KOGPT2_SERVING__ORDINAL" in message
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"KOGPT2_SERVING__SLOT": "3", "KOGPT2_SERVING__ORDINAL": "4"},
+        {"KOGPT2_SERVING": '{"slot": 3, "ordinal": 4}'},
+    ],
+)
+def test_the_old_and_the_new_name_with_different_values_are_refused(monkeypatch, variables):
+    """Nobody knows which one is meant."""
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    (line,) = refusal().splitlines()[1:]
+    assert "KOGPT2_SERVING__ORDINAL" in line
+    assert "KOGPT2_SERVING__SLOT" in line
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_environment"),
+    [("KOGPT2_SERVING__SLOT", "KOGPT2_SERVING__ORDINAL"), ("KOGPT2_SERVING__ORDINAL", "KOGPT2_SERVING__SLOT")],
+)
+def test_the_environment_wins_over_env_under_either_name(monkeypatch, folder, in_file, in_environment):
+    """So a forgotten line of `.env` does not stop the workers that the stack or a unit numbers."""
+    (folder / ".env").write_text(f"{in_file}=1\n", encoding="utf-8")
+    monkeypatch.setenv(in_environment, "4")
+    assert load_settings().serving.ordinal == 4
+
+
+def test_a_wrong_value_under_the_old_name_names_both(monkeypatch):
+    """The person who reads the message looks for the name that they wrote."""
+    monkeypatch.setenv("KOGPT2_SERVING__SLOT", "three")
+    (line,) = refusal().splitlines()[1:]
+    assert "KOGPT2_SERVING__ORDINAL" in line
+    assert "'three' in the environment, as KOGPT2_SERVING__SLOT" in line
 
 
 @pytest.mark.parametrize(
@@ -227,7 +290,7 @@ def test_values_that_a_client_would_reject_are_refused(monkeypatch, name, text):
     ("named", "given"),
     [
         ("KOGPT2_PORTS__OFFSET", {"KOGPT2_PORTS__OFFSET": "50000", "KOGPT2_PORTS__KAFKA": "20000"}),
-        ("KOGPT2_PORTS__WORKER_METRICS", {"KOGPT2_PORTS__WORKER_METRICS": "65530", "KOGPT2_SERVING__SLOT": "7"}),
+        ("KOGPT2_PORTS__WORKER_METRICS", {"KOGPT2_PORTS__WORKER_METRICS": "65530", "KOGPT2_SERVING__ORDINAL": "7"}),
         ("KOGPT2_KAFKA__SASL_MECHANISM", {"KOGPT2_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}),
         ("KOGPT2_KAFKA__SECURITY_PROTOCOL", {"KOGPT2_KAFKA__SASL_MECHANISM": "PLAIN"}),
         ("KOGPT2_SERVING__WATCHDOG_S", {"KOGPT2_KAFKA__REQUEST_TIMEOUT_S": "60"}),

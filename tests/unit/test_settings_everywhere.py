@@ -199,7 +199,7 @@ def test_every_program_has_the_settings_of_the_command(chosen):
             elif passed not in tested:
                 tested.append(passed)
                 with isolated(folder / "checkout", {**inherited, **passed}, HOSTILE):
-                    assert load_settings() == _with_slot(expected, program)
+                    assert load_settings() == _with_ordinal(expected, program)
 
 
 def _value(tree: BaseModel, name: str) -> object:
@@ -209,11 +209,11 @@ def _value(tree: BaseModel, name: str) -> object:
     return value
 
 
-def _with_slot(tree: Settings, program: Program) -> Settings:
-    slot = program.environment.get("KOGPT2_SERVING__SLOT")
-    if slot is None:
+def _with_ordinal(tree: Settings, program: Program) -> Settings:
+    ordinal = program.environment.get("KOGPT2_SERVING__ORDINAL")
+    if ordinal is None:
         return tree
-    return tree.model_copy(update={"serving": tree.serving.model_copy(update={"slot": int(slot)})})
+    return tree.model_copy(update={"serving": tree.serving.model_copy(update={"ordinal": int(ordinal)})})
 
 
 @QUICK
@@ -268,7 +268,7 @@ def test_a_start_script_passes_the_settings_to_a_process(tmp_path):
     "variables",
     [
         {"KOGPT2_SERVING__SAMPLING": "{bad"}, {"KOGPT2_KAFKA__SASL_MECHANISM": "PLAIN"},
-        {"KOGPT2_PORTS__WORKER_METRICS": "65535", "KOGPT2_SERVING__SLOT": "2"},
+        {"KOGPT2_PORTS__WORKER_METRICS": "65535", "KOGPT2_SERVING__ORDINAL": "2"},
     ],
 )  # fmt: skip
 def test_wrong_settings_end_a_program_with_exit_code_2(tmp_path, module, variables):

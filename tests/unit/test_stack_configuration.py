@@ -293,7 +293,7 @@ def test_workers_and_spark_follow_their_settings(settings: Settings, folders: Fo
     """The settings decide the number of workers, each with its ordinal and port, and whether Spark has a cluster."""
     asked = Settings(home=settings.home, stack={"workers": 2, "spark": "standalone"})
     by_name = {one.name: one for one in all_programs(asked, folders, JAVA)}
-    assert by_name["worker-2"].environment["KOGPT2_SERVING__SLOT"] == "2"
+    assert by_name["worker-2"].environment["KOGPT2_SERVING__ORDINAL"] == "2"
     assert by_name["worker-2"].port == 9102
     assert by_name["spark-master"].ports["rpc"] == 7077
     assert "spark-master" not in {one.name for one in all_programs(settings, folders, JAVA)}

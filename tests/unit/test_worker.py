@@ -15,7 +15,7 @@ from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
 from kogpt2_chat.domain.chat.unsure import UNSURE_BY_BOT
 from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
-from kogpt2_chat.errors import Fenced
+from kogpt2_chat.errors import Fenced, Unavailable
 from kogpt2_chat.inference.nearest import Known, NearestQuestions
 from kogpt2_chat.inference.uncertain import Thresholds, Uncertainty
 from kogpt2_chat.testing.engine import ScriptedModel
@@ -239,6 +239,23 @@ def test_a_transaction_that_ends_well_while_the_rest_is_dropped_counts(tmp_path)
     tally = bench.metrics.tally()
     assert (tally["answered"], tally["publications"], tally["dropped"]) == (1, 1, 1)
     assert len(bench.texts()) == 1
+
+
+def test_a_transaction_that_does_not_end_ends_the_worker(tmp_path, monkeypatch):
+    """After a rebalance nobody knows what became visible; only a new process can abort the transaction and ask Kafka."""
+    bench = WorkerHarness(tmp_path)
+    bench.loop.publisher = HeldExecutor()
+    monkeypatch.setattr("serving.loop.LONGEST_TRANSACTION_S", 0.01)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain(1)
+    bench.engine.steps = 50
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    bench.drain(1)
+    bench.broker.rebalance()
+    bench.loop.models_loaded.set()
+    with pytest.raises(Unavailable, match="a transaction has not ended within"):
+        bench.loop.run(finish_s=1.0)
+    assert bench.texts() == []
 
 
 def test_sigterm_answers_what_is_in_hand_and_polls_no_more(tmp_path):
@@ -621,7 +638,7 @@ def test_a_clock_that_jumps_makes_no_question_late(tmp_path, hours):
 
 
 @pytest.mark.parametrize(
-    "where", ["serving.worker.find_crisis", "serving.reply.kept_turn", "serving.worker.read_question"]
+    "where", ["serving.worker.find_crisis", "serving.reply.masked_turn", "serving.worker.read_question"]
 )
 def test_a_question_that_the_code_fails_on_is_a_dead_letter(tmp_path, monkeypatch, where):
     """Counted, told by kind and place and not in the player's words; the worker lives, and others are answered."""

@@ -41,11 +41,6 @@ class DagRun:
         return tuple(task.task for task in self.tasks if task.state == "failed")
 
     @property
-    def skipped_tasks(self) -> tuple[str, ...]:
-        """The tasks that were skipped."""
-        return tuple(task.task for task in self.tasks if task.state == "skipped")
-
-    @property
     def active_tasks(self) -> tuple[str, ...]:
         """The tasks that are scheduled, running or waiting for a retry."""
         return tuple(task.task for task in self.tasks if task.state in ACTIVE)

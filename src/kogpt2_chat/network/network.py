@@ -1,6 +1,5 @@
 """The network: GPT-2 from transformers, with likelihoods of answers only."""
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -59,12 +58,3 @@ def knows(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int
         for row, same in zip(batch.rows[: batch.tokens].tolist(), right.tolist(), strict=True):
             known[indices[row]] &= same
     return known
-
-
-def weights_hash(network: GPT2LMHeadModel) -> str:
-    """Return the SHA-256 over every weight's name and bytes."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().contiguous().cpu().numpy().tobytes())
-    return digest.hexdigest()

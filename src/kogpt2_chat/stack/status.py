@@ -50,11 +50,6 @@ class Status:
     airflow_password: str | None
     full_disks: tuple[str, ...]
 
-    @property
-    def healthy(self) -> bool:
-        """Whether every service is healthy."""
-        return all(service.healthy for service in self.services)
-
     def as_json(self) -> dict[str, object]:
         """Return the status as ``status --json`` prints it."""
         return {

@@ -5,10 +5,14 @@ trained and decoded like a real model. ``full_size_files`` writes the files of a
 vocabulary.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
 
 LINES: Final = (
     "안녕하세요! 별마루에 잘 오셨어요.",
@@ -53,6 +57,15 @@ def tiny_version(
     sequences = [tokenizer.encode_prompt(line, 64) for line in lines] if calibrated else []
     write_version(folder, new_network(config, seed), tokenizer, card, sequences=sequences)
     return folder
+
+
+def weights_hash(network: "GPT2LMHeadModel") -> str:
+    """Return the SHA-256 over every weight's name and bytes."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def full_size_files(folder: Path, *, layers: int = 12, width: int = 768, heads: int = 12) -> Path:

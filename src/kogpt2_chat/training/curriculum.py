@@ -98,7 +98,6 @@ def _recipe(settings: Settings, epochs: int, *, small: bool) -> Recipe:
         learning_rate=training.learning_rate or (SMALL_LEARNING_RATE if small else LEARNING_RATE),
         warmup_fraction=training.warmup_fraction,
         weight_decay=training.weight_decay,
-        clip_norm=training.clip_norm,
         label_smoothing=training.label_smoothing,
         precision=training.precision,
         seed=training.seed,

@@ -79,7 +79,6 @@ def small_recipe(settings: Settings) -> Recipe:
         learning_rate=model.small_learning_rate,
         warmup_fraction=0.05,
         weight_decay=model.small_weight_decay,
-        clip_norm=settings.training.clip_norm,
         label_smoothing=model.small_label_smoothing,
         precision=settings.training.precision,
         seed=settings.training.seed,

@@ -31,7 +31,6 @@ CONTROL_TOKENS: Final = (
     BEGIN, END, USER, PAD, SYSTEM, UNKNOWN, "<mask>", "<d>", "</d>", *(f"<unused{n}>" for n in range(100)),
 )  # fmt: skip
 CONTROL_ID_BY_TOKEN: Final = {token: id_ for id_, token in enumerate(CONTROL_TOKENS)}
-BEGIN_ID: Final = CONTROL_ID_BY_TOKEN[BEGIN]
 END_ID: Final = CONTROL_ID_BY_TOKEN[END]
 USER_ID: Final = CONTROL_ID_BY_TOKEN[USER]
 PAD_ID: Final = CONTROL_ID_BY_TOKEN[PAD]

@@ -229,11 +229,6 @@ def is_newer(state: RolloutState, known: RolloutState | None) -> bool:
     return known is None or state.epoch > known.epoch
 
 
-def target_version(state: RolloutState | None) -> int | None:
-    """Return the version that a slot must serve; None if nothing is rolled out yet."""
-    return None if state is None else state.champion
-
-
 def _read_object(text: str | bytes, topic: str) -> dict[str, object]:
     try:
         body = json.loads(text)

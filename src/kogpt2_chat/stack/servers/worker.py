@@ -11,7 +11,7 @@ def worker_programs(settings: Settings) -> list[Program]:
             name=f"worker-{ordinal}",
             group="worker",
             command=python("-m", "serving"),
-            environment={"KOGPT2_SERVING__SLOT": str(ordinal), "TOKENIZERS_PARALLELISM": "false"},
+            environment={"KOGPT2_SERVING__ORDINAL": str(ordinal), "TOKENIZERS_PARALLELISM": "false"},
             setup=in_checkout(),
             ports={"http": worker_port(settings, ordinal)},
             stop_rank=0,

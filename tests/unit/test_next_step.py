@@ -1,0 +1,47 @@
+"""What a worker does next for one bot, for every combination of what it knows."""
+
+import pytest
+
+from kogpt2_chat.domain.rollout.next_step import RETRY_S, LoadFailure, NextStep, Progress, failed_again, next_step
+from kogpt2_chat.domain.rollout.states import VersionKey
+
+TARGET = VersionKey(7, "ab")
+FAILED = LoadFailure(times=1, retry_at_s=100.0, trouble="해시가 다름")
+WITHDRAW = NextStep(action="withdraw", state="degraded")
+ACTIVATE = NextStep(action="activate", state="ready")
+LOADING = "loading version 7"
+
+
+@pytest.mark.parametrize(
+    ("target", "is_in_memory", "progress", "now_s", "expected"),
+    [
+        (None, False, Progress(), 0.0, WITHDRAW),
+        (None, False, Progress(is_loading=True, failure=FAILED), 0.0, WITHDRAW),
+        (TARGET, True, Progress(), 0.0, ACTIVATE),
+        (TARGET, True, Progress(is_loading=True, failure=FAILED), 0.0, ACTIVATE),
+        (TARGET, False, Progress(), 0.0, NextStep(action="load", state="loading", detail=LOADING)),
+        (TARGET, False, Progress(is_loading=True), 0.0, NextStep(action="wait", state="loading", detail=LOADING)),
+        (TARGET, False, Progress(failure=FAILED), 99.9, NextStep(action="wait", state="degraded", detail="해시가 다름")),
+        (TARGET, False, Progress(failure=FAILED), 100.0, NextStep(action="load", state="degraded", detail="해시가 다름")),
+        (
+            TARGET, False, Progress(is_loading=True, failure=FAILED), 100.0,
+            NextStep(action="wait", state="degraded", detail="해시가 다름"),
+        ),
+    ],
+)  # fmt: skip
+def test_the_next_step_follows_from_target_memory_load_failure_and_time(
+    target, is_in_memory, progress, now_s, expected
+):
+    """Nothing to serve, in memory, not begun, running, failed a moment ago, retry due, retry running."""
+    assert next_step(target, is_in_memory=is_in_memory, progress=progress, now_s=now_s) == expected
+
+
+def test_each_retry_waits_longer_up_to_a_minute():
+    """A registry that is away is not asked all the time, and one that is back is noticed within a minute."""
+    failure, waits = None, []
+    for _ in range(6):
+        failure = failed_again(failure, "MLflow가 응답하지 않음", now_s=1000.0)
+        waits.append(failure.retry_at_s - 1000.0)
+    assert waits == [*RETRY_S, RETRY_S[-1], RETRY_S[-1]]
+    assert waits == sorted(waits)
+    assert (failure.times, failure.trouble) == (6, "MLflow가 응답하지 않음")
