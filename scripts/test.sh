@@ -1,7 +1,15 @@
 #!/usr/bin/env bash
-# Everything that CI runs: the static checks, then all tests, on the project's own servers.
+# Everything that CI runs: the static checks, then all tests, on the project's own servers. With arguments, one pytest with them.
+#
+# The tests that need no server run first, in a process for each core. The others share servers, so they run in one process.
 source "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 for name in $(compgen -e | grep '^KOGPT2_' | grep -v '^KOGPT2_TEST_' || true); do unset "$name"; done
 export KOGPT2_ENV_FILE=  # also ignore any .env file
 scripts/check.sh
-exec .venv/bin/python -m pytest "$@"
+if (($#)); then exec .venv/bin/python -m pytest "$@"; fi
+readonly INTERRUPTED=2
+code=0
+.venv/bin/python -m pytest -m parallel -n auto tests/{unit,model,dags,spark} || code=$?
+if ((code == INTERRUPTED)); then exit "$code"; fi
+.venv/bin/python -m pytest -m "not parallel and not faults" --ignore=tests/{unit,model,dags} || code=$?
+exit "$code"

@@ -29,9 +29,10 @@ IS_TORCH_ALONE = os.environ.get(KIND) == "capped"
 LIMIT_S = 800
 NEWER = ("avx512", "amx", "vnni")
 MARKS = ("capped", "capped_openvino")
+NOT_TESTED = "not tested here"
+"""Property of a test that ran without the limit; its value says why. The summary shows it."""
 
 _reports: dict[str, list[pytest.TestReport]] = {}
-_not_tested: dict[str, str] = {}
 
 
 def cap_holds(capped: Iterable[str]) -> bool:
@@ -70,10 +71,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     if mark == "capped_openvino" and (why := why_openvino_is_not_capped()) != "":
         if why is not None:
-            _not_tested["OpenVINO's kernels on AVX2"] = why
+            item.user_properties.append((NOT_TESTED, f"OpenVINO's kernels on AVX2 ({why})"))
         return None
     if item.nodeid not in _reports:
-        _run_capped(mark, [other for other in item.session.items if other.get_closest_marker(mark)])
+        in_file = [other for other in item.session.items if other.path == item.path]
+        _run_capped(mark, [other for other in in_file if other.get_closest_marker(mark)])
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in _reports[item.nodeid]:
         item.ihook.pytest_runtest_logreport(report=report)
@@ -87,12 +89,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if IS_CAPPED:
         with Path(os.environ[REPORTS]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(report._to_json(), default=str) + "\n")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line for what this machine cannot show."""
-    for what, why in _not_tested.items():
-        terminalreporter.write_line(f"not tested here: {what} ({why})", yellow=True)
 
 
 def _run_capped(mark: str, items: list[pytest.Item]) -> None:

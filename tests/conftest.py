@@ -8,8 +8,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.cleaning import phrase_key
@@ -18,10 +23,16 @@ from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
 from kogpt2_chat.stack.program import environment_without_settings
+from tests.capped import NOT_TESTED
 
 # As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
 SMALL_CORPUS_ROWS = 1200
+FOLDERS = ("unit", "model", "upgrade", "contract", "dags", "spark", "integration", "faults", "e2e")
+"""Quick layers first, the browser last. Homes of earlier releases start their own stack, so they come before the session's."""
+SERVERLESS_FOLDERS = ("model", "dags", "unit")
+PARALLEL_FOLDERS = ("spark", *SERVERLESS_FOLDERS)
+"""Folders with tests for several processes. The longest files come first, so that none is left for the end."""
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250
 
 
@@ -35,19 +46,42 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick layers first, the browser last; everything that asks for the stack is marked as needing it.
-
-    Homes of earlier releases have their own stack, so they come before the session's is started.
-    """
-    order = ("unit", "model", "upgrade", "contract", "dags", "spark", "integration", "faults", "e2e")
+    """Mark the tests that need the stack and those that may run in parallel, and sort the layers."""
     for item in items:
         if {"stack_settings", "open_home"} & set(getattr(item, "fixturenames", ())):
+            if _folder(item) in SERVERLESS_FOLDERS:  # scripts/test.sh does not look for such tests there
+                raise pytest.UsageError(f"{item.nodeid} requests servers: move it out of tests/{_folder(item)}")
             item.add_marker(pytest.mark.stack)
-    items.sort(key=lambda item: order.index(part) if (part := item.path.relative_to(CHECKOUT).parts[1]) in order else 0)
+        elif _folder(item) in PARALLEL_FOLDERS:
+            item.add_marker(pytest.mark.parallel)
+    order = PARALLEL_FOLDERS if items and hasattr(items[0].config, "workerinput") else FOLDERS
+    items.sort(key=lambda item: order.index(folder) if (folder := _folder(item)) in order else 0)
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(CHECKOUT).parts[1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Number of processes for ``-n auto``."""
+    from tests.parallel import process_count
+
+    return process_count()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
+    """Which tests stay together in one process."""
+    from tests.parallel import FileScheduling
+
+    config.option.loadscopereorder = False  # the order of the layers counts, not the number of tests in a file
+    return FileScheduling(config, log)
 
 
 _outcome: list[int] = []
 _heartbeats: list[Heartbeat] = []
+_running: dict[str, None] = {}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -59,9 +93,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    """A test begins."""
+    """A test begins, here or in another process."""
+    _running[nodeid] = None
+    _hear()
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """A test has ended; others may still be running in other processes."""
+    _running.pop(nodeid, None)
+    if _running:
+        _hear()
+
+
+def _hear() -> None:
     for heartbeat in _heartbeats:
-        heartbeat.heard(nodeid)
+        heartbeat.heard(next(iter(_running)))  # the one that has been running longest
 
 
 @pytest.hookimpl(trylast=True)
@@ -72,10 +118,22 @@ def pytest_sessionfinish(exitstatus: int) -> None:
         heartbeat.stop()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A line for each thing that this machine cannot show."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    notes = [tuple(note) for report in reports for note in getattr(report, "user_properties", ())]
+    for name, why in dict.fromkeys(notes):
+        if name == NOT_TESTED:
+            terminalreporter.write_line(f"not tested here: {why}", yellow=True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    """End at once: Kafka clients of tests wait at the interpreter's end for a broker that is stopped by then."""
-    if _outcome and "kafka" in sys.modules:
+    """End at once: Kafka clients of tests wait at the interpreter's end for a broker that is stopped by then.
+
+    A process of pytest-xdist must not, because its caller still reads from it; none of those has a broker.
+    """
+    if _outcome and "kafka" in sys.modules and "PYTEST_XDIST_WORKER" not in os.environ:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_outcome[-1])

@@ -21,7 +21,7 @@ from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, InMemoryTransactio
 DEADLINE_S = 30
 
 
-class MemoryKafka:
+class InMemoryKafka:
     """The in-memory broker."""
 
     def __init__(self) -> None:
@@ -117,8 +117,8 @@ class RealKafka:
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.stack)])
-def kafka(request) -> Iterator[MemoryKafka | RealKafka]:
-    made = MemoryKafka() if request.param == "memory" else RealKafka(request.getfixturevalue("stack_settings"))
+def kafka(request) -> Iterator[InMemoryKafka | RealKafka]:
+    made = InMemoryKafka() if request.param == "memory" else RealKafka(request.getfixturevalue("stack_settings"))
     yield made
     made.close()
 
@@ -323,7 +323,7 @@ def test_a_record_too_large_for_its_topic_fails_the_whole_transaction(kafka):
     consumer.poll(0.2, 32)
     ask(kafka, "하나")
     batch = poll(consumer)
-    if isinstance(kafka, MemoryKafka):
+    if isinstance(kafka, InMemoryKafka):
         big = Outgoing(topic="ChatbotA", key=b"k", value=b"x" * 1_100_000, headers={"turn_id": "too-big"})
     else:
         big = Outgoing(topic=kafka.plain, key=b"k", value=b"x" * 200_000, headers={"turn_id": "too-big"})

@@ -1,6 +1,6 @@
 """Each guard of the exactly-once recipe on a real broker, in place and taken out: without it, the invariant breaks.
 
-So a test that finds nothing wrong is known to be able to. The numbers are the recipe's (docs of the serving design).
+So a test that finds nothing wrong is known to be able to. The numbers are those of ADR 0034.
 """
 
 import threading
@@ -147,11 +147,11 @@ def test_1_a_join_takes_only_what_it_gets(group: Group, guarded: bool, monkeypat
     if not guarded:
         _set(monkeypatch, {"partition.assignment.strategy": "range"})
     lost: list[int] = []
-    plain = KafkaTransactionalConsumer._lose
+    plain = KafkaTransactionalConsumer._on_revoked
     monkeypatch.setattr(
         KafkaTransactionalConsumer,
-        "_lose",
-        lambda self, consumer, places: (lost.append(len(places)), plain(self, consumer, places)),
+        "_on_revoked",
+        lambda self, consumer, partitions: (lost.append(len(partitions)), plain(self, consumer, partitions)),
     )
     first = group.exchange(1)
     group.ledger.ask(QUESTIONS)
@@ -179,11 +179,11 @@ def test_1_a_worker_that_does_not_poll_yet_takes_no_partitions(group: Group, gua
 def test_1_a_worker_may_be_busy_for_longer_than_its_session(group: Group, guarded: bool, monkeypatch) -> None:
     """With a poll interval as short as the session, a batch that takes longer costs it its partitions."""
     if not guarded:
-        _set(monkeypatch, {"max.poll.interval.ms": 6000})
+        _set(monkeypatch, {"max.poll.interval.ms": int(group.settings.serving.session_timeout_s * 1000)})
     first = group.exchange(1)
     group.ledger.ask(QUESTIONS)
     batch = group.poll(first, QUESTIONS)
-    time.sleep(8)
+    time.sleep(group.settings.serving.session_timeout_s + 2)  # the rule is about this time without a poll
     assignments = [first.poll(0.2, 0).assignment for _ in range(10)]
     assert (assignments == [batch.assignment] * 10) is guarded
 

@@ -132,6 +132,7 @@ def weather(crew: WorkerPool, ledger: ReplyAudit, report, *, seed: int, question
     assert verdict.holds, verdict
     assert verdict.questions >= questions
     assert set(storm.died_at()) == set(STEPS), "not every step had its kill, so not everything was proved"
+    assert verdict.aborted > 0, "no kill landed inside a transaction"
 
 
 def test_workers_killed_a_few_times_lose_nothing_and_double_nothing(crew, ledger, report):

@@ -43,24 +43,29 @@ def test_every_version_carries_its_decision_and_where_it_came_from(speaking_bots
             assert {"gate_reasons", "dataset", "base", "licence"} <= version.tags.keys()
 
 
-def test_the_lake_and_the_index_hold_every_turn_once(speaking_bots: Settings) -> None:
-    """After ingest, positions in the table are Kafka's committed ends, and documents are distinct turn ids."""
+@pytest.fixture(scope="module")
+def ingested(speaking_bots: Settings) -> Settings:
+    """The stack after one more turn was said and everything was ingested."""
     say(speaking_bots, Utterance(bot="ChatbotB", sender="별똥별", text="오늘 좀 지쳤어", train=True))
     run_dag(speaking_bots, "ingest_conversations", {})
-    topics, tables = bootstrap.topics(speaking_bots), bootstrap.tables(speaking_bots)
+    return speaking_bots
+
+
+def test_the_lake_and_the_index_hold_every_turn_once(ingested: Settings) -> None:
+    """After ingest, positions in the table are Kafka's committed ends, and documents are distinct turn ids."""
+    topics, tables = bootstrap.topics(ingested), bootstrap.tables(ingested)
     ends = topics.end_positions(TURN_TOPIC)
     app_ids = [f"turns/{TURN_TOPIC}/{partition}" for partition in ends]
     positions = tables.positions("turns", app_ids)
     assert all(positions.get(f"turns/{TURN_TOPIC}/{partition}", 0) >= end for partition, end in ends.items() if end)
     turn_ids = [row["turn_id"] for row in tables.read("turns", ["turn_id"])]
     assert len(turn_ids) == len(set(turn_ids)) > 0
-    assert bootstrap.index(speaking_bots).count() == len(turn_ids)
+    assert bootstrap.index(ingested).count() == len(turn_ids)
 
 
-def test_ingesting_again_changes_nothing(speaking_bots: Settings) -> None:
+def test_ingesting_again_changes_nothing(ingested: Settings) -> None:
     """A second run over the same log adds no row."""
-    run_dag(speaking_bots, "ingest_conversations", {})
-    tables = bootstrap.tables(speaking_bots)
+    tables = bootstrap.tables(ingested)
     before = len(tables.read("turns", ["turn_id"]))
-    run_dag(speaking_bots, "ingest_conversations", {})
+    run_dag(ingested, "ingest_conversations", {})
     assert len(tables.read("turns", ["turn_id"])) == before

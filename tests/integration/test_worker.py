@@ -1,11 +1,9 @@
-"""A worker process on a real broker: one answer to each question, whatever is asked and whenever it dies."""
+"""A worker process on a real broker: one answer to each question, whatever is asked. tests/faults kills workers."""
 
-import signal
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -88,7 +86,7 @@ def talk(stack_settings) -> Conversation:
 def worker(stack_settings, tmp_path_factory) -> Iterator[WorkerProcess]:
     running = WorkerProcess(stack_settings, ORDINAL, tmp_path_factory.mktemp("worker"))
     yield running.wait_ready()
-    running.terminate()
+    assert running.terminate() < 10, "SIGTERM has to end a worker before the supervisor loses patience"
 
 
 def test_each_question_has_one_answer_and_one_turn(talk, worker):
@@ -153,40 +151,3 @@ def test_a_worker_says_how_it_is(talk, worker):
     assert {slot["bot"] for slot in health["slots"]} == set(BOT_IDS)
     assert health["double_drops"] == 0
     assert f"worker-{ORDINAL}" in talk.topics.latest_by_key(WORKER_TOPIC)
-
-
-def test_workers_killed_in_mid_answer_lose_nothing_and_double_nothing(talk, stack_settings, tmp_path: Path):
-    """Kill -9 before, twice inside and just after the transaction; each successor has the same ordinal and carries on."""
-    for step in ("polled", "sent", "offsets_sent", "committed"):
-        victim = WorkerProcess(stack_settings, ORDINAL + 1, tmp_path, failpoint=f"{step}:2")
-        deadline = time.monotonic() + DEADLINE_S
-        while victim.process.poll() is None:
-            assert time.monotonic() < deadline, f"{step} was not reached: {victim.tail()}"
-            talk.ask(4)
-            time.sleep(0.2)
-        assert victim.process.returncode == -signal.SIGKILL, victim.tail()
-    last = WorkerProcess(stack_settings, ORDINAL + 1, tmp_path)
-    try:
-        last.wait_ready()
-        answers = talk.wait_for_answers()
-    finally:
-        took_s = last.terminate()
-    assert Counter(record.headers["question_id"] for record in answers) == dict.fromkeys(talk.asked, 1)
-    assert took_s < 10, "SIGTERM has to end a worker before the supervisor loses patience"
-    assert aborted_copies(stack_settings, talk) > 0, "no kill landed inside a transaction"
-
-
-def aborted_copies(settings: Settings, talk: Conversation) -> int:
-    """Answers that were written and will never be seen: in the read_uncommitted view only."""
-    from kafka import KafkaConsumer, TopicPartition
-
-    from kogpt2_chat.adapters.kafka.topics import connection
-
-    consumer = KafkaConsumer(**connection(settings), enable_auto_commit=False, consumer_timeout_ms=2000)
-    where = {TopicPartition(bot, number): start for bot in BOT_IDS for number, start in talk.begin[bot].items()}
-    consumer.assign(list(where))
-    for partition, start in where.items():
-        consumer.seek(partition, start)
-    raw = [record for record in consumer if dict(record.headers)["question_id"].decode().startswith(talk.mark)]
-    consumer.close()
-    return len(raw) - len(talk.answers())

@@ -21,7 +21,6 @@ from tests.capped import (  # noqa: F401 - hooks of this folder
     IS_TORCH_ALONE,
     pytest_runtest_logreport,
     pytest_runtest_protocol,
-    pytest_terminal_summary,
 )
 from tests.conftest import write_small_corpus
 

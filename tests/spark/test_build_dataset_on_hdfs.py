@@ -11,7 +11,6 @@ import pytest
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.domain.lake.layout import feedback_row, turn_row
 from kogpt2_chat.domain.learning.dataset import Manifest
-from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.jobs.build_dataset import build_datasets
 from kogpt2_chat.ports import Files, SparkJobs, Tables
 from kogpt2_chat.settings import Settings
@@ -138,11 +137,3 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
     manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"]["version"]) / "manifest.json").read_bytes())
     assert manifest.previous == first["ChatbotA"]["version"]
     assert manifest.table_versions["turns"] is not None
-
-
-def test_a_failed_job_shows_the_end_of_its_log(spark_jobs: SparkJobs) -> None:
-    """A job without a result raises Unavailable with Spark's last lines; an unknown job raises InvalidInput."""
-    with pytest.raises(Unavailable, match="(?s)no result.*KeyError"):
-        spark_jobs.submit("build_dataset", {"no": "arguments"})
-    with pytest.raises(InvalidInput, match="no Spark job 'missing'"):
-        spark_jobs.submit("missing", {})

@@ -110,7 +110,7 @@ def test_spark_reads_the_tables_at_a_fixed_version(files: InMemoryFiles, build: 
         "distrust": {"path": f"{LAKE_URI}/Chatbot/lake/distrust", "version": None},
     }
     assert arguments["seeds"] == [["ChatbotA", "seed 질문", "seed, 대답", "인사"]]
-    assert arguments["gold"] == [("ChatbotA", "gold대답"), ("ChatbotA", "gold질문")]
+    assert arguments["gold"] == [["ChatbotA", "gold대답"], ["ChatbotA", "gold질문"]]
     assert arguments["previous"] == {}
 
 

@@ -31,7 +31,7 @@ def test_every_setting_that_compose_sets_exists() -> None:
     names = {
         name for service in SERVICES.values() for name in service.get("environment", {}) if name.startswith("KOGPT2_")
     }
-    assert len(names) >= 6
+    assert names
     for name in names:
         tree: object = Settings
         for part in name.removeprefix("KOGPT2_").lower().split("__"):
@@ -47,7 +47,7 @@ def test_airflow_is_set_up_as_on_one_machine() -> None:
     here = SERVICES["airflow-scheduler"]["environment"]
     places = re.compile(r"_(FOLDER|FILE|URL|CONN|PORT|HOST|HOME|DIRECTORY)$|^SPT_NOENV$")
     wanted = {name: value.lower() for name, value in local.items() if not places.search(name)}
-    assert len(wanted) > 15
+    assert wanted
     assert {name: str(here.get(name)).lower() for name in wanted} == wanted
 
 

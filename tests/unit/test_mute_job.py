@@ -2,9 +2,9 @@
 
 import getpass
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from kogpt2_chat.jobs.mute import mute
 from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
-from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from tests.fleet_harness import FleetHarness, RacingTopics, SimulatedWorker, Survivor
 from tests.one_worker import OneWorker
 
 BOT = "ChatbotB"
@@ -29,53 +29,16 @@ ROLLED_OUT = RolloutState(
 )
 
 
-@dataclass
-class Worker:
-    """Acts on the published state each time the job waits."""
-
-    name: str = "worker-1"
-    stuck: bool = False
-    degraded: bool = False
-    epoch: int = 0
-
-    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
-        if state is not None and not self.stuck:
-            self.epoch = state.epoch
-        slot = SlotReport(bot=BOT, version=0 if self.degraded else 4, state="degraded" if self.degraded else "ready")
-        return WorkerState(worker=self.name, epoch_by_bot={BOT: self.epoch}, slots=(slot,), at=at.isoformat())
+def worker(name: str) -> SimulatedWorker:
+    return SimulatedWorker(bot=BOT, name=name)
 
 
 @dataclass
-class World:
-    """Everything that a mute touches, with a clock that only moves when the job waits."""
+class World(FleetHarness):
+    """Everything that a mute touches."""
 
-    topics: InMemoryTopics = field(default_factory=lambda: InMemoryTopics(Broker()))
-    settings: Settings = field(default_factory=Settings)
-    workers: list[Worker] = field(default_factory=lambda: [Worker(), Worker(name="worker-2")])
-    lines: list[str] = field(default_factory=list)
-    time: datetime = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-    waits: int = 0
-    meanwhile: Callable[[], None] = lambda: None
-
-    def seconds(self) -> float:
-        return self.time.timestamp()
-
-    def pause(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-        self.waits += 1
-        self.meanwhile()
-        for worker in self.workers:
-            self.send(WORKER_TOPIC, worker.name, worker.report(self.states()[-1], self.time).to_json())
-
-    def send(self, topic: str, key: str, value: str) -> None:
-        self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value.encode())])
-
-    def publish(self, state: RolloutState) -> None:
-        self.send(ROLLOUT_TOPIC, BOT, state.to_json())
-
-    def states(self) -> list[RolloutState]:
-        end = self.topics.end_positions(ROLLOUT_TOPIC)[0]
-        return [RolloutState.from_json(record.value or b"") for record in self.topics.read(ROLLOUT_TOPIC, 0, 0, end)]
+    bot: str = BOT
+    workers: list[SimulatedWorker] = field(default_factory=lambda: [worker("worker-1"), worker("worker-2")])
 
     def mute(self, *, muted: bool = True, reason: str = "") -> dict[str, object]:
         return mute(
@@ -86,15 +49,13 @@ class World:
             muted=muted,
             reason=reason,
             by="지기",
-            clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
+            clock=self.clock,
         )
 
 
 @pytest.fixture
 def world() -> World:
-    made = World()
-    made.topics.ensure()
-    return made
+    return World()
 
 
 def test_only_muted_changes(world: World) -> None:
@@ -191,7 +152,7 @@ def test_a_worker_that_never_answers_is_named_and_the_mute_stays(world: World) -
 def test_a_mute_fails_if_no_worker_is_alive(world: World) -> None:
     """Neither the old heartbeat of a dead worker nor an unreadable one acknowledges it."""
     world.publish(ROLLED_OUT)
-    ghost = Worker(name="worker-9").report(replace(ROLLED_OUT, epoch=99), world.time - timedelta(minutes=5))
+    ghost = worker("worker-9").report(replace(ROLLED_OUT, epoch=99), world.time - timedelta(minutes=5))
     world.send(WORKER_TOPIC, "worker-9", ghost.to_json())
     world.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
     world.workers.clear()
@@ -205,7 +166,7 @@ def test_a_mute_fails_if_no_worker_is_alive(world: World) -> None:
 def test_a_degraded_worker_acknowledges_too(world: World) -> None:
     """A bot whose version did not load can still be muted: a notice needs no model."""
     world.publish(ROLLED_OUT)
-    world.workers[0].degraded = True
+    world.workers[0].broken = {4}
 
     assert world.mute()["workers"] == ["worker-1", "worker-2"]
 
@@ -241,24 +202,10 @@ def test_states_of_other_bots_are_ignored(world: World) -> None:
         world.mute()
 
 
-class RacingTopics(InMemoryTopics):
-    """Another program's state arrives just before ours with the same epoch: workers ignore ours."""
-
-    rivals: list[RolloutState]
-
-    def send(self, records: Iterable[Outgoing]) -> None:
-        for item in records:
-            if item.topic == ROLLOUT_TOPIC and self.rivals:
-                rival = self.rivals.pop(0).to_json().encode()
-                super().send([Outgoing(topic=ROLLOUT_TOPIC, key=item.key, value=rival)])
-            super().send([item])
-
-
 def racing(world: World, *champions: int) -> None:
     world.publish(ROLLED_OUT)
-    topics = RacingTopics(world.topics._broker)
-    topics.rivals = [replace(ROLLED_OUT, epoch=8 + turn, champion=champion) for turn, champion in enumerate(champions)]
-    world.topics = topics
+    rivals = [replace(ROLLED_OUT, epoch=8 + turn, champion=champion) for turn, champion in enumerate(champions)]
+    world.topics = RacingTopics(world.topics, rivals)
 
 
 def test_a_mute_that_lost_a_race_is_published_again(world: World) -> None:
@@ -409,11 +356,11 @@ def test_clock_skew_does_not_matter(world: World, hours: int) -> None:
     """A worker is alive while its heartbeat changes, whatever time the heartbeat contains."""
     world.publish(ROLLED_OUT)
     skew = timedelta(hours=hours)
-    gone = Worker(name="worker-9").report(ROLLED_OUT, world.time + skew)
+    gone = worker("worker-9").report(ROLLED_OUT, world.time + skew)
     world.send(WORKER_TOPIC, "worker-9", gone.to_json())
-    for worker in world.workers:
-        world.send(WORKER_TOPIC, worker.name, worker.report(ROLLED_OUT, world.time + skew).to_json())
-        worker.report = lambda state, at, own=worker.report: own(state, at + skew)  # type: ignore[method-assign, misc]
+    for one in world.workers:
+        world.send(WORKER_TOPIC, one.name, one.report(ROLLED_OUT, world.time + skew).to_json())
+        one.report = lambda state, at, own=one.report: own(state, at + skew)  # type: ignore[method-assign, misc]
     started = world.time
 
     assert world.mute()["workers"] == ["worker-1", "worker-2"]
@@ -443,9 +390,7 @@ def test_setting_the_clock_does_not_end_the_wait(world: World) -> None:
 def test_the_commands_show_what_players_receive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """As text: the bot's name and the notice; as JSON: the facts; the state records who asked."""
     monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
-    monkeypatch.setattr(
-        "kogpt2_chat.jobs.mute.Clock", lambda: Clock(now=lambda: world.time, monotonic=world.seconds, pause=world.pause)
-    )
+    monkeypatch.setattr("kogpt2_chat.jobs.mute.Clock", lambda: world.clock)
 
     said = CliRunner().invoke(app, ["mute", BOT, "--reason", "점검"]).stdout
     facts = json.loads(CliRunner().invoke(app, ["unmute", BOT, "--json"]).stdout)
@@ -513,21 +458,9 @@ def test_a_bot_muted_before_the_topic_was_lost_stays_muted(world: World) -> None
     assert (result["epoch"], result["changed"]) == (8, True)
 
 
-class Survivor(Worker):
-    """Remembers the state from before the topic was lost, and ignores lower epochs as stale."""
-
-    muted = False
-
-    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
-        if state is not None and state.epoch > self.epoch:
-            self.epoch, self.muted = state.epoch, state.muted
-        slot = SlotReport(bot=BOT, version=4, state="ready", muted=self.muted)
-        return WorkerState(worker=self.name, epoch_by_bot={BOT: self.epoch}, slots=(slot,), at=at.isoformat())
-
-
 def test_a_mute_reaches_workers_that_return_after_its_publication(world: World) -> None:
     """The broker lost its disk: the first heartbeat shows the epoch and the version to continue from."""
-    world.workers = [Survivor(epoch=7)]
+    world.workers = [Survivor(bot=BOT, serving=4, epoch=7)]
 
     result = world.mute(reason="이상한 답을 한다")
 

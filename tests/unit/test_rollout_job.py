@@ -1,24 +1,23 @@
 """A rollout with simulated workers: which version becomes champion, when, and what a crash leaves."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
-from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
+from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, InvalidInput, NotFound, Unavailable
-from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollout import rollback, rollout
-from kogpt2_chat.ports import Alias, Outgoing
-from kogpt2_chat.settings import Rollout, Settings
-from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from kogpt2_chat.ports import Alias
+from kogpt2_chat.settings import Rollout
 from kogpt2_chat.testing.registry import InMemoryRegistry
+from tests.fleet_harness import FleetHarness, RacingTopics, SimulatedWorker, Survivor
 
 BOT = "ChatbotA"
 MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "dataset": "0123456789ab", "parent": ""}'
@@ -58,72 +57,18 @@ def silence() -> Iterator[SilentRegistry]:
     made.ended.set()
 
 
-@dataclass
-class Worker:
-    """Acts on the published state each time the job waits."""
-
-    name: str = "worker-1"
-    broken: set[int] = field(default_factory=set)
-    alive: bool = True
-    slow: bool = False
-    serving: int = 0
-
-    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
-        epoch = 0 if state is None or self.slow else state.epoch
-        degraded = state is not None and state.champion in self.broken and not self.slow
-        if state is not None and not degraded and not self.slow:
-            self.serving = state.champion or 0
-        detail = "model.safetensors: 해시가 다름" if degraded else ""
-        slot = SlotReport(bot=BOT, version=self.serving, state="degraded" if degraded else "ready", detail=detail)
-        return WorkerState(worker=self.name, epoch_by_bot={BOT: epoch}, slots=(slot,), at=at.isoformat())
+def worker(name: str = "worker-1", **more: Any) -> SimulatedWorker:
+    return SimulatedWorker(bot=BOT, name=name, **more)
 
 
 @dataclass
-class Survivor(Worker):
-    """Remembers the epoch from before the topic was lost, and ignores lower epochs as stale."""
+class World(FleetHarness):
+    """Everything that a rollout touches."""
 
-    epoch: int = 0
-
-    def report(self, state: RolloutState | None, at: datetime) -> WorkerState:
-        if state is None or state.epoch <= self.epoch:
-            state = RolloutState(bot=BOT, epoch=self.epoch, champion=self.serving)
-        self.epoch = state.epoch
-        return super().report(state, at)
-
-
-@dataclass
-class World:
-    """Everything that a rollout touches, with a clock that only moves when the job waits."""
-
+    bot: str = BOT
+    workers: list[SimulatedWorker] = field(default_factory=lambda: [worker()])
     registry: CrashingRegistry = field(default_factory=CrashingRegistry)
-    topics: InMemoryTopics = field(default_factory=lambda: InMemoryTopics(Broker()))
-    settings: Settings = field(default_factory=Settings)
-    workers: list[Worker] = field(default_factory=lambda: [Worker()])
-    lines: list[str] = field(default_factory=list)
     model_json: str = MODEL_JSON
-    time: datetime = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-    meanwhile: Callable[[], None] = lambda: None
-
-    def seconds(self) -> float:
-        return self.time.timestamp()
-
-    def pause(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-        self.meanwhile()
-        self.beat()
-
-    def beat(self) -> None:
-        state = self.published()
-        for worker in self.workers:
-            if worker.alive:
-                self.send(WORKER_TOPIC, worker.name, worker.report(state, self.time).to_json())
-
-    def send(self, topic: str, key: str, value: str) -> None:
-        self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value.encode())])
-
-    def published(self) -> RolloutState | None:
-        content = self.topics.latest_by_key(ROLLOUT_TOPIC).get(BOT)
-        return RolloutState.from_json(content) if content else None
 
     def train(self, **tags: str) -> int:
         run_id = self.registry.start_run("학습", {}, {})
@@ -138,7 +83,7 @@ class World:
             settings=self.settings,
             progress=self.lines.append,
             version=version,
-            clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
+            clock=self.clock,
         )
 
     def rollback(self, registry: Any = None) -> dict[str, object]:
@@ -150,7 +95,7 @@ class World:
             if registry
             else self.settings,
             progress=self.lines.append,
-            clock=Clock(now=lambda: self.time, monotonic=self.seconds, pause=self.pause),
+            clock=self.clock,
         )
 
     def aliases(self) -> dict[str, int]:
@@ -166,9 +111,7 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    made = World()
-    made.topics.ensure()
-    return made
+    return World()
 
 
 def published(world: World) -> RolloutState:
@@ -224,8 +167,7 @@ def test_the_champion_is_published_again_after_the_topic_was_lost(world: World) 
     """It reaches workers without a state; the aliases stay."""
     world.promote()
     world.promote()
-    world.topics = InMemoryTopics(Broker())
-    world.topics.ensure()
+    world.lose_topics()
 
     world.rollout()
 
@@ -236,8 +178,7 @@ def test_the_champion_is_published_again_after_the_topic_was_lost(world: World) 
 def test_a_republished_champion_that_does_not_load_is_an_error(world: World) -> None:
     """No earlier version exists to restore, so nothing more is published."""
     world.promote()
-    world.topics = InMemoryTopics(Broker())
-    world.topics.ensure()
+    world.lose_topics()
     world.workers[0].broken = {1}
 
     with pytest.raises(
@@ -271,7 +212,7 @@ def test_a_bot_that_was_never_trained_has_nothing_to_roll_out(world: World) -> N
 def test_a_degraded_worker_restores_the_old_champion(world: World) -> None:
     """One worker that cannot load the version is enough; aliases stay, and the error quotes the worker."""
     world.promote()
-    world.workers.append(Worker(name="worker-2", broken={2}))
+    world.workers.append(worker("worker-2", broken={2}))
     version = world.train(gate="pass")
     nominate(bot=BOT, version=version, registry=world.registry)
 
@@ -319,26 +260,11 @@ def test_restoring_the_old_champion_keeps_the_fields_of_a_canary(world: World) -
     assert replace(state, epoch=2, reason=before.reason, by=before.by, at=before.at) == before
 
 
-class RacingTopics(InMemoryTopics):
-    """Another program's state arrives just before ours with the same epoch: workers follow theirs."""
-
-    rival: RolloutState | None = None
-
-    def send(self, records: Iterable[Outgoing]) -> None:
-        for item in records:
-            rival = self.rival
-            if rival and item.topic == ROLLOUT_TOPIC and RolloutState.from_json(item.value or b"").epoch == rival.epoch:
-                self.rival = None
-                super().send([Outgoing(topic=ROLLOUT_TOPIC, key=item.key, value=rival.to_json().encode())])
-            super().send([item])
-
-
 def racing(world: World, rival: RolloutState) -> None:
     """Version 1 is champion, version 2 is about to be rolled out."""
     world.promote()
     nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
-    world.topics = RacingTopics(world.topics._broker)
-    world.topics.rival = rival
+    world.topics = RacingTopics(world.topics, [rival])
 
 
 def test_restoring_the_old_champion_survives_a_concurrent_mute(world: World) -> None:
@@ -387,7 +313,7 @@ def test_the_winner_of_a_race_is_also_the_last_record(world: World, silence: Sil
 def test_a_stale_last_record_is_replaced(world: World) -> None:
     """If a crash left the loser of a race as the last record, the next command publishes the winner again."""
     world.promote()
-    world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=1, champion=9, by="늦은 이").to_json())
+    world.publish(RolloutState(bot=BOT, epoch=1, champion=9, by="늦은 이"))
 
     world.rollout()
 
@@ -411,10 +337,9 @@ def test_a_rollout_reaches_workers_that_survived_the_topic(world: World) -> None
 def test_a_rollout_reaches_workers_that_return_after_its_publication(world: World) -> None:
     """The broker lost its disk: after the first heartbeat the state is published above the worker's epoch."""
     world.promote()
-    world.topics = InMemoryTopics(Broker())
-    world.topics.ensure()
+    world.lose_topics()
     version = world.train(gate="pass")
-    world.workers[0] = Survivor(serving=1, epoch=7)
+    world.workers[0] = Survivor(bot=BOT, serving=1, epoch=7)
 
     world.rollout(version=version)
 
@@ -442,7 +367,7 @@ def test_the_serving_version_is_restored_not_the_aliased_one(world: World) -> No
 def test_a_worker_that_never_answers_times_out(world: World) -> None:
     """After the deadline the old champion is published again, and a later call may succeed."""
     world.promote()
-    world.workers[0].slow = True
+    world.workers[0].stuck = True
     nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
     started = world.time
 
@@ -451,7 +376,7 @@ def test_a_worker_that_never_answers_times_out(world: World) -> None:
 
     assert (world.time - started).total_seconds() == pytest.approx(world.settings.rollout.ready_timeout_s, abs=1)
     assert published(world).champion == 1
-    world.workers[0].slow = False
+    world.workers[0].stuck = False
     assert world.rollout()["changed"] is True
     assert (world.aliases(), published(world).epoch) == ({"champion": 2, "previous": 1}, 4)
 
@@ -470,7 +395,7 @@ def test_a_rollout_fails_if_no_worker_is_alive(world: World) -> None:
 
 def test_dead_workers_are_not_waited_for(world: World) -> None:
     """An old heartbeat is that of a dead worker, and an unreadable one counts for no worker."""
-    ghost = Worker(name="worker-9")
+    ghost = worker("worker-9")
     world.send(WORKER_TOPIC, "worker-9", ghost.report(None, world.time - timedelta(minutes=5)).to_json())
     world.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
 
@@ -481,16 +406,16 @@ def test_dead_workers_are_not_waited_for(world: World) -> None:
 
 def test_a_worker_that_starts_during_the_rollout_is_waited_for(world: World) -> None:
     """Liveness is checked at each poll, not once."""
-    late = Worker(name="worker-2", slow=True)
-    world.workers[0].slow = True
+    late = worker("worker-2", stuck=True)
+    world.workers[0].stuck = True
 
     def arrive() -> None:
         if late not in world.workers:
             world.workers.append(late)
-        elif world.workers[0].slow:
-            world.workers[0].slow = False
+        elif world.workers[0].stuck:
+            world.workers[0].stuck = False
         else:
-            late.slow = False
+            late.stuck = False
 
     world.meanwhile = arrive
 
@@ -544,10 +469,10 @@ def test_a_newer_candidate_survives_the_rollout_of_an_older_one(world: World) ->
 
 def test_a_rollout_is_superseded_by_another_one(world: World) -> None:
     """If another champion was published in the meantime, this call moves no alias and publishes nothing."""
-    world.workers[0].slow = True
+    world.workers[0].stuck = True
     version = world.train(gate="pass")
     other = RolloutState(bot=BOT, epoch=9, champion=7)
-    world.meanwhile = lambda: world.send(ROLLOUT_TOPIC, BOT, other.to_json())
+    world.meanwhile = lambda: world.publish(other)
 
     with pytest.raises(Conflict, match=r"epoch 9 \(version 7\)"):
         world.rollout(version=version)
@@ -559,7 +484,7 @@ def test_a_rollout_is_superseded_by_another_one(world: World) -> None:
 def test_a_muted_bot_stays_muted_through_a_rollout(world: World) -> None:
     """A new champion does not unmute the bot."""
     world.promote()
-    world.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=2, champion=1, muted=True).to_json())
+    world.publish(RolloutState(bot=BOT, epoch=2, champion=1, muted=True))
 
     world.promote()
 
@@ -626,7 +551,7 @@ def under_way(world: World) -> None:
     world.promote()
     world.workers[0].broken = {3}
     state = RolloutState(bot=BOT, epoch=3, champion=3, previous=2, earlier=1)
-    world.send(ROLLOUT_TOPIC, BOT, state.to_json())
+    world.publish(state)
     world.beat()
 
 

@@ -52,6 +52,30 @@ def test_a_script_works_in_any_folder_and_shell(checkout: Path, command: list[st
     assert last.endswith(f"-k a b in {checkout}, home none, kafka none")
 
 
+def test_all_tests_run_in_two_parts(checkout: Path) -> None:
+    """Together the parts cover every folder: the second one ignores only folders of the first."""
+    done = run(checkout, "scripts/test.sh")
+    assert done.returncode == 0, done.stderr
+    first, second = (line.split(" in ")[0] for line in done.stdout.splitlines() if line.startswith("python -m pytest"))
+    assert first == "python -m pytest -m parallel -n auto tests/unit tests/model tests/dags tests/spark"
+    ignored = [f"--ignore=tests/{folder}" for folder in ("unit", "model", "dags")]
+    assert second == f"python -m pytest -m not parallel and not faults {' '.join(ignored)}"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "parts", "code"), [(0, 0, 2, 0), (1, 0, 2, 1), (0, 1, 2, 1), (2, 0, 1, 2), (5, 0, 2, 5)]
+)
+def test_a_failure_in_either_part_fails_the_tests(
+    checkout: Path, first: int, second: int, parts: int, code: int
+) -> None:
+    """The second part also runs after a failure in the first one, but not after an interruption."""
+    body = f'case "$*" in *"-m parallel"*) echo part; exit {first};; *pytest*) echo part; exit {second};; esac'
+    tool(checkout, "python", body)
+    done = run(checkout, "scripts/test.sh")
+    assert done.stdout.splitlines().count("part") == parts
+    assert done.returncode == code
+
+
 def test_scripts_can_be_started_from_any_folder(checkout: Path) -> None:
     """By an absolute path from elsewhere, and by name from their own folder."""
     assert run(checkout, "bash", "-c", 'cd / && "$0/scripts/faults.sh"', str(checkout)).returncode == 0

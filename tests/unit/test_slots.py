@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -297,49 +298,66 @@ def test_a_worker_that_leaves_signs_off(house):
     assert house.topics.latest_by_key(WORKER_TOPIC) == {}
 
 
-def test_health_is_200_while_the_loop_turns_and_503_otherwise():
-    """With what an operator asks first; metrics in Prometheus' text format."""
-    slots = Slots()
-    slots.activate(BOT, LoadedVersion(version=3, model=ScriptedModel()), 2)
-    ready = threading.Event()
-    metrics = Metrics(slots=slots.reports)
-    metrics.published(records=7)
+class Served:
+    """The HTTP server of a worker with one version, over the network."""
 
-    def look() -> HealthReport:
+    def __init__(self) -> None:
+        self.is_ready = False
+        self.slots = Slots()
+        self.slots.activate(BOT, LoadedVersion(version=3, model=ScriptedModel()), 2)
+        self.metrics = Metrics(slots=self.slots.reports)
+        self.metrics.published(records=7)
+        self.server = HealthServer("127.0.0.1", 0, self.report, self.metrics.page)
+
+    def report(self) -> HealthReport:
         return HealthReport(
-            ready=ready.is_set(),
+            ready=self.is_ready,
             worker="worker-1",
-            tally=metrics.tally(),
-            slots=slots.reports(),
-            epoch=slots.rollout_epochs(),
+            tally=self.metrics.tally(),
+            slots=self.slots.reports(),
+            epoch=self.slots.rollout_epochs(),
             silent_s=0.1,
         )
 
-    server = HealthServer("127.0.0.1", 0, look, metrics.page)
-    server.start()
-    try:
-        address = f"http://127.0.0.1:{server.port}"
-        assert requests.get(f"{address}/health", timeout=5).status_code == 503
-        ready.set()
-        answer = requests.get(f"{address}/health", timeout=5)
-        body = answer.json()
-        assert answer.status_code == 200
-        assert {
-            "ready": True,
-            "publications": 1,
-            "answered": 0,
-            "double_drops": 0,
-            "in_flight": 0,
-            "dead_letters": 0,
-        }.items() <= body.items()
-        assert body["epoch"][BOT] == 2
-        assert {"bot": BOT, "version": 3, "state": "ready", "detail": "", "form": "", "muted": False} in body["slots"]
-        page = requests.get(f"{address}/metrics", timeout=5)
-        assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert "kogpt2_publications_total 1.0\n" in page.text
-        assert requests.get(f"{address}/", timeout=5).status_code == 404
-    finally:
-        server.close()
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.server.port}{path}", timeout=5)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    made = Served()
+    made.server.start()
+    yield made
+    made.server.close()
+
+
+def test_health_is_200_while_the_worker_is_ready_and_503_otherwise(served):
+    """Load balancers and Docker read the status only."""
+    assert served.get("/health").status_code == 503
+    served.is_ready = True
+    assert served.get("/health").status_code == 200
+
+
+def test_health_says_what_an_operator_asks_first(served):
+    """What became of the questions, and what each bot answers with."""
+    served.is_ready = True
+    body = served.get("/health").json()
+    tally = {"publications": 1, "answered": 0, "double_drops": 0, "in_flight": 0, "dead_letters": 0}
+    assert ({"ready": True} | tally).items() <= body.items()
+    assert body["epoch"][BOT] == 2
+    assert {"bot": BOT, "version": 3, "state": "ready", "detail": "", "form": "", "muted": False} in body["slots"]
+
+
+def test_metrics_are_prometheus_text(served):
+    """The format that Prometheus asks for by its content type."""
+    page = served.get("/metrics")
+    assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "kogpt2_publications_total 1.0\n" in page.text
+
+
+def test_no_other_page_is_served(served):
+    """The port may be reachable from outside."""
+    assert served.get("/").status_code == 404
 
 
 def test_the_watchdog_ends_a_process_that_stands_still(tmp_path):

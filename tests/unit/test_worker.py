@@ -90,24 +90,50 @@ def test_bad_records_are_dead_letters_and_the_next_question_is_answered(tmp_path
     assert bench.broker.committed[0] == 5
 
 
-def test_fixed_notices_stand_in_where_the_model_cannot_speak(tmp_path):
-    """No model, muted, nothing said, too late: each is answered at once, and marked."""
-    bench = WorkerHarness(tmp_path, answers={"침묵": ""})
-    bench.ask(*(legacy_text("n", "ChatbotA", text) for text in ("침묵",)))
-    bench.ask(v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕?", reply_by="2026-11-24T02:00:00Z"))
+def assert_only_notice(bench: WorkerHarness, fallback: str) -> None:
+    assert bench.texts() == [NOTICE_BY_FALLBACK[fallback]]
+    assert_only_fallback(bench, fallback)
+
+
+def assert_only_fallback(bench: WorkerHarness, fallback: str) -> None:
+    """Both the one answer and its turn name what replaced the model."""
+    assert [answer.headers["fallback"] for answer in bench.broker.all("ChatbotA")] == [fallback]
+    assert [turn.fallback for turn in bench.turns()] == [fallback]
+
+
+def test_a_bot_without_a_version_answers_with_its_notice(tmp_path):
+    """Version 0 says that no model answered."""
+    bench = WorkerHarness(tmp_path, models=False)
+    bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain()
+    assert_only_notice(bench, "degraded")
+    assert bench.broker.all("ChatbotA")[0].headers["model_version"] == "0"
+
+
+def test_a_muted_bot_answers_with_its_notice(tmp_path):
+    """Its model is not asked."""
+    bench = WorkerHarness(tmp_path)
     bench.slots.mute("ChatbotA", muted=True)
     bench.ask(legacy_text("n", "ChatbotA", "안녕?"))
     bench.drain()
-    fallbacks = [turn.fallback for turn in bench.turns()]
-    assert fallbacks == ["empty", "timeout", "muted"]
-    assert bench.texts() == [NOTICE_BY_FALLBACK[fallback] for fallback in fallbacks]
-    empty = WorkerHarness(tmp_path / "none", models=False)
-    empty.ask(legacy_text("n", "ChatbotC", "안녕?"))
-    empty.drain()
-    (answer,) = empty.broker.all("ChatbotC")
-    assert (answer.headers["fallback"], answer.headers["model_version"]) == ("degraded", "0")
-    assert answer.value.decode() == NOTICE_BY_FALLBACK["degraded"]
+    assert_only_notice(bench, "muted")
+    assert "decoding" not in bench.steps
+
+
+def test_an_empty_answer_is_replaced_by_its_notice(tmp_path):
+    """The model ended its answer at once."""
+    bench = WorkerHarness(tmp_path, answers={"침묵": ""})
+    bench.ask(legacy_text("n", "ChatbotA", "침묵"))
+    bench.drain()
+    assert_only_notice(bench, "empty")
+
+
+def test_a_question_that_comes_after_its_deadline_gets_the_timeout_notice(tmp_path):
+    """`reply_by` has passed before the worker sees the question."""
+    bench = WorkerHarness(tmp_path)
+    bench.ask(v1_text(question_id="q", bot="ChatbotA", sender="n", text="안녕?", reply_by="2026-11-24T02:00:00Z"))
+    bench.drain()
+    assert_only_notice(bench, "timeout")
 
 
 def test_a_late_answer_is_replaced_by_the_timeout_notice(tmp_path):
@@ -526,21 +552,27 @@ def unsure_bench(tmp_path, **settings):
     return bench
 
 
-def test_where_the_model_is_unsure_the_nearest_known_answer_speaks(tmp_path):
-    """Or the bot says that it does not know; header, turn and decoding say who spoke and why."""
+def test_an_unsure_model_is_replaced_by_the_nearest_known_answer(tmp_path):
+    """The turn has which known question that was, how sure the model was, and none of its tokens."""
     bench = unsure_bench(tmp_path)
-    bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"), legacy_text("n", "ChatbotA", "수박 값이 얼마예요"))
+    bench.ask(legacy_text("n", "ChatbotA", "안녕하세요"))
     bench.drain(3)
-    known, unknown = bench.texts()
-    assert known == "반가워요!"
-    assert unknown in UNSURE_BY_BOT["ChatbotA"]
-    assert [answer.headers["fallback"] for answer in bench.broker.all("ChatbotA")] == ["nearest", "unsure"]
-    first, second = bench.turns()
-    assert first.decoding["nearest"]["question"] == "안녕하세요?"
-    assert first.decoding["nearest"]["source"] == "seed"
-    assert first.decoding["logprob"] == -3.0
-    assert first.answer_token_ids == ()
-    assert (first.fallback, second.fallback) == ("nearest", "unsure")
+    assert bench.texts() == ["반가워요!"]
+    assert_only_fallback(bench, "nearest")
+    (turn,) = bench.turns()
+    assert turn.decoding["nearest"]["question"] == "안녕하세요?"
+    assert turn.decoding["nearest"]["source"] == "seed"
+    assert turn.decoding["logprob"] == -3.0
+    assert turn.answer_token_ids == ()
+
+
+def test_an_unsure_bot_says_that_it_does_not_know_a_question_like_no_other(tmp_path):
+    """No known question is near enough."""
+    bench = unsure_bench(tmp_path)
+    bench.ask(legacy_text("n", "ChatbotA", "수박 값이 얼마예요"))
+    bench.drain(3)
+    assert bench.texts()[0] in UNSURE_BY_BOT["ChatbotA"]
+    assert_only_fallback(bench, "unsure")
 
 
 def test_a_sure_model_speaks_itself(tmp_path):

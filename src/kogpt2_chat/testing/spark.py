@@ -1,6 +1,9 @@
 """A scripted stand-in for Spark. The real jobs have their own tests in ``tests/spark``."""
 
+import json
 from collections.abc import Callable, Mapping
+
+from kogpt2_chat.errors import InvalidInput, Unavailable
 
 Job = Callable[[Mapping[str, object]], dict[str, object]]
 
@@ -9,7 +12,7 @@ class ScriptedSparkJobs:
     """Spark jobs that are plain functions.
 
     Args:
-        job_by_script: the function to call for each script.
+        job_by_script: the function to call for each script. It raises InvalidInput to reject its input.
 
     Attributes:
         submitted: script and arguments of every call, in order.
@@ -20,6 +23,16 @@ class ScriptedSparkJobs:
         self.submitted: list[tuple[str, dict[str, object]]] = []
 
     def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
-        """Call the script's function and return its result."""
-        self.submitted.append((script, dict(arguments)))
-        return self._job_by_script[script](arguments)
+        """Call the script's function and return its result; see :class:`~kogpt2_chat.ports.SparkJobs`."""
+        if script not in self._job_by_script:
+            raise InvalidInput(f"no Spark job {script!r}: expected one of {sorted(self._job_by_script)}")
+        read = json.loads(json.dumps(arguments))
+        self.submitted.append((script, read))
+        try:
+            result = self._job_by_script[script](read)
+        except (InvalidInput, Unavailable, AssertionError):
+            raise
+        except Exception as error:
+            raise Unavailable(f"Spark job {script} failed: {error!r}") from error
+        returned: dict[str, object] = json.loads(json.dumps(result))
+        return returned
