@@ -130,8 +130,14 @@ def build_dataset(
 
     settings = load_settings()
     chosen = tuple(dict.fromkeys(known_bot(bot) for bot in bots))
-    spark, files = bootstrap.spark(settings), bootstrap.files(settings)
-    datasets = run(bots=chosen, spark=spark, files=files, settings=settings, progress=progress)
+    datasets = run(
+        bots=chosen,
+        spark=bootstrap.spark(settings),
+        tables=bootstrap.tables(settings),
+        files=bootstrap.files(settings),
+        settings=settings,
+        progress=progress,
+    )
     _show({"datasets": datasets}, as_json=as_json)
 
 

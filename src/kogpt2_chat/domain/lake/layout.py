@@ -20,7 +20,6 @@ Kind = Literal["string", "long", "bool", "time", "longs"]
 TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit", "distrust"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 
-DELTA_LOG: Final = "_delta_log"
 SANE_YEARS: Final = range(2000, 2200)
 """Accepted years. Spark rejects times before 1582 (ambiguous calendar), and some readers overflow on late times."""
 
