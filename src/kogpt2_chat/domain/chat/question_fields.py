@@ -48,7 +48,7 @@ BOUNDS: Final = Bounds(text=MAX_TEXT_CHARS, sender=MAX_NAME_CHARS)
 UNBOUNDED: Final = Bounds(text=None, sender=_MAX_KEY_CHARS)
 
 
-def clean_text(text: str) -> str:
+def stored_text(text: str) -> str:
     """Return the text as it is stored and counted: NFC, without hidden characters, with line feeds as line ends."""
     return nfc(_without_hidden(text))
 
@@ -117,7 +117,7 @@ def bounded_text(raw: str, question_id: str | None, bounds: Bounds = BOUNDS) -> 
     if shows_nothing(raw):
         raise InvalidMessage("empty", "the question has no visible character", question_id)
     if bounds.text is None:
-        return clean_text(raw)
+        return stored_text(raw)
     printable = _without_hidden(raw)
     _refuse_long("question", len(printable), bounds.text * _SHRINKS_BY, question_id)
     text = nfc(printable)
