@@ -5,7 +5,6 @@ concurrent commits that move the same position conflict.
 """
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -20,6 +19,7 @@ from deltalake.exceptions import (
 )
 
 from kogpt2_chat.adapters.delta_schema import arrow_rows, columns_in, schema_of
+from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, Table, table_path
 from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
@@ -31,6 +31,7 @@ _COMMIT_RETRIES: Final = 10
 # The NameNode needs up to 20 s to notice that a DataNode died; until then it directs writes to it.
 _FIRST_DELAY_S: Final = 1.0
 _LONGEST_DELAY_S: Final = 10.0
+_FINAL_ERRORS: Final = (SchemaMismatchError, DeltaProtocolError)
 
 
 class DeltaTables:
@@ -158,27 +159,31 @@ class DeltaTables:
 
     def _retry(self, call: Callable[[], T], table: str) -> T:
         """Call until it succeeds, with growing pauses between retries."""
-        delay_s = _FIRST_DELAY_S
-        for left in reversed(range(self._retries + 1)):
-            try:
-                return call()
-            except (SchemaMismatchError, DeltaProtocolError) as error:  # retrying cannot help
-                raise InvalidInput(
-                    f"table {table} at {self._address(table)} has a schema or protocol that this release cannot use: "
-                    f"{error}. Another release or program wrote it: use that one, or move the table's folder away"
-                ) from error
-            except (DeltaError, OSError) as error:
-                if not left:
-                    raise Unavailable(
-                        f"table {table} at {self._address(table)} failed in {self._retries + 1} attempts: {error}; "
-                        "check with `kogpt2-chat status` that HDFS is running and has free disk space"
-                    ) from error
-            time.sleep(delay_s)
-            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
-        raise AssertionError("unreachable")
+        try:
+            return call_with_retries(
+                call,
+                is_transient=_is_transient,
+                attempts=self._retries + 1,
+                first_delay_s=_FIRST_DELAY_S,
+                longest_delay_s=_LONGEST_DELAY_S,
+            )
+        except _FINAL_ERRORS as error:
+            raise InvalidInput(
+                f"table {table} at {self._address(table)} has a schema or protocol that this release cannot use: "
+                f"{error}. Another release or program wrote it: use that one, or move the table's folder away"
+            ) from error
+        except (DeltaError, OSError) as error:
+            raise Unavailable(
+                f"table {table} at {self._address(table)} failed in {self._retries + 1} attempts: {error}; "
+                "check with `kogpt2-chat status` that HDFS is running and has free disk space"
+            ) from error
 
     def _address(self, table: str) -> str:
         return self._uri + table_path(self._root, table)
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, DeltaError | OSError) and not isinstance(error, _FINAL_ERRORS)
 
 
 def _layout(table: str) -> Table:

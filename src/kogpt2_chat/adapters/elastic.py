@@ -4,7 +4,6 @@ The index is derived from the lake. Indexing is idempotent, since a document's i
 an unplanned field is an error here instead of being mapped dynamically.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
+from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.lake.layout import TURNS
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
@@ -37,6 +37,10 @@ _TYPE_BY_COLUMN: Final[Mapping[str, dict[str, object]]] = {
     "extra": {"type": "keyword", "index": False, "doc_values": False},
     "date": {"type": "date", "format": "yyyy-MM-dd"},
 }
+
+
+class _NotAccepted(Exception):
+    """The server was too busy for some documents, or did not answer."""
 
 
 class ElasticIndex:
@@ -173,27 +177,36 @@ class ElasticIndex:
         self.ensure()
 
     def _put_batch(self, batch: Sequence[Row]) -> None:
-        left, delay_s, error = list(batch), _FIRST_DELAY_S, "busy"
-        for attempt in range(_RETRIES + 1):
-            if attempt:
-                time.sleep(delay_s)
-                delay_s *= 2
+        left, reason = list(batch), "busy"
+
+        def send() -> None:
+            nonlocal left, reason
             try:
                 reply = self._client.bulk(operations=_operations(self._name, left))
-            except ApiError as found:
-                if not _is_transient(found.status_code):
-                    raise self._refused("index", found) from found
-                error = str(found)
-            except TransportError as found:
-                error = str(found)
-            else:
-                left = self._to_resend(left, reply["items"])
-                if not left:
-                    return
-        raise Unavailable(
-            f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not accepted in {_RETRIES + 1} "
-            f"attempts ({error}); run `index` again later, nothing is lost"
-        )
+            except ApiError as error:
+                if not _is_transient(error.status_code):
+                    raise self._refused("index", error) from error
+                reason = str(error)
+                raise _NotAccepted from error
+            except TransportError as error:
+                reason = str(error)
+                raise _NotAccepted from error
+            left = self._to_resend(left, reply["items"])
+            if left:
+                raise _NotAccepted
+
+        try:
+            call_with_retries(
+                send,
+                is_transient=lambda error: isinstance(error, _NotAccepted),
+                attempts=_RETRIES + 1,
+                first_delay_s=_FIRST_DELAY_S,
+            )
+        except _NotAccepted as error:
+            raise Unavailable(
+                f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not accepted in {_RETRIES + 1} "
+                f"attempts ({reason}); run `index` again later, nothing is lost"
+            ) from error
 
     def _to_resend(self, sent: Sequence[Row], items: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Return the documents to resend; raise if a document does not fit the mapping."""

@@ -6,7 +6,6 @@ move *into* it.
 """
 
 import shutil
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final, TypeVar
 import requests
 from hdfs import HdfsError, InsecureClient
 
+from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.machine.full_disk import HDFS_ACCEPTS_NOTHING
 from kogpt2_chat.settings import Settings
@@ -168,25 +168,35 @@ class HdfsFiles:
 
     def _retry(self, call: Callable[[], T], what: str) -> T:
         """Call until it succeeds, with growing pauses between retries; raise final errors at once."""
-        delay_s = _FIRST_DELAY_S
-        for left in reversed(range(self._retries + 1)):
-            try:
-                return call()
-            except HdfsError as error:
-                if error.exception == _MISSING or "does not exist" in error.message:
-                    raise NotFound(f"HDFS {self._url}: cannot {what}: the path does not exist") from error
-                if error.exception in _FINAL_ERRORS or not left:
-                    raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
-            except (requests.RequestException, OSError) as error:
-                if isinstance(error, FileExistsError):
-                    raise
-                if not left:
-                    raise Unavailable(
-                        f"HDFS {self._url}: cannot {what} after {self._retries + 1} attempts: {error}; is it running?"
-                    ) from error
-            time.sleep(delay_s)
-            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
-        raise AssertionError("unreachable")
+        try:
+            return call_with_retries(
+                call,
+                is_transient=_is_transient,
+                attempts=self._retries + 1,
+                first_delay_s=_FIRST_DELAY_S,
+                longest_delay_s=_LONGEST_DELAY_S,
+            )
+        except HdfsError as error:
+            if _is_missing(error):
+                raise NotFound(f"HDFS {self._url}: cannot {what}: the path does not exist") from error
+            raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise Unavailable(
+                f"HDFS {self._url}: cannot {what} after {self._retries + 1} attempts: {error}; is it running?"
+            ) from error
+
+
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, HdfsError):
+        return not _is_missing(error) and error.exception not in _FINAL_ERRORS
+    # The errors of requests are OSErrors.
+    return isinstance(error, OSError) and not isinstance(error, FileExistsError)
+
+
+def _is_missing(error: HdfsError) -> bool:
+    return error.exception == _MISSING or "does not exist" in error.message
 
 
 def _hint(error: HdfsError) -> str:
