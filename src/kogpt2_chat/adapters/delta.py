@@ -51,19 +51,9 @@ class DeltaTables:
         positions: Mapping[str, int],
         expected: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add rows and move positions in one commit; the first append creates the table.
-
-        Args:
-            table: the table's short name.
-            rows: values by column; a missing column is null.
-            positions: end position by app id.
-            expected: the positions that the work was planned from.
-
-        Returns:
-            False if every position was already reached.
+        """See :meth:`kogpt2_chat.ports.Tables.append`; the first append creates the table.
 
         Raises:
-            Conflict: a position has moved since the plan, or during the commit.
             InvalidInput: the table's column types differ from this release's, or a value does not fit its column.
             Unavailable: HDFS did not answer after all retries.
         """
@@ -73,19 +63,19 @@ class DeltaTables:
         return self._retry(lambda: self._append_once(layout, content, positions, expected), table)
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
-        """Return the committed end position of each app id that has one."""
+        """See :meth:`kogpt2_chat.ports.Tables.positions`."""
         delta = self._open(_layout(table))
         return {} if delta is None else _positions(delta, app_ids)
 
     def version(self, table: str) -> int | None:
-        """Return the newest table version; None if the table does not exist yet."""
+        """See :meth:`kogpt2_chat.ports.Tables.version`."""
         delta = self._open(_layout(table))
         return None if delta is None else delta.version()
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """Return all rows of a table version; empty if the table does not exist. Columns that it lacks are null."""
+        """See :meth:`kogpt2_chat.ports.Tables.read`."""
         layout = _layout(table)
         names = tuple(columns or layout.columns)
         return self._retry(lambda: self._read_once(layout, names, version), table)

@@ -59,7 +59,7 @@ class ElasticIndex:
         )
 
     def ensure(self) -> None:
-        """Create the index with its strict mapping, or add the fields that an existing index lacks."""
+        """See :meth:`kogpt2_chat.ports.Index.ensure`."""
         properties = {name: _TYPE_BY_COLUMN.get(name, _TYPE_BY_KIND[kind]) for name, kind in TURNS.columns.items()}
         try:
             if self._client.indices.exists(index=self._name):
@@ -98,16 +98,9 @@ class ElasticIndex:
             self._client.indices.put_mapping(index=self._name, properties=missing)
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``, in bulk; resend those that the server was too busy for.
-
-        Args:
-            documents: rows of the table ``turns``.
-
-        Returns:
-            The number of documents.
+        """Index documents in bulk, and resend those that the server was too busy for.
 
         Raises:
-            InvalidInput: a document does not fit the mapping.
             Unavailable: the server did not accept all of them after all retries; calling again is safe.
         """
         iterator = iter(documents)
@@ -118,10 +111,7 @@ class ElasticIndex:
         return count
 
     def remove(self, turn_ids: Sequence[str]) -> None:
-        """Remove documents, in bulk; ignore documents, or an index, that do not exist.
-
-        Args:
-            turn_ids: the ids of the documents.
+        """Remove documents in bulk; ignore an index that does not exist.
 
         Raises:
             Unavailable: the server did not remove all of them; calling again is safe.
@@ -143,7 +133,7 @@ class ElasticIndex:
                 )
 
     def find(self, turn_id: str) -> Row | None:
-        """Return a turn's document as JSON values; None if the document or the index does not exist."""
+        """See :meth:`kogpt2_chat.ports.Index.find`; without an index, return None."""
         try:
             return dict(self._client.get(index=self._name, id=turn_id)["_source"])
         except ApiError as error:
@@ -154,7 +144,7 @@ class ElasticIndex:
             raise self._unavailable(error) from error
 
     def count(self, bot: str | None = None) -> int:
-        """Refresh the index and count its documents, of one bot or of all."""
+        """See :meth:`kogpt2_chat.ports.Index.count`; without an index, return 0."""
         query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}
         try:
             self._client.indices.refresh(index=self._name)
@@ -167,7 +157,7 @@ class ElasticIndex:
             raise self._unavailable(error) from error
 
     def clear(self) -> None:
-        """Delete every document: delete the index and create it again."""
+        """Delete the index and create it again."""
         try:
             self._client.indices.delete(index=self._name, ignore_unavailable=True)
         except ApiError as error:

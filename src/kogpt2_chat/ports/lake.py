@@ -34,11 +34,18 @@ class Files(Protocol):
         """Rename a finished folder to its final, immutable name.
 
         Return False, and remove the source, if the name is already taken.
+
+        Raises:
+            NotFound: the source does not exist.
         """
         ...
 
     def download(self, path: str, folder: Path) -> Path:
-        """Copy a file or a whole folder into a local folder; return its local path."""
+        """Copy a file or a whole folder into a local folder, which is created if needed; return the copy's path.
+
+        Raises:
+            NotFound: the file or folder does not exist.
+        """
         ...
 
     def delete(self, path: str) -> None:
@@ -56,10 +63,14 @@ class Tables(Protocol):
         positions: Mapping[str, int],
         expected: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add rows and move positions (end position by app id) in one commit.
+        """Add rows and move positions in one commit.
 
-        ``expected`` holds the positions that the work was planned from, without app ids that had none. If it is
-        passed, the append is refused if a position has moved since then, and it may also move positions back.
+        Args:
+            table: the table's short name.
+            rows: values by column; a missing column is null.
+            positions: end position by app id.
+            expected: the positions that the work was planned from, without app ids that had none. If it is passed, the
+                append is refused if a position has moved since then, and it may also move positions back.
 
         Returns:
             False if every position was already reached: another run did this work, and nothing is written.
@@ -95,7 +106,11 @@ class Index(Protocol):
         ...
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``; return how many. Idempotent."""
+        """Index documents (rows of the table ``turns``) by their ``turn_id``; return how many. Idempotent.
+
+        Raises:
+            InvalidInput: a document does not fit the mapping.
+        """
         ...
 
     def remove(self, turn_ids: Sequence[str]) -> None:

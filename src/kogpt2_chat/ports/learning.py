@@ -45,7 +45,11 @@ class Registry(Protocol):
         ...
 
     def log_files(self, run_id: str, folder: Path, path: str) -> None:
-        """Upload a local folder or file to an artifact path of the run."""
+        """Upload a local folder or file to an artifact path of the run.
+
+        Raises:
+            NotFound: the local folder or file does not exist.
+        """
         ...
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
@@ -56,6 +60,9 @@ class Registry(Protocol):
         """Register the run's artifact folder ``path`` as a new version and return its number.
 
         If the run is already registered, return the number of its version.
+
+        Raises:
+            NotFound: the run or the folder does not exist.
         """
         ...
 
@@ -76,7 +83,11 @@ class Registry(Protocol):
         ...
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
-        """Point an alias to a version; None removes the alias."""
+        """Point an alias to a version; None removes the alias.
+
+        Raises:
+            NotFound: the version does not exist.
+        """
         ...
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
@@ -87,6 +98,9 @@ class Registry(Protocol):
         """Download a version's files into a new local folder and return it; all files or none.
 
         An existing folder was completed by another process and is returned unchanged.
+
+        Raises:
+            NotFound: the version or its files do not exist.
         """
         ...
 
