@@ -7,7 +7,8 @@ from typing import Final
 
 from kogpt2_chat.domain.chat.kept_turns import masked_turn
 from kogpt2_chat.domain.chat.prompt import answer_text
-from kogpt2_chat.domain.chat.question_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS, PLAUSIBLE_YEARS
+from kogpt2_chat.domain.chat.question_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS
+from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Fallback, Turn
 from kogpt2_chat.domain.chat.unsure import unsure_answer
@@ -23,9 +24,6 @@ from kogpt2_chat.settings import Settings
 from serving.in_flight import Answered, DeadLettered, Reply, RequestContext
 
 _NEAREST_FOR: Final = frozenset({"timeout", "empty"})
-_BROKER_MAX_BYTES: Final = 1024 * 1024
-_HEADROOM_BYTES: Final = 16 * 1024
-"""Key, headers and the record's frame stand in the same bound as the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +77,7 @@ class ReplyBuilder:
         answer = Outgoing(topic=question.bot, key=question.sender.encode(), value=said.text.encode(), headers=headers)
         log = Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers)
         outgoing = (answer,) if context.crisis and not turn.consent_store else (answer, log)
-        if any(len(item.value or b"") > _max_bytes(item.topic) - _HEADROOM_BYTES for item in outgoing):
+        if any(len(item.value or b"") > _max_value_bytes(item.topic) for item in outgoing):
             error = InvalidMessage("answer_too_large", "larger than its topic takes", question.question_id)
             return self.dead_letter(record, error)
         answer_tokens = len(context.finished.token_ids) if context.finished else 0
@@ -226,5 +224,5 @@ def _broker_time(record: Record) -> str | None:
     return time.isoformat() if time.year in PLAUSIBLE_YEARS else None
 
 
-def _max_bytes(topic: str) -> int:
-    return int(TOPIC_BY_NAME[topic].configs.get("max.message.bytes", _BROKER_MAX_BYTES))
+def _max_value_bytes(topic: str) -> int:
+    return TOPIC_BY_NAME[topic].max_value_bytes

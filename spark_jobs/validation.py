@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from kogpt2_chat.domain.learning.cleaning import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS
+from kogpt2_chat.domain.learning.cleaning import MAX_TAUGHT_ANSWER_CHARS, MAX_TAUGHT_QUESTION_CHARS
 from kogpt2_chat.domain.learning.dataset import SOURCES, SPLITS
 from spark_jobs import schemas
 
@@ -58,10 +58,10 @@ def _schema() -> Any:
         {
             "bot": column(nullable=False),
             "question": column(
-                checks=[*text, check(lambda texts: texts.str.len() <= MAX_QUESTION_CHARS, error="too long")]
+                checks=[*text, check(lambda texts: texts.str.len() <= MAX_TAUGHT_QUESTION_CHARS, error="too long")]
             ),
             "answer": column(
-                checks=[*text, check(lambda texts: texts.str.len() <= MAX_ANSWER_CHARS, error="too long")]
+                checks=[*text, check(lambda texts: texts.str.len() <= MAX_TAUGHT_ANSWER_CHARS, error="too long")]
             ),
             "source": column(checks=check.isin(SOURCES)),
             "split": column(checks=check.isin(SPLITS)),

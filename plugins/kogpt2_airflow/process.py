@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, Final, Literal
 
 from kogpt2_chat.machine.orphans import end_with_parent
+from kogpt2_chat.machine.process_groups import end_group, signal_group
 
 Stream = Literal["stdout", "stderr"]
 POLL_S: Final = 0.2
@@ -84,24 +85,20 @@ class Command:
         """Send SIGTERM to the group; :meth:`run` escalates to SIGKILL. Signal handlers can call this method."""
         if self._process is not None and self._stopped_at is None:
             self._stopped_at = time.monotonic()
-            _signal_group(self._process.pid, signal.SIGTERM)
+            signal_group(self._process.pid, signal.SIGTERM)
 
     def end(self) -> None:
         """End the whole group with SIGTERM, then SIGKILL. Does nothing if all processes have ended."""
-        process = self._process
-        if process is None:
-            return
-        if _signal_group(process.pid, signal.SIGTERM) and process.poll() is None:
-            try:
-                process.wait(timeout=GRACE_S)
-            except subprocess.TimeoutExpired:
-                self.say(f"the command did not end within {GRACE_S:g} s of SIGTERM: killing it")
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait()
+        if self._process is not None:
+            end_group(
+                self._process,
+                GRACE_S,
+                lambda: self.say(f"the command did not end within {GRACE_S:g} s of SIGTERM: killing it"),
+            )
 
     def _escalate(self, process: subprocess.Popen[str]) -> None:
         if self._stopped_at is not None and time.monotonic() - self._stopped_at > GRACE_S:
-            _signal_group(process.pid, signal.SIGKILL)
+            signal_group(process.pid, signal.SIGKILL)
 
     def _take(self, lines: "queue.SimpleQueue[tuple[Stream, str]]") -> None:
         try:
@@ -123,12 +120,3 @@ def _reader(stream: Stream, pipe: IO[str] | None, lines: "queue.SimpleQueue[tupl
     thread = threading.Thread(target=pump, name=f"read-{stream}", daemon=True)
     thread.start()
     return thread
-
-
-def _signal_group(group: int, number: signal.Signals) -> bool:
-    """Signal a process group, and return whether it still exists."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, SecretStr
 
 from kogpt2_chat.domain import safety
+from kogpt2_chat.domain.chat.prompt import MAX_SERVED_ANSWER_CHARS
 from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.section_types import NEVER, BotId, Cron, FolderOrName, LocalPath, Port, Positive, Seconds, Section
@@ -198,7 +199,7 @@ class Serving(Section):
         "`nearest` (the nearest known answer) or `notice` (the bot says that it does not know), e.g. "
         '{"ChatbotA": "notice"}; other bots: `nearest` with the small base, else `model`',
     )
-    max_answer_chars: Positive = 300
+    max_answer_chars: Positive = MAX_SERVED_ANSWER_CHARS
     watchdog_s: Seconds = 120.0
     session_timeout_s: float = Field(
         10.0,

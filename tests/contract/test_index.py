@@ -125,6 +125,6 @@ def test_documents_refused_by_a_busy_server_are_resent(monkeypatch: pytest.Monke
         return {"items": [{"index": {"status": 429 if turn_id in busy else 201}} for turn_id in ids]}
 
     monkeypatch.setattr(index._client, "bulk", bulk)
-    monkeypatch.setattr(elastic.time, "sleep", lambda _: None)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     assert index.put([document(n) for n in range(3)]) == 3
     assert [len(ids) for ids in sent] == [3, 2, 1]

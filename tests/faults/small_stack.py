@@ -64,6 +64,7 @@ class SmallStack:
         built = build_datasets(
             bots=["ChatbotA"],
             spark=bootstrap.spark(self.settings),
+            tables=bootstrap.tables(self.settings),
             files=bootstrap.files(self.settings),
             settings=self.settings,
             progress=_tell,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kogpt2_chat.domain.chat.players import player_key
-from kogpt2_chat.domain.learning.dataset import Rules
+from tests.dataset_rules import rules_with
 from tests.spark.lake_rows import FREE, NOW, OLD, entry, examined, kept, mark, reasons, turn
 
 pytestmark = pytest.mark.slow
 
-STRICT = Rules(assumed_consent=True)
+STRICT = rules_with(assumed_consent=True)
 LATER, LATEST = OLD + timedelta(hours=1), OLD + timedelta(hours=2)
 SYLLABLES = [first + second for first, second in product("가나다라마바사아자차카타파하", "강논달람밤")]
 
@@ -39,7 +39,7 @@ def test_two_players_cannot_replace_a_hundred_seed_answers(spark: Any) -> None:
     assert all(len(found) == 1 for found in answers.values())
     superseded = frame.where("source = 'seed' and reason = 'superseded'").count()
     assert superseded == frame.where("source = 'correction' and reason is null").count()
-    assert superseded <= Rules().rows_per_phrase
+    assert superseded <= rules_with().rows_per_phrase
 
 
 def test_a_correction_that_a_cap_rejects_does_not_replace_its_seed(spark: Any) -> None:
@@ -47,7 +47,7 @@ def test_a_correction_that_a_cap_rejects_does_not_replace_its_seed(spark: Any) -
     seeds = [(f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for word in words(8)]
     turns = [turn(f"t{n}", question, answer) for n, (question, answer) in enumerate(seeds[:4])]
     taught = [mark(f"t{n}", "correction", f"p{n}", f"{word} 노래가 더 좋아요.") for n, word in enumerate(words(4))]
-    rules = Rules(auto_review=True, assumed_consent=True, seed_share=0.5, new_pair_weight=4)
+    rules = rules_with(auto_review=True, assumed_consent=True, seed_share=0.5, new_pair_weight=4)
 
     frame = examined(spark, seeds=seeds, turns=turns, feedback=taught, rules=rules).cache()
 
@@ -74,7 +74,7 @@ def test_a_newer_correction_with_the_seeds_answer_restores_the_seed(spark: Any) 
     honest = [mark("t1", "correction", name, "저는 돌이예요.", received_at=LATER) for name in ("하늘", "민트초코")]
     seeds = [("이름이 뭐야?", "저는 돌이예요.")]
 
-    rules = Rules(assumed_consent=True, seed_share=0)
+    rules = rules_with(assumed_consent=True, seed_share=0)
 
     assert kept(examined(spark, seeds=seeds, turns=turns, feedback=troll, rules=rules)) == {
         "이름이 뭐야": {"이름 같은 건 없어요."}
@@ -105,7 +105,7 @@ def test_two_spellings_of_a_name_are_one_player(spark: Any) -> None:
     frame = examined(spark, turns=turns, feedback=feedback, rules=STRICT)
     assert {row["reason"] for row in frame.where("source = 'correction'").collect()} == {"needs_review"}
     one_more = [*feedback, mark("t0", "correction", "하늘", "없어진 지 오래예요.")]
-    assert kept(examined(spark, turns=turns, feedback=one_more, rules=Rules(assumed_consent=True, seed_share=0)))
+    assert kept(examined(spark, turns=turns, feedback=one_more, rules=rules_with(assumed_consent=True, seed_share=0)))
 
 
 def test_only_eligible_corrections_count_as_agreement(spark: Any) -> None:
@@ -148,7 +148,7 @@ def test_a_correction_needs_its_authors_consent(spark: Any, assumed: bool) -> No
         if own_turns is not None:
             own = {"player_id": f"legacy:{author}", "bot": "ChatbotB", "consent_train": own_turns}
             turns.append(turn(f"o{n}", "안녕", "네.", **own))
-    rules = Rules(auto_review=True, seed_share=0, assumed_consent=assumed)
+    rules = rules_with(auto_review=True, seed_share=0, assumed_consent=assumed)
 
     rows = examined(spark, turns=turns, feedback=feedback, rules=rules).where("source = 'correction'").collect()
     assert {row["player_id"]: row["reason"] for row in rows} == {name: reason for name, (*_, reason) in authors.items()}
@@ -205,7 +205,7 @@ def test_superseded_rows_do_not_use_up_a_cap(spark: Any) -> None:
         mark(f"t{n}0", "correction", text=f"{word} 저녁이에요.", received_at=LATER + timedelta(minutes=n))
         for n, word in enumerate(("목요일", "금요일", "토요일"))
     ]
-    rules = Rules(auto_review=True, seed_share=0, rows_per_player=2, assumed_consent=True)
+    rules = rules_with(auto_review=True, seed_share=0, rows_per_player=2, assumed_consent=True)
 
     assert kept(examined(spark, turns=turns, feedback=feedback, rules=rules)) == {
         "축제가 언제야?": {"토요일 저녁이에요."},
@@ -279,7 +279,7 @@ def test_withdrawn_pairs_are_counted(spark: Any) -> None:
     turns = [turn(f"t{n}", f"{word} 이야기 해 줘", f"{word} 이야기를 들려줄게요.") for n, word in enumerate(words(3))]
     feedback = [*(mark(f"t{n}", "up") for n in range(3)), mark("t0", "down", "하늘")]
     frame = examined(spark, seeds=[("안녕", "어서 와요!")], turns=turns, feedback=feedback,
-                     rules=Rules(auto_review=True, seed_share=0, rows_per_player=1, assumed_consent=True))  # fmt: skip
+                     rules=rules_with(auto_review=True, seed_share=0, rows_per_player=1, assumed_consent=True))  # fmt: skip
     held = [(row["question"], row["answer"]) for row in frame.where("source = 'praised'").collect()]
     previous = spark.createDataFrame(
         [("ChatbotA", *pair) for pair in [*held, ("안녕", "어서 와요!"), ("옛날 질문", "옛날 대답이에요.")]],

@@ -111,14 +111,18 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
     """The first dataset has seeds only; after teaching, the taught bot's dataset changes and the other's does not."""
     from kogpt2_chat import bootstrap
 
+    tables = bootstrap.tables(settings)
+
     def build() -> dict[str, dict[str, object]]:
-        return build_datasets(bots=BOTS, spark=spark_jobs, files=files, settings=settings, progress=print)
+        return build_datasets(
+            bots=BOTS, spark=spark_jobs, tables=tables, files=files, settings=settings, progress=print
+        )
 
     first = build()
     assert first["ChatbotA"]["sources"] == {"seed": 40, "correction": 0, "praised": 0}
     assert first["ChatbotA"]["new_pairs"] == 40
 
-    teach(bootstrap.tables(settings))
+    teach(tables)
     second = build()
     assert second["ChatbotA"]["sources"] == {"seed": 40, "correction": 1, "praised": 1}
     assert second["ChatbotA"]["rejects"] == {"disliked": 1, "no_consent": 1, "unmarked": 1}

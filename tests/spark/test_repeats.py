@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.learning.dataset import Rules
+from tests.dataset_rules import rules_with
 from tests.spark.lake_rows import NOW, OLD, examined, kept, mark, reasons, turn
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def test_a_consent_other_than_true_is_a_refusal(spark: Any) -> None:
                 mark(f"t{word}", "correction", "player-2", f"{word} 다음이에요.", extra=extra)
                 for word, extra in zip(words, reason_by_extra, strict=True)
             ],
-            rules=Rules(auto_review=True, seed_share=0, assumed_consent=True),
+            rules=rules_with(auto_review=True, seed_share=0, assumed_consent=True),
         )
     )
     assert [result["correction", f"{word} 다음이에요."] for word in words] == list(reason_by_extra.values())

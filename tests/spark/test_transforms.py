@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.domain.learning.dataset import Rules, content_hash
+from kogpt2_chat.domain.learning.dataset import content_hash
+from tests.dataset_rules import rules_with
 from tests.spark.lake_rows import FREE, NOW, OLD, examined, mark, reasons, turn
 
 pytestmark = pytest.mark.slow
@@ -62,7 +63,7 @@ def test_a_correction_needs_review_or_two_players_who_agree(spark: Any) -> None:
         mark("t2", "correction", "player-2", "토요일  저녁이에요!"),
         mark("t3", "correction", "player-3", "저는 마루예요."),
     ]
-    strict = Rules(auto_review=False, seed_share=0, assumed_consent=True)
+    strict = rules_with(auto_review=False, seed_share=0, assumed_consent=True)
     result = reasons(examined(spark, turns=turns, feedback=feedback, rules=strict))
     assert result["correction", "저는 마루예요."] == "needs_review"
     kept = [answer for (source, answer), reason in result.items() if source == "correction" and reason is None]
@@ -127,12 +128,12 @@ def test_caps_count_only_rows_that_are_kept(spark: Any) -> None:
     numbers = ["하나", "둘", "셋", "넷"]
     turns = [turn(f"t{n}", f"{word} 다음은 뭐야?", f"{word} 다음이에요.") for n, word in enumerate(numbers)]
     feedback = [mark(f"t{n}", "up") for n in range(4)] + [mark("t3", "down", "player-2")]
-    capped = examined(spark, turns=turns, feedback=feedback, rules=Rules(rows_per_player=2, seed_share=0))
+    capped = examined(spark, turns=turns, feedback=feedback, rules=rules_with(rows_per_player=2, seed_share=0))
     assert sorted(str(row["reason"]) for row in capped.collect()) == ["None", "None", "disliked", "player_cap"]
 
     seeds = [(f"{word} 씨앗?", f"{word} 씨앗이에요.") for word in numbers]
     shared = examined(
-        spark, seeds=seeds, turns=turns, feedback=feedback, rules=Rules(seed_share=0.5, new_pair_weight=4)
+        spark, seeds=seeds, turns=turns, feedback=feedback, rules=rules_with(seed_share=0.5, new_pair_weight=4)
     )
     taught = [str(row["reason"]) for row in shared.collect() if row["source"] == "praised"]
     assert sorted(taught) == ["None", "disliked", "seed_share", "seed_share"]

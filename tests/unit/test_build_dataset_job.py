@@ -12,6 +12,7 @@ from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.jobs.build_dataset import build_datasets
 from kogpt2_chat.lake.manifests import newest_manifest
 from kogpt2_chat.settings import Hdfs, Learning, Model, Settings
+from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.spark import ScriptedSparkJobs
 from kogpt2_chat.training.base_record import BaseRecord, write_record
@@ -24,6 +25,11 @@ LAKE_URI = "hdfs://127.0.0.1:9000"
 @pytest.fixture
 def files() -> InMemoryFiles:
     return InMemoryFiles()
+
+
+@pytest.fixture
+def tables() -> InMemoryTables:
+    return InMemoryTables()
 
 
 @pytest.fixture
@@ -73,9 +79,11 @@ Build = Callable[..., dict[str, dict[str, object]]]
 
 
 @pytest.fixture
-def build(files: InMemoryFiles, settings: Settings) -> Build:
+def build(files: InMemoryFiles, tables: InMemoryTables, settings: Settings) -> Build:
     def run(spark: ScriptedSparkJobs, *bots: str) -> dict[str, dict[str, object]]:
-        return build_datasets(bots=bots, spark=spark, files=files, settings=settings, progress=lambda _: None)
+        return build_datasets(
+            bots=bots, spark=spark, tables=tables, files=files, settings=settings, progress=lambda _: None
+        )
 
     return run
 
@@ -95,17 +103,15 @@ def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFile
     assert files.list("/Chatbot/datasets/.building") == []
 
 
-def test_spark_reads_the_tables_at_a_fixed_version(files: InMemoryFiles, build: Build) -> None:
-    """The newest commit of the log, or None for a missing table; gold is passed by its keys."""
-    for number in (8, 9, 10):
-        files.write(f"/Chatbot/lake/turns/_delta_log/{number:020}.json", b"{}")
-    files.write(f"/Chatbot/lake/turns/_delta_log/{10:020}.checkpoint.parquet", b"")
-    files.write("/Chatbot/lake/turns/_delta_log/_last_checkpoint", b"")
+def test_spark_reads_the_tables_at_a_fixed_version(files: InMemoryFiles, tables: InMemoryTables, build: Build) -> None:
+    """The newest version, or None for a missing table; gold is passed by its keys."""
+    for _ in range(3):
+        tables.append("turns", [], {})
     spark = spark_that_writes(files)
     build(spark, "ChatbotA")
     arguments = spark.submitted[0][1]
     assert arguments["tables"] == {
-        "turns": {"path": f"{LAKE_URI}/Chatbot/lake/turns", "version": 10},
+        "turns": {"path": f"{LAKE_URI}/Chatbot/lake/turns", "version": 2},
         "feedback": {"path": f"{LAKE_URI}/Chatbot/lake/feedback", "version": None},
         "distrust": {"path": f"{LAKE_URI}/Chatbot/lake/distrust", "version": None},
     }
@@ -239,6 +245,7 @@ def test_what_ended_a_build_is_said_though_its_folder_cannot_be_removed(settings
         build_datasets(
             bots=["ChatbotA"],
             spark=ScriptedSparkJobs({"build_dataset": died}),
+            tables=InMemoryTables(),
             files=ReadOnlyFiles(),
             settings=settings,
             progress=lambda _: None,

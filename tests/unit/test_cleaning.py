@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from kogpt2_chat.domain.learning.cleaning import (
     clean,
+    fold,
     is_abusive,
     is_korean,
     mentions_crisis,
@@ -45,6 +46,11 @@ def test_text_is_normalised(raw: str, expected: str) -> None:
 def test_cleaning_is_idempotent(text: str) -> None:
     """Cleaning a cleaned text changes nothing, whatever the input."""
     assert clean(clean(text)) == clean(text)
+
+
+def test_folding_undoes_width_and_case() -> None:
+    """Comparisons see the same text, and the words keep their spaces."""
+    assert fold(" ＡＢＣ  좋아\u200b") == "abc 좋아"
 
 
 def test_equal_phrases_have_equal_keys() -> None:

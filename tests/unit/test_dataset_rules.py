@@ -11,7 +11,6 @@ from kogpt2_chat.domain.learning.dataset import (
     Candidate,
     Manifest,
     Pair,
-    Rules,
     content_hash,
     ineligible_reason,
     needs_review,
@@ -19,6 +18,7 @@ from kogpt2_chat.domain.learning.dataset import (
     row_hash,
     taught_per_seed,
 )
+from tests.dataset_rules import rules_with
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 OLD = NOW - timedelta(days=2)
@@ -43,14 +43,14 @@ OLD = NOW - timedelta(days=2)
 )
 def test_a_pair_needs_consent_feedback_and_minimum_age(candidate: Candidate, reason: str | None) -> None:
     """Seeds always pass; praise passes without dislikes; nothing passes from distrusted players."""
-    assert ineligible_reason(candidate, Rules(), NOW) == reason
+    assert ineligible_reason(candidate, rules_with(), NOW) == reason
 
 
 def test_a_correction_needs_two_players_or_auto_review() -> None:
     """With ``auto_review`` a correction needs no second player."""
-    assert needs_review(1, Rules())
-    assert not needs_review(2, Rules())
-    assert not needs_review(1, Rules(auto_review=True))
+    assert needs_review(1, rules_with())
+    assert not needs_review(2, rules_with())
+    assert not needs_review(1, rules_with(auto_review=True))
 
 
 def pairs_of(count: int, *, taught: bool = False) -> list[Pair]:
@@ -111,8 +111,8 @@ def test_a_small_corpus_still_has_all_three_splits() -> None:
 
 def test_seeds_keep_their_share_of_what_training_sees() -> None:
     """Shares count the weight: 30 % seeds and weight 4 leave 7 taught pairs for 12 seed pairs."""
-    assert taught_per_seed(Rules(seed_share=0.3, new_pair_weight=4)) == pytest.approx(7 / 12)
-    assert taught_per_seed(Rules(seed_share=1)) == 0
+    assert taught_per_seed(rules_with(seed_share=0.3, new_pair_weight=4)) == pytest.approx(7 / 12)
+    assert taught_per_seed(rules_with(seed_share=1)) == 0
 
 
 def test_the_content_hash_depends_only_on_content() -> None:

@@ -102,7 +102,7 @@ def test_a_column_of_another_type_is_named_at_once(tmp_path: Path, monkeypatch: 
     tables = lake_at(tmp_path)
     tables.append("turns", [row("a")], {"turns/t/0": 1}, {})
     know(monkeypatch, replace(TURNS, columns={**TURNS.columns, "text": "long"}))
-    monkeypatch.setattr(delta.time, "sleep", lambda _: pytest.fail("tried again"))
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: pytest.fail("tried again"))
     with pytest.raises(InvalidInput, match=r"`text` is .*string.*expected"):
         tables.read("turns") if use == "read" else tables.append("turns", [row("b", text=1)], {"turns/t/0": 2})
 

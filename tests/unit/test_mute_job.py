@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from kogpt2_chat.cli import app
 from kogpt2_chat.cli.operate import mute_text
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, SlotState, WorkerState
 from kogpt2_chat.errors import Conflict, Unavailable
 from kogpt2_chat.fleet.fleet import Clock
@@ -434,6 +435,18 @@ def test_a_mute_after_a_lost_topic_keeps_the_served_version(
         f"{BOT}: the topic rollout_state was lost; its state is reconstructed from worker heartbeats: "
         f"version {champion}. Its previous version and its digest are unknown"
     )
+
+
+def test_only_a_reconstructed_state_is_called_so(world: World) -> None:
+    """A published state may have any reason, also the one that a reconstructed state was published with."""
+    state = replace(ROLLED_OUT, reason=FROM_WORKERS)
+    for one in (state, replace(state, champion=5)):
+        world.send(ROLLOUT_TOPIC, BOT, one.to_json())
+
+    world.mute()
+
+    assert world.states()[-1].champion == state.champion
+    assert not any("reconstructed" in line for line in world.lines)
 
 
 def test_a_mute_after_a_lost_topic_reports_an_unknown_version(world: World) -> None:

@@ -72,7 +72,7 @@ def test_no_answer_has_a_control_token_or_character(text):
     answer = prompt.answer_text(text)
     assert not prompt.has_control_token(answer)
     assert answer == one_line(answer)
-    assert len(answer) <= prompt.MAX_ANSWER_CHARS
+    assert len(answer) <= prompt.MAX_SERVED_ANSWER_CHARS
     assert unicodedata.is_normalized("NFC", answer)
 
 

@@ -14,7 +14,7 @@ from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
 from kogpt2_chat.domain.lake.layout import turn_row
-from kogpt2_chat.domain.learning.dataset import Candidate, Rules, ineligible_reason
+from kogpt2_chat.domain.learning.dataset import Candidate, ineligible_reason
 from kogpt2_chat.domain.safety.crisis import KINDS
 from kogpt2_chat.domain.safety.vetted_answers import read_safety_texts
 from kogpt2_chat.errors import InvalidInput, NotFound
@@ -30,6 +30,7 @@ from kogpt2_chat.testing.elastic import InMemoryIndex
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.kafka import InMemoryTopics
 from kogpt2_chat.testing.registry import InMemoryRegistry
+from tests.dataset_rules import rules_with
 from tests.worker_harness import WorkerHarness
 
 TEXTS = safety_texts(Settings())
@@ -255,7 +256,7 @@ def test_a_vetted_turn_is_never_used_for_training(source):
     candidate = Candidate(
         source=source, marked_at=NOW - timedelta(days=9), consent_train=True, fallback="safety", likes=5
     )
-    assert ineligible_reason(candidate, Rules(auto_review=True), NOW) == "safety"
+    assert ineligible_reason(candidate, rules_with(auto_review=True), NOW) == "safety"
 
 
 @pytest.mark.parametrize("fallback", ["nearest", "safety"])

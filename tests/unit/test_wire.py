@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kogpt2_chat.domain.chat import wire
 from kogpt2_chat.domain.chat.bots import BOT_IDS
-from kogpt2_chat.domain.chat.question_fields import clean_text
+from kogpt2_chat.domain.chat.question_fields import stored_text
 from kogpt2_chat.domain.chat.wire import (
     MAX_RECORD_BYTES,
     answer_headers,
@@ -174,7 +174,7 @@ def test_a_question_of_the_unity_client_is_read_back(nick, bot, text):
     assume(not separators_overlap(nick) and len(unicodedata.normalize("NFC", nick)) <= 64)
     assume(not shows_nothing(text))
     question = read(legacy_text(nick, bot, text))
-    assert (question.sender, question.bot, question.text) == (nick, bot, clean_text(text))
+    assert (question.sender, question.bot, question.text) == (nick, bot, stored_text(text))
 
 
 @given(
@@ -188,7 +188,7 @@ def test_v1_questions_are_read_back_with_their_unknown_fields(sender, text, extr
     """JSON escapes are decoded once, and the fields of later releases are kept."""
     assume(not any(0xD800 <= ord(char) <= 0xDFFF for char in json.dumps(extra, ensure_ascii=False)))
     question = read(v1_text(question_id="q", bot="ChatbotA", sender=sender, text=f"가{text}", **extra))
-    assert (question.sender, question.text, question.extra) == (sender, clean_text(f"가{text}"), extra)
+    assert (question.sender, question.text, question.extra) == (sender, stored_text(f"가{text}"), extra)
 
 
 @given(st.binary(max_size=400))

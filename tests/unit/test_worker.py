@@ -390,7 +390,7 @@ def test_an_answer_that_its_topic_cannot_take_becomes_a_dead_letter(tmp_path, mo
     bench.drain()
     assert bench.dead() == [("answer_too_large", "bot_question-0-0")]
     assert bench.texts("ChatbotB") == ["안녕하세요!"]
-    monkeypatch.setattr("serving.reply._max_bytes", lambda _: 1)
+    monkeypatch.setattr("serving.reply._max_value_bytes", lambda _: 1)
     bench.ask(legacy_text("n", "ChatbotB", "안녕?"))
     bench.drain()
     assert bench.dead()[1:] == [("answer_too_large", "bot_question-0-2")]

@@ -190,7 +190,12 @@ def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> No
     assert before is not None
     assert before.version == open_home.facts["dataset"]
     (made,) = build_datasets(
-        bots=[bot], spark=bootstrap.spark(settings), files=files, settings=settings, progress=print
+        bots=[bot],
+        spark=bootstrap.spark(settings),
+        tables=bootstrap.tables(settings),
+        files=files,
+        settings=settings,
+        progress=print,
     ).values()
     assert made["faults"] == []
     newest = newest_manifest(files, settings.hdfs.root, bot)

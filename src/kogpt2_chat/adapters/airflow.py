@@ -12,6 +12,7 @@ from typing import Any, Final
 import requests
 
 from kogpt2_chat.adapters.airflow_runs import ENDED, DagRun, RunProgress, TaskState
+from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.servers.progress_reminder import REPORT_EVERY_S
 from kogpt2_chat.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
@@ -154,24 +155,24 @@ class AirflowRest:
                     raise
                 time.sleep(POLL_S)
 
-    def _call(
-        self, method: str, path: str, *, body: Mapping[str, object] | None = None, tries: int = TRIES
-    ) -> dict[str, Any]:
+    def _call(self, method: str, path: str, *, body: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Send a request to the API, with retries while the server does not answer."""
-        for left in reversed(range(tries)):
-            try:
-                if "Authorization" not in self._session.headers:
-                    self._log_in()
-                reply = self._send(method, f"/api/v2/{path}", body)
-                if reply.status_code == requests.codes.unauthorized:  # the token has expired
-                    self._log_in()
-                    reply = self._send(method, f"/api/v2/{path}", body)
-                return _content(reply, path)
-            except Unavailable:
-                if not left:
-                    raise
-                time.sleep(POLL_S)
-        raise AssertionError("the last try returns or raises")
+        return call_with_retries(
+            lambda: self._call_once(method, path, body),
+            is_transient=lambda error: isinstance(error, Unavailable),
+            attempts=TRIES,
+            first_delay_s=POLL_S,
+            longest_delay_s=POLL_S,
+        )
+
+    def _call_once(self, method: str, path: str, body: Mapping[str, object] | None) -> dict[str, Any]:
+        if "Authorization" not in self._session.headers:
+            self._log_in()
+        reply = self._send(method, f"/api/v2/{path}", body)
+        if reply.status_code == requests.codes.unauthorized:  # the token has expired
+            self._log_in()
+            reply = self._send(method, f"/api/v2/{path}", body)
+        return _content(reply, path)
 
     def _log_in(self) -> None:
         self._session.headers.pop("Authorization", None)

@@ -5,7 +5,6 @@ concurrent commits that move the same position conflict.
 """
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -20,6 +19,7 @@ from deltalake.exceptions import (
 )
 
 from kogpt2_chat.adapters.delta_schema import arrow_rows, columns_in, schema_of
+from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, Table, table_path
 from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
@@ -31,6 +31,7 @@ _COMMIT_RETRIES: Final = 10
 # The NameNode needs up to 20 s to notice that a DataNode died; until then it directs writes to it.
 _FIRST_DELAY_S: Final = 1.0
 _LONGEST_DELAY_S: Final = 10.0
+_FINAL_ERRORS: Final = (SchemaMismatchError, DeltaProtocolError)
 
 
 class DeltaTables:
@@ -50,19 +51,9 @@ class DeltaTables:
         positions: Mapping[str, int],
         expected: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add rows and move positions in one commit; the first append creates the table.
-
-        Args:
-            table: the table's short name.
-            rows: values by column; a missing column is null.
-            positions: end position by app id.
-            expected: the positions that the work was planned from.
-
-        Returns:
-            False if every position was already reached.
+        """See :meth:`kogpt2_chat.ports.Tables.append`; the first append creates the table.
 
         Raises:
-            Conflict: a position has moved since the plan, or during the commit.
             InvalidInput: the table's column types differ from this release's, or a value does not fit its column.
             Unavailable: HDFS did not answer after all retries.
         """
@@ -72,19 +63,19 @@ class DeltaTables:
         return self._retry(lambda: self._append_once(layout, content, positions, expected), table)
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
-        """Return the committed end position of each app id that has one."""
+        """See :meth:`kogpt2_chat.ports.Tables.positions`."""
         delta = self._open(_layout(table))
         return {} if delta is None else _positions(delta, app_ids)
 
     def version(self, table: str) -> int | None:
-        """Return the newest table version; None if the table does not exist yet."""
+        """See :meth:`kogpt2_chat.ports.Tables.version`."""
         delta = self._open(_layout(table))
         return None if delta is None else delta.version()
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """Return all rows of a table version; empty if the table does not exist. Columns that it lacks are null."""
+        """See :meth:`kogpt2_chat.ports.Tables.read`."""
         layout = _layout(table)
         names = tuple(columns or layout.columns)
         return self._retry(lambda: self._read_once(layout, names, version), table)
@@ -158,27 +149,31 @@ class DeltaTables:
 
     def _retry(self, call: Callable[[], T], table: str) -> T:
         """Call until it succeeds, with growing pauses between retries."""
-        delay_s = _FIRST_DELAY_S
-        for left in reversed(range(self._retries + 1)):
-            try:
-                return call()
-            except (SchemaMismatchError, DeltaProtocolError) as error:  # retrying cannot help
-                raise InvalidInput(
-                    f"table {table} at {self._address(table)} has a schema or protocol that this release cannot use: "
-                    f"{error}. Another release or program wrote it: use that one, or move the table's folder away"
-                ) from error
-            except (DeltaError, OSError) as error:
-                if not left:
-                    raise Unavailable(
-                        f"table {table} at {self._address(table)} failed in {self._retries + 1} attempts: {error}; "
-                        "check with `kogpt2-chat status` that HDFS is running and has free disk space"
-                    ) from error
-            time.sleep(delay_s)
-            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
-        raise AssertionError("unreachable")
+        try:
+            return call_with_retries(
+                call,
+                is_transient=_is_transient,
+                attempts=self._retries + 1,
+                first_delay_s=_FIRST_DELAY_S,
+                longest_delay_s=_LONGEST_DELAY_S,
+            )
+        except _FINAL_ERRORS as error:
+            raise InvalidInput(
+                f"table {table} at {self._address(table)} has a schema or protocol that this release cannot use: "
+                f"{error}. Another release or program wrote it: use that one, or move the table's folder away"
+            ) from error
+        except (DeltaError, OSError) as error:
+            raise Unavailable(
+                f"table {table} at {self._address(table)} failed in {self._retries + 1} attempts: {error}; "
+                "check with `kogpt2-chat status` that HDFS is running and has free disk space"
+            ) from error
 
     def _address(self, table: str) -> str:
         return self._uri + table_path(self._root, table)
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, DeltaError | OSError) and not isinstance(error, _FINAL_ERRORS)
 
 
 def _layout(table: str) -> Table:

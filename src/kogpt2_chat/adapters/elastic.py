@@ -4,7 +4,6 @@ The index is derived from the lake. Indexing is idempotent, since a document's i
 an unplanned field is an error here instead of being mapped dynamically.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
+from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.lake.layout import TURNS
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Row
@@ -39,6 +39,10 @@ _TYPE_BY_COLUMN: Final[Mapping[str, dict[str, object]]] = {
 }
 
 
+class _NotAccepted(Exception):
+    """The server was too busy for some documents, or did not answer."""
+
+
 class ElasticIndex:
     """The index of turns on an Elasticsearch server."""
 
@@ -55,7 +59,7 @@ class ElasticIndex:
         )
 
     def ensure(self) -> None:
-        """Create the index with its strict mapping, or add the fields that an existing index lacks."""
+        """See :meth:`kogpt2_chat.ports.Index.ensure`."""
         properties = {name: _TYPE_BY_COLUMN.get(name, _TYPE_BY_KIND[kind]) for name, kind in TURNS.columns.items()}
         try:
             if self._client.indices.exists(index=self._name):
@@ -94,16 +98,9 @@ class ElasticIndex:
             self._client.indices.put_mapping(index=self._name, properties=missing)
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``, in bulk; resend those that the server was too busy for.
-
-        Args:
-            documents: rows of the table ``turns``.
-
-        Returns:
-            The number of documents.
+        """Index documents in bulk, and resend those that the server was too busy for.
 
         Raises:
-            InvalidInput: a document does not fit the mapping.
             Unavailable: the server did not accept all of them after all retries; calling again is safe.
         """
         iterator = iter(documents)
@@ -114,10 +111,7 @@ class ElasticIndex:
         return count
 
     def remove(self, turn_ids: Sequence[str]) -> None:
-        """Remove documents, in bulk; ignore documents, or an index, that do not exist.
-
-        Args:
-            turn_ids: the ids of the documents.
+        """Remove documents in bulk; ignore an index that does not exist.
 
         Raises:
             Unavailable: the server did not remove all of them; calling again is safe.
@@ -139,7 +133,7 @@ class ElasticIndex:
                 )
 
     def find(self, turn_id: str) -> Row | None:
-        """Return a turn's document as JSON values; None if the document or the index does not exist."""
+        """See :meth:`kogpt2_chat.ports.Index.find`; without an index, return None."""
         try:
             return dict(self._client.get(index=self._name, id=turn_id)["_source"])
         except ApiError as error:
@@ -150,7 +144,7 @@ class ElasticIndex:
             raise self._unavailable(error) from error
 
     def count(self, bot: str | None = None) -> int:
-        """Refresh the index and count its documents, of one bot or of all."""
+        """See :meth:`kogpt2_chat.ports.Index.count`; without an index, return 0."""
         query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}
         try:
             self._client.indices.refresh(index=self._name)
@@ -163,7 +157,7 @@ class ElasticIndex:
             raise self._unavailable(error) from error
 
     def clear(self) -> None:
-        """Delete every document: delete the index and create it again."""
+        """Delete the index and create it again."""
         try:
             self._client.indices.delete(index=self._name, ignore_unavailable=True)
         except ApiError as error:
@@ -173,27 +167,36 @@ class ElasticIndex:
         self.ensure()
 
     def _put_batch(self, batch: Sequence[Row]) -> None:
-        left, delay_s, error = list(batch), _FIRST_DELAY_S, "busy"
-        for attempt in range(_RETRIES + 1):
-            if attempt:
-                time.sleep(delay_s)
-                delay_s *= 2
+        left, reason = list(batch), "busy"
+
+        def send() -> None:
+            nonlocal left, reason
             try:
                 reply = self._client.bulk(operations=_operations(self._name, left))
-            except ApiError as found:
-                if not _is_transient(found.status_code):
-                    raise self._refused("index", found) from found
-                error = str(found)
-            except TransportError as found:
-                error = str(found)
-            else:
-                left = self._to_resend(left, reply["items"])
-                if not left:
-                    return
-        raise Unavailable(
-            f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not accepted in {_RETRIES + 1} "
-            f"attempts ({error}); run `index` again later, nothing is lost"
-        )
+            except ApiError as error:
+                if not _is_transient(error.status_code):
+                    raise self._refused("index", error) from error
+                reason = str(error)
+                raise _NotAccepted from error
+            except TransportError as error:
+                reason = str(error)
+                raise _NotAccepted from error
+            left = self._to_resend(left, reply["items"])
+            if left:
+                raise _NotAccepted
+
+        try:
+            call_with_retries(
+                send,
+                is_transient=lambda error: isinstance(error, _NotAccepted),
+                attempts=_RETRIES + 1,
+                first_delay_s=_FIRST_DELAY_S,
+            )
+        except _NotAccepted as error:
+            raise Unavailable(
+                f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not accepted in {_RETRIES + 1} "
+                f"attempts ({reason}); run `index` again later, nothing is lost"
+            ) from error
 
     def _to_resend(self, sent: Sequence[Row], items: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Return the documents to resend; raise if a document does not fit the mapping."""

@@ -6,7 +6,6 @@ move *into* it.
 """
 
 import shutil
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final, TypeVar
 import requests
 from hdfs import HdfsError, InsecureClient
 
+from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.machine.full_disk import HDFS_ACCEPTS_NOTHING
 from kogpt2_chat.settings import Settings
@@ -49,26 +49,14 @@ class HdfsFiles:
         )
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file atomically: write a temporary file, check its length, rename it over the old one.
-
-        Args:
-            path: absolute path.
-            content: the whole content.
-        """
+        """Write a temporary file, check its length, rename it over the old one."""
         folder, name = path.rsplit("/", 1)
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.writing"
         self._retry(lambda: self._write_temporary(temporary, content), f"write {path}")
         self._rename(temporary, path, "OVERWRITE")
 
     def read(self, path: str) -> bytes:
-        """Return a file's content.
-
-        Args:
-            path: absolute path of a file.
-
-        Returns:
-            The content.
-        """
+        """See :meth:`kogpt2_chat.ports.Files.read`."""
         return self._retry(lambda: self._read_once(path), f"read {path}")
 
     def list(self, path: str) -> "list[str]":
@@ -80,19 +68,11 @@ class HdfsFiles:
         return sorted(name for name in names if not name.endswith(".writing"))
 
     def exists(self, path: str) -> bool:
-        """Check whether a file or folder exists."""
+        """See :meth:`kogpt2_chat.ports.Files.exists`."""
         return self._retry(lambda: self._client.status(path, strict=False), f"read the status of {path}") is not None
 
     def publish_folder(self, source: str, target: str) -> bool:
-        """Rename a folder to its final name, or remove it if that name is already taken.
-
-        Args:
-            source: a finished folder.
-            target: its immutable name.
-
-        Returns:
-            Whether the source was renamed; False if the name was taken.
-        """
+        """See :meth:`kogpt2_chat.ports.Files.publish_folder`."""
         parent = target.rsplit("/", 1)[0]
         self._retry(lambda: self._client.makedirs(parent), f"create folder {parent}")
         try:
@@ -103,15 +83,7 @@ class HdfsFiles:
         return True
 
     def download(self, path: str, folder: Path) -> Path:
-        """Copy a file or a whole folder into a local folder.
-
-        Args:
-            path: file or folder on HDFS.
-            folder: local folder; created if it does not exist.
-
-        Returns:
-            The local path of the copy, which replaces an older one.
-        """
+        """See :meth:`kogpt2_chat.ports.Files.download`; an older copy is replaced only by a complete one."""
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / path.rsplit("/", 1)[-1]
         temporary = folder / f".{target.name}.{uuid.uuid4().hex}"
@@ -124,7 +96,7 @@ class HdfsFiles:
         return target
 
     def delete(self, path: str) -> None:
-        """Remove a file or folder, if it exists."""
+        """See :meth:`kogpt2_chat.ports.Files.delete`."""
         self._retry(lambda: self._client.delete(path, recursive=True), f"delete {path}")
 
     def _write_temporary(self, temporary: str, content: bytes) -> None:
@@ -168,25 +140,35 @@ class HdfsFiles:
 
     def _retry(self, call: Callable[[], T], what: str) -> T:
         """Call until it succeeds, with growing pauses between retries; raise final errors at once."""
-        delay_s = _FIRST_DELAY_S
-        for left in reversed(range(self._retries + 1)):
-            try:
-                return call()
-            except HdfsError as error:
-                if error.exception == _MISSING or "does not exist" in error.message:
-                    raise NotFound(f"HDFS {self._url}: cannot {what}: the path does not exist") from error
-                if error.exception in _FINAL_ERRORS or not left:
-                    raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
-            except (requests.RequestException, OSError) as error:
-                if isinstance(error, FileExistsError):
-                    raise
-                if not left:
-                    raise Unavailable(
-                        f"HDFS {self._url}: cannot {what} after {self._retries + 1} attempts: {error}; is it running?"
-                    ) from error
-            time.sleep(delay_s)
-            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
-        raise AssertionError("unreachable")
+        try:
+            return call_with_retries(
+                call,
+                is_transient=_is_transient,
+                attempts=self._retries + 1,
+                first_delay_s=_FIRST_DELAY_S,
+                longest_delay_s=_LONGEST_DELAY_S,
+            )
+        except HdfsError as error:
+            if _is_missing(error):
+                raise NotFound(f"HDFS {self._url}: cannot {what}: the path does not exist") from error
+            raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise Unavailable(
+                f"HDFS {self._url}: cannot {what} after {self._retries + 1} attempts: {error}; is it running?"
+            ) from error
+
+
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, HdfsError):
+        return not _is_missing(error) and error.exception not in _FINAL_ERRORS
+    # The errors of requests are OSErrors.
+    return isinstance(error, OSError) and not isinstance(error, FileExistsError)
+
+
+def _is_missing(error: HdfsError) -> bool:
+    return error.exception == _MISSING or "does not exist" in error.message
 
 
 def _hint(error: HdfsError) -> str:

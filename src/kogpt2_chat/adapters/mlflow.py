@@ -43,7 +43,7 @@ class MlflowRegistry:
         self._client = MlflowClient(tracking_uri=self._url, registry_uri=self._url)
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
-        """Start a run with its params and return its id."""
+        """See :meth:`kogpt2_chat.ports.Registry.start_run`."""
         with self._calling(f"starting run {name!r}"):
             run = self._client.create_run(self._experiment_id(), tags=dict(tags), run_name=name)
             run_id: str = run.info.run_id
@@ -53,17 +53,13 @@ class MlflowRegistry:
         return run_id
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log the metrics of one step."""
+        """See :meth:`kogpt2_chat.ports.Registry.log_metrics`."""
         now_ms = time.time_ns() // 1_000_000
         with self._calling(f"logging metrics of run {run_id}"):
             self._client.log_batch(run_id, metrics=[Metric(k, float(v), now_ms, step) for k, v in metrics.items()])
 
     def log_files(self, run_id: str, folder: Path, path: str) -> None:
-        """Upload a local folder or file to an artifact path of the run.
-
-        Raises:
-            NotFound: the local folder or file does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.log_files`."""
         if not folder.exists():
             raise NotFound(f"cannot upload {folder} to run {run_id}: expected a folder or file, found nothing")
         with self._calling(f"uploading {folder.name} to run {run_id}"):
@@ -71,18 +67,15 @@ class MlflowRegistry:
             upload(run_id, str(folder), path or None)
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
-        """End a run as finished or failed."""
+        """See :meth:`kogpt2_chat.ports.Registry.end_run`."""
         with self._calling(f"ending run {run_id}"):
             self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
-        """Register the run's artifact folder as a new version and return its number.
+        """See :meth:`kogpt2_chat.ports.Registry.add_version`.
 
-        If the run is already registered, return the number of its version. Two concurrent callers may both create a
-        version: the lower number wins, the other version is deleted, and both callers return the same number.
-
-        Raises:
-            NotFound: the run or the folder does not exist.
+        Two concurrent callers may both create a version: the lower number wins, the other version is deleted, and both
+        callers return the same number.
         """
         with self._calling(f"registering run {run_id} for {bot}"):
             known = self._version_of_run(bot, run_id)
@@ -103,34 +96,26 @@ class MlflowRegistry:
         return first
 
     def versions(self, bot: str) -> list[ModelVersion]:
-        """Return all versions of a bot, oldest first; empty for an unknown bot."""
+        """See :meth:`kogpt2_chat.ports.Registry.versions`."""
         with self._calling(f"listing versions of {bot}"):
             found = self._search(f"name = '{_quoted(bot)}'")
             aliases = self._aliases(bot) if found else {}
         return sorted((_version(one, aliases) for one in found), key=lambda version: version.version)
 
     def get(self, bot: str, version: int) -> ModelVersion:
-        """Return one version.
-
-        Raises:
-            NotFound: the version does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.get`."""
         with self._calling(f"reading {bot} version {version}"):
             return _version(self._client.get_model_version(bot, str(version)), self._aliases(bot))
 
     def by_alias(self, bot: str, alias: Alias) -> ModelVersion | None:
-        """Return the version that an alias points to; None if the alias is not set."""
+        """See :meth:`kogpt2_chat.ports.Registry.by_alias`."""
         with self._calling(f"resolving alias {alias} of {bot}"):
             aliases = self._aliases(bot)
             number = aliases.get(alias)
             return None if number is None else _version(self._client.get_model_version(bot, str(number)), aliases)
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
-        """Point an alias to a version; None removes the alias.
-
-        Raises:
-            NotFound: the version does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.set_alias`."""
         with self._calling(f"moving alias {alias} of {bot} to version {version}"):
             if version is not None:
                 self._client.get_model_version(bot, str(version))  # the server does not check that the version exists
@@ -139,20 +124,13 @@ class MlflowRegistry:
                 self._client.delete_registered_model_alias(bot, alias)
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
-        """Add or replace tags of a version; values are cut at 5000 characters."""
+        """See :meth:`kogpt2_chat.ports.Registry.tag`."""
         with self._calling(f"tagging {bot} version {version}"):
             for key, value in _truncated(tags).items():
                 self._client.set_model_version_tag(bot, str(version), key, value)
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Download a version's files into a new local folder and return it; all files or none.
-
-        Folders only appear complete. So one that already exists, or appears during the download, was completed by
-        another process and is returned unchanged.
-
-        Raises:
-            NotFound: the version or its files do not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.download`."""
         if folder.exists():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -166,11 +144,7 @@ class MlflowRegistry:
         return folder
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:
-        """Return the content of one artifact of the version's run.
-
-        Raises:
-            NotFound: the artifact does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.read_file`."""
         run_id = self.get(bot, version).run_id
         with (
             tempfile.TemporaryDirectory() as temporary,

@@ -20,6 +20,7 @@ from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.machine.full_disk import FULL_DISK_WORDS, HDFS_ACCEPTS_NOTHING
 from kogpt2_chat.machine.orphans import end_with_parent
 from kogpt2_chat.machine.person import missing_user_message, user_has_name
+from kogpt2_chat.machine.process_groups import end_group
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 _STOP_TIMEOUT_S: Final = 10.0
@@ -114,7 +115,7 @@ class SparkSubmit:
                     f"(KOGPT2_SPARK__TIMEOUT_S):\n{_tail(log)}"
                 ) from error
             finally:
-                _end_group(process)
+                end_group(process, _STOP_TIMEOUT_S)  # the launcher, the driver, its JVM and its Python workers
 
     def _command(self) -> list[str]:
         settings = self._settings
@@ -179,20 +180,6 @@ def _sigterm_as_exit() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End the rest of the process group: the launcher, the driver, its JVM and its Python workers."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signum)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
 
 
 def _tail(log: Path) -> str:

@@ -101,7 +101,7 @@ class ChatTokenizer:
         """Return the text of ids with control tokens spelled out; for evaluation, never for players."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
-    def decode(self, ids: Sequence[int], max_chars: int = prompt.MAX_ANSWER_CHARS) -> str:
+    def decode(self, ids: Sequence[int], max_chars: int = prompt.MAX_SERVED_ANSWER_CHARS) -> str:
         """Return the answer text of ids, without control tokens."""
         text_ids = [id_ for id_ in ids if id_ not in self.control_ids]
         return prompt.answer_text(self._tokenizer.decode(text_ids, skip_special_tokens=True), max_chars)

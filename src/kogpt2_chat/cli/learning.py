@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.learning.start_weights import StartWeights
 from kogpt2_chat.errors import GateRefused, InvalidInput, RecordsLost
 from kogpt2_chat.settings import load_settings
-
-Mode = Literal["from_base", "from_champion"]
 
 
 def known_bot(bot: str) -> str:
@@ -130,15 +129,21 @@ def build_dataset(
 
     settings = load_settings()
     chosen = tuple(dict.fromkeys(known_bot(bot) for bot in bots))
-    spark, files = bootstrap.spark(settings), bootstrap.files(settings)
-    datasets = run(bots=chosen, spark=spark, files=files, settings=settings, progress=progress)
+    datasets = run(
+        bots=chosen,
+        spark=bootstrap.spark(settings),
+        tables=bootstrap.tables(settings),
+        files=bootstrap.files(settings),
+        settings=settings,
+        progress=progress,
+    )
     _show({"datasets": datasets}, as_json=as_json)
 
 
 def finetune(
     bot: BotName,
     dataset: Annotated[str, typer.Argument(help="Dataset id, as `build-dataset` prints it.")],
-    mode: Annotated[Mode, typer.Option(help="Weights to start from.")] = "from_base",
+    mode: Annotated[StartWeights, typer.Option(help="Weights to start from.")] = "from_base",
     epochs: Annotated[
         int | None,
         typer.Option(

@@ -4,17 +4,16 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer
 from kogpt2_chat.domain.lake.layout import dataset_path
+from kogpt2_chat.domain.learning.dataset import SPLITS, Split
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Files
 from kogpt2_chat.settings import Settings
 
-Split = Literal["train", "val", "test"]
-SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
 TAUGHT_SOURCES: Final = frozenset({"correction", "praised"})
 _COLUMNS: Final = ["question", "answer", "source", "topic", "weight", "cluster"]
 

@@ -12,7 +12,7 @@ from typing import Final
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements
 from kogpt2_chat.domain.rollout.liveness import LivenessTracker, Roll
-from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS, reconstruct, sentence
+from kogpt2_chat.domain.rollout.recovery import reconstruct, sentence
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, VersionKey, WorkerState, is_newer, next_epoch
 from kogpt2_chat.errors import Conflict, InvalidMessage
 from kogpt2_chat.ports import Outgoing, Topics
@@ -35,6 +35,21 @@ class Clock:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Followed:
+    """The state that the workers follow.
+
+    Attributes:
+        state: the state.
+        is_current: whether the topic will keep leading the workers to it, so that it needs no publication.
+        is_reconstructed: whether the topic has no state, and this one comes from the workers' heartbeats.
+    """
+
+    state: RolloutState
+    is_current: bool
+    is_reconstructed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +81,19 @@ class Fleet:
         Returns:
             The state (epoch 0 if nothing was ever rolled out), and whether it needs no publication.
         """
+        followed = self._followed(bot)
+        return followed.state, followed.is_current
+
+    def _followed(self, bot: str) -> "_Followed":
         # Read the heartbeats before the topic: a state published between the two reads must not look like a lost one.
         remembered = reconstruct(bot, self.worker_states())
         followed, last = self._published(bot)
         if followed is None:
-            return remembered, remembered.epoch == 0
+            is_empty = remembered.epoch == 0
+            return _Followed(state=remembered, is_current=is_empty, is_reconstructed=not is_empty)
         if followed.epoch < remembered.epoch and followed.champion is None:  # published before any heartbeat arrived
-            return replace(followed, champion=remembered.champion), False
-        return followed, followed == last and followed.epoch >= remembered.epoch
+            return _Followed(state=replace(followed, champion=remembered.champion), is_current=False)
+        return _Followed(state=followed, is_current=followed == last and followed.epoch >= remembered.epoch)
 
     def served_version(self, bot: str, followed: RolloutState) -> VersionKey | None:
         """Return the version that answers now.
@@ -197,11 +217,12 @@ class Fleet:
         """
         self.look()  # heartbeats that change from now on are acknowledgements
         for number in range(_PUBLICATIONS + 1):
-            state, is_current = self.effective_state(bot)
+            followed = self._followed(bot)
+            state = followed.state
             epoch = next_epoch(bot, state, self.worker_states())
-            if state.reason == FROM_WORKERS and not is_current:
+            if followed.is_reconstructed:
                 self.progress(f"{bot}: {sentence(state)}")
-            if holds(state) and is_current:
+            if holds(state) and followed.is_current:
                 return state, number > 0
             if holds(state):
                 return self.publish(replace(state, epoch=epoch), by=state.by), True

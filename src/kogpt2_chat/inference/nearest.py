@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kogpt2_chat.domain.learning.cleaning import clean
+from kogpt2_chat.domain.learning.cleaning import fold
 
 _SYLLABLE_SIZES: Final = (1, 2, 3)
 _JAMO_SIZES: Final = (3, 4, 5)
@@ -121,8 +121,7 @@ _JAMO: Final = "\x01"
 
 def _bag(question: str) -> dict[str, float]:
     """Return the n-grams of a question with their weighted counts: word beginnings count more, word endings less."""
-    folded = unicodedata.normalize("NFKC", clean(question)).casefold()
-    words = ["".join(char for char in word if char.isalnum()) or word for word in folded.split()]
+    words = ["".join(char for char in word if char.isalnum()) or word for word in fold(question).split()]
     bag = Counter(gram for word in words for gram in _grams(f"{_EDGE}{word}{_EDGE}", _SYLLABLE_SIZES) if gram != _EDGE)
     letters = unicodedata.normalize("NFD", "".join(words))
     bag.update(_JAMO + gram for gram in _grams(f"{_EDGE}{letters}{_EDGE}", _JAMO_SIZES))

@@ -15,18 +15,12 @@ from typing import Any, Final
 
 from kogpt2_chat.cleanup import clean_up_after
 from kogpt2_chat.corpora.shipped import read_rows
-from kogpt2_chat.domain.lake.layout import (
-    DELTA_LOG,
-    building_path,
-    dataset_path,
-    quarantined_dataset_path,
-    table_path,
-)
+from kogpt2_chat.domain.lake.layout import building_path, dataset_path, quarantined_dataset_path, table_path
 from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.domain.learning.dataset import SPLITS, VERSION_CHARS, Manifest, Rules
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.lake.manifests import MANIFEST, newest_manifest, record_rebuild
-from kogpt2_chat.ports import Files, SparkJobs
+from kogpt2_chat.ports import Files, SparkJobs, Tables
 from kogpt2_chat.settings import Settings
 
 _ABANDONED_AFTER: Final = timedelta(days=1)
@@ -34,11 +28,16 @@ _ABANDONED_AFTER: Final = timedelta(days=1)
 _BUILD_TIME: Final = "%Y%m%dT%H%M%SZ"
 _BUILD: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}")
 _READ: Final = ("turns", "feedback", "distrust")
-_COMMIT: Final = re.compile(r"(\d{20})\.(?:json|checkpoint.*\.parquet)")
 
 
 def build_datasets(
-    *, bots: Sequence[str], spark: SparkJobs, files: Files, settings: Settings, progress: Callable[[str], None]
+    *,
+    bots: Sequence[str],
+    spark: SparkJobs,
+    tables: Tables,
+    files: Files,
+    settings: Settings,
+    progress: Callable[[str], None],
 ) -> dict[str, dict[str, object]]:
     """Build the datasets of all bots in one Spark application, and publish those without faults.
 
@@ -48,6 +47,7 @@ def build_datasets(
     Args:
         bots: the bots.
         spark: runs ``spark_jobs/build_dataset.py``.
+        tables: the lake's tables; Spark reads the version that is the newest now.
         files: the lake's file system.
         settings: rules, corpora, base, addresses.
         progress: called with a line on each step of preparing the base.
@@ -65,7 +65,7 @@ def build_datasets(
     build = f"{now.strftime(_BUILD_TIME)}-{uuid.uuid4().hex}"
     building = building_path(root, build)
     previous = {bot: manifest for bot in bots if (manifest := newest_manifest(files, root, bot))}
-    arguments = _arguments(bots, files, settings, previous) | {
+    arguments = _arguments(bots, tables, settings, previous) | {
         "tokenizer": _tokenizer(settings, progress),
         "output": settings.hdfs_uri + building,
         "as_of": now.isoformat(),
@@ -94,7 +94,7 @@ def _remove_abandoned(files: Files, root: str, now: datetime) -> None:
 
 
 def _arguments(
-    bots: Sequence[str], files: Files, settings: Settings, previous: Mapping[str, Manifest]
+    bots: Sequence[str], tables: Tables, settings: Settings, previous: Mapping[str, Manifest]
 ) -> dict[str, Any]:
     root, corpora = settings.hdfs.root, settings.learning.corpora
     gold = {bot: _gold(corpora / bot / "gold.csv", bot) for bot in bots}
@@ -110,7 +110,7 @@ def _arguments(
             }
         ),
         "tables": {
-            table: {"path": settings.hdfs_uri + table_path(root, table), "version": _table_version(files, root, table)}
+            table: {"path": settings.hdfs_uri + table_path(root, table), "version": tables.version(table)}
             for table in _READ
         },
         "previous": {
@@ -145,12 +145,6 @@ def _rules(settings: Settings) -> Rules:
         assumed_consent=learning.legacy_consent,
         max_answer_tokens=settings.model.max_new_tokens,
     )
-
-
-def _table_version(files: Files, root: str, table: str) -> int | None:
-    """Return the newest table version in a Delta table's log. Spark reads exactly this version, and no later one."""
-    names = files.list(f"{table_path(root, table)}/{DELTA_LOG}")
-    return max((int(found.group(1)) for name in names if (found := _COMMIT.fullmatch(name))), default=None)
 
 
 def _publish(

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.artifact.downloads import local_version
 from kogpt2_chat.cleanup import clean_up_after
 from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_token_ids
+from kogpt2_chat.domain.learning.start_weights import StartWeights
 from kogpt2_chat.lake.manifests import count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -21,7 +22,7 @@ from kogpt2_chat.training.training_report import write_report
 
 if TYPE_CHECKING:
     from kogpt2_chat.artifact.card import ModelCard
-    from kogpt2_chat.corpora.datasets import Split
+    from kogpt2_chat.domain.learning.dataset import Split
     from kogpt2_chat.domain.learning.pairs import Pair
     from kogpt2_chat.network.batches import Example
     from kogpt2_chat.network.checkpoint import Checkpoint
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from kogpt2_chat.training.early_stop import EpochReport
     from kogpt2_chat.training.recipe import Recipe
 
-Mode = Literal["from_base", "from_champion"]
 _MEMORISED_CHECKED: Final = 400
 """Number of the most frequent examples that are checked for being reproduced word for word by the new version."""
 
@@ -38,7 +38,7 @@ def finetune(
     *,
     bot: str,
     dataset: str,
-    mode: Mode,
+    mode: StartWeights,
     epochs: int | None,
     files: Files,
     registry: Registry,
@@ -124,7 +124,7 @@ def _run(registry: Registry, name: str, params: dict[str, object], tags: dict[st
 def _start(
     bot: str,
     dataset: str,
-    mode: Mode,
+    mode: StartWeights,
     files: Files,
     registry: Registry,
     settings: Settings,
@@ -203,7 +203,7 @@ def _examples(
 def _params(
     recipe: "Recipe",
     card: "ModelCard",
-    mode: Mode,
+    mode: StartWeights,
     train: Sequence["Example"],
     kept: Sequence["Example"],
     validation: Sequence["Example"],

@@ -26,20 +26,7 @@ class InMemoryTables:
         positions: Mapping[str, int],
         expected: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add rows and move positions in one commit.
-
-        Args:
-            table: the table's short name.
-            rows: values by column; a missing column is null.
-            positions: end position by app id.
-            expected: the positions that the work was planned from.
-
-        Returns:
-            False if every position was already reached.
-
-        Raises:
-            Conflict: a position has moved since the plan, or during the commit.
-        """
+        """See :meth:`kogpt2_chat.ports.Tables.append`."""
         committed = self.positions(table, list(positions))
         done = committed == dict(positions) if expected is not None else _has_passed(committed, positions)
         if positions and done:
@@ -57,19 +44,19 @@ class InMemoryTables:
         return True
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
-        """Return the committed end position of each app id that has one."""
+        """See :meth:`kogpt2_chat.ports.Tables.positions`."""
         known = self._positions.get(table, {})
         return {app_id: known[app_id] for app_id in app_ids if app_id in known}
 
     def version(self, table: str) -> int | None:
-        """Return the newest table version; None if the table does not exist yet."""
+        """See :meth:`kogpt2_chat.ports.Tables.version`."""
         versions = self._versions.get(table)
         return len(versions) - 1 if versions else None
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, version: int | None = None
     ) -> list[dict[str, object]]:
-        """Return all rows of a table version (the newest by default)."""
+        """See :meth:`kogpt2_chat.ports.Tables.read`."""
         versions = self._versions.get(table)
         if not versions:
             return []

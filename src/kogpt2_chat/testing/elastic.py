@@ -20,7 +20,7 @@ class InMemoryIndex:
         """Do nothing: the index always exists."""
 
     def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``; return how many."""
+        """See :meth:`kogpt2_chat.ports.Index.put`."""
         count = 0
         for document in documents:
             self.document_by_id[str(document["turn_id"])] = dict(document)
@@ -28,12 +28,12 @@ class InMemoryIndex:
         return count
 
     def remove(self, turn_ids: Sequence[str]) -> None:
-        """Remove documents; ignore ids that are not in the index."""
+        """See :meth:`kogpt2_chat.ports.Index.remove`."""
         for turn_id in turn_ids:
             self.document_by_id.pop(turn_id, None)
 
     def find(self, turn_id: str) -> Row | None:
-        """Return a turn's document as JSON values; None if there is none."""
+        """See :meth:`kogpt2_chat.ports.Index.find`."""
         document = self.document_by_id.get(turn_id)
         if document is None:
             return None
@@ -44,9 +44,9 @@ class InMemoryIndex:
         }
 
     def count(self, bot: str | None = None) -> int:
-        """Count the documents, of one bot or of all."""
+        """See :meth:`kogpt2_chat.ports.Index.count`."""
         return sum(bot in {None, document["bot"]} for document in self.document_by_id.values())
 
     def clear(self) -> None:
-        """Delete every document."""
+        """See :meth:`kogpt2_chat.ports.Index.clear`."""
         self.document_by_id.clear()

@@ -18,36 +18,26 @@ class InMemoryFiles:
         self.content_by_path: dict[str, bytes] = {}
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file."""
+        """See :meth:`kogpt2_chat.ports.Files.write`."""
         self.content_by_path[path] = content
 
     def read(self, path: str) -> bytes:
-        """Return a file's content.
-
-        Args:
-            path: absolute path of a file.
-
-        Returns:
-            The content.
-
-        Raises:
-            NotFound: the file does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Files.read`."""
         if path not in self.content_by_path:
             raise NotFound(f"the lake has no file {path}")
         return self.content_by_path[path]
 
     def list(self, path: str) -> list[str]:
-        """Return the names in a folder, sorted; empty if the folder does not exist."""
+        """See :meth:`kogpt2_chat.ports.Files.list`."""
         prefix = _folder(path)
         return sorted({name.removeprefix(prefix).split("/")[0] for name in self._below(prefix)})
 
     def exists(self, path: str) -> bool:
-        """Check whether a file or folder exists."""
+        """See :meth:`kogpt2_chat.ports.Files.exists`."""
         return path in self.content_by_path or bool(self._below(_folder(path)))
 
     def publish_folder(self, source: str, target: str) -> bool:
-        """Rename a folder; return False, and remove the source, if the name is taken."""
+        """See :meth:`kogpt2_chat.ports.Files.publish_folder`."""
         below = self._below(_folder(source))
         if not below:
             raise NotFound(f"the lake has no folder {source}")
@@ -59,18 +49,7 @@ class InMemoryFiles:
         return True
 
     def download(self, path: str, folder: Path) -> Path:
-        """Copy a file or a whole folder into a local folder.
-
-        Args:
-            path: file or folder in the lake.
-            folder: local folder; created if it does not exist.
-
-        Returns:
-            The local path of the copy.
-
-        Raises:
-            NotFound: the path does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Files.download`."""
         if not self.exists(path):
             raise NotFound(f"the lake has no file or folder {path}")
         target = folder / path.rsplit("/", 1)[-1]
@@ -83,7 +62,7 @@ class InMemoryFiles:
         return target
 
     def delete(self, path: str) -> None:
-        """Remove a file or folder, if it exists."""
+        """See :meth:`kogpt2_chat.ports.Files.delete`."""
         for name in [path, *self._below(_folder(path))]:
             self.content_by_path.pop(name, None)
 

@@ -11,12 +11,14 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME, TOPICS, Topic
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.ports import Assignment, Batch, Follower, Outgoing, PublishResult, Record
 
-DEFAULT_MAX_BYTES = 1024 * 1024
+_UNKNOWN_TOPIC: Final = Topic(name="", partitions=1)
+"""Its limits are those of topics that set none."""
 
 
 @dataclass(slots=True)
@@ -296,5 +298,4 @@ def put_question(broker: Broker, value: bytes, partition: int = 0, key: bytes | 
 
 
 def _max_bytes(topic: str) -> int:
-    known = TOPIC_BY_NAME.get(topic)
-    return int(known.configs.get("max.message.bytes", DEFAULT_MAX_BYTES)) if known else DEFAULT_MAX_BYTES
+    return TOPIC_BY_NAME.get(topic, _UNKNOWN_TOPIC).max_message_bytes

@@ -51,7 +51,7 @@ class InMemoryRegistry:
         self._lock = threading.RLock()
 
     def start_run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
-        """Start a run with its params and return its id."""
+        """See :meth:`kogpt2_chat.ports.Registry.start_run`."""
         with self._lock:
             run_id = f"run{next(self._numbers):029d}"
             self.runs[run_id] = InMemoryRun(
@@ -65,11 +65,7 @@ class InMemoryRegistry:
             self._run(run_id).metrics.setdefault(key, []).append(float(value))
 
     def log_files(self, run_id: str, folder: Path, path: str) -> None:
-        """Store the content of a local folder or file at an artifact path of the run.
-
-        Raises:
-            NotFound: the local folder or file, or the run, does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.log_files`."""
         if not folder.exists():
             raise NotFound(f"cannot upload {folder} to run {run_id}: expected a folder or file, found nothing")
         files = self._run(run_id).files
@@ -79,17 +75,11 @@ class InMemoryRegistry:
             files[_joined(path, source.relative_to(root).as_posix())] = source.read_bytes()
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
-        """End a run as finished or failed."""
+        """See :meth:`kogpt2_chat.ports.Registry.end_run`."""
         self._run(run_id).state = "FAILED" if failed else "FINISHED"
 
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
-        """Register the run's artifact folder as a new version and return its number.
-
-        If the run is already registered, return the number of its version.
-
-        Raises:
-            NotFound: the run or the folder does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.add_version`."""
         with self._lock:
             if not any(name.startswith(f"{path}/") for name in self._run(run_id).files):
                 raise NotFound(f"run {run_id} has no artifact folder {path!r}: train again, or choose another run")
@@ -104,16 +94,12 @@ class InMemoryRegistry:
             return number
 
     def versions(self, bot: str) -> list[ModelVersion]:
-        """Return all versions of a bot, oldest first; empty for an unknown bot."""
+        """See :meth:`kogpt2_chat.ports.Registry.versions`."""
         with self._lock:
             return [self.get(bot, number) for number in sorted(self._models.get(bot, _Model()).versions)]
 
     def get(self, bot: str, version: int) -> ModelVersion:
-        """Return one version.
-
-        Raises:
-            NotFound: the version does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.get`."""
         with self._lock:
             model = self._model(bot, version)
             known = model.versions[version]
@@ -127,17 +113,13 @@ class InMemoryRegistry:
             )
 
     def by_alias(self, bot: str, alias: Alias) -> ModelVersion | None:
-        """Return the version that an alias points to; None if the alias is not set."""
+        """See :meth:`kogpt2_chat.ports.Registry.by_alias`."""
         with self._lock:
             number = self._models.get(bot, _Model()).aliases.get(alias)
             return None if number is None else self.get(bot, number)
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
-        """Point an alias to a version; None removes the alias.
-
-        Raises:
-            NotFound: the version does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.set_alias`."""
         with self._lock:
             if version is not None:
                 self._model(bot, version).aliases[alias] = version
@@ -145,22 +127,12 @@ class InMemoryRegistry:
                 self._models.get(bot, _Model()).aliases.pop(alias, None)
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
-        """Add or replace tags of a version; values are cut at 5000 characters.
-
-        Raises:
-            NotFound: the version does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.tag`."""
         with self._lock:
             self._model(bot, version).tags[version].update({key: value[:5000] for key, value in tags.items()})
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
-        """Write a version's files into a new local folder and return it, all files or none.
-
-        An existing folder is returned unchanged.
-
-        Raises:
-            NotFound: the version does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.download`."""
         with self._lock:
             if folder.exists():
                 return folder
@@ -178,11 +150,7 @@ class InMemoryRegistry:
             return folder
 
     def read_file(self, bot: str, version: int, path: str) -> bytes:
-        """Return the content of one artifact of the version's run.
-
-        Raises:
-            NotFound: the artifact does not exist.
-        """
+        """See :meth:`kogpt2_chat.ports.Registry.read_file`."""
         content = self._run(self.get(bot, version).run_id).files.get(path)
         if content is None:
             raise NotFound(f"{bot} version {version} has no artifact {path!r}")

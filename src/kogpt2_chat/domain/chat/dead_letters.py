@@ -37,12 +37,9 @@ REPLAYABLE: Final[tuple[Reason, ...]] = ("answer_too_large", "crash_loop")
 REPLAY_OF: Final = "replay_of"
 REPLAYED_AT: Final = "replayed_at"
 
-_CONFIGS: Final = TOPIC_BY_NAME[QUESTION_TOPIC].configs
-_HEADROOM_BYTES: Final = 16 * 1024
-"""Room for the headers and the record's overhead, which ``max.message.bytes`` includes."""
-_MAX_BYTES: Final = int(_CONFIGS["max.message.bytes"]) - _HEADROOM_BYTES
+_QUESTIONS: Final = TOPIC_BY_NAME[QUESTION_TOPIC]
 # An hour less than the retention, since the clocks of worker, broker and this process may differ.
-_HISTORY_REACH: Final = timedelta(milliseconds=int(_CONFIGS["retention.ms"])) - timedelta(hours=1)
+_HISTORY_REACH: Final = timedelta(milliseconds=int(_QUESTIONS.configs["retention.ms"])) - timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +116,7 @@ def skip_reason(letter: DeadLetter, memory: Memory, now: datetime, *, again: boo
         return "before_memory"
     if _is_too_late(letter.value, now):
         return "too_late"
-    return "too_large_to_send" if len(letter.value) + len(letter.key or b"") > _MAX_BYTES else None
+    return "too_large_to_send" if len(letter.value) + len(letter.key or b"") > _QUESTIONS.max_value_bytes else None
 
 
 def replay_headers(letter: DeadLetter, now: datetime) -> dict[str, str]:

@@ -38,8 +38,8 @@ SYSTEM_ID: Final = CONTROL_ID_BY_TOKEN[SYSTEM]
 UNKNOWN_ID: Final = CONTROL_ID_BY_TOKEN[UNKNOWN]
 SENTENCE_ID: Final = CONTROL_ID_BY_TOKEN[SENTENCE]
 
-# Default length limit of an answer. The limit for answers to players is a setting.
-MAX_ANSWER_CHARS: Final = 300
+MAX_SERVED_ANSWER_CHARS: Final = 300
+"""Default of the setting that limits an answer to a player."""
 
 _LONGEST_TOKEN: Final = max(map(len, CONTROL_TOKENS))
 _CONTROL_TOKEN: Final = re.compile(r"<(?:s|/s|usr|pad|sys|unk|mask|d|/d|unused\d{1,2})>")
@@ -86,12 +86,12 @@ def prompt_ids(question_ids: Sequence[int], max_tokens: int, first_ids: Sequence
     return [*first_ids, USER_ID, *question_ids[:room], SENTENCE_ID, SYSTEM_ID]
 
 
-def answer_text(text: str, max_chars: int = MAX_ANSWER_CHARS) -> str:
+def answer_text(text: str, max_chars: int = MAX_SERVED_ANSWER_CHARS) -> str:
     """Return the output of the model as an answer: NFC, without control tokens and characters, cut to ``max_chars``."""
     return answer_steps(text, max_chars)[-1][1]
 
 
-def answer_steps(text: str, max_chars: int = MAX_ANSWER_CHARS) -> tuple[tuple[AnswerRule, str], ...]:
+def answer_steps(text: str, max_chars: int = MAX_SERVED_ANSWER_CHARS) -> tuple[tuple[AnswerRule, str], ...]:
     """Return the steps of :func:`answer_text`: each rule with the text after it."""
     readable = text.replace(_REPLACEMENT, "")
     normal = one_line(readable)

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID
 from kogpt2_chat.domain.chat.players import normal_name
-from kogpt2_chat.domain.chat.times import with_offset
+from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS, with_offset
 from kogpt2_chat.domain.text.characters import nfc, shows_nothing, without_hidden
 from kogpt2_chat.errors import InvalidMessage
 
@@ -19,8 +19,6 @@ MAX_ID_CHARS: Final = 128
 MAX_DEPTH: Final = 32
 _MAX_KEY_CHARS: Final = 4096
 """Limit for the sender of an oversized question, which becomes the key of the answer."""
-PLAUSIBLE_YEARS: Final = range(2000, 2200)
-"""Accepted years. Later stages overflow on other times, in nanoseconds or in a subtraction."""
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
 _JSON_SPACES: Final = " \t\n\r"
@@ -48,7 +46,7 @@ BOUNDS: Final = Bounds(text=MAX_TEXT_CHARS, sender=MAX_NAME_CHARS)
 UNBOUNDED: Final = Bounds(text=None, sender=_MAX_KEY_CHARS)
 
 
-def clean_text(text: str) -> str:
+def stored_text(text: str) -> str:
     """Return the text as it is stored and counted: NFC, without hidden characters, with line feeds as line ends."""
     return nfc(_without_hidden(text))
 
@@ -117,7 +115,7 @@ def bounded_text(raw: str, question_id: str | None, bounds: Bounds = BOUNDS) -> 
     if shows_nothing(raw):
         raise InvalidMessage("empty", "the question has no visible character", question_id)
     if bounds.text is None:
-        return clean_text(raw)
+        return stored_text(raw)
     printable = _without_hidden(raw)
     _refuse_long("question", len(printable), bounds.text * _SHRINKS_BY, question_id)
     text = nfc(printable)

@@ -23,6 +23,10 @@ default is 7 days."""
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _MIB: Final = 1024 * 1024
+_DEFAULT_MAX_BYTES: Final = _MIB
+"""The limit of a topic that sets none; brokers allow 12 bytes more."""
+_HEADROOM_BYTES: Final = 16 * 1024
+"""Room for key, headers and the record's overhead, which ``max.message.bytes`` includes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,16 @@ class Topic:
     def compacted(self) -> bool:
         """Whether the topic is compacted, so that only the last value per key counts."""
         return self.configs.get("cleanup.policy") == "compact"
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest record that the topic accepts."""
+        return int(self.configs.get("max.message.bytes", _DEFAULT_MAX_BYTES))
+
+    @property
+    def max_value_bytes(self) -> int:
+        """Largest value that leaves room for the rest of its record."""
+        return self.max_message_bytes - _HEADROOM_BYTES
 
 
 def _kept(days: int) -> dict[str, str]:

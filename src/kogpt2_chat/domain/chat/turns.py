@@ -8,8 +8,9 @@ reader does not lose what a newer writer added.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
+from kogpt2_chat.domain.text.json_records import check_fields, read_object
 from kogpt2_chat.errors import InvalidMessage
 
 Source = Literal["legacy", "v1"]
@@ -179,30 +180,13 @@ def _check(
     text: str | bytes, what: str, required: Mapping[str, type], optional: Mapping[str, type], names: set[str]
 ) -> dict[str, Any]:
     """Return the checked fields of a version 1 object, with the unknown ones in ``extra``."""
-    body = _read_object(text, what)
+    body = read_object(text, what)
     if type(body.get("v")) is not int or body["v"] != 1:
         raise InvalidMessage("schema", f"{what}: `v` must be 1, found {body.get('v')!r}")
-    for name, expected in required.items():
-        if type(body.get(name)) is not expected:  # not isinstance: a bool is an int
-            found = type(body.get(name)).__name__
-            raise InvalidMessage("schema", f"{what}: `{name}` must be {expected.__name__}, found {found}")
-    for name, expected in optional.items():
-        if body.get(name) is not None and type(body[name]) is not expected:
-            found = type(body[name]).__name__
-            raise InvalidMessage("schema", f"{what}: `{name}` must be {expected.__name__} or null, found {found}")
+    check_fields(body, what, required, optional)
     extra = body.get("extra")
     if extra is not None and not isinstance(extra, dict):
         raise InvalidMessage("schema", f"{what}: `extra` must be an object, found {type(extra).__name__}")
     unknown = {name: value for name, value in body.items() if name not in names}
     known = {name: value for name, value in body.items() if name in names and value is not None}
     return {**known, "extra": {**(extra or {}), **unknown}}
-
-
-def _read_object(text: str | bytes, what: str) -> dict[str, Any]:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidMessage("schema", f"{what}: not valid JSON") from error
-    if not isinstance(body, dict):
-        raise InvalidMessage("schema", f"{what}: expected a JSON object, found {type(body).__name__}")
-    return cast("dict[str, Any]", body)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from kogpt2_chat.domain.chat.kept_turns import masked_fields, masked_turn
 from kogpt2_chat.domain.chat.players import masked_player
-from kogpt2_chat.domain.chat.times import SEOUL, with_offset
+from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS, SEOUL, with_offset
 from kogpt2_chat.domain.chat.turns import CONSENT_KEY, Feedback, Turn
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 from kogpt2_chat.errors import InvalidMessage
@@ -19,10 +19,6 @@ from kogpt2_chat.errors import InvalidMessage
 Kind = Literal["string", "long", "bool", "time", "longs"]
 TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit", "distrust"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
-
-DELTA_LOG: Final = "_delta_log"
-SANE_YEARS: Final = range(2000, 2200)
-"""Accepted years. Spark rejects times before 1582 (ambiguous calendar), and some readers overflow on late times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +202,7 @@ def read_time(text: str | None) -> datetime | None:
         time = with_offset(datetime.fromisoformat(text or "")).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time if time.year in SANE_YEARS else None
+    return time if time.year in PLAUSIBLE_YEARS else None
 
 
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.lake.layout import QUARANTINE, SANE_YEARS, seoul_date
+from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
+from kogpt2_chat.domain.lake.layout import QUARANTINE, seoul_date
 from kogpt2_chat.domain.lake.storable import storable
 from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.errors import InvalidInput
@@ -104,7 +105,7 @@ def sent_ms(row: Row) -> int:
 
 def _is_sane(timestamp_ms: int) -> bool:
     try:
-        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).year in SANE_YEARS
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).year in PLAUSIBLE_YEARS
     except (ValueError, OverflowError, OSError):
         return False
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from kogpt2_chat.domain.lake.layout import SANE_YEARS, Kind, Table
+from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
+from kogpt2_chat.domain.lake.layout import Kind, Table
 from kogpt2_chat.errors import InvalidMessage
 
 MAX_RECORD_BYTES: Final = 128 * 1024
@@ -64,7 +65,7 @@ def _checked(name: str, value: object, kind: Kind) -> object:
         return None
     if kind == "string" and isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
-    if kind == "time" and isinstance(value, datetime) and value.tzinfo and value.year in SANE_YEARS:
+    if kind == "time" and isinstance(value, datetime) and value.tzinfo and value.year in PLAUSIBLE_YEARS:
         return value
     if kind == "bool" and isinstance(value, bool):
         return value

@@ -13,8 +13,8 @@ from kogpt2_chat.domain.text.characters import nfkc, one_line
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 from kogpt2_chat.domain.text.view import view_of
 
-MAX_QUESTION_CHARS: Final = 200
-MAX_ANSWER_CHARS: Final = 120
+MAX_TAUGHT_QUESTION_CHARS: Final = 200
+MAX_TAUGHT_ANSWER_CHARS: Final = 120
 _MAX_RUN: Final = 3
 _MIN_HANGUL_SHARE: Final = 0.3
 _MAX_SHORTHAND: Final = 4
@@ -47,13 +47,18 @@ def clean(text: str) -> str:
     return collapse_repeats(one_line(text))
 
 
+def fold(text: str) -> str:
+    """Return the form for comparisons: cleaned, NFKC and case folded."""
+    return nfkc(clean(text)).casefold()
+
+
 def phrase_key(text: str) -> str:
     """Return the key that is equal for equal phrases: letters and digits only, NFKC and case folded.
 
     A text without letters and digits (an emoji, three dots) keeps its characters, so that two such texts get
     different keys.
     """
-    folded = nfkc(clean(text)).casefold()
+    folded = fold(text)
     return "".join(char for char in folded if char.isalnum()) or folded
 
 
@@ -106,8 +111,8 @@ def _has_pii(question: str, answer: str) -> bool:
 _REASONS: Final[tuple[tuple[str, Callable[[str, str], bool]], ...]] = (
     ("empty_question", lambda question, _: not question),
     ("empty_answer", lambda _, answer: not answer),
-    ("question_too_long", lambda question, _: len(question) > MAX_QUESTION_CHARS),
-    ("answer_too_long", lambda _, answer: len(answer) > MAX_ANSWER_CHARS),
+    ("question_too_long", lambda question, _: len(question) > MAX_TAUGHT_QUESTION_CHARS),
+    ("answer_too_long", lambda _, answer: len(answer) > MAX_TAUGHT_ANSWER_CHARS),
     ("special_token", lambda *pair: any(_SPECIAL_TOKEN.search(text) for text in pair)),
     ("safety", mentions_crisis),
     ("abuse", lambda *pair: any(map(is_abusive, pair))),

@@ -48,14 +48,14 @@ class Rules:
             cut, and the model would learn the cut as the end.
     """
 
-    quarantine_hours: float = 24.0
-    auto_review: bool = False
-    seed_share: float = 0.3
-    rows_per_player: int = 50
-    rows_per_phrase: int = 20
-    new_pair_weight: int = 4
-    assumed_consent: bool = False
-    max_answer_tokens: int = 48
+    quarantine_hours: float
+    auto_review: bool
+    seed_share: float
+    rows_per_player: int
+    rows_per_phrase: int
+    new_pair_weight: int
+    assumed_consent: bool
+    max_answer_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

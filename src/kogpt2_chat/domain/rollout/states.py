@@ -8,8 +8,9 @@ time is always an argument.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, get_args
 
+from kogpt2_chat.domain.text.json_records import check_fields, read_object
 from kogpt2_chat.errors import InvalidMessage
 
 Phase = Literal["steady", "shadow", "canary"]
@@ -96,27 +97,27 @@ class RolloutState:
         Raises:
             InvalidMessage: not JSON, or a field is missing or of a wrong type.
         """
-        body = _read_object(text, "rollout_state")
-        _check(body, "rollout_state", {"bot": str, "epoch": int})
-        _check_optional(
+        body = read_object(text, "rollout_state")
+        check_fields(
             body,
             "rollout_state",
+            {"bot": str, "epoch": int},
             {"champion": int, "previous": int, "earlier": int, "candidate": int, "percent": int, "muted": bool},
         )
         phase = body.get("phase", "steady")
         if phase not in get_args(Phase):
             raise InvalidMessage("schema", f"rollout_state: `phase` is {phase!r}, expected one of {get_args(Phase)}")
         return cls(
-            bot=cast("str", body["bot"]),
-            epoch=cast("int", body["epoch"]),
-            champion=cast("int | None", body.get("champion")),
+            bot=body["bot"],
+            epoch=body["epoch"],
+            champion=body.get("champion"),
             digest=str(body.get("digest") or ""),
-            previous=cast("int | None", body.get("previous")),
-            earlier=cast("int | None", body.get("earlier")),
-            candidate=cast("int | None", body.get("candidate")),
-            phase=cast("Phase", phase),
-            percent=cast("int", body.get("percent", 100)),
-            muted=cast("bool", body.get("muted", False)),
+            previous=body.get("previous"),
+            earlier=body.get("earlier"),
+            candidate=body.get("candidate"),
+            phase=phase,
+            percent=body.get("percent", 100),
+            muted=body.get("muted") or False,
             reason=str(body.get("reason") or ""),
             by=str(body.get("by") or ""),
             at=str(body.get("at") or ""),
@@ -185,17 +186,16 @@ class WorkerState:
         Raises:
             InvalidMessage: not JSON, or a field is missing or of a wrong type.
         """
-        body = _read_object(text, "worker_state")
-        _check(body, "worker_state", {"worker": str, "epoch_by_bot": dict, "slots": list, "at": str})
+        body = read_object(text, "worker_state")
+        check_fields(body, "worker_state", {"worker": str, "epoch_by_bot": dict, "slots": list, "at": str})
         slots = []
-        for slot in cast("list[object]", body["slots"]):
+        for slot in body["slots"]:
             if not isinstance(slot, dict) or slot.get("state") not in get_args(SlotState):
                 raise InvalidMessage(
                     "schema",
                     f"worker_state: expected a slot with `state` one of {get_args(SlotState)}, found {slot!r}",
                 )
-            _check(slot, "worker_state slot", {"bot": str, "version": int})
-            _check_optional(slot, "worker_state slot", {"muted": bool})
+            check_fields(slot, "worker_state slot", {"bot": str, "version": int}, {"muted": bool})
             slots.append(
                 SlotReport(
                     bot=slot["bot"],
@@ -206,13 +206,13 @@ class WorkerState:
                     muted=slot.get("muted"),
                 )
             )
-        epochs = cast("dict[str, object]", body["epoch_by_bot"])
-        _check(epochs, "worker_state epoch_by_bot", dict.fromkeys(epochs, int))
+        epochs: dict[str, int] = body["epoch_by_bot"]
+        check_fields(epochs, "worker_state epoch_by_bot", dict.fromkeys(epochs, int))
         return cls(
-            worker=cast("str", body["worker"]),
-            epoch_by_bot=cast("dict[str, int]", epochs),
+            worker=body["worker"],
+            epoch_by_bot=epochs,
             slots=tuple(slots),
-            at=cast("str", body["at"]),
+            at=body["at"],
         )
 
 
@@ -227,24 +227,3 @@ def next_epoch(bot: str, known: RolloutState | None, workers: Iterable[WorkerSta
 def is_newer(state: RolloutState, known: RolloutState | None) -> bool:
     """Check whether a state replaces the known one; a stale or repeated epoch does not."""
     return known is None or state.epoch > known.epoch
-
-
-def _read_object(text: str | bytes, topic: str) -> dict[str, object]:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidMessage("schema", f"{topic}: expected a JSON object, found {text[:80]!r}") from error
-    if not isinstance(body, dict):
-        raise InvalidMessage("schema", f"{topic}: expected a JSON object, found {text[:80]!r}")
-    return body
-
-
-def _check(body: Mapping[str, object], what: str, types: Mapping[str, type]) -> None:
-    for name, expected in types.items():
-        found = body.get(name)
-        if type(found) is not expected:  # exact type: True is an int, but not an epoch
-            raise InvalidMessage("schema", f"{what}: `{name}` must be {expected.__name__}, found {found!r}")
-
-
-def _check_optional(body: Mapping[str, object], what: str, types: Mapping[str, type]) -> None:
-    _check(body, what, {name: kind for name, kind in types.items() if body.get(name) is not None})

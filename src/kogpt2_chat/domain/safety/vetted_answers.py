@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, Literal, get_args
 
-from kogpt2_chat.domain.chat.prompt import MAX_ANSWER_CHARS
+from kogpt2_chat.domain.chat.prompt import MAX_SERVED_ANSWER_CHARS
 from kogpt2_chat.domain.safety.crisis import KINDS, Kind
 from kogpt2_chat.errors import InvalidInput
 
@@ -107,8 +107,9 @@ def _with_lines(text: str, lines: str) -> str:
     if _LINES not in text or not lines.strip():
         raise ValueError(f"a text without help lines: {text[:40]!r}; expected {_LINES} in it, and lines for it")
     whole = text.replace(_LINES, lines)
-    if len(whole) > MAX_ANSWER_CHARS:
+    if len(whole) > MAX_SERVED_ANSWER_CHARS:
         raise ValueError(
-            f"a text has {len(whole)} characters with help lines, expected at most {MAX_ANSWER_CHARS}: {text[:40]!r}"
+            f"a text has {len(whole)} characters with help lines, expected at most {MAX_SERVED_ANSWER_CHARS}: "
+            f"{text[:40]!r}"
         )
     return whole

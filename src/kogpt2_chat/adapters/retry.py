@@ -1,0 +1,41 @@
+"""Call a server again after errors that may be over soon."""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+T = TypeVar("T")
+
+
+def call_with_retries(
+    call: Callable[[], T],
+    *,
+    is_transient: Callable[[BaseException], bool],
+    attempts: int,
+    first_delay_s: float,
+    longest_delay_s: float = math.inf,
+) -> T:
+    """Call until it succeeds; the pauses between attempts double up to a maximum.
+
+    Args:
+        call: called without arguments.
+        is_transient: whether an error may be over at the next attempt; any other error is raised at once.
+        attempts: maximum number of calls, at least 1.
+        first_delay_s: pause before the second attempt.
+        longest_delay_s: longest pause.
+
+    Returns:
+        The result of the first successful call.
+
+    Raises:
+        BaseException: the error of the last attempt, unchanged.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(is_transient),
+        stop=stop_after_attempt(attempts),
+        wait=wait_exponential(multiplier=first_delay_s, max=longest_delay_s),
+        reraise=True,
+    )
+    return retrying(call)

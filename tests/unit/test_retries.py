@@ -1,0 +1,159 @@
+"""Which errors of a server are retried, how often and after which pauses. No test waits."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from deltalake.exceptions import DeltaError, DeltaProtocolError
+from elastic_transport import ConnectionError as ElasticConnectionError
+from hdfs import HdfsError
+
+from kogpt2_chat.adapters import delta
+from kogpt2_chat.adapters.airflow import AirflowRest
+from kogpt2_chat.adapters.delta import DeltaTables
+from kogpt2_chat.adapters.elastic import ElasticIndex
+from kogpt2_chat.adapters.hdfs import HdfsFiles
+from kogpt2_chat.adapters.retry import call_with_retries
+from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
+from kogpt2_chat.settings import Hdfs, Settings
+
+SETTINGS = Settings(hdfs=Hdfs(retries=6))
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    return slept
+
+
+def failing(*errors: BaseException) -> Callable[..., Any]:
+    """Raise the errors, one per call, then return None."""
+    left = list(errors)
+
+    def call(*_args: object, **_kwargs: object) -> None:
+        if left:
+            raise left.pop(0)
+
+    return call
+
+
+def test_the_pauses_double_up_to_a_maximum(pauses: list[float]) -> None:
+    """The last error is raised as it was, without a pause after it."""
+    errors = [OSError(str(number)) for number in range(6)]
+    with pytest.raises(OSError, match=r"^4$"):
+        call_with_retries(
+            failing(*errors), is_transient=lambda _: True, attempts=5, first_delay_s=0.5, longest_delay_s=1.5
+        )
+    assert pauses == [0.5, 1.0, 1.5, 1.5]
+
+
+def test_a_permanent_error_ends_the_attempts(pauses: list[float]) -> None:
+    """It is raised at once, also after a transient one."""
+    call = failing(OSError("soon over"), ValueError("for ever"))
+    with pytest.raises(ValueError, match="for ever"):
+        call_with_retries(call, is_transient=lambda error: isinstance(error, OSError), attempts=9, first_delay_s=2)
+    assert pauses == [2]
+
+
+def test_hdfs_is_retried_while_it_starts(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """Errors of the network and unknown errors of the server may pass."""
+    files = HdfsFiles(SETTINGS)
+    safe_mode = HdfsError("in safe mode", exception="SafeModeException")
+    errors = [requests.ConnectionError("refused"), safe_mode, OSError("reset")] * 2
+    monkeypatch.setattr(files._client, "status", failing(*errors))
+    assert not files.exists("/a")
+    assert pauses == [0.5, 1, 2, 4, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (HdfsError("File does not exist: /a"), NotFound, "cannot delete /a: the path does not exist"),
+        (HdfsError("gone", exception="FileNotFoundException"), NotFound, "the path does not exist"),
+        (HdfsError("denied", exception="AccessControlException"), Unavailable, "cannot delete /a: denied"),
+    ],
+)
+def test_a_final_answer_of_hdfs_is_not_retried(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float], error: HdfsError, raised: type[Exception], message: str
+) -> None:
+    """The server would give the same answer again."""
+    files = HdfsFiles(SETTINGS)
+    monkeypatch.setattr(files._client, "delete", failing(error))
+    with pytest.raises(raised, match=re.escape(message)):
+        files.delete("/a")
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (requests.ConnectionError("refused"), "cannot delete /a after 7 attempts: refused; is it running?"),
+        (HdfsError("in safe mode"), "cannot delete /a: in safe mode; its disk is full or its DataNodes are down"),
+    ],
+)
+def test_hdfs_that_does_not_recover_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float], error: Exception, message: str
+) -> None:
+    """The message says what was tried."""
+    files = HdfsFiles(SETTINGS)
+    monkeypatch.setattr(files._client, "delete", failing(*[error] * 9))
+    with pytest.raises(Unavailable, match=re.escape(message)):
+        files.delete("/a")
+    assert len(pauses) == 6
+
+
+def test_a_taken_name_on_hdfs_is_not_retried(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """The folder was published before; the source is removed."""
+    files = HdfsFiles(SETTINGS)
+    monkeypatch.setattr(files._client, "makedirs", failing())
+    monkeypatch.setattr(files._client, "_rename", failing(HdfsError("a", exception="FileAlreadyExistsException")))
+    monkeypatch.setattr(files._client, "delete", failing())
+    assert not files.publish_folder("/a", "/b/a")
+    assert pauses == []
+
+
+def test_delta_is_retried_while_hdfs_recovers(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """A dead DataNode is noticed after 20 s at the latest."""
+    monkeypatch.setattr(delta, "DeltaTable", failing(*[DeltaError("lost block"), OSError("reset")] * 4))
+    with pytest.raises(Unavailable, match="failed in 7 attempts: lost block"):
+        DeltaTables(SETTINGS).version("turns")
+    assert pauses == [1, 2, 4, 8, 10, 10]
+
+
+def test_a_table_of_another_protocol_is_not_retried(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """Only another release can use it."""
+    monkeypatch.setattr(delta, "DeltaTable", failing(DeltaProtocolError("reader version 9")))
+    with pytest.raises(InvalidInput, match="schema or protocol that this release cannot use: reader version 9"):
+        DeltaTables(SETTINGS).version("turns")
+    assert pauses == []
+
+
+def test_a_busy_search_server_gets_the_refused_documents_again(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    """After an error, all of them; after a partial success, the refused ones."""
+    index, sent = ElasticIndex(SETTINGS), []
+
+    def bulk(operations: list[dict[str, dict[str, str]]]) -> dict[str, object]:
+        sent.append([line["index"]["_id"] for line in operations[::2]])
+        if len(sent) == 1:
+            raise ElasticConnectionError("refused")
+        return {"items": [{"index": {"status": 201 if one == "a" else 429}} for one in sent[-1]]}
+
+    monkeypatch.setattr(index._client, "bulk", bulk)
+    with pytest.raises(Unavailable, match=r"1 of 2 documents were not accepted in 7 attempts \(Connection error\)"):
+        index.put([{"turn_id": "a"}, {"turn_id": "b"}])
+    assert sent == [["a", "b"], ["a", "b"], *[["b"]] * 5]
+    assert pauses == [0.5, 1, 2, 4, 8, 16]
+
+
+def test_airflow_is_asked_four_times(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """Twice a second, as long as it does not answer."""
+    airflow = AirflowRest(SETTINGS, "secret")
+    monkeypatch.setattr(airflow._session, "request", failing(*[requests.ConnectionError("refused")] * 9))
+    with pytest.raises(Unavailable, match="does not answer; is the stack up"):
+        airflow.get_run("retrain_bots", "1")
+    assert pauses == [0.5, 0.5, 0.5]
