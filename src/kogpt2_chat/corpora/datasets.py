@@ -15,7 +15,6 @@ from kogpt2_chat.settings import Settings
 
 Split = Literal["train", "val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
-TAUGHT_SOURCES: Final = frozenset({"correction", "praised"})
 _COLUMNS: Final = ["question", "answer", "source", "topic", "weight", "cluster"]
 
 
