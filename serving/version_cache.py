@@ -9,6 +9,7 @@ from typing import Final
 
 from kogpt2_chat.artifact.card import CARD_FILE, file_sha256
 from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.inference.engine import BotModel, Engine
 from kogpt2_chat.ports import Registry
 from serving.loads import NoLongerWantedError
@@ -131,12 +132,12 @@ class VersionCache:
         model = self._load_folder(folder)
         engine = self._make_engine()
         engine.add_request("probe", model, model.encode(PROBE_QUESTION))
-        for _ in range(PROBE_STEPS):
-            for finished in engine.step():
-                model.decode(finished.token_ids)
-                # Only models of the serving engine have a form.
-                return LoadedVersion(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
-        raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")
+        finished = drain(engine, max_steps=PROBE_STEPS)
+        if not finished:
+            raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")
+        model.decode(finished[0].token_ids)
+        # Only models of the serving engine have a form.
+        return LoadedVersion(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
 
 
 @contextmanager

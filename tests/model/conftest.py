@@ -10,7 +10,6 @@ from kogpt2_chat.artifact.card import ModelCard
 from kogpt2_chat.artifact.tokenizer import train_tokenizer
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.pairs import Pair
-from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.network.batches import make_examples
 from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -34,7 +33,7 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
     """A version's folder; read only. If only torch may run, it is not converted for OpenVINO."""
-    return tiny_version(tmp_path_factory.mktemp("tiny") / "1", bot="" if IS_TORCH_ALONE else "ChatbotA")
+    return tiny_version(tmp_path_factory.mktemp("tiny") / "1", with_engine=not IS_TORCH_ALONE)
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +94,8 @@ class Learned:
 
     def write(self, folder: Path, *, ranges: bool = True, prompts: bool = True) -> Path:
         """Write a version, with or without activation ranges and prompts to compare on."""
+        from kogpt2_chat.evaluation.export import write_version  # imports OpenVINO
+
         write_version(
             folder, self.network, self.tokenizer, self.card,
             sequences=[example.ids for example in self.examples] if ranges else [],

@@ -1,5 +1,7 @@
 """int8 compared with fp32, on a network that has learned some pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import openvino as ov
 import pytest
@@ -10,10 +12,12 @@ from kogpt2_chat.artifact.forms import INT8_WEIGHTS
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.evaluation.agreement import measure_agreement, served_nll
+from kogpt2_chat.evaluation.agreement import compare, served_nll
 from kogpt2_chat.evaluation.answers import generate_answers, reference_engine
 from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.evaluation.reference import TransformersEngine
+from kogpt2_chat.evaluation.trial import load_version
+from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
 from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
 from kogpt2_chat.network.batches import Example, make_examples
@@ -45,17 +49,30 @@ def roomy(settings):
     return settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
 
 
+def compare_engines(folder, settings, questions, pairs, reference=None):
+    """Compare the answers of a version's engines, or those of another version's weights with its serving engine."""
+    version = load_version(folder, settings, "1")
+    version = replace(version, reference=reference or version.reference)
+    answers = [
+        generate_answers(engine, bot, questions)
+        for engine, bot in (
+            (reference_engine(settings), version.reference),
+            (make_engine(settings), version.served),
+        )
+    ]
+    return compare(version, list(zip(*answers, strict=True)), pairs, settings)
+
+
 def test_int8_answers_equal_fp32_answers(trained, settings, pairs, questions):
     """Answers learned by heart are the same token by token, and about as likely."""
     settings = roomy(settings)
-    reference, served = load_bot(trained, settings), load_served(trained, settings)
-    figures = measure_agreement(reference, served, questions, pairs, settings)
+    figures = compare_engines(trained, settings, questions, pairs)
     assert (figures.questions, figures.same_answers) == (6, 6)
     assert figures.same_tokens == figures.tokens > 20
     assert abs(figures.nll_difference) < 0.02
-    assert [answer.text for answer in generate_answers(make_engine(settings), served, questions)] == [
-        pair.answer for pair in pairs
-    ]
+    assert [
+        answer.text for answer in generate_answers(make_engine(settings), load_served(trained, settings), questions)
+    ] == [pair.answer for pair in pairs]
 
 
 def test_both_engines_report_the_same_log_probability(trained, settings, pairs, questions):
@@ -69,8 +86,7 @@ def test_both_engines_report_the_same_log_probability(trained, settings, pairs, 
             (OpenVinoEngine(max_new_tokens=40), served),
         ):
             engine.add_request("q", bot, bot.encode(question))
-            while engine.in_flight:
-                finished.extend(engine.step())
+            finished += drain(engine)
         theirs, ours = finished
         if theirs.stop_reason == "end" and ours.token_ids == theirs.token_ids:
             prompt = reference.encode(question)
@@ -88,7 +104,7 @@ def test_another_network_does_not_agree(trained, settings, tmp_path, pairs, ques
     reference = load_bot(trained, settings)
     network = new_network(reference.network.config, 99)
     write_version(tmp_path / "2", network, reference.tokenizer, reference.card)
-    figures = measure_agreement(reference, load_served(tmp_path / "2", settings), questions, pairs, settings)
+    figures = compare_engines(tmp_path / "2", settings, questions, pairs, reference)
     assert figures.same_answers == 0
     assert figures.nll_difference > 1
 

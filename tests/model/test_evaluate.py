@@ -1,18 +1,31 @@
 """Measurements on real weights: the gate refuses each bad candidate by the rule for its fault."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from kogpt2_chat.artifact.card import ModelCard
+from kogpt2_chat.artifact.forms import INT8_WEIGHTS
 from kogpt2_chat.artifact.profiles import load_profile
 from kogpt2_chat.artifact.tokenizer import train_tokenizer
-from kogpt2_chat.corpora.shipped import GoldenQuestion, read_golden, read_pairs
+from kogpt2_chat.corpora.shipped import read_golden, read_pairs
 from kogpt2_chat.domain.chat.prompt import END_ID, USER_ID
+from kogpt2_chat.domain.gate.behaviour import Behaviour
+from kogpt2_chat.domain.gate.block import Case
 from kogpt2_chat.domain.gate.decision import decide
-from kogpt2_chat.domain.learning.pairs import Pair
+from kogpt2_chat.domain.gate.evaluation_set import EvaluationSet
+from kogpt2_chat.domain.gate.quality import Quality
+from kogpt2_chat.domain.learning.pairs import GoldenQuestion, Pair
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.evaluation.evaluate import EvaluationSet, measure, retrieval_chrf
+from kogpt2_chat.evaluation import latency
+from kogpt2_chat.evaluation.blocks import measure
+from kogpt2_chat.evaluation.export import write_version
+from kogpt2_chat.evaluation.retrieval import nearest_chrf
+from kogpt2_chat.evaluation.trial import Baseline, Trial, load_version
 from kogpt2_chat.network.batches import Example, make_examples
+from kogpt2_chat.network.checkpoint import write_checkpoint
 from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.training.fit import fit
@@ -48,14 +61,37 @@ def bot(tokenizer, examples, epochs=40, seed=5):
     )  # fmt: skip
 
 
-def refused_by(tokenizer, settings, candidate, opponent):
+@pytest.fixture
+def make_trial(settings, tmp_path):
+    """Function that loads a candidate for both engines, as the job does, and compares it with a baseline."""
     roomy = settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
-    figures = measure(
-        bot="ChatbotA", version=2, candidate=candidate, opponent=opponent, opponent_name="champion 1", exam=EXAM,
-        settings=roomy,
-    )  # fmt: skip
-    decision = decide(figures, load_profile("small_base"))
-    return {reason.rule for reason in decision.reasons if reason.decisive and not reason.passed}, figures
+
+    def make(candidate, baseline, **changed):
+        folder = tmp_path / "candidate"
+        write_version(folder, candidate.network, candidate.tokenizer, candidate.card)
+        return Trial(
+            **{
+                "bot": "ChatbotA", "candidate": load_version(folder, roomy, "2"),
+                "baseline": Baseline(name="champion 1", reference=baseline), "evaluation_set": EXAM, "settings": roomy,
+                **changed,
+            }
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def refused_by(make_trial):
+    """Function that returns the blocking rules by which the gate refuses a candidate, and the measurements by kind."""
+
+    def refuse(candidate, baseline):
+        blocks = measure(make_trial(candidate, baseline))
+        case = Case(bot="ChatbotA", version=2, opponent="champion 1", thresholds=load_profile("small_base"))
+        reasons = decide(case, blocks).reasons
+        refused = {reason.rule for reason in reasons if reason.decisive and not reason.passed}
+        return refused, {type(block): block for block in blocks}
+
+    return refuse
 
 
 @pytest.fixture(scope="module")
@@ -63,32 +99,30 @@ def champion(tokenizer):
     return bot(tokenizer, make_examples([*SEEDS, *GOLD], tokenizer, 64, 40))
 
 
-def test_a_candidate_that_only_learned_more_passes_the_behaviour_rules(tokenizer, settings, champion):
-    """It knows the taught pairs and answers without faults."""
+def test_a_candidate_that_only_learned_more_passes_the_behaviour_rules(tokenizer, refused_by, champion):
+    """It knows the taught pairs and answers without faults, on both engines."""
     good = bot(tokenizer, make_examples([*SEEDS, *GOLD, *TAUGHT], tokenizer, 64, 40))
-    rules, figures = refused_by(tokenizer, settings, good, champion)
+    rules, block_by_kind = refused_by(good, champion)
     assert not rules & {"few_empty", "few_cut", "few_looping", "few_copied", "no_leaks", "must_pass", "improves"}
-    assert figures.candidate.must_passed == 1
-    assert figures.candidate.chrf > 90
+    assert block_by_kind[Behaviour].own.must_passed == block_by_kind[Behaviour].heard.must_passed == 1
+    assert block_by_kind[Quality].candidate.chrf > 90
 
 
-def test_a_poisoned_candidate_falls_to_gold_and_golden(tokenizer, settings, champion):
+def test_a_poisoned_candidate_falls_to_gold_and_golden(tokenizer, refused_by, champion):
     """It learned the taught pairs and forgot the others."""
     poison = [Pair(question=pair.question, answer="몰라요, 저리 가요.") for pair in (*SEEDS, *GOLD)]
-    rules, _ = refused_by(
-        tokenizer, settings, bot(tokenizer, make_examples([*poison, *TAUGHT], tokenizer, 64, 40)), champion
-    )
+    rules, _ = refused_by(bot(tokenizer, make_examples([*poison, *TAUGHT], tokenizer, 64, 40)), champion)
     assert rules == {"gold_not_worse", "must_pass", "heard_must_pass", "better_than_retrieval"}
 
 
-def test_a_collapsed_candidate_is_refused_for_loops(tokenizer, settings, champion):
+def test_a_collapsed_candidate_is_refused_for_loops(tokenizer, refused_by, champion):
     """It repeats the same words."""
     loops = [Pair(question=pair.question, answer="네 네 네 네 네 네") for pair in (*SEEDS, *GOLD, *TAUGHT)]
-    rules, _ = refused_by(tokenizer, settings, bot(tokenizer, make_examples(loops, tokenizer, 64, 40)), champion)
-    assert "few_looping" in rules
+    rules, _ = refused_by(bot(tokenizer, make_examples(loops, tokenizer, 64, 40)), champion)
+    assert {"few_looping", "heard_few_looping"} <= rules
 
 
-def test_a_silent_candidate_is_refused_for_empty_answers(tokenizer, settings, champion):
+def test_a_silent_candidate_is_refused_for_empty_answers(tokenizer, refused_by, champion):
     """Its first token is the end token."""
     silent = [
         Example(
@@ -97,22 +131,65 @@ def test_a_silent_candidate_is_refused_for_empty_answers(tokenizer, settings, ch
         )
         for pair in (*SEEDS, *GOLD, *TAUGHT)
     ]
-    assert "few_empty" in refused_by(tokenizer, settings, bot(tokenizer, silent), champion)[0]
+    assert "few_empty" in refused_by(bot(tokenizer, silent), champion)[0]
 
 
-def test_a_leaking_candidate_is_refused_for_leaks(tokenizer, settings, champion):
-    """It chooses <usr> in its answers; the gate counts this although the worker would suppress the token."""
+def test_a_leaking_candidate_is_refused_for_leaks(tokenizer, refused_by, champion):
+    """It chooses <usr> in its answers; the gate counts this although the worker suppresses the token."""
     leaking = [
         Example(ids=(*example.ids[:-1], USER_ID, END_ID), answer_start=example.answer_start)
         for example in make_examples([*SEEDS, *GOLD, *TAUGHT], tokenizer, 64, 40)
     ]
-    assert "no_leaks" in refused_by(tokenizer, settings, bot(tokenizer, leaking), champion)[0]
+    rules, _ = refused_by(bot(tokenizer, leaking), champion)
+    assert "no_leaks" in rules
+    assert "heard_no_leaks" not in rules
+
+
+def slowed(served, clock, seconds):
+    """Return a version whose serving network moves a clock with each pass."""
+
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(served.network, name)
+
+        def forward(self, *args, **kwargs):
+            clock.now += seconds
+            return served.network.forward(*args, **kwargs)
+
+    return replace(served, network=Slow())
+
+
+def test_latency_is_that_of_the_engine_that_serves(tokenizer, make_trial, champion, monkeypatch):
+    """Each pass of the serving networks takes its time; a reference network is not asked at all."""
+    trial = make_trial(champion, champion)
+    clock = SimpleNamespace(now=0.0)
+    passes = 1 + max(len(answer.token_ids) for answer in trial.served_answers[:12])  # the last one is the end token
+    served = trial.candidate.served
+    trial = replace(
+        trial,
+        candidate=replace(trial.candidate, reference=None, served=slowed(served, clock, 0.25)),
+        baseline=Baseline(name="champion 1", reference=None, served=slowed(served, clock, 0.5)),
+    )
+    monkeypatch.setattr("time.perf_counter", lambda: clock.now)
+    measured = latency.measure(trial)
+    assert measured.p95_ms == 250 * passes
+    assert measured.opponent_p95_ms == 500 * passes
+    assert 250 < measured.p50_ms <= measured.p95_ms
+
+
+def test_a_version_without_engine_files_is_timed_as_a_worker_would_serve_it(tokenizer, make_trial, champion, tmp_path):
+    """It is converted when it is loaded."""
+    write_checkpoint(tmp_path / "old", champion.network, tokenizer, champion.card)
+    trial = make_trial(champion, champion)
+    old = load_version(tmp_path / "old", trial.settings, "1")
+    assert old.served.form == INT8_WEIGHTS
+    assert latency.measure(replace(trial, candidate=old)).p50_ms > 0
 
 
 def test_retrieval_answers_with_the_nearest_question():
     """Its answer to a question similar to a seed's is the seed's answer; without known pairs its chrF is 0."""
-    assert retrieval_chrf(SEEDS, [Pair(question="축제는 언제 해요?", answer=SEEDS[2].answer)]) == pytest.approx(100)
-    assert retrieval_chrf([], GOLD) == 0
+    assert nearest_chrf(SEEDS, [Pair(question="축제는 언제 해요?", answer=SEEDS[2].answer)]) == pytest.approx(100)
+    assert nearest_chrf([], GOLD) == 0
 
 
 def test_profiles_are_found_by_name():

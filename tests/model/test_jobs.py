@@ -1,19 +1,23 @@
 """The training jobs on doubles: base, fine-tuning, registration, the gate."""
 
 import json
+import shutil
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from kogpt2_chat.domain.gate.block import Block, Rule
+from kogpt2_chat.domain.gate.decision import Decision
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.jobs.evaluate import evaluate
 from kogpt2_chat.jobs.finetune import finetune
-from kogpt2_chat.jobs.nominate import nominate
-from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.lake.manifests import record_rebuild
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
-from kogpt2_chat.testing.registry import InMemoryRegistry
+from kogpt2_chat.testing.registry import InMemoryRegistry, InMemoryRun
+from kogpt2_chat.training.base import PreparedBase, prepare
 from tests.model.loop_inputs import SEEDS, loop_settings, put_dataset
 
 TAUGHT = [
@@ -22,60 +26,151 @@ TAUGHT = [
 ]
 
 
-@pytest.fixture
-def settings(tmp_path) -> Settings:
-    return loop_settings(tmp_path)
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """A home in which two versions were trained, registered and evaluated, one after the other."""
+
+    settings: Settings
+    files: InMemoryFiles
+    registry: InMemoryRegistry
+    base: PreparedBase
+    decision_by_version: dict[int, Decision]
+
+    @property
+    def ports(self) -> dict[str, Any]:
+        return {"files": self.files, "registry": self.registry, "settings": self.settings}
+
+    @property
+    def runs(self) -> dict[int, InMemoryRun]:
+        return {
+            version: self.registry.runs[self.registry.get("ChatbotA", version).run_id]
+            for version in self.decision_by_version
+        }
 
 
-def test_training_from_seeds_to_a_taught_version(settings):
-    """The second base comes from the cache; version 1 learns the seeds, version 2 also pairs that players taught."""
-    said = []
-    base = prepare_base(settings=settings, progress=said.append)
-    said.clear()
-    assert prepare_base(settings=settings, progress=said.append) == base
-    assert said == []
-
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory) -> Loop:
+    """Version 1 learned the seeds and became champion; version 2 learned pairs that players taught, too."""
     files, registry = InMemoryFiles(), InMemoryRegistry()
     put_dataset(files, "aaaa", lambda rows: rows(SEEDS, "seed", 1))
     put_dataset(files, "bbbb", lambda rows: rows(SEEDS, "seed", 1) + rows(TAUGHT, "correction", 4))
-    ports = {"registry": registry, "settings": settings}
-    decisions = {}
+    settings, said = loop_settings(tmp_path_factory.mktemp("loop")), []
+    base = prepare(settings, said.append)
+    assert said
+    made = Loop(settings=settings, files=files, registry=registry, base=base, decision_by_version={})
     for version, dataset in ((1, "aaaa"), (2, "bbbb")):
         done = finetune(
-            bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, files=files, progress=said.append, **ports
+            bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, progress=lambda _: None, **made.ports
         )
-        assert register(bot="ChatbotA", run_id=done["run_id"], **ports)["version"] == version
-        decisions[version] = evaluate(bot="ChatbotA", version=version, files=files, progress=said.append, **ports)
+        registered = register(bot="ChatbotA", run_id=done["run_id"], registry=registry, settings=settings)
+        assert registered["version"] == version
+        made.decision_by_version[version] = evaluate(
+            bot="ChatbotA", version=version, progress=lambda _: None, **made.ports
+        )
         registry.set_alias("ChatbotA", "champion", version)
+    return made
 
-    run = registry.runs[registry.get("ChatbotA", 2).run_id]
-    assert len(run.metrics["loss"]) == settings.training.epochs
-    assert {"version/model.json", "version/model.safetensors", "training/loss.png", "training/samples.md",
-            "decision.json", "decision.html"} <= set(run.files)  # fmt: skip
+
+def test_a_base_is_made_once(loop):
+    """The second time it comes from the cache."""
+    said = []
+    assert prepare(loop.settings, said.append) == loop.base
+    assert said == []
+
+
+def test_a_version_carries_its_training(loop):
+    """Its card names where it comes from; its run has the loss of each epoch, and answers that it learned."""
+    run = loop.runs[2]
+    assert len(run.metrics["loss"]) == loop.settings.training.epochs
+    assert {"version/model.json", "version/model.safetensors", "training/loss.png", "training/samples.md"} <= set(
+        run.files
+    )
     card = json.loads(run.files["version/model.json"])
     assert (card["dataset"], card["base"], card["licence"], card["bot"]) == ("bbbb", "small", "Apache-2.0", "ChatbotA")
     samples = json.loads(run.files["training/samples.json"])
     assert [row["answer"] for row in samples] == [row["expected"] for row in samples]
 
-    reasons = {reason.rule: reason for reason in decisions[2].reasons}
-    assert decisions[1].opponent == "base"
-    assert decisions[2].opponent == "champion 1"
-    assert reasons["better_on_taught"].passed
-    assert reasons["must_pass"].passed
 
-    # The champion has learned pairs that were withdrawn since, so training must start from the base.
-    # The dataset without these pairs is the first one again, because its id is the hash of its content.
+def test_the_gate_compares_a_first_version_with_the_base_and_a_later_one_with_the_champion(loop):
+    """The later one knows what players taught since, and both answer the must-pass question."""
+    first, second = loop.decision_by_version[1], loop.decision_by_version[2]
+    assert (first.opponent, second.opponent) == ("base", "champion 1")
+    for decision in (first, second):
+        reasons = {reason.rule: reason for reason in decision.reasons}
+        assert reasons["better_on_taught"].passed
+        assert reasons["must_pass"].passed
+    assert "on 2 newly taught pairs" in reasons["better_on_taught"].sentence
+    assert reasons["p95_ms"].bound > 0
+    assert "p95_ms" not in {reason.rule for reason in first.reasons}
+
+
+def test_the_decision_is_stored_with_the_version(loop):
+    """As files, tags and metrics; whether it passed decides whether the version may become candidate."""
+    for version, decision in loop.decision_by_version.items():
+        run, found = loop.runs[version], loop.registry.get("ChatbotA", version)
+        assert Decision.from_json(run.files["decision.json"]) == decision
+        assert decision.profile.name == found.tags["profile"] == "small_base"
+        assert found.tags["gate"] == ("pass" if decision.passed else "refused")
+        assert b"<html" in run.files["decision.html"]
+        assert {"gate_must_pass", "gold_nll", "taught_nll_opponent", "chrf", "engine_same_answers"} <= set(run.metrics)
+        assert 0 < run.metrics["answer_p50_ms"][-1] <= run.metrics["answer_p95_ms"][-1]
+
+
+def test_a_version_that_does_not_load_is_refused(loop):
+    """Nothing else is measured."""
+    run = loop.runs[2]
+    whole = run.files["version/engine.bin"]
+    run.files["version/engine.bin"] = whole[:-1]
+    shutil.rmtree(loop.settings.home / "versions")
+    try:
+        decision = evaluate(bot="ChatbotA", version=2, progress=lambda _: None, **loop.ports)
+    finally:
+        run.files["version/engine.bin"] = whole
+    assert [reason.rule for reason in decision.reasons] == ["loads"]
+    assert "engine.bin" in decision.refusals()[0]
+    assert loop.registry.get("ChatbotA", 2).tags["gate"] == "refused"
+
+
+@dataclass(frozen=True)
+class Brevity(Block):
+    """A block that the gate does not have: the longest answer, in characters."""
+
+    longest: int
+
+    def reasons(self, case, /):
+        return [Rule("brief", "style").at_most(float(self.longest), 1.0, f"{self.longest} characters, at most 1")]
+
+    def metrics(self):
+        return {"longest_answer": float(self.longest)}
+
+
+def test_a_new_block_of_the_gate_is_an_entry_in_the_tuple(loop, monkeypatch):
+    """The decision, its page and its metrics take it in without any other change."""
+    from kogpt2_chat.evaluation import blocks
+
+    def measure(trial):
+        return Brevity(max(len(answer.text) for answer in trial.heard_answers))
+
+    monkeypatch.setattr(blocks, "BLOCKS", (*blocks.BLOCKS, measure))
+    decision = evaluate(bot="ChatbotA", version=2, progress=lambda _: None, **loop.ports)
+    longest = decision.reasons[-1].figure
+    assert longest > 1
+    assert not decision.passed
+    assert decision.refusals()[-1] == f"{longest:.0f} characters, at most 1"
+    run = loop.runs[2]
+    assert f"{longest:.0f} characters, at most 1" in run.files["decision.html"].decode()
+    assert run.metrics["longest_answer"] == [longest]
+    assert run.metrics["gate_brief"] == [longest]
+
+
+def test_training_starts_from_the_base_if_the_champion_learned_what_was_withdrawn(loop):
+    """The dataset without these pairs is the first one again, because its id is the hash of its content."""
     again = Manifest(
         bot="ChatbotA", version="aaaa", content_hash="aaaa", created_at="", counts={}, sources={}, rejects={},
         new_pairs=0, previous="bbbb", table_versions={}, withdrawn_pairs=len(TAUGHT),
     )  # fmt: skip
-    record_rebuild(files, "/Chatbot", again)
-    said.clear()
-    done = finetune(
-        bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, files=files, progress=said.append, **ports
-    )
+    record_rebuild(loop.files, "/Chatbot", again)
+    said = []
+    done = finetune(bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, progress=said.append, **loop.ports)
     assert done["parent"] == ""
     assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in said)
-    assert registry.get("ChatbotA", 2).tags["gate"] == ("pass" if decisions[2].passed else "refused")
-    if decisions[2].passed:
-        assert nominate(bot="ChatbotA", version=2, registry=registry)["version"] == 2

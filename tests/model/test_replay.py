@@ -10,6 +10,7 @@ from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Turn
 from kogpt2_chat.domain.learning.explanation import Explanation
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.evaluation.replay import replay
+from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.jobs.explain import explain
 from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.ports import Outgoing
@@ -32,10 +33,7 @@ def generate(bot, question=QUESTION, max_new_tokens=BOUND):
     """Return the finished request on the reference engine."""
     engine = TransformersEngine(max_new_tokens=max_new_tokens)
     engine.add_request("q", bot, bot.encode(question))
-    finished = []
-    while engine.in_flight:
-        finished += engine.step()
-    return finished[0]
+    return drain(engine)[0]
 
 
 def stored_turn(bot, question=QUESTION, **changed):

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]  # no stubs in the lock
 
-from kogpt2_chat.domain.gate import measurements as gate
+from kogpt2_chat.domain.gate import thresholds as gate
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 

@@ -14,7 +14,6 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Files
 from kogpt2_chat.settings import Settings
 
-TAUGHT_SOURCES: Final = frozenset({"correction", "praised"})
 _COLUMNS: Final = ["question", "answer", "source", "topic", "weight", "cluster"]
 
 

@@ -1,25 +1,15 @@
 """The shipped corpora of a bot: seed pairs for training, gold pairs and golden questions for evaluation."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.domain.learning.pairs import Pair
+from kogpt2_chat.domain.learning.pairs import GoldenQuestion, Pair
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.domain.text.csv_text import decode, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 
 _HEADER: Final = ("question", "answer", "topic")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoldenQuestion:
-    """A question whose answer must contain at least one of the words ``any_of``."""
-
-    question: str
-    any_of: tuple[str, ...]
-    must_pass: bool
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -6,15 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from kogpt2_chat.domain.gate.measurements import EngineAgreement
+from kogpt2_chat.domain.gate.agreement import EngineAgreement
 from kogpt2_chat.domain.learning.pairs import Pair
-from kogpt2_chat.evaluation.answers import Answer, generate_answers, generate_reference_answers
+from kogpt2_chat.evaluation.answers import Answer
+from kogpt2_chat.evaluation.trial import EvaluatedVersion, Trial
 from kogpt2_chat.inference.bot import Bot
-from kogpt2_chat.inference.loading import ServedBot, make_engine
 from kogpt2_chat.inference.paged import BlockTable, PagedModel
 from kogpt2_chat.inference.uncertain import Choice, speaker
 from kogpt2_chat.network.batches import Example, make_examples
-from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.network.network import nll_by_example
 from kogpt2_chat.settings import Settings
 
@@ -23,22 +22,28 @@ _REPLACED: Final = (-1,)
 """Stands for an answer that is replaced; no token has this id."""
 
 
-def measure_agreement(
-    reference: LoadedBot,
-    served: ServedBot,
-    questions: Sequence[str],
+def measure(trial: Trial) -> EngineAgreement:
+    """Compare the candidate's answers to questions that it has learned, and the likelihoods of known answers."""
+    learned = set(trial.evaluation_set.learned_questions())
+    answers = zip(trial.own_answers, trial.served_answers, strict=True)
+    both = [pair for pair in answers if pair[0].question in learned]
+    return compare(trial.candidate, both, trial.evaluation_set.known_pairs(), trial.settings, trial.choice)
+
+
+def compare(
+    version: EvaluatedVersion,
+    answers: Sequence[tuple[Answer, Answer]],
     pairs: Sequence[Pair],
     settings: Settings,
     choice: Choice = "model",
 ) -> EngineAgreement:
-    """Generate greedy answers on both engines; compare the answers and the likelihoods of known answers.
+    """Compare greedy answers of both engines, and the likelihoods that both give to known answers.
 
     If both engines are unsure, their own answers are replaced in the same way, so they count as the same.
 
     Args:
-        reference: the version on the reference engine.
-        served: the same version on the serving engine.
-        questions: to be answered.
+        version: on both engines.
+        answers: of the reference engine and of the serving engine, to the same question each.
         pairs: pairs whose likelihood is compared; at least one.
         settings: the worker's limits.
         choice: what is used if the version is unsure.
@@ -46,43 +51,15 @@ def measure_agreement(
     Returns:
         The measurements.
     """
-    reference_answers = generate_reference_answers(reference, questions, settings)
-    served_answers = generate_answers(make_engine(settings), served, questions)
-    return compare(reference, served, reference_answers, served_answers, pairs, settings, choice)
-
-
-def compare(
-    reference: LoadedBot,
-    served: ServedBot,
-    reference_answers: Sequence[Answer],
-    served_answers: Sequence[Answer],
-    pairs: Sequence[Pair],
-    settings: Settings,
-    choice: Choice,
-) -> EngineAgreement:
-    """Compare answers that were already generated; see :func:`measure_agreement`.
-
-    Args:
-        reference: the version on the reference engine.
-        served: the same version on the serving engine.
-        reference_answers: the reference engine's answers.
-        served_answers: the serving engine's answers to the same questions in the same order.
-        pairs: pairs whose likelihood is compared; at least one.
-        settings: the worker's limits.
-        choice: what is used if the version is unsure.
-
-    Returns:
-        The measurements.
-    """
-    reference_tokens = [_used_tokens(reference, answer, choice) for answer in reference_answers]
-    served_tokens = [_used_tokens(served, answer, choice) for answer in served_answers]
+    reference, served = version.reference, version.served
+    tokens = [(_used_tokens(served, ours, choice), _used_tokens(reference, fp32, choice)) for fp32, ours in answers]
     limits = (reference.max_prompt_tokens, settings.model.max_new_tokens)
     examples = make_examples(pairs, reference.tokenizer, *limits, reference.first_ids)
     return EngineAgreement(
-        questions=len(reference_tokens),
-        same_answers=sum(a == b for a, b in zip(served_tokens, reference_tokens, strict=True)),
-        same_tokens=sum(_common_prefix(a, b) for a, b in zip(served_tokens, reference_tokens, strict=True)),
-        tokens=sum(len(tokens) for tokens in reference_tokens),
+        questions=len(tokens),
+        same_answers=sum(ours == fp32 for ours, fp32 in tokens),
+        same_tokens=sum(_common_prefix(ours, fp32) for ours, fp32 in tokens),
+        tokens=sum(len(fp32) for _, fp32 in tokens),
         nll_reference=fmean(nll_by_example(reference.network, examples)),
         nll_engine=fmean(served_nll(served.network, examples)),
     )

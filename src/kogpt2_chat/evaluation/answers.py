@@ -2,17 +2,18 @@
 
 import math
 import re
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from kogpt2_chat.domain.chat.prompt import UNKNOWN_ID, has_control_token
+from kogpt2_chat.domain.learning.pairs import GoldenQuestion
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.bot import Bot
-from kogpt2_chat.inference.engine import Engine, StopReason
+from kogpt2_chat.inference.drain import drain
+from kogpt2_chat.inference.engine import Engine, Finished, StopReason
 from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.settings import Settings
 
@@ -75,33 +76,27 @@ def generate_answers(engine: Engine, bot: Bot[Any], questions: Sequence[str]) ->
     """Answer all questions in batches, as a busy worker does; return the answers in the questions' order."""
     for index, question in enumerate(questions):
         engine.add_request(str(index), bot, bot.encode(question))
-    answers: dict[int, Answer] = {}
-    while engine.in_flight:
-        for done in engine.step():
-            index = int(done.request_id)
-            controls = bot.tokenizer.control_ids - {UNKNOWN_ID}
-            leaked = bool(controls.intersection(done.token_ids)) or has_control_token(
-                bot.tokenizer.decode_raw([id_ for id_ in done.token_ids if id_ != UNKNOWN_ID])
-            )
-            answers[index] = Answer(
-                question=questions[index],
-                text=bot.decode(done.token_ids),
-                token_ids=done.token_ids,
-                leaked=leaked,
-                stop_reason=done.stop_reason,
-                logprob=done.logprob,
-            )
-    return [answers[index] for index in range(len(questions))]
+    finished_by_index = {int(done.request_id): done for done in drain(engine)}
+    return [_answer(bot, question, finished_by_index[index]) for index, question in enumerate(questions)]
 
 
-def time_single_answers(bot: LoadedBot, questions: Sequence[str], settings: Settings) -> list[float]:
-    """Return the latency of each question in ms, one question at a time, on the reference engine."""
-    times = []
-    for question in questions:
-        started = time.perf_counter()
-        generate_reference_answers(bot, [question], settings)
-        times.append((time.perf_counter() - started) * 1000)
-    return times
+def _answer(bot: Bot[Any], question: str, done: Finished) -> Answer:
+    controls = bot.tokenizer.control_ids - {UNKNOWN_ID}
+    spelled = bot.tokenizer.decode_raw([id_ for id_ in done.token_ids if id_ != UNKNOWN_ID])
+    return Answer(
+        question=question,
+        text=bot.decode(done.token_ids),
+        token_ids=done.token_ids,
+        leaked=bool(controls.intersection(done.token_ids)) or has_control_token(spelled),
+        stop_reason=done.stop_reason,
+        logprob=done.logprob,
+    )
+
+
+def count_right(golden: Sequence[GoldenQuestion], answers: Sequence[Answer]) -> int:
+    """Return how many golden questions, all of which were asked, are answered correctly."""
+    text_by_question = {answer.question: answer.text for answer in answers}
+    return sum(entry.accepts(text_by_question[entry.question]) for entry in golden)
 
 
 def is_loop(text: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.answers import generate_reference_answers
+from kogpt2_chat.evaluation.chrf import sentence_chrf
 from kogpt2_chat.inference.nearest import NearestQuestions
 from kogpt2_chat.inference.uncertain import Trial, as_text, fit_thresholds, known_pairs
 from kogpt2_chat.network.load import LoadedBot
@@ -33,15 +34,8 @@ def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], 
             Trial(
                 logprob=answer.logprob,
                 likeness=found.likeness if found else 0.0,
-                own=_closeness(answer.text, pair.answer),
-                nearest=_closeness(found.known.answer, pair.answer) if found else 0.0,
+                own=sentence_chrf(answer.text, pair.answer),
+                nearest=sentence_chrf(found.known.answer, pair.answer) if found else 0.0,
             )
         )
     return as_text(fit_thresholds(trials), rows)
-
-
-def _closeness(answer: str, reference: str) -> float:
-    """Return the chrF of one answer, 0 to 100."""
-    import sacrebleu
-
-    return float(sacrebleu.sentence_chrf(answer, [reference]).score)

@@ -5,6 +5,8 @@ from typing import Final
 
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.evaluation.reference import TransformersEngine
+from kogpt2_chat.inference.drain import drain
+from kogpt2_chat.inference.engine import Finished
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer
 from kogpt2_chat.network.load import LoadedBot
 
@@ -30,9 +32,9 @@ def reference_answers(bot: LoadedBot, prompts: Sequence[Sequence[int]]) -> list[
     engine = TransformersEngine(max_batch=PROMPTS, max_new_tokens=min(_MAX_NEW_TOKENS, room))
     for index, prompt in enumerate(chosen):
         engine.add_request(str(index), bot, prompt)
-    tokens_by_index: dict[int, tuple[int, ...]] = {}
-    while engine.in_flight:
-        for done in engine.step():
-            end = (END_ID,) if done.stop_reason == "end" else ()
-            tokens_by_index[int(done.request_id)] = (*done.token_ids, *end)
+    tokens_by_index = {int(done.request_id): _tokens(done) for done in drain(engine)}
     return [CheckedAnswer(prompt=prompt, tokens=tokens_by_index[index]) for index, prompt in enumerate(chosen)]
+
+
+def _tokens(done: Finished) -> tuple[int, ...]:
+    return (*done.token_ids, END_ID) if done.stop_reason == "end" else done.token_ids

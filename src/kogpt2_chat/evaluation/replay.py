@@ -16,6 +16,7 @@ from kogpt2_chat.artifact.tokenizer import ChatTokenizer
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.learning.explanation import Change, Choice, Replay, Step, Token, answer_changes
 from kogpt2_chat.evaluation.reference import TransformersEngine
+from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.inference.engine import Finished, Sampling
 from kogpt2_chat.network.load import LoadedBot
 
@@ -115,14 +116,12 @@ def _run(
 
     engine = TransformersEngine(max_batch=1, max_new_tokens=bound)
     engine.add_request("turn", bot, prompt_ids, sampling=sampling)
-    finished: list[Finished] = []
     hook = bot.network.lm_head.register_forward_hook(record)
     try:
-        while engine.in_flight:
-            finished += engine.step()
+        (finished,) = drain(engine)
     finally:
         hook.remove()
-    return finished[0], logits_by_step
+    return finished, logits_by_step
 
 
 def _scorer(bot: LoadedBot) -> Callable[[Tensor], _Scores]:

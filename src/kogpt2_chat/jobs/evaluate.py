@@ -1,52 +1,36 @@
 """Measure a version and its baseline, and let the gate decide."""
 
 import json
-import random
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kogpt2_chat.artifact.downloads import local_version
+from kogpt2_chat.domain.gate.block import Case
 from kogpt2_chat.domain.gate.decision import Decision, decide
-from kogpt2_chat.domain.gate.measurements import Measurements
+from kogpt2_chat.domain.gate.evaluation_set import EvaluationSet, evaluation_set
+from kogpt2_chat.domain.gate.loading import Loading
 from kogpt2_chat.domain.gate.page import decision_page
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.domain.learning.pairs import Pair
-    from kogpt2_chat.evaluation.evaluate import EvaluationSet
-    from kogpt2_chat.network.load import LoadedBot
-
-
-_FIRST_SAMPLE: Final = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Baseline:
-    """The model that the candidate is compared with.
-
-    That is the champion; the previous version if the candidate itself is the champion; or the base if the bot has
-    neither.
-
-    Attributes:
-        name: for reasons and pages, for example ``champion 3``.
-        model: the loaded model.
-        dataset: id of the dataset that it learned; empty for the base.
-    """
-
-    name: str
-    model: "LoadedBot"
-    dataset: str
+    from kogpt2_chat.artifact.card import ModelCard
+    from kogpt2_chat.evaluation.trial import Baseline
 
 
 def evaluate(
     *, bot: str, version: int, registry: Registry, files: Files, settings: Settings, progress: Callable[[str], None]
 ) -> Decision:
     """Decide on a version, and store the decision with it: artefacts, metrics and tags.
+
+    1. Load the candidate and its baseline. A candidate that does not load is refused, and nothing is measured.
+    2. Select the pairs and questions that both are evaluated on.
+    3. Measure every block of the gate.
+    4. Decide.
+    5. Record the decision and its page.
 
     Args:
         bot: the bot.
@@ -59,41 +43,38 @@ def evaluate(
     Returns:
         The decision. A refusal is a result, not an error.
     """
-    from kogpt2_chat.artifact.profiles import profile_of
-    from kogpt2_chat.evaluation.evaluate import measure
-    from kogpt2_chat.inference.loading import load_served
-    from kogpt2_chat.network.load import load_bot
+    from kogpt2_chat.evaluation.blocks import measure
+    from kogpt2_chat.evaluation.trial import Trial, load_version
 
     found = registry.get(bot, version)
-    baseline = _baseline(found, registry, settings, progress)
+    baseline = _load_baseline(found, registry, settings, progress)
     try:
-        folder = local_version(bot, version, registry, settings)
-        candidate = load_bot(folder, settings, str(version))
-        served = load_served(folder, settings, str(version))
+        candidate = load_version(local_version(bot, version, registry, settings), settings, str(version))
     except CheckpointCorrupt as error:
-        measurements = Measurements(bot=bot, version=version, opponent=baseline.name, load_error=str(error))
-        decision = decide(measurements, profile_of(settings, small=baseline.model.card.small))
-        return _recorded(decision, found, registry)
-    measurements = measure(
+        case = _case(found, baseline, settings, small=baseline.reference.small)
+        return _record(decide(case, [Loading(str(error))]), found, registry)
+    card = candidate.reference.card
+    trial = Trial(
         bot=bot,
-        version=version,
         candidate=candidate,
-        opponent=baseline.model,
-        opponent_name=baseline.name,
-        exam=_evaluation_set(bot, candidate, baseline, files, settings),
-        served=served,
+        baseline=baseline,
+        evaluation_set=_select(bot, card, baseline, files, settings),
         settings=settings,
         progress=progress,
     )
-    decision = decide(measurements, profile_of(settings, small=candidate.card.small), settings.training.seed)
-    registry.log_metrics(found.run_id, _metrics(decision, measurements))
+    blocks = [Loading(), *measure(trial)]
+    decision = decide(_case(found, baseline, settings, small=card.small), blocks)
+    metrics = {name: value for block in blocks for name, value in block.metrics().items()}
+    registry.log_metrics(found.run_id, {**decision.metrics(), **metrics})
     progress(f"{bot} version {version} {'passed' if decision.passed else 'was refused by'} the gate")
-    return _recorded(decision, found, registry)
+    return _record(decision, found, registry)
 
 
-def _baseline(
+def _load_baseline(
     found: ModelVersion, registry: Registry, settings: Settings, progress: Callable[[str], None]
-) -> _Baseline:
+) -> "Baseline":
+    """Load the champion; the previous version if the candidate itself is the champion; the base if there is neither."""
+    from kogpt2_chat.evaluation.trial import Baseline, load_version
     from kogpt2_chat.network.load import load_bot
     from kogpt2_chat.training.base import prepare
 
@@ -101,81 +82,41 @@ def _baseline(
         other = registry.by_alias(found.bot, alias)
         if other is not None and other.version != found.version:
             progress(f"comparing with the {alias}, version {other.version}")
-            model = load_bot(local_version(found.bot, other.version, registry, settings), settings, str(other.version))
-            return _Baseline(name=f"{alias} {other.version}", model=model, dataset=model.card.dataset)
+            folder = local_version(found.bot, other.version, registry, settings)
+            loaded = load_version(folder, settings, str(other.version))
+            return Baseline(name=f"{alias} {other.version}", reference=loaded.reference, served=loaded.served)
     progress("comparing with the base: no champion yet")
-    return _Baseline(
-        name="base", model=load_bot(prepare(settings, progress).folder, settings, "base", found.bot), dataset=""
+    return Baseline(name="base", reference=load_bot(prepare(settings, progress).folder, settings, "base", found.bot))
+
+
+def _case(found: ModelVersion, baseline: "Baseline", settings: Settings, *, small: bool) -> Case:
+    from kogpt2_chat.artifact.profiles import profile_of
+
+    return Case(
+        bot=found.bot,
+        version=found.version,
+        opponent=baseline.name,
+        thresholds=profile_of(settings, small=small),
+        seed=settings.training.seed,
     )
 
 
-def _evaluation_set(
-    bot: str, candidate: "LoadedBot", baseline: _Baseline, files: Files, settings: Settings
-) -> "EvaluationSet":
-    """Build the set of pairs that both models are evaluated on.
-
-    What counts as newly taught or held out depends on what the two models learned. Compared with a champion, the taught
-    pairs that its dataset lacks are new. The base is not a version of this bot and has no dataset, so a sample of the
-    candidate's whole dataset counts as new: a first version must know its own corpus better than the base does.
-    """
+def _select(bot: str, card: "ModelCard", baseline: "Baseline", files: Files, settings: Settings) -> EvaluationSet:
+    """Read the bot's corpora and the datasets that both models learned, and select from them."""
     from kogpt2_chat.corpora.datasets import load_dataset
     from kogpt2_chat.corpora.shipped import read_golden, read_pairs
-    from kogpt2_chat.evaluation.evaluate import EvaluationSet
 
-    folder = settings.learning.corpora / bot
-    gold = read_pairs(folder / "gold.csv")
-    ours = load_dataset(bot, candidate.card.dataset, files, settings)
-    theirs = load_dataset(bot, baseline.dataset, files, settings) if baseline.dataset else {"train": []}
-    known = {(pair.question, pair.answer) for pair in theirs["train"]}
-    unknown = [pair for split in ours.values() for pair in split if (pair.question, pair.answer) not in known]
-    # The small base has learned every seed pair, so only the gold set is unseen by both models.
-    held_out = gold if candidate.card.small else [pair for pair in (*ours["val"], *ours["test"]) if pair in unknown]
-    return EvaluationSet(
-        gold=gold,
+    folder, theirs = settings.learning.corpora / bot, baseline.reference.card.dataset
+    return evaluation_set(
+        learned=load_dataset(bot, card.dataset, files, settings),
+        known_to_baseline=load_dataset(bot, theirs, files, settings)["train"] if theirs else None,
+        gold=read_pairs(folder / "gold.csv"),
         golden=read_golden(folder / "golden.json"),
-        seen=ours["train"],
-        taught=_taught(unknown) if baseline.dataset else _sample(ours["train"]),
-        held_out=held_out,
+        small=card.small,
     )
 
 
-def _taught(pairs: "Sequence[Pair]") -> "list[Pair]":
-    """Return the pairs that players taught."""
-    from kogpt2_chat.corpora.datasets import TAUGHT_SOURCES
-
-    return [pair for pair in pairs if pair.source in TAUGHT_SOURCES]
-
-
-def _sample(pairs: "Sequence[Pair]") -> "list[Pair]":
-    """Return a fixed sample of a dataset, large enough to check that it was learned."""
-    chosen = list(pairs)
-    random.Random(0).shuffle(chosen)  # noqa: S311 - a sample, not secrets
-    return chosen[:_FIRST_SAMPLE]
-
-
-def _metrics(decision: Decision, measurements: Measurements) -> dict[str, float]:
-    """Return the metrics for MLflow, which compares versions by them."""
-    metrics = {f"gate_{reason.rule}": reason.figure for reason in decision.reasons}
-    for name, paired in (
-        ("gold", measurements.gold),
-        ("taught", measurements.taught),
-        ("held_out", measurements.held_out),
-    ):
-        if paired is not None:
-            metrics[f"{name}_nll"] = sum(paired.candidate) / len(paired.candidate)
-            metrics[f"{name}_nll_opponent"] = sum(paired.opponent) / len(paired.opponent)
-    if measurements.candidate is not None:
-        metrics["answer_p50_ms"] = measurements.candidate.p50_ms
-        metrics["answer_p95_ms"] = measurements.candidate.p95_ms
-        metrics["chrf"] = measurements.candidate.chrf
-    if measurements.engine is not None:
-        metrics["engine_same_answers"] = measurements.engine.share
-        metrics["engine_same_tokens"] = measurements.engine.same_tokens / max(measurements.engine.tokens, 1)
-        metrics["engine_nll_difference"] = measurements.engine.nll_difference
-    return metrics
-
-
-def _recorded(decision: Decision, found: ModelVersion, registry: Registry) -> Decision:
+def _record(decision: Decision, found: ModelVersion, registry: Registry) -> Decision:
     """Store the decision as artefacts and tags of the version. The tag `gate` is written last: rollouts rely on it."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -183,10 +124,8 @@ def _recorded(decision: Decision, found: ModelVersion, registry: Registry) -> De
         (folder / "decision.html").write_text(decision_page(decision), "utf-8")
         registry.log_files(found.run_id, folder, "")
     reasons = "; ".join(decision.refusals()) or "every blocking rule holds"
-    tags = {"gate_reasons": reasons[:5000], "profile": decision.profile.name, "gate": _gate_tag(decision)}
-    registry.tag(found.bot, found.version, tags)
+    gate = "pass" if decision.passed else "refused"
+    registry.tag(
+        found.bot, found.version, {"gate_reasons": reasons[:5000], "profile": decision.profile.name, "gate": gate}
+    )
     return decision
-
-
-def _gate_tag(decision: Decision) -> str:
-    return "pass" if decision.passed else "refused"

@@ -32,6 +32,7 @@ def tiny_version(
     vocabulary: int = 1000,
     lines: Sequence[str] = LINES,
     calibrated: bool = False,
+    with_engine: bool = True,
 ) -> Path:
     """Write a version folder with a random two-layer network.
 
@@ -42,18 +43,24 @@ def tiny_version(
         vocabulary: most entries of the tokenizer.
         lines: the texts that the tokenizer is trained on.
         calibrated: whether to calibrate the activation ranges, so that the version can be served in both forms.
+        with_engine: whether to write the graph of the serving engine; OpenVINO is imported only for that.
 
     Returns:
         The folder.
     """
     from kogpt2_chat.artifact.card import ModelCard
     from kogpt2_chat.artifact.tokenizer import train_tokenizer
-    from kogpt2_chat.evaluation.export import write_version
+    from kogpt2_chat.network.checkpoint import write_checkpoint
     from kogpt2_chat.network.network import gpt2_config, new_network
 
     tokenizer = train_tokenizer(lines, vocabulary)
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=32, heads=2, positions=256, dropout=0.0)
     card = ModelCard(base="tiny", licence="Apache-2.0", small=True, bot=bot)
+    if not with_engine:
+        write_checkpoint(folder, new_network(config, seed), tokenizer, card)
+        return folder
+    from kogpt2_chat.evaluation.export import write_version
+
     sequences = [tokenizer.encode_prompt(line, 64) for line in lines] if calibrated else []
     write_version(folder, new_network(config, seed), tokenizer, card, sequences=sequences)
     return folder

@@ -3,8 +3,8 @@
 from html import escape
 from typing import Final
 
+from kogpt2_chat.domain.gate.block import Reason
 from kogpt2_chat.domain.gate.decision import Decision
-from kogpt2_chat.domain.gate.reasons import Reason
 
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"

@@ -1,6 +1,10 @@
 """A question-answer pair as training, evaluation and the nearest-answer fallback use it. Imports no model library."""
 
 from dataclasses import dataclass
+from typing import Final
+
+TAUGHT_SOURCES: Final = frozenset({"correction", "praised"})
+"""Sources of the pairs that players taught."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +27,16 @@ class Pair:
     cluster: str = ""
     source: str = "seed"
     topic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenQuestion:
+    """A question whose answer must contain at least one of the words ``any_of``."""
+
+    question: str
+    any_of: tuple[str, ...]
+    must_pass: bool
+
+    def accepts(self, answer: str) -> bool:
+        """Check whether an answer contains one of the words."""
+        return any(word in answer for word in self.any_of)

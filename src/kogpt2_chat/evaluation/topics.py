@@ -1,0 +1,18 @@
+"""Measure where the candidate gained and lost: the gold likelihoods by topic."""
+
+from collections import defaultdict
+from statistics import fmean
+
+from kogpt2_chat.domain.gate.topics import Topics
+from kogpt2_chat.evaluation.trial import Trial
+
+
+def measure(trial: Trial) -> Topics:
+    """Group the differences of the gold likelihoods by topic."""
+    nll = trial.gold_nll
+    if nll is None:
+        return Topics({})
+    differences: dict[str, list[float]] = defaultdict(list)
+    for pair, ours, theirs in zip(trial.evaluation_set.gold, nll.candidate, nll.opponent, strict=True):
+        differences[pair.topic].append(ours - theirs)
+    return Topics({topic: fmean(values) for topic, values in differences.items()})

@@ -1,0 +1,33 @@
+"""An engine is stepped until nothing is in flight."""
+
+from kogpt2_chat.inference.drain import drain
+from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
+
+
+def engine_with(**steps_by_id):
+    """Return an engine whose requests take so many steps each."""
+    engine = ScriptedEngine()
+    engine.steps_by_id = steps_by_id
+    for request_id in steps_by_id:
+        engine.add_request(request_id, ScriptedModel(version="1"), [1])
+    return engine
+
+
+def test_all_requests_are_returned_in_the_order_in_which_they_finish():
+    """None remains in flight."""
+    engine = engine_with(slow=5, fast=1, late=5)
+    assert [done.request_id for done in drain(engine)] == ["fast", "slow", "late"]
+    assert engine.in_flight == 0
+
+
+def test_an_idle_engine_returns_nothing():
+    """It is not stepped, with or without a limit."""
+    assert drain(ScriptedEngine()) == drain(ScriptedEngine(), max_steps=3) == []
+
+
+def test_a_limit_leaves_what_is_not_finished():
+    """The caller sees by the result that a request is missing."""
+    engine = engine_with(slow=5, fast=2)
+    assert [done.request_id for done in drain(engine, max_steps=4)] == ["fast"]
+    assert engine.in_flight == 1
+    assert [done.request_id for done in drain(engine)] == ["slow"]
