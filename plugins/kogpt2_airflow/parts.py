@@ -1,6 +1,7 @@
 """Parts of the DAGs: params and assets per bot, default arguments, and the few tasks that are not CLI commands."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -121,8 +122,8 @@ def choose_bots(datasets: Mapping[str, Mapping[str, Any]], *, force: str) -> dic
         if bot not in sound
     }
     files, registry = bootstrap.files(settings), bootstrap.registry(settings)
-    chosen_bots = choose(datasets=sound, force=force == "True", files=files, registry=registry, settings=settings)
-    return {**chosen_bots, **faulty}
+    choices = choose(datasets=sound, force=force == "True", files=files, registry=registry, settings=settings)
+    return {**{bot: asdict(choice) for bot, choice in choices.items()}, **faulty}
 
 
 @task

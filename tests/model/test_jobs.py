@@ -8,12 +8,12 @@ from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.jobs.evaluate import evaluate
 from kogpt2_chat.jobs.finetune import finetune
 from kogpt2_chat.jobs.nominate import nominate
-from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.jobs.register import register
 from kogpt2_chat.lake.manifests import record_rebuild
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import InMemoryRegistry
+from kogpt2_chat.training.base import prepare
 from tests.model.loop_inputs import SEEDS, loop_settings, put_dataset
 
 TAUGHT = [
@@ -30,9 +30,9 @@ def settings(tmp_path) -> Settings:
 def test_training_from_seeds_to_a_taught_version(settings):
     """The second base comes from the cache; version 1 learns the seeds, version 2 also pairs that players taught."""
     said = []
-    base = prepare_base(settings=settings, progress=said.append)
+    base = prepare(settings, said.append)
     said.clear()
-    assert prepare_base(settings=settings, progress=said.append) == base
+    assert prepare(settings, said.append) == base
     assert said == []
 
     files, registry = InMemoryFiles(), InMemoryRegistry()
@@ -44,7 +44,7 @@ def test_training_from_seeds_to_a_taught_version(settings):
         done = finetune(
             bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, files=files, progress=said.append, **ports
         )
-        assert register(bot="ChatbotA", run_id=done["run_id"], **ports)["version"] == version
+        assert register(bot="ChatbotA", run_id=done.run_id, registry=registry).version == version
         decisions[version] = evaluate(bot="ChatbotA", version=version, files=files, progress=said.append, **ports)
         registry.set_alias("ChatbotA", "champion", version)
 
@@ -74,8 +74,8 @@ def test_training_from_seeds_to_a_taught_version(settings):
     done = finetune(
         bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, files=files, progress=said.append, **ports
     )
-    assert done["parent"] == ""
+    assert done.parent == ""
     assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in said)
     assert registry.get("ChatbotA", 2).tags["gate"] == ("pass" if decisions[2].passed else "refused")
     if decisions[2].passed:
-        assert nominate(bot="ChatbotA", version=2, registry=registry)["version"] == 2
+        assert nominate(bot="ChatbotA", version=2, registry=registry).version == 2

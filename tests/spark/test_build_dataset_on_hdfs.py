@@ -2,7 +2,7 @@
 
 import csv
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.domain.lake.layout import feedback_row, turn_row
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.jobs.build_dataset import BuiltDataset, build_dataset
 from kogpt2_chat.ports import Files, SparkJobs, Tables
 from kogpt2_chat.settings import Settings
 
@@ -112,22 +112,22 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
     """The first dataset has seeds only; after teaching, the taught bot's dataset changes and the other's does not."""
     from kogpt2_chat import bootstrap
 
-    def build() -> dict[str, dict[str, object]]:
-        return build_datasets(bots=BOTS, spark=spark_jobs, files=files, settings=settings, progress=print)
+    def build() -> Mapping[str, BuiltDataset]:
+        return build_dataset(bots=BOTS, spark=spark_jobs, files=files, settings=settings, progress=print).datasets
 
     first = build()
-    assert first["ChatbotA"]["sources"] == {"seed": 40, "correction": 0, "praised": 0}
-    assert first["ChatbotA"]["new_pairs"] == 40
+    assert first["ChatbotA"].sources == {"seed": 40, "correction": 0, "praised": 0}
+    assert first["ChatbotA"].new_pairs == 40
 
     teach(bootstrap.tables(settings))
     second = build()
-    assert second["ChatbotA"]["sources"] == {"seed": 40, "correction": 1, "praised": 1}
-    assert second["ChatbotA"]["rejects"] == {"disliked": 1, "no_consent": 1, "unmarked": 1}
-    assert second["ChatbotA"]["new_pairs"] == 2
-    assert second["ChatbotB"]["version"] == first["ChatbotB"]["version"]
-    assert second["ChatbotB"]["published"] is False
+    assert second["ChatbotA"].sources == {"seed": 40, "correction": 1, "praised": 1}
+    assert second["ChatbotA"].rejects == {"disliked": 1, "no_consent": 1, "unmarked": 1}
+    assert second["ChatbotA"].new_pairs == 2
+    assert second["ChatbotB"].version == first["ChatbotB"].version
+    assert second["ChatbotB"].published is False
 
-    rows = rows_of(files.download(str(second["ChatbotA"]["path"]), tmp_path))
+    rows = rows_of(files.download(second["ChatbotA"].path, tmp_path))
     assert len(rows) == 42
     taught = {(row["source"], row["answer"], row["weight"], row["split"]) for row in rows if row["source"] != "seed"}
     weight = settings.training.new_pair_weight
@@ -135,8 +135,8 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
         ("praised", "봇의 대답 0번이에요.", weight, "train"),
         ("correction", "고친 대답이에요.", weight, "train"),
     }
-    manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"]["version"]) / "manifest.json").read_bytes())
-    assert manifest.previous == first["ChatbotA"]["version"]
+    manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"].version) / "manifest.json").read_bytes())
+    assert manifest.previous == first["ChatbotA"].version
     assert manifest.table_versions["turns"] is not None
 
 

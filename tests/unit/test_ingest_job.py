@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.ports import Outgoing
@@ -72,7 +73,7 @@ def say(topics: InMemoryTopics, turn_id: str, kind: str, text: str | None = None
 def run(
     topics: InMemoryTopics, tables: InMemoryTables, settings: Settings = SETTINGS
 ) -> dict[str, Mapping[str, object]]:
-    return ingest(topics=topics, tables=tables, settings=settings)  # type: ignore[return-value]
+    return fields_of(ingest(topics=topics, tables=tables, settings=settings))  # type: ignore[return-value]
 
 
 def test_turns_and_feedback_are_stored_in_their_tables(topics: InMemoryTopics, tables: InMemoryTables) -> None:

@@ -15,10 +15,10 @@ from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import Report, Trial
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.jobs.estimate_base import estimate_base
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.training.estimate_base import estimate_base
 
 Progress = Callable[[str], None]
 DEMO_ENVIRONMENT: Final = {
@@ -97,8 +97,11 @@ def _prepare_settings(dataset: str, progress: Progress) -> Settings:
         from kogpt2_chat.jobs.import_corpus import import_corpus
 
         folder = load_settings().home / "demo" / "corpora"
-        counts = import_corpus(source=Path(dataset), folder=folder)
-        progress(f"imported {dataset}: {counts}")
+        imported = import_corpus(source=Path(dataset), folder=folder)
+        progress(
+            f"imported {dataset}: {imported.rows} rows, unusable {dict(imported.unusable)}, "
+            f"left out {dict(imported.left_out)}"
+        )
         os.environ["KOGPT2_LEARNING__CORPORA"] = str(folder)
     return load_settings()
 
@@ -131,9 +134,9 @@ def _start(settings: Settings, progress: Progress) -> None:
 
 def _prepare_base(settings: Settings, progress: Progress) -> bool:
     """Prepare the base model, and return whether it is the small one."""
-    from kogpt2_chat.jobs.prepare_base import prepare_base
+    from kogpt2_chat.training.base import prepare
 
-    base = prepare_base(settings=settings, progress=progress)
+    base = prepare(settings, progress)
     progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
     return base.small
 

@@ -35,6 +35,42 @@ class RolloutPlan:
         return state.phase == "steady" and self.target.is_same(state.key)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutResult:
+    """The outcome of a rollout or a rollback.
+
+    Attributes:
+        bot: the bot.
+        version: the champion that the workers follow; None if there is none.
+        previous: value of ``previous`` in the published state.
+        epoch: its rollout epoch.
+        workers: names of the workers that serve it; empty if nothing was done.
+        changed: whether anything was done.
+        reason: why.
+    """
+
+    bot: str
+    version: int | None
+    previous: int | None
+    epoch: int
+    workers: tuple[str, ...]
+    changed: bool
+    reason: str
+
+
+def rollout_result(state: RolloutState, *, workers: tuple[str, ...], changed: bool, reason: str) -> RolloutResult:
+    """Return the outcome that a followed state shows."""
+    return RolloutResult(
+        bot=state.bot,
+        version=state.champion,
+        previous=state.previous,
+        epoch=state.epoch,
+        workers=workers,
+        changed=changed,
+        reason=reason,
+    )
+
+
 def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
     """Publish a version and wait until it is ready on every live worker.
 

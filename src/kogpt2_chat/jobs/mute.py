@@ -16,6 +16,25 @@ from kogpt2_chat.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MuteResult:
+    """The published state.
+
+    Attributes:
+        bot: the bot.
+        muted: whether it is muted.
+        epoch: the rollout epoch; 0 if nothing was ever published for the bot.
+        changed: whether this call published it.
+        workers: sorted names of the workers that have acted on it.
+    """
+
+    bot: str
+    muted: bool
+    epoch: int
+    changed: bool
+    workers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Acknowledged:
     """Live workers, grouped by whether they have acted on an epoch.
 
@@ -48,7 +67,7 @@ def mute(
     reason: str = "",
     by: str = "mute",
     clock: Clock | None = None,
-) -> dict[str, object]:
+) -> MuteResult:
     """Mute or unmute a bot, and wait until every live worker has acted on it.
 
     If the followed state already has the wanted value, nothing is published and the job only waits. The same command
@@ -65,7 +84,7 @@ def mute(
         clock: the time; tests replace it.
 
     Returns:
-        ``bot muted epoch changed workers``.
+        The published state, and the workers that have acted on it.
 
     Raises:
         Unavailable: a live worker did not act on it in time, or no worker is alive. The state stays published.
@@ -141,11 +160,5 @@ def _has_acted(worker: WorkerState, state: RolloutState) -> bool:
     return worker.epoch_by_bot.get(state.bot, 0) >= state.epoch and is_muted in {None, state.muted}
 
 
-def _result(state: RolloutState, *, changed: bool, workers: tuple[str, ...]) -> dict[str, object]:
-    return {
-        "bot": state.bot,
-        "muted": state.muted,
-        "epoch": state.epoch,
-        "changed": changed,
-        "workers": list(workers),
-    }
+def _result(state: RolloutState, *, changed: bool, workers: tuple[str, ...]) -> MuteResult:
+    return MuteResult(bot=state.bot, muted=state.muted, epoch=state.epoch, changed=changed, workers=workers)
