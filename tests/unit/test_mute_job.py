@@ -14,7 +14,7 @@ from kogpt2_chat.cli import app
 from kogpt2_chat.cli.operate import mute_text
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, SlotState, WorkerState
-from kogpt2_chat.errors import Conflict, Unavailable
+from kogpt2_chat.errors import AlreadyRunning, Superseded, Unavailable
 from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.jobs.mute import MuteResult, mute
 from kogpt2_chat.jobs.rollout import rollout
@@ -271,7 +271,7 @@ def test_repeated_races_end_with_a_conflict(world: World) -> None:
     """The job does not compete for epochs forever."""
     racing(world, 5, 6, 7, 8)
 
-    with pytest.raises(Conflict, match="another rollout of this bot is in progress"):
+    with pytest.raises(AlreadyRunning, match="another rollout of this bot is in progress"):
         world.mute()
 
 
@@ -285,7 +285,7 @@ def test_an_opposite_publication_in_the_meantime_is_a_conflict(world: World) -> 
 
     world.meanwhile = unmute
 
-    with pytest.raises(Conflict, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
+    with pytest.raises(Superseded, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
         world.mute()
 
     assert len(world.states()) == 3

@@ -10,7 +10,7 @@ import pytest
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
-from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, InvalidInput, NotFound, Unavailable
+from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, InvalidInput, NotFound, Superseded, Unavailable
 from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.fleet.rollout_plan import RolloutResult
 from kogpt2_chat.jobs.nominate import nominate
@@ -333,7 +333,7 @@ def test_a_rollout_yields_to_a_concurrent_rollout(world: World) -> None:
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
     before = world.time
 
-    with pytest.raises(Conflict, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
+    with pytest.raises(Superseded, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
         world.rollout()
 
     assert world.time == before
@@ -344,7 +344,7 @@ def test_the_winner_of_a_race_is_also_the_last_record(world: World, silence: Sil
     """Of two equal epochs workers follow the first, but compaction keeps the last: the winner is published again."""
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
 
-    with pytest.raises(Conflict):
+    with pytest.raises(Superseded):
         world.rollout()
 
     assert (published(world).champion, published(world).by, published(world).epoch) == (7, "바다", 3)
@@ -515,7 +515,7 @@ def test_a_rollout_is_superseded_by_another_one(world: World) -> None:
     other = RolloutState(bot=BOT, epoch=9, champion=7)
     world.meanwhile = lambda: world.send(ROLLOUT_TOPIC, BOT, other.to_json())
 
-    with pytest.raises(Conflict, match=r"epoch 9 \(version 7\)"):
+    with pytest.raises(Superseded, match=r"epoch 9 \(version 7\)"):
         world.rollout(version=version)
 
     assert published(world).epoch == 9

@@ -21,7 +21,7 @@ from deltalake.exceptions import (
 
 from kogpt2_chat.adapters.delta_schema import arrow_rows, columns_in, schema_of
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, Table, table_path
-from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
+from kogpt2_chat.errors import InvalidInput, PlanOutdated, Unavailable
 from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings
 
@@ -62,7 +62,7 @@ class DeltaTables:
             False if every position was already reached.
 
         Raises:
-            Conflict: a position has moved since the plan, or during the commit.
+            PlanOutdated: a position has moved since the plan, or during the commit.
             InvalidInput: the table's column types differ from this release's, or a value does not fit its column.
             Unavailable: HDFS did not answer after all retries.
         """
@@ -99,7 +99,9 @@ class DeltaTables:
         if positions and done:
             return False
         if expected is not None and committed != dict(expected):
-            raise Conflict(f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again")
+            raise PlanOutdated(
+                f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again"
+            )
         properties = CommitProperties(
             app_transactions=[Transaction(app_id, end) for app_id, end in positions.items()],
             max_commit_retries=_COMMIT_RETRIES,
@@ -115,7 +117,7 @@ class DeltaTables:
                 commit_properties=properties,
             )
         except CommitFailedError as error:
-            raise Conflict(
+            raise PlanOutdated(
                 f"table {table}: another writer moved {sorted(positions)} at the same time: plan again ({error})"
             ) from error
         return True

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kogpt2_chat.domain.rollout.states import Acknowledgements, RolloutState, VersionKey, rollout_answers
-from kogpt2_chat.errors import Conflict, Unavailable
+from kogpt2_chat.errors import Superseded, Unavailable
 from kogpt2_chat.fleet.fleet import Fleet
 
 
@@ -85,7 +85,8 @@ def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledge
         The state that the workers follow now, and their acknowledgements.
 
     Raises:
-        Conflict: another rollout of this bot published a different champion in the meantime, which stays in effect.
+        Superseded: another rollout of this bot published a different champion in the meantime, which stays in effect.
+        AlreadyRunning: other programs keep publishing states of this bot.
         Unavailable: a worker could not load the version, or did not do so in time, or no worker is alive. The old
             champion has been published again.
     """
@@ -169,9 +170,9 @@ def _targets(state: RolloutState, version: VersionKey | None) -> bool:
     return state.key is None if version is None else version.is_same(state.key)
 
 
-def _superseded(plan: RolloutPlan, newest: RolloutState) -> Conflict:
+def _superseded(plan: RolloutPlan, newest: RolloutState) -> Superseded:
     found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an empty topic"
-    return Conflict(
+    return Superseded(
         f"{plan.bot}: version {plan.target.number} was superseded by {found}: another rollout of this bot is in "
         "progress, and its result stays in effect"
     )

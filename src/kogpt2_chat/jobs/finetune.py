@@ -92,7 +92,7 @@ def finetune(
         The run, and the figures of its last epoch.
 
     Raises:
-        Conflict: another process runs the same training.
+        AlreadyRunning: another process runs the same training.
     """
     from kogpt2_chat.corpora.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.network.load import use_threads

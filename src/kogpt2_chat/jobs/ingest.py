@@ -13,7 +13,7 @@ from typing import Final
 
 from kogpt2_chat.domain.lake.gaps import gap_row
 from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table, app_id
-from kogpt2_chat.errors import Conflict, InvalidMessage
+from kogpt2_chat.errors import InvalidMessage, PlanOutdated
 from kogpt2_chat.lake.read_records import quarantined, read_record
 from kogpt2_chat.lake.topic_positions import LostRange, Place, record_gaps, report_gaps, sync_topic
 from kogpt2_chat.ports import Tables, Topics
@@ -106,7 +106,7 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> IngestResul
         What was done for each table, and the gaps that no earlier run has reported.
 
     Raises:
-        Conflict: other writers moved the same positions more than five times.
+        PlanOutdated: other writers moved the same positions more than five times.
         InvalidInput: the topic ends before the table's position, although it is the same topic.
     """
     batch, ingested_at = settings.kafka.ingest_batch, datetime.now(UTC)
@@ -124,7 +124,7 @@ def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, inge
                 break
             for part in _parts(window, batch):
                 _ingest_part(place, part, topics, tables, ingested_at, counts)
-        except Conflict:  # another ingest runs at the same time: plan again
+        except PlanOutdated:  # another ingest runs at the same time: plan again
             conflicts += 1
             if conflicts > _REPLANS:
                 raise
@@ -197,7 +197,7 @@ def _ingest_part(
     expected = tables.positions(table.name, [*planned, *place.mark])
     before = {**dict.fromkeys(planned, 0), **place.mark, **expected}
     if before != {**planned, **place.mark}:
-        raise Conflict(f"table {table.name}: another ingest has moved the positions from {planned} to {expected}")
+        raise PlanOutdated(f"table {table.name}: another ingest has moved the positions from {planned} to {expected}")
     if tables.append(table.name, rows, {**positions, **place.mark}, expected):
         counts.rows += len(rows)
         counts.commits += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from kogpt2_chat.domain.rollout.liveness import Roll
 from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
-from kogpt2_chat.errors import Conflict, Unavailable
+from kogpt2_chat.errors import Superseded, Unavailable
 from kogpt2_chat.fleet.fleet import Clock, Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
@@ -88,7 +88,8 @@ def mute(
 
     Raises:
         Unavailable: a live worker did not act on it in time, or no worker is alive. The state stays published.
-        Conflict: another program published the opposite in the meantime, which stays in effect.
+        Superseded: another program published the opposite in the meantime, which stays in effect.
+        AlreadyRunning: other programs keep publishing states of this bot.
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     state, changed = fleet.publish_until(
@@ -138,7 +139,7 @@ def _require_same_mute(state: RolloutState, newest: RolloutState) -> None:
     if newest.muted == state.muted:
         return
     found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an empty topic"
-    raise Conflict(
+    raise Superseded(
         f"{state.bot}: epoch {state.epoch} ({word(muted=state.muted)}) was superseded by {found}, which says the "
         "opposite. Agree with the person who published it, then run the command again"
     )

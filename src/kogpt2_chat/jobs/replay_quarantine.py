@@ -107,7 +107,7 @@ def replay_quarantine(
 
     Raises:
         InvalidInput: a selected reason is unknown; the message lists the known ones.
-        Conflict: another replay runs at the same time. Nothing is stored twice; run the command again.
+        PlanOutdated: another replay runs at the same time. Nothing is stored twice; run the command again.
     """
     at, counts = now or datetime.now(UTC), _Counts()
     rows = waiting(tables.read(QUARANTINE.name))

@@ -47,7 +47,8 @@ def rollback(
     Raises:
         NotFound: the bot has no previous version.
         GateRefused: the previous version did not pass the gate.
-        Conflict: another rollout of this bot is in progress.
+        Superseded: another rollout of this bot published a different champion, which stays in effect.
+        AlreadyRunning: other programs keep publishing states of this bot.
         Unavailable: the previous version did not become ready, or the registry did not answer. In the second case the
             error says whether the previous version answers nevertheless.
     """

@@ -49,7 +49,8 @@ def rollout(
     Raises:
         NotFound: the bot has neither candidate nor champion, or not the given version.
         GateRefused: the version did not pass the gate.
-        Conflict: another rollout of this bot is in progress.
+        Superseded: another rollout of this bot published a different champion, which stays in effect.
+        AlreadyRunning: other programs keep publishing states of this bot.
         Unavailable: the version did not become ready on every live worker in time. The old champion answers.
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())

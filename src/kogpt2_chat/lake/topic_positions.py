@@ -116,7 +116,7 @@ def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime)
         The topic's current state.
 
     Raises:
-        Conflict: another ingest run has moved the positions at the same time; plan again.
+        PlanOutdated: another ingest run has moved the positions at the same time; plan again.
         InvalidInput: the topic is the same as before, but ends before the table's position.
     """
     topic_id = topics.topic_id(table.topic)

@@ -65,7 +65,7 @@ class Tables(Protocol):
             False if every position was already reached: another run did this work, and nothing is written.
 
         Raises:
-            Conflict: another writer has moved one of the positions since the plan, or moves one at the same time.
+            PlanOutdated: another writer has moved one of the positions since the plan, or moves one at the same time.
         """
         ...
 
