@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from kogpt2_chat.cli import app
 from kogpt2_chat.domain.lake.layout import dataset_path
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import NotFound
@@ -213,3 +215,34 @@ def test_a_cycle_of_manifests_ends(files: InMemoryFiles, registry: InMemoryRegis
     publish(files, "two", 1, "one")
 
     assert choice(files, registry, "two").new_pairs == 2
+
+
+def test_the_command_takes_each_bot_with_its_dataset(
+    files: InMemoryFiles, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--json` has a choice for each bot; the text says what is done and why."""
+    publish(files, "one", 2, None)
+    monkeypatch.setattr("kogpt2_chat.bootstrap.files", lambda _settings: files)
+    monkeypatch.setattr("kogpt2_chat.bootstrap.registry", lambda _settings: registry)
+    monkeypatch.setenv("KOGPT2_LEARNING__MIN_NEW_EXAMPLES", "5")
+
+    printed = json.loads(CliRunner().invoke(app, ["choose", f"{BOT}=one", "--json"]).stdout)
+    forced = CliRunner().invoke(app, ["choose", f"{BOT}=one", "--force"]).stdout
+
+    assert printed == {
+        BOT: {
+            "train": False,
+            "dataset": "one",
+            "new_pairs": 2,
+            "withdrawn_pairs": 0,
+            "reason": "2 new pairs since the last training, 0 withdrawn "
+            "(too few, KOGPT2_LEARNING__MIN_NEW_EXAMPLES is 5)",
+        }
+    }
+    assert forced == f"{BOT}: train, 2 new pairs since the last training, 0 withdrawn (forced)\n"
+
+
+@pytest.mark.parametrize("argument", [BOT, f"{BOT}=", "ChatbotZ=one"])
+def test_a_bot_without_a_dataset_is_a_usage_error(argument: str) -> None:
+    """It exits with 2, so that Airflow does not retry."""
+    assert CliRunner().invoke(app, ["choose", argument]).exit_code == 2

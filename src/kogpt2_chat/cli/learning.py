@@ -38,7 +38,7 @@ VersionNumber = Annotated[int, typer.Argument(min=1, metavar="VERSION")]
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands to the CLI."""
     commands = (ingest, index, export_daily_csv, import_corpus, prepare_base, build_dataset)
-    for command in (*commands, finetune, register, evaluate, nominate, rollout, rollback):
+    for command in (*commands, choose, finetune, register, evaluate, nominate, rollout, rollback):
         app.command()(command)
 
 
@@ -144,6 +144,29 @@ def build_dataset(
     chosen = tuple(dict.fromkeys(known_bot(bot) for bot in bots))
     spark, files = bootstrap.spark(settings), bootstrap.files(settings)
     _show(run(bots=chosen, spark=spark, files=files, settings=settings, progress=progress), as_json=as_json)
+
+
+def choose(
+    datasets: Annotated[
+        list[str],
+        typer.Argument(help="Bots with dataset ids, as `build-dataset` prints them.", metavar="BOT=ID..."),
+    ],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Train even if too few pairs are new.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decide for each bot whether to train it on its dataset: with enough new pairs, or with withdrawn ones.
+
+    Example: `kogpt2-chat choose ChatbotA=3f2a9c81d04e`
+    """
+    from kogpt2_chat.jobs.choose import choose as run
+
+    dataset_by_bot = dict(map(_bot_and_dataset, datasets))
+    settings = load_settings()
+    files, registry = bootstrap.files(settings), bootstrap.registry(settings)
+    choices = run(datasets=dataset_by_bot, force=force, files=files, registry=registry, settings=settings)
+    lines = (f"{bot}: {'train' if made.train else 'skip'}, {made.reason}" for bot, made in choices.items())
+    show(choices, "\n".join(lines), as_json=as_json)
 
 
 def finetune(
@@ -274,6 +297,13 @@ def raise_if_lost(lost: "Iterable[LostRange]") -> None:
     )
     if ranges:
         raise RecordsLost(f"these records are lost to the lake: {ranges}. Its table `gaps` lists them")
+
+
+def _bot_and_dataset(text: str) -> tuple[str, str]:
+    bot, _, dataset = text.partition("=")
+    if not dataset:
+        raise typer.BadParameter(f"expected BOT=ID, found {text!r}", param_hint="BOT=ID")
+    return known_bot(bot), dataset
 
 
 def _show(result: object, *, as_json: bool) -> None:

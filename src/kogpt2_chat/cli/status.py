@@ -88,7 +88,7 @@ def champions(settings: Settings) -> Mapping[str, object]:
         ``compared`` (False if MLflow or Kafka is unreachable) and ``warnings``.
     """
     try:
-        aliases = bootstrap.champion_aliases(settings, BOT_IDS)
+        aliases = bootstrap.aliases(settings, "champion", BOT_IDS)
         published = published_champions(bootstrap.topics(settings), settings)
     except KogptChatError:
         return NOT_COMPARED
