@@ -14,6 +14,7 @@ import pytest
 from kogpt2_chat import jobs
 from kogpt2_chat.cli import output
 from kogpt2_chat.cli.result_fields import fields_of
+from kogpt2_chat.cli.status import StatusReport
 from kogpt2_chat.domain.learning.distrust import DistrustEntry
 from kogpt2_chat.jobs.build_dataset import BuildResult, BuiltDataset
 from kogpt2_chat.jobs.choose import Choice
@@ -87,6 +88,16 @@ def test_a_jobs_result_keeps_its_names(job: str) -> None:
     assert sorted(names(kind)) == sorted(NAMES_BY_JOB[job].split())
     result = next(each for each in (kind, *get_args(kind)) if dataclasses.is_dataclass(each))
     assert result.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_status_keeps_its_names() -> None:
+    """``status --json`` is read by scripts and by pages of other programs."""
+    assert sorted(names(StatusReport)) == [
+        "airflow.password", "airflow.user", "bots.bot", "bots.detail", "bots.epoch", "bots.state", "bots.version",
+        "champions.compared", "champions.warnings", "full_disks", "kafka.warning", "safety.answers",
+        "safety.checked_on", "safety.warning", "services.detail", "services.healthy", "services.name",
+        "services.pid", "services.port", "urls",
+    ]  # fmt: skip
 
 
 def test_every_listed_job_exists() -> None:

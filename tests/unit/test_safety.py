@@ -9,7 +9,7 @@ import pytest
 
 from kogpt2_chat.cli import safety as commands
 from kogpt2_chat.cli.result_fields import fields_of
-from kogpt2_chat.cli.status import safety, table
+from kogpt2_chat.cli.status import KafkaStatus, safety, table
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
@@ -32,6 +32,7 @@ from kogpt2_chat.testing.elastic import InMemoryIndex
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.kafka import InMemoryTopics
 from kogpt2_chat.testing.registry import InMemoryRegistry
+from tests.status_report import status_report
 from tests.worker_harness import WorkerHarness
 
 TEXTS = safety_texts(Settings())
@@ -350,22 +351,21 @@ def test_status_warns_if_the_last_check_of_the_texts_is_over_a_year_ago(tmp_path
     path.write_text(shipped(checked_on="2025-11-23"), encoding="utf-8")
     settings = Settings(safety={"texts": path})
     fresh = safety(settings, {"suicide": 2}, date(2026, 11, 23))
-    assert (fresh["warning"], fresh["answers"], fresh["checked_on"]) == (None, {"suicide": 2}, "2025-11-23")
+    assert (fresh.warning, fresh.answers, fresh.checked_on) == (None, {"suicide": 2}, "2025-11-23")
     stale = safety(settings, {"suicide": 2}, date(2026, 11, 24))
-    assert "366 days ago" in str(stale["warning"])
-    page = table({"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": stale})
+    assert "366 days ago" in str(stale.warning)
+    page = table(status_report(safety=stale))
     assert "suicide 2" in page
     assert "WARNING" in page
 
 
 def test_status_shows_the_warning_about_the_brokers():
     """The setting can only be changed on the brokers."""
-    facts = {"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": {}}
-    assert "WARNING" not in table({**facts, "kafka": {"warning": None}})
-    assert "WARNING: forgets" in table({**facts, "kafka": {"warning": "forgets"}})
+    assert "WARNING" not in table(status_report(kafka=KafkaStatus(warning=None)))
+    assert "WARNING: forgets" in table(status_report(kafka=KafkaStatus(warning="forgets")))
 
 
 def test_status_warns_if_the_texts_cannot_be_read():
     """Workers cannot start without them."""
     found = safety(Settings(safety={"texts": Path("/nowhere.json")}), {}, date(2026, 1, 1))
-    assert "cannot be read" in str(found["warning"])
+    assert "cannot be read" in str(found.warning)

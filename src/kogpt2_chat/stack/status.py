@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -55,15 +55,6 @@ class Status:
     def healthy(self) -> bool:
         """Whether every service is healthy."""
         return all(service.healthy for service in self.services)
-
-    def as_json(self) -> dict[str, object]:
-        """Return the status as ``status --json`` prints it."""
-        return {
-            "services": [asdict(service) for service in self.services],
-            "urls": self.urls,
-            "airflow": {"user": self.airflow_user, "password": self.airflow_password},
-            "full_disks": list(self.full_disks),
-        }
 
 
 def status(settings: Settings) -> Status:
