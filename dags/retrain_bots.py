@@ -38,8 +38,8 @@ from kogpt2_airflow.parts import (
     announce,
     argument_if_selected,
     bots_param,
-    choose_bots,
     chosen,
+    dataset_if_built,
     deadline,
     retrain_schedule,
 )
@@ -99,11 +99,15 @@ with DAG(
         execution_timeout=timedelta(hours=1),
     )
     base >> datasets  # datasets need the base's tokenizer, and must not train a missing base outside the pool
-    choices = choose_bots(datasets.output["datasets"], force="{{ params.force }}")
+    choices = JobOperator(
+        task_id="choose_bots",
+        command=["choose", *map(dataset_if_built, BOT_IDS), "{{ '--force' if params.force else '' }}"],
+    )
+    datasets >> choices
 
     for bot in BOT_IDS:
         with TaskGroup(group_id=bot):
-            dataset = chosen(bot, choices)
+            dataset = chosen(bot, choices.output, datasets.output["datasets"])
             finetune = JobOperator(
                 task_id="finetune",
                 command=[

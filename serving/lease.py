@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
-from kogpt2_chat.errors import Conflict
+from kogpt2_chat.errors import OrdinalTaken
 
 ORDINALS = range(1, TOPIC_BY_NAME[QUESTION_TOPIC].partitions + 1)
 """Ordinals that a worker may choose by itself: with more workers than partitions, some would get no question."""
@@ -30,7 +30,7 @@ class Lease:
         ordinal: the wanted number.
 
     Raises:
-        Conflict: another process has it.
+        OrdinalTaken: another process has it.
     """
 
     def __init__(self, home: Path, ordinal: int) -> None:
@@ -43,7 +43,7 @@ class Lease:
         except BlockingIOError as error:
             owner = _pid_in(self._file)
             self._file.close()
-            raise Conflict(
+            raise OrdinalTaken(
                 f"ordinal {ordinal} is taken by process {owner} ({self._path}): stop that process, or give this one "
                 f"another number (KOGPT2_SERVING__ORDINAL), or 0 for the first free one"
             ) from error
@@ -63,16 +63,16 @@ def lease_ordinal(home: Path, ordinal: int) -> Lease:
         The lease; the lock ends with it, so keep it.
 
     Raises:
-        Conflict: another process has the ordinal, or all of them are taken.
+        OrdinalTaken: another process has the ordinal, or all of them are taken.
     """
     if ordinal:
         return Lease(home, ordinal)
     for number in ORDINALS:
         try:
             return Lease(home, number)
-        except Conflict:
+        except OrdinalTaken:
             continue
-    raise Conflict(
+    raise OrdinalTaken(
         f"all {len(ORDINALS)} ordinals are taken in {home}: with more workers than partitions, some get no question"
     )
 

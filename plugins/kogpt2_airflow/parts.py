@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from airflow.sdk import (
     Asset,
@@ -20,9 +20,6 @@ from kogpt2_airflow.alerts import deadline_missed
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID, BOT_IDS
 from kogpt2_chat.section_types import NEVER
 from kogpt2_chat.settings import Learning
-
-if TYPE_CHECKING:
-    from kogpt2_chat.ports import Registry
 
 TRAINING_POOL: Final = "training"
 """Pool of trainings and evaluations. It has ``KOGPT2_STACK__TRAININGS_AT_ONCE`` slots."""
@@ -97,41 +94,20 @@ def argument_if_selected(bot: str) -> str:
     return f"{{{{ '{bot}' if '{bot}' in params.bots else '' }}}}"
 
 
-@task
-def choose_bots(datasets: Mapping[str, Mapping[str, Any]], *, force: str) -> dict[str, dict[str, object]]:
-    """Decide for each bot of the run whether it has enough new pairs to be trained.
-
-    Args:
-        datasets: result of `build-dataset`, by bot.
-        force: `True` trains all of them.
-
-    Returns:
-        ``train``, ``dataset``, ``new_pairs``, ``withdrawn_pairs`` and ``reason`` by bot. For a bot whose dataset was
-        quarantined: ``train``, ``faults`` and ``reason``.
-    """
-    from kogpt2_chat import bootstrap
-    from kogpt2_chat.jobs.choose import choose
-    from kogpt2_chat.settings import load_settings
-
-    settings = load_settings()
-    sound = {bot: str(facts["version"]) for bot, facts in datasets.items() if facts["version"]}
-    faulty = {
-        bot: {"train": False, "faults": facts.get("faults"), "reason": f"its rows are kept in {facts.get('path')}"}
-        for bot, facts in datasets.items()
-        if bot not in sound
-    }
-    files, registry = bootstrap.files(settings), bootstrap.registry(settings)
-    chosen_bots = choose(datasets=sound, force=force == "True", files=files, registry=registry, settings=settings)
-    return {**chosen_bots, **faulty}
+def dataset_if_built(bot: str) -> str:
+    """Return a template that renders to ``BOT=ID`` if the bot's dataset was published, else to an empty string."""
+    built = f"(ti.xcom_pull(task_ids='build_datasets', key='datasets').get('{bot}') or {{}}).get('version')"
+    return f"{{% set version = {built} %}}{{{{ '{bot}=%s' % version if version else '' }}}}"
 
 
 @task
-def chosen(bot: str, choices: Mapping[str, Mapping[str, Any]]) -> str:
+def chosen(bot: str, choices: Mapping[str, Mapping[str, Any]], datasets: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the dataset to train a bot on, or skip the bot with a reason.
 
     Args:
         bot: the bot.
-        choices: result of :func:`choose_bots`.
+        choices: result of `choose`, by bot.
+        datasets: result of `build-dataset`, by bot.
 
     Returns:
         The dataset id.
@@ -140,11 +116,14 @@ def chosen(bot: str, choices: Mapping[str, Mapping[str, Any]]) -> str:
         AirflowSkipException: the run does not name the bot, or the bot has too few new pairs.
         AirflowFailException: the bot's dataset is faulty; a retry would not change that.
     """
-    choice = choices.get(bot)
-    if choice is None:
+    built = datasets.get(bot)
+    if built is None:
         raise AirflowSkipException(f"{bot} is not among the bots of this run")
-    if choice.get("faults"):
-        raise AirflowFailException(f"{bot}: the dataset is faulty: {choice['faults']}; {choice['reason']}")
+    if built["faults"]:
+        raise AirflowFailException(
+            f"{bot}: the dataset is faulty: {built['faults']}; its rows are kept in {built['path']}"
+        )
+    choice = choices[bot]
     if not choice["train"]:
         raise AirflowSkipException(f"{bot} is not trained: {choice['reason']}")
     return str(choice["dataset"])
@@ -190,17 +169,10 @@ def rollout_commands() -> list[list[str]]:
     context = get_current_context()
     events = [event for found in context["triggering_asset_events"].values() for event in found]
     named = announced_bots([event.extra for event in events]) if events else context["params"]["bots"]
-    waiting = bots_with_a_candidate(bootstrap.registry(load_settings()))
+    settings = load_settings()
+    candidates, champions = (bootstrap.aliases(settings, alias, BOT_IDS) for alias in ("candidate", "champion"))
+    waiting = [bot for bot in BOT_IDS if candidates[bot] not in {None, champions[bot]}]
     return [["rollout", bot] for bot in dict.fromkeys([*named, *waiting])]
-
-
-def bots_with_a_candidate(registry: "Registry") -> list[str]:
-    """Return the bots whose alias `candidate` points to a version that is not champion."""
-    return [
-        bot
-        for bot in BOT_IDS
-        if (candidate := registry.by_alias(bot, "candidate")) is not None and "champion" not in candidate.aliases
-    ]
 
 
 def announced_bots(extras: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -83,12 +83,12 @@ def kafka_warning(settings: Settings) -> str | None:
     return offsets_warning(settings)
 
 
-def champion_aliases(settings: Settings, bots: tuple[str, ...]) -> dict[str, int | None]:
-    """Return the version behind MLflow's alias `champion` for each bot, read with a short timeout."""
+def aliases(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[str, int | None]:
+    """Return the version behind an alias in MLflow for each bot, read with a short timeout and without its library."""
     from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
 
     _reach_directly(settings)
-    return alias_by_bot(settings, "champion", bots)
+    return alias_by_bot(settings, alias, bots)
 
 
 def airflow(settings: Settings) -> "AirflowRest":

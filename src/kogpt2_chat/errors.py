@@ -30,12 +30,28 @@ class Unavailable(KogptChatError):
     """A server did not answer in time: try again later."""
 
 
-class Conflict(KogptChatError):
-    """Another process is doing, or has already done, the same work: re-read the state before trying again."""
+class PlanOutdated(KogptChatError):
+    """Another process has changed what the work was planned from: read it and plan again."""
 
 
-class Fenced(Conflict):
-    """Another process uses this worker's ordinal: exit, and do not restart automatically."""
+class AlreadyRunning(KogptChatError):
+    """Another process is doing the same work: try again when it has finished."""
+
+
+class Superseded(KogptChatError):
+    """Another program's later change is in effect: leave it, and let a person decide."""
+
+
+class AlreadyExists(KogptChatError):
+    """The object to create exists: if an earlier attempt created it, go on."""
+
+
+class OrdinalTaken(KogptChatError):
+    """Another process of this home already has the worker's ordinal: take another one, or exit."""
+
+
+class Fenced(KogptChatError):
+    """Another process has taken this worker's ordinal: exit, and do not restart automatically."""
 
 
 class GateRefused(KogptChatError):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
+from kogpt2_chat.errors import InvalidInput, PlanOutdated, Unavailable
 from kogpt2_chat.ports import Tables
 from kogpt2_chat.settings import Hdfs, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
@@ -79,7 +79,7 @@ def test_repeated_work_changes_nothing(tables: Tables) -> None:
 def test_a_plan_from_positions_that_have_moved_is_refused(tables: Tables) -> None:
     """Of two plans with the same start and different ends, the second would write rows twice."""
     tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
-    with pytest.raises(Conflict, match="plan again"):
+    with pytest.raises(PlanOutdated, match="plan again"):
         tables.append("turns", [row("a"), row("b")], {"turns/t/0": 7}, {})
     assert len(tables.read("turns")) == 1
 
@@ -100,7 +100,7 @@ def test_an_older_version_can_be_read(tables: Tables) -> None:
 
 
 def test_of_concurrent_writers_of_one_position_one_commits(tables: Tables) -> None:
-    """Of four threads with the same plan, one commits; the others get Conflict, or False if they come later."""
+    """Of four threads with the same plan, one commits; the others get PlanOutdated, or False if they come later."""
     outcomes: list[object] = []
     start = threading.Barrier(4)
 
@@ -108,8 +108,8 @@ def test_of_concurrent_writers_of_one_position_one_commits(tables: Tables) -> No
         start.wait()
         try:
             outcomes.append(tables.append("turns", [row("a"), row("b")], {"turns/t/0": 2}, {}))
-        except Conflict:
-            outcomes.append(Conflict)
+        except PlanOutdated:
+            outcomes.append(PlanOutdated)
 
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
@@ -117,7 +117,7 @@ def test_of_concurrent_writers_of_one_position_one_commits(tables: Tables) -> No
     for thread in threads:
         thread.join(60)
     assert outcomes.count(True) == 1
-    assert all(outcome in {True, False, Conflict} for outcome in outcomes)
+    assert all(outcome in {True, False, PlanOutdated} for outcome in outcomes)
     assert len(outcomes) == 4
     assert len(tables.read("turns")) == 2
 

@@ -25,15 +25,14 @@ from kogpt2_airflow.parts import (
     announce_teachings,
     announced_bots,
     argument_if_selected,
-    choose_bots,
     chosen,
+    dataset_if_built,
     retrain_schedule,
     rollout_commands,
 )
 from kogpt2_chat.demo.run import RUN_TIMEOUT_S
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT, Learning
-from kogpt2_chat.testing.registry import InMemoryRegistry
 
 EXPECTED = {"ingest_conversations", "retrain_bots", "rollout_bots"}
 HEAVY = ("torch", "transformers", "mlflow", "pyspark", "sklearn", "pandas", "matplotlib", "deltalake", "pyarrow")
@@ -108,7 +107,7 @@ def test_each_bot_goes_through_the_same_steps(dags: dict[str, DAG]) -> None:
     assert upstream(dag, "build_datasets") == {"prepare_base"}
     assert upstream(dag, "choose_bots") == {"build_datasets"}
     for bot in BOT_IDS:
-        assert upstream(dag, f"{bot}.chosen") == {"choose_bots"}
+        assert upstream(dag, f"{bot}.chosen") == {"build_datasets", "choose_bots"}
         for before, after in pairwise(STEPS):
             assert f"{bot}.{before}" in upstream(dag, f"{bot}.{after}")
         for step in STEPS:
@@ -280,14 +279,11 @@ def test_a_candidate_without_an_event_is_rolled_out_too(monkeypatch: pytest.Monk
     """Its event may be lost, or may have come while the DAG was paused. A candidate that is champion is skipped."""
     from kogpt2_chat import bootstrap
 
-    registry = InMemoryRegistry()
-    for bot, aliases in {"ChatbotA": ("candidate",), "ChatbotB": ("candidate", "champion"), "ChatbotC": ()}.items():
-        run_id = registry.start_run(bot, {}, {})
-        registry.runs[run_id].files["version/model.json"] = b"{}"
-        version = registry.add_version(bot, run_id, "version", {})
-        for alias in aliases:
-            registry.set_alias(bot, alias, version)
-    monkeypatch.setattr(bootstrap, "registry", lambda _settings: registry)
+    aliases = {
+        "candidate": {"ChatbotA": 2, "ChatbotB": 3, "ChatbotC": None},
+        "champion": {"ChatbotA": 1, "ChatbotB": 3, "ChatbotC": None},
+    }
+    monkeypatch.setattr(bootstrap, "aliases", lambda _settings, alias, _bots: aliases[alias])
 
     def commands(events: list[dict[str, Any]], bots: list[str]) -> list[list[str]]:
         found = {"asset": [SimpleNamespace(extra=extra) for extra in events]}
@@ -317,38 +313,91 @@ def test_events_name_the_bots_to_roll_out() -> None:
     assert announced_bots([]) == []
 
 
+BUILT = {
+    "ChatbotA": {"version": "0123456789ab", "faults": [], "path": "/a"},
+    "ChatbotB": {"version": "ba9876543210", "faults": [], "path": "/b"},
+}
+
+
 def test_a_bot_is_skipped_with_its_reason() -> None:
     """A bot is skipped if it is not named or has too few new pairs, and fails if its dataset is faulty."""
     choices = {
         "ChatbotA": {"train": True, "dataset": "0123456789ab", "reason": "700 new pairs"},
         "ChatbotB": {"train": False, "dataset": "ba9876543210", "reason": "2 new pairs"},
     }
+    faulty = {"ChatbotA": {"version": None, "faults": ["too few rows"], "path": "/q"}}
 
-    faulty = {"ChatbotA": {"train": False, "faults": ["too few rows"], "reason": "its rows are kept in /q"}}
-
-    assert chosen.function("ChatbotA", choices) == "0123456789ab"
-    with pytest.raises(AirflowFailException, match=r"too few rows.*/q"):
-        chosen.function("ChatbotA", faulty)
+    assert chosen.function("ChatbotA", choices, BUILT) == "0123456789ab"
+    with pytest.raises(AirflowFailException, match=r"too few rows.*kept in /q"):
+        chosen.function("ChatbotA", {}, faulty)
     with pytest.raises(AirflowSkipException, match="2 new pairs"):
-        chosen.function("ChatbotB", choices)
+        chosen.function("ChatbotB", choices, BUILT)
     with pytest.raises(AirflowSkipException, match="not among the bots"):
-        chosen.function("ChatbotC", choices)
+        chosen.function("ChatbotC", choices, BUILT)
 
 
-def test_a_quarantined_dataset_fails_its_bot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New pairs are counted for valid datasets; the faults of a quarantined one are passed on to the bot's task."""
-    from kogpt2_chat import bootstrap
-    from kogpt2_chat.testing.hdfs import InMemoryFiles
+class BuiltDatasets:
+    """A task instance that pulls the result of ``build_datasets``."""
 
-    files = InMemoryFiles()
-    manifest = {name: {} for name in ("counts", "sources", "rejects", "table_versions")}
-    manifest |= {"bot": "ChatbotA", "version": "a1", "content_hash": "a1", "created_at": "", "previous": None}
-    files.write("/Chatbot/datasets/ChatbotA/a1/manifest.json", json.dumps(manifest | {"new_pairs": 8}).encode())
-    monkeypatch.setattr(bootstrap, "files", lambda _settings: files)
-    monkeypatch.setattr(bootstrap, "registry", lambda _settings: InMemoryRegistry())
-    built = {"ChatbotA": {"version": "a1"}, "ChatbotB": {"version": None, "faults": ["too few rows"], "path": "/q"}}
+    def __init__(self, datasets: object) -> None:
+        self.datasets = datasets
 
-    choices = choose_bots.function(built, force="False")
+    def xcom_pull(self, *, task_ids: str, key: str) -> object:
+        assert (task_ids, key) == ("build_datasets", "datasets")
+        return self.datasets
 
-    assert (choices["ChatbotA"]["train"], choices["ChatbotA"]["new_pairs"]) == (True, 8)
-    assert (choices["ChatbotB"]["train"], choices["ChatbotB"]["faults"]) == (False, ["too few rows"])
+
+@pytest.mark.parametrize("force", [False, True])
+def test_bots_with_a_published_dataset_are_arguments_of_choose(dags: dict[str, DAG], force: bool) -> None:
+    """A bot whose dataset is in quarantine, or that the run does not name, is not; the switch adds `--force`."""
+    faulty = {"ChatbotB": {"version": None, "faults": ["too few rows"], "path": "/q"}}
+    context = {"ti": BuiltDatasets(BUILT | faulty), "params": {"force": force}}
+    environment = jinja2.Environment(autoescape=False)  # noqa: S701
+    command = [
+        environment.from_string(each).render(context) for each in dags["retrain_bots"].get_task("choose_bots").command
+    ]
+
+    assert argv_of(command) == ["choose", "ChatbotA=0123456789ab", *(["--force"] if force else [])]
+    assert environment.from_string(dataset_if_built("ChatbotC")).render(context) == ""
+
+
+WITHOUT_CLIENTS = """
+import json, sys
+from contextlib import suppress
+from airflow.dag_processing.dagbag import DagBag
+from kogpt2_airflow import parts
+from kogpt2_airflow.operators import JobOperator
+from kogpt2_chat.errors import Unavailable
+
+class Instance:
+    def xcom_pull(self, *, task_ids, key):
+        return {"ChatbotA": {"version": "a1"}}
+
+choices = {"ChatbotA": {"train": True, "dataset": "a1", "reason": ""}}
+JobOperator.program = (sys.executable, "-c", f"print({json.dumps(choices)!r})")
+task = DagBag(sys.argv[1]).dags["retrain_bots"].get_task("choose_bots")
+context = {"ti": Instance(), "params": {"force": True}}
+task.render_template_fields(context)
+found = task.execute(context)
+parts.get_current_context = lambda: {"triggering_asset_events": {}, "params": {"bots": []}}
+with suppress(Unavailable):
+    parts.rollout_commands.function()
+print(json.dumps([task.command, found, [name for name in ("hdfs", "mlflow") if name in sys.modules]]))
+"""
+
+
+def test_choosing_bots_loads_no_client_in_airflows_process() -> None:
+    """The task that chooses runs a command, and the rollout's aliases are read without MLflow's library."""
+    environment = os.environ | {"KOGPT2_MLFLOW__TRACKING_URI": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_CLIENTS, str(CHECKOUT / "dags")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    command, found, loaded = json.loads(done.stdout.splitlines()[-1])
+
+    assert argv_of(command) == ["choose", "ChatbotA=a1", "--force"]
+    assert found["ChatbotA"]["dataset"] == "a1"
+    assert loaded == []

@@ -9,7 +9,7 @@ import requests
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
-from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.jobs.build_dataset import build_dataset
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.settings import Hdfs, Ports, Serving, Settings, Stack
@@ -61,7 +61,7 @@ class SmallStack:
 
     def build_dataset(self) -> str:
         """One bot's dataset by spark-submit; its id."""
-        built = build_datasets(
+        built = build_dataset(
             bots=["ChatbotA"],
             spark=bootstrap.spark(self.settings),
             tables=bootstrap.tables(self.settings),
@@ -69,7 +69,7 @@ class SmallStack:
             settings=self.settings,
             progress=_tell,
         )
-        return str(built["ChatbotA"]["version"])
+        return str(built.datasets["ChatbotA"].version)
 
     def lake(self) -> list[str]:
         """Turn ids in the lake, doubles included."""
@@ -81,7 +81,7 @@ class SmallStack:
             topics=bootstrap.topics(self.settings), tables=bootstrap.tables(self.settings), settings=self.settings
         )
         ends = bootstrap.topics(self.settings).end_positions(TURN_TOPIC)
-        return result["turns"]["positions"] == {str(partition): end for partition, end in ends.items()}
+        return result.turns.positions == ends
 
     def write_everywhere(self) -> None:
         """One write to each server that was started and keeps data."""

@@ -7,10 +7,10 @@ import pytest
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.jobs.finetune import finetune
-from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.machine.full_disk import full_disk
 from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import InMemoryRegistry
+from kogpt2_chat.training.base import prepare
 from tests.model.loop_inputs import SEEDS, loop_settings, put_dataset
 from tests.small_disk import SmallDisk, small_disk
 
@@ -30,7 +30,7 @@ class Training:
         self.settings = settings.model_copy(update={"home": home, "training": often})
         self.registry, self.files, self.said = registry, InMemoryFiles(), list[str]()
         put_dataset(self.files, "aaaa", lambda rows: rows(SEEDS, "seed", 1))
-        prepare_base(settings=self.settings, progress=self.said.append)
+        prepare(self.settings, self.said.append)
 
     def run(self, at: str = "", then: Callable[[], None] = lambda: None) -> dict[str, object]:
         """Train; ``then`` happens when something beginning with ``at`` is told."""

@@ -62,8 +62,7 @@ def loop(tmp_path_factory) -> Loop:
         done = finetune(
             bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, progress=lambda _: None, **made.ports
         )
-        registered = register(bot="ChatbotA", run_id=done["run_id"], registry=registry, settings=settings)
-        assert registered["version"] == version
+        assert register(bot="ChatbotA", run_id=done.run_id, registry=registry).version == version
         made.decision_by_version[version] = evaluate(
             bot="ChatbotA", version=version, progress=lambda _: None, **made.ports
         )
@@ -172,5 +171,5 @@ def test_training_starts_from_the_base_if_the_champion_learned_what_was_withdraw
     record_rebuild(loop.files, "/Chatbot", again)
     said = []
     done = finetune(bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, progress=said.append, **loop.ports)
-    assert done["parent"] == ""
+    assert done.parent == ""
     assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in said)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
-from kogpt2_chat.jobs.estimate_base import estimate_base
 from kogpt2_chat.training.curriculum import EPOCHS
+from kogpt2_chat.training.estimate_base import estimate_base
 from kogpt2_chat.training.speed import Work, answer_tokens_per_s, command
 
 PATIENCE_S = 300.0
@@ -30,11 +30,9 @@ def test_the_estimate_is_tokens_divided_by_speed(taught):
     """It counts the tokens of all epochs of all bots; a separate process measures the speed."""
     said = []
     found = estimate_base(settings=taught, progress=said.append, size=SMALL, min_memory_mb=0, timeout_s=PATIENCE_S)
-    assert found["answer_tokens"] == 3 * 20 * 12 * taught.training.epochs
-    assert found["answer_tokens_per_s"] > 0
-    assert found["training_s"] == pytest.approx(
-        found["answer_tokens"] / found["answer_tokens_per_s"], rel=0.05, abs=0.1
-    )
+    assert found.answer_tokens == 3 * 20 * 12 * taught.training.epochs
+    assert found.answer_tokens_per_s > 0
+    assert found.training_s == pytest.approx(found.answer_tokens / found.answer_tokens_per_s, rel=0.05, abs=0.1)
     assert "skt/kogpt2-base-v2" in said[0]
 
 
@@ -43,7 +41,7 @@ def test_the_default_number_of_epochs_is_that_of_kogpt2(taught):
     training = taught.training.model_copy(update={"epochs": 0})
     unset = taught.model_copy(update={"training": training})
     found = estimate_base(settings=unset, progress=lambda _: None, size=SMALL, min_memory_mb=1 << 40)
-    assert found["answer_tokens"] == 3 * 20 * 12 * EPOCHS
+    assert found.answer_tokens == 3 * 20 * 12 * EPOCHS
 
 
 def test_the_budget_of_answer_tokens_limits_the_estimate(taught):
@@ -51,21 +49,21 @@ def test_the_budget_of_answer_tokens_limits_the_estimate(taught):
     training = taught.training.model_copy(update={"answer_tokens": 100})
     bounded = taught.model_copy(update={"training": training})
     found = estimate_base(settings=bounded, progress=lambda _: None, size=SMALL, min_memory_mb=1 << 40)
-    assert found["answer_tokens"] == 3 * 100
+    assert found.answer_tokens == 3 * 100
 
 
 def test_without_enough_memory_nothing_is_measured(taught):
     """The demo's servers use most of the memory; the measurement must not get one of them killed."""
     found = estimate_base(settings=taught, progress=lambda _: None, size=SMALL, min_memory_mb=1 << 40)
-    assert found["training_s"] is None
-    assert "MB are free" in found["reason"]
+    assert found.training_s is None
+    assert "MB are free" in found.reason
 
 
 def test_a_measurement_that_takes_too_long_is_stopped(taught):
     """The result is a reason instead of an estimate."""
     found = estimate_base(settings=taught, progress=lambda _: None, size=SMALL, min_memory_mb=0, timeout_s=0.01)
-    assert found["training_s"] is None
-    assert "more than 0.01 s" in found["reason"]
+    assert found.training_s is None
+    assert "more than 0.01 s" in found.reason
 
 
 def test_a_failed_measurement_does_not_fail_the_demo(taught):
@@ -73,8 +71,8 @@ def test_a_failed_measurement_does_not_fail_the_demo(taught):
     found = estimate_base(
         settings=taught, progress=lambda _: None, size=SMALL | {"heads": 5}, min_memory_mb=0, timeout_s=PATIENCE_S
     )
-    assert found["training_s"] is None
-    assert "failed" in found["reason"]
+    assert found.training_s is None
+    assert "failed" in found.reason
 
 
 def test_the_command_contains_the_work_as_json():

@@ -2,7 +2,7 @@
 
 import csv
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.domain.lake.layout import feedback_row, turn_row
 from kogpt2_chat.domain.learning.dataset import Manifest
-from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.jobs.build_dataset import BuiltDataset, build_dataset
 from kogpt2_chat.ports import Files, SparkJobs, Tables
 from kogpt2_chat.settings import Settings
 
@@ -113,24 +113,24 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
 
     tables = bootstrap.tables(settings)
 
-    def build() -> dict[str, dict[str, object]]:
-        return build_datasets(
+    def build() -> Mapping[str, BuiltDataset]:
+        return build_dataset(
             bots=BOTS, spark=spark_jobs, tables=tables, files=files, settings=settings, progress=print
-        )
+        ).datasets
 
     first = build()
-    assert first["ChatbotA"]["sources"] == {"seed": 40, "correction": 0, "praised": 0}
-    assert first["ChatbotA"]["new_pairs"] == 40
+    assert first["ChatbotA"].sources == {"seed": 40, "correction": 0, "praised": 0}
+    assert first["ChatbotA"].new_pairs == 40
 
     teach(tables)
     second = build()
-    assert second["ChatbotA"]["sources"] == {"seed": 40, "correction": 1, "praised": 1}
-    assert second["ChatbotA"]["rejects"] == {"disliked": 1, "no_consent": 1, "unmarked": 1}
-    assert second["ChatbotA"]["new_pairs"] == 2
-    assert second["ChatbotB"]["version"] == first["ChatbotB"]["version"]
-    assert second["ChatbotB"]["published"] is False
+    assert second["ChatbotA"].sources == {"seed": 40, "correction": 1, "praised": 1}
+    assert second["ChatbotA"].rejects == {"disliked": 1, "no_consent": 1, "unmarked": 1}
+    assert second["ChatbotA"].new_pairs == 2
+    assert second["ChatbotB"].version == first["ChatbotB"].version
+    assert second["ChatbotB"].published is False
 
-    rows = rows_of(files.download(str(second["ChatbotA"]["path"]), tmp_path))
+    rows = rows_of(files.download(second["ChatbotA"].path, tmp_path))
     assert len(rows) == 42
     taught = {(row["source"], row["answer"], row["weight"], row["split"]) for row in rows if row["source"] != "seed"}
     weight = settings.training.new_pair_weight
@@ -138,6 +138,6 @@ def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
         ("praised", "봇의 대답 0번이에요.", weight, "train"),
         ("correction", "고친 대답이에요.", weight, "train"),
     }
-    manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"]["version"]) / "manifest.json").read_bytes())
-    assert manifest.previous == first["ChatbotA"]["version"]
+    manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"].version) / "manifest.json").read_bytes())
+    assert manifest.previous == first["ChatbotA"].version
     assert manifest.table_versions["turns"] is not None

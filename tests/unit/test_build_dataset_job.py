@@ -9,7 +9,7 @@ import pytest
 
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.jobs.build_dataset import BuiltDataset, build_dataset
 from kogpt2_chat.lake.manifests import newest_manifest
 from kogpt2_chat.settings import Hdfs, Learning, Model, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
@@ -80,10 +80,10 @@ Build = Callable[..., dict[str, dict[str, object]]]
 
 @pytest.fixture
 def build(files: InMemoryFiles, tables: InMemoryTables, settings: Settings) -> Build:
-    def run(spark: ScriptedSparkJobs, *bots: str) -> dict[str, dict[str, object]]:
-        return build_datasets(
+    def run(spark: ScriptedSparkJobs, *bots: str) -> Mapping[str, BuiltDataset]:
+        return build_dataset(
             bots=bots, spark=spark, tables=tables, files=files, settings=settings, progress=lambda _: None
-        )
+        ).datasets
 
     return run
 
@@ -93,7 +93,7 @@ def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFile
     spark = spark_that_writes(files)
     result = build(spark, "ChatbotA", "ChatbotB")
     assert len(spark.submitted) == 1
-    assert result["ChatbotA"]["version"] == "0123456789ab"
+    assert result["ChatbotA"].version == "0123456789ab"
     folder = "/Chatbot/datasets/ChatbotB/0123456789ab"
     assert files.list(folder) == ["manifest.json", "test.parquet", "train.parquet", "val.parquet"]
     manifest = Manifest.from_json(files.read(f"{folder}/manifest.json"))
@@ -151,7 +151,7 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
     spark = spark_that_writes(files)
     result = build(spark, "ChatbotA")
     assert files.content_by_path == before
-    assert (result["ChatbotA"]["published"], result["ChatbotA"]["version"]) == (False, "0123456789ab")
+    assert (result["ChatbotA"].published, result["ChatbotA"].version) == (False, "0123456789ab")
     assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
 
 
@@ -163,7 +163,7 @@ def test_content_that_returns_is_the_newest_dataset_again(files: InMemoryFiles, 
 
     again = build(spark_that_writes(files), "ChatbotA")["ChatbotA"]
 
-    assert (again["published"], again["version"], again["withdrawn_pairs"]) == (False, "0123456789ab", 1)
+    assert (again.published, again.version, again.withdrawn_pairs) == (False, "0123456789ab", 1)
     newest = newest_manifest(files, "/Chatbot", "ChatbotA")
     assert newest is not None
     assert (newest.version, newest.previous) == ("0123456789ab", HASH[::-1][:12])
@@ -187,11 +187,11 @@ def test_a_folder_that_is_not_a_dataset_is_skipped(files: InMemoryFiles, build: 
 def test_a_faulty_dataset_goes_to_quarantine_and_others_pass(files: InMemoryFiles, build: Build) -> None:
     """Its rows and manifest are kept for inspection; it has no version."""
     result = build(spark_that_writes(files, {"ChatbotA": ["val is empty"]}), "ChatbotA", "ChatbotB")
-    assert result["ChatbotA"]["version"] is None
-    assert result["ChatbotA"]["faults"] == ["val is empty"]
-    assert files.exists(f"{result['ChatbotA']['path']}/train.parquet")
+    assert result["ChatbotA"].version is None
+    assert result["ChatbotA"].faults == ("val is empty",)
+    assert files.exists(f"{result['ChatbotA'].path}/train.parquet")
     assert newest_manifest(files, "/Chatbot", "ChatbotA") is None
-    assert result["ChatbotB"]["version"] == "0123456789ab"
+    assert result["ChatbotB"].version == "0123456789ab"
 
 
 def test_if_every_dataset_has_faults_the_job_fails(files: InMemoryFiles, build: Build) -> None:
@@ -242,7 +242,7 @@ def test_what_ended_a_build_is_said_though_its_folder_cannot_be_removed(settings
         raise Unavailable("Spark job build_dataset ended with code 1")
 
     with pytest.raises(Unavailable, match="ended with code 1") as raised:
-        build_datasets(
+        build_dataset(
             bots=["ChatbotA"],
             spark=ScriptedSparkJobs({"build_dataset": died}),
             tables=InMemoryTables(),

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
-from kogpt2_chat.cli.status import NOT_COMPARED, published_champions, table
+from kogpt2_chat.cli.status import NOT_COMPARED, ChampionStatus, published_champions, table
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC
 from kogpt2_chat.domain.rollout.champions import alias_warnings
@@ -18,8 +18,8 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Mlflow, Settings
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from tests.status_report import status_report
 
-PAGE = {"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": {}}
 MODELS = {
     "ChatbotA": {"name": "ChatbotA", "aliases": [{"alias": "champion", "version": "6"}]},
     "ChatbotB": {"name": "ChatbotB", "aliases": [{"alias": "candidate", "version": "2"}]},
@@ -65,7 +65,7 @@ def test_an_alias_moved_by_hand_is_reported_with_a_remedy() -> None:
     assert removed.startswith("ChatbotB: version 3 is published to the workers, but MLflow has no alias `champion`")
     assert "rollout ChatbotB" not in removed
     assert alias_warnings(published, published) == []
-    page = table({**PAGE, "champions": {"compared": True, "warnings": [moved]}})
+    page = table(status_report(champions=ChampionStatus(compared=True, warnings=[moved])))
     assert "WARNING: ChatbotA: version 4 is published" in page
 
 
@@ -95,7 +95,7 @@ def test_the_report_works_without_mlflow(
     monkeypatch.setattr(FakeMlflow, "instead", instead)
     with pytest.raises(Unavailable):
         alias_by_bot(mlflow, "champion", BOT_IDS)
-    page = table({**PAGE, "champions": NOT_COMPARED})
+    page = table(status_report(champions=NOT_COMPARED))
     assert "were not compared with the published versions" in page
     assert "WARNING" not in page
 

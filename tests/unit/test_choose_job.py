@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from kogpt2_chat.cli import app
 from kogpt2_chat.domain.lake.layout import dataset_path
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import NotFound
-from kogpt2_chat.jobs.choose import choose
+from kogpt2_chat.jobs.choose import Choice, choose
 from kogpt2_chat.lake.manifests import record_rebuild
 from kogpt2_chat.settings import Learning, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
@@ -56,7 +58,7 @@ def train(registry: InMemoryRegistry, dataset: str) -> None:
     registry.add_version(BOT, run_id, "version", {"dataset": dataset})
 
 
-def choice(files: InMemoryFiles, registry: InMemoryRegistry, dataset: str, *, force: bool = False) -> dict[str, object]:
+def choice(files: InMemoryFiles, registry: InMemoryRegistry, dataset: str, *, force: bool = False) -> Choice:
     chosen = choose(datasets={BOT: dataset}, force=force, files=files, registry=registry, settings=SETTINGS)
     assert list(chosen) == [BOT]
     return chosen[BOT]
@@ -66,13 +68,13 @@ def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: InMemoryRe
     """A bot without a version is trained on its seed corpus without force."""
     publish(files, "one", 700, None)
 
-    assert choice(files, registry, "one") == {
-        "train": True,
-        "dataset": "one",
-        "new_pairs": 700,
-        "withdrawn_pairs": 0,
-        "reason": "700 new pairs since the last training, 0 withdrawn (enough)",
-    }
+    assert choice(files, registry, "one") == Choice(
+        train=True,
+        dataset="one",
+        new_pairs=700,
+        withdrawn_pairs=0,
+        reason="700 new pairs since the last training, 0 withdrawn (enough)",
+    )
 
 
 def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -82,8 +84,8 @@ def test_the_dataset_of_a_version_has_nothing_new(files: InMemoryFiles, registry
 
     found = choice(files, registry, "one")
 
-    assert (found["train"], found["new_pairs"]) == (False, 0)
-    assert "KOGPT2_LEARNING__MIN_NEW_EXAMPLES is 5" in str(found["reason"])
+    assert (found.train, found.new_pairs) == (False, 0)
+    assert "KOGPT2_LEARNING__MIN_NEW_EXAMPLES is 5" in found.reason
 
 
 def test_new_pairs_of_a_failed_training_still_count(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -92,7 +94,7 @@ def test_new_pairs_of_a_failed_training_still_count(files: InMemoryFiles, regist
     train(registry, "one")
     publish(files, "two", 9, "one")
 
-    assert choice(files, registry, "two")["train"] is True
+    assert choice(files, registry, "two").train is True
 
 
 def test_new_pairs_of_several_datasets_add_up(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -101,12 +103,12 @@ def test_new_pairs_of_several_datasets_add_up(files: InMemoryFiles, registry: In
     train(registry, "one")
     publish(files, "two", 2, "one")
     publish(files, "three", 2, "two")
-    assert choice(files, registry, "three")["train"] is False
+    assert choice(files, registry, "three").train is False
 
     publish(files, "four", 2, "three")
 
-    assert choice(files, registry, "four")["new_pairs"] == 6
-    assert choice(files, registry, "four")["train"] is True
+    assert choice(files, registry, "four").new_pairs == 6
+    assert choice(files, registry, "four").train is True
 
 
 def test_withdrawn_pairs_start_a_training(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -117,10 +119,10 @@ def test_withdrawn_pairs_start_a_training(files: InMemoryFiles, registry: InMemo
 
     found = choice(files, registry, "two")
 
-    assert (found["train"], found["new_pairs"], found["withdrawn_pairs"]) == (True, 0, 40)
-    assert "withdrawn pairs must be unlearned" in str(found["reason"])
+    assert (found.train, found.new_pairs, found.withdrawn_pairs) == (True, 0, 40)
+    assert "withdrawn pairs must be unlearned" in found.reason
     train(registry, "two")
-    assert choice(files, registry, "two")["train"] is False
+    assert choice(files, registry, "two").train is False
 
 
 def test_one_withdrawn_pair_is_enough(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -130,7 +132,7 @@ def test_one_withdrawn_pair_is_enough(files: InMemoryFiles, registry: InMemoryRe
     publish(files, "two", 0, "one", withdrawn_pairs=1)
     publish(files, "three", 1, "two")
 
-    assert choice(files, registry, "three")["train"] is True
+    assert choice(files, registry, "three").train is True
 
 
 def test_a_refused_version_does_not_settle_a_withdrawal(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -139,19 +141,19 @@ def test_a_refused_version_does_not_settle_a_withdrawal(files: InMemoryFiles, re
     train(registry, "one")
     registry.set_alias(BOT, "champion", 1)
     publish(files, "two", 0, "one", withdrawn_pairs=40)
-    assert choice(files, registry, "two")["train"] is True
+    assert choice(files, registry, "two").train is True
     train(registry, "two")  # and the gate refused it
 
     again = choice(files, registry, "two")
-    assert (again["train"], again["withdrawn_pairs"]) == (False, 40)
-    assert "the champion has learned them" in str(again["reason"])
+    assert (again.train, again.withdrawn_pairs) == (False, 40)
+    assert "the champion has learned them" in again.reason
 
     publish(files, "three", 1, "two")
-    assert choice(files, registry, "three")["train"] is True
+    assert choice(files, registry, "three").train is True
 
     registry.set_alias(BOT, "champion", 2)
     found = choice(files, registry, "three")
-    assert (found["train"], found["withdrawn_pairs"]) == (False, 0)
+    assert (found.train, found.withdrawn_pairs) == (False, 0)
 
 
 def test_a_withdrawn_pair_is_unlearned_if_its_dataset_existed_before(
@@ -166,12 +168,12 @@ def test_a_withdrawn_pair_is_unlearned_if_its_dataset_existed_before(
     record_rebuild(files, SETTINGS.hdfs.root, manifest("one", 0, "two", withdrawn_pairs=1))
 
     found = choice(files, registry, "one")
-    assert (found["train"], found["withdrawn_pairs"]) == (True, 1)
+    assert (found.train, found.withdrawn_pairs) == (True, 1)
 
     train(registry, "one")  # and it waits for its rollout, or was refused
-    assert choice(files, registry, "one")["train"] is False
+    assert choice(files, registry, "one").train is False
     registry.set_alias(BOT, "champion", 3)
-    assert choice(files, registry, "one")["withdrawn_pairs"] == 0
+    assert choice(files, registry, "one").withdrawn_pairs == 0
 
 
 def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -184,7 +186,7 @@ def test_manifests_of_earlier_releases_withdraw_nothing(files: InMemoryFiles, re
     del body["withdrawn_pairs"], body["seeds_superseded"], body["distrusted"], body["tokenizer"]
     files.write(path, json.dumps(body).encode())
 
-    assert choice(files, registry, "two")["train"] is False
+    assert choice(files, registry, "two").train is False
 
 
 def test_force_trains_without_new_pairs(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
@@ -194,15 +196,15 @@ def test_force_trains_without_new_pairs(files: InMemoryFiles, registry: InMemory
 
     found = choice(files, registry, "one", force=True)
 
-    assert found["train"] is True
-    assert found["reason"] == "0 new pairs since the last training, 0 withdrawn (forced)"
+    assert found.train is True
+    assert found.reason == "0 new pairs since the last training, 0 withdrawn (forced)"
 
 
 def test_a_deleted_predecessor_ends_the_count(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
     """Old datasets may be deleted; the dataset itself must exist."""
     publish(files, "two", 3, "one")
 
-    assert choice(files, registry, "two")["new_pairs"] == 3
+    assert choice(files, registry, "two").new_pairs == 3
     with pytest.raises(NotFound):
         choice(files, registry, "three")
 
@@ -212,4 +214,35 @@ def test_a_cycle_of_manifests_ends(files: InMemoryFiles, registry: InMemoryRegis
     publish(files, "one", 1, "two")
     publish(files, "two", 1, "one")
 
-    assert choice(files, registry, "two")["new_pairs"] == 2
+    assert choice(files, registry, "two").new_pairs == 2
+
+
+def test_the_command_takes_each_bot_with_its_dataset(
+    files: InMemoryFiles, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--json` has a choice for each bot; the text says what is done and why."""
+    publish(files, "one", 2, None)
+    monkeypatch.setattr("kogpt2_chat.bootstrap.files", lambda _settings: files)
+    monkeypatch.setattr("kogpt2_chat.bootstrap.registry", lambda _settings: registry)
+    monkeypatch.setenv("KOGPT2_LEARNING__MIN_NEW_EXAMPLES", "5")
+
+    printed = json.loads(CliRunner().invoke(app, ["choose", f"{BOT}=one", "--json"]).stdout)
+    forced = CliRunner().invoke(app, ["choose", f"{BOT}=one", "--force"]).stdout
+
+    assert printed == {
+        BOT: {
+            "train": False,
+            "dataset": "one",
+            "new_pairs": 2,
+            "withdrawn_pairs": 0,
+            "reason": "2 new pairs since the last training, 0 withdrawn "
+            "(too few, KOGPT2_LEARNING__MIN_NEW_EXAMPLES is 5)",
+        }
+    }
+    assert forced == f"{BOT}: train, 2 new pairs since the last training, 0 withdrawn (forced)\n"
+
+
+@pytest.mark.parametrize("argument", [BOT, f"{BOT}=", "ChatbotZ=one"])
+def test_a_bot_without_a_dataset_is_a_usage_error(argument: str) -> None:
+    """It exits with 2, so that Airflow does not retry."""
+    assert CliRunner().invoke(app, ["choose", argument]).exit_code == 2

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from kogpt2_chat.cli import app
 from kogpt2_chat.demo.interruption import sentences
+from kogpt2_chat.settings import CHECKOUT
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -33,6 +36,14 @@ def test_help_lists_every_command_of_the_loop() -> None:
 def test_a_commands_help_shows_an_example(command: str) -> None:
     """Each command's `--help` contains an example."""
     assert "Example:" in run(command, "--help").stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_the_readmes_table_has_every_command(page: str) -> None:
+    """A command that the table lacks is not found by the people who need it."""
+    text = (CHECKOUT / page).read_text("utf-8")
+    names = get_command(app).commands  # type: ignore[attr-defined]
+    assert [name for name in names if f"`{name} " not in text and f"`{name}`" not in text] == []
 
 
 def test_an_unknown_bot_is_a_usage_error_that_lists_the_bots() -> None:

@@ -1,6 +1,7 @@
 """The demo's settings, its report, and the suggestion to run it with KoGPT2."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from kogpt2_chat.demo.run import prepare_settings, run
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.training.base_record import BaseRecord, write_record
+from kogpt2_chat.training.estimate_base import BaseEstimate
 
-MEASURED = {
-    "base": "skt/kogpt2-base-v2", "download_mb": 513, "bots": 3, "answer_tokens": 240_000, "answer_tokens_per_s": 50.4,
-    "training_s": 4761.9, "reason": "",
-}  # fmt: skip
+MEASURED = BaseEstimate(
+    base="skt/kogpt2-base-v2", download_mb=513, bots=3, answer_tokens=240_000, answer_tokens_per_s=50.4,
+    training_s=4761.9,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_the_suggested_command_uses_the_same_dataset(monkeypatch, tmp_path):
 
 def test_the_estimate_is_at_least_one_minute():
     """12 seconds are rounded up to one minute."""
-    assert "about 1 minute on" in offer(MEASURED | {"training_s": 12.0}, Path("/srv/var"))[1]
+    assert "about 1 minute on" in offer(replace(MEASURED, training_s=12.0), Path("/srv/var"))[1]
 
 
 def test_a_second_demo_of_a_home_waits_for_the_first(home):
@@ -98,7 +100,7 @@ def test_samples_escape_texts_that_would_break_the_table():
 
 def test_a_suggestion_without_a_measurement_gives_the_reason():
     """It contains no estimate in minutes."""
-    lines = offer(MEASURED | {"training_s": None, "answer_tokens_per_s": None, "reason": "2 MB are free"}, Path("/h"))
+    lines = offer(replace(MEASURED, training_s=None, answer_tokens_per_s=None, reason="2 MB are free"), Path("/h"))
     assert "not measured on this machine (2 MB are free)" in lines[1]
     assert "minutes" not in lines[1]
 

@@ -7,8 +7,10 @@ from typer.testing import CliRunner
 
 from kogpt2_chat.cli import app
 from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.domain.learning.distrust import Subject, subject_of
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.jobs.distrust import Subject, distrust, list_distrusted, subject_of
+from kogpt2_chat.jobs.distrust import distrust
+from kogpt2_chat.jobs.list_distrusted import list_distrusted
 from kogpt2_chat.testing.delta import InMemoryTables
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -41,10 +43,10 @@ def test_the_last_entry_on_a_subject_counts() -> None:
     say(tables, "민수")
     say(tables, "bot_question-3-17", hours=1)
     say(tables, "legacy:민수", hours=2, undo=True)
-    assert [row["subject"] for row in list_distrusted(tables=tables)] == ["bot_question-3-17"]
+    assert [row.subject for row in list_distrusted(tables=tables).distrusted] == ["bot_question-3-17"]
 
     say(tables, "민수", hours=3)
-    assert [row["subject"] for row in list_distrusted(tables=tables)] == ["민수", "bot_question-3-17"]
+    assert [row.subject for row in list_distrusted(tables=tables).distrusted] == ["민수", "bot_question-3-17"]
     assert len(tables.read("distrust")) == 4
     assert {row["by"] for row in tables.read("distrust")} == {"김하늘"}
 

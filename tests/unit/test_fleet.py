@@ -11,7 +11,7 @@ from kogpt2_chat.cli import status
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, version_acknowledgements
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, SlotReport, SlotState, WorkerState
-from kogpt2_chat.errors import Conflict
+from kogpt2_chat.errors import Superseded
 from kogpt2_chat.fleet.fleet import Clock, Fleet
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
@@ -129,10 +129,10 @@ def test_a_wait_ends_when_another_state_is_followed(harness: FleetHarness) -> No
 
     def require(state: RolloutState) -> None:
         if state.champion != STATE.champion:
-            raise Conflict(f"version {state.champion}")
+            raise Superseded(f"version {state.champion}")
 
     harness.on_pause = overtake
-    with pytest.raises(Conflict, match="version 9"):
+    with pytest.raises(Superseded, match="version 9"):
         harness.wait(require)
     assert harness.passed_s == 1
 

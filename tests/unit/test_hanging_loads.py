@@ -11,9 +11,11 @@ from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.fleet.fleet import Clock
+from kogpt2_chat.fleet.rollout_plan import RolloutResult
 from kogpt2_chat.inference.engine import BotModel
 from kogpt2_chat.jobs.mute import mute
-from kogpt2_chat.jobs.rollout import rollback, rollout
+from kogpt2_chat.jobs.rollback import rollback
+from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
 from serving.slot import WARM_FOR_S
@@ -69,7 +71,7 @@ class Machine(OneWorker):
     def settings(self, ready_timeout_s: float) -> Settings:
         return Settings(rollout=Rollout(ready_timeout_s=ready_timeout_s, poll_s=0.01))
 
-    def roll_out(self, bot: str = BOT, version: int | None = None, ready_timeout_s: float = 20) -> dict[str, object]:
+    def roll_out(self, bot: str = BOT, version: int | None = None, ready_timeout_s: float = 20) -> RolloutResult:
         return rollout(
             bot=bot,
             topics=self.topics,
@@ -80,7 +82,7 @@ class Machine(OneWorker):
             clock=Clock(pause=self.pause),
         )
 
-    def roll_back(self) -> dict[str, object]:
+    def roll_back(self) -> RolloutResult:
         return rollback(
             bot=BOT,
             topics=self.topics,
@@ -133,7 +135,7 @@ def test_a_rollback_to_a_warm_version_does_not_wait_for_a_load_that_hangs(machin
     hang = machine.begin_rollout(what)
     try:
         result = machine.roll_back()
-        assert (result["version"], machine.serves()) == (1, "1")
+        assert (result.version, machine.serves()) == (1, "1")
         reports = {slot.bot: (slot.version, slot.state) for slot in machine.said().slots}
         assert reports[BOT] == (1, "ready")
     finally:
@@ -162,7 +164,7 @@ def test_a_cached_version_loads_while_another_load_hangs(machine: Machine) -> No
     machine.pause(0)
     hang = machine.begin_rollout()
     try:
-        assert machine.roll_back()["version"] == 1
+        assert machine.roll_back().version == 1
         assert machine.serves() == "1"
     finally:
         hang.__exit__(None, None, None)
@@ -185,7 +187,7 @@ def test_a_mute_is_acknowledged_while_a_load_hangs(machine: Machine) -> None:
                 muted=muted,
                 clock=Clock(pause=machine.pause),
             )
-            assert result["workers"] == ["worker-1"]
+            assert result.workers == ("worker-1",)
             assert machine.slots.route(BOT).muted is muted
 
 
@@ -199,7 +201,7 @@ def test_another_bot_is_rolled_out_while_a_load_hangs(
     machine.roll_out(OTHER)
     hang = machine.begin_rollout(what)
     try:
-        assert machine.roll_out(OTHER)["version"] == 2
+        assert machine.roll_out(OTHER).version == 2
         assert machine.serves(OTHER) == "2"
     finally:
         hang.__exit__(None, None, None)
@@ -262,5 +264,5 @@ def test_the_previous_version_stays_on_disk(machine: Machine) -> None:
     machine.pause(0)
     assert machine.slots.versions_in_use(BOT) == {2}
     machine.registry.download = None  # type: ignore[assignment, method-assign]
-    assert machine.roll_back()["version"] == 1
+    assert machine.roll_back().version == 1
     assert machine.serves() == "1"

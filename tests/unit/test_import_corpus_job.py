@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.import_corpus import import_corpus
@@ -33,7 +34,7 @@ def keys_of(path: Path, column: str) -> set[str]:
 
 def test_every_bot_gets_seed_gold_and_golden_that_share_nothing(tmp_path: Path) -> None:
     """Labels 0, 1, 2 are the bots A, B, C; the seed contains no gold question or answer."""
-    result = import_corpus(source=write(tmp_path, lines(300)), folder=tmp_path / "out")
+    result = fields_of(import_corpus(source=write(tmp_path, lines(300)), folder=tmp_path / "out"))
     assert result["bots"]["ChatbotC"] == {"seed": 240, "gold": 30, "dev": 30, "golden": 20}  # type: ignore[index]
     for bot in ("ChatbotA", "ChatbotB", "ChatbotC"):
         folder = tmp_path / "out" / bot
@@ -58,7 +59,7 @@ def test_the_same_file_produces_the_same_folder(tmp_path: Path) -> None:
 def test_few_unusable_rows_are_skipped_and_counted(tmp_path: Path) -> None:
     """Labels are trimmed; rows that the training rules reject are counted separately."""
     rows = [*lines(300), "안녕,반가워요.,7", "안녕,,0", "안녕하세요,반가워요.,2   ", "죽고 싶다,힘내요.,1", lines(1)[0]]
-    result = import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
+    result = fields_of(import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out"))
     assert result["unusable"] == {"label": 1, "no_text": 1}
     assert result["trimmed"] == 1
     assert result["left_out"] == {"duplicate": 1, "safety": 1}
@@ -96,7 +97,7 @@ def test_an_unreadable_or_missing_file_is_refused(tmp_path: Path) -> None:
     source.write_text("\n".join(["Q,A,label", *lines(50)[:100]]), encoding="utf-8")
     with pytest.raises(InvalidInput, match="no usable row with label 2 .ChatbotC.. Choose the bots .*--bot"):
         import_corpus(source=source, folder=tmp_path / "out")
-    result = import_corpus(source=source, folder=tmp_path / "out", bots=["ChatbotA"])
+    result = fields_of(import_corpus(source=source, folder=tmp_path / "out", bots=["ChatbotA"]))
     assert set(result["bots"]) == {"ChatbotA"}  # type: ignore[call-overload]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ChatbotA"]
 
@@ -104,7 +105,7 @@ def test_an_unreadable_or_missing_file_is_refused(tmp_path: Path) -> None:
 def test_every_line_of_the_file_is_counted(tmp_path: Path) -> None:
     """Rows, headers and blank lines add up to the whole file; the first unusable rows are shown."""
     source = write(tmp_path, ["", *lines(300), ",,", "안녕,반가워요.,2.0", "Q,A,label"])
-    result = import_corpus(source=source, folder=tmp_path / "out")
+    result = fields_of(import_corpus(source=source, folder=tmp_path / "out"))
     assert result["lines"] == {"all": 905, "header": 2, "blank": 2}
     assert result["rows"] == 901
     assert result["first_unusable"] == ["line 904: label '2.0'"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.domain.chat.topics import TOPIC_BY_NAME
 from kogpt2_chat.domain.chat.turns import Feedback
 from kogpt2_chat.domain.lake.gaps import topic_app_id, topic_mark
@@ -59,7 +60,7 @@ def world() -> tuple[Broker, InMemoryTopics, InMemoryTables]:
 
 
 def run(topics: InMemoryTopics, tables: InMemoryTables) -> dict[str, Any]:
-    return ingest(topics=topics, tables=tables, settings=SETTINGS)
+    return fields_of(ingest(topics=topics, tables=tables, settings=SETTINGS))
 
 
 def put(broker: Broker, topic: str, value: bytes | None, timestamp_ms: int, key: bytes | None = b"k") -> None:

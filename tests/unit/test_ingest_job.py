@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
-from kogpt2_chat.errors import Conflict
+from kogpt2_chat.errors import PlanOutdated
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.lake.topic_positions import sync_topic
 from kogpt2_chat.ports import Outgoing
@@ -74,7 +75,7 @@ def say(topics: InMemoryTopics, turn_id: str, kind: str, text: str | None = None
 def run(
     topics: InMemoryTopics, tables: InMemoryTables, settings: Settings = SETTINGS
 ) -> dict[str, Mapping[str, object]]:
-    return ingest(topics=topics, tables=tables, settings=settings)  # type: ignore[return-value]
+    return fields_of(ingest(topics=topics, tables=tables, settings=settings))  # type: ignore[return-value]
 
 
 def test_turns_and_feedback_are_stored_in_their_tables(topics: InMemoryTopics, tables: InMemoryTables) -> None:
@@ -191,7 +192,7 @@ def test_positions_of_another_topic_are_not_taken_for_this_ones(
         return place
 
     monkeypatch.setattr("kogpt2_chat.jobs.ingest.sync_topic", overtaken)
-    with pytest.raises(Conflict, match="another topic named conversation_log"):
+    with pytest.raises(PlanOutdated, match="another topic named conversation_log"):
         run(topics, tables)
     log(topics, turn("newer"))
     run(topics, tables)

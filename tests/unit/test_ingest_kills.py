@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.domain.lake.layout import TURNS
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.jobs.replay_quarantine import replay_quarantine
@@ -52,7 +53,9 @@ def turns(*ids: str, bot: str = "ChatbotA") -> list[bytes]:
 
 
 def run(broker: Broker, tables: InMemoryTables, batch: int = 20_000) -> dict[str, Any]:
-    return ingest(topics=InMemoryTopics(broker), tables=tables, settings=Settings(kafka=Kafka(ingest_batch=batch)))
+    return fields_of(
+        ingest(topics=InMemoryTopics(broker), tables=tables, settings=Settings(kafka=Kafka(ingest_batch=batch)))
+    )
 
 
 @contextmanager
@@ -95,7 +98,7 @@ def test_a_record_is_quarantined_once_even_if_the_next_run_reads_smaller_parts(
     run(broker, tables, batch=12)
     assert sorted(row["kafka_offset"] for row in tables.read("quarantine") if row["kafka_partition"] == 0) == [1, 8]
     monkeypatch.setattr(read_records, "BOT_IDS", (*read_records.BOT_IDS, "ChatbotD"))
-    assert replay_quarantine(tables=tables, progress=lambda _: None)["stored"]["turns"] == 3
+    assert replay_quarantine(tables=tables, progress=lambda _: None).stored["turns"] == 3
     turn_ids = [row["turn_id"] for row in tables.read("turns")]
     assert len(turn_ids) == len(set(turn_ids)) == 20
 
@@ -111,9 +114,9 @@ def test_a_record_that_was_quarantined_twice_is_stored_once(
     tables.append("quarantine", [{**row, "ingested_at": row["ingested_at"].replace(year=2027)}], {}, {})  # type: ignore[attr-defined]
     monkeypatch.setattr(read_records, "BOT_IDS", (*read_records.BOT_IDS, "ChatbotD"))
     result = replay_quarantine(tables=tables, progress=lambda _: None)
-    assert (result["waiting"], result["stored"]["turns"]) == ({"unknown_bot": 2}, 1)
+    assert (result.waiting, result.stored["turns"]) == ({"unknown_bot": 2}, 1)
     assert [row["turn_id"] for row in tables.read("turns")] == ["t1"]
-    assert replay_quarantine(tables=tables, progress=lambda _: None)["waiting"] == {}
+    assert replay_quarantine(tables=tables, progress=lambda _: None).waiting == {}
 
 
 def test_a_topic_recreated_after_a_killed_first_run_is_read_completely(tables: InMemoryTables) -> None:

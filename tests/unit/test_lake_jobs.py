@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.settings import Settings
@@ -29,7 +30,7 @@ def add(tables: InMemoryTables, *rows: dict[str, object]) -> None:
 
 
 def export(tables: InMemoryTables, files: InMemoryFiles, now: datetime = NOW) -> object:
-    return export_daily_csv(tables=tables, files=files, settings=Settings(), now=now)["written"]
+    return list(export_daily_csv(tables=tables, files=files, settings=Settings(), now=now).written)
 
 
 def test_each_day_and_bot_has_a_file_of_questions_and_answers() -> None:
@@ -111,10 +112,10 @@ def test_a_new_year_starts_with_an_empty_folder() -> None:
 def test_the_index_contains_each_turn_once_and_can_be_rebuilt() -> None:
     """Nothing is sent if nothing is missing; a rebuild deletes documents that the lake does not have."""
     tables, documents = lake({"turn_id": "t1"}, {"turn_id": "t2"}), InMemoryIndex()
-    assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 0, "sent": 2, "documents": 2}
-    assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 0, "sent": 0, "documents": 2}
+    assert fields_of(index(tables=tables, index=documents)) == {"turns": 2, "kept_out": 0, "sent": 2, "documents": 2}
+    assert fields_of(index(tables=tables, index=documents)) == {"turns": 2, "kept_out": 0, "sent": 0, "documents": 2}
     documents.put([{"turn_id": "ghost", "bot": "ChatbotA"}])
-    assert index(tables=tables, index=documents, rebuild=True)["documents"] == 2
+    assert index(tables=tables, index=documents, rebuild=True).documents == 2
     assert set(documents.document_by_id) == {"t1", "t2"}
 
 
@@ -132,7 +133,7 @@ def test_the_newest_of_several_turns_with_one_id_is_indexed() -> None:
     )
     result = index(tables=tables, index=found)
     assert [row["text"] for row in found.document_by_id.values()] == ["새 질문"]
-    assert (result["turns"], result["kept_out"]) == (2, 1)
+    assert (result.turns, result.kept_out) == (2, 1)
     add(tables, place | {"text": "더 새 질문", "kafka_offset": 2, "ingested_at": late.replace(hour=5)})
     index(tables=tables, index=found)
     assert [row["text"] for row in found.document_by_id.values()] == ["더 새 질문"]

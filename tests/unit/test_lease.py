@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.errors import Conflict
+from kogpt2_chat.errors import OrdinalTaken
 from kogpt2_chat.settings import CHECKOUT
 from serving.lease import ORDINALS, Lease, lease_ordinal
 
@@ -38,7 +38,7 @@ def another_process(home: Path, ordinal: int) -> Iterator[tuple[subprocess.Popen
 def test_a_taken_ordinal_is_refused_at_once_with_its_owner_and_what_to_do(tmp_path):
     """The other ordinals are free."""
     with another_process(tmp_path, 4) as (owner, _):
-        with pytest.raises(Conflict, match=rf"ordinal 4 is taken by process {owner.pid} .*KOGPT2_SERVING__ORDINAL"):
+        with pytest.raises(OrdinalTaken, match=rf"ordinal 4 is taken by process {owner.pid} .*KOGPT2_SERVING__ORDINAL"):
             lease_ordinal(tmp_path, 4)
         assert lease_ordinal(tmp_path, 5).ordinal == 5
         assert lease_ordinal(tmp_path / "other home", 4).ordinal == 4
@@ -69,7 +69,7 @@ def test_there_are_no_more_ordinals_than_partitions(tmp_path):
     """One worker more would get no question."""
     held = [Lease(tmp_path, ordinal) for ordinal in ORDINALS]
     assert len(held) == 12
-    with pytest.raises(Conflict, match="all 12 ordinals are taken"):
+    with pytest.raises(OrdinalTaken, match="all 12 ordinals are taken"):
         lease_ordinal(tmp_path, 0)
 
 

@@ -9,8 +9,9 @@ import pytest
 from kogpt2_chat.cli.quarantine import quarantine_text, records_text
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.ingest import ingest
-from kogpt2_chat.jobs.replay_quarantine import mended_records, replay_quarantine
+from kogpt2_chat.jobs.replay_quarantine import ReplayQuarantineResult, replay_quarantine
 from kogpt2_chat.jobs.show_quarantine import show_quarantine
+from kogpt2_chat.lake.corrected_records import corrected_records
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
@@ -37,7 +38,7 @@ def tables() -> InMemoryTables:
     return tables
 
 
-def replay(tables: InMemoryTables, **options: Any) -> dict[str, Any]:
+def replay(tables: InMemoryTables, **options: Any) -> ReplayQuarantineResult:
     return replay_quarantine(tables=tables, progress=lambda _: None, **options)
 
 
@@ -59,15 +60,15 @@ def mend(records: list[dict[str, Any]], path: Path) -> Path:
 
 def test_corrected_records_are_stored_once(tables: InMemoryTables, tmp_path: Path) -> None:
     """The corrected value replaces the quarantined one, and the position of the record stays the same."""
-    assert replay(tables)["stored"] == {"feedback": 0, "turns": 0}
-    mended = mended_records(mend(shown(tables), tmp_path / "records.jsonl"))
-    assert replay(tables, mended=mended, dry_run=True)["readable"] == {"schema": 1, "too_large": 1}
+    assert replay(tables).stored == {"feedback": 0, "turns": 0}
+    mended = corrected_records(mend(shown(tables), tmp_path / "records.jsonl"))
+    assert replay(tables, mended=mended, dry_run=True).readable == {"schema": 1, "too_large": 1}
     result = replay(tables, mended=mended)
-    assert (result["mended"], result["stored"]) == (2, {"feedback": 1, "turns": 1})
+    assert (result.mended, result.stored) == (2, {"feedback": 1, "turns": 1})
     assert "corrected: 2 of them" in quarantine_text(result)
     assert [row["turn_id"] for row in tables.read("turns")] == ["large"]
     again = replay(tables, mended=mended)
-    assert (again["mended"], again["stored"]) == (0, {"feedback": 0, "turns": 0})
+    assert (again.mended, again.stored) == (0, {"feedback": 0, "turns": 0})
 
 
 def test_texts_about_a_crisis_or_without_consent_are_hidden(tables: InMemoryTables) -> None:
@@ -100,13 +101,13 @@ def test_a_malformed_file_is_refused_with_the_line_number(tmp_path: Path, line: 
     path = tmp_path / "records.jsonl"
     path.write_text(f"\n{line}\n", encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"records.jsonl does not have the form.*\n.*line 2: "):
-        mended_records(path)
+        corrected_records(path)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """The file does not exist or has another encoding."""
     with pytest.raises(InvalidInput, match="없는"):
-        mended_records(tmp_path / "없는.jsonl")
+        corrected_records(tmp_path / "없는.jsonl")
     (tmp_path / "old.jsonl").write_bytes("값".encode("cp949"))
     with pytest.raises(InvalidInput, match="old.jsonl is not UTF-8"):
-        mended_records(tmp_path / "old.jsonl")
+        corrected_records(tmp_path / "old.jsonl")

@@ -15,9 +15,9 @@ from kogpt2_chat.cli.operate import mute_text
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, SlotState, WorkerState
-from kogpt2_chat.errors import Conflict, Unavailable
+from kogpt2_chat.errors import AlreadyRunning, Superseded, Unavailable
 from kogpt2_chat.fleet.fleet import Clock
-from kogpt2_chat.jobs.mute import mute
+from kogpt2_chat.jobs.mute import MuteResult, mute
 from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Rollout, Settings
@@ -41,7 +41,7 @@ class World(FleetHarness):
     bot: str = BOT
     workers: list[SimulatedWorker] = field(default_factory=lambda: [worker("worker-1"), worker("worker-2")])
 
-    def mute(self, *, muted: bool = True, reason: str = "") -> dict[str, object]:
+    def mute(self, *, muted: bool = True, reason: str = "") -> MuteResult:
         return mute(
             bot=BOT,
             topics=self.topics,
@@ -75,13 +75,8 @@ def test_only_muted_changes(world: World) -> None:
             at="2026-11-24T09:00:00.000+00:00",
         )
     ]
-    assert result == {
-        "bot": BOT,
-        "muted": True,
-        "epoch": 8,
-        "changed": True,
-        "workers": ["worker-1", "worker-2"],
-    }
+    workers = ("worker-1", "worker-2")
+    assert result == MuteResult(bot=BOT, muted=True, epoch=8, changed=True, workers=workers)
 
 
 def test_unmute_lets_the_same_version_answer_again(world: World) -> None:
@@ -93,7 +88,7 @@ def test_unmute_lets_the_same_version_answer_again(world: World) -> None:
 
     last = world.states()[-1]
     assert replace(last, epoch=7, reason=ROLLED_OUT.reason, by=ROLLED_OUT.by, at="") == ROLLED_OUT
-    assert (last.reason, result["muted"], result["epoch"], result["changed"]) == ("not muted", False, 9, True)
+    assert (last.reason, result.muted, result.epoch, result.changed) == ("not muted", False, 9, True)
 
 
 @pytest.mark.parametrize("muted", [True, False])
@@ -105,8 +100,8 @@ def test_a_repeated_command_publishes_once(world: World, *, muted: bool) -> None
     second = world.mute(muted=muted)
 
     assert len(world.states()) == 2
-    assert (first["changed"], second["changed"]) == (True, False)
-    assert (second["epoch"], second["workers"]) == (8, ["worker-1", "worker-2"])
+    assert (first.changed, second.changed) == (True, False)
+    assert (second.epoch, second.workers) == (8, ("worker-1", "worker-2"))
     assert any("already" in line for line in world.lines)
     assert "is already" in mute_text(second)
 
@@ -124,7 +119,7 @@ def test_it_waits_until_the_last_live_worker_has_acted(world: World) -> None:
     result = world.mute()
 
     assert world.waits == 6
-    assert result["workers"] == ["worker-1", "worker-2"]
+    assert result.workers == ("worker-1", "worker-2")
     assert world.lines == [
         f"{BOT}: is now muted (epoch 8)",
         f"{BOT}: no worker is alive",
@@ -146,7 +141,7 @@ def test_a_worker_that_never_answers_is_named_and_the_mute_stays(world: World) -
     assert [state.muted for state in world.states()] == [False, True]
     world.workers[1].stuck = False
     again = world.mute()
-    assert (again["epoch"], again["changed"], len(again["workers"])) == (8, False, 2)
+    assert (again.epoch, again.changed, len(again.workers)) == (8, False, 2)
     assert len(world.states()) == 2
 
 
@@ -169,7 +164,7 @@ def test_a_degraded_worker_acknowledges_too(world: World) -> None:
     world.publish(ROLLED_OUT)
     world.workers[0].broken = {4}
 
-    assert world.mute()["workers"] == ["worker-1", "worker-2"]
+    assert world.mute().workers == ("worker-1", "worker-2")
 
 
 def test_a_bot_that_was_never_rolled_out_is_muted_too(world: World) -> None:
@@ -178,8 +173,8 @@ def test_a_bot_that_was_never_rolled_out_is_muted_too(world: World) -> None:
 
     (state,) = world.states()
     assert (state.epoch, state.champion, state.muted, state.by) == (1, None, True, "지기")
-    assert (result["epoch"], result["workers"]) == (1, ["worker-1", "worker-2"])
-    assert world.mute(muted=False)["epoch"] == 2
+    assert (result.epoch, result.workers) == (1, ("worker-1", "worker-2"))
+    assert world.mute(muted=False).epoch == 2
 
 
 def test_unmuting_an_unpublished_bot_publishes_nothing(world: World) -> None:
@@ -187,7 +182,7 @@ def test_unmuting_an_unpublished_bot_publishes_nothing(world: World) -> None:
     result = world.mute(muted=False)
 
     assert world.states() == []
-    assert (result["epoch"], result["changed"]) == (0, False)
+    assert (result.epoch, result.changed) == (0, False)
     assert "nothing was ever published" in mute_text(result)
 
 
@@ -217,14 +212,14 @@ def test_a_mute_that_lost_a_race_is_published_again(world: World) -> None:
 
     last = world.states()[-1]
     assert (last.epoch, last.champion, last.muted) == (9, 5, True)
-    assert (result["epoch"], result["changed"]) == (9, True)
+    assert (result.epoch, result.changed) == (9, True)
 
 
 def test_repeated_races_end_with_a_conflict(world: World) -> None:
     """The job does not compete for epochs forever."""
     racing(world, 5, 6, 7, 8)
 
-    with pytest.raises(Conflict, match="another rollout of this bot is in progress"):
+    with pytest.raises(AlreadyRunning, match="another rollout of this bot is in progress"):
         world.mute()
 
 
@@ -238,7 +233,7 @@ def test_an_opposite_publication_in_the_meantime_is_a_conflict(world: World) -> 
 
     world.meanwhile = unmute
 
-    with pytest.raises(Conflict, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
+    with pytest.raises(Superseded, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
         world.mute()
 
     assert len(world.states()) == 3
@@ -263,7 +258,7 @@ class Machine(OneWorker):
             clock=self.clock,
         )
 
-    def mute(self, *, muted: bool = True) -> dict[str, object]:
+    def mute(self, *, muted: bool = True) -> MuteResult:
         return mute(
             bot=BOT,
             topics=self.topics,
@@ -289,21 +284,21 @@ def test_a_real_worker_acknowledges_a_mute_once_it_has_acted(machine: Machine) -
     machine.roll_out()
 
     muted = machine.mute()
-    assert (muted["workers"], machine.is_muted()) == (["worker-1"], True)
+    assert (muted.workers, machine.is_muted()) == (("worker-1",), True)
 
     spoken = machine.mute(muted=False)
-    assert (spoken["workers"], machine.is_muted()) == (["worker-1"], False)
+    assert (spoken.workers, machine.is_muted()) == (("worker-1",), False)
     assert machine.slots.route(BOT).loaded.model.version == "1"
 
 
 def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machine) -> None:
     """The first version, rolled out later, does not unmute the bot."""
     muted = machine.mute()
-    assert (muted["workers"], machine.is_muted()) == (["worker-1"], True)
+    assert (muted.workers, machine.is_muted()) == (("worker-1",), True)
 
     machine.roll_out()
     assert machine.is_muted()
-    assert machine.mute()["changed"] is False
+    assert machine.mute().changed is False
 
 
 def test_a_mute_reaches_workers_that_survived_the_topic(machine: Machine) -> None:
@@ -313,7 +308,7 @@ def test_a_mute_reaches_workers_that_survived_the_topic(machine: Machine) -> Non
     machine.topics._broker.create(ROLLOUT_TOPIC, 1)
 
     muted = machine.mute()
-    assert (muted["workers"], muted["epoch"], machine.is_muted()) == (["worker-1"], 3, True)
+    assert (muted.workers, muted.epoch, machine.is_muted()) == (("worker-1",), 3, True)
 
     machine.mute(muted=False)
     assert (machine.is_muted(), machine.slots.route(BOT).loaded.model.version) == (False, "2")
@@ -364,7 +359,7 @@ def test_clock_skew_does_not_matter(world: World, hours: int) -> None:
         one.report = lambda state, at, own=one.report: own(state, at + skew)  # type: ignore[method-assign, misc]
     started = world.time
 
-    assert world.mute()["workers"] == ["worker-1", "worker-2"]
+    assert world.mute().workers == ("worker-1", "worker-2")
     assert (world.time - started).total_seconds() == pytest.approx(15, abs=1.5), "as long as the dead one may yet live"
 
 
@@ -385,7 +380,7 @@ def test_setting_the_clock_does_not_end_the_wait(world: World) -> None:
         progress=world.lines.append,
         clock=Clock(now=lambda: world.time + timedelta(hours=world.waits), monotonic=world.seconds, pause=world.pause),
     )
-    assert (result["workers"], world.time > base) == (["worker-1", "worker-2"], True)
+    assert (result.workers, world.time > base) == (("worker-1", "worker-2"), True)
 
 
 def test_the_commands_show_what_players_receive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,7 +463,7 @@ def test_a_bot_muted_before_the_topic_was_lost_stays_muted(world: World) -> None
 
     (published,) = world.states()
     assert (published.champion, published.epoch, published.muted) == (5, 8, True)
-    assert (result["epoch"], result["changed"]) == (8, True)
+    assert (result.epoch, result.changed) == (8, True)
 
 
 def test_a_mute_reaches_workers_that_return_after_its_publication(world: World) -> None:
@@ -480,4 +475,4 @@ def test_a_mute_reaches_workers_that_return_after_its_publication(world: World) 
     first, last = world.states()
     assert (first.epoch, first.champion, first.muted) == (1, None, True)
     assert (last.epoch, last.champion, last.muted, last.reason) == (8, 4, True, "이상한 답을 한다")
-    assert (result["epoch"], result["workers"]) == (8, ["worker-1"])
+    assert (result.epoch, result.workers) == (8, ("worker-1",))

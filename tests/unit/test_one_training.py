@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.errors import Conflict
+from kogpt2_chat.errors import AlreadyRunning
 from kogpt2_chat.training.one_training import only_training_in
 
 HOLD = """
@@ -29,7 +29,7 @@ def test_a_second_training_in_the_same_folder_is_told_who_is_there(tmp_path: Pat
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
         with (
-            pytest.raises(Conflict, match=rf"process {first.pid}, started 2.*wait until it has finished"),
+            pytest.raises(AlreadyRunning, match=rf"process {first.pid}, started 2.*wait until it has finished"),
             only_training_in(folder),
         ):
             pass

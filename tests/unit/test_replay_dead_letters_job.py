@@ -14,7 +14,7 @@ from kogpt2_chat.domain.chat.dead_letters import REASONS
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.domain.chat.wire import dead_letter_headers, legacy_text, read_question, v1_text
 from kogpt2_chat.errors import InvalidMessage, Unavailable
-from kogpt2_chat.jobs.replay_dead_letters import replay_dead_letters
+from kogpt2_chat.jobs.replay_dead_letters import Replay, ReplayDeadLettersResult, replay_dead_letters
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, put_question
 
@@ -64,7 +64,7 @@ class World:
         log.records[last] = replace(log.records[last], timestamp_ms=int((self.now - age).timestamp() * 1000))
         return headers["turn_id"]
 
-    def replay(self, **options) -> dict[str, object]:
+    def replay(self, **options) -> ReplayDeadLettersResult:
         return replay_dead_letters(topics=self.topics, progress=self.lines.append, now=self.now, **options)
 
     def replays(self) -> list[Record]:
@@ -76,8 +76,8 @@ def world() -> World:
     return World()
 
 
-def names(result: dict[str, object]) -> list[str]:
-    return [replay["replay_of"] for replay in result["replays"]]
+def names(result: ReplayDeadLettersResult) -> list[str]:
+    return [replay.replay_of for replay in result.replays]
 
 
 @pytest.mark.parametrize("key", [KEY, None, b"\xff\x00"])
@@ -91,7 +91,7 @@ def test_a_replay_is_byte_for_byte_the_question(world: World, key: bytes | None)
     assert (replay.key, replay.value) == (key, VALUE)
     assert replay.headers == {"replay_of": turn, "replayed_at": "2026-11-24T12:00:00.000+00:00"}
     assert read_question(replay.value, 0, 0).text == "it's me, '거울동굴'은 어디야? 😀"
-    assert (result["sent"], result["replays"]) == (1, [{"replay_of": turn, "reason": "crash_loop"}])
+    assert (result.sent, result.replays) == (1, (Replay(replay_of=turn, reason="crash_loop"),))
 
 
 def test_by_default_only_faults_of_the_platform_are_replayed(world: World) -> None:
@@ -102,8 +102,8 @@ def test_by_default_only_faults_of_the_platform_are_replayed(world: World) -> No
     result = world.replay()
 
     assert set(names(result)) == {turns["crash_loop"], turns["answer_too_large"]}
-    assert result["letters"] == len(REASONS) + 1
-    others = result["other_reasons"]
+    assert result.letters == len(REASONS) + 1
+    others = result.other_reasons
     assert (others["schema"], others["unknown_bot"], sum(others.values())) == (2, 1, len(REASONS) - 1)
     assert "crash_loop" not in others
 
@@ -117,7 +117,7 @@ def test_given_reasons_replace_the_default(world: World) -> None:
 
     assert names(result) == turns
     assert [replay.value for replay in world.replays()] == [VALUE, "헛소리".encode()]
-    assert result["other_reasons"] == {"crash_loop": 1}
+    assert result.other_reasons == {"crash_loop": 1}
 
 
 def test_a_second_call_sends_nothing_and_says_so(world: World) -> None:
@@ -129,10 +129,10 @@ def test_a_second_call_sends_nothing_and_says_so(world: World) -> None:
     second = world.replay()
 
     assert len(world.replays()) == 2
-    assert (second["sent"], second["replays"], second["left"]) == (0, [], {"already_replayed": 2})
+    assert (second.sent, second.replays, second.left) == (0, (), {"already_replayed": 2})
     assert "0 of 2 dead letters sent" in replay_text(second)
     assert "skipped: 2 (replayed before)" in replay_text(second)
-    assert world.replay(again=True)["sent"] == 0, "a known replay is never repeated, whatever is asked for"
+    assert world.replay(again=True).sent == 0, "a known replay is never repeated, whatever is asked for"
 
 
 def test_only_new_letters_are_sent_by_the_next_call(world: World) -> None:
@@ -151,8 +151,8 @@ def test_limit_selects_the_oldest_and_the_next_call_continues(world: World) -> N
     first, second = world.replay(limit=2), world.replay(limit=2)
 
     assert (names(first), names(second)) == (turns[:2], turns[2:])
-    assert first["left"] == {"over_limit": 1}
-    assert second["left"] == {"already_replayed": 2}
+    assert first.left == {"over_limit": 1}
+    assert second.left == {"already_replayed": 2}
 
 
 def test_a_dry_run_selects_and_sends_nothing(world: World) -> None:
@@ -162,9 +162,9 @@ def test_a_dry_run_selects_and_sends_nothing(world: World) -> None:
     dry = world.replay(dry_run=True)
 
     assert world.replays() == []
-    assert (dry["sent"], dry["dry_run"], names(dry)) == (0, True, [turn])
+    assert (dry.sent, dry.dry_run, names(dry)) == (0, True, [turn])
     assert "1 of 1 dead letters would be sent" in replay_text(dry)
-    assert world.replay() == {**dry, "sent": 1, "dry_run": False}
+    assert world.replay() == replace(dry, sent=1, dry_run=False)
 
 
 @pytest.mark.parametrize("value", [b"", None])
@@ -176,7 +176,7 @@ def test_a_letter_without_its_value_cannot_be_replayed(world: World, value: byte
     result = world.replay()
 
     assert names(result) == [turn]
-    assert result["left"] == {"value_dropped": 1}
+    assert result.left == {"value_dropped": 1}
     assert "skipped: 1 (without a value" in replay_text(result)
 
 
@@ -190,7 +190,7 @@ def test_a_question_past_its_reply_by_is_skipped(world: World) -> None:
 
     result = world.replay()
 
-    assert result["left"] == {"too_late": 1}
+    assert result.left == {"too_late": 1}
     assert [read_question(replay.value, 0, 0).question_id for replay in world.replays()] == ["q1"]
 
 
@@ -201,7 +201,7 @@ def test_a_record_too_large_for_the_topic_is_skipped(world: World) -> None:
 
     result = world.replay(reasons=["too_large"])
 
-    assert (names(result), result["left"]) == ([turn], {"too_large_to_send": 1})
+    assert (names(result), result.left) == ([turn], {"too_large_to_send": 1})
 
 
 def test_a_failed_replay_is_not_sent_again_by_default(world: World) -> None:
@@ -214,7 +214,7 @@ def test_a_failed_replay_is_not_sent_again_by_default(world: World) -> None:
     left = world.replay()
     asked = world.replay(again=True)
 
-    assert (left["sent"], left["left"]) == (0, {"already_replayed": 1, "died_again": 1})
+    assert (left.sent, left.left) == (0, {"already_replayed": 1, "died_again": 1})
     assert names(asked) == [second] != [first]
     assert [one.headers["replay_of"] for one in world.replays() if one.offset > replay.offset] == [second]
 
@@ -227,7 +227,7 @@ def test_letters_older_than_the_replay_history_are_skipped(world: World) -> None
 
     result = world.replay()
 
-    assert (names(result), result["left"]) == ([young], {"before_memory": 1})
+    assert (names(result), result.left) == ([young], {"before_memory": 1})
     assert "skipped: 1 (too old" in replay_text(result)
     assert names(world.replay(again=True)) == [old]
 
@@ -248,7 +248,7 @@ def test_records_that_are_not_letters_are_counted(world: World) -> None:
 
     result = world.replay()
 
-    assert (result["letters"], result["sent"], result["other_reasons"]) == (1, 0, {"unreadable": 1})
+    assert (result.letters, result.sent, result.other_reasons) == (1, 0, {"unreadable": 1})
 
 
 def test_an_interrupted_call_is_finished_by_the_next(world: World) -> None:
@@ -276,7 +276,7 @@ def test_without_letters_the_questions_are_not_read(world: World) -> None:
 
     result = world.replay()
 
-    assert result["sent"] == 0
+    assert result.sent == 0
     assert world.lines == ["1 dead letters read, 0 of them answer_too_large or crash_loop"]
 
 
@@ -296,7 +296,7 @@ def test_the_command_passes_its_options_to_the_job(world: World, monkeypatch: py
     shown = CliRunner().invoke(app, ["replay-dead-letters", *chosen, "--limit", "2", "--json"])
 
     result = json.loads(shown.stdout)
-    assert names(result) == turns[:2]
+    assert [replay["replay_of"] for replay in result["replays"]] == turns[:2]
     assert (result["left"], result["other_reasons"]) == ({"over_limit": 1}, {"crash_loop": 1})
     by_default = CliRunner().invoke(app, ["replay-dead-letters"]).stdout
     assert "1 of 4 dead letters sent" in by_default

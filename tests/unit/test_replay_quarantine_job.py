@@ -11,7 +11,7 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.lake.quarantine import quarantine_row, waiting
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.jobs.ingest import ingest
-from kogpt2_chat.jobs.replay_quarantine import replay_quarantine
+from kogpt2_chat.jobs.replay_quarantine import ReplayQuarantineResult, replay_quarantine
 from kogpt2_chat.lake import read_records
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
@@ -46,7 +46,7 @@ def upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_records, "BOT_IDS", (*BOT_IDS, "ChatbotD"))
 
 
-def replay(tables: InMemoryTables, **options: Any) -> dict[str, Any]:
+def replay(tables: InMemoryTables, **options: Any) -> ReplayQuarantineResult:
     return replay_quarantine(tables=tables, progress=lambda _: None, **options)
 
 
@@ -56,16 +56,16 @@ def turn_ids(tables: InMemoryTables) -> list[str]:
 
 def test_readable_records_are_stored_once_and_marked(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other records stay in quarantine."""
-    assert replay(tables)["readable"] == {}
+    assert replay(tables).readable == {}
     upgrade(monkeypatch)
     result = replay(tables)
-    assert result["waiting"] == {"schema": 2, "unknown_bot": 2}
-    assert result["readable"] == {"unknown_bot": 2}
-    assert result["still"] == {"schema": 2}
-    assert result["stored"] == {"feedback": 0, "turns": 2}
+    assert result.waiting == {"schema": 2, "unknown_bot": 2}
+    assert result.readable == {"unknown_bot": 2}
+    assert result.still == {"schema": 2}
+    assert result.stored == {"feedback": 0, "turns": 2}
     assert turn_ids(tables) == ["t1", "t2", "t4"]
     again = replay(tables)
-    assert (again["waiting"], again["stored"]) == ({"schema": 2}, {"feedback": 0, "turns": 0})
+    assert (again.waiting, again.stored) == ({"schema": 2}, {"feedback": 0, "turns": 0})
     assert turn_ids(tables) == ["t1", "t2", "t4"]
     assert len(waiting(tables.read("quarantine"))) == 2
 
@@ -84,7 +84,7 @@ def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.M
     upgrade(monkeypatch)
     before = tables.version("turns"), tables.version("quarantine")
     result = replay(tables, dry_run=True)
-    assert result["readable"] == {"unknown_bot": 2}
+    assert result.readable == {"unknown_bot": 2}
     assert (tables.version("turns"), tables.version("quarantine")) == before
     text = quarantine_text(result)
     assert "4 records in quarantine (schema 2, unknown_bot 2)" in text
@@ -94,7 +94,7 @@ def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.M
 def test_reasons_can_be_selected(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records with other reasons stay, readable or not."""
     upgrade(monkeypatch)
-    assert replay(tables, reasons=("schema",))["stored"] == {"feedback": 0, "turns": 0}
+    assert replay(tables, reasons=("schema",)).stored == {"feedback": 0, "turns": 0}
     assert turn_ids(tables) == ["t4"]
 
 
@@ -118,9 +118,9 @@ def test_a_replay_killed_between_rows_and_marks_is_finished_by_the_next(
     with pytest.raises(Killed):
         replay(tables)
     monkeypatch.setattr(tables, "append", append)
-    assert replay(tables)["stored"] == {"feedback": 0, "turns": 0}
+    assert replay(tables).stored == {"feedback": 0, "turns": 0}
     assert turn_ids(tables) == ["t1", "t2", "t4"]
-    assert replay(tables)["readable"] == {}
+    assert replay(tables).readable == {}
 
 
 def test_rows_of_an_earlier_release_can_be_replayed(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_rows_of_an_earlier_release_can_be_replayed(tables: InMemoryTables, monk
         "feedback", "schema: kind", json.dumps(body).encode(), partition=1, offset=5, ingested_at=NOW, timestamp_ms=None
     )
     tables.append("quarantine", [row], {}, {})
-    assert replay(tables)["stored"]["feedback"] == 1
+    assert replay(tables).stored["feedback"] == 1
     (found,) = tables.read("feedback")
     assert (found["kind"], found["received_at"]) == ("clap", NOW)
 
@@ -155,8 +155,8 @@ def test_turns_without_consent_to_storing_leave_quarantine_unstored(
     assert SECRET not in str([tables.read("turns"), tables.read("quarantine")])
     upgrade(monkeypatch)
     result = replay(tables)
-    assert (result["readable"], result["stored"]) == (result["waiting"], {"feedback": 0, "turns": 0})
-    assert replay(tables)["waiting"] == {}
+    assert (result.readable, result.stored) == (result.waiting, {"feedback": 0, "turns": 0})
+    assert replay(tables).waiting == {}
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, -14_000_000_000_000, -(10**15), 10**15, 2**62])
@@ -168,12 +168,12 @@ def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: 
     put(broker, "feedback", json.dumps(FEEDBACK_BODY).encode(), timestamp_ms)
     ingest(topics=topics, tables=tables, settings=Settings())
     (kept,) = tables.read("quarantine")
-    assert replay(tables)["stored"]["feedback"] == 1
+    assert replay(tables).stored["feedback"] == 1
     (found,) = tables.read("feedback")
     assert found["received_at"] == kept["ingested_at"].replace(
         microsecond=kept["ingested_at"].microsecond // 1000 * 1000
     )
-    assert replay(tables)["stored"]["feedback"] == 0
+    assert replay(tables).stored["feedback"] == 0
 
 
 def test_an_unknown_reason_is_refused_with_the_existing_ones(tables: InMemoryTables) -> None:
@@ -186,8 +186,8 @@ def test_a_reason_of_another_release_can_be_selected(tables: InMemoryTables) -> 
     """The reasons of waiting records are accepted, and this release's reasons if none waits."""
     row = quarantine_row("bot_answer", "of_tomorrow: x", b"{}", partition=0, offset=9, ingested_at=NOW)
     tables.append("quarantine", [row], {"test": 1})
-    assert replay(tables, reasons=("of_tomorrow",))["readable"] == {}
-    assert replay(InMemoryTables(), reasons=("unreadable",))["waiting"] == {}
+    assert replay(tables, reasons=("of_tomorrow",)).readable == {}
+    assert replay(InMemoryTables(), reasons=("unreadable",)).waiting == {}
 
 
 def test_without_readable_records_nothing_is_said_about_stored_ones(tables: InMemoryTables) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.fleet.fleet import Clock
-from kogpt2_chat.jobs.rollout import rollback, rollout
+from kogpt2_chat.fleet.rollout_plan import RolloutResult
+from kogpt2_chat.jobs.rollback import rollback
+from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.settings import Rollout, Settings
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.one_worker import OneWorker
@@ -19,7 +21,7 @@ SETTINGS = Settings(rollout=Rollout(ready_timeout_s=20, poll_s=0.01))
 class Machine(OneWorker):
     """One worker that acts each time the job waits, and a registry with versions to serve."""
 
-    def rollout(self, version: int) -> dict[str, object]:
+    def rollout(self, version: int) -> RolloutResult:
         return rollout(
             bot=BOT,
             topics=self.topics,
@@ -51,7 +53,7 @@ def test_a_version_answers_before_it_is_champion(machine: Machine) -> None:
     for version in (machine.train(BOT), machine.train(BOT)):
         result = machine.rollout(version)
 
-        assert result["workers"] == ["worker-1"]
+        assert result.workers == ("worker-1",)
         assert (machine.serves(), machine.champion()) == (str(version), version)
 
 
@@ -103,7 +105,7 @@ def test_an_equal_number_from_another_registry_is_another_version(machine: Machi
     assert new.digest != old.digest
     assert machine.champion() == 1
     repeated = machine.rollout(version)
-    assert repeated["changed"] is False
+    assert repeated.changed is False
 
 
 def test_a_version_of_a_lost_registry_never_becomes_previous(machine: Machine) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.states import RolloutState
-from kogpt2_chat.errors import CheckpointCorrupt, Conflict, GateRefused, InvalidInput, NotFound, Unavailable
+from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, InvalidInput, NotFound, Superseded, Unavailable
+from kogpt2_chat.fleet.rollout_plan import RolloutResult
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
-from kogpt2_chat.jobs.rollout import rollback, rollout
+from kogpt2_chat.jobs.rollback import rollback
+from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.ports import Alias
 from kogpt2_chat.settings import Rollout
 from kogpt2_chat.testing.registry import InMemoryRegistry
@@ -75,7 +77,7 @@ class World(FleetHarness):
         self.registry.runs[run_id].files["version/model.json"] = self.model_json.encode()
         return self.registry.add_version(BOT, run_id, "version", tags)
 
-    def rollout(self, version: int | None = None) -> dict[str, object]:
+    def rollout(self, version: int | None = None) -> RolloutResult:
         return rollout(
             bot=BOT,
             topics=self.topics,
@@ -86,7 +88,7 @@ class World(FleetHarness):
             clock=self.clock,
         )
 
-    def rollback(self, registry: Any = None) -> dict[str, object]:
+    def rollback(self, registry: Any = None) -> RolloutResult:
         return rollback(
             bot=BOT,
             topics=self.topics,
@@ -127,15 +129,15 @@ def test_the_first_version_becomes_champion(world: World) -> None:
 
     result = world.rollout()
 
-    assert result == {
-        "bot": BOT,
-        "version": 1,
-        "previous": None,
-        "epoch": 1,
-        "workers": ["worker-1"],
-        "changed": True,
-        "reason": "version 1 passed the gate",
-    }
+    assert result == RolloutResult(
+        bot=BOT,
+        version=1,
+        previous=None,
+        epoch=1,
+        workers=("worker-1",),
+        changed=True,
+        reason="version 1 passed the gate",
+    )
     assert world.aliases() == {"champion": 1}
     assert (published(world).phase, published(world).percent, published(world).by) == ("steady", 100, "rollout")
     assert published(world).at == "2026-11-24T09:00:00.000+00:00"
@@ -157,8 +159,8 @@ def test_rolling_out_the_champion_again_does_nothing(world: World) -> None:
     result = world.rollout()
     named = world.rollout(version=1)
 
-    assert (result["changed"], result["version"], result["epoch"]) == (False, 1, 1)
-    assert named["changed"] is False
+    assert (result.changed, result.version, result.epoch) == (False, 1, 1)
+    assert named.changed is False
     assert "nothing to do" in world.lines[-1]
     assert published(world).epoch == 1
 
@@ -243,7 +245,7 @@ def test_a_rollout_keeps_the_fields_of_a_canary(world: World) -> None:
     state = published(world)
     assert (state.epoch, state.champion, state.previous) == (3, 2, 1)
     assert (state.candidate, state.phase, state.percent) == (before.candidate, before.phase, before.percent)
-    assert world.rollback()["version"] == 1
+    assert world.rollback().version == 1
     assert (published(world).champion, published(world).candidate, published(world).percent) == (1, 5, 10)
 
 
@@ -293,7 +295,7 @@ def test_a_rollout_yields_to_a_concurrent_rollout(world: World) -> None:
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
     before = world.time
 
-    with pytest.raises(Conflict, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
+    with pytest.raises(Superseded, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
         world.rollout()
 
     assert world.time == before
@@ -304,7 +306,7 @@ def test_the_winner_of_a_race_is_also_the_last_record(world: World, silence: Sil
     """Of two equal epochs workers follow the first, but compaction keeps the last: the winner is published again."""
     racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
 
-    with pytest.raises(Conflict):
+    with pytest.raises(Superseded):
         world.rollout()
 
     assert (published(world).champion, published(world).by, published(world).epoch) == (7, "바다", 3)
@@ -377,7 +379,7 @@ def test_a_worker_that_never_answers_times_out(world: World) -> None:
     assert (world.time - started).total_seconds() == pytest.approx(world.settings.rollout.ready_timeout_s, abs=1)
     assert published(world).champion == 1
     world.workers[0].stuck = False
-    assert world.rollout()["changed"] is True
+    assert world.rollout().changed is True
     assert (world.aliases(), published(world).epoch) == ({"champion": 2, "previous": 1}, 4)
 
 
@@ -474,7 +476,7 @@ def test_a_rollout_is_superseded_by_another_one(world: World) -> None:
     other = RolloutState(bot=BOT, epoch=9, champion=7)
     world.meanwhile = lambda: world.publish(other)
 
-    with pytest.raises(Conflict, match=r"epoch 9 \(version 7\)"):
+    with pytest.raises(Superseded, match=r"epoch 9 \(version 7\)"):
         world.rollout(version=version)
 
     assert published(world).epoch == 9
@@ -498,7 +500,7 @@ def test_a_rollback_returns_to_the_previous_version(world: World) -> None:
 
     result = world.rollback()
 
-    assert (result["version"], result["changed"], result["epoch"]) == (1, True, 3)
+    assert (result.version, result.changed, result.epoch) == (1, True, 3)
     assert world.aliases() == {"champion": 1}
     assert published(world).reason == "rolled back from version 2"
     with pytest.raises(NotFound, match="no previous version"):
@@ -540,7 +542,7 @@ def test_a_rollback_does_not_wait_for_a_registry_that_hangs(world: World, silenc
     assert (published(world).champion, world.workers[0].serving) == (1, 1)
     assert world.aliases() == {"champion": 2, "previous": 1}
 
-    assert world.rollback()["version"] == 1
+    assert world.rollback().version == 1
     assert world.aliases() == {"champion": 1}
     assert "rolled_back" in world.registry.get(BOT, 2).tags
 
@@ -560,7 +562,7 @@ def test_a_rollback_abandons_the_serving_version_not_the_loading_one(world: Worl
     under_way(world)
     world.train(gate="pass")
 
-    assert world.rollback()["version"] == 1
+    assert world.rollback().version == 1
 
     assert "rolled_back" in world.registry.get(BOT, 2).tags
     assert "rolled_back" not in world.registry.get(BOT, 3).tags
@@ -576,7 +578,7 @@ def test_a_rollback_without_registry_abandons_the_serving_version(world: World, 
     assert published(world).champion == 1
 
     world.train(gate="pass")
-    assert world.rollback()["version"] == 1
+    assert world.rollback().version == 1
     assert world.aliases() == {"champion": 1}
     assert "rolled_back" in world.registry.get(BOT, 2).tags
 
@@ -601,9 +603,9 @@ def test_a_rollback_without_alias_moves_is_not_undone(world: World, silence: Sil
 
     result = world.rollout()
 
-    assert (result["changed"], published(world).champion) == (False, 1)
-    assert result["reason"] == "the published version is 1, the registry's champion is 2"
-    assert world.rollout(version=2)["version"] == 2
+    assert (result.changed, published(world).champion) == (False, 1)
+    assert result.reason == "the published version is 1, the registry's champion is 2"
+    assert world.rollout(version=2).version == 2
 
 
 def test_a_namesake_of_the_serving_version_never_becomes_previous(world: World) -> None:
@@ -653,7 +655,7 @@ def test_a_champion_is_not_nominated_again(world: World) -> None:
     """A DAG retried after the rollout creates no stale candidate."""
     version = world.promote()
 
-    assert nominate(bot=BOT, version=version, registry=world.registry)["nominated"] is False
+    assert nominate(bot=BOT, version=version, registry=world.registry).nominated is False
     assert world.aliases() == {"champion": 1}
 
 
@@ -662,8 +664,8 @@ def test_a_registered_version_has_its_facts_as_tags(world: World) -> None:
     run_id = world.registry.start_run("학습", {}, {})
     world.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
 
-    first = register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
-    second = register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
+    first = register(bot=BOT, run_id=run_id, registry=world.registry)
+    second = register(bot=BOT, run_id=run_id, registry=world.registry)
 
     assert first == second
     assert world.registry.get(BOT, 1).tags == {
@@ -679,7 +681,7 @@ def test_a_run_of_another_bot_is_refused(world: World) -> None:
     world.registry.runs[run_id].files["version/model.json"] = b'{"bot": "ChatbotC"}'
 
     with pytest.raises(InvalidInput, match="trained ChatbotC, not ChatbotA"):
-        register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
+        register(bot=BOT, run_id=run_id, registry=world.registry)
 
     with pytest.raises(GateRefused):
         nominate(bot=BOT, version=1, registry=world.registry)
@@ -692,7 +694,7 @@ def test_an_unreadable_model_card_is_an_error(world: World, content: bytes) -> N
     world.registry.runs[run_id].files["version/model.json"] = content
 
     with pytest.raises(CheckpointCorrupt, match=r"model\.json of ChatbotA version 1"):
-        register(bot=BOT, run_id=run_id, registry=world.registry, settings=world.settings)
+        register(bot=BOT, run_id=run_id, registry=world.registry)
 
 
 def test_progress_names_the_workers(world: World) -> None:

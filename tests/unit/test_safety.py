@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.cli import safety as commands
-from kogpt2_chat.cli.status import safety, table
+from kogpt2_chat.cli.result_fields import fields_of
+from kogpt2_chat.cli.status import KafkaStatus, safety, table
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
@@ -22,7 +23,8 @@ from kogpt2_chat.jobs.explain import explain
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
-from kogpt2_chat.jobs.review_safety import list_safety_turns, open_safety_turn
+from kogpt2_chat.jobs.list_safety_turns import list_safety_turns
+from kogpt2_chat.jobs.open_safety_turn import open_safety_turn
 from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
@@ -31,6 +33,7 @@ from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.kafka import InMemoryTopics
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.dataset_rules import rules_with
+from tests.status_report import status_report
 from tests.worker_harness import WorkerHarness
 
 TEXTS = safety_texts(Settings())
@@ -222,9 +225,9 @@ def test_safety_turns_are_only_in_the_lake(tmp_path):
     ingest(topics=InMemoryTopics(bench.broker), tables=tables, settings=Settings())
     assert [row["text"] for row in tables.read("turns")] == [SAID, "안녕?"]
     documents.put([{"turn_id": "bot_question-0-0", "bot": "ChatbotB"}])
-    assert index(tables=tables, index=documents) == {"turns": 2, "kept_out": 1, "sent": 1, "documents": 1}
+    assert fields_of(index(tables=tables, index=documents)) == {"turns": 2, "kept_out": 1, "sent": 1, "documents": 1}
     assert set(documents.document_by_id) == {"bot_question-0-1"}
-    (path,) = export_daily_csv(tables=tables, files=files, settings=Settings(), now=NOW)["written"]
+    (path,) = export_daily_csv(tables=tables, files=files, settings=Settings(), now=NOW).written
     assert files.read(path).decode().count("안녕?") == 1
     assert SAID not in files.read(path).decode()
 
@@ -235,7 +238,7 @@ def test_turns_of_earlier_releases_are_hidden_if_the_question_matches():
     tables = lake(turn(0), EARLIER)
     index(tables=tables, index=documents)
     assert set(documents.document_by_id) == {"bot_question-0-0"}
-    (path,) = export_daily_csv(tables=tables, files=files, settings=Settings(), now=NOW)["written"]
+    (path,) = export_daily_csv(tables=tables, files=files, settings=Settings(), now=NOW).written
     assert "때렸어" not in files.read(path).decode()
 
 
@@ -270,9 +273,9 @@ def test_readers_accept_the_newer_fallbacks(fallback):
 def test_the_list_for_reviewers_has_counts_and_ids_but_no_texts():
     """It includes turns with a vetted answer and turns of earlier releases."""
     found = list_safety_turns(tables=lake(turn(0), VETTED, EARLIER))
-    assert found["counts"] == {"ChatbotA": {"suicide": 1, "abuse": 1}}
-    assert {one["turn_id"] for one in found["turns"]} == {VETTED.turn_id, EARLIER.turn_id}
-    for shown in (json.dumps(found, ensure_ascii=False), commands.list_text(found)):
+    assert found.counts == {"ChatbotA": {"suicide": 1, "abuse": 1}}
+    assert {one.turn_id for one in found.turns} == {VETTED.turn_id, EARLIER.turn_id}
+    for shown in (json.dumps(fields_of(found), ensure_ascii=False), commands.list_text(found)):
         assert SAID not in shown
         assert "하늘" not in shown
 
@@ -281,13 +284,13 @@ def test_access_is_recorded_before_a_turn_is_opened():
     """The record has the reviewer, the time, the turn and the reason. The list has the number of accesses."""
     tables = lake(turn(0), VETTED)
     found = open_safety_turn(turn_id=VETTED.turn_id, reviewer="김하늘", reason="주간 점검", tables=tables, now=NOW)
-    assert (found["text"], found["kind"]) == (SAID, "suicide")
+    assert (found.text, found.kind) == (SAID, "suicide")
     (record,) = tables.read("audit")
     assert (record["reviewer"], record["reason"], record["turn_id"], record["at"]) == (
         "김하늘", "주간 점검", VETTED.turn_id, NOW
     )  # fmt: skip
-    assert record["audit_id"] == found["audit_id"]
-    assert list_safety_turns(tables=tables)["turns"][0]["opened"] == 1
+    assert record["audit_id"] == found.audit_id
+    assert list_safety_turns(tables=tables).turns[0].opened == 1
     assert SAID in commands.turn_text(found)
 
 
@@ -349,22 +352,21 @@ def test_status_warns_if_the_last_check_of_the_texts_is_over_a_year_ago(tmp_path
     path.write_text(shipped(checked_on="2025-11-23"), encoding="utf-8")
     settings = Settings(safety={"texts": path})
     fresh = safety(settings, {"suicide": 2}, date(2026, 11, 23))
-    assert (fresh["warning"], fresh["answers"], fresh["checked_on"]) == (None, {"suicide": 2}, "2025-11-23")
+    assert (fresh.warning, fresh.answers, fresh.checked_on) == (None, {"suicide": 2}, "2025-11-23")
     stale = safety(settings, {"suicide": 2}, date(2026, 11, 24))
-    assert "366 days ago" in str(stale["warning"])
-    page = table({"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": stale})
+    assert "366 days ago" in str(stale.warning)
+    page = table(status_report(safety=stale))
     assert "suicide 2" in page
     assert "WARNING" in page
 
 
 def test_status_shows_the_warning_about_the_brokers():
     """The setting can only be changed on the brokers."""
-    facts = {"services": [], "bots": [], "urls": {}, "airflow": {}, "safety": {}}
-    assert "WARNING" not in table({**facts, "kafka": {"warning": None}})
-    assert "WARNING: forgets" in table({**facts, "kafka": {"warning": "forgets"}})
+    assert "WARNING" not in table(status_report(kafka=KafkaStatus(warning=None)))
+    assert "WARNING: forgets" in table(status_report(kafka=KafkaStatus(warning="forgets")))
 
 
 def test_status_warns_if_the_texts_cannot_be_read():
     """Workers cannot start without them."""
     found = safety(Settings(safety={"texts": Path("/nowhere.json")}), {}, date(2026, 1, 1))
-    assert "cannot be read" in str(found["warning"])
+    assert "cannot be read" in str(found.warning)

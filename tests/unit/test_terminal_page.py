@@ -2,7 +2,9 @@
 
 from kogpt2_chat.cli import status
 from kogpt2_chat.demo.report import Report, Trial
+from kogpt2_chat.stack.status import Service
 from kogpt2_chat.terminal_page import TerminalPage
+from tests.status_report import status_report
 
 STRANGE = "[bold]별사탕[/]은 [/b] :heart: [주소] | 끝"
 
@@ -34,10 +36,8 @@ def test_the_demos_report_survives_the_texts_it_shows():
 
 def test_status_shows_passwords_and_details_as_they_are():
     """A password with brackets is one, and an error's words may hold any."""
-    facts = {
-        "services": [{"name": "kafka", "pid": 7, "port": 9092, "healthy": False, "detail": "[/var/log] is full"}],
-        "bots": [], "urls": {}, "airflow": {"user": "admin", "password": "[red]secret[/red]"}, "safety": {},
-    }  # fmt: skip
-    text = status.table(facts)
+    kafka = Service(name="kafka", pid=7, port=9092, healthy=False, detail="[/var/log] is full")
+    login = status.AirflowLogin(user="admin", password="[red]secret[/red]")
+    text = status.table(status_report(services=[kafka], airflow=login))
     assert "[/var/log] is full" in text
     assert "Airflow login: admin / [red]secret[/red]" in text

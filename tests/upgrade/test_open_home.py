@@ -20,10 +20,10 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.artifact.card import verify_folder
 from kogpt2_chat.client.ask import Reply, Utterance
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
-from kogpt2_chat.jobs.build_dataset import build_datasets
+from kogpt2_chat.jobs.build_dataset import build_dataset
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
-from kogpt2_chat.jobs.ingest import ingest
+from kogpt2_chat.jobs.ingest import IngestResult, ingest
 from kogpt2_chat.lake.manifests import newest_manifest
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.stack.stack import down, up
@@ -157,7 +157,7 @@ def test_ingest_goes_on_where_the_earlier_release_stopped(open_home: OpenHome) -
     first, again = (ingest(topics=topics, tables=tables, settings=settings) for _ in range(2))
     assert (rows(first, "turns"), rows(first, "feedback")) == (len(facts["waiting"]) + ASKED, 0)
     assert (rows(again, "turns"), rows(again, "feedback")) == (0, 0)
-    assert first["lost"] == again["lost"] == []
+    assert first.lost == again.lost == ()
     assert turns_in_lake(settings) == open_home.turn_ids
 
 
@@ -165,8 +165,8 @@ def turns_in_lake(settings: Settings) -> list[str]:
     return sorted(str(row["turn_id"]) for row in bootstrap.tables(settings).read("turns", ["turn_id"]))
 
 
-def rows(result: dict[str, Any], table: str) -> int:
-    added: int = result[table]["rows"]
+def rows(result: IngestResult, table: str) -> int:
+    added: int = getattr(result, table).rows
     return added
 
 
@@ -175,10 +175,10 @@ def test_index_and_daily_files_follow(open_home: OpenHome) -> None:
     settings, files = open_home.settings, bootstrap.files(open_home.settings)
     tables = bootstrap.tables(settings)
     filled = index(tables=tables, index=bootstrap.index(settings))
-    assert (filled["documents"], filled["kept_out"]) == (len(open_home.turn_ids), 0)
+    assert (filled.documents, filled.kept_out) == (len(open_home.turn_ids), 0)
     packed_at = datetime.fromtimestamp(open_home.facts["packed_at"], UTC)
-    written = export_daily_csv(tables=tables, files=files, settings=settings, now=packed_at)["written"]
-    texts = [files.read(str(path)).decode() for path in written]  # type: ignore[attr-defined]
+    written = export_daily_csv(tables=tables, files=files, settings=settings, now=packed_at).written
+    texts = [files.read(path).decode() for path in written]
     assert all(any(reply["question"] in text for text in texts) for reply in open_home.facts["replies"])
 
 
@@ -189,16 +189,16 @@ def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> No
     before = newest_manifest(files, settings.hdfs.root, bot)
     assert before is not None
     assert before.version == open_home.facts["dataset"]
-    (made,) = build_datasets(
+    (made,) = build_dataset(
         bots=[bot],
         spark=bootstrap.spark(settings),
         tables=bootstrap.tables(settings),
         files=files,
         settings=settings,
         progress=print,
-    ).values()
-    assert made["faults"] == []
+    ).datasets.values()
+    assert made.faults == ()
     newest = newest_manifest(files, settings.hdfs.root, bot)
     assert newest is not None
-    assert newest.version == made["version"]
+    assert newest.version == made.version
     assert newest.sources["seed"] > 0

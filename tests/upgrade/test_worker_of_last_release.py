@@ -24,7 +24,8 @@ from kogpt2_chat.domain.chat.topics import TURN_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
 from kogpt2_chat.jobs.mute import mute
-from kogpt2_chat.jobs.rollout import rollback, rollout
+from kogpt2_chat.jobs.rollback import rollback
+from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
@@ -38,7 +39,7 @@ PACKED: Final = Path(__file__).with_name("release-65119c9.tar.xz")
 MOST_BYTES: Final = 1_000_000
 BOT: Final = "ChatbotA"
 NEW, OLD = 1, 2
-BOTH: Final = [f"worker-{NEW}", f"worker-{OLD}"]
+BOTH: Final = (f"worker-{NEW}", f"worker-{OLD}")
 TIMEOUT_S: Final = 120.0
 PRINT_STATES: Final = """
 from kogpt2_chat.domain.rollout import RolloutState, SlotReport, WorkerState
@@ -210,11 +211,11 @@ def test_a_rollout_and_a_rollback_reach_workers_of_both_releases(side_by_side: S
     settings, registry = side_by_side.settings, side_by_side.registry
     given = {"bot": BOT, "topics": bootstrap.topics(settings), "registry": registry, "settings": settings}
     result = rollout(**given, progress=print, version=2)  # type: ignore[arg-type]
-    assert (result["workers"], result["version"]) == (BOTH, 2)
+    assert (result.workers, result.version) == (BOTH, 2)
     assert side_by_side.ask().version == "2"
     assert {row["bot"]: row["version"] for row in bots(settings)}[BOT] == 2
     result = rollback(**given, progress=print)  # type: ignore[arg-type]
-    assert (result["workers"], result["version"]) == (BOTH, 1)
+    assert (result.workers, result.version) == (BOTH, 1)
     assert side_by_side.ask().version == "1"
 
 
@@ -224,7 +225,7 @@ def test_this_release_mutes_workers_of_both(side_by_side: SideBySide) -> None:
     settings = side_by_side.settings
     for muted, fallback in ((True, "muted"), (False, None)):
         result = mute(bot=BOT, topics=bootstrap.topics(settings), settings=settings, progress=print, muted=muted)
-        assert (result["workers"], result["muted"]) == (BOTH, muted)
+        assert (result.workers, result.muted) == (BOTH, muted)
         assert side_by_side.ask().fallback == fallback
 
 
@@ -234,6 +235,6 @@ def test_the_last_release_mutes_workers_of_both(side_by_side: SideBySide) -> Non
     version = side_by_side.ask().version
     for command, fallback in (("mute", "muted"), ("unmute", None)):
         result = side_by_side.old_command(command, BOT)
-        assert (result["workers"], result["muted"]) == (BOTH, fallback == "muted")
+        assert (result["workers"], result["muted"]) == (list(BOTH), fallback == "muted")
         assert side_by_side.ask().fallback == fallback
     assert side_by_side.ask().version == version

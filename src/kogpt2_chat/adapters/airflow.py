@@ -14,7 +14,7 @@ import requests
 from kogpt2_chat.adapters.airflow_runs import ENDED, DagRun, RunProgress, TaskState
 from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.servers.progress_reminder import REPORT_EVERY_S
-from kogpt2_chat.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kogpt2_chat.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
 
 PASSWORDS: Final = "airflow/passwords.json"
@@ -78,7 +78,7 @@ class AirflowRest:
         # The id is chosen here, so that a retry after a lost reply cannot start a second run.
         run_id = f"by_client__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}__{uuid.uuid4().hex[:8]}"
         body = {"dag_run_id": run_id, "conf": dict(conf), "logical_date": None}
-        with suppress(Conflict):  # an earlier try did start the run
+        with suppress(AlreadyExists):  # an earlier try did start the run
             self._call("POST", f"dags/{dag_id}/dagRuns", body=body)
         return run_id
 
@@ -229,7 +229,7 @@ def _content(reply: requests.Response, what: str) -> dict[str, Any]:
     if reply.status_code == requests.codes.not_found:
         raise NotFound(f"Airflow did not find {what}: {reply.text[:300]}")
     if reply.status_code == requests.codes.conflict:
-        raise Conflict(f"Airflow reports that {what} already exists: {reply.text[:300]}")
+        raise AlreadyExists(f"Airflow reports that {what} already exists: {reply.text[:300]}")
     if not reply.ok:
         raise InvalidInput(f"Airflow refused {what} with {reply.status_code}: {reply.text[:300]}")
     try:

@@ -21,7 +21,7 @@ from deltalake.exceptions import (
 from kogpt2_chat.adapters.delta_schema import arrow_rows, columns_in, schema_of
 from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, Table, table_path
-from kogpt2_chat.errors import Conflict, InvalidInput, Unavailable
+from kogpt2_chat.errors import InvalidInput, PlanOutdated, Unavailable
 from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings
 
@@ -90,7 +90,9 @@ class DeltaTables:
         if positions and done:
             return False
         if expected is not None and committed != dict(expected):
-            raise Conflict(f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again")
+            raise PlanOutdated(
+                f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again"
+            )
         properties = CommitProperties(
             app_transactions=[Transaction(app_id, end) for app_id, end in positions.items()],
             max_commit_retries=_COMMIT_RETRIES,
@@ -106,7 +108,7 @@ class DeltaTables:
                 commit_properties=properties,
             )
         except CommitFailedError as error:
-            raise Conflict(
+            raise PlanOutdated(
                 f"table {table}: another writer moved {sorted(positions)} at the same time: plan again ({error})"
             ) from error
         return True

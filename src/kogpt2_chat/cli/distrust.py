@@ -30,18 +30,16 @@ def distrust(
     Example: `kogpt2-chat distrust 트롤하나 --by 김하늘 --reason "teaches nonsense"`
     """
     from kogpt2_chat.jobs.distrust import distrust as run
-    from kogpt2_chat.jobs.distrust import list_distrusted
+    from kogpt2_chat.jobs.list_distrusted import list_distrusted
 
     if not subject and (by or reason or undo):
         raise typer.BadParameter("the name is empty; to list all, use no options", param_hint="PLAYER|TURN")
     tables = bootstrap.tables(load_settings())
     if not subject:
         found = list_distrusted(tables=tables)
-        lines = [f"{row['kind']} {row['subject']}: {row['reason']} ({row['by']}, {row['at']})" for row in found]
-        show(
-            {"distrusted": found}, "\n".join(map(one_line, lines)) or "no player or turn is distrusted", as_json=as_json
-        )
+        lines = [f"{row.kind} {row.subject}: {row.reason} ({row.by}, {row.at})" for row in found.distrusted]
+        show(found, "\n".join(map(one_line, lines)) or "no player or turn is distrusted", as_json=as_json)
         return
     entry = run(subject=subject, by=by, reason=reason, undo=undo, tables=tables)
-    text = f"{entry['kind']} {entry['subject']}: {entry['action']}; the next run of retrain_bots applies it"
+    text = f"{entry.kind} {entry.subject}: {entry.action}; the next run of retrain_bots applies it"
     show(entry, one_line(text), as_json=as_json)

@@ -43,7 +43,7 @@ def explain(
         settings=settings,
         progress=progress,
     )
-    show(found.as_json(), as_text(found), as_json=as_json)
+    show(found, as_text(found), as_json=as_json)
 
 
 def as_text(found: Explanation) -> str:

@@ -1,17 +1,21 @@
 """Commands of the learning loop, in the order in which ``retrain_bots`` runs them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.start_weights import StartWeights
 from kogpt2_chat.errors import GateRefused, InvalidInput, RecordsLost
 from kogpt2_chat.settings import load_settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.lake.topic_positions import LostRange
 
 
 def known_bot(bot: str) -> str:
@@ -33,7 +37,7 @@ VersionNumber = Annotated[int, typer.Argument(min=1, metavar="VERSION")]
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands to the CLI."""
     commands = (ingest, index, export_daily_csv, import_corpus, prepare_base, build_dataset)
-    for command in (*commands, finetune, register, evaluate, nominate, rollout, rollback):
+    for command in (*commands, choose, finetune, register, evaluate, nominate, rollout, rollback):
         app.command()(command)
 
 
@@ -47,7 +51,7 @@ def ingest(*, as_json: Json = False) -> None:
     settings = load_settings()
     result = run(topics=bootstrap.topics(settings), tables=bootstrap.tables(settings), settings=settings)
     _show(result, as_json=as_json)
-    raise_if_lost(result)
+    raise_if_lost(result.lost)
 
 
 def index(
@@ -110,10 +114,18 @@ def prepare_base(
 
     Example: `KOGPT2_MODEL__BASE=small kogpt2-chat prepare-base`
     """
-    from kogpt2_chat.jobs.prepare_base import prepare_base as run
+    from kogpt2_chat.training import base
 
-    made = run(settings=load_settings(), progress=progress, anew=rebuild, into_checkout=ship)
-    _show(made.as_json(), as_json=as_json)
+    if ship and not rebuild:
+        raise InvalidInput("only a newly trained base can be shipped: add --rebuild")
+    settings = load_settings()
+    made = base.rebuild(settings, progress) if rebuild else base.prepare(settings, progress)
+    if ship:
+        from kogpt2_chat.training import small_base, small_key
+
+        small_base.ship(made.folder)
+        progress(f"shipped in {small_key.SHIPPED}")
+    _show(made, as_json=as_json)
 
 
 def build_dataset(
@@ -125,11 +137,11 @@ def build_dataset(
 
     Example: `kogpt2-chat build-dataset ChatbotA ChatbotC`
     """
-    from kogpt2_chat.jobs.build_dataset import build_datasets as run
+    from kogpt2_chat.jobs.build_dataset import build_dataset as run
 
     settings = load_settings()
     chosen = tuple(dict.fromkeys(known_bot(bot) for bot in bots))
-    datasets = run(
+    built = run(
         bots=chosen,
         spark=bootstrap.spark(settings),
         tables=bootstrap.tables(settings),
@@ -137,7 +149,30 @@ def build_dataset(
         settings=settings,
         progress=progress,
     )
-    _show({"datasets": datasets}, as_json=as_json)
+    _show(built, as_json=as_json)
+
+
+def choose(
+    datasets: Annotated[
+        list[str],
+        typer.Argument(help="Bots with dataset ids, as `build-dataset` prints them.", metavar="BOT=ID..."),
+    ],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Train even if too few pairs are new.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decide for each bot whether to train it on its dataset: with enough new pairs, or with withdrawn ones.
+
+    Example: `kogpt2-chat choose ChatbotA=3f2a9c81d04e`
+    """
+    from kogpt2_chat.jobs.choose import choose as run
+
+    dataset_by_bot = dict(map(_bot_and_dataset, datasets))
+    settings = load_settings()
+    files, registry = bootstrap.files(settings), bootstrap.registry(settings)
+    choices = run(datasets=dataset_by_bot, force=force, files=files, registry=registry, settings=settings)
+    lines = (f"{bot}: {'train' if made.train else 'skip'}, {made.reason}" for bot, made in choices.items())
+    show(choices, "\n".join(lines), as_json=as_json)
 
 
 def finetune(
@@ -185,8 +220,7 @@ def register(
     """
     from kogpt2_chat.jobs.register import register as run
 
-    settings = load_settings()
-    _show(run(bot=bot, run_id=run_id, registry=bootstrap.registry(settings), settings=settings), as_json=as_json)
+    _show(run(bot=bot, run_id=run_id, registry=bootstrap.registry(load_settings())), as_json=as_json)
 
 
 def evaluate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> None:
@@ -205,7 +239,7 @@ def evaluate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> 
         settings=settings,
         progress=progress,
     )
-    _show(decision.as_json(), as_json=as_json)
+    _show(decision, as_json=as_json)
     if not decision.passed:
         raise GateRefused(f"{bot} version {version}: " + "; ".join(decision.refusals()))
 
@@ -245,7 +279,7 @@ def rollback(bot: BotName, *, as_json: Json = False) -> None:
 
     Example: `kogpt2-chat rollback ChatbotA`
     """
-    from kogpt2_chat.jobs.rollout import rollback as run
+    from kogpt2_chat.jobs.rollback import rollback as run
 
     settings = load_settings()
     topics, registry = bootstrap.topics(settings), bootstrap.registry(settings)
@@ -253,27 +287,31 @@ def rollback(bot: BotName, *, as_json: Json = False) -> None:
     _show(result, as_json=as_json)
 
 
-def raise_if_lost(result: Mapping[str, object]) -> None:
+def raise_if_lost(lost: "Iterable[LostRange]") -> None:
     """Fail an ingest that found gaps, after its work is done.
 
     Args:
-        result: the result of an ingest.
+        lost: the new gaps. Later runs do not report them again.
 
     Raises:
-        RecordsLost: the ingest found new gaps. Later runs do not report them again.
+        RecordsLost: there are new gaps.
     """
-    lost = cast("list[Mapping[str, object]]", result["lost"])
-    if lost:
-        ranges = "; ".join(f"{gap['topic']}/{gap['kafka_partition']} {gap['reason']} {_range(gap)}" for gap in lost)
+    ranges = "; ".join(
+        f"{gap.topic}/{gap.kafka_partition} {gap.reason} "
+        f"{gap.start} to {'an unknown end' if gap.end is None else gap.end}"
+        for gap in lost
+    )
+    if ranges:
         raise RecordsLost(f"these records are lost to the lake: {ranges}. Its table `gaps` lists them")
 
 
-def _range(gap: Mapping[str, object]) -> str:
-    return f"{gap['start']} to {'an unknown end' if gap['end'] is None else gap['end']}"
+def _bot_and_dataset(text: str) -> tuple[str, str]:
+    bot, _, dataset = text.partition("=")
+    if not dataset:
+        raise typer.BadParameter(f"expected BOT=ID, found {text!r}", param_hint="BOT=ID")
+    return known_bot(bot), dataset
 
 
-def _show(result: Mapping[str, object], *, as_json: bool) -> None:
+def _show(result: object, *, as_json: bool) -> None:
     """Print a job's result: one line per field, or JSON."""
-    if not isinstance(result, Mapping):
-        raise InvalidInput(f"expected a job's result as a mapping, found {type(result).__name__}")
-    show(result, "\n".join(f"{name}: {value}" for name, value in result.items()), as_json=as_json)
+    show(result, "\n".join(f"{name}: {value}" for name, value in fields_of(result).items()), as_json=as_json)

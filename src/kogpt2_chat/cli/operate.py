@@ -1,7 +1,7 @@
 """Commands for operators: mute a bot, and replay dead letters."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -9,10 +9,14 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID
-from kogpt2_chat.domain.chat.dead_letters import REASONS, REPLAYABLE, Left, Reason
+from kogpt2_chat.domain.chat.dead_letters import REASONS, REPLAYABLE, Left
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
 from kogpt2_chat.machine.person import system_user
 from kogpt2_chat.settings import load_settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.jobs.mute import MuteResult
+    from kogpt2_chat.jobs.replay_dead_letters import ReplayDeadLettersResult
 
 Why = Annotated[str, typer.Option("--reason", help="Reason, stored in `rollout_state`.")]
 
@@ -92,7 +96,7 @@ def replay_dead_letters(
     result = run(
         topics=bootstrap.topics(load_settings()),
         progress=progress,
-        reasons=cast("list[Reason]", reason) or REPLAYABLE,
+        reasons=[known for known in REASONS if known in reason] if reason else REPLAYABLE,
         limit=limit,
         dry_run=dry_run,
         again=again,
@@ -100,24 +104,22 @@ def replay_dead_letters(
     show(result, replay_text(result), as_json=as_json)
 
 
-def mute_text(result: Mapping[str, object]) -> str:
+def mute_text(result: "MuteResult") -> str:
     """Format the result of a mute or unmute for a terminal."""
-    bot, workers = str(result["bot"]), cast("list[str]", result["workers"])
-    named = f"{bot} ({BOT_BY_ID[bot].name})"
-    state = f"{'is now' if result['changed'] else 'is already'} {'muted' if result['muted'] else 'not muted'}"
-    by = f"acknowledged by {', '.join(workers)}" if result["epoch"] else "nothing was ever published for it"
-    notice = f'\nplayers see: "{NOTICE_BY_FALLBACK["muted"]}"' if result["muted"] else ""
-    return f"{named} {state}, epoch {result['epoch']}, {by}{notice}"
+    named = f"{result.bot} ({BOT_BY_ID[result.bot].name})"
+    state = f"{'is now' if result.changed else 'is already'} {'muted' if result.muted else 'not muted'}"
+    by = f"acknowledged by {', '.join(result.workers)}" if result.epoch else "nothing was ever published for it"
+    notice = f'\nplayers see: "{NOTICE_BY_FALLBACK["muted"]}"' if result.muted else ""
+    return f"{named} {state}, epoch {result.epoch}, {by}{notice}"
 
 
-def replay_text(result: Mapping[str, object]) -> str:
+def replay_text(result: "ReplayDeadLettersResult") -> str:
     """Format what a replay sent and what it skipped, for a terminal, without players' texts."""
-    replays = cast("list[Mapping[str, str]]", result["replays"])
-    left, others = cast("Mapping[Left, int]", result["left"]), cast("Mapping[str, int]", result["other_reasons"])
-    verb = "would be sent" if result["dry_run"] else "sent"
-    lines = [f"{len(replays)} of {result['letters']} dead letters {verb} to `bot_question` again"]
-    lines += [f"  {replay['replay_of']}  {replay['reason']}" for replay in replays]
-    lines += [f"skipped: {count} ({_MEANING_BY_CAUSE[cause]})" for cause, count in left.items()]
+    others = result.other_reasons
+    verb = "would be sent" if result.dry_run else "sent"
+    lines = [f"{len(result.replays)} of {result.letters} dead letters {verb} to `bot_question` again"]
+    lines += [f"  {replay.replay_of}  {replay.reason}" for replay in result.replays]
+    lines += [f"skipped: {count} ({_MEANING_BY_CAUSE[cause]})" for cause, count in result.left.items()]
     if others:
         lines.append(
             f"skipped: {sum(others.values())} with other reasons ({_counted(others.items())}); select with `--reason`"

@@ -17,6 +17,7 @@ from typing import Annotated, Final, TextIO
 
 import typer
 
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError, RecordsLost
 from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.machine.full_disk import full_disk
@@ -63,13 +64,13 @@ _heartbeat: Final = Heartbeat(_print_step, f"kogpt2-chat {sys.argv[1] if len(sys
 """Heartbeat of every command: some libraries print nothing for minutes."""
 
 
-def show(result: Mapping[str, object], text: str, *, as_json: bool) -> None:
-    """Print a command's result as JSON or as text.
+def show(result: object, text: str, *, as_json: bool) -> None:
+    """Print a command's result as JSON, with the names of its fields, or as text.
 
     If stdout's encoding lacks a character, JSON escapes it and text replaces it.
     """
     if as_json:
-        text = json.dumps(result, ensure_ascii=not _is_unicode(sys.stdout), default=str)
+        text = json.dumps(fields_of(result), ensure_ascii=not _is_unicode(sys.stdout), default=str)
     print(text, flush=True)  # noqa: T201
 
 

@@ -1,15 +1,19 @@
 """Commands for quarantined records: show them, and store those that can be read now."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.settings import load_settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.jobs.replay_quarantine import ReplayQuarantineResult
+    from kogpt2_chat.jobs.show_quarantine import ShowQuarantineResult
 
 Reasons = Annotated[
     list[str] | None,
@@ -48,11 +52,11 @@ def replay_quarantine(
 
     Example: `kogpt2-chat replay-quarantine --mended records.jsonl --dry-run`
     """
-    from kogpt2_chat.jobs.replay_quarantine import mended_records
     from kogpt2_chat.jobs.replay_quarantine import replay_quarantine as run
+    from kogpt2_chat.lake.corrected_records import corrected_records
 
     result = run(
-        mended={} if mended is None else mended_records(mended),
+        mended={} if mended is None else corrected_records(mended),
         tables=bootstrap.tables(load_settings()),
         progress=progress,
         reasons=tuple(reason or ()),
@@ -61,26 +65,25 @@ def replay_quarantine(
     show(result, quarantine_text(result), as_json=as_json)
 
 
-def records_text(result: Mapping[str, object]) -> str:
+def records_text(result: "ShowQuarantineResult") -> str:
     """Format the records as JSON lines, the input of ``replay-quarantine --mended``."""
-    records = cast("list[Mapping[str, object]]", result["records"])
-    return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+    return "\n".join(json.dumps(record, ensure_ascii=False) for record in result.records)
 
 
-def quarantine_text(result: Mapping[str, object]) -> str:
+def quarantine_text(result: "ReplayQuarantineResult") -> str:
     """Format what is in quarantine and what was stored, for a terminal, without players' texts."""
-    waiting, readable, still, stored = (
-        cast("Mapping[str, int]", result[name]) for name in ("waiting", "readable", "still", "stored")
-    )
+    waiting, readable, still = result.waiting, result.readable, result.still
     if not waiting:
         return "the quarantine is empty"
-    verb = "can be stored now" if result["dry_run"] else "removed from it"
+    verb = "can be stored now" if result.dry_run else "removed from it"
     lines = [f"{sum(waiting.values())} records in quarantine ({_counted(waiting.items())})"]
-    if result["mended"]:
-        lines.append(f"corrected: {result['mended']} of them")
+    if result.mended:
+        lines.append(f"corrected: {result.mended} of them")
     lines.append(f"{verb}: {sum(readable.values())}" + (f" ({_counted(readable.items())})" if readable else ""))
-    if readable and not result["dry_run"]:
-        lines.append(f"stored: {_counted(stored.items())}; the others already existed or lack consent to storage")
+    if readable and not result.dry_run:
+        lines.append(
+            f"stored: {_counted(result.stored.items())}; the others already existed or lack consent to storage"
+        )
     if still:
         lines.append(f"still in quarantine: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")
     return "\n".join(lines)

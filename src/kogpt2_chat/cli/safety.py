@@ -1,14 +1,18 @@
 """The commands ``review-safety list`` and ``review-safety show``."""
 
-from collections.abc import Mapping
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, show
+from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.settings import load_settings
+
+if TYPE_CHECKING:
+    from kogpt2_chat.jobs.list_safety_turns import ListSafetyTurnsResult
+    from kogpt2_chat.jobs.open_safety_turn import OpenSafetyTurnResult
 
 review_app = typer.Typer(
     help="Turns that may be about a crisis: list them, or open one with a stated reason.", no_args_is_help=True
@@ -26,7 +30,7 @@ def list_turns(*, as_json: Json = False) -> None:
 
     Example: `kogpt2-chat review-safety list`
     """
-    from kogpt2_chat.jobs.review_safety import list_safety_turns as run
+    from kogpt2_chat.jobs.list_safety_turns import list_safety_turns as run
 
     found = run(tables=bootstrap.tables(load_settings()))
     show(found, list_text(found), as_json=as_json)
@@ -44,25 +48,25 @@ def show_turn(
 
     Example: `kogpt2-chat review-safety show bot_question-3-17 --reviewer 김하늘 --reason "weekly review"`
     """
-    from kogpt2_chat.jobs.review_safety import open_safety_turn as run
+    from kogpt2_chat.jobs.open_safety_turn import open_safety_turn as run
 
     found = run(turn_id=turn_id, reviewer=reviewer, reason=reason, tables=bootstrap.tables(load_settings()))
     show(found, turn_text(found), as_json=as_json)
 
 
-def list_text(found: Mapping[str, object]) -> str:
+def list_text(found: "ListSafetyTurnsResult") -> str:
     """Format the list for a terminal, without players' texts."""
-    counts = cast("Mapping[str, Mapping[str, int]]", found["counts"])
-    turns = cast("list[Mapping[str, object]]", found["turns"])
-    lines = [f"{len(turns)} turns may be about a crisis"]
-    lines += [f"  {bot}: {', '.join(f'{kind} {n}' for kind, n in by_kind.items())}" for bot, by_kind in counts.items()]
+    lines = [f"{len(found.turns)} turns may be about a crisis"]
+    for bot, by_kind in found.counts.items():
+        lines.append(f"  {bot}: {', '.join(f'{kind} {count}' for kind, count in by_kind.items())}")
     lines += [
-        f"{turn['date']}  {turn['turn_id']}  {turn['bot']}  {turn['kind']}  opened {turn['opened']} times"
-        for turn in turns
+        f"{turn.date}  {turn.turn_id}  {turn.bot}  {turn.kind}  opened {turn.opened} times" for turn in found.turns
     ]
     return "\n".join(lines)
 
 
-def turn_text(found: Mapping[str, object]) -> str:
+def turn_text(found: "OpenSafetyTurnResult") -> str:
     """Format one turn for a terminal; external texts are shown without control characters."""
-    return "\n".join(f"{name:<12} {one_line(str(value))}" for name, value in found.items() if value is not None)
+    return "\n".join(
+        f"{name:<12} {one_line(str(value))}" for name, value in fields_of(found).items() if value is not None
+    )

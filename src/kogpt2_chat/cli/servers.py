@@ -83,10 +83,9 @@ def status(*, as_json: Json = False) -> None:
     """
     from kogpt2_chat.cli.status import report, table
 
-    facts = report(load_settings())
-    show(facts, table(facts), as_json=as_json)
-    services = facts["services"]
-    if not isinstance(services, list) or not services or not all(service["healthy"] for service in services):
+    found = report(load_settings())
+    show(found, table(found), as_json=as_json)
+    if not found.services or not all(service.healthy for service in found.services):
         leave(Exit.FAILED)
 
 

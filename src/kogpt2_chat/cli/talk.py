@@ -41,7 +41,7 @@ def ask(
     reply = run(utterances=[utterance], topics=bootstrap.topics(load_settings()), timeout_s=timeout_s)[0]
     who = answer_source(reply.fallback, reply.version)
     show(
-        reply.as_json(),
+        reply,
         f"{bot}: {one_line(reply.answer)}\n  ({who}, {reply.latency_ms} ms, {reply.turn_id})",
         as_json=as_json,
     )
@@ -93,7 +93,7 @@ def demo(
     except KogptChatError as error:
         error.add_note(what_stays("The demo ended early."))
         raise
-    show(report.as_json(), report.text(), as_json=as_json)
+    show(report, report.text(), as_json=as_json)
     if report.speechless:
         raise GateRefused(
             f"no version of {', '.join(report.speechless)} passed the gate, so players get notices instead of answers; "

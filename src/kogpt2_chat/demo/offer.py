@@ -1,33 +1,34 @@
 """The suggestion after a demo on the small base: run it with KoGPT2, with the estimated cost on this machine."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from kogpt2_chat.training.estimate_base import BaseEstimate
+
 _MINUTE_S: Final = 60
 
 
-def offer(estimate: Mapping[str, object], home: Path, dataset: str = "") -> list[str]:
+def offer(estimate: BaseEstimate, home: Path, dataset: str = "") -> list[str]:
     """Return the suggestion in English and Korean, with the command to run.
 
     Args:
-        estimate: result of :func:`kogpt2_chat.jobs.estimate_base.estimate_base`.
+        estimate: result of :func:`kogpt2_chat.training.estimate_base.estimate_base`.
         home: home folder of the demo; the command uses another one, since a home keeps its base model.
         dataset: the demo's dataset; empty for the shipped corpora.
 
     Returns:
         Lines to print.
     """
-    base, bots, size = estimate["base"], estimate["bots"], f"{estimate['download_mb']} MB"
+    base, bots, size = estimate.base, estimate.bots, f"{estimate.download_mb} MB"
     corpus = f"DATASET={quote(str(Path(dataset).absolute()))} " if dataset else ""
     command = f"make down && {corpus}KOGPT2_MODEL__BASE={base} KOGPT2_HOME={quote(f'{home}-kogpt2')} make demo"
-    if estimate["training_s"] is None:
-        cost = f"not measured on this machine ({estimate['reason']})"
+    if estimate.training_s is None or estimate.answer_tokens_per_s is None:
+        cost = f"not measured on this machine ({estimate.reason})"
         korean = "이 컴퓨터에서 얼마나 걸릴지는 재지 못했습니다"
     else:
-        minutes = f"{max(1.0, float(str(estimate['training_s'])) / _MINUTE_S):.0f}"
-        speed = f"{float(str(estimate['answer_tokens_per_s'])):.0f}"
+        minutes = f"{max(1.0, estimate.training_s / _MINUTE_S):.0f}"
+        speed = f"{estimate.answer_tokens_per_s:.0f}"
         cost = (
             f"training version 1 of {bots} bots takes about {minutes} minute{'s'[: minutes != '1']} on this machine "
             f"(measured with a network of KoGPT2's size: {speed} answer tokens/s)"

@@ -16,11 +16,10 @@ from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import Report, Trial
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.jobs.estimate_base import estimate_base
-from kogpt2_chat.jobs.prepare_base import prepare_base
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.ports import Registry, Topics
 from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.training.estimate_base import estimate_base
 
 if TYPE_CHECKING:
     from kogpt2_chat.adapters.airflow_runs import DagRun
@@ -51,7 +50,9 @@ class Airflow(Protocol):
 
 
 def _prepare_base(settings: Settings, progress: Progress) -> "PreparedBase":
-    return prepare_base(settings=settings, progress=progress)
+    from kogpt2_chat.training.base import prepare
+
+    return prepare(settings, progress)
 
 
 def _start_servers(settings: Settings, progress: Progress) -> None:
@@ -213,8 +214,11 @@ def prepare_settings(dataset: str, progress: Progress) -> Settings:
         from kogpt2_chat.jobs.import_corpus import import_corpus
 
         folder = load_settings().home / "demo" / "corpora"
-        counts = import_corpus(source=Path(dataset), folder=folder)
-        progress(f"imported {dataset}: {counts}")
+        imported = import_corpus(source=Path(dataset), folder=folder)
+        progress(
+            f"imported {dataset}: {imported.rows} rows, unusable {dict(imported.unusable)}, "
+            f"left out {dict(imported.left_out)}"
+        )
         os.environ["KOGPT2_LEARNING__CORPORA"] = str(folder)
     return load_settings()
 

@@ -14,7 +14,7 @@ from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements
 from kogpt2_chat.domain.rollout.liveness import LivenessTracker, Roll
 from kogpt2_chat.domain.rollout.recovery import reconstruct, sentence
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, VersionKey, WorkerState, is_newer, next_epoch
-from kogpt2_chat.errors import Conflict, InvalidMessage
+from kogpt2_chat.errors import AlreadyRunning, InvalidMessage
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.settings import Settings
 
@@ -213,7 +213,7 @@ class Fleet:
             The state that the workers follow, with the epoch to wait for, and whether anything was published.
 
         Raises:
-            Conflict: another program published first each time.
+            AlreadyRunning: another program published first each time.
         """
         self.look()  # heartbeats that change from now on are acknowledgements
         for number in range(_PUBLICATIONS + 1):
@@ -228,7 +228,7 @@ class Fleet:
                 return self.publish(replace(state, epoch=epoch), by=state.by), True
             if number < _PUBLICATIONS:
                 self.publish(replace(change(state), epoch=epoch), by=by)
-        raise Conflict(
+        raise AlreadyRunning(
             f"{bot}: another program published first in {_PUBLICATIONS} attempts: another rollout of this bot is in "
             "progress. Retry when it has finished"
         )

@@ -5,7 +5,7 @@ from functools import partial
 
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, version_acknowledgements
 from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey
-from kogpt2_chat.errors import Conflict, Unavailable
+from kogpt2_chat.errors import Superseded, Unavailable
 from kogpt2_chat.fleet.fleet import Fleet
 
 
@@ -37,6 +37,42 @@ class RolloutPlan:
         return self.target.is_same(state.key)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutResult:
+    """The outcome of a rollout or a rollback.
+
+    Attributes:
+        bot: the bot.
+        version: the champion that the workers follow; None if there is none.
+        previous: value of ``previous`` in the published state.
+        epoch: its rollout epoch.
+        workers: names of the workers that serve it; empty if nothing was done.
+        changed: whether anything was done.
+        reason: why.
+    """
+
+    bot: str
+    version: int | None
+    previous: int | None
+    epoch: int
+    workers: tuple[str, ...]
+    changed: bool
+    reason: str
+
+
+def rollout_result(state: RolloutState, *, workers: tuple[str, ...], changed: bool, reason: str) -> RolloutResult:
+    """Return the outcome that a followed state shows."""
+    return RolloutResult(
+        bot=state.bot,
+        version=state.champion,
+        previous=state.previous,
+        epoch=state.epoch,
+        workers=workers,
+        changed=changed,
+        reason=reason,
+    )
+
+
 def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
     """Publish a version and wait until it is ready on every live worker.
 
@@ -51,7 +87,8 @@ def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledge
         The state that the workers follow now, and their acknowledgements.
 
     Raises:
-        Conflict: another rollout of this bot published a different champion in the meantime, which stays in effect.
+        Superseded: another rollout of this bot published a different champion in the meantime, which stays in effect.
+        AlreadyRunning: other programs keep publishing states of this bot.
         Unavailable: a worker could not load the version, or did not do so in time, or no worker is alive. The old
             champion has been published again.
     """
@@ -117,9 +154,9 @@ def _targets(state: RolloutState, version: VersionKey | None) -> bool:
     return state.key is None if version is None else version.is_same(state.key)
 
 
-def _superseded(plan: RolloutPlan, newest: RolloutState) -> Conflict:
+def _superseded(plan: RolloutPlan, newest: RolloutState) -> Superseded:
     found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an empty topic"
-    return Conflict(
+    return Superseded(
         f"{plan.bot}: version {plan.target.number} was superseded by {found}: another rollout of this bot is in "
         "progress, and its result stays in effect"
     )

@@ -8,7 +8,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,47 @@ _BUILD: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}")
 _READ: Final = ("turns", "feedback", "distrust")
 
 
-def build_datasets(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDataset:
+    """The dataset of one bot.
+
+    Attributes:
+        version: the dataset id; None if the dataset has faults.
+        path: its folder; with faults, the folder in quarantine.
+        counts: number of rows by split.
+        sources: number of rows by source.
+        rejects: number of proposals that were left out, by reason.
+        new_pairs: pairs that the previous dataset lacks.
+        withdrawn_pairs: pairs of the previous dataset that may not be learned any more.
+        seeds_superseded: seed pairs that a taught pair replaced.
+        published: False if the same dataset already existed.
+        faults: why the dataset was quarantined.
+    """
+
+    version: str | None
+    path: str
+    counts: Mapping[str, int]
+    sources: Mapping[str, int]
+    rejects: Mapping[str, int]
+    new_pairs: int
+    withdrawn_pairs: int
+    seeds_superseded: int
+    published: bool
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """The datasets of one Spark application.
+
+    Attributes:
+        datasets: the dataset of each bot.
+    """
+
+    datasets: Mapping[str, BuiltDataset]
+
+
+def build_dataset(
     *,
     bots: Sequence[str],
     spark: SparkJobs,
@@ -38,7 +78,7 @@ def build_datasets(
     files: Files,
     settings: Settings,
     progress: Callable[[str], None],
-) -> dict[str, dict[str, object]]:
+) -> BuildResult:
     """Build the datasets of all bots in one Spark application, and publish those without faults.
 
     The tokenizer of the bots' base model measures the length of answers; if no base exists yet, it is prepared first.
@@ -53,9 +93,7 @@ def build_datasets(
         progress: called with a line on each step of preparing the base.
 
     Returns:
-        By bot: ``version`` (the dataset id), ``path``, ``counts``, ``sources``, ``rejects``, ``new_pairs``,
-        ``withdrawn_pairs``, ``seeds_superseded``, ``published`` (False if the same dataset already existed) and
-        ``faults``. If a bot's dataset has faults, its version is None and ``path`` is its folder in quarantine.
+        The dataset of each bot, published or in quarantine.
 
     Raises:
         InvalidInput: a corpus is missing or malformed, no base can be prepared, or every bot's dataset has faults.
@@ -79,10 +117,10 @@ def build_datasets(
         clean_up_after(error, lambda: files.delete(building), f"{building} stays until a later build removes it")
         raise
     files.delete(building)
-    if results and all(result["faults"] for result in results.values()):
+    if results and all(result.faults for result in results.values()):
         faults = "; ".join(f"{bot}: {', '.join(report[bot]['faults'])}" for bot in bots)
         raise InvalidInput(f"no dataset was published: {faults}. Their rows are kept in {root}/quarantine/datasets.")
-    return results
+    return BuildResult(datasets=results)
 
 
 def _remove_abandoned(files: Files, root: str, now: datetime) -> None:
@@ -156,7 +194,7 @@ def _publish(
     now: datetime,
     files: Files,
     root: str,
-) -> dict[str, object]:
+) -> BuiltDataset:
     """Move one bot's rows to their final folder: named after the dataset id, or in quarantine if they have faults."""
     manifest = Manifest(
         bot=bot,
@@ -204,16 +242,16 @@ def _gather(bot: str, folder: str, building: str, files: Files) -> None:
             files.publish_folder(rows, f"{folder}/{split}.parquet")
 
 
-def _result(manifest: Manifest, path: str, faults: Sequence[str], *, published: bool) -> dict[str, object]:
-    return {
-        "version": None if faults else manifest.version,
-        "path": path,
-        "counts": dict(manifest.counts),
-        "sources": dict(manifest.sources),
-        "rejects": dict(manifest.rejects),
-        "new_pairs": manifest.new_pairs,
-        "withdrawn_pairs": manifest.withdrawn_pairs,
-        "seeds_superseded": manifest.seeds_superseded,
-        "published": published,
-        "faults": list(faults),
-    }
+def _result(manifest: Manifest, path: str, faults: Sequence[str], *, published: bool) -> BuiltDataset:
+    return BuiltDataset(
+        version=None if faults else manifest.version,
+        path=path,
+        counts=manifest.counts,
+        sources=manifest.sources,
+        rejects=manifest.rejects,
+        new_pairs=manifest.new_pairs,
+        withdrawn_pairs=manifest.withdrawn_pairs,
+        seeds_superseded=manifest.seeds_superseded,
+        published=published,
+        faults=tuple(faults),
+    )

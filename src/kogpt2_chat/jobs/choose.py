@@ -7,15 +7,35 @@ players receive.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kogpt2_chat.lake.manifests import Changes, count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Whether to train one bot.
+
+    Attributes:
+        train: whether to train it.
+        dataset: id of the dataset to train it on.
+        new_pairs: pairs that no trained version has learned.
+        withdrawn_pairs: pairs that the champion has learned and that may not be learned any more.
+        reason: why, for a person.
+    """
+
+    train: bool
+    dataset: str
+    new_pairs: int
+    withdrawn_pairs: int
+    reason: str
+
+
 def choose(
     *, datasets: Mapping[str, str], force: bool, files: Files, registry: Registry, settings: Settings
-) -> dict[str, dict[str, object]]:
+) -> dict[str, Choice]:
     """Decide for each bot whether to train it, and why.
 
     One withdrawn pair is enough to train, since the champion could still produce it. A dataset that a version newer
@@ -29,9 +49,9 @@ def choose(
         settings: how many new pairs are enough.
 
     Returns:
-        ``train``, ``dataset``, ``new_pairs``, ``withdrawn_pairs`` and ``reason`` by bot.
+        The choice for each bot.
     """
-    choices: dict[str, dict[str, object]] = {}
+    choices = {}
     for bot, dataset in datasets.items():
         versions = registry.versions(bot)
         trained = {version.tags.get("dataset", "") for version in versions}
@@ -45,13 +65,9 @@ def choose(
         is_waiting = any(version.tags.get("dataset") == dataset for version in _after_champion(versions))
         train, verdict = _verdict(found, force=force, least=least, is_waiting=is_waiting)
         reason = f"{found.new} new pairs since the last training, {found.withdrawn} withdrawn ({verdict})"
-        choices[bot] = {
-            "train": train,
-            "dataset": dataset,
-            "new_pairs": found.new,
-            "withdrawn_pairs": found.withdrawn,
-            "reason": reason,
-        }
+        choices[bot] = Choice(
+            train=train, dataset=dataset, new_pairs=found.new, withdrawn_pairs=found.withdrawn, reason=reason
+        )
     return choices
 
 

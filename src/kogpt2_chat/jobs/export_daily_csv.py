@@ -9,6 +9,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -29,9 +30,22 @@ _FORMULA_STARTS: Final = tuple("=+-@＝＋－＠")
 Day = tuple[str, str]
 
 
-def export_daily_csv(
-    *, tables: Tables, files: Files, settings: Settings, now: datetime | None = None
-) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    """The files of a year.
+
+    Attributes:
+        year: the current year in Seoul.
+        files: their number.
+        written: paths of the files written by this run.
+    """
+
+    year: str
+    files: int
+    written: tuple[str, ...]
+
+
+def export_daily_csv(*, tables: Tables, files: Files, settings: Settings, now: datetime | None = None) -> ExportResult:
     """Rewrite the file of each day and bot whose content has changed; remove those without turns.
 
     Args:
@@ -41,7 +55,7 @@ def export_daily_csv(
         now: the time that decides the current year in Seoul; tests replace it.
 
     Returns:
-        ``year``, ``files`` (their number), and ``written`` (paths of the files written).
+        The year, its number of files, and the files written.
     """
     root = settings.hdfs.root
     year = seoul_date(now or datetime.now(UTC))[:4]
@@ -63,7 +77,7 @@ def export_daily_csv(
     if written or gone:
         state = {"year": year, "form": _FORM, "digests": digests}
         files.write(_state_path(root), json.dumps(state, indent=1, sort_keys=True).encode())
-    return {"year": year, "files": len(rows_by_day), "written": written}
+    return ExportResult(year=year, files=len(rows_by_day), written=tuple(written))
 
 
 def _rows_by_day(tables: Tables, year: str) -> Mapping[Day, list[Mapping[str, object]]]:

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +34,35 @@ _MEMORISED_CHECKED: Final = 400
 """Number of the most frequent examples that are checked for being reproduced word for word by the new version."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneResult:
+    """A finished training.
+
+    Attributes:
+        run_id: the run in MLflow.
+        bot: the bot.
+        dataset: id of its dataset.
+        steps: optimizer steps.
+        epochs: passes over the dataset.
+        left_out: pairs that the model cannot produce completely, by reason.
+        parent: version that the training started from; empty for the base.
+        loss: mean training loss of the last epoch.
+        validation_nll: mean NLL of the validation examples after the last epoch; None without such examples.
+        seconds: duration of the call.
+    """
+
+    run_id: str
+    bot: str
+    dataset: str
+    steps: int
+    epochs: int
+    left_out: Mapping[str, int]
+    parent: str
+    loss: float
+    validation_nll: float | None
+    seconds: float
+
+
 def finetune(
     *,
     bot: str,
@@ -44,7 +73,7 @@ def finetune(
     registry: Registry,
     settings: Settings,
     progress: Callable[[str], None],
-) -> dict[str, object]:
+) -> FinetuneResult:
     """Train a version, and log parameters, metrics of every epoch, a plot, sample answers and the version's files.
 
     After a crash, the next call with the same arguments resumes from the last checkpoint.
@@ -60,11 +89,10 @@ def finetune(
         progress: called with a line on each step and epoch.
 
     Returns:
-        ``run_id``, ``bot``, ``dataset``, ``steps``, ``epochs``, ``left_out`` (pairs by reason), ``parent``, ``loss``,
-        ``validation_nll``, ``seconds``.
+        The run, and the figures of its last epoch.
 
     Raises:
-        Conflict: another process runs the same training.
+        AlreadyRunning: another process runs the same training.
     """
     from kogpt2_chat.corpora.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.network.load import use_threads
@@ -100,11 +128,11 @@ def finetune(
             registry.log_files(run_id, write_report(work, version, card, reports, pairs["train"], settings), "training")
         clear_progress(work)
     last = reports[-1]
-    return {
-        "run_id": run_id, "bot": bot, "dataset": dataset, "steps": last.step, "epochs": last.epoch,
-        "left_out": dict(left_out), "parent": card.parent, "loss": last.loss, "validation_nll": last.validation_nll,
-        "seconds": round(time.monotonic() - started, 1),
-    }  # fmt: skip
+    return FinetuneResult(
+        run_id=run_id, bot=bot, dataset=dataset, steps=last.step, epochs=last.epoch, left_out=left_out,
+        parent=card.parent, loss=last.loss, validation_nll=last.validation_nll,
+        seconds=round(time.monotonic() - started, 1),
+    )  # fmt: skip
 
 
 @contextmanager

@@ -24,6 +24,63 @@ _NOT_SHOWN: Final = frozenset({"pii"})
 """For rows left out for these reasons, messages show only the line number."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """The lines of the file.
+
+    Attributes:
+        all: their number.
+        header: lines that repeat the header.
+        blank: empty lines.
+    """
+
+    all: int
+    header: int
+    blank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSizes:
+    """Number of entries in each file of a bot.
+
+    Attributes:
+        seed: pairs that the bot always learns.
+        gold: pairs to evaluate it.
+        dev: pairs to fit its thresholds.
+        golden: questions with words that a good answer contains.
+    """
+
+    seed: int
+    gold: int
+    dev: int
+    golden: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportResult:
+    """What became of the file.
+
+    Attributes:
+        folder: the folder that was written.
+        lines: lines of the file.
+        rows: rows of the file.
+        trimmed: rows with white space around a value.
+        unusable: unusable rows by reason.
+        first_unusable: descriptions of the first ones.
+        left_out: usable rows that the training rules reject, by reason.
+        bots: sizes of each bot's files.
+    """
+
+    folder: str
+    lines: Lines
+    rows: int
+    trimmed: int
+    unusable: Mapping[str, int]
+    first_unusable: tuple[str, ...]
+    left_out: Mapping[str, int]
+    bots: Mapping[str, CorpusSizes]
+
+
 @dataclass(slots=True)
 class _Skipped:
     """Rows that were not imported: their number by reason, and descriptions of the first ones."""
@@ -51,7 +108,7 @@ class _Read:
     rows_by_bot: dict[str, list[CorpusRow]] = field(default_factory=lambda: defaultdict(list))
 
 
-def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) -> dict[str, object]:
+def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) -> ImportResult:
     """Write seed, gold, dev and golden files for the bots. The same file always produces the same folder.
 
     Unusable rows (missing columns, unknown label, no text) are skipped and counted; more than 1 % of them stop the
@@ -80,16 +137,16 @@ def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) 
         files |= of_bot
     _write(folder, files)
     left_out = sum((skipped.counts for skipped in found.left_out_by_bot.values()), Counter[str]())
-    return {
-        "folder": str(folder),
-        "lines": {"all": table.lines, "header": table.headers, "blank": table.blank},
-        "rows": len(table.rows),
-        "trimmed": found.trimmed,
-        "unusable": dict(sorted(found.unusable.counts.items())),
-        "first_unusable": found.unusable.first,
-        "left_out": dict(sorted(left_out.items())),
-        "bots": counts,
-    }
+    return ImportResult(
+        folder=str(folder),
+        lines=Lines(all=table.lines, header=table.headers, blank=table.blank),
+        rows=len(table.rows),
+        trimmed=found.trimmed,
+        unusable=dict(sorted(found.unusable.counts.items())),
+        first_unusable=tuple(found.unusable.first),
+        left_out=dict(sorted(left_out.items())),
+        bots=counts,
+    )
 
 
 def _table(source: Path) -> Table:
@@ -141,7 +198,7 @@ def _fault(values: Sequence[str]) -> tuple[str, str] | None:
     return None if clean(values[0]) and clean(values[1]) else ("no_text", ",".join(values))
 
 
-def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], dict[str, int]]:
+def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], CorpusSizes]:
     """Return the files of one bot, and the number of entries in each.
 
     Raises:
@@ -160,9 +217,7 @@ def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], dict[s
     golden = golden_questions(parts.seed)
     texts = {f"{bot}/{name}.csv": _as_csv(getattr(parts, name)) for name in ("seed", "gold", "dev")}
     texts[f"{bot}/golden.json"] = json.dumps(golden, ensure_ascii=False, indent=1) + "\n"
-    return texts, {
-        "seed": len(parts.seed), "gold": len(parts.gold), "dev": len(parts.dev), "golden": len(golden),
-    }  # fmt: skip
+    return texts, CorpusSizes(seed=len(parts.seed), gold=len(parts.gold), dev=len(parts.dev), golden=len(golden))
 
 
 def _as_csv(rows: Sequence[CorpusRow]) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from kogpt2_chat.domain.lake.layout import TURNS
@@ -12,7 +13,24 @@ from kogpt2_chat.ports import Index, Row, Tables
 _ORDER_COLUMNS: Final = ("ingested_at", "kafka_partition", "kafka_offset")
 
 
-def index(*, tables: Tables, index: Index, rebuild: bool = False) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexResult:
+    """The state of the index after a run.
+
+    Attributes:
+        turns: turns in the lake.
+        kept_out: turns that are excluded from the index.
+        sent: documents sent by this run.
+        documents: documents in the index.
+    """
+
+    turns: int
+    kept_out: int
+    sent: int
+    documents: int
+
+
+def index(*, tables: Tables, index: Index, rebuild: bool = False) -> IndexResult:
     """Make the index contain a document for each turn of the lake, except turns that may be about a crisis.
 
     A document's id is the turn id, so sending it again changes nothing. If several rows share a turn id, the last one
@@ -25,8 +43,7 @@ def index(*, tables: Tables, index: Index, rebuild: bool = False) -> dict[str, o
         rebuild: whether to delete all documents first.
 
     Returns:
-        ``turns`` (in the lake), ``kept_out`` (excluded turns), ``sent`` (documents sent), and ``documents`` (in the
-        index now).
+        Number of turns, of excluded turns, and of documents sent and now in the index.
     """
     if rebuild:
         index.clear()
@@ -44,7 +61,7 @@ def index(*, tables: Tables, index: Index, rebuild: bool = False) -> dict[str, o
         # A turn added since the first read waits for the next run.
         selected = (row for row in tables.read(TURNS.name) if wanted.get(str(row["turn_id"])) == _order_key(row))
         sent = index.put(map(mask_for_search, selected))
-    return {"turns": len(newest), "kept_out": len(newest) - len(shown), "sent": sent, "documents": index.count()}
+    return IndexResult(turns=len(newest), kept_out=len(newest) - len(shown), sent=sent, documents=index.count())
 
 
 def _newest(rows: Iterable[Row]) -> dict[str, Row]:

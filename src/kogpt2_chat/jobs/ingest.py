@@ -13,14 +13,63 @@ from typing import Final
 
 from kogpt2_chat.domain.lake.gaps import gap_row
 from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table
-from kogpt2_chat.errors import Conflict, InvalidMessage
+from kogpt2_chat.errors import InvalidMessage, PlanOutdated
 from kogpt2_chat.lake.read_records import quarantined, read_record
-from kogpt2_chat.lake.topic_positions import Place, record_gaps, report_gaps, sync_topic
+from kogpt2_chat.lake.topic_positions import LostRange, Place, record_gaps, report_gaps, sync_topic
 from kogpt2_chat.ports import Tables, Topics
 from kogpt2_chat.settings import Settings
 
 Window = Mapping[int, tuple[int, int]]
 _REPLANS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A range of offsets that the topic's retention deleted before this run could read it.
+
+    Attributes:
+        partition: partition of the topic.
+        start: the first lost offset.
+        end: the offset after the last lost one.
+    """
+
+    partition: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableResult:
+    """What a run did for one table.
+
+    Attributes:
+        rows: rows added to the table.
+        commits: commits made.
+        left_out: records not stored in the table, by reason.
+        gaps: ranges of offsets that were lost.
+        positions: end position by partition.
+    """
+
+    rows: int
+    commits: int
+    left_out: Mapping[str, int]
+    gaps: tuple[Gap, ...]
+    positions: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestResult:
+    """What a run did.
+
+    Attributes:
+        turns: for the table ``turns``.
+        feedback: for the table ``feedback``.
+        lost: the gaps that no earlier run has reported.
+    """
+
+    turns: TableResult
+    feedback: TableResult
+    lost: tuple[LostRange, ...]
 
 
 @dataclass(slots=True)
@@ -40,7 +89,7 @@ class _Counts:
     gaps: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
-def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, object]:
+def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> IngestResult:
     """Bring the tables ``turns`` and ``feedback`` up to date with their topics.
 
     Records that cannot be stored go to the table ``quarantine``. Turns of players who do not consent to storing are
@@ -54,21 +103,18 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> dict[str, o
         settings: how many records one commit may contain.
 
     Returns:
-        By table: rows, commits, records left out by reason, gaps, end positions. Under ``lost``: the gaps that no
-        earlier run has reported.
+        What was done for each table, and the gaps that no earlier run has reported.
 
     Raises:
-        Conflict: other writers moved the same positions more than five times.
+        PlanOutdated: other writers moved the same positions more than five times.
         InvalidInput: the topic ends before the table's position, although it is the same topic.
     """
     batch, ingested_at = settings.kafka.ingest_batch, datetime.now(UTC)
-    result: dict[str, object] = {
-        table.name: _ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK)
-    }
-    return {**result, "lost": report_gaps(tables)}
+    turns, feedback = (_ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK))
+    return IngestResult(turns=turns, feedback=feedback, lost=report_gaps(tables))
 
 
-def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, ingested_at: datetime) -> dict[str, object]:
+def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, ingested_at: datetime) -> TableResult:
     counts, conflicts, place = _Counts(), 0, None
     while True:
         try:
@@ -78,17 +124,17 @@ def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, inge
                 break
             for part in _parts(window, batch):
                 committed |= _ingest_part(place, part, committed, topics, tables, ingested_at, counts)
-        except Conflict:  # another ingest runs at the same time: plan again
+        except PlanOutdated:  # another ingest runs at the same time: plan again
             conflicts += 1
             if conflicts > _REPLANS:
                 raise
-    return {
-        "rows": counts.rows,
-        "commits": counts.commits,
-        "left_out": dict(sorted(counts.left_out.items())),
-        "gaps": [{"partition": p, "start": start, "end": end} for p, (start, end) in sorted(counts.gaps.items())],
-        "positions": {str(partition): end for partition, end in sorted(place.ends.items())},
-    }
+    return TableResult(
+        rows=counts.rows,
+        commits=counts.commits,
+        left_out=dict(sorted(counts.left_out.items())),
+        gaps=tuple(Gap(partition=p, start=start, end=end) for p, (start, end) in sorted(counts.gaps.items())),
+        positions=dict(sorted(place.ends.items())),
+    )
 
 
 def _plan(
@@ -101,7 +147,7 @@ def _plan(
     table, ids = place.table, place.ids_in(place.table)
     committed = tables.positions(table.name, [*ids.values(), *place.mark])
     if {**committed, **place.mark} != {**place.mark, **committed}:
-        raise Conflict(f"table {table.name}: another ingest has read another topic named {table.topic}")
+        raise PlanOutdated(f"table {table.name}: another ingest has read another topic named {table.topic}")
     retained = topics.start_positions(table.topic)
     window, gaps = {}, {}
     for partition, end in place.ends.items():

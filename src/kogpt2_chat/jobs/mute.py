@@ -5,18 +5,37 @@ for the workers fails, the state stays published. Does not use the registry.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, mute_acknowledgements
 from kogpt2_chat.domain.rollout.states import RolloutState
-from kogpt2_chat.errors import Conflict, Unavailable
+from kogpt2_chat.errors import Superseded, Unavailable
 from kogpt2_chat.fleet.fleet import Clock, Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
 
 _ACKNOWLEDGED: Final = "acknowledged by"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MuteResult:
+    """The published state.
+
+    Attributes:
+        bot: the bot.
+        muted: whether it is muted.
+        epoch: the rollout epoch; 0 if nothing was ever published for the bot.
+        changed: whether this call published it.
+        workers: sorted names of the workers that have acted on it.
+    """
+
+    bot: str
+    muted: bool
+    epoch: int
+    changed: bool
+    workers: tuple[str, ...]
 
 
 def mute(
@@ -29,7 +48,7 @@ def mute(
     reason: str = "",
     by: str = "mute",
     clock: Clock | None = None,
-) -> dict[str, object]:
+) -> MuteResult:
     """Mute or unmute a bot, and wait until every live worker has acted on it.
 
     If the followed state already has the wanted value, nothing is published and the job only waits. The same command
@@ -46,11 +65,12 @@ def mute(
         clock: the time; tests replace it.
 
     Returns:
-        ``bot muted epoch changed workers``.
+        The published state, and the workers that have acted on it.
 
     Raises:
         Unavailable: a live worker did not act on it in time, or no worker is alive. The state stays published.
-        Conflict: another program published the opposite in the meantime, which stays in effect.
+        Superseded: another program published the opposite in the meantime, which stays in effect.
+        AlreadyRunning: other programs keep publishing states of this bot.
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     state, changed = fleet.publish_until(
@@ -92,17 +112,11 @@ def _require_same_mute(state: RolloutState, newest: RolloutState) -> None:
     if newest.muted == state.muted:
         return
     found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an empty topic"
-    raise Conflict(
+    raise Superseded(
         f"{state.bot}: epoch {state.epoch} ({word(muted=state.muted)}) was superseded by {found}, which says the "
         "opposite. Agree with the person who published it, then run the command again"
     )
 
 
-def _result(state: RolloutState, *, changed: bool, workers: tuple[str, ...]) -> dict[str, object]:
-    return {
-        "bot": state.bot,
-        "muted": state.muted,
-        "epoch": state.epoch,
-        "changed": changed,
-        "workers": list(workers),
-    }
+def _result(state: RolloutState, *, changed: bool, workers: tuple[str, ...]) -> MuteResult:
+    return MuteResult(bot=state.bot, muted=state.muted, epoch=state.epoch, changed=changed, workers=workers)

@@ -1,10 +1,28 @@
 """Make a version that passed the gate the bot's candidate for rollout."""
 
+from dataclasses import dataclass
+
 from kogpt2_chat.errors import GateRefused
-from kogpt2_chat.ports import ModelVersion, Registry
+from kogpt2_chat.fleet.registered import require_pass
+from kogpt2_chat.ports import Registry
 
 
-def nominate(*, bot: str, version: int, registry: Registry) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NominateResult:
+    """The outcome of a nomination.
+
+    Attributes:
+        bot: the bot.
+        version: the version.
+        nominated: False if the version is already the champion.
+    """
+
+    bot: str
+    version: int
+    nominated: bool
+
+
+def nominate(*, bot: str, version: int, registry: Registry) -> NominateResult:
     """Set the alias ``candidate`` to a version that passed the gate.
 
     If the version is already the champion, nothing changes: a retry after its rollout must not make it a candidate
@@ -16,7 +34,7 @@ def nominate(*, bot: str, version: int, registry: Registry) -> dict[str, object]
         registry: the model registry.
 
     Returns:
-        ``bot``, ``version`` and ``nominated`` (False if the version is already the champion).
+        Whether the version was nominated.
 
     Raises:
         GateRefused: the version did not pass the gate, or was rolled back.
@@ -31,24 +49,4 @@ def nominate(*, bot: str, version: int, registry: Registry) -> dict[str, object]
     nominated = "champion" not in found.aliases
     if nominated:
         registry.set_alias(bot, "candidate", version)
-    return {"bot": bot, "version": version, "nominated": nominated}
-
-
-def require_pass(found: ModelVersion) -> None:
-    """Check that a version passed the gate and has no tag ``tainted``.
-
-    Args:
-        found: the version in the registry.
-
-    Raises:
-        GateRefused: the version was never evaluated, was refused, or learned from a player who asked to be forgotten.
-    """
-    what = f"{found.bot} version {found.version}"
-    gate = found.tags.get("gate")
-    if gate is None:
-        raise GateRefused(f"{what} was never evaluated: run `kogpt2-chat evaluate {found.bot} {found.version}` first")
-    if gate != "pass":
-        reasons = found.tags.get("gate_reasons", "see decision.json of its run")
-        raise GateRefused(f"{what} did not pass the gate: {reasons}")
-    if "tainted" in found.tags:
-        raise GateRefused(f"{what} learned from a player who asked to be forgotten: choose a later version")
+    return NominateResult(bot=bot, version=version, nominated=nominated)

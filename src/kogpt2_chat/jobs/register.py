@@ -1,18 +1,36 @@
 """Register a finished run as a version of its bot."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
 from kogpt2_chat.ports import Registry
-from kogpt2_chat.settings import Settings
 
 TAGS: Final = ("base", "base_sha", "licence", "dataset", "git_commit", "parent", "small")
 """Fields of ``model.json`` that become tags of the version, so that they are visible in the registry."""
 
 
-def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterResult:
+    """A registered version.
+
+    Attributes:
+        bot: the bot.
+        version: number of the version.
+        run_id: the run that trained it.
+        tags: its tags from ``model.json``.
+    """
+
+    bot: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+
+
+def register(*, bot: str, run_id: str, registry: Registry) -> RegisterResult:
     """Register a run's model as the bot's next version. Registering the same run again returns the same version.
 
     Every trained model becomes a version, whether or not it will pass the gate. The licence of the base model is one of
@@ -22,16 +40,14 @@ def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -
         bot: the bot.
         run_id: the run of a finished fine-tuning.
         registry: the model registry.
-        settings: unused.
 
     Returns:
-        ``bot``, ``version``, ``run_id`` and ``tags``.
+        The version.
 
     Raises:
         InvalidInput: the run trained another bot. The version exists, but is permanently refused.
         CheckpointCorrupt: ``model.json`` of the run is not a JSON object.
     """
-    del settings
     version = registry.add_version(bot, run_id, VERSION_PATH, {})
     card = _card(registry.read_file(bot, version, f"{VERSION_PATH}/model.json"), f"{bot} version {version}")
     if card.get("bot", bot) != bot:
@@ -40,7 +56,7 @@ def register(*, bot: str, run_id: str, registry: Registry, settings: Settings) -
         raise InvalidInput(f"{why}: register it for {card['bot']}. {bot} version {version} was created and is refused")
     tags = {name: _text(card[name]) for name in TAGS if card.get(name) not in (None, "")}
     registry.tag(bot, version, tags)
-    return {"bot": bot, "version": version, "run_id": run_id, "tags": tags}
+    return RegisterResult(bot=bot, version=version, run_id=run_id, tags=tags)
 
 
 def _text(value: object) -> str:

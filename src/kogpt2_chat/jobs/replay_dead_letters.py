@@ -5,7 +5,7 @@ state is needed, and if a call is killed, the next one sends the rest.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,6 +23,42 @@ from kogpt2_chat.domain.chat.dead_letters import (
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.domain.chat.wire import turn_id
 from kogpt2_chat.ports import Outgoing, Record, Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A selected dead letter.
+
+    Attributes:
+        replay_of: the turn that it repeats.
+        reason: why it is a dead letter.
+    """
+
+    replay_of: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayDeadLettersResult:
+    """What became of the dead letters.
+
+    Attributes:
+        letters: number of dead letters read.
+        reasons: the selected reasons, sorted.
+        replays: the selected letters, oldest first.
+        sent: number of letters sent.
+        dry_run: whether nothing was to be sent.
+        left: letters of a selected reason that are not replayed, by cause.
+        other_reasons: letters that are not selected, by reason.
+    """
+
+    letters: int
+    reasons: tuple[Reason, ...]
+    replays: tuple[Replay, ...]
+    sent: int
+    dry_run: bool
+    left: Mapping[Left, int]
+    other_reasons: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -49,7 +85,7 @@ def replay_dead_letters(
     dry_run: bool = False,
     again: bool = False,
     now: datetime | None = None,
-) -> dict[str, object]:
+) -> ReplayDeadLettersResult:
     """Send dead letters to ``bot_question`` again, oldest first, with their original key and value.
 
     ``bot_question`` has a shorter retention than the topic of dead letters. A letter so old that an earlier replay of
@@ -65,9 +101,7 @@ def replay_dead_letters(
         now: the time; tests replace it.
 
     Returns:
-        ``letters`` (number read), ``reasons`` (selected), ``replays`` (turn id and reason of each selected letter),
-        ``sent``, ``dry_run``, ``left`` (letters of the selected reasons that are not sent, by cause) and
-        ``other_reasons`` (letters that are not selected, by reason).
+        The selected letters, and counts of all others.
 
     Raises:
         Unavailable: Kafka did not answer, or did not acknowledge every record. The same call sends the missing ones.
@@ -83,15 +117,15 @@ def replay_dead_letters(
             Outgoing(topic=QUESTION_TOPIC, key=one.key, value=one.value, headers=replay_headers(one, at))
             for one in chosen
         )
-    return {
-        "letters": counts.letters,
-        "reasons": sorted(set(reasons)),
-        "replays": [{"replay_of": letter.turn_id, "reason": letter.reason} for letter in chosen],
-        "sent": 0 if dry_run else len(chosen),
-        "dry_run": dry_run,
-        "left": dict(sorted(counts.left.items())),
-        "other_reasons": dict(sorted(counts.other_reasons.items())),
-    }
+    return ReplayDeadLettersResult(
+        letters=counts.letters,
+        reasons=tuple(sorted(set(reasons))),
+        replays=tuple(Replay(replay_of=letter.turn_id, reason=letter.reason) for letter in chosen),
+        sent=0 if dry_run else len(chosen),
+        dry_run=dry_run,
+        left=dict(sorted(counts.left.items())),
+        other_reasons=dict(sorted(counts.other_reasons.items())),
+    )
 
 
 def _letters(topics: Topics, reasons: Sequence[str], counts: _Counts) -> Iterator[DeadLetter]:

@@ -8,12 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast
 
 from kogpt2_chat.domain.lake.layout import QUARANTINE, Table
-from kogpt2_chat.domain.lake.mending import read_corrected
 from kogpt2_chat.domain.lake.quarantine import (
     Place,
     Row,
@@ -24,8 +22,7 @@ from kogpt2_chat.domain.lake.quarantine import (
     sent_ms,
     waiting,
 )
-from kogpt2_chat.domain.text.csv_text import decode
-from kogpt2_chat.errors import InvalidInput, InvalidMessage
+from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.lake.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
 
@@ -33,6 +30,27 @@ _COUNTER: Final = "{table}/quarantine"
 """App id under which a table counts its replays, so that of two concurrent replays one fails with a conflict."""
 _NOTHING: Final[Mapping[Place, str]] = MappingProxyType({})
 _ID: Final[Mapping[str, str]] = {"turns": "turn_id", "feedback": "feedback_id"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayQuarantineResult:
+    """What became of the records in quarantine.
+
+    Attributes:
+        waiting: records not replayed yet, by reason.
+        mended: selected records read with a corrected value.
+        readable: selected records that can be stored now, by reason.
+        still: selected records that still cannot be read, by the reason that applies now.
+        stored: rows stored, by table.
+        dry_run: whether nothing was to be changed.
+    """
+
+    waiting: Mapping[str, int]
+    mended: int
+    readable: Mapping[str, int]
+    still: Mapping[str, int]
+    stored: Mapping[str, int]
+    dry_run: bool
 
 
 @dataclass(slots=True)
@@ -73,7 +91,7 @@ def replay_quarantine(
     mended: Mapping[Place, str] = _NOTHING,
     dry_run: bool = False,
     now: datetime | None = None,
-) -> dict[str, object]:
+) -> ReplayQuarantineResult:
     """Store the records that can be stored now, each exactly once, and mark them as replayed.
 
     Args:
@@ -85,51 +103,31 @@ def replay_quarantine(
         now: the time; tests replace it.
 
     Returns:
-        ``waiting`` (rows by reason), ``mended`` (number of corrected rows), ``readable`` (selected rows by reason),
-        ``still`` (unreadable rows by their current reason), ``stored`` (rows by table), ``dry_run``.
+        Counts of the records by what became of them.
 
     Raises:
         InvalidInput: a selected reason is unknown; the message lists the known ones.
-        Conflict: another replay runs at the same time. Nothing is stored twice; run the command again.
+        PlanOutdated: another replay runs at the same time. Nothing is stored twice; run the command again.
     """
     at, counts = now or datetime.now(UTC), _Counts()
     rows = waiting(tables.read(QUARANTINE.name))
     check_reasons(reasons, rows)
     progress(f"{len(rows)} records in quarantine")
     readable = list(_readable(rows, reasons, mended, at, counts))
-    stored = {table.name: 0 for table in TABLE_BY_TOPIC.values()}
+    stored: dict[str, int] = {table.name: 0 for table in TABLE_BY_TOPIC.values()}
     if not dry_run:
         for table in TABLE_BY_TOPIC.values():
             stored[table.name] = _store(
                 table, [one for one in readable if one.kept["topic"] == table.topic], tables, at
             )
-    return {
-        "waiting": dict(sorted(counts.waiting.items())),
-        "mended": counts.mended,
-        "readable": dict(sorted(counts.readable.items())),
-        "still": dict(sorted(counts.still.items())),
-        "stored": stored,
-        "dry_run": dry_run,
-    }
-
-
-def mended_records(path: Path) -> dict[Place, str]:
-    """Read corrected records from a file.
-
-    Args:
-        path: a file with lines as `show-quarantine` prints them.
-
-    Returns:
-        The value of each record by its identity.
-
-    Raises:
-        InvalidInput: the file cannot be read, or has other lines.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"mended records {path} cannot be read: {error.strerror or error}") from error
-    return read_corrected(decode(content, str(path)), str(path))
+    return ReplayQuarantineResult(
+        waiting=dict(sorted(counts.waiting.items())),
+        mended=counts.mended,
+        readable=dict(sorted(counts.readable.items())),
+        still=dict(sorted(counts.still.items())),
+        stored=stored,
+        dry_run=dry_run,
+    )
 
 
 def _readable(

@@ -7,15 +7,36 @@ A position is stored under the app id ``TABLE/TOPIC/PARTITION``. The app id ``TA
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from kogpt2_chat.domain.chat.topics import TOPIC_BY_NAME
 from kogpt2_chat.domain.lake.gaps import FOUND, TOLD, gap_row, rest_of_gap, topic_app_id, topic_mark
 from kogpt2_chat.domain.lake.layout import GAPS, QUARANTINE, Table, app_id
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.ports import Row, Tables, Topics
+from kogpt2_chat.ports import Tables, Topics
 
 _REPORTED: Final = "table", "topic", "kafka_partition", "start", "end", "reason"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostRange:
+    """Records of a topic that the lake lacks forever.
+
+    Attributes:
+        table: the table that lacks them.
+        topic: the topic.
+        kafka_partition: partition of the topic.
+        start: the first lost offset.
+        end: the offset after the last lost one; None if it is unknown.
+        reason: how they were lost.
+    """
+
+    table: str
+    topic: str
+    kafka_partition: int
+    start: int
+    end: int | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +116,7 @@ def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime)
         The topic's current state.
 
     Raises:
-        Conflict: another ingest run has moved the positions at the same time; plan again.
+        PlanOutdated: another ingest run has moved the positions at the same time; plan again.
         InvalidInput: the topic is the same as before, but ends before the table's position.
     """
     topic_id = topics.topic_id(table.topic)
@@ -172,7 +193,7 @@ def record_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
         tables.append(GAPS.name, new, {FOUND: counted.get(FOUND, 0) + len(new)}, counted)
 
 
-def report_gaps(tables: Tables) -> list[Row]:
+def report_gaps(tables: Tables) -> tuple[LostRange, ...]:
     """Return the gaps that no run has reported yet, and mark them as reported.
 
     These include gaps that a killed run found but did not report.
@@ -181,13 +202,13 @@ def report_gaps(tables: Tables) -> list[Row]:
         tables: the lake.
 
     Returns:
-        Table, topic, partition, start, end and reason of each gap.
+        The gaps, in the order in which they were found.
     """
     counted = tables.positions(GAPS.name, [FOUND, TOLD])
     unreported = counted.get(FOUND, 0) - counted.get(TOLD, 0)
     if unreported <= 0:
-        return []
-    rows = sorted(tables.read(GAPS.name), key=lambda row: str(row["found_at"]))
+        return ()
+    rows: list[dict[str, Any]] = sorted(tables.read(GAPS.name), key=lambda row: str(row["found_at"]))
     before = {name: counted[name] for name in (TOLD,) if name in counted}
     tables.append(GAPS.name, [], {TOLD: counted[FOUND]}, before)
-    return [{name: row[name] for name in _REPORTED} for row in rows[-unreported:]]
+    return tuple(LostRange(**{name: row[name] for name in _REPORTED}) for row in rows[-unreported:])

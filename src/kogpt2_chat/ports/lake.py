@@ -90,7 +90,7 @@ class Tables(Protocol):
             this work, and nothing is written.
 
         Raises:
-            Conflict: another writer has moved one of the positions since the plan, or moves one at the same time.
+            PlanOutdated: another writer has moved one of the positions since the plan, or moves one at the same time.
             InvalidInput: a value does not fit its column.
         """
         ...

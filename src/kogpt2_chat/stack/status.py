@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,15 +49,6 @@ class Status:
     airflow_user: str
     airflow_password: str | None
     full_disks: tuple[str, ...]
-
-    def as_json(self) -> dict[str, object]:
-        """Return the status as ``status --json`` prints it."""
-        return {
-            "services": [asdict(service) for service in self.services],
-            "urls": self.urls,
-            "airflow": {"user": self.airflow_user, "password": self.airflow_password},
-            "full_disks": list(self.full_disks),
-        }
 
 
 def status(settings: Settings, outside: Outside | None = None) -> Status:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME
-from kogpt2_chat.errors import Conflict
+from kogpt2_chat.errors import PlanOutdated
 from kogpt2_chat.ports import Row
 
 
@@ -32,10 +32,12 @@ class InMemoryTables:
         if positions and done:
             return False
         if expected is not None and committed != dict(expected):
-            raise Conflict(f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again")
+            raise PlanOutdated(
+                f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again"
+            )
         self.before_commit()
         if self.positions(table, list(positions)) != committed:
-            raise Conflict(f"table {table}: another writer moved {sorted(positions)} at the same time: plan again")
+            raise PlanOutdated(f"table {table}: another writer moved {sorted(positions)} at the same time: plan again")
         columns = TABLE_BY_NAME[table].columns
         added = [{name: row.get(name) for name in columns} for row in rows]
         versions = self._versions.setdefault(table, [])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kogpt2_chat.errors import Conflict
+from kogpt2_chat.errors import AlreadyRunning
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def only_training_in(folder: Path) -> Iterator[None]:
         folder: the working folder. Its lock file is in the parent folder and is never removed.
 
     Raises:
-        Conflict: another process holds the lock.
+        AlreadyRunning: another process holds the lock.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.parent / f".{folder.name}.lock"
@@ -27,7 +27,7 @@ def only_training_in(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = path.read_text("utf-8") or "another process"
-            raise Conflict(
+            raise AlreadyRunning(
                 f"{holder} is running this training in {folder}: wait until it has finished, or stop it, and try again"
             ) from error
         lock.truncate(0)

@@ -1,13 +1,13 @@
-"""Review turns that may be about a crisis: list counts and ids, and open the text of one turn at a time.
+"""Open one turn that may be about a crisis.
 
-To open a turn, a reviewer states a name and a reason; both are recorded before the text is read.
+The reviewer states a name and a reason; both are recorded before the text is read.
 """
 
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from kogpt2_chat.domain.lake.layout import AUDIT, TURNS, app_id, seoul_date
 from kogpt2_chat.domain.safety.crisis import Kind
@@ -19,31 +19,40 @@ from kogpt2_chat.ports import Tables
 _SHOWN: Final = ("turn_id", "bot", "player_id", "session_id", "text", "answer", "fallback", "received_at", "source")
 
 
-def list_safety_turns(*, tables: Tables) -> dict[str, object]:
-    """List the lake's turns that may be about a crisis, without their texts and players.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSafetyTurnResult:
+    """A turn with its text.
 
-    Args:
-        tables: the lake.
-
-    Returns:
-        ``counts`` by bot and kind, and ``turns`` (turn id, bot, kind, date, how often it was opened), newest first.
+    Attributes:
+        turn_id: id of the turn.
+        bot: the bot that was asked.
+        player_id: the player.
+        session_id: the client's session; None if it sent none.
+        text: the question.
+        answer: the answer that the player received.
+        fallback: what replaced the model's answer; None if nothing did.
+        received_at: when the question was received.
+        source: where the question came from.
+        kind: the kind of crisis.
+        audit_id: id of the record of this access in the table ``audit``.
     """
-    opened = Counter(str(row["turn_id"]) for row in tables.read(AUDIT.name, ["turn_id"]))
-    counts: dict[str, Counter[Kind]] = defaultdict(Counter)
-    turns: list[dict[str, object]] = []
-    for row in tables.read(TURNS.name, [*SAFETY_COLUMNS, "bot", "date"]):
-        kind = safety_kind(row)
-        if kind is not None:
-            counts[str(row["bot"])][kind] += 1
-            facts = {"turn_id": row["turn_id"], "bot": row["bot"], "kind": kind, "date": row["date"]}
-            turns.append({**facts, "opened": opened[str(row["turn_id"])]})
-    turns.sort(key=lambda turn: (str(turn["date"]), str(turn["turn_id"])), reverse=True)
-    return {"counts": {bot: dict(counts[bot]) for bot in sorted(counts)}, "turns": turns}
+
+    turn_id: str
+    bot: str
+    player_id: str
+    session_id: str | None
+    text: str
+    answer: str
+    fallback: str | None
+    received_at: datetime
+    source: str
+    kind: Kind
+    audit_id: str
 
 
 def open_safety_turn(
     *, turn_id: str, reviewer: str, reason: str, tables: Tables, now: datetime | None = None
-) -> dict[str, object]:
+) -> OpenSafetyTurnResult:
     """Open one turn.
 
     1. Check that the turn exists.
@@ -58,7 +67,7 @@ def open_safety_turn(
         now: the time; tests replace it.
 
     Returns:
-        The turn with its text, its ``kind``, and the ``audit_id`` of the record.
+        The turn with its text, its kind, and the id of the record.
 
     Raises:
         InvalidInput: the reviewer or the reason is missing.
@@ -71,8 +80,8 @@ def open_safety_turn(
         )
     kind = _kind_of(turn_id, tables)
     audit_id = _record_access(turn_id, reviewer, reason, tables, now or datetime.now(UTC))
-    row = next(row for row in tables.read(TURNS.name, _SHOWN) if row["turn_id"] == turn_id)
-    return {**row, "kind": kind, "audit_id": audit_id}
+    row: Mapping[str, Any] = next(row for row in tables.read(TURNS.name, _SHOWN) if row["turn_id"] == turn_id)
+    return OpenSafetyTurnResult(**row, kind=kind, audit_id=audit_id)
 
 
 def _kind_of(turn_id: str, tables: Tables) -> Kind:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -23,6 +24,29 @@ _CHARACTERS_A_TOKEN: Final = 2.0
 _FRAME_TOKENS: Final = 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseEstimate:
+    """The cost of training KoGPT2 on this machine.
+
+    Attributes:
+        base: hub id of the base.
+        download_mb: size of its download.
+        bots: number of bots to train.
+        answer_tokens: answer tokens in the training of version 1 of all bots.
+        answer_tokens_per_s: measured speed; None if nothing was measured.
+        training_s: estimated duration; None if nothing was measured.
+        reason: why nothing was measured.
+    """
+
+    base: str
+    download_mb: int
+    bots: int
+    answer_tokens: int
+    answer_tokens_per_s: float | None = None
+    training_s: float | None = None
+    reason: str = ""
+
+
 def estimate_base(
     *,
     settings: Settings,
@@ -30,7 +54,7 @@ def estimate_base(
     size: Mapping[str, int] | None = None,
     min_memory_mb: int = MIN_MEMORY_MB,
     timeout_s: float = TIMEOUT_S,
-) -> dict[str, object]:
+) -> BaseEstimate:
     """Time a few training steps at KoGPT2's size, and estimate the training time of version 1 of every bot.
 
     Args:
@@ -41,19 +65,20 @@ def estimate_base(
         timeout_s: time limit of the measurement.
 
     Returns:
-        ``base``, ``download_mb``, ``bots``, ``answer_tokens`` (of all bots together), ``answer_tokens_per_s`` and
-        ``training_s`` (both None if nothing was measured), and ``reason`` (why nothing was measured).
+        The estimate. If nothing was measured, it says why.
     """
     from kogpt2_chat.corpora.shipped import read_pairs
     from kogpt2_chat.training.speed import Work, command
 
     corpora = [read_pairs(settings.learning.corpora / bot / "seed.csv") for bot in BOT_IDS]
-    facts = {
-        "base": KOGPT2, "download_mb": DOWNLOAD_MB, "bots": len(BOT_IDS),
-        "answer_tokens": sum(_answer_tokens(pairs, settings) for pairs in corpora),
-    }  # fmt: skip
+    estimate = BaseEstimate(
+        base=KOGPT2,
+        download_mb=DOWNLOAD_MB,
+        bots=len(BOT_IDS),
+        answer_tokens=sum(_answer_tokens(pairs, settings) for pairs in corpora),
+    )
     if (free := psutil.virtual_memory().available >> 20) < min_memory_mb:
-        return _unmeasured(facts, f"measuring requires {min_memory_mb} MB of memory, {free} MB are free")
+        return replace(estimate, reason=f"measuring requires {min_memory_mb} MB of memory, {free} MB are free")
     progress(f"measuring how fast a network of {KOGPT2}'s size trains here, {timeout_s:.0f} s at most")
     pairs = [pair for of_bot in corpora for pair in of_bot]
     work = Work(
@@ -70,13 +95,13 @@ def estimate_base(
         )
         speed = float(done.stdout)
     except subprocess.TimeoutExpired:
-        return _unmeasured(
-            facts, f"a few training steps took more than {timeout_s:g} s: this machine is too slow or busy"
+        return replace(
+            estimate, reason=f"a few training steps took more than {timeout_s:g} s: this machine is too slow or busy"
         )
     except (subprocess.CalledProcessError, ValueError, OSError) as error:
-        return _unmeasured(facts, f"the measurement failed: {error}")
-    seconds = round(float(str(facts["answer_tokens"])) / speed, 1)
-    return {**facts, "answer_tokens_per_s": round(speed, 1), "training_s": seconds, "reason": ""}
+        return replace(estimate, reason=f"the measurement failed: {error}")
+    seconds = round(estimate.answer_tokens / speed, 1)
+    return replace(estimate, answer_tokens_per_s=round(speed, 1), training_s=seconds)
 
 
 def _answer_tokens(pairs: Sequence["Pair"], settings: Settings) -> int:
@@ -89,7 +114,3 @@ def _answer_tokens(pairs: Sequence["Pair"], settings: Settings) -> int:
 
 def _tokens(text: str) -> float:
     return len(text) / _CHARACTERS_A_TOKEN + _FRAME_TOKENS / 2
-
-
-def _unmeasured(facts: Mapping[str, object], reason: str) -> dict[str, object]:
-    return {**facts, "answer_tokens_per_s": None, "training_s": None, "reason": reason}

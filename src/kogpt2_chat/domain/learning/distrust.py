@@ -1,0 +1,71 @@
+"""Subjects that bots must not learn from: a player or a turn."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.errors import InvalidInput
+
+SubjectKind = Literal["player", "turn"]
+Action = Literal["distrust", "trust"]
+_TURN_ID: Final = re.compile(r"bot_question-\d+-\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The subject of an entry.
+
+    Attributes:
+        kind: ``player`` or ``turn``.
+        name: the player's key, or the turn's id.
+    """
+
+    kind: SubjectKind
+    name: str
+
+
+def subject_of(text: str) -> Subject:
+    """Return the turn if the text is a turn id, otherwise the player with that name in any spelling.
+
+    Raises:
+        InvalidInput: the name has no visible characters.
+    """
+    if _TURN_ID.fullmatch(text.strip()):
+        return Subject(kind="turn", name=text.strip())
+    key = player_key(text)
+    if not key:
+        raise InvalidInput(f"expected a player or a turn such as bot_question-3-17, found {text!r}")
+    return Subject(kind="player", name=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistrustEntry:
+    """A row of the lake's table ``distrust``.
+
+    Attributes:
+        entry_id: id of the entry.
+        at: when it was made.
+        kind: ``player`` or ``turn``.
+        subject: the player's key, or the turn's id.
+        action: ``distrust`` or ``trust``.
+        by: who decided.
+        reason: why.
+        date: the day in Seoul.
+    """
+
+    entry_id: str
+    at: datetime
+    kind: SubjectKind
+    subject: str
+    action: Action
+    by: str
+    reason: str
+    date: str
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "DistrustEntry":
+        """Return the entry of a row; columns of later releases are ignored."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})

@@ -1,0 +1,27 @@
+"""Read a file of quarantined records that an operator has corrected."""
+
+from pathlib import Path
+
+from kogpt2_chat.domain.lake.mending import read_corrected
+from kogpt2_chat.domain.lake.quarantine import Place
+from kogpt2_chat.domain.text.csv_text import decode
+from kogpt2_chat.errors import InvalidInput
+
+
+def corrected_records(path: Path) -> dict[Place, str]:
+    """Read corrected records from a file.
+
+    Args:
+        path: a file with lines as `show-quarantine` prints them.
+
+    Returns:
+        The value of each record by its identity.
+
+    Raises:
+        InvalidInput: the file cannot be read, or has other lines.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"mended records {path} cannot be read: {error.strerror or error}") from error
+    return read_corrected(decode(content, str(path)), str(path))

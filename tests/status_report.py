@@ -1,0 +1,20 @@
+"""A report of ``status`` for tests: a stack without servers, with the given parts."""
+
+from typing import Any
+
+from kogpt2_chat.cli.status import NOT_COMPARED, AirflowLogin, KafkaStatus, SafetyStatus, StatusReport
+
+
+def status_report(**parts: Any) -> StatusReport:
+    """Return a report that has nothing to show but the given parts."""
+    empty: dict[str, Any] = {
+        "services": (),
+        "urls": {},
+        "airflow": AirflowLogin(user="admin", password=None),
+        "full_disks": (),
+        "bots": (),
+        "safety": SafetyStatus(answers={}, checked_on=None, warning=None),
+        "kafka": KafkaStatus(warning=None),
+        "champions": NOT_COMPARED,
+    }
+    return StatusReport(**(empty | parts))
