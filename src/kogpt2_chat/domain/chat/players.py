@@ -24,7 +24,7 @@ def player_id(sender_id: str | None, sender: str) -> str:
         sender: as the client sent it.
 
     Returns:
-        The id in normal form (see :func:`normal_name`). An invisible sender is replaced as in :func:`kept_player`.
+        The id in normal form (see :func:`normal_name`). An invisible sender is replaced as in :func:`masked_player`.
     """
     return normal_name(sender_id or "") or _LEGACY + _readable(sender)
 
