@@ -105,6 +105,12 @@ def pytest_runtest_logfinish(nodeid: str) -> None:
         _hear()
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A test whose process crashed has no end, only a report of pytest-xdist's own kind."""
+    if report.when == "???":
+        _running.pop(report.nodeid, None)
+
+
 def _hear() -> None:
     for heartbeat in _heartbeats:
         heartbeat.heard(next(iter(_running)))  # the one that has been running longest

@@ -57,7 +57,7 @@ class Loading:
 
 def choose(folder, cache, loading, **changes):
     arguments = {"threads": 1, "least_share": 0.9, "cache": cache} | changes
-    return choose_form(folder, read_card(folder), load=loading, **arguments)
+    return choose_form(folder, folder / "engine.xml", read_card(folder), load=loading, **arguments)
 
 
 def products(model):
