@@ -82,8 +82,8 @@ def test_both_engines_report_the_same_log_probability(trained, settings, pairs, 
     for question in (*questions, "모르는 말이에요"):
         finished = []
         for engine, bot in (
-            (TransformersEngine(max_new_tokens=40), reference),
-            (OpenVinoEngine(max_new_tokens=40), served),
+            (TransformersEngine(max_batch=32, max_new_tokens=40), reference),
+            (OpenVinoEngine(max_batch=32, max_new_tokens=40), served),
         ):
             engine.add_request("q", bot, bot.encode(question))
             finished += drain(engine)
@@ -167,7 +167,7 @@ def test_an_unrelated_graph_is_refused(settings, tmp_path):
     from kogpt2_chat.inference.paged import PagedModel
 
     with pytest.raises(CheckpointCorrupt, match="cannot be loaded"):
-        PagedModel(folder / "engine.xml")
+        PagedModel(folder / "engine.xml", max_sequences=32)
 
 
 def test_released_blocks_are_reused_lowest_first(settings, tmp_path):

@@ -38,7 +38,7 @@ def load(kind, settings):
 @pytest.fixture
 def make(kind):
     """Function that makes the engine under test."""
-    return lambda **bounds: ENGINES[kind](**{"max_new_tokens": 10, **bounds})
+    return lambda **bounds: ENGINES[kind](**{"max_batch": 32, "max_new_tokens": 10, **bounds})
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_cached_equals_uncached(tiny, settings):
     """The KV cache does not change the tokens."""
     bot = load_bot(tiny, settings)
     for question in QUESTIONS:
-        engine = TransformersEngine(max_new_tokens=10)
+        engine = TransformersEngine(max_batch=32, max_new_tokens=10)
         engine.add_request("q", bot, bot.encode(question))
         assert run(engine)["q"].token_ids == uncached(bot, question)
 
@@ -200,9 +200,9 @@ def test_control_tokens_are_never_chosen_unless_suppression_is_off(tiny, setting
     write_version(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
     reference, served = load_bot(tmp_path / "1", settings), load_served(tmp_path / "1", settings)
     for engine, bot, would in (
-        (TransformersEngine(max_new_tokens=10), reference, False),
-        (TransformersEngine(max_new_tokens=10, suppress_control=False), reference, True),
-        (OpenVinoEngine(max_new_tokens=10), served, False),
+        (TransformersEngine(max_batch=32, max_new_tokens=10), reference, False),
+        (TransformersEngine(max_batch=32, max_new_tokens=10, suppress_control=False), reference, True),
+        (OpenVinoEngine(max_batch=32, max_new_tokens=10), served, False),
     ):
         engine.add_request("q", bot, bot.encode("안녕"))
         tokens = run(engine)["q"].token_ids

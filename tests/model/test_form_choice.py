@@ -52,7 +52,7 @@ class Loading:
 
     def __call__(self, form):
         self.loaded.append(form)
-        return PagedModel(self.folder / "engine.xml", form=form)
+        return PagedModel(self.folder / "engine.xml", max_sequences=32, form=form)
 
 
 def choose(folder, cache, loading, **changes):
@@ -70,7 +70,7 @@ def products(model):
 @pytest.mark.parametrize("form", [INT8, INT8_WEIGHTS])
 def test_each_form_gives_the_fp32_answers(version, learned, settings, form):
     """Both forms come from the same file, and all of their answers are the same as in fp32."""
-    model = PagedModel(version / "engine.xml", form=form)
+    model = PagedModel(version / "engine.xml", max_sequences=32, form=form)
     agreement = compare(model, read_check(version))
     assert (agreement.answers, agreement.same_answers) == (6, 6)
     assert agreement.same_tokens == agreement.tokens > 20
@@ -79,7 +79,9 @@ def test_each_form_gives_the_fp32_answers(version, learned, settings, form):
 
 def test_the_forms_multiply_differently(version):
     """One multiplies in int8, the other in fp32, so the measurements compare two different computations."""
-    executed = {form: products(PagedModel(version / "engine.xml", form=form)) for form in (INT8, INT8_WEIGHTS)}
+    executed = {
+        form: products(PagedModel(version / "engine.xml", max_sequences=32, form=form)) for form in (INT8, INT8_WEIGHTS)
+    }
     assert all(kernel.endswith("i8") for kernel in executed[INT8]), executed
     assert all(kernel.endswith("f32") for kernel in executed[INT8_WEIGHTS]), executed
 
@@ -210,7 +212,7 @@ def test_the_forms_differ_by_the_rounding_of_activations(version):
     graph = ov.Core().read_model(version / "engine.xml")
     rounded = [node for node in graph.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
     assert len(rounded) == 4 * 2 + 1
-    models = [PagedModel(version / "engine.xml", form=form) for form in (INT8, INT8_WEIGHTS)]
+    models = [PagedModel(version / "engine.xml", max_sequences=32, form=form) for form in (INT8, INT8_WEIGHTS)]
     int8, int8_weights = (model.forward([(BlockTable(), [2, 150, 4])])[0].copy() for model in models)
     finite = np.isfinite(int8)
     assert not np.array_equal(int8[finite], int8_weights[finite])

@@ -31,7 +31,7 @@ def bot(tiny, settings):
 
 def generate(bot, question=QUESTION, max_new_tokens=BOUND):
     """Return the finished request on the reference engine."""
-    engine = TransformersEngine(max_new_tokens=max_new_tokens)
+    engine = TransformersEngine(max_batch=32, max_new_tokens=max_new_tokens)
     engine.add_request("q", bot, bot.encode(question))
     return drain(engine)[0]
 

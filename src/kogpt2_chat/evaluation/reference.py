@@ -50,8 +50,8 @@ class TransformersEngine(BatchScheduler[TokenSequence, _Batch]):
     def __init__(
         self,
         *,
-        max_batch: int = 32,
-        max_new_tokens: int = 48,
+        max_batch: int,
+        max_new_tokens: int,
         suppress_control: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -64,8 +64,8 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _Batch]):
     def __init__(
         self,
         *,
-        max_batch: int = 32,
-        max_new_tokens: int = 48,
+        max_batch: int,
+        max_new_tokens: int,
         cores: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -74,7 +74,7 @@ class PagedModel:
         form: Form = INT8,
         threads: int = 0,
         side_by_side: bool = False,
-        max_sequences: int = 32,
+        max_sequences: int,
         max_tokens: int = 256,
     ) -> None:
         core, threads = ov.Core(), library_threads(threads)

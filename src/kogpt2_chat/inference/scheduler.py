@@ -88,9 +88,7 @@ class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
         clock: for deadlines.
     """
 
-    def __init__(
-        self, *, max_batch: int = 32, max_new_tokens: int = 48, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, max_batch: int, max_new_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_batch = max_batch
         self._max_new_tokens = max_new_tokens
         self._clock = clock
