@@ -24,7 +24,7 @@ from kogpt2_chat.stack.processes import processes_by_name, stack_processes
 from kogpt2_chat.stack.program import MARK, Program
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import status
-from kogpt2_chat.stack.stopping import interrupts_ignored, stop_orphans, undo
+from kogpt2_chat.stack.stopping import stop_orphans, undo
 from kogpt2_chat.stack.supervision import State, Supervisor, SupervisorClient, configuration
 from kogpt2_chat.stack.waiting import WaitDependencies
 
@@ -237,19 +237,25 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
     assert stack_processes(folders.home) == []
 
 
+INTERRUPTED_TWICE = """
+import os, signal, sys
+from kogpt2_chat.stack.stopping import interrupts_ignored
+
+number, received = int(sys.argv[1]), []
+signal.signal(number, lambda caught, _: received.append(caught))
+with interrupts_ignored():
+    os.kill(os.getpid(), number)
+during = list(received)
+os.kill(os.getpid(), number)
+print(during, received)
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_interrupt_does_not_abort_the_clean_up(number: signal.Signals) -> None:
     """While `up` stops what it started, Ctrl-C and a closed terminal are ignored; afterwards they work again."""
-    received: list[int] = []
-    before = signal.signal(number, lambda caught, _: received.append(caught))
-    try:
-        with interrupts_ignored():
-            os.kill(os.getpid(), number)
-        assert received == []
-        os.kill(os.getpid(), number)
-        assert received == [number]
-    finally:
-        signal.signal(number, before)
+    program = [sys.executable, "-c", INTERRUPTED_TWICE, str(number.value)]
+    assert subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout == f"[] [{number}]\n"
 
 
 def test_a_command_that_waited_while_the_home_was_wiped_creates_it_again(folders: Folders) -> None:
