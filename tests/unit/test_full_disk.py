@@ -101,7 +101,7 @@ def test_a_worker_lives_through_a_full_disk(disk: Path, tmp_path: Path) -> None:
     CrashLog(disk / "run" / "crashes.json")
 
     (disk / "filler").unlink()
-    machine.control._loads._monotonic = lambda: float("inf")
+    machine.control._monotonic = lambda: 1e9
     machine.until_serving(BOT, big)
     assert machine.answer() == "안녕?"
     machine.pause(0)
