@@ -6,7 +6,6 @@ Holds which version each bot should have. A load that is no longer wanted ends b
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,13 +54,11 @@ class Loads:
     Args:
         load: loads a version into memory; any exception means that the version did not load.
         low_priority: whether loads may run at low priority.
-        monotonic: seconds, for retries.
     """
 
-    def __init__(self, load: Load, *, low_priority: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, load: Load, *, low_priority: bool) -> None:
         self._load = load
         self._low_priority = low_priority
-        self._monotonic = monotonic
         self._by_bot: dict[str, _BotLoads] = {}
         self._lock = threading.Lock()
 
@@ -77,15 +74,20 @@ class Loads:
             if of.wanted != wanted:
                 of.wanted, of.failure = wanted, None
 
-    def collect(self, bot: str) -> Outcome | None:
-        """Return the result of the wanted version's load, once; None while it runs. Drop results of other versions."""
+    def collect(self, bot: str, now_s: float) -> Outcome | None:
+        """Return the result of the wanted version's load, once; None while it runs. Drop results of other versions.
+
+        Args:
+            bot: whose.
+            now_s: monotonic seconds; a failed version is tried again some time after it.
+        """
         with self._lock:
             of = self._by_bot.setdefault(bot, _BotLoads())
             ended = {wanted: outcome for wanted, outcome in of.under_way.items() if outcome is not None}
             for wanted in ended:
                 del of.under_way[wanted]
             outcome = ended.pop(of.wanted, None) if of.wanted is not None else None
-            self._count(of, outcome)
+            _count(of, outcome, now_s)
         for wanted in ended:
             _log.info("load_no_longer_wanted", bot=bot, version=wanted.number)
         return outcome
@@ -128,15 +130,6 @@ class Loads:
         with self._lock:
             return {bot for bot, of in self._by_bot.items() if of.wanted in of.under_way}
 
-    def _count(self, of: _BotLoads, outcome: Outcome | None) -> None:
-        """Count failures until the version loads or another one is wanted."""
-        if outcome is None:
-            return
-        if outcome.loaded is not None:
-            of.failure = None
-            return
-        of.failure = failed_again(of.failure, outcome.trouble, self._monotonic())
-
     def _run(self, bot: str, wanted: VersionKey, low_priority: bool) -> None:  # noqa: FBT001 - a thread's target
         """In the load's own thread."""
         if low_priority:
@@ -158,6 +151,12 @@ class Loads:
     def _is_wanted(self, bot: str, wanted: VersionKey) -> bool:
         with self._lock:
             return self._by_bot[bot].wanted == wanted
+
+
+def _count(of: _BotLoads, outcome: Outcome | None, now_s: float) -> None:
+    """Count failures until the version loads or another one is wanted."""
+    if outcome is not None:
+        of.failure = None if outcome.loaded is not None else failed_again(of.failure, outcome.trouble, now_s)
 
 
 def _lower_thread_priority() -> None:

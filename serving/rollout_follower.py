@@ -67,7 +67,7 @@ class RolloutFollower:
         self._positions: dict[int, int] = {}
         self._read_whole_at = float("-inf")
         self._unreadable: set[bytes] = set()
-        self._loads = Loads(self._load, low_priority=low_priority_loads, monotonic=monotonic)
+        self._loads = Loads(self._load, low_priority=low_priority_loads)
         self._evicted: dict[str, tuple[int, set[int]]] = {}
         self._reported: tuple[object, ...] = ()
         self._reported_at = float("-inf")
@@ -161,11 +161,11 @@ class RolloutFollower:
 
     def _apply(self, bot: str, state: RolloutState) -> None:
         """Bring one bot to the version that is rolled out for it, without waiting for anything."""
-        target = state.key
+        target, now_s = state.key, self._monotonic()
         self._loads.want(bot, target)
-        loaded = self._in_memory(bot, target, self._loads.collect(bot))
+        loaded = self._in_memory(bot, target, self._loads.collect(bot, now_s))
         progress = self._loads.progress(bot)
-        step = next_step(target, is_in_memory=loaded is not None, progress=progress, now_s=self._monotonic())
+        step = next_step(target, is_in_memory=loaded is not None, progress=progress, now_s=now_s)
         if step.action == "withdraw":  # there is nothing to load, and the rollout waits for the epoch
             self._slots.withdraw(bot, state.epoch)
         elif step.action == "activate" and loaded is not None:

@@ -221,7 +221,7 @@ def test_a_hanging_rollout_is_acknowledged_at_once(machine: Machine) -> None:
 def test_failures_are_counted_by_version(machine: Machine) -> None:
     """A version that failed often does not delay the next one."""
     now = [0.0]
-    machine.control._monotonic = machine.control._loads._monotonic = lambda: now[0]
+    machine.control._monotonic = lambda: now[0]
     machine.roll_out()
     machine.corrupt |= {"2", "3"}
     machine.train(BOT)
