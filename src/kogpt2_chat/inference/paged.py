@@ -9,6 +9,7 @@ model. Sequences of any length share a pass without padding: some bring a whole 
 
 import heapq
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -85,9 +86,9 @@ class PagedModel:
             if form == INT8_WEIGHTS:
                 _remove_activation_rounding(model)
             paged_attention_transformation(model)
-            all_cores = core.compile_model(model, "CPU", properties(threads, form))
+            all_cores = _compile(core, model, properties(threads, form))
             compile_twice = side_by_side and threads != 1
-            single_core = core.compile_model(model, "CPU", properties(1, form)) if compile_twice else all_cores
+            single_core = _compile(core, model, properties(1, form)) if compile_twice else all_cores
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._all_cores: Any = all_cores.create_infer_request()
@@ -199,6 +200,17 @@ def _remove_activation_rounding(model: ov.Model) -> None:
     for node in model.get_ordered_ops():
         if node.get_type_name() == _ROUNDING:
             node.output(0).replace(node.input(0).get_source_output())
+
+
+def _compile(core: ov.Core, model: ov.Model, properties: dict[str, object]) -> ov.CompiledModel:
+    """Compile a graph for the CPU, in a thread that ends with it.
+
+    In OpenVINO 2026.4.1, ``compile_model`` changes the calling thread's alternate signal stack (``sigaltstack``) and
+    frees it with the model. Python's signal handlers run on that stack, so in the main thread the next SIGTERM or
+    ctrl-C would end the process with a segmentation fault.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile") as executor:
+        return executor.submit(core.compile_model, model, "CPU", properties).result()
 
 
 def properties(threads: int, form: Form = INT8) -> dict[str, object]:
