@@ -9,6 +9,7 @@ pool a model; rows of any length share a pass without padding, some with a whole
 
 import heapq
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -85,8 +86,8 @@ class PagedModel:
             if form == INT8_WEIGHTS:
                 _leave_activations(model)
             paged_attention_transformation(model)
-            alone = core.compile_model(model, "CPU", properties(threads, form))
-            beside = core.compile_model(model, "CPU", properties(1, form)) if side_by_side and threads != 1 else alone
+            alone = compile_graph(core, model, properties(threads, form))
+            beside = compile_graph(core, model, properties(1, form)) if side_by_side and threads != 1 else alone
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._alone: Any = alone.create_infer_request()
@@ -190,6 +191,17 @@ def _leave_activations(model: ov.Model) -> None:
     for node in model.get_ordered_ops():
         if node.get_type_name() == _ROUNDING:
             node.output(0).replace(node.input(0).get_source_output())
+
+
+def compile_graph(core: ov.Core, model: ov.Model, properties: dict[str, object]) -> ov.CompiledModel:
+    """Compile a graph for the CPU, in a thread that ends with it.
+
+    In OpenVINO 2026.4.1, ``compile_model`` changes the calling thread's alternate signal stack (``sigaltstack``) and
+    frees it with the model. Python's signal handlers run on that stack, so in the main thread the next SIGTERM or
+    ctrl-C would end the process with a segmentation fault.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile") as executor:
+        return executor.submit(core.compile_model, model, "CPU", properties).result()
 
 
 def properties(threads: int, form: Form = INT8) -> dict[str, object]:
