@@ -64,7 +64,7 @@ def test_files_of_the_earlier_form_are_written_anew() -> None:
     export(tables, files)
     path, state = "/Chatbot/dailydata/1124/ChatbotA.csv", "/Chatbot/dailydata/exported.json"
     files.write(path, "Q,A\n안녕,어서 와요!\n".encode())
-    files.write(state, json.dumps(json.loads(files.read(state)) | {"form": 2}).encode())
+    files.write(state, json.dumps(json.loads(files.read(state)) | {"form": 3}).encode())
     assert export(tables, files) == [path]
     assert files.read(path).decode() == "\ufeffQ,A\n안녕,어서 와요!\n"
 
@@ -77,6 +77,26 @@ def test_only_days_with_other_turns_are_written_again() -> None:
     add(tables, {"turn_id": "t3", "date": "2026-11-23"})
     assert export(tables, files) == ["/Chatbot/dailydata/1123/ChatbotA.csv"]
     assert files.read("/Chatbot/dailydata/1123/ChatbotA.csv").count(b"\n") == 3
+
+
+def test_a_day_with_another_turn_in_place_of_one_is_written_again() -> None:
+    """Its number of turns is the same: the lake was lost and filled again, or a rule now leaves a turn out."""
+    files = InMemoryFiles()
+    export(lake({"turn_id": "t1", "text": "안녕"}), files)
+    replaced = lake({"turn_id": "t2", "text": "잘 지내?"})
+    assert export(replaced, files) == ["/Chatbot/dailydata/1124/ChatbotA.csv"]
+    assert "잘 지내?" in files.read("/Chatbot/dailydata/1124/ChatbotA.csv").decode()
+    assert export(replaced, files) == []
+
+
+def test_the_file_of_a_day_without_turns_is_removed() -> None:
+    """The lake has no turn of the day any more, or every one of them is left out now."""
+    files, path = InMemoryFiles(), "/Chatbot/dailydata/1123/ChatbotA.csv"
+    yesterday, today = {"turn_id": "t1", "date": "2026-11-23"}, {"turn_id": "t2"}
+    export(lake(yesterday, today), files)
+    assert export(lake(today), files) == []
+    assert not files.exists(path)
+    assert export(lake(yesterday, today), files) == [path]
 
 
 def test_a_new_year_starts_with_an_empty_folder() -> None:

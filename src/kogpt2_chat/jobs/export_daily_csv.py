@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final
 
 from kogpt2_chat.domain.lake_layout import TURNS, daily_csv_path, seoul_date
@@ -20,8 +21,8 @@ from kogpt2_chat.settings import Settings
 
 _COLUMNS: Final = ("bot", "date", "received_at", "turn_id", "text", "answer", "fallback")
 _STATE: Final = "exported.json"
-_FORM: Final = 3
-"""To be raised when other turns are left out than before, or written otherwise: all files are written anew then."""
+_FORM: Final = 4
+"""Increase this when the format of the files or of the state changes: all files are then written again."""
 _FORMULA_STARTS: Final = tuple("=+-@＝＋－＠")
 """What a spreadsheet takes for the beginning of a formula, white space before it or not; full width ones as well."""
 
@@ -31,7 +32,7 @@ Day = tuple[str, str]
 def export_daily_csv(
     *, tables: Tables, files: Files, settings: Settings, now: datetime | None = None
 ) -> dict[str, object]:
-    """Rewrite the files of the days that have other turns than when they were last written.
+    """Rewrite the file of each day and bot whose content has changed; remove those without turns.
 
     Args:
         tables: the lake.
@@ -45,16 +46,22 @@ def export_daily_csv(
     root = settings.hdfs.root
     year = seoul_date(now or datetime.now(UTC))[:4]
     rows_by_day = _rows_by_day(tables, year)
-    counts = _exported(files, root, year)
+    digests = _exported(files, root, year)
     written = []
+    gone = set(digests) - {f"{date}/{bot}" for date, bot in rows_by_day}
+    for day in gone:
+        files.delete(daily_csv_path(root, *day.split("/")))
+        del digests[day]
     for (date, bot), rows in sorted(rows_by_day.items()):
-        if counts.get(f"{date}/{bot}") != len(rows):
+        content = _as_csv(rows)
+        digest = sha256(content).hexdigest()
+        if digests.get(f"{date}/{bot}") != digest:
             path = daily_csv_path(root, date, bot)
-            files.write(path, _as_csv(rows))
-            counts[f"{date}/{bot}"] = len(rows)
+            files.write(path, content)
+            digests[f"{date}/{bot}"] = digest
             written.append(path)
-    if written:
-        state = {"year": year, "form": _FORM, "rows": counts}
+    if written or gone:
+        state = {"year": year, "form": _FORM, "digests": digests}
         files.write(_state_path(root), json.dumps(state, indent=1, sort_keys=True).encode())
     return {"year": year, "files": len(rows_by_day), "written": written}
 
@@ -70,14 +77,14 @@ def _rows_by_day(tables: Tables, year: str) -> Mapping[Day, list[Mapping[str, ob
     return rows_by_day
 
 
-def _exported(files: Files, root: str, year: str) -> dict[str, int]:
-    """How many rows each file held when it was written; files of another year, or by other rules, are removed."""
+def _exported(files: Files, root: str, year: str) -> dict[str, str]:
+    """Return the digest of each file's content as written. Files of another year or another format are removed."""
     try:
         state = json.loads(files.read(_state_path(root)))
     except NotFound:
         return {}
     if state["year"] == year and state.get("form") == _FORM:
-        return dict(state["rows"])
+        return dict(state["digests"])
     files.delete(f"{root}/dailydata")
     return {}
 
