@@ -1,5 +1,9 @@
 """Homes, caches and checkouts as people have them: Korean names, spaces, and characters that servers stumble over."""
 
+import os
+import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +95,23 @@ def test_links_are_closed_to_others_and_go_with_the_home(tmp_path: Path, links: 
     assert plain(folders.home).readlink() == folders.home
     assert remove_all(folders) == []
     assert list(links.iterdir()) == []
+
+
+def test_a_cleaner_of_temporary_folders_keeps_links(tmp_path: Path, links: Path) -> None:
+    """A stack runs for months; without its link Kafka could not open its next segment. Links of earlier starts too."""
+    links.mkdir()
+    other = links / "other"
+    plain(tmp_path / "별").symlink_to(tmp_path / "별")
+    other.symlink_to(tmp_path)
+    for path in links.iterdir():
+        os.utime(path, (1, 1), follow_symlinks=False)
+    address = link(tmp_path / "별")
+    assert address.lstat().st_mtime > time.time() + 10 * 365 * 86400
+    if cleaner := shutil.which("systemd-tmpfiles"):
+        rules = tmp_path / "rules.conf"
+        rules.write_text(f"d {links} 0711 - - 1us\n")
+        subprocess.run([cleaner, "--clean", rules], check=True)
+        assert list(links.iterdir()) == [address]
 
 
 def test_a_link_that_leads_elsewhere_is_refused(tmp_path: Path, links: Path) -> None:

@@ -8,6 +8,7 @@ with spaces are the usual case here, so a link of ours stands for such a folder.
 import hashlib
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,13 @@ from kogpt2_chat.stack.own import own_folder
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]+")
 _MODE: Final = 0o711
 """Others may pass (Elasticsearch has a user of its own), and see or change nothing."""
+_FUTURE_S: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+"""Modification time of every link. Cleaners such as systemd-tmpfiles(8) remove what has not changed or been used for 30
+days from ``/var/tmp``, and a file system that is mounted with ``noatime`` does not record that a link was followed."""
 
 
 def links_folder() -> Path:
-    """Where the links of this user are: the temporary folder that is kept longest, and each use renews a link."""
+    """Where the links of this user are: in the temporary folder that is kept longest."""
     return Path("/var/tmp") / f"kogpt2-chat-links-{os.geteuid()}"  # noqa: S108 - checked by `own_folder`
 
 
@@ -39,7 +43,7 @@ def plain(path: Path) -> Path:
 
 
 def link(path: Path) -> Path:
-    """Make sure that the plain address of a folder leads there.
+    """Make sure that the plain address of a folder leads there, and that cleaners of temporary folders keep it.
 
     Args:
         path: absolute, without links.
@@ -60,6 +64,7 @@ def link(path: Path) -> Path:
         address.symlink_to(path)
     elif address.readlink() != path:
         raise InvalidInput(f"{address} leads to {address.readlink()}, expected {path}: remove it")
+    os.utime(address, (_FUTURE_S, _FUTURE_S), follow_symlinks=False)
     return address
 
 
