@@ -4,10 +4,24 @@ import errno
 from typing import Final
 
 _CODES: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-FULL_DISK_WORDS: Final = ("No space left on device", "Disk quota exceeded", "database or disk is full")
-"""As systems and libraries say it of a disk of this machine."""
-HDFS_TAKES_NOTHING: Final = ("minReplication", "Failed to find datanode", "safe mode")
-"""As HDFS says it where its DataNodes have no room or are away, or the NameNode's own disk has none."""
+_WORDS: Final = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+_HDFS_WORDS: Final = ("minReplication", "Failed to find datanode", "safe mode")
+
+
+def names_full_disk(text: str) -> bool:
+    """Whether a text holds what systems and libraries say of a full disk of this machine."""
+    return any(words in text for words in _WORDS)
+
+
+def hdfs_hint(text: str) -> str:
+    """What to look at when HDFS takes no block, or may not be changed; empty for any other text of HDFS.
+
+    Args:
+        text: an error, or a log that holds one.
+    """
+    if not any(words in text for words in _HDFS_WORDS):
+        return ""
+    return "; its disk is full, or its DataNodes are away: `kogpt2-chat status` says which"
 
 
 def full_disk(error: BaseException | None) -> str | None:
@@ -23,7 +37,7 @@ def full_disk(error: BaseException | None) -> str | None:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         code = error.errno if isinstance(error, OSError) else None
-        if code in _CODES or any(word in str(error) for word in FULL_DISK_WORDS):
+        if code in _CODES or names_full_disk(str(error)):
             place = error.filename if isinstance(error, OSError) else None
             where = f": {place} cannot be written" if place else f" ({type(error).__name__}: {error})"
             return (

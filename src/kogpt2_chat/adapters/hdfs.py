@@ -16,7 +16,7 @@ import requests
 from hdfs import HdfsError, InsecureClient
 
 from kogpt2_chat.errors import NotFound, Unavailable
-from kogpt2_chat.full_disk import HDFS_TAKES_NOTHING
+from kogpt2_chat.full_disk import hdfs_hint
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
@@ -176,7 +176,9 @@ class HdfsFiles:
                 if error.exception == _MISSING or "does not exist" in error.message:
                     raise NotFound(f"HDFS {self._url}: cannot {what}: nothing there") from error
                 if error.exception in _FINAL or not left:
-                    raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
+                    raise Unavailable(
+                        f"HDFS {self._url}: cannot {what}: {error.message}{hdfs_hint(error.message)}"
+                    ) from error
             except (requests.RequestException, OSError) as error:
                 if isinstance(error, FileExistsError):
                     raise
@@ -187,13 +189,6 @@ class HdfsFiles:
             time.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
         raise AssertionError("unreachable")
-
-
-def _hint(error: HdfsError) -> str:
-    """What to look at when nobody takes a block, or nothing may be changed."""
-    if not any(words in error.message for words in HDFS_TAKES_NOTHING):
-        return ""
-    return "; its disk is full, or its DataNodes are away: `kogpt2-chat status` says which"
 
 
 def _session(settings: Settings) -> requests.Session:

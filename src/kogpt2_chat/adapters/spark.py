@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.full_disk import FULL_DISK_WORDS, HDFS_TAKES_NOTHING
+from kogpt2_chat.full_disk import hdfs_hint, names_full_disk
 from kogpt2_chat.orphans import ended_with
 from kogpt2_chat.person import has_name, nameless_user
 from kogpt2_chat.settings import CHECKOUT, Settings
@@ -80,7 +80,10 @@ class SparkSubmit:
             result = folder / "result.json"
             # The result counts, not the exit code: a JVM that stumbles while it shuts down has done its work.
             if not result.is_file():
-                raise Unavailable(f"Spark job {script} ended with code {code} and no result{_hint(log)}:\n{_tail(log)}")
+                said = _read(log)
+                raise Unavailable(
+                    f"Spark job {script} ended with code {code} and no result{_hint(said)}:\n{_tail(said)}"
+                )
             outcome: dict[str, dict[str, object]] = json.loads(result.read_text(encoding="utf-8"))
         if "invalid" in outcome:
             raise InvalidInput(f"Spark job {script}: {outcome['invalid']}")
@@ -109,7 +112,7 @@ class SparkSubmit:
             except subprocess.TimeoutExpired as error:
                 raise Unavailable(
                     f"Spark job {script.stem} was stopped after {timeout_s:.0f} s "
-                    f"(KOGPT2_SPARK__TIMEOUT_S):\n{_tail(log)}"
+                    f"(KOGPT2_SPARK__TIMEOUT_S):\n{_tail(_read(log))}"
                 ) from error
             finally:
                 _end(process)
@@ -193,19 +196,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(_lines(log)[-_LOG_TAIL_LINES:])
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
 
 
-def _hint(log: Path) -> str:
-    """What to look at, where the log names a full disk; Java says so long before its last lines."""
-    lines = _lines(log)
-    if any(words in line for line in lines for words in FULL_DISK_WORDS):
-        return f"; the disk of its temporary files ({tempfile.gettempdir()}) is full"
-    if any(words in line for line in lines for words in HDFS_TAKES_NOTHING):
-        return "; HDFS took nothing: its disk is full, or its DataNodes are away (`kogpt2-chat status` says which)"
-    return ""
+def _tail(said: str) -> str:
+    return "\n".join(said.splitlines()[-_LOG_TAIL_LINES:])
 
 
-def _lines(log: Path) -> list[str]:
-    return log.read_text(encoding="utf-8", errors="replace").splitlines()
+def _hint(said: str) -> str:
+    """What to look at when a log names a full disk: Java says so long before its last lines."""
+    if names_full_disk(said):
+        return f"; the disk of temporary files is full: make room in {tempfile.gettempdir()}"
+    return f"; HDFS took nothing{hint}" if (hint := hdfs_hint(said)) else ""
