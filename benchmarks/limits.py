@@ -10,7 +10,7 @@ import torch
 
 from kogpt2_chat.artifact.convert import int8_matmul, int8_weights_matmul
 from kogpt2_chat.artifact.forms import INT8, Form
-from kogpt2_chat.inference.paged import properties
+from kogpt2_chat.inference.paged import compile_graph, properties
 
 _BYTES: Final = 512 * 2**20
 _ROWS: Final = 512
@@ -56,7 +56,7 @@ def _products(form: Form) -> float:
     weights = draw.standard_normal((_WIDTH, _WIDTH)).astype(np.float32)
     product = int8_matmul(rows, weights, 5.0) if form == INT8 else int8_weights_matmul(rows, weights)
     graph = ov.Model([ops.result(product)], [rows], "product")
-    request = ov.Core().compile_model(graph, "CPU", properties(0, form)).create_infer_request()
+    request = compile_graph(ov.Core(), graph, properties(0, form)).create_infer_request()
     request.set_input_tensor(ov.Tensor(draw.standard_normal((_ROWS, _WIDTH)).astype(np.float32)))
     best = 0.0
     deadline = time.perf_counter() + _SECONDS

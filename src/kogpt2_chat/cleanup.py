@@ -6,9 +6,9 @@ from kogpt2_chat.errors import KogptChatError
 
 
 def clean_up_after(error: BaseException, clean: Callable[[], object], left: str) -> None:
-    """Clean up; where that fails too, the first error says so in a note, and is still the one that is raised.
+    """Clean up after an error; if that fails too, add a note to the error.
 
-    A full disk or a server that went away often fails both the work and the cleaning up after it.
+    A full disk, or a server that went away, often fails both the work and the cleaning up after it.
 
     Args:
         error: what ended the work; the caller raises it again.

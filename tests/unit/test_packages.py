@@ -4,7 +4,12 @@ import tomllib
 
 from kogpt2_chat.settings import CHECKOUT
 
-PACKAGES = {"kogpt2_chat": "src/kogpt2_chat", "serving": "serving", "spark_jobs": "spark_jobs"}
+PACKAGES = {
+    "kogpt2_chat": "src/kogpt2_chat",
+    "serving": "serving",
+    "spark_jobs": "spark_jobs",
+    "kogpt2_airflow": "plugins/kogpt2_airflow",
+}
 READ_BY_PEOPLE = {".md"}
 
 

@@ -16,7 +16,7 @@ from hdfs import HdfsError, InsecureClient
 
 from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.errors import NotFound, Unavailable
-from kogpt2_chat.machine.full_disk import HDFS_ACCEPTS_NOTHING
+from kogpt2_chat.machine.full_disk import hdfs_hint
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
@@ -151,7 +151,8 @@ class HdfsFiles:
         except HdfsError as error:
             if _is_missing(error):
                 raise NotFound(f"HDFS {self._url}: cannot {what}: the path does not exist") from error
-            raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{_hint(error)}") from error
+            hint = hdfs_hint(error.message)
+            raise Unavailable(f"HDFS {self._url}: cannot {what}: {error.message}{hint}") from error
         except FileExistsError:
             raise
         except OSError as error:
@@ -169,13 +170,6 @@ def _is_transient(error: BaseException) -> bool:
 
 def _is_missing(error: HdfsError) -> bool:
     return error.exception == _MISSING or "does not exist" in error.message
-
-
-def _hint(error: HdfsError) -> str:
-    """Return a hint if no DataNode accepts a block, or HDFS is in safe mode."""
-    if not any(words in error.message for words in HDFS_ACCEPTS_NOTHING):
-        return ""
-    return "; its disk is full or its DataNodes are down: `kogpt2-chat status` shows which"
 
 
 def _session(settings: Settings) -> requests.Session:

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.machine.full_disk import FULL_DISK_WORDS, HDFS_ACCEPTS_NOTHING
+from kogpt2_chat.machine.full_disk import hdfs_hint, names_full_disk
 from kogpt2_chat.machine.orphans import end_with_parent
 from kogpt2_chat.machine.person import missing_user_message, user_has_name
 from kogpt2_chat.machine.process_groups import end_group
@@ -81,8 +81,9 @@ class SparkSubmit:
             result = folder / "result.json"
             # The result decides, not the exit code: a JVM that fails during its shutdown has finished its work.
             if not result.is_file():
+                output = _read(log)
                 raise Unavailable(
-                    f"Spark job {script} ended with code {code} and wrote no result{_hint(log)}:\n{_tail(log)}"
+                    f"Spark job {script} ended with code {code} and wrote no result{_hint(output)}:\n{_tail(output)}"
                 )
             outcome: dict[str, dict[str, object]] = json.loads(result.read_text(encoding="utf-8"))
         if "invalid" in outcome:
@@ -112,7 +113,7 @@ class SparkSubmit:
             except subprocess.TimeoutExpired as error:
                 raise Unavailable(
                     f"Spark job {script.stem} was stopped after {timeout_s:.0f} s "
-                    f"(KOGPT2_SPARK__TIMEOUT_S):\n{_tail(log)}"
+                    f"(KOGPT2_SPARK__TIMEOUT_S):\n{_tail(_read(log))}"
                 ) from error
             finally:
                 end_group(process, _STOP_TIMEOUT_S)  # the launcher, the driver, its JVM and its Python workers
@@ -182,19 +183,16 @@ def _sigterm_as_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(_lines(log)[-_LOG_TAIL_LINES:])
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
 
 
-def _hint(log: Path) -> str:
-    """Return a hint if the log names a full disk, which Java does long before its last lines."""
-    lines = _lines(log)
-    if any(words in line for line in lines for words in FULL_DISK_WORDS):
-        return f"; the disk of its temporary files ({tempfile.gettempdir()}) is full"
-    if any(words in line for line in lines for words in HDFS_ACCEPTS_NOTHING):
-        return "; HDFS accepted nothing: its disk is full or its DataNodes are down (`kogpt2-chat status` shows which)"
-    return ""
+def _tail(output: str) -> str:
+    return "\n".join(output.splitlines()[-_LOG_TAIL_LINES:])
 
 
-def _lines(log: Path) -> list[str]:
-    return log.read_text(encoding="utf-8", errors="replace").splitlines()
+def _hint(output: str) -> str:
+    """Return a hint if the output names a full disk, which Java does long before its last lines."""
+    if names_full_disk(output):
+        return f"; the disk of temporary files is full: free some space in {tempfile.gettempdir()}"
+    return f"; HDFS accepts no data{hint}" if (hint := hdfs_hint(output)) else ""

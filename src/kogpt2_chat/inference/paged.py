@@ -86,9 +86,9 @@ class PagedModel:
             if form == INT8_WEIGHTS:
                 _remove_activation_rounding(model)
             paged_attention_transformation(model)
-            all_cores = _compile(core, model, properties(threads, form))
+            all_cores = compile_graph(core, model, properties(threads, form))
             compile_twice = side_by_side and threads != 1
-            single_core = _compile(core, model, properties(1, form)) if compile_twice else all_cores
+            single_core = compile_graph(core, model, properties(1, form)) if compile_twice else all_cores
         except RuntimeError as error:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._all_cores: Any = all_cores.create_infer_request()
@@ -202,7 +202,7 @@ def _remove_activation_rounding(model: ov.Model) -> None:
             node.output(0).replace(node.input(0).get_source_output())
 
 
-def _compile(core: ov.Core, model: ov.Model, properties: dict[str, object]) -> ov.CompiledModel:
+def compile_graph(core: ov.Core, model: ov.Model, properties: dict[str, object]) -> ov.CompiledModel:
     """Compile a graph for the CPU, in a thread that ends with it.
 
     In OpenVINO 2026.4.1, ``compile_model`` changes the calling thread's alternate signal stack (``sigaltstack``) and
