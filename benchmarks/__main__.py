@@ -21,8 +21,8 @@ from benchmarks.engines import BareLoop, generate, original, reference_network
 from benchmarks.growth import growth, swaps
 from benchmarks.limits import fastest_dtype, limits
 from benchmarks.models import full_size_versions
-from benchmarks.through_kafka import KafkaClient, Worker, broker
-from benchmarks.workload import NEW_TOKENS, Outcome, Subject, closed_loop, poisson, questions, warm_up
+from benchmarks.through_kafka import KafkaClient, WorkerProcess, broker
+from benchmarks.workload import NEW_TOKENS, RunResult, SystemUnderTest, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.inference.loading import load_served, make_engine
 from kogpt2_chat.machine.cores import usable_cores
@@ -57,7 +57,7 @@ def bare(settings: Settings, versions: dict[str, Path]) -> Iterator[BareLoop]:
     )
 
 
-def row(subject: str, bots: int, load: str, outcome: Outcome, **more: object) -> dict[str, Any]:
+def row(subject: str, bots: int, load: str, outcome: RunResult, **more: object) -> dict[str, Any]:
     """Return one measurement as a row of the report."""
     return {
         "subject": subject, "bots": bots, "load": load, "answers": len(outcome.latencies_s),
@@ -68,7 +68,7 @@ def row(subject: str, bots: int, load: str, outcome: Outcome, **more: object) ->
     }  # fmt: skip
 
 
-def closed_loops(name: str, subject: Subject, cpu_s: Callable[[], float], scale: float, round_: int) -> Rows:
+def closed_loops(name: str, subject: SystemUnderTest, cpu_s: Callable[[], float], scale: float, round_: int) -> Rows:
     """Measure a subject with a constant number of questions in flight, for one bot and for three."""
     rows = []
     for bots in (1, 3):
@@ -80,7 +80,7 @@ def closed_loops(name: str, subject: Subject, cpu_s: Callable[[], float], scale:
 
 
 def stream(
-    name: str, subject: Subject, cpu_s: Callable[[], float], rates: dict[int, float], scale: float, round_: int
+    name: str, subject: SystemUnderTest, cpu_s: Callable[[], float], rates: dict[int, float], scale: float, round_: int
 ) -> Rows:
     """Measure a subject with a Poisson stream, for one bot and for three; all subjects get the same arrivals."""
     rows = []
@@ -91,7 +91,7 @@ def stream(
     return rows
 
 
-def _timed(name: str, bots: int, load: str, cpu_s: Callable[[], float], run: Callable[[], Outcome]) -> dict[str, Any]:
+def _timed(name: str, bots: int, load: str, cpu_s: Callable[[], float], run: Callable[[], RunResult]) -> dict[str, Any]:
     before = cpu_s()
     outcome = run()
     outcome.cpu_s = cpu_s() - before
@@ -141,10 +141,12 @@ def worker_rows(
 
 
 @contextmanager
-def running_worker(settings: Settings, versions: dict[str, Path], module: str) -> Iterator[tuple[Worker, KafkaClient]]:
+def running_worker(
+    settings: Settings, versions: dict[str, Path], module: str
+) -> Iterator[tuple[WorkerProcess, KafkaClient]]:
     """Yield a worker on a new broker: the plain worker commits no offsets, so the next worker would answer again."""
     with broker(settings, say), ExitStack() as cleaning:
-        worker = Worker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
+        worker = WorkerProcess(settings, {bot: [path] for bot, path in versions.items()}, module=module)
         cleaning.callback(worker.stop)
         client = KafkaClient(settings)
         cleaning.callback(client.close)

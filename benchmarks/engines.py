@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import GPT2LMHeadModel
 
-from benchmarks.workload import NEW_TOKENS, Outcome, Question
+from benchmarks.workload import NEW_TOKENS, BenchQuestion, RunResult
 from kogpt2_chat.domain.chat.prompt import PAD_ID
 from kogpt2_chat.inference.engine import BotModel, Engine
 from kogpt2_chat.network.load import load_bot
@@ -15,9 +15,9 @@ from kogpt2_chat.settings import Settings
 
 
 @torch.inference_mode()
-def original(network: GPT2LMHeadModel, prompts: Sequence[list[int]]) -> Outcome:
+def original(network: GPT2LMHeadModel, prompts: Sequence[list[int]]) -> RunResult:
     """Answer one question after another in fp32, and compute the whole sequence again for each token."""
-    outcome = Outcome()
+    outcome = RunResult()
     started = time.perf_counter()
     for prompt in prompts:
         asked_at, ids = time.perf_counter(), list(prompt)
@@ -29,9 +29,9 @@ def original(network: GPT2LMHeadModel, prompts: Sequence[list[int]]) -> Outcome:
 
 
 @torch.inference_mode()
-def generate(network: GPT2LMHeadModel, prompts: Sequence[list[int]], batch: int) -> Outcome:
+def generate(network: GPT2LMHeadModel, prompts: Sequence[list[int]], batch: int) -> RunResult:
     """Run transformers' generate on one batch after another; all answers of a batch arrive at its end."""
-    outcome = Outcome()
+    outcome = RunResult()
     started = time.perf_counter()
     for first in range(0, len(prompts), batch):
         asked_at, ids = time.perf_counter(), torch.tensor(prompts[first : first + batch])
@@ -55,7 +55,7 @@ class BareLoop:
     def __init__(self, engine: Engine, model_by_bot: dict[str, BotModel]) -> None:
         self._engine, self._models = engine, model_by_bot
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: BenchQuestion) -> None:
         """Add a question."""
         model = self._models[question.bot]
         self._engine.add_request(question.id, model, model.encode(question.text))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.swapping_worker import FOLDER
-from benchmarks.through_kafka import KafkaClient, Worker, roll_out
-from benchmarks.workload import Question, poisson, questions, warm_up
+from benchmarks.through_kafka import KafkaClient, WorkerProcess, roll_out
+from benchmarks.workload import BenchQuestion, poisson, questions, warm_up
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
@@ -56,12 +56,12 @@ def _backlog(
     say: Callable[[str], None],
 ) -> dict[str, Any]:  # fmt: skip
     source = questions(BOT_IDS, seed=count + partitions * 10 + workers)
-    running: list[Worker] = []
+    running: list[WorkerProcess] = []
     with ExitStack() as cleaning:
         # Start all workers before the first question: otherwise the first one would answer while the others start,
         # and these answers would not be counted.
         for ordinal in range(1, workers + 1):
-            running.append(Worker(settings, versions, ordinal=ordinal))
+            running.append(WorkerProcess(settings, versions, ordinal=ordinal))
             cleaning.callback(running[-1].stop)
         client = KafkaClient(settings, partitions)
         cleaning.callback(client.close)
@@ -76,7 +76,7 @@ def _backlog(
 
 
 def drain(
-    client: KafkaClient, backlog: Iterable[Question], count: int, rss_mb: Callable[[], float]
+    client: KafkaClient, backlog: Iterable[BenchQuestion], count: int, rss_mb: Callable[[], float]
 ) -> tuple[float, list[float]]:
     """Send questions as fast as possible, and wait until each of them is answered once.
 
@@ -133,7 +133,7 @@ def swaps(
     source = questions(BOT_IDS, seed=99)
     epoch = FIRST_EPOCH
     with ExitStack() as cleaning:
-        worker = Worker(
+        worker = WorkerProcess(
             settings, versions, module="benchmarks.swapping_worker", environment={FOLDER: str(source_of_versions)}
         )
         cleaning.callback(worker.stop)
@@ -174,7 +174,7 @@ class _Swapping:
         self._client, self._settings, self.epoch, self.swaps = client, settings, epoch, 0
         self._last = time.monotonic()
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: BenchQuestion) -> None:
         if time.monotonic() - self._last > 10:
             self.epoch += 1
             self.swaps += 1
@@ -186,7 +186,7 @@ class _Swapping:
         return self._client.answered(wait_s)
 
 
-def _wait_for(worker: Worker, epoch: int) -> None:
+def _wait_for(worker: WorkerProcess, epoch: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         health = worker.health()
@@ -198,5 +198,5 @@ def _wait_for(worker: Worker, epoch: int) -> None:
     raise RuntimeError(f"the worker does not serve rollout epoch {epoch} after a minute")
 
 
-def _rss_mb(workers: list[Worker]) -> float:
+def _rss_mb(workers: list[WorkerProcess]) -> float:
     return sum(worker.memory_mb()["rss_mb"] for worker in workers)

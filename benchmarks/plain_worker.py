@@ -11,7 +11,7 @@ from kogpt2_chat.adapters.kafka.transactions import Transactions
 from kogpt2_chat.ports import Outgoing, PublishResult, TransactionalConsumer
 from kogpt2_chat.settings import Settings
 from serving.__main__ import run
-from serving.app import Outside
+from serving.app import WorkerParts
 
 
 class PlainTransactions(Transactions):
@@ -35,4 +35,4 @@ def _consumer(settings: Settings, ordinal: int, on_step: Callable[[str], None]) 
 
 
 if __name__ == "__main__":
-    run(Outside(consumer=_consumer))
+    run(WorkerParts(consumer=_consumer))

@@ -8,7 +8,7 @@ from typing import Final, cast
 from kogpt2_chat.ports import Registry
 from kogpt2_chat.settings import Settings
 from serving.__main__ import run
-from serving.app import Outside
+from serving.app import WorkerParts
 
 FOLDER: Final = "KOGPT2_BENCH_VERSIONS"
 
@@ -26,4 +26,4 @@ def _registry(_settings: Settings) -> Registry:
 
 
 if __name__ == "__main__":
-    run(Outside(registry=_registry))
+    run(WorkerParts(registry=_registry))

@@ -15,7 +15,7 @@ import psutil
 import requests
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from benchmarks.workload import NEW_TOKENS, Question
+from benchmarks.workload import NEW_TOKENS, BenchQuestion
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, ROLLOUT_TOPIC, TOPIC_BY_NAME
@@ -64,7 +64,7 @@ def worker_environment(settings: Settings, ordinal: int, home: Path, more: Mappi
     return {**environment_with_settings(settings), **own, **more}
 
 
-class Worker:
+class WorkerProcess:
     """A process of `python -m serving`, or of another module with the same settings, with local versions.
 
     Args:
@@ -170,7 +170,7 @@ class KafkaClient:
         self._consumer.assign(answer_partitions)
         self._consumer.consume(1, timeout=0.5)
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: BenchQuestion) -> None:
         """Send a question."""
         value = v1_text(question_id=question.id, bot=question.bot, sender=question.id, text=question.text)
         where = {"partition": self._sent % self._partitions} if self._partitions else {}

@@ -17,7 +17,7 @@ _SYLLABLES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class BenchQuestion:
     """One question."""
 
     id: str
@@ -26,7 +26,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunResult:
     """The results of one run.
 
     Attributes:
@@ -51,10 +51,10 @@ class Outcome:
         return 1000 * percentile(self.latencies_s, share)
 
 
-class Subject(Protocol):
+class SystemUnderTest(Protocol):
     """A system under test, which answers questions."""
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: BenchQuestion) -> None:
         """Add a question."""
         ...
 
@@ -63,19 +63,19 @@ class Subject(Protocol):
         ...
 
 
-def questions(bots: Sequence[str], seed: int) -> Iterator[Question]:
+def questions(bots: Sequence[str], seed: int) -> Iterator[BenchQuestion]:
     """Yield endless questions of twelve prompt tokens, to each bot in turn."""
     draw = random.Random(seed)  # noqa: S311 - questions, not secrets
     number = 0
     while True:
         text = "".join(chr(draw.randrange(0xAC00, 0xD7A4)) for _ in range(_SYLLABLES))
-        yield Question(f"{seed}-{number}", bots[number % len(bots)], text)
+        yield BenchQuestion(f"{seed}-{number}", bots[number % len(bots)], text)
         number += 1
 
 
-def closed_loop(subject: Subject, source: Iterator[Question], in_flight: int, answers: int) -> Outcome:
+def closed_loop(subject: SystemUnderTest, source: Iterator[BenchQuestion], in_flight: int, answers: int) -> RunResult:
     """Keep ``in_flight`` questions in flight: after each answer, ask the next question."""
-    outcome = Outcome()
+    outcome = RunResult()
     asked_at: dict[str, float] = {}
     started = time.perf_counter()
     for _ in range(in_flight):
@@ -89,10 +89,12 @@ def closed_loop(subject: Subject, source: Iterator[Question], in_flight: int, an
     return outcome
 
 
-def poisson(subject: Subject, source: Iterator[Question], per_s: float, answers: int, seed: int) -> Outcome:
+def poisson(
+    subject: SystemUnderTest, source: Iterator[BenchQuestion], per_s: float, answers: int, seed: int
+) -> RunResult:
     """Ask questions at random times, without waiting for earlier answers."""
     draw = random.Random(seed)  # noqa: S311 - arrivals, not secrets
-    outcome = Outcome()
+    outcome = RunResult()
     asked_at: dict[str, float] = {}
     started = due = time.perf_counter()
     left = answers
@@ -110,16 +112,16 @@ def poisson(subject: Subject, source: Iterator[Question], per_s: float, answers:
     return outcome
 
 
-def warm_up(subject: Subject) -> None:
+def warm_up(subject: SystemUnderTest) -> None:
     """Run some load first: a new broker needs twice the CPU time until its just-in-time compiler has finished."""
     closed_loop(subject, questions(BOT_IDS, seed=7), 32, 1200)
 
 
-def middle(outcomes: Sequence[Outcome], figure: Callable[[Outcome], float]) -> float:
+def middle(outcomes: Sequence[RunResult], figure: Callable[[RunResult], float]) -> float:
     """Return the median of a figure over repetitions."""
     return median(figure(outcome) for outcome in outcomes)
 
 
-def _ask(subject: Subject, question: Question, asked_at: dict[str, float]) -> None:
+def _ask(subject: SystemUnderTest, question: BenchQuestion, asked_at: dict[str, float]) -> None:
     asked_at[question.id] = time.perf_counter()
     subject.ask(question)

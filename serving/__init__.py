@@ -1,1 +1,1 @@
-"""The daemon that answers: `python -m serving`."""
+"""The worker, a daemon that answers players' questions: `python -m serving`."""

@@ -1,4 +1,4 @@
-"""One worker, joined from its parts. Each part is called with what it needs and knows none of the others' libraries."""
+"""Assemble one worker from its parts. Each part receives what it needs and does not import the others' libraries."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.artifact.forms import Choice
+from kogpt2_chat.artifact.forms import FormChoice
 from kogpt2_chat.errors import Fenced, Unavailable
 from kogpt2_chat.inference.engine import BotModel, Engine
 from kogpt2_chat.machine.cores import affinity_cores, library_threads
@@ -28,7 +28,7 @@ from serving.watchdog import Failpoint, Watchdog
 from serving.worker import Worker
 
 FINISH_S: Final = 4.0
-"""After SIGTERM: how long questions in hand may still take before they are dropped."""
+"""After SIGTERM: how long questions in flight may take before they are dropped."""
 
 _log = structlog.get_logger("serving")
 
@@ -37,13 +37,13 @@ class LoadVersion(Protocol):
     """Loads a version's folder for the serving engine."""
 
     def __call__(
-        self, folder: Path, settings: Settings, *, on_choice: Callable[[Choice], None] = lambda _: None
+        self, folder: Path, settings: Settings, *, on_choice: Callable[[FormChoice], None] = lambda _: None
     ) -> BotModel:
         """Return the loaded version."""
         ...
 
 
-def _load(folder: Path, settings: Settings, *, on_choice: Callable[[Choice], None] = lambda _: None) -> BotModel:
+def _load(folder: Path, settings: Settings, *, on_choice: Callable[[FormChoice], None] = lambda _: None) -> BotModel:
     from kogpt2_chat.inference.loading import load_for_players
 
     return load_for_players(folder, settings, on_choice=on_choice)
@@ -56,15 +56,16 @@ def _make_engine(settings: Settings) -> Engine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outside:
-    """What a worker takes from outside. Benchmarks and tests bring their own.
+class WorkerParts:
+    """The replaceable parts of a worker. Benchmarks and tests pass their own.
 
     Attributes:
-        consumer: opens the worker's side of Kafka; called with settings, ordinal and the callback for its steps.
-        topics: opens a connection for the rollout follower.
-        registry: opens the place that versions come from.
+        consumer: returns the transactional consumer; called with the settings, the ordinal and a callback that it
+            calls with the name of each step.
+        topics: opens a Kafka connection for the rollout follower.
+        registry: opens the model registry.
         load: loads a version's folder.
-        make_engine: makes an engine.
+        make_engine: returns a new engine.
     """
 
     consumer: Callable[[Settings, int, Callable[[str], None]], TransactionalConsumer] = bootstrap.transactional_consumer
@@ -80,13 +81,14 @@ class WorkerApp:
 
     Attributes:
         ordinal: the worker's number.
-        outside: what it takes from outside.
+        stop: set when the worker must stop.
+        outside: its replaceable parts.
     """
 
     settings: Settings
     ordinal: int
     stop: Stop
-    outside: Outside = field(default_factory=Outside)
+    outside: WorkerParts = field(default_factory=WorkerParts)
 
     def __post_init__(self) -> None:
         settings, self.name = self.settings, f"worker-{self.ordinal}"
@@ -110,12 +112,12 @@ class WorkerApp:
         self.follower = self._make_follower()
 
     def run(self) -> None:
-        """Answer until asked to stop.
+        """Answer questions until ``stop`` is set.
 
         Raises:
             Fenced: another process has taken this worker's ordinal.
         """
-        self.stop.listen()  # until here nothing is held, and a signal may simply end the process
+        self.stop.listen()  # before this, a signal simply ends the process: nothing is open yet
         consumer = self._open_consumer()
         loop = Loop(
             consumer=consumer,
@@ -147,11 +149,11 @@ class WorkerApp:
         self._failpoint.reach(step)
 
     def _make_follower(self) -> RolloutFollower:
-        """What loads the versions that a rollout names."""
+        """Return the follower that loads the versions that are rolled out."""
         settings, outside = self.settings, self.outside
 
         def load(folder: Path) -> BotModel:
-            def log_choice(choice: Choice) -> None:
+            def log_choice(choice: FormChoice) -> None:
                 _log.info("engine_form_chosen", bot=folder.parent.name, version=folder.name, **choice.as_fields())
 
             return outside.load(folder, settings, on_choice=log_choice)
@@ -175,7 +177,11 @@ class WorkerApp:
         )
 
     def _open_consumer(self) -> TransactionalConsumer:
-        """Kafka may be starting too: wait for it until asked to stop."""
+        """Connect to Kafka, which may be starting too: retry until it is available or ``stop`` is set.
+
+        Raises:
+            Unavailable: ``stop`` was set before Kafka was available.
+        """
         while True:
             self._on_step("connecting")
             try:
@@ -203,10 +209,11 @@ class WorkerApp:
     def _shut_down(self, consumer: TransactionalConsumer, health: HealthServer, *, sign_off: bool) -> None:
         """Close the parts in this order, each within its own time limit.
 
-        1. Polling has stopped, and what was in hand is published or dropped, when this is called.
-        2. The consumer leaves, so that the partitions can go to other workers.
-        3. The rollout follower signs off, so that no rollout waits for this worker.
-        4. The health page goes last: until then it said that the worker was stopping.
+        When this is called, polling has stopped, and every question in flight is published or dropped.
+
+        1. The consumer leaves the group, so that other workers can take the partitions.
+        2. The rollout follower signs off, so that no rollout waits for this worker.
+        3. The health page closes last: until then it reports that the worker is not ready.
         """
         consumer.close()
         self.follower.stop(sign_off=sign_off)

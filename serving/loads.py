@@ -32,7 +32,7 @@ class NoLongerWantedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class LoadOutcome:
     """The result of one load; ``trouble`` is the reason of a failure."""
 
     loaded: LoadedVersion | None
@@ -44,7 +44,7 @@ class _BotLoads:
     """One bot: the outcome of each version under way (None while it lasts), and how the wanted one has failed."""
 
     wanted: VersionKey | None = None
-    under_way: dict[VersionKey, Outcome | None] = field(default_factory=dict)
+    under_way: dict[VersionKey, LoadOutcome | None] = field(default_factory=dict)
     failure: LoadFailure | None = None
 
 
@@ -74,7 +74,7 @@ class Loads:
             if of.wanted != wanted:
                 of.wanted, of.failure = wanted, None
 
-    def collect(self, bot: str, now_s: float) -> Outcome | None:
+    def collect(self, bot: str, now_s: float) -> LoadOutcome | None:
         """Return the result of the wanted version's load, once; None while it runs. Drop results of other versions.
 
         Args:
@@ -134,14 +134,14 @@ class Loads:
         """In the load's own thread."""
         if low_priority:
             _lower_thread_priority()
-        outcome: Outcome | None
+        outcome: LoadOutcome | None
         try:
-            outcome = Outcome(loaded=self._load(bot, wanted, lambda: self._is_wanted(bot, wanted)))
+            outcome = LoadOutcome(loaded=self._load(bot, wanted, lambda: self._is_wanted(bot, wanted)))
         except NoLongerWantedError:
             outcome = None
         except Exception as error:  # noqa: BLE001 - whatever a bad version does, the old one goes on serving
             trouble = f"version {wanted.number} did not load: {type(error).__name__}: {error}"
-            outcome = Outcome(loaded=None, trouble=trouble)
+            outcome = LoadOutcome(loaded=None, trouble=trouble)
         with self._lock:
             if outcome is None:
                 del self._by_bot[bot].under_way[wanted]
@@ -153,7 +153,7 @@ class Loads:
             return self._by_bot[bot].wanted == wanted
 
 
-def _count(of: _BotLoads, outcome: Outcome | None, now_s: float) -> None:
+def _count(of: _BotLoads, outcome: LoadOutcome | None, now_s: float) -> None:
     """Count failures until the version loads or another one is wanted."""
     if outcome is not None:
         of.failure = None if outcome.loaded is not None else failed_again(of.failure, outcome.trouble, now_s)

@@ -17,7 +17,7 @@ from kogpt2_chat.domain.rollout.next_step import next_step
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, VersionKey, WorkerState, is_newer
 from kogpt2_chat.errors import InvalidMessage, KogptChatError
 from kogpt2_chat.ports import Outgoing, Record, Topics
-from serving.loads import Loads, NoLongerWantedError, Outcome
+from serving.loads import LoadOutcome, Loads, NoLongerWantedError
 from serving.slot import LoadedVersion, Slots
 from serving.version_cache import VersionCache
 
@@ -177,7 +177,7 @@ class RolloutFollower:
             if step.action == "load":
                 self._loads.begin_wanted(bot, is_serving=self._is_serving())
 
-    def _in_memory(self, bot: str, target: VersionKey | None, outcome: Outcome | None) -> LoadedVersion | None:
+    def _in_memory(self, bot: str, target: VersionKey | None, outcome: LoadOutcome | None) -> LoadedVersion | None:
         """Return the target if it is in memory: just loaded, already active, or kept warm."""
         if target is None:
             return None

@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT: noticed at once, and obeyed within ten seconds even if something hangs.
+"""Stop the worker on SIGTERM or SIGINT: the signal is noticed at once, and the process ends within ten seconds.
 
-Python runs signal handlers in the main thread, and only between two bytecodes: a call of the Kafka client's C code that
-waits for a broker can take longer than a supervisor waits. So a thread of its own waits for signals.
+Python runs signal handlers in the main thread, between two bytecodes. A call of the Kafka client's C code that waits
+for a broker can take longer than a supervisor waits. So a separate thread waits for signals.
 """
 
 import os
@@ -14,19 +14,19 @@ from typing import Final
 
 import structlog
 
-from serving.watchdog import say_last
+from serving.watchdog import log_briefly
 
 STOPPED: Final = 0
 END_S: Final = 9.0
-"""After the signal: the process is ended then if it has not ended by itself. Nothing is lost: an open transaction is
-aborted by the successor or by the broker, and its questions are answered from the committed positions."""
+"""Time after the signal at which a process that is still running is ended. Nothing is lost: the successor or the broker
+aborts an open transaction, and its questions are polled again from the committed positions."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger("serving")
 
 
-def end_at_once() -> None:
-    """Let a signal simply end the process, until the worker holds something."""
+def exit_on_signal() -> None:
+    """Let a signal end the process immediately. This is right until :meth:`Stop.listen` is called."""
     for number in _SIGNALS:
         signal.signal(number, _end)
 
@@ -40,10 +40,10 @@ class Stop:
     """A request to stop.
 
     Attributes:
-        event: set as soon as a signal has come.
+        event: set as soon as a signal arrives.
 
     Args:
-        end_s: how long the process may still take after it.
+        end_s: how long the process may run after the signal.
     """
 
     def __init__(self, end_s: float = END_S) -> None:
@@ -51,10 +51,10 @@ class Stop:
         self._end_s = end_s
 
     def listen(self) -> None:
-        """Handle both signals of this process. Call it from the main thread."""
+        """Start to handle both signals. Call this from the main thread."""
         receiver, sender = socket.socketpair()
         sender.setblocking(False)
-        # The interpreter's C handler writes each signal's number there, whatever the main thread does.
+        # The interpreter's C handler writes each signal's number to this socket even while the main thread is blocked.
         signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
@@ -65,9 +65,9 @@ class Stop:
         self.event.set()
 
     def _wait(self, receiver: socket.socket) -> None:
-        while receiver.recv(1)[0] not in _SIGNALS:  # this process may handle others too
+        while receiver.recv(1)[0] not in _SIGNALS:  # other signals that have a handler in Python are written too
             continue
         self.event.set()
         time.sleep(self._end_s)
-        say_last(lambda: _log.warning("stopped_late", after_s=self._end_s))
+        log_briefly(lambda: _log.warning("stopped_late", after_s=self._end_s))
         os._exit(STOPPED)

@@ -1,6 +1,6 @@
-"""Ends a process that is stuck, and (for fault tests) one that has reached a named step.
+"""End a process that is stuck, or (in fault tests) one that reaches a named step.
 
-Commit and abort have no timeout of their own, and the supervisor restarts a dead worker, not a stuck one.
+Commit and abort have no timeout, and a supervisor restarts a dead worker but not a stuck one.
 """
 
 import os
@@ -12,25 +12,25 @@ from collections.abc import Callable
 from typing import Final
 
 STALLED_EXIT_CODE: Final = 70
-_WORD_S: Final = 0.5
+_LOG_TIMEOUT_S: Final = 0.5
 FAILPOINT: Final = "KOGPT2_SERVING__FAILPOINT"
 FAILPOINT_EVENT: Final = "failpoint"
-"""The last line of a process that a failpoint kills, so that a test knows the step."""
+"""Event of the last line that a process logs before a failpoint kills it; the line names the step for the test."""
 
 
-def say_last(word: Callable[[], None]) -> None:
-    """Log before the process ends. The reader of the log may be what hangs, so do not wait long."""
-    saying = threading.Thread(target=word, name="last-word", daemon=True)
-    saying.start()
-    saying.join(timeout=_WORD_S)
+def log_briefly(log: Callable[[], None]) -> None:
+    """Log before the process ends. Do not wait long: a blocked reader of the log may be what the process hangs on."""
+    logging = threading.Thread(target=log, name="last-log", daemon=True)
+    logging.start()
+    logging.join(timeout=_LOG_TIMEOUT_S)
 
 
 class Watchdog:
-    """Watches one loop.
+    """Ends the process if a loop makes no progress.
 
     Args:
-        limit_s: longest time between two beats.
-        on_stall: called once before the process ends.
+        limit_s: longest time between two calls of ``beat``.
+        on_stall: called once before the process ends, with the seconds since the last call.
     """
 
     def __init__(self, limit_s: float, on_stall: Callable[[float], None]) -> None:
@@ -41,7 +41,7 @@ class Watchdog:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last beat."""
+        """Seconds since the last call of ``beat``."""
         return time.monotonic() - self._last
 
     def start(self) -> None:
@@ -50,22 +50,25 @@ class Watchdog:
         self._thread.start()
 
     def beat(self) -> None:
-        """Note that the loop is alive."""
+        """Note that the loop has made progress."""
         self._last = time.monotonic()
 
     def _watch(self) -> None:
         while self.silent_s < self._limit_s:
             time.sleep(min(1.0, self._limit_s / 10))
         silent_s = self.silent_s
-        say_last(lambda: self._on_stall(silent_s))
-        os._exit(STALLED_EXIT_CODE)  # a blocked thread cannot be asked to stop
+        log_briefly(lambda: self._on_stall(silent_s))
+        os._exit(STALLED_EXIT_CODE)  # a blocked thread cannot be stopped in any other way
 
 
 class Failpoint:
     """Kills this process with SIGKILL when a step is reached for the n-th time.
 
-    ``KOGPT2_SERVING__FAILPOINT=sent:3`` names the step and the count (default 1). Unset, it does nothing.
+    ``KOGPT2_SERVING__FAILPOINT=sent:3`` sets the step and n (default 1). Without it, this class does nothing.
     Steps: polled, decoding, decoded, begun, sent, offsets_sent, committed.
+
+    Args:
+        text: step and count; by default from the environment variable.
     """
 
     def __init__(self, text: str | None = None) -> None:
@@ -74,7 +77,7 @@ class Failpoint:
         self._left = int(count or 1)
 
     def reach(self, step: str) -> None:
-        """Count a step that is about to begin or has just been done, as its name says."""
+        """Count one step. Its name says whether it is about to begin or has just ended."""
         if step != self._step:
             return
         self._left -= 1

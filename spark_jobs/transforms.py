@@ -22,10 +22,10 @@ from kogpt2_chat.domain.learning.dataset import (
     DISPLACED,
     SOURCES,
     Candidate,
-    Pair,
+    PairKeys,
     Rules,
+    assign_splits,
     ineligible_reason,
-    place,
     row_hash,
     weight_of,
 )
@@ -84,10 +84,10 @@ def place_rows(examined: DataFrame, rules: Rules) -> DataFrame:
     def placed(table: pa.Table) -> pa.Table:
         rows = table.to_pylist()
         pairs = [
-            Pair(question_key=row["question_key"], answer_key=row["answer_key"], taught=row["source"] != "seed")
+            PairKeys(question_key=row["question_key"], answer_key=row["answer_key"], taught=row["source"] != "seed")
             for row in rows
         ]
-        for row, spot in zip(rows, place(pairs), strict=True):
+        for row, spot in zip(rows, assign_splits(pairs), strict=True):
             row.update(asdict(spot), weight=weight_of(row["source"], rules))
             row["row_hash"] = row_hash([row[name] for name in _HASHED])
         return pa.Table.from_pylist(rows, schema=to_arrow_schema(schemas.DATASET, timezone="UTC"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.cleaning import phrase_key
-from kogpt2_chat.domain.learning.dataset import Pair, place
+from kogpt2_chat.domain.learning.dataset import PairKeys, assign_splits
 from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
@@ -165,8 +165,8 @@ def write_small_corpus(source: Path, target: Path, count: int = SMALL_CORPUS_ROW
         writer.writerows(chosen)
     for judging in ("gold.csv", "dev.csv"):
         shutil.copy(source / judging, target / judging)
-    keys = [Pair(question_key=phrase_key(row["question"]), answer_key=phrase_key(row["answer"])) for row in chosen]
-    learned = [row for row, where in zip(chosen, place(keys), strict=True) if where.split == "train"]
+    keys = [PairKeys(question_key=phrase_key(row["question"]), answer_key=phrase_key(row["answer"])) for row in chosen]
+    learned = [row for row, where in zip(chosen, assign_splits(keys), strict=True) if where.split == "train"]
     golden = [
         {"question": row["question"], "any_of": [row["answer"].split()[0].strip(".,!?")], "must_pass": True}
         for row in learned[:5]

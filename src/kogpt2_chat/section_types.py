@@ -62,7 +62,7 @@ def _http(text: str) -> str:
 
 
 def _refuse_hidden_login(address: str) -> None:
-    """Reject an address that may still contain a login after :class:`Server` removed one: it would be displayed."""
+    """Reject an address that may still contain a login, since addresses are displayed."""
     if "@" in address:
         raise ValueError("expected @ only after a login; in a login, write / ? # as %2F, %3F, %23")
 
@@ -123,7 +123,7 @@ SparkMaster = Annotated[
 ]
 
 
-class Server(Section):
+class ServerSection(Section):
     """A section with a server's address. A login in the address moves to its own fields, since addresses are displayed.
 
     Attributes:

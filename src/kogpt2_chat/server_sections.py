@@ -15,7 +15,7 @@ from kogpt2_chat.section_types import (
     Positive,
     Seconds,
     Section,
-    Server,
+    ServerSection,
     SparkMaster,
 )
 
@@ -35,7 +35,7 @@ class Kafka(Section):
     ingest_batch: Positive = Field(20_000, description="maximum number of records in one ingest commit")
 
 
-class Hdfs(Server):
+class Hdfs(ServerSection):
     """Connection to HDFS, the lake's file system."""
 
     login_fields = ("webhdfs", "webhdfs_username", "webhdfs_password")
@@ -57,7 +57,7 @@ class Hdfs(Server):
     retries: Positive = 5
 
 
-class Elastic(Server):
+class Elastic(ServerSection):
     """Connection to Elasticsearch, the search index of turns."""
 
     url: HttpAddressWithPort = ""
@@ -66,7 +66,7 @@ class Elastic(Server):
     timeout_s: Seconds = 30.0
 
 
-class Mlflow(Server):
+class Mlflow(ServerSection):
     """Connection to MLflow, the model registry."""
 
     login_fields = ("tracking_uri", "username", "password")
@@ -78,7 +78,7 @@ class Mlflow(Server):
     timeout_s: Seconds = 120.0
 
 
-class Airflow(Server):
+class Airflow(ServerSection):
     """Connection to Airflow's REST API, and alerts about DAG runs that fail or are late."""
 
     url: HttpAddress = ""

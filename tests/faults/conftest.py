@@ -9,10 +9,10 @@ from kogpt2_chat.settings import Serving
 from tests.faults.broker_process import FAULTS_HOME, BrokerProcess, keeps_home, lone_kafka
 from tests.faults.consumers import Group
 from tests.faults.reply_audit import ReplyAudit
-from tests.faults.report import Report
+from tests.faults.report import FaultReport
 from tests.faults.worker_pool import WorkerPool, crew_of
 
-_REPORT = Report()
+_REPORT = FaultReport()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,7 +51,7 @@ def ledger(kafka: BrokerProcess) -> ReplyAudit:
 
 
 @pytest.fixture(scope="session")
-def report() -> Report:
+def report() -> FaultReport:
     """Where scenarios write what they measured."""
     return _REPORT
 

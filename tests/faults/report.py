@@ -10,7 +10,7 @@ _COLUMNS = ("scenario", "questions", "kills", "lost", "double", "unmatched", "de
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ScenarioRow:
     """One scenario.
 
     Attributes:
@@ -29,16 +29,16 @@ class Row:
     again_s: float | None = None
 
 
-class Report:
+class FaultReport:
     """Rows of one session."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[ScenarioRow] = []
 
     def add(self, scenario: str, verdict: Verdict, *, kills: int = 0, again_s: float | None = None) -> None:
         """Write a scenario down; say it at once, since a long run is watched."""
         self.rows.append(
-            Row(
+            ScenarioRow(
                 scenario=scenario,
                 questions=verdict.questions,
                 kills=kills,

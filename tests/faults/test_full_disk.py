@@ -10,7 +10,7 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.lake.layout import building_path
 from kogpt2_chat.errors import Unavailable
 from tests.faults.reply_audit import ReplyAudit
-from tests.faults.report import Report
+from tests.faults.report import FaultReport
 from tests.faults.small_stack import SmallStack, small_stack
 from tests.loop import until
 from tests.small_disk import small_disk
@@ -85,7 +85,7 @@ def refuse_a_dataset(stack: SmallStack) -> None:
         stack.build_dataset()
 
 
-def close_the_books(stack: SmallStack, ledger: ReplyAudit, report: Report, name: str, kills: int) -> None:
+def close_the_books(stack: SmallStack, ledger: ReplyAudit, report: FaultReport, name: str, kills: int) -> None:
     verdict = ledger.verdict()
     report.add(name, verdict, kills=kills)
     assert verdict.holds, verdict

@@ -86,9 +86,9 @@ def refused_by(make_trial):
 
     def refuse(candidate, baseline):
         blocks = measure(make_trial(candidate, baseline))
-        case = Case(bot="ChatbotA", version=2, opponent="champion 1", thresholds=load_profile("small_base"))
+        case = Case(bot="ChatbotA", version=2, baseline="champion 1", thresholds=load_profile("small_base"))
         reasons = decide(case, blocks).reasons
-        refused = {reason.rule for reason in reasons if reason.decisive and not reason.passed}
+        refused = {reason.rule for reason in reasons if reason.blocking and not reason.passed}
         return refused, {type(block): block for block in blocks}
 
     return refuse

@@ -93,13 +93,13 @@ def test_a_version_carries_its_training(loop):
 def test_the_gate_compares_a_first_version_with_the_base_and_a_later_one_with_the_champion(loop):
     """The later one knows what players taught since, and both answer the must-pass question."""
     first, second = loop.decision_by_version[1], loop.decision_by_version[2]
-    assert (first.opponent, second.opponent) == ("base", "champion 1")
+    assert (first.baseline, second.baseline) == ("base", "champion 1")
     for decision in (first, second):
         reasons = {reason.rule: reason for reason in decision.reasons}
         assert reasons["better_on_taught"].passed
         assert reasons["must_pass"].passed
     assert "on 2 newly taught pairs" in reasons["better_on_taught"].sentence
-    assert reasons["p95_ms"].bound > 0
+    assert reasons["p95_ms"].threshold > 0
     assert "p95_ms" not in {reason.rule for reason in first.reasons}
 
 
@@ -152,7 +152,7 @@ def test_a_new_block_of_the_gate_is_an_entry_in_the_tuple(loop, monkeypatch):
 
     monkeypatch.setattr(blocks, "BLOCKS", (*blocks.BLOCKS, measure))
     decision = evaluate(bot="ChatbotA", version=2, progress=lambda _: None, **loop.ports)
-    longest = decision.reasons[-1].figure
+    longest = decision.reasons[-1].value
     assert longest > 1
     assert not decision.passed
     assert decision.refusals()[-1] == f"{longest:.0f} characters, at most 1"

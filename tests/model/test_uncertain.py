@@ -11,8 +11,8 @@ from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.inference.nearest import Known, NearestQuestions
 from kogpt2_chat.inference.uncertain import (
     FILE,
+    DevResult,
     Thresholds,
-    Trial,
     Uncertainty,
     as_text,
     choose,
@@ -31,7 +31,7 @@ KNOWN = [
 
 
 def trial(logprob, own, nearest=10.0, likeness=0.5):
-    return Trial(logprob=logprob, likeness=likeness, own=own, nearest=nearest)
+    return DevResult(logprob=logprob, likeness=likeness, own=own, nearest=nearest)
 
 
 @pytest.mark.parametrize(

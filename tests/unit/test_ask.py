@@ -4,7 +4,7 @@ import pytest
 
 from kogpt2_chat.client.ask import Utterance, ask
 from kogpt2_chat.demo.players import NONSENSE, TROLLED, load_script
-from kogpt2_chat.demo.report import Report
+from kogpt2_chat.demo.report import DemoReport
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
 from kogpt2_chat.domain.chat.wire import v1_text
 from kogpt2_chat.errors import Unavailable
@@ -82,6 +82,6 @@ def test_the_report_counts_what_was_learned_word_for_word(topics: AnsweringTopic
     said = [Utterance(bot="ChatbotA", sender="하늘", text=text) for text in ("거울동굴", "열기구")]
     replies = ask(utterances=said, topics=topics, timeout_s=5)
     taught = {("ChatbotA", "거울동굴"): "거울동굴!", ("ChatbotA", "열기구"): "다른 말"}
-    report = Report(before=replies, after=replies, taught=taught)
+    report = DemoReport(before=replies, after=replies, taught=taught)
     assert report.learned == 1
     assert "1 of 2 learned" in report.text()

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from benchmarks.growth import drain
-from benchmarks.through_kafka import Worker, worker_environment
-from benchmarks.workload import Outcome, questions
+from benchmarks.through_kafka import WorkerProcess, worker_environment
+from benchmarks.workload import RunResult, questions
 from kogpt2_chat.settings import Settings, load_settings
 
 
@@ -39,7 +39,7 @@ def test_a_worker_that_does_not_become_ready_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     before = psutil.Process().children()
     with pytest.raises(RuntimeError, match="not ready after 0 s"):
-        Worker(Settings(home=tmp_path), {}, module="sleeping_worker", start_s=0.0)
+        WorkerProcess(Settings(home=tmp_path), {}, module="sleeping_worker", start_s=0.0)
     assert psutil.Process().children() == before
 
 
@@ -79,5 +79,5 @@ def test_a_duplicate_answer_ends_the_measurement():
 @pytest.mark.parametrize(("share", "right"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.991, 100), (1.0, 100), (0.001, 1)])
 def test_a_percentile_is_the_nearest_rank(share, right):
     """It is the smallest value that at least this share of all values does not exceed."""
-    outcome = Outcome(latencies_s=[number / 1000 for number in range(100, 0, -1)])
+    outcome = RunResult(latencies_s=[number / 1000 for number in range(100, 0, -1)])
     assert outcome.percentile_ms(share) == pytest.approx(right)

@@ -9,7 +9,7 @@ from kogpt2_chat.cli import app
 from kogpt2_chat.domain.lake.layout import dataset_path
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.errors import NotFound
-from kogpt2_chat.jobs.choose import Choice, choose
+from kogpt2_chat.jobs.choose import TrainingChoice, choose
 from kogpt2_chat.lake.manifests import record_rebuild
 from kogpt2_chat.settings import Learning, Settings
 from kogpt2_chat.testing.hdfs import InMemoryFiles
@@ -58,7 +58,7 @@ def train(registry: InMemoryRegistry, dataset: str) -> None:
     registry.add_version(BOT, run_id, "version", {"dataset": dataset})
 
 
-def choice(files: InMemoryFiles, registry: InMemoryRegistry, dataset: str, *, force: bool = False) -> Choice:
+def choice(files: InMemoryFiles, registry: InMemoryRegistry, dataset: str, *, force: bool = False) -> TrainingChoice:
     chosen = choose(datasets={BOT: dataset}, force=force, files=files, registry=registry, settings=SETTINGS)
     assert list(chosen) == [BOT]
     return chosen[BOT]
@@ -68,7 +68,7 @@ def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: InMemoryRe
     """A bot without a version is trained on its seed corpus without force."""
     publish(files, "one", 700, None)
 
-    assert choice(files, registry, "one") == Choice(
+    assert choice(files, registry, "one") == TrainingChoice(
         train=True,
         dataset="one",
         new_pairs=700,

@@ -11,7 +11,7 @@ import pytest
 from kogpt2_chat.artifact.card import verify_folder
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
-from kogpt2_chat.domain.learning.dataset import Pair, place
+from kogpt2_chat.domain.learning.dataset import PairKeys, assign_splits
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.training.small_key import SHIPPED, is_shipped
 
@@ -126,8 +126,8 @@ def test_must_pass_questions_have_a_seed_answer_that_passes(bot: str) -> None:
 def test_must_pass_questions_are_trained_on(bot: str) -> None:
     """A bot has to know only what it was taught: no deciding question is in a held-out split."""
     seeds = pairs(bot, "seed.csv")
-    keys = [Pair(question_key=phrase_key(row["question"]), answer_key=phrase_key(row["answer"])) for row in seeds]
-    split_by_question = {row["question"]: where.split for row, where in zip(seeds, place(keys), strict=True)}
+    keys = [PairKeys(question_key=phrase_key(row["question"]), answer_key=phrase_key(row["answer"])) for row in seeds]
+    split_by_question = {row["question"]: where.split for row, where in zip(seeds, assign_splits(keys), strict=True)}
     golden = json.loads((CHECKOUT / "corpora" / bot / "golden.json").read_text(encoding="utf-8"))
     assert {split_by_question[entry["question"]] for entry in golden if entry["must_pass"]} == {"train"}
     answer_by_question = {row["question"]: row["answer"] for row in seeds}

@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from kogpt2_chat.domain.text.csv_text import Table, decode, read_table, shown
+from kogpt2_chat.domain.text.csv_text import CsvTable, decode, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 
 HEADER = ("Q", "A", "label")
 BOM = "\ufeff"
 
 
-def read(text: str | bytes) -> Table:
+def read(text: str | bytes) -> CsvTable:
     content = text if isinstance(text, bytes) else text.encode()
     return read_table(content, name="a.csv", header=HEADER)
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from kogpt2_chat.domain.learning.dataset import (
     Candidate,
     Manifest,
-    Pair,
+    PairKeys,
+    assign_splits,
     content_hash,
     ineligible_reason,
     needs_review,
-    place,
     row_hash,
     taught_per_seed,
 )
@@ -53,17 +53,19 @@ def test_a_correction_needs_two_players_or_auto_review() -> None:
     assert not needs_review(1, rules_with(auto_review=True))
 
 
-def pairs_of(count: int, *, taught: bool = False) -> list[Pair]:
-    return [Pair(question_key=f"질문{taught}{n}", answer_key=f"대답{taught}{n}", taught=taught) for n in range(count)]
+def pairs_of(count: int, *, taught: bool = False) -> list[PairKeys]:
+    return [
+        PairKeys(question_key=f"질문{taught}{n}", answer_key=f"대답{taught}{n}", taught=taught) for n in range(count)
+    ]
 
 
 keys = st.sampled_from([f"말{n}" for n in range(12)])
 
 
-@given(st.lists(st.builds(Pair, question_key=keys, answer_key=keys, taught=st.booleans())))
-def test_nothing_leaks_between_splits(pairs: list[Pair]) -> None:
+@given(st.lists(st.builds(PairKeys, question_key=keys, answer_key=keys, taught=st.booleans())))
+def test_nothing_leaks_between_splits(pairs: list[PairKeys]) -> None:
     """Pairs that share a question or an answer are in the same split, whatever the pairs are."""
-    places = place(pairs)
+    places = assign_splits(pairs)
     for side in ("question_key", "answer_key"):
         splits: dict[str, set[str]] = {}
         for pair, spot in zip(pairs, places, strict=True):
@@ -74,39 +76,39 @@ def test_nothing_leaks_between_splits(pairs: list[Pair]) -> None:
 def test_splits_do_not_depend_on_the_order_of_rows() -> None:
     """The same pairs in another order get the same clusters and splits."""
     pairs = pairs_of(300) + pairs_of(50, taught=True)
-    forward = dict(zip(pairs, place(pairs), strict=True))
-    backward = dict(zip(pairs[::-1], place(pairs[::-1]), strict=True))
+    forward = dict(zip(pairs, assign_splits(pairs), strict=True))
+    backward = dict(zip(pairs[::-1], assign_splits(pairs[::-1]), strict=True))
     assert forward == backward
 
 
 def test_a_tenth_of_the_seeds_is_held_out_permanently() -> None:
     """Seeds split about 90/5/5 by hash; adding pairs moves no existing pair."""
     pairs = pairs_of(1000)
-    places = place(pairs)
+    places = assign_splits(pairs)
     counts = Counter(spot.split for spot in places)
     assert 30 <= counts["val"] <= 75
     assert 30 <= counts["test"] <= 75
-    assert place([*pairs, *pairs_of(20, taught=True)])[:1000] == places
+    assert assign_splits([*pairs, *pairs_of(20, taught=True)])[:1000] == places
 
 
 def test_taught_pairs_are_trained_on() -> None:
     """Up to 29 taught clusters all go to train; from 30 on, about one in ten is held out."""
-    few = place([*pairs_of(100), *pairs_of(29, taught=True)])[100:]
+    few = assign_splits([*pairs_of(100), *pairs_of(29, taught=True)])[100:]
     assert {spot.split for spot in few} == {"train"}
-    many = place([*pairs_of(100), *pairs_of(400, taught=True)])[100:]
+    many = assign_splits([*pairs_of(100), *pairs_of(400, taught=True)])[100:]
     held_out = sum(spot.split != "train" for spot in many)
     assert 20 <= held_out <= 65
 
 
 def test_a_large_cluster_is_never_held_out() -> None:
     """A hundred questions with the same answer go to train."""
-    pairs = [Pair(question_key=f"질문{n}", answer_key="네") for n in range(100)]
-    assert {spot.split for spot in place(pairs)} == {"train"}
+    pairs = [PairKeys(question_key=f"질문{n}", answer_key="네") for n in range(100)]
+    assert {spot.split for spot in assign_splits(pairs)} == {"train"}
 
 
 def test_a_small_corpus_still_has_all_three_splits() -> None:
     """If the hash leaves val or test empty, a seed cluster moves there."""
-    assert {spot.split for spot in place(pairs_of(3))} == {"train", "val", "test"}
+    assert {spot.split for spot in assign_splits(pairs_of(3))} == {"train", "val", "test"}
 
 
 def test_seeds_keep_their_share_of_what_training_sees() -> None:

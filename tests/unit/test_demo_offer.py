@@ -8,7 +8,7 @@ import pytest
 
 from kogpt2_chat.client.ask import Reply
 from kogpt2_chat.demo.offer import offer
-from kogpt2_chat.demo.report import Report
+from kogpt2_chat.demo.report import DemoReport
 from kogpt2_chat.demo.run import prepare_settings, run
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.machine.locks import hold_lock
@@ -53,7 +53,7 @@ def test_a_home_keeps_its_base_in_a_later_demo(home):
 
 def test_the_report_ends_with_the_suggestion_in_both_languages():
     """It states the estimated minutes, the measured speed, the download size and a command for another home."""
-    report = Report(urls={"MLflow": "http://127.0.0.1:5000"}, offer=offer(MEASURED, Path("/srv/내 챗봇")))
+    report = DemoReport(urls={"MLflow": "http://127.0.0.1:5000"}, offer=offer(MEASURED, Path("/srv/내 챗봇")))
     end = report.text().rstrip().splitlines()[-5:]
     assert end == report.as_json()["offer"]
     assert "about 79 minutes" in end[1]
@@ -94,7 +94,7 @@ def test_samples_escape_texts_that_would_break_the_table():
         bot="ChatbotA", sender="하늘", question="A|B?\n둘 다?", answer="A | B", turn_id="t", version="1", epoch=1,
         latency_ms=1, fallback=None,
     )  # fmt: skip
-    report = Report(before=[reply], after=[reply])
+    report = DemoReport(before=[reply], after=[reply])
     assert report.samples().splitlines()[2] == "| ChatbotA | 1 | A\\|B? 둘 다? | A \\| B |"
 
 

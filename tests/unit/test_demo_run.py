@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.adapters.airflow_runs import DagRun, TaskState
-from kogpt2_chat.demo.run import Demo, Outside, Progress
+from kogpt2_chat.demo.run import Demo, DemoParts, Progress
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC
 from kogpt2_chat.errors import Unavailable
@@ -56,9 +56,9 @@ class FakePlatform:
         task = TaskState(task="train", state=self.state, duration_s=1.0, tries=1)
         return DagRun(dag_id=dag_id, run_id="run-1", state=self.state, tasks=(task,))
 
-    def outside(self) -> Outside:
+    def outside(self) -> DemoParts:
         base = PreparedBase(folder=self.folder, sha="1" * 64, name="small", licence="Apache-2.0", small=self.small)
-        return Outside(
+        return DemoParts(
             prepare_base=lambda _settings, _progress: base,
             start_servers=self._start,
             topics=lambda _settings: self.topics,

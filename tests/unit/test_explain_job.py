@@ -11,7 +11,7 @@ from kogpt2_chat.cli.explain import as_text
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Turn
 from kogpt2_chat.domain.lake.layout import turn_from_document, turn_row
-from kogpt2_chat.domain.learning.explanation import Choice, Explanation, Replay, Step, Token, answer_changes
+from kogpt2_chat.domain.learning.explanation import Explanation, Replay, Step, Token, TokenChoice, answer_changes
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, NotFound
 from kogpt2_chat.jobs import explain as job
 from kogpt2_chat.ports import Outgoing
@@ -209,8 +209,8 @@ def test_each_rule_that_changed_the_text_is_named(spelled, text, answer, max_cha
 def replayed(*stored: int | None) -> Replay:
     """Return a replay with the tokens 200, 201 and the end token; the turn has ``stored``."""
 
-    def choice(token_id: int, probability: float = 0.5) -> Choice:
-        return Choice(token_id=token_id, piece=f"▁{token_id}", probability=probability)
+    def choice(token_id: int, probability: float = 0.5) -> TokenChoice:
+        return TokenChoice(token_id=token_id, piece=f"▁{token_id}", probability=probability)
 
     steps = tuple(
         Step(

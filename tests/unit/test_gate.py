@@ -17,12 +17,12 @@ from kogpt2_chat.domain.gate.page import decision_page
 from kogpt2_chat.domain.gate.quality import AnswerQuality, Quality
 from kogpt2_chat.domain.gate.retrieval import Retrieval
 from kogpt2_chat.domain.gate.thresholds import GateThresholds
-from kogpt2_chat.domain.gate.topics import Topics
+from kogpt2_chat.domain.gate.topics import TopicNll
 from kogpt2_chat.errors import InvalidInput
 
 STORED = Path(__file__).parents[1] / "fixtures" / "gate"
 CASE = Case(
-    bot="ChatbotA", version=2, opponent="champion 1",
+    bot="ChatbotA", version=2, baseline="champion 1",
     thresholds=GateThresholds(
         name="kogpt2", gold_margin_nat=0.03, confidence=0.95, bootstrap_rounds=500, max_failure_share=0.005,
         must_pass_share=1.0, chrf_margin=1.0, diversity_share=0.95, latency_factor=1.1,
@@ -34,7 +34,7 @@ CASE = Case(
 def paired_nll(difference, examples=60, spread=0.01):
     baseline = [3.0 + 0.01 * index for index in range(examples)]
     candidate = [value + difference + spread * (-1) ** index for index, value in enumerate(baseline)]
-    return PairedNll(candidate=candidate, opponent=baseline, clusters=[str(index) for index in range(examples)])
+    return PairedNll(candidate=candidate, baseline=baseline, clusters=[str(index) for index in range(examples)])
 
 
 AGREEMENT = EngineAgreement(
@@ -46,8 +46,8 @@ RETRIEVAL = Retrieval(chrf=30.0, nearest_chrf=20.0, defers=False, own_share=1.0)
 QUALITY = AnswerQuality(golden_passed=6, golden_total=12, chrf=30.0, distinct_1=0.6, distinct_2=0.9, entropy=5.0)
 GOOD = (
     Loading(), AGREEMENT, LIKELIHOOD, Behaviour(own=FAULTS, heard=FAULTS), RETRIEVAL,
-    Quality(candidate=QUALITY, opponent=QUALITY), Latency(p50_ms=40.0, p95_ms=60.0, opponent_p95_ms=60.0),
-    Topics({"인사": 0.02}),
+    Quality(candidate=QUALITY, baseline=QUALITY), Latency(p50_ms=40.0, p95_ms=60.0, baseline_p95_ms=60.0),
+    TopicNll({"인사": 0.02}),
 )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def decide_with(*changed):
 
 
 def refused_by(decision):
-    return [reason.rule for reason in decision.reasons if reason.decisive and not reason.passed]
+    return [reason.rule for reason in decision.reasons if reason.blocking and not reason.passed]
 
 
 def test_a_good_candidate_passes_and_every_rule_is_reported():
@@ -67,7 +67,7 @@ def test_a_good_candidate_passes_and_every_rule_is_reported():
     assert decision.passed
     assert decision.refusals() == []
     answers = ["few_empty", "few_cut", "few_looping", "few_copied", "no_leaks", "must_pass"]
-    assert [reason.rule for reason in decision.reasons if reason.decisive] == [
+    assert [reason.rule for reason in decision.reasons if reason.blocking] == [
         "loads", "engine_agreement", "engine_nll", "gold_not_worse", "improves", *answers,
         *(f"heard_{rule}" for rule in answers), "better_than_retrieval",
     ]  # fmt: skip
@@ -83,9 +83,9 @@ def test_a_decision_has_the_reasons_of_the_release_before_the_blocks():
         replace(LIKELIHOOD, held_out=paired_nll(0.05, 30)),
         Behaviour(own=replace(FAULTS, failures={"looping": 3}), heard=replace(FAULTS, failures={"cut": 1})),
         Retrieval(chrf=19.0, nearest_chrf=20.0, defers=True, own_share=0.75),
-        Quality(candidate=replace(QUALITY, chrf=19.0), opponent=QUALITY),
-        Latency(p50_ms=40.0, p95_ms=70.0, opponent_p95_ms=60.0),
-        Topics({"인사": 0.2, "길": -0.1}),
+        Quality(candidate=replace(QUALITY, chrf=19.0), baseline=QUALITY),
+        Latency(p50_ms=40.0, p95_ms=70.0, baseline_p95_ms=60.0),
+        TopicNll({"인사": 0.2, "길": -0.1}),
     )
     before = Decision.from_json(
         (STORED / "decision-8853de1.json").read_text("utf-8").replace("reference engine in ms", "serving engine in ms")
@@ -134,9 +134,9 @@ def test_informational_rules_never_refuse():
     """Worse chrF, diversity, latency and topics do not change the decision."""
     poor = AnswerQuality(golden_passed=0, golden_total=12, chrf=1.0, distinct_1=0.01, distinct_2=0.01, entropy=0.1)
     decision = decide_with(
-        Quality(candidate=poor, opponent=QUALITY),
-        Latency(p50_ms=40.0, p95_ms=9000.0, opponent_p95_ms=60.0),
-        Topics({"인사": 9.0}),
+        Quality(candidate=poor, baseline=QUALITY),
+        Latency(p50_ms=40.0, p95_ms=9000.0, baseline_p95_ms=60.0),
+        TopicNll({"인사": 9.0}),
     )
     assert decision.passed
     assert [reason.rule for reason in decision.reasons if not reason.passed] == [
@@ -246,6 +246,8 @@ def test_a_decision_is_read_as_it_was_stored():
     body = decision.as_json()
     assert body["v"] == 1
     assert Decision.from_json(json.dumps(body)) == decision
+    assert list(body["reasons"][0]) == ["rule", "block", "figure", "bound", "passed", "decisive", "sentence"]
+    assert body["opponent"] == "champion 1"
     later = {**body, "at": "2027", "reasons": [{**reason, "hint": "…"} for reason in body["reasons"]]}
     assert Decision.from_json(json.dumps(later)) == decision
 
@@ -255,7 +257,7 @@ def test_a_decision_of_an_earlier_release_is_read():
     text = (STORED / "decision-e141767.json").read_text("utf-8")
     assert "v" not in json.loads(text)
     decision = Decision.from_json(text)
-    assert (decision.bot, decision.version, decision.opponent, decision.passed) == ("ChatbotA", 1, "base", False)
+    assert (decision.bot, decision.version, decision.baseline, decision.passed) == ("ChatbotA", 1, "base", False)
     assert decision.profile.engine_agreement == 0.9
     assert refused_by(decision) == ["engine_agreement"]
     assert "engine_agreement" in decision_page(decision)
@@ -270,7 +272,7 @@ def test_what_is_not_a_decision_is_refused(text):
 
 def test_the_page_escapes_every_value():
     """No value in a decision can add markup to the page."""
-    page = decision_page(decide(replace(CASE, opponent="<script>alert(1)</script>"), GOOD))
+    page = decision_page(decide(replace(CASE, baseline="<script>alert(1)</script>"), GOOD))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "gold_margin_nat 0.03" in page

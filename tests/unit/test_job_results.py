@@ -17,7 +17,7 @@ from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.cli.status import StatusReport
 from kogpt2_chat.domain.learning.distrust import DistrustEntry
 from kogpt2_chat.jobs.build_dataset import BuildResult, BuiltDataset
-from kogpt2_chat.jobs.choose import Choice
+from kogpt2_chat.jobs.choose import TrainingChoice
 from kogpt2_chat.training.base import PreparedBase
 
 OWN_FORM = "its own as_json"
@@ -130,7 +130,7 @@ def test_nested_results_become_objects_and_lists(capsys: pytest.CaptureFixture[s
 
 def test_results_by_bot_keep_the_bots_as_names() -> None:
     """A mapping of results has an object for each key."""
-    choice = Choice(train=False, dataset="a1", new_pairs=2, withdrawn_pairs=0, reason="too few")
+    choice = TrainingChoice(train=False, dataset="a1", new_pairs=2, withdrawn_pairs=0, reason="too few")
     assert fields_of({"ChatbotB": choice}) == {"ChatbotB": dataclasses.asdict(choice)}
 
 

@@ -86,12 +86,12 @@ def test_a_worker_whose_ordinal_is_taken_ends_before_it_touches_anything(tmp_pat
 FENCED = """
 from kogpt2_chat.errors import Fenced
 from serving.__main__ import run
-from serving.app import Outside
+from serving.app import WorkerParts
 
 def consumer(*_):
     raise Fenced("kogpt2-worker-2: another process (/10.0.0.7) runs with this ordinal")
 
-run(Outside(consumer=consumer))
+run(WorkerParts(consumer=consumer))
 """
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kogpt2_chat.domain.chat.dead_letters import Memory, read_letter, skip_reason
+from kogpt2_chat.domain.chat.dead_letters import ReplayHistory, read_letter, skip_reason
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.domain.chat.wire import legacy_text
 from kogpt2_chat.domain.lake.layout import feedback_row, turn_row
@@ -52,7 +52,7 @@ def dead_letter(text: str) -> object:
     headers = {"turn_id": "bot_question-0-0", "reason": "crash_loop"}
     letter = read_letter(None, legacy_text("n", "ChatbotA", text).encode(), headers, timestamp_ms=0)
     assert letter is not None
-    return skip_reason(letter, Memory(), NOW)
+    return skip_reason(letter, ReplayHistory(), NOW)
 
 
 def row_of_a_corpus(text: str) -> object:

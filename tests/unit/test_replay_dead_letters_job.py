@@ -14,7 +14,7 @@ from kogpt2_chat.domain.chat.dead_letters import REASONS
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.domain.chat.wire import dead_letter_headers, legacy_text, read_question, v1_text
 from kogpt2_chat.errors import InvalidMessage, Unavailable
-from kogpt2_chat.jobs.replay_dead_letters import Replay, ReplayDeadLettersResult, replay_dead_letters
+from kogpt2_chat.jobs.replay_dead_letters import ReplayDeadLettersResult, SelectedDeadLetter, replay_dead_letters
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, put_question
 
@@ -91,7 +91,7 @@ def test_a_replay_is_byte_for_byte_the_question(world: World, key: bytes | None)
     assert (replay.key, replay.value) == (key, VALUE)
     assert replay.headers == {"replay_of": turn, "replayed_at": "2026-11-24T12:00:00.000+00:00"}
     assert read_question(replay.value, 0, 0).text == "it's me, '거울동굴'은 어디야? 😀"
-    assert (result.sent, result.replays) == (1, (Replay(replay_of=turn, reason="crash_loop"),))
+    assert (result.sent, result.replays) == (1, (SelectedDeadLetter(replay_of=turn, reason="crash_loop"),))
 
 
 def test_by_default_only_faults_of_the_platform_are_replayed(world: World) -> None:

@@ -10,7 +10,7 @@ from kogpt2_chat.stack.folders import folders_of, make_folders
 from kogpt2_chat.stack.health import Health
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.lost_data import lost_data, record_data
-from kogpt2_chat.stack.outside import Outside
+from kogpt2_chat.stack.outside import StackParts
 from kogpt2_chat.stack.processes import processes_by_name
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.programs import all_programs
@@ -48,7 +48,7 @@ def test_a_record_that_cannot_be_written_is_only_reported(tmp_path: Path) -> Non
     make_folders(folders)
     program = Program(name="a", group="a", command=("sleep", "600"), keeps=tmp_path)
     (folders.run / ".had_data.json.new").mkdir()
-    outside = Outside(
+    outside = StackParts(
         java=lambda _: Java(home=Path("/jvm"), version=17),
         jars=lambda *_: tmp_path,
         programs=lambda *_: [program],

@@ -205,7 +205,7 @@ def test_a_user_id_without_a_name_cannot_start_hadoop(tmp_path: Path, monkeypatc
 def test_any_error_of_a_probe_counts_as_no_answer(tmp_path: Path, error: Exception) -> None:
     """It must not abort `up`, which would stop the programs that it started."""
 
-    def probe(_: health.Server) -> str:
+    def probe(_: health.RunningServer) -> str:
         raise error
 
     settings = settings_for(tmp_path)
@@ -224,12 +224,12 @@ def test_status_shows_the_slots_that_a_worker_reports() -> None:
     assert health.worker_summary([]) == "ready"
 
 
-def spark_server(tmp_path: Path, name: str) -> health.Server:
+def spark_server(tmp_path: Path, name: str) -> health.RunningServer:
     """Return a Spark server whose process started at second 1000."""
     state = State(state="RUNNING", pid=1, started=1000, exit_code=0, detail="")
     port = {"spark-master": 8080, "spark-worker": 8082}[name]
     found = Program(name=name, group="spark", command=(), ports={"http": port})
-    return health.Server(settings=settings_for(tmp_path), program=found, state=state)
+    return health.RunningServer(settings=settings_for(tmp_path), program=found, state=state)
 
 
 def spark_page(**worker: object) -> dict[str, object]:

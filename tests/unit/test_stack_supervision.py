@@ -19,7 +19,7 @@ from kogpt2_chat.stack.command_lock import command_lock
 from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
 from kogpt2_chat.stack.health import Health
 from kogpt2_chat.stack.java import Java
-from kogpt2_chat.stack.outside import Outside
+from kogpt2_chat.stack.outside import StackParts
 from kogpt2_chat.stack.processes import processes_by_name, stack_processes
 from kogpt2_chat.stack.program import MARK, Program
 from kogpt2_chat.stack.stack import down, up
@@ -49,9 +49,9 @@ def impatient(folders: Folders) -> Supervisor:
     return Supervisor(folders, answer_s=0.5)
 
 
-def outside_of(folders: Folders) -> Outside:
+def outside_of(folders: Folders) -> StackParts:
     """Return parts that need no Java and no jars."""
-    return Outside(
+    return StackParts(
         java=lambda _: Java(home=Path("/jvm"), version=17), jars=lambda *_: folders.home, supervisor=impatient
     )
 

@@ -40,8 +40,8 @@ bench.loop.run(finish_s=0.2)
 bench.consumer.close()
 """
 BEFORE = """
-from serving.stopping import end_at_once
-end_at_once()
+from serving.stopping import exit_on_signal
+exit_on_signal()
 print("begins", flush=True)
 import threading
 threading.Event().wait()

@@ -1,7 +1,7 @@
 """Texts from outside on a terminal: a report shows them, and does nothing that they say."""
 
 from kogpt2_chat.cli import status
-from kogpt2_chat.demo.report import Report, Trial
+from kogpt2_chat.demo.report import DemoReport, JudgedVersion
 from kogpt2_chat.stack.status import Service
 from kogpt2_chat.terminal_page import TerminalPage
 from tests.status_report import status_report
@@ -23,8 +23,10 @@ def test_a_table_shows_what_a_markup_would_swallow():
 
 def test_the_demos_report_survives_the_texts_it_shows():
     """It comes after the whole run: a gate's reason or a file's name must not be the end of it."""
-    report = Report(
-        trials=[Trial(bot="ChatbotA", version=2, gate="fail", champion=False, reasons="golden: [/b] 답이 다름")],
+    report = DemoReport(
+        trials=[
+            JudgedVersion(bot="ChatbotA", version=2, gate="fail", champion=False, reasons="golden: [/b] 답이 다름")
+        ],
         notes=["corpora imported from /srv/[v1]/[/x].csv"],
         urls={"MLflow": "http://127.0.0.1:5000"},
         seconds_by_step={"base model": 1.25},

@@ -52,7 +52,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class FormChoice:
     """The form in which a version is served on this machine, and the measurements behind the choice.
 
     Attributes:
@@ -98,7 +98,7 @@ class Choice:
 
 def choose(
     speed_by_form: Mapping[Form, Speed], compare: Callable[[Form], Agreement | None], least_share: float
-) -> Choice:
+) -> FormChoice:
     """Choose the fastest form that agrees with fp32; if none does, the one that agrees most.
 
     Args:
@@ -119,4 +119,4 @@ def choose(
             break
     else:
         form = max(found, key=lambda form: found[form].share)
-    return Choice(form=form, least_share=least_share, speed_by_form=speed_by_form, agreement_by_form=found)
+    return FormChoice(form=form, least_share=least_share, speed_by_form=speed_by_form, agreement_by_form=found)

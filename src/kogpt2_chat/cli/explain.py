@@ -9,7 +9,7 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.chat.turns import Turn, answer_source
-from kogpt2_chat.domain.learning.explanation import Choice, Explanation, Replay, Step, Token
+from kogpt2_chat.domain.learning.explanation import Explanation, Replay, Step, Token, TokenChoice
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.settings import load_settings
 
@@ -136,7 +136,7 @@ def _verdict(replay: Replay) -> str:
     )
 
 
-def _choice(choice: Choice) -> str:
+def _choice(choice: TokenChoice) -> str:
     return f"{choice.piece or choice.token_id} {choice.probability:.2%}"
 
 

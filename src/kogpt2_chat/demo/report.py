@@ -12,7 +12,7 @@ from kogpt2_chat.terminal_page import TerminalPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class JudgedVersion:
     """One model version and the gate's decision on it."""
 
     bot: str
@@ -23,7 +23,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Report:
+class DemoReport:
     """The results of a demo.
 
     Attributes:
@@ -42,7 +42,7 @@ class Report:
     before: list[Reply] = field(default_factory=list)
     after: list[Reply] = field(default_factory=list)
     taught: dict[tuple[str, str], str] = field(default_factory=dict)
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[JudgedVersion] = field(default_factory=list)
     urls: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     offer: list[str] = field(default_factory=list)

@@ -13,7 +13,7 @@ from kogpt2_chat.client.ask import Reply, ask
 from kogpt2_chat.client.feedback import give_feedback
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.players import Script, load_script
-from kogpt2_chat.demo.report import Report, Trial
+from kogpt2_chat.demo.report import DemoReport, JudgedVersion
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.machine.locks import hold_lock
@@ -41,7 +41,7 @@ RUN_TIMEOUT_S: Final = 48 * 3600.0
 _ROLLOUT_TIMEOUT_S: Final = 180.0
 
 
-class Airflow(Protocol):
+class DagRunner(Protocol):
     """Runs DAGs."""
 
     def run(self, dag_id: str, conf: Mapping[str, object], *, timeout_s: float, progress: Progress) -> "DagRun":
@@ -69,7 +69,7 @@ def _suggest_kogpt2(settings: Settings, dataset: str, progress: Progress) -> lis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
+class DemoParts:
     """What a demo takes from outside. Tests bring their own.
 
     Attributes:
@@ -87,13 +87,13 @@ class Outside:
     start_servers: Callable[[Settings, Progress], None] = _start_servers
     topics: Callable[[Settings], Topics] = bootstrap.topics
     registry: Callable[[Settings], Registry] = bootstrap.registry
-    airflow: Callable[[Settings], Airflow] = bootstrap.airflow
+    airflow: Callable[[Settings], DagRunner] = bootstrap.airflow
     suggest: Callable[[Settings, str, Progress], list[str]] = _suggest_kogpt2
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
 
 
-def run(*, dataset: str, progress: Progress) -> Report:
+def run(*, dataset: str, progress: Progress) -> DemoReport:
     """Run the whole loop once. A second run continues from the state that an earlier one left.
 
     Args:
@@ -106,7 +106,7 @@ def run(*, dataset: str, progress: Progress) -> Report:
     # Two demos at once would receive each other's answers: legacy questions identify a player only by name.
     with hold_lock(load_settings().home / "demo" / "lock", progress):
         settings = prepare_settings(dataset, progress)
-        return Demo(settings=settings, dataset=dataset, progress=progress, outside=Outside()).run()
+        return Demo(settings=settings, dataset=dataset, progress=progress, outside=DemoParts()).run()
 
 
 @dataclass(kw_only=True)
@@ -122,11 +122,11 @@ class Demo:
     settings: Settings
     dataset: str
     progress: Progress
-    outside: Outside
+    outside: DemoParts
 
-    def run(self) -> Report:
+    def run(self) -> DemoReport:
         """Run all steps, and return the report, which is also written to ``HOME/demo``."""
-        settings, report = self.settings, Report(notes=_notes(self.dataset))
+        settings, report = self.settings, DemoReport(notes=_notes(self.dataset))
         script = load_script(settings.learning.corpora)
         report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
         # Before the servers start: a base model that must be trained first needs all cores.
@@ -191,7 +191,7 @@ class Demo:
             if self.outside.clock() > deadline:
                 raise Unavailable(
                     f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
-                    "look at the runs of rollout_bots in the Airflow UI"
+                    "look at the runs of rollout_bots in the DagRunner UI"
                 )
             self.outside.pause(0.5)
         self.progress(f"{bot}: version {version} is champion and serves")
@@ -244,12 +244,12 @@ def _without_champion(registry: Registry) -> list[str]:
     return [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]
 
 
-def _trials(registry: Registry) -> list[Trial]:
+def _trials(registry: Registry) -> list[JudgedVersion]:
     trials = []
     for bot in BOT_IDS:
         champion = registry.by_alias(bot, "champion")
         trials += [
-            Trial(
+            JudgedVersion(
                 bot=bot,
                 version=version.version,
                 gate=version.tags.get("gate", "none"),
@@ -270,7 +270,7 @@ def _urls(settings: Settings) -> dict[str, str]:
     }
 
 
-def _write(report: Report, folder: Path) -> None:
+def _write(report: DemoReport, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     facts = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
     (folder / "report.json").write_text(facts, encoding="utf-8")

@@ -10,7 +10,7 @@ from kogpt2_chat.domain.gate.agreement import EngineAgreement
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.answers import Answer
 from kogpt2_chat.evaluation.trial import EvaluatedVersion, Trial
-from kogpt2_chat.inference.bot import Bot
+from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.paged import BlockTable, PagedModel
 from kogpt2_chat.inference.uncertain import Choice, speaker
 from kogpt2_chat.network.batches import Example, make_examples
@@ -65,7 +65,7 @@ def compare(
     )
 
 
-def _used_tokens(bot: Bot[Any], answer: Answer, choice: Choice) -> Tokens:
+def _used_tokens(bot: LoadedModel[Any], answer: Answer, choice: Choice) -> Tokens:
     """Return the tokens of the model's own answer, or a marker if the answer is replaced."""
     who, _ = speaker(bot.uncertainty, choice, answer.logprob, answer.question)
     return answer.token_ids if who == "model" else _REPLACED

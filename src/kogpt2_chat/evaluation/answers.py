@@ -11,7 +11,7 @@ from kogpt2_chat.domain.chat.prompt import UNKNOWN_ID, has_control_token
 from kogpt2_chat.domain.learning.pairs import GoldenQuestion
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.evaluation.reference import TransformersEngine
-from kogpt2_chat.inference.bot import Bot
+from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.inference.engine import Engine, Finished, StopReason
 from kogpt2_chat.network.load import LoadedBot
@@ -72,7 +72,7 @@ def reference_engine(settings: Settings, *, suppress_control: bool = True) -> Tr
     )
 
 
-def generate_answers(engine: Engine, bot: Bot[Any], questions: Sequence[str]) -> list[Answer]:
+def generate_answers(engine: Engine, bot: LoadedModel[Any], questions: Sequence[str]) -> list[Answer]:
     """Answer all questions in batches, as a busy worker does; return the answers in the questions' order."""
     for index, question in enumerate(questions):
         engine.add_request(str(index), bot, bot.encode(question))
@@ -80,7 +80,7 @@ def generate_answers(engine: Engine, bot: Bot[Any], questions: Sequence[str]) ->
     return [_answer(bot, question, finished_by_index[index]) for index, question in enumerate(questions)]
 
 
-def _answer(bot: Bot[Any], question: str, done: Finished) -> Answer:
+def _answer(bot: LoadedModel[Any], question: str, done: Finished) -> Answer:
     controls = bot.tokenizer.control_ids - {UNKNOWN_ID}
     spelled = bot.tokenizer.decode_raw([id_ for id_ in done.token_ids if id_ != UNKNOWN_ID])
     return Answer(

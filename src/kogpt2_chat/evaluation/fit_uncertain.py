@@ -6,7 +6,7 @@ from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.answers import generate_reference_answers
 from kogpt2_chat.evaluation.chrf import sentence_chrf
 from kogpt2_chat.inference.nearest import NearestQuestions
-from kogpt2_chat.inference.uncertain import Trial, as_text, fit_thresholds, known_pairs
+from kogpt2_chat.inference.uncertain import DevResult, as_text, fit_thresholds, known_pairs
 from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.settings import Settings
 
@@ -31,7 +31,7 @@ def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], 
     ):
         found = index.find(pair.question)
         trials.append(
-            Trial(
+            DevResult(
                 logprob=answer.logprob,
                 likeness=found.likeness if found else 0.0,
                 own=sentence_chrf(answer.text, pair.answer),

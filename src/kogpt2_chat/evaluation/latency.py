@@ -22,7 +22,7 @@ def measure(trial: Trial) -> Latency:
     return Latency(
         p50_ms=percentile(ours, 0.5),
         p95_ms=percentile(ours, 0.95),
-        opponent_p95_ms=percentile(latencies_ms(engine, served, questions), 0.95) if served else None,
+        baseline_p95_ms=percentile(latencies_ms(engine, served, questions), 0.95) if served else None,
     )
 
 

@@ -14,7 +14,7 @@ def measure(trial: Trial) -> Quality:
     theirs = trial.baseline_answers
     return Quality(
         candidate=_quality(trial.own_answers, trial.evaluation_set),
-        opponent=None if theirs is None else _quality(theirs, trial.evaluation_set),
+        baseline=None if theirs is None else _quality(theirs, trial.evaluation_set),
     )
 
 

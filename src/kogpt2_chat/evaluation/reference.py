@@ -22,7 +22,7 @@ from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSeq
 
 
 @dataclass(slots=True, kw_only=True)
-class _Batch(ModelBatch[TokenSequence]):
+class _ReferenceBatch(ModelBatch[TokenSequence]):
     """A model's decode batch; ``running`` is in the order of the cache's rows.
 
     Attributes:
@@ -36,7 +36,7 @@ class _Batch(ModelBatch[TokenSequence]):
     mask: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
 
 
-class TransformersEngine(BatchScheduler[TokenSequence, _Batch]):
+class TransformersEngine(BatchScheduler[TokenSequence, _ReferenceBatch]):
     """An :class:`kogpt2_chat.inference.engine.Engine` on torch.
 
     Args:
@@ -74,30 +74,32 @@ class TransformersEngine(BatchScheduler[TokenSequence, _Batch]):
             finished += self._finish(batch)
         return self._end_step(finished)
 
-    def _admit(self, batch: _Batch) -> None:
+    def _admit(self, batch: _ReferenceBatch) -> None:
         """Prefill waiting prompts except for their last token, and add them to the batch."""
         room = self._max_batch - len(batch.running)
         joining, batch.waiting = batch.waiting[:room], batch.waiting[room:]
         if joining:
             _join(batch, joining)
 
-    def _make_batch(self, model: BotModel) -> _Batch:
+    def _make_batch(self, model: BotModel) -> _ReferenceBatch:
         suppressed_tokens = torch.zeros(int(model.network.config.vocab_size), dtype=torch.bool)
         controls = getattr(model, "tokenizer").control_ids if self._suppress_control else ()  # noqa: B009 - LoadedBot's
         suppressed_tokens[[id_ for id_ in controls if id_ != END_ID]] = True
-        return _Batch(model=model, suppressed_tokens=suppressed_tokens)
+        return _ReferenceBatch(model=model, suppressed_tokens=suppressed_tokens)
 
     def _make_sequence(
         self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None
     ) -> TokenSequence:
         return TokenSequence(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
 
-    def _retain(self, batch: _Batch, sequences: list[TokenSequence]) -> None:
+    def _retain(self, batch: _ReferenceBatch, sequences: list[TokenSequence]) -> None:
         kept = {id(sequence) for sequence in sequences}
         _keep_rows(batch, [row for row, sequence in enumerate(batch.running) if id(sequence) in kept])
 
 
-def _forward(batch: _Batch, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Any]:
+def _forward(
+    batch: _ReferenceBatch, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Any]:
     """Run one pass of the batch's network.
 
     Args:
@@ -116,7 +118,7 @@ def _forward(batch: _Batch, ids: Tensor, mask: Tensor, cache: list[tuple[Tensor,
     return out.last_hidden_state[:, -1], [(layer.keys, layer.values) for layer in out.past_key_values.layers]
 
 
-def _join(batch: _Batch, sequences: list[TokenSequence]) -> None:
+def _join(batch: _ReferenceBatch, sequences: list[TokenSequence]) -> None:
     """Prefill prompts (left-padded, without their last token) and append their rows to the batch."""
     width = max(len(sequence.prompt_ids) for sequence in sequences) - 1
     ids = torch.full((len(sequences), width), PAD_ID, dtype=torch.long)
@@ -139,7 +141,7 @@ def _join(batch: _Batch, sequences: list[TokenSequence]) -> None:
     batch.running, batch.cache, batch.mask = [*batch.running, *sequences], cache, mask
 
 
-def _decode(batch: _Batch) -> None:
+def _decode(batch: _ReferenceBatch) -> None:
     """Choose the next token of every running sequence."""
     last = torch.tensor([[(sequence.tokens or sequence.prompt_ids)[-1]] for sequence in batch.running])
     batch.mask = functional.pad(batch.mask, (0, 1), value=1)
@@ -151,7 +153,7 @@ def _decode(batch: _Batch) -> None:
         sequence.append(token, float(logits[row, token]) - normalisers[row])
 
 
-def _keep_rows(batch: _Batch, rows: list[int]) -> None:
+def _keep_rows(batch: _ReferenceBatch, rows: list[int]) -> None:
     """Drop all other rows of the batch, and the columns that no remaining row uses."""
     if len(rows) == len(batch.running):
         return

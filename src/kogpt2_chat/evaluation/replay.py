@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer
 from kogpt2_chat.domain.chat.prompt import END_ID
-from kogpt2_chat.domain.learning.explanation import Change, Choice, Replay, Step, Token, answer_changes
+from kogpt2_chat.domain.learning.explanation import Change, Replay, Step, Token, TokenChoice, answer_changes
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.inference.engine import Finished, Sampling
@@ -35,11 +35,11 @@ class _Scores:
     allowed: int
     tokenizer: ChatTokenizer
 
-    def choices(self, token_ids: Sequence[int]) -> tuple[Choice, ...]:
+    def choices(self, token_ids: Sequence[int]) -> tuple[TokenChoice, ...]:
         """Return tokens with their probability; 0 for a token that is suppressed or not in the vocabulary."""
         probabilities = self.logits.softmax(-1)
         return tuple(
-            Choice(
+            TokenChoice(
                 token_id=token_id,
                 piece=self.tokenizer.piece(token_id),
                 probability=float(probabilities[token_id]) if token_id < len(probabilities) else 0.0,

@@ -3,16 +3,16 @@
 from collections import defaultdict
 from statistics import fmean
 
-from kogpt2_chat.domain.gate.topics import Topics
+from kogpt2_chat.domain.gate.topics import TopicNll
 from kogpt2_chat.evaluation.trial import Trial
 
 
-def measure(trial: Trial) -> Topics:
+def measure(trial: Trial) -> TopicNll:
     """Group the differences of the gold likelihoods by topic."""
     nll = trial.gold_nll
     if nll is None:
-        return Topics({})
+        return TopicNll({})
     differences: dict[str, list[float]] = defaultdict(list)
-    for pair, ours, theirs in zip(trial.evaluation_set.gold, nll.candidate, nll.opponent, strict=True):
+    for pair, ours, theirs in zip(trial.evaluation_set.gold, nll.candidate, nll.baseline, strict=True):
         differences[pair.topic].append(ours - theirs)
-    return Topics({topic: fmean(values) for topic, values in differences.items()})
+    return TopicNll({topic: fmean(values) for topic, values in differences.items()})

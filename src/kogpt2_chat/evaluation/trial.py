@@ -1,6 +1,6 @@
 """A candidate and its baseline, loaded for evaluation, and what several blocks of the gate measure on them.
 
-Each measurement is made when a block asks for it first, and only once. The blocks name the baseline ``opponent``.
+Each measurement is made when a block asks for it first, and only once.
 """
 
 from collections.abc import Callable, Sequence
@@ -140,7 +140,7 @@ class Trial:
             return None
         return PairedNll(
             candidate=self._nll(self.candidate.reference, pairs),
-            opponent=self._nll(self.baseline.reference, pairs),
+            baseline=self._nll(self.baseline.reference, pairs),
             clusters=[pair.cluster or str(index) for index, pair in enumerate(pairs)],
         )
 

@@ -12,7 +12,7 @@ Network = TypeVar("Network")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bot(Generic[Network]):
+class LoadedModel(Generic[Network]):
     """A :class:`kogpt2_chat.inference.engine.BotModel`.
 
     Attributes:

@@ -49,7 +49,7 @@ class Sampling:
 
 
 class BotModel(Protocol):
-    """A loaded version of a bot; see :class:`kogpt2_chat.inference.bot.Bot`."""
+    """A loaded version of a bot; see :class:`kogpt2_chat.inference.bot.LoadedModel`."""
 
     @property
     def version(self) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import openvino as ov
 
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, ModelCard
-from kogpt2_chat.artifact.forms import Agreement, Choice, Form, Speed, choose
+from kogpt2_chat.artifact.forms import Agreement, Form, FormChoice, Speed, choose
 from kogpt2_chat.inference.engine_check import compare, read_check
 from kogpt2_chat.inference.paged import BlockTable, PagedModel, forms_of
 from kogpt2_chat.machine.cores import library_threads, usable_cores
@@ -45,7 +45,7 @@ def choose_form(
     least_share: float,
     cache: Path,
     load: Callable[[Form], PagedModel],
-) -> Choice:
+) -> FormChoice:
     """Choose the form in which a version is served on this machine.
 
     Args:
@@ -76,7 +76,7 @@ def choose_form(
     forms = forms_of(graph)
     if len(forms) == 1:
         found = agreement(forms[0])
-        return Choice(
+        return FormChoice(
             form=forms[0], least_share=least_share, agreement_by_form={forms[0]: found} if found is not None else {}
         )
     entry = _entry(cache, "speed", {**machine, "shape": _shape(folder)})

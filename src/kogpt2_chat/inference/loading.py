@@ -9,12 +9,12 @@ from pathlib import Path
 
 from kogpt2_chat.artifact.card import ENGINE_FILES, ModelCard, verify_folder
 from kogpt2_chat.artifact.convert import convert
-from kogpt2_chat.artifact.forms import Choice, Form
+from kogpt2_chat.artifact.forms import Form, FormChoice
 from kogpt2_chat.artifact.profiles import profile_of
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer, load_tokenizer
 from kogpt2_chat.domain.chat.prompt import bot_token_ids
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
-from kogpt2_chat.inference.bot import Bot
+from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.engine import Engine
 from kogpt2_chat.inference.form_choice import choose_form
 from kogpt2_chat.inference.paged import PagedModel
@@ -23,14 +23,14 @@ from kogpt2_chat.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedBot(Bot[PagedModel]):
+class ServedBot(LoadedModel[PagedModel]):
     """A version in the serving engine; torch is not needed.
 
     Attributes:
         choice: the form that it computes in, and why.
     """
 
-    choice: Choice
+    choice: FormChoice
 
     @property
     def form(self) -> Form:
@@ -54,7 +54,7 @@ def load_for_players(
     settings: Settings,
     version: str | None = None,
     *,
-    on_choice: Callable[[Choice], None] = lambda _: None,
+    on_choice: Callable[[FormChoice], None] = lambda _: None,
 ) -> ServedBot:
     """Verify a version's folder and load it, ready to answer players.
 

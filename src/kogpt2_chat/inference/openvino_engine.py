@@ -34,7 +34,7 @@ class _Sequence(TokenSequence):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Batch(ModelBatch[_Sequence]):
+class _OpenvinoBatch(ModelBatch[_Sequence]):
     """A batch; while `pending` is set, its running sequences belong to the thread that runs the pass."""
 
     pending: Future[None] | None = None
@@ -51,7 +51,7 @@ class _Batch(ModelBatch[_Sequence]):
         return network
 
 
-class OpenVinoEngine(BatchScheduler[_Sequence, _Batch]):
+class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
     """An :class:`kogpt2_chat.inference.engine.Engine` on :class:`kogpt2_chat.inference.paged.PagedModel`.
 
     Args:
@@ -94,7 +94,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _Batch]):
             finished += self._first_completed(batches)
         return self._end_step(finished)
 
-    def _first_completed(self, batches: Sequence[_Batch]) -> list[Finished]:
+    def _first_completed(self, batches: Sequence[_OpenvinoBatch]) -> list[Finished]:
         pending = {batch.pending: batch for batch in batches if batch.pending is not None}
         if not pending:
             return []
@@ -106,22 +106,22 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _Batch]):
             finished += self._finish(batch)
         return finished
 
-    def _make_batch(self, model: BotModel) -> _Batch:
-        return _Batch(model=model)
+    def _make_batch(self, model: BotModel) -> _OpenvinoBatch:
+        return _OpenvinoBatch(model=model)
 
     def _make_sequence(
         self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None
     ) -> _Sequence:
         return _Sequence(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
 
-    def _retain(self, batch: _Batch, sequences: list[_Sequence]) -> None:
+    def _retain(self, batch: _OpenvinoBatch, sequences: list[_Sequence]) -> None:
         kept = {id(sequence) for sequence in sequences}
         for sequence in batch.running:
             if id(sequence) not in kept:
                 batch.network.release(sequence.pages)
         batch.running = sequences
 
-    def _admit(self, batch: _Batch) -> None:
+    def _admit(self, batch: _OpenvinoBatch) -> None:
         """Let waiting requests join, as far as there is room for sequences and for prompt tokens."""
         prompt_tokens = 0
         while batch.waiting and len(batch.running) < self._max_batch:
@@ -131,7 +131,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _Batch]):
             batch.running.append(batch.waiting.pop(0))
 
 
-def _run_pass(batch: _Batch, *, single_core: bool) -> None:
+def _run_pass(batch: _OpenvinoBatch, *, single_core: bool) -> None:
     """Choose the next token of every running sequence."""
     logits, normalisers = batch.network.forward(
         [(sequence.pages, sequence.new_tokens) for sequence in batch.running], single_core=single_core

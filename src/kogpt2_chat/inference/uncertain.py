@@ -48,7 +48,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class DevResult:
     """The result of one dev question, for fitting.
 
     Attributes:
@@ -106,7 +106,7 @@ def choose(settings: Settings, bot: str, *, small: bool) -> Choice:
     return settings.serving.uncertain.get(bot) or ("nearest" if small else "model")
 
 
-def fit_thresholds(trials: Sequence[Trial]) -> Thresholds:
+def fit_thresholds(trials: Sequence[DevResult]) -> Thresholds:
     """Find the lowest log-probability down to which the model's answers are no worse than the nearest ones.
 
     Answers are accepted in order of log-probability, the highest first. The threshold is at the last answer before the

@@ -15,7 +15,7 @@ from kogpt2_chat.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class TrainingChoice:
     """Whether to train one bot.
 
     Attributes:
@@ -35,7 +35,7 @@ class Choice:
 
 def choose(
     *, datasets: Mapping[str, str], force: bool, files: Files, registry: Registry, settings: Settings
-) -> dict[str, Choice]:
+) -> dict[str, TrainingChoice]:
     """Decide for each bot whether to train it, and why.
 
     One withdrawn pair is enough to train, since the champion could still produce it. A dataset that a version newer
@@ -65,7 +65,7 @@ def choose(
         is_waiting = any(version.tags.get("dataset") == dataset for version in _after_champion(versions))
         train, verdict = _verdict(found, force=force, least=least, is_waiting=is_waiting)
         reason = f"{found.new} new pairs since the last training, {found.withdrawn} withdrawn ({verdict})"
-        choices[bot] = Choice(
+        choices[bot] = TrainingChoice(
             train=train, dataset=dataset, new_pairs=found.new, withdrawn_pairs=found.withdrawn, reason=reason
         )
     return choices

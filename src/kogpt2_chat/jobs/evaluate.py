@@ -95,7 +95,7 @@ def _case(found: ModelVersion, baseline: "Baseline", settings: Settings, *, smal
     return Case(
         bot=found.bot,
         version=found.version,
-        opponent=baseline.name,
+        baseline=baseline.name,
         thresholds=profile_of(settings, small=small),
         seed=settings.training.seed,
     )

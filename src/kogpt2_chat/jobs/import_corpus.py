@@ -12,7 +12,7 @@ from typing import Final
 from kogpt2_chat.domain.chat.bots import BOT_IDS, BOTS
 from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
 from kogpt2_chat.domain.learning.corpus_parts import CorpusRow, divide, golden_questions, training_obstacle
-from kogpt2_chat.domain.text.csv_text import Row, Table, read_table, shown
+from kogpt2_chat.domain.text.csv_text import CsvRow, CsvTable, read_table, shown
 from kogpt2_chat.errors import InvalidInput
 
 HEADER: Final = ("Q", "A", "label")
@@ -88,7 +88,7 @@ class _Skipped:
     counts: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
 
-    def add(self, reason: str, row: Row, value: str) -> None:
+    def add(self, reason: str, row: CsvRow, value: str) -> None:
         self.counts[reason] += 1
         if len(self.first) < _SHOWN_ROWS:
             self.first.append(f"line {row.line}: {reason}" + ("" if reason in _NOT_SHOWN else f" {shown(value)}"))
@@ -149,7 +149,7 @@ def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) 
     )
 
 
-def _table(source: Path) -> Table:
+def _table(source: Path) -> CsvTable:
     try:
         content = source.read_bytes()
     except OSError as error:
@@ -157,7 +157,7 @@ def _table(source: Path) -> Table:
     return read_table(content, name=str(source), header=HEADER)
 
 
-def _read(table: Table) -> _Read:
+def _read(table: CsvTable) -> _Read:
     found = _Read()
     seen: set[tuple[str, str, str]] = set()
     for row in table.rows:
@@ -177,7 +177,7 @@ def _read(table: Table) -> _Read:
     return found
 
 
-def _add_row(row: Row, stripped: Sequence[str], found: _Read, seen: set[tuple[str, str, str]]) -> None:
+def _add_row(row: CsvRow, stripped: Sequence[str], found: _Read, seen: set[tuple[str, str, str]]) -> None:
     bot = _BOT_BY_LABEL[stripped[2]]
     pair = CorpusRow(question=clean(stripped[0]), answer=clean(stripped[1]), topic=_TOPIC_BY_LABEL[bot.label])
     key = (bot.id, phrase_key(pair.question), phrase_key(pair.answer))

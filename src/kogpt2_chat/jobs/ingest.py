@@ -15,7 +15,7 @@ from kogpt2_chat.domain.lake.gaps import gap_row
 from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table
 from kogpt2_chat.errors import InvalidMessage, PlanOutdated
 from kogpt2_chat.lake.read_records import quarantined, read_record
-from kogpt2_chat.lake.topic_positions import LostRange, Place, record_gaps, report_gaps, sync_topic
+from kogpt2_chat.lake.topic_positions import LostRange, TopicState, record_gaps, report_gaps, sync_topic
 from kogpt2_chat.ports import Tables, Topics
 from kogpt2_chat.settings import Settings
 
@@ -73,7 +73,7 @@ class IngestResult:
 
 
 @dataclass(slots=True)
-class _Counts:
+class _IngestCounts:
     """What happened to the records of one topic.
 
     Attributes:
@@ -115,15 +115,15 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> IngestResul
 
 
 def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, ingested_at: datetime) -> TableResult:
-    counts, conflicts, place = _Counts(), 0, None
+    counts, conflicts, state = _IngestCounts(), 0, None
     while True:
         try:
-            place = place or sync_topic(table, topics, tables, ingested_at)
-            window, committed = _plan(place, topics, tables, ingested_at, counts)
+            state = state or sync_topic(table, topics, tables, ingested_at)
+            window, committed = _plan(state, topics, tables, ingested_at, counts)
             if not window:
                 break
             for part in _parts(window, batch):
-                committed |= _ingest_part(place, part, committed, topics, tables, ingested_at, counts)
+                committed |= _ingest_part(state, part, committed, topics, tables, ingested_at, counts)
         except PlanOutdated:  # another ingest runs at the same time: plan again
             conflicts += 1
             if conflicts > _REPLANS:
@@ -133,24 +133,24 @@ def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, inge
         commits=counts.commits,
         left_out=dict(sorted(counts.left_out.items())),
         gaps=tuple(Gap(partition=p, start=start, end=end) for p, (start, end) in sorted(counts.gaps.items())),
-        positions=dict(sorted(place.ends.items())),
+        positions=dict(sorted(state.ends.items())),
     )
 
 
 def _plan(
-    place: Place, topics: Topics, tables: Tables, found_at: datetime, counts: _Counts
+    state: TopicState, topics: Topics, tables: Tables, found_at: datetime, counts: _IngestCounts
 ) -> tuple[Window, dict[str, int]]:
     """Return what is left to read, by partition, and the committed positions that this follows from, by app id.
 
     The window is empty once the table has reached the ends.
     """
-    table, ids = place.table, place.ids_in(place.table)
-    committed = tables.positions(table.name, [*ids.values(), *place.mark])
-    if {**committed, **place.mark} != {**place.mark, **committed}:
+    table, ids = state.table, state.ids_in(state.table)
+    committed = tables.positions(table.name, [*ids.values(), *state.mark])
+    if {**committed, **state.mark} != {**state.mark, **committed}:
         raise PlanOutdated(f"table {table.name}: another ingest has read another topic named {table.topic}")
     retained = topics.start_positions(table.topic)
     window, gaps = {}, {}
-    for partition, end in place.ends.items():
+    for partition, end in state.ends.items():
         position, first = committed.get(ids[partition], 0), min(retained.get(partition, 0), end)
         if position < first:
             gaps[partition] = (position, first)
@@ -158,7 +158,7 @@ def _plan(
             window[partition] = (position, end)
     record_gaps(
         [
-            gap_row(table, place.topic_id, partition, start, end, reason="retention", found_at=found_at)
+            gap_row(table, state.topic_id, partition, start, end, reason="retention", found_at=found_at)
             for partition, (start, end) in gaps.items()
         ],
         tables,
@@ -178,20 +178,20 @@ def _parts(window: Window, batch: int) -> Iterator[Window]:
 
 
 def _ingest_part(
-    place: Place,
+    state: TopicState,
     part: Window,
     committed: Mapping[str, int],
     topics: Topics,
     tables: Tables,
     ingested_at: datetime,
-    counts: _Counts,
+    counts: _IngestCounts,
 ) -> dict[str, int]:
     """Make one commit and return the positions that it leaves.
 
     The quarantine is written first, so that a crash between the two commits loses nothing. The table checks that its
     positions are still those that the part was planned from.
     """
-    table = place.table
+    table = state.table
     rows: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
     left_out: Counter[str] = Counter()
@@ -207,9 +207,9 @@ def _ingest_part(
                 left_out["no_consent_to_store"] += 1
             else:
                 rows.append(row)
-    _quarantine(place, part, bad, tables)
-    ids = place.ids_in(table)
-    positions = {**{ids[partition]: end for partition, (_, end) in part.items()}, **place.mark}
+    _quarantine(state, part, bad, tables)
+    ids = state.ids_in(table)
+    positions = {**{ids[partition]: end for partition, (_, end) in part.items()}, **state.mark}
     expected = {name: committed[name] for name in positions if name in committed}
     if tables.append(table.name, rows, positions, expected):
         counts.rows += len(rows)
@@ -218,10 +218,10 @@ def _ingest_part(
     return positions
 
 
-def _quarantine(place: Place, part: Window, bad: Sequence[Mapping[str, object]], tables: Tables) -> None:
+def _quarantine(state: TopicState, part: Window, bad: Sequence[Mapping[str, object]], tables: Tables) -> None:
     if not bad:
         return
-    ids, mark = place.ids_in(QUARANTINE), place.mark_in(QUARANTINE)
+    ids, mark = state.ids_in(QUARANTINE), state.mark_in(QUARANTINE)
     kept = tables.positions(QUARANTINE.name, [*(ids[partition] for partition in part), *mark])
     new = [row for row in bad if int(str(row["kafka_offset"])) >= kept.get(ids[int(str(row["kafka_partition"]))], 0)]
     if new:

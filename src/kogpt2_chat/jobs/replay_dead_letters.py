@@ -14,8 +14,8 @@ from kogpt2_chat.domain.chat.dead_letters import (
     REPLAYABLE,
     DeadLetter,
     Left,
-    Memory,
     Reason,
+    ReplayHistory,
     read_letter,
     replay_headers,
     skip_reason,
@@ -26,7 +26,7 @@ from kogpt2_chat.ports import Outgoing, Record, Topics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class SelectedDeadLetter:
     """A selected dead letter.
 
     Attributes:
@@ -54,7 +54,7 @@ class ReplayDeadLettersResult:
 
     letters: int
     reasons: tuple[Reason, ...]
-    replays: tuple[Replay, ...]
+    replays: tuple[SelectedDeadLetter, ...]
     sent: int
     dry_run: bool
     left: Mapping[Left, int]
@@ -62,7 +62,7 @@ class ReplayDeadLettersResult:
 
 
 @dataclass(slots=True)
-class _Counts:
+class _DeadLetterCounts:
     """What happened to the dead letters that were read.
 
     Attributes:
@@ -106,12 +106,12 @@ def replay_dead_letters(
     Raises:
         Unavailable: Kafka did not answer, or did not acknowledge every record. The same call sends the missing ones.
     """
-    at, counts = now or datetime.now(UTC), _Counts()
+    at, counts = now or datetime.now(UTC), _DeadLetterCounts()
     letters = list(_letters(topics, reasons, counts))
     progress(f"{counts.letters} dead letters read, {len(letters)} of them {' or '.join(reasons)}")
     # Read the letters before the replays, so that every replay of these letters sent before this line is seen.
-    memory = _memory(topics, progress) if letters else Memory()
-    chosen = _chosen(letters, memory, at, counts, limit=limit, again=again)
+    history = _history(topics, progress) if letters else ReplayHistory()
+    chosen = _chosen(letters, history, at, counts, limit=limit, again=again)
     if chosen and not dry_run:
         topics.send(
             Outgoing(topic=QUESTION_TOPIC, key=one.key, value=one.value, headers=replay_headers(one, at))
@@ -120,7 +120,7 @@ def replay_dead_letters(
     return ReplayDeadLettersResult(
         letters=counts.letters,
         reasons=tuple(sorted(set(reasons))),
-        replays=tuple(Replay(replay_of=letter.turn_id, reason=letter.reason) for letter in chosen),
+        replays=tuple(SelectedDeadLetter(replay_of=letter.turn_id, reason=letter.reason) for letter in chosen),
         sent=0 if dry_run else len(chosen),
         dry_run=dry_run,
         left=dict(sorted(counts.left.items())),
@@ -128,7 +128,7 @@ def replay_dead_letters(
     )
 
 
-def _letters(topics: Topics, reasons: Sequence[str], counts: _Counts) -> Iterator[DeadLetter]:
+def _letters(topics: Topics, reasons: Sequence[str], counts: _DeadLetterCounts) -> Iterator[DeadLetter]:
     """Yield the letters of the selected reasons, and count the others."""
     for record in _records(topics, DEAD_LETTER_TOPIC):
         counts.letters += 1
@@ -141,7 +141,7 @@ def _letters(topics: Topics, reasons: Sequence[str], counts: _Counts) -> Iterato
             yield letter
 
 
-def _memory(topics: Topics, progress: Callable[[str], None]) -> Memory:
+def _history(topics: Topics, progress: Callable[[str], None]) -> ReplayHistory:
     progress(f"reading earlier replays from {QUESTION_TOPIC}")
     forgets = any(topics.start_positions(QUESTION_TOPIC).values())
     replays = {
@@ -149,15 +149,21 @@ def _memory(topics: Topics, progress: Callable[[str], None]) -> Memory:
         for record in _records(topics, QUESTION_TOPIC)
         if REPLAY_OF in record.headers
     }
-    return Memory(replayed=frozenset(replays.values()), replays=frozenset(replays), forgets=forgets)
+    return ReplayHistory(replayed=frozenset(replays.values()), replays=frozenset(replays), forgets=forgets)
 
 
 def _chosen(
-    letters: Sequence[DeadLetter], memory: Memory, now: datetime, counts: _Counts, *, limit: int | None, again: bool
+    letters: Sequence[DeadLetter],
+    history: ReplayHistory,
+    now: datetime,
+    counts: _DeadLetterCounts,
+    *,
+    limit: int | None,
+    again: bool,
 ) -> list[DeadLetter]:
     chosen: list[DeadLetter] = []
     for letter in letters:
-        cause = skip_reason(letter, memory, now, again=again)
+        cause = skip_reason(letter, history, now, again=again)
         if cause is not None:
             counts.left[cause] += 1
         elif limit is not None and len(chosen) >= limit:

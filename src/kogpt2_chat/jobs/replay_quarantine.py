@@ -13,10 +13,10 @@ from typing import Final, cast
 
 from kogpt2_chat.domain.lake.layout import QUARANTINE, Table
 from kogpt2_chat.domain.lake.quarantine import (
-    Place,
+    RecordPosition,
     Row,
     check_reasons,
-    place_of,
+    position_of,
     reason_word,
     replayed_row,
     sent_ms,
@@ -28,7 +28,7 @@ from kogpt2_chat.ports import Record, Tables
 
 _COUNTER: Final = "{table}/quarantine"
 """App id under which a table counts its replays, so that of two concurrent replays one fails with a conflict."""
-_NOTHING: Final[Mapping[Place, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[RecordPosition, str]] = MappingProxyType({})
 _ID: Final[Mapping[str, str]] = {"turns": "turn_id", "feedback": "feedback_id"}
 
 
@@ -54,7 +54,7 @@ class ReplayQuarantineResult:
 
 
 @dataclass(slots=True)
-class _Counts:
+class _QuarantineCounts:
     """What happened to the rows in quarantine.
 
     Attributes:
@@ -88,7 +88,7 @@ def replay_quarantine(
     tables: Tables,
     progress: Callable[[str], None],
     reasons: Sequence[str] = (),
-    mended: Mapping[Place, str] = _NOTHING,
+    mended: Mapping[RecordPosition, str] = _NOTHING,
     dry_run: bool = False,
     now: datetime | None = None,
 ) -> ReplayQuarantineResult:
@@ -109,7 +109,7 @@ def replay_quarantine(
         InvalidInput: a selected reason is unknown; the message lists the known ones.
         PlanOutdated: another replay runs at the same time. Nothing is stored twice; run the command again.
     """
-    at, counts = now or datetime.now(UTC), _Counts()
+    at, counts = now or datetime.now(UTC), _QuarantineCounts()
     rows = waiting(tables.read(QUARANTINE.name))
     check_reasons(reasons, rows)
     progress(f"{len(rows)} records in quarantine")
@@ -131,7 +131,11 @@ def replay_quarantine(
 
 
 def _readable(
-    rows: Sequence[Row], reasons: Sequence[str], mended: Mapping[Place, str], at: datetime, counts: _Counts
+    rows: Sequence[Row],
+    reasons: Sequence[str],
+    mended: Mapping[RecordPosition, str],
+    at: datetime,
+    counts: _QuarantineCounts,
 ) -> list[_Readable]:
     found = []
     for kept in rows:
@@ -139,8 +143,8 @@ def _readable(
         counts.waiting[reason] += 1
         if reasons and reason not in reasons:
             continue
-        counts.mended += place_of(kept) in mended
-        value = None if kept["value"] is None else mended.get(place_of(kept), str(kept["value"]))
+        counts.mended += position_of(kept) in mended
+        value = None if kept["value"] is None else mended.get(position_of(kept), str(kept["value"]))
         try:
             row = None if value is None else read_record(_record(kept, value), at)
         except InvalidMessage as error:

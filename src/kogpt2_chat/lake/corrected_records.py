@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from kogpt2_chat.domain.lake.mending import read_corrected
-from kogpt2_chat.domain.lake.quarantine import Place
+from kogpt2_chat.domain.lake.quarantine import RecordPosition
 from kogpt2_chat.domain.text.csv_text import decode
 from kogpt2_chat.errors import InvalidInput
 
 
-def corrected_records(path: Path) -> dict[Place, str]:
+def corrected_records(path: Path) -> dict[RecordPosition, str]:
     """Read corrected records from a file.
 
     Args:

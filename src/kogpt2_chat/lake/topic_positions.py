@@ -40,7 +40,7 @@ class LostRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TopicState:
     """The current state of the topic that a table reads.
 
     Attributes:
@@ -88,8 +88,8 @@ class _ReadState:
     mark: Mapping[str, int]
 
     @classmethod
-    def of(cls, table: Table, place: Place, tables: Tables) -> "_ReadState":
-        name, ids = topic_app_id(table.name, place.table.topic), place.ids_in(table)
+    def of(cls, table: Table, state: TopicState, tables: Tables) -> "_ReadState":
+        name, ids = topic_app_id(table.name, state.table.topic), state.ids_in(table)
         committed = tables.positions(table.name, [name, *ids.values()])
         return cls(
             table=table,
@@ -98,7 +98,7 @@ class _ReadState:
         )
 
 
-def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime) -> Place:
+def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime) -> TopicState:
     """Return the current state of a topic; if it was recreated, first move the table's positions back to its beginning.
 
     Steps for a recreated topic. A run that is killed between them repeats them next time:
@@ -120,10 +120,10 @@ def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime)
         InvalidInput: the topic is the same as before, but ends before the table's position.
     """
     topic_id = topics.topic_id(table.topic)
-    place = Place(table=table, topic_id=topic_id, ends=topics.end_positions(table.topic))
-    kept, read = (_ReadState.of(one, place, tables) for one in (QUARANTINE, table))
-    is_recreated = not _is_same_topic(place, read, topics)
-    if is_recreated or not _is_same_topic(place, kept, topics):
+    state = TopicState(table=table, topic_id=topic_id, ends=topics.end_positions(table.topic))
+    kept, read = (_ReadState.of(one, state, tables) for one in (QUARANTINE, table))
+    is_recreated = not _is_same_topic(state, read, topics)
+    if is_recreated or not _is_same_topic(state, kept, topics):
         # If the first run was killed, it may have written to quarantine only: the table then lacks the whole old topic.
         is_gap = is_recreated or not read.positions
         record_gaps(
@@ -134,30 +134,30 @@ def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime)
             ],
             tables,
         )
-        _reset(QUARANTINE, place, tables)
+        _reset(QUARANTINE, state, tables)
     if is_recreated:
-        _reset(table, place, tables)
-    elif read.positions and read.mark != place.mark and place.mark:  # positions of an earlier release
-        tables.append(table.name, [], place.mark, {})
-    return place
+        _reset(table, state, tables)
+    elif read.positions and read.mark != state.mark and state.mark:  # positions of an earlier release
+        tables.append(table.name, [], state.mark, {})
+    return state
 
 
-def _is_same_topic(place: Place, read: _ReadState, topics: Topics) -> bool:
+def _is_same_topic(state: TopicState, read: _ReadState, topics: Topics) -> bool:
     """Check whether the positions refer to the current topic; without positions, they do."""
-    topic, known = place.table.topic, bool(read.mark and place.topic_id)
+    topic, known = state.table.topic, bool(read.mark and state.topic_id)
     if not read.positions:
         return True
-    if known and read.mark != place.mark_in(read.table):
+    if known and read.mark != state.mark_in(read.table):
         return False
     beyond = {
         partition: position
         for partition, position in read.positions.items()
-        if position > place.ends.get(partition, 0) and not _has_reached(topics, topic, partition, position)
+        if position > state.ends.get(partition, 0) and not _has_reached(topics, topic, partition, position)
     }
     if beyond and known:
         raise InvalidInput(
             f"table {read.table.name} has read {topic} further than it reaches: positions by partition {beyond}, ends "
-            f"{dict(place.ends)}. The topic's id is unchanged, so the broker has lost records: restore its data, or "
+            f"{dict(state.ends)}. The topic's id is unchanged, so the broker has lost records: restore its data, or "
             "delete the topic and create it again; then it is read from its beginning."
         )
     return not beyond
@@ -168,13 +168,13 @@ def _has_reached(topics: Topics, topic: str, partition: int, position: int) -> b
     return topics.end_positions(topic).get(partition, 0) >= position
 
 
-def _reset(table: Table, place: Place, tables: Tables) -> None:
+def _reset(table: Table, state: TopicState, tables: Tables) -> None:
     """Move a table's positions back to the beginning of the topic, unless they already refer to the current one."""
-    ids = place.ids_in(table).values()
-    committed = tables.positions(table.name, [*place.mark_in(table), *ids])
-    if not committed or (place.topic_id and place.mark_in(table).items() <= committed.items()):
+    ids = state.ids_in(table).values()
+    committed = tables.positions(table.name, [*state.mark_in(table), *ids])
+    if not committed or (state.topic_id and state.mark_in(table).items() <= committed.items()):
         return
-    tables.append(table.name, [], {**dict.fromkeys(ids, 0), **place.mark_in(table)}, committed)
+    tables.append(table.name, [], {**dict.fromkeys(ids, 0), **state.mark_in(table)}, committed)
 
 
 def record_gaps(rows: list[dict[str, object]], tables: Tables) -> None:

@@ -8,14 +8,14 @@ from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.artifact.card import ModelCard
 from kogpt2_chat.domain.chat.prompt import bot_token_ids
-from kogpt2_chat.inference.bot import Bot
+from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.uncertain import read_uncertainty
 from kogpt2_chat.machine.cores import library_threads
 from kogpt2_chat.network.checkpoint import Checkpoint, load_checkpoint
 from kogpt2_chat.settings import Settings
 
 
-class LoadedBot(Bot[GPT2LMHeadModel]):
+class LoadedBot(LoadedModel[GPT2LMHeadModel]):
     """A version in torch, for training, evaluation and the reference engine."""
 
 

@@ -25,7 +25,7 @@ class Unhealthy(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class RunningServer:
     """A running program with its settings and its state."""
 
     settings: Settings
@@ -33,7 +33,7 @@ class Server:
     state: State
 
 
-Probe = Callable[[Server], str]
+Probe = Callable[[RunningServer], str]
 """Return a detail about a healthy server; raise Unhealthy or a network error for any other."""
 
 
@@ -70,7 +70,7 @@ def check(settings: Settings, program: Program, state: State, probe: Probe | Non
         )
     try:
         ask = probe or _probe_of(program)
-        return Health(healthy=True, detail=ask(Server(settings=settings, program=program, state=state)))
+        return Health(healthy=True, detail=ask(RunningServer(settings=settings, program=program, state=state)))
     except Unhealthy as error:
         return Health(healthy=False, detail=str(error))
     # A server that is starting or ending may send anything, so no error of a probe may abort `up`.
@@ -78,7 +78,7 @@ def check(settings: Settings, program: Program, state: State, probe: Probe | Non
         return Health(healthy=False, detail=f"no answer: {str(error) or type(error).__name__}")
 
 
-def kafka(server: Server) -> str:
+def kafka(server: RunningServer) -> str:
     """Request the broker's metadata."""
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
@@ -96,7 +96,7 @@ def kafka(server: Server) -> str:
         client.close()
 
 
-def namenode(server: Server) -> str:
+def namenode(server: RunningServer) -> str:
     """Check over JMX that the NameNode is out of safe mode."""
     name_system = _jmx(server.settings, "FSNamesystemState")
     if name_system["FSState"] != "Operational":
@@ -104,7 +104,7 @@ def namenode(server: Server) -> str:
     return f"{name_system['NumLiveDataNodes']} live DataNodes, {name_system['FilesTotal']} files"
 
 
-def datanode(server: Server) -> str:
+def datanode(server: RunningServer) -> str:
     """Check that the NameNode lists the DataNode as live and hears from it."""
     nodes: Mapping[str, Mapping[str, object]] = json.loads(str(_jmx(server.settings, "NameNodeInfo")["LiveNodes"]))
     port = server.program.port
@@ -116,7 +116,7 @@ def datanode(server: Server) -> str:
     raise Unhealthy("not registered with the NameNode yet")
 
 
-def elasticsearch(server: Server) -> str:
+def elasticsearch(server: RunningServer) -> str:
     """Check the cluster health; with one node, yellow is normal."""
     health = _json(f"http://{server.settings.local(server.settings.ports.elasticsearch)}/_cluster/health?timeout=1s")
     if health["status"] == "red":
@@ -124,14 +124,14 @@ def elasticsearch(server: Server) -> str:
     return f"{health['status']}, {health['active_shards']} shards"
 
 
-def mlflow(server: Server) -> str:
+def mlflow(server: RunningServer) -> str:
     """Request the health route."""
     url = f"http://{server.settings.local(server.settings.ports.mlflow)}"
     _get(f"{url}/health")
     return url
 
 
-def airflow(server: Server) -> str:
+def airflow(server: RunningServer) -> str:
     """Check the component in Airflow's health report; its heartbeat must be newer than the start of this process."""
     url = f"http://{server.settings.local(server.settings.ports.airflow)}"
     report = _json(f"{url}/api/v2/monitor/health")
@@ -149,7 +149,7 @@ def airflow(server: Server) -> str:
     return f"heartbeat {heartbeat[11:19]}"
 
 
-def worker(server: Server) -> str:
+def worker(server: RunningServer) -> str:
     """Request the health route; the worker reports which slots are not ready."""
     ordinal = int(server.program.name.rsplit("-", 1)[1])
     url = f"http://{server.settings.own_host}:{worker_port(server.settings, ordinal)}/health"
@@ -177,14 +177,14 @@ def worker_counters(settings: Settings, ordinal: int) -> dict[str, int]:
     return {name: value for name, value in page.items() if type(value) is int}
 
 
-def spark(server: Server) -> str:
+def spark(server: RunningServer) -> str:
     """Check the master's JSON page; the worker is healthy if the master lists it as live and hears from it."""
     return spark_summary(
         _json(f"http://{server.settings.local(server.settings.ports.spark_master_http)}/json/"), server
     )
 
 
-def spark_summary(page: Mapping[str, Any], server: Server) -> str:
+def spark_summary(page: Mapping[str, Any], server: RunningServer) -> str:
     """Return one line about the master or the worker.
 
     The master may list workers of other machines, and an entry of this worker's previous process.

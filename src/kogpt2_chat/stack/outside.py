@@ -17,7 +17,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
+class StackParts:
     """The parts of ``up``, ``down`` and ``status`` that tests replace.
 
     Attributes:

@@ -16,7 +16,7 @@ from kogpt2_chat.stack.folders import Folders, folders_of, remove_all
 from kogpt2_chat.stack.log_tail import follow as follow_log
 from kogpt2_chat.stack.log_tail import tail
 from kogpt2_chat.stack.lost_data import lost_data, record_data
-from kogpt2_chat.stack.outside import Outside, Progress
+from kogpt2_chat.stack.outside import Progress, StackParts
 from kogpt2_chat.stack.ownership import ensure_folder, write_file
 from kogpt2_chat.stack.plain_path import link
 from kogpt2_chat.stack.preflight import check_machine, check_settings
@@ -36,7 +36,7 @@ def up(
     *,
     progress: Progress,
     on_ready: Callable[[], None] | None = None,
-    outside: Outside | None = None,
+    outside: StackParts | None = None,
 ) -> None:
     """Start the programs that are not running and wait until all are healthy.
 
@@ -57,7 +57,7 @@ def up(
             call started is stopped again.
     """
     check_settings(settings)
-    outside, folders = outside or Outside(), folders_of(settings)
+    outside, folders = outside or StackParts(), folders_of(settings)
     java, supervisor = outside.java(progress), outside.supervisor(folders)
     programs = outside.programs(settings, folders, java)
     wanted = select_programs(programs, only)
@@ -85,7 +85,7 @@ def up(
         record_data(folders, wanted, progress)
 
 
-def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside: Outside | None = None) -> None:
+def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside: StackParts | None = None) -> None:
     """Stop all programs of this home in order; with ``wipe``, also remove its data.
 
     This also works without a supervisor: every process that carries this home's mark is stopped.
@@ -99,7 +99,7 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside:
     Raises:
         Unavailable: with ``wipe``, some of the data could not be removed.
     """
-    outside, folders = outside or Outside(), folders_of(settings)
+    outside, folders = outside or StackParts(), folders_of(settings)
     supervisor = outside.supervisor(folders)
     if not (folders.home / "run").exists() and not stack_processes(folders.home):
         progress("nothing is running")

@@ -13,7 +13,7 @@ from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.disk_space import full_disks
 from kogpt2_chat.stack.folders import Folders, folders_of
 from kogpt2_chat.stack.health import Health, worker_counters
-from kogpt2_chat.stack.outside import Outside
+from kogpt2_chat.stack.outside import StackParts
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.servers.airflow import read_password
 from kogpt2_chat.stack.supervision import State, Supervisor
@@ -51,9 +51,9 @@ class Status:
     full_disks: tuple[str, ...]
 
 
-def status(settings: Settings, outside: Outside | None = None) -> Status:
+def status(settings: Settings, outside: StackParts | None = None) -> Status:
     """Check every service of this stack."""
-    outside, folders = outside or Outside(), folders_of(settings)
+    outside, folders = outside or StackParts(), folders_of(settings)
     programs = [program for program in outside.known_programs(settings, folders) if not program.once]
     states, absent = _states(outside.supervisor(folders))
 

@@ -59,7 +59,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class ReplayHistory:
     """The earlier replays that ``bot_question`` still holds.
 
     Attributes:
@@ -93,12 +93,12 @@ def read_letter(
     return DeadLetter(turn_id=turn, reason=reason, key=key, value=value, died_at_ms=timestamp_ms)
 
 
-def skip_reason(letter: DeadLetter, memory: Memory, now: datetime, *, again: bool = False) -> Left | None:
+def skip_reason(letter: DeadLetter, history: ReplayHistory, now: datetime, *, again: bool = False) -> Left | None:
     """Return why a dead letter is not replayed.
 
     Args:
         letter: a dead letter with a selected reason.
-        memory: the earlier replays.
+        history: the earlier replays.
         now: the current time.
         again: whether to allow two further cases: the letter is itself a failed replay, or it is so old that its replay
             may no longer be in the history. A letter whose replay is in the history is never sent again.
@@ -108,11 +108,11 @@ def skip_reason(letter: DeadLetter, memory: Memory, now: datetime, *, again: boo
     """
     if not letter.value:  # the question had no value, or the broker refused the dead letter with the value
         return "value_dropped"
-    if letter.turn_id in memory.replayed:
+    if letter.turn_id in history.replayed:
         return "already_replayed"
-    if not again and letter.turn_id in memory.replays:
+    if not again and letter.turn_id in history.replays:
         return "died_again"
-    if not again and memory.forgets and letter.died_at_ms < (now - _HISTORY_REACH).timestamp() * 1000:
+    if not again and history.forgets and letter.died_at_ms < (now - _HISTORY_REACH).timestamp() * 1000:
         return "before_memory"
     if _is_too_late(letter.value, now):
         return "too_late"

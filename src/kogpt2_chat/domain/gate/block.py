@@ -13,39 +13,38 @@ class Case:
     Attributes:
         bot: the bot.
         version: the candidate's version.
-        opponent: name of the baseline, the model that the candidate is compared with: ``base``, or for example
-            ``champion 3``.
+        baseline: name of what the candidate is compared with: ``base``, or for example ``champion 3``.
         thresholds: of a profile.
         seed: seed of the bootstrap.
     """
 
     bot: str
     version: int
-    opponent: str
+    baseline: str
     thresholds: GateThresholds
     seed: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One rule of the gate and its result. The field names are JSON keys of the stored decision.
+    """One rule of the gate and its result.
 
     Attributes:
         rule: name of the rule.
         block: the group under which the decision's page lists the rule.
-        figure: the measured value.
-        bound: the threshold it is compared with.
+        value: the measured value.
+        threshold: what the value is compared with.
         passed: whether the rule holds.
-        decisive: whether the rule is blocking: the decision depends on it. Other rules are informational.
+        blocking: whether the decision depends on the rule; other rules are informational.
         sentence: the result in words.
     """
 
     rule: str
     block: str
-    figure: float
-    bound: float
+    value: float
+    threshold: float
     passed: bool
-    decisive: bool
+    blocking: bool
     sentence: str
 
 
@@ -56,62 +55,62 @@ class Rule:
     Attributes:
         name: name of the rule.
         group: the group under which the decision's page lists it.
-        is_blocking: whether the decision depends on it.
+        blocking: whether the decision depends on it.
     """
 
     name: str
     group: str
-    is_blocking: bool = True
+    blocking: bool = True
 
-    def at_most(self, figure: float, bound: float, sentence: str) -> Reason:
-        """Return the result of a rule that limits a figure from above."""
-        return self.result(figure, bound, sentence, passed=figure <= bound)
+    def at_most(self, value: float, threshold: float, sentence: str) -> Reason:
+        """Return the result of a rule that limits a value from above."""
+        return self.result(value, threshold, sentence, passed=value <= threshold)
 
-    def at_least(self, figure: float, bound: float, sentence: str) -> Reason:
-        """Return the result of a rule that limits a figure from below."""
-        return self.result(figure, bound, sentence, passed=figure >= bound)
+    def at_least(self, value: float, threshold: float, sentence: str) -> Reason:
+        """Return the result of a rule that limits a value from below."""
+        return self.result(value, threshold, sentence, passed=value >= threshold)
 
-    def result(self, figure: float, bound: float, sentence: str, *, passed: bool) -> Reason:
-        """Return the result of a rule that is more than a comparison of the figure with the bound."""
+    def result(self, value: float, threshold: float, sentence: str, *, passed: bool) -> Reason:
+        """Return the result of a rule that is more than a comparison of the value with the threshold."""
         return Reason(
             rule=self.name,
             block=self.group,
-            figure=figure,
-            bound=bound,
+            value=value,
+            threshold=threshold,
             passed=passed,
-            decisive=self.is_blocking,
+            blocking=self.blocking,
             sentence=sentence,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An informational rule: its figure has a target, and missing it does not refuse the candidate.
+    """An informational rule: its value has a target, and missing it does not refuse the candidate.
 
     Attributes:
         name: name of the rule.
         group: the group under which the decision's page lists it.
-        what: what the figure is, in words.
+        what: what the value is, in words.
     """
 
     name: str
     group: str
     what: str
 
-    def at_most(self, figure: float, target: float) -> Reason:
-        """Return the result of a target that limits a figure from above."""
-        return self._rule.at_most(figure, target, self._sentence(figure, f"at most {target:.3f}"))
+    def at_most(self, value: float, target: float) -> Reason:
+        """Return the result of a target that limits a value from above."""
+        return self._rule.at_most(value, target, self._sentence(value, f"at most {target:.3f}"))
 
-    def at_least(self, figure: float, target: float) -> Reason:
-        """Return the result of a target that limits a figure from below."""
-        return self._rule.at_least(figure, target, self._sentence(figure, f"at least {target:.3f}"))
+    def at_least(self, value: float, target: float) -> Reason:
+        """Return the result of a target that limits a value from below."""
+        return self._rule.at_least(value, target, self._sentence(value, f"at least {target:.3f}"))
 
     @property
     def _rule(self) -> Rule:
-        return Rule(self.name, self.group, is_blocking=False)
+        return Rule(self.name, self.group, blocking=False)
 
-    def _sentence(self, figure: float, target: str) -> str:
-        return f"{self.what} {figure:.3f} (target {target}, informational)"
+    def _sentence(self, value: float, target: str) -> str:
+        return f"{self.what} {value:.3f} (target {target}, informational)"
 
 
 class Block(ABC):

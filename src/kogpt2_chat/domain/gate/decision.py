@@ -7,6 +7,7 @@ hold; all other rules are informational.
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from kogpt2_chat.domain.gate.block import Block, Case, Reason
@@ -14,6 +15,8 @@ from kogpt2_chat.domain.gate.thresholds import GateThresholds
 from kogpt2_chat.errors import InvalidInput
 
 _FORMAT: Final = 1
+_JSON_NAMES: Final = MappingProxyType({"value": "figure", "threshold": "bound", "blocking": "decisive"})
+"""Names of a reason's fields in format 1, where they differ. The baseline is called ``opponent`` there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class Decision:
     Attributes:
         bot: the bot.
         version: the candidate's version.
-        opponent: name of the baseline.
+        baseline: name of what the candidate is compared with.
         profile: the thresholds that were applied.
         passed: whether every blocking rule holds.
         reasons: the result of each rule, in the order of the rules.
@@ -32,7 +35,7 @@ class Decision:
 
     bot: str
     version: int
-    opponent: str
+    baseline: str
     profile: GateThresholds
     passed: bool
     reasons: tuple[Reason, ...]
@@ -40,11 +43,11 @@ class Decision:
 
     def refusals(self) -> list[str]:
         """Return the sentences of the blocking rules that do not hold."""
-        return [reason.sentence for reason in self.reasons if reason.decisive and not reason.passed]
+        return [reason.sentence for reason in self.reasons if reason.blocking and not reason.passed]
 
     def metrics(self) -> dict[str, float]:
-        """Return the figure of each rule, by metric name."""
-        return {f"gate_{reason.rule}": reason.figure for reason in self.reasons}
+        """Return the value of each rule, by metric name."""
+        return {f"gate_{reason.rule}": reason.value for reason in self.reasons}
 
     def as_json(self) -> dict[str, object]:
         """Return the decision as plain values for JSON."""
@@ -52,10 +55,10 @@ class Decision:
             "v": self.v,
             "bot": self.bot,
             "version": self.version,
-            "opponent": self.opponent,
+            "opponent": self.baseline,
             "profile": asdict(self.profile),
             "passed": self.passed,
-            "reasons": [asdict(reason) for reason in self.reasons],
+            "reasons": [_reason_as_json(reason) for reason in self.reasons],
         }
 
     @classmethod
@@ -79,10 +82,10 @@ class Decision:
             return cls(
                 bot=str(body["bot"]),
                 version=int(body["version"]),
-                opponent=str(body["opponent"]),
-                profile=GateThresholds(**_known(GateThresholds, body["profile"])),
+                baseline=str(body["opponent"]),
+                profile=_thresholds(body["profile"]),
                 passed=bool(body["passed"]),
-                reasons=tuple(Reason(**_known(Reason, reason)) for reason in body["reasons"]),
+                reasons=tuple(map(_reason_from_json, body["reasons"])),
             )
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
             raise InvalidInput(f"not a decision of the gate: {error!r}: evaluate the version again") from error
@@ -102,13 +105,21 @@ def decide(case: Case, blocks: Iterable[Block]) -> Decision:
     return Decision(
         bot=case.bot,
         version=case.version,
-        opponent=case.opponent,
+        baseline=case.baseline,
         profile=case.thresholds,
-        passed=all(reason.passed for reason in reasons if reason.decisive),
+        passed=all(reason.passed for reason in reasons if reason.blocking),
         reasons=reasons,
     )
 
 
-def _known(kind: type[GateThresholds] | type[Reason], body: dict[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in body.items() if name in names}
+def _thresholds(body: dict[str, Any]) -> GateThresholds:
+    names = {field.name for field in fields(GateThresholds)}
+    return GateThresholds(**{name: value for name, value in body.items() if name in names})
+
+
+def _reason_as_json(reason: Reason) -> dict[str, object]:
+    return {_JSON_NAMES.get(name, name): value for name, value in asdict(reason).items()}
+
+
+def _reason_from_json(body: dict[str, Any]) -> Reason:
+    return Reason(**{field.name: body[_JSON_NAMES.get(field.name, field.name)] for field in fields(Reason)})

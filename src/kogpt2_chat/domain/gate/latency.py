@@ -15,18 +15,18 @@ class Latency(Block):
     Attributes:
         p50_ms: the candidate's median.
         p95_ms: the candidate's 95th percentile.
-        opponent_p95_ms: the baseline's 95th percentile; None if the baseline is a base, which is not served.
+        baseline_p95_ms: the baseline's 95th percentile; None if the baseline is a base, which is not served.
     """
 
     p50_ms: float
     p95_ms: float
-    opponent_p95_ms: float | None = None
+    baseline_p95_ms: float | None = None
 
     def reasons(self, case: Case, /) -> list[Reason]:
         """Set a multiple of the baseline's latency as target."""
-        if self.opponent_p95_ms is None:
+        if self.baseline_p95_ms is None:
             return []
-        return [_P95.at_most(self.p95_ms, case.thresholds.latency_factor * self.opponent_p95_ms)]
+        return [_P95.at_most(self.p95_ms, case.thresholds.latency_factor * self.baseline_p95_ms)]
 
     def metrics(self) -> dict[str, float]:
         """Return the candidate's latencies."""

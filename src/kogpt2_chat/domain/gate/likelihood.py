@@ -9,8 +9,8 @@ from typing import Final
 from kogpt2_chat.domain.gate.block import Block, Case, Reason, Rule
 
 _GOLD_NOT_WORSE: Final = Rule("gold_not_worse", "fit")
-_BETTER_ON_TAUGHT: Final = Rule("better_on_taught", "fit", is_blocking=False)
-_BETTER_ON_HELD_OUT: Final = Rule("better_on_held_out", "fit", is_blocking=False)
+_BETTER_ON_TAUGHT: Final = Rule("better_on_taught", "fit", blocking=False)
+_BETTER_ON_HELD_OUT: Final = Rule("better_on_held_out", "fit", blocking=False)
 _IMPROVES: Final = Rule("improves", "fit")
 
 
@@ -20,18 +20,18 @@ class PairedNll:
 
     Attributes:
         candidate: the candidate's NLL in nat per answer token, one value per example.
-        opponent: the baseline's NLL, in the same order.
+        baseline: the baseline's NLL, in the same order.
         clusters: cluster id per example; examples of one cluster are resampled together.
     """
 
     candidate: Sequence[float]
-    opponent: Sequence[float]
+    baseline: Sequence[float]
     clusters: Sequence[str]
 
     @property
     def difference(self) -> float:
         """Mean paired difference, candidate minus baseline, in nat."""
-        return fmean(self.candidate) - fmean(self.opponent)
+        return fmean(self.candidate) - fmean(self.baseline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Likelihood(Block):
         for name, paired in (("gold", self.gold), ("taught", self.taught), ("held_out", self.held_out)):
             if paired is not None:
                 metrics[f"{name}_nll"] = fmean(paired.candidate)
-                metrics[f"{name}_nll_opponent"] = fmean(paired.opponent)
+                metrics[f"{name}_nll_opponent"] = fmean(paired.baseline)
         return metrics
 
 
@@ -85,7 +85,7 @@ def upper_bound(paired: PairedNll, confidence: float, rounds: int, seed: int) ->
         The bound, in nat.
     """
     differences: dict[str, list[float]] = {}
-    for ours, theirs, cluster in zip(paired.candidate, paired.opponent, paired.clusters, strict=True):
+    for ours, theirs, cluster in zip(paired.candidate, paired.baseline, paired.clusters, strict=True):
         differences.setdefault(cluster, []).append(ours - theirs)
     clusters = [(sum(values), len(values)) for values in differences.values()]
     rng = random.Random(seed)  # noqa: S311 - resampling, not secrets
@@ -106,7 +106,7 @@ def _gold_not_worse(gold: PairedNll | None, case: Case) -> Reason:
     return _GOLD_NOT_WORSE.at_most(
         bound,
         margin,
-        f"gold NLL {fmean(gold.candidate):.3f} against {fmean(gold.opponent):.3f} of {case.opponent}: difference "
+        f"gold NLL {fmean(gold.candidate):.3f} against {fmean(gold.baseline):.3f} of {case.baseline}: difference "
         f"{gold.difference:+.3f}, upper bound {bound:+.3f} nat, {'within' if bound <= margin else 'above'} the margin "
         f"{margin:+.3f}",
     )
@@ -116,7 +116,7 @@ def _better(rule: Rule, label: str, paired: PairedNll, case: Case) -> Reason:
     bound = _bound(paired, case)
     sentence = (
         f"NLL on {len(paired.candidate)} {label} pairs {fmean(paired.candidate):.3f} against "
-        f"{fmean(paired.opponent):.3f} of {case.opponent}, upper bound of the difference {bound:+.3f} nat"
+        f"{fmean(paired.baseline):.3f} of {case.baseline}, upper bound of the difference {bound:+.3f} nat"
     )
     return rule.result(bound, 0.0, sentence, passed=bound < 0)
 
@@ -127,8 +127,8 @@ def _improves(better: Sequence[Reason], case: Case) -> Reason:
         sentence = " and ".join(improved)
     else:
         measured = "; ".join(reason.sentence for reason in better) or "no newly taught or held-out pairs to compare on"
-        sentence = f"no improvement over {case.opponent}: {measured}"
-    best = min((reason.figure for reason in better), default=0.0)
+        sentence = f"no improvement over {case.baseline}: {measured}"
+    best = min((reason.value for reason in better), default=0.0)
     return _IMPROVES.result(best, 0.0, sentence, passed=bool(improved))
 
 

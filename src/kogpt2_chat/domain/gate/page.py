@@ -25,7 +25,7 @@ def decision_page(decision: Decision) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"<p>Compared with {escape(decision.opponent)}, profile {escape(decision.profile.name)} "
+        f"<p>Compared with {escape(decision.baseline)}, profile {escape(decision.profile.name)} "
         f"({escape(thresholds)}).</p>"
         "<table><thead><tr><th>Block</th><th>Rule</th><th>Passed</th><th>Blocking</th><th>Result</th></tr></thead>"
         f"<tbody>\n{rows}\n</tbody></table></body></html>\n"
@@ -35,8 +35,8 @@ def decision_page(decision: Decision) -> str:
 def _row(reason: Reason) -> str:
     passed = "yes" if reason.passed else "no"
     return (
-        f'<tr class="{"" if reason.decisive else "shown"}">'
+        f'<tr class="{"" if reason.blocking else "shown"}">'
         f"<td>{escape(reason.block)}</td><td>{escape(reason.rule)}</td>"
-        f'<td class="{passed}">{passed}</td><td>{"yes" if reason.decisive else "informational"}</td>'
+        f'<td class="{passed}">{passed}</td><td>{"yes" if reason.blocking else "informational"}</td>'
         f"<td>{escape(reason.sentence)}</td></tr>"
     )

@@ -44,15 +44,15 @@ class Quality(Block):
 
     Attributes:
         candidate: the candidate's.
-        opponent: the baseline's; None if the baseline is a base, whose answers are noise.
+        baseline: the baseline's; None if the baseline is a base, whose answers are noise.
     """
 
     candidate: AnswerQuality
-    opponent: AnswerQuality | None = None
+    baseline: AnswerQuality | None = None
 
     def reasons(self, case: Case, /) -> list[Reason]:
         """Set the baseline's metrics as targets, within the profile's margins."""
-        ours, theirs = self.candidate, self.opponent
+        ours, theirs = self.candidate, self.baseline
         reasons = []
         if ours.golden_total:
             reasons.append(_GOLDEN.at_least(ours.golden_share, theirs.golden_share if theirs else 0.0))

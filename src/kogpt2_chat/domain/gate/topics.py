@@ -7,7 +7,7 @@ from kogpt2_chat.domain.gate.block import Block, Case, Reason, Target
 
 
 @dataclass(frozen=True, slots=True)
-class Topics(Block):
+class TopicNll(Block):
     """Likelihoods by topic.
 
     Attributes:

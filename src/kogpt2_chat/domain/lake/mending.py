@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from kogpt2_chat.domain.lake.quarantine import Place, Row, is_unwanted, place_of
+from kogpt2_chat.domain.lake.quarantine import RecordPosition, Row, is_unwanted, position_of
 from kogpt2_chat.domain.safety.crisis import find_crisis
 from kogpt2_chat.domain.safety.turns import safety_kind
 from kogpt2_chat.errors import InvalidInput
@@ -25,7 +25,7 @@ def shown_record(row: Row) -> dict[str, object]:
         did not consent to storage, or the text may be about a crisis. `review-safety` opens texts about a crisis, and
         only those that are in the lake.
     """
-    topic, partition, offset, came = place_of(row)
+    topic, partition, offset, came = position_of(row)
     position = {"topic": topic, "partition": partition, "offset": offset, "came": came.astimezone(UTC).isoformat()}
     shown = {**position, "reason": row["reason"]}
     value = None if row["value"] is None else _value(str(row["value"]))
@@ -34,7 +34,7 @@ def shown_record(row: Row) -> dict[str, object]:
     return {**shown, "hidden": "may speak of a crisis"} if _is_about_crisis(value) else {**shown, "value": value}
 
 
-def read_corrected(text: str, name: str) -> dict[Place, str]:
+def read_corrected(text: str, name: str) -> dict[RecordPosition, str]:
     """Read the corrected records of a file.
 
     Args:
@@ -47,7 +47,7 @@ def read_corrected(text: str, name: str) -> dict[Place, str]:
     Raises:
         InvalidInput: lines have another form; the message lists them with their numbers.
     """
-    found: dict[Place, str] = {}
+    found: dict[RecordPosition, str] = {}
     faults: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         try:
@@ -83,7 +83,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _position(record: Mapping[str, Any]) -> Place:
+def _position(record: Mapping[str, Any]) -> RecordPosition:
     return str(record["topic"]), int(record["partition"]), int(record["offset"]), datetime.fromisoformat(record["came"])
 
 

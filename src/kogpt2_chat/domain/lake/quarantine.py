@@ -16,7 +16,7 @@ from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.errors import InvalidInput
 
 Row = Mapping[str, object]
-Place = tuple[str, int, int, datetime]
+RecordPosition = tuple[str, int, int, datetime]
 """Topic, partition, offset and ingest time of a record. A recreated topic has the same offsets again."""
 
 REASONS: Final = ("schema", "too_large", "unknown_bot", "unreadable")
@@ -72,8 +72,8 @@ def quarantine_row(
 def waiting(rows: Iterable[Row]) -> list[Row]:
     """Return the rows that are not replayed yet, in the order of their positions."""
     rows = list(rows)
-    replayed = {place_of(row) for row in rows if row["replayed_at"] is not None}
-    left = {place_of(row): row for row in rows if row["replayed_at"] is None and place_of(row) not in replayed}
+    replayed = {position_of(row) for row in rows if row["replayed_at"] is not None}
+    left = {position_of(row): row for row in rows if row["replayed_at"] is None and position_of(row) not in replayed}
     return [left[position] for position in sorted(left)]
 
 
@@ -83,7 +83,7 @@ def replayed_row(row: Row, at: datetime) -> dict[str, object]:
     return storable({**mark, "date": seoul_date(at), "replayed_at": at}, QUARANTINE)
 
 
-def place_of(row: Row) -> Place:
+def position_of(row: Row) -> RecordPosition:
     """Return the identity of the record that a row is about."""
     partition, offset, came = row["kafka_partition"], row["kafka_offset"], row["ingested_at"]
     if not isinstance(partition, int) or not isinstance(offset, int) or not isinstance(came, datetime):
@@ -99,7 +99,7 @@ def sent_ms(row: Row) -> int:
 
     Earlier releases did not store the timestamp, and a timestamp set by a client may be outside the accepted years.
     """
-    sent, (*_, came) = row["timestamp_ms"], place_of(row)
+    sent, (*_, came) = row["timestamp_ms"], position_of(row)
     return sent if isinstance(sent, int) and _is_sane(sent) else int(came.timestamp() * 1000)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kogpt2_chat.domain.learning.cleaning import phrase_key
-from kogpt2_chat.domain.learning.dataset import SPLITS, Pair, Place, place
+from kogpt2_chat.domain.learning.dataset import SPLITS, PairKeys, SplitAssignment, assign_splits
 
 _GOLD_ROWS: Final = 60
 _GOLD_SHARE: Final = 0.1
@@ -95,8 +95,10 @@ def golden_questions(seed: Sequence[CorpusRow]) -> list[dict[str, object]]:
     ]
 
 
-def _assignments(rows: Sequence[CorpusRow]) -> list[Place]:
-    return place([Pair(question_key=phrase_key(row.question), answer_key=phrase_key(row.answer)) for row in rows])
+def _assignments(rows: Sequence[CorpusRow]) -> list[SplitAssignment]:
+    return assign_splits(
+        [PairKeys(question_key=phrase_key(row.question), answer_key=phrase_key(row.answer)) for row in rows]
+    )
 
 
 def _spread(text: str) -> str:

@@ -143,7 +143,7 @@ def weight_of(source: str, rules: Rules) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class PairKeys:
     """The keys of a pair that decide its cluster (see :func:`kogpt2_chat.domain.learning.cleaning.phrase_key`)."""
 
     question_key: str
@@ -152,14 +152,14 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class SplitAssignment:
     """The cluster and the split of a pair."""
 
     cluster: str
     split: Split
 
 
-def place(pairs: Sequence[Pair]) -> list[Place]:
+def assign_splits(pairs: Sequence[PairKeys]) -> list[SplitAssignment]:
     """Assign a cluster and a split to each pair of one bot, so that nothing leaks between splits.
 
     1. Pairs that share a question or an answer, directly or through other pairs, form one cluster. A cluster is
@@ -192,10 +192,10 @@ def place(pairs: Sequence[Pair]) -> list[Place]:
             split_by_cluster[cluster] = _seed_split(cluster)
     movable = sorted(c for c, size in size_by_cluster.items() if c not in taught and size <= limit)
     _fill_empty_splits(split_by_cluster, movable)
-    return [Place(cluster=cluster, split=split_by_cluster[cluster]) for cluster in clusters]
+    return [SplitAssignment(cluster=cluster, split=split_by_cluster[cluster]) for cluster in clusters]
 
 
-def _clusters(pairs: Sequence[Pair]) -> list[str]:
+def _clusters(pairs: Sequence[PairKeys]) -> list[str]:
     """Return the cluster id of each pair: connected components by union-find, in almost linear time."""
     parent: dict[str, str] = {}
 

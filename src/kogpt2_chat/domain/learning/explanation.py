@@ -58,7 +58,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class TokenChoice:
     """A token that could be chosen, and its probability among the allowed tokens."""
 
     token_id: int
@@ -78,9 +78,9 @@ class Step:
     """
 
     number: int
-    chosen: Choice
-    choices: tuple[Choice, ...]
-    stored: Choice | None = None
+    chosen: TokenChoice
+    choices: tuple[TokenChoice, ...]
+    stored: TokenChoice | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +96,8 @@ class Difference:
     """
 
     step: int
-    stored: Choice
-    replayed: Choice
+    stored: TokenChoice
+    replayed: TokenChoice
     margin: float
 
 

@@ -29,7 +29,7 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class CsvRow:
     """A row.
 
     Attributes:
@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class CsvTable:
     """The content of a file. The lines of ``rows``, ``blank`` and ``headers`` add up to ``lines``.
 
     Attributes:
@@ -57,7 +57,7 @@ class Table:
 
     name: str
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[CsvRow, ...]
     lines: int
     blank: int
     headers: int
@@ -77,7 +77,7 @@ class Table:
         return [dict(zip(self.header, row.values, strict=True)) for row in self.rows]
 
 
-def read_table(content: bytes, *, name: str, header: Sequence[str]) -> Table:
+def read_table(content: bytes, *, name: str, header: Sequence[str]) -> CsvTable:
     """Parse a CSV file with a known header.
 
     Args:
@@ -97,7 +97,7 @@ def read_table(content: bytes, *, name: str, header: Sequence[str]) -> Table:
     filled = [row for row in found if any(value.strip() for value in row.values)]
     _check_header(filled[0].values if filled else (), name, header)
     rows = [row for row in filled if not _is_header(row.values, header)]
-    return Table(
+    return CsvTable(
         name=name,
         header=tuple(header),
         rows=tuple(rows),
@@ -157,7 +157,7 @@ def _guess(content: bytes) -> str:
     return ": it looks like CP949, the plain CSV of Korean spreadsheets (iconv -f CP949 -t UTF-8)"
 
 
-def _rows(text: str, name: str, width: int) -> Iterator[Row]:
+def _rows(text: str, name: str, width: int) -> Iterator[CsvRow]:
     position, line = 0, 1
     while position < len(text):
         values: list[str] = []
@@ -170,7 +170,7 @@ def _rows(text: str, name: str, width: int) -> Iterator[Row]:
                 break
             position += 1
         position += 1
-        yield Row(line=first_line, lines=line - first_line + 1, values=_without_empty_columns(values, width))
+        yield CsvRow(line=first_line, lines=line - first_line + 1, values=_without_empty_columns(values, width))
         line += 1
 
 
