@@ -1,4 +1,4 @@
-"""Exit with code 0 if this container's only worker is ready, whatever its ordinal, and with 1 if not."""
+"""Exit with code 0 if this container's worker is ready, regardless of its ordinal; otherwise with 1."""
 
 import sys
 import urllib.error
