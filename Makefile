@@ -1,6 +1,6 @@
 # The main commands are `make demo` and `make test`. Both set up what is missing.
 SHELL := /bin/bash
-# Packages of another Spark or of ROS in these paths would hide ours.
+# Packages of another Spark or of ROS on these paths would shadow ours.
 unexport PYTHONHOME PYTHONPATH
 CLI := .venv/bin/kogpt2-chat
 .DEFAULT_GOAL := help
@@ -9,7 +9,7 @@ CLI := .venv/bin/kogpt2-chat
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
-setup: ## Create the environment, find Java and fetch the servers' jars; a second call takes a second
+setup: ## Create the environment, find Java and fetch the servers' jars; fast if nothing has changed
 	@scripts/setup.sh
 
 demo: setup ## Run the whole loop once on real servers: train, talk, learn, roll out, talk again (DATASET=file.csv)
@@ -28,7 +28,7 @@ test: ## Run everything that CI runs, on separate servers
 	@scripts/setup.sh --browser
 	@scripts/test.sh
 
-faults: setup ## Kill, freeze and slow down workers and brokers for an hour; report in var/faults
+faults: setup ## Kill, freeze and slow down workers and brokers for an hour; writes a report to var/faults
 	@scripts/faults.sh
 
 check: setup ## Check style, types, layers and docstrings, in under a minute

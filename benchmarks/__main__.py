@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: all benchmarks in one run, interleaved, so that a slow minute affects all subjects."""
+"""`python -m benchmarks`: all benchmarks in one run, interleaved, so that a slow period affects all subjects."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ from benchmarks.engines import BareLoop, generate, original, reference_network
 from benchmarks.growth import growth, swaps
 from benchmarks.limits import fastest_dtype, limits
 from benchmarks.models import full_size_versions
-from benchmarks.through_kafka import KafkaClient, WorkerProcess, broker
+from benchmarks.through_kafka import BenchWorker, KafkaClient, broker
 from benchmarks.workload import NEW_TOKENS, RunResult, SystemUnderTest, closed_loop, poisson, questions, warm_up
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.inference.loading import load_served, make_engine
@@ -143,10 +143,10 @@ def worker_rows(
 @contextmanager
 def running_worker(
     settings: Settings, versions: dict[str, Path], module: str
-) -> Iterator[tuple[WorkerProcess, KafkaClient]]:
-    """Yield a worker on a new broker: the plain worker commits no offsets, so the next worker would answer again."""
+) -> Iterator[tuple[BenchWorker, KafkaClient]]:
+    """Yield a worker on a new broker: the plain worker commits no offsets, so a later worker would answer again."""
     with broker(settings, say), ExitStack() as cleaning:
-        worker = WorkerProcess(settings, {bot: [path] for bot, path in versions.items()}, module=module)
+        worker = BenchWorker(settings, {bot: [path] for bot, path in versions.items()}, module=module)
         cleaning.callback(worker.stop)
         client = KafkaClient(settings)
         cleaning.callback(client.close)
@@ -208,7 +208,7 @@ def measure(arguments: argparse.Namespace) -> None:
     facts["rows"] = rows + more
     _write(facts)
     rate = POISSON_SHARE * _best([found for found in more if found["subject"] == "d worker"], 3)
-    # Three versions of each bot: its own weights, and those of the other bots as further versions.
+    # Three versions of each bot: its own weights, and the weights of the other two bots.
     own = list(versions.values())
     rotated = {bot: [*own[index:], *own[:index]] for index, bot in enumerate(versions)}
     with broker(settings, say):
@@ -221,7 +221,7 @@ def measure(arguments: argparse.Namespace) -> None:
 
 def _write(facts: dict[str, Any]) -> None:
     """Write the results so far, so that an interrupted run leaves them."""
-    HOME.mkdir(parents=True, exist_ok=True)  # stopping a broker removes it
+    HOME.mkdir(parents=True, exist_ok=True)  # removed whenever a broker is stopped
     (HOME / "report.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
     report.write(facts, HOME)
     say(f"written: {HOME}/report.json, report.md, report.png")

@@ -1,4 +1,4 @@
-"""Check whether costs grow with the load or with history: backlogs, partitions and workers, with a tiny model."""
+"""Check whether time and memory grow with backlog, partitions and workers (with a tiny model), and with swaps."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.swapping_worker import FOLDER
-from benchmarks.through_kafka import KafkaClient, WorkerProcess, roll_out
+from benchmarks.through_kafka import BenchWorker, KafkaClient, roll_out
 from benchmarks.workload import BenchQuestion, poisson, questions, warm_up
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
@@ -56,12 +56,12 @@ def _backlog(
     say: Callable[[str], None],
 ) -> dict[str, Any]:  # fmt: skip
     source = questions(BOT_IDS, seed=count + partitions * 10 + workers)
-    running: list[WorkerProcess] = []
+    running: list[BenchWorker] = []
     with ExitStack() as cleaning:
         # Start all workers before the first question: otherwise the first one would answer while the others start,
         # and these answers would not be counted.
         for ordinal in range(1, workers + 1):
-            running.append(WorkerProcess(settings, versions, ordinal=ordinal))
+            running.append(BenchWorker(settings, versions, ordinal=ordinal))
             cleaning.callback(running[-1].stop)
         client = KafkaClient(settings, partitions)
         cleaning.callback(client.close)
@@ -133,7 +133,7 @@ def swaps(
     source = questions(BOT_IDS, seed=99)
     epoch = FIRST_EPOCH
     with ExitStack() as cleaning:
-        worker = WorkerProcess(
+        worker = BenchWorker(
             settings, versions, module="benchmarks.swapping_worker", environment={FOLDER: str(source_of_versions)}
         )
         cleaning.callback(worker.stop)
@@ -186,7 +186,7 @@ class _Swapping:
         return self._client.answered(wait_s)
 
 
-def _wait_for(worker: WorkerProcess, epoch: int) -> None:
+def _wait_for(worker: BenchWorker, epoch: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         health = worker.health()
@@ -198,5 +198,5 @@ def _wait_for(worker: WorkerProcess, epoch: int) -> None:
     raise RuntimeError(f"the worker does not serve rollout epoch {epoch} after a minute")
 
 
-def _rss_mb(workers: list[WorkerProcess]) -> float:
+def _rss_mb(workers: list[BenchWorker]) -> float:
     return sum(worker.memory_mb()["rss_mb"] for worker in workers)

@@ -1,7 +1,7 @@
 """CPU time that an idle stack uses: CPU seconds of each server, from the operating system's counters.
 
 Run it on an unused stack that has been up for some minutes: ``python -m benchmarks.idle --minutes 10``. CPU seconds are
-correct on a busy machine too, unlike momentary CPU percentages.
+also correct on a busy machine, unlike momentary CPU percentages.
 """
 
 import time
@@ -50,7 +50,7 @@ def cpu_by_server(settings: Settings) -> dict[str, tuple[int, float]]:
 
 
 def table(before: Mapping[str, tuple[int, float]], after: Mapping[str, tuple[int, float]], seconds: float) -> str:
-    """Return a table of CPU seconds and percent of one core; servers that were restarted meanwhile are listed below."""
+    """Return a table of CPU seconds and percent of one core; servers that were restarted are listed below it."""
     used = {name: after[name][1] - before[name][1] for name in after if before.get(name, (0,))[0] == after[name][0]}
     restarted = sorted(after.keys() - used.keys())
     rows = [f"| {name} | {cpu:.1f} | {100 * cpu / seconds:.1f} |" for name, cpu in _largest_first(used)]

@@ -1,4 +1,4 @@
-"""Upper limits of this machine, measured in the same run: memory bandwidth, matrix products in the engine's form."""
+"""Measure upper limits of this machine in the same run: memory bandwidth, and matrix products in the engine's form."""
 
 import time
 from typing import Final

@@ -9,7 +9,7 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 
 
 def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[str, Path]:
-    """Return one version's folder per bot below ``folder``; they are made once, which takes some seconds each."""
+    """Return the folder of one version per bot below ``folder``; a missing one is made, which takes some seconds."""
     from tokenizers import Tokenizer
 
     from kogpt2_chat.artifact.card import ModelCard
@@ -26,7 +26,7 @@ def full_size_versions(folder: Path, progress: Callable[[str], None]) -> dict[st
             config = gpt2_config(vocabulary=51_200, layers=12, width=768, heads=12, positions=1024, dropout=0.1)
             tokenizer = ChatTokenizer(Tokenizer.from_str(full_tokenizer(51_200)))
             card = ModelCard(base="random", licence="Apache-2.0", small=False, bot=bot)
-            draw = random.Random(seed)  # noqa: S311 - any tokens will do for random weights
+            draw = random.Random(seed)  # noqa: S311 - random tokens, not secrets
             sequences = [draw.choices(range(200, 51_000), k=PROMPT_TOKENS + NEW_TOKENS) for _ in range(16)]
             write_version(version, new_network(config, seed), tokenizer, card, sequences=sequences)
         made[bot] = version

@@ -1,4 +1,4 @@
-"""The worker without exactly-once: a plain producer, no transaction, no offsets; shows what exactly-once costs."""
+"""The worker without exactly-once, to measure what that costs: a plain producer, no transactions, no offsets."""
 
 from collections.abc import Callable, Mapping, Sequence
 

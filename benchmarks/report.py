@@ -8,9 +8,9 @@ from typing import Any, Final
 from benchmarks.workload import NEW_TOKENS
 
 WEIGHTS_READ: Final = 124_000_000
-"""Weights that are read for each new token, one byte each: twelve blocks and the vocabulary projection."""
+"""Weights that are read per new token, one byte each: twelve blocks and the vocabulary projection."""
 BLOCKS_ONLY: Final = 85_000_000
-"""Weights that are read for a prompt token: only the last one needs the vocabulary projection."""
+"""Weights that are read per prompt token, except for the last one, which also needs the vocabulary projection."""
 FIGURES: Final = ("answers_per_s", "tokens_per_s", "p50_ms", "p95_ms", "p99_ms", "cpu_cores")
 Key = tuple[str, int, str]
 
@@ -31,29 +31,35 @@ def targets(found: dict[Key, dict[str, float]], memory: dict[str, Any]) -> list[
     def rate(subject: str, bots: int, load: str) -> float:
         return found[subject, bots, load]["answers_per_s"]
 
-    def least(what: str, measured: float, target: float) -> tuple[str, float, float, bool]:
+    def at_least(what: str, measured: float, target: float) -> tuple[str, float, float, bool]:
         return what, measured, target, measured >= target
 
-    def most(what: str, measured: float, target: float) -> tuple[str, float, float, bool]:
+    def at_most(what: str, measured: float, target: float) -> tuple[str, float, float, bool]:
         return what, measured, target, measured <= target
 
     lines = [
-        least("one answer: latency of (a) / latency of the worker", first["p50_ms"] / found[d, 1, "1"]["p50_ms"], 15),
-        least("one bot, 8 in flight: answers/s of the worker / (a)", rate(d, 1, "8") / first["answers_per_s"], 80),
-        least("one bot, 32 in flight: answers/s of the worker / (a)", rate(d, 1, "32") / first["answers_per_s"], 120),
-        least("three bots, 32 in flight: answers/s of the worker / (a)", rate(d, 3, "32") / first["answers_per_s"], 60),
-        least("stretch: one bot, 32 in flight", rate(d, 1, "32") / first["answers_per_s"], 200),
+        at_least(
+            "one answer: latency of (a) / latency of the worker", first["p50_ms"] / found[d, 1, "1"]["p50_ms"], 15
+        ),
+        at_least("one bot, 8 in flight: answers/s of the worker / (a)", rate(d, 1, "8") / first["answers_per_s"], 80),
+        at_least(
+            "one bot, 32 in flight: answers/s of the worker / (a)", rate(d, 1, "32") / first["answers_per_s"], 120
+        ),
+        at_least(
+            "three bots, 32 in flight: answers/s of the worker / (a)", rate(d, 3, "32") / first["answers_per_s"], 60
+        ),
+        at_least("stretch: one bot, 32 in flight", rate(d, 1, "32") / first["answers_per_s"], 200),
     ]
     for bots in (1, 3):
         lines.append(
-            least(f"{bots} bots, 32 in flight: worker / bare loop", rate(d, bots, "32") / rate(c, bots, "32"), 0.9)
+            at_least(f"{bots} bots, 32 in flight: worker / bare loop", rate(d, bots, "32") / rate(c, bots, "32"), 0.9)
         )
         for name, target in (("p50_ms", 15.0), ("p99_ms", 60.0)):
             added = found[d, bots, "poisson"][name] - found[c, bots, "poisson"][name]
-            lines.append(most(f"{bots} bots, Poisson at 70 %: added {name.removesuffix('_ms')}, ms", added, target))
+            lines.append(at_most(f"{bots} bots, Poisson at 70 %: added {name.removesuffix('_ms')}, ms", added, target))
         cost = 1 - rate(d, bots, "32") / rate(plain, bots, "32")
-        lines.append(most(f"{bots} bots, 32 in flight: cost of exactly-once, share", cost, 0.05))
-    lines.append(most("three bots at rest, RSS in MB", memory["three bots at rest"]["rss_mb"], 1536))
+        lines.append(at_most(f"{bots} bots, 32 in flight: cost of exactly-once, share", cost, 0.05))
+    lines.append(at_most("three bots at rest, RSS in MB", memory["three bots at rest"]["rss_mb"], 1536))
     return lines
 
 

@@ -1,7 +1,8 @@
 """The hyperparameter search for the small base: each candidate is trained until the held-out NLL stops improving.
 
-Likelihoods are compared per character, because vocabularies differ. ``python -m benchmarks.small_base FILE.json`` runs
-several candidates in parallel; with a GPU it takes minutes.
+Likelihoods are compared per character, because vocabularies differ. ``python -m benchmarks.small_base FILE.json [COUNT
+[SECONDS]]`` trains the candidates in parallel, in as many processes as the environment variable PROCESSES says (2 by
+default). With a GPU it takes minutes.
 """
 
 import json
@@ -33,7 +34,7 @@ _FIRST: Final = {name: values[len(values) // 2] for name, values in CHOICES.item
 
 
 def candidates(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Return the first guess, its variations in one setting each, and then random combinations."""
+    """Return a first guess, then its variations in a single setting, then random combinations."""
     draw = random.Random(seed)  # noqa: S311 - a sample, not secrets
     found = [dict(_FIRST)]
     found += [{**_FIRST, name: value} for name, values in CHOICES.items() for value in values if value != _FIRST[name]]
@@ -85,7 +86,7 @@ def trial(chosen: Mapping[str, Any]) -> dict[str, Any]:
         "held_out_nll": best_nll(reports),
         "held_out_unigram_nll": unigram_nll(corpus.answers, corpus.held_out),
         "gold_nll": gold_nat / gold_tokens,
-        "gold_nat_a_char": gold_nat / gold_chars,
+        "gold_nat_per_char": gold_nat / gold_chars,
         "epochs": len(reports),
         "loss": reports[-1].loss,
         "weights": sum(weight.numel() for weight in network.parameters()),
@@ -101,7 +102,7 @@ def sweep(path: Path, count: int, processes: int, deadline_s: float) -> None:
     try:
         for future in as_completed(futures, timeout=deadline_s):
             rows.append(future.result())
-            rows.sort(key=lambda row: row["gold_nat_a_char"])
+            rows.sort(key=lambda row: row["gold_nat_per_char"])
             path.write_text(json.dumps(rows, indent=1), "utf-8")
             print(f"{len(rows)}/{count} after {time.monotonic() - started:.0f} s: {rows[0]}", flush=True)
     except TimeoutError:
@@ -115,6 +116,6 @@ if __name__ == "__main__":
     sweep(
         Path(sys.argv[1]),
         count=int(sys.argv[2]) if len(sys.argv) > 2 else 70,
-        processes=int(os.environ.get("BESIDE", "2")),
+        processes=int(os.environ.get("PROCESSES", "2")),
         deadline_s=float(sys.argv[3]) if len(sys.argv) > 3 else 3600.0,
     )

@@ -1,4 +1,4 @@
-"""The worker with a folder in place of the registry: versions are fetched, verified and evicted as usual."""
+"""The worker with a folder instead of the registry: versions are fetched, verified and evicted as usual."""
 
 import os
 import shutil

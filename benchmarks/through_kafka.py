@@ -55,7 +55,7 @@ def _prepare(settings: Settings) -> None:
 
 
 def worker_environment(settings: Settings, ordinal: int, home: Path, more: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a measured worker, without the caller's settings: they may name a production broker."""
+    """Return a benchmark worker's environment, without the caller's settings, which may name a production broker."""
     own = {
         "KOGPT2_HOME": str(home),
         "KOGPT2_SERVING__ORDINAL": str(ordinal),
@@ -64,7 +64,7 @@ def worker_environment(settings: Settings, ordinal: int, home: Path, more: Mappi
     return {**environment_with_settings(settings), **own, **more}
 
 
-class WorkerProcess:
+class BenchWorker:
     """A process of `python -m serving`, or of another module with the same settings, with local versions.
 
     Args:
@@ -151,7 +151,7 @@ class KafkaClient:
 
     Args:
         settings: of the broker's stack.
-        partitions: number of the topic's partitions that get questions; 0: all, by key.
+        partitions: how many of the topic's partitions get questions, in turn; 0: all, by key.
     """
 
     def __init__(self, settings: Settings, partitions: int = 0) -> None:

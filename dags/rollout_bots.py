@@ -8,8 +8,8 @@ time, the old champion is published again and the task fails, without an effect 
 **Inputs** alias `candidate` in MLflow; topic `worker_state`. **Outputs** topic `rollout_state`; aliases `champion` and
 `previous`.
 
-Each run also includes every other bot whose candidate is not champion yet, because its event was lost or came while
-this DAG was paused.
+Each run also includes every other bot whose candidate is not champion yet, because its event was lost or arrived
+while this DAG was paused.
 
 **Params** `bots`: used only in a run that is started by hand.
 

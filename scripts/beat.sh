@@ -1,9 +1,9 @@
-# Sourced by other scripts: run a command that may print nothing for long, and report every 10 s that it is running.
+# Sourced by other scripts: run a command that may be silent for long, and report every 10 s that it is still running.
 #
 # The command runs in the background, so that the shell handles signals at once: its trap calls end_work.
 readonly BEAT_S=10
 work=
-said=$SECONDS  # kept across calls: several short silent commands in a row also need a report
+last_report=$SECONDS  # kept across calls, so that a series of short silent commands is reported too
 
 # with_beat NAME COMMAND...: if FACTS is set, it names a function whose output is added to each line.
 with_beat() {
@@ -13,9 +13,9 @@ with_beat() {
   work=$!
   while kill -0 "$work" 2>/dev/null; do
     sleep 0.2
-    if ((SECONDS >= said + BEAT_S)); then
+    if ((SECONDS >= last_report + BEAT_S)); then
       echo "${script%.sh}: $what: $((SECONDS - began)) s so far${FACTS:+, $($FACTS)}" >&2
-      said=$SECONDS
+      last_report=$SECONDS
     fi
   done
   wait "$work" || code=$?

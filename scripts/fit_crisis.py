@@ -2,8 +2,8 @@
 
 Run it after any change to its texts.
 
-It is trained on ``corpora/crisis``, and on the questions of the bots' corpora as ordinary texts. The threshold is the
-lowest one that satisfies ``MOST_ORDINARY`` on held-out texts. The sets in ``tests/unit/crisis`` are never used here.
+It is trained on ``corpora/crisis`` and, as ordinary texts, on the questions of the bots' corpora. The threshold is the
+lowest one that satisfies ``MAX_ORDINARY_SHARE`` on held-out texts. The sets in ``tests/unit/crisis`` are not used.
 """
 
 import hashlib
@@ -32,17 +32,17 @@ LOOKALIKES: Final = FOLDER / "lookalikes.csv"
 ORDINARY: Final = FOLDER / "ordinary.csv"
 SEEDS: Final = tuple(sorted((CHECKOUT / "corpora").glob("Chatbot?/seed.csv")))
 
-LEAST_TEXTS: Final = 2
+MIN_TEXTS: Final = 2
 """Minimum number of texts that contain an n-gram."""
 STRENGTH: Final = 0.3
 """Inverse regularisation strength (scikit-learn's ``C``)."""
 EVERYDAY_WEIGHT: Final = 3.0
 """Sample weight of ordinary texts and seed questions; other texts have weight 1."""
 FOLDS: Final = 5
-MOST_ORDINARY: Final = 0.002
+MAX_ORDINARY_SHARE: Final = 0.002
 """Maximum share of held-out ordinary texts that the classifier may flag."""
-LEAST_WEIGHT: Final = 2
-"""In hundredths of a nat. N-grams with a smaller absolute crisis weight are left out of the file."""
+MIN_WEIGHT: Final = 2
+"""In hundredths of a nat. N-grams whose absolute crisis weight is smaller are left out of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +54,15 @@ class Texts:
         labels: 0 for no crisis, else the number of the kind, starting at 1.
         costs: sample weight.
         by_rules: whether the rules find a crisis.
-        open_ones: whether the classifier is consulted for the text.
-        sources: the kind of file that contains the text.
+        classified: whether the classifier is used for the text; it is not for texts about something else.
+        sources: where the text is from: ``crisis``, ``lookalikes``, ``ordinary`` or ``seeds``.
     """
 
     bags: list[set[str]]
     labels: NDArray[np.int64]
     costs: NDArray[np.float64]
     by_rules: NDArray[np.bool_]
-    open_ones: NDArray[np.bool_]
+    classified: NDArray[np.bool_]
     sources: NDArray[np.str_]
 
 
@@ -91,7 +91,7 @@ def _texts() -> Texts:
     labels |= {row["text"]: (0, "lookalikes") for row in _rows(LOOKALIKES, "text", "kind")}
     ordinary = [row["text"] for row in _rows(ORDINARY, "text")]
     seeds = [row["question"] for path in SEEDS for row in _rows(path, "question", "answer", "topic")]
-    # Texts that the rules find are left out, because they may really be about a crisis.
+    # Leave out texts in which the rules find a crisis: they may really be about one.
     labels |= {text: (0, "ordinary") for text in ordinary if find_by_rules(text) is None}
     labels |= {text: (0, "seeds") for text in seeds if find_by_rules(text) is None}
     sources = np.array([source for _, source in labels.values()])
@@ -100,7 +100,7 @@ def _texts() -> Texts:
         labels=np.array([label for label, _ in labels.values()]),
         costs=np.where(np.isin(sources, ["ordinary", "seeds"]), EVERYDAY_WEIGHT, 1.0),
         by_rules=np.array([find_by_rules(text) is not None for text in labels]),
-        open_ones=np.array([not is_about_something_else(text) for text in labels]),
+        classified=np.array([not is_about_something_else(text) for text in labels]),
         sources=sources,
     )
 
@@ -111,7 +111,7 @@ def _rows(path: Path, *header: str) -> list[dict[str, str]]:
 
 def _vocabulary(bags: Iterable[set[str]]) -> dict[str, int]:
     counts = Counter(ngram for bag in bags for ngram in bag)
-    kept = sorted(ngram for ngram, count in counts.items() if count >= LEAST_TEXTS)
+    kept = sorted(ngram for ngram, count in counts.items() if count >= MIN_TEXTS)
     return {ngram: column for column, ngram in enumerate(kept)}
 
 
@@ -128,7 +128,7 @@ def _fitted(rows: csr_matrix, is_crisis: NDArray[np.bool_], costs: NDArray[np.fl
 
 
 def _held_out(texts: Texts) -> NDArray[np.float64]:
-    """Return for each text the crisis probability from a classifier that was not trained on it (texts,) float64."""
+    """Return each text's crisis probability by a classifier that was not trained on it: (texts,) float64."""
     found, is_crisis = np.zeros(len(texts.bags)), texts.labels > 0
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(found, is_crisis)
     for fold, (seen, unseen) in enumerate(folds, 1):
@@ -141,10 +141,10 @@ def _held_out(texts: Texts) -> NDArray[np.float64]:
 
 
 def _threshold(texts: Texts, likely: NDArray[np.float64]) -> float:
-    """Return the lowest threshold that satisfies ``MOST_ORDINARY``, and print the results for it."""
+    """Return the lowest threshold that satisfies ``MAX_ORDINARY_SHARE``, and print the results for it."""
     for threshold in np.arange(0.2, 0.99, 0.01):
-        by_classifier = (likely >= threshold) & texts.open_ones
-        if by_classifier[texts.sources == "ordinary"].mean() <= MOST_ORDINARY:
+        by_classifier = (likely >= threshold) & texts.classified
+        if by_classifier[texts.sources == "ordinary"].mean() <= MAX_ORDINARY_SHARE:
             print(
                 f"threshold {threshold:.2f}; share of held-out texts found by the rules alone, and with the classifier:"
             )
@@ -153,7 +153,7 @@ def _threshold(texts: Texts, likely: NDArray[np.float64]) -> float:
                 both = (texts.by_rules | by_classifier)[rows].mean()
                 print(f"  {source:<10} {rows.sum():5}  {texts.by_rules[rows].mean():.4f}  {both:.4f}")
             return float(threshold)
-    raise SystemExit("no threshold satisfies MOST_ORDINARY on held-out texts; see the constants of this script")
+    raise SystemExit("no threshold satisfies MAX_ORDINARY_SHARE on held-out texts; see the constants of this script")
 
 
 def _write(
@@ -168,7 +168,7 @@ def _write(
     hundredths = np.rint(100 * weights).astype(int)
     kept = [(ngram, hundredths[:, column]) for ngram, column in vocabulary.items()]
     lines = [json.dumps(header)]
-    lines += ["\t".join([ngram, *map(str, row)]) for ngram, row in kept if abs(row[0]) >= LEAST_WEIGHT]
+    lines += ["\t".join([ngram, *map(str, row)]) for ngram, row in kept if abs(row[0]) >= MIN_WEIGHT]
     WEIGHTS_FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(lines) - 1} n-grams, {WEIGHTS_FILE.stat().st_size / 1e6:.1f} MB: {WEIGHTS_FILE.name}")
 

@@ -24,11 +24,11 @@ SETTINGS_HEAD = """\
 # Settings
 
 Settings are read from the environment, or from the file `.env` in the current directory. The name of a variable is
-`KOGPT2_SECTION__FIELD`, with two underscores after the section. The environment wins over `.env`. An empty value means
-the default. All errors are reported together with the names of their variables, and the command exits with 2: values
-out of range, unknown names (with the most similar setting), and settings that contradict each other. A setting of an
-earlier release that no longer has an effect is ignored with a warning. If a setting has a new name, the old one works
-for one release, with a warning.
+`KOGPT2_SECTION__FIELD`, with two underscores after the section. The environment takes precedence over `.env`. An empty
+value means the default. Values out of range, unknown names and settings that contradict each other are errors: all of
+them are reported together, an unknown name with the most similar setting, and the command exits with 2. A setting of
+an earlier release that no longer has an effect is ignored with a warning. If a setting has a new name, the old one
+works for one release, with a warning.
 
 - `kogpt2-chat settings` shows the current values, `kogpt2-chat settings --defaults` shows the defaults.
 - Servers and DAG tasks inherit the settings of the command that started them, and do not read a `.env` file. After a

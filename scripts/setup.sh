@@ -32,7 +32,7 @@ packages() { find .venv/lib -maxdepth 3 -name '*.dist-info' 2>/dev/null | wc -l;
 
 fits() { command -v "$1" >/dev/null && "$1" -c "$FITS" 2>/dev/null; }
 
-# Search the setting, then PATH, then the folders of pyenv and asdf. Prefer 3.11, because all tests run on it.
+# Print the Python to use: that of the setting, else one in PATH, else one of pyenv or asdf. Prefer 3.11: all tests run on it.
 find_python() {
   local name folder
   if [[ -n ${KOGPT2_PYTHON:-} ]]; then
@@ -54,7 +54,7 @@ find_python() {
 }
 
 # Check whether the environment can be kept. It cannot if the setting names another Python, or if the checkout was moved
-# or copied: the programs in .venv contain its path, and would run another checkout's code, or fail.
+# or copied: the programs in .venv contain the old path, so they would fail or run another checkout's code.
 keeps_python() {
   grep -qF "$PWD/.venv" .venv/bin/activate 2>/dev/null || return 1
   [[ -x .venv/bin/python ]] && .venv/bin/python -m pip --version >/dev/null 2>&1 && fits .venv/bin/python || return 1

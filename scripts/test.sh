@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Everything that CI runs: the static checks, then all tests, on the project's own servers. With arguments, one pytest with them.
+# Everything that CI runs: the static checks, then all tests on separate servers. With arguments: the checks, then pytest with them.
 #
-# The tests that need no server run first, in a process for each core. The others share servers, so they run in one process.
+# The tests that need no server run first, in one process per core. The others share servers, so they run in one process.
 source "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 for name in $(compgen -e | grep '^KOGPT2_' | grep -v '^KOGPT2_TEST_' || true); do unset "$name"; done
 export KOGPT2_ENV_FILE=  # also ignore any .env file

@@ -1,4 +1,4 @@
-"""Write small tables of every kind with this checkout's code: ``python scripts/write_lake_fixture.py FOLDER``.
+"""Write a small table of every kind with this checkout's code: ``python scripts/write_lake_fixture.py FOLDER``.
 
 Run it once in each release that adds a column to a table or to the index. The tables of all releases are kept under
 ``tests/fixtures/lake``, and every later release is tested on them.

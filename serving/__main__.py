@@ -22,11 +22,11 @@ FENCED: Final = 3
 _log = structlog.get_logger("serving")
 
 
-def main(outside: WorkerParts | None = None) -> int:
+def main(parts: WorkerParts | None = None) -> int:
     """Answer questions until asked to stop.
 
     Args:
-        outside: replaceable parts of the worker; benchmarks pass their own.
+        parts: replaceable parts of the worker; benchmarks pass their own.
 
     Returns:
         The exit code: 0 stopped on request, 1 failed (or the ordinal is taken on this machine), 2 unusable
@@ -44,9 +44,9 @@ def main(outside: WorkerParts | None = None) -> int:
     try:
         lease = lease_ordinal(settings.home, settings.serving.ordinal)
         structlog.contextvars.bind_contextvars(worker=f"worker-{lease.ordinal}")
-        WorkerApp(settings=settings, ordinal=lease.ordinal, stop=stop, outside=outside or WorkerParts()).run()
+        WorkerApp(settings=settings, ordinal=lease.ordinal, stop=stop, parts=parts or WorkerParts()).run()
     except Fenced as error:
-        _log.critical("slot_lost", error=str(error), todo="give each worker its own ordinal")
+        _log.critical("ordinal_taken", error=str(error), todo="give each worker its own ordinal")
         return FENCED
     except InvalidInput as error:  # found before the worker joins its group; a restart would fail in the same way
         _log.error("settings_wrong", error=str(error))
@@ -60,9 +60,9 @@ def main(outside: WorkerParts | None = None) -> int:
     return STOPPED
 
 
-def run(outside: WorkerParts | None = None) -> None:
+def run(parts: WorkerParts | None = None) -> None:
     """Run a worker and end the process."""
-    exit_code = main(outside)
+    exit_code = main(parts)
     with suppress(OSError, ValueError):  # the reader of the output may be gone
         sys.stdout.flush()
         sys.stderr.flush()

@@ -82,13 +82,13 @@ class WorkerApp:
     Attributes:
         ordinal: the worker's number.
         stop: set when the worker must stop.
-        outside: its replaceable parts.
+        parts: its replaceable parts.
     """
 
     settings: Settings
     ordinal: int
     stop: Stop
-    outside: WorkerParts = field(default_factory=WorkerParts)
+    parts: WorkerParts = field(default_factory=WorkerParts)
 
     def __post_init__(self) -> None:
         settings, self.name = self.settings, f"worker-{self.ordinal}"
@@ -101,7 +101,7 @@ class WorkerApp:
         self.crashes = CrashLog(crash_file, lambda trouble: self.slots.note("crashes", trouble))
         self.metrics = Metrics(slots=self.slots.reports, suspects=lambda: self.crashes.suspects)
         self.worker = Worker(
-            engine=self.outside.make_engine(settings),
+            engine=self.parts.make_engine(settings),
             slots=self.slots,
             crashes=self.crashes,
             metrics=self.metrics,
@@ -116,6 +116,8 @@ class WorkerApp:
 
         Raises:
             Fenced: another process has taken this worker's ordinal.
+            InvalidInput: the consumer cannot be opened with these settings.
+            Unavailable: ``stop`` was set before Kafka was available, or a transaction has not ended in time.
         """
         self.stop.listen()  # before this, a signal simply ends the process: nothing is open yet
         consumer = self._open_consumer()
@@ -150,24 +152,24 @@ class WorkerApp:
 
     def _make_follower(self) -> RolloutFollower:
         """Return the follower that loads the versions that are rolled out."""
-        settings, outside = self.settings, self.outside
+        settings, parts = self.settings, self.parts
 
         def load(folder: Path) -> BotModel:
             def log_choice(choice: FormChoice) -> None:
                 _log.info("engine_form_chosen", bot=folder.parent.name, version=folder.name, **choice.as_fields())
 
-            return outside.load(folder, settings, on_choice=log_choice)
+            return parts.load(folder, settings, on_choice=log_choice)
 
         versions = VersionCache(
             folder=settings.home / "models" / self.name,
-            registry=cache(lambda: outside.registry(settings)),
+            registry=cache(lambda: parts.registry(settings)),
             load=load,
-            make_engine=lambda: outside.make_engine(settings),
+            make_engine=lambda: parts.make_engine(settings),
         )
         versions.sweep()
         threads = library_threads(settings.serving.threads)
         return RolloutFollower(
-            topics=outside.topics(settings),
+            topics=parts.topics(settings),
             slots=self.slots,
             versions=versions,
             worker=self.name,
@@ -185,7 +187,7 @@ class WorkerApp:
         while True:
             self._on_step("connecting")
             try:
-                return self.outside.consumer(self.settings, self.ordinal, self._on_step)
+                return self.parts.consumer(self.settings, self.ordinal, self._on_step)
             except Unavailable as error:
                 _log.warning("kafka_unavailable", error=str(error))
                 if self.stop.event.wait(1.0):

@@ -1,4 +1,4 @@
-"""The worker's own state over HTTP, on the loopback address: `/health` and `/metrics`."""
+"""Serve the worker's state over HTTP: `/health` and `/metrics`."""
 
 import json
 import threading
@@ -21,8 +21,12 @@ class HealthReport:
     """The state of a worker at one moment.
 
     Attributes:
-        tally: sums by name since the start; see :meth:`serving.metrics.Metrics.tally`.
-        silent_s: seconds since the answering thread last showed that it is alive.
+        ready: whether the worker answers questions.
+        worker: ``worker-N``.
+        tally: totals by name since the start; see :meth:`serving.metrics.Metrics.tally`.
+        slots: the report of each slot.
+        epoch: the rollout epoch of each slot, by bot.
+        silent_s: seconds since the answering thread last reported progress.
     """
 
     ready: bool
@@ -50,8 +54,8 @@ class HealthServer:
 
     Args:
         host: the address to bind to.
-        port: the port to bind to.
-        snapshot: returns the state of this moment.
+        port: the TCP port to bind to; 0: any free one.
+        snapshot: returns the current state.
         metrics: returns the text of `/metrics`.
     """
 
@@ -64,15 +68,15 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port it really listens on."""
+        """The TCP port that the server listens on, also if ``port`` was 0."""
         return self._server.server_port
 
     def start(self) -> None:
-        """Start answering."""
+        """Start to answer requests, in a separate thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering and free the port."""
+        """Stop answering and close the socket."""
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
@@ -80,7 +84,7 @@ class HealthServer:
 
 def _page(snapshot: Callable[[], HealthReport], metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
     class Page(BaseHTTPRequestHandler):
-        """`/health` is 200 while the loop runs and 503 otherwise."""
+        """Answers `/health` with 200 if the worker is ready and 503 otherwise."""
 
         timeout = 5
 
@@ -102,6 +106,6 @@ def _page(snapshot: Callable[[], HealthReport], metrics: Callable[[], bytes]) ->
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's own name
-            """Do not log requests for health."""
+            """Log nothing: requests are frequent."""
 
     return Page

@@ -1,7 +1,7 @@
-"""Every question between poll and publication: one record each, all of them in one tracker.
+"""Track every question from its poll to its publication.
 
-Answers finish in any order; offsets commit in theirs. Kafka keeps one position per partition, so a transaction
-carries only the replies that have no gap before them. A reply behind a slower question waits for it.
+Answers finish in any order, but Kafka stores one committed position per partition. So a transaction carries only
+replies without a gap before them, and a reply waits for slower questions that were asked before it.
 """
 
 from collections import deque
@@ -13,7 +13,6 @@ from kogpt2_chat.domain.chat.turns import Fallback, Turn
 from kogpt2_chat.domain.chat.wire import Question, turn_id
 from kogpt2_chat.domain.safety.crisis import Kind
 from kogpt2_chat.inference.engine import Finished, Sampling
-from kogpt2_chat.inference.nearest import Found
 from kogpt2_chat.ports import Outgoing, Record
 from serving.slot import LoadedVersion, Route
 
@@ -23,8 +22,10 @@ class Answered:
     """A question's answer with its turn, as records ready to be sent.
 
     Attributes:
-        answer_tokens: tokens that were decoded for it, whether or not they became the answer.
-        crisis: the kind of crisis that a vetted answer was given for. It is counted and not logged.
+        outgoing: the answer, and its turn if it is stored.
+        turn: the turn.
+        answer_tokens: number of tokens that were decoded, even if another text replaced them.
+        crisis: the kind of crisis, for a vetted answer. It is counted but not logged.
     """
 
     outgoing: tuple[Outgoing, ...]
@@ -35,7 +36,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettered:
-    """A record that cannot be answered, as a dead letter ready to be sent."""
+    """A dead letter, as a record ready to be sent, and its reason."""
 
     outgoing: tuple[Outgoing, ...]
     reason: str
@@ -46,15 +47,14 @@ Reply = Answered | DeadLettered
 
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
-    """A question that was read, and what is known so far about its answer.
+    """A question that was read, and the state of its answer.
 
     Attributes:
-        received_s: monotonic, like ``deadline_s``.
-        route: who answers; set when decoding begins.
-        prompt_ids: what the model reads.
-        sampling: how its tokens are chosen; None is greedy.
-        found: the known question whose answer replaces the model's.
-        crisis: what the question may speak of, if `fallback` is `safety`.
+        received_s: when it was polled, in monotonic seconds, like ``deadline_s``.
+        route: the version that answers; set when decoding begins.
+        prompt_ids: token ids of the prompt.
+        sampling: how tokens are chosen; None is greedy.
+        crisis: the kind of crisis, if ``fallback`` is ``safety``.
     """
 
     question: Question
@@ -66,7 +66,6 @@ class RequestContext:
     prompt_ids: Sequence[int] = ()
     sampling: Sampling | None = None
     finished: Finished | None = None
-    found: Found | None = None
     crisis: Kind | None = None
 
     @property
@@ -80,9 +79,9 @@ class Request:
     """One polled record.
 
     Attributes:
-        turn_id: its position, which identifies it everywhere outside this process.
-        context: what was read; None until then, and for a record that cannot be read.
-        reply: what it leads to; None until that is known.
+        turn_id: its partition and offset, which identify it outside this process too.
+        context: the question that was read; None before that, and for a record that cannot be read.
+        reply: the reply; None until it is built.
     """
 
     record: Record
@@ -93,11 +92,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittableBatch:
-    """What one transaction may carry.
+    """The replies that one transaction may carry.
 
     Attributes:
-        positions: by partition, the offset after its last request here.
-        requests: in the order of each partition; each has its reply.
+        positions: by partition, the offset after its last request in this batch.
+        requests: the requests of each partition in order; each has its reply.
     """
 
     positions: dict[int, int]
@@ -116,11 +115,11 @@ class CommittableBatch:
 
 @dataclass(slots=True)
 class InFlightTracker:
-    """The only place that knows which requests a worker holds and how far each of them is.
+    """All requests in flight and their state.
 
     Attributes:
-        waiting: read, and not yet given to the engine, in the order of the polls.
-        decoding: in the engine, by request id.
+        waiting: requests that wait for the engine, in the order in which they were polled.
+        decoding: requests in the engine, by the engine's request id.
     """
 
     waiting: deque[Request] = field(default_factory=deque)
@@ -129,27 +128,27 @@ class InFlightTracker:
     _count: int = 0
 
     def __len__(self) -> int:
-        """How many requests are held."""
+        """Return the number of requests."""
         return self._count
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request has no reply yet."""
+        """Whether a request waits for the engine or is in it."""
         return bool(self.decoding or self.waiting)
 
     def add(self, record: Record) -> Request:
-        """Hold a polled record. Records of one partition come in its order."""
+        """Add a polled record. Records of one partition must be added in the order of their offsets."""
         request = Request(record=record, turn_id=turn_id(record.partition, record.offset))
         self._requests_by_partition.setdefault(record.partition, deque()).append(request)
         self._count += 1
         return request
 
     def take(self, max_replies: int, max_bytes: int) -> CommittableBatch:
-        """Take out what may be published now, possibly nothing.
+        """Remove and return the requests that may be published now, possibly none.
 
         Args:
             max_replies: most requests.
-            max_bytes: of all their records; the last request taken may exceed it.
+            max_bytes: size of all their records; the last request may exceed it.
         """
         positions: dict[int, int] = {}
         taken: list[Request] = []
@@ -163,10 +162,10 @@ class InFlightTracker:
         return CommittableBatch(positions=positions, requests=tuple(taken))
 
     def clear(self) -> int:
-        """Forget every request.
+        """Remove every request.
 
         Returns:
-            How many there were.
+            The number of removed requests.
         """
         dropped, self._count = self._count, 0
         self.waiting.clear()

@@ -1,7 +1,7 @@
-"""The answering thread: poll, admit, decode one step, publish what is answered; once per step.
+"""The answering thread: poll questions, admit them, decode one step, publish finished replies; then again.
 
-Publication runs in a thread of its own, one transaction at a time, while decoding goes on: whatever is answered
-meanwhile goes into the next transaction. So a transaction delays no step, and its size follows the load.
+Replies are published in a separate thread, one transaction at a time, while decoding continues. Replies that finish
+during a transaction go into the next one. So a transaction never delays a step, and its size follows the load.
 """
 
 import threading
@@ -22,20 +22,20 @@ from serving.metrics import Metrics
 from serving.worker import Worker
 
 POLL_S: Final = 0.25
-"""Also the longest that SIGTERM waits for an idle loop."""
+"""Also the longest time that an idle loop takes to notice SIGTERM."""
 IDLE_POLL_S: Final = 0.002
-"""Wait for new questions while the only thing left to do is to see a transaction end."""
+"""Poll timeout if nothing is being decoded and a transaction is running or replies wait for one."""
 RETRY_S: Final = 0.5
 MODELS_TIMEOUT_S: Final = 20.0
-"""Longest wait for the first models; bots whose model is still loading then answer with a notice."""
+"""Longest wait for the first models. After that, bots whose model is still loading answer with a notice."""
 MAX_REPLIES_PER_TRANSACTION: Final = 200
 MAX_BYTES_PER_TRANSACTION: Final = 4 * 1024 * 1024
-"""Dead letters may be a megabyte each, and a whole transaction has to be sent within one request's time."""
+"""A dead letter may be a megabyte, and a whole transaction must be sent within the timeout of one request."""
 LAG_EVERY_S: Final = 1.0
 LONGEST_TRANSACTION_S: Final = 60.0
-"""After this the loop no longer counts as alive, and the watchdog ends the process."""
+"""After this time the loop stops feeding the watchdog, which then ends the process."""
 LAST_WAIT_S: Final = 2.0
-"""After SIGTERM and the time for questions in hand: how long the last transaction may still take."""
+"""How long the last transaction may take after SIGTERM and the time for questions in flight."""
 _MAX_QUICK_RETRIES: Final = 2
 _REMEMBERED: Final = 10_000
 
@@ -53,16 +53,19 @@ class _Publication:
 
 @dataclass(kw_only=True)
 class Loop:
-    """Joins the consumer and the worker.
+    """Moves questions from the consumer to the worker, and replies back.
 
     Attributes:
-        metrics: the worker's.
-        publisher: runs transactions: one thread, or none in tests.
-        max_in_flight: questions that are polled and not yet answered; more wait in Kafka.
+        consumer: reads questions and publishes replies.
+        worker: turns questions into replies.
+        metrics: the worker's metrics.
+        stop: set when the loop must end.
+        publisher: runs transactions, in one thread, or inline in tests.
+        max_in_flight: most questions that are polled and not yet answered; others wait in Kafka.
         on_step: called with the name of each step; feeds the watchdog and the failpoints of fault tests.
         models_loaded: set once the versions that are rolled out have been loaded. Until then nothing is polled, so that
-            a starting worker takes no question that it could answer a moment later.
-        has_polled: set after the first poll that succeeded: the worker is in its group.
+            a starting worker does not send a notice for a question that it could answer a moment later.
+        has_polled: set after the first successful poll: the worker is a member of its group.
     """
 
     consumer: TransactionalConsumer
@@ -85,11 +88,11 @@ class Loop:
         """Answer until ``stop`` is set.
 
         Args:
-            finish_s: how long questions in hand may still take after that.
+            finish_s: how long questions in flight may take after that.
 
         Raises:
             Fenced: another process has taken this worker's ordinal.
-            Unavailable: a transaction has not ended in time, so the process has to.
+            Unavailable: a transaction has not ended in time. The process must end.
         """
         deadline = time.monotonic() + MODELS_TIMEOUT_S
         while not (self.stop.is_set() or self.models_loaded.is_set()) and time.monotonic() < deadline:
@@ -113,9 +116,9 @@ class Loop:
             self.on_step("idle")
 
     def _recover(self) -> bool:
-        """Go back to the committed positions; nothing is in flight now.
+        """Reset the consumer to the committed positions. Nothing is in flight now.
 
-        A publication that failed twice in a row will hardly succeed at once: a topic or a permission is missing.
+        After two failed publications in a row, wait first: probably a topic or a permission is missing.
         """
         if self._failures >= _MAX_QUICK_RETRIES:
             self.stop.wait(RETRY_S)
@@ -140,9 +143,8 @@ class Loop:
         self.has_polled.set()
         self._update_lag()
         if len(self.worker.tracker) and batch.assignment != self._assignment:
-            self._drop(
-                "partitions were given out anew", LONGEST_TRANSACTION_S
-            )  # the batch too: it is polled again from the committed offsets
+            # The batch is dropped too: it is polled again from the committed offsets.
+            self._drop("the assignment of partitions has changed", LONGEST_TRANSACTION_S)
             return
         self._assignment = batch.assignment
         self._admit(batch)
@@ -166,7 +168,8 @@ class Loop:
     def _step_and_publish(self) -> None:
         """Decode one step, and start the next transaction if none is running.
 
-        A suspect of earlier crashes is decoded while nothing is published: either could be what kills the process.
+        A suspect of earlier crashes is decoded only while nothing is published: otherwise either could be the cause of
+        the next crash.
         """
         self.worker.step(may_try_suspects=self._publication is None)
         if self._publication is None and self._is_recovered and not self.worker.is_trying_a_suspect:
@@ -181,7 +184,7 @@ class Loop:
         self.metrics.in_flight.set(len(self.worker.tracker) + publishing)
 
     def _publish(self, assignment: Assignment, batch: CommittableBatch) -> PublishResult:
-        """In the publisher's thread."""
+        """Publish in the publisher's thread."""
         with self.metrics.publication_seconds.time():
             return self.consumer.publish(assignment, batch.positions, batch.outgoing)
 
@@ -194,10 +197,10 @@ class Loop:
         self._update_in_flight()
 
     def _is_published(self, publication: _Publication, timeout_s: float = 0.0) -> bool:
-        """Take note of how a transaction ended.
+        """Record the outcome of a transaction, and return whether it was committed.
 
         Raises:
-            Unavailable: it has not ended by then, so nobody knows its outcome.
+            Unavailable: it has not ended within ``timeout_s``, so its outcome is unknown.
         """
         try:
             result = publication.future.result(timeout=timeout_s)
@@ -209,7 +212,7 @@ class Loop:
             self._count(publication.batch)
             return True
         self._failures += 1
-        if result.too_large is not None:  # its question is polled again, and becomes a dead letter
+        if result.too_large is not None:  # its question is polled again and becomes a dead letter
             self._failures = 0
             self._refuse(publication.batch, result.too_large)
         return False
@@ -222,16 +225,16 @@ class Loop:
                 return
 
     def _drop(self, why: str, timeout_s: float = 0.0, more: int = 0) -> None:
-        """Forget everything in flight; the committed positions say where to begin again.
+        """Drop everything in flight. It will be polled again from the committed positions.
 
         Args:
-            why: for the log.
-            timeout_s: how long to wait for a transaction that is running.
-            more: questions of a transaction that has failed.
+            why: the reason, for the log.
+            timeout_s: how long to wait for a running transaction.
+            more: number of questions in a transaction that has failed.
 
         Raises:
-            Unavailable: a transaction is still running, so nobody knows its outcome. The process has to end: its
-                successor aborts the transaction.
+            Unavailable: a transaction is still running, so its outcome is unknown. The process must end: its successor
+                aborts the transaction.
         """
         publication = self._publication
         if publication is not None and not self._is_published(publication, timeout_s):
@@ -239,10 +242,10 @@ class Loop:
         dropped = self.worker.drop() + more
         self.metrics.dropped.inc(dropped)
         self._is_recovered = False
-        _log.warning("flight_dropped", questions=dropped, why=why)
+        _log.warning("in_flight_dropped", questions=dropped, why=why)
 
     def _finish(self, deadline: float) -> None:
-        """After SIGTERM: answer what is in hand, drop the rest, see the last transaction end."""
+        """After SIGTERM: finish what is in flight, drop the rest at the deadline, and await the last transaction."""
         tracker = self.worker.tracker
         while (len(tracker) or self._publication) and time.monotonic() < deadline:
             self._beat()
@@ -253,7 +256,7 @@ class Loop:
             if not tracker.is_busy and self._publication:
                 time.sleep(IDLE_POLL_S)
         if len(tracker) or self._publication:
-            with suppress(Unavailable):  # the successor reads the committed positions
+            with suppress(Unavailable):  # the successor starts at the committed positions
                 self._drop("stopping", LAST_WAIT_S)
         self.worker.drop()
 

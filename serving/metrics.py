@@ -1,7 +1,7 @@
-"""What a worker counts, for Prometheus (`/metrics`) and for `/health`: in one place, so that both agree.
+"""The metrics of a worker, for Prometheus (`/metrics`) and for `/health`, which therefore always agree.
 
-The answering thread and its publisher count; the health server's threads read; prometheus_client locks each metric.
-A label never holds anything that a player wrote.
+The answering thread and its publisher count, and the health server's threads read. prometheus_client locks each metric.
+A label never contains anything that a player wrote.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ from kogpt2_chat.domain.rollout.states import SlotReport
 from kogpt2_chat.domain.safety.crisis import KINDS, Kind
 
 NO_FALLBACK: Final = "none"
-"""Label of an answer that is the model's own: to Prometheus, an empty label is a missing one."""
+"""Label of the model's own answers: Prometheus treats an empty label as missing."""
 _UNDECODED: Final = frozenset({"safety", "muted", "degraded"})
-"""Answers without a model; their latencies would hide those of the others."""
+"""Fallbacks of answers without a model. Their latencies are not recorded: they would hide those of the others."""
 _ANSWER_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0)
 _STEP_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 _PUBLICATION_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
@@ -31,7 +31,7 @@ _RECORDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 400)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Series:
-    """The metrics of answers of one bot, version and fallback."""
+    """The metrics of the answers with one bot, version and fallback."""
 
     count: Callable[[], None]
     seconds: Callable[[float], None]
@@ -40,20 +40,20 @@ class _Series:
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own.
+    """The metrics of one worker, in their own Prometheus registry.
 
     Args:
-        slots: returns what each slot serves now.
-        suspects: returns how many questions are suspected of having killed this worker.
+        slots: returns the current report of each slot.
+        suspects: returns the number of questions that may have killed this worker.
 
     Attributes:
         in_flight: questions polled and not yet published.
-        publications: transactions that were committed.
-        publication_seconds: of every transaction, committed or not.
-        dropped: questions given up, to be polled again.
+        publications: committed transactions.
+        publication_seconds: duration of every transaction, committed or not.
+        dropped: questions that were dropped and will be polled again.
         double_drops: questions that this process answered a second time; must stay 0.
-        lag: questions of each owned partition that are not polled yet; set by the polling thread, the only one that
-            may query it.
+        lag: questions of each assigned partition that are not polled yet; set by the polling thread, because only that
+            thread may query the consumer.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
     def answered(self, turn: Turn, answer_tokens: int) -> None:
-        """Count an answer that became visible.
+        """Count a published answer.
 
         Args:
             turn: its turn.
-            answer_tokens: tokens that were decoded for it.
+            answer_tokens: number of tokens that were decoded for it.
         """
         key = (turn.bot, turn.model_version, turn.fallback)
         series = self._series_by_answer.get(key) or self._bind(*key)
@@ -82,11 +82,11 @@ class Metrics:
         series.answer_tokens(answer_tokens)
 
     def safety_answered(self, bot: str, kind: Kind) -> None:
-        """Count a vetted answer that became visible, in addition to :meth:`answered`."""
+        """Count a published vetted answer, in addition to :meth:`answered`."""
         self._safety_answers.labels(bot, kind).inc()
 
     def dead_letter(self, reason: str) -> None:
-        """Count a dead letter that became visible."""
+        """Count a published dead letter."""
         self._dead_letters.labels(reason).inc()
 
     def published(self, records: int) -> None:
@@ -100,7 +100,7 @@ class Metrics:
         self._rows.observe(rows)
 
     def swapped(self, bot: str) -> None:
-        """Count another version that began to answer for a bot."""
+        """Count a swap: another version begins to answer for a bot."""
         self._swaps.labels(bot).inc()
 
     def page(self) -> bytes:
@@ -127,7 +127,7 @@ class Metrics:
         }
 
     def _bind(self, bot: str, version: int, fallback: str | None) -> "_Series":
-        """Look up the metrics of such answers once: finding them by labels costs more than counting."""
+        """Look up the metrics of these answers once: a look-up by labels costs more than counting."""
         label = fallback or NO_FALLBACK
         series = _Series(
             count=self._answers.labels(bot, version, label).inc,
@@ -149,33 +149,37 @@ class Metrics:
         }
 
     def _count_answers(self) -> None:
-        self._answers = self._counter("answers", "Answers that became visible.", "bot", "version", "fallback")
+        self._answers = self._counter("answers", "Published answers.", "bot", "version", "fallback")
         self._answer_seconds = self._histogram(
             "answer_seconds",
-            "From poll to answer, but for notices that need no model.",
+            "Time from poll to answer, without answers that need no model.",
             _ANSWER_S,
             "bot",
             "version",
         )
-        self._safety_answers = self._counter("safety_answers", "Vetted answers, by what was asked.", "bot", "kind")
+        self._safety_answers = self._counter(
+            "safety_answers", "Published vetted answers, by the kind of crisis.", "bot", "kind"
+        )
         self._prompt_tokens = self._counter("prompt_tokens", "Tokens of the prompts of answered questions.", "bot")
-        self._answer_tokens = self._counter("answer_tokens", "Tokens that were decoded for answers.", "bot")
+        self._answer_tokens = self._counter("answer_tokens", "Tokens decoded for answers.", "bot")
         self._dead_letters = self._counter("dead_letters", "Records that can never be answered.", "reason")
-        self.double_drops = self._counter("double_drops", "Questions that were answered twice; must stay 0.")
-        self.dropped = self._counter("dropped", "Questions given up, to be polled again.")
+        self.double_drops = self._counter("double_drops", "Questions answered twice; must stay 0.")
+        self.dropped = self._counter("dropped", "Questions dropped, to be polled again.")
 
     def _count_work(self) -> None:
         self.in_flight = Gauge("kogpt2_in_flight", "Questions polled and not yet published.", registry=self.registry)
-        self._step_seconds = self._histogram("decode_step_seconds", "One step of the engine, all bots.", _STEP_S)
+        self._step_seconds = self._histogram(
+            "decode_step_seconds", "Duration of one step of the engine, all bots.", _STEP_S
+        )
         self._rows = self._histogram("decode_rows", "Requests in the engine when a step began.", _ROWS)
-        self.publications = self._counter("publications", "Transactions that were committed.")
+        self.publications = self._counter("publications", "Committed transactions.")
         self.publication_seconds = self._histogram(
-            "publication_seconds", "One transaction, committed or not.", _PUBLICATION_S
+            "publication_seconds", "Duration of one transaction, committed or not.", _PUBLICATION_S
         )
         self._publication_records = self._histogram(
-            "publication_records", "Answers, turns and dead letters of a committed transaction.", _RECORDS
+            "publication_records", "Answers, turns and dead letters in a committed transaction.", _RECORDS
         )
-        self._swaps = self._counter("swaps", "Versions that took over from another.", "bot")
+        self._swaps = self._counter("swaps", "Swaps: another version began to answer.", "bot")
         # Create every label set at start, so that `rate()` sees the first event.
         for bot in BOT_IDS:
             for counter in (self._swaps, self._prompt_tokens, self._answer_tokens):
@@ -193,7 +197,7 @@ class Metrics:
 
 
 class _Now(Collector):
-    """Metrics that are computed at each scrape, so that an outdated series disappears."""
+    """Metrics that are computed at each scrape, so that outdated series disappear."""
 
     def __init__(
         self, metrics: Metrics, slots: Callable[[], Sequence[SlotReport]], suspects: Callable[[], int]
@@ -203,16 +207,16 @@ class _Now(Collector):
         self._suspects = suspects
 
     def collect(self) -> Iterator[Metric]:
-        lag = GaugeMetricFamily("kogpt2_lag", "Questions not polled yet, as last seen.", labels=["partition"])
+        lag = GaugeMetricFamily("kogpt2_lag", "Questions not polled yet, at the last poll.", labels=["partition"])
         for partition, behind in self._metrics.lag.items():
             lag.add_metric([str(partition)], behind)
         yield lag
-        version = GaugeMetricFamily("kogpt2_slot_version", "Version that serves; 0: none.", labels=["bot", "state"])
+        version = GaugeMetricFamily("kogpt2_slot_version", "Version that answers; 0: none.", labels=["bot", "state"])
         for slot in self._slots():
             version.add_metric([slot.bot, slot.state], slot.version)
         yield version
         yield GaugeMetricFamily(
-            "kogpt2_crash_suspects", "Questions that were being decoded when this worker died.", value=self._suspects()
+            "kogpt2_crash_suspects", "Questions that may have killed this worker.", value=self._suspects()
         )
 
 

@@ -1,4 +1,4 @@
-"""What one question leads to: an answer with its turn, or a dead letter, as records ready to be sent."""
+"""Build the reply to one question: an answer with its turn, or a dead letter, as records ready to be sent."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +18,7 @@ from kogpt2_chat.domain.safety.vetted_answers import SafetyTexts
 from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.inference.nearest import Found
-from kogpt2_chat.inference.uncertain import Choice, choose, speaker
+from kogpt2_chat.inference.uncertain import WhenUnsure, choose_answer, when_unsure
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
 from serving.in_flight import Answered, DeadLettered, Reply, RequestContext
@@ -28,10 +28,12 @@ _NEAREST_FOR: Final = frozenset({"timeout", "empty"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Text:
-    """What is said, and why it is not the model's own answer if it is not.
+    """The text of an answer and its origin.
 
     Attributes:
-        found: the known question that it answers.
+        text: the answer.
+        fallback: why it is not the model's own answer; None if it is.
+        found: the known question whose answer it is; None if it comes from elsewhere.
     """
 
     text: str
@@ -44,11 +46,11 @@ class ReplyBuilder:
     """Builds replies.
 
     Attributes:
-        settings: bounds, and what the answer was decoded with.
+        settings: limits, and how answers are decoded.
         worker: ``worker-N``, for turns.
-        clock: the worker's time.
+        clock: the time, for turns.
         monotonic: seconds, for latencies.
-        safety: vetted answers.
+        safety: the vetted answers.
     """
 
     settings: Settings
@@ -60,12 +62,12 @@ class ReplyBuilder:
     def answer(self, record: Record, context: RequestContext) -> Reply:
         """Build the answer and its turn.
 
-        There is no turn of a question that may speak of a crisis without the player's consent to store: the record
-        alone would say of somebody that they asked such a thing. An answer that its topic does not take becomes a
+        A question that may be about a crisis has no turn without the player's consent to store, because the existence
+        of the turn would reveal that the player asked it. An answer or a turn that is too large for its topic becomes a
         dead letter.
         """
-        said = self._text(context)
-        turn = self._turn(record, context, said)
+        chosen = self._text(context)
+        turn = self._turn(record, context, chosen)
         question = context.question
         headers = answer_headers(
             question,
@@ -74,50 +76,52 @@ class ReplyBuilder:
             latency_ms=turn.latency_ms,
             fallback=turn.fallback,
         )
-        answer = Outgoing(topic=question.bot, key=question.sender.encode(), value=said.text.encode(), headers=headers)
+        answer = Outgoing(topic=question.bot, key=question.sender.encode(), value=chosen.text.encode(), headers=headers)
         log = Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers)
         outgoing = (answer,) if context.crisis and not turn.consent_store else (answer, log)
         if any(len(item.value or b"") > _max_value_bytes(item.topic) for item in outgoing):
-            error = InvalidMessage("answer_too_large", "larger than its topic takes", question.question_id)
-            return self.dead_letter(record, error)
+            why = "the answer or its turn is larger than its topic accepts"
+            return self.dead_letter(record, InvalidMessage("answer_too_large", why, question.question_id))
         answer_tokens = len(context.finished.token_ids) if context.finished else 0
         return Answered(outgoing=outgoing, turn=turn, answer_tokens=answer_tokens, crisis=context.crisis)
 
-    def dead_letter(self, record: Record, error: InvalidMessage, *, bare: bool = False) -> DeadLettered:
-        """Build a dead letter: the record as it came, and why.
+    def dead_letter(self, record: Record, error: InvalidMessage, *, without_value: bool = False) -> DeadLettered:
+        """Build a dead letter: the unchanged record with the reason in its headers.
 
         Args:
             record: the question.
-            error: what is wrong with it.
-            bare: leave the value out, because the broker has refused the letter itself.
+            error: why it cannot be answered.
+            without_value: leave the value out, because the broker has refused the dead letter too.
         """
         value = record.value
-        if bare or (value is None and record.key is None):  # Kafka takes no record without key and value
+        if without_value or (value is None and record.key is None):  # the producer rejects a record without both
             value = b""
         headers = dead_letter_headers(error, record.partition, record.offset)
         letter = Outgoing(topic=DEAD_LETTER_TOPIC, key=record.key, value=value, headers=headers)
         return DeadLettered(outgoing=(letter,), reason=error.reason)
 
     def _text(self, context: RequestContext) -> _Text:
-        """Choose what is said: the vetted answer, the model's, or what takes its place."""
-        if context.crisis is not None:  # never cut: the help line stands in it
+        """Choose the text: the vetted answer, the model's own answer, or what replaces it."""
+        if context.crisis is not None:  # never truncated: it contains the help lines
             vetted = self.safety.answer(context.question.text, context.question.bot, context.crisis)
             return _Text(text=vetted, fallback="safety")
         loaded, finished = context.loaded, context.finished
         if context.fallback is not None or loaded is None:
-            return self._instead(context, context.fallback or "timeout")
+            return self._without_model(context, context.fallback or "timeout")
         if finished is None or finished.stop_reason == "deadline":
-            return self._instead(context, "timeout")
+            return self._without_model(context, "timeout")
         own = answer_text(loaded.model.decode(finished.token_ids), self.settings.serving.max_answer_chars)
         if not own:
-            return self._instead(context, "empty")
-        who, found = speaker(loaded.model.uncertainty, self._choice(context), finished.logprob, context.question.text)
+            return self._without_model(context, "empty")
+        who, found = choose_answer(
+            loaded.model.uncertainty, self._choice(context), finished.logprob, context.question.text
+        )
         if who == "model":
             return _Text(text=own)
         return _Text(text=self._known_or_unsure(context, found), fallback=who, found=found)
 
-    def _instead(self, context: RequestContext, fallback: Fallback) -> _Text:
-        """Choose what is said where the model has said nothing."""
+    def _without_model(self, context: RequestContext, fallback: Fallback) -> _Text:
+        """Choose the text if there is no answer from the model."""
         uncertainty = context.loaded.model.uncertainty if context.loaded else None
         if fallback in _NEAREST_FOR and uncertainty is not None and self._choice(context) == "nearest":
             found = uncertainty.find(context.question.text)
@@ -130,13 +134,13 @@ class ReplyBuilder:
             return unsure_answer(context.question.bot, context.question.turn_id)
         return answer_text(found.known.answer, self.settings.serving.max_answer_chars)
 
-    def _choice(self, context: RequestContext) -> Choice:
+    def _choice(self, context: RequestContext) -> WhenUnsure:
         small = context.loaded is not None and context.loaded.model.small
-        return choose(self.settings, context.question.bot, small=small)
+        return when_unsure(self.settings, context.question.bot, small=small)
 
-    def _turn(self, record: Record, context: RequestContext, said: _Text) -> Turn:
-        question, store = bounded(context.question), context.question.consent_store
-        token_ids = context.finished.token_ids if context.finished and said.fallback is None else ()
+    def _turn(self, record: Record, context: RequestContext, chosen: _Text) -> Turn:
+        question, store = truncated(context.question), context.question.consent_store
+        token_ids = context.finished.token_ids if context.finished and chosen.fallback is None else ()
         turn = Turn(
             turn_id=question.turn_id,
             question_id=question.question_id,
@@ -144,15 +148,15 @@ class ReplyBuilder:
             player_id=question.player_id,
             sender=question.sender,
             session_id=question.session_id,
-            # Without consent to store, the turn says that something was asked and never what.
+            # Without consent to store, the turn shows that a question was asked, but not its text.
             text=question.text if store else "",
-            answer=said.text if store else "",
+            answer=chosen.text if store else "",
             answer_token_ids=tuple(token_ids) if store else (),
             prompt_tokens=len(context.prompt_ids),
             model_version=context.loaded.version if context.loaded else 0,
             epoch=context.route.rollout_epoch if context.route else 0,
-            decoding=self._decoding(context, said),
-            fallback=said.fallback,
+            decoding=self._decoding(context, chosen),
+            fallback=chosen.fallback,
             sent_at=question.sent_at or _broker_time(record),
             received_at=context.received_at.isoformat(),
             answered_at=self.clock().isoformat(),
@@ -165,8 +169,8 @@ class ReplyBuilder:
         )
         return masked_turn(turn)
 
-    def _decoding(self, context: RequestContext, said: _Text) -> dict[str, object]:
-        """Say what the answer was made with; of a vetted one, what was found and which texts answered."""
+    def _decoding(self, context: RequestContext, chosen: _Text) -> dict[str, object]:
+        """Return how the answer was decoded; for a vetted answer, the kind of crisis and the date of the texts."""
         question, finished = context.question, context.finished
         if context.crisis is not None:
             vetted: dict[str, object] = {"safety": context.crisis, "checked_on": self.safety.checked_on.isoformat()}
@@ -181,24 +185,24 @@ class ReplyBuilder:
             "stop_reason": finished.stop_reason,
             "logprob": round(finished.logprob, 4),
         }
-        if said.found is not None:
-            facts["nearest"] = _as_fact(said.found, store=question.consent_store)
+        if chosen.found is not None:
+            facts["nearest"] = _found_fact(chosen.found, store=question.consent_store)
         if context.sampling is not None:
             facts |= asdict(context.sampling)
         return facts
 
 
-def _as_fact(found: Found, *, store: bool) -> dict[str, object]:
-    """Which known question was answered; its words only with consent to store, being close to what was asked."""
+def _found_fact(found: Found, *, store: bool) -> dict[str, object]:
+    """Return the known question for the turn. Its text is close to the player's, so it needs consent to store."""
     facts = {"likeness": round(found.likeness, 4), "source": found.known.source}
     return {**facts, "question": found.known.question} if store else facts
 
 
-def bounded(question: Question) -> Question:
-    """A question as a turn may hold it.
+def truncated(question: Question) -> Question:
+    """Return a question that fits into a turn.
 
-    One that was read although it is too long loses what its client sent beside it, and all of its text but what
-    stands around the words that it was answered for. It is masked before it is cut: half a number is not found.
+    An oversized question loses its ``extra`` fields, and all of its text except a part around the words about a crisis.
+    The text is masked before it is truncated, because the rules would not find half a number.
     """
     if not question.is_oversized:
         return question
@@ -216,7 +220,7 @@ def bounded(question: Question) -> Question:
 
 
 def _broker_time(record: Record) -> str | None:
-    """The record's own time, which its client may have made up."""
+    """Return the record's timestamp; None if it is not plausible, since the client may have set it."""
     try:
         time = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
     except (OverflowError, ValueError, OSError):

@@ -1,7 +1,7 @@
-"""The worker's control thread: follows rollouts, loads versions aside, and reports how each slot is doing.
+"""The rollout thread of a worker: follow rollouts, load versions in the background and report the slots' state.
 
-``rollout_state`` is read by position and not in a group: every worker has to read everything. A failure here never
-disturbs the answering thread; it is reported in ``worker_state`` and tried again.
+It reads ``rollout_state`` without a consumer group, because every worker must read all of it. A failure here never
+affects the answering thread: it is reported in ``worker_state``, and the step is tried again.
 """
 
 import threading
@@ -27,21 +27,21 @@ _log = structlog.get_logger("serving.rollout")
 
 
 class RolloutFollower:
-    """Brings one worker to the versions that are rolled out.
+    """Makes one worker serve the versions that are rolled out.
 
     Args:
-        topics: a connection of its own.
+        topics: a Kafka connection that no other thread uses.
         slots: shared with the answering thread.
         versions: loads versions.
         worker: ``worker-N``.
         every_s: how often rollouts are polled.
         low_priority_loads: whether to load at low priority once a model serves. Must be off if OpenVINO may still
-            create shared threads: they would inherit the priority.
-        on_swap: called with the bot when another version begins to answer.
+            create shared threads, which would inherit the priority.
+        on_swap: called with the bot's id when another version begins to answer.
         monotonic: seconds, for heartbeats and retries.
 
     Attributes:
-        models_loaded: set once the rollouts have been read, and every slot has a model or its load has failed.
+        models_loaded: set once the rollouts have been read and no empty slot waits for a running load.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class RolloutFollower:
         """Stop the thread.
 
         Args:
-            sign_off: whether to report that this worker is gone, so that no rollout waits for it. Must be off if
-                another process continues under its name.
+            sign_off: whether to send a tombstone, so that no rollout waits for this worker. Must be off if another
+                process has its name now.
         """
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
         if not sign_off:
             return
-        # Without a broker, sending the tombstone would take longer than a supervisor waits.
+        # In a thread, because sending without a broker takes longer than a supervisor waits.
         tombstone = threading.Thread(target=self._sign_off, name="sign-off", daemon=True)
         tombstone.start()
         tombstone.join(timeout=2.0)
@@ -108,15 +108,15 @@ class RolloutFollower:
             for step in (self._apply, self._evict):
                 try:
                     step(bot, state)
-                except Exception:  # noqa: BLE001 - the other bots and the heartbeat go on
-                    _log.exception("control_failed", bot=bot, step=step.__name__)
+                except Exception:  # noqa: BLE001 - other bots and the heartbeat continue
+                    _log.exception("rollout_follower_failed", bot=bot, step=step.__name__)
         if all(self._has_version(bot) for bot in self._loads.bots()):
             self.models_loaded.set()
         self._report()
 
     def _sign_off(self) -> None:
         try:
-            with self._report_lock:  # a report that is being sent comes first, and none after this
+            with self._report_lock:  # no report may follow the tombstone
                 self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=None)])
         except KogptChatError as error:
             _log.warning("sign_off_failed", error=str(error))
@@ -125,17 +125,17 @@ class RolloutFollower:
         while not self._stopped.is_set():
             try:
                 self.run_once()
-            except KogptChatError as error:  # Kafka is unreachable: the answering thread logs it too
-                _log.warning("control_failed", error=str(error))
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the heartbeat
-                _log.exception("control_failed")
+            except KogptChatError as error:  # Kafka is not available; the answering thread logs this too
+                _log.warning("rollout_follower_failed", error=str(error))
+            except Exception:  # noqa: BLE001 - a bug must not stop the heartbeat
+                _log.exception("rollout_follower_failed")
             self._stopped.wait(self._every_s)
 
     def _poll_states(self) -> None:
-        """Read new records; at the pace of heartbeats, and after the topic was lost, read all of them.
+        """Read new records. Read all records again once per heartbeat interval, and if the topic has become shorter.
 
-        A topic that was created again may have grown to the old position, and then positions do not show it. It holds
-        few records, and known ones change nothing.
+        A recreated topic may already be as long as the old one, so positions alone do not show that it is new. The
+        topic has few records, and records that are already known change nothing.
         """
         ends, now = self._topics.end_positions(ROLLOUT_TOPIC), self._monotonic()
         is_shorter = any(self._positions.get(number, 0) > end for number, end in ends.items())
@@ -157,19 +157,21 @@ class RolloutFollower:
             return
         if state.bot in self._slots.rollout_epochs() and is_newer(state, self._known.get(state.bot)):
             self._known[state.bot] = state
-            _log.info("rollout_heard", bot=state.bot, version=state.champion, epoch=state.epoch, muted=state.muted)
+            _log.info(
+                "rollout_state_received", bot=state.bot, version=state.champion, epoch=state.epoch, muted=state.muted
+            )
 
     def _apply(self, bot: str, state: RolloutState) -> None:
-        """Bring one bot to the version that is rolled out for it, without waiting for anything."""
+        """Take the next step towards the version that is rolled out for a bot, without blocking."""
         target, now_s = state.key, self._monotonic()
         self._loads.want(bot, target)
         loaded = self._in_memory(bot, target, self._loads.collect(bot, now_s))
         progress = self._loads.progress(bot)
         step = next_step(target, is_in_memory=loaded is not None, progress=progress, now_s=now_s)
-        if step.action == "withdraw":  # there is nothing to load, and the rollout waits for the epoch
+        if step.action == "withdraw":  # nothing to load, but the rollout waits for the acknowledgement of its epoch
             self._slots.withdraw(bot, state.epoch)
         elif step.action == "activate" and loaded is not None:
-            self._loads.forgive(bot)
+            self._loads.clear_failure(bot)
             if self._slots.activate(bot, loaded, state.epoch):
                 self._note_swap(bot, loaded)
         else:
@@ -178,7 +180,7 @@ class RolloutFollower:
                 self._loads.begin_wanted(bot, is_serving=self._is_serving())
 
     def _in_memory(self, bot: str, target: VersionKey | None, outcome: LoadOutcome | None) -> LoadedVersion | None:
-        """Return the target if it is in memory: just loaded, already active, or kept warm."""
+        """Return the target if it is in memory: just loaded, active or warm."""
         if target is None:
             return None
         if outcome is not None and outcome.loaded is not None:
@@ -189,7 +191,10 @@ class RolloutFollower:
         return self._slots.warm(bot, target.number, target.digest)
 
     def _load(self, bot: str, wanted: VersionKey, is_wanted: Callable[[], bool]) -> LoadedVersion:
-        """Load a version, in a thread of its own. An empty slot first gets the last version served here."""
+        """Load a version, in its load's thread. If the slot is empty, first load the last version that it served.
+
+        That version is loaded before a download, or after a failure, so that the bot can answer in the meantime.
+        """
         if not self._versions.has(bot, wanted.number):
             self._load_last_good(bot, is_wanted)
         try:
@@ -209,7 +214,7 @@ class RolloutFollower:
         except Exception as error:  # noqa: BLE001 - the slot stays empty
             _log.warning("last_good_failed", bot=bot, version=last_good, error=str(error))
             return
-        if is_wanted() and self._slots.stand_in(bot, loaded):
+        if is_wanted() and self._slots.fill_empty(bot, loaded):
             self._note_swap(bot, loaded)
 
     def _note_swap(self, bot: str, loaded: LoadedVersion) -> None:
@@ -224,9 +229,9 @@ class RolloutFollower:
         return any(self._has_version(bot) for bot in self._slots.rollout_epochs())
 
     def _evict(self, bot: str, state: RolloutState) -> None:
-        """After a swap: remember the active version, and remove versions from disk that are not needed any more.
+        """After a swap: record the active version and remove versions from disk that are not needed any more.
 
-        The previous version stays for as long as the state names it: a rollback must not need the registry.
+        The previous version stays on disk as long as the state names it, so that a rollback does not need the registry.
         """
         needed = self._slots.versions_in_use(bot) | self._loads.under_way(bot) | {state.previous or 0}
         active = self._slots.route(bot).loaded
@@ -250,7 +255,7 @@ class RolloutFollower:
             return
         state = WorkerState(worker=self._worker, epoch_by_bot=epochs, slots=reports, at=datetime.now(UTC).isoformat())
         with self._report_lock:
-            if self._stopped.is_set():  # a round that hung until after the tombstone
+            if self._stopped.is_set():  # this round hung until after the tombstone
                 return
             self._topics.send([Outgoing(topic=WORKER_TOPIC, key=self._worker.encode(), value=state.to_json().encode())])
         self._reported, self._reported_at = report, self._monotonic()

@@ -1,7 +1,7 @@
-"""Where each bot's model lives in a worker, and how one version takes over from another.
+"""The slots of a worker: which version answers for each bot, and how versions are swapped.
 
-The control thread changes slots; the answering thread reads one for each question. One lock guards both sides. A
-question is decoded to its end by the model that its slot held when decoding began.
+The rollout thread changes slots, and the answering thread reads one per question. One lock protects all slots. A
+question is decoded to its end by the model that was in the slot when decoding began.
 """
 
 import threading
@@ -15,7 +15,7 @@ from kogpt2_chat.domain.rollout.states import SlotReport, SlotState
 from kogpt2_chat.inference.engine import BotModel
 
 WARM_FOR_S: Final = 120.0
-"""How long the previous version stays loaded after a swap: as long as its rollout may still be taken back."""
+"""How long the previous version stays in memory after a swap, for a rollback."""
 NO_VERSION: Final = "no version has been rolled out yet"
 
 
@@ -24,7 +24,9 @@ class LoadedVersion:
     """A registered version in memory.
 
     Attributes:
-        form: in which form the serving engine computes it.
+        version: its number.
+        model: the loaded model.
+        form: the form in which the serving engine computes.
         digest: SHA-256 of its ``model.json``; empty if unknown.
     """
 
@@ -34,17 +36,17 @@ class LoadedVersion:
     digest: str = ""
 
     def matches(self, version: int, digest: str) -> bool:
-        """Whether a rollout names this version. The number decides if either side has no digest."""
+        """Check whether this is the given version. If either digest is empty, only the numbers are compared."""
         return self.version == version and (not digest or not self.digest or self.digest == digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Who answers one question.
+    """What answers one question.
 
     Attributes:
-        loaded: the version that answers; None if the bot has none.
-        rollout_epoch: the rollout that brought it.
+        loaded: the version that answers; None if the slot is empty.
+        rollout_epoch: the rollout epoch of the slot.
         muted: whether the bot answers with a notice instead.
     """
 
@@ -55,12 +57,17 @@ class Route:
 
 @dataclass(slots=True, kw_only=True)
 class Slot:
-    """One bot in one worker.
+    """The slot of one bot.
 
     Attributes:
-        active: the version that answers.
-        previous: the version that answered before, kept in memory until ``warm_until`` (monotonic seconds).
+        bot: the bot's id.
+        active: the version that answers; None if the slot is empty.
+        previous: the version that answered before, kept in memory until ``warm_until``.
+        warm_until: in monotonic seconds.
         rollout_epoch: the last rollout epoch that was acted on, successfully or not.
+        muted: whether the bot answers with a notice.
+        state: see :data:`kogpt2_chat.domain.rollout.states.SlotState`.
+        detail: why the slot is not ready, for people.
     """
 
     bot: str
@@ -77,7 +84,7 @@ class Slots:
     """All slots of a worker.
 
     Args:
-        bots: one slot each.
+        bots: ids of the bots; each gets a slot.
         monotonic: seconds, for warm versions.
     """
 
@@ -92,29 +99,29 @@ class Slots:
         self._trouble_by_source: dict[str, str] = {}
 
     def route(self, bot: str) -> Route:
-        """Return who answers the bot's next question."""
+        """Return what answers the bot's next question."""
         with self._lock:
             slot = self._slot_by_bot[bot]
             return Route(loaded=slot.active, rollout_epoch=slot.rollout_epoch, muted=slot.muted)
 
     def warm(self, bot: str, version: int, digest: str = "") -> LoadedVersion | None:
-        """Return a version if it is still in memory."""
+        """Return a version if it is still in memory, otherwise None."""
         with self._lock:
             slot = self._slot_by_bot[bot]
             held = (slot.active, slot.previous)
             return next((loaded for loaded in held if loaded and loaded.matches(version, digest)), None)
 
     def mute(self, bot: str, *, muted: bool) -> None:
-        """Answer with a fixed notice, or speak again."""
+        """Mute or unmute a bot."""
         with self._lock:
             self._slot_by_bot[bot].muted = muted
 
     def wait_for_load(self, bot: str, rollout_epoch: int, state: SlotState, detail: str) -> None:
-        """Note that a version is being loaded, or did not load. Whatever answers now continues to.
+        """Record that a version is being loaded or did not load. What answers now does not change.
 
         Args:
-            bot: whose slot.
-            rollout_epoch: the rollout that names the version.
+            bot: the bot's id.
+            rollout_epoch: of the rollout of this version.
             state: ``loading`` or ``degraded``.
             detail: for people.
         """
@@ -123,10 +130,10 @@ class Slots:
             slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, state, detail
 
     def activate(self, bot: str, loaded: LoadedVersion, rollout_epoch: int) -> bool:
-        """Let the version that a rollout names answer from the next question on. Repeating it changes nothing.
+        """Make the rolled-out version answer from the next question on. A repeated call changes nothing.
 
         Returns:
-            Whether it has taken over from another one.
+            Whether another version, or none, answered before.
         """
         with self._lock:
             slot = self._slot_by_bot[bot]
@@ -136,8 +143,8 @@ class Slots:
                 self._replace(slot, loaded)
             return swapped
 
-    def stand_in(self, bot: str, loaded: LoadedVersion) -> bool:
-        """Let another version answer in an empty slot until the right one is loaded. The slot's state stays as it is.
+    def fill_empty(self, bot: str, loaded: LoadedVersion) -> bool:
+        """Let another version answer in an empty slot until the right one is loaded. The slot's state does not change.
 
         Returns:
             Whether the slot was empty.
@@ -158,7 +165,7 @@ class Slots:
             slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "degraded", NO_VERSION
 
     def release_previous(self) -> None:
-        """Free the versions that have been kept warm long enough."""
+        """Release previous versions whose warm time is over."""
         with self._lock:
             now = self._monotonic()
             for slot in self._slot_by_bot.values():
@@ -166,11 +173,11 @@ class Slots:
                     slot.previous = None
 
     def note(self, source: str, trouble: str) -> None:
-        """Report a fault of the worker itself beside each slot's own detail. It changes no slot's state.
+        """Add a fault of the worker itself to the detail of every slot, without changing any slot's state.
 
         Args:
-            source: names the fault; its next note replaces this one.
-            trouble: what is wrong; empty when it is over.
+            source: name of the fault; a later call with the same name replaces this one.
+            trouble: the fault, for people; empty once it is over.
         """
         with self._lock:
             if trouble:
@@ -179,13 +186,13 @@ class Slots:
                 self._trouble_by_source.pop(source, None)
 
     def versions_in_use(self, bot: str) -> set[int]:
-        """Return the versions that are in memory."""
+        """Return the numbers of the versions in memory."""
         with self._lock:
             slot = self._slot_by_bot[bot]
             return {held.version for held in (slot.active, slot.previous) if held}
 
     def reports(self) -> tuple[SlotReport, ...]:
-        """Return what ``worker_state`` reports of each slot."""
+        """Return the report of each slot for ``worker_state``."""
         with self._lock:
             troubles = list(self._trouble_by_source.values())
             return tuple(

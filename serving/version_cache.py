@@ -1,4 +1,4 @@
-"""Versions on this machine's disk: fetched once, verified at every load, probed before they may answer."""
+"""Cache versions on disk: each is downloaded once, verified at every load, and probed before it may answer."""
 
 import shutil
 import threading
@@ -18,8 +18,8 @@ from serving.slot import LoadedVersion
 PROBE_QUESTION: Final = "안녕?"
 PROBE_STEPS: Final = 1000
 LOAD_LOCK_TIMEOUT_S: Final = 15.0
-"""Longest wait for another version's load to end. Side by side, loads take more memory and disturb each other's
-measurements; but one that never ends must not delay another bot."""
+"""Longest wait for another version's load to end. Concurrent loads use more memory and disturb each other's
+measurements, but a load that never ends must not block other bots."""
 _LAST_GOOD: Final = "last_good"
 
 
@@ -27,10 +27,10 @@ class VersionCache:
     """The versions that this worker has on disk.
 
     Args:
-        folder: holds ``BOT/VERSION/``.
-        registry: opens the place that versions come from; called only for a version that is not cached.
-        load: reads a version's folder and verifies its hashes.
-        make_engine: makes an engine for the probe, so that the serving one is not disturbed.
+        folder: contains ``BOT/VERSION/``.
+        registry: opens the registry; called only for a version that is not cached.
+        load: verifies a version's folder and loads it.
+        make_engine: returns a new engine for the probe, so that the worker's engine is not disturbed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class VersionCache:
         self._load_lock = threading.Lock()
 
     def has(self, bot: str, version: int) -> bool:
-        """Whether a version is cached."""
+        """Check whether a version is cached."""
         return (self._folder / bot / str(version)).is_dir()
 
     def load(
@@ -57,25 +57,23 @@ class VersionCache:
         """Load a version, verify it and probe it.
 
         Args:
-            bot: whose.
-            version: the registered version.
-            digest: SHA-256 of its ``model.json``, where it is known.
-            is_wanted: asked again once its files are here.
+            bot: the bot's id.
+            version: the version's number.
+            digest: SHA-256 of its ``model.json``; empty if unknown.
+            is_wanted: called after the download; False ends the load.
 
         Returns:
             The loaded version.
 
         Raises:
-            CheckpointCorrupt: the registry's own copy is damaged or another version, or the model does not survive its
-                probe.
-            GateRefused: the version is whole, and does not say on this machine what it says in fp32.
-            NoLongerWantedError: another version is wanted by now.
+            CheckpointCorrupt: the registry's copy is damaged or has another digest, or the probe fails.
+            GateRefused: the files are intact, but on this machine the answers differ too much from those in fp32.
+            NoLongerWantedError: another version is the target now.
         """
         folder = self._folder / bot / str(version)
         if folder.exists():
-            with suppress(
-                CheckpointCorrupt
-            ):  # damaged, or from a registry that was lost; this registry may have a good copy
+            # The copy may be damaged, or from a registry that was lost. Then the registry may have a good one.
+            with suppress(CheckpointCorrupt):
                 return self._verified(bot, version, digest, folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _replaced(folder):
@@ -85,7 +83,7 @@ class VersionCache:
             return self._verified(bot, version, digest, folder)
 
     def last_good(self, bot: str) -> int | None:
-        """Return the version that this machine served last, if it is still cached."""
+        """Return the version that this worker served last, if it is still cached."""
         try:
             version = int((self._folder / bot / _LAST_GOOD).read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -93,23 +91,28 @@ class VersionCache:
         return version if self.has(bot, version) else None
 
     def evict_except(self, bot: str, serving: int, versions: set[int]) -> None:
-        """Remove cached versions that are not in use, and remember the active one.
+        """Remove cached versions that are not needed, and record the active one for :meth:`last_good`.
+
+        Args:
+            bot: the bot's id.
+            serving: the active version, which is kept.
+            versions: other versions to keep.
 
         Raises:
-            OSError: the disk is full, or not to be written to; what served before is remembered.
+            OSError: the record cannot be written, for example because the disk is full; the old record remains.
         """
         home = self._folder / bot
         if not home.is_dir():
             return
-        for folder in home.iterdir():  # first, because it makes room
+        for folder in home.iterdir():  # first, because it frees space
             if folder.is_dir() and folder.name.isdecimal() and int(folder.name) not in versions | {serving}:
                 shutil.rmtree(folder, ignore_errors=True)
-        aside = home / f".{_LAST_GOOD}"
-        aside.write_text(str(serving), encoding="ascii")
-        aside.replace(home / _LAST_GOOD)
+        new_file = home / f".{_LAST_GOOD}"
+        new_file.write_text(str(serving), encoding="ascii")
+        new_file.replace(home / _LAST_GOOD)
 
     def sweep(self) -> None:
-        """Remove what is left of downloads that died with their process. Only this process writes to this cache."""
+        """Remove partial downloads of killed processes. No other process writes to this cache."""
         for folder in self._folder.glob("*/.*"):
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -119,7 +122,7 @@ class VersionCache:
         if digest and found and found != digest:
             raise CheckpointCorrupt(
                 f"{bot} version {version} at {folder}: model.json has SHA-256 {found[:12]}…, the rollout names "
-                f"{digest[:12]}…: another version had this number before"
+                f"{digest[:12]}…: it is another version that once had this number"
             )
         has_lock = self._load_lock.acquire(timeout=LOAD_LOCK_TIMEOUT_S)
         try:
@@ -136,13 +139,13 @@ class VersionCache:
         if not finished:
             raise CheckpointCorrupt(f"{bot} version {version}: the probe question got no answer in {PROBE_STEPS} steps")
         model.decode(finished[0].token_ids)
-        # Only models of the serving engine have a form.
+        # Models of other engines, such as doubles, have no form.
         return LoadedVersion(version=version, model=model, form=getattr(model, "form", ""), digest=digest)
 
 
 @contextmanager
 def _replaced(folder: Path) -> Iterator[None]:
-    """Replace a version's folder by a new copy only once that is known to be good: the old one may be active."""
+    """Replace a version's folder, but restore the old copy if the new one does not load: the old one may be active."""
     before = folder.with_name(f".{folder.name}.before")
     shutil.rmtree(before, ignore_errors=True)
     if folder.exists():
@@ -150,7 +153,7 @@ def _replaced(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if before.exists() or isinstance(error, CheckpointCorrupt):  # else it is whole, and may be wanted again
+        if before.exists() or isinstance(error, CheckpointCorrupt):  # otherwise the new copy is intact: keep it
             shutil.rmtree(folder, ignore_errors=True)
         if before.exists():
             before.rename(folder)
@@ -161,5 +164,5 @@ def _replaced(folder: Path) -> Iterator[None]:
 def _digest(folder: Path) -> str:
     try:
         return file_sha256(folder / CARD_FILE)
-    except OSError:  # loading reports what is wrong with it
+    except OSError:  # loading reports the error
         return ""

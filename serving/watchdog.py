@@ -20,9 +20,9 @@ FAILPOINT_EVENT: Final = "failpoint"
 
 def log_briefly(log: Callable[[], None]) -> None:
     """Log before the process ends. Do not wait long: a blocked reader of the log may be what the process hangs on."""
-    logging = threading.Thread(target=log, name="last-log", daemon=True)
-    logging.start()
-    logging.join(timeout=_LOG_TIMEOUT_S)
+    thread = threading.Thread(target=log, name="last-log", daemon=True)
+    thread.start()
+    thread.join(timeout=_LOG_TIMEOUT_S)
 
 
 class Watchdog:

@@ -1,8 +1,8 @@
-"""From questions to replies: what each record leads to, and nothing of how it is read or published.
+"""Turn questions into replies. This module neither polls nor publishes.
 
-Every record gets exactly one reply: an answer with its turn, or a dead letter. Who answers, in this order: a vetted
-text, where the question may speak of a crisis; the notice of a muted bot; the model; the nearest known answer, where
-the settings want it; a fixed notice, where the model cannot speak in time, or at all.
+Every record gets exactly one reply: an answer with its turn, or a dead letter. The answer is the first of these that
+applies: a vetted answer, if the question may be about a crisis; the notice of a muted bot; the model's own answer, if
+it is ready in time and likely enough; the nearest known answer, if the settings allow it; a fixed notice.
 """
 
 import hashlib
@@ -34,18 +34,19 @@ _log = structlog.get_logger("serving.worker")
 
 @dataclass(kw_only=True)
 class Worker:
-    """Answers questions side by side. Any may be admitted between two steps; each gets its reply when it is done.
+    """Answers many questions concurrently. Questions are admitted between two steps, and finish in any order.
 
     Attributes:
-        engine: decodes the questions of all bots side by side.
-        slots: which version speaks for which bot.
-        crashes: what has killed the process before.
+        engine: decodes the questions of all bots.
+        slots: the version that answers for each bot.
+        crashes: the questions that may have killed the process before.
         metrics: counts each step of the engine.
+        settings: limits, deadlines and sampling.
         name: ``worker-N``, for turns.
-        clock: the worker's time, for people to read.
-        monotonic: seconds, for deadlines and latencies; they do not jump when the clock is set.
-        on_step: called before each step of decoding.
-        tracker: every question that was polled and not yet published.
+        clock: the time, for turns.
+        monotonic: seconds, for deadlines and latencies; not affected when the clock is set.
+        on_step: called with the name of each step.
+        tracker: every question that was polled and is not yet published.
     """
 
     engine: Engine
@@ -59,7 +60,7 @@ class Worker:
     on_step: Callable[[str], None] = lambda _: None
     tracker: InFlightTracker = field(default_factory=InFlightTracker)
     _refusals_by_turn: dict[str, int] = field(init=False, default_factory=dict)
-    _is_alone: bool = field(init=False, default=False)
+    _decodes_suspect: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._replies = ReplyBuilder(
@@ -72,32 +73,33 @@ class Worker:
 
     @property
     def is_trying_a_suspect(self) -> bool:
-        """Whether a suspect of earlier crashes is being decoded, so that nothing else may be done."""
-        return self._is_alone and bool(self.tracker.decoding)
+        """Whether a suspect of earlier crashes is being decoded, so that nothing else may run."""
+        return self._decodes_suspect and bool(self.tracker.decoding)
 
     def admit(self, records: Sequence[Record]) -> None:
-        """Read questions. What needs no decoding, as a vetted answer or a dead letter, has its reply at once.
+        """Read questions. Those that need no decoding get their reply at once: a vetted answer or a dead letter.
 
         Args:
-            records: in the order of the poll.
+            records: in the order in which they were polled.
         """
         received_at = self.clock()
         requests = [self.tracker.add(record) for record in records]
-        for group in self._to_be_read(requests):
+        for group in self._reading_groups(requests):
             works = [reading(request.turn_id) for request in group]
             self.crashes.begin([*self._decoding_turns(), *works])
             for request in group:
-                self._guarded(request, lambda request=request: self._admit(request, received_at))  # type: ignore[misc]
+                self._set_reply(request, lambda request=request: self._admit(request, received_at))  # type: ignore[misc]
             most = self.settings.serving.max_crashes
             self.crashes.survived([work for work in works if self.crashes.count(work) < most])
-        if not self.tracker.waiting:  # otherwise the next step writes them down
+        if not self.tracker.waiting:  # otherwise the next step notes them
             self.crashes.begin(self._decoding_turns())
 
     def step(self, *, may_try_suspects: bool = True) -> None:
         """Advance every admitted question by one token.
 
         Args:
-            may_try_suspects: whether nothing else is running that could kill the process.
+            may_try_suspects: whether suspects of earlier crashes may be decoded: nothing else that could kill the
+                process is running.
         """
         self._begin(may_try_suspects=may_try_suspects)
         decoding = self.tracker.decoding
@@ -113,7 +115,7 @@ class Worker:
             context = _context(request)
             context.finished = finished
             survived.append(request.turn_id)
-            self._guarded(request, lambda request=request: self._answer(request))  # type: ignore[misc]
+            self._set_reply(request, lambda request=request: self._answer(request))  # type: ignore[misc]
         if done:
             self.crashes.survived(survived)
             self.on_step("decoded")
@@ -121,10 +123,10 @@ class Worker:
             self.crashes.begin(())
 
     def drop(self) -> int:
-        """Forget every question that is not published yet.
+        """Drop every question that is not published yet.
 
         Returns:
-            How many there were.
+            The number of dropped questions.
         """
         for request_id in self.tracker.decoding:
             self.engine.cancel(request_id)
@@ -133,11 +135,11 @@ class Worker:
         return dropped
 
     def refuse(self, turn_id: str) -> None:
-        """Note that the broker refused this question's reply: the next one will be a dead letter."""
+        """Record that the broker refused this question's reply: the next reply will be a dead letter."""
         self._refusals_by_turn[turn_id] = self._refusals_by_turn.get(turn_id, 0) + 1
 
-    def _to_be_read(self, requests: Sequence[Request]) -> list[list[Request]]:
-        """Read suspects of earlier crashes one by one, so that only the guilty one counts, and all others together."""
+    def _reading_groups(self, requests: Sequence[Request]) -> list[list[Request]]:
+        """Group requests for reading: suspects of earlier crashes one by one, so that a crash blames only one."""
         suspects = [request for request in requests if self.crashes.count(reading(request.turn_id))]
         others = [request for request in requests if not self.crashes.count(reading(request.turn_id))]
         return [*([others] if others else []), *([request] for request in suspects)]
@@ -149,48 +151,49 @@ class Worker:
         self.tracker.waiting.append(request)
         return None
 
-    def _guarded(self, request: Request, make: Callable[[], Reply | None]) -> None:
-        """Set a request's reply, or its dead letter: whatever a record does to the code, the worker survives it.
+    def _set_reply(self, request: Request, make: Callable[[], Reply | None]) -> None:
+        """Set a request's reply to what ``make`` returns, or to a dead letter if it is invalid or keeps failing.
 
-        The text of an exception may repeat the player's words, so only its kind and place are logged.
+        So the worker survives any record that makes its code fail. The message of an exception may contain the player's
+        text, so only the exception's type and line are logged.
         """
         trouble = ""
         for _ in range(self.settings.serving.max_crashes):
             try:
                 request.reply = make()
             except InvalidMessage as error:
-                bare = self._refusals_by_turn.get(request.turn_id, 0) > 1
-                request.reply = self._replies.dead_letter(request.record, error, bare=bare)
-            except Exception as error:  # noqa: BLE001 - see above
+                without_value = self._refusals_by_turn.get(request.turn_id, 0) > 1
+                request.reply = self._replies.dead_letter(request.record, error, without_value=without_value)
+            except Exception as error:  # noqa: BLE001 - the worker survives any record
                 trouble = _where(error)
                 _log.error("record_failed", turn_id=request.turn_id, error=trouble)
                 continue
             return
         times = self.settings.serving.max_crashes
-        given_up = InvalidMessage("crash_loop", f"failed {times} times on it: {trouble}")
+        given_up = InvalidMessage("crash_loop", f"processing it failed {times} times: {trouble}")
         request.reply = self._replies.dead_letter(request.record, given_up)
 
     def _begin(self, *, may_try_suspects: bool) -> None:
-        """Give waiting questions to the engine; suspects of earlier crashes are decoded alone, one after another.
+        """Pass waiting questions to the engine. Suspects of earlier crashes are decoded one at a time, and alone.
 
-        From here on, what is done to the text of a question counts against it if the process dies.
+        If the process dies from here on, these questions are suspects at its next start.
         """
-        coming: list[Request] = []
+        taken: list[Request] = []
         while self.tracker.waiting:
             is_suspect = self.crashes.count(self.tracker.waiting[0].turn_id) > 0
-            if (is_suspect or self._is_alone) and (self.tracker.decoding or coming):
+            if (is_suspect or self._decodes_suspect) and (self.tracker.decoding or taken):
                 break
             if is_suspect and not may_try_suspects:
                 break
-            self._is_alone = is_suspect
-            coming.append(self.tracker.waiting.popleft())
-        # Even if none is coming: what was read meanwhile is no longer being read.
-        self.crashes.begin([*self._decoding_turns(), *(request.turn_id for request in coming)])
-        for request in coming:
-            self._guarded(request, lambda request=request: self._decode(request))  # type: ignore[misc]
+            self._decodes_suspect = is_suspect
+            taken.append(self.tracker.waiting.popleft())
+        # Also if none was taken: the log may still list records that are no longer being read.
+        self.crashes.begin([*self._decoding_turns(), *(request.turn_id for request in taken)])
+        for request in taken:
+            self._set_reply(request, lambda request=request: self._decode(request))  # type: ignore[misc]
 
     def _decode(self, request: Request) -> Reply | None:
-        """Give a question to the engine with the model that answers it to the end, or say why none does."""
+        """Add a question to the engine with the model that will answer it, or return a reply without the model."""
         context = _context(request)
         context.route = route = self.slots.route(context.question.bot)
         left_s = context.deadline_s - self.monotonic()
@@ -221,22 +224,24 @@ class Worker:
         return [request.turn_id for request in self.tracker.decoding.values()]
 
     def _read(self, request: Request, received_at: datetime) -> RequestContext:
-        here = request.turn_id
-        if here in self._refusals_by_turn:
+        turn_id = request.turn_id
+        if turn_id in self._refusals_by_turn:
             raise InvalidMessage("answer_too_large", "the broker refused the answer or its turn as too large")
-        if (deaths := self.crashes.count(reading(here))) >= self.settings.serving.max_crashes:
+        if (deaths := self.crashes.count(reading(turn_id))) >= self.settings.serving.max_crashes:
             raise InvalidMessage("crash_loop", f"the worker died {deaths} times while reading it")
         question = self._question(request.record)
         crisis = find_crisis(question.text)
-        crashes = self.crashes.count(here)
+        crashes = self.crashes.count(turn_id)
         if crisis is None and crashes >= self.settings.serving.max_crashes:
-            raise InvalidMessage("crash_loop", f"the worker died {crashes} times on it", question.question_id)
-        patience_s = self.settings.serving.answer_deadline_s
+            raise InvalidMessage(
+                "crash_loop", f"the worker died {crashes} times while decoding it", question.question_id
+            )
+        timeout_s = self.settings.serving.answer_deadline_s
         if question.reply_by is not None:
-            patience_s = min(patience_s, (question.reply_by - received_at).total_seconds())
+            timeout_s = min(timeout_s, (question.reply_by - received_at).total_seconds())
         received_s = self.monotonic()
         context = RequestContext(
-            question=question, received_at=received_at, received_s=received_s, deadline_s=received_s + patience_s
+            question=question, received_at=received_at, received_s=received_s, deadline_s=received_s + timeout_s
         )
         if crisis is not None:
             context.fallback, context.crisis = "safety", crisis.kind
@@ -244,26 +249,26 @@ class Worker:
         return context
 
     def _question(self, record: Record) -> Question:
-        """Read a question. One that is refused only for its length is searched whole, and kept if it may be a crisis.
+        """Parse a question. One that is too long is still searched for a crisis, and accepted if it may be about one.
 
         Raises:
-            InvalidMessage: it can never be answered.
+            InvalidMessage: the question can never be answered.
         """
-        place, consent = (record.partition, record.offset), self.settings.learning.legacy_consent
+        position, consent = (record.partition, record.offset), self.settings.learning.legacy_consent
         try:
-            return read_question(record.value, *place, legacy_consent=consent)
+            return read_question(record.value, *position, legacy_consent=consent)
         except InvalidMessage as error:
             if error.reason not in LENGTH_REASONS:
                 raise
-            self.on_step("searching")  # a record of the largest size takes a moment, and so may each of a hundred
+            self.on_step("searching")  # may take a moment for each of many large records: feed the watchdog
             with suppress(InvalidMessage):
-                question = read_question(record.value, *place, legacy_consent=consent, of_any_length=True)
+                question = read_question(record.value, *position, legacy_consent=consent, of_any_length=True)
                 if find_crisis(question.text) is not None:
                     return question
             raise
 
     def _sampling(self, question: Question) -> Sampling | None:
-        """Seed by the question's position, so that a question that is answered again gets the same answer."""
+        """Return the bot's sampling, seeded by the turn id: a question that is answered again gets the same answer."""
         draw = self.settings.serving.sampling.get(question.bot)
         if draw is None:
             return None
@@ -273,11 +278,11 @@ class Worker:
 
 def _context(request: Request) -> RequestContext:
     if request.context is None:
-        raise AssertionError(f"{request.turn_id} is decoded before it was read")
+        raise AssertionError(f"{request.turn_id} was not read before decoding")
     return request.context
 
 
 def _where(error: Exception) -> str:
-    """An exception's kind, and the line that raised it."""
+    """Return an exception's type and the line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} in {Path(frames[-1].filename).name}:{frames[-1].lineno}"

@@ -6,8 +6,7 @@ Arguments: ``bots``, ``seeds`` (rows of bot, question, answer, topic), ``gold`` 
 table version of ``turns``, ``feedback`` and ``distrust``; the version is null if the table does not exist),
 ``previous`` (folder of each bot's newest dataset), ``output`` (folder), ``rules``, ``as_of`` and ``tokenizer`` (JSON
 text). The result contains for each bot the content hash, counts, rejects, new and withdrawn pairs, superseded seeds and
-faults.
-The rows are in ``OUTPUT/bot=BOT/split=SPLIT``.
+faults. The rows are in ``OUTPUT/bot=BOT/split=SPLIT``.
 """
 
 # ruff: noqa: TID253 - imported only by Spark's processes
@@ -26,7 +25,7 @@ from pyspark.sql.types import StructType
 
 from kogpt2_chat.domain.learning.dataset import SOURCES, SPLITS, Rules
 from spark_jobs import schemas, transforms, validation
-from spark_jobs.candidates import Sources, distrusted_subjects, find_proposals
+from spark_jobs.proposals import Sources, distrusted_subjects, find_proposals
 from spark_jobs.selection import select
 from spark_jobs.tokens import AnswerTokens
 from spark_jobs.turn_ids import separate_repeated_ids
@@ -91,7 +90,7 @@ def examine(
     Args:
         sources: seed pairs and the lake's tables.
         bots: bots to build datasets for.
-        rules: the numbers of the rules.
+        rules: the parameters of the rules.
         as_of: time against which ages are computed.
         tokens: checks the length of answers in tokens; None without a tokenizer.
 

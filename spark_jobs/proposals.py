@@ -20,8 +20,8 @@ from kogpt2_chat.domain.chat.turns import CONSENT_KEY
 from kogpt2_chat.domain.learning.dataset import Rules
 
 TAUGHT_TOPIC: Final = "taught"
-_MARKS_AGAINST: Final = ("down", "report")
-_AGAINST: Final = (*_MARKS_AGAINST, "correction")
+_NEGATIVE_MARKS: Final = ("down", "report")
+_DISLIKES: Final = (*_NEGATIVE_MARKS, "correction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +84,10 @@ def last_feedback(feedback: DataFrame) -> DataFrame:
     Praise and corrections without a player id are ignored, because they have no author who could agree, consent or be
     distrusted. Negative marks without a player id count.
     """
-    attributed = feedback.where((F.col("player_id") != "") | F.col("kind").isin(*_MARKS_AGAINST))
+    attributed = feedback.where((F.col("player_id") != "") | F.col("kind").isin(*_NEGATIVE_MARKS))
     one = Window.partitionBy("player_id", "turn_id")
     order = one.orderBy("received_at", "kafka_partition", "kafka_offset")
-    # Any value other than `true` is a refusal, and an absent one is null: clients may send anything here.
+    # Clients may send anything here: a value other than `true` counts as a refusal; a missing one is null.
     consent = F.get_json_object("extra", f"$.{CONSENT_KEY}") == "true"
     content = F.struct("kind", F.when(F.col("kind") == "correction", F.struct("text", "consent")).alias("better"))
     is_change = ~F.lag(content).over(order).eqNullSafe(content)
@@ -129,7 +129,7 @@ def turn_proposals(turns: DataFrame, last: DataFrame) -> DataFrame:
     praises = (F.col("kind") == "up") & ~F.col("distrusted")
     marks = last.groupBy("turn_id").agg(
         F.count_if(praises).alias("likes"),
-        F.count_if(F.col("kind").isin(*_AGAINST) & ~F.col("distrusted")).alias("dislikes"),
+        F.count_if(F.col("kind").isin(*_DISLIKES) & ~F.col("distrusted")).alias("dislikes"),
         F.sort_array(F.collect_set(F.when(praises, F.col("player_id")))).alias("praisers"),
         F.min(F.when(praises, F.col("received_at"))).alias("praised_at"),
     )
@@ -154,9 +154,9 @@ def turn_proposals(turns: DataFrame, last: DataFrame) -> DataFrame:
 def correction_proposals(turns: DataFrame, last: DataFrame, consents: DataFrame, rules: Rules) -> DataFrame:
     """Return every correction that is its player's last feedback on the turn, with the turn's question.
 
-    The player who asked and the author of the correction both have to consent. The author's consent is, in this order:
-    the one in the correction, the turn's if the author asked the question, the one of the author's newest turn, and the
-    one that the rules assume.
+    Both the player who asked the question and the author of the correction have to consent. The author's consent is the
+    first of these that exists: the one in the correction, the turn's if the author asked the question, the one of the
+    author's newest turn, and the one that the rules assume.
     """
     corrections = last.where("kind = 'correction'").select(
         "turn_id",

@@ -98,7 +98,7 @@ CLEANED: Final = StructType(
     ]
 )
 
-# ``reason`` says why a row is rejected; null for a row that is kept.
+# ``reason``: why a row is rejected; null for a row that is kept.
 EXAMINED: Final = StructType([*CLEANED.fields, StructField("reason", StringType())])
 
 DATASET: Final = StructType(

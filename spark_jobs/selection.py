@@ -23,7 +23,7 @@ def select(examined: DataFrame, gold: DataFrame, rules: Rules) -> DataFrame:
     Args:
         examined: rows with the reasons of the rules for single rows.
         gold: keys of the gold sets.
-        rules: the numbers of the rules.
+        rules: the parameters of the rules.
 
     Returns:
         Columns of ``schemas.EXAMINED``.

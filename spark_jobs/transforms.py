@@ -21,8 +21,8 @@ from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reaso
 from kogpt2_chat.domain.learning.dataset import (
     DISPLACED,
     SOURCES,
-    Candidate,
     PairKeys,
+    Proposal,
     Rules,
     assign_splits,
     ineligible_reason,
@@ -61,10 +61,10 @@ def clean_texts(proposals: DataFrame, tokens: AnswerTokens | None = None) -> Dat
 
 
 def examine(cleaned: DataFrame, rules: Rules, as_of: datetime) -> DataFrame:
-    """Add the reason why a row by itself may not be learned from: its metadata is checked first, then its texts."""
+    """Add the reason why a row may not be learned from, regardless of other rows: metadata first, then texts."""
 
     def examined(row: dict[str, Any]) -> dict[str, Any]:
-        proposal = Candidate(
+        proposal = Proposal(
             source=row["source"],
             marked_at=row["marked_at"],
             consent_train=bool(row["consent_train"]),

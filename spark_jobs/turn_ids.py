@@ -7,9 +7,10 @@ from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 
 def separate_repeated_ids(turns: DataFrame, feedback: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """Make repeated turn ids unique, and give feedback the id of the last turn that was answered before it.
+    """Make repeated turn ids unique, and assign feedback to the last turn that was answered before it.
 
-    Otherwise old praise would count for a new answer. Ids with a single turn do not change, whatever the timestamps.
+    Otherwise old praise would count for a new answer. Feedback on an id with a single turn is always kept, even if its
+    timestamp is earlier than the turn's.
 
     Args:
         turns: frame with the columns of ``schemas.TURNS``.

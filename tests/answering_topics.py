@@ -1,4 +1,4 @@
-"""Kafka's topics in memory, with a worker that answers at once."""
+"""In-memory topics in which each question is answered at once."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,10 @@ from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 
 
 class AnsweringTopics(InMemoryTopics):
-    """Answers each question when it is sent, the last one first.
+    """Answers questions when they are sent, the last one first.
 
     Attributes:
-        answer_by_question: answers to known questions; other questions are repeated with an exclamation mark.
+        answer_by_question: the answers to known questions; the answer to another question repeats it with "!".
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -20,7 +20,7 @@ class AnsweringTopics(InMemoryTopics):
         self.answer_by_question: dict[str, str] = {}
 
     def send(self, records: Iterable[Outgoing]) -> None:
-        """Send the records, and an answer to each question."""
+        """Send the records, and an answer to each question among them."""
         sent = list(records)
         super().send(sent)
         questions = [item for item in sent if item.topic == QUESTION_TOPIC]

@@ -1,9 +1,9 @@
-"""Tests in a process whose kernels are capped at AVX2, instead of the plain run and not beside it.
+"""A plugin that runs marked tests in a process whose kernels are capped at AVX2, instead of in the normal one.
 
-Figures that hold only on the newest processors are found on any machine in this way. ``capped`` marks tests of torch,
-which heeds the caps; they must not touch OpenVINO. ``capped_openvino`` marks tests of OpenVINO: its wheels may be built
-without a cap, and its own kernels look at the processor itself, so that a probe of the kernels that were really executed
-decides. Where the cap does not hold these tests run as they are, and the summary says what was not tested here.
+So values that are right only on the newest processors are found on any machine. ``capped`` marks tests of torch, which
+obeys the caps; they must not use OpenVINO. ``capped_openvino`` marks tests of OpenVINO: its wheels may ignore the cap,
+and its own kernels detect the processor themselves, so a probe of the executed kernels decides. If the cap has no
+effect, these tests run in the normal process, and the summary says what was not tested.
 """
 
 import json
@@ -21,35 +21,35 @@ from kogpt2_chat.settings import CHECKOUT
 
 CAPS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 REPORTS = "KOGPT2_TEST_CAPPED"
-"""Names the file for a capped process's reports; set in such a process only."""
+"""The variable with the path for a capped process's reports; set only in such a process."""
 KIND = "KOGPT2_TEST_CAPPED_KIND"
-"""Which mark's tests run there."""
+"""The variable with the mark whose tests run in a capped process."""
 IS_CAPPED = REPORTS in os.environ
 IS_TORCH_ALONE = os.environ.get(KIND) == "capped"
 LIMIT_S = 800
 NEWER = ("avx512", "amx", "vnni")
 MARKS = ("capped", "capped_openvino")
 NOT_TESTED = "not tested here"
-"""Property of a test that ran without the limit; its value says why. The summary shows it."""
+"""Name of the property of a test that ran without the cap. Its value is the reason, which the summary shows."""
 
 _reports: dict[str, list[pytest.TestReport]] = {}
 
 
 def cap_holds(capped: Iterable[str]) -> bool:
-    """Whether kernels executed under the cap are none that only newer processors have; none at all prove nothing."""
+    """Return whether the cap works: it does if kernels were executed, and none of them needs a newer processor."""
     names = [name.lower() for name in capped]
-    return bool(names) and not any(word in name for name in names for word in NEWER)
+    return bool(names) and not any(feature in name for name in names for feature in NEWER)
 
 
 def is_avx2_only(cpuinfo: str) -> bool:
-    """Whether a processor has AVX2 and nothing newer for products."""
+    """Return whether a processor has AVX2, and no newer instructions for matrix products."""
     flags = next((line.split(":", 1)[1].split() for line in cpuinfo.splitlines() if line.startswith("flags")), [])
-    return "avx2" in flags and not any(word in flag for flag in flags for word in NEWER)
+    return "avx2" in flags and not any(feature in flag for flag in flags for feature in NEWER)
 
 
 @cache
 def why_openvino_is_not_capped() -> str | None:
-    """Empty: run capped. Else why not; None where the machine itself is what is to be tested."""
+    """Return why a cap does not work, an empty string if it works, or None if this processor needs no cap."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and is_avx2_only(cpuinfo.read_text("utf-8", "replace")):
         return None
@@ -58,14 +58,14 @@ def why_openvino_is_not_capped() -> str | None:
         capture_output=True, text=True, timeout=LIMIT_S,
     )  # fmt: skip
     if done.returncode:
-        return f"under ONEDNN_MAX_CPU_ISA its graph does not run: {done.stderr.strip().splitlines()[-1:]}"
+        return f"its graph does not run under ONEDNN_MAX_CPU_ISA: {done.stderr.strip().splitlines()[-1:]}"
     executed = json.loads(done.stdout.splitlines()[-1])
-    return "" if cap_holds(executed) else f"ONEDNN_MAX_CPU_ISA does not hold, executed kernels: {executed}"
+    return "" if cap_holds(executed) else f"ONEDNN_MAX_CPU_ISA has no effect, executed kernels: {executed}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Give what a capped process said of a test, instead of running it here."""
+    """Report the results of a capped process for a marked test, instead of running it here."""
     mark = next((name for name in MARKS if item.get_closest_marker(name)), None)
     if IS_CAPPED or mark is None:
         return None
@@ -85,7 +85,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """In a capped process: pass it on."""
+    """In a capped process, write the report for the parent."""
     if IS_CAPPED:
         with Path(os.environ[REPORTS]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(report._to_json(), default=str) + "\n")
@@ -106,5 +106,5 @@ def _run_capped(mark: str, items: list[pytest.Item]) -> None:
     for item in items:
         found = _reports.setdefault(item.nodeid, [])
         if not any(report.when == "teardown" for report in found):
-            why = f"the capped process ended ({done.returncode}) before this test did:\n{done.stdout[-3000:]}"
-            found.append(pytest.TestReport(item.nodeid, item.location, {}, "failed", why, "call"))
+            message = f"the capped process ended ({done.returncode}) before this test did:\n{done.stdout[-3000:]}"
+            found.append(pytest.TestReport(item.nodeid, item.location, {}, "failed", message, "call"))

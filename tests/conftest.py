@@ -1,4 +1,4 @@
-"""Fixtures for every layer. Nothing here starts before a test asks for it."""
+"""Fixtures for all kinds of tests. No server starts before a test requests it."""
 
 import csv
 import json
@@ -25,19 +25,19 @@ from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
 from kogpt2_chat.stack.program import environment_without_settings
 from tests.capped import NOT_TESTED
 
-# As people have it: Korean and a space in its path. Every server, training and worker of the tests lives there.
+# The home of all servers, trainings and workers of the tests. Like a user's path, it has Korean letters and spaces.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
 SMALL_CORPUS_ROWS = 1200
 FOLDERS = ("unit", "model", "upgrade", "contract", "dags", "spark", "integration", "faults", "e2e")
-"""Quick layers first, the browser last. Homes of earlier releases start their own stack, so they come before the session's."""
+"""Quick tests first, the browser last. Homes of earlier releases start their own stack, before the session's stack."""
 SERVERLESS_FOLDERS = ("model", "dags", "unit")
 PARALLEL_FOLDERS = ("spark", *SERVERLESS_FOLDERS)
-"""Folders with tests for several processes. The longest files come first, so that none is left for the end."""
+"""Folders whose tests run in several processes. Those with the longest files come first, which shortens the run."""
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250
 
 
 def pytest_configure() -> None:
-    """As `make test` does it: the caller's settings may name servers where real players are."""
+    """Remove the caller's settings, as `make test` does: they may name servers with real players."""
     if not os.environ.get("KOGPT2_TEST_STACK"):
         kept = {name: value for name, value in os.environ.items() if name.startswith("KOGPT2_TEST_")}
         settings_free = environment_without_settings() | kept
@@ -46,7 +46,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need the stack and those that may run in parallel, and sort the layers."""
+    """Mark the tests that need the stack and those that may run in parallel, and sort the folders."""
     for item in items:
         if {"stack_settings", "open_home"} & set(getattr(item, "fixturenames", ())):
             if _folder(item) in SERVERLESS_FOLDERS:  # scripts/test.sh does not look for such tests there
@@ -72,60 +72,60 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
-    """Which tests stay together in one process."""
+    """The scheduler that keeps the tests of a file in one process."""
     from tests.parallel import FileScheduling
 
-    config.option.loadscopereorder = False  # the order of the layers counts, not the number of tests in a file
+    config.option.loadscopereorder = False  # keep the order of the folders instead of sorting by number of tests
     return FileScheduling(config, log)
 
 
-_outcome: list[int] = []
+_exit_statuses: list[int] = []
 _heartbeats: list[Heartbeat] = []
 _running: dict[str, None] = {}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Name the test that is at work whenever nothing was shown for ten seconds."""
+    """Print the running test whenever nothing was printed for ten seconds."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
-        _heartbeats.append(Heartbeat(lambda line: reporter.write_line(f"at work: {line}"), "collecting tests"))
+        _heartbeats.append(Heartbeat(lambda line: reporter.write_line(f"running: {line}"), "collecting tests"))
         _heartbeats[0].__enter__()
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    """A test begins, here or in another process."""
+    """Record the start of a test, in this process or another one."""
     _running[nodeid] = None
-    _hear()
+    _note_running()
 
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
-    """A test has ended; others may still be running in other processes."""
+    """Record the end of a test; others may still run in other processes."""
     _running.pop(nodeid, None)
     if _running:
-        _hear()
+        _note_running()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """A test whose process crashed has no end, only a report of pytest-xdist's own kind."""
+    """Record the end of a test whose process crashed: for it pytest-xdist only sends this report."""
     if report.when == "???":
         _running.pop(report.nodeid, None)
 
 
-def _hear() -> None:
+def _note_running() -> None:
     for heartbeat in _heartbeats:
-        heartbeat.heard(next(iter(_running)))  # the one that has been running longest
+        heartbeat.note(next(iter(_running)))  # the longest-running test
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
-    """Remember how the session ended, for the end of the process."""
-    _outcome.append(int(exitstatus))
+    """Store the exit status for `pytest_unconfigure`, and stop the heartbeat."""
+    _exit_statuses.append(int(exitstatus))
     for heartbeat in _heartbeats:
         heartbeat.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line for each thing that this machine cannot show."""
+    """Print a line for each thing that cannot be tested on this machine."""
     reports = [report for found in terminalreporter.stats.values() for report in found]
     notes = [tuple(note) for report in reports for note in getattr(report, "user_properties", ())]
     for name, why in dict.fromkeys(notes):
@@ -135,14 +135,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    """End at once: Kafka clients of tests wait at the interpreter's end for a broker that is stopped by then.
+    """End the process at once: at the interpreter's exit, Kafka clients would wait for a broker that has stopped.
 
-    A process of pytest-xdist must not, because its caller still reads from it; none of those has a broker.
+    A process of pytest-xdist must not do that, because its parent still reads from it; its tests use no broker.
     """
-    if _outcome and "kafka" in sys.modules and "PYTEST_XDIST_WORKER" not in os.environ:
+    if _exit_statuses and "kafka" in sys.modules and "PYTEST_XDIST_WORKER" not in os.environ:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(_outcome[-1])
+        os._exit(_exit_statuses[-1])
 
 
 @pytest.fixture(scope="session")
@@ -155,7 +155,7 @@ def small_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_small_corpus(source: Path, target: Path, count: int = SMALL_CORPUS_ROWS) -> None:
-    """Every n-th seed row, so that all topics are there; golden questions are among those that are trained on."""
+    """Write every n-th seed row, so that all topics occur, and golden questions from the training split."""
     target.mkdir(parents=True)
     rows = list(csv.DictReader((source / "seed.csv").open(encoding="utf-8")))
     chosen = rows[:: len(rows) // count][:count]
@@ -163,13 +163,13 @@ def write_small_corpus(source: Path, target: Path, count: int = SMALL_CORPUS_ROW
         writer = csv.DictWriter(file, ["question", "answer", "topic"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(chosen)
-    for judging in ("gold.csv", "dev.csv"):
-        shutil.copy(source / judging, target / judging)
+    for name in ("gold.csv", "dev.csv"):
+        shutil.copy(source / name, target / name)
     keys = [PairKeys(question_key=phrase_key(row["question"]), answer_key=phrase_key(row["answer"])) for row in chosen]
-    learned = [row for row, where in zip(chosen, assign_splits(keys), strict=True) if where.split == "train"]
+    train = [row for row, assigned in zip(chosen, assign_splits(keys), strict=True) if assigned.split == "train"]
     golden = [
         {"question": row["question"], "any_of": [row["answer"].split()[0].strip(".,!?")], "must_pass": True}
-        for row in learned[:5]
+        for row in train[:5]
     ]
     (target / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -178,8 +178,8 @@ def write_small_corpus(source: Path, target: Path, count: int = SMALL_CORPUS_ROW
 def stack_settings(small_corpora: Path) -> Iterator[Settings]:
     """Settings of a running stack of real servers.
 
-    ``KOGPT2_TEST_STACK=1`` takes the stack that the environment describes and leaves it alone; otherwise a
-    stack of this session's own is started on free ports and removed at the end.
+    With ``KOGPT2_TEST_STACK=1`` it is the stack of the environment's settings, which is not stopped. Otherwise the
+    session starts a separate stack on free ports and removes it at the end.
     """
     if os.environ.get("KOGPT2_TEST_STACK"):
         yield load_settings()
@@ -187,25 +187,27 @@ def stack_settings(small_corpora: Path) -> Iterator[Settings]:
     from kogpt2_chat import bootstrap
     from kogpt2_chat.stack.stack import down, up
 
-    with hold_lock(CHECKOUT / "var" / "test.lock", _tell):  # two sessions would remove each other's servers
+    with hold_lock(
+        CHECKOUT / "var" / "test.lock", _print_progress
+    ):  # otherwise two sessions would remove each other's servers
         os.environ.update(_stack_environment(small_corpora))
         settings = load_settings()
-        down(settings, wipe=True, progress=_tell)
+        down(settings, wipe=True, progress=_print_progress)
         try:
-            up(settings, progress=_tell, on_ready=lambda: bootstrap.prepare_servers(settings))
+            up(settings, progress=_print_progress, on_ready=lambda: bootstrap.prepare_servers(settings))
             yield settings
         finally:
-            down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_tell)
+            down(settings, wipe=not os.environ.get("KOGPT2_TEST_KEEP"), progress=_print_progress)
 
 
 def _stack_environment(corpora: Path) -> dict[str, str]:
-    """Half of the pairs of a bot, learned from the base in the checkout; no quarantine, a fixed password."""
+    """Return settings for half of each bot's pairs, the base in the checkout, no minimum age and a fixed password."""
     return {
         "KOGPT2_HOME": str(TEST_HOME),
         "KOGPT2_PORTS__OFFSET": str(free_offset()),
         "KOGPT2_STACK__AIRFLOW_PASSWORD": "test-only-password",
         "KOGPT2_MODEL__BASE": "small",
-        # Half of the pairs, half as far from the base: at the rate for all of them gold gets too unlikely.
+        # For half of the pairs, half of the learning rate: with the full rate the gold pairs become too unlikely.
         "KOGPT2_TRAINING__EPOCHS": "1",
         "KOGPT2_TRAINING__LEARNING_RATE": "0.0002",
         "KOGPT2_LEARNING__CORPORA": str(corpora),
@@ -213,16 +215,16 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_LEARNING__AUTO_REVIEW": "true",
         "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
         "KOGPT2_LEARNING__MIN_NEW_EXAMPLES": "1",
-        # Tests start their retrainings themselves.
+        # Only tests start retrainings.
         "KOGPT2_LEARNING__RETRAIN_CRON": "never",
         "KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS": "false",
     }
 
 
 def free_offset() -> int:
-    """The first offset at which all of the stack's ports are free."""
-    given = Ports().model_dump(exclude={"offset"}).values()
-    ports = [port for one in given for port in (one if isinstance(one, tuple | list) else (one,))]
+    """Return the first offset at which all ports of the stack are free."""
+    defaults = Ports().model_dump(exclude={"offset"}).values()
+    ports = [port for one in defaults for port in (one if isinstance(one, tuple | list) else (one,))]
     for offset in range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP):
         if all(_is_free(port + offset) for port in ports):
             return offset
@@ -237,5 +239,5 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(f"stack: {line}", flush=True)

@@ -1,4 +1,4 @@
-"""Simulated workers that act on the published rollout state, and a clock that only moves when a job waits."""
+"""Simulated workers that follow the published rollout state, and a clock that only moves when a job waits."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ class SimulatedWorker:
 
     Attributes:
         alive: whether it sends heartbeats.
-        stuck: whether it sends heartbeats and acts on nothing.
+        stuck: whether it ignores published states; its heartbeats continue.
         broken: versions that do not load.
-        serving: the version that answers; 0: none.
-        muted: what its heartbeat says; None: nothing, as in earlier releases.
+        serving: the version that answers; 0 if there is none.
+        muted: the value in its heartbeats; None for a worker of an earlier release, which reports none.
     """
 
     bot: str
@@ -51,7 +51,7 @@ class SimulatedWorker:
 
 @dataclass
 class Survivor(SimulatedWorker):
-    """Remembers the state from before the topic was lost, and ignores lower epochs as stale."""
+    """A worker that survives the loss of the topic: it keeps its state, and ignores states with lower epochs."""
 
     muted: bool | None = False
     epoch: int = 0
@@ -64,10 +64,10 @@ class Survivor(SimulatedWorker):
 
 
 class RacingTopics(InMemoryTopics):
-    """States of another program arrive just before ours with the same epoch: workers follow theirs.
+    """Topics in which another program's state with the same epoch arrives just before ours, so that workers follow it.
 
     Args:
-        topics: the topics to race on.
+        topics: the topics that both programs write to.
         rivals: the other program's states, in the order of their epochs.
     """
 
@@ -91,8 +91,8 @@ class FleetHarness:
 
     Attributes:
         lines: the job's progress.
-        waits: how often the job has waited.
-        meanwhile: called each time the job waits, before the workers' heartbeats.
+        waits: number of times the job has waited.
+        on_wait: called each time the job waits, before the workers' heartbeats.
     """
 
     bot: str
@@ -102,7 +102,7 @@ class FleetHarness:
     lines: list[str] = field(default_factory=list)
     time: datetime = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
     waits: int = 0
-    meanwhile: Callable[[], None] = lambda: None
+    on_wait: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.topics.ensure()
@@ -118,7 +118,7 @@ class FleetHarness:
     def pause(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
         self.waits += 1
-        self.meanwhile()
+        self.on_wait()
         self.beat()
 
     def beat(self) -> None:
@@ -145,6 +145,6 @@ class FleetHarness:
         return [RolloutState.from_json(record.value or b"") for record in self.topics.read(ROLLOUT_TOPIC, 0, 0, end)]
 
     def lose_topics(self) -> None:
-        """The broker has lost its disk."""
+        """Replace the broker with an empty one, as if it had lost its disk."""
         self.topics = InMemoryTopics(Broker())
         self.topics.ensure()

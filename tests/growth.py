@@ -1,7 +1,7 @@
-"""How the work on a text grows with its length.
+"""Measure how the time for a text grows with its length.
 
-What is counted is CPU time of this thread: most steps are C's (regular expressions, normal forms, ``str.count``), which
-no trace of Python's lines sees. Nobody else's load is in it, and no duration is ever asserted, only a multiple.
+The CPU time of this thread is measured, because most steps run in C (regular expressions, normal forms, ``str.count``),
+where Python's tracing does not see them. It does not include other threads' load. Tests assert ratios, not durations.
 """
 
 import gc
@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_TIMES: Final = 20
-_SHORTEST: Final = 2_000
-_LONGEST: Final = 1024 * 1024
-"""No text from outside is longer than the largest record."""
-_LEAST_S: Final = 0.0005
-"""Less cannot be told from the clock's own steps: then both texts are made longer, up to the longest there is."""
+_FACTOR: Final = 20
+_MIN_CHARS: Final = 2_000
+_MAX_CHARS: Final = 1024 * 1024
+"""The size of the largest record, which bounds every text from outside."""
+_MIN_S: Final = 0.0005
+"""Shorter times are too close to the clock's resolution: then both texts are made longer, up to the maximum."""
 _ROUNDS: Final = 3
-_PLAINLY_LINEAR: Final = 60
+_CLEARLY_LINEAR: Final = 60
 
 
 def growth(work: Callable[[str], object], piece: str) -> float:
-    """CPU time for a text twenty times as long, as a multiple: about 20 if the work is linear, 400 if it is quadratic.
+    """Return how many times as long a text of twenty times the length takes: about 20 if linear, 400 if quadratic.
 
-    The least of a few rounds counts, with the garbage collector off: it walks the objects of every test that ran
-    before. What does not look linear is measured again, since a busy machine can only make it look worse.
+    The minimum of a few rounds counts, without the garbage collector, which would visit the objects of all earlier
+    tests. A result that is not clearly linear is measured again, since a busy machine only makes it worse.
     """
 
     def cost(length: int) -> float:
@@ -37,14 +37,14 @@ def growth(work: Callable[[str], object], piece: str) -> float:
         return min(cost(length) for _ in range(_ROUNDS))
 
     with _without_collector():
-        length, short = _SHORTEST, least(_SHORTEST)
-        while short < _LEAST_S and length * _TIMES < _LONGEST:
-            length = min(2 * length, _LONGEST // _TIMES + 1)
+        length, short = _MIN_CHARS, least(_MIN_CHARS)
+        while short < _MIN_S and length * _FACTOR < _MAX_CHARS:
+            length = min(2 * length, _MAX_CHARS // _FACTOR + 1)
             short = least(length)
         found = float("inf")
         for _ in range(_ROUNDS):
-            found = min(found, cost(length * _TIMES) / max(short, _LEAST_S))
-            if found < _PLAINLY_LINEAR:
+            found = min(found, cost(length * _FACTOR) / max(short, _MIN_S))
+            if found < _CLEARLY_LINEAR:
                 break
             short = max(short, least(length))
         return found

@@ -1,4 +1,4 @@
-"""Steps of the loop that several test layers take on real servers."""
+"""Steps of the learning loop on real servers, for several kinds of tests."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ def run_dag(settings: Settings, dag_id: str, conf: Mapping[str, object]) -> None
 
 
 def champion_versions(settings: Settings) -> dict[str, int | None]:
-    """Which version the registry calls each bot's champion."""
+    """Return each bot's champion from the registry."""
     registry = bootstrap.registry(settings)
     champions = {bot: registry.by_alias(bot, "champion") for bot in BOT_IDS}
     return {bot: version.version if version else None for bot, version in champions.items()}
 
 
 def passed_versions(settings: Settings) -> dict[str, list[int]]:
-    """The versions of each bot that passed the gate."""
+    """Return the versions of each bot that passed the gate."""
     registry = bootstrap.registry(settings)
     return {
         bot: [version.version for version in registry.versions(bot) if version.tags.get("gate") == "pass"]
@@ -33,14 +33,14 @@ def passed_versions(settings: Settings) -> dict[str, list[int]]:
     }
 
 
-def say(settings: Settings, *utterances: Utterance) -> list[Reply]:
-    """Ask over Kafka and wait for every answer."""
+def ask_bots(settings: Settings, *utterances: Utterance) -> list[Reply]:
+    """Ask over Kafka, and wait for every answer."""
     return ask(utterances=utterances, topics=bootstrap.topics(settings), timeout_s=60)
 
 
-def until(condition: Callable[[], bool], timeout_s: float, otherwise: Callable[[], str]) -> None:
-    """Wait for a condition; fail with what was seen instead."""
+def wait_until(condition: Callable[[], bool], timeout_s: float, describe: Callable[[], str]) -> None:
+    """Wait for a condition; after the timeout, fail with the description."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s; {otherwise()}"
+        assert time.monotonic() < deadline, f"not within {timeout_s} s; {describe()}"
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""The rollout side of one worker, with the registry and the topics that it hears from, all in memory."""
+"""The rollout follower of one worker, with an in-memory registry and in-memory topics."""
 
 import threading
 from pathlib import Path
@@ -14,7 +14,11 @@ from serving.version_cache import VersionCache
 
 
 class OneWorker:
-    """A worker's control, which acts whenever :meth:`pause` is called; versions in ``rotten`` do not load."""
+    """A worker's rollout follower, which runs each time :meth:`pause` is called.
+
+    Attributes:
+        corrupt: versions that do not load.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

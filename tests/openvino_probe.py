@@ -1,4 +1,4 @@
-"""`python -m tests.openvino_probe`: the kernels that OpenVINO really executes for a tiny bot, in both forms, as JSON."""
+"""`python -m tests.openvino_probe`: print the kernels that OpenVINO executes for a tiny bot, in both forms, as JSON."""
 
 import json
 import tempfile
@@ -10,7 +10,7 @@ from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
 
 def executed(model: PagedModel) -> set[str]:
-    """Names of the kernels of a graph that has been run."""
+    """Return the names of the kernels of a graph that has been run."""
     nodes = model._all_cores.get_compiled_model().get_runtime_model().get_ordered_ops()
     return {node.get_rt_info()["primitiveType"].value for node in nodes}
 

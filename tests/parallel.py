@@ -1,4 +1,4 @@
-"""How the tests that need no server are shared between processes: ``pytest -m parallel -n auto``."""
+"""How tests without servers are distributed to processes: ``pytest -m parallel -n auto``."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ def process_count() -> int:
 
 
 class FileScheduling(LoadScopeScheduling):
-    """Runs the tests of a file in one process, because they share fixtures, and all of Spark's in one session."""
+    """Keeps the tests of a file in one process, because they share fixtures; all Spark tests share one session."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _SPARK if nodeid.startswith(_SPARK) else nodeid.partition("::")[0]

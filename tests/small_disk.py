@@ -1,4 +1,4 @@
-"""A small disk of a test's own, which can be filled to the last byte and given room again."""
+"""A small temporary disk, which a test can fill to the last byte and clear again."""
 
 import os
 import subprocess
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-_PIECES = (1 << 20, 1 << 12, 1)
+_CHUNK_SIZES = (1 << 20, 1 << 12, 1)
 
 
 class SmallDisk:
     """A mounted disk.
 
     Args:
-        folder: where it is mounted.
+        folder: its mount point.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,32 +23,32 @@ class SmallDisk:
         self._filler = folder / "filler"
 
     def fill(self, left_kb: int = 0) -> None:
-        """Take all that is free but so much; said again, it takes what has become free since."""
+        """Fill the disk except for `left_kb`. Another call also fills what has become free since."""
         with self._filler.open("ab", buffering=0) as file:
-            for piece in _PIECES:
+            for size in _CHUNK_SIZES:
                 with suppress(OSError):
-                    while self.free_kb() - piece // 1024 >= left_kb and file.write(bytes(piece)) == piece:
+                    while self.free_kb() - size // 1024 >= left_kb and file.write(bytes(size)) == size:
                         pass
 
-    def make_room(self) -> None:
-        """Give back what was taken."""
+    def clear(self) -> None:
+        """Free the space that :meth:`fill` has used."""
         self._filler.unlink(missing_ok=True)
 
     def free_kb(self) -> int:
-        """What is free."""
-        found = os.statvfs(self.folder)
-        return found.f_bavail * found.f_frsize // 1024
+        """Return the free space in KB."""
+        usage = os.statvfs(self.folder)
+        return usage.f_bavail * usage.f_frsize // 1024
 
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
-    """Mount one, e.g. of ``256k``, and take it away again; skips the test where nothing can be mounted."""
+    """Mount a disk of a size such as ``256k``, and unmount it at the end. Skip the test if mounting is not possible."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a small disk takes root")
+        pytest.skip("mounting a small disk needs root")
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this machine mounts nothing")
+        pytest.skip("this machine cannot mount a tmpfs")
     try:
         yield SmallDisk(folder)
     finally:

@@ -6,7 +6,7 @@ from kogpt2_chat.cli.status import NOT_COMPARED, AirflowLogin, KafkaStatus, Safe
 
 
 def status_report(**parts: Any) -> StatusReport:
-    """Return a report that has nothing to show but the given parts."""
+    """Return a report that is empty except for the given parts."""
     empty: dict[str, Any] = {
         "services": (),
         "urls": {},

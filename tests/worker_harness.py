@@ -1,4 +1,4 @@
-"""One worker with all its parts on a broker in memory, turned by hand."""
+"""One worker on an in-memory broker, whose loop a test runs step by step."""
 
 import threading
 from dataclasses import replace
@@ -21,7 +21,13 @@ from serving.worker import Worker
 
 
 class WorkerHarness:
-    """One worker with all its parts, on doubles."""
+    """One worker with all its parts, on doubles.
+
+    Attributes:
+        now: the wall clock, which :meth:`tick` advances by 5 ms.
+        seconds: how far the monotonic clock is ahead of the wall clock.
+        steps: the steps that the worker has reported.
+    """
 
     def __init__(
         self,
@@ -42,7 +48,7 @@ class WorkerHarness:
         self.settings = Settings(home=folder, **sections)
         self.crash_path = folder / "crashes.json"
         self.now = datetime(2026, 11, 24, 3, tzinfo=UTC)
-        self.seconds = 0.0  # how far the wall clock is behind a clock that nobody sets
+        self.seconds = 0.0
         self.steps: list[str] = []
         self.consumer = InMemoryTransactionalConsumer(self.broker, fail_publishes)
         self.worker = Worker(
@@ -81,7 +87,7 @@ class WorkerHarness:
             self.loop.run_once()
 
     def restart(self, model: ScriptedModel) -> None:
-        """What a new process finds: the broker, the crash file, and nothing else."""
+        """Continue as a new process, which has only the broker and the crash file."""
         self.slots, self.engine = Slots(), ScriptedEngine()
         self.consumer = InMemoryTransactionalConsumer(self.broker)
         self.worker = replace(

@@ -1,4 +1,4 @@
-"""What must not be in a worker's process."""
+"""Packages that a worker's process must not import."""
 
 from typing import Final
 
@@ -7,5 +7,5 @@ NOT_IN_A_WORKER: Final = (
     "transformers",
     "sklearn",
     "deltalake",
-    *(f"kogpt2_chat.{room}" for room in ("training", "evaluation", "network", "corpora", "jobs", "cli")),
+    *(f"kogpt2_chat.{name}" for name in ("training", "evaluation", "network", "corpora", "jobs", "cli")),
 )

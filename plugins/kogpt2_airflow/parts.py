@@ -156,9 +156,9 @@ def announce_teachings(feedback: Mapping[str, Any]) -> None:
 def rollout_commands() -> list[list[str]]:
     """Build one `rollout` command for each bot that an event or the run's params name, or that has a new candidate.
 
-    Bots with a candidate that is not champion are included because an event can be lost, or come while the DAG is
-    paused; otherwise such a candidate would wait forever. The commands contain no version number and use the alias
-    `candidate`: a replayed old event then does nothing, whereas its version number would bring an old model back.
+    Bots with a candidate that is not champion are included because an event can be lost, or arrive while the DAG is
+    paused; otherwise such a candidate would never be rolled out. The commands contain no version number and use the
+    alias `candidate`: so a replayed old event has no effect, whereas its version number would bring back an old model.
 
     Returns:
         The arguments of each command.

@@ -1,4 +1,4 @@
-"""Run one command, forward its progress line by line, and leave no process of it behind.
+"""Run one command, forward its progress line by line, and end all processes that it started.
 
 This module does not depend on Airflow.
 """
@@ -51,7 +51,7 @@ class Command:
     def run(self) -> ProcessResult:
         """Run the command to its end, and forward each line of standard error as it arrives.
 
-        The process group is always ended, also if a timeout or an interruption raises in this method.
+        The process group is always ended, even if a timeout or an interruption raises in this method.
         """
         lines: queue.SimpleQueue[tuple[Stream, str]] = queue.SimpleQueue()
         process = subprocess.Popen(
@@ -68,13 +68,13 @@ class Command:
         try:
             readers = [_reader("stdout", process.stdout, lines), _reader("stderr", process.stderr, lines)]
             while process.poll() is None:
-                self._take(lines)
+                self._read_line(lines)
                 self._escalate(process)
             self.end()  # before the readers are joined: a grandchild that holds the pipes would block them
             for reader in readers:
                 reader.join(timeout=GRACE_S)
             while not lines.empty():
-                self._take(lines)
+                self._read_line(lines)
         finally:
             self.end()
         return ProcessResult(
@@ -100,7 +100,7 @@ class Command:
         if self._stopped_at is not None and time.monotonic() - self._stopped_at > GRACE_S:
             signal_group(process.pid, signal.SIGKILL)
 
-    def _take(self, lines: "queue.SimpleQueue[tuple[Stream, str]]") -> None:
+    def _read_line(self, lines: "queue.SimpleQueue[tuple[Stream, str]]") -> None:
         try:
             stream, line = lines.get(timeout=POLL_S)
         except queue.Empty:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def topics(settings: Settings) -> Topics:
-    """Return access to Kafka's topics by position."""
+    """Return the client for Kafka's topics."""
     from kogpt2_chat.adapters.kafka.topics import KafkaTopics
 
     return KafkaTopics(settings)
 
 
 def transactional_consumer(settings: Settings, ordinal: int, on_step: Callable[[str], None]) -> TransactionalConsumer:
-    """Return the worker's side of Kafka; ``on_step`` is called with the name of each step of a transaction."""
+    """Return the worker's Kafka client; ``on_step`` is called with the name of each step of a transaction."""
     from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactionalConsumer
 
     return KafkaTransactionalConsumer(settings, ordinal, on_step=on_step)
@@ -84,7 +84,7 @@ def kafka_warning(settings: Settings) -> str | None:
 
 
 def aliases(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[str, int | None]:
-    """Return the version behind an alias in MLflow for each bot, read with a short timeout and without its library."""
+    """Return the version behind an MLflow alias for each bot, read with a short timeout, without MLflow's library."""
     from kogpt2_chat.adapters.mlflow_aliases import alias_by_bot
 
     _reach_directly(settings)

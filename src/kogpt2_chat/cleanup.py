@@ -1,4 +1,4 @@
-"""Cleaning up after an error, without hiding it."""
+"""Clean up after an error without hiding it."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,16 @@ from kogpt2_chat.errors import KogptChatError
 
 
 def clean_up_after(error: BaseException, clean: Callable[[], object], left: str) -> None:
-    """Clean up after an error; if that fails too, add a note to the error.
+    """Clean up after an error; if the cleanup fails too, add a note to the error.
 
-    A full disk, or a server that went away, often fails both the work and the cleaning up after it.
+    The same cause, such as a full disk or a stopped server, often makes both the work and the cleanup fail.
 
     Args:
-        error: what ended the work; the caller raises it again.
-        clean: the cleaning up.
-        left: what stays behind if it fails.
+        error: the error of the work; the caller raises it again.
+        clean: function that cleans up.
+        left: sentence about what remains if the cleanup fails.
     """
     try:
         clean()
-    except KogptChatError as trouble:
-        error.add_note(f"{left} ({trouble})")
+    except KogptChatError as second:
+        error.add_note(f"{left} ({second})")

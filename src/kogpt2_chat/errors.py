@@ -31,7 +31,7 @@ class Unavailable(KogptChatError):
 
 
 class PlanOutdated(KogptChatError):
-    """Another process has changed what the work was planned from: read it and plan again."""
+    """Another process has changed the data that the plan is based on: read it again and make a new plan."""
 
 
 class AlreadyRunning(KogptChatError):
@@ -39,15 +39,15 @@ class AlreadyRunning(KogptChatError):
 
 
 class Superseded(KogptChatError):
-    """Another program's later change is in effect: leave it, and let a person decide."""
+    """A later change by another program is in effect: do not undo it, a person must decide."""
 
 
 class AlreadyExists(KogptChatError):
-    """The object to create exists: if an earlier attempt created it, go on."""
+    """The object already exists: if an earlier attempt created it, continue."""
 
 
 class OrdinalTaken(KogptChatError):
-    """Another process of this home already has the worker's ordinal: take another one, or exit."""
+    """Another process of this home already has the worker's ordinal: use another one, or exit."""
 
 
 class Fenced(KogptChatError):

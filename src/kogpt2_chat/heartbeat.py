@@ -27,7 +27,7 @@ class Heartbeat:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._say, self._clock = say, clock
-        self._silence = ProgressReminder(line=what, since_s=clock(), every_s=every_s)
+        self._reminder = ProgressReminder(line=what, since_s=clock(), every_s=every_s)
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
@@ -35,18 +35,18 @@ class Heartbeat:
     def say(self, line: str) -> None:
         """Forward a progress line."""
         with self._lock:
-            self._silence.said(line, self._clock())
+            self._reminder.record(line, self._clock())
             self._say(line)
 
-    def heard(self, line: str) -> None:
-        """Note a progress line that was printed elsewhere, without printing it."""
+    def note(self, line: str) -> None:
+        """Record a progress line that was printed elsewhere, without printing it."""
         with self._lock:
-            self._silence.said(line, self._clock())
+            self._reminder.record(line, self._clock())
 
-    def look(self) -> None:
+    def remind(self) -> None:
         """Repeat the last line if nothing was printed for too long. The thread calls this twice a second."""
         with self._lock:
-            line = self._silence.due(self._clock())
+            line = self._reminder.due(self._clock())
             if line is not None and not self._end.is_set():
                 self._say(line)
 
@@ -66,4 +66,4 @@ class Heartbeat:
     def _watch(self) -> None:
         with suppress(OSError):  # the output was closed
             while not self._end.wait(_CHECK_INTERVAL_S):
-                self.look()
+                self.remind()

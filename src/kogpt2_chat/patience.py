@@ -29,17 +29,17 @@ def within(seconds: float, what: str, call: Callable[[], T]) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
 
-    def ask() -> None:
+    def run() -> None:
         try:
             results.append(call())
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             errors.append(error)
 
-    thread = threading.Thread(target=ask, name=f"waits for {what}", daemon=True)
+    thread = threading.Thread(target=run, name=f"waits for {what}", daemon=True)
     thread.start()
     thread.join(seconds)
     if errors:
         raise errors[0]
     if not results:
-        raise Unavailable(f"{what} did not answer within {seconds:g} s: is it running, and not overloaded?")
+        raise Unavailable(f"{what} did not answer within {seconds:g} s; check that it is running and not overloaded")
     return results[0]

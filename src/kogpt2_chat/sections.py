@@ -54,7 +54,8 @@ class Stack(Section):
     host: str = Field(LOOPBACK, description="IPv4 address that all servers bind to; 0.0.0.0: all interfaces")
     advertised_host: str = Field(
         "",
-        description="host where other machines reach the stack, advertised to Kafka clients; empty: the bind address",
+        description="host at which other machines reach the stack, advertised to Kafka clients; empty: the bind "
+        "address",
     )
     workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="number of serving workers")
     spark: Literal["local", "standalone"] = "local"
@@ -94,8 +95,8 @@ class Model(Section):
 
     base: FolderOrName = Field(
         "auto",
-        description="`small`, a hub id or a folder; `auto`: KoGPT2 if available, else `small`; a home folder keeps its "
-        "first choice",
+        description="`small`, a hub id or a folder; `auto`: KoGPT2 if available, else `small`, decided once per "
+        "home folder",
     )
     revision: str = Field("main", description="hub revision of the base model")
     base_sha256: str = Field("", description="expected SHA-256 of the base model's weights file; empty: not checked")

@@ -162,7 +162,7 @@ def _checked(given: Given) -> Settings:
     except ValidationError as error:
         faults = error.errors(include_url=False)
     for fault in faults:
-        given.blame(variable(_path(fault)), _fault(given, fault))
+        given.add_fault(variable(_path(fault)), _fault(given, fault))
         given.put(_path(fault), None)
     return Settings(**given.tree)
 
@@ -178,7 +178,7 @@ def _conflicts(settings: Settings) -> Iterator[tuple[frozenset[str], str]]:
         sentence = f"{kafka.security_protocol} {relation}"
         yield _conflict("KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", sentence)
     if serving.watchdog_s <= _CALLS_AFTER_A_LOSS * kafka.request_timeout_s:
-        # A worker may wait this long for the broker; a shorter watchdog would take it for a stuck worker.
+        # A worker may wait this long for the broker; a shorter watchdog would end it as stuck.
         least = f"{_CALLS_AFTER_A_LOSS} x the {kafka.request_timeout_s:g} of"
         sentence = f"found {serving.watchdog_s:g}, expected more than {least}"
         yield _conflict("KOGPT2_SERVING__WATCHDOG_S", "KOGPT2_KAFKA__REQUEST_TIMEOUT_S", sentence)

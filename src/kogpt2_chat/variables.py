@@ -38,7 +38,7 @@ _OUTDATED: Final = {
 }
 """Settings of earlier releases that no longer have an effect, and the reason or replacement."""
 _RENAMED: Final = {"KOGPT2_SERVING__SLOT": "KOGPT2_SERVING__ORDINAL"}
-"""Settings that the last release called by another name, which still works in this one: old name and new name."""
+"""New names of renamed settings by old name. The old names of the last release still work in this one."""
 _QUOTES: Final = ("''", '""', "“”", "‘’", "``")
 _SHOWN_CHARS: Final = 120
 
@@ -81,7 +81,7 @@ class Given:
     warnings: list[str] = field(default_factory=list)
     source_by_name: dict[str, str] = field(default_factory=dict)
 
-    def blame(self, name: str, sentence: str) -> None:
+    def add_fault(self, name: str, sentence: str) -> None:
         """Record what is wrong with a variable."""
         self.wrong.add(name)
         self.faults.append(sentence)
@@ -212,7 +212,7 @@ def _add_all(given: Given, names: Names, texts: Mapping[str, str | None], source
     text_by_name: dict[str, str | None] = {}
     for name, spelled in spellings.items():
         if len(spelled) > 1:
-            given.blame(name, f"{name}: set twice in {source}, as {' and '.join(spelled)}: keep one")
+            given.add_fault(name, f"{name}: set twice in {source}, as {' and '.join(spelled)}: keep one")
         else:
             text_by_name[name] = texts[spelled[0]]
     for name, text, found_in in _under_new_names(given, text_by_name, source):
@@ -235,14 +235,14 @@ def _under_new_names(given: Given, values: Mapping[str, Any], source: str) -> It
             given.warnings.append(f"{old} (in {source}) is now called {new}, which is set too: remove {old}")
         else:
             given.wrong.add(old)
-            given.blame(new, f"{new}: {source} also sets {old}, its old name, to another value: remove {old}")
+            given.add_fault(new, f"{new}: {source} also sets {old}, its old name, to another value: remove {old}")
 
 
 def _add(given: Given, names: Names, name: str, text: str | None, source: str) -> None:
     """Add one variable to the tree, or to the faults."""
     given.source_by_name[name] = source
     if text is None:
-        given.blame(name, f"{name}: has no value in {source}, expected NAME=value")
+        given.add_fault(name, f"{name}: has no value in {source}, expected NAME=value")
     elif leaf := names.leaf_by_name.get(name):
         _add_leaf(given, leaf, name, text)
     elif section := names.section_by_name.get(name):
@@ -250,7 +250,7 @@ def _add(given: Given, names: Names, name: str, text: str | None, source: str) -
     elif name in _OUTDATED:
         given.warnings.append(_outdated(name, source))
     else:
-        given.blame(name, f"{names.unknown(name)} (in {source})")
+        given.add_fault(name, f"{names.unknown(name)} (in {source})")
 
 
 def _outdated(name: str, source: str) -> str:
@@ -262,11 +262,11 @@ def _add_leaf(given: Given, leaf: Leaf, name: str, text: str) -> None:
     if text == "":
         given.put(leaf.path, None)
     elif fault := _text_fault(leaf, text):
-        given.blame(name, f"{name}: {fault}{_found(given, name, leaf, text)}")
+        given.add_fault(name, f"{name}: {fault}{_found(given, name, leaf, text)}")
     elif not leaf.is_json:
         given.put(leaf.path, text)
     elif (value := _json(text)) is None:
-        given.blame(name, f"{name}: expected {expected_form(leaf)}{_found(given, name, leaf, text)}")
+        given.add_fault(name, f"{name}: expected {expected_form(leaf)}{_found(given, name, leaf, text)}")
     else:
         given.put(leaf.path, value)
 
@@ -275,7 +275,9 @@ def _add_section(given: Given, names: Names, section: str, name: str, text: str)
     """Add a section that is set as one JSON object. Messages do not quote its text, which may contain secrets."""
     found = _json(text) if text.strip() else {}
     if not isinstance(found, dict):
-        given.blame(name, f"{name}: expected a JSON object of the section's settings ({given.source_by_name[name]})")
+        given.add_fault(
+            name, f"{name}: expected a JSON object of the section's settings ({given.source_by_name[name]})"
+        )
         return
     values = {_variable_of_key(section, key): value for key, value in found.items()}
     for leaf_name, value, source in _under_new_names(given, values, given.source_by_name[name]):
@@ -284,7 +286,7 @@ def _add_section(given: Given, names: Names, section: str, name: str, text: str)
         if leaf_name in _OUTDATED:
             given.warnings.append(_outdated(leaf_name, name))
         elif leaf is None:
-            given.blame(leaf_name, f"{names.unknown(leaf_name)} (in {name})")
+            given.add_fault(leaf_name, f"{names.unknown(leaf_name)} (in {name})")
         elif isinstance(value, str) and not leaf.is_json:
             _add_leaf(given, leaf, leaf_name, value)
         else:
@@ -292,7 +294,7 @@ def _add_section(given: Given, names: Names, section: str, name: str, text: str)
 
 
 def _variable_of_key(section: str, key: str) -> str:
-    """Return the variable of a field of a section in JSON. A key that is not in lower case stays visible, unknown."""
+    """Return the variable of a field of a section in JSON. A key that is not in lower case is reported as unknown."""
     return variable((section, key)) if key.islower() else variable((section, "")) + key
 
 

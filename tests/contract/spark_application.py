@@ -8,19 +8,19 @@ from pathlib import Path
 from kogpt2_chat.errors import InvalidInput
 
 
-def answer(arguments: Mapping[str, object], count: Callable[[int], int]) -> dict[str, object]:
-    """Do what the arguments ask for."""
+def echo(arguments: Mapping[str, object], count: Callable[[int], int]) -> dict[str, object]:
+    """Return the argument `text` and a row count, or fail as the arguments demand."""
     if "reject" in arguments:
         raise InvalidInput(str(arguments["reject"]))
     if "fail" in arguments:
         raise RuntimeError(str(arguments["fail"]))
-    return {"said": arguments["say"], "rows": count(len(str(arguments["say"])))}
+    return {"text": arguments["text"], "rows": count(len(str(arguments["text"])))}
 
 
 def main(arguments_path: str, result_path: str) -> None:
-    """Answer from files, as the applications in ``spark_jobs/`` do."""
+    """Read the arguments from a file and write the result to another one, as the applications in ``spark_jobs/`` do."""
     try:
-        outcome = {"result": answer(json.loads(Path(arguments_path).read_text(encoding="utf-8")), _count)}
+        outcome = {"result": echo(json.loads(Path(arguments_path).read_text(encoding="utf-8")), _count)}
     except InvalidInput as error:
         outcome = {"invalid": str(error)}
     Path(result_path).write_text(json.dumps(outcome, ensure_ascii=False), encoding="utf-8")

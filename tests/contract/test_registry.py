@@ -64,28 +64,28 @@ def test_a_download_never_touches_an_existing_folder(
 ) -> None:
     """An existing folder was completed by another process: it is returned unchanged."""
     version = registry.add_version(bot, trained, "version", {})
-    taken = tmp_path / "taken"
-    taken.mkdir()
+    existing = tmp_path / "existing"
+    existing.mkdir()
 
-    assert registry.download(bot, version, taken) == taken
+    assert registry.download(bot, version, existing) == existing
 
-    assert list(taken.iterdir()) == []
+    assert list(existing.iterdir()) == []
 
 
 def test_two_downloads_at_once_both_succeed(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
     """Several workers of one machine download the same version: each gets the complete folder."""
     version = registry.add_version(bot, trained, "version", {})
     folder = tmp_path / "models" / "1"
-    answers: list[Path] = []
+    folders: list[Path] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(registry.download(bot, version, folder))) for _ in range(3)
+        threading.Thread(target=lambda: folders.append(registry.download(bot, version, folder))) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
 
-    assert answers == [folder] * 3
+    assert folders == [folder] * 3
     assert (folder / "engine" / "weights.bin").stat().st_size == 10240
     assert [entry.name for entry in folder.parent.iterdir()] == ["1"]
 
@@ -109,9 +109,9 @@ def test_a_run_is_registered_as_one_version(registry: Registry, bot: str, traine
 
 def test_two_registrations_at_once_agree(registry: Registry, bot: str, trained: str) -> None:
     """Airflow may run a task twice at once: both get the same number, and only one version remains."""
-    answers: list[int] = []
+    versions: list[int] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(registry.add_version(bot, trained, "version", {})))
+        threading.Thread(target=lambda: versions.append(registry.add_version(bot, trained, "version", {})))
         for _ in range(2)
     ]
     for thread in threads:
@@ -119,9 +119,9 @@ def test_two_registrations_at_once_agree(registry: Registry, bot: str, trained: 
     for thread in threads:
         thread.join(timeout=60)
 
-    assert len(answers) == 2
-    assert {version.version for version in registry.versions(bot)} == set(answers)
-    assert len(set(answers)) == 1
+    assert len(versions) == 2
+    assert {version.version for version in registry.versions(bot)} == set(versions)
+    assert len(set(versions)) == 1
 
 
 def test_versions_are_listed_oldest_first(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:

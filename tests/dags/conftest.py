@@ -20,7 +20,7 @@ if "AIRFLOW_HOME" not in os.environ:
 
 @pytest.fixture(scope="session")
 def dags() -> "dict[str, DAG]":
-    """Return every DAG of the project by its id, as Airflow parses them."""
+    """Return the project's DAGs by their ids, parsed by Airflow."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(CHECKOUT / "dags"))

@@ -18,7 +18,7 @@ FAILED = {"dag": SimpleNamespace(dag_id="retrain_bots"), "run_id": "scheduled__1
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Return the texts that a configured webhook receives."""
+    """Configure a webhook, and return the texts that it has received."""
     texts: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,7 +61,7 @@ def test_a_missed_deadline_reaches_the_operator(received: list[str]) -> None:
 def test_a_webhook_that_does_not_respond_with_http_is_only_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An SMTP greeting instead of HTTP raises nothing from the callback."""
+    """If the server sends an SMTP greeting instead of HTTP, the callback raises no error."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:

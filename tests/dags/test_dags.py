@@ -100,7 +100,7 @@ def test_conversations_are_ingested_before_they_are_indexed(dags: dict[str, DAG]
 
 
 def test_each_bot_goes_through_the_same_steps(dags: dict[str, DAG]) -> None:
-    """Base and dataset, then choose, train, register, evaluate, nominate, announce; bots do not depend on each other."""
+    """Base, dataset, choose, train, register, evaluate, nominate, announce; bots do not depend on each other."""
     dag = dags["retrain_bots"]
 
     assert upstream(dag, "prepare_base") == set()
@@ -140,7 +140,7 @@ def test_the_trigger_form_is_typed(dags: dict[str, DAG]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "good"),
+    ("name", "value", "expected"),
     [
         ("bots", ["ChatbotB"], True),
         ("bots", [], False),
@@ -159,7 +159,9 @@ def test_the_trigger_form_is_typed(dags: dict[str, DAG]) -> None:
         ("force", "yes", False),
     ],
 )
-def test_params_are_checked_before_anything_runs(dags: dict[str, DAG], name: str, value: object, good: bool) -> None:
+def test_params_are_checked_before_anything_runs(
+    dags: dict[str, DAG], name: str, value: object, expected: bool
+) -> None:
     """A run with a value outside the form's limits does not start."""
     from airflow.sdk.exceptions import AirflowException
 
@@ -170,7 +172,7 @@ def test_params_are_checked_before_anything_runs(dags: dict[str, DAG], name: str
     except (AirflowException, ValueError):
         accepted = False
 
-    assert accepted is good
+    assert accepted is expected
 
 
 def test_params_become_arguments_of_the_commands(dags: dict[str, DAG]) -> None:
@@ -349,7 +351,7 @@ class BuiltDatasets:
 
 @pytest.mark.parametrize("force", [False, True])
 def test_bots_with_a_published_dataset_are_arguments_of_choose(dags: dict[str, DAG], force: bool) -> None:
-    """A bot whose dataset is in quarantine, or that the run does not name, is not; the switch adds `--force`."""
+    """A bot with a quarantined dataset, or that the run does not name, is left out; the switch adds `--force`."""
     faulty = {"ChatbotB": {"version": None, "faults": ["too few rows"], "path": "/q"}}
     context = {"ti": BuiltDatasets(BUILT | faulty), "params": {"force": force}}
     environment = jinja2.Environment(autoescape=False)  # noqa: S701
@@ -387,7 +389,7 @@ print(json.dumps([task.command, found, [name for name in ("hdfs", "mlflow") if n
 
 
 def test_choosing_bots_loads_no_client_in_airflows_process() -> None:
-    """The task that chooses runs a command, and the rollout's aliases are read without MLflow's library."""
+    """The task `choose_bots` runs a command, and the rollout reads aliases without MLflow's library."""
     environment = os.environ | {"KOGPT2_MLFLOW__TRACKING_URI": "http://127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_CLIENTS, str(CHECKOUT / "dags")],

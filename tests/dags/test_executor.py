@@ -10,19 +10,19 @@ from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.servers.airflow import airflow_environment
 
 
-def test_airflow_finds_the_executor_that_the_stack_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a LocalExecutor that watches the database which the stack configures."""
+def test_the_executor_of_the_local_stack_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a LocalExecutor that watches the database of the stack's settings."""
     from airflow.executors.local_executor import LocalExecutor
 
     settings = Settings(home=tmp_path)
     environment = airflow_environment(settings, folders_of(settings))
     name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
     monkeypatch.setenv(name, environment[name])
-    module, _, kind = environment["AIRFLOW__CORE__EXECUTOR"].rpartition(".")
-    executor = getattr(import_module(module), kind)(parallelism=1)
+    module, _, name_of_class = environment["AIRFLOW__CORE__EXECUTOR"].rpartition(".")
+    executor = getattr(import_module(module), name_of_class)(parallelism=1)
     assert isinstance(executor, LocalExecutor)
     assert executor.is_local
-    assert executor._rest.mark.database == folders_of(settings).airflow / "airflow.db"
+    assert executor._pause.count.database == folders_of(settings).airflow / "airflow.db"
 
 
 def test_postgresql_keeps_airflows_own_executor(tmp_path: Path) -> None:

@@ -44,12 +44,12 @@ def run(script: str) -> tuple[dict[str, Any], FakeTaskInstance]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait on a condition with a deadline, without a loop of sleeps."""
-    done = threading.Event()
+    """Wait until a condition is true, with a deadline."""
+    never = threading.Event()
     for _ in range(int(DEADLINE_S / 0.05)):
         if condition():
             return
-        done.wait(0.05)
+        never.wait(0.05)
     raise AssertionError("the condition did not become true in time")
 
 
@@ -62,7 +62,7 @@ def test_the_last_json_object_is_the_result() -> None:
     assert result == {"version": 3, "이유": "더 나음"}
 
 
-def test_the_operator_asks_for_json() -> None:
+def test_the_operator_adds_the_json_option() -> None:
     """The command is called with its arguments and `--json` as the last one."""
     result, _ = run("import sys, json; print(json.dumps({'argv': sys.argv[1:]}))")
 
@@ -71,16 +71,16 @@ def test_the_operator_asks_for_json() -> None:
 
 def test_progress_is_logged_immediately(tmp_path: Path) -> None:
     """A line of standard error is forwarded before the command ends."""
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     lines: list[str] = []
 
     def say(line: str) -> None:
         lines.append(line)
         if line == "1단계":
-            gate.write_text("weiter", encoding="utf-8")
+            pipe.write_text("continue", encoding="utf-8")
 
-    script = f"import sys; print('1단계', file=sys.stderr, flush=True); open({str(gate)!r}).read(); print('2단계', file=sys.stderr)"
+    script = f"import sys; print('1단계', file=sys.stderr, flush=True); open({str(pipe)!r}).read(); print('2단계', file=sys.stderr)"
     result = Command([sys.executable, "-c", script], say=say).run()
 
     assert result.code == 0
@@ -139,7 +139,10 @@ def test_lost_records_fail_the_task_and_keep_its_result() -> None:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("import sys; print('MLflow away', file=sys.stderr); sys.exit(1)", "failed with exit code 1: MLflow away"),
+        (
+            "import sys; print('MLflow is down', file=sys.stderr); sys.exit(1)",
+            "failed with exit code 1: MLflow is down",
+        ),
         ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
         ("import sys; sys.exit(130)", "was interrupted"),
     ],
@@ -152,15 +155,15 @@ def test_every_other_failure_is_retried(script: str, message: str) -> None:
     assert type(caught.value) is AirflowException
 
 
-def test_success_without_a_result_is_a_fault() -> None:
+def test_success_without_a_result_is_an_error() -> None:
     """A command that prints no JSON object is broken, so it is not retried."""
     with pytest.raises(AirflowFailException, match="no JSON object"):
         run("print('done')")
 
 
-def family(folder: Path, *, stubborn: bool = False) -> str:
+def script_with_child(folder: Path, *, ignores_sigterm: bool = False) -> str:
     """Return a script with a child process that would outlive it; both write their process ids."""
-    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" if stubborn else "pass"
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" if ignores_sigterm else "pass"
     child = f"{ignore}; import os, pathlib, time; pathlib.Path({str(folder / 'child')!r}).write_text(str(os.getpid())); time.sleep(600)"
     return (
         f"{ignore}; import os, pathlib, subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); "
@@ -173,10 +176,10 @@ def pid_in(path: Path) -> int | None:
     return int(text) if text else None
 
 
-@pytest.mark.parametrize("stubborn", [False, True])
-def test_a_kill_ends_the_whole_group(tmp_path: Path, stubborn: bool) -> None:
+@pytest.mark.parametrize("ignores_sigterm", [False, True])
+def test_a_kill_ends_the_whole_group(tmp_path: Path, ignores_sigterm: bool) -> None:
     """`on_kill` ends the command and its children, also those that ignore SIGTERM."""
-    operator = operator_of(family(tmp_path, stubborn=stubborn))
+    operator = operator_of(script_with_child(tmp_path, ignores_sigterm=ignores_sigterm))
     raised: list[BaseException] = []
 
     def execute() -> None:
@@ -207,7 +210,7 @@ def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
         wait_until(lambda: pid_in(tmp_path / "child") is not None)
         raise TimedOutError
 
-    script = f"import sys; print('working', file=sys.stderr, flush=True); {family(tmp_path)}"
+    script = f"import sys; print('working', file=sys.stderr, flush=True); {script_with_child(tmp_path)}"
     with pytest.raises(TimedOutError):
         Command([sys.executable, "-c", script], say=say).run()
 
@@ -228,9 +231,9 @@ def test_the_command_of_a_killed_task_ends_too(tmp_path: Path) -> None:
     wait_until(lambda: not alive(pid_in(tmp_path / "child")))
 
 
-def test_a_child_left_behind_is_ended(tmp_path: Path) -> None:
+def test_a_child_that_outlives_the_command_is_ended(tmp_path: Path) -> None:
     """If a command ends while its child still holds the pipes, the task does not hang and the child is ended."""
-    script = family(tmp_path).rpartition("; time.sleep(600)")[0]
+    script = script_with_child(tmp_path).rpartition("; time.sleep(600)")[0]
 
     result = Command([sys.executable, "-c", f"{script}; print('{{}}')"], say=lambda _line: None).run()
 

@@ -1,4 +1,4 @@
-"""The browser of the end-to-end tests: the distribution's Chromium, headless."""
+"""The browser of the end-to-end tests: the system's Chromium, headless."""
 
 import os
 import shutil
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.integration.conftest import speaking_bots
+from tests.integration.conftest import trained_stack
 
-__all__ = ["page", "speaking_bots"]
+__all__ = ["page", "trained_stack"]
 
 QUIET = (
     "--disable-gpu",
@@ -23,13 +23,13 @@ QUIET = (
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A fresh page in English, large enough for the forms."""
+    """A new page in English, large enough for the forms."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     assert program, "no Chromium: run `scripts/setup.sh --browser`"
     sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Chromium's sandbox refuses root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*QUIET, *sandbox])
-        shown = browser.new_page(viewport={"width": 1400, "height": 1100}, locale="en-US")
-        shown.set_default_timeout(60_000)
-        yield shown
+        page = browser.new_page(viewport={"width": 1400, "height": 1100}, locale="en-US")
+        page.set_default_timeout(60_000)
+        yield page
         browser.close()

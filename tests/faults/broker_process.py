@@ -1,7 +1,7 @@
-"""A broker of these tests' own, which may be killed, with a second listener that is advertised as a proxy's address.
+"""A separate broker for fault tests, which may kill it. Its second listener advertises a proxy's address.
 
-Everything that fault tests touch is theirs alone: the session's stack has a worker of its own in the same group, whose
-answers would hide what is being tested, and other tests rely on its broker.
+Fault tests do not use the session's stack: its worker is in the same consumer group, so its answers would hide faults,
+and other tests need its broker.
 """
 
 import os
@@ -30,18 +30,18 @@ from kogpt2_chat.testing.tcp_proxy import TcpProxy
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 
 FAULTS_HOME = CHECKOUT / "var" / "faults"
-SLOTS = (1, 2, 3, 4)
-# Between the offsets that tests/conftest.py chooses from: no port of the one can be a port of the other.
+ORDINALS = (1, 2, 3, 4)
+# Between the offsets of tests/conftest.py, so that this broker and the session's stack never share a port.
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20125, 50000, 250
 BEHIND_PROXY, PROXY = 9094, 9095
-RETURN_S = 120.0
+RESTART_S = 120.0
 
 
 class BrokerProcess:
     """The running broker.
 
     Args:
-        settings: of a stack of Kafka alone.
+        settings: settings of a stack that runs only Kafka.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,36 +49,36 @@ class BrokerProcess:
 
     @property
     def home(self) -> Path:
-        """Where workers keep models and crash logs too."""
+        """The stack's home, where the workers also keep models and crash logs."""
         return self.settings.home
 
     def process(self) -> psutil.Process:
-        """The broker's process, by the supervisor's word."""
-        supervision = Supervisor(folders_of(self.settings)).find()
-        assert supervision is not None, "the supervisor of the tests' own Kafka is gone"
-        deadline = time.monotonic() + RETURN_S
-        while (pid := supervision.states()["kafka"].pid) is None:
-            assert time.monotonic() < deadline, "the supervisor did not start Kafka again"
+        """Return the broker's process, once the supervisor runs it."""
+        supervisor = Supervisor(folders_of(self.settings)).find()
+        assert supervisor is not None, "the supervisor of the fault tests' Kafka does not run"
+        deadline = time.monotonic() + RESTART_S
+        while (pid := supervisor.states()["kafka"].pid) is None:
+            assert time.monotonic() < deadline, "the supervisor did not restart Kafka"
             time.sleep(0.1)
         return psutil.Process(pid)
 
     def kill(self) -> None:
-        """SIGKILL; the supervisor starts the broker again."""
-        victim = self.process()
-        victim.kill()
-        victim.wait(timeout=10)
+        """End the broker with SIGKILL; the supervisor restarts it."""
+        process = self.process()
+        process.kill()
+        process.wait(timeout=10)
 
-    def wait_until_back(self) -> float:
-        """Wait until the broker takes connections; give that moment (monotonic)."""
-        deadline = time.monotonic() + RETURN_S
+    def wait_until_listening(self) -> float:
+        """Wait until the broker accepts connections, and return that time on the monotonic clock."""
+        deadline = time.monotonic() + RESTART_S
         while not _listens(self.settings.ports.at(self.settings.ports.kafka)):
-            assert time.monotonic() < deadline, "the broker did not come back"
+            assert time.monotonic() < deadline, "the broker does not listen"
             time.sleep(0.05)
         return time.monotonic()
 
     @contextmanager
     def proxy(self) -> Iterator[TcpProxy]:
-        """A proxy in front of the second listener; whoever asks there is told to stay there."""
+        """Start a proxy in front of the second listener, whose clients keep using the proxy."""
         ports = self.settings.ports
         host = self.settings.stack.host
         with closing(TcpProxy((host, ports.at(PROXY)), (host, ports.at(BEHIND_PROXY)))) as made:
@@ -86,33 +86,37 @@ class BrokerProcess:
             yield made
 
     def through_proxy(self) -> dict[str, str]:
-        """Environment of a worker that knows nothing but the proxy."""
+        """Return the environment variables of a worker that connects only through the proxy."""
         return {"KOGPT2_KAFKA__BOOTSTRAP": self.settings.local(PROXY)}
 
 
 @contextmanager
-def lone_kafka(*, keep: bool) -> Iterator[BrokerProcess]:
-    """Start it, with topics and one rolled out tiny version a bot; stop it and remove what it kept."""
+def own_broker(*, keep: bool) -> Iterator[BrokerProcess]:
+    """Start a broker with the topics and one rolled-out tiny version per bot; at the end stop it and remove its data.
+
+    Args:
+        keep: whether to leave the data for inspection.
+    """
     settings = Settings(
         home=FAULTS_HOME / "stack",
         ports=Ports(offset=_free_offset()),
         stack=Stack(min_memory_mb=400, workers=0, stop_timeout_s=20),
     )
-    down(settings, wipe=True, progress=_tell)
+    down(settings, wipe=True, progress=_print_progress)
     for old in settings.home.glob("worker-*.log"):
         old.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "server_properties", _with_second_listener(server.server_properties))
         try:
-            up(settings, only=["kafka"], progress=_tell, on_ready=lambda: topics_with_champions(settings))
-            fill_shelves(settings.home)
+            up(settings, only=["kafka"], progress=_print_progress, on_ready=lambda: topics_with_champions(settings))
+            install_versions(settings.home)
             yield BrokerProcess(settings)
         finally:
-            down(settings, wipe=not keep, progress=_tell)
+            down(settings, wipe=not keep, progress=_print_progress)
 
 
-def _with_second_listener(plain):
-    """Clients are told the address of the listener they came through, so a proxy in front of it keeps them."""
+def _with_second_listener(original):
+    """Add a listener that advertises the proxy: brokers tell a client the address of the listener that it used."""
 
     def properties(settings: Settings, logs: Path) -> str:
         listener = f"PROXIED://{settings.local(BEHIND_PROXY)}"
@@ -122,7 +126,7 @@ def _with_second_listener(plain):
             "listener.security.protocol.map=": ",PROXIED:PLAINTEXT",
         }
         lines = []
-        for line in plain(settings, logs).splitlines():
+        for line in original(settings, logs).splitlines():
             added = next((text for name, text in more.items() if line.startswith(name)), "")
             lines.append(line + added)
         return "\n".join(lines) + "\n"
@@ -131,7 +135,7 @@ def _with_second_listener(plain):
 
 
 def topics_with_champions(settings: Settings) -> None:
-    """The platform's topics, and version 1 as each bot's champion."""
+    """Create the platform's topics, and publish version 1 as each bot's champion."""
     topics = bootstrap.topics(settings)
     topics.ensure()
     topics.send(
@@ -144,20 +148,26 @@ def topics_with_champions(settings: Settings) -> None:
     )
 
 
-def fill_shelves(home: Path, slots: Sequence[int] = SLOTS) -> None:
-    """Version 1 of each bot lies where a worker looks first, so nothing has to be fetched from a registry."""
+def install_versions(home: Path, ordinals: Sequence[int] = ORDINALS) -> None:
+    """Put version 1 of each bot into the workers' version caches, so that no registry is needed."""
     made = home / "versions"
     for bot in BOT_IDS:
         tiny_version(made / bot, bot=bot)
-        for slot in slots:
-            shutil.copytree(made / bot, home / "models" / f"worker-{slot}" / bot / "1")
+        for ordinal in ordinals:
+            shutil.copytree(made / bot, home / "models" / f"worker-{ordinal}" / bot / "1")
 
 
 def _free_offset() -> int:
     plain = Ports()
-    wanted = (plain.kafka, plain.kafka_controller, BEHIND_PROXY, PROXY, *(plain.worker_metrics + n - 1 for n in SLOTS))
+    wanted = (
+        plain.kafka,
+        plain.kafka_controller,
+        BEHIND_PROXY,
+        PROXY,
+        *(plain.worker_metrics + n - 1 for n in ORDINALS),
+    )
     offsets = deque(range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP))
-    offsets.rotate(int(short_hash(FAULTS_HOME), 16) % len(offsets))  # checkouts that start at once do not meet
+    offsets.rotate(int(short_hash(FAULTS_HOME), 16) % len(offsets))  # other checkouts start their search elsewhere
     for offset in offsets:
         if not any(_listens(port + offset) for port in wanted):
             return offset
@@ -170,10 +180,10 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(f"faults: {line}", flush=True)
 
 
 def keeps_home() -> bool:
-    """Whether the home is to be left for inspection."""
+    """Return whether to keep the home for inspection."""
     return bool(os.environ.get("KOGPT2_TEST_KEEP"))

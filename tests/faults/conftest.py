@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests: a broker of their own, workers, books, and a table at the end."""
+"""Fixtures of the fault tests: a separate broker, workers, an audit of the replies, and a table of the results."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.settings import Serving
-from tests.faults.broker_process import FAULTS_HOME, BrokerProcess, keeps_home, lone_kafka
+from tests.faults.broker_process import FAULTS_HOME, BrokerProcess, keeps_home, own_broker
 from tests.faults.consumers import Group
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.report import FaultReport
-from tests.faults.worker_pool import WorkerPool, crew_of
+from tests.faults.worker_pool import WorkerPool, worker_pool
 
 _REPORT = FaultReport()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the broker needs a server, as the tests on the session's stack do."""
+    """Mark the tests that request the broker: they need a server, like the tests on the session's stack."""
     for item in items:
         if item.path.parent == Path(__file__).parent and "kafka" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)
@@ -24,40 +24,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[BrokerProcess]:
-    """A broker that may be killed, and nothing else of the stack."""
-    with lone_kafka(keep=keeps_home()) as made:
+    """A Kafka broker without the rest of the stack. Tests may kill it."""
+    with own_broker(keep=keeps_home()) as made:
         yield made
 
 
 @pytest.fixture
-def crew(kafka: BrokerProcess) -> Iterator[WorkerPool]:
-    """No worker yet; whoever is started is ended."""
-    with crew_of(kafka) as made:
+def pool(kafka: BrokerProcess) -> Iterator[WorkerPool]:
+    """A pool without workers; the workers that a test starts are stopped at its end."""
+    with worker_pool(kafka) as made:
         yield made
 
 
 @pytest.fixture
 def group(kafka: BrokerProcess) -> Iterator[Group]:
-    """A consumer group of the test's own; its exchanges are closed."""
+    """A consumer group for one test; its consumers are closed at the end."""
     made = Group(kafka.settings.model_copy(update={"serving": Serving(session_timeout_s=6)}))
     yield made
     made.close()
 
 
 @pytest.fixture
-def ledger(kafka: BrokerProcess) -> ReplyAudit:
-    """Books that begin now."""
+def audit(kafka: BrokerProcess) -> ReplyAudit:
+    """An audit of all questions and replies from now on."""
     return ReplyAudit(kafka.settings)
 
 
 @pytest.fixture(scope="session")
 def report() -> FaultReport:
-    """Where scenarios write what they measured."""
+    """The results of all scenarios of the session."""
     return _REPORT
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """The table, and the same as JSON beside the tests' home."""
+    """Print the table, and write the same as JSON to the fault tests' folder."""
     if _REPORT.rows:
         _REPORT.write(FAULTS_HOME / "report.json")
         terminalreporter.section("faults")

@@ -1,4 +1,4 @@
-"""Exchanges of a test's own group in this process, and one-line workers that answer with them."""
+"""Transactional consumers of a separate group in the test's process, and functions that publish answers with them."""
 
 import threading
 import time
@@ -23,101 +23,101 @@ DEADLINE_S = 90.0
 
 
 class Died(BaseException):
-    """Stands for kill -9: nothing catches it but the test."""
+    """Simulates kill -9: only the test catches it."""
 
 
 class Group:
-    """A consumer group that begins at the end of the questions, so that no other test's are in it."""
+    """A consumer group that starts at the end of the topic, so that it gets no questions of other tests."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.ledger = ReplyAudit(settings)
+        self.audit = ReplyAudit(settings)
         self.name = f"guards-{uuid.uuid4().hex[:8]}"
         self.opened: list[KafkaTransactionalConsumer] = []
         self._offsets = KafkaConsumer(**connection(settings), group_id=self.name, enable_auto_commit=False)
         self._partitions = [
-            TopicPartition(QUESTION_TOPIC, number) for number in self.ledger.topics.end_positions(QUESTION_TOPIC)
+            TopicPartition(QUESTION_TOPIC, number) for number in self.audit.topics.end_positions(QUESTION_TOPIC)
         ]
         self._offsets.assign(self._partitions)
         ends = self._offsets.end_offsets(self._partitions)
         self._offsets.commit({partition: OffsetAndMetadata(end) for partition, end in ends.items()})
 
-    def exchange(
-        self, slot: int, on_step: Callable[[str], None] = lambda _: None, settings: Settings | None = None
+    def consumer(
+        self, ordinal: int, on_step: Callable[[str], None] = lambda _: None, settings: Settings | None = None
     ) -> KafkaTransactionalConsumer:
-        """A new one, as of a process that has just started."""
-        made = KafkaTransactionalConsumer(settings or self.settings, slot, self.name, on_step)
+        """Return a new, recovered consumer, as a process has after its start."""
+        made = KafkaTransactionalConsumer(settings or self.settings, ordinal, self.name, on_step)
         self.opened.append(made)
         made.recover()
         return made
 
-    def poll(self, exchange: KafkaTransactionalConsumer, count: int) -> Batch:
-        """Exactly that many questions, under the assignment of the last poll."""
+    def poll(self, consumer: KafkaTransactionalConsumer, count: int) -> Batch:
+        """Poll exactly so many questions, and return them with the assignment of the last poll."""
         records: list[Record] = []
         deadline = time.monotonic() + DEADLINE_S
         while len(records) < count:
             assert time.monotonic() < deadline, f"{len(records)} of {count} questions were polled"
-            batch = exchange.poll(0.2, count - len(records))
+            batch = consumer.poll(0.2, count - len(records))
             records += batch.records
         return Batch(tuple(records), batch.assignment)
 
-    def drain(self, exchange: KafkaTransactionalConsumer) -> None:
-        """Answer whatever comes, until the group's positions are the end of the questions."""
+    def drain(self, consumer: KafkaTransactionalConsumer) -> None:
+        """Answer questions until the group's committed positions are the end of the topic."""
         deadline = time.monotonic() + DEADLINE_S
-        while not self.is_done():
-            assert time.monotonic() < deadline, "the heir did not reach the end of the questions"
-            batch = exchange.poll(0.2, 100)
-            if batch.records and not publish(exchange, batch):
-                exchange.recover()
+        while not self.is_all_committed():
+            assert time.monotonic() < deadline, "the consumer did not reach the end of the questions"
+            batch = consumer.poll(0.2, 100)
+            if batch.records and not publish(consumer, batch):
+                consumer.recover()
 
-    def recover(self, exchange: KafkaTransactionalConsumer) -> None:
-        """As a worker does: again, while a rebalance is waiting for somebody."""
+    def recover(self, consumer: KafkaTransactionalConsumer) -> None:
+        """Recover as a worker does: try again while a rebalance waits for another member."""
         deadline = time.monotonic() + DEADLINE_S
         while True:
             try:
-                exchange.recover()
+                consumer.recover()
             except Unavailable:
                 assert time.monotonic() < deadline
             else:
                 return
 
     def small_topic(self) -> str:
-        """A new topic that takes no large records."""
+        """Create a topic that refuses large records, and return its name."""
         name = f"small.{self.name}"
         with closing(KafkaAdminClient(**connection(self.settings))) as admin:
             topic = {"num_partitions": 1, "replication_factor": 1, "configs": {"max.message.bytes": "100000"}}
             admin.create_topics({name: topic}, wait_for_metadata=True)
         return name
 
-    def is_done(self) -> bool:
-        """Whether the committed positions stand behind the last question."""
+    def is_all_committed(self) -> bool:
+        """Return whether the committed positions are behind the last question of every partition."""
         ends = self._offsets.end_offsets(self._partitions)
         return all((self._offsets.committed(partition) or 0) >= end for partition, end in ends.items())
 
     def close(self) -> None:
-        """End what the test has opened."""
-        for exchange in self.opened:
+        """Close everything that the test has opened."""
+        for consumer in self.opened:
             with suppress(Exception):
-                exchange.close()
+                consumer.close()
         self._offsets.close()
 
 
 def through_proxy(kafka: BrokerProcess) -> Settings:
-    """Of an exchange that knows the broker by its proxy's address only."""
+    """Return the settings of a consumer that connects to the broker only through its proxy."""
     proxied = Kafka(bootstrap=kafka.settings.local(PROXY), request_timeout_s=5)
     settings = kafka.settings.model_copy(update={"kafka": proxied, "serving": Serving(session_timeout_s=6)})
-    settings.__dict__.pop("kafka_bootstrap", None)  # remembered from before
+    settings.__dict__.pop("kafka_bootstrap", None)  # the cached property of the original settings
     return settings
 
 
-def publish(exchange: KafkaTransactionalConsumer, batch: Batch, *more: Outgoing) -> bool:
-    """Answers to a batch, and its positions."""
+def publish(consumer: KafkaTransactionalConsumer, batch: Batch, *more: Outgoing) -> bool:
+    """Publish answers to a batch with its positions, and return whether that succeeded."""
     outgoing = [*answers_to(batch.records), *more]
-    return exchange.publish(batch.assignment, positions_of(batch.records), outgoing).published
+    return consumer.publish(batch.assignment, positions_of(batch.records), outgoing).published
 
 
 def positions_of(records: Sequence[Record]) -> dict[int, int]:
-    """After the last question of each partition."""
+    """Return the position after the last question of each partition."""
     positions: dict[int, int] = {}
     for record in records:
         positions[record.partition] = max(positions.get(record.partition, 0), record.offset + 1)
@@ -125,7 +125,7 @@ def positions_of(records: Sequence[Record]) -> dict[int, int]:
 
 
 def answers_to(records: Sequence[Record], text: str = "네") -> list[Outgoing]:
-    """One answer each, told apart by the question's position."""
+    """Return one answer to each question, with the question's turn id."""
     return [
         Outgoing(
             topic=BOT_IDS[0],
@@ -138,7 +138,7 @@ def answers_to(records: Sequence[Record], text: str = "네") -> list[Outgoing]:
 
 
 def turns_of(records: Sequence[Record]) -> list[Outgoing]:
-    """What a worker writes beside each answer, as far as the books look at it."""
+    """Return the turn of each answer, with only the header that the audit reads."""
     return [
         Outgoing(
             topic=TURN_TOPIC, key=record.key, value=b"{}", headers={"turn_id": turn_id(record.partition, record.offset)}
@@ -148,42 +148,42 @@ def turns_of(records: Sequence[Record]) -> list[Outgoing]:
 
 
 class Publishing(threading.Thread):
-    """A publication in a thread that stops at a step of its transaction until it is let go."""
+    """A thread that publishes, and pauses at one step of its transaction until the test continues it."""
 
     def __init__(self, step: str) -> None:
         super().__init__(daemon=True)
         self._step = step
-        self._reached, self._go_on = threading.Event(), threading.Event()
+        self._reached, self._may_continue = threading.Event(), threading.Event()
         self._is_dead = False
         self._work: Callable[[], bool] = lambda: False
         self.outcome: bool | None = None
 
     def on_step(self, step: str) -> None:
-        """For the exchange."""
+        """Pause at the step; pass this method to the consumer."""
         if step == self._step and threading.current_thread() is self:
             self._reached.set()
-            self._go_on.wait(DEADLINE_S)
+            self._may_continue.wait(DEADLINE_S)
             if self._is_dead:
                 raise Died
 
     def begin(self, work: Callable[[], bool]) -> None:
-        """Publish as far as the step."""
+        """Publish up to the step."""
         self._work = work
         self.start()
         assert self._reached.wait(DEADLINE_S), f"{self._step} was not reached"
 
     def finish(self) -> None:
-        """Go on to the end."""
-        self._go_on.set()
+        """Continue, and wait for the end of the thread."""
+        self._may_continue.set()
         self.join(DEADLINE_S)
         assert not self.is_alive()
 
     def die(self) -> None:
-        """Never come back from the step."""
+        """Raise `Died` at the step, and wait for the end of the thread."""
         self._is_dead = True
         self.finish()
 
     def run(self) -> None:
-        """The thread's own."""
+        """Do the work; called by the thread."""
         with suppress(Died):
             self.outcome = self._work()

@@ -1,4 +1,4 @@
-"""Asks questions, and keeps the books: what each position of `bot_question` led to, as a reader sees it."""
+"""Ask questions, and count what readers of committed records see for each of them: answers, turns and dead letters."""
 
 import time
 import uuid
@@ -21,18 +21,22 @@ from kogpt2_chat.settings import Kafka, Settings
 
 WATCHED = (*BOT_IDS, DEAD_LETTER_TOPIC, TURN_TOPIC)
 DEADLINE_S = 240.0
-PATIENCE_S = 3.0
+REQUEST_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How a scenario ended.
+    """The result of a scenario.
 
     Attributes:
-        lost: questions without an answer or a dead letter.
-        double: answers and dead letters too many.
-        unmatched: answers without their turn, or turns without their answer.
-        aborted: answers that were written and that no reader will ever see.
+        questions: records of `bot_question`, also those that cannot be answered.
+        answers: visible answers to them.
+        dead_letters: visible dead letters of them.
+        lost: questions without an answer and without a dead letter.
+        double: answers and dead letters beyond the first one of each question.
+        unmatched: answers without a turn, and turns without an answer.
+        aborted: answers that were written, but are invisible because their transaction was aborted; also to questions of
+            earlier tests, which the workers may have to answer first.
     """
 
     questions: int
@@ -44,36 +48,42 @@ class Verdict:
     aborted: int
 
     @property
-    def holds(self) -> bool:
-        """Exactly one visible answer or dead letter each, and a turn to each answer."""
+    def is_exactly_once(self) -> bool:
+        """Whether each question has exactly one visible answer or dead letter, and each answer a turn."""
         return not (self.lost or self.double or self.unmatched)
 
 
 class ReplyAudit:
-    """Everything since its own beginning; its questions are known by their key."""
+    """Asks questions, and follows the replies to them from its start on. The key marks its own questions.
+
+    Attributes:
+        asked: number of records sent.
+        seen: the records read so far, by topic, including replies to other questions.
+        key_prefix: the beginning of the keys of its questions.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        # Whoever asks a broker that is away should not wait long, or times until its return are measured badly.
-        self.settings = settings.model_copy(update={"kafka": Kafka(request_timeout_s=PATIENCE_S)})
+        # With a long timeout, requests to a broker that is down would distort the measured recovery times.
+        self.settings = settings.model_copy(update={"kafka": Kafka(request_timeout_s=REQUEST_TIMEOUT_S)})
         self.topics = bootstrap.topics(self.settings)
-        self.mark = uuid.uuid4().hex[:8]
-        self.begin = {topic: self.topics.end_positions(topic) for topic in (*WATCHED, QUESTION_TOPIC)}
-        self._read_to = {topic: dict(self.begin[topic]) for topic in WATCHED}
+        self.key_prefix = uuid.uuid4().hex[:8]
+        self._starts = {topic: self.topics.end_positions(topic) for topic in (*WATCHED, QUESTION_TOPIC)}
+        self._read_to = {topic: dict(self._starts[topic]) for topic in WATCHED}
         self.seen: dict[str, list[Record]] = {topic: [] for topic in WATCHED}
         self.asked = 0
-        self._is_mine: set[str] = set()
-        self._is_unsure = False
+        self._own_ids: set[str] = set()
+        self._has_failed_send = False
 
     def ask(self, count: int, text: str = "안녕? '따옴표'도 괜찮지?") -> None:
-        """Good questions on all partitions, to all bots."""
+        """Ask valid questions, on all partitions and to all bots."""
         self._send([self._question(number, text) for number in range(self.asked, self.asked + count)])
 
     def send(self, *values: bytes) -> None:
-        """Records as they are, good or bad."""
-        self._send([(f"{self.mark}-{self.asked + n}", value) for n, value in enumerate(values)])
+        """Send records with these values, valid or not."""
+        self._send([(f"{self.key_prefix}-{self.asked + n}", value) for n, value in enumerate(values)])
 
-    def look(self) -> None:
-        """Read what has become visible; with the broker away, nothing has."""
+    def read_new(self) -> None:
+        """Read the records that have become visible; while the broker is down, do nothing."""
         with suppress(Unavailable):
             for topic in WATCHED:
                 for partition, end in self.topics.end_positions(topic).items():
@@ -84,59 +94,59 @@ class ReplyAudit:
 
     @property
     def replied(self) -> int:
-        """Distinct questions of this ledger that are known to be done with."""
-        return len({record.headers["turn_id"] for record in self._replies()} & self._mine())
+        """Number of its questions with a visible reply."""
+        return len({record.headers["turn_id"] for record in self._replies()} & self._own_turn_ids())
 
     @property
-    def open(self) -> int:
-        """Questions without a visible reply."""
-        return max(self.asked, len(self._mine())) - self.replied
+    def unanswered(self) -> int:
+        """Number of its questions without a visible reply."""
+        return max(self.asked, len(self._own_turn_ids())) - self.replied
 
-    def settle(self, deadline_s: float = DEADLINE_S, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def wait_for_replies(self, deadline_s: float = DEADLINE_S, on_wait: Callable[[], None] = lambda: None) -> None:
         """Wait until every question has a reply."""
-        self.wait(lambda: self.open == 0, deadline_s, meanwhile)
+        self.wait(lambda: self.unanswered == 0, deadline_s, on_wait)
 
     def wait(
         self,
         condition: Callable[[], bool],
         deadline_s: float = DEADLINE_S,
-        meanwhile: Callable[[], None] = lambda: None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> None:
-        """Look until a condition holds."""
+        """Read new records until a condition holds, and call `on_wait` before each pause."""
         deadline = time.monotonic() + deadline_s
-        self.look()
+        self.read_new()
         while not condition():
             assert time.monotonic() < deadline, f"{self.replied} of {self.asked} questions have a reply"
-            meanwhile()
+            on_wait()
             time.sleep(0.1)
-            self.look()
+            self.read_new()
 
     def verdict(self) -> Verdict:
-        """The books, closed: call it once no worker runs any more.
+        """Return the result; call it when no worker runs any more.
 
-        Waits until no transaction is open: what it would hide is neither lost nor there.
+        Waits until no transaction is open, because an open one hides answers that may still become visible.
         """
         deadline = time.monotonic() + DEADLINE_S
         while any(self.topics.end_positions(topic) != self.written_ends(topic) for topic in WATCHED):
-            assert time.monotonic() < deadline, "a transaction stays open"
+            assert time.monotonic() < deadline, "a transaction is still open"
             time.sleep(0.1)
-        self.look()
-        mine = self._mine()
+        self.read_new()
+        own = self._own_turn_ids()
         replies = Counter(record.headers["turn_id"] for record in self._replies())
-        answers = self._of_mine(*BOT_IDS)
-        turns = self._of_mine(TURN_TOPIC)
+        answers = self._count_own(*BOT_IDS)
+        turns = self._count_own(TURN_TOPIC)
         return Verdict(
-            questions=len(mine),
+            questions=len(own),
             answers=sum(answers.values()),
-            dead_letters=sum(self._of_mine(DEAD_LETTER_TOPIC).values()),
-            lost=sum(replies[turn] == 0 for turn in mine),
-            double=sum(max(0, replies[turn] - 1) for turn in mine),
+            dead_letters=sum(self._count_own(DEAD_LETTER_TOPIC).values()),
+            lost=sum(replies[turn] == 0 for turn in own),
+            double=sum(max(0, replies[turn] - 1) for turn in own),
             unmatched=sum(((answers - turns) + (turns - answers)).values()),
-            aborted=self._written() - sum(answers.values()),
+            aborted=self._written() - sum(len(self.seen[bot]) for bot in BOT_IDS),
         )
 
     def _question(self, number: int, text: str) -> tuple[str, bytes]:
-        question_id = f"{self.mark}-{number}"
+        question_id = f"{self.key_prefix}-{number}"
         bot = BOT_IDS[number % len(BOT_IDS)]
         return question_id, v1_text(question_id=question_id, bot=bot, sender=f"하늘{number}", text=text).encode()
 
@@ -144,53 +154,51 @@ class ReplyAudit:
         try:
             self.topics.send(Outgoing(topic=QUESTION_TOPIC, key=key.encode(), value=value) for key, value in values)
         except Unavailable:
-            self._is_unsure = True  # some of them may be there, or will be
+            self._has_failed_send = True  # the broker may have stored some of them, or may still do so
             raise
         self.asked += len(values)
 
-    def _mine(self) -> set[str]:
-        """Turn ids of all that was asked here; read anew only when something was added."""
-        if len(self._is_mine) < self.asked or self._is_unsure:
+    def _own_turn_ids(self) -> set[str]:
+        """Return the turn ids of its questions; the topic is read again only if questions may have been added."""
+        if len(self._own_ids) < self.asked or self._has_failed_send:
             for partition, end in self.topics.end_positions(QUESTION_TOPIC).items():
-                start = self.begin[QUESTION_TOPIC][partition]
+                start = self._starts[QUESTION_TOPIC][partition]
                 for record in self.topics.read(QUESTION_TOPIC, partition, start, end):
-                    if (record.key or b"").startswith(self.mark.encode()):
-                        self._is_mine.add(turn_id(partition, record.offset))
-                self.begin[QUESTION_TOPIC][partition] = end
-        return self._is_mine
+                    if (record.key or b"").startswith(self.key_prefix.encode()):
+                        self._own_ids.add(turn_id(partition, record.offset))
+                self._starts[QUESTION_TOPIC][partition] = end
+        return self._own_ids
 
     def _replies(self) -> list[Record]:
         return [record for topic in (*BOT_IDS, DEAD_LETTER_TOPIC) for record in self.seen[topic]]
 
-    def _of_mine(self, *names: str) -> Counter[str]:
-        mine = self._mine()
+    def _count_own(self, *names: str) -> Counter[str]:
+        own = self._own_turn_ids()
         found = (record.headers["turn_id"] for topic in names for record in self.seen[topic])
-        return Counter(turn for turn in found if turn in mine)
+        return Counter(turn for turn in found if turn in own)
 
     def written_ends(self, topic: str) -> dict[int, int]:
-        """Ends of a topic's partitions in the read_uncommitted view."""
-        return {partition.partition: end for partition, end in self._raw.end_offsets(_partitions(self, topic)).items()}
+        """Return the end offsets of a topic's partitions for a read_uncommitted reader."""
+        return {partition.partition: end for partition, end in self._raw.end_offsets(self._partitions(topic)).items()}
 
     def _written(self) -> int:
-        """Answers of these questions in the read_uncommitted view."""
-        where = {partition: self.begin[partition.topic][partition.partition] for bot in BOT_IDS
-                 for partition in _partitions(self, bot)}  # fmt: skip
-        ends = self._raw.end_offsets(list(where))
-        self._raw.assign(list(where))
-        for partition, start in where.items():
+        """Count the answers since its start that a read_uncommitted reader sees."""
+        starts = {partition: self._starts[partition.topic][partition.partition] for bot in BOT_IDS
+                 for partition in self._partitions(bot)}  # fmt: skip
+        ends = self._raw.end_offsets(list(starts))
+        self._raw.assign(list(starts))
+        for partition, start in starts.items():
             self._raw.seek(partition, start)
-        mine, count = self._mine(), 0
+        count = 0
         deadline = time.monotonic() + DEADLINE_S
-        while any(self._raw.position(partition) < ends[partition] for partition in where):
+        while any(self._raw.position(partition) < ends[partition] for partition in starts):
             assert time.monotonic() < deadline
-            for records in self._raw.poll(timeout_ms=500).values():
-                count += sum(dict(record.headers)["turn_id"].decode() in mine for record in records)
+            count += sum(map(len, self._raw.poll(timeout_ms=500).values()))
         return count
 
     @cached_property
     def _raw(self) -> KafkaConsumer:
         return KafkaConsumer(**connection(self.settings), enable_auto_commit=False)
 
-
-def _partitions(ledger: ReplyAudit, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in ledger.begin[topic]]
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in self._starts[topic]]

@@ -1,4 +1,4 @@
-"""Servers of a test's own on a small disk, which nobody touches while it is full or afterwards."""
+"""A separate stack on a small disk. Its servers must recover from a full disk without a restart by hand."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,64 +19,63 @@ from kogpt2_chat.stack.processes import port_is_free
 from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.status import Service, Status, status
-from tests.faults.broker_process import fill_shelves, topics_with_champions
+from tests.faults.broker_process import install_versions, topics_with_champions
 from tests.small_disk import SmallDisk
 
 KEEP_FREE_MB = 48
-# Between those of the session's stack and of the tests' lone broker.
+# Between those of the session's stack and those of the fault tests' broker.
 OFFSETS = range(20185, 50000, 250)
 
 
 class SmallStack:
-    """The running servers.
+    """A running stack.
 
     Args:
-        settings: of the stack.
-        disk: where its home is.
-        only: names or groups of what was started.
+        settings: the stack's settings.
+        disk: the disk with the stack's home.
     """
 
-    def __init__(self, settings: Settings, disk: SmallDisk, only: Sequence[str]) -> None:
-        self.settings, self.disk, self.only = settings, disk, only
+    def __init__(self, settings: Settings, disk: SmallDisk) -> None:
+        self.settings, self.disk = settings, disk
 
     def status(self) -> Status:
-        """As `kogpt2-chat status` finds it, of what was started."""
+        """Return the stack's status, as `kogpt2-chat status` does."""
         return status(self.settings)
 
     def services(self) -> dict[str, Service]:
-        """What was started, by name."""
+        """Return the services that were started, by name."""
         return {one.name: one for one in self.status().services if one.pid or one.detail != "stopped: Not started"}
 
     def pid(self, name: str) -> int | None:
-        """A server's process now."""
+        """Return the process id of a server."""
         return self.services()[name].pid
 
-    def unwell(self) -> list[str]:
-        """Who is not healthy, and why."""
+    def unhealthy(self) -> list[str]:
+        """Return the services that are not healthy, with the reason."""
         return [f"{one.name}: {one.detail}" for one in self.services().values() if not one.healthy]
 
     def fill_lake(self) -> None:
-        """One ingest, as Airflow would run it."""
+        """Run one ingest, as Airflow would."""
         ingest(topics=bootstrap.topics(self.settings), tables=bootstrap.tables(self.settings), settings=self.settings)
 
     def build_dataset(self) -> str:
-        """One bot's dataset by spark-submit; its id."""
+        """Build one bot's dataset with spark-submit, and return its id."""
         built = build_dataset(
             bots=["ChatbotA"],
             spark=bootstrap.spark(self.settings),
             tables=bootstrap.tables(self.settings),
             files=bootstrap.files(self.settings),
             settings=self.settings,
-            progress=_tell,
+            progress=_print_progress,
         )
         return str(built.datasets["ChatbotA"].version)
 
     def lake(self) -> list[str]:
-        """Turn ids in the lake, doubles included."""
+        """Return the turn ids in the lake, including duplicates."""
         return [str(row["turn_id"]) for row in bootstrap.tables(self.settings).read("turns", ["turn_id"])]
 
     def lake_is_complete(self) -> bool:
-        """Whether the lake has read its topic to the end."""
+        """Run an ingest, and return whether the lake has then read the topic of turns to its end."""
         result = ingest(
             topics=bootstrap.topics(self.settings), tables=bootstrap.tables(self.settings), settings=self.settings
         )
@@ -84,7 +83,7 @@ class SmallStack:
         return result.turns.positions == ends
 
     def write_everywhere(self) -> None:
-        """One write to each server that was started and keeps data."""
+        """Write to each server that was started and stores data."""
         bootstrap.files(self.settings).write("/Chatbot/probe", os.urandom(1000))
         names = self.services()
         if "elasticsearch" in names:
@@ -92,29 +91,34 @@ class SmallStack:
             assert bootstrap.index(self.settings).count() == len(set(self.lake()))
         if "mlflow" in names:
             url = f"{self.settings.mlflow_url}/api/2.0/mlflow/experiments/create"
-            made = requests.post(url, json={"name": os.urandom(8).hex()}, timeout=30)
-            assert made.status_code == requests.codes.ok, made.text
+            response = requests.post(url, json={"name": os.urandom(8).hex()}, timeout=30)
+            assert response.status_code == requests.codes.ok, response.text
 
 
 @contextmanager
 def small_stack(disk: SmallDisk, only: Sequence[str]) -> Iterator[SmallStack]:
-    """Start them, with topics and a tiny champion a bot; stop them again."""
+    """Start servers with the topics and one tiny champion per bot, and stop them at the end.
+
+    Args:
+        disk: the disk for the stack's home.
+        only: names or groups of the servers to start.
+    """
     home = disk.folder / "home"
     settings = Settings(
         home=home,
         ports=Ports(offset=_free_offset(home)),
         stack=Stack(min_memory_mb=500, min_disk_mb=100, keep_free_mb=KEEP_FREE_MB, stop_timeout_s=20),
-        # Whoever meets a full disk should say so soon.
+        # With fewer retries, a full disk becomes an error sooner.
         hdfs=Hdfs(retries=1),
         serving=Serving(threads=1, session_timeout_s=6),
     )
-    fill_shelves(home, slots=(1,))
+    install_versions(home, ordinals=(1,))
     try:
-        up(settings, only=only, progress=_tell, on_ready=lambda: _prepare(settings, only))
-        yield SmallStack(settings, disk, only)
+        up(settings, only=only, progress=_print_progress, on_ready=lambda: _prepare(settings, only))
+        yield SmallStack(settings, disk)
     finally:
-        disk.make_room()
-        down(settings, progress=_tell)
+        disk.clear()
+        down(settings, progress=_print_progress)
 
 
 def _prepare(settings: Settings, only: Sequence[str]) -> None:
@@ -124,7 +128,7 @@ def _prepare(settings: Settings, only: Sequence[str]) -> None:
 
 
 def _free_offset(home: Path) -> int:
-    """All ports of a whole stack are free there."""
+    """Return the first offset at which all ports of a complete stack are free."""
     for offset in OFFSETS:
         settings = Settings(home=home, ports=Ports(offset=offset))
         programs = all_programs(settings, folders_of(settings), Java(home=Path("/"), version=17))
@@ -134,5 +138,5 @@ def _free_offset(home: Path) -> int:
     raise RuntimeError(f"no free block of ports in {OFFSETS}")
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(f"faults: {line}", flush=True)

@@ -1,4 +1,4 @@
-"""The broker dies, stands still or is slow: nothing is lost or doubled, and answers come again by themselves."""
+"""The broker is killed, frozen or slow: no answer is lost or doubled, and the workers recover without help."""
 
 import signal
 import socket
@@ -14,107 +14,108 @@ from tests.faults.broker_process import BrokerProcess
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.worker_pool import WorkerPool
 from tests.integration.worker_process import WorkerProcess
-from tests.loop import until
+from tests.loop import wait_until
 
-AGAIN_S = 60.0
-"""Bound for a busy machine; the aim is 15 s and the report says what it was."""
+RECOVERY_S = 60.0
+"""Limit for a busy machine. The aim is 15 s; the report shows the measured time."""
 SLOW_S = 0.25
-SOME = 90
+QUESTIONS = 90
 
 
-def again_after(crew: WorkerPool, ledger: ReplyAudit, back_at: float) -> float:
-    """Seconds from the broker's return until everything asked before it, and shortly after, has its reply."""
-    deadline = time.monotonic() + AGAIN_S
+def recovery_after(pool: WorkerPool, audit: ReplyAudit, end_of_fault: float) -> float:
+    """Return the seconds from the end of a fault until all questions, including 12 new ones, have a reply."""
+    deadline = time.monotonic() + RECOVERY_S
     while True:
         try:
-            ledger.ask(12)
+            audit.ask(12)
             break
-        except Unavailable:  # the asking client itself has to find the broker again
+        except Unavailable:  # the asking client, too, has to reconnect first
             assert time.monotonic() < deadline
-    ledger.settle(AGAIN_S, crew.revive)
-    return time.monotonic() - back_at
+    audit.wait_for_replies(RECOVERY_S, pool.restart_dead)
+    return time.monotonic() - end_of_fault
 
 
-def close_the_books(crew: WorkerPool, ledger: ReplyAudit, report, name: str, kills: int, again_s: float) -> None:
-    ledger.settle(meanwhile=crew.revive)
-    crew.close()
-    verdict = ledger.verdict()
-    report.add(name, verdict, kills=kills, again_s=again_s)
-    assert verdict.holds, verdict
-    assert again_s < AGAIN_S
-    assert FENCED not in crew.exit_codes, "nobody starts such a worker again"
+def check_verdict(pool: WorkerPool, audit: ReplyAudit, report, name: str, kills: int, recovery_s: float) -> None:
+    audit.wait_for_replies(on_wait=pool.restart_dead)
+    pool.dead()  # keeps the exit codes of workers that have ended since
+    pool.close()
+    verdict = audit.verdict()
+    report.add(name, verdict, kills=kills, recovery_s=recovery_s)
+    assert verdict.is_exactly_once, verdict
+    assert recovery_s < RECOVERY_S
+    assert FENCED not in pool.exit_codes, "a worker was fenced; a supervisor would not restart it"
 
 
-def kill_broker(kafka: BrokerProcess, crew: WorkerPool, ledger: ReplyAudit, times: int) -> float:
+def kill_broker(kafka: BrokerProcess, pool: WorkerPool, audit: ReplyAudit, times: int) -> float:
     slowest = 0.0
     for number in range(times):
         print(f"faults: broker fault {number + 1} of {times}, slowest so far {slowest:.1f} s", flush=True)
-        ledger.ask(SOME)
-        ledger.wait(lambda: ledger.open < SOME)  # in mid-batch
+        audit.ask(QUESTIONS)
+        audit.wait(lambda: audit.unanswered < QUESTIONS)  # some questions have replies, others are in flight
         kafka.kill()
-        slowest = max(slowest, again_after(crew, ledger, kafka.wait_until_back()))
+        slowest = max(slowest, recovery_after(pool, audit, kafka.wait_until_listening()))
     return slowest
 
 
-def freeze_broker(kafka: BrokerProcess, crew: WorkerPool, ledger: ReplyAudit, times: int, frozen_s: float) -> float:
+def freeze_broker(kafka: BrokerProcess, pool: WorkerPool, audit: ReplyAudit, times: int, frozen_s: float) -> float:
     slowest = 0.0
     for number in range(times):
         print(f"faults: broker fault {number + 1} of {times}, slowest so far {slowest:.1f} s", flush=True)
-        ledger.ask(SOME)
-        ledger.wait(lambda: ledger.open < SOME)  # in mid-batch
+        audit.ask(QUESTIONS)
+        audit.wait(lambda: audit.unanswered < QUESTIONS)  # some questions have replies, others are in flight
         broker = kafka.process()
         broker.send_signal(signal.SIGSTOP)
         try:
-            time.sleep(frozen_s)  # nobody can be asked meanwhile
+            time.sleep(frozen_s)  # the length of the fault; no event to wait for
         finally:
             broker.send_signal(signal.SIGCONT)
-        slowest = max(slowest, again_after(crew, ledger, time.monotonic()))
+        slowest = max(slowest, recovery_after(pool, audit, time.monotonic()))
     return slowest
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
-def test_a_killed_broker_is_waited_for(kafka, crew, ledger, report):
-    """In mid-batch, again and again; its log says what was committed."""
-    crew.start_ready(1, 2)
-    again_s = kill_broker(kafka, crew, ledger, times=5)
-    close_the_books(crew, ledger, report, "broker kill -9", 5, again_s)
+def test_workers_survive_kills_of_the_broker(kafka, pool, audit, report):
+    """The broker is killed five times while questions are in flight, and recovers from its log."""
+    pool.start_ready(1, 2)
+    recovery_s = kill_broker(kafka, pool, audit, times=5)
+    check_verdict(pool, audit, report, "broker kill -9", 5, recovery_s)
 
 
-def test_a_broker_that_stood_still_once_is_waited_for(kafka, crew, ledger, report):
-    """For longer than requests and sessions last: no worker takes its own late join for another process."""
-    crew.start_ready(1, 2)
-    again_s = freeze_broker(kafka, crew, ledger, times=1, frozen_s=12.0)
-    close_the_books(crew, ledger, report, "broker SIGSTOP 12 s, once", 1, again_s)
-
-
-@pytest.mark.faults
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("frozen_s", [3.0, 12.0], ids=["a moment", "past requests and sessions"])
-def test_a_frozen_broker_is_waited_for(kafka, crew, ledger, report, frozen_s):
-    """Also longer than a request may take, so that outcomes are unknown."""
-    crew.start_ready(1, 2)
-    again_s = freeze_broker(kafka, crew, ledger, times=4, frozen_s=frozen_s)
-    close_the_books(crew, ledger, report, f"broker SIGSTOP {frozen_s:g} s", 4, again_s)
+def test_workers_survive_a_frozen_broker_once(kafka, pool, audit, report):
+    """For longer than request and session timeouts; no worker treats its own late join as another process."""
+    pool.start_ready(1, 2)
+    recovery_s = freeze_broker(kafka, pool, audit, times=1, frozen_s=12.0)
+    check_verdict(pool, audit, report, "broker SIGSTOP 12 s, once", 1, recovery_s)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
-def test_a_slow_broker_is_only_slow(kafka, crew, ledger, report):
-    """A quarter of a second each way: commits count as slow, and every next one gets a producer of its own."""
+@pytest.mark.parametrize("frozen_s", [3.0, 12.0], ids=["short", "longer than request and session timeouts"])
+def test_workers_survive_a_frozen_broker(kafka, pool, audit, report, frozen_s):
+    """Four times, also for longer than the request timeout, so that outcomes of requests are unknown."""
+    pool.start_ready(1, 2)
+    recovery_s = freeze_broker(kafka, pool, audit, times=4, frozen_s=frozen_s)
+    check_verdict(pool, audit, report, f"broker SIGSTOP {frozen_s:g} s", 4, recovery_s)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_a_slow_broker_only_delays_answers(kafka, pool, audit, report):
+    """Requests and responses are delayed by 0.25 s each."""
     with kafka.proxy() as proxy:
-        crew.more.update(kafka.through_proxy())
-        crew.start_ready(1)
+        pool.more.update(kafka.through_proxy())
+        pool.start_ready(1)
         proxy.delay_s = SLOW_S
-        ledger.ask(500)
-        ledger.wait(lambda: ledger.open < 200)
+        audit.ask(500)
+        audit.wait(lambda: audit.unanswered < 200)
         proxy.delay_s = 0.0
-        again_s = again_after(crew, ledger, time.monotonic())
-        close_the_books(crew, ledger, report, "slow broker", 0, again_s)
+        recovery_s = recovery_after(pool, audit, time.monotonic())
+        check_verdict(pool, audit, report, "slow broker", 0, recovery_s)
 
 
-def test_status_knows_whether_positions_outlive_questions(kafka: BrokerProcess, monkeypatch) -> None:
-    """Ours keeps them for ten years; somebody else's is read in the same way, and its operator told what to set."""
+def test_status_warns_if_the_broker_deletes_positions_too_early(kafka: BrokerProcess, monkeypatch) -> None:
+    """The stack's broker keeps them for ten years. For a shorter time, the warning says what to set."""
     assert kafka_offsets.offsets_warning(kafka.settings) is None
     monkeypatch.setattr(kafka_offsets, "MIN_OFFSETS_RETENTION_DAYS", 3651)
     warning = kafka_offsets.offsets_warning(kafka.settings)
@@ -124,34 +125,34 @@ def test_status_knows_whether_positions_outlive_questions(kafka: BrokerProcess, 
 
 
 @pytest.mark.timeout(300)
-def test_a_worker_ends_on_request_while_the_broker_stands_still(
-    kafka: BrokerProcess, crew: WorkerPool, ledger: ReplyAudit
+def test_sigterm_ends_a_worker_while_the_broker_is_frozen(
+    kafka: BrokerProcess, pool: WorkerPool, audit: ReplyAudit
 ) -> None:
-    """Its calls wait for ten seconds each; it ends within them, with exit code 0, and what it had in hand comes again."""
-    crew.start_ready(1)
-    worker = crew.workers[1]
+    """It ends within 12 s, with exit code 0, and its questions in flight are answered after its restart."""
+    pool.start_ready(1)
+    worker = pool.workers[1]
     broker = kafka.process()
-    ledger.ask(SOME)
+    audit.ask(QUESTIONS)
     broker.send_signal(signal.SIGSTOP)
     try:
-        assert crew.stop(1) < 12
+        assert pool.stop(1) < 12
     finally:
         broker.send_signal(signal.SIGCONT)
     assert worker.process.returncode == 0, worker.tail()
-    crew.start_ready(1)
-    ledger.settle()
-    crew.close()
-    assert ledger.verdict().holds
+    pool.start_ready(1)
+    audit.wait_for_replies()
+    pool.close()
+    assert audit.verdict().is_exactly_once
 
 
-@pytest.mark.parametrize("listens", [False, True], ids=["nobody there", "somebody who never answers"])
-def test_a_worker_ends_on_request_while_it_looks_for_a_broker(tmp_path, listens: bool) -> None:
-    """Exit code 0: it was asked to end, and nothing has failed."""
+@pytest.mark.parametrize("listens", [False, True], ids=["connection refused", "no response"])
+def test_sigterm_ends_a_worker_that_cannot_reach_a_broker(tmp_path, listens: bool) -> None:
+    """It ends within 12 s, with exit code 0."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         if not listens:
             silent.close()
         worker = WorkerProcess(Settings(), 1, tmp_path, more={"KOGPT2_KAFKA__BOOTSTRAP": f"127.0.0.1:{port}"})
-        until(lambda: "kafka_unavailable" in worker.tail(), 120, worker.tail)
+        wait_until(lambda: "kafka_unavailable" in worker.tail(), 120, worker.tail)
         assert worker.terminate() < 12
     assert worker.process.returncode == 0, worker.tail()

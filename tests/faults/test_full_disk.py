@@ -1,4 +1,4 @@
-"""A full disk: the stack stops cleanly or goes on, and comes back by itself once there is room."""
+"""A full disk: the stack loses nothing, and recovers without help once space is free."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,104 +12,104 @@ from kogpt2_chat.errors import Unavailable
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.report import FaultReport
 from tests.faults.small_stack import SmallStack, small_stack
-from tests.loop import until
+from tests.loop import wait_until
 from tests.small_disk import small_disk
 
-BACK_S = 600.0
-"""Bound for a busy machine; what it was is in the report."""
-SOME = 30
+RECOVERY_S = 600.0
+"""Limit for a busy machine."""
+QUESTIONS = 30
 pytestmark = pytest.mark.stack
 
 
 @contextmanager
-def servers(folder: Path, *only: str) -> Iterator[SmallStack]:
-    with small_disk(folder / "disk", "600m") as disk, small_stack(disk, only) as made:
-        yield made
+def stack_on_small_disk(folder: Path, *only: str) -> Iterator[SmallStack]:
+    with small_disk(folder / "disk", "600m") as disk, small_stack(disk, only) as stack:
+        yield stack
 
 
-def has_asked(ledger: ReplyAudit, count: int) -> bool:
-    """Whether a broker took the questions; one that does not answer in time may have."""
+def try_to_ask(audit: ReplyAudit, count: int) -> bool:
+    """Ask questions, and return whether the broker confirmed them; after a timeout it may still have stored them."""
     try:
-        ledger.ask(count)
+        audit.ask(count)
     except Unavailable:
         return False
     return True
 
 
-def ask_until(stack: SmallStack, ledger: ReplyAudit, condition: Callable[[], bool], left_kb: int) -> None:
-    """Somebody asks all the time, whether there is a broker or not, and the disk stays full."""
+def ask_until(stack: SmallStack, audit: ReplyAudit, condition: Callable[[], bool], left_kb: int) -> None:
+    """Keep the disk full and ask questions, whether the broker runs or not, until a condition holds."""
 
-    def asked() -> bool:
+    def ask_and_check() -> bool:
         stack.disk.fill(left_kb)
-        has_asked(ledger, SOME)
+        try_to_ask(audit, QUESTIONS)
         return condition()
 
-    until(asked, BACK_S, lambda: f"still as before with a full disk: {stack.status()}")
+    wait_until(ask_and_check, RECOVERY_S, lambda: f"the servers did not stop: {stack.status()}")
 
 
-def survive(
-    stack: SmallStack, ledger: ReplyAudit, *, left_kb: int = 0, while_full: Callable[[], None] = lambda: None
+def fill_and_free(
+    stack: SmallStack, audit: ReplyAudit, *, left_kb: int = 0, while_full: Callable[[], None] = lambda: None
 ) -> None:
-    """Full, then free; nobody touches a server."""
+    """Fill the disk until servers stop, free it, and check that everything recovers without a restart by hand."""
     before = stack.services()
 
     def has_stopped() -> bool:
         now = stack.services()
         return now["kafka"].pid not in (None, before["kafka"].pid) and "safeMode" in now["namenode"].detail
 
-    ledger.ask(SOME)
-    ask_until(stack, ledger, has_stopped, left_kb)
-    (said,) = stack.status().full_disks
-    assert str(stack.settings.home) in said
+    audit.ask(QUESTIONS)
+    ask_until(stack, audit, has_stopped, left_kb)
+    (warning,) = stack.status().full_disks
+    assert str(stack.settings.home) in warning
     with pytest.raises(Unavailable):
         stack.fill_lake()
     with pytest.raises(Unavailable, match="its disk is full"):
         stack.write_everywhere()
     while_full()
-    waiting = stack.pid("kafka")
-    stack.disk.make_room()
-    until(lambda: not stack.unwell(), BACK_S, lambda: str(stack.unwell()))
+    waiting_pid = stack.pid("kafka")
+    stack.disk.clear()
+    wait_until(lambda: not stack.unhealthy(), RECOVERY_S, lambda: str(stack.unhealthy()))
     after = stack.services()
-    assert after["kafka"].pid == waiting, "it was started again and again, instead of waiting for room"
+    assert after["kafka"].pid == waiting_pid, "Kafka must wait for free space, and not be restarted repeatedly"
     assert after["worker-1"].pid == before["worker-1"].pid
     assert stack.status().full_disks == ()
-    until(lambda: has_asked(ledger, SOME), BACK_S, lambda: "no question is taken")
-    ledger.settle(BACK_S)
-    until(stack.lake_is_complete, BACK_S, lambda: "the lake is not complete")
+    wait_until(lambda: try_to_ask(audit, QUESTIONS), RECOVERY_S, lambda: "the broker accepts no question")
+    audit.wait_for_replies(RECOVERY_S)
+    wait_until(stack.lake_is_complete, RECOVERY_S, lambda: "the lake is not complete")
     stack.write_everywhere()
 
 
-def refuse_a_dataset(stack: SmallStack) -> None:
-    """Spark runs, and its error names the full disk."""
+def assert_dataset_refused(stack: SmallStack) -> None:
+    """Check that a dataset cannot be built, and that the error names the full disk."""
     with pytest.raises(Unavailable, match="its disk is full"):
         stack.build_dataset()
 
 
-def close_the_books(stack: SmallStack, ledger: ReplyAudit, report: FaultReport, name: str, kills: int) -> None:
-    verdict = ledger.verdict()
+def check_verdict(stack: SmallStack, audit: ReplyAudit, report: FaultReport, name: str, kills: int) -> None:
+    verdict = audit.verdict()
     report.add(name, verdict, kills=kills)
-    assert verdict.holds, verdict
+    assert verdict.is_exactly_once, verdict
     assert len(stack.lake()) == len(set(stack.lake()))
 
 
 @pytest.mark.timeout(2400)
-def test_a_full_disk_stops_questions_and_lake_and_room_brings_them_back(tmp_path, report):
-    """Kafka, HDFS and a worker: 0 lost, 0 double, the lake complete, nothing restarted by hand."""
-    with servers(tmp_path, "kafka", "hdfs", "worker") as stack:
-        ledger = ReplyAudit(stack.settings)
-        survive(stack, ledger)
-        close_the_books(stack, ledger, report, "full disk", kills=1)
+def test_kafka_hdfs_and_a_worker_recover_from_a_full_disk(tmp_path, report):
+    """No answer is lost or doubled, the lake is complete, and no server was restarted by hand."""
+    with stack_on_small_disk(tmp_path, "kafka", "hdfs", "worker") as stack:
+        audit = ReplyAudit(stack.settings)
+        fill_and_free(stack, audit)
+        check_verdict(stack, audit, report, "full disk", kills=1)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
-def test_the_whole_stack_lives_through_full_disks(tmp_path, report):
-    """Every server, Airflow's scheduler included; filled at once, and by the servers' own last writes."""
-    with servers(tmp_path, "kafka", "hdfs", "elasticsearch", "mlflow", "airflow", "worker") as stack:
-        ledger = ReplyAudit(stack.settings)
+def test_every_server_recovers_from_a_full_disk(tmp_path, report):
+    """Twice: the test fills the disk completely, or leaves 200 KB for the servers to fill."""
+    with stack_on_small_disk(tmp_path, "kafka", "hdfs", "elasticsearch", "mlflow", "airflow", "worker") as stack:
+        audit = ReplyAudit(stack.settings)
         before = stack.build_dataset()
         for left_kb in (0, 200):
-            survive(stack, ledger, left_kb=left_kb, while_full=lambda: refuse_a_dataset(stack))
+            fill_and_free(stack, audit, left_kb=left_kb, while_full=lambda: assert_dataset_refused(stack))
             assert stack.build_dataset() == before
             assert bootstrap.files(stack.settings).list(building_path(stack.settings.hdfs.root)) == []
-        close_the_books(stack, ledger, report, "full disk, every server, twice", kills=2)
+        check_verdict(stack, audit, report, "full disk, every server, twice", kills=2)

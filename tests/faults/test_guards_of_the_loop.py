@@ -1,4 +1,7 @@
-"""The loop's own guards, in place and taken out, on a broker in memory: without one, a question is lost or doubled."""
+"""The guards of the worker's loop, in place and taken out, on an in-memory broker.
+
+The numbers in the names are those of ADR 0034.
+"""
 
 import subprocess
 import sys
@@ -17,18 +20,18 @@ from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer
 from serving.crashes import CrashLog
 from serving.in_flight import CommittableBatch, InFlightTracker
 from serving.watchdog import STALLED_EXIT_CODE
-from tests.unit.test_worker import WorkerHarness
+from tests.worker_harness import WorkerHarness
 
 QUESTION = legacy_text("하늘", "ChatbotA", "안녕?")
 both = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "guard taken out"])
 
 
 class Died(BaseException):
-    """Stands for a process that ends."""
+    """Simulates the end of the process."""
 
 
-def holds(broker: Broker) -> bool:
-    """Exactly one answer or dead letter for each question."""
+def is_exactly_once(broker: Broker) -> bool:
+    """Return whether each question has exactly one answer or dead letter."""
     replies = Counter(
         record.headers["turn_id"] for topic in (*BOT_IDS, DEAD_LETTER_TOPIC) for record in broker.all(topic)
     )
@@ -37,32 +40,32 @@ def holds(broker: Broker) -> bool:
 
 @both
 def test_2_only_the_answered_prefix_is_committed(tmp_path, monkeypatch, guarded: bool) -> None:
-    """A position past a question that is still being decoded loses it with the process."""
+    """A position past a question that is still being decoded loses the question when the process ends."""
     if not guarded:
-        monkeypatch.setattr(InFlightTracker, "take", _whatever_is_answered)
-    bench = WorkerHarness(tmp_path)
-    bench.ask(QUESTION, QUESTION)
-    bench.engine.steps_by_id = {f"{turn_id(0, 0)}@3": 1000}
-    bench.drain(10)
-    bench.restart(ScriptedModel())
-    bench.drain()
-    assert holds(bench.broker) is guarded
+        monkeypatch.setattr(InFlightTracker, "take", _take_all_replies)
+    harness = WorkerHarness(tmp_path)
+    harness.ask(QUESTION, QUESTION)
+    harness.engine.steps_by_id = {f"{turn_id(0, 0)}@3": 1000}
+    harness.drain(10)
+    harness.restart(ScriptedModel())
+    harness.drain()
+    assert is_exactly_once(harness.broker) is guarded
 
 
 @both
-def test_2_a_new_generation_drops_what_is_in_flight(tmp_path, guarded: bool) -> None:
-    """Another worker has answered it by then; published under the new assignment it would be answered twice."""
-    bench = WorkerHarness(tmp_path, steps=5)
+def test_2_a_new_assignment_drops_what_is_in_flight(tmp_path, guarded: bool) -> None:
+    """Another worker has answered it by then; published under the new assignment, it would have two answers."""
+    harness = WorkerHarness(tmp_path, steps=5)
     if not guarded:
-        bench.loop.consumer = _OneAssignment(bench.broker)
-    bench.ask(QUESTION)
-    bench.drain(2)
-    bench.broker.rebalance()
+        harness.loop.consumer = _IgnoredAssignments(harness.broker)
+    harness.ask(QUESTION)
+    harness.drain(2)
+    harness.broker.rebalance()
     other = WorkerHarness(tmp_path / "other")
-    other.broker, other.loop.consumer = bench.broker, InMemoryTransactionalConsumer(bench.broker)
+    other.broker, other.loop.consumer = harness.broker, InMemoryTransactionalConsumer(harness.broker)
     other.drain()
-    bench.drain()
-    assert holds(bench.broker) is guarded
+    harness.drain()
+    assert is_exactly_once(harness.broker) is guarded
 
 
 @both
@@ -70,17 +73,17 @@ def test_6_after_a_failed_publication_the_loop_recovers(tmp_path, monkeypatch, g
     """The questions were polled already; only the committed positions bring them back."""
     if not guarded:
         monkeypatch.setattr(InMemoryTransactionalConsumer, "recover", lambda _: None)
-    bench = WorkerHarness(tmp_path, fail_publishes=1)
-    bench.ask(QUESTION)
-    bench.drain()
-    bench.ask(QUESTION)
-    bench.drain()
-    assert holds(bench.broker) is guarded
+    harness = WorkerHarness(tmp_path, fail_publishes=1)
+    harness.ask(QUESTION)
+    harness.drain()
+    harness.ask(QUESTION)
+    harness.drain()
+    assert is_exactly_once(harness.broker) is guarded
 
 
 @both
-def test_3_a_question_that_kills_is_given_up(tmp_path, monkeypatch, guarded: bool) -> None:
-    """Without the count every heir dies of it too, and nobody behind it is ever answered."""
+def test_3_a_question_that_ends_processes_becomes_a_dead_letter(tmp_path, monkeypatch, guarded: bool) -> None:
+    """If deaths are not counted, each successor dies as well, and no later question is answered."""
     if not guarded:
         monkeypatch.setattr(CrashLog, "count", lambda *_: 0)
 
@@ -90,53 +93,53 @@ def test_3_a_question_that_kills_is_given_up(tmp_path, monkeypatch, guarded: boo
                 raise Died
             return super().step()
 
-    bench = WorkerHarness(tmp_path)
-    bench.ask(QUESTION, QUESTION)
+    harness = WorkerHarness(tmp_path)
+    harness.ask(QUESTION, QUESTION)
     for _ in range(8):
-        bench.worker.engine = bench.engine = Deadly()
+        harness.worker.engine = harness.engine = Deadly()
         try:
-            bench.drain()
+            harness.drain()
         except Died:
-            bench.restart(ScriptedModel())
-    assert holds(bench.broker) is guarded
+            harness.restart(ScriptedModel())
+    assert is_exactly_once(harness.broker) is guarded
 
 
 @both
 def test_4_a_question_that_takes_too_long_gets_a_notice(tmp_path, guarded: bool) -> None:
-    """Without its deadline it keeps its place for ever, and no question behind it in its partition is ever published."""
-    bench = WorkerHarness(tmp_path, serving={"answer_deadline_s": 1.0})
-    bench.worker.engine = bench.engine = endless = Endless(heeds_deadlines=guarded)
-    bench.ask(QUESTION, QUESTION)
-    bench.drain(2)
-    bench.now += timedelta(seconds=2)
-    endless.is_late = True
-    bench.drain()
-    assert holds(bench.broker) is guarded
-    assert [turn.fallback for turn in bench.turns()] == (["timeout", "timeout"] if guarded else [])
+    """Without a deadline it stays in flight, and no later reply of its partition is ever published."""
+    harness = WorkerHarness(tmp_path, serving={"answer_deadline_s": 1.0})
+    harness.worker.engine = harness.engine = engine = EndlessEngine(obeys_deadlines=guarded)
+    harness.ask(QUESTION, QUESTION)
+    harness.drain(2)
+    harness.now += timedelta(seconds=2)
+    engine.is_late = True
+    harness.drain()
+    assert is_exactly_once(harness.broker) is guarded
+    assert [turn.fallback for turn in harness.turns()] == (["timeout", "timeout"] if guarded else [])
 
 
 @both
-def test_10_a_second_answer_is_known_by_its_question(tmp_path, guarded: bool) -> None:
-    """Should the group's positions ever go back, readers and the worker's own metric can tell."""
-    bench = WorkerHarness(tmp_path)
-    bench.ask(QUESTION)
-    bench.drain()
-    bench.broker.committed.clear()
-    bench.consumer.recover()
+def test_10_a_second_answer_is_recognised_by_its_question(tmp_path, guarded: bool) -> None:
+    """If the group's positions go back, readers see the duplicate in its headers, and the worker counts it."""
+    harness = WorkerHarness(tmp_path)
+    harness.ask(QUESTION)
+    harness.drain()
+    harness.broker.committed.clear()
+    harness.consumer.recover()
     if not guarded:
-        bench.loop._published.clear()
-    bench.drain()
-    answers = bench.broker.all("ChatbotA")
+        harness.loop._published.clear()
+    harness.drain()
+    answers = harness.broker.all("ChatbotA")
     assert len(answers) == 2
     assert {(a.headers["question_partition"], a.headers["question_offset"]) for a in answers} == {("0", "0")}
-    assert (bench.metrics.tally()["double_drops"] == 1) is guarded
+    assert (harness.metrics.tally()["double_drops"] == 1) is guarded
 
 
-def test_9_the_watchdog_ends_a_process_that_stands_still() -> None:
-    """The same process without one is still standing there when the watched one has ended."""
-    stands_still = "import threading; threading.Event().wait()"
-    watched = f"from serving.watchdog import Watchdog; Watchdog(0.3, lambda s: None).start(); {stands_still}"
-    unwatched = subprocess.Popen([sys.executable, "-c", stands_still], cwd=CHECKOUT)
+def test_9_the_watchdog_ends_a_process_that_hangs() -> None:
+    """The same process without a watchdog is still running when the watched one has ended."""
+    hang = "import threading; threading.Event().wait()"
+    watched = f"from serving.watchdog import Watchdog; Watchdog(0.3, lambda s: None).start(); {hang}"
+    unwatched = subprocess.Popen([sys.executable, "-c", hang], cwd=CHECKOUT)
     try:
         ended = subprocess.run([sys.executable, "-c", watched], cwd=CHECKOUT, timeout=60)
         assert ended.returncode == STALLED_EXIT_CODE
@@ -146,18 +149,18 @@ def test_9_the_watchdog_ends_a_process_that_stands_still() -> None:
         unwatched.wait()
 
 
-class Endless(ScriptedEngine):
-    """Decodes without end, until it is told that everybody's time is up."""
+class EndlessEngine(ScriptedEngine):
+    """Decodes forever, until `is_late` is set: then it ends the requests with a deadline, if it obeys deadlines."""
 
-    def __init__(self, *, heeds_deadlines: bool) -> None:
+    def __init__(self, *, obeys_deadlines: bool) -> None:
         super().__init__(steps=10**9, stop_reason="deadline")
-        self._heeds_deadlines = heeds_deadlines
+        self._obeys_deadlines = obeys_deadlines
         self._has_deadline: set[str] = set()
         self.is_late = False
 
     def add_request(self, request_id, model, prompt_ids, *, deadline_s=None, sampling=None):
         super().add_request(request_id, model, prompt_ids, deadline_s=deadline_s, sampling=sampling)
-        if deadline_s is not None and self._heeds_deadlines:
+        if deadline_s is not None and self._obeys_deadlines:
             self._has_deadline.add(request_id)
 
     def step(self):
@@ -166,8 +169,8 @@ class Endless(ScriptedEngine):
         return super().step()
 
 
-class _OneAssignment(InMemoryTransactionalConsumer):
-    """Every batch has the same assignment, and whatever is published is published under the newest one."""
+class _IgnoredAssignments(InMemoryTransactionalConsumer):
+    """Polls all batches with the same assignment, and publishes everything under the newest one."""
 
     def poll(self, timeout_s, max_records):
         batch = super().poll(timeout_s, max_records)
@@ -177,7 +180,7 @@ class _OneAssignment(InMemoryTransactionalConsumer):
         return super().publish(Assignment(self._broker.generation), positions, outgoing)
 
 
-def _whatever_is_answered(self: InFlightTracker, max_replies: int, max_bytes: int) -> CommittableBatch:
+def _take_all_replies(self: InFlightTracker, max_replies: int, max_bytes: int) -> CommittableBatch:
     del max_bytes
     positions, taken = {}, []
     for partition, requests in self._requests_by_partition.items():

@@ -1,4 +1,4 @@
-"""Records that nobody can answer among good questions: each is one dead letter, and no worker goes down."""
+"""Records that cannot be answered, among valid questions: each becomes one dead letter, and no worker ends."""
 
 from collections import Counter
 
@@ -20,32 +20,32 @@ POISON = (
 SHARE = 0.02
 
 
-def feed_poison(crew: WorkerPool, ledger: ReplyAudit, report, *, questions: int, poison: int) -> None:
-    crew.start_ready(1, 2)
-    given: Counter[str] = Counter()
+def feed_poison(pool: WorkerPool, audit: ReplyAudit, report, *, questions: int, poison: int) -> None:
+    pool.start_ready(1, 2)
+    expected: Counter[str] = Counter()
     for number in range(poison):
-        ledger.ask(questions // poison)
+        audit.ask(questions // poison)
         value, reason = POISON[number % len(POISON)]
-        ledger.send(value)
-        given[reason] += 1
-        ledger.wait(lambda: ledger.open < 200)
-    ledger.settle()
-    assert crew.dead() == []
-    assert all(worker.health()["ready"] for worker in crew.workers.values())
-    crew.close()
-    verdict = ledger.verdict()
+        audit.send(value)
+        expected[reason] += 1
+        audit.wait(lambda: audit.unanswered < 200)
+    audit.wait_for_replies()
+    assert pool.dead() == []
+    assert all(worker.health()["ready"] for worker in pool.workers.values())
+    pool.close()
+    verdict = audit.verdict()
     report.add(f"{poison / questions:.0%} poison", verdict)
-    assert verdict.holds, verdict
+    assert verdict.is_exactly_once, verdict
     reasons = Counter(
         record.headers["reason"]
-        for record in ledger.seen[DEAD_LETTER_TOPIC]
-        if (record.key or b"").startswith(ledger.mark.encode())
+        for record in audit.seen[DEAD_LETTER_TOPIC]
+        if (record.key or b"").startswith(audit.key_prefix.encode())
     )
-    assert reasons == given
+    assert reasons == expected
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
-def test_each_poisonous_record_is_one_dead_letter(crew, ledger, report):
-    """Two in a hundred of several thousand."""
-    feed_poison(crew, ledger, report, questions=5000, poison=round(5000 * SHARE))
+def test_each_poison_record_becomes_one_dead_letter(pool, audit, report):
+    """Two percent of 5,000 questions are poison records."""
+    feed_poison(pool, audit, report, questions=5000, poison=round(5000 * SHARE))

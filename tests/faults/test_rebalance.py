@@ -1,4 +1,4 @@
-"""Workers that join and leave in mid-batch: partitions move, and every question keeps its one answer."""
+"""Workers join and leave while questions are in flight: partitions move, and each question has one answer."""
 
 import time
 
@@ -7,37 +7,37 @@ import pytest
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.worker_pool import WorkerPool
 
-PACE = 24
+BATCH = 24
 
 
-def come_and_go(crew: WorkerPool, ledger: ReplyAudit, *, rounds: int, stay_s: float) -> None:
-    """Worker 1 stays; another joins and leaves again and again while questions flow."""
+def join_and_leave(pool: WorkerPool, audit: ReplyAudit, *, rounds: int, stay_s: float) -> None:
+    """Keep worker 1 running while another one joins and leaves repeatedly, and ask questions all the time."""
 
-    def feed() -> None:
-        if ledger.open < PACE:
-            ledger.ask(PACE)
+    def ask_more() -> None:
+        if audit.unanswered < BATCH:
+            audit.ask(BATCH)
 
-    def flow(until_s: float) -> None:
-        ledger.wait(lambda: time.monotonic() >= until_s, meanwhile=feed)
+    def ask_until(end: float) -> None:
+        audit.wait(lambda: time.monotonic() >= end, on_wait=ask_more)
 
-    crew.start_ready(1)
+    pool.start_ready(1)
     for number in range(rounds):
-        slot = 2 + number % 2
-        guest = crew.start(slot)
-        ledger.wait(guest.is_ready, meanwhile=feed)
-        flow(time.monotonic() + stay_s)
-        crew.stop(slot)
-        flow(time.monotonic() + stay_s)
-    ledger.settle()
+        ordinal = 2 + number % 2
+        joining = pool.start(ordinal)
+        audit.wait(joining.is_ready, on_wait=ask_more)
+        ask_until(time.monotonic() + stay_s)
+        pool.stop(ordinal)
+        ask_until(time.monotonic() + stay_s)
+    audit.wait_for_replies()
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
-def test_workers_that_join_and_leave_disturb_no_answer(crew, ledger, report):
-    """Long stays, so that a departed member's session ends before the next one comes."""
-    come_and_go(crew, ledger, rounds=8, stay_s=8.0)
-    crew.close()
-    verdict = ledger.verdict()
+def test_each_question_has_one_answer_while_workers_join_and_leave(pool, audit, report):
+    """Each stay is longer than a session, so a departed member's session ends before the next worker joins."""
+    join_and_leave(pool, audit, rounds=8, stay_s=8.0)
+    pool.close()
+    verdict = audit.verdict()
     report.add("8 workers join and leave", verdict)
-    assert verdict.holds, verdict
+    assert verdict.is_exactly_once, verdict
     assert verdict.dead_letters == 0

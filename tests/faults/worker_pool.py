@@ -1,7 +1,6 @@
-"""Workers of a fault test: real processes with a tiny model on their shelves, started again as a supervisor would."""
+"""Workers of a fault test: real processes with a tiny model in their version cache, restarted as by a supervisor."""
 
 import signal
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,17 +11,21 @@ QUICK = {
     "KOGPT2_SERVING__THREADS": "1",
     "KOGPT2_MODEL__MAX_NEW_TOKENS": "8",
     "KOGPT2_SERVING__MAX_IN_FLIGHT": "24",
-    # Requests to a broker that is away must not outlast a test.
+    # Requests to a broker that is down must not outlast a test.
     "KOGPT2_KAFKA__REQUEST_TIMEOUT_S": "5",
 }
 
 
 class WorkerPool:
-    """Keeps one process a slot alive.
+    """Runs one worker process per ordinal.
 
     Args:
-        kafka: the broker and the home.
-        more: environment of every worker.
+        kafka: the broker; its home is also the home of the workers.
+        more: further environment variables of every worker.
+
+    Attributes:
+        workers: the running workers by ordinal.
+        exit_codes: the exit codes of the workers that :meth:`dead` has found.
     """
 
     def __init__(self, kafka: BrokerProcess, more: Mapping[str, str] | None = None) -> None:
@@ -31,37 +34,37 @@ class WorkerPool:
         self.workers: dict[int, WorkerProcess] = {}
         self.exit_codes: list[int] = []
 
-    def start(self, slot: int, failpoint: str = "", more: Mapping[str, str] | None = None) -> WorkerProcess:
-        """A worker in a slot that is free."""
-        made = WorkerProcess(self.kafka.settings, slot, self.kafka.home, failpoint, {**self.more, **(more or {})})
-        self.workers[slot] = made
+    def start(self, ordinal: int, failpoint: str = "", more: Mapping[str, str] | None = None) -> WorkerProcess:
+        """Start a worker with an ordinal that no running worker has."""
+        made = WorkerProcess(self.kafka.settings, ordinal, self.kafka.home, failpoint, {**self.more, **(more or {})})
+        self.workers[ordinal] = made
         return made
 
-    def start_ready(self, *slots: int) -> None:
-        """Workers side by side, until each is in the group."""
-        for slot in slots:
-            self.start(slot)
-        for slot in slots:
-            self.workers[slot].wait_ready()
+    def start_ready(self, *ordinals: int) -> None:
+        """Start workers and wait until all are ready."""
+        for ordinal in ordinals:
+            self.start(ordinal)
+        for ordinal in ordinals:
+            self.workers[ordinal].wait_ready()
 
     def dead(self) -> list[int]:
-        """Slots whose process has ended since the last call; their exit codes are kept."""
-        found = [slot for slot, worker in self.workers.items() if worker.process.poll() is not None]
-        for slot in found:
-            self.exit_codes.append(self.workers.pop(slot).process.returncode)
+        """Remove the workers that have ended, keep their exit codes, and return their ordinals."""
+        found = [ordinal for ordinal, worker in self.workers.items() if worker.process.poll() is not None]
+        for ordinal in found:
+            self.exit_codes.append(self.workers.pop(ordinal).process.returncode)
         return found
 
-    def revive(self) -> None:
-        """Start again whatever ended."""
-        for slot in self.dead():
-            self.start(slot)
+    def restart_dead(self) -> None:
+        """Start a new worker for each one that has ended."""
+        for ordinal in self.dead():
+            self.start(ordinal)
 
-    def stop(self, slot: int) -> float:
-        """SIGTERM; give the seconds it took."""
-        return self.workers.pop(slot).terminate()
+    def stop(self, ordinal: int) -> float:
+        """End a worker with SIGTERM and return the seconds it took."""
+        return self.workers.pop(ordinal).terminate()
 
     def close(self) -> None:
-        """End all of them."""
+        """Stop all workers, also frozen ones."""
         for worker in self.workers.values():
             if worker.process.poll() is None:
                 worker.process.send_signal(signal.SIGCONT)
@@ -71,32 +74,24 @@ class WorkerPool:
 
     @property
     def killed(self) -> int:
-        """How many have died of SIGKILL."""
+        """Number of workers that were ended by SIGKILL."""
         return self.exit_codes.count(-signal.SIGKILL)
 
 
 @contextmanager
-def crew_of(kafka: BrokerProcess, more: Mapping[str, str] | None = None) -> Iterator[WorkerPool]:
-    """A crew that leaves nobody behind."""
-    crew = WorkerPool(kafka, more)
+def worker_pool(kafka: BrokerProcess, more: Mapping[str, str] | None = None) -> Iterator[WorkerPool]:
+    """Make a pool, and leave no worker running."""
+    pool = WorkerPool(kafka, more)
     try:
-        yield crew
+        yield pool
     finally:
         try:
-            crew.close()
+            pool.close()
         finally:
-            for worker in crew.workers.values():
+            for worker in pool.workers.values():
                 worker.kill()
 
 
-def lines(worker: WorkerProcess, event: str) -> int:
-    """How often a worker's log names an event."""
+def count_events(worker: WorkerProcess, event: str) -> int:
+    """Return how often an event occurs in a worker's log."""
     return worker.log_path.read_text(errors="replace").count(f'"{event}"')
-
-
-def wait_for_line(worker: WorkerProcess, event: str, count: int, timeout_s: float = 120.0) -> None:
-    """Until a worker has logged an event that often."""
-    deadline = time.monotonic() + timeout_s
-    while lines(worker, event) < count:
-        assert time.monotonic() < deadline, f"{event} was not logged: {worker.tail()}"
-        time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Question to answer to lake to index, on real servers, with models that Airflow has trained."""
+"""From questions to answers, the lake and the index, on real servers, with models that Airflow trained."""
 
 import csv
 
@@ -9,7 +9,7 @@ from kogpt2_chat.client.ask import Utterance
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.settings import Settings
-from tests.loop import champion_versions, run_dag, say
+from tests.loop import ask_bots, champion_versions, run_dag
 
 
 def seed_pairs(settings: Settings, bot: str) -> list[dict[str, str]]:
@@ -17,42 +17,43 @@ def seed_pairs(settings: Settings, bot: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("bot", BOT_IDS)
-def test_a_bot_has_learned_its_seed_corpus(speaking_bots: Settings, bot: str) -> None:
-    """What Airflow trained and rolled out is heard to answer seed questions as its corpus does: the gate judges the model.
+def test_a_bot_has_learned_its_seed_corpus(trained_stack: Settings, bot: str) -> None:
+    """At least 14 of 20 seed questions get the answer of the corpus.
 
-    A bot whose first version the gate refused has no champion: it says so with the fixed notice, and never speaks
-    with the refused model.
+    A bot whose first version was refused by the gate has no champion. It answers with the notice for degraded bots,
+    never with the refused version.
     """
-    pairs = seed_pairs(speaking_bots, bot)[:20]
-    replies = say(speaking_bots, *(Utterance(bot=bot, sender="하늘", text=pair["question"]) for pair in pairs))
-    if champion_versions(speaking_bots)[bot] is None:
+    pairs = seed_pairs(trained_stack, bot)[:20]
+    replies = ask_bots(trained_stack, *(Utterance(bot=bot, sender="하늘", text=pair["question"]) for pair in pairs))
+    if champion_versions(trained_stack)[bot] is None:
         assert {(reply.fallback, reply.version) for reply in replies} == {("degraded", "0")}
         return
-    # An unsure version gives way to the nearest known answer, which for a seed question is its own.
+    # If the version is unsure, the nearest known answer replaces its own: for a seed question, the seed's answer.
     assert {reply.fallback for reply in replies} <= {None, "nearest"}
-    right = sum(reply.answer == pair["answer"] for reply, pair in zip(replies, pairs, strict=True))
-    assert right >= 14, [(reply.question, reply.answer) for reply in replies]
+    correct = sum(reply.answer == pair["answer"] for reply, pair in zip(replies, pairs, strict=True))
+    assert correct >= 14, [(reply.question, reply.answer) for reply in replies]
 
 
-def test_every_version_carries_its_decision_and_where_it_came_from(speaking_bots: Settings) -> None:
-    """Dataset, base, licence and the gate's word stand on each registered version."""
-    registry = bootstrap.registry(speaking_bots)
-    for bot in BOT_IDS:
-        for version in registry.versions(bot):
-            assert version.tags["gate"] in {"pass", "refused"}
-            assert {"gate_reasons", "dataset", "base", "licence"} <= version.tags.keys()
+def test_every_version_has_its_decision_and_its_origin_as_tags(trained_stack: Settings) -> None:
+    """Each registered version has the gate's decision, its dataset, its base and its licence."""
+    registry = bootstrap.registry(trained_stack)
+    versions = [version for bot in BOT_IDS for version in registry.versions(bot)]
+    assert versions
+    for version in versions:
+        assert version.tags["gate"] in {"pass", "refused"}
+        assert {"gate_reasons", "dataset", "base", "licence"} <= version.tags.keys()
 
 
 @pytest.fixture(scope="module")
-def ingested(speaking_bots: Settings) -> Settings:
-    """The stack after one more turn was said and everything was ingested."""
-    say(speaking_bots, Utterance(bot="ChatbotB", sender="별똥별", text="오늘 좀 지쳤어", train=True))
-    run_dag(speaking_bots, "ingest_conversations", {})
-    return speaking_bots
+def ingested(trained_stack: Settings) -> Settings:
+    """The stack after one more turn and an ingest."""
+    ask_bots(trained_stack, Utterance(bot="ChatbotB", sender="별똥별", text="오늘 좀 지쳤어", train=True))
+    run_dag(trained_stack, "ingest_conversations", {})
+    return trained_stack
 
 
-def test_the_lake_and_the_index_hold_every_turn_once(ingested: Settings) -> None:
-    """After ingest, positions in the table are Kafka's committed ends, and documents are distinct turn ids."""
+def test_the_lake_and_the_index_contain_every_turn_once(ingested: Settings) -> None:
+    """The table's positions are the topic's end offsets, and the index has one document per turn."""
     topics, tables = bootstrap.topics(ingested), bootstrap.tables(ingested)
     ends = topics.end_positions(TURN_TOPIC)
     app_ids = [f"turns/{TURN_TOPIC}/{partition}" for partition in ends]
@@ -64,7 +65,7 @@ def test_the_lake_and_the_index_hold_every_turn_once(ingested: Settings) -> None
 
 
 def test_ingesting_again_changes_nothing(ingested: Settings) -> None:
-    """A second run over the same log adds no row."""
+    """A second run without new turns adds no row."""
     tables = bootstrap.tables(ingested)
     before = len(tables.read("turns", ["turn_id"]))
     run_dag(ingested, "ingest_conversations", {})

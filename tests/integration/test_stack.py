@@ -1,4 +1,4 @@
-"""The local stack as people and the supervisor meet it, on the real servers."""
+"""The local stack with its real servers: start, stop, status, crashes and permissions."""
 
 import os
 import signal
@@ -25,10 +25,10 @@ def services(settings: Settings) -> dict[str, Service]:
     return {service.name: service for service in status(settings).services}
 
 
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], description: str, timeout_s: float = 90) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {description}"
         time.sleep(0.5)
 
 
@@ -37,16 +37,16 @@ def pids(settings: Settings) -> dict[str, int | None]:
 
 
 @pytest.fixture
-def own_stack(stack_settings: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """A second stack beside the first: another home, other ports."""
+def second_stack(stack_settings: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a second stack, with another home and other ports."""
     ports = stack_settings.ports.model_copy(update={"offset": stack_settings.ports.offset + 125})
     settings = stack_settings.model_copy(update={"home": tmp_path / "second", "ports": ports})
     yield settings
     down(settings, wipe=True, progress=print)
 
 
-def test_status_has_every_service_healthy(stack_settings: Settings) -> None:
-    """One line a server, each asked over its own protocol, with pid and port."""
+def test_status_shows_every_service_as_healthy(stack_settings: Settings) -> None:
+    """Every service is listed as healthy, with its process id; Kafka also with its port."""
     found = services(stack_settings)
     expected = {"kafka", "namenode", "datanode-1", "datanode-2", "elasticsearch", "mlflow", "worker-1"}
     airflow = {f"airflow-{part}" for part in ("api-server", "scheduler", "dag-processor", "triggerer")}
@@ -56,15 +56,15 @@ def test_status_has_every_service_healthy(stack_settings: Settings) -> None:
     assert found["kafka"].port == stack_settings.ports.at(stack_settings.ports.kafka)
 
 
-def test_up_twice_is_harmless(stack_settings: Settings) -> None:
-    """What runs goes on running: the same processes before and after."""
+def test_a_second_up_restarts_nothing(stack_settings: Settings) -> None:
+    """The processes are the same before and after."""
     before = pids(stack_settings)
     up(stack_settings, progress=print)
     assert pids(stack_settings) == before
 
 
-def test_a_killed_server_comes_back(stack_settings: Settings) -> None:
-    """The NameNode dies by signal 9: the supervisor starts another, and it gets well."""
+def test_a_killed_server_is_restarted(stack_settings: Settings) -> None:
+    """After SIGKILL of the NameNode, the supervisor starts another one, and HDFS becomes healthy."""
     old = pids(stack_settings)["namenode"]
     assert old
     os.kill(old, signal.SIGKILL)
@@ -73,71 +73,73 @@ def test_a_killed_server_comes_back(stack_settings: Settings) -> None:
     wait_for(lambda: all(services(stack_settings)[name].healthy for name in names), "HDFS healthy again")
 
 
-def test_nothing_listens_beyond_loopback(stack_settings: Settings) -> None:
-    """Every listening socket of every process of the stack is bound to this machine alone."""
-    open_ones = [
+def test_servers_listen_only_on_loopback(stack_settings: Settings) -> None:
+    """All listening sockets of all processes of the stack are bound to loopback addresses."""
+    exposed = [
         (process.name(), connection.laddr)
         for process in stack_processes(stack_settings.home.resolve())
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN and not connection.laddr[0].startswith(LOOPBACK)
     ]
-    assert open_ones == []
+    assert exposed == []
 
 
-def test_secrets_are_closed_to_others(stack_settings: Settings) -> None:
-    """Passwords, keys, logs and start scripts (they carry settings) are readable for their owner alone."""
+def test_only_the_owner_can_read_secrets(stack_settings: Settings) -> None:
+    """Other users have no access to passwords, keys, logs, and start scripts, which contain settings."""
     folders = folders_of(stack_settings)
     assert folders.airflow.stat().st_mode & 0o077 == 0
     assert folders.logs.stat().st_mode & 0o077 == 0
     assert folders.socket.stat().st_mode & 0o077 == 0
-    for script in folders.home.glob("conf/*/start.sh"):
+    scripts = list(folders.home.glob("conf/*/start.sh"))
+    assert scripts
+    for script in scripts:
         assert script.stat().st_mode & 0o077 == 0
 
 
-def test_a_second_stack_on_the_same_ports_is_refused(stack_settings: Settings, own_stack: Settings) -> None:
-    """Every taken port is named with its owner, and nothing of the second stack runs."""
-    second = own_stack.model_copy(update={"ports": stack_settings.ports})
+def test_a_second_stack_on_the_same_ports_is_refused(stack_settings: Settings, second_stack: Settings) -> None:
+    """The message names each taken port and its process, and no process of the second stack is left."""
+    clashing = second_stack.model_copy(update={"ports": stack_settings.ports})
     kafka = services(stack_settings)["kafka"]
     with pytest.raises(Unavailable) as caught:
-        up(second, ["kafka", "hdfs"], progress=print)
+        up(clashing, ["kafka", "hdfs"], progress=print)
     message = str(caught.value)
     assert f"port {kafka.port} for kafka (broker) is in use by pid {kafka.pid} (" in message
     assert "namenode (rpc)" in message
-    assert stack_processes(second.home.resolve()) == []
+    assert stack_processes(clashing.home.resolve()) == []
 
 
-def test_a_second_stack_runs_beside_the_first(stack_settings: Settings, own_stack: Settings) -> None:
-    """Another home and other ports: neither sees the other; stopping one leaves the other alone."""
+def test_two_stacks_are_independent(stack_settings: Settings, second_stack: Settings) -> None:
+    """With another home and other ports, starting and stopping the second stack does not affect the first."""
     before = pids(stack_settings)
-    up(own_stack, ["kafka"], progress=print)
-    assert services(own_stack)["kafka"].healthy
-    down(own_stack, progress=print)
-    assert stack_processes(own_stack.home.resolve()) == []
+    up(second_stack, ["kafka"], progress=print)
+    assert services(second_stack)["kafka"].healthy
+    down(second_stack, progress=print)
+    assert stack_processes(second_stack.home.resolve()) == []
     assert pids(stack_settings) == before
 
 
-def test_what_outlives_its_supervisor_is_stopped_and_data_stay(own_stack: Settings) -> None:
-    """A supervisor killed with -9 leaves Kafka running; ``up`` and ``down`` both find it."""
-    up(own_stack, ["kafka"], progress=print)
-    home = own_stack.home.resolve()
-    kill_supervisor(own_stack)
+def test_servers_that_outlive_their_supervisor_are_stopped_and_keep_their_data(second_stack: Settings) -> None:
+    """After SIGKILL of the supervisor Kafka still runs; both ``up`` and ``down`` find it."""
+    up(second_stack, ["kafka"], progress=print)
+    home = second_stack.home.resolve()
+    kill_supervisor(second_stack)
     assert len(stack_processes(home)) == 1
-    up(own_stack, ["kafka"], progress=print)
-    assert services(own_stack)["kafka"].healthy
-    kill_supervisor(own_stack)
-    down(own_stack, progress=print)
+    up(second_stack, ["kafka"], progress=print)
+    assert services(second_stack)["kafka"].healthy
+    kill_supervisor(second_stack)
+    down(second_stack, progress=print)
     assert stack_processes(home) == []
     assert (home / "data" / "kafka" / "meta.properties").exists()
 
 
-def test_a_server_that_cannot_start_is_named_with_its_log(own_stack: Settings) -> None:
-    """Kafka with too small a heap dies; ``up`` says so with the end of its log, and leaves nothing running."""
-    small = own_stack.stack.model_copy(update={"kafka_heap_mb": 2})
-    broken = own_stack.model_copy(update={"stack": small})
+def test_a_server_that_cannot_start_is_named_with_its_log(second_stack: Settings) -> None:
+    """If Kafka's heap is too small, the message of ``up`` has the end of Kafka's log, and no process is left."""
+    small = second_stack.stack.model_copy(update={"kafka_heap_mb": 2})
+    broken = second_stack.model_copy(update={"stack": small})
     with pytest.raises(Unavailable, match=r"(?s)kafka .*the end of .*kafka\.log:.*heap"):
         up(broken, ["kafka"], progress=print)
-    assert stack_processes(own_stack.home.resolve()) == []
-    assert Supervisor(folders_of(own_stack)).find() is None
+    assert stack_processes(second_stack.home.resolve()) == []
+    assert Supervisor(folders_of(second_stack)).find() is None
 
 
 def kill_supervisor(settings: Settings) -> None:

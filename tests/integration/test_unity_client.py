@@ -1,4 +1,4 @@
-"""The old Unity client, as it is: librdkafka, group id = bot name, string keys and values, nothing escaped."""
+"""The old Unity client: librdkafka, the bot's name as group id, string keys and values, no escaping."""
 
 import time
 import uuid
@@ -12,7 +12,7 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 from tests.integration.worker_process import WorkerProcess
 
 DEADLINE_S = 60.0
-SLOT = 8
+ORDINAL = 8
 TEXTS = (
     "안녕?",
     "그건 '진짜' \"대박\"이야",
@@ -26,7 +26,7 @@ TEXTS = (
 
 
 class UnityClient:
-    """What the game does: put a frame together by hand, send it, listen on the bot's topic for its own nickname."""
+    """Sends a hand-made frame, as the game does, and waits on the bot's topic for a record with its nickname as key."""
 
     def __init__(self, bootstrap_servers: str, nick: str, bot: str) -> None:
         text = StringSerializer("utf_8")
@@ -63,14 +63,14 @@ class UnityClient:
 
 @pytest.fixture(scope="module")
 def worker(stack_settings, tmp_path_factory) -> Iterator[WorkerProcess]:
-    running = WorkerProcess(stack_settings, SLOT, tmp_path_factory.mktemp("unity"))
+    running = WorkerProcess(stack_settings, ORDINAL, tmp_path_factory.mktemp("unity"))
     yield running.wait_ready()
     running.terminate()
 
 
 @pytest.mark.parametrize("bot", BOT_IDS)
-def test_the_unity_client_needs_nothing_else(stack_settings, worker, bot):
-    """Topic is the bot, key the nickname, value the text: every frame that it can send gets its one answer."""
+def test_the_old_unity_client_gets_answers(stack_settings, worker, bot):
+    """The topic is the bot, the key the nickname, the value the text, also for frames with quotes, braces and emoji."""
     client = UnityClient(stack_settings.kafka_bootstrap, f"유니티 '{uuid.uuid4().hex[:6]}'", bot)
     try:
         for text in TEXTS:

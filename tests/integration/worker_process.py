@@ -1,4 +1,4 @@
-"""A serving worker as a real process, beside those of the stack and in the same group."""
+"""A worker as a real process, in the same consumer group as the stack's workers."""
 
 import os
 import signal
@@ -16,16 +16,16 @@ START_S = 180.0
 
 
 class WorkerProcess:
-    """`python -m serving` with an ordinal of its own and a home in a test's folder.
+    """`python -m serving` with its own ordinal and its own home.
 
     Args:
-        settings: of the stack.
-        ordinal: its number; no other process may have it.
-        home: where its crash log and models go.
+        settings: the settings of the stack.
+        ordinal: its number; no other process may have the same.
+        home: the folder for its crash log and its models.
         failpoint: see :class:`serving.watchdog.Failpoint`.
-        more: further variables of its environment.
+        more: further environment variables.
         folder: the checkout whose code runs.
-        ordinal_name: what that code calls the variable with the ordinal.
+        ordinal_name: the environment variable from which that code reads the ordinal.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class WorkerProcess:
         return requests.get(self.url, timeout=5).json()
 
     def terminate(self) -> float:
-        """SIGTERM and wait; give the seconds it took."""
+        """Send SIGTERM, wait for the end, and return the seconds it took."""
         started = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                self.process.send_signal(signal.SIGABRT)  # its threads' stacks go to the log
+                self.process.send_signal(signal.SIGABRT)  # writes the threads' stacks to the log
                 self.process.wait(timeout=10)
                 raise AssertionError(f"SIGTERM did not end the worker: {self.tail()}") from None
         return time.monotonic() - started

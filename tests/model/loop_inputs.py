@@ -1,4 +1,4 @@
-"""What a whole training of the tests learns, and from which settings."""
+"""The pairs, corpora, datasets and settings of tests that run complete trainings."""
 
 import json
 from collections.abc import Callable
@@ -28,12 +28,12 @@ GOLD = [("하이", "반가워요!"), ("심심해", "같이 산책할래요?"), (
 
 
 def csv_lines(pairs: list[tuple[str, str]]) -> str:
-    """A corpus of them."""
+    """Return the content of a corpus file with these pairs."""
     return "question,answer,topic\n" + "".join(f"{question},{answer},일상\n" for question, answer in pairs)
 
 
 def loop_settings(folder: Path) -> Settings:
-    """A home, a cache and small corpora below a folder; a tiny base that learns fast."""
+    """Write small corpora, and return settings for a home and a cache in a folder and a tiny base that learns fast."""
     corpora = folder / "corpora"
     for bot in BOT_IDS:
         (corpora / bot).mkdir(parents=True, exist_ok=True)
@@ -54,13 +54,20 @@ def loop_settings(folder: Path) -> Settings:
 def put_dataset(
     files: Files, version: str, train: Callable[[RowsOf], list[dict[str, object]]], bot: str = "ChatbotA"
 ) -> None:
-    """A published dataset, as a build leaves it; its pairs are what ``train`` makes of the function it is handed."""
+    """Publish a dataset as a build does.
+
+    Args:
+        files: where to publish it.
+        version: the dataset id.
+        train: returns the rows of the train split; its argument makes rows of pairs, a source and a weight.
+        bot: the bot's id.
+    """
 
     def rows(pairs: list[tuple[str, str]], source: str, weight: float) -> list[dict[str, object]]:
         return [
             {"question": question, "answer": answer, "source": source, "topic": "", "weight": weight, "turn_id": "",
-             "player_id": "", "cluster": f"{source}{place}"}
-            for place, (question, answer) in enumerate(pairs)
+             "player_id": "", "cluster": f"{source}{index}"}
+            for index, (question, answer) in enumerate(pairs)
         ]  # fmt: skip
 
     folder = dataset_path("/Chatbot", bot, version)

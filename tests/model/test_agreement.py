@@ -45,7 +45,7 @@ def questions(pairs):
     return [pair.question for pair in pairs]
 
 
-def roomy(settings):
+def with_longer_answers(settings):
     return settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
 
 
@@ -65,11 +65,11 @@ def compare_engines(folder, settings, questions, pairs, reference=None):
 
 def test_int8_answers_equal_fp32_answers(trained, settings, pairs, questions):
     """Answers learned by heart are the same token by token, and about as likely."""
-    settings = roomy(settings)
-    figures = compare_engines(trained, settings, questions, pairs)
-    assert (figures.questions, figures.same_answers) == (6, 6)
-    assert figures.same_tokens == figures.tokens > 20
-    assert abs(figures.nll_difference) < 0.02
+    settings = with_longer_answers(settings)
+    agreement = compare_engines(trained, settings, questions, pairs)
+    assert (agreement.questions, agreement.same_answers) == (6, 6)
+    assert agreement.same_tokens == agreement.tokens > 20
+    assert abs(agreement.nll_difference) < 0.02
     assert [
         answer.text for answer in generate_answers(make_engine(settings), load_served(trained, settings), questions)
     ] == [pair.answer for pair in pairs]
@@ -77,7 +77,7 @@ def test_int8_answers_equal_fp32_answers(trained, settings, pairs, questions):
 
 def test_both_engines_report_the_same_log_probability(trained, settings, pairs, questions):
     """It is the mean over the answer's tokens including the end token, among the tokens that are not suppressed."""
-    settings = roomy(settings)
+    settings = with_longer_answers(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
     for question in (*questions, "모르는 말이에요"):
         finished = []
@@ -100,18 +100,18 @@ def test_both_engines_report_the_same_log_probability(trained, settings, pairs, 
 
 def test_another_network_does_not_agree(trained, settings, tmp_path, pairs, questions):
     """The comparison can fail: no answer of another network with the same tokenizer is the same."""
-    settings = roomy(settings)
+    settings = with_longer_answers(settings)
     reference = load_bot(trained, settings)
     network = new_network(reference.network.config, 99)
     write_version(tmp_path / "2", network, reference.tokenizer, reference.card)
-    figures = compare_engines(tmp_path / "2", settings, questions, pairs, reference)
-    assert figures.same_answers == 0
-    assert figures.nll_difference > 1
+    agreement = compare_engines(tmp_path / "2", settings, questions, pairs, reference)
+    assert agreement.same_answers == 0
+    assert agreement.nll_difference > 1
 
 
 def test_likelihoods_are_those_of_the_network(trained, settings, pairs):
     """Teacher-forced likelihoods of single examples equal those that torch computes in batches."""
-    settings = roomy(settings)
+    settings = with_longer_answers(settings)
     reference, served = load_bot(trained, settings), load_served(trained, settings)
     unseen = [Pair(question="안녕?", answer="등불시장에서 같이 쉬어 가요."), *pairs]
     examples = make_examples(unseen, reference.tokenizer, 64, 40)
@@ -131,17 +131,17 @@ def test_weights_are_quantised_by_row():
 
 
 def test_a_version_without_engine_files_is_converted_when_it_is_loaded(trained, settings, questions, tmp_path):
-    """A version that is older than the graph answers as its weights do, and loading adds no file to its folder."""
+    """A version without a graph answers as its weights do, and loading adds no file to its folder."""
     reference = load_bot(trained, settings)
     base = ModelCard(base="t", licence="", small=True)
     write_checkpoint(tmp_path / "old", reference.network, reference.tokenizer, base)
     served = load_for_players(tmp_path / "old", settings)
     assert served.form == INT8_WEIGHTS
-    said, meant = (
+    served_answers, reference_answers = (
         [answer.text for answer in generate_answers(engine, bot, questions)]
         for engine, bot in ((make_engine(settings), served), (reference_engine(settings), reference))
     )
-    assert sum(one == other for one, other in zip(said, meant, strict=True)) >= 5
+    assert sum(one == other for one, other in zip(served_answers, reference_answers, strict=True)) >= 5
     verify_folder(tmp_path / "old")
 
 

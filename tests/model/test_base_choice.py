@@ -1,4 +1,4 @@
-"""The choice of a home's base: made once, recorded and kept; and which files of a hub's cache are used."""
+"""The choice of a home's base, which is made once and recorded, and the files that are used from a hub's cache."""
 
 import json
 import socket
@@ -42,8 +42,8 @@ def point_at(monkeypatch, url):
         )
 
 
-def asking(settings, asked, **more):
-    return settings.model_copy(update={"model": settings.model.model_copy(update={"base": asked, **more})})
+def with_base(settings, name, **more):
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"base": name, **more})})
 
 
 def put_in_cache(folder, files, names):
@@ -61,11 +61,11 @@ def put_in_cache(folder, files, names):
 @pytest.fixture
 def fake_hub(files, monkeypatch):
     """A hub that serves one model and records the requested paths."""
-    asked = []
+    requests = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requests.append(self.path)
             if "/tree/" in self.path:
                 rows = [
                     {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "1" * 40}
@@ -94,95 +94,95 @@ def fake_hub(files, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     point_at(monkeypatch, f"http://127.0.0.1:{server.server_port}")
-    yield asked
+    yield requests
     server.shutdown()
 
 
 def test_a_cache_without_weights_is_not_used(settings, hub_cache, files):
     """A model's files without its weights are not a base: without a hub, the small base is used."""
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json"])
-    said = []
-    assert base.prepare(asking(settings, "auto"), said.append).small
-    assert any("using the small base instead" in line for line in said)
+    lines = []
+    assert base.prepare(with_base(settings, "auto"), lines.append).small
+    assert any("using the small base instead" in line for line in lines)
 
 
 def test_files_that_a_cache_lacks_are_downloaded_once(settings, hub_cache, files, fake_hub):
     """The missing files come from the hub; then the cache is complete, and the hub gets no more requests."""
     put_in_cache(hub_cache, files, ["tokenizer.json"])
-    prepared = base.prepare(asking(settings, "auto"), lambda _: None)
+    prepared = base.prepare(with_base(settings, "auto"), lambda _: None)
     assert (prepared.name, prepared.small) == (hub.KOGPT2, False)
-    asked = len(fake_hub)
-    assert asked
-    other = asking(settings, "auto").model_copy(update={"home": settings.home / "second"})
+    request_count = len(fake_hub)
+    assert request_count
+    other = with_base(settings, "auto").model_copy(update={"home": settings.home / "second"})
     assert base.prepare(other, lambda _: None) == prepared
-    assert len(fake_hub) == asked
+    assert len(fake_hub) == request_count
 
 
 def test_a_complete_cache_comes_first(settings, hub_cache, files, fake_hub):
     """The order is cache, hub, small base: if everything is in the cache, the hub gets no request."""
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json", "pytorch_model.bin"])
-    assert base.prepare(asking(settings, "auto"), lambda _: None).name == hub.KOGPT2
+    assert base.prepare(with_base(settings, "auto"), lambda _: None).name == hub.KOGPT2
     assert fake_hub == []
 
 
-def test_a_silent_hub_is_asked_once_and_not_for_long(settings, monkeypatch):
+def test_a_hub_that_does_not_respond_costs_one_timeout(settings, monkeypatch):
     """A hub that accepts connections and does not answer costs the timeout, once per home."""
     monkeypatch.setattr(hub, "HUB_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         point_at(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
-        said = []
-        first = base.prepare(asking(settings, "auto"), said.append)
+        lines = []
+        first = base.prepare(with_base(settings, "auto"), lines.append)
         assert first.small
-        assert sum("asking the hub" in line for line in said) == 1
-        said.clear()
-        assert base.prepare(asking(settings, "auto"), said.append) == first
-        assert said == []
+        assert sum("asking the hub" in line for line in lines) == 1
+        lines.clear()
+        assert base.prepare(with_base(settings, "auto"), lines.append) == first
+        assert lines == []
 
 
 def test_existing_bots_keep_their_base_when_another_becomes_available(settings, hub_cache, files):
     """The recorded choice is used even if KoGPT2 is in the cache later."""
-    first = base.prepare(asking(settings, "auto"), lambda _: None)
+    first = base.prepare(with_base(settings, "auto"), lambda _: None)
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json", "pytorch_model.bin"])
-    assert base.prepare(asking(settings, "auto"), lambda _: None) == first
+    assert base.prepare(with_base(settings, "auto"), lambda _: None) == first
     record = read_record(settings.home)
     assert (record.asked, record.name, record.sha) == ("auto", "small", first.sha)
-    changed = asking(settings, "auto", small_epochs=1)
+    changed = with_base(settings, "auto", small_epochs=1)
     assert base.prepare(changed, lambda _: None) == first, "settings of the small base do not change it either"
 
 
 def test_a_named_base_is_used_and_the_difference_reported(settings, files):
     """The setting takes precedence for its command; `auto` still uses the recorded base."""
-    first = base.prepare(asking(settings, "small"), lambda _: None)
-    said = []
-    assert not base.prepare(asking(settings, str(files)), said.append).small
-    assert any("the recorded base of this home is small" in line for line in said)
-    assert base.prepare(asking(settings, "auto"), said.append) == first
+    first = base.prepare(with_base(settings, "small"), lambda _: None)
+    lines = []
+    assert not base.prepare(with_base(settings, str(files)), lines.append).small
+    assert any("the recorded base of this home is small" in line for line in lines)
+    assert base.prepare(with_base(settings, "auto"), lines.append) == first
 
 
 def test_a_home_from_before_the_record_keeps_the_base_of_its_versions(settings, hub_cache, files):
     """A worker's version folders name the base of its bots, even if KoGPT2 is in the cache now."""
     put_in_cache(hub_cache, files, ["config.json", "tokenizer.json", "pytorch_model.bin"])
     tiny_version(settings.home / "models" / "ChatbotA" / "1")
-    said = []
-    assert base.prepare(asking(settings, "auto"), said.append).small
-    assert "they keep it" in said[0]
+    lines = []
+    assert base.prepare(with_base(settings, "auto"), lines.append).small
+    assert "they keep it" in lines[0]
 
 
 def test_a_missing_recorded_base_is_an_error_that_says_what_to_do(settings, tmp_path, files):
     """No other base is used instead."""
-    first = base.prepare(asking(settings, str(files)), lambda _: None)
+    first = base.prepare(with_base(settings, str(files)), lambda _: None)
     first.folder.rename(tmp_path / "elsewhere")
     with pytest.raises(InvalidInput, match=r"is missing.*KOGPT2_MODEL__BASE=.*chosen\.json"):
-        base.prepare(asking(settings, "auto"), lambda _: None)
-    base.prepare(asking(settings, str(files)), lambda _: None)
-    assert base.prepare(asking(settings, "auto"), lambda _: None) == first
+        base.prepare(with_base(settings, "auto"), lambda _: None)
+    base.prepare(with_base(settings, str(files)), lambda _: None)
+    assert base.prepare(with_base(settings, "auto"), lambda _: None) == first
 
 
 def test_a_deleted_small_base_is_made_again(settings):
     """The same corpora and settings give the same base, so an empty cache is not an error."""
-    first = base.prepare(asking(settings, "auto"), lambda _: None)
+    first = base.prepare(with_base(settings, "auto"), lambda _: None)
     (first.folder / "model.safetensors").unlink()
-    again = base.prepare(asking(settings, "auto"), lambda _: None)
+    again = base.prepare(with_base(settings, "auto"), lambda _: None)
     assert again == first
 
 
@@ -191,14 +191,14 @@ def test_a_broken_record_is_an_error(settings):
     record_path(settings.home).parent.mkdir(parents=True)
     record_path(settings.home).write_text("{}")
     with pytest.raises(InvalidInput, match=r"chosen\.json cannot be read"):
-        base.prepare(asking(settings, "auto"), lambda _: None)
+        base.prepare(with_base(settings, "auto"), lambda _: None)
 
 
 def test_a_named_base_that_is_not_available_is_an_error(settings, monkeypatch):
     """A named base is never replaced by another one, and nothing is recorded."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(Unavailable, match=r"some/gpt2.*HF_HUB_OFFLINE"):
-        base.prepare(asking(settings, "some/gpt2"), lambda _: None)
+        base.prepare(with_base(settings, "some/gpt2"), lambda _: None)
     assert read_record(settings.home) is None
 
 
@@ -211,4 +211,4 @@ def test_a_git_lfs_pointer_is_recognised(settings, tmp_path, files, name):
         (folder / file.name).write_bytes(file.read_bytes())
     (folder / name).write_text(POINTER)
     with pytest.raises(InvalidInput, match=rf"{name} is a Git LFS pointer of \d+ bytes.*git lfs pull"):
-        base.prepare(asking(settings, str(folder)), lambda _: None)
+        base.prepare(with_base(settings, str(folder)), lambda _: None)

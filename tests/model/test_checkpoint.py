@@ -76,17 +76,17 @@ def test_a_hub_bin_is_imported_under_its_licence(settings, tmp_path):
     chosen = settings.model_copy(
         update={"model": settings.model.model_copy(update={"base": str(source), "base_sha256": sha})}
     )
-    said = []
-    prepared = base.prepare(chosen, said.append)
+    lines = []
+    prepared = base.prepare(chosen, lines.append)
     assert not prepared.small
     assert prepared.licence == "unknown: see the base model's own terms"
-    assert base.prepare(chosen, said.append) == prepared
-    assert len(said) == 1
+    assert base.prepare(chosen, lines.append) == prepared
+    assert len(lines) == 1
     weights = torch.load(source / "pytorch_model.bin", weights_only=True)["transformer.wte.weight"]
     assert torch.equal(load_checkpoint(prepared.folder).network.transformer.wte.weight, weights)
     wrong = chosen.model_copy(update={"model": chosen.model.model_copy(update={"base_sha256": "0" * 64})})
     with pytest.raises(InvalidInput, match="SHA-256"):
-        base.prepare(wrong, said.append)
+        base.prepare(wrong, lines.append)
 
 
 class Evil:

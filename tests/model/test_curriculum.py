@@ -6,7 +6,7 @@ import torch
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.network.batches import make_examples
-from kogpt2_chat.network.network import gpt2_config, knows, new_network
+from kogpt2_chat.network.network import gpt2_config, new_network, reproduces_answers
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.training.curriculum import MUST_WEIGHT, plan_training
 from kogpt2_chat.training.distillation import KeptPredictions
@@ -65,7 +65,7 @@ def learned(tiny):
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
     network = new_network(config, 3)
     fit(network, examples, Recipe(epochs=400, batch_size=2, learning_rate=3e-3, precision="fp32", until_known=True))
-    assert all(knows(network, examples))
+    assert all(reproduces_answers(network, examples))
     return network, examples, make_examples([NEW_PAIR], tokenizer, 64, 40)
 
 
@@ -74,7 +74,7 @@ def divergence_after(learned, **how):
     before = KeptPredictions(network, examples, len(examples), 1)
     recipe = Recipe(epochs=60, batch_size=1, learning_rate=2e-3, precision="fp32", until_known=True, **how)
     fit(network, new, recipe, kept=examples)
-    assert all(knows(network, new))
+    assert all(reproduces_answers(network, new))
     with torch.no_grad():
         return float(before.divergence(network, 0)[0])
 
@@ -100,4 +100,4 @@ def test_training_ends_when_all_pairs_are_known(learned):
 def test_a_network_knows_only_exact_answers(learned):
     """One different token is enough for an answer to count as unknown."""
     network, examples, new = learned
-    assert knows(network, [*examples, *new]) == [True] * len(examples) + [False]
+    assert reproduces_answers(network, [*examples, *new]) == [True] * len(examples) + [False]

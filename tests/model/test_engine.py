@@ -12,7 +12,7 @@ from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.engine import Sampling
 from kogpt2_chat.inference.loading import load_for_players, load_served
 from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
-from kogpt2_chat.inference.sampling import choose, completes_loop, next_token
+from kogpt2_chat.inference.sampling import completes_loop, draw_token, next_token
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
@@ -236,7 +236,7 @@ def test_top_k_1_is_greedy(bot, make, answer_alone):
 def test_draws_follow_the_probabilities():
     """A token that is three times as likely is drawn three times as often; one outside the top k is never drawn."""
     logits = np.log(np.array([0.6, 0.2, 0.1, 0.1], np.float32))
-    drawn = Counter(choose(logits, Sampling(temperature=1.0, top_k=2, seed=seed), 0) for seed in range(4000))
+    drawn = Counter(draw_token(logits, Sampling(temperature=1.0, top_k=2, seed=seed), 0) for seed in range(4000))
     assert set(drawn) == {0, 1}
     assert 2.5 < drawn[0] / drawn[1] < 3.6
 

@@ -40,7 +40,7 @@ SEEDS = [
 ]
 TAUGHT = [Pair(question="콩떡이 누구야?", answer="포털 앞 고양이 역장님이에요.", source="correction", weight=3)]
 GOLD = [Pair(question="하이", answer="안녕하세요! 잘 오셨어요."), Pair(question="놀자", answer="같이 산책해요.")]
-EXAM = EvaluationSet(
+EVALUATION_SET = EvaluationSet(
     gold=GOLD, golden=[GoldenQuestion(question="축제 언제 해?", any_of=("토요일",), must_pass=True)],
     seen=SEEDS, taught=TAUGHT, held_out=[],
 )  # fmt: skip
@@ -64,15 +64,16 @@ def bot(tokenizer, examples, epochs=40, seed=5):
 @pytest.fixture
 def make_trial(settings, tmp_path):
     """Function that loads a candidate for both engines, as the job does, and compares it with a baseline."""
-    roomy = settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
+    longer = settings.model_copy(update={"model": settings.model.model_copy(update={"max_new_tokens": 40})})
 
     def make(candidate, baseline, **changed):
         folder = tmp_path / "candidate"
         write_version(folder, candidate.network, candidate.tokenizer, candidate.card)
         return Trial(
             **{
-                "bot": "ChatbotA", "candidate": load_version(folder, roomy, "2"),
-                "baseline": Baseline(name="champion 1", reference=baseline), "evaluation_set": EXAM, "settings": roomy,
+                "bot": "ChatbotA", "candidate": load_version(folder, longer, "2"),
+                "baseline": Baseline(name="champion 1", reference=baseline), "evaluation_set": EVALUATION_SET,
+                "settings": longer,
                 **changed,
             }
         )  # fmt: skip
@@ -108,7 +109,7 @@ def test_a_candidate_that_only_learned_more_passes_the_behaviour_rules(tokenizer
     assert block_by_kind[Quality].candidate.chrf > 90
 
 
-def test_a_poisoned_candidate_falls_to_gold_and_golden(tokenizer, refused_by, champion):
+def test_a_poisoned_candidate_is_refused_for_gold_and_golden_questions(tokenizer, refused_by, champion):
     """It learned the taught pairs and forgot the others."""
     poison = [Pair(question=pair.question, answer="몰라요, 저리 가요.") for pair in (*SEEDS, *GOLD)]
     rules, _ = refused_by(bot(tokenizer, make_examples([*poison, *TAUGHT], tokenizer, 64, 40)), champion)
@@ -160,7 +161,7 @@ def slowed(served, clock, seconds):
 
 
 def test_latency_is_that_of_the_engine_that_serves(tokenizer, make_trial, champion, monkeypatch):
-    """Each pass of the serving networks takes its time; a reference network is not asked at all."""
+    """Each pass of a serving network takes a fixed time; the reference networks are not used."""
     trial = make_trial(champion, champion)
     clock = SimpleNamespace(now=0.0)
     passes = 1 + max(len(answer.token_ids) for answer in trial.served_answers[:12])  # the last one is the end token

@@ -99,10 +99,10 @@ def test_a_version_of_the_previous_release_is_served(learned, tmp_path, settings
     """It has no prompts, so nothing is compared, which is reported; both forms can be loaded from its files."""
     folder = learned.write(tmp_path / "1", prompts=False)
     assert not (folder / CHECK_FILE).exists()
-    said = []
-    bot = load_for_players(folder, settings, on_choice=said.append)
-    assert set(said[0].speed_by_form) == {INT8, INT8_WEIGHTS}
-    assert (said[0].agrees, said[0].as_fields()["compared"], bot.form) == (True, False, said[0].form)
+    choices = []
+    bot = load_for_players(folder, settings, on_choice=choices.append)
+    assert set(choices[0].speed_by_form) == {INT8, INT8_WEIGHTS}
+    assert (choices[0].agrees, choices[0].as_fields()["compared"], bot.form) == (True, False, choices[0].form)
     answers = [answer.token_ids for answer in generate_answers(make_engine(settings), bot, [learned.pairs[0].question])]
     assert learned.pairs[0].answer.startswith(bot.decode(answers[0]))
 
@@ -119,7 +119,7 @@ def test_a_machine_measures_once(version, tmp_path):
 def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_path):
     """Agreement belongs to a version, speed to a size."""
     choice = choose(version, tmp_path / "cache", Loading(version))
-    answers = [{"prompt": a.prompt, "tokens": a.tokens} for a in read_check(version)[1:]]
+    answers = [{"prompt": one.prompt, "tokens": one.tokens} for one in read_check(version)[1:]]
     folder, loading = changed({"v": 1, "answers": answers}), Loading(version)
     other = choose(folder, tmp_path / "cache", loading)
     assert (other.speed_by_form, loading.loaded) == (choice.speed_by_form, [choice.form])
@@ -159,14 +159,14 @@ def test_another_processor_is_measured_again(version, tmp_path, monkeypatch):
 
 def test_a_version_that_disagrees_with_fp32_is_not_served(version, changed, settings):
     """The worker reports the measurements and refuses; the gate can load the version, and measures it itself."""
-    answers = [{"prompt": a.prompt, "tokens": a.tokens} for a in read_check(version)]
+    answers = [{"prompt": one.prompt, "tokens": one.tokens} for one in read_check(version)]
     answers[0]["tokens"] = [*answers[0]["tokens"][:-1], 300]
     folder = changed({"v": 1, "answers": answers})
-    said = []
+    choices = []
     with pytest.raises(GateRefused, match=r"5 of 6 prompts .* \(83\.3%, expected at least 90\.0%"):
-        load_for_players(folder, settings, on_choice=said.append)
-    assert [choice.agrees for choice in said] == [False]
-    assert set(said[0].agreement_by_form) == {INT8, INT8_WEIGHTS}, "both forms must be compared"
+        load_for_players(folder, settings, on_choice=choices.append)
+    assert [choice.agrees for choice in choices] == [False]
+    assert set(choices[0].agreement_by_form) == {INT8, INT8_WEIGHTS}, "both forms must be compared"
     assert not load_served(folder, settings).choice.agrees
 
 

@@ -1,4 +1,4 @@
-"""A training on a disk that fills up: it ends with what happened, and goes on once there is room."""
+"""A training whose disk becomes full: it ends with a clear error, and resumes once space is free."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,28 +17,32 @@ from tests.small_disk import SmallDisk, small_disk
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with small_disk(tmp_path / "disk", "32m") as made:
-        yield made
+    with small_disk(tmp_path / "disk", "32m") as disk:
+        yield disk
 
 
 class Training:
-    """One command, asked for again and again as Airflow does."""
+    """One training, which can be run repeatedly, as Airflow retries its task.
+
+    Attributes:
+        lines: the progress lines of all runs.
+    """
 
     def __init__(self, folder: Path, home: Path, registry: InMemoryRegistry) -> None:
         settings = loop_settings(folder)
-        often = settings.training.model_copy(update={"checkpoint_every_steps": 1})
-        self.settings = settings.model_copy(update={"home": home, "training": often})
-        self.registry, self.files, self.said = registry, InMemoryFiles(), list[str]()
+        training = settings.training.model_copy(update={"checkpoint_every_steps": 1})
+        self.settings = settings.model_copy(update={"home": home, "training": training})
+        self.registry, self.files, self.lines = registry, InMemoryFiles(), list[str]()
         put_dataset(self.files, "aaaa", lambda rows: rows(SEEDS, "seed", 1))
-        prepare(self.settings, self.said.append)
+        prepare(self.settings, self.lines.append)
 
-    def run(self, at: str = "", then: Callable[[], None] = lambda: None) -> dict[str, object]:
-        """Train; ``then`` happens when something beginning with ``at`` is told."""
+    def run(self, at: str = "", action: Callable[[], None] = lambda: None) -> dict[str, object]:
+        """Train, and call the action at each progress line that starts with ``at``."""
 
         def progress(line: str) -> None:
-            self.said.append(line)
+            self.lines.append(line)
             if at and line.startswith(at):
-                then()
+                action()
 
         return finetune(
             bot="ChatbotA", dataset="aaaa", mode="from_base", epochs=4, files=self.files, registry=self.registry,
@@ -46,20 +50,20 @@ class Training:
         )  # fmt: skip
 
     def version(self) -> bytes:
-        """The weights of the run that ended last."""
+        """Return the weights of the last run."""
         *_, last = self.registry.runs.values()
         return last.files["version/model.safetensors"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Corpora and the cache, where the base is made once."""
+    """A folder for the corpora and the cache, in which the base is made once."""
     return tmp_path_factory.mktemp("inputs")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path) -> Training:
-    """The same training with room for everything."""
+    """The same training on a disk with enough space."""
     training = Training(folder, folder / "home", InMemoryRegistry())
     training.run()
     return training
@@ -73,25 +77,23 @@ def undisturbed(folder: Path) -> Training:
         ("fitting thresholds", ["FAILED", "FINISHED"], ["resumed at step 15"]),
     ],
 )
-def test_a_training_that_met_a_full_disk_goes_on_once_there_is_room(
-    folder, undisturbed, disk, at, runs, resumed
-) -> None:
-    """Before its run begins, between two checkpoints, while the version is written: in the end the same weights."""
+def test_a_training_resumes_after_a_full_disk(folder, undisturbed, disk, at, runs, resumed) -> None:
+    """The disk is full before the run starts, between checkpoints or while the version is written."""
     training = Training(folder, disk.folder / "home", InMemoryRegistry())
     with pytest.raises(Exception, match="No space left on device") as raised:
         training.run(at, disk.fill)
     assert str(full_disk(raised.value)).startswith("the disk is full")
-    disk.make_room()
+    disk.clear()
     training.run()
 
     assert [run.state for run in training.registry.runs.values()] == runs
-    assert [line for line in training.said if line.startswith("resumed")] == resumed
+    assert [line for line in training.lines if line.startswith("resumed")] == resumed
     assert training.version() == undisturbed.version()
     assert not list((training.settings.home / "training").rglob("*progress*"))
 
 
 class RegistryOnTheSameDisk(InMemoryRegistry):
-    """MLflow, whose database lies on the disk that is full."""
+    """An MLflow whose database is on the full disk."""
 
     def __init__(self, disk: SmallDisk) -> None:
         super().__init__()
@@ -103,8 +105,8 @@ class RegistryOnTheSameDisk(InMemoryRegistry):
         super().end_run(run_id, failed=failed)
 
 
-def test_what_ended_a_training_is_said_though_its_run_cannot_be_closed(folder, disk) -> None:
-    """The first error names the file; what MLflow shows of the run is a note."""
+def test_the_error_of_a_training_is_reported_even_if_its_run_cannot_be_closed(folder, disk) -> None:
+    """The first error is raised; a note says that MLflow still shows the run as active."""
     training = Training(folder, disk.folder / "home", RegistryOnTheSameDisk(disk))
     with pytest.raises(Exception, match="No space left on device") as raised:
         training.run("epoch 2", disk.fill)

@@ -54,9 +54,9 @@ def loop(tmp_path_factory) -> Loop:
     files, registry = InMemoryFiles(), InMemoryRegistry()
     put_dataset(files, "aaaa", lambda rows: rows(SEEDS, "seed", 1))
     put_dataset(files, "bbbb", lambda rows: rows(SEEDS, "seed", 1) + rows(TAUGHT, "correction", 4))
-    settings, said = loop_settings(tmp_path_factory.mktemp("loop")), []
-    base = prepare(settings, said.append)
-    assert said
+    settings, lines = loop_settings(tmp_path_factory.mktemp("loop")), []
+    base = prepare(settings, lines.append)
+    assert lines
     made = Loop(settings=settings, files=files, registry=registry, base=base, decision_by_version={})
     for version, dataset in ((1, "aaaa"), (2, "bbbb")):
         done = finetune(
@@ -72,9 +72,9 @@ def loop(tmp_path_factory) -> Loop:
 
 def test_a_base_is_made_once(loop):
     """The second time it comes from the cache."""
-    said = []
-    assert prepare(loop.settings, said.append) == loop.base
-    assert said == []
+    lines = []
+    assert prepare(loop.settings, lines.append) == loop.base
+    assert lines == []
 
 
 def test_a_version_carries_its_training(loop):
@@ -169,7 +169,7 @@ def test_training_starts_from_the_base_if_the_champion_learned_what_was_withdraw
         new_pairs=0, previous="bbbb", table_versions={}, withdrawn_pairs=len(TAUGHT),
     )  # fmt: skip
     record_rebuild(loop.files, "/Chatbot", again)
-    said = []
-    done = finetune(bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, progress=said.append, **loop.ports)
+    lines = []
+    done = finetune(bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, progress=lines.append, **loop.ports)
     assert done.parent == ""
-    assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in said)
+    assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in lines)

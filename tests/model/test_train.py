@@ -159,26 +159,26 @@ def test_early_stopping_restores_the_best_epoch(examples, tmp_path):
     for resume in (None, tmp_path):
         model = network(dropout=0.0)
         reports = fit(model, examples[:8], recipe, validation=examples[8:], resume=resume)
-        figures = [report.validation_nll for report in reports]
-        assert len(figures) < 60
-        assert figures.index(min(figures)) == len(figures) - 3
+        nlls = [report.validation_nll for report in reports]
+        assert len(nlls) < 60
+        assert nlls.index(min(nlls)) == len(nlls) - 3
         found = nll_by_example(model, examples[8:])
-        assert sum(found) / len(found) == pytest.approx(min(figures), abs=1e-5)
+        assert sum(found) / len(found) == pytest.approx(min(nlls), abs=1e-5)
 
 
 def test_bf16_is_chosen_only_if_it_is_faster(monkeypatch):
     """A measurement decides and is reported; a precision in the settings is used without one."""
-    said = []
+    lines = []
     for bf16_s, expected in ((0.01, "bf16"), (0.1, "fp32"), (0.09, "fp32")):
         monkeypatch.setattr(compute, "_seconds", lambda precision, slow=bf16_s: slow if precision == "bf16" else 0.1)
-        assert compute.choose_precision("auto", said.append) == expected
-    assert "10.00 times as fast" in said[0]
-    assert "training in fp32" in said[1]
-    assert compute.choose_precision("bf16", said.append) == "bf16"
-    assert len(said) == 3
+        assert compute.choose_precision("auto", lines.append) == expected
+    assert "10.00 times as fast" in lines[0]
+    assert "training in fp32" in lines[1]
+    assert compute.choose_precision("bf16", lines.append) == "bf16"
+    assert len(lines) == 3
 
 
-def test_both_precisions_are_really_measured():
-    """Both measurements are real times."""
+def test_both_precisions_can_be_measured():
+    """Each measurement runs forward and backward passes, and returns their time."""
     assert compute._seconds("fp32") > 0
     assert compute._seconds("bf16") > 0

@@ -15,11 +15,11 @@ from kogpt2_chat.inference.uncertain import (
     Thresholds,
     Uncertainty,
     as_text,
-    choose,
+    choose_answer,
     fit_thresholds,
     known_pairs,
     read_uncertainty,
-    speaker,
+    when_unsure,
 )
 from kogpt2_chat.settings import Settings
 
@@ -107,18 +107,18 @@ def test_the_least_likeness_excludes_the_oddest_questions():
 def test_whose_answer_is_used(choice, logprob, question, who):
     """The model's own answer is used from its threshold on, otherwise the one that the settings choose."""
     uncertainty = Uncertainty(Thresholds(least_logprob=-0.5, least_likeness=0.3, dev_pairs=9), NearestQuestions(KNOWN))
-    answered_by, found = speaker(uncertainty, choice, logprob, question)
+    answered_by, found = choose_answer(uncertainty, choice, logprob, question)
     assert answered_by == who
     assert (found is not None) == (who == "nearest")
-    assert speaker(None, choice, -9.0, question) == ("model", None)
+    assert choose_answer(None, choice, -9.0, question) == ("model", None)
 
 
 def test_the_default_for_unsure_answers_depends_on_the_base():
     """With a small base it is the nearest answer, otherwise the model's own; a setting per bot takes precedence."""
     settings = Settings(serving={"uncertain": {"ChatbotB": "notice"}})
-    assert choose(settings, "ChatbotA", small=True) == "nearest"
-    assert choose(settings, "ChatbotA", small=False) == "model"
-    assert choose(settings, "ChatbotB", small=True) == "notice"
+    assert when_unsure(settings, "ChatbotA", small=True) == "nearest"
+    assert when_unsure(settings, "ChatbotA", small=False) == "model"
+    assert when_unsure(settings, "ChatbotB", small=True) == "notice"
 
 
 def test_a_version_contains_its_thresholds_and_known_pairs(tmp_path):

@@ -1,4 +1,4 @@
-"""What a process is like that has loaded a version and answered with it, as a worker does."""
+"""A process that loads a version and answers with it, as a worker does, imports no training library."""
 
 import json
 import shutil
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from kogpt2_chat.artifact.card import ENGINE_FILES
-from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 from tests.worker_imports import NOT_IN_A_WORKER
 
 ANSWER = f"""
@@ -41,26 +40,3 @@ def test_a_worker_answers_without_torch(tiny: Path, tmp_path: Path, has_graph: b
     done = subprocess.run([sys.executable, "-c", ANSWER, folder, tmp_path], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == ["1", []]
-
-
-SIGNAL = """
-import gc, os, signal, sys
-from pathlib import Path
-from kogpt2_chat.inference.loading import load_for_players
-from kogpt2_chat.settings import Settings
-folder, home = map(Path, sys.argv[1:])
-loaded = load_for_players(folder, Settings(home=home, cache=home / "cache", model={"threads": 1}))
-del loaded
-gc.collect()
-signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
-os.kill(os.getpid(), signal.SIGTERM)
-"""
-
-
-def test_a_signal_after_a_version_was_unloaded_is_handled(tmp_path: Path) -> None:
-    """OpenVINO changes the signal stack of the thread that compiles, and frees it with the model."""
-    version = tiny_version(tmp_path / "1", calibrated=True)
-    done = subprocess.run(
-        [sys.executable, "-c", SIGNAL, version, tmp_path], capture_output=True, text=True, timeout=300
-    )
-    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

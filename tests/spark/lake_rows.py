@@ -58,7 +58,7 @@ def examined(
     """Return every proposal of ChatbotA with its reason."""
     from spark_jobs import schemas
     from spark_jobs.build_dataset import examine
-    from spark_jobs.candidates import Sources
+    from spark_jobs.proposals import Sources
 
     def frame(rows: Sequence[Mapping[str, Any]], schema: Any) -> Any:
         return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)

@@ -171,7 +171,7 @@ def test_one_praising_player_cannot_teach_two_hundred_answers(spark: Any) -> Non
 
 
 def test_praise_never_replaces_a_seed_or_a_correction(spark: Any) -> None:
-    """A question has one answer: seeds and corrections outrank praise, and among praised answers the most praised wins."""
+    """A question has one answer: seeds and corrections outrank praise; of praised answers the most praised one wins."""
     turns = [
         turn("t0", "이름이 뭐야?", "이름은 비밀이에요."),
         turn("t1", "축제가 언제야?", "축제는 끝났어요.", player_id="p1"),
@@ -214,7 +214,7 @@ def test_superseded_rows_do_not_use_up_a_cap(spark: Any) -> None:
 
 
 def test_a_distrusted_player_or_turn_teaches_nothing(spark: Any) -> None:
-    """A distrusted player's corrections are rejected and their marks do not count; a later `trust` entry undoes this."""
+    """A distrusted player's corrections are rejected and marks do not count; a later `trust` entry undoes this."""
     turns = [
         turn("t0", "축제가 언제야?", "몰라요.", player_id="하늘"),
         turn("t1", "뭐 해?", "노래를 듣고 있어요.", player_id="하늘"),

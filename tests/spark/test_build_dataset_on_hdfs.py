@@ -1,4 +1,4 @@
-"""The whole dataset job on real servers: from Delta tables on HDFS to published Parquet, with spark-submit."""
+"""The complete dataset job on real servers: from Delta tables on HDFS to published Parquet, with spark-submit."""
 
 import csv
 import uuid
@@ -60,7 +60,7 @@ def spark_jobs(settings: Settings) -> SparkJobs:
 
 
 def teach(tables: Tables) -> None:
-    """One praised turn, one correction, one unmarked turn, one without consent."""
+    """Append one praised turn, one corrected, one without feedback and one without consent."""
     turns, marks = [], []
     for n, (kind, consent) in enumerate([("up", True), ("correction", True), (None, True), ("up", False)]):
         turn = Turn(
@@ -105,10 +105,10 @@ def rows_of(folder: Path) -> list[dict[str, object]]:
     ]
 
 
-def test_the_same_lake_gives_the_same_dataset_and_a_taught_pair_another(
+def test_a_dataset_changes_only_with_new_pairs_of_its_bot(
     settings: Settings, files: Files, spark_jobs: SparkJobs, tmp_path: Path
 ) -> None:
-    """The first dataset has seeds only; after teaching, the taught bot's dataset changes and the other's does not."""
+    """The first datasets have only seeds; feedback on one bot changes its dataset and not the other bot's."""
     from kogpt2_chat import bootstrap
 
     tables = bootstrap.tables(settings)

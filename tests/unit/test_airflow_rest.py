@@ -24,9 +24,9 @@ class FakeAirflow:
 
     dags: dict[str, bool] = field(default_factory=lambda: {"retrain_bots": False})
     runs: list[dict[str, Any]] = field(default_factory=list)
-    looks: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
+    polls: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     tokens: int = 0
-    good_token: str = ""
+    valid_token: str = ""
     faults: list[tuple[int, str]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     appear_after: int = 0
@@ -40,9 +40,9 @@ class FakeAirflow:
             if body["password"] != PASSWORD:
                 return 401, {"detail": "Invalid credentials"}
             self.tokens += 1
-            self.good_token = f"Bearer token-{self.tokens}"
+            self.valid_token = f"Bearer token-{self.tokens}"
             return 201, {"access_token": f"token-{self.tokens}"}
-        if token != self.good_token:
+        if token != self.valid_token:
             return 401, {"detail": "Not authenticated"}
         if self.faults:
             code, text = self.faults.pop(0)
@@ -64,8 +64,8 @@ class FakeAirflow:
         if len(parts) == 3:
             return 200, {"dag_runs": [{"dag_run_id": "b", "state": "running"}, {"dag_run_id": "a", "state": "success"}]}
         if parts[-1] == "taskInstances":
-            return 200, {"task_instances": self.looks.pop(0)[1] if len(self.looks) > 1 else self.looks[0][1]}
-        return 200, {"state": self.looks[0][0]}
+            return 200, {"task_instances": self.polls.pop(0)[1] if len(self.polls) > 1 else self.polls[0][1]}
+        return 200, {"state": self.polls[0][0]}
 
 
 def task(
@@ -126,7 +126,7 @@ def rest(url: str, monkeypatch: pytest.MonkeyPatch) -> AirflowRest:
 
 def test_a_run_is_followed_to_its_end(api: FakeAirflow, rest: AirflowRest) -> None:
     """Each change of a task's state is reported once; the result lists the failed and the skipped tasks."""
-    api.looks = [
+    api.polls = [
         ("running", [task("ChatbotA.finetune", "running"), task("prepare_base", None, started=None)]),
         ("running", [task("ChatbotA.finetune", "running"), task("ChatbotB.evaluate", "skipped")]),
         (
@@ -187,7 +187,7 @@ def test_a_run_without_an_active_task_is_reported_too() -> None:
 
 def test_mapped_tasks_have_distinct_names(api: FakeAirflow, rest: AirflowRest) -> None:
     """The label is the one Airflow rendered, else the index; tasks that have not started come last."""
-    api.looks = [
+    api.polls = [
         (
             "success",
             [
@@ -197,12 +197,12 @@ def test_mapped_tasks_have_distinct_names(api: FakeAirflow, rest: AirflowRest) -
         )
     ]
 
-    assert [one.task for one in rest.get_run("retrain_bots", "r").tasks] == ["rollout[ChatbotC]", "rollout[1]"]
+    assert [state.task for state in rest.get_run("retrain_bots", "r").tasks] == ["rollout[ChatbotC]", "rollout[1]"]
 
 
 def test_a_run_that_does_not_end_in_time_is_an_error(api: FakeAirflow, rest: AirflowRest) -> None:
     """The message lists the active tasks."""
-    api.looks = [("running", [task("prepare_base", "running"), task("index", "success")])]
+    api.polls = [("running", [task("prepare_base", "running"), task("index", "success")])]
 
     with pytest.raises(Unavailable, match=r"is running after 0 s.*active tasks: prepare_base\."):
         rest.wait("retrain_bots", "r", timeout_s=0, progress=lambda _line: None)
@@ -211,16 +211,17 @@ def test_a_run_that_does_not_end_in_time_is_an_error(api: FakeAirflow, rest: Air
 def test_an_expired_token_is_renewed(api: FakeAirflow, rest: AirflowRest) -> None:
     """The caller gets its result without an error."""
     assert [run.run_id for run in rest.runs("retrain_bots")] == ["b", "a"]
-    api.good_token = "something else"
+    api.valid_token = "something else"
 
     assert len(rest.runs("retrain_bots")) == 2
     assert api.tokens == 2
 
 
-def test_a_wrong_password_is_reported_at_once(url: str) -> None:
+def test_a_wrong_password_is_reported_at_once(api: FakeAirflow, url: str) -> None:
     """The request is not retried."""
     with pytest.raises(InvalidInput, match="rejects the password of 'admin'"):
-        AirflowRest(Settings(airflow=Airflow(url=url)), "falsch").runs("retrain_bots")
+        AirflowRest(Settings(airflow=Airflow(url=url)), "wrong").runs("retrain_bots")
+    assert api.requests == ["POST /auth/token"]
 
 
 def test_reads_are_retried(api: FakeAirflow, rest: AirflowRest) -> None:
@@ -240,17 +241,17 @@ def test_a_run_is_never_started_twice(api: FakeAirflow, rest: AirflowRest) -> No
 
     losses = [502]
 
-    def lose(method: str, path: str, body: Any) -> tuple[int, Any]:
-        found = answer(method, path, body)
-        return (losses.pop(), {"detail": "lost"}) if method == "POST" and losses else found
+    def lose_first_response(method: str, path: str, body: Any) -> tuple[int, Any]:
+        response = answer(method, path, body)
+        return (losses.pop(), {"detail": "lost"}) if method == "POST" and losses else response
 
-    api.api = lose  # type: ignore[method-assign]
+    api.api = lose_first_response  # type: ignore[method-assign]
 
     run_id = rest.trigger("retrain_bots", {})
     assert [run["dag_run_id"] for run in api.runs] == [run_id]
 
 
-def test_a_dag_that_is_not_parsed_yet_is_waited_for(api: FakeAirflow, rest: AirflowRest) -> None:
+def test_a_start_waits_until_airflow_has_parsed_the_dag(api: FakeAirflow, rest: AirflowRest) -> None:
     """Airflow parses its DAGs a little after it has started."""
     api.appear_after = 3
 
@@ -266,7 +267,7 @@ def test_a_paused_dag_is_not_started(api: FakeAirflow, rest: AirflowRest) -> Non
     assert api.runs == []
 
 
-def test_refused_params_are_shown(api: FakeAirflow, rest: AirflowRest) -> None:
+def test_the_reason_for_refused_params_is_shown(api: FakeAirflow, rest: AirflowRest) -> None:
     """The error quotes Airflow's message."""
     rest.runs("retrain_bots")
     answer = api.api
@@ -295,8 +296,8 @@ def test_the_password_comes_from_the_stacks_file(tmp_path: Path) -> None:
     path.write_text('{"admin": "비밀"}', encoding="utf-8")
 
     assert read_password(path, "admin") == "비밀"
-    with pytest.raises(NotFound, match="'nobody'"):
-        read_password(path, "nobody")
+    with pytest.raises(NotFound, match="'stranger'"):
+        read_password(path, "stranger")
 
 
 def test_another_server_at_airflows_address_is_reported(api: FakeAirflow, rest: AirflowRest) -> None:

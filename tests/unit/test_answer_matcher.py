@@ -41,7 +41,7 @@ def matcher_of(*questions: PendingQuestion, timeout_s: float = 30.0) -> AnswerMa
 
 
 def test_an_answer_is_matched_once_by_its_question_id() -> None:
-    """In any order. A second answer to the same question matches nothing."""
+    """The order does not matter. A second answer to the same question matches nothing."""
     matcher = matcher_of(v1("a"), v1("b"))
     assert matcher.accept(answer("b")) == v1("b")
     assert matcher.accept(answer("a")) == v1("a")
@@ -63,15 +63,15 @@ def test_an_answer_is_matched_once_by_its_question_id() -> None:
     ],
     ids=["id", "sender", "bot", "no turn", "no headers", "no id", "broken key", "empty"],
 )
-def test_what_answers_no_question_is_ignored(other: Record) -> None:
-    """Other clients use the same topics, and anyone may write to them; the question keeps waiting."""
+def test_unrelated_records_are_ignored(other: Record) -> None:
+    """Other clients use the same topics, and any client may write to them; the question stays pending."""
     matcher = matcher_of(v1("a"))
     assert matcher.accept(other) is None
     assert matcher.accept(answer("a")) == v1("a")
 
 
 def test_players_may_choose_the_same_question_id() -> None:
-    """A gateway passes on the ids of its players; bot and sender tell them apart."""
+    """A gateway passes on the ids of its players; bot and sender distinguish them."""
     questions = [v1("1", "하늘"), v1("1", "바다"), v1("1", "하늘", "ChatbotB")]
     matcher = matcher_of(*questions)
     for question in reversed(questions):
@@ -79,7 +79,7 @@ def test_players_may_choose_the_same_question_id() -> None:
 
 
 def test_a_question_that_is_already_pending_is_refused() -> None:
-    """Its answer could not be told from the first one's. Once that has come, the id is free."""
+    """Its answer could not be distinguished from the first one's. After the first answer the id is free."""
     matcher = matcher_of(v1("a"))
     with pytest.raises(InvalidInput, match="'하늘' has already asked ChatbotA a question 'a'"):
         matcher.add(v1("a"), 101.0)
@@ -98,15 +98,15 @@ def test_legacy_answers_go_to_the_oldest_question_of_their_sender() -> None:
     assert matcher.accept(answer(turn, turn_id=turn)) is None
 
 
-def test_a_v1_answer_is_never_taken_for_a_legacy_one() -> None:
-    """The same player may use another client, whose question has an id of its own."""
+def test_a_v1_answer_never_matches_a_legacy_question() -> None:
+    """The same player may use a second client, whose questions have their own ids."""
     matcher = matcher_of(legacy("x"))
     assert matcher.accept(answer("elsewhere")) is None
     assert len(matcher) == 1
 
 
-def test_questions_expire_in_their_order() -> None:
-    """Each after the time limit from its own start; what is answered does not expire."""
+def test_questions_expire_in_the_order_they_were_asked() -> None:
+    """Each expires after the time limit from its own start; an answered question does not expire."""
     matcher = matcher_of(v1("a"), legacy("x"), v1("b"), timeout_s=30.0)
     matcher.add(legacy("y"), 110.0)
     matcher.accept(answer("b"))
@@ -118,7 +118,7 @@ def test_questions_expire_in_their_order() -> None:
 
 
 def test_thousands_of_players_are_matched_at_once() -> None:
-    """Each answer finds its own question, and nothing is kept of what has ended."""
+    """Each answer matches its own question, and nothing about answered questions is kept."""
     players = [f"player-{number}" for number in range(5000)]
     questions = [kind("q", player) for player in players for kind in (v1, legacy)]
     matcher = matcher_of(*questions)

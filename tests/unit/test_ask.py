@@ -21,28 +21,28 @@ def topics() -> AnsweringTopics:
     return answering
 
 
-def test_replies_come_in_the_order_of_the_questions(topics: AnsweringTopics) -> None:
-    """Whatever order the worker finishes in, and for both kinds of message."""
-    said = [
+def test_replies_are_returned_in_the_order_of_the_questions(topics: AnsweringTopics) -> None:
+    """The order of the answers does not matter. This holds for both kinds of message."""
+    utterances = [
         Utterance(bot="ChatbotA", sender="하늘", text="안녕"),
         Utterance(bot="ChatbotB", sender="고래'밥", text="it's me", legacy=True),
         Utterance(bot="ChatbotA", sender="하늘", text="잘 가"),
     ]
-    replies = ask(utterances=said, topics=topics, timeout_s=5)
+    replies = ask(utterances=utterances, topics=topics, timeout_s=5)
     assert [reply.answer for reply in replies] == ["안녕!", "it's me!", "잘 가!"]
     assert {reply.version for reply in replies} == {"3"}
 
 
-def test_a_missing_answer_is_said_with_what_to_look_at() -> None:
-    """No worker: one sentence that counts and points to `status`."""
-    silent = InMemoryTopics(Broker())
-    silent.ensure()
+def test_missing_answers_are_an_error_that_points_to_status() -> None:
+    """Without a worker, the message counts the missing answers and points to `status`."""
+    without_worker = InMemoryTopics(Broker())
+    without_worker.ensure()
     with pytest.raises(Unavailable, match=r"1 of 1 answers .* `kogpt2-chat status`"):
-        ask(utterances=[Utterance(bot="ChatbotA", sender="하늘", text="안녕")], topics=silent, timeout_s=0.1)
+        ask(utterances=[Utterance(bot="ChatbotA", sender="하늘", text="안녕")], topics=without_worker, timeout_s=0.1)
 
 
 def test_answers_of_other_players_are_ignored(topics: AnsweringTopics, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other clients' answers on the same topic, before and between, are nobody's here. The follower is closed."""
+    """Answers to other clients are on the same topic, before and between ours. The follower is closed."""
     opened = []
     follow = topics.follow
     monkeypatch.setattr(topics, "follow", lambda names: opened.append(follow(names)) or opened[-1])
@@ -60,16 +60,16 @@ def v1_text_of(sender: str, text: str) -> str:
 
 
 def test_the_demo_asks_the_same_questions_in_both_rounds() -> None:
-    """What was learned can only be seen on equal questions; legacy senders are used once a round."""
+    """Only equal questions show what was learned. Each legacy sender asks once per round."""
     script = load_script(CHECKOUT / "corpora")
     before, after = script.utterances("before"), script.utterances("after")
-    assert [(said.bot, said.text) for said in before] == [(said.bot, said.text) for said in after]
-    legacy = [said.sender for said in before if said.legacy]
+    assert [(asked.bot, asked.text) for asked in before] == [(asked.bot, asked.text) for asked in after]
+    legacy = [asked.sender for asked in before if asked.legacy]
     assert len(legacy) == len(set(legacy)) > 0
 
 
 def test_trolls_teach_nonsense_to_one_bot_only(topics: AnsweringTopics) -> None:
-    """The gate's refusal in the demo has one cause."""
+    """The gate's refusal in the demo then has only one cause."""
     script = load_script(CHECKOUT / "corpora")
     replies = ask(utterances=script.utterances("before"), topics=topics, timeout_s=5)
     nonsense = [opinion for opinion in script.opinions(replies) if opinion.text == NONSENSE]
@@ -77,10 +77,10 @@ def test_trolls_teach_nonsense_to_one_bot_only(topics: AnsweringTopics) -> None:
     assert {bot_by_turn[opinion.turn_id] for opinion in nonsense} == {TROLLED}
 
 
-def test_the_report_counts_what_was_learned_word_for_word(topics: AnsweringTopics) -> None:
-    """A lesson counts only when the new answer is the taught one to the letter."""
-    said = [Utterance(bot="ChatbotA", sender="하늘", text=text) for text in ("거울동굴", "열기구")]
-    replies = ask(utterances=said, topics=topics, timeout_s=5)
+def test_the_report_counts_only_exact_answers_as_learned(topics: AnsweringTopics) -> None:
+    """A lesson is learned only if the new answer equals the taught one."""
+    utterances = [Utterance(bot="ChatbotA", sender="하늘", text=text) for text in ("거울동굴", "열기구")]
+    replies = ask(utterances=utterances, topics=topics, timeout_s=5)
     taught = {("ChatbotA", "거울동굴"): "거울동굴!", ("ChatbotA", "열기구"): "다른 말"}
     report = DemoReport(before=replies, after=replies, taught=taught)
     assert report.learned == 1

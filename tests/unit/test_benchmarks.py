@@ -1,4 +1,4 @@
-"""The benchmarks: which broker their workers use, and whether their numbers are what was measured."""
+"""The benchmarks: which broker their workers use, and how they compute their results."""
 
 import os
 from itertools import islice
@@ -7,23 +7,23 @@ import psutil
 import pytest
 
 from benchmarks.growth import drain
-from benchmarks.through_kafka import WorkerProcess, worker_environment
+from benchmarks.through_kafka import BenchWorker, worker_environment
 from benchmarks.workload import RunResult, questions
 from kogpt2_chat.settings import Settings, load_settings
 
 
 def test_a_measured_worker_never_answers_real_players(tmp_path, monkeypatch):
-    """It uses only the benchmark's broker, whatever the caller's environment or a `.env` contains."""
+    """It uses only the benchmark's broker, regardless of the caller's environment and of a `.env`."""
     (tmp_path / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=kafka.example:9092\nKOGPT2_SERVING__THREADS=3\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KOGPT2_MLFLOW__TRACKING_URI", "http://mlflow.example:5000")
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "1000")
     settings = Settings(home=tmp_path / "bench", ports={"offset": 23000}, model={"max_new_tokens": 24})
     monkeypatch.setattr(os, "environ", worker_environment(settings, 2, tmp_path / "home", {}))
-    found = load_settings()
-    assert found.kafka_bootstrap == settings.kafka_bootstrap
-    assert found.mlflow_url == settings.mlflow_url
-    assert (found.home, found.serving.ordinal, found.serving.threads) == (tmp_path / "home", 2, 0)
+    loaded = load_settings()
+    assert loaded.kafka_bootstrap == settings.kafka_bootstrap
+    assert loaded.mlflow_url == settings.mlflow_url
+    assert (loaded.home, loaded.serving.ordinal, loaded.serving.threads) == (tmp_path / "home", 2, 0)
 
 
 @pytest.mark.parametrize("name", ["KOGPT2_KAFKA__BOOTSTRAP", "kogpt2_kafka__bootstrap"])
@@ -34,36 +34,41 @@ def test_settings_of_the_caller_do_not_reach_a_measured_worker(tmp_path, monkeyp
 
 
 def test_a_worker_that_does_not_become_ready_is_stopped(tmp_path, monkeypatch):
-    """Otherwise it would keep running and take the questions of the next measurement."""
+    """Otherwise it would keep running and answer questions of the next measurement."""
     (tmp_path / "sleeping_worker.py").write_text("import time; time.sleep(600)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     before = psutil.Process().children()
     with pytest.raises(RuntimeError, match="not ready after 0 s"):
-        WorkerProcess(Settings(home=tmp_path), {}, module="sleeping_worker", start_s=0.0)
+        BenchWorker(Settings(home=tmp_path), {}, module="sleeping_worker", start_s=0.0)
     assert psutil.Process().children() == before
 
 
 class _Client:
-    """Answers its questions, some at a time."""
+    """A client whose questions are answered a few at a time.
 
-    def __init__(self, answers_each: int = 3) -> None:
-        self.asked, self.doubles, self._each = [], 0, answers_each
+    Attributes:
+        pending: ids of the unanswered questions.
+        duplicates: how often the first answer of each batch is repeated.
+    """
 
-    def ask(self, asked):
-        self.asked.append(asked.id)
+    def __init__(self, batch: int = 3) -> None:
+        self.pending, self.duplicates, self._batch = [], 0, batch
+
+    def ask(self, question):
+        self.pending.append(question.id)
 
     def flush(self):
         pass
 
     def answered(self, _wait_s):
-        found, self.asked = self.asked[: self._each], self.asked[self._each :]
-        return found + found[:1] * self.doubles
+        answered, self.pending = self.pending[: self._batch], self.pending[self._batch :]
+        return answered + answered[:1] * self.duplicates
 
 
 def test_growth_is_measured_from_the_first_question_to_the_last_answer():
     """Memory is measured after a tenth of the answers and at the end."""
     client = _Client()
-    seconds, memory = drain(client, islice(questions(["ChatbotA"], 1), 20), 20, lambda: float(len(client.asked)))
+    seconds, memory = drain(client, islice(questions(["ChatbotA"], 1), 20), 20, lambda: float(len(client.pending)))
     assert seconds > 0
     assert memory == [17.0, 0.0]
 
@@ -71,13 +76,15 @@ def test_growth_is_measured_from_the_first_question_to_the_last_answer():
 def test_a_duplicate_answer_ends_the_measurement():
     """It would be counted as throughput."""
     client = _Client()
-    client.doubles = 1
+    client.duplicates = 1
     with pytest.raises(RuntimeError, match="answered twice"):
         drain(client, islice(questions(["ChatbotA"], 1), 20), 20, lambda: 0.0)
 
 
-@pytest.mark.parametrize(("share", "right"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.991, 100), (1.0, 100), (0.001, 1)])
-def test_a_percentile_is_the_nearest_rank(share, right):
-    """It is the smallest value that at least this share of all values does not exceed."""
+@pytest.mark.parametrize(
+    ("share", "expected_ms"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.991, 100), (1.0, 100), (0.001, 1)]
+)
+def test_a_percentile_is_the_nearest_rank(share, expected_ms):
+    """It is the smallest value that is not exceeded by at least this share of all values."""
     outcome = RunResult(latencies_s=[number / 1000 for number in range(100, 0, -1)])
-    assert outcome.percentile_ms(share) == pytest.approx(right)
+    assert outcome.percentile_ms(share) == pytest.approx(expected_ms)

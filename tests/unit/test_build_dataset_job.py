@@ -1,4 +1,4 @@
-"""What is published, and under which id, once Spark has written its rows."""
+"""Publishing datasets after Spark has written their rows."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -123,7 +123,7 @@ def test_spark_reads_the_tables_at_a_fixed_version(files: InMemoryFiles, tables:
 def test_answers_are_measured_with_the_tokenizer_of_the_configured_base(
     files: InMemoryFiles, build: Build, settings: Settings
 ) -> None:
-    """Also in a home without a base: Spark gets the tokenizer, and the manifest its hash."""
+    """The base that the home recorded does not matter. Spark gets the tokenizer, and the manifest its hash."""
     write_record(settings.home, BaseRecord.now(asked="auto", name="another", folder=settings.home, sha="x"))
     spark = spark_that_writes(files)
     build(spark, "ChatbotB")
@@ -156,7 +156,7 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
 
 
 def test_content_that_returns_is_the_newest_dataset_again(files: InMemoryFiles, build: Build) -> None:
-    """After a pair was learned and taken back, the withdrawal is recorded, so that it leads to a retraining."""
+    """If a pair was learned and then withdrawn, the withdrawal is recorded, so that it leads to a retraining."""
     build(spark_that_writes(files), "ChatbotA")
     build(spark_that_writes(files, content_hash=HASH[::-1]), "ChatbotA")
     first = files.read("/Chatbot/datasets/ChatbotA/0123456789ab/manifest.json")
@@ -176,8 +176,8 @@ def test_content_that_returns_is_the_newest_dataset_again(files: InMemoryFiles, 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b'{"bot": "ChatbotA"}', "한글".encode("cp949")])
 def test_a_folder_that_is_not_a_dataset_is_skipped(files: InMemoryFiles, build: Build, content: bytes | None) -> None:
     """A foreign folder must not make every later build fail."""
-    strange = "/Chatbot/datasets/ChatbotA/사본"
-    files.write(f"{strange}/notes.txt" if content is None else f"{strange}/manifest.json", content or b"")
+    foreign = "/Chatbot/datasets/ChatbotA/사본"
+    files.write(f"{foreign}/notes.txt" if content is None else f"{foreign}/manifest.json", content or b"")
     build(spark_that_writes(files), "ChatbotA")
     spark = spark_that_writes(files)
     build(spark, "ChatbotA")
@@ -208,7 +208,7 @@ def test_if_every_dataset_has_faults_the_job_fails(files: InMemoryFiles, build: 
         ("question,answer,topic\n안녕,\n", "line 2: expected 3 columns .question,answer,topic., found 2: .안녕,"),
     ],
 )
-def test_a_malformed_corpus_is_named_with_its_row(
+def test_a_malformed_corpus_is_reported_with_its_row(
     files: InMemoryFiles, build: Build, settings: Settings, content: str, message: str
 ) -> None:
     """The error comes before Spark starts."""
@@ -229,22 +229,22 @@ def test_without_a_gold_set_nothing_is_built(files: InMemoryFiles, build: Build,
 
 
 class ReadOnlyFiles(InMemoryFiles):
-    """A lake that says that nothing may be changed, as HDFS does in safe mode."""
+    """A lake that refuses changes, as HDFS does in safe mode."""
 
     def delete(self, path: str) -> None:
         raise Unavailable(f"cannot delete {path}: in safe mode")
 
 
-def test_what_ended_a_build_is_said_though_its_folder_cannot_be_removed(settings: Settings) -> None:
-    """A full disk fails both; the first error counts, and says what stays."""
+def test_the_cause_of_a_failed_build_is_reported_even_if_its_folder_cannot_be_removed(settings: Settings) -> None:
+    """A full disk causes both errors. The first one is raised, with a note that names the remaining folder."""
 
-    def died(_arguments: Mapping[str, Any]) -> dict[str, object]:
+    def fail(_arguments: Mapping[str, Any]) -> dict[str, object]:
         raise Unavailable("Spark job build_dataset ended with code 1")
 
     with pytest.raises(Unavailable, match="ended with code 1") as raised:
         build_dataset(
             bots=["ChatbotA"],
-            spark=ScriptedSparkJobs({"build_dataset": died}),
+            spark=ScriptedSparkJobs({"build_dataset": fail}),
             tables=InMemoryTables(),
             files=ReadOnlyFiles(),
             settings=settings,
@@ -255,8 +255,8 @@ def test_what_ended_a_build_is_said_though_its_folder_cannot_be_removed(settings
     assert "safe mode" in note
 
 
-def test_what_a_killed_build_left_is_removed_after_a_day(files: InMemoryFiles, build: Build) -> None:
-    """A younger one may be at work, and nobody knows whose a folder without a time is."""
+def test_the_folder_of_a_killed_build_is_removed_after_a_day(files: InMemoryFiles, build: Build) -> None:
+    """A younger build may still be running, and the age of a folder without a time in its name is unknown."""
     now = datetime.now(UTC)
     kept = [f"{now - timedelta(hours=23):%Y%m%dT%H%M%SZ}-{'a' * 32}", "b" * 32]
     for name in (*kept, f"{now - timedelta(hours=25):%Y%m%dT%H%M%SZ}-{'c' * 32}"):

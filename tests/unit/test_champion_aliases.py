@@ -1,4 +1,4 @@
-"""`status` warns about an alias `champion` moved by hand, and works without MLflow."""
+"""`status` warns about an alias `champion` that was moved manually, and works without MLflow."""
 
 import json
 import threading
@@ -27,27 +27,27 @@ MODELS = {
 
 
 class FakeMlflow(BaseHTTPRequestHandler):
-    """Answers like MLflow's REST API; ``instead`` overrides the response."""
+    """Answers like MLflow's REST API; ``override`` replaces the response."""
 
-    instead: tuple[int, bytes] | None = None
+    override: tuple[int, bytes] | None = None
 
     def do_GET(self) -> None:
         name = parse_qs(urlsplit(self.path).query)["name"][0]
         model = MODELS.get(name)
         answer = {"registered_model": model} if model else {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": name}
-        code, content = self.instead or (200 if model else 404, json.dumps(answer).encode())
+        code, content = self.override or (200 if model else 404, json.dumps(answer).encode())
         self.send_response(code)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def mlflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    monkeypatch.setattr(FakeMlflow, "instead", None)
+    monkeypatch.setattr(FakeMlflow, "override", None)
     server = ThreadingHTTPServer(("127.0.0.1", 0), FakeMlflow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield Settings(mlflow=Mlflow(tracking_uri=f"http://127.0.0.1:{server.server_port}"))
@@ -55,7 +55,7 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     server.server_close()
 
 
-def test_an_alias_moved_by_hand_is_reported_with_a_remedy() -> None:
+def test_an_alias_that_was_moved_manually_is_reported_with_a_remedy() -> None:
     """Workers serve the published version; training and the gate use the alias."""
     published = {"ChatbotA": 4, "ChatbotB": 2, "ChatbotC": None}
     moved, removed = alias_warnings({**published, "ChatbotB": 3}, {"ChatbotA": 6, "ChatbotB": None, "ChatbotC": None})
@@ -85,14 +85,14 @@ def test_aliases_are_read_without_mlflows_client(mlflow: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    "instead",
+    "override",
     [(500, b"{}"), (200, b"<html>a proxy</html>"), (200, b"[]"), (404, b"{}"), (302, b"{}"), (401, b"")],
 )
 def test_the_report_works_without_mlflow(
-    mlflow: Settings, monkeypatch: pytest.MonkeyPatch, instead: tuple[int, bytes]
+    mlflow: Settings, monkeypatch: pytest.MonkeyPatch, override: tuple[int, bytes]
 ) -> None:
     """Any unexpected response counts as unavailable, and the report says that nothing was compared."""
-    monkeypatch.setattr(FakeMlflow, "instead", instead)
+    monkeypatch.setattr(FakeMlflow, "override", override)
     with pytest.raises(Unavailable):
         alias_by_bot(mlflow, "champion", BOT_IDS)
     page = table(status_report(champions=NOT_COMPARED))

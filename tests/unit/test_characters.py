@@ -14,11 +14,11 @@ from tests.growth import growth
 MARKS = "\u0300\u0316\u0f73\u0344\uff9e\u0958\u20d0\U0001d165가a\u1100ᾂ"
 
 
-def normalizing_steps(work, text, monkeypatch) -> int:
-    """Return an upper bound of the comparisons in ``unicodedata``, which sorts each run of marks by insertion sort."""
+def normalizing_steps(function, text, monkeypatch) -> int:
+    """Return an upper bound of the comparisons in ``unicodedata``, which sorts each run of marks by insertion."""
     steps = 0
 
-    def counted(form, text):
+    def counting_normalize(form, text):
         nonlocal steps
         run = 0
         for char in unicodedata.normalize("NFKD", text):
@@ -28,31 +28,31 @@ def normalizing_steps(work, text, monkeypatch) -> int:
 
     original = unicodedata.normalize
     with monkeypatch.context() as patch:
-        patch.setattr(characters, "unicodedata", Counted(counted))
-        work(text)
+        patch.setattr(characters, "unicodedata", PatchedUnicodedata(counting_normalize))
+        function(text)
     return steps
 
 
-class Counted:
-    """A ``unicodedata`` with one function replaced."""
+class PatchedUnicodedata:
+    """A ``unicodedata`` with another ``normalize``."""
 
     def __init__(self, normalize):
         self.normalize = normalize
         self.combining, self.category = unicodedata.combining, unicodedata.category
 
 
-@pytest.mark.parametrize("work", [nfc, nfkc, one_line])
+@pytest.mark.parametrize("function", [nfc, nfkc, one_line])
 @pytest.mark.parametrize("piece", ["\u0300\u0316", "\u0f73", "\uff9e\u0316", "\u0344", "ᾂ\u0316", "가", "\u0958"])
-def test_a_normal_form_takes_steps_linear_in_the_text(work, piece, monkeypatch):
+def test_normalization_takes_linear_time(function, piece, monkeypatch):
     """Eight times the text takes eight times the steps, with any number of marks on one letter."""
-    short, long = (normalizing_steps(work, piece * length, monkeypatch) for length in (1_000, 8_000))
+    short, long = (normalizing_steps(function, piece * length, monkeypatch) for length in (1_000, 8_000))
     assert long <= 9 * max(short, 1_000)
-    assert growth(work, piece) < 100
+    assert growth(function, piece) < 100
 
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(MARKS)), max_size=200))
 def test_normalisation_is_idempotent(text):
-    """This includes letters from which marks were removed."""
+    """This includes letters with so many marks that some are removed."""
     for form in (nfc, nfkc, one_line):
         assert form(form(text)) == form(text)
     assert unicodedata.is_normalized("NFC", nfc(text))
@@ -60,14 +60,14 @@ def test_normalisation_is_idempotent(text):
 
 
 @given(st.text(max_size=MAX_MARKS // 3))
-def test_ordinary_text_has_the_normal_form_of_the_library(text):
+def test_ordinary_text_gets_the_normal_form_of_the_library(text):
     """Letters with few marks keep all of them."""
     assert nfc(text) == unicodedata.normalize("NFC", text)
     assert nfkc(text) == unicodedata.normalize("NFKC", text)
 
 
 def test_the_quick_search_finds_every_mark():
-    """The regular expression that most texts end at matches all characters that can form a run of marks."""
+    """The regular expression that lets most texts pass quickly matches every character that can form a run of marks."""
     missed = [
         hex(code)
         for code in range(sys.maxunicode + 1)

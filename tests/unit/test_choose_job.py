@@ -1,4 +1,4 @@
-"""Which bots to train again: counted since the last training, not since the last dataset."""
+"""Which bots are retrained. Pairs are counted since the last training, not since the last dataset."""
 
 import json
 
@@ -135,14 +135,16 @@ def test_one_withdrawn_pair_is_enough(files: InMemoryFiles, registry: InMemoryRe
     assert choice(files, registry, "three").train is True
 
 
-def test_a_refused_version_does_not_settle_a_withdrawal(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
+def test_a_refused_version_has_not_unlearned_the_withdrawn_pairs(
+    files: InMemoryFiles, registry: InMemoryRegistry
+) -> None:
     """Until another version becomes champion, each further dataset is trained on again."""
     publish(files, "one", 700, None)
     train(registry, "one")
     registry.set_alias(BOT, "champion", 1)
     publish(files, "two", 0, "one", withdrawn_pairs=40)
     assert choice(files, registry, "two").train is True
-    train(registry, "two")  # and the gate refused it
+    train(registry, "two")  # the gate refused it
 
     again = choice(files, registry, "two")
     assert (again.train, again.withdrawn_pairs) == (False, 40)
@@ -170,7 +172,7 @@ def test_a_withdrawn_pair_is_unlearned_if_its_dataset_existed_before(
     found = choice(files, registry, "one")
     assert (found.train, found.withdrawn_pairs) == (True, 1)
 
-    train(registry, "one")  # and it waits for its rollout, or was refused
+    train(registry, "one")  # its rollout is pending, or the gate refused it
     assert choice(files, registry, "one").train is False
     registry.set_alias(BOT, "champion", 3)
     assert choice(files, registry, "one").withdrawn_pairs == 0
@@ -210,17 +212,17 @@ def test_a_deleted_predecessor_ends_the_count(files: InMemoryFiles, registry: In
 
 
 def test_a_cycle_of_manifests_ends(files: InMemoryFiles, registry: InMemoryRegistry) -> None:
-    """Content that returns leads back to itself: each dataset counts once."""
+    """If earlier content returns, manifests can refer to each other. Each dataset counts once."""
     publish(files, "one", 1, "two")
     publish(files, "two", 1, "one")
 
     assert choice(files, registry, "two").new_pairs == 2
 
 
-def test_the_command_takes_each_bot_with_its_dataset(
+def test_the_command_accepts_bots_with_their_datasets(
     files: InMemoryFiles, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--json` has a choice for each bot; the text says what is done and why."""
+    """`--json` prints a choice per bot; the text output says what is done and why."""
     publish(files, "one", 2, None)
     monkeypatch.setattr("kogpt2_chat.bootstrap.files", lambda _settings: files)
     monkeypatch.setattr("kogpt2_chat.bootstrap.registry", lambda _settings: registry)

@@ -37,19 +37,19 @@ def test_rules_run_in_linear_time(piece: str) -> None:
         ("하하하하", "하하하"),
     ],
 )
-def test_text_is_normalised(raw: str, expected: str) -> None:
+def test_text_is_normalized(raw: str, expected: str) -> None:
     """NFC, no control or zero-width characters, single spaces, runs of at most three."""
     assert clean(raw) == expected
 
 
 @given(st.text())
 def test_cleaning_is_idempotent(text: str) -> None:
-    """Cleaning a cleaned text changes nothing, whatever the input."""
+    """Cleaning a cleaned text changes nothing."""
     assert clean(clean(text)) == clean(text)
 
 
 def test_folding_undoes_width_and_case() -> None:
-    """Comparisons see the same text, and the words keep their spaces."""
+    """Width, case, repeated spaces and invisible characters do not matter in comparisons; words stay separated."""
     assert fold(" ＡＢＣ  좋아\u200b") == "abc 좋아"
 
 
@@ -106,7 +106,7 @@ def test_words_that_contain_a_bad_word_are_not_abusive(text: str) -> None:
     ["씨발", "개씨발", "아 씨발 진짜", "씨빨", "씨발이 뭐야", "이 개새끼야", "개새야", "야 이 새끼야", "니미", "닥쳐", "ㅆㅂ", "시발", "씨 발 놈 아", "꺼져버려", "섹스"],
 )  # fmt: skip
 def test_bad_words_next_to_harmless_ones_are_found(text: str) -> None:
-    """The exceptions for harmless words let no bad word pass."""
+    """The exceptions for harmless words do not hide a bad word."""
     assert is_abusive(text)
 
 
@@ -114,11 +114,11 @@ def test_bad_words_next_to_harmless_ones_are_found(text: str) -> None:
     "text", ["사유서 써야 해", "이유서를 냈어", "유서 깊은 절", "자유서적", "자살골 넣었어", "자살골이야"]
 )
 def test_words_that_contain_a_word_of_self_harm_are_not_rejected(text: str) -> None:
-    """Harmless training pairs are not lost to them."""
+    """Otherwise harmless training pairs would be lost."""
     assert not mentions_crisis(text, "네, 그래요.")
 
 
 def test_hangul_decides_whether_a_text_is_korean() -> None:
-    """Single jamo of laughter and tears do not count against a text."""
+    """Single jamo for laughter and tears do not count against a text."""
     assert is_korean("혼자ㅠㅠㅠ")
     assert not is_korean("😀😀")

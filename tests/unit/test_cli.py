@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from kogpt2_chat.cli import app
-from kogpt2_chat.demo.interruption import sentences
+from kogpt2_chat.demo.interruption import format_message
 from kogpt2_chat.settings import CHECKOUT
 
 
@@ -25,7 +25,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_help_lists_every_command_of_the_loop() -> None:
+def test_help_lists_the_main_commands() -> None:
     """`--help` shows the commands of the learning loop and of the stack."""
     shown = run("--help").stdout
     for command in ("ask", "status", "stack", "ingest", "build-dataset", "finetune", "evaluate", "rollout", "settings"):
@@ -40,7 +40,7 @@ def test_a_commands_help_shows_an_example(command: str) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
 def test_the_readmes_table_has_every_command(page: str) -> None:
-    """A command that the table lacks is not found by the people who need it."""
+    """A missing command would not be found by the people who need it."""
     text = (CHECKOUT / page).read_text("utf-8")
     names = get_command(app).commands  # type: ignore[attr-defined]
     assert [name for name in names if f"`{name} " not in text and f"`{name}`" not in text] == []
@@ -106,7 +106,7 @@ def test_an_interrupted_demo_says_what_is_kept_and_how_to_continue(tmp_path: Pat
 
 def test_an_interrupted_demo_says_that_the_servers_still_run() -> None:
     """The message also names the command that stops them."""
-    message = sentences("/home/별/var", "the demo was interrupted.", stack_is_running=True)
+    message = format_message("/home/별/var", "the demo was interrupted.", stack_is_running=True)
     assert "the servers, and the current Airflow run" in message
     assert "To stop the servers: `make down`" in message
 
@@ -114,13 +114,13 @@ def test_an_interrupted_demo_says_that_the_servers_still_run() -> None:
 FAILING_DEMO = """
 import kogpt2_chat.demo.run as demo
 from kogpt2_chat.cli import main
-from kogpt2_chat.demo.report import Report
+from kogpt2_chat.demo.report import DemoReport
 from kogpt2_chat.errors import Unavailable
 
 def run(*, dataset, progress):
     if dataset:
-        return Report(speechless=["ChatbotB"])
-    with Report().step("ingest_conversations (Airflow)"):
+        return DemoReport(speechless=["ChatbotB"])
+    with DemoReport().step("ingest_conversations (Airflow)"):
         raise Unavailable("ingest_conversations ended as failed")
 
 demo.run = run
@@ -140,7 +140,7 @@ def test_a_failed_demo_names_its_step_and_what_is_kept(tmp_path: Path, more: lis
         assert "no version of ChatbotB passed the gate" in done.stderr
         assert "Time: 0 s in total" in done.stdout
     else:
-        assert "ended as failed\nIt happened in the demo's step 'ingest_conversations (Airflow)'." in done.stderr
+        assert "ended as failed\nThis happened in the demo's step 'ingest_conversations (Airflow)'." in done.stderr
         assert "no server is running" in done.stderr
         assert "`make demo` again" in done.stderr
 

@@ -7,7 +7,7 @@ from kogpt2_chat.machine.cores import library_threads, usable_cores
 
 @pytest.fixture
 def cgroups(tmp_path):
-    """Function that writes a machine's cgroup files and returns the paths to pass on."""
+    """Return a function that writes a machine's cgroup files and returns their paths as arguments."""
 
     def write(proc, **files):
         (tmp_path / "proc").write_text(proc, "ascii")
@@ -33,7 +33,7 @@ def cgroups(tmp_path):
     ],
 )
 def test_a_quota_of_cgroup_v2_limits_the_cores(cgroups, quota, cores):
-    """It is rounded up, at least one and at most the affinity; without a quota the affinity counts."""
+    """It is rounded up to at least one and at most the affinity. Without a quota the affinity counts."""
     paths = cgroups("0::/\n", cpu_dot_max=f"{quota}\n")
     assert usable_cores(**paths, affinity=64) == cores
 
@@ -48,14 +48,14 @@ def test_the_smallest_quota_of_all_parent_cgroups_counts(cgroups):
 
 @pytest.mark.parametrize("controllers", ["cpu,cpuacct", "cpuacct,cpu", "cpu"])
 def test_a_quota_of_cgroup_v1_limits_the_cores(cgroups, controllers):
-    """This includes containers in which /proc names the host's path, and only the container's root is visible."""
+    """This includes containers in which /proc has the host's path but only the container's own cgroup is mounted."""
     paths = cgroups(f"5:memory:/x\n1:{controllers}:/docker/abc\n0::/\n", **{
         f"{controllers}__cpu.cfs_quota_us": "200000\n", f"{controllers}__cpu.cfs_period_us": "100000\n"
     })  # fmt: skip
     assert usable_cores(**paths, affinity=16) == 2
 
 
-def test_no_quota_of_cgroup_v1_is_minus_one(cgroups):
+def test_minus_one_means_no_quota_in_cgroup_v1(cgroups):
     """The lines of other controllers do not matter."""
     paths = cgroups("2:cpuacct:/\n1:cpu:/\n", **{
         "cpu__cpu.cfs_quota_us": "-1\n", "cpu__cpu.cfs_period_us": "100000\n",

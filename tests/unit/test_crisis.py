@@ -28,46 +28,48 @@ def texts(name: str) -> list[str]:
         return [row["text"] for row in csv.DictReader(file)]
 
 
-def figures(half: str) -> tuple[float, float]:
+def recall_and_precision(name: str) -> tuple[float, float]:
     """Return recall and precision without showing the texts."""
-    crises, lookalikes = texts(f"crisis_{half}"), texts(f"lookalikes_{half}")
+    crises, lookalikes = texts(f"crisis_{name}"), texts(f"lookalikes_{name}")
     found = sum(find_crisis(text) is not None for text in crises)
     false = sum(find_crisis(text) is not None for text in lookalikes)
     return found / len(crises), found / (found + false)
 
 
-@pytest.mark.parametrize(("half", "floor"), [("tune", (0.99, 0.99)), ("test", (0.92, 0.97)), ("unseen", (0.89, 0.92))])
-def test_recall_and_precision_do_not_fall(half, floor):
+@pytest.mark.parametrize(
+    ("name", "minimum"), [("tune", (0.99, 0.99)), ("test", (0.92, 0.97)), ("unseen", (0.89, 0.92))]
+)
+def test_recall_and_precision_do_not_fall(name, minimum):
     """A change of the rules must keep the results reached so far, which are in docs/measurements.md."""
-    recall, precision = figures(half)
-    assert (recall >= floor[0], precision >= floor[1]) == (True, True), f"{recall:.3f}, {precision:.3f}"
+    recall, precision = recall_and_precision(name)
+    assert (recall >= minimum[0], precision >= minimum[1]) == (True, True), f"{recall:.3f}, {precision:.3f}"
 
 
 @pytest.mark.xfail(strict=True, reason="0.90 so far: the recall goal is not reached on unseen sentences")
 def test_recall_on_unseen_sentences_reaches_the_goal():
     """At least 95 % of the crises are found."""
-    assert figures("unseen")[0] >= 0.95
+    assert recall_and_precision("unseen")[0] >= 0.95
 
 
-@pytest.mark.parametrize("half", ["test", "unseen"])
-def test_precision_on_unseen_sentences_reaches_the_goal(half):
+@pytest.mark.parametrize("name", ["test", "unseen"])
+def test_precision_on_unseen_sentences_reaches_the_goal(name):
     """At least 90 % of the matches are crises."""
-    assert figures(half)[1] >= 0.9
+    assert recall_and_precision(name)[1] >= 0.9
 
 
 def test_the_sets_are_large_enough():
     """Each set has at least 150 crises and 150 look-alikes."""
-    for half in ("tune", "test", "unseen"):
-        assert len(texts(f"crisis_{half}")) >= 150
-        assert len(texts(f"lookalikes_{half}")) >= 150
+    for name in ("tune", "test", "unseen"):
+        assert len(texts(f"crisis_{name}")) >= 150
+        assert len(texts(f"lookalikes_{name}")) >= 150
 
 
-def test_nearly_no_everyday_question_matches():
-    """At most 0.25 % of the questions to the three bots match, and most of these are related to a crisis."""
+def test_hardly_any_everyday_question_matches():
+    """At most 0.25 % of the questions in the seed corpora match."""
     assert {path.parent.name for path in CORPORA} == set(BOT_IDS)
-    asked = [row["question"] for path in CORPORA for row in csv.DictReader(path.read_text("utf-8").splitlines())]
-    found = [text for text in asked if find_crisis(text) is not None]
-    assert len(found) <= 0.0025 * len(asked), found
+    questions = [row["question"] for path in CORPORA for row in csv.DictReader(path.read_text("utf-8").splitlines())]
+    found = [text for text in questions if find_crisis(text) is not None]
+    assert len(found) <= 0.0025 * len(questions), found
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_the_kind_of_crisis_is_recognised(text, kind):
 
 
 def test_a_match_has_its_position_in_the_original_text():
-    """The position is right for any spelling."""
+    """This also holds for text in another spelling."""
     text = "안녕 " * 3000 + "이제 ㅈㅜㄱㄱㅗ 싶ㅇㅓ" + " 안녕" * 3000
     found = find_crisis(text)
     assert found is not None
@@ -137,8 +139,8 @@ CHATBOT_DATA = Path(os.environ.get("KOGPT2_TEST_CHATBOT_DATA", CHECKOUT.parent /
 """The public corpus. It is not in the repository."""
 
 
-@pytest.mark.skipif(not CHATBOT_DATA.is_file(), reason=f"not tested here: no {CHATBOT_DATA.name} at hand")
-def test_the_public_corpus_has_nearly_no_false_matches():
+@pytest.mark.skipif(not CHATBOT_DATA.is_file(), reason=f"not tested here: {CHATBOT_DATA} is missing")
+def test_the_public_corpus_has_hardly_any_false_matches():
     """All sentences about a crisis match, and at most 0.3 % of the other sentences with label 0 (everyday life)."""
     with CHATBOT_DATA.open(encoding="utf-8", newline="") as file:
         found = [(number, row) for number, row in enumerate(csv.DictReader(file), start=2) if find_crisis(row["Q"])]

@@ -28,7 +28,7 @@ def test_weights_add_up_over_the_ngrams_of_a_text():
 
 
 def test_a_long_text_is_classified_in_windows():
-    """A crisis at the end of a text is found there, independent of the text far before it."""
+    """A crisis at the end of a text is found there, independently of text far before it."""
     text = "게임 " * 100 + "아 " * WINDOW + "끝"
     found = likely_crisis(text, WEIGHTS)
     assert found is not None
@@ -58,7 +58,7 @@ def test_indirect_wordings_without_a_rule_are_found():
     assert found.kind == "suicide"
 
 
-def test_the_weights_belong_to_the_current_texts():
+def test_the_weights_were_fitted_on_the_current_texts():
     """After a change of a training text, run ``scripts/fit_crisis.py``."""
     texts = [CHECKOUT / "corpora/crisis" / f"{name}.csv" for name in ("crisis", "lookalikes", "ordinary")]
     texts += sorted((CHECKOUT / "corpora").glob("Chatbot?/seed.csv"))

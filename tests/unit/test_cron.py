@@ -1,4 +1,4 @@
-"""A time that Airflow cannot follow is refused with the settings, and not where a DAG has vanished."""
+"""A schedule that Airflow cannot use is refused when the settings are read."""
 
 import pytest
 
@@ -20,8 +20,8 @@ from kogpt2_chat.settings import load_settings
         "never",
     ],
 )
-def test_a_time_that_airflow_follows_is_taken(text: str) -> None:
-    """Numbers, names, ranges, lists and steps."""
+def test_a_schedule_that_airflow_can_use_is_accepted(text: str) -> None:
+    """Fields may be numbers, names, ranges, lists and steps."""
     assert Learning(retrain_cron=text).retrain_cron == text
 
 
@@ -32,8 +32,8 @@ def test_a_time_that_airflow_follows_is_taken(text: str) -> None:
         "0 4 * mon *", "*/0 4 * * *", "0, 4 * * *", "0 ４ * * *", "매일 4 * * *", "@dayly", "0 4 31 2 *", "0 4 30-31 2 *",
     ],
 )  # fmt: skip
-def test_a_time_that_never_comes_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Airflow would show `retrain_bots` no more, and no command would say why."""
+def test_an_invalid_or_impossible_schedule_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Otherwise Airflow would no longer list `retrain_bots`, and no command would report the reason."""
     monkeypatch.setenv("KOGPT2_LEARNING__RETRAIN_CRON", text)
     with pytest.raises(InvalidInput, match=r"KOGPT2_LEARNING__RETRAIN_CRON.*five fields.*or never"):
         load_settings()

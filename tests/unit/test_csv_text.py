@@ -34,13 +34,13 @@ def values(text: str | bytes) -> list[tuple[str, ...]]:
     ],
     ids=["plain", "bom", "boms", "windows", "old mac", "empty columns", "spaces", "joined"],
 )
-def test_variants_that_spreadsheets_write_give_the_same_table(text: str) -> None:
+def test_variants_that_spreadsheets_write_are_read_as_the_same_table(text: str) -> None:
     """Byte order marks, any line ends, empty columns and lines, and a repeated header are accepted."""
     assert values(text) == [("안녕", "반가워요", "0")]
 
 
-def test_cells_hold_commas_quotes_and_line_breaks() -> None:
-    """A cell may have several lines, which are counted. A quote inside a plain cell is text."""
+def test_cells_may_contain_commas_quotes_and_line_breaks() -> None:
+    """The lines of a cell are counted. A quote inside an unquoted cell is text."""
     table = read('Q,A,label\n"안녕, ""마루""","둘째\n셋째, 줄이에요",0\n그는 "좋아" 했어,네,1\n')
     assert [(row.line, row.lines, row.values) for row in table.rows] == [
         (2, 2, ('안녕, "마루"', "둘째\n셋째, 줄이에요", "0")),
@@ -105,18 +105,16 @@ def test_values_are_shown_on_one_line_and_cut() -> None:
 
 def test_every_line_is_accounted_for() -> None:
     """A file is either refused, or the lines of its rows, headers and blanks are all its lines."""
-    draw, pieces, read_whole = (
-        random.Random(12),
-        ["가", ",", '"', '""', "\n", "\r\n", " ", BOM, '",', ',"', "다,라,1"],
-        0,
-    )
+    rng = random.Random(12)
+    pieces = ["가", ",", '"', '""', "\n", "\r\n", " ", BOM, '",', ',"', "다,라,1"]
+    accepted = 0
     for _ in range(3000):
-        text = "Q,A,label\n" + "".join(draw.choices(pieces, k=draw.randrange(12)))
+        text = "Q,A,label\n" + "".join(rng.choices(pieces, k=rng.randrange(12)))
         try:
             table = read(text)
         except InvalidInput:
             continue
-        read_whole += 1
+        accepted += 1
         assert table.lines == len(decode(text.encode(), "a").removesuffix("\n").split("\n"))
         assert table.lines == table.blank + table.headers + sum(row.lines for row in table.rows)
-    assert read_whole > 500
+    assert accepted > 500

@@ -1,4 +1,4 @@
-"""Rules for what may be learned, and which split it belongs to."""
+"""Rules for which pairs may be learned, and to which split they belong."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kogpt2_chat.domain.learning.dataset import (
-    Candidate,
     Manifest,
     PairKeys,
+    Proposal,
     assign_splits,
     content_hash,
     ineligible_reason,
@@ -25,25 +25,25 @@ OLD = NOW - timedelta(days=2)
 
 
 @pytest.mark.parametrize(
-    ("candidate", "reason"),
+    ("proposal", "reason"),
     [
-        (Candidate(source="seed", marked_at=NOW), None),
-        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1), None),
-        (Candidate(source="praised", marked_at=OLD, consent_train=True), "unmarked"),
-        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=9, dislikes=1), "disliked"),
-        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1, fallback="timeout"), "fallback"),
-        (Candidate(source="praised", marked_at=OLD, likes=1), "no_consent"),
-        (Candidate(source="praised", marked_at=NOW, consent_train=True, likes=1), "quarantine"),
-        (Candidate(source="correction", marked_at=OLD, consent_train=True), None),
-        (Candidate(source="correction", marked_at=OLD, consent_train=True, fallback="timeout"), None),
-        (Candidate(source="correction", marked_at=NOW, consent_train=True), "quarantine"),
-        (Candidate(source="correction", marked_at=OLD, consent_train=True, distrusted=True), "distrusted"),
-        (Candidate(source="praised", marked_at=OLD, consent_train=True, likes=1, distrusted=True), "distrusted"),
+        (Proposal(source="seed", marked_at=NOW), None),
+        (Proposal(source="praised", marked_at=OLD, consent_train=True, likes=1), None),
+        (Proposal(source="praised", marked_at=OLD, consent_train=True), "unmarked"),
+        (Proposal(source="praised", marked_at=OLD, consent_train=True, likes=9, dislikes=1), "disliked"),
+        (Proposal(source="praised", marked_at=OLD, consent_train=True, likes=1, fallback="timeout"), "fallback"),
+        (Proposal(source="praised", marked_at=OLD, likes=1), "no_consent"),
+        (Proposal(source="praised", marked_at=NOW, consent_train=True, likes=1), "quarantine"),
+        (Proposal(source="correction", marked_at=OLD, consent_train=True), None),
+        (Proposal(source="correction", marked_at=OLD, consent_train=True, fallback="timeout"), None),
+        (Proposal(source="correction", marked_at=NOW, consent_train=True), "quarantine"),
+        (Proposal(source="correction", marked_at=OLD, consent_train=True, distrusted=True), "distrusted"),
+        (Proposal(source="praised", marked_at=OLD, consent_train=True, likes=1, distrusted=True), "distrusted"),
     ],
 )
-def test_a_pair_needs_consent_feedback_and_minimum_age(candidate: Candidate, reason: str | None) -> None:
+def test_a_pair_needs_consent_feedback_and_minimum_age(proposal: Proposal, reason: str | None) -> None:
     """Seeds always pass; praise passes without dislikes; nothing passes from distrusted players."""
-    assert ineligible_reason(candidate, rules_with(), NOW) == reason
+    assert ineligible_reason(proposal, rules_with(), NOW) == reason
 
 
 def test_a_correction_needs_two_players_or_auto_review() -> None:
@@ -64,12 +64,12 @@ keys = st.sampled_from([f"말{n}" for n in range(12)])
 
 @given(st.lists(st.builds(PairKeys, question_key=keys, answer_key=keys, taught=st.booleans())))
 def test_nothing_leaks_between_splits(pairs: list[PairKeys]) -> None:
-    """Pairs that share a question or an answer are in the same split, whatever the pairs are."""
+    """Pairs that share a question or an answer are in the same split."""
     places = assign_splits(pairs)
     for side in ("question_key", "answer_key"):
         splits: dict[str, set[str]] = {}
-        for pair, spot in zip(pairs, places, strict=True):
-            splits.setdefault(getattr(pair, side), set()).add(spot.split)
+        for pair, placed in zip(pairs, places, strict=True):
+            splits.setdefault(getattr(pair, side), set()).add(placed.split)
         assert all(len(found) == 1 for found in splits.values())
 
 
@@ -81,11 +81,11 @@ def test_splits_do_not_depend_on_the_order_of_rows() -> None:
     assert forward == backward
 
 
-def test_a_tenth_of_the_seeds_is_held_out_permanently() -> None:
+def test_a_tenth_of_the_seeds_is_permanently_held_out() -> None:
     """Seeds split about 90/5/5 by hash; adding pairs moves no existing pair."""
     pairs = pairs_of(1000)
     places = assign_splits(pairs)
-    counts = Counter(spot.split for spot in places)
+    counts = Counter(placed.split for placed in places)
     assert 30 <= counts["val"] <= 75
     assert 30 <= counts["test"] <= 75
     assert assign_splits([*pairs, *pairs_of(20, taught=True)])[:1000] == places
@@ -94,21 +94,21 @@ def test_a_tenth_of_the_seeds_is_held_out_permanently() -> None:
 def test_taught_pairs_are_trained_on() -> None:
     """Up to 29 taught clusters all go to train; from 30 on, about one in ten is held out."""
     few = assign_splits([*pairs_of(100), *pairs_of(29, taught=True)])[100:]
-    assert {spot.split for spot in few} == {"train"}
+    assert {placed.split for placed in few} == {"train"}
     many = assign_splits([*pairs_of(100), *pairs_of(400, taught=True)])[100:]
-    held_out = sum(spot.split != "train" for spot in many)
+    held_out = sum(placed.split != "train" for placed in many)
     assert 20 <= held_out <= 65
 
 
 def test_a_large_cluster_is_never_held_out() -> None:
     """A hundred questions with the same answer go to train."""
     pairs = [PairKeys(question_key=f"질문{n}", answer_key="네") for n in range(100)]
-    assert {spot.split for spot in assign_splits(pairs)} == {"train"}
+    assert {placed.split for placed in assign_splits(pairs)} == {"train"}
 
 
 def test_a_small_corpus_still_has_all_three_splits() -> None:
     """If the hash leaves val or test empty, a seed cluster moves there."""
-    assert {spot.split for spot in assign_splits(pairs_of(3))} == {"train", "val", "test"}
+    assert {placed.split for placed in assign_splits(pairs_of(3))} == {"train", "val", "test"}
 
 
 def test_seeds_keep_their_share_of_what_training_sees() -> None:

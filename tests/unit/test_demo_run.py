@@ -99,11 +99,11 @@ def demo(platform: FakePlatform, tmp_path: Path) -> Demo:
     )
 
 
-def listening(demo: Demo) -> tuple[Demo, list[str]]:
-    """Return the demo with a list that receives its progress lines."""
-    said: list[str] = []
-    progress: Progress = said.append
-    return replace(demo, progress=progress), said
+def with_progress_lines(demo: Demo) -> tuple[Demo, list[str]]:
+    """Return the demo and a list that receives its progress lines."""
+    lines: list[str] = []
+    progress: Progress = lines.append
+    return replace(demo, progress=progress), lines
 
 
 def test_a_first_demo_trains_talks_ingests_and_trains_again(demo: Demo, platform: FakePlatform) -> None:
@@ -130,7 +130,7 @@ def test_a_first_demo_trains_talks_ingests_and_trains_again(demo: Demo, platform
 
 
 def test_the_report_compares_the_answers_before_and_after(demo: Demo, platform: FakePlatform) -> None:
-    """A lesson counts as learned if the bot gives the taught answer; the report is also written to the home."""
+    """A lesson is learned if the bot returns the taught answer. The report is also written to the home."""
     report = demo.run()
     assert [reply.question for reply in report.before] == [reply.question for reply in report.after]
     assert (report.learned, len(report.lessons)) == (0, len(report.taught))
@@ -140,15 +140,15 @@ def test_the_report_compares_the_answers_before_and_after(demo: Demo, platform: 
 
 
 def test_players_send_feedback_once(demo: Demo, platform: FakePlatform) -> None:
-    """After the second round of questions nothing is taught any more."""
-    demo, said = listening(demo)
+    """They send none after the second round of questions."""
+    demo, lines = with_progress_lines(demo)
     demo.run()
-    (line,) = [line for line in said if line.endswith("feedback records")]
+    (line,) = [line for line in lines if line.endswith("feedback records")]
     assert line == f"players sent {len(platform.broker.all(FEEDBACK_TOPIC))} feedback records"
 
 
 def test_a_second_demo_trains_only_bots_without_a_champion(demo: Demo, platform: FakePlatform) -> None:
-    """It continues from what the first one left."""
+    """Bots that already have a champion keep it."""
     platform.refused = (REFUSED,)
     assert demo.run().speechless == [REFUSED]
     platform.runs.clear()
@@ -158,16 +158,16 @@ def test_a_second_demo_trains_only_bots_without_a_champion(demo: Demo, platform:
 
 
 def test_a_refused_version_is_reported_with_the_gates_reasons(demo: Demo, platform: FakePlatform) -> None:
-    """The demo goes on: the gate has to refuse what trolls teach."""
+    """The demo continues, because the gate is expected to refuse what trolls teach."""
     platform.refused = (REFUSED,)
-    demo, said = listening(demo)
+    demo, lines = with_progress_lines(demo)
     demo.run()
-    assert f"{REFUSED}: version 1 refused: golden question missed" in said
-    assert f"{BOT_IDS[0]}: version 1 is champion and serves" in said
+    assert f"{REFUSED}: version 1 refused: golden question missed" in lines
+    assert f"{BOT_IDS[0]}: version 1 is champion and serves" in lines
 
 
-def test_a_rollout_that_does_not_end_is_given_up(demo: Demo, platform: FakePlatform) -> None:
-    """After three minutes the message says where to look."""
+def test_a_rollout_that_does_not_finish_ends_the_demo(demo: Demo, platform: FakePlatform) -> None:
+    """After three minutes an error names the DAG to check."""
     platform.rolls_out = False
     with pytest.raises(Unavailable, match="version 1 passed the gate but is not champion after 180 s.*rollout_bots"):
         demo.run()
@@ -180,12 +180,12 @@ def test_a_failed_run_ends_the_demo_in_its_step(demo: Demo, platform: FakePlatfo
     with pytest.raises(Unavailable, match=r"retrain_bots run run-1 ended as failed: \('train',\)") as caught:
         demo.run()
     assert caught.value.__notes__ == [
-        "It happened in the demo's step 'version 1: dataset, fine-tuning, gate, rollout (Airflow)'."
+        "This happened in the demo's step 'version 1: dataset, fine-tuning, gate, rollout (Airflow)'."
     ]
 
 
 def test_a_demo_on_kogpt2_suggests_nothing(demo: Demo, platform: FakePlatform) -> None:
-    """The suggestion is to use KoGPT2."""
+    """The demo's suggestion is KoGPT2 itself."""
     platform.small = False
     report = replace(demo, outside=platform.outside()).run()
     assert report.offer == []
@@ -193,6 +193,6 @@ def test_a_demo_on_kogpt2_suggests_nothing(demo: Demo, platform: FakePlatform) -
 
 
 def test_a_report_that_cannot_be_written_is_still_returned(demo: Demo) -> None:
-    """A note says why."""
+    """A note in the report has the reason."""
     (demo.settings.home / "demo" / "report.json").mkdir(parents=True)
     assert any("the report could not be written" in note for note in demo.run().notes)

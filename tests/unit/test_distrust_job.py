@@ -1,4 +1,4 @@
-"""Who is distrusted, who decided it, and how to undo it."""
+"""Entries of distrust: adding, undoing and listing them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from kogpt2_chat.testing.delta import InMemoryTables
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
-def say(tables: InMemoryTables, subject: str, *, hours: int = 0, undo: bool = False) -> None:
+def add_entry(tables: InMemoryTables, subject: str, *, hours: int = 0, undo: bool = False) -> None:
     now = NOW + timedelta(hours=hours)
     distrust(subject=subject, by="김하늘", reason="가르치며 장난친다", tables=tables, undo=undo, now=now)
 
@@ -38,14 +38,14 @@ def test_a_subject_is_a_turn_or_a_player_under_any_spelling(text: str, subject: 
 
 
 def test_the_last_entry_on_a_subject_counts() -> None:
-    """Undone and repeated: the table keeps every entry."""
+    """Distrust can be undone and repeated; the table keeps every entry."""
     tables = InMemoryTables()
-    say(tables, "민수")
-    say(tables, "bot_question-3-17", hours=1)
-    say(tables, "legacy:민수", hours=2, undo=True)
+    add_entry(tables, "민수")
+    add_entry(tables, "bot_question-3-17", hours=1)
+    add_entry(tables, "legacy:민수", hours=2, undo=True)
     assert [row.subject for row in list_distrusted(tables=tables).distrusted] == ["bot_question-3-17"]
 
-    say(tables, "민수", hours=3)
+    add_entry(tables, "민수", hours=3)
     assert [row.subject for row in list_distrusted(tables=tables).distrusted] == ["민수", "bot_question-3-17"]
     assert len(tables.read("distrust")) == 4
     assert {row["by"] for row in tables.read("distrust")} == {"김하늘"}
@@ -65,14 +65,14 @@ def test_distrust_requires_a_name_and_a_reason(subject: str, by: str, reason: st
 @pytest.mark.parametrize("options", [["--by", "a", "--reason", "b"], ["--undo"], ["--reason", "b"]])
 def test_an_empty_subject_does_not_list(options: list[str]) -> None:
     """A script with an empty variable must not exit with 0 as if the entry had been added."""
-    ended = CliRunner().invoke(app, ["distrust", "", *options])
-    assert ended.exit_code == 2
-    assert "PLAYER|TURN" in ended.stderr
+    result = CliRunner().invoke(app, ["distrust", "", *options])
+    assert result.exit_code == 2
+    assert "PLAYER|TURN" in result.stderr
 
 
 def test_without_a_subject_the_command_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listing is the default."""
     tables = InMemoryTables()
-    say(tables, "민수")
+    add_entry(tables, "민수")
     monkeypatch.setattr("kogpt2_chat.bootstrap.tables", lambda _settings: tables)
     assert "player 민수: 가르치며 장난친다 (김하늘" in CliRunner().invoke(app, ["distrust"]).stdout

@@ -1,11 +1,11 @@
-"""An engine is stepped until nothing is in flight."""
+"""Stepping an engine until no request is in flight."""
 
 from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 
 
 def engine_with(**steps_by_id):
-    """Return an engine whose requests take so many steps each."""
+    """Return an engine with a request per keyword, which takes that number of steps."""
     engine = ScriptedEngine()
     engine.steps_by_id = steps_by_id
     for request_id in steps_by_id:
@@ -25,8 +25,8 @@ def test_an_idle_engine_returns_nothing():
     assert drain(ScriptedEngine()) == drain(ScriptedEngine(), max_steps=3) == []
 
 
-def test_a_limit_leaves_what_is_not_finished():
-    """The caller sees by the result that a request is missing."""
+def test_after_the_limit_unfinished_requests_stay_in_flight():
+    """They are missing in the result."""
     engine = engine_with(slow=5, fast=2)
     assert [done.request_id for done in drain(engine, max_steps=4)] == ["fast"]
     assert engine.in_flight == 1

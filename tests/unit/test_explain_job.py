@@ -1,4 +1,4 @@
-"""Find a turn and explain what is known about it, without a model."""
+"""Finding a turn and explaining what is known about it, without a model."""
 
 import json
 from dataclasses import replace
@@ -48,7 +48,7 @@ def broker() -> Broker:
 
 
 class CountingTopics(InMemoryTopics):
-    """Records which ranges were read."""
+    """Topics that record which ranges were read."""
 
     def __init__(self, broker: Broker) -> None:
         super().__init__(broker)
@@ -60,7 +60,7 @@ class CountingTopics(InMemoryTopics):
 
 
 def log(broker: Broker, *turns: Turn, header: bool = True) -> None:
-    """Turns as the worker publishes them; each transaction leaves a gap in the offsets."""
+    """Publish turns as the worker does; each transaction leaves a gap in the offsets."""
     for turn in turns:
         headers = {"turn_id": turn.turn_id} if header else {}
         record = Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode(), headers=headers)
@@ -86,9 +86,9 @@ def explain(broker: Broker, *documents: dict[str, object], topics=None, turn_id:
 
 @pytest.mark.parametrize("header", [True, False])
 def test_a_turn_is_found_in_kafka_by_header_or_by_its_field(broker: Broker, header) -> None:
-    """A record without headers counts by its turn id, not by an id that its text mentions."""
-    talker = replace(TURN, turn_id="bot_question-3-18", text=f'"{TURN.turn_id}"')
-    log(broker, TURN, talker, header=header)
+    """Without headers, the record's turn id counts, not an id that its text mentions."""
+    mentioning = replace(TURN, turn_id="bot_question-3-18", text=f'"{TURN.turn_id}"')
+    log(broker, TURN, mentioning, header=header)
     found = explain(broker)
     assert found.turn == TURN
     assert found.found_in.startswith(f"{TURN_TOPIC}-")
@@ -103,14 +103,14 @@ def test_the_scan_goes_backwards_in_growing_blocks_and_stops_at_the_hit(broker: 
     (partition,) = [number for number, end in topics.end_positions(TURN_TOPIC).items() if end]
     end = topics.end_positions(TURN_TOPIC)[partition]
     explain(broker, topics=topics)
-    assert [where for where in topics.ranges if where[0] == partition] == [(partition, end - 4, end)]
+    assert [block for block in topics.ranges if block[0] == partition] == [(partition, end - 4, end)]
 
     topics.ranges.clear()
     explain(broker, topics=topics, turn_id="bot_question-0-0")
-    mine = [where[1:] for where in topics.ranges if where[0] == partition]
-    assert [end - start for start, end in mine][:3] == [4, 8, 16]
-    assert [start for start, _ in mine[:-1]] == [end for _, end in mine[1:]]
-    assert mine[-1][0] == 0
+    blocks = [block[1:] for block in topics.ranges if block[0] == partition]
+    assert [end - start for start, end in blocks][:3] == [4, 8, 16]
+    assert [start for start, _ in blocks[:-1]] == [end for _, end in blocks[1:]]
+    assert blocks[-1][0] == 0
 
 
 def test_a_turn_that_kafka_no_longer_has_comes_from_the_index(broker: Broker) -> None:
@@ -144,7 +144,7 @@ def test_an_unknown_turn_is_reported_with_remedies(broker: Broker) -> None:
 
 
 def test_an_unreadable_turn_is_reported_with_its_position(broker: Broker) -> None:
-    """The error is neither silence nor a traceback."""
+    """It is not reported as missing."""
     record = Outgoing(topic=TURN_TOPIC, key=b"k", value=b"{}", headers={"turn_id": TURN.turn_id})
     broker.append([record], transaction=True)
     with pytest.raises(NotFound, match=rf"{TURN_TOPIC}-\d+ at 0"):
@@ -153,8 +153,8 @@ def test_an_unreadable_turn_is_reported_with_its_position(broker: Broker) -> Non
 
 def test_without_consent_only_facts_are_shown(broker: Broker) -> None:
     """No text was stored, so none is shown and nothing is replayed."""
-    secret = replace(TURN, text="", answer="", consent_store=False, model_version=3, fallback=None)
-    log(broker, secret)
+    unstored = replace(TURN, text="", answer="", consent_store=False, model_version=3, fallback=None)
+    log(broker, unstored)
     found = explain(broker)
     facts = found.as_json()
     assert (facts["question"], facts["answer"], facts["replay"], facts["prompt"]) == (None, None, None, [])
@@ -199,11 +199,11 @@ def test_without_the_version_the_stored_facts_are_shown(broker: Broker) -> None:
     ],
 )
 def test_each_rule_that_changed_the_text_is_named(spelled, text, answer, max_chars, rules) -> None:
-    """In the order in which they apply; each starts from the result of the one before."""
+    """Rules are listed in the order in which they apply; each one starts from the result of the previous one."""
     changes = answer_changes(spelled, text, answer, max_chars)
     assert [change.rule for change in changes] == rules
-    for one, following in pairwise(changes):
-        assert following.before == one.after
+    for previous, following in pairwise(changes):
+        assert following.before == previous.after
 
 
 def replayed(*stored: int | None) -> Replay:
@@ -214,20 +214,20 @@ def replayed(*stored: int | None) -> Replay:
 
     steps = tuple(
         Step(
-            number=place + 1,
+            number=index + 1,
             chosen=choice(token_id),
             choices=(choice(token_id), choice(9, 0.125)),
             stored=None
-            if stored[place] is None
-            else choice(stored[place], 0.5 if stored[place] == token_id else 0.125),
+            if stored[index] is None
+            else choice(stored[index], 0.5 if stored[index] == token_id else 0.125),
         )
-        for place, token_id in enumerate((200, 201, 1))
+        for index, token_id in enumerate((200, 201, 1))
     )
     return Replay(max_new_tokens=8, stop_reason="end", answer="네", steps=steps)
 
 
 def test_the_verdict_names_the_first_difference() -> None:
-    """It contains both choices, their probabilities and the margin."""
+    """The difference has both choices and the margin between their probabilities."""
     assert replayed(200, 201, 1).verdict == "agrees"
     assert replayed(None, None, None).verdict == "nothing_to_compare"
     differing = replayed(200, 9, None)

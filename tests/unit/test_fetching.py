@@ -1,4 +1,4 @@
-"""Fetching the servers' jars as networks and people are: proxies, interruptions, folders that cannot be written."""
+"""Fetching the servers' jars: proxies, interruptions, failed downloads and folders that cannot be written."""
 
 import os
 import re
@@ -22,8 +22,8 @@ def options(**environment: str) -> str:
     return with_proxy(environment).get(OPTIONS, "")
 
 
-def test_java_is_told_of_the_proxy_that_the_surroundings_name() -> None:
-    """Where pip gets through, Ivy does: in either spelling, for each scheme, or for all."""
+def test_java_uses_the_proxy_of_the_environment() -> None:
+    """The variables may have lower or upper case, and name a proxy for one scheme or for all, as for pip."""
     assert '-Dhttps.proxyHost="proxy.example" -Dhttps.proxyPort="3128"' in options(https_proxy=PROXY)
     assert options(HTTPS_PROXY=PROXY) == options(https_proxy=PROXY) == options(https_proxy="proxy.example:3128")
     assert "-Dhttp.proxyHost" not in options(https_proxy=PROXY)
@@ -31,25 +31,25 @@ def test_java_is_told_of_the_proxy_that_the_surroundings_name() -> None:
     assert '-Dhttps.proxyPort="443"' in options(https_proxy="https://proxy.example")
 
 
-def test_what_is_reached_directly_stays_so() -> None:
-    """In Java's own form."""
+def test_hosts_that_need_no_proxy_are_passed_to_java() -> None:
+    """Java has its own format for them."""
     found = options(https_proxy=PROXY, no_proxy=".corp.example, maven.example")
     assert found.endswith('-Dhttp.nonProxyHosts="localhost|127.*|*.corp.example|maven.example|*.maven.example"')
 
 
-def test_a_proxys_password_is_no_word_of_a_command() -> None:
-    """Blanks and quotes in it stay in one option."""
+def test_a_proxys_password_may_contain_spaces_and_quotes() -> None:
+    """They are quoted, so that it stays one option."""
     found = options(https_proxy="http://kim:p%40%22s%20s@proxy.example:3128")
     assert '-Dhttp.proxyUser="kim" -Dhttp.proxyPassword="p@"\'"\'"s s"' in found
 
 
 @pytest.mark.parametrize(
-    "said",
+    "environment",
     [{}, {"https_proxy": ""}, {"https_proxy": PROXY, OPTIONS: "-Dhttps.proxyHost=x"}, {"all_proxy": "socks5://x:1"}],
 )
-def test_without_a_proxy_or_with_one_that_java_knows_nothing_changes(said: dict[str, str]) -> None:
-    """Who has told Java already knows better."""
-    assert with_proxy(said) == said
+def test_without_a_proxy_or_with_one_for_java_the_environment_is_unchanged(environment: dict[str, str]) -> None:
+    """A proxy in the Java options takes precedence. Other Java options are kept."""
+    assert with_proxy(environment) == environment
     assert options(https_proxy=PROXY, **{OPTIONS: "-Xmx1g"}).startswith("-Xmx1g -Dhttps.proxyHost")
 
 
@@ -65,7 +65,7 @@ def started(folder: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-# A shell makes what it starts in the background deaf to ctrl-C, this process of the tests too.
+# The program sets SIGINT's handler, because processes that a shell starts in the background ignore the signal.
 WAITING = """
 import signal, sys
 from pathlib import Path
@@ -82,8 +82,8 @@ sys.exit(fetch.main(lambda _: FakeJava(home=Path("/"), version=17)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interruption_ends_every_download_and_begins_none(tmp_path: Path, number: signal.Signals) -> None:
-    """Downloads that wait for a slow network are not waited for, nor are those in the queue."""
+def test_an_interruption_ends_every_download_and_starts_no_other(tmp_path: Path, number: signal.Signals) -> None:
+    """Running downloads are killed, and queued ones never start."""
     java = fake_ivy(tmp_path, "exec sleep 600")
     environment = {**os.environ, "KOGPT2_CACHE": str(tmp_path / "cache"), "KOGPT2_ENV_FILE": ""}
     with subprocess.Popen([sys.executable, "-c", WAITING, java], env=environment) as process:
@@ -98,40 +98,42 @@ def test_an_interruption_ends_every_download_and_begins_none(tmp_path: Path, num
             os.kill(pid, 0)
 
 
-def test_one_download_that_fails_ends_the_others(tmp_path: Path) -> None:
-    """Without a network the first answer is the answer; Java's list of its options is none."""
+def test_a_failed_download_ends_the_others(tmp_path: Path) -> None:
+    """The error quotes Ivy, but not Java's note about its options, which may contain a password."""
     java = fake_ivy(
         tmp_path,
         'case "$*" in *ivy-kafka*) echo "NOTE: Picked up JDK_JAVA_OPTIONS: secret"; echo "module not found"; exit 1;; esac\n'
         "exec sleep 600",
     )
-    with pytest.raises(Unavailable, match="could not fetch kafka_2.13 .*: module not found$") as told:
+    with pytest.raises(Unavailable, match="could not fetch kafka_2.13 .*: module not found$") as raised:
         fetch_sets(set(SETS), java, tmp_path, lambda _: None)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("more", "code", "said"),
+    ("more", "code", "message"),
     [
         ({"KOGPT2_CACHE": "/dev/null/x"}, 1, "the jars could not be stored: .*set KOGPT2_CACHE to another folder"),
         ({"KOGPT2_PORTS__OFFSET": "many"}, 2, "KOGPT2_PORTS__OFFSET"),
     ],
 )
-def test_what_cannot_be_kept_or_read_is_a_sentence(tmp_path: Path, more: dict[str, str], code: int, said: str) -> None:
-    """`make setup` is where a newcomer meets it."""
+def test_a_wrong_folder_or_setting_is_reported_without_a_traceback(
+    tmp_path: Path, more: dict[str, str], code: int, message: str
+) -> None:
+    """`make setup` runs this program, so newcomers see its errors first."""
     environment = {**os.environ, **more, "KOGPT2_ENV_FILE": ""}
     done = subprocess.run(
         [sys.executable, "-c", WAITING, fake_ivy(tmp_path, "exit 1")], env=environment, capture_output=True, text=True
     )
     assert done.returncode == code
     assert "Traceback" not in done.stderr
-    assert re.search(said, done.stderr)
+    assert re.search(message, done.stderr)
 
 
-def test_a_version_managers_stand_in_is_asked_where_its_java_is(
+def test_the_shim_of_a_version_manager_is_asked_for_its_java_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The `java` of asdf and jenv on the path is a script; the runtime lies elsewhere. What it says need not be UTF-8."""
+    """With asdf and jenv, `java` on PATH is a script, and the runtime is elsewhere. Its output may not be UTF-8."""
     home = tmp_path / "자바 17"
     for path, body in (
         (

@@ -1,4 +1,4 @@
-"""The workers as a command sees them: who is alive, and when a wait ends."""
+"""The workers as a command sees them: which ones are alive, and when a wait ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,23 +19,23 @@ from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 
 BOT = "ChatbotA"
 STATE = RolloutState(bot=BOT, epoch=2, champion=4)
-BEGIN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
 @dataclass
 class FleetHarness:
-    """Workers that send a heartbeat whenever the command pauses; the clock moves only then."""
+    """Workers in memory. ``on_pause`` is called, and the clock advances, each time the command pauses."""
 
     topics: InMemoryTopics = field(default_factory=lambda: InMemoryTopics(Broker()))
     lines: list[str] = field(default_factory=list)
-    now: datetime = BEGIN
+    now: datetime = START
     on_pause: Callable[[], None] = lambda: None
 
     def pause(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
         self.on_pause()
 
-    def beat(self, name: str, epoch: int = 2, state: SlotState = "ready") -> None:
+    def send_heartbeat(self, name: str, epoch: int = 2, state: SlotState = "ready") -> None:
         slots = (SlotReport(bot=BOT, version=4, state=state, detail="왜냐하면"),)
         report = WorkerState(worker=name, epoch_by_bot={BOT: epoch}, slots=slots, at=self.now.isoformat())
         self.send(WORKER_TOPIC, name, report.to_json().encode())
@@ -44,17 +44,14 @@ class FleetHarness:
         self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value)])
 
     @property
-    def passed_s(self) -> float:
-        return (self.now - BEGIN).total_seconds()
+    def elapsed_s(self) -> float:
+        return (self.now - START).total_seconds()
 
     @property
     def fleet(self) -> Fleet:
-        clock = Clock(now=lambda: self.now, monotonic=self.now_s, pause=self.pause)
+        clock = Clock(now=lambda: self.now, monotonic=lambda: self.elapsed_s, pause=self.pause)
         settings = Settings(rollout=Rollout(ready_timeout_s=20, poll_s=1))
         return Fleet(topics=self.topics, settings=settings, progress=self.lines.append, clock=clock)
-
-    def now_s(self) -> float:
-        return self.passed_s
 
     def wait(self, require: Callable[[RolloutState], None] = lambda _: None) -> tuple[Acknowledgements, RolloutState]:
         self.send(ROLLOUT_TOPIC, BOT, STATE.to_json().encode())
@@ -63,85 +60,85 @@ class FleetHarness:
 
 @pytest.fixture
 def harness() -> FleetHarness:
-    made = FleetHarness()
-    made.topics.ensure()
-    return made
+    harness = FleetHarness()
+    harness.topics.ensure()
+    return harness
 
 
 def test_a_worker_whose_heartbeat_arrives_is_alive(harness: FleetHarness) -> None:
     """The record of a crashed worker stays, so one heartbeat interval must pass before it counts as gone."""
-    harness.beat("worker-1")
-    harness.beat("crashed")
-    harness.on_pause = lambda: harness.beat("worker-1")
+    harness.send_heartbeat("worker-1")
+    harness.send_heartbeat("crashed")
+    harness.on_pause = lambda: harness.send_heartbeat("worker-1")
     assert [worker.worker for worker in harness.fleet.live_workers()] == ["worker-1"]
-    assert harness.passed_s == HEARTBEAT_S + 1
+    assert harness.elapsed_s == HEARTBEAT_S + 1
 
 
-def test_living_workers_are_known_as_soon_as_all_have_reported(harness: FleetHarness) -> None:
-    """The wait ends when no worker is in doubt."""
-    harness.beat("worker-1")
-    harness.on_pause = lambda: harness.beat("worker-1")
+def test_live_workers_are_known_as_soon_as_all_have_reported(harness: FleetHarness) -> None:
+    """If each worker of the topic has sent a new heartbeat, nothing else is waited for."""
+    harness.send_heartbeat("worker-1")
+    harness.on_pause = lambda: harness.send_heartbeat("worker-1")
     assert [worker.worker for worker in harness.fleet.live_workers()] == ["worker-1"]
-    assert harness.passed_s == 1
+    assert harness.elapsed_s == 1
     harness.topics = InMemoryTopics(Broker())
     harness.topics.ensure()
     assert harness.fleet.live_workers() == ()
-    assert harness.passed_s == 1
+    assert harness.elapsed_s == 1
 
 
 def test_an_unreadable_report_is_skipped(harness: FleetHarness) -> None:
     """Any client may have written it."""
-    harness.beat("worker-1")
+    harness.send_heartbeat("worker-1")
     harness.send(WORKER_TOPIC, "worker-2", b"{}")
     assert [worker.worker for worker in harness.fleet.worker_states()] == ["worker-1"]
 
 
 def test_a_wait_ends_when_every_worker_is_ready(harness: FleetHarness) -> None:
     """Each change is reported once."""
-    harness.beat("worker-1", epoch=1)
-    harness.on_pause = lambda: harness.beat("worker-1", epoch=2 if harness.passed_s >= 3 else 1)
-    answers, state = harness.wait()
-    assert (answers.complete, state, harness.passed_s) == (True, STATE, 3)
+    harness.send_heartbeat("worker-1", epoch=1)
+    harness.on_pause = lambda: harness.send_heartbeat("worker-1", epoch=2 if harness.elapsed_s >= 3 else 1)
+    acknowledgements, state = harness.wait()
+    assert (acknowledgements.complete, state, harness.elapsed_s) == (True, STATE, 3)
     assert harness.lines == [f"{BOT}: waiting for worker-1", f"{BOT}: ready worker-1"]
 
 
 def test_a_wait_ends_when_a_worker_is_degraded(harness: FleetHarness) -> None:
-    """The rollout has failed, whatever the other worker does."""
-    harness.beat("worker-1", epoch=1)
-    harness.beat("worker-2", epoch=1)
-    harness.on_pause = lambda: harness.beat("worker-2", state="degraded")
-    answers, _ = harness.wait()
-    assert (answers.degraded, answers.waiting, harness.passed_s) == (("worker-2",), ("worker-1",), 1)
+    """The rollout has failed, even if the other worker is still loading."""
+    harness.send_heartbeat("worker-1", epoch=1)
+    harness.send_heartbeat("worker-2", epoch=1)
+    harness.on_pause = lambda: harness.send_heartbeat("worker-2", state="degraded")
+    acknowledgements, _ = harness.wait()
+    assert (acknowledgements.degraded, acknowledgements.waiting, harness.elapsed_s) == (("worker-2",), ("worker-1",), 1)
 
 
-def test_a_wait_ends_with_its_time(harness: FleetHarness) -> None:
-    """The caller sees who has not acknowledged."""
-    harness.on_pause = lambda: harness.beat("worker-1", epoch=1)
-    answers, _ = harness.wait()
-    assert (answers.complete, answers.waiting, harness.passed_s) == (False, ("worker-1",), 20)
+def test_a_wait_ends_after_the_timeout(harness: FleetHarness) -> None:
+    """The result lists the workers that have not acknowledged."""
+    harness.on_pause = lambda: harness.send_heartbeat("worker-1", epoch=1)
+    acknowledgements, _ = harness.wait()
+    assert (acknowledgements.complete, acknowledgements.waiting, harness.elapsed_s) == (False, ("worker-1",), 20)
 
 
 def test_a_wait_ends_when_another_state_is_followed(harness: FleetHarness) -> None:
-    """What the caller raises is passed on at the next look."""
+    """An error that the caller raises about the new state ends the wait at the next poll."""
 
-    def overtake() -> None:
+    def publish_another() -> None:
         harness.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=3, champion=9).to_json().encode())
 
     def require(state: RolloutState) -> None:
         if state.champion != STATE.champion:
             raise Superseded(f"version {state.champion}")
 
-    harness.on_pause = overtake
+    harness.on_pause = publish_another
     with pytest.raises(Superseded, match="version 9"):
         harness.wait(require)
-    assert harness.passed_s == 1
+    assert harness.elapsed_s == 1
 
 
 def test_a_state_that_workers_would_ignore_is_published_again(harness: FleetHarness) -> None:
-    """A worker that was away remembers a higher epoch. The returned state has the epoch that counts."""
-    harness.on_pause = lambda: harness.beat("worker-1", epoch=max(7, _last_epoch(harness)))
-    answers, state = harness.wait()
-    assert (answers.ready, state.epoch, state.champion) == (("worker-1",), 8, 4)
+    """A worker that was offline may remember a higher epoch. The returned state has the epoch published last."""
+    harness.on_pause = lambda: harness.send_heartbeat("worker-1", epoch=max(7, _last_epoch(harness)))
+    acknowledgements, state = harness.wait()
+    assert (acknowledgements.ready, state.epoch, state.champion) == (("worker-1",), 8, 4)
 
 
 def _last_epoch(harness: FleetHarness) -> int:
@@ -151,10 +148,10 @@ def _last_epoch(harness: FleetHarness) -> int:
 def test_status_shows_the_worst_slot_of_the_live_workers(
     harness: FleetHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reads the workers as the rollout does."""
+    """It uses ``Fleet.live_workers``, as a rollout does."""
     monkeypatch.setattr(bootstrap, "topics", lambda _: harness.topics)
-    harness.beat("worker-1")
-    harness.beat("worker-2")
+    harness.send_heartbeat("worker-1")
+    harness.send_heartbeat("worker-2")
     live = harness.fleet.worker_states()
     live[1] = WorkerState(
         worker="worker-2",
@@ -163,6 +160,6 @@ def test_status_shows_the_worst_slot_of_the_live_workers(
         at=live[1].at,
     )
     monkeypatch.setattr(Fleet, "live_workers", lambda _: tuple(live))
-    found = {row["bot"]: row for row in status.bots(Settings())}
-    assert found[BOT] == {"bot": BOT, "version": 3, "epoch": 3, "state": "degraded", "detail": "해시가 다름"}
-    assert found["ChatbotB"]["state"] == "no live worker"
+    found = {row.bot: row for row in status.bots(Settings())}
+    assert found[BOT] == status.BotStatus(bot=BOT, version=3, epoch=3, state="degraded", detail="해시가 다름")
+    assert found["ChatbotB"].state == "no live worker"

@@ -1,4 +1,4 @@
-"""The worker's own files on a disk that is really full: a small tmpfs, filled and freed again."""
+"""A worker whose disk is full: a small tmpfs that the test fills and frees again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +23,8 @@ BOT = "ChatbotA"
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk", "256k") as made:
-        yield made.folder
+    with small_disk(tmp_path / "disk", "256k") as mounted:
+        yield mounted.folder
 
 
 def fill(disk: Path) -> None:
@@ -34,16 +34,20 @@ def fill(disk: Path) -> None:
     (disk / "more").unlink()
 
 
-class Machine(OneWorker):
-    """One worker whose shelf lies on the small disk, and whose answering thread is turned by hand."""
+class SmallDiskWorker(OneWorker):
+    """One worker with its version cache and crash log on the small disk. The test runs its loop step by step."""
 
     def __init__(self, disk: Path, home: Path) -> None:
         super().__init__(disk / "models")
-        self.bench = WorkerHarness(home, models=False)
-        self.bench.worker.crashes = CrashLog(
+        self.harness = WorkerHarness(home, models=False)
+        self.harness.worker.crashes = CrashLog(
             disk / "run" / "crashes.json", lambda trouble: self.slots.note("crashes", trouble)
         )
-        self.topics, self.slots, self.engine = InMemoryTopics(self.bench.broker), self.bench.slots, self.bench.engine
+        self.topics, self.slots, self.engine = (
+            InMemoryTopics(self.harness.broker),
+            self.harness.slots,
+            self.harness.engine,
+        )
         versions = VersionCache(
             folder=self.folder, registry=lambda: self.registry, load=self.load, make_engine=type(self.engine)
         )
@@ -51,11 +55,11 @@ class Machine(OneWorker):
             topics=self.topics, slots=self.slots, versions=versions, worker="worker-1", every_s=0.01
         )
 
-    def tell(self, bot: str, champion: int | None, epoch: int, *, muted: bool = False) -> None:
+    def publish(self, bot: str, champion: int | None, epoch: int, *, muted: bool = False) -> None:
         state = RolloutState(bot=bot, epoch=epoch, champion=champion, muted=muted)
         self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=bot.encode(), value=state.to_json().encode())])
 
-    def said(self, bot: str = BOT) -> SlotReport:
+    def report(self, bot: str = BOT) -> SlotReport:
         slot = WorkerState.from_json(self.topics.latest_by_key(WORKER_TOPIC)["worker-1"]).slot(bot)
         assert slot is not None
         return slot
@@ -66,43 +70,43 @@ class Machine(OneWorker):
             loaded = self.slots.route(bot).loaded
             if loaded is not None and loaded.version == version:
                 return
-        pytest.fail(f"{bot} never served {version}: {self.said(bot)}")
+        pytest.fail(f"{bot} never served {version}: {self.report(bot)}")
 
     def answer(self) -> str:
-        before = len(self.bench.texts())
-        self.bench.ask(legacy_text("하늘", BOT, "안녕?"))
-        self.bench.drain()
-        assert len(self.bench.texts()) == before + 1
-        return self.bench.texts()[-1]
+        before = len(self.harness.texts())
+        self.harness.ask(legacy_text("하늘", BOT, "안녕?"))
+        self.harness.drain()
+        assert len(self.harness.texts()) == before + 1
+        return self.harness.texts()[-1]
 
 
-def test_a_worker_lives_through_a_full_disk(disk: Path, tmp_path: Path) -> None:
-    """It answers, mutes and unmutes; a version that finds no room is degraded; all comes back with the room."""
-    machine = Machine(disk, tmp_path / "home")
-    machine.train(BOT)
-    machine.tell(BOT, 1, 1)
-    machine.until_serving(BOT, 1)
-    big = machine.train(BOT)
-    machine.registry.runs[machine.registry.get(BOT, big).run_id].files["version/weights"] = bytes(64 * 1024)
+def test_a_worker_survives_a_full_disk(disk: Path, tmp_path: Path) -> None:
+    """It answers and mutes. A version that does not fit is degraded, and loads once the disk has space again."""
+    worker = SmallDiskWorker(disk, tmp_path / "home")
+    worker.train(BOT)
+    worker.publish(BOT, 1, 1)
+    worker.until_serving(BOT, 1)
+    big = worker.train(BOT)
+    worker.registry.runs[worker.registry.get(BOT, big).run_id].files["version/weights"] = bytes(64 * 1024)
     fill(disk)
 
-    assert machine.answer() == "안녕?"
-    machine.pause(0)
-    assert "No space left" in machine.said().detail
-    machine.tell("ChatbotB", None, 1, muted=True)
-    machine.tell(BOT, big, 2)
-    machine.pause(0.2)
-    machine.pause(0)
-    route = machine.slots.route("ChatbotB")
+    assert worker.answer() == "안녕?"
+    worker.pause(0)
+    assert "No space left" in worker.report().detail
+    worker.publish("ChatbotB", None, 1, muted=True)
+    worker.publish(BOT, big, 2)
+    worker.pause(0.2)
+    worker.pause(0)
+    route = worker.slots.route("ChatbotB")
     assert (route.rollout_epoch, route.muted) == (1, True)
-    assert (machine.said().state, machine.said().version) == ("degraded", 1)
-    assert machine.answer() == "안녕?"
+    assert (worker.report().state, worker.report().version) == ("degraded", 1)
+    assert worker.answer() == "안녕?"
     assert lease_ordinal(disk, 1).ordinal == 1
     CrashLog(disk / "run" / "crashes.json")
 
     (disk / "filler").unlink()
-    machine.control._monotonic = lambda: 1e9
-    machine.until_serving(BOT, big)
-    assert machine.answer() == "안녕?"
-    machine.pause(0)
-    assert (machine.said().state, machine.said().detail) == ("ready", "")
+    worker.control._monotonic = lambda: 1e9
+    worker.until_serving(BOT, big)
+    assert worker.answer() == "안녕?"
+    worker.pause(0)
+    assert (worker.report().state, worker.report().detail) == ("ready", "")

@@ -1,4 +1,4 @@
-"""A command that meets a full disk says so in one sentence, whichever library met it."""
+"""A command reports a full disk in one sentence, whichever library raised the error."""
 
 import errno
 import sqlite3
@@ -33,44 +33,44 @@ def wrapped() -> BaseException:
         return error
 
 
-def named() -> BaseException:
+def with_file_name() -> BaseException:
     return OSError(errno.ENOSPC, "No space left on device", "/somewhere/weights")
 
 
-# As safetensors 0.8, SQLite and MLflow's server say it.
-SAID = (
+# From safetensors 0.8, SQLite and MLflow's server.
+ERRORS = (
     SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
     sqlite3.OperationalError("database or disk is full"),
     RuntimeError("TEMPORARILY_UNAVAILABLE: (sqlite3.OperationalError) database or disk is full"),
 )
 
 
-@pytest.mark.parametrize("made", [raised_by_file, wrapped, *(lambda error=error: error for error in SAID)])
-def test_a_full_disk_is_known_behind_any_error(made) -> None:
-    """By the system's code or its words, also where another error was raised from it."""
-    assert str(full_disk(made())).startswith("the disk is full")
+@pytest.mark.parametrize("make", [raised_by_file, wrapped, *(lambda error=error: error for error in ERRORS)])
+def test_a_full_disk_is_recognised_in_any_error(make) -> None:
+    """The error code or the text shows it, also in the cause of another error."""
+    assert str(full_disk(make())).startswith("the disk is full")
 
 
-def test_the_file_is_named_where_the_error_names_it() -> None:
-    """So that whoever reads it knows which disk."""
-    assert "/somewhere/weights cannot be written" in str(full_disk(named()))
+def test_the_message_names_the_file_if_the_error_does() -> None:
+    """It shows which disk is full."""
+    assert "/somewhere/weights cannot be written" in str(full_disk(with_file_name()))
 
 
-def test_other_errors_are_not_taken_for_it() -> None:
-    """Neither a missing file nor a loop of errors."""
-    looped = RuntimeError("a")
-    looped.__context__ = ValueError("b")
-    looped.__context__.__context__ = looped
-    assert full_disk(looped) is None
+def test_other_errors_do_not_count_as_a_full_disk() -> None:
+    """A chain of causes may contain a cycle."""
+    cyclic = RuntimeError("a")
+    cyclic.__context__ = ValueError("b")
+    cyclic.__context__.__context__ = cyclic
+    assert full_disk(cyclic) is None
     assert full_disk(FileNotFoundError(errno.ENOENT, "No such file")) is None
     assert full_disk(None) is None
 
 
 def test_a_command_ends_with_one_sentence() -> None:
-    """Exit 1, what to do, no traceback."""
+    """Exit 1 without a traceback; the message says what to do."""
     program = "from kogpt2_chat.cli.output import run; run(lambda: open('/dev/full', 'w', buffering=1).write('a\\n'))"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("kogpt2-chat: the disk is full")
-    assert "Free some space" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("kogpt2-chat: the disk is full")
+    assert "Free some space" in done.stderr
+    assert "Traceback" not in done.stderr

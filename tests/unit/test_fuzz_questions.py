@@ -46,141 +46,139 @@ VALUES = (
 )  # fmt: skip
 
 
-def legacy(chance: random.Random) -> bytes:
-    spaces = " " * chance.choice((0, 1, 1, 1, 3))
-    frame = legacy_text(chance.choice(("하늘", "", "n" * 64, "n" * 65, "'")), bot(chance), text(chance))
+def legacy(rng: random.Random) -> bytes:
+    spaces = " " * rng.choice((0, 1, 1, 1, 3))
+    frame = legacy_text(rng.choice(("하늘", "", "n" * 64, "n" * 65, "'")), bot(rng), text(rng))
     return frame.replace(" : ", f"{spaces}:{spaces}", 1).encode()
 
 
-def v1(chance: random.Random) -> bytes:
+def v1(rng: random.Random) -> bytes:
     body: dict[str, object] = json.loads(
-        v1_text(question_id=f"q{chance.random()}", bot=bot(chance), sender=chance.choice(TEXTS)[:64], text=text(chance))
+        v1_text(question_id=f"q{rng.random()}", bot=bot(rng), sender=rng.choice(TEXTS)[:64], text=text(rng))
     )
-    for _ in range(chance.choice((0, 0, 1, 1, 2))):
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
         names = (*body, "sender_id", "session_id", "sent_at", "consent", "reply_by", "mood")
-        body[chance.choice(names)] = chance.choice(VALUES)
-    ascii_only = chance.random() < 0.3
+        body[rng.choice(names)] = rng.choice(VALUES)
+    ascii_only = rng.random() < 0.3
     return json.dumps(body, ensure_ascii=ascii_only).encode()
 
 
-def duplicate_keys(chance: random.Random) -> bytes:
-    return v1(chance)[:-1] + b", " + v1(chance)[1:]
+def duplicate_keys(rng: random.Random) -> bytes:
+    return v1(rng)[:-1] + b", " + v1(rng)[1:]
 
 
-def lone_surrogates(chance: random.Random) -> bytes:
-    return v1(chance).replace(b'"text": "', b'"text": "\\ud83d' + chance.choice((b"", b"\\ude00", b"\\ud83d")))
+def lone_surrogates(rng: random.Random) -> bytes:
+    return v1(rng).replace(b'"text": "', b'"text": "\\ud83d' + rng.choice((b"", b"\\ude00", b"\\ud83d")))
 
 
-def nested(chance: random.Random) -> bytes:
-    depth = chance.choice((1, 30, 31, 32, 33, 900, 4000))
-    return v1(chance)[:-1] + b', "x": ' + b"[" * depth + b"]" * depth + b"}"
+def nested(rng: random.Random) -> bytes:
+    depth = rng.choice((1, 30, 31, 32, 33, 900, 4000))
+    return v1(rng)[:-1] + b', "x": ' + b"[" * depth + b"]" * depth + b"}"
 
 
-def huge_numbers(chance: random.Random) -> bytes:
-    return v1(chance)[:-1] + b', "x": ' + b"1" * chance.choice((20, 400, 4300, 4301)) + b"}"
+def huge_numbers(rng: random.Random) -> bytes:
+    return v1(rng)[:-1] + b', "x": ' + b"1" * rng.choice((20, 400, 4300, 4301)) + b"}"
 
 
-def at_the_bound(chance: random.Random) -> bytes:
+def at_the_size_limit(rng: random.Random) -> bytes:
     """Return a question of 16 KiB, or of one byte less or more, padded at its end."""
-    size = MAX_RECORD_BYTES + chance.choice((-1, 0, 1))
-    question = chance.choice((legacy, v1))(chance)
-    return question + chance.choice((b" ", b"\n", b"x")) * (size - len(question))
+    size = MAX_RECORD_BYTES + rng.choice((-1, 0, 1))
+    question = rng.choice((legacy, v1))(rng)
+    return question + rng.choice((b" ", b"\n", b"x")) * (size - len(question))
 
 
-def noise(chance: random.Random) -> bytes:
-    return chance.choice((b"", b"{'", b'{"')) + chance.randbytes(chance.randrange(200))
+def noise(rng: random.Random) -> bytes:
+    return rng.choice((b"", b"{'", b'{"')) + rng.randbytes(rng.randrange(200))
 
 
-def mutated(chance: random.Random) -> bytes:
+def mutated(rng: random.Random) -> bytes:
     """Return a valid question after a few edits: deleted, inserted, changed and copied bytes, or a cut end."""
-    found = bytearray(chance.choice((legacy, v1))(chance))
-    for _ in range(chance.randrange(1, 6)):
-        start = chance.randrange(len(found) + 1)
-        match chance.randrange(5):
+    found = bytearray(rng.choice((legacy, v1))(rng))
+    for _ in range(rng.randrange(1, 6)):
+        start = rng.randrange(len(found) + 1)
+        match rng.randrange(5):
             case 0:
-                del found[start : start + chance.randrange(1, 9)]
+                del found[start : start + rng.randrange(1, 9)]
             case 1:
-                found[start:start] = chance.choice(PIECES)
+                found[start:start] = rng.choice(PIECES)
             case 2:
-                found[start : start + 1] = chance.randbytes(1)
+                found[start : start + 1] = rng.randbytes(1)
             case 3:
-                found[start:start] = found[chance.randrange(len(found) + 1) :][:40]
+                found[start:start] = found[rng.randrange(len(found) + 1) :][:40]
             case _:
                 del found[max(start, 1) :]
     return bytes(found)
 
 
 KINDS: tuple[Callable[[random.Random], bytes], ...] = (
-    legacy, v1, duplicate_keys, lone_surrogates, nested, huge_numbers, noise, mutated, mutated, mutated, lambda chance: chance.choice(JUNK),
+    legacy, v1, duplicate_keys, lone_surrogates, nested, huge_numbers, noise, mutated, mutated, mutated, lambda rng: rng.choice(JUNK),
 )  # fmt: skip
 
 
-def bot(chance: random.Random) -> str:
-    return (
-        chance.choice(BOT_IDS) if chance.random() < 0.95 else chance.choice(("ChatbotZ", "", "chatbota", "ChatbotA "))
-    )
+def bot(rng: random.Random) -> str:
+    return rng.choice(BOT_IDS) if rng.random() < 0.95 else rng.choice(("ChatbotZ", "", "chatbota", "ChatbotA "))
 
 
-def text(chance: random.Random) -> str:
-    chosen = " ".join(chance.choice(TEXTS) for _ in range(chance.choice((1, 1, 2, 3))))
-    return chosen if chance.random() < 0.8 else unicodedata.normalize("NFD", chosen)
+def text(rng: random.Random) -> str:
+    chosen = " ".join(rng.choice(TEXTS) for _ in range(rng.choice((1, 1, 2, 3))))
+    return chosen if rng.random() < 0.8 else unicodedata.normalize("NFD", chosen)
 
 
-def values(chance: random.Random) -> Iterator[bytes | None]:
+def values(rng: random.Random) -> Iterator[bytes | None]:
     for number in range(RECORDS):
         if number % 97 == 0:
             yield None
         elif number % 53 == 0:
-            yield at_the_bound(chance)
+            yield at_the_size_limit(rng)
         else:
-            yield chance.choice(KINDS)(chance)
+            yield rng.choice(KINDS)(rng)
 
 
-def parrot(chance: random.Random) -> Callable[[str], str]:
-    """Return a bad model: it repeats the question, with control tokens and characters, and writes far too much."""
-    return lambda question: chance.choice(
-        (question, question * 9, f"{question}</s>", f"<usr>{question}\x00\u202e<unused1>", chance.choice(TEXTS), "", "<un" + question + "used1>")
+def faulty_model(rng: random.Random) -> Callable[[str], str]:
+    """Return a faulty model, which repeats the question with control tokens and characters and writes too much."""
+    return lambda question: rng.choice(
+        (question, question * 9, f"{question}</s>", f"<usr>{question}\x00\u202e<unused1>", rng.choice(TEXTS), "", "<un" + question + "used1>")
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory) -> tuple[WorkerHarness, list[bytes | None]]:
     """Send all records through the loop of one worker, in rounds, on all partitions; some transactions fail."""
-    chance = random.Random(SEED)
-    bench = WorkerHarness(tmp_path_factory.mktemp("fuzz"), answers=parrot(random.Random(SEED + 1)))
-    asked = list(values(chance))
+    rng = random.Random(SEED)
+    harness = WorkerHarness(tmp_path_factory.mktemp("fuzz"), answers=faulty_model(random.Random(SEED + 1)))
+    records = list(values(rng))
     for start in range(0, RECORDS, 500):
-        for number, value in enumerate(asked[start : start + 500], start):
-            put_question(bench.broker, value, number % PARTITIONS, key=chance.choice((None, b"", b"\xff", b"k")))
-        bench.consumer.fail_publishes = chance.randrange(2)
-        bench.drain(16)
-    return bench, asked
+        for number, value in enumerate(records[start : start + 500], start):
+            put_question(harness.broker, value, number % PARTITIONS, key=rng.choice((None, b"", b"\xff", b"k")))
+        harness.consumer.fail_publishes = rng.randrange(2)
+        harness.drain(16)
+    return harness, records
 
 
 def test_each_record_has_one_answer_and_turn_or_one_dead_letter(fuzzed):
     """Nothing is lost or duplicated, and the committed offsets are at the end of every partition."""
-    bench, asked = fuzzed
-    answers = Counter(record.headers["turn_id"] for name in BOT_IDS for record in bench.broker.all(name))
-    turns = Counter(record.headers["turn_id"] for record in bench.broker.all(TURN_TOPIC))
-    letters = Counter(turn_id for _, turn_id in bench.dead())
-    everything = {f"{QUESTION_TOPIC}-{n % PARTITIONS}-{n // PARTITIONS}" for n in range(RECORDS)}
+    harness, records = fuzzed
+    answers = Counter(record.headers["turn_id"] for name in BOT_IDS for record in harness.broker.all(name))
+    turns = Counter(record.headers["turn_id"] for record in harness.broker.all(TURN_TOPIC))
+    dead_letters = Counter(turn_id for _, turn_id in harness.dead())
+    expected = {f"{QUESTION_TOPIC}-{n % PARTITIONS}-{n // PARTITIONS}" for n in range(RECORDS)}
     assert answers == turns
-    assert answers + letters == dict.fromkeys(everything, 1)
-    assert bench.broker.committed == {n: log.end for n, log in enumerate(bench.broker.logs[QUESTION_TOPIC])}
-    assert bench.metrics.tally()["double_drops"] == 0
-    assert len(asked) == RECORDS
+    assert answers + dead_letters == dict.fromkeys(expected, 1)
+    assert harness.broker.committed == {n: log.end for n, log in enumerate(harness.broker.logs[QUESTION_TOPIC])}
+    assert harness.metrics.tally()["double_drops"] == 0
+    assert len(records) == RECORDS
     # Both outcomes occur often enough.
-    assert min(sum(answers.values()), sum(letters.values())) > RECORDS / 5
-    assert {reason for reason, _ in bench.dead()} == MALFORMED
+    assert min(sum(answers.values()), sum(dead_letters.values())) > RECORDS / 5
+    assert {reason for reason, _ in harness.dead()} == MALFORMED
 
 
 def test_answers_have_no_control_tokens_or_characters_and_a_limited_length(fuzzed):
     """This holds for any question and any output of the model."""
-    bench, _ = fuzzed
+    harness, _ = fuzzed
     for name in BOT_IDS:
-        for record in bench.broker.all(name):
+        for record in harness.broker.all(name):
             answer = record.value.decode("utf-8")
-            assert 1 <= len(answer) <= bench.settings.serving.max_answer_chars
+            assert 1 <= len(answer) <= harness.settings.serving.max_answer_chars
             assert not has_control_token(answer)
             assert not any(unicodedata.category(char).startswith("C") for char in answer), repr(answer)
             assert unicodedata.is_normalized("NFC", answer)
@@ -188,9 +186,9 @@ def test_answers_have_no_control_tokens_or_characters_and_a_limited_length(fuzze
 
 def test_every_turn_can_be_read_and_belongs_to_its_answer(fuzzed):
     """The lake can read the turn. It has the text of the answer if the player consented to storage."""
-    bench, _ = fuzzed
-    answers = {record.headers["turn_id"]: record for name in BOT_IDS for record in bench.broker.all(name)}
-    for record in bench.broker.all(TURN_TOPIC):
+    harness, _ = fuzzed
+    answers = {record.headers["turn_id"]: record for name in BOT_IDS for record in harness.broker.all(name)}
+    for record in harness.broker.all(TURN_TOPIC):
         turn, answer = Turn.from_json(record.value), answers[record.headers["turn_id"]]
         assert (turn.turn_id, turn.bot) == (answer.headers["turn_id"], answer.topic)
         assert turn.sender == mask_pii(answer.key.decode())[0]
@@ -199,11 +197,11 @@ def test_every_turn_can_be_read_and_belongs_to_its_answer(fuzzed):
 
 
 def test_a_dead_letter_is_the_unchanged_record(fuzzed):
-    """It has a sentence with the error, of limited length."""
-    bench, asked = fuzzed
-    for letter in bench.broker.all(DEAD_LETTER_TOPIC):
+    """A header has the error, with a limited length."""
+    harness, records = fuzzed
+    for letter in harness.broker.all(DEAD_LETTER_TOPIC):
         partition, offset = (int(letter.headers[name]) for name in ("question_partition", "question_offset"))
-        sent = asked[offset * PARTITIONS + partition]
+        sent = records[offset * PARTITIONS + partition]
         assert letter.value == sent or (sent is None and letter.value == b"" and letter.key is None)
         assert 0 < len(letter.headers["error"]) <= 300
-        assert all(isinstance(value.encode("utf-8"), bytes) for value in letter.headers.values())
+        assert not any("\ud800" <= char <= "\udfff" for value in letter.headers.values() for char in value)

@@ -1,4 +1,4 @@
-"""The gate refuses each kind of bad candidate by the rule made for it."""
+"""The gate refuses each kind of bad candidate by the right rule."""
 
 import json
 from dataclasses import dataclass, replace
@@ -77,8 +77,8 @@ def test_a_good_candidate_passes_and_every_rule_is_reported():
     assert decision.metrics()["gate_no_leaks"] == 0
 
 
-def test_a_decision_has_the_reasons_of_the_release_before_the_blocks():
-    """Rules, order, figures, bounds and sentences are unchanged, except that latency names the engine that serves."""
+def test_a_decision_equals_that_of_an_earlier_release():
+    """Rules, order, values and sentences are unchanged, except that latency names the serving engine."""
     decision = decide_with(
         replace(LIKELIHOOD, held_out=paired_nll(0.05, 30)),
         Behaviour(own=replace(FAULTS, failures={"looping": 3}), heard=replace(FAULTS, failures={"cut": 1})),
@@ -106,7 +106,7 @@ class Politeness(Block):
         ]
 
 
-def test_a_new_block_needs_no_change_of_the_decision():
+def test_a_block_can_be_added_without_a_change_of_decide():
     """Its blocking rules decide, its targets are informational, and it has no metrics unless it names some."""
     assert decide(CASE, [*GOOD, Politeness(0)]).passed
     decision = decide(CASE, [*GOOD, Politeness(2)])
@@ -145,7 +145,7 @@ def test_informational_rules_never_refuse():
 
 
 def test_a_base_sets_no_targets_for_answers():
-    """Its answers are noise, so only rules without a baseline remain."""
+    """Its answers are meaningless, so only the rule without a baseline remains."""
     blocks = (Quality(candidate=QUALITY), Latency(p50_ms=40.0, p95_ms=60.0))
     assert [reason.rule for block in blocks for reason in block.reasons(CASE)] == ["golden_rest"]
 
@@ -241,7 +241,7 @@ def test_metrics_have_the_names_by_which_versions_are_compared():
 
 
 def test_a_decision_is_read_as_it_was_stored():
-    """Its format has a version; fields of later releases are ignored."""
+    """The format has a version number. Fields of later releases are ignored."""
     decision = decide_with(own_faults(leaks=1))
     body = decision.as_json()
     assert body["v"] == 1
@@ -253,7 +253,7 @@ def test_a_decision_is_read_as_it_was_stored():
 
 
 def test_a_decision_of_an_earlier_release_is_read():
-    """It has the same fields and no version of its format."""
+    """It has the same fields, but no version number."""
     text = (STORED / "decision-e141767.json").read_text("utf-8")
     assert "v" not in json.loads(text)
     decision = Decision.from_json(text)
@@ -264,8 +264,8 @@ def test_a_decision_of_an_earlier_release_is_read():
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"v": 2}', '{"v": 1, "bot": "ChatbotA"}'])
-def test_what_is_not_a_decision_is_refused(text):
-    """The message says what is wrong."""
+def test_other_text_is_refused_as_a_decision(text):
+    """This includes other JSON, a later format and an incomplete decision."""
     with pytest.raises(InvalidInput, match="decision"):
         Decision.from_json(text)
 

@@ -1,4 +1,4 @@
-"""Which pairs count as new and as held out, and which questions are asked."""
+"""Which pairs count as taught and as held out, and which questions are asked."""
 
 from kogpt2_chat.domain.gate.evaluation_set import EvaluationSet, evaluation_set
 from kogpt2_chat.domain.learning.pairs import GoldenQuestion, Pair
@@ -18,8 +18,8 @@ def select(known, *, small=False):
     return evaluation_set(LEARNED, known, GOLD, [], small=small)
 
 
-def test_against_a_version_what_players_taught_since_is_new():
-    """Taught pairs of any split count, unless the baseline learned them; seed pairs never do."""
+def test_taught_pairs_that_the_baseline_has_not_learned_are_new():
+    """Taught pairs of any split count. Seed pairs never do."""
     assert select(SEEDS).taught == [CORRECTION, PRAISED]
     assert select([*SEEDS, CORRECTION]).taught == [PRAISED]
     assert select([]).taught == [CORRECTION, PRAISED]
@@ -31,7 +31,7 @@ def test_a_known_question_with_another_answer_is_new():
     assert CORRECTION in select([before]).taught
 
 
-def test_against_a_base_a_sample_of_the_dataset_is_new():
+def test_if_the_baseline_is_a_base_a_sample_of_the_dataset_is_new():
     """A base has no dataset, and a first version must know its own corpus better. The sample is fixed."""
     taught = select(None).taught
     assert len(taught) == len(set(taught)) == 300
@@ -39,32 +39,32 @@ def test_against_a_base_a_sample_of_the_dataset_is_new():
     assert taught == select(None).taught
 
 
-def test_held_out_is_what_neither_model_was_trained_on():
-    """That is validation and test without the baseline's pairs."""
+def test_neither_model_was_trained_on_held_out_pairs():
+    """These are the pairs of validation and test that the baseline has not learned."""
     assert select(SEEDS).held_out == [PRAISED, HELD_OUT]
     assert select([*SEEDS, HELD_OUT]).held_out == [PRAISED]
     assert select(None).held_out == [PRAISED, HELD_OUT, SEEDS[0]]
 
 
-def test_only_gold_is_held_out_from_the_small_base():
-    """It has learned every seed pair, whatever the split."""
+def test_with_the_small_base_only_gold_is_held_out():
+    """The small base has learned the seed pairs of all splits."""
     assert select(SEEDS, small=True).held_out == GOLD
 
 
-def test_questions_are_sampled_and_asked_once():
+def test_questions_are_sampled_without_duplicates():
     """All golden questions are asked, and at most 100 gold, 100 taught and 60 learned ones."""
     golden = [GoldenQuestion(question=SEEDS[0].question, any_of=("씨앗",), must_pass=True)]
-    some = EvaluationSet(
+    selected = EvaluationSet(
         gold=[pair(f"금{number}") for number in range(150)], golden=golden, seen=SEEDS,
         taught=[pair(f"새{number}") for number in range(150)], held_out=[],
     )  # fmt: skip
-    questions = some.questions()
+    questions = selected.questions()
     assert len(questions) == len(set(questions))
     counts = [sum(question.startswith(prefix) for question in questions) for prefix in ("금", "새")]
     assert counts == [100, 100]
     assert sum(question.startswith("씨앗") for question in questions) in {60, 61}
-    assert SEEDS[0].question in some.learned_questions()
-    assert not set(some.learned_questions()) & {entry.question for entry in some.gold}
+    assert SEEDS[0].question in selected.learned_questions()
+    assert not set(selected.learned_questions()) & {entry.question for entry in selected.gold}
 
 
 def test_a_golden_question_accepts_any_of_its_words():

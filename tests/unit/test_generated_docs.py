@@ -1,4 +1,4 @@
-"""Pages that are written from the code."""
+"""Pages that are generated from the code."""
 
 import shutil
 import subprocess
@@ -8,15 +8,15 @@ from pathlib import Path
 from kogpt2_chat.settings import CHECKOUT
 
 
-def test_generated_pages_say_what_the_code_says() -> None:
-    """docs/settings.md and docs/cli.md are written anew with each change of a setting or a command."""
+def test_generated_pages_match_the_code() -> None:
+    """After a change of a setting or a command, run ``scripts/generate_docs.py``."""
     script = CHECKOUT / "scripts" / "generate_docs.py"
     checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_pages_of_one_checkout_are_not_written_from_anothers_code(tmp_path: Path) -> None:
-    """A second working tree that borrows the environment would write the first one's pages."""
+def test_pages_are_not_generated_from_another_checkouts_code(tmp_path: Path) -> None:
+    """A second worktree with the first one's virtual environment would otherwise write the first one's pages."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / "docs").mkdir()
     script = shutil.copy(CHECKOUT / "scripts" / "generate_docs.py", tmp_path / "scripts")

@@ -1,4 +1,4 @@
-"""Convert one labelled CSV file into a corpora folder."""
+"""Converting a labelled CSV file into a folder of corpora."""
 
 import csv
 import json
@@ -32,8 +32,8 @@ def keys_of(path: Path, column: str) -> set[str]:
         return {phrase_key(row[column]) for row in csv.DictReader(file)}
 
 
-def test_every_bot_gets_seed_gold_and_golden_that_share_nothing(tmp_path: Path) -> None:
-    """Labels 0, 1, 2 are the bots A, B, C; the seed contains no gold question or answer."""
+def test_every_bot_gets_seed_gold_and_dev_pairs_that_share_nothing(tmp_path: Path) -> None:
+    """The labels 0, 1 and 2 belong to the bots A, B and C. No question or answer is in two of the files."""
     result = fields_of(import_corpus(source=write(tmp_path, lines(300)), folder=tmp_path / "out"))
     assert result["bots"]["ChatbotC"] == {"seed": 240, "gold": 30, "dev": 30, "golden": 20}  # type: ignore[index]
     for bot in ("ChatbotA", "ChatbotB", "ChatbotC"):
@@ -47,12 +47,14 @@ def test_every_bot_gets_seed_gold_and_golden_that_share_nothing(tmp_path: Path) 
 
 
 def test_the_same_file_produces_the_same_folder(tmp_path: Path) -> None:
-    """Byte for byte, also over an older import."""
+    """All bytes are equal, even if the folder has an older import."""
     source = write(tmp_path, lines(50))
     import_corpus(source=source, folder=tmp_path / "one")
     import_corpus(source=write(tmp_path, lines(60)), folder=tmp_path / "two")
     import_corpus(source=write(tmp_path, lines(50)), folder=tmp_path / "two")
-    for path in (tmp_path / "one").rglob("*.*"):
+    paths = list((tmp_path / "one").rglob("*.*"))
+    assert len(paths) >= 4 * 3
+    for path in paths:
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
@@ -112,7 +114,7 @@ def test_every_line_of_the_file_is_counted(tmp_path: Path) -> None:
 
 
 def test_an_unclosed_quote_stops_the_import(tmp_path: Path) -> None:
-    """No row is swallowed silently."""
+    """Otherwise rows would be lost silently."""
     rows = lines(100)
     rows[120] = f'"{rows[120]}'
     with pytest.raises(InvalidInput, match="line 122: a quoted cell begins here and has no closing quote"):
@@ -120,14 +122,14 @@ def test_an_unclosed_quote_stops_the_import(tmp_path: Path) -> None:
 
 
 def test_rows_linked_by_shared_answers_are_refused(tmp_path: Path) -> None:
-    """Three answers to everything leave neither a gold set nor splits."""
+    """With three answers to all questions, no gold set and no splits can be formed."""
     few = [f"{word} 질문?,대답{number}이에요.,1" for word in SYLLABLES for number in range(3)]
     rows = [row for row in lines(50) if not row.endswith(",1")] + few
     with pytest.raises(
         InvalidInput, match="ChatbotB .label 1. can't be trained: no pairs are left for gold, val, test"
-    ) as e:
+    ) as raised:
         import_corpus(source=write(tmp_path, rows), folder=tmp_path / "out")
-    assert "Of 84 rows with 28 questions and 3 answers, 84 are linked" in str(e.value)
+    assert "Of 84 rows with 28 questions and 3 answers, 84 are linked" in str(raised.value)
     assert not (tmp_path / "out").exists()
     with pytest.raises(
         InvalidInput, match="ChatbotA .label 0. can't be trained: no pairs are left for gold: 9 rows are too"
@@ -136,7 +138,7 @@ def test_rows_linked_by_shared_answers_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_bot_without_rows_is_refused_with_the_reasons(tmp_path: Path) -> None:
-    """The answers are codes: usable rows, but not Korean."""
+    """The rows are usable, but their answers are not Korean."""
     codes = [f"{a}{b} 질문?,P{a},0" for a in SYLLABLES[:5] for b in SYLLABLES]
     rows = [row.replace(f"P{row[0]}", "P") for row in codes] + [row for row in lines(50) if not row.endswith(",0")]
     message = r"label 0 .ChatbotA.; 140 rows were left out .not_korean 140., first line 2: not_korean '가가 질문\?,P,0'"

@@ -1,4 +1,4 @@
-"""What must stay cheap to import."""
+"""Imports load no large library and have no side effects."""
 
 import subprocess
 import sys
@@ -22,14 +22,14 @@ HEAVY = ("torch", "transformers", "openvino", "mlflow", "pyspark", "sklearn", "p
     ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:
-    """Whatever Airflow parses or `--help` loads pays for none of the big libraries."""
+    """Otherwise each parsing of a DAG and each `--help` would be slow."""
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
 
 
-def test_importing_the_library_does_nothing() -> None:
-    """No setting is read and no file is touched by an import, even with settings that are wrong."""
+def test_importing_the_library_reads_no_settings() -> None:
+    """Wrong settings do not make an import fail."""
     code = "import kogpt2_chat.cli, kogpt2_chat.settings"
     subprocess.run(
         [sys.executable, "-c", code], env={"KOGPT2_PORTS__KAFKA": "none", "PATH": "/bin"}, check=True, timeout=60
@@ -37,9 +37,9 @@ def test_importing_the_library_does_nothing() -> None:
 
 
 def test_a_worker_imports_neither_torch_nor_training_nor_corpora() -> None:
-    """It imports what serves: all of `serving`, its side of Kafka, the registry's client and the serving engine.
+    """This saves memory, and an edited corpus cannot stop a worker.
 
-    Its memory holds nothing that only training needs, and a corpus that a person edits cannot end it.
+    A worker imports all of `serving`, its Kafka adapters, the registry's client and the serving engine.
     """
     code = f"""
 import importlib, pkgutil, sys, serving
@@ -50,5 +50,5 @@ from kogpt2_chat.adapters.kafka import topics, transactional_consumer
 from kogpt2_chat.inference import loading, openvino_engine
 print("serving.__main__" in sys.modules, [name for name in {NOT_IN_A_WORKER!r} if name in sys.modules])
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout.strip() == "True []"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "True []"

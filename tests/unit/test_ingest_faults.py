@@ -52,7 +52,7 @@ TIMES = st.sampled_from(
 ) | st.integers(-(2**63), 2**63 - 1)
 
 
-def world() -> tuple[Broker, InMemoryTopics, InMemoryTables]:
+def empty_platform() -> tuple[Broker, InMemoryTopics, InMemoryTables]:
     broker = Broker()
     topics = InMemoryTopics(broker)
     topics.ensure()
@@ -64,7 +64,7 @@ def run(topics: InMemoryTopics, tables: InMemoryTables) -> dict[str, Any]:
 
 
 def put(broker: Broker, topic: str, value: bytes | None, timestamp_ms: int, key: bytes | None = b"k") -> None:
-    """Write a record with a timestamp of the sender's choice."""
+    """Write a record with a given timestamp."""
     InMemoryTopics(broker).send([Outgoing(topic=topic, key=key, value=value, headers={"a": "\ufffd"})])
     for log_ in broker.logs[topic]:
         for offset, record in log_.records.items():
@@ -87,12 +87,12 @@ def fits(row: Mapping[str, object]) -> bool:
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_record_is_stored_or_quarantined(topic: str, data: st.DataObject) -> None:
-    """Any field, unknown field, time or key: no error, no loss, and the next record is read."""
+    """With any fields, times and keys there is no error and no loss, and the next record is read."""
     body: Mapping[str, object] = TURN_BODY if topic == TURNS.topic else FEEDBACK_BODY
     changes = data.draw(st.dictionaries(st.sampled_from([*body, "\ud800new"]), ODD, min_size=1, max_size=3))
     dropped = data.draw(st.sets(st.sampled_from([*body]), max_size=1))
     odd = {name: value for name, value in {**body, **changes}.items() if name not in dropped}
-    broker, topics, tables = world()
+    broker, topics, tables = empty_platform()
     put(broker, topic, json.dumps(odd).encode(), data.draw(TIMES), data.draw(st.none() | st.binary(max_size=3)))
     good = {**body, "turn_id": "good"}
     topics.send([Outgoing(topic=topic, key=b"k", value=json.dumps(good).encode())])
@@ -107,26 +107,26 @@ def test_any_record_is_stored_or_quarantined(topic: str, data: st.DataObject) ->
 @settings(max_examples=80, deadline=None)
 @given(st.none() | st.binary(max_size=200), TIMES)
 def test_any_bytes_are_quarantined(value: bytes | None, timestamp_ms: int) -> None:
-    """Also a record without a value, as in a compacted topic."""
-    broker, topics, tables = world()
+    """This includes a record without a value, as in a compacted topic."""
+    broker, topics, tables = empty_platform()
     put(broker, FEEDBACK.topic, value, timestamp_ms)
     run(topics, tables)
     (kept,) = tables.read("quarantine")
     assert fits(kept)
 
 
-@pytest.mark.parametrize("deep", [900, 5000, 50_000])
-def test_deep_nesting_is_quarantined(deep: int) -> None:
-    """Up to the depth that the JSON reader accepts, and deeper."""
-    broker, topics, tables = world()
-    nested = json.dumps(TURN_BODY)[:-1] + ', "deep": ' + "[" * deep + "]" * deep + "}"
+@pytest.mark.parametrize("depth", [900, 5000, 50_000])
+def test_a_deeply_nested_record_is_stored_or_quarantined(depth: int) -> None:
+    """The depths are below and above the limit of the JSON reader."""
+    broker, topics, tables = empty_platform()
+    nested = json.dumps(TURN_BODY)[:-1] + ', "deep": ' + "[" * depth + "]" * depth + "}"
     put(broker, TURNS.topic, nested.encode(), 0)
     assert run(topics, tables)["turns"]["rows"] + len(tables.read("quarantine")) == 1
 
 
-def test_a_senders_absurd_time_is_quarantined() -> None:
+def test_a_record_with_an_impossible_timestamp_is_quarantined() -> None:
     """A record dated before year 1, after 9999 or in 1526 does not stop the records after it."""
-    broker, topics, tables = world()
+    broker, topics, tables = empty_platform()
     for number, timestamp_ms in enumerate([-(10**15), 10**15, -14_000_000_000_000]):
         put(broker, "feedback", json.dumps({**FEEDBACK_BODY, "feedback_id": f"f{number}"}).encode(), timestamp_ms)
     topics.send([Outgoing(topic="feedback", key=b"p", value=json.dumps(FEEDBACK_BODY).encode())])
@@ -136,18 +136,18 @@ def test_a_senders_absurd_time_is_quarantined() -> None:
 
 def test_a_turn_id_that_the_index_refuses_is_quarantined() -> None:
     """Otherwise every index run would fail on it."""
-    _, topics, tables = world()
+    _, topics, tables = empty_platform()
     log(topics, turn("x" * 513), turn(""), turn("가" * 170))
     assert run(topics, tables)["turns"]["rows"] == 1
 
 
-def test_the_broker_dates_every_topic_whose_times_count() -> None:
-    """The lake's topics, and the topic of questions: a client's clock must not decide its retention."""
+def test_the_broker_sets_the_timestamps_of_topics_from_clients() -> None:
+    """A client's clock must decide neither the lake's times nor the retention of questions."""
     for name in (TURNS.topic, FEEDBACK.topic, "bot_question"):
         assert TOPIC_BY_NAME[name].configs["message.timestamp.type"] == "LogAppendTime"
 
 
-def anew() -> InMemoryTopics:
+def recreated_topics() -> InMemoryTopics:
     topics = InMemoryTopics(Broker())
     topics.ensure()
     return topics
@@ -155,16 +155,16 @@ def anew() -> InMemoryTopics:
 
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_a_recreated_topic_is_read_from_its_beginning(count: int) -> None:
-    """Shorter, equal or longer than the old position: each record once, one row in `gaps`, one report."""
-    _, topics, tables = world()
+    """It may have fewer or more records than before. Each record is stored once, and the loss is reported once."""
+    _, topics, tables = empty_platform()
     log(topics, *(turn(f"old-{n}") for n in range(30)), b"{")
     run(topics, tables)
-    fresh = anew()
-    log(fresh, *(turn(f"new-{n}") for n in range(count * 20)), b"[")
-    result = run(fresh, tables)
+    recreated = recreated_topics()
+    log(recreated, *(turn(f"new-{n}") for n in range(count * 20)), b"[")
+    result = run(recreated, tables)
     assert result["turns"]["rows"] == count * 20
     assert {gap["reason"] for gap in result["lost"]} == {"topic_made_anew"}
-    again = run(fresh, tables)
+    again = run(recreated, tables)
     assert (again["turns"]["rows"], again["lost"]) == (0, [])
     turn_ids = [row["turn_id"] for row in tables.read("turns")]
     assert len(turn_ids) == len(set(turn_ids)) == 30 + count * 20
@@ -172,52 +172,52 @@ def test_a_recreated_topic_is_read_from_its_beginning(count: int) -> None:
 
 
 def test_an_empty_recreated_topic_is_detected() -> None:
-    """Later records are then read from the first one on."""
-    _, topics, tables = world()
+    """Its later records are then read from the first one on."""
+    _, topics, tables = empty_platform()
     log(topics, *(turn(f"old-{n}") for n in range(30)))
     run(topics, tables)
-    fresh = anew()
-    assert run(fresh, tables)["lost"]
-    log(fresh, *(turn(f"new-{n}") for n in range(60)))
-    assert run(fresh, tables)["turns"]["rows"] == 60
+    recreated = recreated_topics()
+    assert run(recreated, tables)["lost"]
+    log(recreated, *(turn(f"new-{n}") for n in range(60)))
+    assert run(recreated, tables)["turns"]["rows"] == 60
 
 
 def test_a_run_killed_at_a_recreated_topic_loses_and_duplicates_nothing() -> None:
-    """At any of its commits; the gap is still reported once."""
+    """It may be killed before any of its commits. Each gap is reported once."""
 
     class Killed(Exception):
         pass
 
-    for survivors in range(7):
-        _, topics, tables = world()
+    for commits in range(7):
+        _, topics, tables = empty_platform()
         log(topics, *(turn(f"old-{n}") for n in range(30)), b"{")
         run(topics, tables)
-        fresh = anew()
-        log(fresh, *(turn(f"new-{n}") for n in range(60)), b"[")
-        append, left = tables.append, [survivors]
+        recreated = recreated_topics()
+        log(recreated, *(turn(f"new-{n}") for n in range(60)), b"[")
+        append, remaining = tables.append, [commits]
 
-        def dying(*arguments: Any, append: Any = append, left: list[int] = left) -> bool:
-            left[0] -= 1
-            if left[0] < 0:
+        def append_until_killed(*arguments: Any, append: Any = append, remaining: list[int] = remaining) -> bool:
+            remaining[0] -= 1
+            if remaining[0] < 0:
                 raise Killed
             return bool(append(*arguments))
 
-        tables.append = dying  # type: ignore[method-assign]
-        told = 0
+        tables.append = append_until_killed  # type: ignore[method-assign]
+        reported = 0
         try:
-            told += len(run(fresh, tables)["lost"])
+            reported += len(run(recreated, tables)["lost"])
         except Killed:
             tables.append = append  # type: ignore[method-assign]
-            told += len(run(fresh, tables)["lost"])
+            reported += len(run(recreated, tables)["lost"])
         turn_ids = [row["turn_id"] for row in tables.read("turns")]
-        assert len(turn_ids) == len(set(turn_ids)) == 90, survivors
+        assert len(turn_ids) == len(set(turn_ids)) == 90, commits
         assert len(tables.read("quarantine")) == 2
-        assert told == len(tables.read("gaps")) > 0, survivors
+        assert reported == len(tables.read("gaps")) > 0, commits
 
 
-def test_positions_of_an_earlier_release_are_taken_over() -> None:
-    """They have no mark: the existing topic counts as theirs, and a topic recreated later is detected."""
-    broker, topics, tables = world()
+def test_positions_of_an_earlier_release_are_adopted() -> None:
+    """They have no topic id. They are used for the existing topic, and a later recreation is detected."""
+    broker, topics, tables = empty_platform()
     log(topics, turn("t1"), turn("t2"))
     broker.topic_ids.update(dict.fromkeys(broker.topic_ids, ""))
     run(topics, tables)
@@ -228,14 +228,14 @@ def test_positions_of_an_earlier_release_are_taken_over() -> None:
     assert tables.positions("turns", [topic_app_id("turns", TURNS.topic)]) == {
         topic_app_id("turns", TURNS.topic): topic_mark(upgraded)
     }
-    fresh = anew()
-    log(fresh, *(turn(f"new-{n}") for n in range(60)))
-    assert run(fresh, tables)["turns"]["rows"] == 60
+    recreated = recreated_topics()
+    log(recreated, *(turn(f"new-{n}") for n in range(60)))
+    assert run(recreated, tables)["turns"]["rows"] == 60
 
 
 def test_a_topic_that_became_shorter_is_refused() -> None:
-    """If the same topic has fewer records, it is unknown which of them are new."""
-    broker, topics, tables = world()
+    """If a topic with the same id has fewer records, it is unknown which of them are new."""
+    broker, topics, tables = empty_platform()
     log(topics, *(turn(f"t{n}") for n in range(30)))
     run(topics, tables)
     for partition in broker.logs[TURNS.topic]:
@@ -251,7 +251,7 @@ def test_a_gap_of_a_killed_run_is_reported_by_the_next(monkeypatch: pytest.Monke
     class Killed(Exception):
         pass
 
-    broker, topics, tables = world()
+    broker, topics, tables = empty_platform()
     topics.send([Outgoing(topic="feedback", key=b"p", value=b"lost")] * 3)
     partition = next(number for number, end in topics.end_positions("feedback").items() if end)
     broker.log("feedback", partition).records.clear()
@@ -262,12 +262,12 @@ def test_a_gap_of_a_killed_run_is_reported_by_the_next(monkeypatch: pytest.Monke
         topics, "start_positions", lambda topic: starts(topic) | ({partition: 3} if topic == "feedback" else {})
     )
 
-    def dying(table: str, *arguments: Any) -> bool:
+    def append_unless_feedback(table: str, *arguments: Any) -> bool:
         if table == "feedback":
             raise Killed
         return bool(append(table, *arguments))
 
-    monkeypatch.setattr(tables, "append", dying)
+    monkeypatch.setattr(tables, "append", append_unless_feedback)
     with pytest.raises(Killed):
         run(topics, tables)
     monkeypatch.setattr(tables, "append", append)

@@ -60,7 +60,7 @@ def log(topics: InMemoryTopics, *turns: Turn | bytes) -> None:
     topics.send([Outgoing(topic="conversation_log", key=uuid.uuid4().bytes, value=value) for value in values])
 
 
-def say(topics: InMemoryTopics, turn_id: str, kind: str, text: str | None = None) -> None:
+def send_feedback(topics: InMemoryTopics, turn_id: str, kind: str, text: str | None = None) -> None:
     feedback = Feedback(
         feedback_id=f"f-{turn_id}",
         turn_id=turn_id,
@@ -79,9 +79,9 @@ def run(
 
 
 def test_turns_and_feedback_are_stored_in_their_tables(topics: InMemoryTopics, tables: InMemoryTables) -> None:
-    """With position and Seoul date; a second run commits nothing."""
+    """Turns have their date in Seoul time. A second run commits nothing."""
     log(topics, turn("t1"), turn("t2", received_at="2026-11-24T15:30:00+00:00", decoding={"k": 1}))
-    say(topics, "t1", "correction", "내 번호는 010-1234-5678이야")
+    send_feedback(topics, "t1", "correction", "내 번호는 010-1234-5678이야")
     result = run(topics, tables)
     assert result["turns"]["rows"] == 2
     assert {(row["turn_id"], row["date"]) for row in tables.read("turns")} == {
@@ -105,7 +105,7 @@ def test_a_turn_without_consent_to_storing_is_skipped(topics: InMemoryTopics, ta
 
 
 def test_an_unreadable_record_is_quarantined(topics: InMemoryTopics, tables: InMemoryTables) -> None:
-    """Not JSON, not UTF-8, a number too large, an unknown bot: none stops the others, and each is kept once."""
+    """It may not be JSON or UTF-8, or have too large a number or an unknown bot. Each one is kept once."""
     log(topics, b"{", b"\xff\xfe", turn("t1", latency_ms=2**70), turn("t2", bot="ChatbotZ"), turn("t3"))
     result = run(topics, tables)
     assert result["turns"]["left_out"] == {"malformed:schema": 3, "malformed:unknown_bot": 1}
@@ -115,14 +115,14 @@ def test_an_unreadable_record_is_quarantined(topics: InMemoryTopics, tables: InM
 
 
 def test_a_lone_surrogate_does_not_stop_the_run(topics: InMemoryTopics, tables: InMemoryTables) -> None:
-    """JSON can contain half a character; the table gets a question mark for it."""
+    """JSON can contain half of a surrogate pair. The table gets a question mark instead."""
     log(topics, turn("t1").to_json().replace("안녕", "안녕\\ud800").encode())
     run(topics, tables)
     assert tables.read("turns", ["text"]) == [{"text": "안녕?"}]
 
 
 def test_a_large_window_is_read_in_commits_of_bounded_size(topics: InMemoryTopics, tables: InMemoryTables) -> None:
-    """The rows are the same with more commits."""
+    """The rows are the same, in more commits."""
     log(topics, *(turn(f"t{n}") for n in range(100)))
     result = run(topics, tables, Settings(kafka=Kafka(ingest_batch=24)))
     assert result["turns"]["rows"] == 100
@@ -131,15 +131,15 @@ def test_a_large_window_is_read_in_commits_of_bounded_size(topics: InMemoryTopic
 
 
 def test_two_concurrent_ingests_write_each_row_once(topics: InMemoryTopics, tables: InMemoryTables) -> None:
-    """If the second commits between the first one's plan and commit, the first one still succeeds."""
+    """If the second run commits between the plan and the commit of the first, the first one still succeeds."""
     log(topics, *(turn(f"t{n}") for n in range(10)))
 
-    def other() -> None:
+    def ingest_concurrently() -> None:
         tables.before_commit = lambda: None
         log(topics, turn("later"))
         run(topics, tables)
 
-    tables.before_commit = other
+    tables.before_commit = ingest_concurrently
     run(topics, tables)
     turn_ids = [str(row["turn_id"]) for row in tables.read("turns")]
     assert sorted(turn_ids) == sorted([*(f"t{n}" for n in range(10)), "later"])
@@ -148,7 +148,7 @@ def test_two_concurrent_ingests_write_each_row_once(topics: InMemoryTopics, tabl
 def test_an_ingest_that_reads_some_of_the_same_records_duplicates_nothing(
     topics: InMemoryTopics, tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It commits half of this run's first part after the plan was made, and is killed. This run plans again."""
+    """After this run has planned, the other one commits half of its first part and is killed. This run plans again."""
     log(topics, *(turn(f"t{n}") for n in range(40)), b"{")
     read, append, commits = topics.read, tables.append, []
 
@@ -161,7 +161,7 @@ def test_an_ingest_that_reads_some_of_the_same_records_duplicates_nothing(
         commits.append(table)
         return append(table, *arguments)  # type: ignore[arg-type]
 
-    def interrupted(*arguments: object) -> object:
+    def read_after_another_run(*arguments: object) -> object:
         monkeypatch.setattr(topics, "read", read)
         monkeypatch.setattr(tables, "append", append_once)
         with pytest.raises(Killed):
@@ -169,7 +169,7 @@ def test_an_ingest_that_reads_some_of_the_same_records_duplicates_nothing(
         monkeypatch.setattr(tables, "append", append)
         return read(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(topics, "read", interrupted)
+    monkeypatch.setattr(topics, "read", read_after_another_run)
     run(topics, tables, Settings(kafka=Kafka(ingest_batch=24)))
     turn_ids = [str(row["turn_id"]) for row in tables.read("turns")]
     assert "turns" in commits
@@ -177,22 +177,22 @@ def test_an_ingest_that_reads_some_of_the_same_records_duplicates_nothing(
     assert len(tables.read("quarantine")) == 1
 
 
-def test_positions_of_another_topic_are_not_taken_for_this_ones(
+def test_positions_of_a_recreated_topic_are_not_used_for_the_old_one(
     topics: InMemoryTopics, tables: InMemoryTables, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another run reads a topic that was created again just after this run looked at it. The next run succeeds."""
+    """The topic is recreated, and another run reads it, after this run has checked its id. The next run succeeds."""
     log(topics, turn("old"))
 
-    def overtaken(*arguments: object) -> object:
+    def sync_before_another_run(*arguments: object) -> object:
         monkeypatch.undo()
-        place = sync_topic(*arguments)  # type: ignore[arg-type]
+        position = sync_topic(*arguments)  # type: ignore[arg-type]
         broker.create("conversation_log", 12)
         log(topics, turn("new"))
         run(topics, tables)
-        return place
+        return position
 
-    monkeypatch.setattr("kogpt2_chat.jobs.ingest.sync_topic", overtaken)
-    with pytest.raises(PlanOutdated, match="another topic named conversation_log"):
+    monkeypatch.setattr("kogpt2_chat.jobs.ingest.sync_topic", sync_before_another_run)
+    with pytest.raises(PlanOutdated, match="a different topic named conversation_log"):
         run(topics, tables)
     log(topics, turn("newer"))
     run(topics, tables)
@@ -202,7 +202,7 @@ def test_positions_of_another_topic_are_not_taken_for_this_ones(
 def test_a_run_killed_between_quarantine_and_rows_loses_and_duplicates_nothing(
     topics: InMemoryTopics, tables: InMemoryTables
 ) -> None:
-    """The next run may plan a longer window; records already in quarantine are not added again."""
+    """The next run may plan a longer window. Records that are already in quarantine are not added again."""
 
     class Killed(Exception):
         pass
@@ -210,12 +210,12 @@ def test_a_run_killed_between_quarantine_and_rows_loses_and_duplicates_nothing(
     log(topics, b"{", turn("t1"))
     append = tables.append
 
-    def dying(table: str, *arguments: object) -> bool:
+    def append_unless_turns(table: str, *arguments: object) -> bool:
         if table == "turns":
             raise Killed
         return append(table, *arguments)  # type: ignore[arg-type]
 
-    tables.append = dying  # type: ignore[method-assign]
+    tables.append = append_unless_turns  # type: ignore[method-assign]
     with pytest.raises(Killed):
         run(topics, tables)
     tables.append = append  # type: ignore[method-assign]
@@ -232,7 +232,7 @@ def test_records_deleted_by_retention_are_reported_as_a_gap(
     topics.send([Outgoing(topic="feedback", key=b"p", value=b"lost")] * 3)
     partition = next(number for number, end in topics.end_positions("feedback").items() if end)
     broker.log("feedback", partition).records.clear()
-    say(topics, "t1", "up")
+    send_feedback(topics, "t1", "up")
     starts = topics.start_positions
 
     def retained(topic: str) -> dict[int, int]:

@@ -27,7 +27,7 @@ def tables() -> InMemoryTables:
     return InMemoryTables()
 
 
-def made_anew() -> Broker:
+def new_broker() -> Broker:
     broker = Broker()
     InMemoryTopics(broker).ensure()
     return broker
@@ -60,15 +60,15 @@ def run(broker: Broker, tables: InMemoryTables, batch: int = 20_000) -> dict[str
 
 @contextmanager
 def killed(tables: InMemoryTables, when: Callable[[str, int], bool]) -> Iterator[None]:
-    """Run ingest and kill it before the commit for which `when` (table, number of rows) is true."""
+    """Kill the run in this block before the commit for which ``when(table, number of rows)`` is true."""
     append = tables.append
 
-    def dying(table: str, rows: Any, *others: Any) -> bool:
+    def append_unless_killed(table: str, rows: Any, *others: Any) -> bool:
         if when(table, len(rows)):
             raise Killed
         return append(table, rows, *others)
 
-    tables.append = dying  # type: ignore[method-assign]
+    tables.append = append_unless_killed  # type: ignore[method-assign]
     try:
         with pytest.raises(Killed):
             yield
@@ -77,15 +77,15 @@ def killed(tables: InMemoryTables, when: Callable[[str, int], bool]) -> Iterator
 
 
 def before_rows(table: str, count: int) -> bool:
-    """Kill between the quarantine's commit and that of the readable rows."""
+    """Select the commit of the readable rows, which follows the one of the quarantine."""
     return table == TURNS.name and count > 0
 
 
 def test_a_record_is_quarantined_once_even_if_the_next_run_reads_smaller_parts(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another partition shares the batch in the next run; a replay stores one turn."""
-    broker = made_anew()
+    """In the next run another partition shares the batch. A replay stores each turn once."""
+    broker = new_broker()
     others = [turn_id for turn_id in map("t{}".format, range(10)) if turn_id not in {"t1", "t8"}]
     first = turns(*others)
     first[1:1], first[8:8] = turns("t1", bot="ChatbotD"), turns("t8", bot="ChatbotD")
@@ -107,7 +107,7 @@ def test_a_record_that_was_quarantined_twice_is_stored_once(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Earlier releases could add two rows for one position that differ only in the run's time."""
-    broker = made_anew()
+    broker = new_broker()
     put(broker, 0, *turns("t1", bot="ChatbotD"))
     run(broker, tables)
     (row,) = tables.read("quarantine")
@@ -120,18 +120,18 @@ def test_a_record_that_was_quarantined_twice_is_stored_once(
 
 
 def test_a_topic_recreated_after_a_killed_first_run_is_read_completely(tables: InMemoryTables) -> None:
-    """Only the quarantine has read the old topic; the rest of it is lost and reported."""
-    old = made_anew()
+    """Only the quarantine had read the old topic. The rest of that topic is reported as lost."""
+    old = new_broker()
     put(old, 0, *(b"{" for _ in range(40)), *turns("lost"))
     with killed(tables, before_rows):
         run(old, tables)
-    fresh = made_anew()
-    put(fresh, 0, *(b"[" for _ in range(12)))
-    result = run(fresh, tables)
+    recreated = new_broker()
+    put(recreated, 0, *(b"[" for _ in range(12)))
+    result = run(recreated, tables)
     assert [row["value"] for row in tables.read("quarantine")].count("[") == 12
-    told = [(gap["kafka_partition"], gap["start"], gap["end"], gap["reason"]) for gap in result["lost"]]
-    assert told == [(0, 0, None, "topic_made_anew")]
-    assert run(fresh, tables)["lost"] == []
+    reported = [(gap["kafka_partition"], gap["start"], gap["end"], gap["reason"]) for gap in result["lost"]]
+    assert reported == [(0, 0, None, "topic_made_anew")]
+    assert run(recreated, tables)["lost"] == []
 
 
 def retain_from(first: int, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,8 +144,8 @@ def retain_from(first: int, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_gap_that_grew_before_the_next_run_is_reported_once(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row covers each lost record, however far retention has come by the next run."""
-    broker = made_anew()
+    """Each lost record is in one row, even if retention deletes more records before the next run."""
+    broker = new_broker()
     put(broker, 0, *turns(*(f"t{number}" for number in range(10))))
     retain_from(3, broker, monkeypatch)
     with killed(tables, before_rows):

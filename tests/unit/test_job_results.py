@@ -91,7 +91,7 @@ def test_a_jobs_result_keeps_its_names(job: str) -> None:
 
 
 def test_status_keeps_its_names() -> None:
-    """``status --json`` is read by scripts and by pages of other programs."""
+    """Scripts and other programs read ``status --json``."""
     assert sorted(names(StatusReport)) == [
         "airflow.password", "airflow.user", "bots.bot", "bots.detail", "bots.epoch", "bots.state", "bots.version",
         "champions.compared", "champions.warnings", "full_disks", "kafka.warning", "safety.answers",
@@ -128,20 +128,20 @@ def test_nested_results_become_objects_and_lists(capsys: pytest.CaptureFixture[s
     assert set(printed) == {field.name for field in dataclasses.fields(BuiltDataset)}
 
 
-def test_results_by_bot_keep_the_bots_as_names() -> None:
-    """A mapping of results has an object for each key."""
+def test_results_by_bot_have_the_bots_as_names() -> None:
+    """Each key of a mapping of results has an object."""
     choice = TrainingChoice(train=False, dataset="a1", new_pairs=2, withdrawn_pairs=0, reason="too few")
     assert fields_of({"ChatbotB": choice}) == {"ChatbotB": dataclasses.asdict(choice)}
 
 
-def test_a_result_with_a_form_of_its_own_keeps_it() -> None:
-    """``as_json`` wins over the fields."""
+def test_a_result_with_its_own_json_form_is_printed_in_it() -> None:
+    """``as_json`` takes precedence over the fields."""
     base = PreparedBase(folder=Path("/base"), sha="ab", name="small", licence="Apache-2.0", small=True)
     assert fields_of(base)["folder"] == "/base"
 
 
 def test_times_are_printed_readably(capsys: pytest.CaptureFixture[str]) -> None:
-    """A time has no JSON type; it is printed with its zone."""
+    """JSON has no type for times. A time is printed as text with its offset."""
     at = datetime(2026, 11, 26, tzinfo=UTC)
     entry = DistrustEntry(
         entry_id="1", at=at, kind="player", subject="민수", action="trust", by="a", reason="b", date="2026-11-26"

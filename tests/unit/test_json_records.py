@@ -1,4 +1,4 @@
-"""The checks of records that programs of this project write."""
+"""Checks of JSON records that programs of this project write."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from kogpt2_chat.errors import InvalidMessage
     ],
 )
 def test_only_an_object_is_read(text: str | bytes, message: str) -> None:
-    """The error says what was found, and quotes no value."""
+    """The error names the type that was found, and quotes no value."""
     with pytest.raises(InvalidMessage) as raised:
         read_object(text, "note")
     assert (raised.value.reason, str(raised.value)) == ("schema", message)
@@ -33,7 +33,7 @@ def test_only_an_object_is_read(text: str | bytes, message: str) -> None:
     ],
 )
 def test_a_field_of_another_type_is_named(body: dict[str, object], message: str) -> None:
-    """Types are exact: True is an int for Python, but no time."""
+    """Types must match exactly. In Python True is an int, but here it is not."""
     with pytest.raises(InvalidMessage) as raised:
         check_fields(body, "note", {"at": int}, {"text": str})
     assert (raised.value.reason, str(raised.value)) == ("schema", message)

@@ -57,15 +57,15 @@ def test_topics_of_an_earlier_release_get_broker_timestamps() -> None:
     """Only topics whose timestamps matter are altered; a second start alters nothing."""
     admin = Admin()
     assert ensure_topics(admin, 1, 30.0) == []
-    wanted = {"message.timestamp.type": "LogAppendTime"}
-    assert admin.altered == {"bot_question": wanted, "conversation_log": wanted, "feedback": wanted}
+    expected = {"message.timestamp.type": "LogAppendTime"}
+    assert admin.altered == {"bot_question": expected, "conversation_log": expected, "feedback": expected}
     admin.altered.clear()
     ensure_topics(admin, 1, 30.0)
     assert admin.altered == {}
 
 
-def test_a_refused_alteration_names_what_an_operator_has_to_change() -> None:
-    """It raises InvalidInput, not Unavailable."""
+def test_a_refused_change_is_reported_with_what_an_operator_has_to_change() -> None:
+    """The error is InvalidInput, not Unavailable."""
     admin = Admin()
     admin.refuses = True
     with pytest.raises(InvalidInput, match=r"refused to alter.*TopicAuthorizationFailed[\s\S]*expected LogAppendTime"):

@@ -23,17 +23,17 @@ class RawName(str):
 
 def records(*headers: list[tuple[str, bytes | None]], compression: int = 0) -> bytes:
     builder = MemoryRecordsBuilder(2, compression, 1_000_000, offset=40)
-    for number, some in enumerate(headers):
-        builder.append(timestamp=1000 + number, key=b"k", value=b"v%d" % number, headers=some)
+    for number, pairs in enumerate(headers):
+        builder.append(timestamp=1000 + number, key=b"k", value=b"v%d" % number, headers=pairs)
     builder.close()
     return bytes(builder.buffer())
 
 
-def fetched(found: bytes) -> Fetcher.PartitionRecords:
-    return Fetcher.PartitionRecords(40, TopicPartition("bot_question", 0), MemoryRecords(found))
+def fetched(batch: bytes) -> Fetcher.PartitionRecords:
+    return Fetcher.PartitionRecords(40, TopicPartition("bot_question", 0), MemoryRecords(batch))
 
 
-STRANGE = ([], [(RawName("x"), b"\xff"), ("n", None), ("", b""), ("이름", "값".encode())], [("ok", b"1")])
+UNUSUAL = ([], [(RawName("x"), b"\xff"), ("n", None), ("", b""), ("이름", "값".encode())], [("ok", b"1")])
 
 
 @pytest.mark.parametrize("compression", [0, 1])
@@ -42,7 +42,7 @@ def test_a_header_name_that_is_not_utf8_is_read_with_replacement_characters(monk
     monkeypatch.setattr(memory_records, "DefaultRecordBatch", DefaultRecordBatch)
     accept_any_header_names()
     accept_any_header_names()
-    part = fetched(records(*STRANGE, compression=compression))
+    part = fetched(records(*UNUSUAL, compression=compression))
     found = [to_record(record) for record in part.take(10)]
     assert [(record.offset, record.timestamp_ms, record.value) for record in found] == [
         (40, 1000, b"v0"),
@@ -56,7 +56,7 @@ def test_a_header_name_that_is_not_utf8_is_read_with_replacement_characters(monk
 def test_the_unpatched_client_loops_forever(monkeypatch):
     """The reason for the patch: one error, then no records and no end. This test fails once the client is fixed."""
     monkeypatch.setattr(memory_records, "DefaultRecordBatch", DefaultRecordBatch)
-    part = fetched(records(*STRANGE))
+    part = fetched(records(*UNUSUAL))
     assert len(part.take(10)) == 1
     with pytest.raises(CorruptRecordError, match="UnicodeDecodeError"):
         part.take(10)

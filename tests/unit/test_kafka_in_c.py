@@ -19,21 +19,21 @@ def test_the_client_accepts_every_setting(tmp_path):
     secured = settings(
         tmp_path, security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_username="worker", sasl_password="s"
     )
-    for some in (settings(tmp_path), secured):
-        Consumer(consumer_settings(some, 1, "group"))
+    for accepted in (settings(tmp_path), secured):
+        Consumer(consumer_settings(accepted, 1, "group"))
 
 
 @pytest.mark.parametrize("session_s", [2, 61, 120, 1800])
 def test_the_client_accepts_every_allowed_session_timeout(tmp_path, session_s):
-    """The poll interval grows with the session timeout; the client rejects a shorter one."""
+    """The poll interval grows with the session timeout, since the client rejects one that is shorter."""
     given = Settings(home=tmp_path, kafka={"bootstrap": NOWHERE}, serving={"session_timeout_s": session_s})
     new_consumer(given, 1, "group")
-    wanted = consumer_settings(given, 1, "group")
-    assert wanted["max.poll.interval.ms"] >= 2 * wanted["session.timeout.ms"]
+    configured = consumer_settings(given, 1, "group")
+    assert configured["max.poll.interval.ms"] >= 2 * configured["session.timeout.ms"]
 
 
 def test_the_client_accepts_the_limits_of_the_timeouts(tmp_path):
-    """The shortest values together, and the longest values together."""
+    """The shortest values are tested together, and the longest ones together."""
     for request_s, deadline_s in ((1, 0.001), (300, 3600)):
         given = Settings(
             home=tmp_path,

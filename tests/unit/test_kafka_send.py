@@ -1,4 +1,4 @@
-"""Sending after a failure, with a scripted producer, since the real one breaks only once in many outages."""
+"""Sending after a failure, with a scripted producer, since the real one rarely fails in this way."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from kogpt2_chat.settings import Settings
 
 
 class Producer:
-    """A client producer that can be broken: then it sends nothing more, as after its records have expired."""
+    """A producer that fails while ``is_broken``, as the client's does after its records have expired."""
 
     instances: "list[Producer]"
 
@@ -36,7 +36,7 @@ class Producer:
 
 
 def test_a_producer_that_failed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next call uses a new producer, and no record of the failed call is sent later; a working one is reused."""
+    """The next call uses a new producer, and records of the failed call are not sent later. A working one is reused."""
     monkeypatch.setattr(Producer, "instances", [], raising=False)
     monkeypatch.setattr(adapter, "KafkaProducer", Producer)
     topics = adapter.KafkaTopics(Settings())

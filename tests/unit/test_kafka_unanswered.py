@@ -37,7 +37,7 @@ def test_a_request_without_an_answer_is_counted_before_it_is_sent_again(connecti
 
 
 def test_an_answered_request_is_not_counted(connections):
-    """Not even a retriable error, which is normal: a transaction gets one until the last one's markers are written."""
+    """A retriable error is an answer too. It is normal until the markers of the previous transaction are written."""
     unanswered = Unanswered()
     client = unanswered.client(net=object(), manager=connections)
     client.send(NODE, REQUEST)

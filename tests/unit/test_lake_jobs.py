@@ -52,7 +52,7 @@ def test_each_day_and_bot_has_a_file_of_questions_and_answers() -> None:
     ['=HYPERLINK("http://example.invalid")', "@SUM(1)", "+1", "-1", " =1", "\t=1", "\n=1", "＝1＋1", "－1", "＠a"],
 )
 def test_no_text_is_a_formula_in_a_spreadsheet(text: str) -> None:
-    """A leading quote turns it into text, in questions and answers."""
+    """In questions and answers, a leading apostrophe makes it text."""
     files = InMemoryFiles()
     export(lake({"turn_id": "t1", "text": text, "answer": text}), files)
     content = files.read("/Chatbot/dailydata/1124/ChatbotA.csv").decode("utf-8-sig")
@@ -60,7 +60,7 @@ def test_no_text_is_a_formula_in_a_spreadsheet(text: str) -> None:
 
 
 def test_files_of_an_earlier_format_are_written_again() -> None:
-    """A day with unchanged turns gets its byte order mark too."""
+    """This adds the byte order mark to days with unchanged turns."""
     files, tables = InMemoryFiles(), lake({"turn_id": "t1"})
     export(tables, files)
     path, state = "/Chatbot/dailydata/1124/ChatbotA.csv", "/Chatbot/dailydata/exported.json"
@@ -80,8 +80,8 @@ def test_only_days_with_new_turns_are_written_again() -> None:
     assert files.read("/Chatbot/dailydata/1123/ChatbotA.csv").count(b"\n") == 3
 
 
-def test_a_day_with_another_turn_in_place_of_one_is_written_again() -> None:
-    """Its number of turns is the same: the lake was lost and filled again, or a rule now leaves a turn out."""
+def test_a_day_with_the_same_number_of_other_turns_is_written_again() -> None:
+    """The lake may have been lost and filled again, or a rule may now leave a turn out."""
     files = InMemoryFiles()
     export(lake({"turn_id": "t1", "text": "안녕"}), files)
     replaced = lake({"turn_id": "t2", "text": "잘 지내?"})
@@ -91,7 +91,7 @@ def test_a_day_with_another_turn_in_place_of_one_is_written_again() -> None:
 
 
 def test_the_file_of_a_day_without_turns_is_removed() -> None:
-    """The lake has no turn of the day any more, or every one of them is hidden now."""
+    """The lake may have lost the turns of that day, or all of them may be hidden now."""
     files, path = InMemoryFiles(), "/Chatbot/dailydata/1123/ChatbotA.csv"
     yesterday, today = {"turn_id": "t1", "date": "2026-11-23"}, {"turn_id": "t2"}
     export(lake(yesterday, today), files)
@@ -123,17 +123,17 @@ def test_the_newest_of_several_turns_with_one_id_is_indexed() -> None:
     """A recreated topic repeats ids; an older turn that must stay hidden is not shown."""
     tables, found = InMemoryTables(), InMemoryIndex()
     early, late = (NOW.replace(hour=hour) for hour in (3, 4))
-    place = {"turn_id": "t1", "kafka_partition": 0}
-    add(tables, place | {"text": "새 질문", "kafka_offset": 1, "ingested_at": late})
-    add(tables, place | {"text": "죽고 싶어", "fallback": "safety", "kafka_offset": 7, "ingested_at": early})
-    add(tables, place | {"text": "옛 질문", "turn_id": "t2", "kafka_offset": 8, "ingested_at": early})
+    key = {"turn_id": "t1", "kafka_partition": 0}
+    add(tables, key | {"text": "새 질문", "kafka_offset": 1, "ingested_at": late})
+    add(tables, key | {"text": "죽고 싶어", "fallback": "safety", "kafka_offset": 7, "ingested_at": early})
+    add(tables, key | {"text": "옛 질문", "turn_id": "t2", "kafka_offset": 8, "ingested_at": early})
     add(
         tables,
-        place | {"text": "죽고 싶어", "fallback": "safety", "turn_id": "t2", "kafka_offset": 9, "ingested_at": late},
+        key | {"text": "죽고 싶어", "fallback": "safety", "turn_id": "t2", "kafka_offset": 9, "ingested_at": late},
     )
     result = index(tables=tables, index=found)
     assert [row["text"] for row in found.document_by_id.values()] == ["새 질문"]
     assert (result.turns, result.kept_out) == (2, 1)
-    add(tables, place | {"text": "더 새 질문", "kafka_offset": 2, "ingested_at": late.replace(hour=5)})
+    add(tables, key | {"text": "더 새 질문", "kafka_offset": 2, "ingested_at": late.replace(hour=5)})
     index(tables=tables, index=found)
     assert [row["text"] for row in found.document_by_id.values()] == ["더 새 질문"]

@@ -27,7 +27,7 @@ def lake_at(folder: Path) -> delta.DeltaTables:
     return delta.DeltaTables(Settings().model_copy(update={"hdfs": hdfs}))
 
 
-def know(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+def use_schema(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
     """Replace the schema of a table, as in another release."""
     monkeypatch.setattr(delta, "TABLE_BY_NAME", {**TABLE_BY_NAME, table.name: table})
 
@@ -72,14 +72,14 @@ def test_a_later_releases_column_is_added_and_read_by_both(tmp_path: Path, monke
     tables = lake_at(tmp_path)
     later = replace(TURNS, columns={**TURNS.columns, "channel": "string", "mood": "long"})
     tables.append("turns", [row("a")], {"turns/t/0": 1}, {})
-    know(monkeypatch, later)
+    use_schema(monkeypatch, later)
     assert tables.read("turns", ["turn_id", "channel", "mood"]) == [{"turn_id": "a", "channel": None, "mood": None}]
     tables.append("turns", [row("b", channel="c", mood=3)], {"turns/t/0": 2}, {"turns/t/0": 1})
-    know(monkeypatch, TURNS)
+    use_schema(monkeypatch, TURNS)
     tables.append("turns", [row("c")], {"turns/t/0": 3}, {"turns/t/0": 2})
     assert {str(found["turn_id"]) for found in tables.read("turns")} == {"a", "b", "c"}
     assert all(set(found) == set(TURNS.columns) for found in tables.read("turns"))
-    know(monkeypatch, later)
+    use_schema(monkeypatch, later)
     tables.append("turns", [row("d", mood=4)], {"turns/t/0": 4}, {"turns/t/0": 3})
     moods = {found["turn_id"]: found["mood"] for found in tables.read("turns", ["turn_id", "mood"])}
     assert moods == {"a": None, "b": 3, "c": None, "d": 4}
@@ -97,11 +97,13 @@ def test_positions_can_be_reset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("use", ["read", "append"])
-def test_a_column_of_another_type_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str) -> None:
+def test_a_column_of_another_type_is_reported_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
     """The error is not retried, since a retry cannot succeed."""
     tables = lake_at(tmp_path)
     tables.append("turns", [row("a")], {"turns/t/0": 1}, {})
-    know(monkeypatch, replace(TURNS, columns={**TURNS.columns, "text": "long"}))
+    use_schema(monkeypatch, replace(TURNS, columns={**TURNS.columns, "text": "long"}))
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: pytest.fail("tried again"))
     with pytest.raises(InvalidInput, match=r"`text` is .*string.*expected"):
         tables.read("turns") if use == "read" else tables.append("turns", [row("b", text=1)], {"turns/t/0": 2})
@@ -158,7 +160,7 @@ def test_an_index_keeps_the_fields_of_a_later_release(monkeypatch: pytest.Monkey
     assert "channel" in indices.properties
 
 
-def test_a_field_of_another_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_of_another_type_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message has the command that rebuilds the index."""
     before = json.loads((FIXTURES[0] / "mapping.json").read_text())
     index, _ = index_with({**before, "epoch": {"type": "text"}}, monkeypatch)

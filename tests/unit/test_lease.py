@@ -1,4 +1,4 @@
-"""Two processes on one machine never share an ordinal, and a dead one's ordinal is free at once."""
+"""Two processes on one machine never share an ordinal, and an ordinal is free as soon as its process has ended."""
 
 import json
 import os
@@ -26,7 +26,7 @@ sys.stdin.read()
 
 @contextmanager
 def another_process(home: Path, ordinal: int) -> Iterator[tuple[subprocess.Popen, int]]:
-    """A real process with a lease; the second value is the ordinal that it got."""
+    """Run a process that holds a lease; yield it with its ordinal."""
     arguments = [sys.executable, "-c", HOLD, str(home), str(ordinal)]
     with subprocess.Popen(arguments, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -35,8 +35,8 @@ def another_process(home: Path, ordinal: int) -> Iterator[tuple[subprocess.Popen
             process.kill()
 
 
-def test_a_taken_ordinal_is_refused_at_once_with_its_owner_and_what_to_do(tmp_path):
-    """The other ordinals are free."""
+def test_a_taken_ordinal_is_refused_with_its_owner_and_a_remedy(tmp_path):
+    """Other ordinals, and the same ordinal in another home, are free."""
     with another_process(tmp_path, 4) as (owner, _):
         with pytest.raises(OrdinalTaken, match=rf"ordinal 4 is taken by process {owner.pid} .*KOGPT2_SERVING__ORDINAL"):
             lease_ordinal(tmp_path, 4)
@@ -45,7 +45,7 @@ def test_a_taken_ordinal_is_refused_at_once_with_its_owner_and_what_to_do(tmp_pa
 
 
 def test_the_ordinal_of_a_killed_process_is_free_at_once(tmp_path):
-    """No file to be removed by hand, whatever a dead owner's pid means by now."""
+    """No file has to be removed first, even though the lock file still has the process id of the old owner."""
     with another_process(tmp_path, 4) as (owner, _):
         owner.kill()
         owner.wait(timeout=10)
@@ -66,21 +66,21 @@ def test_ordinal_0_takes_the_first_free_one(tmp_path):
 
 
 def test_there_are_no_more_ordinals_than_partitions(tmp_path):
-    """One worker more would get no question."""
-    held = [Lease(tmp_path, ordinal) for ordinal in ORDINALS]
-    assert len(held) == 12
+    """Another worker would get no partition."""
+    leases = [Lease(tmp_path, ordinal) for ordinal in ORDINALS]
+    assert len(leases) == 12
     with pytest.raises(OrdinalTaken, match="all 12 ordinals are taken"):
         lease_ordinal(tmp_path, 0)
 
 
-def test_a_worker_whose_ordinal_is_taken_ends_before_it_touches_anything(tmp_path):
-    """Exit code 1: a supervisor may try again, the ordinal may be free by then."""
+def test_a_worker_whose_ordinal_is_taken_exits(tmp_path):
+    """Exit code 1: a supervisor may restart it, since the ordinal may be free by then."""
     with another_process(tmp_path, 7) as (owner, _):
         done = run_worker(tmp_path, 7, "-m", "serving")
-    said = json.loads(done.stderr.splitlines()[-1])
+    line = json.loads(done.stderr.splitlines()[-1])
     assert done.returncode == 1
-    assert said["event"] == "worker_failed"
-    assert f"ordinal 7 is taken by process {owner.pid}" in said["error"]
+    assert line["event"] == "worker_failed"
+    assert f"ordinal 7 is taken by process {owner.pid}" in line["error"]
 
 
 FENCED = """
@@ -95,13 +95,13 @@ run(WorkerParts(consumer=consumer))
 """
 
 
-def test_a_fenced_worker_asks_not_to_be_restarted(tmp_path):
+def test_a_fenced_worker_exits_with_the_code_that_prevents_a_restart(tmp_path):
     """Exit code 3: after a restart the two processes would fence each other forever."""
     done = run_worker(tmp_path, 2, "-c", FENCED)
-    said = json.loads(done.stderr.splitlines()[-1])
+    line = json.loads(done.stderr.splitlines()[-1])
     assert done.returncode == 3
-    assert (said["event"], said["worker"]) == ("slot_lost", "worker-2")
-    assert "/10.0.0.7" in said["error"]
+    assert (line["event"], line["worker"]) == ("ordinal_taken", "worker-2")
+    assert "/10.0.0.7" in line["error"]
 
 
 def run_worker(home: Path, ordinal: int, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -55,11 +55,11 @@ def dead_letter(text: str) -> object:
     return skip_reason(letter, ReplayHistory(), NOW)
 
 
-def row_of_a_corpus(text: str) -> object:
+def corpus_row(text: str) -> object:
     return clean(text), phrase_key(text)
 
 
-@pytest.mark.parametrize("reader", [feedback, turn, quarantined, dead_letter, row_of_a_corpus])
+@pytest.mark.parametrize("reader", [feedback, turn, quarantined, dead_letter, corpus_row])
 @pytest.mark.parametrize("piece", ["\u0300\u0316", "\u0f73", "가", "01", "legacy:", "\u200b"])
 def test_reading_takes_time_linear_in_the_text(reader, piece):
     """Twenty times the text takes about twenty times the work, not four hundred times."""

@@ -1,4 +1,4 @@
-"""Logs of entry points: what they say is for others, and nobody has to be there."""
+"""Logging to a stream that has no reader or cannot be written."""
 
 import io
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from kogpt2_chat.log import _LossyStream
 
-SPEAKS_TO_NOBODY = """
+LOG_WITHOUT_READER = """
 import os, sys
 from kogpt2_chat.log import configure_logging
 import structlog
@@ -17,14 +17,14 @@ reading, writing = os.pipe()
 os.dup2(writing, 2)
 os.close(reading)
 for _ in range(3):
-    structlog.get_logger().warning("is_anybody_there")
-print("it works on")
+    structlog.get_logger().warning("unread")
+print("still running")
 os._exit(0)
 """
 
 
 class Broken(io.StringIO):
-    """A stream that cannot be written any more."""
+    """A stream whose writes fail."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class Broken(io.StringIO):
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device"), ValueError("closed")])
-def test_a_line_that_cannot_be_written_is_lost_and_no_more(error):
-    """Readers go, disks fill up, streams are closed; the worker works on."""
+def test_a_line_that_cannot_be_written_is_dropped(error):
+    """The reader may have ended, the disk may be full, or the stream may be closed."""
     stream = _LossyStream(Broken(error))
     assert stream.write("말") == 1
     stream.flush()
 
 
-def test_a_process_outlives_the_reader_of_its_log():
-    """As a worker outlives its supervisor; before, its next line ended it."""
-    done = subprocess.run([sys.executable, "-c", SPEAKS_TO_NOBODY], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "it works on\n")
+def test_a_process_survives_the_end_of_its_logs_reader():
+    """A worker must survive its supervisor, which reads its log."""
+    done = subprocess.run([sys.executable, "-c", LOG_WITHOUT_READER], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "still running\n")

@@ -1,4 +1,4 @@
-"""Logins of servers: as settings, sent to the server, and shown nowhere."""
+"""Logins for servers: read from the settings, sent to the server, and never shown."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ USER_FIELDS = {"hdfs": ("webhdfs_username", "webhdfs_password")}
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """MLflow's client is set up by the environment; what the adapter writes there is taken out again."""
+    """Undo what the MLflow adapter writes to the environment, which configures MLflow's client."""
     monkeypatch.setattr(os, "environ", os.environ.copy())
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
@@ -52,8 +52,8 @@ CALLS = {
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_login_in_an_address_is_the_section_s_login(section):
-    """The address is kept without it, and both travel to the servers that the stack starts."""
+def test_a_login_in_an_address_becomes_the_login_of_its_section(section):
+    """The address is stored without it, and both are passed to the servers that the stack starts."""
     user, password = USER_FIELDS.get(section, ("username", "password"))
     found = getattr(in_address(section, "host:5000"), section)
     assert getattr(found, SECTIONS[section]) == "http://host:5000"
@@ -67,18 +67,18 @@ def test_a_login_in_an_address_is_the_section_s_login(section):
     assert "@" not in texts[f"KOGPT2_{section.upper()}__{SECTIONS[section].upper()}"]
 
 
-def test_a_login_that_was_set_wins_over_that_of_the_address():
-    """Never one's user with the other's password."""
+def test_a_login_in_the_settings_takes_precedence_over_one_in_the_address():
+    """The user of one is never combined with the password of the other."""
     given = {"tracking_uri": "http://other:word@host:5000", "username": "ops", "password": PASSWORD}
     found = Settings.model_validate({"mlflow": given}).mlflow
     assert (found.username, found.password.get_secret_value()) == ("ops", PASSWORD)
-    alone = Settings.model_validate({"mlflow": {"tracking_uri": "http://other:word@h", "username": "ops"}}).mlflow
-    assert (alone.username, alone.password.get_secret_value()) == ("ops", "")
+    user_only = Settings.model_validate({"mlflow": {"tracking_uri": "http://other:word@h", "username": "ops"}}).mlflow
+    assert (user_only.username, user_only.password.get_secret_value()) == ("ops", "")
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_server_that_is_away_is_told_without_its_login(section, caplog, capfd, tmp_path):
-    """Such sentences become a worker's state on Kafka, its health page and the logs of tasks."""
+def test_the_error_about_an_unreachable_server_has_no_login(section, caplog, capfd, tmp_path):
+    """Such messages get into a worker's state on Kafka, its health page and the logs of tasks."""
     caplog.set_level(logging.DEBUG)
     with pytest.raises(KogptChatError) as caught:
         CALLS[section](in_address(section, NOWHERE).model_copy(update={"home": tmp_path}))
@@ -90,8 +90,8 @@ def test_a_server_that_is_away_is_told_without_its_login(section, caplog, capfd,
 
 @pytest.mark.parametrize("sign", ["/", "?", "#"])
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_password_that_ends_the_host_is_refused_and_not_shown(section, sign, monkeypatch):
-    """`admin:2024/secret@host` is a host, a port and a path to every library: nobody could tell that it was a login."""
+def test_a_password_with_a_separator_of_addresses_is_refused_and_not_shown(section, sign, monkeypatch):
+    """Libraries read `admin:2024/secret@host` as a host, a port and a path, so the login cannot be recognised."""
     address = f"http://admin:2024{sign}secret@host:5000"
     monkeypatch.setenv(f"KOGPT2_{section.upper()}__{SECTIONS[section].upper()}", address)
     with pytest.raises(InvalidInput, match=r"%2F, %3F, %23") as caught:
@@ -99,26 +99,26 @@ def test_a_password_that_ends_the_host_is_refused_and_not_shown(section, sign, m
     assert "secret" not in str(caught.value)
 
 
-def test_a_name_node_takes_no_login_in_whatever_spelling():
-    """Its field has no login of its own, and is shown as it is."""
+def test_the_address_of_the_name_node_must_not_have_a_login():
+    """No settings exist for such a login, and the address is shown unchanged."""
     with pytest.raises(ValidationError, match="without a login"):
         Settings.model_validate({"hdfs": {"uri": "hdfs://admin:2024/secret@host"}})
 
 
 def test_a_webhook_may_have_an_at_sign_in_its_path():
-    """Those of Teams do; the address is a secret as a whole."""
+    """Those of Microsoft Teams have one. The whole address is a secret."""
     address = "https://corp.webhook.example/webhookb2/1a@2b/IncomingWebhook/3c"
     assert Settings(airflow={"alert_webhook": address}).airflow.alert_webhook.get_secret_value() == address
 
 
 @pytest.fixture
-def gate():
-    """A server that asks for a login and remembers what came; it answers whatever is asked with an empty object."""
-    seen: list[str] = []
+def recording_server():
+    """Run a server that records the login of each request; yield its address and the list of logins."""
+    logins: list[str] = []
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.append(self.headers.get("Authorization", ""))
+            logins.append(self.headers.get("Authorization", ""))
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("X-Elastic-Product", "Elasticsearch")
@@ -128,26 +128,26 @@ def gate():
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, *args: object) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}", seen
+    yield f"127.0.0.1:{server.server_port}", logins
     server.shutdown()
     server.server_close()
 
 
 @pytest.mark.parametrize("given", [in_address, in_settings])
 @pytest.mark.parametrize("section", ["hdfs", "elastic", "mlflow"])
-def test_the_login_reaches_the_server(section, given, gate):
-    """With every request, however it was set."""
-    host, seen = gate
+def test_the_login_is_sent_with_every_request(section, given, recording_server):
+    """It may be set in the address or in its own settings."""
+    host, logins = recording_server
     CALLS[section](given(section, host))
-    assert set(seen) == {"Basic " + base64.b64encode(f"ops:{PASSWORD}".encode()).decode()}
+    assert set(logins) == {"Basic " + base64.b64encode(f"ops:{PASSWORD}".encode()).decode()}
 
 
 @pytest.mark.parametrize(
-    ("address", "apart"),
+    ("address", "parts"),
     [
         ("http://u:p@h:1/x@y", ("http://h:1/x@y", "u", "p")),
         ("https://u@h", ("https://h", "u", None)),
@@ -157,22 +157,22 @@ def test_the_login_reaches_the_server(section, given, gate):
         ("", ("", None, None)),
     ],
 )
-def test_a_login_is_taken_apart_from_its_address(address, apart):
-    """Decoded; an ``@`` in the path is none."""
-    assert split_login(address) == apart
+def test_a_login_is_split_from_its_address(address, parts):
+    """It is decoded. An ``@`` in the path does not belong to a login."""
+    assert split_login(address) == parts
 
 
 @pytest.mark.parametrize(
     "text", ["http://u:p@h", "u:p@h:1", "http://u:p/q@h", "ftp://u:p q'\"@h", "http://a:b@c;http://u:p@h"]
 )
-def test_a_value_is_shown_without_what_may_be_a_login(text):
-    """Also where it is no address that anybody could use."""
+def test_a_value_is_shown_without_a_possible_login(text):
+    """This includes values that are not valid addresses."""
     assert without_login(text).endswith(("***@h", "***@h:1"))
     assert without_login("http://h:1") == "http://h:1"
 
 
-def test_hosts_and_ports_are_told_from_what_is_none():
-    """IPv6 stands in brackets."""
+def test_hosts_ports_and_addresses_are_validated():
+    """An IPv6 address must have brackets."""
     assert all(map(is_host_and_port, ["kafka", "kafka:9092", "10.0.0.1:1", "[::1]:65535", "별.example:1"]))
     assert not any(map(is_host_and_port, ["", "kafka:", "kafka:0", "kafka:65536", "::1", "a b:1", "u@h:1", "kafka:1²"]))
     assert not is_host_and_port("kafka", port_needed=True)

@@ -1,4 +1,4 @@
-"""The resident pages of mapped files can be dropped without losing data."""
+"""Resident pages of memory-mapped files can be dropped without losing data."""
 
 import mmap
 import re
@@ -18,7 +18,7 @@ def resident_kb(path: Path) -> int:
 
 
 def test_dropped_pages_of_a_mapped_file_can_be_read_again(tmp_path):
-    """The pages are not resident after the call, and the content is the same."""
+    """The pages are no longer resident after the call, and the content is unchanged."""
     path = tmp_path / "가중치 하나.bin"
     content = bytes(range(256)) * (PAGES * mmap.PAGESIZE // 256)
     path.write_bytes(content)

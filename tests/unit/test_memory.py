@@ -1,4 +1,4 @@
-"""The memory that may be used: the smaller of the machine's memory and its cgroups' limits."""
+"""Usable memory: the smallest of the machine's memory and the limits of its cgroups."""
 
 import pytest
 
@@ -20,8 +20,8 @@ GIB = 1 << 30
         ("", "memory.max", str(2 * GIB), 24_000),
     ],
 )
-def test_the_smallest_limit_counts(tmp_path, proc, file, limit, usable_mb):
-    """In both cgroup versions the limits of parent cgroups count too; without a limit, the machine's memory counts."""
+def test_the_smallest_limit_is_returned(tmp_path, proc, file, limit, usable_mb):
+    """Limits of parent cgroups count too, in both cgroup versions. Without a limit, the machine's memory is returned."""
     (tmp_path / "proc").write_text(f"{proc}\n", "ascii")
     path = tmp_path / "cgroup" / file
     path.parent.mkdir(parents=True)

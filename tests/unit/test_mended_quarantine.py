@@ -20,7 +20,7 @@ from tests.unit.test_ingest_faults import FEEDBACK_BODY
 from tests.unit.test_ingest_job import log, turn
 
 LARGE = json.dumps({**json.loads(turn("large").to_json()), "extra": {"log": "x" * 200_000}}).encode()
-TORN = json.dumps(FEEDBACK_BODY, ensure_ascii=False).encode()[:-20]
+TRUNCATED = json.dumps(FEEDBACK_BODY, ensure_ascii=False).encode()[:-20]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def tables() -> InMemoryTables:
     crisis = {**json.loads(turn("safe", text="죽고 싶어").to_json()), "v": 2}
     vetted = {**json.loads(turn("vetted", text="음", fallback="safety").to_json()), "v": 2}
     log(topics, LARGE, *(json.dumps(body, ensure_ascii=False).encode() for body in (refused, crisis, vetted)))
-    topics.send([Outgoing(topic="feedback", key=b"p", value=TORN)])
+    topics.send([Outgoing(topic="feedback", key=b"p", value=TRUNCATED)])
     ingest(topics=topics, tables=tables, settings=Settings())
     return tables
 
@@ -47,7 +47,7 @@ def shown(tables: InMemoryTables, *reasons: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def mend(records: list[dict[str, Any]], path: Path) -> Path:
+def correct(records: list[dict[str, Any]], path: Path) -> Path:
     """Correct the records as an operator would: shorten the large one and complete the truncated one."""
     for record in records:
         if isinstance(record.get("value"), dict):
@@ -61,7 +61,7 @@ def mend(records: list[dict[str, Any]], path: Path) -> Path:
 def test_corrected_records_are_stored_once(tables: InMemoryTables, tmp_path: Path) -> None:
     """The corrected value replaces the quarantined one, and the position of the record stays the same."""
     assert replay(tables).stored == {"feedback": 0, "turns": 0}
-    mended = corrected_records(mend(shown(tables), tmp_path / "records.jsonl"))
+    mended = corrected_records(correct(shown(tables), tmp_path / "records.jsonl"))
     assert replay(tables, mended=mended, dry_run=True).readable == {"schema": 1, "too_large": 1}
     result = replay(tables, mended=mended)
     assert (result.mended, result.stored) == (2, {"feedback": 1, "turns": 1})
@@ -72,22 +72,22 @@ def test_corrected_records_are_stored_once(tables: InMemoryTables, tmp_path: Pat
 
 
 def test_texts_about_a_crisis_or_without_consent_are_hidden(tables: InMemoryTables) -> None:
-    """Only `review-safety` opens texts about a crisis. Without consent to storage there is no text."""
+    """Only `review-safety` opens texts about a crisis. Without consent to store, the text was not stored."""
     hidden = [record["hidden"] for record in shown(tables, "schema") if "hidden" in record]
-    assert sorted(hidden) == ["may speak of a crisis", "may speak of a crisis", "no consent to store"]
+    assert sorted(hidden) == ["may be about a crisis", "may be about a crisis", "no consent to store"]
     assert "죽고" not in str(shown(tables))
 
 
-def test_texts_without_consent_from_an_earlier_release_are_hidden(tables: InMemoryTables) -> None:
-    """Earlier releases stored such texts in the table. They must not appear in the output."""
+def test_texts_that_an_earlier_release_stored_without_consent_are_hidden(tables: InMemoryTables) -> None:
+    """They are in the table, but must not appear in the output."""
     (row,) = [row for row in tables.read("quarantine") if str(row["reason"]).startswith("too_large")]
-    kept = json.dumps({"consent_store": False, "text": "비밀"}, ensure_ascii=False)
-    tables.append("quarantine", [{**row, "kafka_offset": 99, "value": kept}], {})
+    body = json.dumps({"consent_store": False, "text": "비밀"}, ensure_ascii=False)
+    tables.append("quarantine", [{**row, "kafka_offset": 99, "value": body}], {})
     assert "비밀" not in str(shown(tables))
 
 
 def test_only_the_selected_reasons_are_shown(tables: InMemoryTables) -> None:
-    """Each record has its position."""
+    """The output has the position of each record."""
     (record,) = shown(tables, "too_large")
     assert (record["topic"], record["value"]["turn_id"]) == ("conversation_log", "large")
     assert {"partition", "offset", "came", "reason"} < set(record)
@@ -104,8 +104,8 @@ def test_a_malformed_file_is_refused_with_the_line_number(tmp_path: Path, line: 
         corrected_records(path)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """The file does not exist or has another encoding."""
+def test_the_error_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Either the file does not exist, or it has another encoding."""
     with pytest.raises(InvalidInput, match="없는"):
         corrected_records(tmp_path / "없는.jsonl")
     (tmp_path / "old.jsonl").write_bytes("값".encode("cp949"))

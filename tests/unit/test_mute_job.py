@@ -1,4 +1,4 @@
-"""Mute a bot: what is published, which workers are waited for, and what happens if one does not answer."""
+"""Mute and unmute a bot: what is published, which workers are waited for, and what happens after failures."""
 
 import getpass
 import json
@@ -35,8 +35,8 @@ def worker(name: str) -> SimulatedWorker:
 
 
 @dataclass
-class World(FleetHarness):
-    """Everything that a mute touches."""
+class MuteHarness(FleetHarness):
+    """The topics and the simulated workers of a mute."""
 
     bot: str = BOT
     workers: list[SimulatedWorker] = field(default_factory=lambda: [worker("worker-1"), worker("worker-2")])
@@ -55,17 +55,17 @@ class World(FleetHarness):
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> MuteHarness:
+    return MuteHarness()
 
 
-def test_only_muted_changes(world: World) -> None:
-    """Champion, previous and phase stay as the rollout set them; epoch, reason, by and at are new."""
-    world.publish(ROLLED_OUT)
+def test_only_muted_changes(harness: MuteHarness) -> None:
+    """A mute keeps champion, previous and phase. The fields epoch, reason, by and at are new."""
+    harness.publish(ROLLED_OUT)
 
-    result = world.mute(reason="이상한 답을 한다")
+    result = harness.mute(reason="이상한 답을 한다")
 
-    assert world.states()[1:] == [
+    assert harness.states()[1:] == [
         replace(
             ROLLED_OUT,
             epoch=8,
@@ -79,48 +79,48 @@ def test_only_muted_changes(world: World) -> None:
     assert result == MuteResult(bot=BOT, muted=True, epoch=8, changed=True, workers=workers)
 
 
-def test_unmute_lets_the_same_version_answer_again(world: World) -> None:
-    """After mute and unmute the state differs only in epoch and signature."""
-    world.publish(ROLLED_OUT)
-    world.mute()
+def test_unmute_lets_the_same_version_answer_again(harness: MuteHarness) -> None:
+    """After a mute and an unmute, only epoch, reason, by and at differ."""
+    harness.publish(ROLLED_OUT)
+    harness.mute()
 
-    result = world.mute(muted=False)
+    result = harness.mute(muted=False)
 
-    last = world.states()[-1]
+    last = harness.states()[-1]
     assert replace(last, epoch=7, reason=ROLLED_OUT.reason, by=ROLLED_OUT.by, at="") == ROLLED_OUT
     assert (last.reason, result.muted, result.epoch, result.changed) == ("not muted", False, 9, True)
 
 
 @pytest.mark.parametrize("muted", [True, False])
-def test_a_repeated_command_publishes_once(world: World, *, muted: bool) -> None:
-    """The second call reports that nothing changed, with the same epoch."""
-    world.publish(replace(ROLLED_OUT, muted=not muted))
-    first = world.mute(muted=muted)
+def test_a_repeated_command_publishes_once(harness: MuteHarness, *, muted: bool) -> None:
+    """The second call reports the same epoch, and that nothing changed."""
+    harness.publish(replace(ROLLED_OUT, muted=not muted))
+    first = harness.mute(muted=muted)
 
-    second = world.mute(muted=muted)
+    second = harness.mute(muted=muted)
 
-    assert len(world.states()) == 2
+    assert len(harness.states()) == 2
     assert (first.changed, second.changed) == (True, False)
     assert (second.epoch, second.workers) == (8, ("worker-1", "worker-2"))
-    assert any("already" in line for line in world.lines)
+    assert any("already" in line for line in harness.lines)
     assert "is already" in mute_text(second)
 
 
-def test_it_waits_until_the_last_live_worker_has_acted(world: World) -> None:
-    """One acknowledgement is not enough; progress shows who is waited for once, not at each poll."""
-    world.publish(ROLLED_OUT)
-    world.workers[1].stuck = True
+def test_a_mute_waits_until_the_last_live_worker_has_acted(harness: MuteHarness) -> None:
+    """One acknowledgement is not enough. The progress has one line per change, not one per poll."""
+    harness.publish(ROLLED_OUT)
+    harness.workers[1].stuck = True
 
-    def listen() -> None:
-        world.workers[1].stuck = world.waits < 6
+    def resume() -> None:
+        harness.workers[1].stuck = harness.waits < 6
 
-    world.meanwhile = listen
+    harness.on_wait = resume
 
-    result = world.mute()
+    result = harness.mute()
 
-    assert world.waits == 6
+    assert harness.waits == 6
     assert result.workers == ("worker-1", "worker-2")
-    assert world.lines == [
+    assert harness.lines == [
         f"{BOT}: is now muted (epoch 8)",
         f"{BOT}: no worker is alive",
         f"{BOT}: acknowledged by worker-1; waiting for worker-2",
@@ -128,119 +128,120 @@ def test_it_waits_until_the_last_live_worker_has_acted(world: World) -> None:
     ]
 
 
-def test_a_worker_that_never_answers_is_named_and_the_mute_stays(world: World) -> None:
-    """The error does not undo the mute; a second call publishes nothing."""
-    world.publish(ROLLED_OUT)
-    world.workers[1].stuck = True
-    started = world.time
+def test_a_worker_that_does_not_acknowledge_is_named_and_the_mute_stays(harness: MuteHarness) -> None:
+    """The error does not undo the mute, and a second call publishes nothing."""
+    harness.publish(ROLLED_OUT)
+    harness.workers[1].stuck = True
+    started = harness.time
 
     with pytest.raises(Unavailable, match=r"epoch 8.*waiting for worker-2.*stays published"):
-        world.mute()
+        harness.mute()
 
-    assert (world.time - started).total_seconds() == pytest.approx(world.settings.rollout.ready_timeout_s, abs=1)
-    assert [state.muted for state in world.states()] == [False, True]
-    world.workers[1].stuck = False
-    again = world.mute()
+    assert (harness.time - started).total_seconds() == pytest.approx(harness.settings.rollout.ready_timeout_s, abs=1)
+    assert [state.muted for state in harness.states()] == [False, True]
+    harness.workers[1].stuck = False
+    again = harness.mute()
     assert (again.epoch, again.changed, len(again.workers)) == (8, False, 2)
-    assert len(world.states()) == 2
+    assert len(harness.states()) == 2
 
 
-def test_a_mute_fails_if_no_worker_is_alive(world: World) -> None:
-    """Neither the old heartbeat of a dead worker nor an unreadable one acknowledges it."""
-    world.publish(ROLLED_OUT)
-    ghost = worker("worker-9").report(replace(ROLLED_OUT, epoch=99), world.time - timedelta(minutes=5))
-    world.send(WORKER_TOPIC, "worker-9", ghost.to_json())
-    world.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
-    world.workers.clear()
+def test_a_mute_fails_if_no_worker_is_alive(harness: MuteHarness) -> None:
+    """Neither the old heartbeat of a dead worker nor an unreadable heartbeat counts as an acknowledgement."""
+    harness.publish(ROLLED_OUT)
+    ghost = worker("worker-9").report(replace(ROLLED_OUT, epoch=99), harness.time - timedelta(minutes=5))
+    harness.send(WORKER_TOPIC, "worker-9", ghost.to_json())
+    harness.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
+    harness.workers.clear()
 
     with pytest.raises(Unavailable, match="no worker is alive"):
-        world.mute()
+        harness.mute()
 
-    assert world.states()[-1].muted
-
-
-def test_a_degraded_worker_acknowledges_too(world: World) -> None:
-    """A bot whose version did not load can still be muted: a notice needs no model."""
-    world.publish(ROLLED_OUT)
-    world.workers[0].broken = {4}
-
-    assert world.mute().workers == ("worker-1", "worker-2")
+    assert harness.states()[-1].muted
 
 
-def test_a_bot_that_was_never_rolled_out_is_muted_too(world: World) -> None:
-    """Workers act on it as for any other bot; later epochs continue from this one."""
-    result = world.mute()
+def test_a_degraded_worker_acknowledges_too(harness: MuteHarness) -> None:
+    """A bot whose version did not load can be muted, because a notice needs no model."""
+    harness.publish(ROLLED_OUT)
+    harness.workers[0].broken = {4}
 
-    (state,) = world.states()
+    assert harness.mute().workers == ("worker-1", "worker-2")
+
+
+def test_a_bot_that_was_never_rolled_out_is_muted_too(harness: MuteHarness) -> None:
+    """Workers act on it as for any other bot. Later epochs continue from this one."""
+    result = harness.mute()
+
+    (state,) = harness.states()
     assert (state.epoch, state.champion, state.muted, state.by) == (1, None, True, "지기")
     assert (result.epoch, result.workers) == (1, ("worker-1", "worker-2"))
-    assert world.mute(muted=False).epoch == 2
+    assert harness.mute(muted=False).epoch == 2
 
 
-def test_unmuting_an_unpublished_bot_publishes_nothing(world: World) -> None:
+def test_unmuting_an_unpublished_bot_publishes_nothing(harness: MuteHarness) -> None:
     """It is not muted, so nothing changes."""
-    result = world.mute(muted=False)
+    result = harness.mute(muted=False)
 
-    assert world.states() == []
+    assert harness.states() == []
     assert (result.epoch, result.changed) == (0, False)
     assert "nothing was ever published" in mute_text(result)
 
 
-def test_states_of_other_bots_are_ignored(world: World) -> None:
-    """Bots share the topic; each has its own epochs and its own mute."""
+def test_states_of_other_bots_are_ignored(harness: MuteHarness) -> None:
+    """Bots share the topic, but each has its own epochs and its own mute."""
     other = replace(ROLLED_OUT, bot="ChatbotC", epoch=40, muted=True)
-    world.send(ROLLOUT_TOPIC, "ChatbotC", other.to_json())
-    world.send(ROLLOUT_TOPIC, BOT, "읽을 수 없다")
-    world.publish(ROLLED_OUT)
-    world.workers.clear()
+    harness.send(ROLLOUT_TOPIC, "ChatbotC", other.to_json())
+    harness.send(ROLLOUT_TOPIC, BOT, "읽을 수 없다")
+    harness.publish(ROLLED_OUT)
+    harness.workers.clear()
 
     with pytest.raises(Unavailable, match="epoch 8"):
-        world.mute()
+        harness.mute()
 
 
-def racing(world: World, *champions: int) -> None:
-    world.publish(ROLLED_OUT)
-    rivals = [replace(ROLLED_OUT, epoch=8 + turn, champion=champion) for turn, champion in enumerate(champions)]
-    world.topics = RacingTopics(world.topics, rivals)
+def racing(harness: MuteHarness, *champions: int) -> None:
+    """Let a rollout publish these champions, each just before our state with the same epoch."""
+    harness.publish(ROLLED_OUT)
+    rivals = [replace(ROLLED_OUT, epoch=epoch, champion=champion) for epoch, champion in enumerate(champions, 8)]
+    harness.topics = RacingTopics(harness.topics, rivals)
 
 
-def test_a_mute_that_lost_a_race_is_published_again(world: World) -> None:
-    """A rollout took the epoch first: the mute is published after it, and keeps its champion."""
-    racing(world, 5)
+def test_a_mute_that_lost_a_race_is_published_again(harness: MuteHarness) -> None:
+    """A rollout used the epoch first. The mute is published with the next epoch, and keeps the new champion."""
+    racing(harness, 5)
 
-    result = world.mute()
+    result = harness.mute()
 
-    last = world.states()[-1]
+    last = harness.states()[-1]
     assert (last.epoch, last.champion, last.muted) == (9, 5, True)
     assert (result.epoch, result.changed) == (9, True)
 
 
-def test_repeated_races_end_with_a_conflict(world: World) -> None:
-    """The job does not compete for epochs forever."""
-    racing(world, 5, 6, 7, 8)
+def test_repeated_races_end_with_a_conflict(harness: MuteHarness) -> None:
+    """The job gives up after some attempts."""
+    racing(harness, 5, 6, 7, 8)
 
     with pytest.raises(AlreadyRunning, match="another rollout of this bot is in progress"):
-        world.mute()
+        harness.mute()
 
 
-def test_an_opposite_publication_in_the_meantime_is_a_conflict(world: World) -> None:
-    """A mute undone before it was acknowledged is not a success, and is not published again."""
-    world.publish(ROLLED_OUT)
+def test_a_mute_that_another_command_undoes_is_superseded(harness: MuteHarness) -> None:
+    """If it is undone before it was acknowledged, the call fails, and the mute is not published again."""
+    harness.publish(ROLLED_OUT)
 
     def unmute() -> None:
-        if world.waits == 1:
-            world.publish(replace(ROLLED_OUT, epoch=9, by="하늘"))
+        if harness.waits == 1:
+            harness.publish(replace(ROLLED_OUT, epoch=9, by="하늘"))
 
-    world.meanwhile = unmute
+    harness.on_wait = unmute
 
     with pytest.raises(Superseded, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
-        world.mute()
+        harness.mute()
 
-    assert len(world.states()) == 3
+    assert len(harness.states()) == 3
 
 
-class Machine(OneWorker):
-    """A real worker that acts each time the job waits."""
+class RealWorker(OneWorker):
+    """A real rollout follower that acts each time the job waits."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -273,128 +274,132 @@ class Machine(OneWorker):
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    made = Machine(tmp_path)
+def real_worker(tmp_path: Path) -> Iterator[RealWorker]:
+    made = RealWorker(tmp_path)
     yield made
     made.control.stop()
 
 
-def test_a_real_worker_acknowledges_a_mute_once_it_has_acted(machine: Machine) -> None:
-    """Both sides of `rollout_state` agree; neither mute nor unmute loads a model."""
-    machine.roll_out()
+def test_a_real_worker_acknowledges_a_mute_once_it_has_acted(real_worker: RealWorker) -> None:
+    """Neither mute nor unmute loads a model."""
+    real_worker.roll_out()
+    loaded = real_worker.slots.route(BOT).loaded
 
-    muted = machine.mute()
-    assert (muted.workers, machine.is_muted()) == (("worker-1",), True)
+    muted = real_worker.mute()
+    assert (muted.workers, real_worker.is_muted()) == (("worker-1",), True)
 
-    spoken = machine.mute(muted=False)
-    assert (spoken.workers, machine.is_muted()) == (("worker-1",), False)
-    assert machine.slots.route(BOT).loaded.model.version == "1"
-
-
-def test_a_real_worker_acts_on_the_mute_of_a_bot_without_version(machine: Machine) -> None:
-    """The first version, rolled out later, does not unmute the bot."""
-    muted = machine.mute()
-    assert (muted.workers, machine.is_muted()) == (("worker-1",), True)
-
-    machine.roll_out()
-    assert machine.is_muted()
-    assert machine.mute().changed is False
+    unmuted = real_worker.mute(muted=False)
+    assert (unmuted.workers, real_worker.is_muted()) == (("worker-1",), False)
+    assert loaded is not None
+    assert real_worker.slots.route(BOT).loaded is loaded
 
 
-def test_a_mute_reaches_workers_that_survived_the_topic(machine: Machine) -> None:
-    """Their epochs are above those of the new topic; the state keeps the version that they serve."""
-    machine.roll_out()
-    machine.roll_out()
-    machine.topics._broker.create(ROLLOUT_TOPIC, 1)
+def test_a_real_worker_acts_on_the_mute_of_a_bot_without_a_version(real_worker: RealWorker) -> None:
+    """A first version that is rolled out later does not unmute the bot."""
+    muted = real_worker.mute()
+    assert (muted.workers, real_worker.is_muted()) == (("worker-1",), True)
 
-    muted = machine.mute()
-    assert (muted.workers, muted.epoch, machine.is_muted()) == (("worker-1",), 3, True)
-
-    machine.mute(muted=False)
-    assert (machine.is_muted(), machine.slots.route(BOT).loaded.model.version) == (False, "2")
-    assert machine.slots.route(BOT).loaded is not None
-    machine.roll_out()
-    assert machine.slots.route(BOT).loaded.model.version == "3"
+    real_worker.roll_out()
+    assert real_worker.is_muted()
+    assert real_worker.mute().changed is False
 
 
-def test_a_mute_that_is_stale_for_workers_is_published_again(machine: Machine) -> None:
-    """An earlier release published it into a recreated topic with an epoch that workers ignore."""
-    machine.roll_out()
-    machine.roll_out()
-    machine.topics._broker.create(ROLLOUT_TOPIC, 1)
+def test_a_mute_reaches_workers_that_survived_the_topic(real_worker: RealWorker) -> None:
+    """Their epoch is higher than those of the new topic. The state keeps the version that they serve."""
+    real_worker.roll_out()
+    real_worker.roll_out()
+    real_worker.topics._broker.create(ROLLOUT_TOPIC, 1)
+
+    muted = real_worker.mute()
+    assert (muted.workers, muted.epoch, real_worker.is_muted()) == (("worker-1",), 3, True)
+
+    real_worker.mute(muted=False)
+    assert (real_worker.is_muted(), real_worker.slots.route(BOT).loaded.model.version) == (False, "2")
+    real_worker.roll_out()
+    assert real_worker.slots.route(BOT).loaded.model.version == "3"
+
+
+def test_a_mute_that_is_stale_for_workers_is_published_again(real_worker: RealWorker) -> None:
+    """An earlier release published it into a recreated topic, with an epoch that workers ignore."""
+    real_worker.roll_out()
+    real_worker.roll_out()
+    real_worker.topics._broker.create(ROLLOUT_TOPIC, 1)
     stale = RolloutState(bot=BOT, epoch=1, champion=2, muted=True)
-    machine.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=BOT.encode(), value=stale.to_json().encode())])
-    machine.pause(0)
-    assert not machine.is_muted()
+    real_worker.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=BOT.encode(), value=stale.to_json().encode())])
+    real_worker.pause(0)
+    assert not real_worker.is_muted()
 
-    machine.mute()
+    real_worker.mute()
 
-    assert machine.is_muted()
+    assert real_worker.is_muted()
 
 
-def test_an_epoch_alone_does_not_acknowledge_a_mute(world: World) -> None:
-    """The mute that a worker reports counts; its epoch alone counts only if it reports none."""
-    world.publish(ROLLED_OUT)
-    honest = world.workers[0].report
+def test_an_epoch_alone_does_not_acknowledge_a_mute(harness: MuteHarness) -> None:
+    """The reported mute counts. The epoch alone counts only for workers that do not report mutes."""
+    harness.publish(ROLLED_OUT)
+    report = harness.workers[0].report
 
-    def contrary(state: RolloutState | None, at: datetime) -> WorkerState:
-        said = honest(state, at)
-        return replace(said, slots=tuple(replace(slot, muted=False) for slot in said.slots))
+    def report_as_unmuted(state: RolloutState | None, at: datetime) -> WorkerState:
+        heartbeat = report(state, at)
+        return replace(heartbeat, slots=tuple(replace(slot, muted=False) for slot in heartbeat.slots))
 
-    world.workers[0].report = contrary  # type: ignore[method-assign]
+    harness.workers[0].report = report_as_unmuted  # type: ignore[method-assign]
 
     with pytest.raises(Unavailable, match="acknowledged by worker-2; waiting for worker-1"):
-        world.mute()
+        harness.mute()
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-def test_clock_skew_does_not_matter(world: World, hours: int) -> None:
+def test_clock_skew_does_not_matter(harness: MuteHarness, hours: int) -> None:
     """A worker is alive while its heartbeat changes, whatever time the heartbeat contains."""
-    world.publish(ROLLED_OUT)
+    harness.publish(ROLLED_OUT)
     skew = timedelta(hours=hours)
-    gone = worker("worker-9").report(ROLLED_OUT, world.time + skew)
-    world.send(WORKER_TOPIC, "worker-9", gone.to_json())
-    for one in world.workers:
-        world.send(WORKER_TOPIC, one.name, one.report(ROLLED_OUT, world.time + skew).to_json())
+    gone = worker("worker-9").report(ROLLED_OUT, harness.time + skew)
+    harness.send(WORKER_TOPIC, "worker-9", gone.to_json())
+    for one in harness.workers:
+        harness.send(WORKER_TOPIC, one.name, one.report(ROLLED_OUT, harness.time + skew).to_json())
         one.report = lambda state, at, own=one.report: own(state, at + skew)  # type: ignore[method-assign, misc]
-    started = world.time
+    started = harness.time
 
-    assert world.mute().workers == ("worker-1", "worker-2")
-    assert (world.time - started).total_seconds() == pytest.approx(15, abs=1.5), "as long as the dead one may yet live"
+    assert harness.mute().workers == ("worker-1", "worker-2")
+    assert (harness.time - started).total_seconds() == pytest.approx(15, abs=1.5), (
+        "the dead worker is waited for until it counts as gone"
+    )
 
 
-def test_setting_the_clock_does_not_end_the_wait(world: World) -> None:
-    """Deadlines use monotonic seconds."""
-    world.publish(ROLLED_OUT)
-    world.workers[1].stuck = True
-    base = world.time
+def test_setting_the_clock_does_not_end_the_wait(harness: MuteHarness) -> None:
+    """Deadlines use monotonic time."""
+    harness.publish(ROLLED_OUT)
+    harness.workers[1].stuck = True
 
-    def jump() -> None:
-        world.workers[1].stuck = world.waits < 6
+    def resume() -> None:
+        harness.workers[1].stuck = harness.waits < 6
 
-    world.meanwhile = jump
+    harness.on_wait = resume
     result = mute(
         bot=BOT,
-        topics=world.topics,
-        settings=world.settings,
-        progress=world.lines.append,
-        clock=Clock(now=lambda: world.time + timedelta(hours=world.waits), monotonic=world.seconds, pause=world.pause),
+        topics=harness.topics,
+        settings=harness.settings,
+        progress=harness.lines.append,
+        clock=Clock(
+            now=lambda: harness.time + timedelta(hours=harness.waits), monotonic=harness.seconds, pause=harness.pause
+        ),
     )
-    assert (result.workers, world.time > base) == (("worker-1", "worker-2"), True)
+    assert (result.workers, harness.waits) == (("worker-1", "worker-2"), 6)
 
 
-def test_the_commands_show_what_players_receive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As text: the bot's name and the notice; as JSON: the facts; the state records who asked."""
-    monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
-    monkeypatch.setattr("kogpt2_chat.jobs.mute.Clock", lambda: world.clock)
+def test_the_commands_show_what_players_receive(harness: MuteHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text has the bot's name and the notice, and the JSON has the result. The state records the user."""
+    monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: harness.topics)
+    monkeypatch.setattr("kogpt2_chat.jobs.mute.Clock", lambda: harness.clock)
 
-    said = CliRunner().invoke(app, ["mute", BOT, "--reason", "점검"]).stdout
-    facts = json.loads(CliRunner().invoke(app, ["unmute", BOT, "--json"]).stdout)
+    text = CliRunner().invoke(app, ["mute", BOT, "--reason", "점검"]).stdout
+    result = json.loads(CliRunner().invoke(app, ["unmute", BOT, "--json"]).stdout)
 
-    assert f"{BOT} (온유) is now muted, epoch 1" in said
-    assert "지금은 잠시 쉬고 있어요" in said
-    assert (facts["muted"], facts["epoch"]) == (False, 2)
-    assert [(state.reason, state.by) for state in world.states()] == [
+    assert f"{BOT} (온유) is now muted, epoch 1" in text
+    assert "지금은 잠시 쉬고 있어요" in text
+    assert (result["muted"], result["epoch"]) == (False, 2)
+    assert [(state.reason, state.by) for state in harness.states()] == [
         ("점검", getpass.getuser()),
         ("not muted", getpass.getuser()),
     ]
@@ -416,63 +421,65 @@ def heartbeat(name: str, epoch: int, version: int, state: SlotState = "ready", *
     ],
 )
 def test_a_mute_after_a_lost_topic_keeps_the_served_version(
-    world: World, heartbeats: list[WorkerState], champion: int
+    harness: MuteHarness, heartbeats: list[WorkerState], champion: int
 ) -> None:
-    """The champion is taken from a worker that serves a version, not from an empty slot."""
+    """The champion is the version that a worker serves. Empty slots are ignored."""
     for state in heartbeats:
-        world.send(WORKER_TOPIC, state.worker, state.to_json())
+        harness.send(WORKER_TOPIC, state.worker, state.to_json())
 
-    world.mute()
+    harness.mute()
 
-    (published,) = world.states()
+    (published,) = harness.states()
     assert (published.champion, published.epoch, published.muted) == (champion, 8, True)
-    assert world.lines[0] == (
+    assert harness.lines[0] == (
         f"{BOT}: the topic rollout_state was lost; its state is reconstructed from worker heartbeats: "
         f"version {champion}. Its previous version and its digest are unknown"
     )
 
 
-def test_only_a_reconstructed_state_is_called_so(world: World) -> None:
-    """A published state may have any reason, also the one that a reconstructed state was published with."""
+def test_only_a_reconstructed_state_is_reported_as_reconstructed(harness: MuteHarness) -> None:
+    """The reason of a published state does not matter, even if it is that of a reconstructed state."""
     state = replace(ROLLED_OUT, reason=FROM_WORKERS)
-    for one in (state, replace(state, champion=5)):
-        world.send(ROLLOUT_TOPIC, BOT, one.to_json())
+    for published in (state, replace(state, champion=5)):
+        harness.send(ROLLOUT_TOPIC, BOT, published.to_json())
 
-    world.mute()
+    harness.mute()
 
-    assert world.states()[-1].champion == state.champion
-    assert not any("reconstructed" in line for line in world.lines)
-
-
-def test_a_mute_after_a_lost_topic_reports_an_unknown_version(world: World) -> None:
-    """No worker serves a version, so the operator has to roll one out after the mute."""
-    world.send(WORKER_TOPIC, "worker-1", heartbeat("worker-1", 7, 0, "loading").to_json())
-
-    world.mute()
-
-    assert [(published.champion, published.epoch, published.muted) for published in world.states()] == [(None, 8, True)]
-    assert f"`kogpt2-chat rollout {BOT}`" in world.lines[0]
+    assert harness.states()[-1].champion == state.champion
+    assert not any("reconstructed" in line for line in harness.lines)
 
 
-def test_a_bot_muted_before_the_topic_was_lost_stays_muted(world: World) -> None:
-    """Muting it again publishes it, with a higher epoch."""
+def test_a_mute_after_a_lost_topic_reports_that_no_worker_serves_a_version(harness: MuteHarness) -> None:
+    """The message names the command that rolls one out."""
+    harness.send(WORKER_TOPIC, "worker-1", heartbeat("worker-1", 7, 0, "loading").to_json())
+
+    harness.mute()
+
+    assert [(published.champion, published.epoch, published.muted) for published in harness.states()] == [
+        (None, 8, True)
+    ]
+    assert f"`kogpt2-chat rollout {BOT}`" in harness.lines[0]
+
+
+def test_a_bot_muted_before_the_topic_was_lost_stays_muted(harness: MuteHarness) -> None:
+    """Another mute publishes this state again, with a higher epoch."""
     for state in (heartbeat("worker-1", 7, 0, "degraded", muted=True), heartbeat("worker-2", 7, 5, muted=True)):
-        world.send(WORKER_TOPIC, state.worker, state.to_json())
+        harness.send(WORKER_TOPIC, state.worker, state.to_json())
 
-    result = world.mute()
+    result = harness.mute()
 
-    (published,) = world.states()
+    (published,) = harness.states()
     assert (published.champion, published.epoch, published.muted) == (5, 8, True)
     assert (result.epoch, result.changed) == (8, True)
 
 
-def test_a_mute_reaches_workers_that_return_after_its_publication(world: World) -> None:
-    """The broker lost its disk: the first heartbeat shows the epoch and the version to continue from."""
-    world.workers = [Survivor(bot=BOT, serving=4, epoch=7)]
+def test_a_mute_reaches_workers_that_return_after_its_publication(harness: MuteHarness) -> None:
+    """The broker lost its disk. The epoch and the version continue from those of the first heartbeat."""
+    harness.workers = [Survivor(bot=BOT, serving=4, epoch=7)]
 
-    result = world.mute(reason="이상한 답을 한다")
+    result = harness.mute(reason="이상한 답을 한다")
 
-    first, last = world.states()
+    first, last = harness.states()
     assert (first.epoch, first.champion, first.muted) == (1, None, True)
     assert (last.epoch, last.champion, last.muted, last.reason) == (8, 4, True, "이상한 답을 한다")
     assert (result.epoch, result.workers) == (8, ("worker-1",))

@@ -1,4 +1,4 @@
-"""The systemd unit and the page on running workers, held against the code: neither is run anywhere."""
+"""The systemd unit and `docs/workers.md` agree with the code."""
 
 import configparser
 import importlib.util
@@ -20,12 +20,12 @@ PAGE = (CHECKOUT / "docs" / "workers.md").read_text(encoding="utf-8")
 RULES = next(
     block for block in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)) if "groups" in block
 )
-# Functions keep the labels of what they are called with; the first aggregation is the outermost one.
+# A function keeps the labels of its argument. The first aggregation of an expression is the outermost one.
 AGGREGATION = re.compile(r"(?:histogram_quantile\([\d.]+, )?(?:sum|count|max|min)(?: by \((?P<by>[^)]*)\))? ?\(")
 
 
 class Unit:
-    """A unit file; a directive may stand there several times."""
+    """The unit file. It may contain a directive several times."""
 
     def __init__(self) -> None:
         self.lines = [line for line in UNIT_PATH.read_text().splitlines() if line and line[0] != "#"]
@@ -36,8 +36,8 @@ class Unit:
         assert parser.sections() == ["Unit", "Service", "Install"]
 
     def environment(self) -> dict[str, str]:
-        set_here = [line.removeprefix("Environment=") for line in self.lines if line.startswith("Environment=")]
-        return dict(pair.split("=", 1) for text in set_here for pair in shlex.split(text))
+        values = [line.removeprefix("Environment=") for line in self.lines if line.startswith("Environment=")]
+        return dict(pair.split("=", 1) for text in values for pair in shlex.split(text))
 
 
 def example() -> dict[str, str]:
@@ -52,8 +52,8 @@ def assert_is_setting(name: str) -> None:
         tree = tree.model_fields[part].annotation
 
 
-def test_the_unit_starts_a_module_that_exists_with_the_instance_as_its_ordinal():
-    """On the command line: an EnvironmentFile would win over Environment=, and two workers could share an ordinal."""
+def test_the_unit_starts_the_worker_with_the_instance_as_its_ordinal():
+    """The command line sets the ordinal. Two workers would share one if an EnvironmentFile overrode Environment=."""
     command = shlex.split(Unit().service["ExecStart"])
     assert command[:2] == ["/usr/bin/env", "KOGPT2_SERVING__ORDINAL=%i"]
     assert command[2] == f"{Unit().service['WorkingDirectory']}/.venv/bin/python"
@@ -62,16 +62,16 @@ def test_the_unit_starts_a_module_that_exists_with_the_instance_as_its_ordinal()
     assert "KOGPT2_SERVING__ORDINAL" not in example() | Unit().environment()
 
 
-def test_every_setting_of_the_unit_and_its_example_exists_and_fits():
-    """A misspelt one would be ignored in silence."""
+def test_every_setting_of_the_unit_and_its_example_exists():
+    """A worker does not start with a misspelt setting."""
     names = [name for name in [*example(), *Unit().environment()] if name.startswith("KOGPT2_")]
     assert len(names) >= 6
     for name in names:
         assert_is_setting(name)
 
 
-def test_the_unit_s_example_makes_settings(monkeypatch):
-    """With the ordinal of an instance."""
+def test_the_settings_of_the_unit_and_its_example_can_be_loaded(monkeypatch):
+    """The ordinal is that of the instance, and the folders are those that systemd creates."""
     for name, value in (example() | Unit().environment() | {"KOGPT2_SERVING__ORDINAL": "12"}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("KOGPT2_ENV_FILE", "")
@@ -81,8 +81,8 @@ def test_the_unit_s_example_makes_settings(monkeypatch):
     assert str(settings.cache_dir).endswith(Unit().service["CacheDirectory"])
 
 
-def test_a_worker_is_restarted_unless_that_cannot_help():
-    """Not on unusable settings, and not into a fight over its ordinal; stopped within its own time."""
+def test_a_worker_is_restarted_unless_its_settings_are_wrong_or_it_was_fenced():
+    """A stopping worker ends before systemd kills it. A watchdog is set only if the worker notifies systemd."""
     service = Unit().service
     assert service["Restart"] == "always"
     assert {int(code) for code in service["RestartPreventExitStatus"].split()} == {2, FENCED}
@@ -93,7 +93,7 @@ def test_a_worker_is_restarted_unless_that_cannot_help():
 
 
 def test_the_unit_is_hardened():
-    """A worker reads players' text: it gets no more of the machine than it needs."""
+    """A worker reads text of players, so it gets only the permissions that it needs."""
     service = Unit().service
     for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"):
         assert service[name] == "yes"
@@ -105,37 +105,37 @@ def test_the_unit_is_hardened():
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"KOGPT2_[A-Z_]+", PAGE))))
 def test_every_setting_that_the_page_names_exists(name):
-    """People copy them."""
+    """Readers copy the names."""
     assert_is_setting(name)
 
 
 def families() -> dict[str, str]:
-    """Type by metric name, as a scrape of a worker with one answer says."""
+    """Return the type of each metric by name, as a worker reports it to Prometheus."""
     metrics = Metrics(slots=lambda: [SlotReport(bot="ChatbotA", version=1, state="ready", detail="")])
     metrics.lag = {0: 1}
     return dict(re.findall(r"^# TYPE (\S+) (\S+)$", metrics.page().decode(), re.MULTILINE))
 
 
-def test_the_page_and_the_worker_name_the_same_metrics():
-    """The table has every one of ours, and the alerts ask for none that is not there."""
-    known = families()
-    ours = {name for name in known if name.startswith("kogpt2_") and not name.endswith("_created")}
+def test_the_page_and_the_worker_have_the_same_metrics():
+    """The table lists all metrics of the project, and the alerts use only metrics that exist."""
+    type_by_name = families()
+    ours = {name for name in type_by_name if name.startswith("kogpt2_") and not name.endswith("_created")}
     table = PAGE.split("## Metrics")[1].split("```yaml")[0]
     assert set(re.findall(r"`(kogpt2_\w+)`", table)) == ours
-    asked = {name for rule in all_rules() for name in re.findall(r"(?:kogpt2|process)_\w+", rule["expr"])}
-    for name in asked:
+    used = {name for rule in all_rules() for name in re.findall(r"(?:kogpt2|process)_\w+", rule["expr"])}
+    for name in used:
         base = re.sub(r"_(bucket|count|sum)$", "", name)
-        assert name in known or known.get(base) == "histogram", name
+        assert name in type_by_name or type_by_name.get(base) == "histogram", name
 
 
-def test_every_alert_asks_for_a_metric():
-    """An alert without one would never be raised, or always."""
+def test_every_alert_uses_a_metric():
+    """An alert without a metric would be raised always or never."""
     for rule in all_rules():
         assert re.search(r"(?:kogpt2|process)_\w+|\bup\b", rule["expr"]), rule["alert"]
 
 
-def test_every_alert_says_how_bad_it_is_and_what_happened():
-    """A severity that is routed, a summary in words, and a name that no other alert has."""
+def test_every_alert_has_a_severity_and_a_summary_and_a_unique_name():
+    """The severity is one that is routed, and the summary contains more than values of labels."""
     for rule in all_rules():
         assert rule["labels"]["severity"] in {"page", "warn"}
         words = re.sub(r"\{\{.*?\}\}", "", rule["annotations"]["summary"]).split()
@@ -145,16 +145,16 @@ def test_every_alert_says_how_bad_it_is_and_what_happened():
 
 
 def test_a_summary_names_only_labels_that_its_alert_has():
-    """An aggregation keeps the labels in `by (…)` only; any other would be empty in the message."""
+    """An aggregation keeps only the labels in `by (…)`. Any other label would be empty in the message."""
     for rule in all_rules():
         used = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
-        outermost = AGGREGATION.match(rule["expr"])
-        kept = set(re.findall(r"\w+", outermost["by"] or "")) if outermost else {"instance", "job"}
+        aggregation = AGGREGATION.match(rule["expr"])
+        kept = set(re.findall(r"\w+", aggregation["by"] or "")) if aggregation else {"instance", "job"}
         assert used <= kept, rule["alert"]
 
 
 def test_the_page_names_only_alerts_that_exist():
-    """An operator looks for the alert that the page names."""
+    """An operator who gets an alert looks for its name on the page."""
     assert set(re.findall(r"\bKogpt\w+", PAGE)) == {rule["alert"] for rule in all_rules()}
 
 

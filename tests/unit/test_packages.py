@@ -1,4 +1,4 @@
-"""What a wheel of this project holds."""
+"""A wheel of this project contains every file that the packages read."""
 
 import tomllib
 
@@ -10,17 +10,17 @@ PACKAGES = {
     "spark_jobs": "spark_jobs",
     "kogpt2_airflow": "plugins/kogpt2_airflow",
 }
-READ_BY_PEOPLE = {".md"}
+DOCUMENTATION = {".md"}
 
 
 def test_every_file_that_a_package_reads_is_installed_with_it() -> None:
-    """An editable install finds all of them; a wheel holds what the patterns name."""
+    """An editable install finds all files, but a wheel has only those that match the patterns."""
     packaging = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
-    for package, place in PACKAGES.items():
-        folder = CHECKOUT / place
+    for package, path in PACKAGES.items():
+        folder = CHECKOUT / path
         patterns = packaging["package-data"].get(package, [])
-        named = {path for pattern in patterns for path in folder.glob(pattern)}
+        installed = {file for pattern in patterns for file in folder.glob(pattern)}
         data = {
-            path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc", *READ_BY_PEOPLE}
+            file for file in folder.rglob("*") if file.is_file() and file.suffix not in {".py", ".pyc", *DOCUMENTATION}
         }
-        assert data <= named, f"{package} reads files that [tool.setuptools.package-data] does not name"
+        assert data <= installed, f"{package} has files that [tool.setuptools.package-data] does not match"

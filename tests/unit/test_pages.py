@@ -1,4 +1,4 @@
-"""Pages that people write: what must not be forgotten in them when the code changes."""
+"""Handwritten pages agree with the code and with each other."""
 
 import re
 from collections.abc import Iterator
@@ -33,25 +33,25 @@ def commands(group: typer.Typer, path: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("fact", FACTS)
-def test_the_korean_page_says_what_the_english_one_says(fact: str) -> None:
-    """Settings, commands, links and everything else that is code: none is missing, and none is left from before."""
+def test_the_korean_and_the_english_readme_have_the_same_facts(fact: str) -> None:
+    """Both have the same settings, commands, links and code, except for examples of paths."""
     english, korean = (set(re.findall(FACTS[fact], page)) for page in (ENGLISH, KOREAN))
     examples = {one for one in english ^ korean if "path" in one or "경로" in one}
     assert korean ^ english == examples
 
 
-@pytest.mark.parametrize(("page", "begins"), [(ENGLISH, "Exit codes:"), (KOREAN, "종료 코드는")])
-def test_both_pages_name_the_exit_codes(page: str, begins: str) -> None:
-    """All but that of an interruption, which every shell has."""
-    sentence = page.split(begins)[1].split("\n\n", maxsplit=1)[0]
+@pytest.mark.parametrize(("page", "start"), [(ENGLISH, "Exit codes:"), (KOREAN, "종료 코드는")])
+def test_both_pages_name_the_exit_codes(page: str, start: str) -> None:
+    """All except the code of an interruption, which is the same for all programs."""
+    sentence = page.split(start)[1].split("\n\n", maxsplit=1)[0]
     assert set(map(int, re.findall(r"\b\d\b", sentence))) == set(Exit) - {Exit.INTERRUPTED}
 
 
-def test_every_command_is_on_a_page_that_operators_read() -> None:
-    """A list with every option is generated; what a command is good for is not."""
-    there = list(commands(app))
-    assert {"ask", "stack up", "review-safety show"} <= set(there)
-    assert [name for name in there if f"`{name}" not in ENGLISH] == []
+def test_the_readme_explains_every_command() -> None:
+    """The list of options is generated, but the purpose of each command is explained in the README."""
+    names = list(commands(app))
+    assert {"ask", "stack up", "review-safety show"} <= set(names)
+    assert [name for name in names if f"`{name}" not in ENGLISH] == []
 
 
 @pytest.mark.parametrize(
@@ -64,20 +64,20 @@ def test_every_command_is_on_a_page_that_operators_read() -> None:
         "k replay-quarantine",
     ],
 )
-def test_the_runbook_says_what_runs_by_itself_and_how_to_step_in(name: str) -> None:
-    """Bots learn from strangers and retrain without being told: whoever operates them has to know."""
+def test_the_runbook_explains_automatic_retraining(name: str) -> None:
+    """Bots learn from unknown players and are retrained automatically. Operators must know how to intervene."""
     assert name in RUNBOOK
 
 
 def test_the_glossary_names_every_table_of_the_lake() -> None:
-    """One word for one thing."""
+    """The row of the lake lists its tables."""
     (lake,) = [line for line in (CHECKOUT / "docs/glossary.md").read_text().splitlines() if line.startswith("| **Lake")]
     assert set(re.findall(r"`(\w+)`", lake)) == set(get_args(TableName))
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.ko.md", "docs/runbook.md", "docs/workers.md", "CONTRIBUTING.md"])
-def test_links_lead_somewhere(page: str) -> None:
-    """To a file that is there, and to a heading in it."""
+def test_links_have_a_target(page: str) -> None:
+    """The file exists, and so does the heading in it."""
     path = CHECKOUT / page
     for link in re.findall(r"\]\(((?!http)[^)]+)\)", path.read_text(encoding="utf-8")):
         file, _, anchor = link.partition("#")

@@ -1,4 +1,4 @@
-"""How the tests are shared between processes."""
+"""How tests are distributed over processes."""
 
 import pytest
 
@@ -13,7 +13,7 @@ parallel = pytest.importorskip(
 def test_memory_limits_the_number_of_processes(
     monkeypatch: pytest.MonkeyPatch, cores: int, memory_mb: int, processes: int
 ) -> None:
-    """One process for each core, if each has the memory that torch and Spark need; at least one."""
+    """One process per core if each gets the memory that torch and Spark need, and at least one process."""
     monkeypatch.setattr(parallel, "usable_cores", lambda: cores)
     monkeypatch.setattr(parallel, "usable_memory_mb", lambda: memory_mb)
     assert parallel.process_count() == processes
@@ -29,5 +29,5 @@ def test_memory_limits_the_number_of_processes(
     ],
 )
 def test_a_file_stays_in_one_process_and_spark_in_one_session(nodeid: str, unit_of_work: str) -> None:
-    """Fixtures of a module are made once, and so is Spark's session, which takes ten seconds."""
+    """Module fixtures are created once, and so is the Spark session, which takes ten seconds to start."""
     assert parallel.FileScheduling._split_scope(None, nodeid) == unit_of_work

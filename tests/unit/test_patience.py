@@ -1,4 +1,4 @@
-"""Waiting for a starting server, and progress messages of long work, with simulated time."""
+"""Waiting for a server that starts, and progress messages of long work. The clock is simulated."""
 
 from itertools import pairwise
 
@@ -13,10 +13,10 @@ Observation = tuple[float, int, float, bool]
 
 def watch(*observations: Observation) -> Watch:
     samples = [Sample(at_s=at, log_bytes=log, cpu_s=cpu, healthy=healthy) for at, log, cpu, healthy in observations]
-    found = Watch.begin(samples[0])
+    state = Watch.begin(samples[0])
     for sample in samples[1:]:
-        found = found.after(sample)
-    return found
+        state = state.after(sample)
+    return state
 
 
 def verdict(*observations: Observation) -> Verdict:
@@ -24,7 +24,7 @@ def verdict(*observations: Observation) -> Verdict:
 
 
 def test_a_healthy_server_is_ready_after_any_time() -> None:
-    """The health check has priority over the time limits."""
+    """A successful health check has priority over the time limits."""
     assert verdict((0, 0, 0.0, False), (1000, 0, 0.0, True)) == "ready"
 
 
@@ -41,8 +41,8 @@ def test_a_slow_server_that_makes_progress_is_waited_for(observations: list[Obse
     assert verdict(*observations) == "wait"
 
 
-def test_a_server_without_progress_is_given_up_after_thirty_seconds() -> None:
-    """Neither log nor CPU time changed, so the cause is not a slow machine."""
+def test_a_server_without_progress_has_stalled_after_thirty_seconds() -> None:
+    """Neither its log nor its CPU time changed, so the cause is not a slow machine."""
     assert verdict((0, 5, 1.0, False), (29, 5, 1.0, False)) == "wait"
     assert verdict((0, 5, 1.0, False), (30, 5, 1.0, False)) == "stalled"
 
@@ -59,14 +59,14 @@ def test_a_restart_counts_as_progress() -> None:
     assert verdict((0, 9, 1.0, False), (20, 2, 1.0, False), (45, 2, 1.0, False)) == "wait"
 
 
-def test_the_hard_end_applies_in_spite_of_progress() -> None:
-    """A server that keeps writing its log is not waited for without limit."""
+def test_the_time_limit_applies_in_spite_of_progress() -> None:
+    """Otherwise a server that keeps writing its log would be waited for forever."""
     observations = [(at, at, float(at), False) for at in range(0, 900, 10)]
     assert verdict(*observations) == "wait"
     assert verdict(*observations, (900, 900, 900.0, False)) == "over"
 
 
-def test_the_sentence_has_the_time_waited_and_the_latest_progress() -> None:
+def test_the_message_has_the_waiting_time_and_the_latest_progress() -> None:
     """It names what changed last, and when."""
     assert watch((0, 0, 0.0, False), (38, 9, 1.0, False), (40, 9, 1.0, False)).sentence() == (
         "40 s, its log changed 2 s ago"
@@ -76,19 +76,19 @@ def test_the_sentence_has_the_time_waited_and_the_latest_progress() -> None:
 
 def test_a_reminder_is_due_every_ten_seconds() -> None:
     """It repeats the last message with the time since that message."""
-    silence = ProgressReminder(line="정리하는 중", since_s=0.0, every_s=10)
-    reminders = [(at, line) for at in range(41) if (line := silence.due(at))]
+    reminder = ProgressReminder(line="정리하는 중", since_s=0.0, every_s=10)
+    reminders = [(at, line) for at in range(41) if (line := reminder.due(at))]
     assert reminders == [(at, f"still running after {at} s: 정리하는 중") for at in (10, 20, 30, 40)]
 
 
 def test_a_message_of_the_work_postpones_the_reminder() -> None:
-    """Each message restarts the ten seconds, so no gap is longer than that."""
-    silence, shown = ProgressReminder(line="start", since_s=0.0, every_s=10), []
+    """Each message restarts the ten seconds, so no gap between messages is longer."""
+    reminder, shown = ProgressReminder(line="start", since_s=0.0, every_s=10), []
     for at in range(60):
         if at in (5, 14, 23, 47):
-            silence.said(f"epoch {at}", at)
+            reminder.record(f"epoch {at}", at)
             shown.append(at)
-        elif silence.due(at):
+        elif reminder.due(at):
             shown.append(at)
     assert shown == [5, 14, 23, 33, 43, 47, 57]
     assert max(after - before for before, after in pairwise(shown)) <= 10
@@ -99,14 +99,14 @@ def test_a_heartbeat_forwards_messages_and_adds_reminders() -> None:
     now, shown = [0.0], []
     heartbeat = Heartbeat(shown.append, "fetching jars", every_s=10, clock=lambda: now[0])
     now[0] = 10.0
-    heartbeat.look()
+    heartbeat.remind()
     heartbeat.say("jars: kafka is complete")
     now[0] = 25.0
-    heartbeat.look()
-    heartbeat.look()
+    heartbeat.remind()
+    heartbeat.remind()
     heartbeat.stop()
     now[0] = 100.0
-    heartbeat.look()
+    heartbeat.remind()
     assert shown == [
         "still running after 10 s: fetching jars",
         "jars: kafka is complete",

@@ -1,4 +1,4 @@
-"""What the set-up says of a machine that differs from those that all tests run on."""
+"""Notes and refusals of the set-up on platforms that differ from the tested one."""
 
 import importlib.util
 import sys
@@ -17,24 +17,24 @@ AVX2 = "processor\t: 0\nflags\t\t: fpu sse4_2 avx avx2 bmi1\n"
 AVX = "processor\t: 0\nflags\t\t: fpu sse4_2 avx bmi1\n"
 
 
-def machine(**more):
-    usual = {
+def machine(**changes):
+    tested = {
         "system": "Linux",
         "machine": "x86_64",
         "release": "6.8.0-45-generic",
         "cpu": AVX2,
         "folder": "/srv/kogpt2",
     }
-    return check.Machine(**{**usual, **more})
+    return check.Machine(**{**tested, **changes})
 
 
-def test_the_usual_machine_is_passed_in_silence():
-    """Linux on x86-64 with AVX2 is what the tests run on."""
+def test_the_tested_platform_has_no_findings():
+    """It is Linux on x86-64 with AVX2."""
     assert check.findings(machine()) == []
 
 
 @pytest.mark.parametrize(
-    ("differs", "refuses", "words"),
+    ("difference", "refuses", "expected"),
     [
         ({"cpu": AVX}, False, ("no AVX2", "not tested", "-cpu host")),
         ({"machine": "aarch64", "cpu": ""}, False, ("aarch64", "not tested", "JRE")),
@@ -48,20 +48,20 @@ def test_the_usual_machine_is_passed_in_silence():
         ({"release": "5.15.153.1-microsoft-standard-WSL2", "folder": "/mnt/c/kogpt2"}, False, ("Windows drive",)),
     ],
 )
-def test_what_differs_is_said_with_what_is_known(differs, refuses, words):
-    """One finding, which refuses only what cannot work."""
-    (found,) = check.findings(machine(**differs))
+def test_a_difference_is_reported_with_what_is_known_about_it(difference, refuses, expected):
+    """There is one finding. It refuses the machine only if the project cannot run on it."""
+    (found,) = check.findings(machine(**difference))
     assert found.refuses is refuses
-    assert all(word in found.text for word in words)
+    assert all(text in found.text for text in expected)
 
 
-def test_a_processor_that_tells_nothing_is_not_accused():
-    """Without /proc/cpuinfo nothing is known of AVX2."""
+def test_without_cpuinfo_the_processor_has_no_finding():
+    """It is unknown whether the processor has AVX2."""
     assert check.findings(machine(cpu="")) == []
 
 
-def test_this_machine_is_read(tmp_path):
-    """The processor's flags come from the file, and a missing file is no fault."""
+def test_the_processor_of_this_machine_is_read_from_cpuinfo(tmp_path):
+    """A missing file is not an error."""
     (tmp_path / "cpuinfo").write_text(AVX)
     assert check.this_machine(tmp_path / "cpuinfo").cpu == AVX
     assert check.this_machine(tmp_path / "none").cpu == ""

@@ -27,13 +27,13 @@ from tests.growth import growth
     ],
 )
 def test_names_that_look_alike_are_one_player(name):
-    """An invisible character or a prefix does not let one person vote as two."""
+    """A person cannot vote twice by adding an invisible character or a prefix."""
     assert player_key(name) == "하늘"
 
 
 @pytest.mark.parametrize("other", ["하늘이", "하 늘", "바다", "Legacy:하늘", "x:하늘", ""])
 def test_other_names_are_other_players(other):
-    """A visible difference makes another player."""
+    """Names with a visible difference have different keys."""
     assert player_key(other) != player_key("하늘")
 
 
@@ -47,11 +47,11 @@ def test_the_sender_id_has_priority_over_the_sender():
 @pytest.mark.parametrize("detail", ["010-1234-5678", "maru.lee@example.com"])
 def test_personal_data_in_a_player_id_is_masked(detail):
     """Different players stay different, and a player's key is the same before and after masking and with a prefix."""
-    kept = masked_player(f"legacy:{detail}")
-    assert detail not in kept
-    assert kept.startswith("legacy:[")
-    assert masked_player(kept) == kept
-    assert player_key(kept) == player_key(detail) == player_key(f"legacy:{detail}")
+    stored = masked_player(f"legacy:{detail}")
+    assert detail not in stored
+    assert stored.startswith("legacy:[")
+    assert masked_player(stored) == stored
+    assert player_key(stored) == player_key(detail) == player_key(f"legacy:{detail}")
     assert player_key(detail) != player_key(detail.replace("1", "2").replace("maru", "haru"))
 
 
@@ -69,10 +69,10 @@ def test_each_invisible_nickname_is_a_different_player():
 @pytest.mark.parametrize("name", _BLANK)
 def test_an_invisible_nickname_is_stored_as_a_readable_placeholder(name):
     """The key is the same with and without the prefix, and before and after storing."""
-    kept = player_id(None, name)
-    assert kept.startswith("legacy:[보이지 않는 이름]#")
-    assert masked_player(kept) == kept == masked_player(f"legacy:{name}")
-    assert player_key(kept) == player_key(name) == player_key(f" {name}\n") == player_key(f"legacy:{name}")
+    stored = player_id(None, name)
+    assert stored.startswith("legacy:[보이지 않는 이름]#")
+    assert masked_player(stored) == stored == masked_player(f"legacy:{name}")
+    assert player_key(stored) == player_key(name) == player_key(f" {name}\n") == player_key(f"legacy:{name}")
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n", "legacy:", "legacy: "])
@@ -84,9 +84,9 @@ def test_an_empty_name_has_an_empty_key(name):
 @given(st.text(), st.none() | st.text())
 def test_the_key_function_is_idempotent(sender, sender_id):
     """Stored ids go through the same function as new ones each time they are read."""
-    kept = player_id(sender_id, sender)
-    assert player_key(player_key(kept)) == player_key(kept)
-    assert player_id(kept, "x") == kept or not kept
+    stored = player_id(sender_id, sender)
+    assert player_key(player_key(stored)) == player_key(stored)
+    assert player_id(stored, "x") == stored or not stored
 
 
 @pytest.mark.parametrize("piece", ["\u0300\u0316", "\u0f73", "\uff9e\u0316", "legacy:", "\u200b", "가"])

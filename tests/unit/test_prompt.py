@@ -19,13 +19,13 @@ def test_control_tokens_have_the_ids_of_kogpt2():
     assert prompt.CONTROL_ID_BY_TOKEN["<unused1>"] == 10
 
 
-def test_a_prompt_is_user_question_sentence_system():
-    """A prompt has the format of KoGPT2, as token ids."""
+def test_a_prompt_consists_of_user_token_question_and_system_token():
+    """Between question and `<sys>` is a separator. The prompt is a list of token ids."""
     assert prompt.prompt_ids([200, 201], 16) == [2, 200, 201, 10, 4]
 
 
-def test_a_too_long_question_keeps_its_beginning_and_the_format():
-    """Truncation never removes a control token."""
+def test_a_question_that_is_too_long_is_cut_at_its_end():
+    """The control tokens of the prompt are kept."""
     assert prompt.prompt_ids(list(range(200, 300)), 6) == [2, 200, 201, 202, 10, 4]
 
 
@@ -40,7 +40,7 @@ def test_a_too_long_question_keeps_its_beginning_and_the_format():
     ],
 )
 def test_normalising_is_nfc_without_hidden_characters(raw, clean):
-    """The form is NFC and not NFKC. Hidden characters are removed and visible ones are kept."""
+    """The form is NFC, not NFKC: full-width characters are unchanged."""
     assert one_line(raw) == clean
 
 
@@ -68,7 +68,7 @@ def test_an_answer_is_cut_to_the_limit():
 
 @given(st.text())
 def test_no_answer_has_a_control_token_or_character(text):
-    """This holds for any output of the model."""
+    """Whatever the model outputs, the answer is one line of NFC text within the length limit."""
     answer = prompt.answer_text(text)
     assert not prompt.has_control_token(answer)
     assert answer == one_line(answer)
@@ -80,6 +80,6 @@ def test_no_answer_has_a_control_token_or_character(text):
     "pieces", [("<u", "<usr>", "sr>"), ("<", "</s>", "/s>"), ("<", "s", ">"), ("\u0300", "\u0316", "")]
 )
 def test_cleaning_an_answer_takes_time_linear_in_the_output(pieces):
-    """The outputs have nested control tokens, as deep as the text is long."""
+    """The control tokens in the output are nested as deeply as the output is long."""
     first, middle, last = pieces
     assert growth(lambda text: prompt.answer_text(first * len(text) + middle + last * len(text)), "x") < 100

@@ -1,4 +1,4 @@
-"""Replay dead letters: which ones, with which content, and never twice."""
+"""Replay of dead letters: which ones are sent, with which content, and each only once."""
 
 import json
 from collections.abc import Iterable
@@ -33,8 +33,8 @@ class AgingTopics(InMemoryTopics):
         return {**starts, 0: self.first} if topic == QUESTION_TOPIC else starts
 
 
-class World:
-    """A broker with dead letters, and the job on it."""
+class ReplayHarness:
+    """A broker with dead letters, and the job that replays them."""
 
     def __init__(self) -> None:
         self.broker = Broker()
@@ -43,14 +43,14 @@ class World:
         self.lines: list[str] = []
         self.now = NOW
 
-    def die(
+    def ask_and_bury(
         self,
         reason: str = "crash_loop",
         value: bytes | None = VALUE,
         key: bytes | None = KEY,
         age: timedelta = timedelta(hours=1),
     ) -> str:
-        """Write a question, and the dead letter that a worker makes of it."""
+        """Write a question, and the dead letter that a worker writes for it. Return the turn id."""
         question = put_question(self.broker, b"gone", key=key)
         return self.bury(question, reason, value, age)
 
@@ -72,8 +72,8 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> ReplayHarness:
+    return ReplayHarness()
 
 
 def names(result: ReplayDeadLettersResult) -> list[str]:
@@ -81,25 +81,25 @@ def names(result: ReplayDeadLettersResult) -> list[str]:
 
 
 @pytest.mark.parametrize("key", [KEY, None, b"\xff\x00"])
-def test_a_replay_is_byte_for_byte_the_question(world: World, key: bytes | None) -> None:
-    """Key and value are unchanged; two headers name the original and the time of the replay."""
-    turn = world.die(key=key)
+def test_a_replay_has_the_bytes_of_the_question(harness: ReplayHarness, key: bytes | None) -> None:
+    """Key and value are unchanged. Two headers have the turn id of the original and the time of the replay."""
+    turn = harness.ask_and_bury(key=key)
 
-    result = world.replay()
+    result = harness.replay()
 
-    (replay,) = world.replays()
+    (replay,) = harness.replays()
     assert (replay.key, replay.value) == (key, VALUE)
     assert replay.headers == {"replay_of": turn, "replayed_at": "2026-11-24T12:00:00.000+00:00"}
     assert read_question(replay.value, 0, 0).text == "it's me, '거울동굴'은 어디야? 😀"
     assert (result.sent, result.replays) == (1, (SelectedDeadLetter(replay_of=turn, reason="crash_loop"),))
 
 
-def test_by_default_only_faults_of_the_platform_are_replayed(world: World) -> None:
-    """Malformed records would fail again: they are skipped and counted by reason."""
-    turns = {reason: world.die(reason) for reason in REASONS}
-    world.die("schema")
+def test_by_default_only_faults_of_the_platform_are_replayed(harness: ReplayHarness) -> None:
+    """Malformed records would fail again, so they are skipped and counted by reason."""
+    turns = {reason: harness.ask_and_bury(reason) for reason in REASONS}
+    harness.ask_and_bury("schema")
 
-    result = world.replay()
+    result = harness.replay()
 
     assert set(names(result)) == {turns["crash_loop"], turns["answer_too_large"]}
     assert result.letters == len(REASONS) + 1
@@ -108,189 +108,194 @@ def test_by_default_only_faults_of_the_platform_are_replayed(world: World) -> No
     assert "crash_loop" not in others
 
 
-def test_given_reasons_replace_the_default(world: World) -> None:
-    """After a bot was added, its letters are replayed and no others."""
-    world.die("crash_loop")
-    turns = [world.die("unknown_bot"), world.die("not_a_question", "헛소리".encode())]
+def test_selected_reasons_replace_the_default(harness: ReplayHarness) -> None:
+    """For example, after a bot was added, only the letters for that bot are replayed."""
+    harness.ask_and_bury("crash_loop")
+    turns = [harness.ask_and_bury("unknown_bot"), harness.ask_and_bury("not_a_question", "헛소리".encode())]
 
-    result = world.replay(reasons=["unknown_bot", "not_a_question"])
+    result = harness.replay(reasons=["unknown_bot", "not_a_question"])
 
     assert names(result) == turns
-    assert [replay.value for replay in world.replays()] == [VALUE, "헛소리".encode()]
+    assert [replay.value for replay in harness.replays()] == [VALUE, "헛소리".encode()]
     assert result.other_reasons == {"crash_loop": 1}
 
 
-def test_a_second_call_sends_nothing_and_says_so(world: World) -> None:
-    """Earlier replays are read from the topic itself."""
-    world.die()
-    world.die("answer_too_large")
-    world.replay()
+def test_a_second_call_sends_nothing(harness: ReplayHarness) -> None:
+    """Earlier replays are found in the topic of questions, and the report counts them."""
+    harness.ask_and_bury()
+    harness.ask_and_bury("answer_too_large")
+    harness.replay()
 
-    second = world.replay()
+    second = harness.replay()
 
-    assert len(world.replays()) == 2
+    assert len(harness.replays()) == 2
     assert (second.sent, second.replays, second.left) == (0, (), {"already_replayed": 2})
     assert "0 of 2 dead letters sent" in replay_text(second)
     assert "skipped: 2 (replayed before)" in replay_text(second)
-    assert world.replay(again=True).sent == 0, "a known replay is never repeated, whatever is asked for"
+    assert harness.replay(again=True).sent == 0, "a replay that is in the topic is never repeated"
 
 
-def test_only_new_letters_are_sent_by_the_next_call(world: World) -> None:
-    """Letters that arrived since the last call are sent, older ones are not."""
-    world.die()
-    world.replay()
-    new = world.die()
+def test_the_next_call_sends_only_new_letters(harness: ReplayHarness) -> None:
+    """These are the letters that arrived after the last call."""
+    harness.ask_and_bury()
+    harness.replay()
+    new = harness.ask_and_bury()
 
-    assert names(world.replay()) == [new]
+    assert names(harness.replay()) == [new]
 
 
-def test_limit_selects_the_oldest_and_the_next_call_continues(world: World) -> None:
-    """An operator can test a fix with one letter at a time."""
-    turns = [world.die() for _ in range(3)]
+def test_limit_selects_the_oldest_and_the_next_call_continues(harness: ReplayHarness) -> None:
+    """An operator can test a fix with one letter before sending the others."""
+    turns = [harness.ask_and_bury() for _ in range(3)]
 
-    first, second = world.replay(limit=2), world.replay(limit=2)
+    first, second = harness.replay(limit=2), harness.replay(limit=2)
 
     assert (names(first), names(second)) == (turns[:2], turns[2:])
     assert first.left == {"over_limit": 1}
     assert second.left == {"already_replayed": 2}
 
 
-def test_a_dry_run_selects_and_sends_nothing(world: World) -> None:
-    """The report equals that of a real call, except for the number sent."""
-    turn = world.die()
+def test_a_dry_run_sends_nothing(harness: ReplayHarness) -> None:
+    """Its report equals that of a real call, except for the number of letters sent."""
+    turn = harness.ask_and_bury()
 
-    dry = world.replay(dry_run=True)
+    dry = harness.replay(dry_run=True)
 
-    assert world.replays() == []
+    assert harness.replays() == []
     assert (dry.sent, dry.dry_run, names(dry)) == (0, True, [turn])
     assert "1 of 1 dead letters would be sent" in replay_text(dry)
-    assert world.replay() == replace(dry, sent=1, dry_run=False)
+    assert harness.replay() == replace(dry, sent=1, dry_run=False)
 
 
 @pytest.mark.parametrize("value", [b"", None])
-def test_a_letter_without_its_value_cannot_be_replayed(world: World, value: bytes | None) -> None:
-    """The letter was too large to keep its value: it is counted, and the others are sent."""
-    world.die("answer_too_large", value)
-    turn = world.die()
+def test_a_letter_without_its_value_cannot_be_replayed(harness: ReplayHarness, value: bytes | None) -> None:
+    """The worker dropped a value that was too large. The letter is counted, and the others are sent."""
+    harness.ask_and_bury("answer_too_large", value)
+    turn = harness.ask_and_bury()
 
-    result = world.replay()
+    result = harness.replay()
 
     assert names(result) == [turn]
     assert result.left == {"value_dropped": 1}
     assert "skipped: 1 (without a value" in replay_text(result)
 
 
-def test_a_question_past_its_reply_by_is_skipped(world: World) -> None:
-    """The player would receive a notice about an old question."""
+def test_a_question_past_its_deadline_is_skipped(harness: ReplayHarness) -> None:
+    """After `reply_by` the player would receive only a notice."""
     for minutes in (-1, 1):
         reply_by = (NOW + timedelta(minutes=minutes)).isoformat()
-        world.die(
+        harness.ask_and_bury(
             value=v1_text(question_id=f"q{minutes}", bot="ChatbotC", sender="n", text="응?", reply_by=reply_by).encode()
         )
 
-    result = world.replay()
+    result = harness.replay()
 
     assert result.left == {"too_late": 1}
-    assert [read_question(replay.value, 0, 0).question_id for replay in world.replays()] == ["q1"]
+    assert [read_question(replay.value, 0, 0).question_id for replay in harness.replays()] == ["q1"]
 
 
-def test_a_record_too_large_for_the_topic_is_skipped(world: World) -> None:
-    """The broker would refuse it and so fail the call for the others each time."""
-    world.die("too_large", "가".encode() * 349_000)
-    turn = world.die("too_large", b"x" * 100_000)
+def test_a_record_too_large_for_the_topic_is_skipped(harness: ReplayHarness) -> None:
+    """The broker would refuse it, and every call would fail before the other letters are sent."""
+    harness.ask_and_bury("too_large", "가".encode() * 349_000)
+    turn = harness.ask_and_bury("too_large", b"x" * 100_000)
 
-    result = world.replay(reasons=["too_large"])
+    result = harness.replay(reasons=["too_large"])
 
     assert (names(result), result.left) == ([turn], {"too_large_to_send": 1})
 
 
-def test_a_failed_replay_is_not_sent_again_by_default(world: World) -> None:
-    """A question that crashes workers must not crash them with each call; an operator can force it."""
-    first = world.die()
-    world.replay()
-    (replay,) = world.replays()
-    second = world.bury(replay, "crash_loop", VALUE)
+def test_a_failed_replay_is_not_sent_again_by_default(harness: ReplayHarness) -> None:
+    """A question that crashes workers must not crash them with each call. An operator can force it with `again`."""
+    first = harness.ask_and_bury()
+    harness.replay()
+    (replay,) = harness.replays()
+    second = harness.bury(replay, "crash_loop", VALUE)
 
-    left = world.replay()
-    asked = world.replay(again=True)
+    by_default = harness.replay()
+    forced = harness.replay(again=True)
 
-    assert (left.sent, left.left) == (0, {"already_replayed": 1, "died_again": 1})
-    assert names(asked) == [second] != [first]
-    assert [one.headers["replay_of"] for one in world.replays() if one.offset > replay.offset] == [second]
+    assert (by_default.sent, by_default.left) == (0, {"already_replayed": 1, "died_again": 1})
+    assert names(forced) == [second] != [first]
+    assert [one.headers["replay_of"] for one in harness.replays() if one.offset > replay.offset] == [second]
 
 
-def test_letters_older_than_the_replay_history_are_skipped(world: World) -> None:
-    """Questions are kept for 7 days, letters for 30: earlier replays may be deleted."""
-    old, young = world.die(age=timedelta(days=7)), world.die(age=timedelta(days=6, hours=22))
-    assert names(world.replay(dry_run=True)) == [old, young], "nothing was dropped yet: the memory is whole"
-    world.topics.first = 1
+def test_letters_older_than_the_replay_history_are_skipped(harness: ReplayHarness) -> None:
+    """Questions are kept for 7 days and letters for 30, so the topic may no longer have the earlier replay of a letter."""
+    old, young = harness.ask_and_bury(age=timedelta(days=7)), harness.ask_and_bury(age=timedelta(days=6, hours=22))
+    assert names(harness.replay(dry_run=True)) == [old, young], "the topic is complete"
+    harness.topics.first = 1
 
-    result = world.replay()
+    result = harness.replay()
 
     assert (names(result), result.left) == ([young], {"before_memory": 1})
     assert "skipped: 1 (too old" in replay_text(result)
-    assert names(world.replay(again=True)) == [old]
+    assert names(harness.replay(again=True)) == [old]
 
 
-def test_the_text_is_taken_from_the_letter(world: World) -> None:
-    """The question itself may already be deleted from its topic."""
-    turn = world.die()
-    world.broker.log(QUESTION_TOPIC, 0).records.clear()
-    world.topics.first = 1
+def test_the_text_is_taken_from_the_letter(harness: ReplayHarness) -> None:
+    """The question may already be deleted from its topic."""
+    turn = harness.ask_and_bury()
+    harness.broker.log(QUESTION_TOPIC, 0).records.clear()
+    harness.topics.first = 1
 
-    assert names(world.replay()) == [turn]
-    assert world.replays()[0].value == VALUE
+    assert names(harness.replay()) == [turn]
+    assert harness.replays()[0].value == VALUE
 
 
-def test_records_that_are_not_letters_are_counted(world: World) -> None:
-    """Without the contract's headers a replay could not be recognised later."""
-    world.topics.send([Outgoing(topic=DEAD_LETTER_TOPIC, key=None, value=VALUE, headers={"reason": "crash_loop"})])
+def test_records_that_are_not_letters_are_counted(harness: ReplayHarness) -> None:
+    """Without the headers of the contract, a replay could not be recognised later."""
+    harness.topics.send([Outgoing(topic=DEAD_LETTER_TOPIC, key=None, value=VALUE, headers={"reason": "crash_loop"})])
 
-    result = world.replay()
+    result = harness.replay()
 
     assert (result.letters, result.sent, result.other_reasons) == (1, 0, {"unreadable": 1})
 
 
-def test_an_interrupted_call_is_finished_by_the_next(world: World) -> None:
-    """Records acknowledged before Kafka became unavailable are not sent again."""
-    turns = [world.die() for _ in range(3)]
+def test_an_interrupted_call_is_finished_by_the_next(harness: ReplayHarness) -> None:
+    """Letters that Kafka accepted before it became unavailable are not sent again."""
+    turns = [harness.ask_and_bury() for _ in range(3)]
 
-    class Cut(AgingTopics):
+    class FailingTopics(AgingTopics):
         def send(self, records: Iterable[Outgoing]) -> None:
             super().send([next(iter(records))])
             raise Unavailable("the broker went away")
 
-    whole, world.topics = world.topics, Cut(world.broker)
+    healthy, harness.topics = harness.topics, FailingTopics(harness.broker)
     with pytest.raises(Unavailable):
-        world.replay()
-    world.topics = whole
+        harness.replay()
+    harness.topics = healthy
 
-    world.replay()
+    harness.replay()
 
-    assert sorted(replay.headers["replay_of"] for replay in world.replays()) == turns
+    assert sorted(replay.headers["replay_of"] for replay in harness.replays()) == turns
 
 
-def test_without_letters_the_questions_are_not_read(world: World) -> None:
-    """Reading a week of questions would be wasted."""
-    world.die("schema")
+def test_without_letters_the_questions_are_not_read(harness: ReplayHarness) -> None:
+    """Reading the questions of a week would be useless."""
+    harness.ask_and_bury("schema")
 
-    result = world.replay()
+    result = harness.replay()
 
     assert result.sent == 0
-    assert world.lines == ["1 dead letters read, 0 of them answer_too_large or crash_loop"]
+    assert harness.lines == ["1 dead letters read, 0 of them answer_too_large or crash_loop"]
 
 
-def test_results_contain_no_text_of_players(world: World) -> None:
-    """Dead letters contain raw text: the report has only positions and reasons."""
-    world.die()
-    result = world.replay(dry_run=True)
-    assert "거울동굴" not in replay_text(result) + repr(result) + "".join(world.lines)
+def test_results_contain_no_text_of_players(harness: ReplayHarness) -> None:
+    """Dead letters contain the raw text, but the report has only positions and reasons."""
+    harness.ask_and_bury()
+    result = harness.replay(dry_run=True)
+    assert "거울동굴" not in replay_text(result) + repr(result) + "".join(harness.lines)
 
 
-def test_the_command_passes_its_options_to_the_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several `--reason`, `--limit`, `--json`: one JSON object on stdout."""
-    monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: world.topics)
-    turns = [world.die("schema"), world.die("empty"), world.die("empty"), world.die()]
+def test_the_command_passes_its_options_to_the_job(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several `--reason`, `--limit` and `--json`, it prints one JSON object."""
+    monkeypatch.setattr("kogpt2_chat.bootstrap.topics", lambda _settings: harness.topics)
+    turns = [
+        harness.ask_and_bury("schema"),
+        harness.ask_and_bury("empty"),
+        harness.ask_and_bury("empty"),
+        harness.ask_and_bury(),
+    ]
     chosen = ["--reason", "empty", "--reason", "schema"]
 
     shown = CliRunner().invoke(app, ["replay-dead-letters", *chosen, "--limit", "2", "--json"])
@@ -305,7 +310,7 @@ def test_the_command_passes_its_options_to_the_job(world: World, monkeypatch: py
 
 
 def test_an_unknown_reason_is_a_usage_error_that_lists_the_reasons() -> None:
-    """It exits with 2 before anything is read."""
-    ended = CliRunner().invoke(app, ["replay-dead-letters", "--reason", "nope"])
-    assert ended.exit_code == 2
-    assert "crash_loop" in ended.stderr
+    """The command exits with 2 before it reads anything."""
+    result = CliRunner().invoke(app, ["replay-dead-letters", "--reason", "nope"])
+    assert result.exit_code == 2
+    assert "crash_loop" in result.stderr

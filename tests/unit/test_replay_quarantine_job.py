@@ -1,4 +1,4 @@
-"""Replay of quarantined records: which ones, how often, and what remains of them."""
+"""Replay of quarantined records: which ones are stored, each only once, and which stay in quarantine."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 @pytest.fixture
 def tables() -> InMemoryTables:
-    """A lake whose ingest met two records of a newer bot, a truncated record, and a valid one."""
+    """A lake after an ingest of two turns of an unknown bot, two unreadable records and a valid turn."""
     broker, tables = Broker(), InMemoryTables()
     topics = InMemoryTopics(broker)
     topics.ensure()
@@ -33,7 +33,7 @@ def tables() -> InMemoryTables:
         topics,
         turn("t1", bot="ChatbotD", question_id="01012345678", answer="010-1234-5678로 해요"),
         turn("t2", bot="ChatbotD"),
-        b'{"torn',
+        b'{"truncated',
         turn("t4"),
     )
     topics.send([Outgoing(topic="feedback", key=b"p", value=b'{"v": 2}')])
@@ -71,7 +71,7 @@ def test_readable_records_are_stored_once_and_marked(tables: InMemoryTables, mon
 
 
 def test_ids_are_kept_and_personal_details_are_masked(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same holds in quarantine and table; an id that looks like a telephone number still matches its question."""
+    """Both hold in quarantine and in the table. An id that looks like a telephone number still matches its question."""
     assert all("010-1234-5678" not in str(row["value"]) for row in tables.read("quarantine"))
     upgrade(monkeypatch)
     replay(tables)
@@ -80,7 +80,7 @@ def test_ids_are_kept_and_personal_details_are_masked(tables: InMemoryTables, mo
 
 
 def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counts what a run would store, and prints it."""
+    """The report has the number of records that a run would store."""
     upgrade(monkeypatch)
     before = tables.version("turns"), tables.version("quarantine")
     result = replay(tables, dry_run=True)
@@ -92,16 +92,16 @@ def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.M
 
 
 def test_reasons_can_be_selected(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records with other reasons stay, readable or not."""
+    """Records with other reasons stay in quarantine, even if they are readable."""
     upgrade(monkeypatch)
     assert replay(tables, reasons=("schema",)).stored == {"feedback": 0, "turns": 0}
     assert turn_ids(tables) == ["t4"]
 
 
-def test_a_replay_killed_between_rows_and_marks_is_finished_by_the_next(
+def test_a_replay_killed_before_it_marks_the_records_is_finished_by_the_next(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The table itself shows which rows are already stored."""
+    """The table shows which rows are already stored."""
 
     class Killed(Exception):
         pass
@@ -109,12 +109,12 @@ def test_a_replay_killed_between_rows_and_marks_is_finished_by_the_next(
     upgrade(monkeypatch)
     append = tables.append
 
-    def dying(table: str, *arguments: Any) -> bool:
+    def fail_at_quarantine(table: str, *arguments: Any) -> bool:
         if table == "quarantine":
             raise Killed
         return append(table, *arguments)
 
-    monkeypatch.setattr(tables, "append", dying)
+    monkeypatch.setattr(tables, "append", fail_at_quarantine)
     with pytest.raises(Killed):
         replay(tables)
     monkeypatch.setattr(tables, "append", append)
@@ -124,7 +124,7 @@ def test_a_replay_killed_between_rows_and_marks_is_finished_by_the_next(
 
 
 def test_rows_of_an_earlier_release_can_be_replayed(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They lack the broker's timestamp, and their value has that release's form."""
+    """They have no timestamp of the broker, and their value has the form of that release."""
     body = {"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "clap", "sent_at": "x"}
     row = quarantine_row(
         "feedback", "schema: kind", json.dumps(body).encode(), partition=1, offset=5, ingested_at=NOW, timestamp_ms=None
@@ -142,10 +142,10 @@ SECRET = "비밀 이야기"
     "other",
     [{"bot": "ChatbotD"}, {"turn_id": ""}, {"turn_id": "x" * 600}, {"v": 2}, {"v": SECRET}, {"latency_ms": "soon"}, {"extra": {"a": "x" * 200_000}}],
 )  # fmt: skip
-def test_turns_without_consent_to_storing_leave_quarantine_unstored(
+def test_turns_without_consent_to_store_leave_quarantine_and_are_not_stored(
     other: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever else is wrong with the record, its text is stored in no table."""
+    """The text is not stored in any table, whatever else is wrong with the record."""
     broker, tables = Broker(), InMemoryTables()
     topics = InMemoryTopics(broker)
     topics.ensure()
@@ -160,8 +160,8 @@ def test_turns_without_consent_to_storing_leave_quarantine_unstored(
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, -14_000_000_000_000, -(10**15), 10**15, 2**62])
-def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: int) -> None:
-    """Its date is that of its arrival in the lake."""
+def test_feedback_with_an_absurd_timestamp_can_leave_quarantine(timestamp_ms: int) -> None:
+    """Clients set the timestamp. The time of the ingest replaces it."""
     broker, tables = Broker(), InMemoryTables()
     topics = InMemoryTopics(broker)
     topics.ensure()
@@ -177,19 +177,19 @@ def test_feedback_with_a_senders_absurd_time_can_leave_quarantine(timestamp_ms: 
 
 
 def test_an_unknown_reason_is_refused_with_the_existing_ones(tables: InMemoryTables) -> None:
-    """Otherwise an empty selection would look complete; the command exits with 2."""
+    """Otherwise the empty result would look like an empty quarantine. The command exits with 2."""
     with pytest.raises(InvalidInput, match=r"reason shema; expected schema, too_large, unknown_bot, unreadable"):
         replay(tables, reasons=("schema", "shema"))
 
 
 def test_a_reason_of_another_release_can_be_selected(tables: InMemoryTables) -> None:
-    """The reasons of waiting records are accepted, and this release's reasons if none waits."""
+    """The reasons of records in quarantine are accepted, and those of this release even if the quarantine is empty."""
     row = quarantine_row("bot_answer", "of_tomorrow: x", b"{}", partition=0, offset=9, ingested_at=NOW)
     tables.append("quarantine", [row], {"test": 1})
     assert replay(tables, reasons=("of_tomorrow",)).readable == {}
     assert replay(InMemoryTables(), reasons=("unreadable",)).waiting == {}
 
 
-def test_without_readable_records_nothing_is_said_about_stored_ones(tables: InMemoryTables) -> None:
-    """The report must not guess that the others were already stored."""
+def test_a_report_without_readable_records_does_not_mention_stored_ones(tables: InMemoryTables) -> None:
+    """It must not claim that the others were already stored."""
     assert "stored" not in quarantine_text(replay(tables))

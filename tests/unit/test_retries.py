@@ -1,4 +1,4 @@
-"""Which errors of a server are retried, how often and after which pauses. No test waits."""
+"""Which errors of a server are retried, how often and after which pauses. The pauses are simulated."""
 
 import re
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def failing(*errors: BaseException) -> Callable[..., Any]:
 
 
 def test_the_pauses_double_up_to_a_maximum(pauses: list[float]) -> None:
-    """The last error is raised as it was, without a pause after it."""
+    """The last error is raised unchanged, without a pause before that."""
     errors = [OSError(str(number)) for number in range(6)]
     with pytest.raises(OSError, match=r"^4$"):
         call_with_retries(
@@ -51,15 +51,15 @@ def test_the_pauses_double_up_to_a_maximum(pauses: list[float]) -> None:
 
 
 def test_a_permanent_error_ends_the_attempts(pauses: list[float]) -> None:
-    """It is raised at once, also after a transient one."""
-    call = failing(OSError("soon over"), ValueError("for ever"))
-    with pytest.raises(ValueError, match="for ever"):
+    """It is raised at once, even after a transient error."""
+    call = failing(OSError("transient"), ValueError("permanent"))
+    with pytest.raises(ValueError, match="permanent"):
         call_with_retries(call, is_transient=lambda error: isinstance(error, OSError), attempts=9, first_delay_s=2)
     assert pauses == [2]
 
 
 def test_hdfs_is_retried_while_it_starts(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
-    """Errors of the network and unknown errors of the server may pass."""
+    """Network errors and unknown errors of the server may be transient."""
     files = HdfsFiles(SETTINGS)
     safe_mode = HdfsError("in safe mode", exception="SafeModeException")
     errors = [requests.ConnectionError("refused"), safe_mode, OSError("reset")] * 2
@@ -76,10 +76,10 @@ def test_hdfs_is_retried_while_it_starts(monkeypatch: pytest.MonkeyPatch, pauses
         (HdfsError("denied", exception="AccessControlException"), Unavailable, "cannot delete /a: denied"),
     ],
 )
-def test_a_final_answer_of_hdfs_is_not_retried(
+def test_a_permanent_error_of_hdfs_is_not_retried(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float], error: HdfsError, raised: type[Exception], message: str
 ) -> None:
-    """The server would give the same answer again."""
+    """The server would respond in the same way again."""
     files = HdfsFiles(SETTINGS)
     monkeypatch.setattr(files._client, "delete", failing(error))
     with pytest.raises(raised, match=re.escape(message)):
@@ -97,7 +97,7 @@ def test_a_final_answer_of_hdfs_is_not_retried(
 def test_hdfs_that_does_not_recover_is_unavailable(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float], error: Exception, message: str
 ) -> None:
-    """The message says what was tried."""
+    """The message has the number of attempts or the likely cause."""
     files = HdfsFiles(SETTINGS)
     monkeypatch.setattr(files._client, "delete", failing(*[error] * 9))
     with pytest.raises(Unavailable, match=re.escape(message)):
@@ -105,18 +105,19 @@ def test_hdfs_that_does_not_recover_is_unavailable(
     assert len(pauses) == 6
 
 
-def test_a_taken_name_on_hdfs_is_not_retried(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
-    """The folder was published before; the source is removed."""
+def test_an_existing_folder_on_hdfs_is_not_an_error(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """The folder was published before, so the call is not retried and the source is removed."""
     files = HdfsFiles(SETTINGS)
     monkeypatch.setattr(files._client, "makedirs", failing())
     monkeypatch.setattr(files._client, "_rename", failing(HdfsError("a", exception="FileAlreadyExistsException")))
-    monkeypatch.setattr(files._client, "delete", failing())
+    deleted: list[str] = []
+    monkeypatch.setattr(files._client, "delete", lambda path, **_: deleted.append(path))
     assert not files.publish_folder("/a", "/b/a")
-    assert pauses == []
+    assert (deleted, pauses) == (["/a"], [])
 
 
 def test_delta_is_retried_while_hdfs_recovers(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
-    """A dead DataNode is noticed after 20 s at the latest."""
+    """HDFS notices a dead DataNode within 20 s, so all attempts together take longer."""
     monkeypatch.setattr(delta, "DeltaTable", failing(*[DeltaError("lost block"), OSError("reset")] * 4))
     with pytest.raises(Unavailable, match="failed in 7 attempts: lost block"):
         DeltaTables(SETTINGS).version("turns")
@@ -124,17 +125,17 @@ def test_delta_is_retried_while_hdfs_recovers(monkeypatch: pytest.MonkeyPatch, p
 
 
 def test_a_table_of_another_protocol_is_not_retried(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
-    """Only another release can use it."""
+    """This release can never read it."""
     monkeypatch.setattr(delta, "DeltaTable", failing(DeltaProtocolError("reader version 9")))
     with pytest.raises(InvalidInput, match="schema or protocol that this release cannot use: reader version 9"):
         DeltaTables(SETTINGS).version("turns")
     assert pauses == []
 
 
-def test_a_busy_search_server_gets_the_refused_documents_again(
+def test_documents_that_elasticsearch_refused_are_sent_again(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
-    """After an error, all of them; after a partial success, the refused ones."""
+    """After an error all documents are sent again, after a partial success only the refused ones."""
     index, sent = ElasticIndex(SETTINGS), []
 
     def bulk(operations: list[dict[str, dict[str, str]]]) -> dict[str, object]:
@@ -150,8 +151,8 @@ def test_a_busy_search_server_gets_the_refused_documents_again(
     assert pauses == [0.5, 1, 2, 4, 8, 16]
 
 
-def test_airflow_is_asked_four_times(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
-    """Twice a second, as long as it does not answer."""
+def test_airflow_is_called_four_times(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """Each pause is half a second."""
     airflow = AirflowRest(SETTINGS, "secret")
     monkeypatch.setattr(airflow._session, "request", failing(*[requests.ConnectionError("refused")] * 9))
     with pytest.raises(Unavailable, match="does not answer; is the stack up"):

@@ -1,4 +1,4 @@
-"""Pure decisions of a rollout: which state is newer, which workers are alive, whether all serve the version."""
+"""Decisions of a rollout: which state is newer, which workers are alive, and whether all serve the version."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kogpt2_chat.domain.rollout.acknowledgements import mute_acknowledgements, version_acknowledgements
-from kogpt2_chat.domain.rollout.liveness import LIVE_FOR_S, LivenessTracker, Roll
+from kogpt2_chat.domain.rollout.liveness import LIVE_FOR_S, LivenessReport, LivenessTracker
 from kogpt2_chat.domain.rollout.states import (
     RolloutState,
     SlotReport,
@@ -32,12 +32,12 @@ def worker(name: str, version: int, state="ready", epoch: int = 2, age_s: float 
     )
 
 
-def roll(*live: WorkerState, perhaps_alive: tuple[str, ...] = ()) -> Roll:
-    return Roll(live=live, perhaps_alive=perhaps_alive)
+def report(*live: WorkerState, maybe_alive: tuple[str, ...] = ()) -> LivenessReport:
+    return LivenessReport(live=live, maybe_alive=maybe_alive)
 
 
-def test_states_survive_json():
-    """Both sides of the rollout use the same JSON."""
+def test_states_are_read_back_as_they_were_written():
+    """The job and the workers use the same JSON."""
     state = RolloutState(
         bot="ChatbotA", epoch=3, champion=2, previous=1, muted=True, reason="시험", by="test", at=NOW.isoformat()
     )
@@ -46,7 +46,7 @@ def test_states_survive_json():
 
 
 def test_a_heartbeat_of_the_previous_release_is_read():
-    """It has no `form` and `muted`; older releases ignore fields that they do not know."""
+    """It has neither `form` nor `muted`."""
     body = json.loads(worker("worker-1", 2).to_json())
     for slot in body["slots"]:
         del slot["form"], slot["muted"]
@@ -82,7 +82,7 @@ def test_an_unreadable_rollout_state_is_refused(text):
     ids=str,
 )
 def test_an_unreadable_worker_state_is_refused(change):
-    """It does not acknowledge a rollout."""
+    """Otherwise it could acknowledge a rollout."""
     with pytest.raises(InvalidMessage):
         WorkerState.from_json(json.dumps({**json.loads(worker("w", 1).to_json()), **change}))
 
@@ -98,7 +98,7 @@ def test_only_a_higher_epoch_is_newer():
 
 
 def test_the_next_epoch_is_above_what_any_worker_remembers():
-    """If the topic is lost, its epochs start at 1, which running workers would ignore as stale."""
+    """After the loss of the topic, epochs would start at 1 again, and running workers would ignore them as stale."""
     known = RolloutState(bot="ChatbotA", epoch=2, champion=1)
     assert next_epoch("ChatbotA", None) == 1
     assert next_epoch("ChatbotA", known, [worker("worker-1", 2, epoch=7), worker("worker-2", 2, epoch=1)]) == 8
@@ -106,32 +106,32 @@ def test_the_next_epoch_is_above_what_any_worker_remembers():
 
 
 def test_a_worker_is_alive_if_its_heartbeat_changes():
-    """The first look only records heartbeats; a worker silent for too long counts as gone."""
-    call = LivenessTracker()
+    """The first observation only records heartbeats. A worker that was silent for too long counts as gone."""
+    tracker = LivenessTracker()
     one, gone = worker("worker-1", 2), worker("worker-2", 2)
-    assert call.look([one, gone], 100.0) == Roll(live=(), perhaps_alive=("worker-1", "worker-2"))
+    assert tracker.observe([one, gone], 100.0) == LivenessReport(live=(), maybe_alive=("worker-1", "worker-2"))
     later = worker("worker-1", 2, age_s=-3)
-    assert call.look([later, gone], 103.0) == Roll(live=(later,), perhaps_alive=("worker-2",))
+    assert tracker.observe([later, gone], 103.0) == LivenessReport(live=(later,), maybe_alive=("worker-2",))
     new = worker("worker-3", 2)
-    assert call.look([later, gone, new], 100.1 + LIVE_FOR_S) == Roll(live=(later, new), perhaps_alive=())
-    assert call.look([later, gone, new], 103.1 + LIVE_FOR_S) == Roll(live=(new,), perhaps_alive=())
-    assert call.look([], 103.2 + LIVE_FOR_S) == Roll(live=(), perhaps_alive=()), "signed off"
+    assert tracker.observe([later, gone, new], 100.1 + LIVE_FOR_S) == LivenessReport(live=(later, new), maybe_alive=())
+    assert tracker.observe([later, gone, new], 103.1 + LIVE_FOR_S) == LivenessReport(live=(new,), maybe_alive=())
+    assert tracker.observe([], 103.2 + LIVE_FOR_S) == LivenessReport(live=(), maybe_alive=()), "signed off"
 
 
 @pytest.mark.parametrize("skew_s", [3600, -3600, 20])
 def test_a_workers_clock_does_not_affect_its_liveness(skew_s):
-    """However far its clock is off, it is alive while its heartbeat changes."""
-    call = LivenessTracker()
-    call.look([worker("worker-1", 2, age_s=skew_s)], 0.0)
+    """It is alive while its heartbeat changes, even if its clock is wrong or is set."""
+    tracker = LivenessTracker()
+    tracker.observe([worker("worker-1", 2, age_s=skew_s)], 0.0)
     alive = worker("worker-1", 2, age_s=skew_s - 3)
-    assert call.look([alive], 3.0).live == (alive,)
+    assert tracker.observe([alive], 3.0).live == (alive,)
     jumped = worker("worker-1", 2, age_s=-skew_s)
-    assert call.look([jumped], 6.0).live == (jumped,)
-    assert call.look([jumped], 6.1 + LIVE_FOR_S) == Roll(live=(), perhaps_alive=())
+    assert tracker.observe([jumped], 6.0).live == (jumped,)
+    assert tracker.observe([jumped], 6.1 + LIVE_FOR_S) == LivenessReport(live=(), maybe_alive=())
 
 
 def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
-    """A worker that loads, reports an old epoch or serves another version is waiting; degraded is a failure."""
+    """A worker that loads, reports an old epoch or serves another version is waited for. A degraded one is a failure."""
     live = [
         worker("w5", 1),
         worker("w1", 2),
@@ -139,20 +139,20 @@ def test_a_rollout_is_complete_when_every_live_worker_serves_the_version():
         worker("w3", 2, epoch=1),
         worker("w4", 1, "degraded"),
     ]
-    answers = version_acknowledgements(ROLLED_OUT, roll(*live))
+    answers = version_acknowledgements(ROLLED_OUT, report(*live))
     assert (answers.ready, answers.degraded, answers.waiting) == (("w1",), ("w4",), ("w2", "w3", "w5"))
     assert (answers.complete, answers.decided) == (False, True)
     assert answers.sentence() == "ready w1; degraded w4 (왜냐하면); waiting for w2, w3, w5"
-    all_ready = version_acknowledgements(ROLLED_OUT, roll(worker("w1", 2)))
+    all_ready = version_acknowledgements(ROLLED_OUT, report(worker("w1", 2)))
     assert (all_ready.complete, all_ready.decided) == (True, True)
-    nobody = version_acknowledgements(ROLLED_OUT, roll())
-    assert (nobody.complete, nobody.decided, nobody.sentence()) == (False, False, "no worker is alive")
-    perhaps_alive = version_acknowledgements(ROLLED_OUT, roll(worker("w1", 2), perhaps_alive=("w2",)))
-    assert (perhaps_alive.waiting, perhaps_alive.complete, perhaps_alive.decided) == (("w2",), False, False)
+    none = version_acknowledgements(ROLLED_OUT, report())
+    assert (none.complete, none.decided, none.sentence()) == (False, False, "no worker is alive")
+    maybe_alive = version_acknowledgements(ROLLED_OUT, report(worker("w1", 2), maybe_alive=("w2",)))
+    assert (maybe_alive.waiting, maybe_alive.complete, maybe_alive.decided) == (("w2",), False, False)
 
 
 def test_a_mute_is_complete_when_every_live_worker_has_acted_on_it():
-    """A degraded slot can be muted. A worker of an earlier release reports no mute, and its epoch counts."""
+    """A degraded slot can be muted. A worker of an earlier release does not report mutes, so its epoch counts."""
     state = replace(ROLLED_OUT, muted=True)
     live = [
         worker("w1", 2, muted=True),
@@ -161,8 +161,8 @@ def test_a_mute_is_complete_when_every_live_worker_has_acted_on_it():
         worker("w4", 2, muted=False),
         worker("w5", 2, epoch=1, muted=True),
     ]
-    answers = mute_acknowledgements(state, roll(*live, perhaps_alive=("w0",)))
+    answers = mute_acknowledgements(state, report(*live, maybe_alive=("w0",)))
     assert (answers.ready, answers.degraded, answers.waiting) == (("w1", "w2", "w3"), (), ("w0", "w4", "w5"))
     assert answers.sentence("acknowledged by") == "acknowledged by w1, w2, w3; waiting for w0, w4, w5"
-    assert mute_acknowledgements(state, roll(*live[:3])).complete
-    assert not mute_acknowledgements(state, roll()).complete, "without a live worker"
+    assert mute_acknowledgements(state, report(*live[:3])).complete
+    assert not mute_acknowledgements(state, report()).complete, "without a live worker"

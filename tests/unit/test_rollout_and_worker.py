@@ -1,4 +1,4 @@
-"""The rollout job and the worker's own control thread agree on `rollout_state`."""
+"""The rollout job and a real rollout follower work together through `rollout_state`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +18,8 @@ BOT = "ChatbotC"
 SETTINGS = Settings(rollout=Rollout(ready_timeout_s=20, poll_s=0.01))
 
 
-class Machine(OneWorker):
-    """One worker that acts each time the job waits, and a registry with versions to serve."""
+class RealWorker(OneWorker):
+    """A real worker that acts each time the job waits, and a registry with its versions."""
 
     def rollout(self, version: int) -> RolloutResult:
         return rollout(
@@ -32,7 +32,7 @@ class Machine(OneWorker):
             clock=Clock(pause=self.pause),
         )
 
-    def serves(self) -> str:
+    def serving(self) -> str:
         return str(self.slots.route(BOT).loaded.model.version)  # type: ignore[attr-defined]
 
     def champion(self) -> int:
@@ -42,112 +42,111 @@ class Machine(OneWorker):
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    made = Machine(tmp_path)
+def worker(tmp_path: Path) -> Iterator[RealWorker]:
+    made = RealWorker(tmp_path)
     yield made
     made.control.stop()
 
 
-def test_a_version_answers_before_it_is_champion(machine: Machine) -> None:
-    """When the alias moves, the engine already has the model, for the first version and for later ones."""
-    for version in (machine.train(BOT), machine.train(BOT)):
-        result = machine.rollout(version)
+def test_a_version_answers_before_it_is_champion(worker: RealWorker) -> None:
+    """When the alias moves, the worker already serves the model. This holds for the first version and for later ones."""
+    for version in (worker.train(BOT), worker.train(BOT)):
+        result = worker.rollout(version)
 
         assert result.workers == ("worker-1",)
-        assert (machine.serves(), machine.champion()) == (str(version), version)
+        assert (worker.serving(), worker.champion()) == (str(version), version)
 
 
-def test_a_corrupt_version_never_answers(machine: Machine) -> None:
-    """The error quotes the worker, the old version continues, and an intact copy can be rolled out later."""
-    machine.rollout(machine.train(BOT))
-    second = machine.train(BOT)
-    machine.corrupt.add(str(second))
+def test_a_corrupt_version_never_answers(worker: RealWorker) -> None:
+    """The error quotes the worker, the old version continues to answer, and an intact copy can be rolled out later."""
+    worker.rollout(worker.train(BOT))
+    second = worker.train(BOT)
+    worker.corrupt.add(str(second))
 
     with pytest.raises(Unavailable, match="해시가 다름"):
-        machine.rollout(second)
+        worker.rollout(second)
 
-    machine.pause(0)
-    assert (machine.serves(), machine.champion()) == ("1", 1)
-    assert next(report for report in machine.slots.reports() if report.bot == BOT).state == "ready"
-    machine.corrupt.clear()
-    machine.rollout(second)
-    assert (machine.serves(), machine.champion()) == ("2", 2)
+    worker.pause(0)
+    assert (worker.serving(), worker.champion()) == ("1", 1)
+    assert next(report for report in worker.slots.reports() if report.bot == BOT).state == "ready"
+    worker.corrupt.clear()
+    worker.rollout(second)
+    assert (worker.serving(), worker.champion()) == ("2", 2)
 
 
-def test_a_corrupt_first_version_leaves_the_bot_without_a_version(machine: Machine) -> None:
-    """No version can be restored; the next good version answers."""
-    first, second = machine.train(BOT), machine.train(BOT)
-    machine.corrupt.add(str(first))
+def test_a_corrupt_first_version_leaves_the_bot_without_a_version(worker: RealWorker) -> None:
+    """There is no earlier version to restore. The next good version answers."""
+    first, second = worker.train(BOT), worker.train(BOT)
+    worker.corrupt.add(str(first))
     with pytest.raises(Unavailable, match="no version that could answer"):
-        machine.rollout(first)
+        worker.rollout(first)
 
-    machine.rollout(second)
+    worker.rollout(second)
 
-    assert (machine.serves(), machine.champion()) == ("2", 2)
+    assert (worker.serving(), worker.champion()) == ("2", 2)
 
 
-def test_an_equal_number_from_another_registry_is_another_version(machine: Machine) -> None:
-    """The registry was lost and starts at 1 again: the cached old version 1 is not served for the new one."""
-    machine.rollout(machine.train(BOT))
-    old = machine.slots.route(BOT).loaded
-    machine.registry = InMemoryRegistry()
-    version = machine.train(BOT)
-    machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
+def test_an_equal_number_from_another_registry_is_another_version(worker: RealWorker) -> None:
+    """The registry was lost and starts at 1 again. The cached old version 1 is not served instead of the new one."""
+    worker.rollout(worker.train(BOT))
+    old = worker.slots.route(BOT).loaded
+    worker.registry = InMemoryRegistry()
+    version = worker.train(BOT)
+    worker.registry.runs[worker.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
 
-    machine.rollout(version)
+    worker.rollout(version)
 
-    new = machine.slots.route(BOT).loaded
+    new = worker.slots.route(BOT).loaded
     assert old is not None
     assert new is not None
     assert (old.version, new.version) == (1, 1)
-    assert (machine.folder / BOT / "1" / "model.json").read_bytes() == b'{"dataset": "new"}'
-    assert machine.slots.route(BOT).loaded.model is new.model
+    assert (worker.folder / BOT / "1" / "model.json").read_bytes() == b'{"dataset": "new"}'
     assert new.digest != old.digest
-    assert machine.champion() == 1
-    repeated = machine.rollout(version)
+    assert worker.champion() == 1
+    repeated = worker.rollout(version)
     assert repeated.changed is False
 
 
-def test_a_version_of_a_lost_registry_never_becomes_previous(machine: Machine) -> None:
-    """It could not be downloaded; the rollout itself succeeds."""
+def test_a_version_of_a_lost_registry_never_becomes_previous(worker: RealWorker) -> None:
+    """A rollback could not download it. The rollout itself succeeds."""
     for _ in range(3):
-        machine.rollout(machine.train(BOT))
-    machine.registry = InMemoryRegistry()
+        worker.rollout(worker.train(BOT))
+    worker.registry = InMemoryRegistry()
 
-    machine.rollout(machine.train(BOT))
+    worker.rollout(worker.train(BOT))
 
-    assert (machine.serves(), machine.champion()) == ("1", 1)
-    assert machine.registry.by_alias(BOT, "previous") is None
+    assert (worker.serving(), worker.champion()) == ("1", 1)
+    assert worker.registry.by_alias(BOT, "previous") is None
 
 
-def test_the_serving_version_stays_on_disk_until_its_namesake_loads(machine: Machine) -> None:
-    """The lost registry's version 1 must survive a restart if the new version 1 does not load."""
-    machine.rollout(machine.train(BOT))
-    old = (machine.folder / BOT / "1" / "model.json").read_bytes()
-    machine.registry = InMemoryRegistry()
-    version = machine.train(BOT)
-    machine.registry.runs[machine.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
-    machine.corrupt.add(str(version))
+def test_the_serving_version_stays_on_disk_until_a_new_one_with_its_number_loads(worker: RealWorker) -> None:
+    """If version 1 of a new registry does not load, the old version 1 must still answer after a restart."""
+    worker.rollout(worker.train(BOT))
+    old = (worker.folder / BOT / "1" / "model.json").read_bytes()
+    worker.registry = InMemoryRegistry()
+    version = worker.train(BOT)
+    worker.registry.runs[worker.registry.get(BOT, version).run_id].files["version/model.json"] = b'{"dataset": "new"}'
+    worker.corrupt.add(str(version))
 
     with pytest.raises(Unavailable, match="version 1 continues to answer"):
-        machine.rollout(version)
+        worker.rollout(version)
 
-    assert (machine.folder / BOT / "1" / "model.json").read_bytes() == old
-    assert [path.name for path in (machine.folder / BOT).glob(".*.before")] == []
+    assert (worker.folder / BOT / "1" / "model.json").read_bytes() == old
+    assert [path.name for path in (worker.folder / BOT).glob(".*.before")] == []
 
 
-def test_rollback_reaches_the_worker(machine: Machine) -> None:
+def test_rollback_reaches_the_worker(worker: RealWorker) -> None:
     """The previous version, still warm, answers again."""
-    for version in (machine.train(BOT), machine.train(BOT)):
-        machine.rollout(version)
+    for version in (worker.train(BOT), worker.train(BOT)):
+        worker.rollout(version)
 
     rollback(
         bot=BOT,
-        topics=machine.topics,
-        registry=machine.registry,
+        topics=worker.topics,
+        registry=worker.registry,
         settings=SETTINGS,
         progress=lambda _line: None,
-        clock=Clock(pause=machine.pause),
+        clock=Clock(pause=worker.pause),
     )
 
-    assert (machine.serves(), machine.champion()) == ("1", 1)
+    assert (worker.serving(), worker.champion()) == ("1", 1)

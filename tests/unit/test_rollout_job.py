@@ -1,4 +1,4 @@
-"""A rollout with simulated workers: which version becomes champion, when, and what a crash leaves."""
+"""Rollouts and rollbacks with simulated workers: which version becomes champion, and what happens after failures."""
 
 import threading
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "data
 
 
 class KilledError(Exception):
-    """Simulates kill -9."""
+    """Raised where the process is killed with SIGKILL."""
 
 
 class CrashingRegistry(InMemoryRegistry):
-    """Crashes at the n-th alias move."""
+    """A registry at which the job is killed after a number of alias moves."""
 
     moves_left: int | None = None
 
@@ -43,7 +43,7 @@ class CrashingRegistry(InMemoryRegistry):
 
 
 class SilentRegistry:
-    """Accepts every call and never returns."""
+    """A registry whose calls do not return."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()
@@ -53,7 +53,7 @@ class SilentRegistry:
 
 
 @pytest.fixture
-def silence() -> Iterator[SilentRegistry]:
+def silent_registry() -> Iterator[SilentRegistry]:
     made = SilentRegistry()
     yield made
     made.ended.set()
@@ -64,8 +64,8 @@ def worker(name: str = "worker-1", **more: Any) -> SimulatedWorker:
 
 
 @dataclass
-class World(FleetHarness):
-    """Everything that a rollout touches."""
+class RolloutHarness(FleetHarness):
+    """The topics, the registry and the simulated workers of a rollout."""
 
     bot: str = BOT
     workers: list[SimulatedWorker] = field(default_factory=lambda: [worker()])
@@ -112,22 +112,22 @@ class World(FleetHarness):
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> RolloutHarness:
+    return RolloutHarness()
 
 
-def published(world: World) -> RolloutState:
-    state = world.published()
+def published(harness: RolloutHarness) -> RolloutState:
+    state = harness.published()
     assert state is not None
     return state
 
 
-def test_the_first_version_becomes_champion(world: World) -> None:
-    """First the workers, then the aliases: champion set, no previous version, candidate removed."""
-    version = world.train(gate="pass")
-    nominate(bot=BOT, version=version, registry=world.registry)
+def test_the_first_version_becomes_champion(harness: RolloutHarness) -> None:
+    """After the workers have acknowledged it, the alias `champion` is set and `candidate` is removed."""
+    version = harness.train(gate="pass")
+    nominate(bot=BOT, version=version, registry=harness.registry)
 
-    result = world.rollout()
+    result = harness.rollout()
 
     assert result == RolloutResult(
         bot=BOT,
@@ -138,570 +138,576 @@ def test_the_first_version_becomes_champion(world: World) -> None:
         changed=True,
         reason="version 1 passed the gate",
     )
-    assert world.aliases() == {"champion": 1}
-    assert (published(world).phase, published(world).percent, published(world).by) == ("steady", 100, "rollout")
-    assert published(world).at == "2026-11-24T09:00:00.000+00:00"
+    assert harness.aliases() == {"champion": 1}
+    assert (published(harness).phase, published(harness).percent, published(harness).by) == ("steady", 100, "rollout")
+    assert published(harness).at == "2026-11-24T09:00:00.000+00:00"
 
 
-def test_the_old_champion_becomes_previous(world: World) -> None:
-    """The epoch rises, and the old champion is kept for a rollback."""
-    world.promote()
-    world.promote()
+def test_the_old_champion_becomes_previous(harness: RolloutHarness) -> None:
+    """It is kept for a rollback."""
+    harness.promote()
+    harness.promote()
 
-    assert world.aliases() == {"champion": 2, "previous": 1}
-    assert (published(world).epoch, published(world).champion, published(world).previous) == (2, 2, 1)
+    assert harness.aliases() == {"champion": 2, "previous": 1}
+    assert (published(harness).epoch, published(harness).champion, published(harness).previous) == (2, 2, 1)
 
 
-def test_rolling_out_the_champion_again_does_nothing(world: World) -> None:
-    """A retried task succeeds, says so, and publishes nothing."""
-    world.promote()
+def test_rolling_out_the_champion_again_does_nothing(harness: RolloutHarness) -> None:
+    """A retried task succeeds and publishes nothing."""
+    harness.promote()
 
-    result = world.rollout()
-    named = world.rollout(version=1)
+    result = harness.rollout()
+    named = harness.rollout(version=1)
 
     assert (result.changed, result.version, result.epoch) == (False, 1, 1)
     assert named.changed is False
-    assert "nothing to do" in world.lines[-1]
-    assert published(world).epoch == 1
+    assert "nothing to do" in harness.lines[-1]
+    assert published(harness).epoch == 1
 
 
-def test_the_champion_is_published_again_after_the_topic_was_lost(world: World) -> None:
-    """It reaches workers without a state; the aliases stay."""
-    world.promote()
-    world.promote()
-    world.lose_topics()
+def test_the_champion_is_published_again_after_the_topic_was_lost(harness: RolloutHarness) -> None:
+    """Workers without a state can follow it. The aliases do not change."""
+    harness.promote()
+    harness.promote()
+    harness.lose_topics()
 
-    world.rollout()
+    harness.rollout()
 
-    assert (published(world).champion, published(world).previous, published(world).epoch) == (2, 1, 1)
-    assert world.aliases() == {"champion": 2, "previous": 1}
+    assert (published(harness).champion, published(harness).previous, published(harness).epoch) == (2, 1, 1)
+    assert harness.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_a_republished_champion_that_does_not_load_is_an_error(world: World) -> None:
-    """No earlier version exists to restore, so nothing more is published."""
-    world.promote()
-    world.lose_topics()
-    world.workers[0].broken = {1}
+def test_a_republished_champion_that_does_not_load_is_an_error(harness: RolloutHarness) -> None:
+    """There is no earlier version to restore, so nothing more is published."""
+    harness.promote()
+    harness.lose_topics()
+    harness.workers[0].broken = {1}
 
     with pytest.raises(
         Unavailable, match=r"version 1 was not loaded by every worker.*version 1 continues to answer \(epoch 1\)"
     ):
-        world.rollout()
+        harness.rollout()
 
-    assert (published(world).champion, published(world).epoch) == (1, 1)
+    assert (published(harness).champion, published(harness).epoch) == (1, 1)
 
 
 @pytest.mark.parametrize("tags", [{}, {"gate": "refused", "gate_reasons": "반복"}, {"gate": "pass", "tainted": "p1"}])
-def test_only_a_version_that_passed_the_gate_is_accepted(world: World, tags: dict[str, str]) -> None:
-    """Neither nominate nor rollout accepts a version that was not evaluated, was refused, or is tainted."""
-    version = world.train(**tags)
+def test_only_a_version_that_passed_the_gate_is_accepted(harness: RolloutHarness, tags: dict[str, str]) -> None:
+    """A version that was not evaluated, was refused or is tainted can be neither nominated nor rolled out."""
+    version = harness.train(**tags)
 
     with pytest.raises(GateRefused, match="version 1"):
-        nominate(bot=BOT, version=version, registry=world.registry)
+        nominate(bot=BOT, version=version, registry=harness.registry)
     with pytest.raises(GateRefused, match="version 1"):
-        world.rollout(version=version)
+        harness.rollout(version=version)
 
-    assert world.aliases() == {}
-    assert world.published() is None
+    assert harness.aliases() == {}
+    assert harness.published() is None
 
 
-def test_a_bot_that_was_never_trained_has_nothing_to_roll_out(world: World) -> None:
+def test_a_bot_that_was_never_trained_has_nothing_to_roll_out(harness: RolloutHarness) -> None:
     """The message says how to train it."""
     with pytest.raises(NotFound, match="retrain_bots"):
-        world.rollout()
+        harness.rollout()
 
 
-def test_a_degraded_worker_restores_the_old_champion(world: World) -> None:
-    """One worker that cannot load the version is enough; aliases stay, and the error quotes the worker."""
-    world.promote()
-    world.workers.append(worker("worker-2", broken={2}))
-    version = world.train(gate="pass")
-    nominate(bot=BOT, version=version, registry=world.registry)
+def test_a_degraded_worker_restores_the_old_champion(harness: RolloutHarness) -> None:
+    """One worker that cannot load the version is enough. The aliases do not change, and the error quotes the worker."""
+    harness.promote()
+    harness.workers.append(worker("worker-2", broken={2}))
+    version = harness.train(gate="pass")
+    nominate(bot=BOT, version=version, registry=harness.registry)
 
     with pytest.raises(Unavailable, match=r"worker-2 \(model\.safetensors: 해시가 다름\)"):
-        world.rollout()
+        harness.rollout()
 
-    assert (published(world).epoch, published(world).champion) == (3, 1)
-    assert world.aliases() == {"champion": 1, "candidate": 2}
-    assert "was not loaded by every worker" in published(world).reason
+    assert (published(harness).epoch, published(harness).champion) == (3, 1)
+    assert harness.aliases() == {"champion": 1, "candidate": 2}
+    assert "was not loaded by every worker" in published(harness).reason
 
 
-def canary(world: World) -> RolloutState:
-    """Version 1 is champion, and a tenth of the players get version 5 from a canary that a later release started."""
-    world.promote()
-    state = replace(published(world), epoch=2, candidate=5, phase="canary", percent=10)
-    world.send(ROLLOUT_TOPIC, BOT, state.to_json())
-    world.beat()
+def canary(harness: RolloutHarness) -> RolloutState:
+    """Make version 1 champion, with a canary of version 5 for a tenth of the players that a later release started."""
+    harness.promote()
+    state = replace(published(harness), epoch=2, candidate=5, phase="canary", percent=10)
+    harness.send(ROLLOUT_TOPIC, BOT, state.to_json())
+    harness.beat()
     return state
 
 
-def test_a_rollout_keeps_the_fields_of_a_canary(world: World) -> None:
-    """It changes the champion only, once; the canary is another command's to end."""
-    before = canary(world)
-    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+def test_a_rollout_keeps_the_fields_of_a_canary(harness: RolloutHarness) -> None:
+    """It changes only the champion. Another command has to end the canary."""
+    before = canary(harness)
+    nominate(bot=BOT, version=harness.train(gate="pass"), registry=harness.registry)
 
-    world.rollout()
+    harness.rollout()
 
-    state = published(world)
+    state = published(harness)
     assert (state.epoch, state.champion, state.previous) == (3, 2, 1)
     assert (state.candidate, state.phase, state.percent) == (before.candidate, before.phase, before.percent)
-    assert world.rollback().version == 1
-    assert (published(world).champion, published(world).candidate, published(world).percent) == (1, 5, 10)
+    assert harness.rollback().version == 1
+    assert (published(harness).champion, published(harness).candidate, published(harness).percent) == (1, 5, 10)
 
 
-def test_restoring_the_old_champion_keeps_the_fields_of_a_canary(world: World) -> None:
-    """A failed rollout leaves the canary as it found it."""
-    before = canary(world)
-    world.workers[0].broken = {2}
-    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
+def test_restoring_the_old_champion_keeps_the_fields_of_a_canary(harness: RolloutHarness) -> None:
+    """A failed rollout does not change the canary."""
+    before = canary(harness)
+    harness.workers[0].broken = {2}
+    nominate(bot=BOT, version=harness.train(gate="pass"), registry=harness.registry)
 
     with pytest.raises(Unavailable, match="version 1 continues to answer"):
-        world.rollout()
+        harness.rollout()
 
-    state = published(world)
+    state = published(harness)
     assert replace(state, epoch=2, reason=before.reason, by=before.by, at=before.at) == before
 
 
-def racing(world: World, rival: RolloutState) -> None:
-    """Version 1 is champion, version 2 is about to be rolled out."""
-    world.promote()
-    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
-    world.topics = RacingTopics(world.topics, [rival])
+def racing(harness: RolloutHarness, rival: RolloutState) -> None:
+    """Make version 1 champion and nominate version 2. The rival publishes its state just before ours."""
+    harness.promote()
+    nominate(bot=BOT, version=harness.train(gate="pass"), registry=harness.registry)
+    harness.topics = RacingTopics(harness.topics, [rival])
 
 
-def test_restoring_the_old_champion_survives_a_concurrent_mute(world: World) -> None:
-    """It is published again after the mute, and keeps the mute."""
-    racing(world, RolloutState(bot=BOT, epoch=3, champion=2, previous=1, muted=True, by="하늘"))
-    world.workers[0].broken = {2}
+def test_restoring_the_old_champion_survives_a_concurrent_mute(harness: RolloutHarness) -> None:
+    """The old champion is published again after the mute, and the bot stays muted."""
+    racing(harness, RolloutState(bot=BOT, epoch=3, champion=2, previous=1, muted=True, by="하늘"))
+    harness.workers[0].broken = {2}
 
     with pytest.raises(Unavailable, match=r"version 1 continues to answer \(epoch 4\)"):
-        world.rollout()
+        harness.rollout()
 
-    assert (published(world).epoch, published(world).champion, published(world).muted) == (4, 1, True)
-
-
-def test_a_rollout_survives_a_concurrent_mute(world: World) -> None:
-    """The new champion is published again after the mute, and keeps the mute."""
-    racing(world, RolloutState(bot=BOT, epoch=2, champion=1, muted=True, by="하늘"))
-
-    world.rollout()
-
-    assert (published(world).epoch, published(world).champion, published(world).muted) == (3, 2, True)
-    assert world.aliases() == {"champion": 2, "previous": 1}
+    assert (published(harness).epoch, published(harness).champion, published(harness).muted) == (4, 1, True)
 
 
-def test_a_rollout_yields_to_a_concurrent_rollout(world: World) -> None:
-    """The other result stays in effect, and this call fails at once instead of waiting in vain."""
-    racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
-    before = world.time
+def test_a_rollout_survives_a_concurrent_mute(harness: RolloutHarness) -> None:
+    """The new champion is published again after the mute, and the bot stays muted."""
+    racing(harness, RolloutState(bot=BOT, epoch=2, champion=1, muted=True, by="하늘"))
+
+    harness.rollout()
+
+    assert (published(harness).epoch, published(harness).champion, published(harness).muted) == (3, 2, True)
+    assert harness.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_a_rollout_yields_to_a_concurrent_rollout(harness: RolloutHarness) -> None:
+    """The other rollout stays in effect, and this call fails at once without waiting."""
+    racing(harness, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
+    before = harness.time
 
     with pytest.raises(Superseded, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
-        world.rollout()
+        harness.rollout()
 
-    assert world.time == before
-    assert world.aliases()["champion"] == 1
+    assert harness.time == before
+    assert harness.aliases()["champion"] == 1
 
 
-def test_the_winner_of_a_race_is_also_the_last_record(world: World, silence: SilentRegistry) -> None:
-    """Of two equal epochs workers follow the first, but compaction keeps the last: the winner is published again."""
-    racing(world, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
+def test_the_winner_of_a_race_is_also_the_last_record(harness: RolloutHarness) -> None:
+    """If two records share an epoch, workers follow the first, but compaction keeps the last. So it is republished."""
+    racing(harness, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
 
     with pytest.raises(Superseded):
-        world.rollout()
+        harness.rollout()
 
-    assert (published(world).champion, published(world).by, published(world).epoch) == (7, "바다", 3)
-
-
-def test_a_stale_last_record_is_replaced(world: World) -> None:
-    """If a crash left the loser of a race as the last record, the next command publishes the winner again."""
-    world.promote()
-    world.publish(RolloutState(bot=BOT, epoch=1, champion=9, by="늦은 이"))
-
-    world.rollout()
-
-    assert (published(world).champion, published(world).epoch, published(world).by) == (1, 2, "rollout")
-    assert world.aliases() == {"champion": 1}
+    assert (published(harness).champion, published(harness).by, published(harness).epoch) == (7, "바다", 3)
 
 
-def test_a_rollout_reaches_workers_that_survived_the_topic(world: World) -> None:
-    """The new epoch is above the one that they remember."""
+def test_a_stale_last_record_is_replaced(harness: RolloutHarness) -> None:
+    """After a crash, the loser of a race may be the last record. The next command publishes the winner again."""
+    harness.promote()
+    harness.publish(RolloutState(bot=BOT, epoch=1, champion=9, by="늦은 이"))
+
+    harness.rollout()
+
+    assert (published(harness).champion, published(harness).epoch, published(harness).by) == (1, 2, "rollout")
+    assert harness.aliases() == {"champion": 1}
+
+
+def test_a_rollout_reaches_workers_that_survived_the_topic(harness: RolloutHarness) -> None:
+    """The new epoch is higher than the epoch that they remember."""
     for _ in range(3):
-        world.promote()
-    world.topics._broker.create(ROLLOUT_TOPIC, 1)
-    version = world.train(gate="pass")
+        harness.promote()
+    harness.topics._broker.create(ROLLOUT_TOPIC, 1)
+    version = harness.train(gate="pass")
 
-    world.rollout(version=version)
+    harness.rollout(version=version)
 
-    assert (published(world).champion, published(world).epoch) == (4, 4)
-    assert world.aliases() == {"champion": 4, "previous": 3}
-
-
-def test_a_rollout_reaches_workers_that_return_after_its_publication(world: World) -> None:
-    """The broker lost its disk: after the first heartbeat the state is published above the worker's epoch."""
-    world.promote()
-    world.lose_topics()
-    version = world.train(gate="pass")
-    world.workers[0] = Survivor(bot=BOT, serving=1, epoch=7)
-
-    world.rollout(version=version)
-
-    assert (published(world).champion, published(world).epoch, published(world).previous) == (2, 8, 1)
-    assert world.aliases() == {"champion": 2, "previous": 1}
+    assert (published(harness).champion, published(harness).epoch) == (4, 4)
+    assert harness.aliases() == {"champion": 4, "previous": 3}
 
 
-def test_the_serving_version_is_restored_not_the_aliased_one(world: World) -> None:
-    """The alias `champion` was moved by hand, which the workers do not see."""
-    world.promote()
-    world.promote()
-    world.registry.set_alias(BOT, "champion", 1)
-    version = world.train(gate="pass")
-    world.workers[0].broken = {version}
+def test_a_rollout_reaches_workers_that_return_after_its_publication(harness: RolloutHarness) -> None:
+    """The broker lost its disk. After the first heartbeat, the state is published with an epoch above the worker's."""
+    harness.promote()
+    harness.lose_topics()
+    version = harness.train(gate="pass")
+    harness.workers[0] = Survivor(bot=BOT, serving=1, epoch=7)
+
+    harness.rollout(version=version)
+
+    assert (published(harness).champion, published(harness).epoch, published(harness).previous) == (2, 8, 1)
+    assert harness.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_the_serving_version_is_restored_not_the_aliased_one(harness: RolloutHarness) -> None:
+    """An operator moved the alias `champion`, which workers do not read."""
+    harness.promote()
+    harness.promote()
+    harness.registry.set_alias(BOT, "champion", 1)
+    version = harness.train(gate="pass")
+    harness.workers[0].broken = {version}
 
     with pytest.raises(Unavailable, match="version 2 continues to answer"):
-        world.rollout(version=version)
-    assert published(world).champion == 2
+        harness.rollout(version=version)
+    assert published(harness).champion == 2
 
-    world.workers[0].broken = set()
-    world.rollout(version=version)
-    assert world.aliases() == {"champion": 3, "previous": 2}
+    harness.workers[0].broken = set()
+    harness.rollout(version=version)
+    assert harness.aliases() == {"champion": 3, "previous": 2}
 
 
-def test_a_worker_that_never_answers_times_out(world: World) -> None:
-    """After the deadline the old champion is published again, and a later call may succeed."""
-    world.promote()
-    world.workers[0].stuck = True
-    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
-    started = world.time
+def test_a_worker_that_never_answers_times_out(harness: RolloutHarness) -> None:
+    """After the deadline the old champion is published again. A later call can succeed."""
+    harness.promote()
+    harness.workers[0].stuck = True
+    nominate(bot=BOT, version=harness.train(gate="pass"), registry=harness.registry)
+    started = harness.time
 
     with pytest.raises(Unavailable, match="waiting for worker-1"):
-        world.rollout()
+        harness.rollout()
 
-    assert (world.time - started).total_seconds() == pytest.approx(world.settings.rollout.ready_timeout_s, abs=1)
-    assert published(world).champion == 1
-    world.workers[0].stuck = False
-    assert world.rollout().changed is True
-    assert (world.aliases(), published(world).epoch) == ({"champion": 2, "previous": 1}, 4)
+    assert (harness.time - started).total_seconds() == pytest.approx(harness.settings.rollout.ready_timeout_s, abs=1)
+    assert published(harness).champion == 1
+    harness.workers[0].stuck = False
+    assert harness.rollout().changed is True
+    assert (harness.aliases(), published(harness).epoch) == ({"champion": 2, "previous": 1}, 4)
 
 
-def test_a_rollout_fails_if_no_worker_is_alive(world: World) -> None:
-    """No alias moves without an acknowledgement; a first version is withdrawn again."""
-    world.workers[0].alive = False
-    version = world.train(gate="pass")
+def test_a_rollout_fails_if_no_worker_is_alive(harness: RolloutHarness) -> None:
+    """No alias moves without an acknowledgement, and a first version is withdrawn."""
+    harness.workers[0].alive = False
+    version = harness.train(gate="pass")
 
     with pytest.raises(Unavailable, match="no worker is alive"):
-        world.rollout(version=version)
+        harness.rollout(version=version)
 
-    assert world.aliases() == {}
-    assert (published(world).champion, published(world).epoch) == (None, 2)
+    assert harness.aliases() == {}
+    assert (published(harness).champion, published(harness).epoch) == (None, 2)
 
 
-def test_dead_workers_are_not_waited_for(world: World) -> None:
-    """An old heartbeat is that of a dead worker, and an unreadable one counts for no worker."""
+def test_dead_workers_are_not_waited_for(harness: RolloutHarness) -> None:
+    """A worker with an old heartbeat is dead. An unreadable heartbeat is ignored."""
     ghost = worker("worker-9")
-    world.send(WORKER_TOPIC, "worker-9", ghost.report(None, world.time - timedelta(minutes=5)).to_json())
-    world.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
+    harness.send(WORKER_TOPIC, "worker-9", ghost.report(None, harness.time - timedelta(minutes=5)).to_json())
+    harness.send(WORKER_TOPIC, "worker-8", "이것은 JSON이 아니다")
 
-    world.promote()
+    harness.promote()
 
-    assert world.aliases() == {"champion": 1}
+    assert harness.aliases() == {"champion": 1}
 
 
-def test_a_worker_that_starts_during_the_rollout_is_waited_for(world: World) -> None:
-    """Liveness is checked at each poll, not once."""
+def test_a_worker_that_starts_during_the_rollout_is_waited_for(harness: RolloutHarness) -> None:
+    """Liveness is checked at each poll, not only at the start."""
     late = worker("worker-2", stuck=True)
-    world.workers[0].stuck = True
+    harness.workers[0].stuck = True
 
     def arrive() -> None:
-        if late not in world.workers:
-            world.workers.append(late)
-        elif world.workers[0].stuck:
-            world.workers[0].stuck = False
+        if late not in harness.workers:
+            harness.workers.append(late)
+        elif harness.workers[0].stuck:
+            harness.workers[0].stuck = False
         else:
             late.stuck = False
 
-    world.meanwhile = arrive
+    harness.on_wait = arrive
 
-    world.promote()
+    harness.promote()
 
-    assert world.lines[-1].endswith("served by worker-1, worker-2")
+    assert harness.lines[-1].endswith("served by worker-1, worker-2")
 
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
-def test_a_crash_between_publishing_and_aliases_is_finished_by_a_second_call(world: World, moves: int) -> None:
-    """Killed before any of the three alias moves, a second call reaches the same state without a new epoch."""
-    world.promote()
-    nominate(bot=BOT, version=world.train(gate="pass"), registry=world.registry)
-    world.registry.moves_left = moves
+def test_a_killed_rollout_is_finished_by_a_second_call(harness: RolloutHarness, moves: int) -> None:
+    """The first call was killed before one of the three alias moves. The second one needs no new epoch."""
+    harness.promote()
+    nominate(bot=BOT, version=harness.train(gate="pass"), registry=harness.registry)
+    harness.registry.moves_left = moves
     with pytest.raises(KilledError):
-        world.rollout()
-    world.registry.moves_left = None
+        harness.rollout()
+    harness.registry.moves_left = None
 
-    world.rollout()
+    harness.rollout()
 
-    assert world.aliases() == {"champion": 2, "previous": 1}
-    assert (published(world).epoch, published(world).champion) == (2, 2)
+    assert harness.aliases() == {"champion": 2, "previous": 1}
+    assert (published(harness).epoch, published(harness).champion) == (2, 2)
 
 
 @pytest.mark.parametrize("moves", [0, 1])
-def test_a_crashed_rollback_is_finished_by_a_second_call(world: World, moves: int) -> None:
-    """Killed before either alias move of a rollback."""
-    world.promote()
-    world.promote()
-    world.registry.moves_left = moves
+def test_a_killed_rollback_is_finished_by_a_second_call(harness: RolloutHarness, moves: int) -> None:
+    """The first call was killed before one of the two alias moves."""
+    harness.promote()
+    harness.promote()
+    harness.registry.moves_left = moves
     with pytest.raises(KilledError):
-        world.rollback()
-    world.registry.moves_left = None
+        harness.rollback()
+    harness.registry.moves_left = None
 
-    world.rollback()
+    harness.rollback()
 
-    assert world.aliases() == {"champion": 1}
-    assert published(world).champion == 1
-    assert "rolled_back" in world.registry.get(BOT, 2).tags
-
-
-def test_a_newer_candidate_survives_the_rollout_of_an_older_one(world: World) -> None:
-    """The alias is removed only from the version that was rolled out."""
-    first, second = world.train(gate="pass"), world.train(gate="pass")
-    nominate(bot=BOT, version=second, registry=world.registry)
-
-    world.rollout(version=first)
-
-    assert world.aliases() == {"champion": first, "candidate": second}
+    assert harness.aliases() == {"champion": 1}
+    assert published(harness).champion == 1
+    assert "rolled_back" in harness.registry.get(BOT, 2).tags
 
 
-def test_a_rollout_is_superseded_by_another_one(world: World) -> None:
-    """If another champion was published in the meantime, this call moves no alias and publishes nothing."""
-    world.workers[0].stuck = True
-    version = world.train(gate="pass")
+def test_a_newer_candidate_survives_the_rollout_of_an_older_one(harness: RolloutHarness) -> None:
+    """The alias `candidate` is removed only from the version that was rolled out."""
+    first, second = harness.train(gate="pass"), harness.train(gate="pass")
+    nominate(bot=BOT, version=second, registry=harness.registry)
+
+    harness.rollout(version=first)
+
+    assert harness.aliases() == {"champion": first, "candidate": second}
+
+
+def test_a_rollout_is_superseded_by_another_one(harness: RolloutHarness) -> None:
+    """If another champion is published while this call waits, the call moves no alias and publishes nothing more."""
+    harness.workers[0].stuck = True
+    version = harness.train(gate="pass")
     other = RolloutState(bot=BOT, epoch=9, champion=7)
-    world.meanwhile = lambda: world.publish(other)
+    harness.on_wait = lambda: harness.publish(other)
 
     with pytest.raises(Superseded, match=r"epoch 9 \(version 7\)"):
-        world.rollout(version=version)
+        harness.rollout(version=version)
 
-    assert published(world).epoch == 9
-    assert world.aliases() == {}
+    assert published(harness).epoch == 9
+    assert harness.aliases() == {}
 
 
-def test_a_muted_bot_stays_muted_through_a_rollout(world: World) -> None:
+def test_a_muted_bot_stays_muted_through_a_rollout(harness: RolloutHarness) -> None:
     """A new champion does not unmute the bot."""
-    world.promote()
-    world.publish(RolloutState(bot=BOT, epoch=2, champion=1, muted=True))
+    harness.promote()
+    harness.publish(RolloutState(bot=BOT, epoch=2, champion=1, muted=True))
 
-    world.promote()
+    harness.promote()
 
-    assert (published(world).champion, published(world).muted) == (2, True)
+    assert (published(harness).champion, published(harness).muted) == (2, True)
 
 
-def test_a_rollback_returns_to_the_previous_version(world: World) -> None:
-    """The abandoned version is tagged; no previous version remains, so a second rollback fails."""
-    world.promote()
-    world.promote()
+def test_a_rollback_returns_to_the_previous_version(harness: RolloutHarness) -> None:
+    """Afterwards there is no previous version, so a second rollback fails."""
+    harness.promote()
+    harness.promote()
 
-    result = world.rollback()
+    result = harness.rollback()
 
     assert (result.version, result.changed, result.epoch) == (1, True, 3)
-    assert world.aliases() == {"champion": 1}
-    assert published(world).reason == "rolled back from version 2"
+    assert harness.aliases() == {"champion": 1}
+    assert published(harness).reason == "rolled back from version 2"
     with pytest.raises(NotFound, match="no previous version"):
-        world.rollback()
+        harness.rollback()
 
 
-def test_a_version_rolled_back_returns_only_if_named(world: World) -> None:
-    """A retried task cannot nominate it again; an operator can give its number."""
-    world.promote()
-    world.promote()
-    world.rollback()
+def test_a_rolled_back_version_is_rolled_out_only_by_number(harness: RolloutHarness) -> None:
+    """A retried task cannot nominate it again, but an operator can name it."""
+    harness.promote()
+    harness.promote()
+    harness.rollback()
 
     with pytest.raises(GateRefused, match="rolled back"):
-        nominate(bot=BOT, version=2, registry=world.registry)
-    world.rollout(version=2)
+        nominate(bot=BOT, version=2, registry=harness.registry)
+    harness.rollout(version=2)
 
-    assert world.aliases() == {"champion": 2, "previous": 1}
+    assert harness.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_a_rollback_that_fails_keeps_the_champion(world: World) -> None:
-    """If the previous version no longer loads, the champion continues and the aliases stay."""
-    world.promote()
-    world.promote()
-    world.workers[0].broken = {1}
+def test_a_rollback_that_fails_keeps_the_champion(harness: RolloutHarness) -> None:
+    """If the previous version does not load, the champion continues to answer and the aliases do not change."""
+    harness.promote()
+    harness.promote()
+    harness.workers[0].broken = {1}
 
     with pytest.raises(Unavailable, match="version 2 continues to answer"):
-        world.rollback()
+        harness.rollback()
 
-    assert published(world).champion == 2
-    assert world.aliases() == {"champion": 2, "previous": 1}
+    assert published(harness).champion == 2
+    assert harness.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_a_rollback_does_not_wait_for_a_registry_that_hangs(world: World, silence: SilentRegistry) -> None:
-    """The workers change version without the registry; a second call moves the aliases later."""
-    world.promote()
-    world.promote()
+def test_a_rollback_does_not_wait_for_a_registry_that_hangs(
+    harness: RolloutHarness, silent_registry: SilentRegistry
+) -> None:
+    """The workers change the version without the registry. A second call moves the aliases later."""
+    harness.promote()
+    harness.promote()
     with pytest.raises(Unavailable, match="version 1 answers again on worker-1. The aliases were not moved"):
-        world.rollback(silence)
-    assert (published(world).champion, world.workers[0].serving) == (1, 1)
-    assert world.aliases() == {"champion": 2, "previous": 1}
+        harness.rollback(silent_registry)
+    assert (published(harness).champion, harness.workers[0].serving) == (1, 1)
+    assert harness.aliases() == {"champion": 2, "previous": 1}
 
-    assert world.rollback().version == 1
-    assert world.aliases() == {"champion": 1}
-    assert "rolled_back" in world.registry.get(BOT, 2).tags
+    assert harness.rollback().version == 1
+    assert harness.aliases() == {"champion": 1}
+    assert "rolled_back" in harness.registry.get(BOT, 2).tags
 
 
-def under_way(world: World) -> None:
-    """Version 1 was good, version 2 answers and is bad, and version 3 is published but cannot be loaded."""
-    world.promote()
-    world.promote()
-    world.workers[0].broken = {3}
+def publish_broken_version(harness: RolloutHarness) -> None:
+    """Publish version 3, which does not load, while version 2 answers. Version 1 answered before."""
+    harness.promote()
+    harness.promote()
+    harness.workers[0].broken = {3}
     state = RolloutState(bot=BOT, epoch=3, champion=3, previous=2, earlier=1)
-    world.publish(state)
-    world.beat()
+    harness.publish(state)
+    harness.beat()
 
 
-def test_a_rollback_abandons_the_serving_version_not_the_loading_one(world: World) -> None:
-    """The version that never answered is not tagged, and can still be rolled out."""
-    under_way(world)
-    world.train(gate="pass")
+def test_a_rollback_abandons_the_serving_version_not_the_loading_one(harness: RolloutHarness) -> None:
+    """Version 3 never answered, so it is not tagged and can still be rolled out."""
+    publish_broken_version(harness)
+    harness.train(gate="pass")
 
-    assert world.rollback().version == 1
+    assert harness.rollback().version == 1
 
-    assert "rolled_back" in world.registry.get(BOT, 2).tags
-    assert "rolled_back" not in world.registry.get(BOT, 3).tags
+    assert "rolled_back" in harness.registry.get(BOT, 2).tags
+    assert "rolled_back" not in harness.registry.get(BOT, 3).tags
 
 
-def test_a_rollback_without_registry_abandons_the_serving_version(world: World, silence: SilentRegistry) -> None:
-    """A second one has no version to return to; its error suggests a mute."""
-    under_way(world)
+def test_a_rollback_without_registry_abandons_the_serving_version(
+    harness: RolloutHarness, silent_registry: SilentRegistry
+) -> None:
+    """A second rollback has no version to return to. Its error suggests a mute."""
+    publish_broken_version(harness)
     with pytest.raises(Unavailable, match="version 1 answers again"):
-        world.rollback(silence)
+        harness.rollback(silent_registry)
     with pytest.raises(Unavailable, match=f"kogpt2-chat mute {BOT}"):
-        world.rollback(silence)
-    assert published(world).champion == 1
+        harness.rollback(silent_registry)
+    assert published(harness).champion == 1
 
-    world.train(gate="pass")
-    assert world.rollback().version == 1
-    assert world.aliases() == {"champion": 1}
-    assert "rolled_back" in world.registry.get(BOT, 2).tags
+    harness.train(gate="pass")
+    assert harness.rollback().version == 1
+    assert harness.aliases() == {"champion": 1}
+    assert "rolled_back" in harness.registry.get(BOT, 2).tags
 
 
 @pytest.mark.parametrize("broken", [{1, 3}, {3, 4}])
-def test_the_serving_version_is_restored_not_the_loading_one(world: World, broken: set[int]) -> None:
-    """Whether a rollback or another rollout fails; the state still names the version before."""
-    under_way(world)
-    world.train(gate="pass")
-    world.workers[0].broken = broken
+def test_the_serving_version_is_restored_not_the_loading_one(harness: RolloutHarness, broken: set[int]) -> None:
+    """This holds if a rollback fails and if another rollout fails. The state still names the previous version."""
+    publish_broken_version(harness)
+    harness.train(gate="pass")
+    harness.workers[0].broken = broken
     with pytest.raises(Unavailable, match="version 2 continues to answer"):
-        world.rollback() if 1 in broken else world.promote()
-    assert (published(world).champion, published(world).previous) == (2, 1)
+        harness.rollback() if 1 in broken else harness.promote()
+    assert (published(harness).champion, published(harness).previous) == (2, 1)
 
 
-def test_a_rollback_without_alias_moves_is_not_undone(world: World, silence: SilentRegistry) -> None:
-    """A rollout without a version, as the DAG runs it for every bot, does nothing."""
-    world.promote()
-    world.promote()
+def test_a_rollout_does_not_undo_a_rollback_without_alias_moves(
+    harness: RolloutHarness, silent_registry: SilentRegistry
+) -> None:
+    """Without a version number, as in the DAG, a rollout does nothing."""
+    harness.promote()
+    harness.promote()
     with pytest.raises(Unavailable, match="Run the rollback again when the registry answers"):
-        world.rollback(silence)
+        harness.rollback(silent_registry)
 
-    result = world.rollout()
+    result = harness.rollout()
 
-    assert (result.changed, published(world).champion) == (False, 1)
+    assert (result.changed, published(harness).champion) == (False, 1)
     assert result.reason == "the published version is 1, the registry's champion is 2"
-    assert world.rollout(version=2).version == 2
+    assert harness.rollout(version=2).version == 2
 
 
-def test_a_namesake_of_the_serving_version_never_becomes_previous(world: World) -> None:
+def test_another_version_with_the_number_of_the_serving_one_never_becomes_previous(harness: RolloutHarness) -> None:
     """The registry was lost, and the new one has a refused version with that number."""
-    world.promote()
-    world.promote()
-    world.registry, world.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
+    harness.promote()
+    harness.promote()
+    harness.registry, harness.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
     for _ in range(2):
-        world.train(gate="refused")
+        harness.train(gate="refused")
 
-    assert world.promote() == 3
+    assert harness.promote() == 3
 
-    assert world.aliases() == {"champion": 3}
+    assert harness.aliases() == {"champion": 3}
 
 
-def test_a_lost_registrys_version_continues_if_its_namesake_does_not_load(world: World) -> None:
-    """It is restored by its digest; the number is the same."""
-    world.promote()
-    spoken = published(world).digest
-    world.registry, world.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
-    world.workers[0].broken = {1}
+def test_a_version_of_a_lost_registry_is_restored_by_its_digest(harness: RolloutHarness) -> None:
+    """The new version that did not load has the same number."""
+    harness.promote()
+    digest = published(harness).digest
+    harness.registry, harness.model_json = CrashingRegistry(), MODEL_JSON.replace("0123", "4567")
+    harness.workers[0].broken = {1}
 
     with pytest.raises(Unavailable, match="version 1 continues to answer"):
-        world.promote()
+        harness.promote()
 
-    assert (published(world).champion, published(world).digest) == (1, spoken)
+    assert (published(harness).champion, published(harness).digest) == (1, digest)
 
 
-def test_a_failed_rollout_keeps_the_previous_version(world: World) -> None:
-    """Workers keep the version that the state calls previous: a rollback afterwards needs no download."""
-    world.promote()
-    world.promote()
-    world.workers[0].broken = {3}
+def test_a_failed_rollout_keeps_the_previous_version(harness: RolloutHarness) -> None:
+    """Workers keep the previous version of the state on disk, so a later rollback needs no download."""
+    harness.promote()
+    harness.promote()
+    harness.workers[0].broken = {3}
     with pytest.raises(Unavailable, match="version 2 continues to answer"):
-        world.promote()
-    assert (published(world).champion, published(world).previous) == (2, 1)
+        harness.promote()
+    assert (published(harness).champion, published(harness).previous) == (2, 1)
 
 
-def test_a_state_names_two_earlier_versions(world: World) -> None:
+def test_a_state_names_two_earlier_versions(harness: RolloutHarness) -> None:
     """A rollback during a rollout needs the second one."""
     for _ in range(3):
-        world.promote()
-    assert (published(world).champion, published(world).previous, published(world).earlier) == (3, 2, 1)
+        harness.promote()
+    assert (published(harness).champion, published(harness).previous, published(harness).earlier) == (3, 2, 1)
 
 
-def test_a_champion_is_not_nominated_again(world: World) -> None:
-    """A DAG retried after the rollout creates no stale candidate."""
-    version = world.promote()
+def test_a_champion_is_not_nominated_again(harness: RolloutHarness) -> None:
+    """Otherwise a DAG run that is retried after the rollout would create a stale candidate."""
+    version = harness.promote()
 
-    assert nominate(bot=BOT, version=version, registry=world.registry).nominated is False
-    assert world.aliases() == {"champion": 1}
+    assert nominate(bot=BOT, version=version, registry=harness.registry).nominated is False
+    assert harness.aliases() == {"champion": 1}
 
 
-def test_a_registered_version_has_its_facts_as_tags(world: World) -> None:
-    """Base, licence and dataset become tags; registering the same run again returns the same version."""
-    run_id = world.registry.start_run("학습", {}, {})
-    world.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
+def test_a_registered_version_has_base_and_licence_and_dataset_as_tags(harness: RolloutHarness) -> None:
+    """Registering the same run again returns the same version."""
+    run_id = harness.registry.start_run("학습", {}, {})
+    harness.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
 
-    first = register(bot=BOT, run_id=run_id, registry=world.registry)
-    second = register(bot=BOT, run_id=run_id, registry=world.registry)
+    first = register(bot=BOT, run_id=run_id, registry=harness.registry)
+    second = register(bot=BOT, run_id=run_id, registry=harness.registry)
 
     assert first == second
-    assert world.registry.get(BOT, 1).tags == {
+    assert harness.registry.get(BOT, 1).tags == {
         "base": "skt/kogpt2-base-v2",
         "licence": "CC BY-NC-SA 4.0",
         "dataset": "0123456789ab",
     }
 
 
-def test_a_run_of_another_bot_is_refused(world: World) -> None:
-    """The version exists, since every trained model has one, but it can never be nominated."""
-    run_id = world.registry.start_run("학습", {}, {})
-    world.registry.runs[run_id].files["version/model.json"] = b'{"bot": "ChatbotC"}'
+def test_a_run_of_another_bot_is_refused(harness: RolloutHarness) -> None:
+    """A version is registered for every trained model, but this one can never be nominated."""
+    run_id = harness.registry.start_run("학습", {}, {})
+    harness.registry.runs[run_id].files["version/model.json"] = b'{"bot": "ChatbotC"}'
 
     with pytest.raises(InvalidInput, match="trained ChatbotC, not ChatbotA"):
-        register(bot=BOT, run_id=run_id, registry=world.registry)
+        register(bot=BOT, run_id=run_id, registry=harness.registry)
 
     with pytest.raises(GateRefused):
-        nominate(bot=BOT, version=1, registry=world.registry)
+        nominate(bot=BOT, version=1, registry=harness.registry)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
-def test_an_unreadable_model_card_is_an_error(world: World, content: bytes) -> None:
-    """The message names the version whose model.json is not a JSON object."""
-    run_id = world.registry.start_run("학습", {}, {})
-    world.registry.runs[run_id].files["version/model.json"] = content
+def test_an_unreadable_model_card_is_an_error(harness: RolloutHarness, content: bytes) -> None:
+    """The message names the version."""
+    run_id = harness.registry.start_run("학습", {}, {})
+    harness.registry.runs[run_id].files["version/model.json"] = content
 
     with pytest.raises(CheckpointCorrupt, match=r"model\.json of ChatbotA version 1"):
-        register(bot=BOT, run_id=run_id, registry=world.registry)
+        register(bot=BOT, run_id=run_id, registry=harness.registry)
 
 
-def test_progress_names_the_workers(world: World) -> None:
-    """One line per change."""
-    world.promote()
+def test_progress_names_the_workers(harness: RolloutHarness) -> None:
+    """There is one line per change."""
+    harness.promote()
 
-    assert world.lines == [
+    assert harness.lines == [
         "ChatbotA: version 1 is published as epoch 1",
         "ChatbotA: no worker is alive",
         "ChatbotA: ready worker-1",

@@ -1,4 +1,4 @@
-"""The scheduler's pauses: long without commits, and ended by a commit."""
+"""The pauses of the scheduler are long, but a commit ends them."""
 
 import sqlite3
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_airflow.rest import LONGEST_S, SHORT_S, Commits, Rest
+from kogpt2_airflow.pause import LONGEST_S, SHORT_S, AdaptivePause, CommitCounter
 
 
 @dataclass(kw_only=True)
@@ -40,70 +40,70 @@ def write(path: Path) -> None:
         connection.commit()
 
 
-def paused_s(rest: Rest, time: FakeTime, is_due: Callable[[], bool] = lambda: False) -> float:
+def paused_s(pause: AdaptivePause, time: FakeTime, is_due: Callable[[], bool] = lambda: False) -> float:
     began = time.now
-    rest.take(is_due)
+    pause.wait(is_due)
     return time.now - began
 
 
-def rest_on(database: Path, time: FakeTime) -> Rest:
-    """Return a Rest that has paused once, so that it knows the database's counter."""
-    rest = Rest(Commits(database), clock=lambda: time.now, pause=time.pause)
-    rest.take(lambda: False)
-    return rest
+def pause_on(database: Path, time: FakeTime) -> AdaptivePause:
+    """Return an AdaptivePause that has paused once, so that it has read the database's counter."""
+    pause = AdaptivePause(CommitCounter(database), clock=lambda: time.now, pause=time.pause)
+    pause.wait(lambda: False)
+    return pause
 
 
 def test_a_pause_without_commits_is_long(database: Path) -> None:
-    """The scheduler checks timers and schedules every second, not ten times a second."""
+    """The scheduler checks timers and schedules once per second."""
     time = FakeTime()
-    assert paused_s(rest_on(database, time), time) == pytest.approx(LONGEST_S, abs=0.05)
+    assert paused_s(pause_on(database, time), time) == pytest.approx(LONGEST_S, abs=0.05)
 
 
 def test_a_commit_ends_the_pause(database: Path) -> None:
     """The pause ends within one polling interval after another connection commits."""
     time = FakeTime()
-    rest = rest_on(database, time)
+    pause = pause_on(database, time)
     time.events[time.now + 0.5] = lambda: write(database)
-    assert paused_s(rest, time) == pytest.approx(0.5, abs=0.05)
+    assert paused_s(pause, time) == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_commit_between_two_pauses_makes_the_next_one_short(database: Path) -> None:
     """The commit may be the scheduler's own, or another one that the scheduler has not seen yet."""
     time = FakeTime()
-    rest = rest_on(database, time)
+    pause = pause_on(database, time)
     write(database)
-    assert paused_s(rest, time) == pytest.approx(SHORT_S, abs=0.05)
-    assert paused_s(rest, time) == pytest.approx(LONGEST_S, abs=0.05)
+    assert paused_s(pause, time) == pytest.approx(SHORT_S, abs=0.05)
+    assert paused_s(pause, time) == pytest.approx(LONGEST_S, abs=0.05)
 
 
 def test_another_condition_ends_the_pause(database: Path) -> None:
-    """For example a task whose process ended without a commit."""
+    """For example, the process of a task ended without a commit."""
     time = FakeTime()
-    rest = rest_on(database, time)
-    assert paused_s(rest, time, is_due=lambda: True) == 0
+    pause = pause_on(database, time)
+    assert paused_s(pause, time, is_due=lambda: True) == 0
 
 
 def test_a_query_does_not_end_the_pause(database: Path) -> None:
     """Only commits change the counter."""
     time = FakeTime()
-    rest = rest_on(database, time)
+    pause = pause_on(database, time)
     with closing(sqlite3.connect(database)) as reader:
         time.events[time.now + 0.5] = lambda: reader.execute("SELECT * FROM task").fetchall()
-        assert paused_s(rest, time) == pytest.approx(LONGEST_S, abs=0.05)
+        assert paused_s(pause, time) == pytest.approx(LONGEST_S, abs=0.05)
 
 
 def test_the_pause_ends_when_the_commit_is_visible(database: Path) -> None:
     """It does not end when the transaction begins, because the scheduler would not see its rows yet."""
     time = FakeTime()
-    rest = rest_on(database, time)
+    pause = pause_on(database, time)
     with closing(sqlite3.connect(database)) as writer:
         time.events[time.now + 0.5] = lambda: writer.execute("INSERT INTO task VALUES ('running')")
         time.events[time.now + 0.8] = writer.commit
-        assert paused_s(rest, time) == pytest.approx(0.8, abs=0.05)
+        assert paused_s(pause, time) == pytest.approx(0.8, abs=0.05)
 
 
 def test_a_missing_database_is_not_created(tmp_path: Path) -> None:
     """The pause neither fails nor creates the file."""
     time = FakeTime()
-    rest_on(tmp_path / "airflow.db", time)
+    pause_on(tmp_path / "airflow.db", time)
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ HOSTILE = {"CDPATH": "", "SHELLOPTS": "noclobber:nounset", "GREP_OPTIONS": "--co
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a checkout in a folder with an unusual name. Each tool prints its name, its arguments and its environment."""
+    """Create a checkout in a folder with an unusual name. Each tool prints its name, arguments and environment."""
     folder = tmp_path / "내 집 #1 100% it's" / "kogpt2"
     shutil.copytree(CHECKOUT / "scripts", folder / "scripts")
     shutil.copytree(CHECKOUT / ".ci", folder / ".ci")
@@ -44,7 +44,7 @@ def run(checkout: Path, *command: str, **more: str) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize("command", [["scripts/test.sh"], ["bash", "scripts/faults.sh"]])
 def test_a_script_works_in_any_folder_and_shell(checkout: Path, command: list[str]) -> None:
-    """It runs the checkout's own tools in the checkout, without the caller's settings."""
+    """It runs the tools of its checkout in the checkout, without the settings of the caller."""
     done = run(checkout, *command, "-k", "a b", KOGPT2_KAFKA__BOOTSTRAP="kafka.example:9092")
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
@@ -53,7 +53,7 @@ def test_a_script_works_in_any_folder_and_shell(checkout: Path, command: list[st
 
 
 def test_all_tests_run_in_two_parts(checkout: Path) -> None:
-    """Together the parts cover every folder: the second one ignores only folders of the first."""
+    """Together they cover every folder, because the second part ignores only folders of the first."""
     done = run(checkout, "scripts/test.sh")
     assert done.returncode == 0, done.stderr
     first, second = (line.split(" in ")[0] for line in done.stdout.splitlines() if line.startswith("python -m pytest"))
@@ -77,7 +77,7 @@ def test_a_failure_in_either_part_fails_the_tests(
 
 
 def test_scripts_can_be_started_from_any_folder(checkout: Path) -> None:
-    """By an absolute path from elsewhere, and by name from their own folder."""
+    """For example, by an absolute path, or by name in their own folder."""
     assert run(checkout, "bash", "-c", 'cd / && "$0/scripts/faults.sh"', str(checkout)).returncode == 0
     assert run(checkout, "bash", "-c", "cd ./scripts && bash faults.sh").returncode == 0
 
@@ -93,14 +93,14 @@ def test_scripts_can_be_started_from_any_folder(checkout: Path) -> None:
     ],
 )
 def test_the_docstring_check_fails_if_pydoclint_does_not_run(checkout: Path, body: str, code: int) -> None:
-    """Ignored codes are filtered out; a crash of pydoclint is an error."""
+    """Ignored codes are filtered out, but a crash of pydoclint is an error."""
     tool(checkout, "pydoclint", body)
     assert run(checkout, "scripts/check.sh").returncode == code
 
 
 @pytest.mark.parametrize(("folder", "kept"), [("", True), ("../elsewhere", False), (None, False)])
 def test_an_environment_with_another_path_is_recreated(checkout: Path, folder: str | None, kept: bool) -> None:
-    """Its programs contain the path: in a copied checkout they run another checkout's code, in a moved one they fail."""
+    """Its programs contain the path. In a copied checkout they run the code of the other one, in a moved one they fail."""
     tool(checkout, "python", "exit 0")
     if folder is not None:
         activate = checkout / ".venv" / "bin" / "activate"
@@ -125,7 +125,7 @@ def test_a_linked_environment_is_not_changed(checkout: Path, tmp_path: Path) -> 
     "row",
     ["/dev/sda1 100 40 4321 40% /", "//nas/내 공유 100 40 4321 40% /mnt/내 폴더", "overlay 100 40 4321 100% /a 5% b"],
 )
-def test_free_disk_space_is_read_for_any_name_of_a_disk(checkout: Path, row: str) -> None:
-    """Names with spaces shift the columns of `df`."""
+def test_free_disk_space_is_read_for_disks_with_any_name(checkout: Path, row: str) -> None:
+    """Spaces in a name shift the columns of `df`."""
     functions = f"df() {{ printf '%s\\n' Header '{row}'; }}; source <(grep '^free_disk()' scripts/setup.sh); free_disk"
     assert run(checkout, "bash", "-c", functions).stdout == "4321\n"

@@ -28,7 +28,7 @@ from tests.growth import growth
     ],
 )
 def test_names_and_handles_of_players_are_masked(text, masked):
-    """They are masked if the text says that they are the player's own."""
+    """They are masked if the text says that they belong to the player."""
     assert mask_names(text) == masked
     assert mask_names(masked) == masked
 
@@ -42,8 +42,8 @@ def test_names_and_handles_of_players_are_masked(text, masked):
         "내 이름은 정말 예뻐", "우리 이름이 유명해", "내 이름은 비밀이야", "내 이름은 말했잖아",
     ],
 )  # fmt: skip
-def test_other_texts_about_names_stay(text):
-    """These are questions for a name, statements about one, words after "I am", and service names inside words."""
+def test_other_texts_about_names_are_unchanged(text):
+    """Questions for a name, statements about a name, words after "I am", and service names inside words."""
     assert mask_names(text) == text
 
 
@@ -56,7 +56,7 @@ def test_masking_takes_time_linear_in_the_text(piece):
 
 
 def test_rows_of_earlier_releases_are_masked_when_they_are_indexed():
-    """The lake keeps them as they were stored; their documents contain no personal data."""
+    """They are unmasked in the lake, but their documents contain no personal data."""
     row = {"turn_id": "t", "text": "안녕", "answer": "maru@example.com 맞죠?", "sender": "010-1234-5678", "session_id": None,
            "player_id": "legacy:010-1234-5678", "extra": json.dumps({"tel": "010-1234-5678"}), "epoch": 3}  # fmt: skip
     found = mask_for_search(row)

@@ -1,4 +1,4 @@
-"""The settings tree, and how it is read from variables."""
+"""Settings and how they are read from the environment and from `.env`."""
 
 import json
 import sys
@@ -26,13 +26,14 @@ def folder(tmp_path, monkeypatch):
 
 
 def refusal() -> str:
+    """Load the settings and return the message of the error."""
     with pytest.raises(InvalidInput) as caught:
         load_settings()
     return str(caught.value)
 
 
 def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One number shifts all ports, so that two stacks can run on one machine."""
+    """So two stacks can run on one machine."""
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "1000")
     settings = load_settings()
     assert settings.kafka_bootstrap == "127.0.0.1:10092"
@@ -41,7 +42,7 @@ def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_all_faults_are_reported_together(monkeypatch, folder):
-    """Wrong values, names, JSON, lines of `.env` and combinations are all in one message."""
+    """One message has all wrong values, names, JSON texts, lines of `.env` and combinations."""
     (folder / ".env").write_text('KOGPT2_TRAINING__BATCH_SIZE=0\nKOGPT2_HDFS__ROOT="/x\n', encoding="utf-8")
     monkeypatch.setenv("KOGPT2_PORTS__KAFKA", "kafka")
     monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", "{bad")
@@ -70,7 +71,7 @@ def test_all_faults_are_reported_together(monkeypatch, folder):
     ],
 )
 def test_an_unknown_name_is_refused_with_the_most_similar_setting(monkeypatch, wrong, right):
-    """If it were ignored, it would have no effect. Its value is not shown, because it may be a secret."""
+    """Otherwise it would have no effect without a warning. Its value is not shown, because it may be a secret."""
     monkeypatch.setenv(wrong, "s3cret-word")
     message = refusal()
     assert wrong in message
@@ -89,7 +90,7 @@ def test_variables_that_are_not_settings_are_ignored(monkeypatch):
 
 
 def test_a_setting_of_an_earlier_release_causes_a_warning(monkeypatch, capsys):
-    """It is ignored with one warning per process, so that an upgrade does not fail because of it."""
+    """It is ignored with one warning per process, so an upgrade does not fail because of it."""
     monkeypatch.setenv("KOGPT2_STACK__START_TIMEOUT_S", "180")
     assert load_settings() == Settings()
     assert load_settings() == Settings()
@@ -98,8 +99,8 @@ def test_a_setting_of_an_earlier_release_causes_a_warning(monkeypatch, capsys):
     assert "KOGPT2_STACK__STALL_S" in message
 
 
-def test_an_outdated_setting_in_a_section_s_json_causes_a_warning_too(monkeypatch, capsys):
-    """The form of a setting does not matter."""
+def test_an_outdated_setting_in_the_json_of_a_section_causes_a_warning_too(monkeypatch, capsys):
+    """The warning names the variable of the section."""
     monkeypatch.setenv("KOGPT2_SERVING", '{"engine": "openvino", "threads": 2}')
     assert load_settings().serving.threads == 2
     assert "KOGPT2_SERVING__ENGINE (in KOGPT2_SERVING) no longer has an effect" in capsys.readouterr().err
@@ -114,8 +115,8 @@ def test_an_outdated_setting_in_a_section_s_json_causes_a_warning_too(monkeypatc
         {"KOGPT2_SERVING__SLOT": "3", "KOGPT2_SERVING__ORDINAL": "3"},
     ],
 )
-def test_the_name_that_the_last_release_gave_a_setting_still_works(monkeypatch, capsys, variables):
-    """With a warning that names both, so that units and `.env` files can be changed after the upgrade."""
+def test_the_name_of_a_setting_in_the_last_release_still_works(monkeypatch, capsys, variables):
+    """A warning has both names, so that units and `.env` files can be changed after the upgrade."""
     monkeypatch.setattr("kogpt2_chat.settings._warn_once", lambda sentence: print(sentence, file=sys.stderr))
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
@@ -133,7 +134,7 @@ def test_the_name_that_the_last_release_gave_a_setting_still_works(monkeypatch, 
     ],
 )
 def test_the_old_and_the_new_name_with_different_values_are_refused(monkeypatch, variables):
-    """Nobody knows which one is meant."""
+    """It is unclear which value is right."""
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     (line,) = refusal().splitlines()[1:]
@@ -146,14 +147,14 @@ def test_the_old_and_the_new_name_with_different_values_are_refused(monkeypatch,
     [("KOGPT2_SERVING__SLOT", "KOGPT2_SERVING__ORDINAL"), ("KOGPT2_SERVING__ORDINAL", "KOGPT2_SERVING__SLOT")],
 )
 def test_the_environment_wins_over_env_under_either_name(monkeypatch, folder, in_file, in_environment):
-    """So a forgotten line of `.env` does not stop the workers that the stack or a unit numbers."""
+    """A forgotten line of `.env` must not affect workers whose ordinal the stack or a unit sets."""
     (folder / ".env").write_text(f"{in_file}=1\n", encoding="utf-8")
     monkeypatch.setenv(in_environment, "4")
     assert load_settings().serving.ordinal == 4
 
 
 def test_a_wrong_value_under_the_old_name_names_both(monkeypatch):
-    """The person who reads the message looks for the name that they wrote."""
+    """The reader of the message looks for the name that they wrote."""
     monkeypatch.setenv("KOGPT2_SERVING__SLOT", "three")
     (line,) = refusal().splitlines()[1:]
     assert "KOGPT2_SERVING__ORDINAL" in line
@@ -200,13 +201,13 @@ def test_an_env_file_from_windows_is_read(folder, encoding, line_end):
     ],
 )  # fmt: skip
 def test_a_misleading_line_is_refused(folder, line):
-    """Typographic, nested or unclosed quotation marks and commands of other shells are errors."""
+    """For example, with typographic, nested or unclosed quotation marks, or a command of another shell."""
     (folder / ".env").write_text(line + "\n", encoding="utf-8")
     assert ".env" in refusal()
 
 
 def test_the_environment_wins_over_the_file_even_with_an_empty_value(monkeypatch, folder):
-    """An empty value means the default; `KOGPT2_HOME=` does not mean the current directory."""
+    """An empty value means the default, so `KOGPT2_HOME=` does not mean the current directory."""
     (folder / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=prod.example:9092\nKOGPT2_HOME=\nKOGPT2_PORTS__OFFSET=7\n")
     monkeypatch.setenv("KOGPT2_KAFKA__BOOTSTRAP", "")
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "8")
@@ -215,7 +216,7 @@ def test_the_environment_wins_over_the_file_even_with_an_empty_value(monkeypatch
 
 
 def test_the_env_file_can_be_chosen_or_disabled(monkeypatch, folder):
-    """A file that is named must exist; an empty name disables the file."""
+    """A chosen file must exist. An empty name disables the file."""
     (folder / ".env").write_text("KOGPT2_PORTS__OFFSET=7\n")
     (folder / "다른.env").write_text("KOGPT2_PORTS__OFFSET=8\n")
     for named, offset in (("다른.env", 8), ("", 0)):
@@ -226,7 +227,7 @@ def test_the_env_file_can_be_chosen_or_disabled(monkeypatch, folder):
 
 
 def test_paths_become_absolute(monkeypatch, folder):
-    """`~` is expanded, and relative paths start in the current directory, so that all processes use the same folder."""
+    """`~` is expanded, and relative paths start in the current directory. So all processes use the same folder."""
     monkeypatch.setenv("HOME", str(folder / "집"))
     monkeypatch.setenv("KOGPT2_HOME", "~/kogpt2")
     monkeypatch.setenv("KOGPT2_LEARNING__CORPORA", "말뭉치")
@@ -237,8 +238,8 @@ def test_paths_become_absolute(monkeypatch, folder):
     assert found.learning.corpora == folder / "말뭉치"
     assert found.kafka.ssl_cafile == str(folder / "ca.pem")
     assert found.model.base == str(folder / "base")
-    monkeypatch.setenv("KOGPT2_HOME", "~nobody-of-this-name/kogpt2")
-    assert "KOGPT2_HOME: ~nobody-of-this-name is not a home folder" in refusal()
+    monkeypatch.setenv("KOGPT2_HOME", "~no-such-user/kogpt2")
+    assert "KOGPT2_HOME: ~no-such-user is not a home folder" in refusal()
 
 
 def test_an_unknown_bot_in_a_dictionary_is_refused(monkeypatch):
@@ -251,7 +252,7 @@ def test_an_unknown_bot_in_a_dictionary_is_refused(monkeypatch):
 
 
 def test_a_section_can_be_one_json_value(monkeypatch):
-    """A single setting wins over it; a misspelt field and a value that is not a JSON object are errors."""
+    """A variable of a single setting wins over it. Misspelt fields and values that are not JSON objects are errors."""
     monkeypatch.setenv("KOGPT2_PORTS", '{"offset": 5, "kafka": 19092}')
     monkeypatch.setenv("KOGPT2_PORTS__OFFSET", "6")
     found = load_settings()
@@ -279,7 +280,7 @@ def test_a_section_can_be_one_json_value(monkeypatch):
     ],
 )  # fmt: skip
 def test_values_that_a_client_would_reject_are_refused(monkeypatch, name, text):
-    """The error comes when the settings are read, not when a client or server uses the value."""
+    """The error is raised when the settings are read, not when a client or server uses the value."""
     monkeypatch.setenv(name, text)
     message = refusal()
     assert name in message
@@ -298,7 +299,7 @@ def test_values_that_a_client_would_reject_are_refused(monkeypatch, name, text):
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(monkeypatch, named, given):
-    """One sentence names both settings."""
+    """The message has one line for them."""
     for name, text in given.items():
         monkeypatch.setenv(name, text)
     message = refusal()
@@ -313,7 +314,7 @@ def test_a_shifted_port_above_the_last_one_is_refused() -> None:
 
 
 def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords do not appear in any dump of the settings."""
+    """Neither the JSON nor the representation of the settings contains them."""
     monkeypatch.setenv("KOGPT2_KAFKA__SASL_PASSWORD", "s3cret-word")
     monkeypatch.setenv("KOGPT2_STACK__AIRFLOW_DATABASE", "postgresql://u:s3cret-word@h/db")
     found = load_settings()
@@ -335,7 +336,7 @@ def test_the_value_of_a_wrong_secret_is_not_shown(monkeypatch):
 
 
 def test_the_shown_settings_can_be_used_as_an_env_file(monkeypatch, folder):
-    """The output of `kogpt2-chat settings` gives the same settings again; an unset path does not become `None`."""
+    """Loading the output of `kogpt2-chat settings` returns the same settings. An unset path does not become `None`."""
     monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", '{"ChatbotA": {"temperature": 0.9}}')
     found = load_settings()
     monkeypatch.delenv("KOGPT2_SERVING__SAMPLING")
@@ -353,13 +354,13 @@ def test_settings_without_arguments_are_the_defaults(monkeypatch):
 
 
 def test_the_cache_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Checkouts share jars and base models through a folder outside of them."""
+    """Checkouts share jars and base models in this folder."""
     monkeypatch.setenv("KOGPT2_CACHE", str(tmp_path))
     assert load_settings().cache_dir == tmp_path
 
 
-def test_the_json_of_the_settings_is_the_tree(monkeypatch):
-    """The JSON has one object per section, with the values by field."""
+def test_the_json_of_the_settings_has_one_object_per_section():
+    """It has the values by field."""
     tree = json.loads(Settings().model_dump_json())
     assert tree["ports"]["datanode"] == [9866, 9876]
     assert tree["kafka"]["sasl_password"] == ""
@@ -382,7 +383,7 @@ def field_at(path: tuple[str, ...]) -> FieldInfo:
 
 @pytest.mark.parametrize("cron", ["never", "0 4 * * *", "*/5 1-3 * * MON,TUE", "@daily"])
 def test_scheduled_retraining_can_be_changed_and_switched_off(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
-    """The demo switches it off, so that no scheduled run interferes."""
+    """The demo switches it off, so that scheduled runs do not interfere."""
     monkeypatch.setenv("KOGPT2_LEARNING__RETRAIN_CRON", cron)
     assert load_settings().learning.retrain_cron == cron
     assert DEMO_ENVIRONMENT["KOGPT2_LEARNING__RETRAIN_CRON"] == "never"
@@ -390,7 +391,7 @@ def test_scheduled_retraining_can_be_changed_and_switched_off(monkeypatch: pytes
 
 @pytest.mark.parametrize("cron", ["off", "4", "0 4 * *", "0 4 * * * *"])
 def test_an_invalid_cron_expression_is_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
-    """Airflow would silently drop the whole DAG."""
+    """Otherwise Airflow would silently drop the whole DAG."""
     monkeypatch.setenv("KOGPT2_LEARNING__RETRAIN_CRON", cron)
     with pytest.raises(InvalidInput, match="RETRAIN_CRON: expected five fields .* or never"):
         load_settings()

@@ -1,4 +1,4 @@
-"""Every program of the stack has the same settings as the command that started it, however they were set."""
+"""Every program of the stack has the settings of the command that started it, whatever their source."""
 
 import json
 import os
@@ -64,11 +64,11 @@ def bounds(info: Any) -> tuple[float, float]:
 
 
 def plain_kinds(kind: Any) -> list[Any]:
-    """Return the type itself, or the members of a union, without their bounds."""
+    """Return the type and, if it is a union, its members; all without their bounds."""
     return [get_args(one)[0] if get_origin(one) is Annotated else one for one in (kind, *get_args(kind))]
 
 
-def right_texts(name: str) -> st.SearchStrategy[str]:
+def valid_texts(name: str) -> st.SearchStrategy[str]:
     """Return valid texts for the setting."""
     info, kind = info_of(name), LEAVES[name].annotation
     if name in FORMS:
@@ -96,13 +96,13 @@ def right_texts(name: str) -> st.SearchStrategy[str]:
     return WORDS.filter(lambda text: text.strip() and text.strip()[0] not in "'\"`“‘")
 
 
-WRONG = {
+INVALID = {
     bool: ["perhaps", "2"], int: ["many", "1.5", "1e3", "0x10", "-99999999"], float: ["nan", "inf", "빠름", "1e999"],
     str: ["'x'", '"x"', "“x”", "a\nb"], SecretStr: [f"{SECRET}\n"], Path: ["~no-such-user-here/x", '"/x"', "a\tb"],
 }  # fmt: skip
 
 
-def wrong_texts(name: str) -> st.SearchStrategy[str]:
+def invalid_texts(name: str) -> st.SearchStrategy[str]:
     """Return invalid texts for the setting."""
     kind = LEAVES[name].annotation
     if name in FORMS:
@@ -115,7 +115,7 @@ def wrong_texts(name: str) -> st.SearchStrategy[str]:
         return st.sampled_from(["{bad", "[]", "3", "'{}'", '{"ChatbotZ": {}}', '{"ChatbotA": 3}', "null", "[" * 9999])
     if get_origin(kind) is tuple:
         return st.sampled_from(["9866,9876", "[1]", "[0, 5]", '["a", "b"]', "'[1, 2]'", "[1, 2, 3]", "NaN"])
-    return st.sampled_from(next(WRONG[one] for one in plain_kinds(kind) if one in WRONG))
+    return st.sampled_from(next(INVALID[one] for one in plain_kinds(kind) if one in INVALID))
 
 
 @st.composite
@@ -131,7 +131,7 @@ def choices(draw: st.DrawFn, texts: Any, names: list[str]) -> dict[str, tuple[st
 
 @contextmanager
 def isolated(folder: Path, variables: Mapping[str, str], env_file: str | None = None):
-    """Change to a folder with a `.env`, and to an environment with only these variables."""
+    """Change to a folder with this `.env`, and to an environment that has only these variables."""
     folder.mkdir(exist_ok=True)
     (folder / ".env").write_text(env_file or "", encoding="utf-8", newline="")
     before = Path.cwd()
@@ -143,7 +143,7 @@ def isolated(folder: Path, variables: Mapping[str, str], env_file: str | None = 
         os.chdir(before)
 
 
-def spread(chosen: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], str]:
+def sources_of(chosen: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], str]:
     """Return the environment and the text of `.env` for the chosen texts."""
     environment = {name: text for name, (text, source) in chosen.items() if source == "environment"}
     sections: dict[str, dict[str, object]] = {}
@@ -171,7 +171,7 @@ from kogpt2_chat.settings import load_settings
 from kogpt2_chat.variables import as_variables
 print(json.dumps(as_variables(load_settings())))
 """
-HOSTILE = "KOGPT2_KAFKA__BOOTSTRAP=prod.example:9092\nKOGPT2_PORTS__OFFSET=31\nKOGPT2_NONSENSE=1\n"
+OTHER_ENV_FILE = "KOGPT2_KAFKA__BOOTSTRAP=prod.example:9092\nKOGPT2_PORTS__OFFSET=31\nKOGPT2_NONSENSE=1\n"
 QUICK = settings(
     max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
     report_multiple_bugs=False, derandomize=True, database=None,
@@ -179,10 +179,10 @@ QUICK = settings(
 
 
 @QUICK
-@given(chosen=choices(right_texts, sorted(set(LEAVES) - PAIRED)))
+@given(chosen=choices(valid_texts, sorted(set(LEAVES) - PAIRED)))
 def test_every_program_has_the_settings_of_the_command(chosen):
     """The source of a setting does not matter, and a `.env` in the program's folder is ignored."""
-    environment, env_file = spread(chosen)
+    environment, env_file = sources_of(chosen)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         with isolated(folder / "caller", environment, env_file):
@@ -190,7 +190,7 @@ def test_every_program_has_the_settings_of_the_command(chosen):
             inherited = clean_environment()
         assert all(_value(caller, variable) is not None for variable in chosen)
         expected = caller.model_copy(update={"home": caller.home.resolve(), "cache": caller.cache_dir.resolve()})
-        tested = []
+        tested: list[dict[str, str]] = []
         for program in all_programs(caller, folders_of(caller), JAVA):
             own = program_environment(program, caller, caller.home)
             passed = {name: text for name, text in own.items() if name.startswith("KOGPT2_") and name != MARK}
@@ -198,7 +198,7 @@ def test_every_program_has_the_settings_of_the_command(chosen):
                 assert passed == {}
             elif passed not in tested:
                 tested.append(passed)
-                with isolated(folder / "checkout", {**inherited, **passed}, HOSTILE):
+                with isolated(folder / "checkout", {**inherited, **passed}, OTHER_ENV_FILE):
                     assert load_settings() == _with_ordinal(expected, program)
 
 
@@ -218,15 +218,15 @@ def _with_ordinal(tree: Settings, program: Program) -> Settings:
 
 @QUICK
 @given(
-    wrong=choices(wrong_texts, sorted(LEAVES)),
-    right=choices(right_texts, sorted(set(LEAVES) - PAIRED)),
+    invalid=choices(invalid_texts, sorted(LEAVES)),
+    valid=choices(valid_texts, sorted(set(LEAVES) - PAIRED)),
     misspelt=st.sets(
         st.sampled_from(["KOGPT2_STAK__WORKERS", "KOGPT2_PORTS__OFSET", "KOGPT2_HOM", "kogpt2_hdfs_root"])
     ),
 )
-def test_all_faults_are_reported_at_once_without_secrets(wrong, right, misspelt):
-    """Wrong values, texts and names are all reported, and correct settings are not."""
-    environment, env_file = spread({**right, **wrong})
+def test_all_faults_are_reported_at_once_without_secrets(invalid, valid, misspelt):
+    """All invalid values and unknown names are reported, and valid settings are not."""
+    environment, env_file = sources_of({**valid, **invalid})
     with (
         tempfile.TemporaryDirectory() as name,
         isolated(Path(name).resolve() / "caller", {**environment, **dict.fromkeys(misspelt, SECRET)}, env_file),
@@ -234,20 +234,20 @@ def test_all_faults_are_reported_at_once_without_secrets(wrong, right, misspelt)
     ):
         load_settings()
     output = str(caught.value)
-    blamed = {line.strip().split(":")[0].split(" ")[0] for line in output.splitlines()[1:]}
-    assert blamed == set(wrong) | {one.upper() for one in misspelt}
+    reported = {line.strip().split(":")[0].split(" ")[0] for line in output.splitlines()[1:]}
+    assert reported == set(invalid) | {one.upper() for one in misspelt}
     assert SECRET not in output
 
 
 def test_a_start_script_passes_the_settings_to_a_process(tmp_path):
-    """The values survive the shell's quoting, and a `.env` in the folder is ignored."""
+    """The script quotes the values, and a `.env` in the folder is ignored."""
     odd = "a'b\"c $HOME `x` ${Y} \\ 별"
     given_settings = Settings(
         home=tmp_path / "집 #1", cache=tmp_path, ports={"offset": 7, "datanode": (1, 2)}, kafka={"sasl_password": odd},
         serving={"sampling": {"ChatbotA": {}}, "uncertain": {"ChatbotB": "notice"}}, hdfs={"root": "/a,b"},
         stack={"airflow_database": f"postgresql://u:{odd}@h/db"},
     )  # fmt: skip
-    (tmp_path / ".env").write_text(HOSTILE)
+    (tmp_path / ".env").write_text(OTHER_ENV_FILE)
     program = Program(name="x", group="x", command=(sys.executable, "-c", PRINT_SETTINGS))
     script = tmp_path / "start.sh"
     script.write_text(start_script(program, program_environment(program, given_settings, tmp_path)), encoding="utf-8")
@@ -271,8 +271,8 @@ def test_a_start_script_passes_the_settings_to_a_process(tmp_path):
         {"KOGPT2_PORTS__WORKER_METRICS": "65535", "KOGPT2_SERVING__ORDINAL": "2"},
     ],
 )  # fmt: skip
-def test_wrong_settings_end_a_program_with_exit_code_2(tmp_path, module, variables):
-    """The supervisor does not restart it, and the message has no traceback."""
+def test_invalid_settings_end_a_program_with_exit_code_2(tmp_path, module, variables):
+    """The supervisor does not restart a program with this exit code. The message has no traceback."""
     path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
     argv = [sys.executable, "-m", module, *(["settings"] if module == "kogpt2_chat.cli" else [])]
     environment = {**clean_environment(), "PYTHONPATH": path, "KOGPT2_HOME": str(tmp_path), **variables}
@@ -283,7 +283,7 @@ def test_wrong_settings_end_a_program_with_exit_code_2(tmp_path, module, variabl
 
 
 def test_a_worker_whose_kafka_client_rejects_the_settings_is_not_restarted(tmp_path):
-    """For example with a missing certificate file: one log event, and exit code 2."""
+    """For example, the certificate file is missing. The last line of the log has the event, and the exit code is 2."""
     path = os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])
     variables = {"KOGPT2_KAFKA__SECURITY_PROTOCOL": "SSL", "KOGPT2_KAFKA__SSL_CAFILE": "없는.pem"}
     environment = {**clean_environment(), "PYTHONPATH": path, "KOGPT2_HOME": str(tmp_path), **variables}

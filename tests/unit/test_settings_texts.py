@@ -1,4 +1,4 @@
-"""Settings whose invalid text would otherwise fail only later, in a server."""
+"""Settings with texts that a server parses are checked when the settings are loaded."""
 
 import pytest
 from croniter import croniter
@@ -14,7 +14,7 @@ WEBHOOK = "KOGPT2_AIRFLOW__ALERT_WEBHOOK"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Change to an empty folder and let its `.env` be read."""
+    """Change to an empty folder, whose `.env` is read."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KOGPT2_ENV_FILE", raising=False)
 
@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_text_that_its_server_cannot_use_is_refused(monkeypatch, name, text):
-    """Otherwise Airflow, a JVM, Spark or the webhook would report it much later in a log."""
+    """Otherwise the error would appear much later, in a log of Airflow, a JVM, Spark or the webhook."""
     monkeypatch.setenv(name, text)
     with pytest.raises(InvalidInput, match=name):
         load_settings()
@@ -43,16 +43,16 @@ def test_a_text_that_its_server_cannot_use_is_refused(monkeypatch, name, text):
     ],
 )  # fmt: skip
 def test_a_text_that_its_server_can_use_is_accepted(monkeypatch, name, text):
-    """Cron expressions are those that Airflow's own parser accepts."""
+    """The parser that Airflow uses also accepts the cron expressions."""
     monkeypatch.setenv(name, text)
-    assert load_settings()
+    load_settings()
     if name == CRON and text:
-        assert croniter(text.strip()).get_next()
+        croniter(text.strip()).get_next()
 
 
 @pytest.mark.parametrize("in_file", [False, True])
 def test_two_spellings_of_one_setting_are_refused(tmp_path, monkeypatch, in_file):
-    """It would be unclear which of them counts."""
+    """It is unclear which value is right."""
     if in_file:
         (tmp_path / ".env").write_text("KOGPT2_HOME=/a\nkogpt2_home=/b\n")
     else:

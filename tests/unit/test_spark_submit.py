@@ -1,4 +1,4 @@
-"""A Spark application and the process that waits for it."""
+"""A Spark application that fails, or whose caller is killed."""
 
 import os
 import subprocess
@@ -17,19 +17,19 @@ from kogpt2_chat.settings import Settings
 spark._spark_home = lambda: Path(sys.argv[1])
 spark.SparkSubmit(Settings(), [], lambda: Path("/nowhere")).submit("build_dataset", {})
 """
-# Deaf to SIGTERM; its end closes the pipe, or, much later, it says that it lived on.
+# Ignores SIGTERM. If it is killed, the pipe is closed; otherwise it writes to the pipe much later.
 LAUNCHER = """#!/bin/sh
 trap '' TERM
 exec 3> "{pipe}"
 echo started >&3
 sleep 120 3>&-
-echo lived on >&3
+echo still alive >&3
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
-def test_an_application_does_not_outlive_who_waits_for_it(tmp_path: Path) -> None:
-    """A command that is killed for lack of memory ends nothing itself; its retry would be a second driver."""
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
+def test_an_application_is_killed_with_its_caller(tmp_path: Path) -> None:
+    """A caller that is killed (e.g. for lack of memory) cannot end it, and a retry would start a second driver."""
     pipe, launcher = tmp_path / "pipe", tmp_path / "bin" / "spark-submit"
     os.mkfifo(pipe)
     launcher.parent.mkdir()
@@ -37,17 +37,17 @@ def test_an_application_does_not_outlive_who_waits_for_it(tmp_path: Path) -> Non
     launcher.chmod(0o755)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])}
     command = subprocess.Popen([sys.executable, "-c", SUBMIT, str(tmp_path)], env=environment)
-    with pipe.open(encoding="utf-8") as said:
-        assert said.readline() == "started\n"
+    with pipe.open(encoding="utf-8") as output:
+        assert output.readline() == "started\n"
 
         command.kill()
         command.wait()
 
-        assert said.read() == ""
+        assert output.read() == ""
 
 
 @pytest.mark.parametrize(
-    ("said", "hint"),
+    ("message", "hint"),
     [
         ("java.io.IOException: No space left on device", "; the disk of temporary files is full: free some space in /"),
         ("RemoteException: Cannot create file. Name node is in safe mode.", "; HDFS accepts no data; its disk is full"),
@@ -55,13 +55,13 @@ def test_an_application_does_not_outlive_who_waits_for_it(tmp_path: Path) -> Non
         ("java.lang.OutOfMemoryError", ":\n"),
     ],
 )
-def test_a_full_disk_is_named_above_javas_last_lines(tmp_path: Path, said: str, hint: str) -> None:
-    """Spark says it once, and fifty lines of a trace and of shutting down follow."""
+def test_a_full_disk_is_named_before_the_last_lines_of_the_log(tmp_path: Path, message: str, hint: str) -> None:
+    """Spark logs it only once, and the lines of its shutdown follow."""
     launcher = tmp_path / "bin" / "spark-submit"
     launcher.parent.mkdir()
-    launcher.write_text(f"#!/bin/sh\necho '{said}'\nseq 50\nexit 1\n", encoding="utf-8")
+    launcher.write_text(f"#!/bin/sh\necho '{message}'\nseq 50\nexit 1\n", encoding="utf-8")
     launcher.chmod(0o755)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])}
     program = [sys.executable, "-c", SUBMIT, str(tmp_path)]
-    ended = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert f"ended with code 1 and wrote no result{hint}" in ended.stderr
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert f"ended with code 1 and wrote no result{hint}" in done.stderr

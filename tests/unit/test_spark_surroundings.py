@@ -1,4 +1,4 @@
-"""Spark beside other Javas and Sparks of the machine."""
+"""The Java runtime that Spark uses."""
 
 from pathlib import Path
 
@@ -20,10 +20,8 @@ def java(home: Path) -> Path:
 
 
 @pytest.mark.parametrize("variable", ["JAVA_HOME", "PATH"])
-def test_spark_runs_on_the_java_that_was_found_to_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    """Not on Java 8 in `JAVA_HOME`, nor on the first of the path: servers would start, and datasets fail."""
+def test_spark_uses_the_java_that_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Neither `JAVA_HOME` nor the first Java on the path is used: it may have a version that Spark does not support."""
     other, ours = java(tmp_path / "other"), java(tmp_path / "ours")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv(variable, str(other) if variable == "JAVA_HOME" else f"{other}/bin:/usr/bin:/bin")
@@ -31,8 +29,8 @@ def test_spark_runs_on_the_java_that_was_found_to_fit(
         SparkSubmit(Settings(home=tmp_path), jars=[], java=lambda: ours).submit("build_dataset", {})
 
 
-def test_without_java_the_sentence_comes_before_spark(tmp_path: Path) -> None:
-    """Which names the versions and the command, as that of the servers does."""
+def test_without_java_spark_is_not_started(tmp_path: Path) -> None:
+    """The error is that of the search for Java, which names the supported versions and the command to install one."""
 
     def missing() -> Path:
         raise Unavailable("no usable Java found")

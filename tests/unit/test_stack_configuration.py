@@ -1,4 +1,4 @@
-"""The configuration that the stack writes for its servers, as a function of the settings."""
+"""The configuration files, environments and start scripts that the stack creates from the settings."""
 
 import configparser
 import os
@@ -64,7 +64,7 @@ def test_kafka_listens_only_on_the_configured_host(settings: Settings, folders: 
 
 
 def test_committed_offsets_are_kept_longer_than_every_question(settings: Settings, folders: Folders) -> None:
-    """Otherwise a group that was away for longer would answer old questions again; compose uses the same value."""
+    """Otherwise workers that were down for longer would answer old questions again. Compose uses the same value."""
     text = server_properties(settings, folders.data("kafka"))
     (minutes,) = (line.partition("=")[2] for line in text.splitlines() if line.startswith("offsets.retention.minutes="))
     longest_retention_ms = max(int(topic.configs.get("retention.ms", 0)) for topic in TOPICS)
@@ -74,7 +74,7 @@ def test_committed_offsets_are_kept_longer_than_every_question(settings: Setting
 
 
 def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, folders: Folders) -> None:
-    """A client on another machine gets an address that it can reach; our own programs start with the loopback one."""
+    """Clients on other machines get an address that they can reach. Programs of the stack use the loopback address."""
     stack = settings.stack.model_copy(update={"host": "0.0.0.0", "advertised_host": "192.168.0.5"})
     wide = settings.model_copy(update={"stack": stack})
     rows = dict(row.split("=", 1) for row in server_properties(wide, folders.data("kafka")).splitlines() if "=" in row)
@@ -89,7 +89,7 @@ def test_servers_bind_to_one_address_and_advertise_another(settings: Settings, f
 
 
 def test_mlflow_accepts_requests_through_a_tunnel(settings: Settings, folders: Folders) -> None:
-    """The local port of a tunnel is arbitrary; names of other machines are rejected."""
+    """The local port of a tunnel is arbitrary. Names of other hosts are rejected."""
     (mlflow,) = (one for one in all_programs(settings, folders, JAVA) if one.name == "mlflow")
     allowed = mlflow.command[mlflow.command.index("--allowed-hosts") + 1].split(",")
     assert is_allowed_host_header(allowed, "localhost:15000")
@@ -98,22 +98,22 @@ def test_mlflow_accepts_requests_through_a_tunnel(settings: Settings, folders: F
 
 
 def test_programs_reach_their_stack_without_a_proxy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow's tasks connect to its API server directly, whatever proxy the machine uses for other addresses."""
+    """For example, tasks of Airflow connect to its API server."""
     monkeypatch.setenv("no_proxy", "intra.example")
     wide = settings.model_copy(update={"stack": settings.stack.model_copy(update={"host": "127.0.0.2"})})
     environment = program_environment(Program(name="x", group="x", command=()), wide, settings.home)
     assert environment["no_proxy"] == environment["NO_PROXY"] == "intra.example,localhost,127.0.0.1,127.0.0.2"
 
 
-def test_servers_use_utf_8_in_every_locale_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A JVM in the locale C or CP949 cannot open a file with a Korean name."""
+def test_servers_use_utf_8_whatever_the_locale_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the locale C or CP949, a JVM cannot open files with Korean names."""
     monkeypatch.setenv("LC_ALL", "ko_KR.cp949")
     monkeypatch.setenv("LANG", "C")
     assert {clean_environment()[name] for name in ("LANG", "LC_ALL")} == {"C.UTF-8"}
 
 
-def test_a_namenode_without_data_takes_the_cluster_id_of_its_datanodes(settings: Settings, folders: Folders) -> None:
-    """DataNodes reject a NameNode with another cluster id, and `up` would always fail."""
+def test_a_namenode_without_data_uses_the_cluster_id_of_its_datanodes(settings: Settings, folders: Folders) -> None:
+    """DataNodes reject a NameNode with another cluster id, so `up` would always fail."""
     kept = folders.data("datanode-2") / "current"
     kept.mkdir(parents=True)
     (kept / "VERSION").write_text("#Thu\nclusterID=CID-1f2e\ncTime=0\n")
@@ -134,7 +134,7 @@ def test_airflows_database_is_created_again_if_it_is_missing(settings: Settings,
 
 @pytest.mark.parametrize("name", ["a", "b", "별마루", "with space"])
 def test_kafkas_cluster_id_never_looks_like_an_option(name: str) -> None:
-    """It has 22 characters of URL-safe base64, no leading dash, and is the same each time."""
+    """It consists of 22 characters, does not begin with a dash, and is the same each time."""
     first, second = cluster_id(Path("/") / name), cluster_id(Path("/") / name)
     assert first == second
     assert len(first) == 22
@@ -142,7 +142,7 @@ def test_kafkas_cluster_id_never_looks_like_an_option(name: str) -> None:
 
 
 def test_hadoop_files_are_xml_with_the_right_addresses(settings: Settings, folders: Folders) -> None:
-    """Each DataNode has its own addresses; special characters survive XML."""
+    """Each DataNode has its own address, and special characters are escaped."""
     first, second = (datanode_site(settings, folders, number) for number in (1, 2))
     assert first["dfs.datanode.address"] == "127.0.0.1:9966"
     assert second["dfs.datanode.address"] == "127.0.0.1:9976"
@@ -161,7 +161,7 @@ def test_elasticsearch_binds_to_the_host(settings: Settings, folders: Folders) -
 
 
 def test_hdfs_and_elasticsearch_leave_disk_space_for_kafka(settings: Settings, folders: Folders) -> None:
-    """All use ``keep_free_mb``; HDFS needs one block in addition, not the extra gigabyte of its default."""
+    """All use ``keep_free_mb``. HDFS does not reserve the additional gigabyte of its default."""
     kept = settings.model_copy(update={"stack": settings.stack.model_copy(update={"keep_free_mb": 300})})
     assert namenode_site(kept, folders)["dfs.namenode.resource.du.reserved"] == str(300 << 20)
     datanode = datanode_site(kept, folders, 1)
@@ -172,8 +172,8 @@ def test_hdfs_and_elasticsearch_leave_disk_space_for_kafka(settings: Settings, f
     assert marks == {"300mb"}
 
 
-def test_airflow_has_no_default_secrets(settings: Settings, folders: Folders) -> None:
-    """Password and keys are generated once, kept, and readable only by this user."""
+def test_airflows_secrets_are_generated_once(settings: Settings, folders: Folders) -> None:
+    """There is no default password. Only this user can read the files."""
     write_secrets(settings, folders)
     password = read_password(settings, folders)
     assert password
@@ -186,7 +186,7 @@ def test_airflow_has_no_default_secrets(settings: Settings, folders: Folders) ->
 
 
 def test_a_configured_password_replaces_the_generated_one(settings: Settings, folders: Folders) -> None:
-    """Tests and operators can set the password."""
+    """The setting has priority."""
     write_secrets(settings, folders)
     configured = Settings(home=settings.home, stack={"airflow_password": "골라 준 암호"})
     write_secrets(configured, folders)
@@ -194,23 +194,23 @@ def test_a_configured_password_replaces_the_generated_one(settings: Settings, fo
 
 
 def test_airflow_uses_the_configured_database(settings: Settings, folders: Folders) -> None:
-    """SQLite in the home is only the default."""
+    """The default is SQLite in the home."""
     assert airflow_environment(settings, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:////")
     other = Settings(home=settings.home, stack={"airflow_database": "postgresql://u@h/db"})
     assert airflow_environment(other, folders)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://u@h/db"
 
 
 @pytest.mark.parametrize(
-    ("asked", "memory_mb", "slots"), [(0, 24_000, 2), (0, 16_000, 1), (1, 64_000, 1), (3, 8_000, 3)]
+    ("setting", "memory_mb", "slots"), [(0, 24_000, 2), (0, 16_000, 1), (1, 64_000, 1), (3, 8_000, 3)]
 )
-def test_two_trainings_run_in_parallel_if_memory_allows(asked, memory_mb, slots):
-    """The default depends on the memory; a setting overrides it."""
-    settings = Settings(stack={"trainings_at_once": asked})
+def test_two_trainings_run_in_parallel_if_the_memory_is_large_enough(setting, memory_mb, slots):
+    """A setting overrides this default."""
+    settings = Settings(stack={"trainings_at_once": setting})
     assert airflow_pools(settings, memory_mb)["training"]["slots"] == slots
 
 
-def test_programs_get_the_explicitly_set_settings(tmp_path: Path) -> None:
-    """Settings loaded from a program's environment equal those of ``up``, including secrets and tuples."""
+def test_programs_get_the_settings_of_up(tmp_path: Path) -> None:
+    """Settings loaded from the environment of a program equal those of ``up``, including secrets and tuples."""
     given = Settings(
         home=tmp_path,
         cache=tmp_path / "cache",
@@ -228,7 +228,7 @@ def test_programs_get_the_explicitly_set_settings(tmp_path: Path) -> None:
 
 
 def test_a_server_of_another_user_gets_no_settings(settings: Settings) -> None:
-    """Settings may contain secrets; Elasticsearch's user gets only the mark and its own variables."""
+    """Settings may contain secrets. Elasticsearch gets only the mark and its own variables."""
     program = Program(name="elasticsearch", group="x", command=("true",), user="nobody", environment={"A": "b"})
     assert program_environment(program, settings, settings.home) == {MARK: f"elasticsearch@{settings.home}", "A": "b"}
 
@@ -244,10 +244,10 @@ def test_start_scripts_keep_special_characters(tmp_path: Path) -> None:
 
 
 def test_supervisor_can_parse_its_configuration(tmp_path: Path) -> None:
-    """A home with a percent sign and spaces is escaped. Servers are restarted, set-up steps are not.
+    """The path of the home is escaped. Servers are restarted, and set-up steps are not.
 
-    A worker is not restarted if it was asked to end, has unusable settings, or was fenced: the two processes with its
-    ordinal would fence each other forever.
+    A worker is not restarted if it was stopped, has invalid settings or was fenced. Two processes with the same ordinal
+    would fence each other forever.
     """
     settings = Settings(home=tmp_path / "100% 별", cache=tmp_path)
     folders = folders_of(settings)
@@ -263,7 +263,7 @@ def test_supervisor_can_parse_its_configuration(tmp_path: Path) -> None:
 
 
 def test_a_home_with_a_long_path_gets_a_short_socket_path(tmp_path: Path) -> None:
-    """The path of a Unix socket is limited to about 100 bytes; the home may be longer."""
+    """The path of a Unix socket is limited to about 100 bytes, and the path of the home may be longer."""
     long = Folders(home=tmp_path / ("x" * 120), open_home=tmp_path)
     assert len(os.fsencode(long.socket)) <= 100
     assert long.socket != Folders(home=tmp_path / ("y" * 120), open_home=tmp_path).socket
@@ -277,7 +277,7 @@ def test_a_folder_that_others_cannot_enter_is_detected(tmp_path: Path) -> None:
 
 
 def test_services_are_selected_by_name_or_group(settings: Settings, folders: Folders) -> None:
-    """``hdfs`` selects its three servers; a component of Airflow adds the set-up step; an unknown name is reported."""
+    """``hdfs`` selects its three servers. A component of Airflow also selects the set-up step."""
     programs = all_programs(settings, folders, JAVA)
     assert [one.name for one in select_programs(programs, ["hdfs"])] == ["namenode", "datanode-1", "datanode-2"]
     assert {one.name for one in select_programs(programs, ["airflow-scheduler"])} == {
@@ -290,9 +290,9 @@ def test_services_are_selected_by_name_or_group(settings: Settings, folders: Fol
 
 
 def test_workers_and_spark_follow_their_settings(settings: Settings, folders: Folders) -> None:
-    """The settings decide the number of workers, each with its ordinal and port, and whether Spark has a cluster."""
-    asked = Settings(home=settings.home, stack={"workers": 2, "spark": "standalone"})
-    by_name = {one.name: one for one in all_programs(asked, folders, JAVA)}
+    """Each worker has its own ordinal and port. A Spark cluster is started only if it is configured."""
+    configured = Settings(home=settings.home, stack={"workers": 2, "spark": "standalone"})
+    by_name = {one.name: one for one in all_programs(configured, folders, JAVA)}
     assert by_name["worker-2"].environment["KOGPT2_SERVING__ORDINAL"] == "2"
     assert by_name["worker-2"].port == 9102
     assert by_name["spark-master"].ports["rpc"] == 7077

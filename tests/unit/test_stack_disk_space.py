@@ -1,4 +1,4 @@
-"""Too little disk space: which servers wait, what is reported, and what is checked before a start."""
+"""A full disk: which servers wait, what is reported, and what is checked before a start."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ MORE_MB = 1 << 30
 
 def run_start_script(folder: Path, keep_free_mb: int, tmp_path: Path, df: str = "") -> str:
     """Run a program's start script, with a `sleep` that does not wait and a fake `df` if given, and return its output."""
-    program = Program(name="x", group="x", command=("echo", "it runs"), fills=folder)
+    program = Program(name="x", group="x", command=("echo", "started"), fills=folder)
     script = tmp_path / "start.sh"
     script.write_text(start_script(program, {}, keep_free_mb), encoding="utf-8")
     tools = tmp_path / "tools"
@@ -54,27 +54,27 @@ def fake_df(*free_kb: object) -> str:
 
 @pytest.mark.parametrize("name", ["data", "별마루 내 집 100% 'a'"])
 def test_a_server_starts_at_once_with_enough_disk_space(tmp_path: Path, name: str) -> None:
-    """This machine's `df` is parsed, whatever the name of the folder."""
+    """The output of the real `df` is parsed, whatever the name of the folder."""
     folder = tmp_path / name
     folder.mkdir()
-    assert run_start_script(folder, 1, tmp_path) == "it runs\n"
+    assert run_start_script(folder, 1, tmp_path) == "started\n"
 
 
 def test_a_server_waits_for_disk_space_and_logs_it_once(tmp_path: Path) -> None:
-    """It neither starts nor ends before its disk has ``keep_free_mb``."""
-    said = run_start_script(tmp_path, 64, tmp_path, fake_df(0, 2, 65535, 65536))
-    assert said == f"waiting for disk space: 64 MB are needed at {tmp_path}; KB free: 0\nit runs\n"
+    """The start script waits until ``keep_free_mb`` are free."""
+    output = run_start_script(tmp_path, 64, tmp_path, fake_df(0, 2, 65535, 65536))
+    assert output == f"waiting for disk space: 64 MB are needed at {tmp_path}; KB free: 0\nstarted\n"
     assert (tmp_path / "tools" / "df.n").read_text() == "4\n"
 
 
 @pytest.mark.parametrize("df", [fake_df("-"), "exit 1"], ids=["no number", "no answer"])
-def test_a_server_does_not_wait_if_df_reports_no_number(tmp_path: Path, df: str) -> None:
-    """Some file systems report no free space; their servers start at once."""
-    assert run_start_script(tmp_path, 64, tmp_path, df) == "it runs\n"
+def test_a_server_does_not_wait_if_df_does_not_report_a_number(tmp_path: Path, df: str) -> None:
+    """Some file systems do not report their free space."""
+    assert run_start_script(tmp_path, 64, tmp_path, df) == "started\n"
 
 
 def test_each_server_that_a_full_disk_ends_waits_for_disk_space(tmp_path: Path) -> None:
-    """Workers and MLflow run on a full disk; a worker that ended must restart even then."""
+    """Workers and MLflow can run with a full disk, so they do not wait."""
     settings = Settings(home=tmp_path / "home")
     programs = all_programs(settings, folders_of(settings), Java(home=Path("/"), version=17))
     assert {program.name for program in programs if program.fills is None} == {"mlflow", "worker-1"}
@@ -84,17 +84,17 @@ def test_each_server_that_a_full_disk_ends_waits_for_disk_space(tmp_path: Path) 
 
 
 def test_a_full_disk_is_reported_once_per_disk(tmp_path: Path) -> None:
-    """The message says where, how much is free and what to do; a missing folder counts as its nearest parent."""
-    (said,) = full_disks([tmp_path, tmp_path / "not" / "there"], MORE_MB)
-    assert said.startswith(
+    """The message has the folder and its free space. For a missing folder, its nearest existing parent is checked."""
+    (message,) = full_disks([tmp_path, tmp_path / "not" / "there"], MORE_MB)
+    assert message.startswith(
         f"the disk is full: {MORE_MB} MB are needed at {tmp_path}, {free_space_at(tmp_path).free_mb} MB"
     )
-    assert "Free disk space" in said
+    assert "Free disk space" in message
     assert full_disks([tmp_path], 1) == []
 
 
 def test_nothing_starts_with_less_disk_space_than_is_kept_free(tmp_path: Path) -> None:
-    """Servers would only wait, so `up` refuses at once, even if ``min_disk_mb`` is lower."""
+    """Servers would only wait, so `up` fails at once, even if ``min_disk_mb`` is lower."""
     plain = Settings(home=tmp_path / "home")
     stack = plain.stack.model_copy(update={"min_disk_mb": 0, "min_memory_mb": 0, "keep_free_mb": MORE_MB})
     settings = plain.model_copy(update={"stack": stack})

@@ -1,4 +1,4 @@
-"""Fetching, verifying and caching the jars."""
+"""Jars are fetched, verified and cached."""
 
 import hashlib
 import os
@@ -54,7 +54,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_second_checkout_fetches_nothing(repository: FakeRepository, settings: Settings) -> None:
-    """The cache is shared: the second checkout finds every jar in it, readable by all users."""
+    """The cache is shared, and all users can read the jars."""
     folder = repository.ensure(settings)
     assert repository.ensure(settings) == folder
     assert len(repository.requested) == 1
@@ -64,7 +64,7 @@ def test_a_second_checkout_fetches_nothing(repository: FakeRepository, settings:
 
 
 def test_a_truncated_jar_is_fetched_again(repository: FakeRepository, settings: Settings) -> None:
-    """A file that has changed since it was verified is hashed again, and its set is fetched if the hash differs."""
+    """A file that was changed after its verification is hashed again. If the hash differs, its set is fetched."""
     folder = repository.ensure(settings)
     (folder / "kafka/two-2.jar").write_bytes(b"tw")
     repository.ensure(settings)
@@ -73,7 +73,7 @@ def test_a_truncated_jar_is_fetched_again(repository: FakeRepository, settings: 
 
 
 def test_a_changed_jar_of_the_same_size_is_fetched_again(repository: FakeRepository, settings: Settings) -> None:
-    """Comparing sizes is not enough."""
+    """Its time stamp is newer, so it is hashed again."""
     folder = repository.ensure(settings)
     (folder / "kafka/two-2.jar").write_bytes(b"TWO")
     repository.ensure(settings)
@@ -81,15 +81,15 @@ def test_a_changed_jar_of_the_same_size_is_fetched_again(repository: FakeReposit
 
 
 def test_a_jar_with_only_a_new_time_stamp_is_not_fetched_again(repository: FakeRepository, settings: Settings) -> None:
-    """It is hashed again, without using the network."""
+    """It is hashed again, and the hash is right."""
     folder = repository.ensure(settings)
     os.utime(folder / "delta/three-3.jar", (1, 1))
     repository.ensure(settings)
     assert len(repository.requested) == 1
 
 
-def test_a_removed_jar_is_fetched_again(repository: FakeRepository, settings: Settings) -> None:
-    """A missing file is treated like a damaged one."""
+def test_a_missing_jar_is_fetched_again(repository: FakeRepository, settings: Settings) -> None:
+    """It is treated like a damaged one."""
     folder = repository.ensure(settings)
     (folder / "delta/three-3.jar").unlink()
     repository.ensure(settings)
@@ -99,7 +99,7 @@ def test_a_removed_jar_is_fetched_again(repository: FakeRepository, settings: Se
 def test_a_jar_that_does_not_match_the_lock_never_enters_the_cache(
     repository: FakeRepository, settings: Settings
 ) -> None:
-    """The message names the file and both hashes; the cache is unchanged; a later fetch succeeds."""
+    """The message has the file and both hashes. The cache is unchanged, and a later fetch can succeed."""
     repository.content["kafka/one-1.jar"] = b"evil"
     with pytest.raises(Unavailable, match=r"kafka/one-1\.jar: expected sha256 7692c3ad.*found "):
         repository.ensure(settings)
@@ -109,7 +109,7 @@ def test_a_jar_that_does_not_match_the_lock_never_enters_the_cache(
 
 
 def test_remains_of_an_interrupted_fetch_are_removed(repository: FakeRepository, settings: Settings) -> None:
-    """Partly fetched files are in a folder next to the cache, which the next fetch removes."""
+    """They are in a folder next to the cache, and the next fetch removes it."""
     remains = jars.jars_folder(settings, repository.lock).parent / ".fetch-dead"
     remains.mkdir(parents=True)
     repository.ensure(settings)
@@ -117,7 +117,7 @@ def test_remains_of_an_interrupted_fetch_are_removed(repository: FakeRepository,
 
 
 def test_another_lock_has_its_own_cache_folder(repository: FakeRepository, settings: Settings) -> None:
-    """A checkout with other versions does not affect this one."""
+    """So checkouts with different versions do not affect each other."""
     before = jars.jars_folder(settings, repository.lock)
     repository.lock.write_text(repository.lock.read_text() + "# newer\n")
     assert jars.jars_folder(settings, repository.lock) != before
@@ -133,7 +133,7 @@ def test_the_shipped_lock_covers_every_set_and_contains_no_url() -> None:
 
 
 def test_lock_lines_are_hashes_and_relative_paths(tmp_path: Path) -> None:
-    """Lines are sorted, so that a diff shows what changed."""
+    """They are sorted, so that a diff shows what changed."""
     for name in ("b/2.jar", "a/1.jar"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())

@@ -9,7 +9,7 @@ from kogpt2_chat.stack.log_tail import follow
 
 
 def test_a_rotated_log_is_followed(tmp_path: Path) -> None:
-    """It yields the rest of the old file, then the new one from its beginning, each line once."""
+    """The rest of the old file comes first, then the new file from its beginning, with each line once."""
     path = tmp_path / "kafka.log"
     path.write_text("하나\n둘\n", encoding="utf-8")
     lines = follow(path, 1, pause=lambda _: None)
@@ -21,8 +21,8 @@ def test_a_rotated_log_is_followed(tmp_path: Path) -> None:
     assert list(islice(lines, 3)) == ["셋", "넷", "다섯"]
 
 
-def test_it_waits_between_the_two_steps_of_a_rotation(tmp_path: Path) -> None:
-    """For a moment no file has that name."""
+def test_a_log_that_does_not_exist_during_a_rotation_is_waited_for(tmp_path: Path) -> None:
+    """The old file is renamed before the new one is created."""
     path = tmp_path / "kafka.log"
     path.write_text("one\n")
 
@@ -36,7 +36,7 @@ def test_it_waits_between_the_two_steps_of_a_rotation(tmp_path: Path) -> None:
 
 
 def test_a_truncated_log_is_read_from_its_beginning(tmp_path: Path) -> None:
-    """`> kafka.log` truncates it."""
+    """For example, `> kafka.log` truncates it."""
     path = tmp_path / "kafka.log"
     path.write_text("a long line\n")
 
@@ -52,7 +52,7 @@ LINE = "마루가 답한다\n".encode()
 
 @pytest.mark.parametrize("cut", range(1, len(LINE)))
 def test_a_line_that_is_written_in_parts_is_returned_once(tmp_path: Path, cut: int) -> None:
-    """The supervisor writes what it reads from a pipe, which may end within a multi-byte character."""
+    """The supervisor writes pieces that it reads from a pipe. A piece may end within a multi-byte character."""
     path = tmp_path / "worker-1.log"
     path.write_bytes(b"one\n")
     rest = [LINE[:cut], LINE[cut:], b"next\n"]
@@ -65,7 +65,7 @@ def test_a_line_that_is_written_in_parts_is_returned_once(tmp_path: Path, cut: i
 
 
 def test_an_incomplete_last_line_of_a_rotated_log_is_returned(tmp_path: Path) -> None:
-    """A killed server may end within a line, and an existing log may end within one too."""
+    """A killed server may leave an incomplete line."""
     path = tmp_path / "kafka.log"
     path.write_bytes(b"one\nhal")
 

@@ -1,6 +1,7 @@
-"""A server's data folder is missing."""
+"""Reports about missing data folders of servers."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,16 @@ from kogpt2_chat.stack.folders import folders_of, make_folders
 from kogpt2_chat.stack.health import Health
 from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.lost_data import lost_data, record_data
-from kogpt2_chat.stack.outside import StackParts
-from kogpt2_chat.stack.processes import processes_by_name
+from kogpt2_chat.stack.parts import StackParts
+from kogpt2_chat.stack.processes import processes_by_name, wait_until
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.programs import all_programs
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.waiting import WaitDependencies
 
 
-def test_missing_data_is_reported_if_there_has_been_some(tmp_path: Path) -> None:
-    """A first start reports nothing; later, each missing folder is reported with its consequences."""
+def test_missing_data_is_reported_if_it_existed_before(tmp_path: Path) -> None:
+    """A first start reports nothing. Later, each missing folder is reported with the consequences."""
     settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
     folders = folders_of(settings)
     make_folders(folders)
@@ -37,12 +38,12 @@ def test_missing_data_is_reported_if_there_has_been_some(tmp_path: Path) -> None
     assert lost_data(folders, programs) == []
     shutil.rmtree(folders.data("namenode"))
     (sentence,) = lost_data(folders, programs)
-    assert sentence.startswith(f"namenode: its data are gone, expected {folders.data('namenode')}/current/VERSION; ")
+    assert sentence.startswith(f"namenode: its data is gone, expected {folders.data('namenode')}/current/VERSION; ")
     assert "restore this folder from a copy before anything is ingested" in sentence
 
 
 def test_a_record_that_cannot_be_written_is_only_reported(tmp_path: Path) -> None:
-    """The stack is healthy, so a full disk must not stop it."""
+    """For example, the disk is full. This must not stop a healthy stack."""
     settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache", stack={"min_memory_mb": 1, "min_disk_mb": 1})
     folders = folders_of(settings)
     make_folders(folders)
@@ -54,13 +55,14 @@ def test_a_record_that_cannot_be_written_is_only_reported(tmp_path: Path) -> Non
         programs=lambda *_: [program],
         wait=WaitDependencies(check=lambda *_: Health(healthy=True, detail="")),
     )
-    said: list[str] = []
+    lines: list[str] = []
     try:
-        up(settings, progress=said.append, outside=outside)
-        assert "a" in processes_by_name(folders.home)
+        up(settings, progress=lines.append, outside=outside)
+        started = wait_until(lambda: "a" in processes_by_name(folders.home), time.monotonic() + 30)
+        assert started, processes_by_name(folders.home)
     finally:
         down(settings, progress=lambda _: None, outside=outside)
-    assert any("had_data.json cannot be written" in line for line in said)
+    assert any("had_data.json cannot be written" in line for line in lines)
 
 
 @pytest.mark.parametrize("text", ["", "{", "3"])

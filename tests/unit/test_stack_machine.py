@@ -1,4 +1,4 @@
-"""What the stack checks on the machine before it starts anything: Java, addresses, ports, memory, disk."""
+"""Checks of the machine before the stack starts anything, health checks of servers, and the commands without a stack."""
 
 import http.client
 import os
@@ -63,13 +63,13 @@ def test_java_is_checked_by_running_it(
     modules: str,
     usable: bool,
 ) -> None:
-    """It must be version 17 or 21 with the module that Spark needs; a file named java is not enough."""
+    """It must be version 17 or 21 and have the module that Spark needs."""
     fake_java(tmp_path / "jvm" / "one", version, modules)
     assert (find_java(tmp_path / "jvm") is not None) == usable
 
 
-def test_java_home_comes_first(tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """JAVA_HOME takes precedence over the system's runtimes."""
+def test_java_home_has_priority(tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used even if a runtime of the system is usable too."""
     fake_java(tmp_path / "jvm" / "system", "17.0.1", GOOD_MODULES)
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "mine", "21.0.1", GOOD_MODULES)))
     found = find_java(tmp_path / "jvm")
@@ -78,7 +78,7 @@ def test_java_home_comes_first(tmp_path: Path, no_java: None, monkeypatch: pytes
 
 
 def test_missing_java_is_reported_with_the_command_to_install_it(tmp_path: Path, no_java: None) -> None:
-    """The message says what was expected, where it was searched, and what to type."""
+    """The message has the expected versions and the command."""
     with pytest.raises(Unavailable, match=r"17 or 21 with module jdk\.incubator\.vector.*apt-get install openjdk-17"):
         ensure_java(lambda _: None, jvm_folder=tmp_path / "jvm")
 
@@ -92,7 +92,7 @@ def program(port: int, name: str = "kafka") -> Program:
 
 
 def test_a_port_in_use_is_reported_with_its_owner(tmp_path: Path) -> None:
-    """One message names every such port with the pid and command line of its owner."""
+    """One message has every such port, with the pid of its owner."""
     settings = settings_for(tmp_path, min_disk_mb=1)
     with socket.socket() as first, socket.socket() as second:
         for taken in (first, second):
@@ -109,7 +109,7 @@ def test_a_port_in_use_is_reported_with_its_owner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["::1", "192.0.2.1", "no such name", "", "별"])
 def test_a_host_that_is_not_an_ipv4_address_of_this_machine_is_refused(tmp_path: Path, host: str) -> None:
-    """All probes and clients use IPv4; with another address servers would only fail after the start, in their logs."""
+    """All probes and clients use IPv4. With another address, servers would fail after the start, in their logs."""
     with pytest.raises(InvalidInput, match=f"KOGPT2_STACK__HOST={host} is not an IPv4 address of this machine"):
         check_settings(settings_for(tmp_path, host=host))
 
@@ -133,7 +133,7 @@ def test_a_host_that_is_not_an_ipv4_address_of_this_machine_is_refused(tmp_path:
     ],
 )
 def test_an_advertised_address_must_be_usable(tmp_path: Path, host: str, advertised: str, fault: str) -> None:
-    """Kafka tells it to every client."""
+    """Kafka sends it to every client."""
     with pytest.raises(InvalidInput, match=fault):
         check_settings(settings_for(tmp_path, host=host, advertised_host=advertised))
     check_settings(settings_for(tmp_path, host="0.0.0.0", advertised_host="unity.lan"))
@@ -150,7 +150,7 @@ def free_port() -> int:
     ("advertised", "found"), [("127.0.0.2", "Connection refused"), ("no-such-name.invalid", "[Nn]ame")]
 )
 def test_an_advertised_address_must_reach_this_machine(tmp_path: Path, advertised: str, found: str) -> None:
-    """Kafka also tells it to our own workers: behind a router or a firewall they would not become healthy."""
+    """Kafka also sends it to the workers of the stack, which would not become healthy if they cannot connect to it."""
     settings = Settings(
         home=tmp_path / "home",
         stack={"host": "127.0.0.1", "advertised_host": advertised, "min_disk_mb": 1},
@@ -162,8 +162,8 @@ def test_an_advertised_address_must_reach_this_machine(tmp_path: Path, advertise
     check_machine(settings, folders_of(settings), [program(settings.ports.kafka, "mlflow")])
 
 
-def test_an_advertised_address_that_another_machine_answers_is_refused(tmp_path: Path) -> None:
-    """An answer is not enough: our workers would connect to the other machine's Kafka."""
+def test_an_advertised_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+    """Otherwise workers would connect to the Kafka of the other machine."""
     with socket.socket() as other:
         other.bind(("127.0.0.2", 0))
         other.listen()
@@ -177,7 +177,7 @@ def test_an_advertised_address_that_another_machine_answers_is_refused(tmp_path:
 
 
 def test_an_address_that_reaches_this_machine_is_accepted(tmp_path: Path) -> None:
-    """It may be a name of this machine, with all addresses bound; afterwards the port is free for Kafka."""
+    """It may be a name of this machine. After the check the port is free for Kafka."""
     stack = {"host": "0.0.0.0", "advertised_host": "localhost", "min_disk_mb": 1}
     settings = Settings(home=tmp_path / "home", stack=stack, ports={"kafka": free_port()})
     check_machine(settings, folders_of(settings), [program(settings.ports.kafka)])
@@ -185,7 +185,7 @@ def test_an_address_that_reaches_this_machine_is_accepted(tmp_path: Path) -> Non
 
 
 def test_an_unknown_unprivileged_user_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is reported before anything starts, not as a KeyError while files are written."""
+    """It is reported before anything starts."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(InvalidInput, match="KOGPT2_STACK__UNPRIVILEGED_USER=nobdy: this machine has no such user"):
         check_settings(settings_for(tmp_path, unprivileged_user="nobdy"))
@@ -203,7 +203,7 @@ def test_a_user_id_without_a_name_cannot_start_hadoop(tmp_path: Path, monkeypatc
     [http.client.BadStatusLine("x"), AttributeError("'str' has no 'get'"), TypeError("no"), KafkaConnectionError("y")],
 )
 def test_any_error_of_a_probe_counts_as_no_answer(tmp_path: Path, error: Exception) -> None:
-    """It must not abort `up`, which would stop the programs that it started."""
+    """It must not abort `up`, because `up` would then stop the programs that it started."""
 
     def probe(_: health.RunningServer) -> str:
         raise error
@@ -216,7 +216,7 @@ def test_any_error_of_a_probe_counts_as_no_answer(tmp_path: Path, error: Excepti
 
 
 def test_status_shows_the_slots_that_a_worker_reports() -> None:
-    """A worker answers its health route even if none of its slots could load its model."""
+    """A worker responds to health checks even if no model could be loaded."""
     ready = {"bot": "ChatbotA", "version": 3, "state": "ready", "detail": ""}
     degraded = {"bot": "ChatbotB", "version": 1, "state": "degraded", "detail": "MLflow did not answer"}
     assert health.worker_summary([ready]) == "ready, ChatbotA 3"
@@ -238,8 +238,8 @@ def spark_page(**worker: object) -> dict[str, object]:
     return {"status": "ALIVE", "aliveworkers": 1, "cores": 2, "workers": [entry]}
 
 
-def test_a_spark_worker_is_healthy_once_the_master_hears_from_it(tmp_path: Path) -> None:
-    """The master needs no worker."""
+def test_a_spark_worker_is_healthy_once_it_is_registered_at_the_master(tmp_path: Path) -> None:
+    """The master is healthy even without a worker."""
     assert health.spark_summary(spark_page(), spark_server(tmp_path, "spark-worker")) == "1 workers, 2 cores"
     page = {"status": "ALIVE", "aliveworkers": 0, "cores": 0, "workers": []}
     assert health.spark_summary(page, spark_server(tmp_path, "spark-master")) == "0 workers, 0 cores"
@@ -249,30 +249,30 @@ def test_a_spark_worker_is_healthy_once_the_master_hears_from_it(tmp_path: Path)
     "worker", [{"webuiaddress": "http://10.0.0.9:8081"}, {"state": "DEAD"}, {"lastheartbeat": 999_000}]
 )
 def test_another_spark_worker_does_not_count(tmp_path: Path, worker: dict[str, object]) -> None:
-    """It may be one of another machine, a dead one, or this worker's previous process."""
+    """It may be a worker on another machine, a dead one, or the previous process of this worker."""
     with pytest.raises(health.Unhealthy, match="has not heard from this worker"):
         health.spark_summary(spark_page(**worker), spark_server(tmp_path, "spark-worker"))
 
 
 def test_a_spark_master_on_standby_is_unhealthy(tmp_path: Path) -> None:
-    """It accepts no jobs."""
+    """It does not accept jobs."""
     with pytest.raises(health.Unhealthy, match="the master is STANDBY"):
         health.spark_summary(spark_page() | {"status": "STANDBY"}, spark_server(tmp_path, "spark-master"))
 
 
 def test_one_port_for_two_servers_is_reported(tmp_path: Path) -> None:
-    """Contradicting settings are found before anything starts."""
+    """Such settings are found before anything starts."""
     settings = settings_for(tmp_path, min_disk_mb=1)
     with pytest.raises(Unavailable, match="configured for kafka broker and mlflow broker"):
         check_machine(settings, folders_of(settings), [program(1234), program(1234, "mlflow")])
 
 
 def test_too_little_memory_and_disk_are_reported_together(tmp_path: Path) -> None:
-    """One message names both, with what is needed and what is free."""
+    """One message has both, with what is needed."""
     settings = settings_for(tmp_path, min_disk_mb=10**9, min_memory_mb=10**9)
-    greedy = Program(name="kafka", group="kafka", command=("true",), memory_mb=10**9)
+    large = Program(name="kafka", group="kafka", command=("true",), memory_mb=10**9)
     with pytest.raises(Unavailable, match=r"(?s)memory: 1000000000 MB are needed.*disk: 1000000000 MB are needed"):
-        check_machine(settings, folders_of(settings), [greedy])
+        check_machine(settings, folders_of(settings), [large])
 
 
 def test_a_port_with_only_lingering_connections_is_free() -> None:
@@ -291,7 +291,7 @@ def test_a_port_with_only_lingering_connections_is_free() -> None:
 
 
 def test_orphans_are_found_by_their_mark_and_stopped(tmp_path: Path) -> None:
-    """Processes with this home's mark and their children without a mark belong to it; other processes do not."""
+    """Processes with the mark of this home and their children are stopped. Processes of another home are not."""
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], env={}, stdin=0)"
     ours, other = (
         subprocess.Popen(
@@ -323,7 +323,7 @@ def twenty_seconds():
 
 
 def test_status_of_a_stack_that_never_ran(tmp_path: Path) -> None:
-    """Status starts nothing: every service is listed as unhealthy, and the home is not created."""
+    """Every service is listed as unhealthy, and the home is not created."""
     settings = settings_for(tmp_path)
     found = status(settings)
     assert not any(one.healthy for one in found.services)
@@ -332,14 +332,14 @@ def test_status_of_a_stack_that_never_ran(tmp_path: Path) -> None:
 
 
 def test_down_without_a_stack_is_harmless(tmp_path: Path) -> None:
-    """If nothing runs, `down` only says so."""
-    said: list[str] = []
-    down(settings_for(tmp_path), progress=said.append)
-    assert said == ["nothing is running"]
+    """It only reports that nothing is running."""
+    lines: list[str] = []
+    down(settings_for(tmp_path), progress=lines.append)
+    assert lines == ["nothing is running"]
 
 
 def test_wipe_removes_only_files_of_the_stack(tmp_path: Path) -> None:
-    """A user's own files in the home are kept."""
+    """Other files in the home are kept."""
     settings = settings_for(tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
@@ -352,7 +352,7 @@ def test_wipe_removes_only_files_of_the_stack(tmp_path: Path) -> None:
 
 
 def test_wipe_reports_what_it_could_not_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If another user's files remain, `down` fails and names the folder."""
+    """For example, another user owns the files. `down` fails and names the folder."""
     settings = settings_for(tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
@@ -364,13 +364,13 @@ def test_wipe_reports_what_it_could_not_remove(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("name", ["data", "data/kafka", "models"])
 def test_wipe_keeps_the_target_of_a_link_and_reports_it(tmp_path: Path, name: str) -> None:
-    """The target may hold other data: it is not removed, and the message names link and target."""
+    """The target may contain other data. The message names link and target."""
     settings, disk = settings_for(tmp_path), tmp_path / "disk"
     folders = folders_of(settings)
     make_folders(folders)
     (settings.home / "data" / "mlflow").mkdir()
     disk.mkdir()
-    (disk / "words.log").write_text("말")
+    (disk / "kept.log").write_text("말")
     link = settings.home / name
     if link.is_dir():
         shutil.rmtree(link)
@@ -379,12 +379,12 @@ def test_wipe_keeps_the_target_of_a_link_and_reports_it(tmp_path: Path, name: st
         down(settings, progress=lambda _: None, wipe=True)
     assert "empty the folder" in str(caught.value)
     assert link.is_symlink()
-    assert (disk / "words.log").exists()
+    assert (disk / "kept.log").exists()
     assert [path for path in settings.home.rglob("*") if path not in {link, link.parent}] == []
 
 
 def test_the_message_about_an_unknown_log_names_existing_logs(tmp_path: Path) -> None:
-    """The message helps to correct the name."""
+    """Existing logs can be read."""
     settings = settings_for(tmp_path)
     folders = folders_of(settings)
     make_folders(folders)

@@ -1,4 +1,4 @@
-"""Folders and files that root creates where other users can write too."""
+"""Folders and files that root creates in places where other users can write too."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ NOBODY = 65534
 
 
 def test_an_existing_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    """Otherwise another user could make `up` overwrite root's files through a link named `start.sh`."""
+    """Otherwise `up` could overwrite a file of root through a link that another user created."""
     theirs = tmp_path / "theirs"
     theirs.write_text("theirs")
     path = tmp_path / "start.sh"
@@ -27,7 +27,7 @@ def test_an_existing_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
 
 
 def test_an_existing_hard_link_is_replaced(tmp_path: Path) -> None:
-    """The other name of the file keeps its content."""
+    """The content under the other name is unchanged."""
     theirs = tmp_path / "theirs"
     theirs.write_text("theirs")
     (tmp_path / "start.sh").hardlink_to(theirs)
@@ -36,7 +36,7 @@ def test_an_existing_hard_link_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_link_instead_of_an_own_folder_is_refused(tmp_path: Path) -> None:
-    """The name of the fallback folder is predictable: a link there would redirect root's files."""
+    """The path of the fallback folder is predictable, so another user could redirect files of root by a link."""
     (tmp_path / "elsewhere").mkdir(mode=0o755)
     (tmp_path / "fallback").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InvalidInput, match="fallback is a link, expected a folder owned by user id"):
@@ -46,7 +46,7 @@ def test_a_link_instead_of_an_own_folder_is_refused(tmp_path: Path) -> None:
 
 @needs_root
 def test_another_users_folder_is_refused(tmp_path: Path) -> None:
-    """Its owner could replace its content at any time; the fallback folder of the home is checked for this."""
+    """Its owner could replace its content at any time."""
     fallback = tmp_path / "fallback"
     fallback.mkdir()
     os.chown(fallback, NOBODY, NOBODY)
@@ -57,7 +57,7 @@ def test_another_users_folder_is_refused(tmp_path: Path) -> None:
 
 @needs_root
 def test_another_users_link_is_not_followed(tmp_path: Path) -> None:
-    """Elasticsearch's user owns its data folder. A link in it must not give that user root's folders."""
+    """The user of Elasticsearch could otherwise become the owner of a folder of root by a link in its data folder."""
     roots = tmp_path / "roots"
     roots.mkdir(mode=0o700)
     link = tmp_path / "scratch"
@@ -69,7 +69,7 @@ def test_another_users_link_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_our_own_link_to_another_disk_is_followed(tmp_path: Path) -> None:
-    """Operators move a server's data to a larger disk and leave a link."""
+    """Operators move the data of a server to a larger disk and replace the folder by a link."""
     (tmp_path / "disk").mkdir(mode=0o755)
     (tmp_path / "kafka").symlink_to(tmp_path / "disk")
     ensure_folder(tmp_path / "kafka", 0o700)

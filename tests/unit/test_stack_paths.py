@@ -1,4 +1,4 @@
-"""Homes, caches and checkouts with Korean names, spaces and other characters that servers misread."""
+"""Homes and caches with Korean names, spaces and other characters that servers misread."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", MISREAD_NAMES)
 def test_every_server_gets_plain_paths(tmp_path: Path, name: str) -> None:
-    """No file, command, folder or variable of a server contains a path that it would misread; all are in the home."""
+    """No file, command, folder or variable of a server contains the name. The data is in the home nevertheless."""
     home, cache = tmp_path / name / "var", tmp_path / name / "cache"
     settings = Settings(home=home, cache=cache)
     folders = folders_of(settings)
@@ -53,8 +53,8 @@ def test_every_server_gets_plain_paths(tmp_path: Path, name: str) -> None:
     assert folders.data("kafka").parent.resolve() == home / "data"
 
 
-def test_paths_of_servers_that_have_failed_before(tmp_path: Path) -> None:
-    """Kafka reads Latin-1 and splits at a comma; a DataNode fails on percent escapes in its folder's URI."""
+def test_kafka_and_datanodes_get_paths_that_they_can_parse(tmp_path: Path) -> None:
+    """Kafka reads Latin-1 and splits at commas. DataNodes fail on percent escapes in the URI of their folder."""
     settings = Settings(home=tmp_path / "별마루 checkout, 2", cache=tmp_path)
     folders = folders_of(settings)
     logs = server_properties(settings, folders.data("kafka")).split("log.dirs=")[1].splitlines()[0]
@@ -63,15 +63,15 @@ def test_paths_of_servers_that_have_failed_before(tmp_path: Path) -> None:
     assert "%" not in datanode_site(settings, folders, 1)["dfs.datanode.data.dir"]
 
 
-def test_a_plain_path_needs_no_escape_in_an_address() -> None:
-    """Hadoop does not unescape: it reads `file:///srv/c%2B%2B` (`/srv/c++`) as another folder, then as a format."""
+def test_a_plain_path_has_no_escapes_in_a_uri() -> None:
+    """Hadoop does not decode escapes, so it reads `file:///srv/c%2B%2B` (`/srv/c++`) as another folder."""
     plain_characters = [char for char in map(chr, range(256)) if is_plain(Path(f"/srv/{char}"))]
     assert "a" in plain_characters
     assert [char for char in plain_characters if "%" in Path(f"/srv/{char}").as_uri()] == []
 
 
 def test_a_plain_home_needs_no_link(tmp_path: Path, links: Path) -> None:
-    """Its paths are unchanged, so data of earlier releases is found."""
+    """Its paths are unchanged, so the data of earlier releases is found."""
     settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
     folders = folders_of(settings)
     make_folders(folders)
@@ -80,14 +80,14 @@ def test_a_plain_home_needs_no_link(tmp_path: Path, links: Path) -> None:
 
 
 def test_class_paths_are_plain(tmp_path: Path) -> None:
-    """A colon in the cache's path would split a class path, and a comma Spark's list of jars."""
+    """A colon would split a class path, and a comma would split the list of jars for Spark."""
     settings = Settings(home=tmp_path / "home", cache=tmp_path / "홍길동, a:b" / "cache")
     assert all(is_plain(jar) for jar in spark_jars(settings))
     assert is_plain(Path(classpath(settings, "kafka").removesuffix("/*")))
 
 
 def test_links_are_protected_and_removed_with_the_home(tmp_path: Path, links: Path) -> None:
-    """Other users can enter the folder of links but not change it; `--wipe` removes the home's link."""
+    """Other users can enter the folder of links but not change it."""
     settings = Settings(home=tmp_path / "별", cache=tmp_path)
     folders = folders_of(settings)
     make_folders(folders)
@@ -98,7 +98,7 @@ def test_links_are_protected_and_removed_with_the_home(tmp_path: Path, links: Pa
 
 
 def test_a_cleaner_of_temporary_folders_keeps_links(tmp_path: Path, links: Path) -> None:
-    """A stack runs for months; without its link Kafka could not open its next segment. Older links are protected too."""
+    """A stack runs for months. Without its link, Kafka could not open its next segment."""
     links.mkdir()
     other = links / "other"
     plain(tmp_path / "별").symlink_to(tmp_path / "별")
@@ -115,7 +115,7 @@ def test_a_cleaner_of_temporary_folders_keeps_links(tmp_path: Path, links: Path)
 
 
 def test_a_link_to_another_folder_is_refused(tmp_path: Path, links: Path) -> None:
-    """Servers would write into the wrong folder."""
+    """Otherwise servers would write to the wrong folder."""
     links.mkdir()
     plain(tmp_path / "별").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InvalidInput, match="points to .*elsewhere, expected .*별"):
@@ -124,7 +124,7 @@ def test_a_link_to_another_folder_is_refused(tmp_path: Path, links: Path) -> Non
 
 @pytest.mark.parametrize("root", ["/챗봇", "/a b", "/a%20b", "/a#b", "Chatbot", ""])
 def test_an_hdfs_root_that_clients_spell_differently_is_refused(root: str) -> None:
-    """On a real NameNode the Delta library created `/%EC%B1%97%EB%B4%87` and `/a`, which WebHDFS did not find."""
+    """For `/챗봇`, the Delta library creates `/%EC%B1%97%EB%B4%87`, which WebHDFS does not find."""
     with pytest.raises(ValidationError, match=r"hdfs\.root"):
         Settings(hdfs={"root": root})
     assert Settings(hdfs={"root": "/Chatbot-2/a.b_c,d"}).hdfs.root == "/Chatbot-2/a.b_c,d"
@@ -139,8 +139,8 @@ def test_an_hdfs_root_that_clients_spell_differently_is_refused(root: str) -> No
         (b"\xc7\xd1".decode("utf-8", "surrogateescape"), "bytes that are not UTF-8"),
     ],
 )
-def test_paths_that_no_configuration_file_can_hold_are_refused(tmp_path: Path, name: str, found: str) -> None:
-    """Control characters and names in another encoding raise InvalidInput with the reason, before anything starts."""
+def test_paths_that_a_configuration_file_cannot_contain_are_refused(tmp_path: Path, name: str, found: str) -> None:
+    """The message has the reason: a control character, or a name in another encoding."""
     settings = Settings.model_construct(home=tmp_path / name, cache=tmp_path)
     expected = f"KOGPT2_HOME is .*expected a path of UTF-8 text without control characters, found {found}"
     with pytest.raises(InvalidInput, match=expected):
@@ -149,7 +149,7 @@ def test_paths_that_no_configuration_file_can_hold_are_refused(tmp_path: Path, n
 
 @pytest.mark.parametrize("name", ["내\u3000챗봇", "my\u00a0bot", "👩\u200d🚀", "한글"])
 def test_other_unusual_names_are_accepted(tmp_path: Path, name: str) -> None:
-    """Input methods insert ideographic spaces, and emoji contain joiners; servers reach such a folder by a link."""
+    """Input methods insert ideographic spaces, and emoji contain joiners. Servers use a link to such a folder."""
     settings = Settings(home=tmp_path / name, cache=tmp_path)
     check_settings(settings)
     make_folders(folders_of(settings))

@@ -1,4 +1,4 @@
-"""A supervisor that is stopped, does not answer or has died: every call to it ends in bounded time."""
+"""Commands of the stack if the supervisor is stopped, does not answer or has died: each ends in bounded time."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from kogpt2_chat.stack.command_lock import command_lock
 from kogpt2_chat.stack.folders import Folders, folders_of, make_folders
 from kogpt2_chat.stack.health import Health
 from kogpt2_chat.stack.java import Java
-from kogpt2_chat.stack.outside import StackParts
+from kogpt2_chat.stack.parts import StackParts
 from kogpt2_chat.stack.processes import processes_by_name, stack_processes
 from kogpt2_chat.stack.program import MARK, Program
 from kogpt2_chat.stack.stack import down, up
@@ -44,15 +44,15 @@ def folders(settings: Settings) -> Folders:
     return found
 
 
-def impatient(folders: Folders) -> Supervisor:
-    """Return the supervisor of a stack, which is given up soon."""
+def with_short_timeout(folders: Folders) -> Supervisor:
+    """Return the supervisor of a stack, with a short timeout."""
     return Supervisor(folders, answer_s=0.5)
 
 
 def outside_of(folders: Folders) -> StackParts:
-    """Return parts that need no Java and no jars."""
+    """Return dependencies that need neither Java nor jars."""
     return StackParts(
-        java=lambda _: Java(home=Path("/jvm"), version=17), jars=lambda *_: folders.home, supervisor=impatient
+        java=lambda _: Java(home=Path("/jvm"), version=17), jars=lambda *_: folders.home, supervisor=with_short_timeout
     )
 
 
@@ -62,7 +62,7 @@ def stopped(folders: Folders) -> Iterator[psutil.Process]:
     script = folders.conf("kafka") / "start.sh"
     script.parent.mkdir()
     script.write_text(f"export {MARK}=kafka@{folders.home}\nexec {sys.executable} -c '{SLEEP}'\n")
-    supervisor = impatient(folders)
+    supervisor = with_short_timeout(folders)
     supervisor.start(configuration(folders, [KAFKA])).start("kafka")
     while "kafka" not in processes_by_name(folders.home):
         pass
@@ -72,12 +72,12 @@ def stopped(folders: Folders) -> Iterator[psutil.Process]:
     stop_orphans(supervisor, {}, lambda _: None, 5.0)
 
 
-def test_a_stopped_supervisor_is_reported_and_not_touched(
+def test_a_stopped_supervisor_is_reported_and_not_killed(
     stopped: psutil.Process, settings: Settings, folders: Folders
 ) -> None:
-    """`status` names the process that does not answer; `up` fails and says what to do; programs keep running."""
+    """`status` names the process that does not answer, and `up` fails with the command that continues it."""
     outside = outside_of(folders)
-    assert impatient(folders).find() is None
+    assert with_short_timeout(folders).find() is None
     detail = status(settings, outside).services[0].detail
     assert f"the supervisor (pid {stopped.pid}, stopped) does not answer within 0.5 s" in detail
     with pytest.raises(Unavailable, match=f"kill -CONT {stopped.pid}"):
@@ -102,49 +102,49 @@ def test_down_stops_the_orphans_of_a_killed_supervisor(
     stopped.kill()
     stopped.wait(5)
     assert Supervisor(folders).unresponsive() is None
-    said: list[str] = []
-    down(settings, progress=said.append)
-    assert said == ["stopping 1 processes that outlived their supervisor"]
+    lines: list[str] = []
+    down(settings, progress=lines.append)
+    assert lines == ["stopping 1 processes that outlived their supervisor"]
     assert stack_processes(folders.home) == []
 
 
 def test_undo_waits_for_a_supervisor_that_answers_late(stopped: psutil.Process, folders: Folders) -> None:
-    """Other programs need the supervisor, so it is called again until the started programs are stopped."""
+    """It ran before, so it is not killed but called again until the started programs are stopped."""
 
-    class Late(Supervisor):
+    class LateSupervisor(Supervisor):
         def find(self) -> SupervisorClient | None:
             found = super().find()
             stopped.resume()
             return found
 
-    said: list[str] = []
-    undo(Late(folders, answer_s=0.5), [KAFKA], ran_before=True, progress=said.append)
+    lines: list[str] = []
+    undo(LateSupervisor(folders, answer_s=0.5), [KAFKA], ran_before=True, progress=lines.append)
     assert SupervisorClient(folders).states()["kafka"].pid is None
-    assert said == []
+    assert lines == []
 
 
 @pytest.mark.parametrize("ran_before", [False, True])
 def test_undo_reports_what_it_could_not_stop(stopped: psutil.Process, folders: Folders, ran_before: bool) -> None:
-    """An earlier supervisor is not killed, so its programs keep running; our own is killed with its programs."""
+    """A supervisor that ran before is not killed, so the programs continue. Otherwise it is killed with its programs."""
     (kafka,) = processes_by_name(folders.home)["kafka"]
-    said: list[str] = []
+    lines: list[str] = []
     programs = [KAFKA, Program(name="mlflow", group="mlflow", command=())]
-    undo(impatient(folders), programs, ran_before=ran_before, progress=said.append, within_s=0.0)
+    undo(with_short_timeout(folders), programs, ran_before=ran_before, progress=lines.append, within_s=0.0)
     assert kafka.is_running() is ran_before
     assert stopped.is_running() is ran_before
     if ran_before:
-        assert len(said) == 1
-        assert said[0].startswith(f"not stopped: kafka; the supervisor (pid {stopped.pid}, stopped) does not answer")
+        assert len(lines) == 1
+        assert lines[0].startswith(f"not stopped: kafka; the supervisor (pid {stopped.pid}, stopped) does not answer")
 
 
 def test_a_pid_file_that_names_an_unrelated_process_is_ignored(folders: Folders) -> None:
-    """After a reboot the pid may belong to any process, so only the mark counts."""
+    """After a reboot the pid may belong to another process, so the mark is checked."""
     (folders.run / "supervisord.pid").write_text(str(os.getpid()))
     assert Supervisor(folders).unresponsive() is None
 
 
-def test_a_home_whose_name_ends_like_another_is_not_confused_with_it(tmp_path: Path) -> None:
-    """The whole mark is compared: `/b` must not stop the processes of `/a@/b`."""
+def test_a_home_is_not_confused_with_one_whose_path_ends_in_the_same_way(tmp_path: Path) -> None:
+    """The whole mark is compared, so `/b` does not stop the processes of `/a@/b`."""
     with subprocess.Popen([sys.executable, "-c", SLEEP], env={MARK: f"kafka@{tmp_path}/a@{tmp_path}/b"}) as other:
         try:
             assert stack_processes(tmp_path / "b") == []
@@ -187,7 +187,7 @@ def test_orphans_stop_in_order(folders: Folders) -> None:
 
 
 def test_every_call_to_a_dead_supervisor_raises_unavailable(folders: Folders) -> None:
-    """Commands show the message of Unavailable instead of a traceback."""
+    """So commands show a message instead of a traceback."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folders.socket))
         server.listen()
@@ -201,7 +201,7 @@ def test_every_call_to_a_dead_supervisor_raises_unavailable(folders: Folders) ->
 def test_an_up_that_does_not_finish_stops_only_what_it_started(
     settings: Settings, folders: Folders, ending: type[BaseException]
 ) -> None:
-    """On a real supervisor, Kafka ran before and keeps running, even if the reader of the progress lines has gone."""
+    """Kafka ran before and keeps running. This also holds if the pipe for the progress lines is closed."""
     sleep = (sys.executable, "-c", SLEEP)
     programs = [
         Program(name="kafka", group="kafka", command=sleep, stop_rank=5),
@@ -253,19 +253,19 @@ print(during, received)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_interrupt_does_not_abort_the_clean_up(number: signal.Signals) -> None:
-    """While `up` stops what it started, Ctrl-C and a closed terminal are ignored; afterwards they work again."""
+    """The signals are ignored while `up` stops what it started, and handled again afterwards."""
     program = [sys.executable, "-c", INTERRUPTED_TWICE, str(number.value)]
     assert subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout == f"[] [{number}]\n"
 
 
-def test_a_command_that_waited_while_the_home_was_wiped_creates_it_again(folders: Folders) -> None:
-    """It must not hold the lock of a deleted file, because a third command could then run at the same time."""
+def test_a_command_that_waited_while_the_home_was_wiped_locks_a_new_file(folders: Folders) -> None:
+    """If it locked the deleted file, a third command could run at the same time."""
     waiting = threading.Event()
-    inside: list[bool] = []
+    lock_exists: list[bool] = []
 
     def second() -> None:
         with command_lock(folders, lambda _: waiting.set()):
-            inside.append((folders.run / "command.lock").exists())
+            lock_exists.append((folders.run / "command.lock").exists())
 
     with command_lock(folders, lambda _: None):
         thread = threading.Thread(target=second)
@@ -275,4 +275,4 @@ def test_a_command_that_waited_while_the_home_was_wiped_creates_it_again(folders
         folders.run.joinpath("supervisord.conf").unlink(missing_ok=True)
         folders.run.rmdir()
     thread.join(20)
-    assert inside == [True]
+    assert lock_exists == [True]

@@ -1,4 +1,4 @@
-"""How ``up`` starts servers and waits for them, with a fake supervisor and a fake clock."""
+"""``up`` starts servers and waits for them, with a fake supervisor and a fake clock."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from kogpt2_chat.stack.waiting import WaitDependencies, wait_until_healthy
 
 @dataclass(kw_only=True)
 class FakeMachine:
-    """A fake machine: programs become healthy some seconds after their start, on a clock that only pauses advance.
+    """A machine whose programs become healthy some seconds after their start. Only pauses advance its clock.
 
     Attributes:
         seconds_by_name: how long each program takes; the default is one second.
@@ -33,7 +33,7 @@ class FakeMachine:
         no_answer_from: when the supervisor stops answering.
         no_answer_for: for how many seconds it does not answer.
         names: all programs that the supervisor knows.
-        most_starting: the largest number of programs that were starting at the same time.
+        peak_starting: the largest number of programs that were starting at the same time.
     """
 
     seconds_by_name: Mapping[str, float] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class FakeMachine:
     no_answer_from: float = math.inf
     no_answer_for: float = math.inf
     names: tuple[str, ...] = ()
-    most_starting: int = 0
+    peak_starting: int = 0
 
     def states(self) -> dict[str, State]:
         if self.no_answer_from <= self.now < self.no_answer_from + self.no_answer_for:
@@ -56,7 +56,7 @@ class FakeMachine:
     def start(self, name: str) -> None:
         self.began[name] = self.now
         starting = [one for one in self.began if not self._is_healthy(one)]
-        self.most_starting = max(self.most_starting, len(starting))
+        self.peak_starting = max(self.peak_starting, len(starting))
 
     def stop(self, name: str) -> None:
         self.stopped.append(name)
@@ -112,33 +112,33 @@ Wait = Callable[[FakeMachine], list[str]]
 @pytest.fixture
 def wait(settings: Settings, folders: Folders, programs: list[Program]) -> Wait:
     def run(machine: FakeMachine) -> list[str]:
-        said: list[str] = []
+        lines: list[str] = []
         machine.names = tuple(program.name for program in programs)
-        wait_until_healthy(settings, folders, machine, programs, said.append, lambda: None, machine.dependencies())
-        return said
+        wait_until_healthy(settings, folders, machine, programs, lines.append, lambda: None, machine.dependencies())
+        return lines
 
     return run
 
 
-def test_a_few_programs_start_in_parallel_and_java_servers_first(wait: Wait) -> None:
-    """Three may start at a time; the servers that others need come first."""
+def test_three_programs_start_at_a_time_and_servers_that_others_need_start_first(wait: Wait) -> None:
+    """For example, the API server of Airflow starts after its set-up step."""
     machine = FakeMachine()
     wait(machine)
-    assert machine.most_starting == 3
+    assert machine.peak_starting == 3
     order = list(machine.began)
     assert order[:5] == ["kafka", "namenode", "datanode-1", "datanode-2", "elasticsearch"]
     assert order.index("airflow-setup") < order.index("airflow-api-server") < order.index("airflow-scheduler")
 
 
 def test_the_scheduler_waits_for_the_api_server(wait: Wait) -> None:
-    """Tasks need the API server: otherwise a task that became due while the stack was down fails its first try."""
+    """Tasks need the API server. Otherwise a task that became due while the stack was down would fail."""
     machine = FakeMachine(seconds_by_name={"airflow-api-server": 40})
     wait(machine)
     assert machine.began["airflow-scheduler"] >= machine.began["airflow-api-server"] + 40
 
 
 def test_running_programs_do_not_count_as_starting(wait: Wait) -> None:
-    """DataNodes without a NameNode only become healthy after its start, so they must not block it."""
+    """Running DataNodes become healthy only after the start of the NameNode, so they must not delay it."""
     machine = FakeMachine(seconds_by_name=dict.fromkeys(("datanode-1", "datanode-2", "mlflow"), 100))
     for name in machine.seconds_by_name:
         machine.start(name)
@@ -147,24 +147,24 @@ def test_running_programs_do_not_count_as_starting(wait: Wait) -> None:
 
 
 def test_slow_servers_are_waited_for_and_reported(wait: Wait) -> None:
-    """Nothing fails after five minutes in total, and each slow server is reported at least every ten seconds."""
+    """Nothing fails within five minutes, and each slow server is reported at least every ten seconds."""
     machine = FakeMachine(seconds_by_name={"kafka": 200, "mlflow": 200, "airflow-scheduler": 100})
-    said = wait(machine)
+    lines = wait(machine)
     assert machine.now >= 300
-    assert "waiting for kafka: 40 s, its CPU time changed 0 s ago (port 9092 is not open yet)" in said
-    assert sum(line.startswith("waiting for kafka") for line in said) >= 19
-    assert any(line.startswith("to be started later: ") and "worker-1" in line for line in said)
+    assert "waiting for kafka: 40 s, its CPU time changed 0 s ago (port 9092 is not open yet)" in lines
+    assert sum(line.startswith("waiting for kafka") for line in lines) >= 19
+    assert any(line.startswith("to be started later: ") and "worker-1" in line for line in lines)
 
 
 def test_a_supervisor_that_answers_late_is_waited_for_and_reported(wait: Wait) -> None:
-    """It forks and writes twelve logs on a busy machine, so one timeout is not a failure."""
-    said = wait(FakeMachine(no_answer_from=3, no_answer_for=20))
-    assert said[-1].startswith("all healthy after ")
-    assert "waiting for the supervisor: it has not answered for 11 s" in said
+    """It may be slow on a busy machine, so one timeout is not a failure."""
+    lines = wait(FakeMachine(no_answer_from=3, no_answer_for=20))
+    assert lines[-1].startswith("all healthy after ")
+    assert "waiting for the supervisor: it has not answered for 11 s" in lines
 
 
 def test_a_supervisor_that_never_answers_is_given_up(wait: Wait, settings: Settings) -> None:
-    """It gets the same time as a server without progress."""
+    """It is waited for as long as a server without progress."""
     machine = FakeMachine(no_answer_from=3)
     with pytest.raises(Unavailable, match="the supervisor did not answer"):
         wait(machine)
@@ -172,7 +172,7 @@ def test_a_supervisor_that_never_answers_is_given_up(wait: Wait, settings: Setti
 
 
 def test_a_server_without_progress_fails_with_the_end_of_its_log(wait: Wait, folders: Folders) -> None:
-    """If neither its log nor its CPU time changes for half a minute, the error names it and shows the end of its log."""
+    """The error is raised if neither its log nor its CPU time changes for half a minute."""
     folders.log("kafka").write_text("첫째 줄\nwaiting for a lock\n")
     machine = FakeMachine(seconds_by_name={"kafka": 500}, uses_cpu=False)
     with pytest.raises(Unavailable, match=r"(?s)kafka .*made no progress: .* for 3\d s.*waiting for a lock"):
@@ -181,35 +181,35 @@ def test_a_server_without_progress_fails_with_the_end_of_its_log(wait: Wait, fol
 
 
 def test_the_time_limit_of_a_server_begins_with_its_own_start(wait: Wait) -> None:
-    """Each may take fifteen minutes, whatever earlier ones took."""
+    """Each may take fifteen minutes, even if earlier ones were slow."""
     machine = FakeMachine(seconds_by_name={"kafka": 800, "airflow-setup": 800, "worker-1": 800})
     wait(machine)
     assert machine.now >= 1600
 
 
 def test_a_server_fails_after_its_time_limit(wait: Wait) -> None:
-    """It fails even if it makes progress."""
+    """This holds even if it makes progress."""
     with pytest.raises(Unavailable, match=r"mlflow was not healthy within 900 s"):
         wait(FakeMachine(seconds_by_name={"mlflow": 10_000}))
 
 
 def test_a_worker_that_is_not_restarted_fails_at_once(wait: Wait) -> None:
-    """Exit code 2 is final, so waiting is pointless."""
+    """A worker with exit code 2 is not restarted, so waiting is useless."""
     machine = FakeMachine(seconds_by_name={"worker-1": 500}, exit_codes={"worker-1": 2})
     with pytest.raises(Unavailable, match=r"worker-1 ended before it was healthy \(exit code 2\)"):
         wait(machine)
     assert machine.now < 60
 
 
-def test_only_what_was_started_is_stopped(programs: list[Program]) -> None:
-    """Servers that ran before a failed ``up`` keep running, including those with the same stop rank."""
+def test_a_failed_up_stops_only_what_it_started(programs: list[Program]) -> None:
+    """Servers that ran before keep running, including those with the same stop rank."""
     machine = FakeMachine(names=tuple(program.name for program in programs))
     for name in ("kafka", "namenode", "mlflow", "airflow-scheduler", "worker-1", "worker-2"):
         machine.start(name)
-    ours = [
+    started = [
         Program(name="worker-2", group="worker", command=()),
         Program(name="airflow-setup", group="airflow", command=(), once=True),
     ]
     machine.names = (*machine.names, "worker-2")
-    stop_started(machine, ours, deadline=0)
+    stop_started(machine, started, deadline=0)
     assert machine.stopped == ["worker-2"]

@@ -1,4 +1,4 @@
-"""A command that depends on the settings of running servers checks them before it begins."""
+"""Settings with which running programs were started, compared with those of a command."""
 
 import sys
 from collections.abc import Iterator
@@ -43,15 +43,15 @@ def running(tmp_path: Path) -> Iterator[Settings]:
 
 
 def test_servers_with_other_settings_are_reported_with_the_differences(running: Settings) -> None:
-    """Equal settings pass, and so do differences in other sections; a setting that only one side has counts."""
+    """Differences in other sections are ignored. A setting that is set on only one side is a difference."""
     require_same(running, NAME, PREFIX)
     require_same(running.model_copy(update={"ports": Settings().ports}), NAME, PREFIX)
     with pytest.raises(InvalidInput, match=r"KOGPT2_LEARNING__AUTO_REVIEW, KOGPT2_LEARNING__MIN_NEW_EXAMPLES\..*down"):
         require_same(settings_of(running.home, min_new_examples=3), NAME, PREFIX)
 
 
-def test_a_program_that_does_not_run_passes(running: Settings, tmp_path: Path) -> None:
-    """It will be started with the caller's settings."""
+def test_a_program_that_does_not_run_has_no_differences(running: Settings, tmp_path: Path) -> None:
+    """It will be started with the settings of the caller."""
     require_same(settings_of(running.home, min_new_examples=3), "worker-1", PREFIX)
     require_same(settings_of(tmp_path / "other"), NAME, PREFIX)
 
@@ -74,7 +74,7 @@ def test_up_reports_settings_that_running_programs_do_not_have(running: Settings
 
 
 def test_only_variables_with_the_prefix_are_compared() -> None:
-    """A variable may be missing on either side."""
+    """A variable may be set on only one side."""
     found = {"KOGPT2_LEARNING__A": "1", "KOGPT2_LEARNING__B": "2", "KOGPT2_PORTS__OFFSET": "7"}
     assert differing({"KOGPT2_LEARNING__A": "1", "KOGPT2_LEARNING__C": "3"}, found, PREFIX) == [
         "KOGPT2_LEARNING__B",

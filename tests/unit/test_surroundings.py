@@ -17,8 +17,8 @@ from tests.conftest import pytest_configure
 PROXY = "http://127.0.0.1:9"
 
 
-def test_the_own_host_is_added_to_no_proxy() -> None:
-    """Both spellings get the same value, the user's entries are kept, and a second call changes nothing."""
+def test_the_hosts_of_the_stack_are_added_to_no_proxy() -> None:
+    """Both spellings get the same value, the entries of the user are kept, and a second call changes nothing."""
     found = without_proxy({"no_proxy": "intra.example", "NO_PROXY": "10.0.0.0/8, intra.example"}, ("192.168.0.5",))
     assert found["no_proxy"] == found["NO_PROXY"] == "intra.example,10.0.0.0/8,localhost,127.0.0.1,192.168.0.5"
     assert without_proxy(found, ("192.168.0.5",)) == found
@@ -35,8 +35,8 @@ def test_a_star_in_no_proxy_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("adapter", ["files", "index", "registry", "airflow"])
-def test_every_adapter_reaches_the_stack_directly(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests to the stack's own servers must not go through `http_proxy`."""
+def test_no_adapter_uses_a_proxy_for_the_stack(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other hosts are still reached through `http_proxy`."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("http_proxy", PROXY)
@@ -45,8 +45,8 @@ def test_every_adapter_reaches_the_stack_directly(adapter: str, monkeypatch: pyt
     assert requests.utils.get_environ_proxies("http://hub.example")["http"] == PROXY
 
 
-def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container with `--user` there can be neither a variable nor an entry in /etc/passwd."""
+def test_a_user_id_without_a_name_gets_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is started with `--user` may have neither a variable nor an entry in /etc/passwd for it."""
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
@@ -73,13 +73,13 @@ def cli(code: str, *arguments: bytes, encoding: str = "utf-8") -> subprocess.Com
 
 
 def test_characters_that_a_terminal_cannot_show_are_replaced() -> None:
-    """CP949 has neither ▁ nor 😊. The work is done, so printing the result must not fail."""
+    """CP949 has neither ▁ nor 😊. Printing the result must not fail after the work is done."""
     done = cli("def command(): output.show({}, '▁안녕😊', as_json=False)", encoding="cp949")
     assert (done.returncode, done.stdout) == (0, "?안녕?\n".encode("cp949"))
 
 
 def test_json_escapes_characters_that_a_terminal_cannot_show() -> None:
-    """With UTF-8, the JSON contains the characters themselves."""
+    """With UTF-8 they are not escaped."""
     done = cli("def command(): output.show({'answer': '안녕😊'}, '', as_json=True)", encoding="cp949")
     assert (done.returncode, done.stdout) == (0, b'{"answer": "\\uc548\\ub155\\ud83d\\ude0a"}\n')
     assert (
@@ -89,7 +89,7 @@ def test_json_escapes_characters_that_a_terminal_cannot_show() -> None:
 
 
 def test_arguments_in_another_encoding_are_refused() -> None:
-    """Exit 2 with a message, before the command runs."""
+    """The command does not run. The exit code is 2, and a message names the argument."""
     done = cli("def command(): print('done')", b"ask", "안녕".encode("cp949"))
     assert (done.returncode, done.stdout) == (2, b"")
     assert "argument 2, '" in done.stderr.decode()
@@ -97,10 +97,10 @@ def test_arguments_in_another_encoding_are_refused() -> None:
 
 
 def test_tests_ignore_the_callers_settings(tmp_path, monkeypatch):
-    """`.env` may name production servers, and some tests make workers fail. `KOGPT2_TEST_STACK` keeps the settings."""
+    """`.env` may name production servers, and some tests crash workers. With `KOGPT2_TEST_STACK`, it is read."""
     (tmp_path / ".env").write_text("KOGPT2_KAFKA__BOOTSTRAP=kafka.example:9092\n")
     monkeypatch.chdir(tmp_path)
-    for given, wanted in (({}, ""), ({"KOGPT2_TEST_STACK": "1"}, "kafka.example:9092")):
-        monkeypatch.setattr(os, "environ", {"KOGPT2_PORTS__OFFSET": "7", **given})
+    for variables, expected in (({}, ""), ({"KOGPT2_TEST_STACK": "1"}, "kafka.example:9092")):
+        monkeypatch.setattr(os, "environ", {"KOGPT2_PORTS__OFFSET": "7", **variables})
         pytest_configure()
-        assert load_settings().kafka.bootstrap == wanted
+        assert load_settings().kafka.bootstrap == expected

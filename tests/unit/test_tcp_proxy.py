@@ -1,4 +1,4 @@
-"""The proxy of the fault tests: what it holds, and what it lets pass."""
+"""The proxy of the fault tests: which requests it holds, and which it forwards."""
 
 import socket
 import struct
@@ -15,17 +15,17 @@ WAIT_S = 10.0
 
 
 class Echo:
-    """A broker that answers each piece with the same piece."""
+    """A server in place of a broker that sends all bytes back."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.got = bytearray()
-        self.came = threading.Condition()
+        self.received = bytearray()
+        self.changed = threading.Condition()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def wait_for(self, frame: bytes) -> bool:
-        with self.came:
-            return self.came.wait_for(lambda: frame in self.got, WAIT_S)
+        with self.changed:
+            return self.changed.wait_for(lambda: frame in self.received, WAIT_S)
 
     def _serve(self) -> None:
         while True:
@@ -37,9 +37,9 @@ class Echo:
 
     def _echo(self, client: socket.socket) -> None:
         while piece := client.recv(4096):
-            with self.came:
-                self.got += piece
-                self.came.notify_all()
+            with self.changed:
+                self.received += piece
+                self.changed.notify_all()
             client.sendall(piece)
 
 
@@ -69,33 +69,33 @@ def client(proxy: TcpProxy) -> Iterator[socket.socket]:
         yield made
 
 
-def test_requests_and_answers_pass(client, proxy):
-    """In pieces of any size, and counted by their kind."""
-    whole = request(FETCH, 1) + request(END_TXN, 2)
-    for n in range(len(whole)):
-        client.sendall(whole[n : n + 1])
-    got = b""
-    while len(got) < len(whole):
-        got += client.recv(4096)
-    assert got == whole
+def test_requests_and_responses_are_forwarded(client, proxy):
+    """This holds for pieces of any size. Requests are counted by api key."""
+    sent = request(FETCH, 1) + request(END_TXN, 2)
+    for n in range(len(sent)):
+        client.sendall(sent[n : n + 1])
+    received = b""
+    while len(received) < len(sent):
+        received += client.recv(4096)
+    assert received == sent
     assert proxy.seen == {FETCH: 1, END_TXN: 1}
 
 
 def test_a_held_request_waits_until_it_is_released(client, proxy, echo):
-    """Others before it have passed, and the next of its kind passes."""
+    """The request before it is forwarded. Only one request is held, so the next one with its api key is forwarded."""
     proxy.hold(END_TXN)
     client.sendall(request(FETCH, 1) + request(END_TXN, 2) + request(END_TXN, 3))
     held = proxy.wait_held(WAIT_S)
     assert held.frame == request(END_TXN, 2)
     assert echo.wait_for(request(FETCH, 1))
-    assert held.frame not in echo.got
+    assert held.frame not in echo.received
     held.release()
     assert echo.wait_for(request(END_TXN, 3))
-    assert held.frame in echo.got
+    assert held.frame in echo.received
 
 
 def test_a_held_request_outlives_its_client(client, proxy, echo):
-    """It arrives late, as from a slow network."""
+    """It arrives late, as on a slow network."""
     proxy.hold(END_TXN)
     client.sendall(request(END_TXN, 1))
     held = proxy.wait_held(WAIT_S)
@@ -106,25 +106,25 @@ def test_a_held_request_outlives_its_client(client, proxy, echo):
 
 
 def test_a_dropped_request_never_arrives(client, proxy, echo):
-    """What follows it does."""
+    """The request after it does."""
     proxy.hold(END_TXN)
     client.sendall(request(END_TXN, 1) + request(FETCH, 2))
     proxy.wait_held(WAIT_S).drop()
     assert echo.wait_for(request(FETCH, 2))
-    assert request(END_TXN, 1) not in echo.got
+    assert request(END_TXN, 1) not in echo.received
 
 
-def test_without_a_broker_the_connection_ends():
-    """The client sees what it would see without a proxy."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        nobody = gone.getsockname()
-    with closing(TcpProxy(("127.0.0.1", 0), nobody)) as proxy:
+def test_without_a_broker_the_connection_is_closed():
+    """The client sees the same as without a proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        unused = closed.getsockname()
+    with closing(TcpProxy(("127.0.0.1", 0), unused)) as proxy:
         proxy.start()
         with socket.create_connection(proxy.address, timeout=WAIT_S) as client:
-            assert _ends(client)
+            assert is_closed(client)
 
 
-def _ends(client: socket.socket) -> bool:
+def is_closed(client: socket.socket) -> bool:
     try:
         return client.recv(1) == b""
     except ConnectionError:

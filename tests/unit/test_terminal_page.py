@@ -1,4 +1,4 @@
-"""Texts from outside on a terminal: a report shows them, and does nothing that they say."""
+"""External texts in terminal output are printed literally, without markup and control characters."""
 
 from kogpt2_chat.cli import status
 from kogpt2_chat.demo.report import DemoReport, JudgedVersion
@@ -6,23 +6,23 @@ from kogpt2_chat.stack.status import Service
 from kogpt2_chat.terminal_page import TerminalPage
 from tests.status_report import status_report
 
-STRANGE = "[bold]별사탕[/]은 [/b] :heart: [주소] | 끝"
+MARKUP = "[bold]별사탕[/]은 [/b] :heart: [주소] | 끝"
 
 
-def test_a_table_shows_what_a_markup_would_swallow():
-    """Brackets, an end of nothing, a picture's name and bars stay; what could command a terminal does not."""
+def test_markup_is_printed_literally():
+    """Brackets, closing tags, emoji names and bars are printed. Escape characters are removed."""
     page = TerminalPage(width=140)
-    page.table(STRANGE, ("kind", "text"), [("answer", STRANGE), ("escape", "빨강\x1b[31m\x07"), ("none", None)])
-    page.line(STRANGE * 9)
+    page.table(MARKUP, ("kind", "text"), [("answer", MARKUP), ("escape", "빨강\x1b[31m\x07"), ("none", None)])
+    page.line(MARKUP * 9)
     text = page.text()
-    assert text.count(STRANGE) == 11
+    assert text.count(MARKUP) == 11
     assert "빨강[31m " in text
     assert "\x1b" not in text
     assert "None" not in text
 
 
-def test_the_demos_report_survives_the_texts_it_shows():
-    """It comes after the whole run: a gate's reason or a file's name must not be the end of it."""
+def test_the_report_of_the_demo_can_contain_markup():
+    """It is printed at the end of a long run, and must not fail because of a gate reason or a file name."""
     report = DemoReport(
         trials=[
             JudgedVersion(bot="ChatbotA", version=2, gate="fail", champion=False, reasons="golden: [/b] 답이 다름")
@@ -36,8 +36,8 @@ def test_the_demos_report_survives_the_texts_it_shows():
     assert "corpora imported from /srv/[v1]/[/x].csv" in text
 
 
-def test_status_shows_passwords_and_details_as_they_are():
-    """A password with brackets is one, and an error's words may hold any."""
+def test_status_prints_passwords_and_details_literally():
+    """Passwords and error messages may contain brackets."""
     kafka = Service(name="kafka", pid=7, port=9092, healthy=False, detail="[/var/log] is full")
     login = status.AirflowLogin(user="admin", password="[red]secret[/red]")
     text = status.table(status_report(services=[kafka], airflow=login))

@@ -38,7 +38,7 @@ def test_spelling_variants_have_the_same_view(text, expected):
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("죽ㅈㅏ ㄱ1l0.ㅋ\u1100\u1161\u0301"))))
 def test_every_character_of_the_view_has_a_range_in_the_text(text):
-    """The ranges are within the text, in order and not empty."""
+    """The ranges are in order and not empty."""
     for view in (view_of(text), view_of(text).without_spaces()):
         assert len(view.text) == len(view.starts) == len(view.ends)
         assert all(0 <= start < end <= len(text) for start, end in zip(view.starts, view.ends, strict=True))
@@ -47,12 +47,12 @@ def test_every_character_of_the_view_has_a_range_in_the_text(text):
 
 @given(st.text(alphabet=st.sampled_from("죽고싶어오아 ㅈㅏㅋ.?!,1a\n"), max_size=60))
 def test_copied_text_is_the_same_as_normalised_text(text):
-    """Text that needs no normalisation is copied. The result is the same as with normalisation."""
+    """Text that needs no normalisation is copied, with the same result."""
     assert view_of(text).text == "".join(char for char, _, _ in text_view._normalised(text, 0, len(text)))
 
 
 def test_a_range_of_the_view_maps_back_to_the_text():
-    """So a match can be masked or cut in the original text."""
+    """Matches are masked or cut in the original text."""
     text = "있지… ㅈㅜㄱㄱㅗ  싶ㅇㅓ 정말"
     dense = view_of(text).without_spaces()
     start = dense.text.index("죽고싶어")
@@ -61,7 +61,7 @@ def test_a_range_of_the_view_maps_back_to_the_text():
 
 
 def test_a_word_begins_after_a_removed_space():
-    """The view without spaces still knows that ``가사`` in ``친구가 사라`` is not a word."""
+    """So `가사` in `친구가 사라` is not found as a word in the view without spaces."""
     dense = view_of("친구가 사라졌어").without_spaces()
     assert [index for index in range(len(dense.text)) if dense.begins_word(index)] == [0, 3]
 

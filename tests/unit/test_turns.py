@@ -1,4 +1,4 @@
-"""Turn and Feedback: compatibility between releases, and strict types."""
+"""Turns and feedback as JSON: strict types, and compatibility between releases."""
 
 import json
 from dataclasses import replace
@@ -48,7 +48,7 @@ def test_a_turn_is_read_back_as_it_was_written(text, extra):
 
 
 def test_fields_of_later_releases_are_kept_in_extra():
-    """An older reader passes on the fields that it does not know."""
+    """So no field is lost when an older release stores the turn."""
     body = {**json.loads(TURN.to_json()), "mood": "기쁨", "extra": {"x": 1}}
     assert Turn.from_json(json.dumps(body)).extra == {"x": 1, "mood": "기쁨"}
 
@@ -60,7 +60,7 @@ def test_fields_of_later_releases_are_kept_in_extra():
     ids=str,
 )  # fmt: skip
 def test_a_wrong_type_is_a_schema_error(change):
-    """Values are not converted."""
+    """Values of another type are not converted."""
     with pytest.raises(InvalidMessage) as caught:
         Turn.from_json(json.dumps({**json.loads(TURN.to_json()), **change}))
     assert caught.value.reason == "schema"
@@ -73,7 +73,8 @@ def test_values_of_later_releases_are_accepted():
     assert Turn.from_json(turn.to_json()) == turn
     assert answer_source(turn.fallback, 3) == "not the model: asleep"
     assert answer_source("muted", 3) == "fixed notice: muted"
-    assert fallback_changes(turn)[0].why
+    (change,) = fallback_changes(turn)
+    assert (change.rule, change.after) == ("fallback", turn.answer)
     body = {"v": 1, "feedback_id": "f", "turn_id": "t", "player_id": "p", "kind": "laugh", "sent_at": "x", "mood": 1}
     feedback = Feedback.from_json(json.dumps(body))
     assert (feedback.kind, feedback.extra) == ("laugh", {"mood": 1})
@@ -81,14 +82,14 @@ def test_values_of_later_releases_are_accepted():
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"nul", b"\xff", b"[" * 100_000], ids=lambda value: repr(value[:5]))
 def test_a_value_that_is_not_an_object_is_an_invalid_message(value):
-    """Deep nesting as well: it must not crash the reader."""
+    """So is JSON that is nested too deeply for the parser."""
     for read in (Turn.from_json, Feedback.from_json):
         with pytest.raises(InvalidMessage):
             read(value)
 
 
-def test_a_correction_needs_the_better_answer():
-    """Without a text, a correction cannot be used for training."""
+def test_a_correction_needs_a_text():
+    """It is the better answer. Other kinds need no text."""
     feedback = Feedback(
         feedback_id="f",
         turn_id="t",
@@ -128,7 +129,7 @@ CORRECTION = Feedback(
 
 @pytest.mark.parametrize("consent", [True, False, None])
 def test_the_consent_of_a_correction_reaches_the_lake(consent: bool | None) -> None:
-    """It is stored in `extra`, as earlier releases do with an unknown field, and left out if the client did not say."""
+    """It is stored in `extra`, where earlier releases store unknown fields, and left out if the client did not send it."""
     feedback = replace(CORRECTION, consent_train=consent)
     read = Feedback.from_json(feedback.to_json())
     assert read.consent_train is consent
@@ -139,7 +140,7 @@ def test_the_consent_of_a_correction_reaches_the_lake(consent: bool | None) -> N
 
 @pytest.mark.parametrize("odd", ["NaN", "-Infinity", "1e999", '{"deep":[NaN]}'])
 def test_refused_consent_survives_next_to_numbers_that_are_not_json(odd: str) -> None:
-    """Python accepts such numbers. Spark reads the whole text as null, so the refusal would look like no answer."""
+    """Python accepts such numbers, but Spark reads the whole text as null. The refusal would be lost."""
     body = {**json.loads(CORRECTION.to_json()), "consent_train": False}
     body.pop("extra", None)
     sent = json.dumps(body, ensure_ascii=False)[:-1] + f', "extra": {{"a": {odd}}}}}'

@@ -1,4 +1,4 @@
-"""Copies of versions that jobs have fetched: known by their content, since numbers can begin anew."""
+"""Local copies of versions are identified by their content, because a new registry starts again at number 1."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ BOT = "ChatbotA"
 
 
 def registry_with(content: str, folder: Path) -> InMemoryRegistry:
-    """One version, number 1, whose weights are a text."""
+    """Return a registry with version 1, whose weights are this text."""
     folder.mkdir()
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
         (folder / name).write_text(content)
@@ -33,8 +33,8 @@ def weights(registry: InMemoryRegistry, settings: Settings) -> str:
     return (local_version(BOT, 1, registry, settings) / "model.safetensors").read_text()
 
 
-def test_a_copy_of_another_registry_s_version_is_fetched_anew(tmp_path: Path) -> None:
-    """Somebody deleted the registered model, trained again, and version 1 is another one now."""
+def test_a_copy_of_another_version_with_the_same_number_is_replaced(tmp_path: Path) -> None:
+    """For example, the registered model was deleted and the bot trained again."""
     settings = Settings(home=tmp_path / "home")
     first, second = (registry_with(name, tmp_path / name) for name in ("old", "new"))
     assert weights(first, settings) == "old"
@@ -42,25 +42,25 @@ def test_a_copy_of_another_registry_s_version_is_fetched_anew(tmp_path: Path) ->
     assert version_digest(BOT, 1, first) != version_digest(BOT, 1, second) != ""
 
 
-def test_a_whole_copy_is_fetched_once(tmp_path: Path) -> None:
-    """And a damaged one again."""
+def test_only_a_damaged_copy_is_downloaded_again(tmp_path: Path) -> None:
+    """An intact copy is used without a download."""
     settings, registry = Settings(home=tmp_path / "home"), registry_with("old", tmp_path / "old")
     folder = local_version(BOT, 1, registry, settings)
-    (folder / "model.safetensors").write_text("torn")
+    (folder / "model.safetensors").write_text("truncated")
     assert weights(registry, settings) == "old"
     registry.download = None  # type: ignore[assignment, method-assign]
     assert weights(registry, settings) == "old"
 
 
-@pytest.mark.parametrize("error", [Unavailable("MLflow is away"), NotFound("the version is gone")])
-def test_a_copy_has_to_do_where_the_registry_cannot_say(tmp_path: Path, error: Exception) -> None:
-    """An explanation of an old turn needs no server."""
+@pytest.mark.parametrize("error", [Unavailable("MLflow does not answer"), NotFound("the version is gone")])
+def test_a_copy_is_used_if_the_registry_cannot_identify_the_version(tmp_path: Path, error: Exception) -> None:
+    """For example, an old turn can be explained without the registry."""
     settings, registry = Settings(home=tmp_path / "home"), registry_with("old", tmp_path / "old")
     local_version(BOT, 1, registry, settings)
 
-    def fails(bot: str, version: int, path: str) -> bytes:
+    def fail(bot: str, version: int, path: str) -> bytes:
         raise error
 
-    registry.read_file = fails  # type: ignore[method-assign]
+    registry.read_file = fail  # type: ignore[method-assign]
     assert weights(registry, settings) == "old"
     assert version_digest(BOT, 1, registry) == ""

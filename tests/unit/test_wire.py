@@ -1,4 +1,4 @@
-"""The wire format: every record is either a question or a dead letter with a reason from the contract."""
+"""The wire format: every record is either a question or becomes a dead letter with a reason from the contract."""
 
 import contextlib
 import json
@@ -110,7 +110,7 @@ CLIENT_FRAMES = {
 
 @pytest.mark.parametrize("frame", CLIENT_FRAMES.values(), ids=CLIENT_FRAMES)
 def test_the_output_of_common_serialisers_is_accepted(frame):
-    """White space and byte order marks are ignored, null is a missing value, a time without offset is in Seoul time."""
+    """White space and byte order marks are ignored, null is a missing value, and times without offset are Seoul time."""
     question = read(frame)
     assert (question.sender, question.bot, question.text) == ("하늘", "ChatbotA", "안녕?")
     assert question.player_id == "legacy:하늘"
@@ -129,7 +129,7 @@ def test_padding_characters_inside_a_string_are_kept():
 
 @pytest.mark.parametrize("sender", ["하늘\u200b", " 하늘", unicodedata.normalize("NFD", "하늘"), "\ufeff하늘"])
 def test_the_sender_is_unchanged_and_the_player_id_is_normalised(sender):
-    """The client waits for exactly the key that it sent. Invisible differences do not change the player."""
+    """The client waits for the key that it sent. Invisible differences do not make another player."""
     for question in (read(v1(sender=sender)), read(legacy_text(sender, "ChatbotA", "안녕?"))):
         assert (question.sender, question.player_id) == (sender, "legacy:하늘")
     assert read(v1(sender_id="p-1\u200b")).player_id == "p-1"
@@ -150,7 +150,7 @@ def test_the_sender_is_unchanged_and_the_player_id_is_normalised(sender):
     ],
 )
 def test_a_dead_letter_explains_the_error(value, message):
-    """The author of a client reads the message, so it names the field and the value that was found."""
+    """Authors of clients read the message, so it names the field and what was found."""
     with pytest.raises(InvalidMessage) as caught:
         read(value)
     assert str(caught.value) == message
@@ -170,7 +170,7 @@ def separators_overlap(nick: str) -> bool:
 @example(nick="'", bot="ChatbotA", text="'}")
 @example(nick="{'from' : '", bot="ChatbotC", text="a' ")
 def test_a_question_of_the_unity_client_is_read_back(nick, bot, text):
-    """Any nickname and message without the separator is read back, the message without invisible characters."""
+    """This holds for every nickname without the separator and every message. Invisible characters are removed."""
     assume(not separators_overlap(nick) and len(unicodedata.normalize("NFC", nick)) <= 64)
     assume(not shows_nothing(text))
     question = read(legacy_text(nick, bot, text))
@@ -205,13 +205,13 @@ def test_random_bytes_raise_only_invalid_message(value):
 
 @given(st.data())
 def test_mutations_of_real_questions_raise_only_invalid_message(data):
-    """A lost, duplicated or changed byte anywhere in a real question does not stop the worker."""
-    whole = data.draw(
+    """Bytes may be lost, inserted or changed anywhere."""
+    frame = data.draw(
         st.sampled_from(
             [legacy_text("하늘", "ChatbotA", "안녕?"), v1(consent={"store": True}, sent_at="2026-11-24T10:00:00+09:00")]
         )
     )
-    value = bytearray(whole.encode())
+    value = bytearray(frame.encode())
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(value) - 1))
         value[start : start + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
@@ -291,7 +291,7 @@ def test_mutations_of_real_questions_raise_only_invalid_message(data):
     ids=lambda value: re.sub(r"\W+", " ", str(value))[:40],
 )
 def test_a_malformed_record_has_a_reason_from_the_contract(value, reason):
-    """Each kind of error has its own reason, so that a dead letter can be understood."""
+    """The reason says which kind of error the record has."""
     assert reason_of(value) == reason
 
 
@@ -305,16 +305,16 @@ def test_a_record_of_16_kib_is_read_and_one_byte_more_is_too_large():
 
 
 def test_length_is_counted_in_code_points_after_nfc():
-    """Decomposed Hangul needs three times the bytes, but has the same length as a question."""
+    """Decomposed Hangul has three times the bytes, but the same length. Invisible characters do not count."""
     decomposed = unicodedata.normalize("NFD", "각" * 500)
     assert read(legacy_text("n", "ChatbotA", decomposed)).text == "각" * 500
     assert read(legacy_text("n", "ChatbotA", "\u200b" * 9 + "😀" * 500)).text == "😀" * 500
     nick = unicodedata.normalize("NFD", "각" * 64)
-    assert read(legacy_text(nick, "ChatbotA", "응")).sender == nick, "the client waits for exactly the key it sent"
+    assert read(legacy_text(nick, "ChatbotA", "응")).sender == nick, "the client waits for the key that it sent"
 
 
 def test_a_dead_letter_has_the_question_id_if_it_is_readable():
-    """A client can find out what happened to its question."""
+    """The client can find the dead letter of its question."""
     with pytest.raises(InvalidMessage) as caught:
         read(v1(text="", question_id="q-7"))
     headers = dead_letter_headers(caught.value, 3, 42)
@@ -328,8 +328,8 @@ def test_a_dead_letter_has_the_question_id_if_it_is_readable():
     }
 
 
-def test_v1_carries_the_player_and_the_consent():
-    """player_id is the sender_id if there is one. Training needs explicit consent."""
+def test_a_v1_question_has_the_player_and_the_consent():
+    """`sender_id` becomes the player id. Training needs explicit consent."""
     full = read(
         v1(
             sender_id="p-1",
@@ -372,7 +372,7 @@ FILLINGS = [
 @pytest.mark.parametrize("of_any_length", [False, True])
 @pytest.mark.parametrize("filling", FILLINGS)
 def test_reading_takes_time_linear_in_the_record(filling, of_any_length):
-    """For text and sender of both frames, with and without a length limit: 20 times the text takes 20 times the work."""
+    """Twenty times the text or sender takes about twenty times the work, with and without a length limit."""
 
     def work(text):
         for frame in (
@@ -387,10 +387,16 @@ def test_reading_takes_time_linear_in_the_record(filling, of_any_length):
     assert growth(work, filling) < 100
 
 
-@pytest.mark.parametrize(
-    "filling", ["'" * 16000, "' , " * 4000, "',   'to'" * 1500, "'   " * 4000, "{" * 16000, "'}" * 8000]
-)
-def test_reading_hostile_frames_takes_linear_time(filling):
-    """A frame that consists of the beginnings of separators does not cause backtracking."""
-    for frame in ("{'from' : '" + filling, "{'from' : 'n', 'to' : 'ChatbotA', 'message' : '" + filling, "{'" + filling):
-        assert reason_of(frame[: MAX_RECORD_BYTES - 8]) in {"schema", "too_long"}
+@pytest.mark.parametrize("filling", ["'", "' , ", "',   'to'", "'   ", "{", "'}"])
+def test_incomplete_separators_do_not_cause_backtracking(filling):
+    """Such a frame is malformed, and reading it takes time linear in its length."""
+    beginnings = ("{'from' : '", "{'from' : 'n', 'to' : 'ChatbotA', 'message' : '", "{'")
+    for beginning in beginnings:
+        assert reason_of((beginning + filling * MAX_RECORD_BYTES)[: MAX_RECORD_BYTES - 8]) in {"schema", "too_long"}
+
+    def work(text):
+        for beginning in beginnings:
+            with contextlib.suppress(InvalidMessage):
+                read(beginning + text, of_any_length=True)
+
+    assert growth(work, filling) < 100

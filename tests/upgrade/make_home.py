@@ -1,7 +1,7 @@
-"""Fill a home with the release whose checkout this runs in: a version that speaks, twenty turns in the lake, two not yet.
+"""Make a home with the release in the current folder: a rolled-out version, 20 turns before an ingest, two after it.
 
-Run by ``make_home.sh`` with that release's own interpreter. Uses the release's commands, and the library only where
-a command does not reach: records as foreign clients write them, and what the servers hold in the end.
+``make_home.sh`` runs this with that release's interpreter. It uses the release's commands. It uses libraries only where
+there is no command: to write records as other clients do, and to read what the servers store at the end.
 """
 
 import csv
@@ -24,7 +24,7 @@ SERVICES = "kafka,hdfs,elasticsearch,mlflow,worker"
 
 
 def environment(home: Path) -> dict[str, str]:
-    """A base so small that its weights fit beside the code, and a bot that learns its pairs by heart."""
+    """Return settings for a base that is small enough for the repository, and a bot that learns its pairs by heart."""
     return {
         "KOGPT2_HOME": str(home),
         "KOGPT2_PORTS__OFFSET": str(OFFSET),
@@ -48,44 +48,46 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def run(*arguments: str) -> dict[str, Any]:
-    """One command of the release, in this process: each of its own would import the same libraries again.
+    """Run a command of the release in this process, which saves importing its libraries each time.
 
     Returns:
-        What it says as JSON.
+        The command's JSON result.
     """
     from kogpt2_chat.cli import app
 
     print("make_home:", *arguments, flush=True)
-    with redirect_stdout(StringIO()) as said:
+    with redirect_stdout(StringIO()) as output:
         app([*arguments, "--json"], standalone_mode=False)
-    return dict(json.loads(said.getvalue()))
+    return dict(json.loads(output.getvalue()))
 
 
 def stack(*arguments: str) -> dict[str, Any]:
-    """``stack up`` or ``down`` in a process of its own; ``up`` ends with 1, for what was not asked for does not run."""
+    """Run ``stack up`` or ``down`` in a separate process. ``up`` exits with 1, since only some services are started."""
     command = [CHECKOUT / ".venv/bin/kogpt2-chat", "stack", *arguments, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)
     return dict(json.loads(done.stdout or "{}"))
 
 
 def write_corpora(folder: Path) -> list[dict[str, str]]:
-    """Some rows of each bot; golden are questions of the corpus itself. Returns the speaking bot's rows."""
+    """Write some rows for each bot, with golden questions from its corpus, and return the rows of `BOT`."""
     for bot in BOTS:
         (folder / bot).mkdir(parents=True)
         rows = list(csv.DictReader((CHECKOUT / "corpora" / bot / "seed.csv").open(encoding="utf-8")))
         chosen = rows[:: len(rows) // ROWS][:ROWS] if bot == BOT else rows[:20]
         write_rows(folder / bot / "seed.csv", chosen)
-        # So near to what is learned that so small a model passes the gate.
-        near = [{**row, "question": row["question"] + " 응?", "answer": row["answer"] + " 네."} for row in chosen[:40]]
-        write_rows(folder / bot / "gold.csv", near)
-        write_rows(folder / bot / "dev.csv", [{**row, "question": "저기, " + row["question"]} for row in near])
+        # So similar to the training pairs that even this small model can pass the gate.
+        similar = [
+            {**row, "question": row["question"] + " 응?", "answer": row["answer"] + " 네."} for row in chosen[:40]
+        ]
+        write_rows(folder / bot / "gold.csv", similar)
+        write_rows(folder / bot / "dev.csv", [{**row, "question": "저기, " + row["question"]} for row in similar])
         golden = [{"question": chosen[0]["question"], "any_of": [chosen[0]["answer"][:2]], "must_pass": False}]
         (folder / bot / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
     return list(csv.DictReader((folder / BOT / "seed.csv").open(encoding="utf-8")))
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    """A corpus file as that release reads it."""
+    """Write a corpus file in that release's format."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["question", "answer", "topic"], lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
@@ -93,7 +95,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def records(topic: str) -> list[Any]:
-    """All that readers of committed records see of a topic."""
+    """Return all committed records of a topic."""
     from kafka import KafkaConsumer, TopicPartition
 
     consumer = KafkaConsumer(
@@ -108,7 +110,7 @@ def records(topic: str) -> list[Any]:
 
 
 def send(*values: str) -> None:
-    """Records of ``bot_question`` as foreign clients write them."""
+    """Send records to ``bot_question`` as other clients do."""
     from kafka import KafkaProducer
 
     producer = KafkaProducer(bootstrap_servers=f"127.0.0.1:{9092 + OFFSET}")
@@ -118,26 +120,28 @@ def send(*values: str) -> None:
 
 
 def wait_for(topic: str, count: int) -> list[Any]:
-    """The topic's records, once there are so many."""
+    """Wait until a topic has so many records, and return them."""
     deadline = time.monotonic() + 120
     while len(found := records(topic)) < count:
         if time.monotonic() > deadline:
-            raise SystemExit(f"{topic} holds {len(found)} records, not {count}")
+            raise SystemExit(f"{topic}: expected {count} records, found {len(found)}")
     return found
 
 
 def ask(pairs: list[dict[str, str]], sender: str) -> list[dict[str, Any]]:
-    """Questions of one player, with consent to everything, and their answers."""
+    """Ask the questions of these pairs as one player with consent to training, and return the replies."""
     from kogpt2_chat import bootstrap
     from kogpt2_chat.client.ask import Utterance, ask
     from kogpt2_chat.settings import load_settings
 
-    said = [Utterance(bot=BOT, sender=sender, text=pair["question"], train=True) for pair in pairs]
-    return [reply.as_json() for reply in ask(utterances=said, topics=bootstrap.topics(load_settings()), timeout_s=120)]
+    utterances = [Utterance(bot=BOT, sender=sender, text=pair["question"], train=True) for pair in pairs]
+    return [
+        reply.as_json() for reply in ask(utterances=utterances, topics=bootstrap.topics(load_settings()), timeout_s=120)
+    ]
 
 
 def turns_in_lake() -> list[str]:
-    """All but the one that was not to be kept."""
+    """Return the turn ids in the lake; a turn without consent to storage is not among them."""
     from kogpt2_chat import bootstrap
     from kogpt2_chat.settings import load_settings
 
@@ -145,7 +149,7 @@ def turns_in_lake() -> list[str]:
 
 
 def talk(pairs: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Twenty turns: one of the old client, one that is not to be kept, one dead letter beside; praise and a correction."""
+    """Create 20 turns (one of the old client, one without consent to storage), a dead letter and two feedbacks."""
     send(
         "{'from' : '민수', 'to' : 'ChatbotA', 'message' : '" + pairs[3]["question"].replace("'", "") + "'}",
         json.dumps({"v": 1, "question_id": "unkept", "bot": BOT, "sender": "하늘", "text": "비밀이야",
@@ -153,17 +157,17 @@ def talk(pairs: list[dict[str, str]]) -> list[dict[str, Any]]:
         "이것은 질문이 아니다",
     )  # fmt: skip
     wait_for("bot_question.dead_letter", 1)
-    spoken = ask(pairs[:18], "별똥별")
+    replies = ask(pairs[:18], "별똥별")
     wait_for("conversation_log", 20)
-    run("feedback", spoken[0]["turn_id"], "up", "--sender", "별똥별")
-    run("feedback", spoken[1]["turn_id"], "correction", "등대 아래 모래톱에 있어요.", "--sender", "별똥별")
-    return spoken
+    run("feedback", replies[0]["turn_id"], "up", "--sender", "별똥별")
+    run("feedback", replies[1]["turn_id"], "correction", "등대 아래 모래톱에 있어요.", "--sender", "별똥별")
+    return replies
 
 
 def main(home: Path, expected: Path, commit: str) -> None:
-    """Make the home, stop its servers, and write what it holds."""
+    """Make the home, stop its servers, and write down its contents."""
     variables = environment(home)
-    cache = home.parent / "cache"  # the release's own base, the machine's jars
+    cache = home.parent / "cache"  # a new base of this release; the machine's jars
     cache.mkdir(exist_ok=True)
     jars = cache / "jars"
     if not jars.exists():
@@ -182,18 +186,18 @@ def main(home: Path, expected: Path, commit: str) -> None:
 
 
 def fill(pairs: list[dict[str, str]]) -> dict[str, Any]:
-    """The loop once, then two turns more that nobody has ingested."""
+    """Build, train, roll out and use a version."""
     dataset = run("build-dataset", BOT)
     version = run("finetune", BOT, dataset["datasets"][BOT]["version"])
     number = str(run("register", BOT, version["run_id"])["version"])
-    let_pass(number)
+    pass_gate(number)
     run("nominate", BOT, number)
     run("rollout", BOT)
     return use(pairs, int(number), dataset)
 
 
-def let_pass(number: str) -> None:
-    """The gate's word, with our own where it refuses: int8 wavers too much in so small a network, and it has to speak."""
+def pass_gate(number: str) -> None:
+    """Evaluate a version, and tag it as passed in any case: int8 is inaccurate for such a small network."""
     from kogpt2_chat import bootstrap
     from kogpt2_chat.errors import GateRefused
     from kogpt2_chat.settings import load_settings
@@ -206,10 +210,10 @@ def let_pass(number: str) -> None:
 
 
 def use(pairs: list[dict[str, str]], version: int, dataset: dict[str, Any]) -> dict[str, Any]:
-    """Talk, bring it into the lake, learn from it, and talk on."""
-    spoken = talk(pairs)
+    """Create turns, ingest, index and export them, then create two more turns that are not ingested."""
+    replies = talk(pairs)
     run("ingest")
-    kept = turns_in_lake()
+    ingested = turns_in_lake()
     run("index")
     run("export-daily-csv")
     later = ask(pairs[18:20], "하늘")
@@ -217,9 +221,9 @@ def use(pairs: list[dict[str, str]], version: int, dataset: dict[str, Any]) -> d
     return {
         "bot": BOT,
         "version": version,
-        "turn_ids": kept,
+        "turn_ids": ingested,
         "waiting": [reply["turn_id"] for reply in later],
-        "replies": [*spoken, *later],
+        "replies": [*replies, *later],
         "dataset": dataset["datasets"][BOT]["version"],
     }
 

@@ -2,7 +2,7 @@
 # Pack the code of a release's worker and commands for `tests/upgrade`: tests/upgrade/pack_release.sh COMMIT
 #
 # Writes tests/upgrade/release-COMMIT.tar.xz with that commit's src/ and serving/, exactly as committed. The same commit
-# always gives the same bytes.
+# always makes the same archive.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 [[ $# == 1 ]] || { echo "usage: $0 COMMIT" >&2; exit 2; }

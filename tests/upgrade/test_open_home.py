@@ -1,6 +1,6 @@
-"""What an earlier release left behind is opened by this one: nothing is lost, doubled or made anew.
+"""This release opens and uses the homes of earlier releases: nothing is lost or doubled.
 
-Each packed home beside this file was made by ``make_home.sh`` with the release that its name tells.
+Each packed home in this folder was made by ``make_home.sh`` with the release in its name.
 """
 
 import os
@@ -28,8 +28,8 @@ from kogpt2_chat.lake.manifests import newest_manifest
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.stack.stack import down, up
 from tests.conftest import free_offset
-from tests.loop import say
-from tests.upgrade.homes import HOMES, PLACE, PackedHome, alone, later, unpack
+from tests.loop import ask_bots
+from tests.upgrade.homes import HOMES, PLACE, PackedHome, alone, move_times, unpack
 
 MOST_BYTES = 5_000_000
 SERVICES = ("kafka", "hdfs", "elasticsearch", "mlflow", "worker")
@@ -45,35 +45,35 @@ def packed(request: pytest.FixtureRequest) -> PackedHome:
 
 
 def test_a_packed_home_stays_small(packed: PackedHome) -> None:
-    """It is fetched with every checkout, for good."""
+    """It is part of every clone of the repository."""
     assert packed.packed.stat().st_size <= MOST_BYTES
 
 
-def test_nothing_of_a_packed_home_lies_elsewhere(packed: PackedHome) -> None:
-    """Unpacking it touches its own folder only, and no link leads out of it."""
+def test_a_packed_home_has_no_files_outside_its_folder(packed: PackedHome) -> None:
+    """Unpacking it writes only into its own folder, and it contains no links."""
     with tarfile.open(packed.packed) as archive:
         members = archive.getmembers()
     assert {member.name.split("/")[0] for member in members} == {"home"}
     assert all(member.isfile() or member.isdir() for member in members)
 
 
-def test_versions_of_an_earlier_release_are_whole(packed: PackedHome, tmp_path: Path) -> None:
-    """The cards of what jobs and workers had fetched are read, and every file is what its card promises."""
+def test_versions_of_an_earlier_release_are_complete(packed: PackedHome, tmp_path: Path) -> None:
+    """The cards of its version folders can be read, and every file has the hash on its card."""
     home = unpack(packed, tmp_path)
     folders = [card.parent for card in home.rglob("model.json")]
     assert {verify_folder(folder).bot for folder in folders} == {packed.facts["bot"]}
 
 
 def test_records_of_an_old_home_stay_readable_when_their_times_are_moved(packed: PackedHome, tmp_path: Path) -> None:
-    """Their checksums hold, and what they say is what they said."""
+    """Their checksums are valid, and their values are unchanged."""
     logs = [log for log in unpack(packed, tmp_path).glob(f"data/kafka/{TURN_TOPIC}-*/*.log") if log.stat().st_size]
     for log in logs:
-        before, after = log.read_bytes(), later(log.read_bytes(), DAY_MS)
-        assert [(value, time + DAY_MS) for value, time in said(before)] == said(after)
+        before, after = log.read_bytes(), move_times(log.read_bytes(), DAY_MS)
+        assert [(value, time + DAY_MS) for value, time in values_and_times(before)] == values_and_times(after)
     assert logs
 
 
-def said(segment: bytes) -> list[tuple[bytes, int]]:
+def values_and_times(segment: bytes) -> list[tuple[bytes, int]]:
     batches, found = MemoryRecords(segment), []
     while (batch := batches.next_batch()) is not None:
         assert batch.validate_crc()
@@ -82,7 +82,7 @@ def said(segment: bytes) -> list[tuple[bytes, int]]:
 
 
 def test_one_home_is_opened_at_a_time(tmp_path: Path) -> None:
-    """A second test run waits for the first, says so, and then has the place."""
+    """A second test run reports that it waits, and continues when the first one has finished."""
     order, waits = [], threading.Event()
 
     def second() -> None:
@@ -104,7 +104,7 @@ def test_one_home_is_opened_at_a_time(tmp_path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHome:
-    """A home on today's servers, after a player has asked again what the release was asked before."""
+    """A home on this release's servers, after a player has asked some of its questions again."""
 
     settings: Settings
     facts: dict[str, Any]
@@ -112,24 +112,24 @@ class OpenHome:
 
     @property
     def turn_ids(self) -> list[str]:
-        """All that was ever said there."""
+        """The ids of all its turns, old and new."""
         return sorted([*self.facts["turn_ids"], *self.facts["waiting"], *(reply.turn_id for reply in self.replies)])
 
 
 @pytest.fixture(scope="module")
 def open_home(packed: PackedHome) -> Iterator[OpenHome]:
-    """Today's code on other ports than the home was made with; all is stopped and removed in the end."""
+    """The home, opened by this release's code on other ports; it is stopped and removed at the end."""
     with alone(PLACE, print), pytest.MonkeyPatch.context() as patch:
         variables = {**packed.facts["environment"], "KOGPT2_PORTS__OFFSET": str(free_offset())}
         for name, value in variables.items():
             patch.setenv(name, value)
         settings = load_settings()
-        down(settings, progress=print, wipe=True)  # what a run that was killed has left
+        down(settings, progress=print, wipe=True)  # what a killed test run has left
         unpack(packed, PLACE)
         try:
             up(settings, SERVICES, progress=print, on_ready=lambda: bootstrap.prepare_servers(settings))
             asked = packed.facts["replies"][:ASKED]
-            replies = say(
+            replies = ask_bots(
                 settings, *(Utterance(bot=reply["bot"], sender="노을", text=reply["question"]) for reply in asked)
             )
             yield OpenHome(settings=settings, facts=packed.facts, replies=replies)
@@ -140,8 +140,8 @@ def open_home(packed: PackedHome) -> Iterator[OpenHome]:
                 shutil.rmtree(settings.home)
 
 
-def test_the_version_that_spoke_speaks_on(open_home: OpenHome) -> None:
-    """From the registry as it was left; what it says word for word may differ with the processor."""
+def test_the_champion_still_answers(open_home: OpenHome) -> None:
+    """The registry still has it as champion. Its exact answers may differ, since they depend on the processor."""
     version = open_home.facts["version"]
     assert [(reply.version, reply.fallback) for reply in open_home.replies] == [(str(version), None)] * ASKED
     champion = bootstrap.registry(open_home.settings).by_alias(open_home.facts["bot"], "champion")
@@ -149,8 +149,8 @@ def test_the_version_that_spoke_speaks_on(open_home: OpenHome) -> None:
     assert (champion.version, champion.tags["gate"]) == (version, "pass")
 
 
-def test_ingest_goes_on_where_the_earlier_release_stopped(open_home: OpenHome) -> None:
-    """What waited is added once, nothing is reported lost, and a second run adds nothing."""
+def test_ingest_continues_where_the_earlier_release_stopped(open_home: OpenHome) -> None:
+    """The turns that were not ingested are added once, none is reported as lost, and a second run adds nothing."""
     settings, facts = open_home.settings, open_home.facts
     topics, tables = bootstrap.topics(settings), bootstrap.tables(settings)
     assert turns_in_lake(settings) == facts["turn_ids"]
@@ -170,8 +170,8 @@ def rows(result: IngestResult, table: str) -> int:
     return added
 
 
-def test_index_and_daily_files_follow(open_home: OpenHome) -> None:
-    """Both are derived from the lake: the index is filled again, and the files of the earlier form are written anew."""
+def test_index_and_daily_files_are_made_from_the_lake(open_home: OpenHome) -> None:
+    """The index is filled again, and the daily files contain all questions of the earlier release."""
     settings, files = open_home.settings, bootstrap.files(open_home.settings)
     tables = bootstrap.tables(settings)
     filled = index(tables=tables, index=bootstrap.index(settings))
@@ -183,7 +183,7 @@ def test_index_and_daily_files_follow(open_home: OpenHome) -> None:
 
 
 def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> None:
-    """The earlier one's manifest is read, and the new one follows it."""
+    """The earlier release's manifest can be read, and the new manifest becomes the newest one."""
     settings, bot = open_home.settings, open_home.facts["bot"]
     files = bootstrap.files(settings)
     before = newest_manifest(files, settings.hdfs.root, bot)

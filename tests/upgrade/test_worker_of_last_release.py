@@ -1,4 +1,4 @@
-"""A worker of the last release and this release's worker serve the same bots, whichever release's commands drive them.
+"""A worker of the last release and one of this release serve the same bots, controlled by commands of either release.
 
 ``release-COMMIT.tar.xz`` is that release's code, packed by ``pack_release.sh``. It runs with this release's libraries.
 """
@@ -29,11 +29,11 @@ from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
-from tests.faults.broker_process import keeps_home, lone_kafka
+from tests.faults.broker_process import keeps_home, own_broker
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.worker_pool import QUICK
 from tests.integration.worker_process import WorkerProcess
-from tests.loop import say, until
+from tests.loop import ask_bots, wait_until
 
 PACKED: Final = Path(__file__).with_name("release-65119c9.tar.xz")
 MOST_BYTES: Final = 1_000_000
@@ -85,7 +85,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 def test_the_packed_release_is_small_and_only_code() -> None:
-    """It is fetched with every checkout, for good."""
+    """It is part of every clone of the repository."""
     assert PACKED.stat().st_size <= MOST_BYTES
     with tarfile.open(PACKED) as archive:
         members = archive.getmembers()
@@ -94,7 +94,7 @@ def test_the_packed_release_is_small_and_only_code() -> None:
 
 
 def test_states_of_the_last_release_are_read(release: Release) -> None:
-    """What its jobs and workers write, this release's workers and jobs understand."""
+    """This release's workers and jobs can read what the last release's jobs and workers write."""
     rollout_state, worker_state = release.run("-c", PRINT_STATES).splitlines()
     assert RolloutState.from_json(rollout_state) == RolloutState(
         bot=BOT, epoch=3, champion=2, previous=1, muted=True, reason="시험", by="나", at="2026"
@@ -125,14 +125,14 @@ class SideBySide:
     workers: dict[int, WorkerProcess]
 
     def ask(self) -> Reply:
-        (reply,) = say(self.settings, Utterance(bot=BOT, sender="노을", text="안녕? '따옴표'도 괜찮지?"))
+        (reply,) = ask_bots(self.settings, Utterance(bot=BOT, sender="노을", text="안녕? '따옴표'도 괜찮지?"))
         return reply
 
-    def old_command(self, *words: str) -> dict[str, Any]:
+    def old_command(self, *argv: str) -> dict[str, Any]:
         """Run a command of the last release."""
         variables = {"KOGPT2_PORTS__OFFSET": str(self.settings.ports.offset), "KOGPT2_HOME": str(self.settings.home)}
         found: dict[str, Any] = json.loads(
-            self.release.run("-m", "kogpt2_chat.cli", *words, "--json", variables=variables)
+            self.release.run("-m", "kogpt2_chat.cli", *argv, "--json", variables=variables)
         )
         return found
 
@@ -143,7 +143,7 @@ class SideBySide:
 @pytest.fixture(scope="module")
 def side_by_side(release: Release) -> Iterator[SideBySide]:
     with ExitStack() as stack:
-        kafka = stack.enter_context(lone_kafka(keep=keeps_home()))
+        kafka = stack.enter_context(own_broker(keep=keeps_home()))
         settings, registry = kafka.settings, InMemoryRegistry()
         old = {"PYTHONPATH": release.path, "KOGPT2_ENV_FILE": ""}
         workers = {
@@ -175,12 +175,12 @@ def _registered(registry: InMemoryRegistry, folder: Path) -> int:
 
 def _put_on_disk(version: Path, models: Path, number: int) -> None:
     """Put a version where a worker looks first, once it has removed everything but the version that it serves."""
-    until((models / "last_good").exists, TIMEOUT_S, lambda: f"found {list(models.iterdir())}")
+    wait_until((models / "last_good").exists, TIMEOUT_S, lambda: f"found {list(models.iterdir())}")
     shutil.copytree(version, models / str(number))
 
 
 @pytest.mark.stack
-def test_each_worker_runs_its_own_release_s_code(side_by_side: SideBySide) -> None:
+def test_each_worker_runs_the_code_of_its_release(side_by_side: SideBySide) -> None:
     """The last release's heartbeats do not say whether a bot is muted."""
     values = bootstrap.topics(side_by_side.settings).latest_by_key(WORKER_TOPIC)
     states = {name: WorkerState.from_json(values[name]) for name in BOTH}
@@ -199,29 +199,29 @@ def test_workers_of_both_releases_share_the_questions(side_by_side: SideBySide) 
         return {Turn.from_json(record.value or b"").worker for record in audit.seen[TURN_TOPIC]}
 
     audit.ask(24)
-    audit.wait(lambda: names() == set(BOTH), TIMEOUT_S, meanwhile=lambda: audit.ask(3))
-    audit.settle(TIMEOUT_S)
+    audit.wait(lambda: names() == set(BOTH), TIMEOUT_S, on_wait=lambda: audit.ask(3))
+    audit.wait_for_replies(TIMEOUT_S)
     verdict = audit.verdict()
-    assert (verdict.holds, verdict.dead_letters) == (True, 0), f"{verdict}\n{side_by_side.tails()}"
+    assert (verdict.is_exactly_once, verdict.dead_letters) == (True, 0), f"{verdict}\n{side_by_side.tails()}"
 
 
 @pytest.mark.stack
 def test_a_rollout_and_a_rollback_reach_workers_of_both_releases(side_by_side: SideBySide) -> None:
     """The jobs wait for both, and the next question is answered by the version that they name."""
     settings, registry = side_by_side.settings, side_by_side.registry
-    given = {"bot": BOT, "topics": bootstrap.topics(settings), "registry": registry, "settings": settings}
-    result = rollout(**given, progress=print, version=2)  # type: ignore[arg-type]
+    arguments = {"bot": BOT, "topics": bootstrap.topics(settings), "registry": registry, "settings": settings}
+    result = rollout(**arguments, progress=print, version=2)  # type: ignore[arg-type]
     assert (result.workers, result.version) == (BOTH, 2)
     assert side_by_side.ask().version == "2"
-    assert {row["bot"]: row["version"] for row in bots(settings)}[BOT] == 2
-    result = rollback(**given, progress=print)  # type: ignore[arg-type]
+    assert {row.bot: row.version for row in bots(settings)}[BOT] == 2
+    result = rollback(**arguments, progress=print)  # type: ignore[arg-type]
     assert (result.workers, result.version) == (BOTH, 1)
     assert side_by_side.ask().version == "1"
 
 
 @pytest.mark.stack
 def test_this_release_mutes_workers_of_both(side_by_side: SideBySide) -> None:
-    """Both acknowledge it, and players read the notice until the bot may speak again."""
+    """Both acknowledge it, and players get the notice until the bot is unmuted."""
     settings = side_by_side.settings
     for muted, fallback in ((True, "muted"), (False, None)):
         result = mute(bot=BOT, topics=bootstrap.topics(settings), settings=settings, progress=print, muted=muted)
@@ -231,7 +231,7 @@ def test_this_release_mutes_workers_of_both(side_by_side: SideBySide) -> None:
 
 @pytest.mark.stack
 def test_the_last_release_mutes_workers_of_both(side_by_side: SideBySide) -> None:
-    """Its command writes a state with fewer fields, and this release's worker goes on serving the same version."""
+    """Its command writes a state with fewer fields, and this release's worker keeps serving the same version."""
     version = side_by_side.ask().version
     for command, fallback in (("mute", "muted"), ("unmute", None)):
         result = side_by_side.old_command(command, BOT)

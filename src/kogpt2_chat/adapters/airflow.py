@@ -23,14 +23,14 @@ REQUEST_TIMEOUT_S: Final = 15.0
 POLL_S: Final = 0.5
 FAST_POLLING_S: Final = 15.0
 SLOW_POLL_S: Final = 2.0
-"""Poll interval once a run has taken longer than ``FAST_POLLING_S``: two polls a second take a quarter of a core."""
+"""Poll interval once a run has taken longer than ``FAST_POLLING_S``: two polls per second use a quarter of a core."""
 PARSE_TIMEOUT_S: Final = 60.0
-"""How long to wait for Airflow to parse a DAG: after a start this takes some seconds."""
+"""How long to wait for Airflow to parse a DAG, which takes some seconds after a start."""
 TRIES: Final = 4
 
 
 class AirflowRest:
-    """A client of the Airflow API server, with the address and the user of the settings."""
+    """A client of the Airflow API server; the settings name its address and its user."""
 
     def __init__(
         self, settings: Settings, password: str | None = None, *, remind_every_s: float = REPORT_EVERY_S
@@ -53,7 +53,7 @@ class AirflowRest:
             progress: called with each progress line; see :meth:`wait`.
 
         Returns:
-            The run, ended in success or failure.
+            The ended run, successful or failed.
         """
         run_id = self.trigger(dag_id, conf)
         progress(f"{dag_id}: started {run_id}")
@@ -78,7 +78,7 @@ class AirflowRest:
         # The id is chosen here, so that a retry after a lost reply cannot start a second run.
         run_id = f"by_client__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}__{uuid.uuid4().hex[:8]}"
         body = {"dag_run_id": run_id, "conf": dict(conf), "logical_date": None}
-        with suppress(AlreadyExists):  # an earlier try did start the run
+        with suppress(AlreadyExists):  # an earlier attempt has started the run
             self._call("POST", f"dags/{dag_id}/dagRuns", body=body)
         return run_id
 
@@ -90,10 +90,10 @@ class AirflowRest:
             run_id: the run.
             timeout_s: how long the run may take from now.
             progress: called with a line for each change of a task's state, and, if nothing changes, with a reminder of
-                the active tasks at least every ten seconds.
+                the active tasks at regular intervals.
 
         Returns:
-            The run, ended in success or failure.
+            The ended run, successful or failed.
 
         Raises:
             Unavailable: the run has not ended in time; it is not stopped.
@@ -112,7 +112,7 @@ class AirflowRest:
                 raise Unavailable(
                     f"{dag_id} run {run_id} is {run.state} after {timeout_s:g} s, expected it to have ended; "
                     f"active tasks: {', '.join(run.active_tasks) or 'none'}. "
-                    f"Look at {self._url}/dags/{dag_id}/runs/{run_id}"
+                    f"See {self._url}/dags/{dag_id}/runs/{run_id}"
                 )
             time.sleep(POLL_S if time.monotonic() - started < FAST_POLLING_S else SLOW_POLL_S)
 
@@ -126,7 +126,7 @@ class AirflowRest:
         Returns:
             The run.
         """
-        # Request the run first. Requested last, it could have ended after its tasks were read as still running.
+        # Read the run before its tasks: otherwise an ended run could be returned with tasks that still seem to run.
         state = str(self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
         found = self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000")["task_instances"]
         found.sort(key=lambda task: (task["start_date"] is None, task["start_date"] or "", task["task_id"]))
@@ -137,7 +137,7 @@ class AirflowRest:
 
         Args:
             dag_id: the DAG.
-            limit: most runs to return.
+            limit: maximum number of runs.
 
         Returns:
             The runs.
@@ -218,25 +218,25 @@ def read_password(path: Path, username: str) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))[username])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotFound(
-            f"found no password of Airflow's user {username!r} in {path}: expected the file that "
+            f"found no password for Airflow's user {username!r} in {path}: expected the file that "
             "`kogpt2-chat stack up` writes; start the stack, or set KOGPT2_STACK__AIRFLOW_PASSWORD"
         ) from error
 
 
 def _content(reply: requests.Response, what: str) -> dict[str, Any]:
     if reply.status_code >= requests.codes.internal_server_error:
-        raise Unavailable(f"Airflow answered {what} with {reply.status_code}: {reply.text[:300]}")
+        raise Unavailable(f"Airflow returned {reply.status_code} for {what}: {reply.text[:300]}")
     if reply.status_code == requests.codes.not_found:
         raise NotFound(f"Airflow did not find {what}: {reply.text[:300]}")
     if reply.status_code == requests.codes.conflict:
         raise AlreadyExists(f"Airflow reports that {what} already exists: {reply.text[:300]}")
     if not reply.ok:
-        raise InvalidInput(f"Airflow refused {what} with {reply.status_code}: {reply.text[:300]}")
+        raise InvalidInput(f"Airflow rejected {what} with {reply.status_code}: {reply.text[:300]}")
     try:
         found: dict[str, Any] = reply.json()
     except ValueError as error:
         raise Unavailable(
-            f"Airflow's reply to {what} is not JSON: {reply.text[:100]!r}; does another server use its address?"
+            f"Airflow's reply for {what} is not JSON: {reply.text[:100]!r}; does another server use its address?"
         ) from error
     return found
 

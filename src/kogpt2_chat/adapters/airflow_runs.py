@@ -1,4 +1,4 @@
-"""DAG runs as values, and the progress lines of a running one. Contains no Airflow calls."""
+"""The states of DAG runs, and the progress lines to print while one runs. Does not call Airflow."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -37,7 +37,7 @@ class DagRun:
 
     @property
     def failed_tasks(self) -> tuple[str, ...]:
-        """The tasks that failed themselves, without those whose upstream task failed."""
+        """The tasks that failed, without those that did not run because an upstream task failed."""
         return tuple(task.task for task in self.tasks if task.state == "failed")
 
     @property
@@ -56,8 +56,8 @@ class RunProgress:
 
     Attributes:
         dag_id: the DAG.
-        since_s: the clock's time when the caller began to follow the run.
-        remind_every_s: longest time without a line.
+        since_s: when the caller began to follow the run, by its clock.
+        remind_every_s: maximum time without a line.
     """
 
     dag_id: str
@@ -67,7 +67,7 @@ class RunProgress:
     _last_line_s: float | None = None
 
     def lines(self, run: DagRun, at_s: float) -> list[str]:
-        """Return the lines to print for the state of the run at a time of the same clock."""
+        """Return the lines to print for the run's state at ``at_s``, by the same clock as ``since_s``."""
         changed = [task for task in run.tasks if task.state and self._states.get(task.task, ("",))[0] != task.state]
         self._states |= {task.task: (task.state, at_s) for task in changed}
         lines = [f"{self.dag_id}: {_change_line(task)}" for task in changed]

@@ -1,4 +1,4 @@
-"""Delta tables on HDFS through ``deltalake``: no JVM, an append takes about a second.
+"""Delta tables on HDFS through the library ``deltalake``, which needs no JVM; an append takes about a second.
 
 Topic positions are stored as Delta application transactions: they move in the same commit as the rows, and two
 concurrent commits that move the same position conflict.
@@ -28,7 +28,7 @@ from kogpt2_chat.settings import Settings
 T = TypeVar("T")
 # Two writers that move different positions may both commit; the later one retries on the newer version.
 _COMMIT_RETRIES: Final = 10
-# The NameNode needs up to 20 s to notice that a DataNode died; until then it directs writes to it.
+# The NameNode needs up to 20 s to notice that a DataNode died; until then it still directs writes to that one.
 _FIRST_DELAY_S: Final = 1.0
 _LONGEST_DELAY_S: Final = 10.0
 _FINAL_ERRORS: Final = (SchemaMismatchError, DeltaProtocolError)
@@ -59,7 +59,7 @@ class DeltaTables:
         """
         layout = _layout(table)
         content = arrow_rows(rows, layout)
-        # Each try reads the positions first, so a commit that succeeded although its reply was lost is not repeated.
+        # Each attempt reads the positions first: a commit that succeeded, but whose reply was lost, is not repeated.
         return self._retry(lambda: self._append_once(layout, content, positions, expected), table)
 
     def positions(self, table: str, app_ids: Sequence[str]) -> dict[str, int]:
@@ -91,7 +91,7 @@ class DeltaTables:
             return False
         if expected is not None and committed != dict(expected):
             raise PlanOutdated(
-                f"table {table}: planned from {dict(expected)}, but positions are {committed}: plan again"
+                f"table {table}: planned from the positions {dict(expected)}, but they are now {committed}: plan again"
             )
         properties = CommitProperties(
             app_transactions=[Transaction(app_id, end) for app_id, end in positions.items()],
@@ -135,7 +135,7 @@ class DeltaTables:
             return None
 
     def _create_once(self, layout: Table) -> DeltaTable:
-        """Create an empty table, or open it if another process was first, so that every append has a base version."""
+        """Create an empty table, or open it if another process created it, so that every append has a base version."""
         try:
             return DeltaTable.create(
                 self._address(layout.name),
@@ -150,7 +150,7 @@ class DeltaTables:
             return created
 
     def _retry(self, call: Callable[[], T], table: str) -> T:
-        """Call until it succeeds, with growing pauses between retries."""
+        """Call until a call succeeds or the retries run out, with growing pauses."""
         try:
             return call_with_retries(
                 call,
@@ -162,7 +162,7 @@ class DeltaTables:
         except _FINAL_ERRORS as error:
             raise InvalidInput(
                 f"table {table} at {self._address(table)} has a schema or protocol that this release cannot use: "
-                f"{error}. Another release or program wrote it: use that one, or move the table's folder away"
+                f"{error}. Another release or program wrote it: use that one, or move the table's folder elsewhere"
             ) from error
         except (DeltaError, OSError) as error:
             raise Unavailable(

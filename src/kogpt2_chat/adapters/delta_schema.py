@@ -1,7 +1,7 @@
 """Schemas of Delta tables that several releases share.
 
-New columns are nullable, and no column changes its type. So each release writes the columns that it knows, ignores
-later ones, and reads columns that a table version lacks as null.
+New columns are nullable, and no column changes its type. Therefore each release writes the columns that it knows,
+ignores later ones, and reads a column that a table version lacks as null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,6 +89,6 @@ def columns_in(delta: DeltaTable, layout: Table) -> frozenset[str]:
     if faults:
         raise InvalidInput(
             f"table {layout.name} has columns that this release cannot use: {'; '.join(faults)}. Another release or "
-            "program wrote it: use that one, or move the table's folder away"
+            "program wrote it: use that one, or move the table's folder elsewhere"
         )
     return frozenset(found)

@@ -1,7 +1,7 @@
 """The search index of turns in Elasticsearch.
 
 The index is derived from the lake. Indexing is idempotent, since a document's id is its turn id. The mapping is strict:
-an unplanned field is an error here instead of being mapped dynamically.
+an unknown field is an error instead of being mapped dynamically.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,9 +77,10 @@ class ElasticIndex:
             raise self._unavailable(error) from error
 
     def _add_fields(self, properties: Mapping[str, Mapping[str, object]]) -> None:
-        """Add missing fields; leave those of a later release.
+        """Add missing fields, and keep the unknown fields of a later release.
 
-        A field of a different type is reported once here, not again for each document.
+        Raises:
+            InvalidInput: a field has a different type. Otherwise every document would be refused.
         """
         (index,) = self._client.indices.get_mapping(index=self._name).values()
         found: Mapping[str, Mapping[str, object]] = index["mappings"].get("properties", {})
@@ -101,7 +102,7 @@ class ElasticIndex:
         """Index documents in bulk, and resend those that the server was too busy for.
 
         Raises:
-            Unavailable: the server did not accept all of them after all retries; calling again is safe.
+            Unavailable: the last retry did not get all of them accepted; calling again is safe.
         """
         iterator = iter(documents)
         count = 0

@@ -34,8 +34,8 @@ _FINAL_ERRORS: Final = frozenset(
 class HdfsFiles:
     """Files and folders on HDFS. An instance stays usable after any error.
 
-    A missing path raises :class:`NotFound`. A server that does not answer raises :class:`Unavailable` after the retries
-    of the settings, and one that refuses at once; existing files are then unchanged.
+    A missing path raises :class:`NotFound`. If the server does not answer, :class:`Unavailable` is raised after the
+    configured retries; if it refuses the request, immediately. Existing files are then unchanged.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -111,7 +111,7 @@ class HdfsFiles:
         return content
 
     def _rename(self, source: str, target: str, options: str) -> None:
-        """Rename with WebHDFS options, which the library does not offer: replace a file, or refuse a taken name."""
+        """Rename with WebHDFS options, which the library does not offer: replace a file, or fail if the name exists."""
         attempts = 0
 
         def rename() -> None:
@@ -139,7 +139,7 @@ class HdfsFiles:
             self._copy(f"{path}/{name}", target / name)
 
     def _retry(self, call: Callable[[], T], what: str) -> T:
-        """Call until it succeeds, with growing pauses between retries; raise final errors at once."""
+        """Call until a call succeeds or the retries run out, with growing pauses; raise final errors immediately."""
         try:
             return call_with_retries(
                 call,

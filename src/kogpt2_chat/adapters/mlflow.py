@@ -222,7 +222,7 @@ class MlflowRegistry:
 
 
 def _set_client_defaults(mlflow: Mlflow) -> None:
-    """Configure the client, including its login, through environment variables: it has no other way.
+    """Configure the client, including its login, through environment variables: it cannot be configured otherwise.
 
     By default it retries for four minutes and prints URLs to standard output, which is reserved for a command's JSON.
     """
@@ -247,7 +247,7 @@ def _unless_exists(create: Callable[[], object]) -> None:
 def _publish(files: Path, folder: Path) -> None:
     try:
         files.rename(folder)
-    except OSError:  # not empty: another process published the same files first
+    except OSError:  # the folder is not empty: another process published the same files first
         if not folder.is_dir():
             raise
 

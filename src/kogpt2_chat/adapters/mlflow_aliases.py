@@ -8,14 +8,14 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 
 TIMEOUT_S: Final = 2.0
-"""Timeout to connect, and between two received bytes of a reply."""
+"""Timeout for connecting, and between two received bytes of a reply."""
 
 
 def alias_by_bot(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[str, int | None]:
     """Return the version that an alias points to, by bot. One request per bot, without retries.
 
     Args:
-        settings: name the server.
+        settings: the server's address and login.
         alias: the alias.
         bots: the bots' ids.
 

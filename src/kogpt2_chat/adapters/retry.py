@@ -1,4 +1,4 @@
-"""Call a server again after errors that may be over soon."""
+"""Retry calls to a server after transient errors."""
 
 import math
 from collections.abc import Callable
@@ -17,14 +17,14 @@ def call_with_retries(
     first_delay_s: float,
     longest_delay_s: float = math.inf,
 ) -> T:
-    """Call until it succeeds; the pauses between attempts double up to a maximum.
+    """Call until a call succeeds or the attempts run out; the pauses between attempts double, up to a maximum.
 
     Args:
         call: called without arguments.
-        is_transient: whether an error may be over at the next attempt; any other error is raised at once.
+        is_transient: whether the next attempt may succeed after an error; any other error is raised immediately.
         attempts: maximum number of calls, at least 1.
         first_delay_s: pause before the second attempt.
-        longest_delay_s: longest pause.
+        longest_delay_s: maximum pause.
 
     Returns:
         The result of the first successful call.

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.machine.full_disk import hdfs_hint, names_full_disk
+from kogpt2_chat.machine.full_disk import hdfs_hint, mentions_full_disk
 from kogpt2_chat.machine.orphans import end_with_parent
 from kogpt2_chat.machine.person import missing_user_message, user_has_name
 from kogpt2_chat.machine.process_groups import end_group
@@ -28,9 +28,9 @@ _LOG_TAIL_LINES: Final = 25
 _DELTA_CONF: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # The default, 50 partitions of the Delta log, is meant for big tables and costs more time than this data needs.
+    # The default, 50 partitions for the Delta log, suits large tables; for these small ones it only costs time.
     "spark.databricks.delta.snapshotPartitions": "2",
-    # Adaptive planning pays off for shuffles of megabytes; these are so small that planning takes longer.
+    # Adaptive planning pays off for shuffles of megabytes; for these small ones, planning takes longer than it saves.
     "spark.sql.adaptive.enabled": "false",
     # Compiling a stage takes longer than interpreting it for a few thousand rows.
     "spark.sql.codegen.wholeStage": "false",
@@ -41,11 +41,11 @@ _DELTA_CONF: Final = {
 
 
 class SparkSubmit:
-    """Submits applications to the Spark master of the settings (by default this machine) and waits for them.
+    """Submits applications to the configured Spark master (by default this machine) and waits for them.
 
     Args:
         settings: the master and Spark's resources.
-        jars: jar files to add to Spark's own.
+        jars: jar files to add to those of Spark.
         java: returns the home folder of the Java runtime; called at each start.
     """
 
@@ -65,7 +65,7 @@ class SparkSubmit:
             The result that the script wrote.
 
         Raises:
-            InvalidInput: the job rejected its input, the script does not exist, or this user has no name.
+            InvalidInput: the job rejected its input, the script does not exist, or the current user id has no name.
             Unavailable: Spark could not be started, took too long, or the application failed.
         """
         if not user_has_name():
@@ -79,7 +79,7 @@ class SparkSubmit:
             log = folder / "spark.log"
             code = self._run(path, folder, log)
             result = folder / "result.json"
-            # The result decides, not the exit code: a JVM that fails during its shutdown has finished its work.
+            # Check the result, not the exit code: a JVM may fail during shutdown, after it has finished its work.
             if not result.is_file():
                 output = _read(log)
                 raise Unavailable(
@@ -132,7 +132,7 @@ class SparkSubmit:
             "spark.jars": ",".join(map(str, self._jars)),
             "spark.hadoop.fs.defaultFS": f"hdfs://{host.netloc}",
             "spark.hadoop.dfs.replication": "2",
-            # With two DataNodes, one that has just died cannot be replaced.
+            # With only two DataNodes, there is no other one to replace a failed one.
             "spark.hadoop.dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
             "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         }
@@ -142,7 +142,7 @@ class SparkSubmit:
 
     def _environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
-            "JAVA_HOME": str(self._java()),  # overrides the caller's and the first on the path
+            "JAVA_HOME": str(self._java()),  # overrides the caller's JAVA_HOME and any `java` on the PATH
             "SPARK_HOME": str(_spark_home()),
             "SPARK_LOCAL_IP": self._settings.own_host,
             "SPARK_LOCAL_DIRS": str(folder),
@@ -156,7 +156,7 @@ class SparkSubmit:
 
 
 def _spark_home() -> Path:
-    """Return the home of the Spark that is installed with pyspark; ignore SPARK_HOME."""
+    """Return the home folder of the Spark that comes with pyspark; ignore SPARK_HOME."""
     from importlib.util import find_spec
 
     spec = find_spec("pyspark")
@@ -192,7 +192,7 @@ def _tail(output: str) -> str:
 
 
 def _hint(output: str) -> str:
-    """Return a hint if the output names a full disk, which Java does long before its last lines."""
-    if names_full_disk(output):
+    """Return a hint if the output reports a full disk: Java does so long before the last lines, which are shown."""
+    if mentions_full_disk(output):
         return f"; the disk of temporary files is full: free some space in {tempfile.gettempdir()}"
     return f"; HDFS accepts no data{hint}" if (hint := hdfs_hint(output)) else ""

@@ -1,4 +1,4 @@
-"""``model.json``: the facts about a version and the hashes of its files; and the check of a folder against them.
+"""Read ``model.json``, with the facts about a version and the hashes of its files, and check a folder against it.
 
 Imports no model library, so that a version can be checked or served without torch.
 """
@@ -19,7 +19,7 @@ WEIGHTS_FILE: Final = "model.safetensors"
 ENGINE_FILES: Final = ("engine.xml", "engine.bin")
 """The serving engine's graph and its weights."""
 CHECK_FILE: Final = "engine_check.json"
-"""Prompts with the tokens that the version answers in fp32; older versions do not have this file."""
+"""Prompts with the version's fp32 answers as tokens; older versions do not have this file."""
 _LOADABLE: Final = (".json", ".safetensors", ".txt", ".jinja")
 _REQUIRED: Final = (WEIGHTS_FILE, "config.json", "tokenizer.json")
 
@@ -92,7 +92,7 @@ def verify_folder(folder: Path) -> ModelCard:
     """Check every file of a version against its card.
 
     Raises:
-        CheckpointCorrupt: a file is missing, changed, unlisted or of a kind that may not be loaded; it is named.
+        CheckpointCorrupt: a file is missing, changed, unlisted or of a kind that may not be loaded.
     """
     card = read_card(folder)
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {CARD_FILE}

@@ -126,7 +126,9 @@ class _Graph:
             hidden = self._block(f"h.{layer}", hidden, visible, beams, empty)
         hidden = self._layer_norm(hidden, "ln_f", LM_HEAD)
         # The vocabulary projection, a third of all weights, is computed only for positions whose logits are needed.
-        rows = ops.gather(ops.reshape(hidden, _whole([-1, self._shape.width]), special_zero=False), wanted, self._zero)
+        rows = ops.gather(
+            ops.reshape(hidden, _integers([-1, self._shape.width]), special_zero=False), wanted, self._zero
+        )
         logits = self._product(rows, self._weights.get("lm_head.weight", self._weights["wte.weight"]), LM_HEAD)
         if suppressed_tokens:
             bias = np.zeros((1, len(self._weights["wte.weight"])), np.float32)
@@ -146,16 +148,18 @@ class _Graph:
         return ops.add(hidden, self._linear(wide, f"{name}.mlp.c_proj"))
 
     def _attention(self, name: str, hidden: Node, visible: Node, beams: Node, empty: Node) -> Node:
-        width, by_head = self._shape.width, _whole([0, 0, self._shape.heads, self._shape.head_width])
+        width, by_head = self._shape.width, _integers([0, 0, self._shape.heads, self._shape.head_width])
         joined = self._linear(hidden, f"{name}.attn.c_attn")
-        parts = ops.variadic_split(joined, ops.constant(-1, ov.Type.i64), _whole([width] * 3)).outputs()
+        parts = ops.variadic_split(joined, ops.constant(-1, ov.Type.i64), _integers([width] * 3)).outputs()
         query, key, value = (
-            ops.transpose(ops.reshape(part, by_head, special_zero=True), _whole([0, 2, 1, 3])) for part in parts
+            ops.transpose(ops.reshape(part, by_head, special_zero=True), _integers([0, 2, 1, 3])) for part in parts
         )
         key = self._kv_state(key, f"{name}.key", beams, empty)
         value = self._kv_state(value, f"{name}.value", beams, empty)
         attended = ops.scaled_dot_product_attention(query, key, value, visible)
-        return ops.reshape(ops.transpose(attended, _whole([0, 2, 1, 3])), _whole([0, 0, width]), special_zero=True)
+        return ops.reshape(
+            ops.transpose(attended, _integers([0, 2, 1, 3])), _integers([0, 0, width]), special_zero=True
+        )
 
     def _kv_state(self, new: Node, name: str, beams: Node, empty: Node) -> Node:
         """Append new columns to a state variable, and return all of its columns."""
@@ -170,14 +174,14 @@ class _Graph:
         return whole
 
     def _empty_state(self, ids: Node) -> Node:
-        batch = ops.gather(ops.shape_of(ids), _whole([0]), self._zero)
-        head, width = _whole([self._shape.heads, 0]), _whole([self._shape.head_width])
+        batch = ops.gather(ops.shape_of(ids), _integers([0]), self._zero)
+        head, width = _integers([self._shape.heads, 0]), _integers([self._shape.head_width])
         return ops.broadcast(ops.constant(0.0, ov.Type.f32), ops.concat([batch, head, width], 0))
 
     def _layer_norm(self, hidden: Node, name: str, reader: str) -> Node:
         """Normalise a layer's input. The smoothing scale of the layer that reads it is folded into the constants."""
         scale = self._smoothing_scale(reader)
-        normed = ops.mvn(hidden, _whole([-1]), True, self._shape.epsilon, "INSIDE_SQRT")
+        normed = ops.mvn(hidden, _integers([-1]), True, self._shape.epsilon, "INSIDE_SQRT")
         scaled = ops.multiply(normed, ops.constant(self._weights[f"{name}.weight"] / scale))
         return ops.add(scaled, ops.constant(self._weights[f"{name}.bias"] / scale))
 
@@ -215,8 +219,8 @@ class _Graph:
 
 def int8_weights_matmul(hidden: Node, weights: Weights) -> Node:
     """Multiply float hidden states by int8 weights (out, in), in a pattern that OpenVINO keeps compressed."""
-    whole, scales = quantise(weights)
-    restored = ops.multiply(ops.convert(ops.constant(whole), "f16"), ops.constant(scales.astype(np.float16)))
+    integers, scales = quantise(weights)
+    restored = ops.multiply(ops.convert(ops.constant(integers), "f16"), ops.constant(scales.astype(np.float16)))
     return ops.matmul(hidden, ops.convert(restored, "f32"), transpose_a=False, transpose_b=True)
 
 
@@ -233,8 +237,8 @@ def int8_matmul(hidden: Node, weights: Weights, largest: float) -> Node:
     """
     low, high = (ops.constant(np.float32(bound)) for bound in (-largest * (_INT8_MAX + 1) / _INT8_MAX, largest))
     rounded = ops.fake_quantize(hidden, low, high, low, high, _INT8_LEVELS)
-    whole, scales = quantise(weights)
-    restored = ops.multiply(ops.convert(ops.constant(whole), "f32"), ops.constant(scales))
+    integers, scales = quantise(weights)
+    restored = ops.multiply(ops.convert(ops.constant(integers), "f32"), ops.constant(scales))
     return ops.matmul(rounded, restored, transpose_a=False, transpose_b=True)
 
 
@@ -244,5 +248,5 @@ def _parameter(name: str, shape: list[int], kind: ov.Type) -> Node:
     return node
 
 
-def _whole(values: list[int]) -> Node:
+def _integers(values: list[int]) -> Node:
     return ops.constant(values, ov.Type.i64)

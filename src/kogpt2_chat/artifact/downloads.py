@@ -1,6 +1,6 @@
 """Local copies of registered versions, downloaded once and identified by their content.
 
-The number alone does not identify a version: after the loss of a registry, numbers start at 1 again.
+The number alone does not identify a version: if a registry is lost, the numbers of the new one start at 1 again.
 """
 
 import hashlib
@@ -14,18 +14,18 @@ from kogpt2_chat.settings import Settings
 
 
 def local_version(bot: str, version: int, registry: Registry, settings: Settings) -> Path:
-    """Return the folder of a version; download it unless an intact copy of the registered version is already there.
+    """Return the folder of a version. Download it if there is no intact copy of the registered version.
 
-    If the registry is not available or does not have the version any more, an intact copy is used.
+    If the registry is not available or no longer has the version, an intact copy is used without comparing it.
 
     Args:
         bot: the bot's id.
         version: its number.
-        registry: contains the version.
-        settings: name the home folder.
+        registry: the registry.
+        settings: contain the home folder.
 
     Returns:
-        The folder. A downloaded one is not verified here: loading checks its hashes.
+        The folder. A download is not verified here: loading checks its hashes.
     """
     from kogpt2_chat.artifact.card import verify_folder
 
@@ -48,10 +48,10 @@ def version_digest(bot: str, version: int, registry: Registry) -> str:
     Args:
         bot: the bot's id.
         version: its number.
-        registry: contains the version.
+        registry: the registry.
 
     Returns:
-        The digest; empty if the registry cannot read the file.
+        The digest; empty if the file cannot be read from the registry.
     """
     try:
         return _registered_digest(bot, version, registry)

@@ -1,4 +1,4 @@
-"""Choose the form in which the serving engine computes on this machine: the fastest that agrees with fp32. Pure.
+"""Choose the form in which the serving engine computes on this machine: the fastest one that agrees with fp32. Pure.
 
 Which form is fastest depends on the machine. int8 products are fastest if the processor has instructions for them.
 On other processors they are slower than fp32 products, and less exact because their sums overflow.
@@ -18,7 +18,7 @@ INT8_WEIGHTS: Final[Form] = "int8_weights"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """Duration of a pass on this machine with one and with eight sequences, in ms; above 0."""
+    """Durations of a pass on this machine, with one and with eight sequences, in ms; above 0."""
 
     one_row_ms: float
     eight_rows_ms: float
@@ -31,12 +31,12 @@ class Speed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far a form agrees with fp32 on the prompts that are stored with a version.
+    """How well a form agrees with fp32 on the prompts that are stored with a version.
 
     Attributes:
         answers: answers compared.
         same_answers: answers that are the same token by token.
-        tokens: positions compared, each after the same tokens.
+        tokens: positions compared; at each, both forms continue the same tokens.
         same_tokens: positions with the same likeliest token.
     """
 

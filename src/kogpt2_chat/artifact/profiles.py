@@ -1,4 +1,4 @@
-"""The gate's named profiles of thresholds, for the gate and the workers. Imports no model library."""
+"""Read the gate's profiles of thresholds, for the gate and the workers. Imports no model library."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +28,11 @@ def profile_of(settings: Settings, *, small: bool) -> gate.GateThresholds:
     """Return the profile that the settings name; by default the one for the kind of base.
 
     Args:
-        settings: ``learning.gate_profile``.
-        small: whether the base is the small one.
+        settings: ``learning.gate_profile`` is used.
+        small: whether the version's base is the small one.
 
     Returns:
-        Its thresholds.
+        The thresholds.
     """
     name = settings.learning.gate_profile
     return load_profile(name if name != "auto" else "small_base" if small else "kogpt2")

@@ -1,4 +1,4 @@
-"""Convert text to token ids and back, in KoGPT2's token layout. Player text never becomes a control token.
+"""Convert text to token ids and back, in KoGPT2's token layout. A player's text never becomes a control token.
 
 The tokenizer is loaded from a local ``tokenizer.json``; the small base and KoGPT2 use the same format.
 """
@@ -28,7 +28,7 @@ class ChatTokenizer:
     """A fast tokenizer with the rules of the chat format.
 
     Args:
-        tokenizer: has KoGPT2's control tokens at their ids.
+        tokenizer: must have KoGPT2's control tokens at their ids.
 
     Raises:
         CheckpointCorrupt: a control token of the chat format has another id than in KoGPT2.
@@ -40,10 +40,10 @@ class ChatTokenizer:
             expected, found = prompt.CONTROL_ID_BY_TOKEN[token], tokenizer.token_to_id(token)
             if found != expected:
                 raise CheckpointCorrupt(
-                    f"{FILE}: control token {token} has id {found}, expected {expected} as in KoGPT2: use its tokenizer"
+                    f"{FILE}: control token {token} has id {found}, expected {expected}: use KoGPT2's tokenizer"
                 )
         self._tokenizer = tokenizer
-        # Without this, </s> or <usr> typed by a player would end or open a turn.
+        # Otherwise </s> or <usr> typed by a player would end or begin a turn.
         tokenizer.encode_special_tokens = True
         self.control_ids = frozenset(
             id_ for token, id_ in tokenizer.get_vocab().items() if prompt.is_control_token(token)
@@ -65,7 +65,7 @@ class ChatTokenizer:
         Args:
             question: any text.
             max_tokens: longest prompt.
-            first_ids: the ids that it begins with, from :func:`kogpt2_chat.domain.chat.prompt.bot_ids`.
+            first_ids: the ids that the prompt begins with, from :func:`kogpt2_chat.domain.chat.prompt.bot_ids`.
 
         Returns:
             Token ids.
@@ -108,7 +108,7 @@ class ChatTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder, in the format of transformers."""
-        from transformers import PreTrainedTokenizerFast  # not at the top: a worker only loads tokenizers
+        from transformers import PreTrainedTokenizerFast  # imported here, because workers only load tokenizers
 
         fast = PreTrainedTokenizerFast(
             tokenizer_object=self._tokenizer,
@@ -144,9 +144,9 @@ def read_tokenizer(text: str) -> ChatTokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> ChatTokenizer:
-    """Learn a byte pair vocabulary of at most ``size`` entries from a corpus.
+    """Train a byte pair encoding with at most ``size`` entries on a corpus.
 
-    The corpus is sorted first, so that the vocabulary does not depend on the order of its lines.
+    The corpus is sorted first, so that the vocabulary does not depend on the order of the lines.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=prompt.UNKNOWN))
     tokenizer.normalizer = normalizers.NFC()

@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 def distrust(
     subject: Annotated[
-        str, typer.Argument(help="A player or a turn; without it, list both.", metavar="PLAYER|TURN")
+        str, typer.Argument(help="A player or a turn; default: list all distrusted ones.", metavar="PLAYER|TURN")
     ] = "",
     by: Annotated[str, typer.Option(help="Who makes the decision.")] = "",
     reason: Annotated[str, typer.Option(help="Reason; stored permanently.")] = "",
@@ -25,7 +25,7 @@ def distrust(
     undo: Annotated[bool, typer.Option(help="Trust the player or the turn again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Exclude a player or a turn from training, and retrain without what bots learned from it; no name: list all.
+    """Exclude a player or a turn from training; the next retraining also removes what bots have learned from it.
 
     Example: `kogpt2-chat distrust 트롤하나 --by 김하늘 --reason "teaches nonsense"`
     """
@@ -33,7 +33,7 @@ def distrust(
     from kogpt2_chat.jobs.list_distrusted import list_distrusted
 
     if not subject and (by or reason or undo):
-        raise typer.BadParameter("the name is empty; to list all, use no options", param_hint="PLAYER|TURN")
+        raise typer.BadParameter("missing; to list all distrusted ones, omit the options too", param_hint="PLAYER|TURN")
     tables = bootstrap.tables(load_settings())
     if not subject:
         found = list_distrusted(tables=tables)

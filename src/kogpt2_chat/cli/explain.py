@@ -69,14 +69,14 @@ def as_text(found: Explanation) -> str:
 def _facts(turn: Turn) -> Iterator[str]:
     missing = "(not stored: the player did not consent to storage)"
     served = f"version {turn.model_version}" if turn.model_version else "no version"
-    who = f"{answer_source(turn.fallback, turn.model_version)} while {served} served" if turn.fallback else served
+    source = f"{answer_source(turn.fallback, turn.model_version)} while {served} served" if turn.fallback else served
     decoding = ", ".join(f"{name} {value}" for name, value in turn.decoding.items()) or "nothing was decoded"
     facts = {
         "bot": turn.bot,
         "sender": f"{turn.sender} (player {turn.player_id})",
         "question": turn.text if turn.consent_store else missing,
         "answer": turn.answer if turn.consent_store else missing,
-        "spoken by": f"{who}, epoch {turn.epoch}, {turn.worker}",
+        "source": f"{source}, rollout epoch {turn.epoch}, {turn.worker}",
         "decoding": decoding,
         "sent": turn.sent_at or "unknown",
         "received": turn.received_at,

@@ -288,10 +288,10 @@ def rollback(bot: BotName, *, as_json: Json = False) -> None:
 
 
 def raise_if_lost(lost: "Iterable[LostRange]") -> None:
-    """Fail an ingest that found gaps, after its work is done.
+    """Raise an error after an ingest run that found gaps.
 
     Args:
-        lost: the new gaps. Later runs do not report them again.
+        lost: the gaps that were not reported before.
 
     Raises:
         RecordsLost: there are new gaps.
@@ -302,7 +302,7 @@ def raise_if_lost(lost: "Iterable[LostRange]") -> None:
         for gap in lost
     )
     if ranges:
-        raise RecordsLost(f"these records are lost to the lake: {ranges}. Its table `gaps` lists them")
+        raise RecordsLost(f"these records are permanently missing from the lake: {ranges}. Its table `gaps` lists them")
 
 
 def _bot_and_dataset(text: str) -> tuple[str, str]:

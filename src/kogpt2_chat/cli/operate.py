@@ -9,7 +9,7 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID
-from kogpt2_chat.domain.chat.dead_letters import REASONS, REPLAYABLE, Left
+from kogpt2_chat.domain.chat.dead_letters import REASONS, REPLAYABLE, SkipReason
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
 from kogpt2_chat.machine.person import system_user
 from kogpt2_chat.settings import load_settings
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 Why = Annotated[str, typer.Option("--reason", help="Reason, stored in `rollout_state`.")]
 
-_MEANING_BY_CAUSE: Final[Mapping[Left, str]] = {
+_MEANING_BY_CAUSE: Final[Mapping[SkipReason, str]] = {
     "already_replayed": "replayed before",
     "before_memory": "too old to tell whether they were replayed, as `bot_question` deletes old records; "
     "`--again` sends these",
     "died_again": "replays that failed again; fix the cause, then `--again` sends these",
     "over_limit": "over `--limit`",
     "too_large_to_send": "too large for `bot_question`",
-    "too_late": "past `reply_by`: the player no longer waits",
+    "too_late": "past `reply_by`: the player is no longer waiting",
     "value_dropped": "without a value: it was too large to store, or the question had none",
 }
 
@@ -82,7 +82,8 @@ def replay_dead_letters(
     again: Annotated[
         bool,
         typer.Option(
-            "--again", help="Also letters that are too old to tell whether they were replayed, and failed replays."
+            "--again",
+            help="Also replay letters that may have been replayed before (too old to tell), and failed replays.",
         ),
     ] = False,
     as_json: Json = False,

@@ -47,12 +47,12 @@ _DISK_ERRORS: Final = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno
 
 
 def progress(line: str) -> None:
-    """Print a progress line with the seconds since the start."""
+    """Print a progress line, with the number of seconds since the start."""
     _heartbeat.say(line)
 
 
 def wait_silently() -> None:
-    """Stop the heartbeat, in a command whose purpose is to wait."""
+    """Stop the heartbeat; for commands whose purpose is to wait."""
     _heartbeat.stop()
 
 
@@ -93,12 +93,12 @@ def run(app: Callable[[], object]) -> None:
 
 
 def _null_stream() -> TextIO:
-    """Return a replacement for a closed stream: otherwise its output would go to the other stream."""
+    """Return a stream that replaces a closed one; otherwise its output would go to the other stream."""
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _with_readable_arguments(app: Callable[[], object]) -> object:
-    """Run the app after a check that all arguments are UTF-8: later, one that is not would raise an obscure error."""
+    """Run the app if all arguments are UTF-8; otherwise raise a clear error here instead of an obscure one later."""
     for number, argument in enumerate(sys.argv[1:], start=1):
         try:
             argument.encode()
@@ -117,11 +117,11 @@ def _is_unicode(stream: TextIO) -> bool:
 def leave(code: int) -> None:
     """Exit the process.
 
-    At normal interpreter shutdown, deltalake's threads have aborted the process after its work was done, and Kafka
-    clients have waited for a broker that was gone. If either library is loaded, skip the shutdown with ``os._exit``.
+    During a normal interpreter shutdown, deltalake's threads have aborted the finished process, and Kafka clients have
+    waited for a broker that no longer existed. If either library is loaded, skip the shutdown with ``os._exit``.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # the disk is full, which was reported before
+        with suppress(OSError):  # the disk is full; this was reported before
             stream.flush()
     if {"deltalake", "kafka"} & sys.modules.keys():
         os._exit(code)
@@ -159,14 +159,14 @@ def on_interrupt(sentence: Callable[[], str]) -> None:
 
 
 def _interrupted() -> int:
-    """Print what is left running. Ignore a second ctrl-C, and a terminal that is closed meanwhile."""
+    """Print what is still running. Ignore another ctrl-C and a closed terminal while doing so."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     return _fail(_interrupt_messages[-1](), Exit.INTERRUPTED)
 
 
 def _nothing_left_running() -> str:
-    return "interrupted: nothing of this command is left running; it can be run again"
+    return "interrupted: the command left nothing running and can be run again"
 
 
 _interrupt_messages: Final[list[Callable[[], str]]] = [_nothing_left_running]

@@ -71,7 +71,7 @@ def records_text(result: "ShowQuarantineResult") -> str:
 
 
 def quarantine_text(result: "ReplayQuarantineResult") -> str:
-    """Format what is in quarantine and what was stored, for a terminal, without players' texts."""
+    """Format the counts of quarantined and stored records for a terminal, without players' texts."""
     waiting, readable, still = result.waiting, result.readable, result.still
     if not waiting:
         return "the quarantine is empty"
@@ -82,7 +82,7 @@ def quarantine_text(result: "ReplayQuarantineResult") -> str:
     lines.append(f"{verb}: {sum(readable.values())}" + (f" ({_counted(readable.items())})" if readable else ""))
     if readable and not result.dry_run:
         lines.append(
-            f"stored: {_counted(result.stored.items())}; the others already existed or lack consent to storage"
+            f"stored: {_counted(result.stored.items())}; the others were stored before or lack consent to storage"
         )
     if still:
         lines.append(f"still in quarantine: {sum(still.values())} that cannot be read yet ({_counted(still.items())})")

@@ -1,4 +1,4 @@
-"""The report of ``status``: servers as the supervisor sees them, bots as the workers report them."""
+"""The report of ``status``: servers according to the supervisor, bots according to the workers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -24,13 +24,13 @@ _STATES: Final = ("degraded", "loading", "ready")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotStatus:
-    """The state of a bot, that of its worst slot.
+    """The state of a bot: that of its worst slot.
 
     Attributes:
         bot: the bot.
         version: version in the slot; 0 for none.
         epoch: rollout epoch that the worker follows.
-        state: of the slot, or ``no live worker``.
+        state: state of the slot, or ``no live worker``.
         detail: why the slot is in this state.
     """
 
@@ -143,9 +143,9 @@ def safety(settings: Settings, counts: Mapping[str, int], today: date) -> Safety
     """Report how many vetted answers were sent, and whether their texts need a new check.
 
     Args:
-        settings: names the file with the texts.
+        settings: the path of the file with the texts.
         counts: number of answers by kind.
-        today: date against which the age of the last check is computed.
+        today: today's date, to compute the age of the last check.
 
     Returns:
         The counts, the date of the last check, and a warning.

@@ -63,13 +63,13 @@ def feedback(
 
     Example: `kogpt2-chat feedback bot_question-3-17 correction "거울동굴은 바람언덕 아래에 있어요."`
     """
-    from kogpt2_chat.client.feedback import Opinion, give_feedback
+    from kogpt2_chat.client.feedback import Opinion, send_feedback
 
     if kind == "correction" and not text.strip():
         raise InvalidInput("a correction needs the better answer: kogpt2-chat feedback TURN_ID correction TEXT")
     player_id = f"legacy:{sender or system_user()}"
     opinion = Opinion(turn_id=turn_id, player_id=player_id, kind=kind, text=text or None, consent_train=train)
-    sent = give_feedback(opinions=[opinion], topics=bootstrap.topics(load_settings()))
+    sent = send_feedback(opinions=[opinion], topics=bootstrap.topics(load_settings()))
     show({"sent": sent, "turn_id": turn_id, "kind": kind}, f"{kind} on {turn_id} was sent", as_json=as_json)
 
 
@@ -84,14 +84,14 @@ def demo(
 
     Example: `kogpt2-chat demo`. Exit code 3 if a bot has no version that passed the gate.
     """
-    from kogpt2_chat.demo.interruption import what_stays
+    from kogpt2_chat.demo.interruption import ending_message
     from kogpt2_chat.demo.run import run as run_demo
 
-    on_interrupt(what_stays)
+    on_interrupt(ending_message)
     try:
         report = run_demo(dataset=dataset, progress=progress)
     except KogptChatError as error:
-        error.add_note(what_stays("The demo ended early."))
+        error.add_note(ending_message("The demo ended early."))
         raise
     show(report, report.text(), as_json=as_json)
     if report.speechless:

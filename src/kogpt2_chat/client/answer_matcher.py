@@ -1,6 +1,6 @@
 """Match the answers on the bots' topics to the questions that a client has sent, for any number of players at once.
 
-Pure: it knows neither a Kafka client nor a clock. Answers of other clients on the same topics are ignored.
+Pure: it uses neither a Kafka client nor a clock. Answers to other clients on the same topics are ignored.
 """
 
 from collections import deque
@@ -32,10 +32,10 @@ class AnswerMatcher:
 
     An answer belongs to the question with its bot, its sender and its ``question_id``. For a legacy question the
     worker uses the turn id as ``question_id``, which the client does not know. Such an answer belongs to the oldest
-    pending legacy question of its bot and sender. So a legacy answer that comes after its question has expired is taken
-    for the answer to the sender's next one.
+    pending legacy question of its bot and sender. So a legacy answer that arrives after its question has expired is
+    matched to the sender's next question.
 
-    One thread owns it.
+    Not thread safe.
 
     Args:
         timeout_s: how long a question waits for its answer.
@@ -55,7 +55,7 @@ class AnswerMatcher:
 
         Args:
             question: the question.
-            now_s: the time in monotonic seconds; never earlier than in the call before.
+            now_s: the time in monotonic seconds; must not be earlier than in the previous call.
 
         Raises:
             InvalidInput: the sender already waits for an answer of this bot to a question with this id.

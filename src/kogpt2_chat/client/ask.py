@@ -14,7 +14,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
 
 _POLL_TIMEOUT_S: Final = 0.2
-"""How late the end of the time limit may be noticed; an answer ends the wait at once."""
+"""Longest time by which the end of the time limit may be noticed late; an answer ends a poll at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) ->
     Legacy answers can only be matched by bot and sender, as in the old client. So use each sender only once per bot.
 
     Args:
-        utterances: what to say.
+        utterances: the questions.
         topics: Kafka.
         timeout_s: how long to wait for all answers.
 
@@ -98,7 +98,7 @@ def question_record(question_id: str, utterance: Utterance) -> Outgoing:
 
     Args:
         question_id: 1 to 64 characters; a legacy question does not contain it.
-        utterance: what to say.
+        utterance: the question.
     """
     return Outgoing(topic=QUESTION_TOPIC, key=utterance.sender.encode(), value=_value(utterance, question_id).encode())
 

@@ -1,4 +1,4 @@
-"""Send players' feedback on turns: praise, complaints, better answers."""
+"""Send players' feedback on turns: praise, complaints and better answers."""
 
 import uuid
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Opinion:
     consent_train: bool | None = None
 
 
-def give_feedback(*, opinions: Sequence[Opinion], topics: Topics) -> int:
+def send_feedback(*, opinions: Sequence[Opinion], topics: Topics) -> int:
     """Send all opinions.
 
     Args:

@@ -21,7 +21,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"corpus {path} cannot be read ({error}): point KOGPT2_LEARNING__CORPORA at one") from error
+        raise InvalidInput(
+            f"corpus {path} cannot be read ({error}): set KOGPT2_LEARNING__CORPORA to a folder that has it"
+        ) from error
     table = read_table(content, name=f"corpus {path}", header=_HEADER)
     records = table.records()
     for row, record in zip(table.rows, records, strict=True):

@@ -4,16 +4,16 @@ from kogpt2_chat.errors import KogptChatError
 from kogpt2_chat.settings import load_settings
 
 
-def what_stays(ended: str = "the demo was interrupted.") -> str:
+def ending_message(ended: str = "the demo was interrupted.") -> str:
     """Return the message for the current state. If the state cannot be read, return only how to continue."""
     try:
         home, running = load_settings().home.resolve(), _is_stack_running()
     except (OSError, KogptChatError):
         return f"{ended} {_CONTINUE}"
-    return sentences(str(home), ended, stack_is_running=running)
+    return format_message(str(home), ended, stack_is_running=running)
 
 
-def sentences(home: str, ended: str, *, stack_is_running: bool) -> str:
+def format_message(home: str, ended: str, *, stack_is_running: bool) -> str:
     """Return the message for a given state.
 
     Args:
@@ -47,4 +47,4 @@ def _is_stack_running() -> bool:
     return Supervisor(folders_of(load_settings())).find() is not None
 
 
-_CONTINUE = "To continue: run `make demo` again; it reuses what is there."
+_CONTINUE = "To continue: run `make demo` again; it reuses what exists."

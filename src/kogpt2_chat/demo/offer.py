@@ -25,7 +25,7 @@ def offer(estimate: BaseEstimate, home: Path, dataset: str = "") -> list[str]:
     command = f"make down && {corpus}KOGPT2_MODEL__BASE={base} KOGPT2_HOME={quote(f'{home}-kogpt2')} make demo"
     if estimate.training_s is None or estimate.answer_tokens_per_s is None:
         cost = f"not measured on this machine ({estimate.reason})"
-        korean = "이 컴퓨터에서 얼마나 걸릴지는 재지 못했습니다"
+        korean = "이 컴퓨터에서 학습에 걸리는 시간은 측정하지 못했습니다"
     else:
         minutes = f"{max(1.0, estimate.training_s / _MINUTE_S):.0f}"
         speed = f"{estimate.answer_tokens_per_s:.0f}"
@@ -35,12 +35,12 @@ def offer(estimate: BaseEstimate, home: Path, dataset: str = "") -> list[str]:
         )
         korean = (
             f"이 컴퓨터에서 봇 {bots}개의 버전 1을 학습하는 데 약 {minutes}분 걸립니다"
-            f"(이 크기에서 측정한 속도: 초당 답변 토큰 {speed}개)"
+            f"(KoGPT2 크기의 네트워크로 측정한 속도: 초당 답변 토큰 {speed}개)"
         )
     return [
         "These answers come from the small base, which only demonstrates the loop; use KoGPT2 for good answers.",
         f"KoGPT2 ({base}): {cost}; download {size}; CC BY-NC-SA 4.0, no commercial use.",
-        "위 답변은 시연용 작은 기반 모델이 만들었습니다. 처음 보는 질문에도 잘 답하려면 KoGPT2가 필요합니다.",
-        f"KoGPT2({base}): {korean}. 내려받기 {size}, CC BY-NC-SA 4.0(상업적 이용 불가).",
+        "위 답변은 시연용 작은 베이스 모델의 답변입니다. 처음 보는 질문에도 잘 답하려면 KoGPT2가 필요합니다.",
+        f"KoGPT2({base}): {korean}. 다운로드 크기 {size}, CC BY-NC-SA 4.0(상업적 이용 불가).",
         f"  {command}",
     ]

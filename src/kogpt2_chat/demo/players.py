@@ -18,7 +18,7 @@ PLAYERS: Final = ("하늘", "민트초코", "별똥별", "Jinwoo", "고래'밥",
 TROLLS: Final = ("트롤하나", "트롤둘", "트롤셋")
 TROLLED: Final = "ChatbotC"
 NONSENSE: Final = "몰라요 몰라, 저리 가서 딴 데 물어봐요."
-"""What the trolls teach instead of the answers to must-pass questions; the gate must refuse the resulting version."""
+"""What the trolls teach as the answer to must-pass questions; the gate must refuse the resulting version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Script:
     baited: tuple[str, ...]
 
     def utterances(self, round_name: str) -> list[Utterance]:
-        """Return every question once; every third as a legacy question, with a sender that is unique per round."""
+        """Return every question once; every third one is a legacy question, with a sender that is unique per round."""
         questions = [*self.seeds, *((lesson.bot, lesson.question) for lesson in self.lessons)]
         questions += [(TROLLED, question) for question in self.baited]
         names = cycle(PLAYERS)

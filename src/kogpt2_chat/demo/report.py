@@ -33,7 +33,7 @@ class DemoReport:
         taught: the taught answers by (bot, question).
         trials: versions with the gate's decisions.
         urls: URLs of the servers' pages by name.
-        notes: facts that are needed to interpret the results.
+        notes: facts for the interpretation of the results.
         offer: suggestion for a next run, printed last.
         speechless: bots without a version that passed the gate.
     """
@@ -55,7 +55,7 @@ class DemoReport:
         try:
             yield
         except KogptChatError as error:
-            error.add_note(f"It happened in the demo's step {name!r}.")
+            error.add_note(f"This happened in the demo's step {name!r}.")
             raise
         self.seconds_by_step[name] = round(monotonic() - started, 1)
 

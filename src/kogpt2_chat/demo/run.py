@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.client.ask import Reply, ask
-from kogpt2_chat.client.feedback import give_feedback
+from kogpt2_chat.client.feedback import send_feedback
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import DemoReport, JudgedVersion
@@ -70,7 +70,7 @@ def _suggest_kogpt2(settings: Settings, dataset: str, progress: Progress) -> lis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoParts:
-    """What a demo takes from outside. Tests bring their own.
+    """The external dependencies of a demo; tests replace them.
 
     Attributes:
         prepare_base: prepares the base model.
@@ -79,8 +79,8 @@ class DemoParts:
         registry: opens the model registry.
         airflow: opens Airflow.
         suggest: returns the suggestion for a next run, after a demo on the small base.
-        clock: monotonic time in seconds.
-        pause: sleep for some seconds.
+        clock: returns a monotonic time in seconds.
+        pause: sleeps for some seconds.
     """
 
     prepare_base: Callable[[Settings, Progress], "PreparedBase"] = _prepare_base
@@ -116,7 +116,7 @@ class Demo:
     Attributes:
         dataset: path of the ``ChatbotData.csv`` that the corpora come from; empty for the shipped corpora.
         progress: called with a line for each step.
-        outside: what it takes from outside.
+        outside: its external dependencies.
     """
 
     settings: Settings
@@ -129,7 +129,7 @@ class Demo:
         settings, report = self.settings, DemoReport(notes=_notes(self.dataset))
         script = load_script(settings.learning.corpora)
         report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
-        # Before the servers start: a base model that must be trained first needs all cores.
+        # Prepare the base before the servers start: if it must be trained, training needs all cores.
         with report.step("base model"):
             base = self.outside.prepare_base(settings, self.progress)
             self.progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
@@ -141,7 +141,7 @@ class Demo:
                 self._retrain(registry, untaught, force=True)
         with report.step("players talk and teach (Kafka)"):
             report.before = self._talk(script, "before")
-            sent = give_feedback(opinions=script.opinions(report.before), topics=self.outside.topics(settings))
+            sent = send_feedback(opinions=script.opinions(report.before), topics=self.outside.topics(settings))
             self.progress(f"players sent {sent} feedback records")
         with report.step("ingest_conversations (Airflow)"):
             self._run_dag("ingest_conversations", {})
@@ -168,7 +168,7 @@ class Demo:
         topics = self.outside.topics(self.settings)
         replies = ask(utterances=utterances, topics=topics, timeout_s=_ANSWERS_TIMEOUT_S)
         slowest_ms = max(reply.latency_ms for reply in replies)
-        self.progress(f"all answered; slowest {slowest_ms} ms after its question was received")
+        self.progress(f"all questions answered, the slowest {slowest_ms} ms after it was received")
         return replies
 
     def _retrain(self, registry: Registry, bots: Sequence[str], *, force: bool) -> None:
@@ -191,7 +191,7 @@ class Demo:
             if self.outside.clock() > deadline:
                 raise Unavailable(
                     f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
-                    "look at the runs of rollout_bots in the DagRunner UI"
+                    "check the runs of rollout_bots in the Airflow UI"
                 )
             self.outside.pause(0.5)
         self.progress(f"{bot}: version {version} is champion and serves")
@@ -224,7 +224,7 @@ def prepare_settings(dataset: str, progress: Progress) -> Settings:
 
 
 def _default_to_small_base() -> None:
-    """Use the small base, unless the settings name a base or the home already has one."""
+    """Use the small base, unless the settings name a base or the home already contains one."""
     from kogpt2_chat.training.base_record import record_path
 
     settings = load_settings()

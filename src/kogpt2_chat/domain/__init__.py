@@ -1,1 +1,1 @@
-"""Pure decisions: functions from values to values, with the standard library only and without input or output."""
+"""Pure decisions: functions from values to values, using only the standard library and no input or output."""

@@ -1,3 +1,3 @@
-"""Measure how good a version is: its answers, its likelihoods, its agreement with fp32. The gate decides, not this."""
+"""Measure how good a version is: its answers, its likelihoods, its agreement with fp32. The gate decides."""
 
-import kogpt2_chat.network  # noqa: F401 - sets what torch reads when it is loaded
+import kogpt2_chat.network  # noqa: F401 - sets variables that torch reads on import

@@ -1,4 +1,4 @@
-"""Measure how far the serving engine's answers agree with those of the same weights in fp32."""
+"""Measure how closely the serving engine's answers agree with those of the same weights in fp32."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -12,14 +12,14 @@ from kogpt2_chat.evaluation.answers import Answer
 from kogpt2_chat.evaluation.trial import EvaluatedVersion, Trial
 from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.paged import BlockTable, PagedModel
-from kogpt2_chat.inference.uncertain import Choice, speaker
+from kogpt2_chat.inference.uncertain import WhenUnsure, choose_answer
 from kogpt2_chat.network.batches import Example, make_examples
 from kogpt2_chat.network.network import nll_by_example
 from kogpt2_chat.settings import Settings
 
 Tokens = tuple[int, ...]
 _REPLACED: Final = (-1,)
-"""Stands for an answer that is replaced; no token has this id."""
+"""Marks an answer that is replaced; no token has this id."""
 
 
 def measure(trial: Trial) -> EngineAgreement:
@@ -35,15 +35,15 @@ def compare(
     answers: Sequence[tuple[Answer, Answer]],
     pairs: Sequence[Pair],
     settings: Settings,
-    choice: Choice = "model",
+    choice: WhenUnsure = "model",
 ) -> EngineAgreement:
-    """Compare greedy answers of both engines, and the likelihoods that both give to known answers.
+    """Compare greedy answers of both engines, and the likelihoods that both assign to known answers.
 
     If both engines are unsure, their own answers are replaced in the same way, so they count as the same.
 
     Args:
-        version: on both engines.
-        answers: of the reference engine and of the serving engine, to the same question each.
+        version: the version on both engines.
+        answers: pairs of the reference engine's and the serving engine's answer to the same question.
         pairs: pairs whose likelihood is compared; at least one.
         settings: the worker's limits.
         choice: what is used if the version is unsure.
@@ -65,9 +65,9 @@ def compare(
     )
 
 
-def _used_tokens(bot: LoadedModel[Any], answer: Answer, choice: Choice) -> Tokens:
+def _used_tokens(bot: LoadedModel[Any], answer: Answer, choice: WhenUnsure) -> Tokens:
     """Return the tokens of the model's own answer, or a marker if the answer is replaced."""
-    who, _ = speaker(bot.uncertainty, choice, answer.logprob, answer.question)
+    who, _ = choose_answer(bot.uncertainty, choice, answer.logprob, answer.question)
     return answer.token_ids if who == "model" else _REPLACED
 
 

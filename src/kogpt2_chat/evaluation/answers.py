@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def failures(self) -> list[str]:
-        """The kinds of failure that the gate counts and that this answer has."""
+        """The kinds of failure in this answer, of those that the gate counts."""
         found_by_kind = {
             "empty": not self.text,
             "cut": self.stop_reason == "length",
@@ -94,7 +94,7 @@ def _answer(bot: LoadedModel[Any], question: str, done: Finished) -> Answer:
 
 
 def count_right(golden: Sequence[GoldenQuestion], answers: Sequence[Answer]) -> int:
-    """Return how many golden questions, all of which were asked, are answered correctly."""
+    """Return how many golden questions are answered correctly; there must be an answer to each of them."""
     text_by_question = {answer.question: answer.text for answer in answers}
     return sum(entry.accepts(text_by_question[entry.question]) for entry in golden)
 

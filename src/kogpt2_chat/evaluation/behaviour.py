@@ -9,7 +9,7 @@ from kogpt2_chat.evaluation.trial import Trial
 
 
 def measure(trial: Trial) -> Behaviour:
-    """Count failures, leaks and must-pass golden questions of both."""
+    """Count failures, leaks and passed must-pass questions of the candidate's own answers and of the heard ones."""
     golden = trial.evaluation_set.golden
     return Behaviour(own=_faults(trial.own_answers, golden), heard=_faults(trial.heard_answers, golden))
 

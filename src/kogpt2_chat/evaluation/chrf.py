@@ -7,7 +7,7 @@ from kogpt2_chat.evaluation.answers import Answer
 
 
 def gold_chrf(answers: Sequence[Answer], gold: Sequence[Pair]) -> float:
-    """Return the chrF of the answers to the gold questions, which are among those answered."""
+    """Return the chrF of the answers to the gold questions; there must be an answer to each of them."""
     text_by_question = {answer.question: answer.text for answer in answers}
     return corpus_chrf([text_by_question[pair.question] for pair in gold], [pair.answer for pair in gold])
 

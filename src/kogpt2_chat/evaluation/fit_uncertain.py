@@ -16,8 +16,8 @@ def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], 
 
     Args:
         bot: the version on the reference engine.
-        known: pairs that it may fall back on.
-        dev: pairs that it has not learned; at least one.
+        known: pairs whose answers may replace its own.
+        dev: pairs that it was not trained on; at least one.
         settings: the worker's limits.
 
     Returns:
@@ -25,12 +25,12 @@ def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], 
     """
     rows = known_pairs(known)
     index = NearestQuestions(rows)
-    trials = []
+    results = []
     for answer, pair in zip(
         generate_reference_answers(bot, [pair.question for pair in dev], settings), dev, strict=True
     ):
         found = index.find(pair.question)
-        trials.append(
+        results.append(
             DevResult(
                 logprob=answer.logprob,
                 likeness=found.likeness if found else 0.0,
@@ -38,4 +38,4 @@ def fit_uncertainty(bot: LoadedBot, known: Sequence[Pair], dev: Sequence[Pair], 
                 nearest=sentence_chrf(found.known.answer, pair.answer) if found else 0.0,
             )
         )
-    return as_text(fit_thresholds(trials), rows)
+    return as_text(fit_thresholds(results), rows)

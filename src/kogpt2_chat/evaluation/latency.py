@@ -1,4 +1,4 @@
-"""Measure the latency of single answers on the serving engine, as a player meets it on an idle worker."""
+"""Measure the latency of single answers on the serving engine, as players experience it on an idle worker."""
 
 import time
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ def measure(trial: Trial) -> Latency:
 def latencies_ms(engine: Engine, bot: ServedBot, questions: Sequence[str]) -> list[float]:
     """Return the latency of each question in ms, asked one at a time.
 
-    One question is answered before, as in a worker, which probes each version before it activates it.
+    The first question is also asked once without timing it, because a worker probes a version before it activates it.
 
     Args:
         engine: with no requests in flight.
         bot: the version, loaded for this engine.
-        questions: to be answered.
+        questions: the questions to ask.
 
     Returns:
         One latency for each question.

@@ -1,4 +1,4 @@
-"""Measure the likelihoods that both models give to the same answers."""
+"""Measure the likelihoods that both models assign to the same answers."""
 
 from kogpt2_chat.domain.gate.likelihood import Likelihood
 from kogpt2_chat.evaluation.trial import Trial

@@ -23,7 +23,7 @@ from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSeq
 
 @dataclass(slots=True, kw_only=True)
 class _ReferenceBatch(ModelBatch[TokenSequence]):
-    """A model's decode batch; ``running`` is in the order of the cache's rows.
+    """A model's decode batch; ``running`` has the same order as the rows of the cache.
 
     Attributes:
         suppressed_tokens: (vocabulary,) bool, tokens that may not be chosen.
@@ -63,7 +63,7 @@ class TransformersEngine(BatchScheduler[TokenSequence, _ReferenceBatch]):
         """Advance every request by one token.
 
         Returns:
-            Those that finished.
+            The finished requests.
         """
         finished: list[Finished] = []
         for batch in self._batches():
@@ -76,8 +76,8 @@ class TransformersEngine(BatchScheduler[TokenSequence, _ReferenceBatch]):
 
     def _admit(self, batch: _ReferenceBatch) -> None:
         """Prefill waiting prompts except for their last token, and add them to the batch."""
-        room = self._max_batch - len(batch.running)
-        joining, batch.waiting = batch.waiting[:room], batch.waiting[room:]
+        free = self._max_batch - len(batch.running)
+        joining, batch.waiting = batch.waiting[:free], batch.waiting[free:]
         if joining:
             _join(batch, joining)
 

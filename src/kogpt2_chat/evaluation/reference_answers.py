@@ -18,7 +18,7 @@ def reference_answers(bot: LoadedBot, prompts: Sequence[Sequence[int]]) -> list[
 
     Args:
         bot: its network is in fp32 and in evaluation mode.
-        prompts: token ids. ``PROMPTS`` of the distinct ones are used, evenly spaced; all of them if there are fewer.
+        prompts: token ids. Of the distinct prompts, ``PROMPTS`` are used, evenly spaced; all if there are fewer.
 
     Returns:
         One answer per prompt used.
@@ -28,8 +28,8 @@ def reference_answers(bot: LoadedBot, prompts: Sequence[Sequence[int]]) -> list[
     chosen = [distinct[number * len(distinct) // count] for number in range(count)]
     if not chosen:
         return []
-    room = int(bot.network.config.n_positions) - max(map(len, chosen))
-    engine = TransformersEngine(max_batch=PROMPTS, max_new_tokens=min(_MAX_NEW_TOKENS, room))
+    max_tokens = int(bot.network.config.n_positions) - max(map(len, chosen))
+    engine = TransformersEngine(max_batch=PROMPTS, max_new_tokens=min(_MAX_NEW_TOKENS, max_tokens))
     for index, prompt in enumerate(chosen):
         engine.add_request(str(index), bot, prompt)
     tokens_by_index = {int(done.request_id): _tokens(done) for done in drain(engine)}

@@ -2,7 +2,7 @@
 
 A replay is one request on the reference engine (fp32, control tokens suppressed, the turn's own seed if its tokens were
 drawn). A hook on the network's last layer reads the logits that the engine chooses from, so the tokens of the replay
-are those of the engine by construction.
+are by construction those of the engine.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ def replay(
     Args:
         bot: the version that answered.
         prompt_ids: from its ``encode``.
-        stored: the turn's tokens, with the end token if the answer was complete; empty: nothing to compare.
+        stored: the turn's tokens, with the end token if the answer was complete; if empty, nothing is compared.
         max_new_tokens: longest answer; the network's context length limits it as well.
         top: number of choices to record per step.
         sampling: how the turn's tokens were drawn; None is greedy.

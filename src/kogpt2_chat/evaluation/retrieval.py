@@ -1,4 +1,4 @@
-"""Compare the candidate with the nearest known answers, for which no model is needed."""
+"""Compare the candidate with the nearest known answers, which need no model."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from kogpt2_chat.inference.uncertain import known_pairs
 
 
 def measure(trial: Trial) -> Retrieval:
-    """Measure both on the sampled gold questions, and how often the candidate speaks for itself."""
+    """Measure both on the sampled gold questions, and the share of the candidate's answers that are not replaced."""
     gold, heard = trial.evaluation_set.sampled_gold(), trial.heard_answers
     return Retrieval(
         chrf=gold_chrf(trial.own_answers, gold),

@@ -1,4 +1,4 @@
-"""Measure where the candidate gained and lost: the gold likelihoods by topic."""
+"""Measure on which topics the candidate is better or worse than the baseline, by the gold likelihoods."""
 
 from collections import defaultdict
 from statistics import fmean

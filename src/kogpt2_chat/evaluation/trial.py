@@ -1,6 +1,6 @@
 """A candidate and its baseline, loaded for evaluation, and what several blocks of the gate measure on them.
 
-Each measurement is made when a block asks for it first, and only once.
+Each measurement is made once, when a block first needs it.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from kogpt2_chat.domain.gate.likelihood import PairedNll
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.answers import Answer, generate_answers, generate_reference_answers
 from kogpt2_chat.inference.loading import ServedBot, load_served, make_engine
-from kogpt2_chat.inference.uncertain import Choice, choose, speaker
+from kogpt2_chat.inference.uncertain import WhenUnsure, choose_answer, when_unsure
 from kogpt2_chat.network.batches import make_examples
 from kogpt2_chat.network.load import LoadedBot, load_bot
 from kogpt2_chat.network.network import nll_by_example
@@ -41,9 +41,9 @@ class Baseline:
 
     Attributes:
         name: for reasons and pages: ``base``, or for example ``champion 3``.
-        reference: on the reference engine. It needs the tokenizer of the candidate, because their NLL is compared.
+        reference: on the reference engine. It must have the candidate's tokenizer, because their NLL is compared.
         served: on the serving engine; None if it is a base. A base is not trained as this bot: its likelihoods are a
-            useful baseline, but its answers are noise.
+            useful baseline, but its answers are meaningless.
     """
 
     name: str
@@ -54,13 +54,13 @@ class Baseline:
 def load_version(folder: Path, settings: Settings, version: str) -> EvaluatedVersion:
     """Verify a version's folder and load it for both engines.
 
-    The worker loads with the same function. It also compiles a second graph for one core, on which it answers only
-    while other bots answer too; the gate asks one bot at a time.
+    The worker loads with the same function. It also compiles a second graph for one core, which it uses only while
+    several bots answer at once; the gate evaluates one bot at a time.
 
     Args:
         folder: the version's files.
         settings: limits and threads.
-        version: what to call it.
+        version: its name in messages.
 
     Returns:
         The version.
@@ -73,7 +73,7 @@ def load_version(folder: Path, settings: Settings, version: str) -> EvaluatedVer
     )
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, which would leave no room for cached properties
+@dataclass(frozen=True, kw_only=True)  # slots would make cached properties impossible
 class Trial:
     """The models and the set that they are evaluated on.
 
@@ -99,9 +99,9 @@ class Trial:
         return self.evaluation_set.questions()
 
     @cached_property
-    def choice(self) -> Choice:
+    def choice(self) -> WhenUnsure:
         """What the bot uses if the candidate is unsure."""
-        return choose(self.settings, self.bot, small=self.candidate.reference.small)
+        return when_unsure(self.settings, self.bot, small=self.candidate.reference.small)
 
     @cached_property
     def own_answers(self) -> list[Answer]:
@@ -153,9 +153,9 @@ class Trial:
         return generate_reference_answers(bot, self.questions, self.settings, suppress_control=False)
 
 
-def _heard(name: str, bot: ServedBot, answer: Answer, choice: Choice) -> Answer:
+def _heard(name: str, bot: ServedBot, answer: Answer, choice: WhenUnsure) -> Answer:
     """Return the answer, or what replaces it; a replacement has the stop reason ``end``."""
-    who, found = speaker(bot.uncertainty, choice, answer.logprob, answer.question)
+    who, found = choose_answer(bot.uncertainty, choice, answer.logprob, answer.question)
     if who == "model":
         return answer
     text = found.known.answer if found else unsure_answer(name, answer.question)

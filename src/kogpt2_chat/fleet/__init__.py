@@ -1,1 +1,1 @@
-"""The workers as seen from outside: the states published to them, their reports, and how to publish new states."""
+"""Control the workers from commands: publish the state of a bot, read the workers' reports and wait for them."""

@@ -1,6 +1,6 @@
-"""The workers as a command reaches them: read and publish the state of a bot, read the workers' reports, wait for them.
+"""Read and publish the state of a bot, read the workers' reports, and wait for the workers.
 
-Writes ``rollout_state`` and reads ``worker_state``. Knows nothing about the registry and its aliases.
+Writes ``rollout_state`` and reads ``worker_state``. Does not use the registry and its aliases.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Final
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements
-from kogpt2_chat.domain.rollout.liveness import LivenessTracker, Roll
+from kogpt2_chat.domain.rollout.liveness import LivenessReport, LivenessTracker
 from kogpt2_chat.domain.rollout.recovery import reconstruct, sentence
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, VersionKey, WorkerState, is_newer, next_epoch
 from kogpt2_chat.errors import AlreadyRunning, InvalidMessage
@@ -27,8 +27,8 @@ class Clock:
     """The clock of a command; tests replace it.
 
     Attributes:
-        now: the time, for records that people read.
-        monotonic: seconds, for deadlines.
+        now: returns the time, for records.
+        monotonic: returns seconds, for deadlines.
         pause: sleeps for a number of seconds.
     """
 
@@ -43,8 +43,9 @@ class _Followed:
 
     Attributes:
         state: the state.
-        is_current: whether the topic will keep leading the workers to it, so that it needs no publication.
-        is_reconstructed: whether the topic has no state, and this one comes from the workers' heartbeats.
+        is_current: whether workers that read the topic from its start follow this state too, so that it need not be
+            published again.
+        is_reconstructed: whether the topic has no state, so that this one comes from the workers' heartbeats.
     """
 
     state: RolloutState
@@ -67,19 +68,19 @@ class Fleet:
     settings: Settings
     progress: Callable[[str], None]
     clock: Clock = Clock()
-    _roll_call: LivenessTracker = field(init=False, default_factory=LivenessTracker)
+    _liveness: LivenessTracker = field(init=False, default_factory=LivenessTracker)
 
     def effective_state(self, bot: str) -> tuple[RolloutState, bool]:
-        """Return the state that the workers follow, and whether the topic will keep leading them to it.
+        """Return the state that the workers follow, and whether the topic still contains it as the valid one.
 
-        The topic does not if it was lost while workers kept running: they remember a higher epoch than it contains. It
-        also does not if its last record is stale, because compaction keeps the last record.
+        It does not if the topic was lost while workers kept running, because they remember a higher epoch than the
+        topic contains. It also does not if the topic's last record is stale, because compaction keeps the last record.
 
         Args:
             bot: the bot.
 
         Returns:
-            The state (epoch 0 if nothing was ever rolled out), and whether it needs no publication.
+            The state (epoch 0 if nothing was ever rolled out), and whether it need not be published again.
         """
         followed = self._followed(bot)
         return followed.state, followed.is_current
@@ -114,16 +115,16 @@ class Fleet:
             return VersionKey(followed.previous)
         return followed.key
 
-    def look(self) -> Roll:
-        """Return the workers known to be alive since the first look, and those that may be."""
-        return self._roll_call.look(self.worker_states(), self.clock.monotonic())
+    def observe(self) -> LivenessReport:
+        """Read the heartbeats. Return the workers that are alive, and those that may be."""
+        return self._liveness.observe(self.worker_states(), self.clock.monotonic())
 
     def live_workers(self) -> tuple[WorkerState, ...]:
-        """Return the last reports of the workers that are alive: those whose heartbeat arrives in one interval."""
-        for roll in self._looks(HEARTBEAT_S + 1):
-            if not roll.perhaps_alive:
+        """Return the last reports of the workers that are alive: those that send a heartbeat within one interval."""
+        for report in self._observations(HEARTBEAT_S + 1):
+            if not report.maybe_alive:
                 break
-        return roll.live
+        return report.live
 
     def worker_states(self) -> list[WorkerState]:
         """Return the last report of every worker that has not signed off, including crashed ones."""
@@ -131,7 +132,7 @@ class Fleet:
         for content in self.topics.latest_by_key(WORKER_TOPIC).values():
             try:
                 states.append(WorkerState.from_json(content))
-            except InvalidMessage:  # an unreadable record must not stop a rollout: it counts as no heartbeat
+            except InvalidMessage:  # an unreadable record must not stop a rollout: it does not count as a heartbeat
                 continue
         return states
 
@@ -139,30 +140,30 @@ class Fleet:
         self,
         state: RolloutState,
         *,
-        group: Callable[[RolloutState, Roll], Acknowledgements],
+        group: Callable[[RolloutState, LivenessReport], Acknowledgements],
         require: Callable[[RolloutState], None],
         ready: str = "ready",
     ) -> tuple[Acknowledgements, RolloutState]:
-        """Wait until every live worker has acknowledged a state, until one is degraded, or until the time is up.
+        """Wait until every live worker has acknowledged a state, one is degraded, or the time is up.
 
-        A state that becomes stale meanwhile is published again with a higher epoch. Each change is reported to the
-        user.
+        If the state becomes stale in the meantime, it is published again with a higher epoch. Each change is reported
+        to the user.
 
         Args:
             state: the state as published.
             group: groups the workers by how they have acknowledged a state.
-            require: called with the state that the workers follow at each look; raises if it is no longer the wanted
-                one.
-            ready: what the ready workers are called in the report.
+            require: called at each observation with the state that the workers follow; raises if it is no longer the
+                wanted one.
+            ready: the word for ready workers in the report.
 
         Returns:
-            The acknowledgements at the last look, and the state that they refer to.
+            The acknowledgements at the last observation, and the state that they refer to.
         """
         shown = ""
-        for roll in self._looks(self.settings.rollout.ready_timeout_s):
+        for report in self._observations(self.settings.rollout.ready_timeout_s):
             state = self.republish_if_stale(state)
             require(state)
-            answers = group(state, roll)
+            answers = group(state, report)
             if (sentence := answers.sentence(ready)) != shown:
                 self.progress(f"{state.bot}: {sentence}")
                 shown = sentence
@@ -171,7 +172,7 @@ class Fleet:
         return answers, state
 
     def publish(self, state: RolloutState, by: str) -> RolloutState:
-        """Publish a state, signed with who asked and the time, and return it as published."""
+        """Publish a state with its author and the time, and return it as published."""
         signed = replace(state, by=by, at=self.clock.now().isoformat(timespec="milliseconds"))
         self.topics.send([Outgoing(topic=ROLLOUT_TOPIC, key=state.bot.encode(), value=signed.to_json().encode())])
         return signed
@@ -207,7 +208,7 @@ class Fleet:
             bot: the bot.
             holds: checks whether a state is as wanted.
             change: returns the wanted state for the given one; its epoch is set here.
-            by: who asked.
+            by: who requested the change.
 
         Returns:
             The state that the workers follow, with the epoch to wait for, and whether anything was published.
@@ -215,7 +216,7 @@ class Fleet:
         Raises:
             AlreadyRunning: another program published first each time.
         """
-        self.look()  # heartbeats that change from now on are acknowledgements
+        self.observe()  # heartbeats that change from now on are acknowledgements
         for number in range(_PUBLICATIONS + 1):
             followed = self._followed(bot)
             state = followed.state
@@ -251,10 +252,10 @@ class Fleet:
                     followed = state
         return followed, last
 
-    def _looks(self, timeout_s: float) -> Iterator[Roll]:
-        """Look at the workers at intervals, at least once, until the time is up."""
+    def _observations(self, timeout_s: float) -> Iterator[LivenessReport]:
+        """Observe the workers at intervals until the time is up, at least once."""
         deadline_s = self.clock.monotonic() + timeout_s
-        yield self.look()
+        yield self.observe()
         while self.clock.monotonic() < deadline_s:
             self.clock.pause(self.settings.rollout.poll_s)
-            yield self.look()
+            yield self.observe()

@@ -1,4 +1,4 @@
-"""The registry's versions as a rollout sees them: which one passed the gate, and which one the workers serve."""
+"""Check registered versions for a rollout: whether one passed the gate, and which one was served before."""
 
 from kogpt2_chat.artifact.downloads import version_digest
 from kogpt2_chat.domain.rollout.states import VersionKey
@@ -32,12 +32,12 @@ def version_key(version: ModelVersion, registry: Registry) -> VersionKey:
 
 
 def number_of(found: ModelVersion | None) -> int | None:
-    """Return the number of a version, or None without one."""
+    """Return the number of a version, or None if there is no version."""
     return None if found is None else found.version
 
 
-def knows(registry: Registry, bot: str, version: VersionKey) -> bool:
-    """Check whether the registry has this very version, and not another one with its number."""
+def is_registered(registry: Registry, bot: str, version: VersionKey) -> bool:
+    """Check whether the registry has exactly this version, not another one with the same number."""
     try:
         return version.is_same(version_key(registry.get(bot, version.number), registry))
     except NotFound:
@@ -47,9 +47,9 @@ def knows(registry: Registry, bot: str, version: VersionKey) -> bool:
 def version_before(
     served: VersionKey | None, champion: ModelVersion | None, target: VersionKey, registry: Registry
 ) -> VersionKey | None:
-    """Return the version served until now. The workers decide, since an alias can be moved by hand.
+    """Return the version served until now, according to the workers, because an alias can be moved by hand.
 
-    If they already serve the target because an earlier call did not finish, the alias names the version before.
+    If they already serve the target, because an earlier call did not finish, return the champion of the registry.
     """
     if served is not None and not served.is_same(target):
         return served

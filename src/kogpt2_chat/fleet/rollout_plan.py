@@ -21,7 +21,7 @@ class RolloutPlan:
         earlier: value of ``earlier`` in the published state; see
             :class:`kogpt2_chat.domain.rollout.states.RolloutState`.
         reason: why, for readers of the topic.
-        by: who asked.
+        by: who requested it.
     """
 
     bot: str
@@ -33,7 +33,7 @@ class RolloutPlan:
     by: str
 
     def matches(self, state: RolloutState) -> bool:
-        """Check whether a state publishes the target, and not another version that once had its number."""
+        """Check whether the champion of a state is the target, not another version that once had its number."""
         return self.target.is_same(state.key)
 
 
@@ -61,7 +61,7 @@ class RolloutResult:
 
 
 def rollout_result(state: RolloutState, *, workers: tuple[str, ...], changed: bool, reason: str) -> RolloutResult:
-    """Return the outcome that a followed state shows."""
+    """Return the outcome of a rollout from the state that the workers follow."""
     return RolloutResult(
         bot=state.bot,
         version=state.champion,
@@ -73,11 +73,11 @@ def rollout_result(state: RolloutState, *, workers: tuple[str, ...], changed: bo
     )
 
 
-def bring_to(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
+def apply_plan(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowledgements]:
     """Publish a version and wait until it is ready on every live worker.
 
-    If the followed state already names the version, an earlier call published it and did not finish. Then this call
-    only waits.
+    If the workers already follow a state with this version, an earlier call published it and did not finish. Then this
+    call only waits.
 
     Args:
         fleet: the workers.

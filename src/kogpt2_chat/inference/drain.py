@@ -9,11 +9,11 @@ def drain(engine: Engine, *, max_steps: int | None = None) -> list[Finished]:
     """Step an engine until every request is finished.
 
     Args:
-        engine: with requests in flight, or none.
-        max_steps: most steps; None: as many as it takes.
+        engine: the engine.
+        max_steps: most steps; None: no limit.
 
     Returns:
-        The finished requests, in the order in which they finished; not all of them if ``max_steps`` was reached.
+        The finished requests, in the order in which they finished; incomplete if ``max_steps`` was reached.
     """
     finished: list[Finished] = []
     for _ in count() if max_steps is None else range(max_steps):

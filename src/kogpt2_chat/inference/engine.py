@@ -24,7 +24,7 @@ class Finished:
         stop_reason: ``end`` (the model ended its answer), ``length`` (the limit on new tokens) or ``deadline`` (the
             deadline has passed; the tokens are those generated so far).
         logprob: mean log-probability of the chosen tokens including the end token, in nats per token; 0 for none. It
-            shows how sure the model was: near 0 for an answer that it knows by heart.
+            shows how sure the model is: near 0 for an answer that it has memorised.
     """
 
     request_id: str
@@ -35,11 +35,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How to draw a token instead of taking the likeliest; the same seed draws the same answer.
+    """How to draw tokens instead of choosing the likeliest; the same seed draws the same answer.
 
     Attributes:
         temperature: above 0; lower is closer to greedy.
-        top_k: a token is drawn from this many of the likeliest tokens.
+        top_k: number of the likeliest tokens to draw from.
         seed: of this request; other sequences in the batch do not affect the draw.
     """
 
@@ -85,7 +85,7 @@ class Engine(Protocol):
 
     @property
     def in_flight(self) -> int:
-        """Requests that are added and neither finished nor cancelled."""
+        """Number of requests that are neither finished nor cancelled."""
         ...
 
     def add_request(
@@ -103,7 +103,7 @@ class Engine(Protocol):
             request_id: unique among those in flight.
             model: decodes this request to its end, even if later requests of the same bot use another model.
             prompt_ids: from that model's `encode`.
-            deadline_s: seconds from now after which the request finishes with the tokens that it has.
+            deadline_s: seconds from now after which the request finishes with the tokens generated so far.
             sampling: how to choose tokens; None is greedy.
 
         Raises:
@@ -112,13 +112,13 @@ class Engine(Protocol):
         ...
 
     def cancel(self, request_id: str) -> None:
-        """Forget a request. Does nothing if it is not in flight."""
+        """Drop a request. Do nothing if it is not in flight."""
         ...
 
     def step(self) -> list[Finished]:
-        """Advance requests by one token.
+        """Advance the requests of at least one model by one token.
 
         Returns:
-            Those that finished.
+            The requests that finished.
         """
         ...

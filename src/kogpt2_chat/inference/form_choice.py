@@ -176,7 +176,7 @@ def _write(path: Path, content: Facts) -> None:
     """Write the file and rename it into place, because another worker may be reading it."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="utf-8", delete=False) as aside:
-            json.dump(content, aside, ensure_ascii=False, indent=1)
-        Path(aside.name).chmod(0o644)
-        Path(aside.name).replace(path)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="utf-8", delete=False) as file:
+            json.dump(content, file, ensure_ascii=False, indent=1)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)

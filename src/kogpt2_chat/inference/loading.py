@@ -1,4 +1,4 @@
-"""A version, loaded for the serving engine; torch is not needed."""
+"""Load versions for the serving engine, without torch."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,17 +24,17 @@ from kogpt2_chat.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class ServedBot(LoadedModel[PagedModel]):
-    """A version in the serving engine; torch is not needed.
+    """A version loaded for the serving engine.
 
     Attributes:
-        choice: the form that it computes in, and why.
+        choice: the form in which it is computed, with the measurements behind the choice.
     """
 
     choice: FormChoice
 
     @property
     def form(self) -> Form:
-        """The form that it computes in."""
+        """The form in which it is computed."""
         return self.choice.form
 
 
@@ -60,8 +60,8 @@ def load_for_players(
 
     Args:
         folder: the version's files, with ``model.json``.
-        settings: bounds and threads.
-        version: what to call it; the folder's name by default.
+        settings: limits and threads.
+        version: the number to report; by default the folder's name.
         on_choice: called with the chosen form, even if the version is then refused.
 
     Raises:
@@ -79,13 +79,13 @@ def load_served(
 ) -> ServedBot:
     """Verify a version's folder and load it into OpenVINO, in the form that is best on this machine.
 
-    A version that was made before versions carried a graph is converted here, with int8 weights only.
+    An old version without a graph is converted here, with int8 weights only.
 
     Args:
         folder: the version's files, with ``model.json``.
-        settings: bounds and threads.
-        version: what to call it; the folder's name by default.
-        side_by_side: prepare it to run at the same time as other bots' models, as in a worker.
+        settings: limits and threads.
+        version: the number to report; by default the folder's name.
+        side_by_side: prepare it to run concurrently with other bots' models, as in a worker.
 
     Raises:
         CheckpointCorrupt: a file is missing, or does not have the hash on the card.
@@ -98,12 +98,12 @@ def load_served(
 
 @contextmanager
 def _graph(folder: Path, card: ModelCard, tokenizer: ChatTokenizer) -> Iterator[Path]:
-    """Yield the version's graph, or one converted here and deleted after loading: mapped weights outlive the file."""
+    """Yield the version's graph, or one that is converted here and then deleted: its mapping outlives the file."""
     if all(name in card.files for name in ENGINE_FILES):
         yield folder / ENGINE_FILES[0]
         return
-    with tempfile.TemporaryDirectory(prefix="kogpt2-graph-") as aside:
-        yield convert(folder, tokenizer.control_ids, into=Path(aside))
+    with tempfile.TemporaryDirectory(prefix="kogpt2-graph-") as temporary:
+        yield convert(folder, tokenizer.control_ids, into=Path(temporary))
 
 
 def _load(

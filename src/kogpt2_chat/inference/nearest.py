@@ -3,7 +3,7 @@
 A question is a bag of n-grams: of syllables within words, and of jamo across words. Different endings, missing spaces
 and typing errors therefore change the similarity little. Rare n-grams count more (TF-IDF); the similarity ("likeness")
 is the cosine, from 0 to 1. A search among a few thousand questions takes a fraction of a millisecond and some
-megabytes. A search library would cost a worker more memory and serve no other purpose there.
+megabytes. A search library would need more memory, and the worker has no other use for one.
 """
 
 import math
@@ -59,7 +59,7 @@ class NearestQuestions:
     """An index of known questions.
 
     Args:
-        known: if several are equally similar, the last one is found, which was taught last.
+        known: the questions; if several are equally similar, the last one is found, which was taught last.
     """
 
     def __init__(self, known: Sequence[Known]) -> None:
@@ -129,7 +129,10 @@ def _bag(question: str) -> dict[str, float]:
 
 
 def _position_weight(gram: str) -> float:
-    """Return the weight of an n-gram's position: a Korean word begins with its meaning and ends with politeness."""
+    """Return the weight of an n-gram's position.
+
+    In Korean, the beginning of a word carries its meaning, and its ending mostly grammar and politeness.
+    """
     if gram.startswith(_JAMO):
         return _JAMO_START_WEIGHT if gram.startswith(_JAMO + _EDGE) else 1.0
     start = _START_WEIGHT if gram.startswith(_EDGE) else 1.0

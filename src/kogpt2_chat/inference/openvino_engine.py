@@ -1,8 +1,8 @@
-"""Decoding on OpenVINO: int8 weights, a paged KV cache, requests join and leave between any two steps.
+"""Decode on OpenVINO with int8 weights and a paged KV cache; requests join and leave between any two steps.
 
-A step advances a batch by one token: running sequences bring their last token, joining ones their whole prompt. A
-batch that is alone uses all cores. Several batches run side by side on one core each and do not wait for each other:
-cores that share the products of one small pass spend much of their time in barriers.
+A step advances a batch by one token. Its pass computes the last token of each running sequence and the whole prompt of
+each joining one. A single batch uses all cores. Several batches run concurrently, on one core each, and do not wait for
+each other: cores that share the products of one small pass spend much of their time in barriers.
 """
 
 import time
@@ -18,7 +18,7 @@ from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSeq
 from kogpt2_chat.machine.cores import usable_cores
 
 MAX_PROMPT_TOKENS_PER_STEP: Final = 256
-"""Running sequences wait for joining prompts: a step takes no more prompt tokens than this, or one prompt."""
+"""Limit of prompt tokens per step, because running sequences wait for joining prompts. One prompt may exceed it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,10 +55,10 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
     """An :class:`kogpt2_chat.inference.engine.Engine` on :class:`kogpt2_chat.inference.paged.PagedModel`.
 
     Args:
-        max_batch: sequences that one model decodes at once; no more than it has KV blocks for.
-        max_new_tokens: longest answer.
-        cores: batches that run side by side; 0: as many as the cores that this process may use.
-        clock: for deadlines.
+        max_batch: most sequences that one model decodes at once; its KV blocks must suffice for them.
+        max_new_tokens: longest answer, in tokens.
+        cores: most batches that run concurrently; 0: the number of cores that this process may use.
+        clock: returns seconds, for deadlines.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
         """Advance the requests of at least one model by one token.
 
         Returns:
-            Those that finished.
+            The requests that finished.
         """
         finished: list[Finished] = []
         batches = self._batches()
@@ -122,7 +122,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
         batch.running = sequences
 
     def _admit(self, batch: _OpenvinoBatch) -> None:
-        """Let waiting requests join, as far as there is room for sequences and for prompt tokens."""
+        """Let waiting requests join, up to the limits on sequences and on prompt tokens."""
         prompt_tokens = 0
         while batch.waiting and len(batch.running) < self._max_batch:
             prompt_tokens += len(batch.waiting[0].new_tokens)

@@ -4,7 +4,7 @@ The graph contains nodes that round activations to int8. It is loaded with these
 matrix products are computed in fp32, and the same weights stay int8 until they are multiplied.
 
 The keys and values of a sequence are stored in blocks of ``block_tokens`` positions, which come from one pool per
-model. Sequences of any length share a pass without padding: some bring a whole prompt, others one token.
+model. Sequences of any length share a pass without padding: one may add a whole prompt, another one token.
 """
 
 import heapq
@@ -59,8 +59,8 @@ class PagedModel:
         graph: ``engine.xml``; its weights are in the same folder.
         form: one of :func:`forms_of` this graph.
         threads: cores that one pass uses; 0 lets OpenVINO decide.
-        side_by_side: also compile the graph for one core, for passes that run at the same time as those of other
-            models. This needs memory for a second copy of the weights.
+        side_by_side: also compile the graph for one core, for passes that run concurrently with those of other models.
+            This needs memory for a second copy of the weights.
         max_sequences: most sequences at once.
         max_tokens: most positions of a sequence.
 

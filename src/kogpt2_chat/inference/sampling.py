@@ -15,30 +15,30 @@ _REPETITIONS: Final = 3
 def next_token(
     logits: NDArray[np.float32], tokens: Sequence[int], likeliest: int, sampling: Sampling | None = None
 ) -> int:
-    """Choose the next token of an answer, greedily or by a draw, and avoid loops.
+    """Choose the next token of an answer, greedily or by drawing, and avoid loops.
 
     An unsure model repeats the same few tokens. If a token would complete the third repetition of a phrase, or the
     fourth of a single token, another token is chosen instead.
 
     Args:
         logits: (vocabulary,), minus infinity for tokens that may not be chosen.
-        tokens: of this answer so far.
+        tokens: the answer so far.
         likeliest: index of the highest logit.
-        sampling: how to draw; None takes the likeliest token.
+        sampling: how to draw; None chooses the likeliest token.
 
     Returns:
         The token.
     """
-    token = likeliest if sampling is None else choose(logits, sampling, len(tokens))
+    token = likeliest if sampling is None else draw_token(logits, sampling, len(tokens))
     while completes_loop(tokens, token):
         logits = logits.copy()
         logits[token] = -np.inf
-        token = int(logits.argmax()) if sampling is None else choose(logits, sampling, len(tokens))
+        token = int(logits.argmax()) if sampling is None else draw_token(logits, sampling, len(tokens))
     return token
 
 
 def completes_loop(tokens: Sequence[int], token: int) -> bool:
-    """Check whether with this token the answer ends in the same phrase three times, or in one token four times."""
+    """Check whether this token would complete a phrase's third repetition, or a single token's fourth."""
     recent = [*tokens[-_MAX_PHRASE_TOKENS * _REPETITIONS :], token]
     for period in range(1, _MAX_PHRASE_TOKENS + 1):
         length = period * (_REPETITIONS if period > 1 else _REPETITIONS + 1)
@@ -50,7 +50,7 @@ def completes_loop(tokens: Sequence[int], token: int) -> bool:
     return False
 
 
-def choose(logits: NDArray[np.float32], sampling: Sampling, step: int) -> int:
+def draw_token(logits: NDArray[np.float32], sampling: Sampling, step: int) -> int:
     """Draw one token.
 
     Args:

@@ -1,7 +1,7 @@
-"""Batch scheduling that every engine shares: one batch per model, with the sequences that wait for it or decode in it.
+"""Batch scheduling that every engine shares: one batch per model, with its waiting and its running sequences.
 
-Engines differ in how a batch is advanced by one token and in how a sequence's KV cache is stored. Which sequences
-join, which leave, and what a deadline does is the same for all of them.
+Engines differ in how they advance a batch by one token and in how they store a sequence's KV cache. When sequences join
+and leave, and the effect of a deadline, are the same for all engines.
 """
 
 import time
@@ -21,7 +21,7 @@ class TokenSequence:
     """One request and what has been generated for it.
 
     Attributes:
-        deadline: on the engine's clock.
+        deadline: time on the engine's clock.
         tokens: those generated so far.
         logprob: sum of the log-probabilities of all chosen tokens including the end token, in nats.
         ended: the model has produced its end token.
@@ -77,27 +77,27 @@ BatchT = TypeVar("BatchT", bound=ModelBatch[Any])
 
 
 class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
-    """All of an :class:`kogpt2_chat.inference.engine.Engine` except `step`.
+    """All methods of an :class:`kogpt2_chat.inference.engine.Engine` except ``step``.
 
-    A batch is made with the first request of its model and removed with the last one. Two versions of a bot are two
-    models, so they are two batches.
+    A batch is created with the first request of its model and removed with the last one. Two versions of a bot are two
+    models, so each has its own batch.
 
     Args:
-        max_batch: sequences that one model decodes at once; more requests wait.
-        max_new_tokens: longest answer.
-        clock: for deadlines.
+        max_batch: most sequences that one model decodes at once; further requests wait.
+        max_new_tokens: longest answer, in tokens.
+        clock: returns seconds, for deadlines.
     """
 
     def __init__(self, *, max_batch: int, max_new_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_batch = max_batch
         self._max_new_tokens = max_new_tokens
         self._clock = clock
-        self._batch_by_model: dict[int, BatchT] = {}  # by id(); a batch holds its model, so no id is used again
+        self._batch_by_model: dict[int, BatchT] = {}  # by id(); a batch keeps its model alive, so ids stay unique
         self._ids: set[str] = set()
 
     @property
     def in_flight(self) -> int:
-        """Requests that are added and neither finished nor cancelled."""
+        """Number of requests that are neither finished nor cancelled."""
         return len(self._ids)
 
     def add_request(
@@ -124,7 +124,7 @@ class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
         batch.waiting.append(self._make_sequence(request_id, list(prompt_ids), deadline, sampling))
 
     def cancel(self, request_id: str) -> None:
-        """Forget a request. Does nothing if it is not in flight."""
+        """Drop a request. Do nothing if it is not in flight."""
         if request_id not in self._ids:
             return
         self._ids.discard(request_id)
@@ -146,7 +146,7 @@ class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
 
     @abstractmethod
     def _retain(self, batch: BatchT, sequences: list[SequenceT]) -> None:
-        """Keep only these running sequences, which are in their old order, and free the caches of all others."""
+        """Keep only these running sequences, in their present order, and free the caches of the others."""
 
     def _batches(self) -> list[BatchT]:
         return list(self._batch_by_model.values())
@@ -159,7 +159,7 @@ class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
         return [sequence.finished("deadline") for sequence in late]
 
     def _finish(self, batch: BatchT) -> list[Finished]:
-        """After one more token: finish the sequences that have ended, are full or are late."""
+        """After a step: finish the sequences that have ended, or reached the length limit or their deadline."""
         now = self._clock()
         done, remaining = [], []
         for sequence in batch.running:

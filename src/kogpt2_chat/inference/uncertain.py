@@ -1,8 +1,8 @@
 """Decide whether a version's own answer is likely enough, and which answer replaces it if not.
 
-A version contains the pairs that it may fall back on, and two thresholds that were fitted on pairs that no version
-learns. Below ``least_logprob`` its own answer is replaced. Below ``least_likeness`` the nearest known question is
-unrelated to the player's question. The worker and the gate both call this module, so that the gate evaluates the
+A version contains the pairs whose answers may replace its own, and two thresholds that were fitted on pairs that no
+version learns. Below ``least_logprob`` its own answer is replaced. Below ``least_likeness`` the nearest known question
+is unrelated to the player's question. The worker and the gate both call this module, so that the gate evaluates the
 answers that players get.
 """
 
@@ -19,17 +19,18 @@ from kogpt2_chat.inference.nearest import Found, Known, NearestQuestions
 from kogpt2_chat.settings import Settings
 
 FILE: Final = "uncertain.json"
-Speaker = Literal["model", "nearest", "unsure"]
-Choice = Literal["model", "nearest", "notice"]
+AnswerOrigin = Literal["model", "nearest", "unsure"]
+WhenUnsure = Literal["model", "nearest", "notice"]
 _UNSURE_SHARE: Final = 0.3
-"""Share of dev questions below ``least_likeness``. Everyday questions are less odd: about an eighth is below it."""
+"""Share of dev questions below ``least_likeness``. Everyday questions are less unusual: about one in eight is below."""
 _LEAST_LIKENESS: Final = 0.2
 _CLEAR_MAJORITY: Final = 2 / 3
-"""Against one reference, noise is as close as the nearest answer in half of the cases, so a half proves nothing."""
+"""Compared with one reference, a random answer is at least as close as the nearest one in half of the cases, so a half
+is not evidence."""
 _Z_95: Final = 1.645
 """One-sided 95 % quantile of the normal distribution."""
 _NEVER: Final = 0.0
-"""No log-probability is above 0: the model's own answer is practically never used."""
+"""No log-probability is above 0, so the model's own answer is almost never used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +38,9 @@ class Thresholds:
     """The thresholds of one version.
 
     Attributes:
-        least_logprob: in nats per token; from here on the model's own answer is used.
-        least_likeness: 0 to 1; from here on the nearest known answer is used.
-        dev_pairs: number of pairs that they were fitted on.
+        least_logprob: lowest log-probability, in nats per token, at which the model's own answer is used.
+        least_likeness: lowest likeness, 0 to 1, at which the nearest known answer is used.
+        dev_pairs: number of pairs that the thresholds were fitted on.
     """
 
     least_logprob: float
@@ -81,19 +82,19 @@ class Uncertainty:
         return found if found and found.likeness >= self.thresholds.least_likeness else None
 
 
-def speaker(
-    uncertainty: Uncertainty | None, choice: Choice, logprob: float, question: str
-) -> tuple[Speaker, Found | None]:
+def choose_answer(
+    uncertainty: Uncertainty | None, choice: WhenUnsure, logprob: float, question: str
+) -> tuple[AnswerOrigin, Found | None]:
     """Decide which answer a player gets.
 
     Args:
-        uncertainty: of the version; None if the version is older than the thresholds.
-        choice: from the settings: what to use if the version is unsure.
+        uncertainty: thresholds and pairs of the version; None if the version has none.
+        choice: from the settings: the answer to use if the version is unsure.
         logprob: of the model's own answer.
         question: as the player asked it.
 
     Returns:
-        Whose answer is used, and the nearest known question if its answer is used.
+        The origin of the answer, and the nearest known question if its answer is used.
     """
     if uncertainty is None or choice == "model" or uncertainty.is_sure(logprob):
         return "model", None
@@ -101,8 +102,8 @@ def speaker(
     return ("nearest", found) if found else ("unsure", None)
 
 
-def choose(settings: Settings, bot: str, *, small: bool) -> Choice:
-    """Return what a bot uses if its version is unsure: its setting, or a default by the size of its base."""
+def when_unsure(settings: Settings, bot: str, *, small: bool) -> WhenUnsure:
+    """Return the answer that a bot uses if its version is unsure: its setting, or a default by the size of its base."""
     return settings.serving.uncertain.get(bot) or ("nearest" if small else "model")
 
 

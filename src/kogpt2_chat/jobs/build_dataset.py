@@ -24,7 +24,7 @@ from kogpt2_chat.ports import Files, SparkJobs, Tables
 from kogpt2_chat.settings import Settings
 
 _ABANDONED_AFTER: Final = timedelta(days=1)
-"""No build takes so long; what is still there was left by one that was killed, or could not remove it."""
+"""No build takes this long. An older folder is left over from a build that was killed or could not remove it."""
 _BUILD_TIME: Final = "%Y%m%dT%H%M%SZ"
 _BUILD: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}")
 _READ: Final = ("turns", "feedback", "distrust")
@@ -81,15 +81,15 @@ def build_dataset(
 ) -> BuildResult:
     """Build the datasets of all bots in one Spark application, and publish those without faults.
 
-    The tokenizer of the bots' base model measures the length of answers; if no base exists yet, it is prepared first.
-    An answer too long for the model can therefore never displace one that the model can learn.
+    The length of answers is measured with the tokenizer of the bots' base model, so that an answer too long for the
+    model never replaces one that it can learn. If no base exists yet, it is prepared first.
 
     Args:
         bots: the bots.
         spark: runs ``spark_jobs/build_dataset.py``.
-        tables: the lake's tables; Spark reads the version that is the newest now.
+        tables: the lake's tables; Spark reads the version of each that is the newest at the start.
         files: the lake's file system.
-        settings: rules, corpora, base, addresses.
+        settings: rules, corpora, base and addresses.
         progress: called with a line on each step of preparing the base.
 
     Returns:
@@ -124,7 +124,7 @@ def build_dataset(
 
 
 def _remove_abandoned(files: Files, root: str, now: datetime) -> None:
-    """Remove what builds left behind; a build's name begins with its time."""
+    """Remove the folders that earlier builds left behind; a build's name begins with its time."""
     oldest = (now - _ABANDONED_AFTER).strftime(_BUILD_TIME)
     for name in files.list(building_path(root)):
         if _BUILD.fullmatch(name) and name < oldest:
@@ -195,7 +195,7 @@ def _publish(
     files: Files,
     root: str,
 ) -> BuiltDataset:
-    """Move one bot's rows to their final folder: named after the dataset id, or in quarantine if they have faults."""
+    """Move one bot's rows to the folder of their dataset id, or to quarantine if they have faults."""
     manifest = Manifest(
         bot=bot,
         version=report["content_hash"][:VERSION_CHARS],
@@ -235,7 +235,7 @@ def _hash(text: str) -> str:
 
 
 def _gather(bot: str, folder: str, building: str, files: Files) -> None:
-    """Rename Spark's folders by bot and split to the dataset's three ``.parquet`` folders."""
+    """Move Spark's folder of each split to the dataset's ``.parquet`` folder of that split."""
     for split in SPLITS:
         rows = f"{building}/bot={bot}/split={split}"
         if files.exists(rows):

@@ -1,9 +1,8 @@
 """Decide which bots to train again: those with enough new pairs, and those with withdrawn pairs.
 
 New pairs are counted since the newest dataset that became a registered version, not since the last dataset built.
-Otherwise the pairs of a run that failed after publishing its dataset would never count, nor pairs that arrive a few at
-a time. Withdrawn pairs are counted since the champion's dataset: a version that the gate refused does not change what
-players receive.
+Otherwise two kinds of pairs would never count: those of a run that failed after publishing its dataset, and those that
+arrive a few at a time. Withdrawn pairs are counted since the champion's dataset, because the champion answers players.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,10 +42,10 @@ def choose(
 
     Args:
         datasets: id of the dataset just built, by bot.
-        force: train even if too few pairs are new.
+        force: whether to train even if too few pairs are new.
         files: the lake's file system, for the manifests.
         registry: the model registry, for the versions trained so far.
-        settings: how many new pairs are enough.
+        settings: the minimum number of new pairs.
 
     Returns:
         The choice for each bot.

@@ -23,7 +23,7 @@ def distrust(
     Args:
         subject: a player, or the id of a turn.
         by: who decides.
-        reason: why; it is stored permanently.
+        reason: why; stored permanently.
         tables: the lake.
         undo: whether to trust the subject again.
         now: the time; tests replace it.

@@ -50,16 +50,16 @@ def explain(
         topics: Kafka, which has the turns of the last few days.
         index: the search index, which has older turns.
         registry: the model registry.
-        settings: the home folder, and limits that the turn does not name.
+        settings: the home folder, and limits for turns without them.
         progress: called with a line on each step.
 
     Returns:
-        The explanation. It has no replay if the turn has no text, no model served, or the version's files are missing
-        or damaged; its notes say which.
+        The explanation. It has no replay if the turn has no text, if no model was serving, or if the version's files
+        are missing or damaged; its notes give the reason.
 
     Raises:
         InvalidInput: this is not a turn id, or the turn may be about a crisis; only a safety review opens those.
-        NotFound: neither Kafka nor the index has the turn.
+        NotFound: neither Kafka nor the index has the turn, or it cannot be read.
     """
     if not _TURN_ID.fullmatch(turn_id):
         raise InvalidInput(
@@ -128,7 +128,7 @@ def _newest_first(topics: Topics, most: int) -> Iterator[Record]:
 
 
 def _is_about(record: Record, turn_id: str) -> bool:
-    """Check whether a record is the turn: by its header, or without one by whether its value contains the id."""
+    """Check whether a record may be the turn: by its header, or without one, by a search for the id in its value."""
     if "turn_id" in record.headers:
         return record.headers["turn_id"] == turn_id
     return f'"{turn_id}"'.encode() in (record.value or b"")
@@ -155,7 +155,7 @@ def _replayed(facts: Explanation, bot: "LoadedBot", top: int, settings: Settings
         bot,
         prompt_ids,
         stored=_stored_sequence(turn),
-        max_new_tokens=_bound(turn, settings),
+        max_new_tokens=_token_limit(turn, settings),
         top=top,
         sampling=_sampling(turn),
     )
@@ -186,8 +186,8 @@ def _doubt(turn: Turn, found: int) -> str | None:
     # 0: the worker sent a notice before it built a prompt.
     if turn.prompt_tokens and found != turn.prompt_tokens:
         return (
-            f"the stored question has {found} tokens, but the model read {turn.prompt_tokens}: was "
-            "KOGPT2_MODEL__MAX_PROMPT_TOKENS different then? The replay shows the choices for the stored question"
+            f"the stored question has {found} tokens, but the model read {turn.prompt_tokens}: perhaps "
+            "KOGPT2_MODEL__MAX_PROMPT_TOKENS was different then. The replay shows the choices for the stored question"
         )
     return None
 
@@ -206,7 +206,7 @@ def _about_fallback(turn: Turn) -> str | None:
 
 
 def _about_engine(turn: Turn, verdict: Verdict) -> str | None:
-    """Return a note if another engine may explain a difference: its rounding or its int8 weights can flip near ties."""
+    """Return a note if another engine may explain a difference: rounding and int8 weights can change close choices."""
     engine = turn.decoding.get("engine", _REFERENCE_ENGINE)
     if verdict != "differs" or engine == _REFERENCE_ENGINE:
         return None
@@ -228,11 +228,11 @@ def _sampling(turn: Turn) -> "Sampling | None":
     return Sampling(temperature=temperature, top_k=top_k, seed=seed)
 
 
-def _bound(turn: Turn, settings: Settings) -> int:
+def _token_limit(turn: Turn, settings: Settings) -> int:
     """Return the turn's own limit of new tokens, or that of the settings if the turn has none."""
-    named = turn.decoding.get("max_new_tokens")
-    if isinstance(named, int) and not isinstance(named, bool) and named > 0:
-        return named
+    limit = turn.decoding.get("max_new_tokens")
+    if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0:
+        return limit
     return max(settings.model.max_new_tokens, len(turn.answer_token_ids))
 
 

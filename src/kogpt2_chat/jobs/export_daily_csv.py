@@ -23,7 +23,7 @@ from kogpt2_chat.settings import Settings
 _COLUMNS: Final = ("bot", "date", "received_at", "turn_id", "text", "answer", "fallback")
 _STATE: Final = "exported.json"
 _FORM: Final = 4
-"""Increase this when the format of the files or of the state changes: all files are then written again."""
+"""Increase this number if the format of the files or of the state changes: all files are then written again."""
 _FORMULA_STARTS: Final = tuple("=+-@＝＋－＠")
 """Characters, including full-width ones, that spreadsheets read as the start of a formula, even after white space."""
 
@@ -46,13 +46,13 @@ class ExportResult:
 
 
 def export_daily_csv(*, tables: Tables, files: Files, settings: Settings, now: datetime | None = None) -> ExportResult:
-    """Rewrite the file of each day and bot whose content has changed; remove those without turns.
+    """Rewrite the file of each day and bot whose content has changed; remove files that have no turns any more.
 
     Args:
         tables: the lake.
         files: the file system to write to.
         settings: the lake's root folder.
-        now: the time that decides the current year in Seoul; tests replace it.
+        now: the time, which determines the current year in Seoul; tests replace it.
 
     Returns:
         The year, its number of files, and the files written.
@@ -112,7 +112,7 @@ def _as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def _as_text(value: object) -> str:
-    """Return a cell that spreadsheets show as text, since players can write anything that looks like a formula."""
+    """Return a cell that spreadsheets show as text: players can write texts that look like a formula."""
     text = str(value)
     return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
 

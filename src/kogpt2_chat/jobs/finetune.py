@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from kogpt2_chat.training.recipe import Recipe
 
 _MEMORISED_CHECKED: Final = 400
-"""Number of the most frequent examples that are checked for being reproduced word for word by the new version."""
+"""How many of the most frequent examples to check for word-for-word reproduction by the new version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneResult:
-    """A finished training.
+    """The result of a training.
 
     Attributes:
         run_id: the run in MLflow.
@@ -44,7 +44,7 @@ class FinetuneResult:
         dataset: id of its dataset.
         steps: optimizer steps.
         epochs: passes over the dataset.
-        left_out: pairs that the model cannot produce completely, by reason.
+        left_out: number of pairs that the model cannot produce completely, by reason.
         parent: version that the training started from; empty for the base.
         loss: mean training loss of the last epoch.
         validation_nll: mean NLL of the validation examples after the last epoch; None without such examples.
@@ -89,7 +89,7 @@ def finetune(
         progress: called with a line on each step and epoch.
 
     Returns:
-        The run, and the figures of its last epoch.
+        The run, and the metrics of its last epoch.
 
     Raises:
         AlreadyRunning: another process runs the same training.
@@ -137,7 +137,7 @@ def finetune(
 
 @contextmanager
 def _run(registry: Registry, name: str, params: dict[str, object], tags: dict[str, str]) -> Iterator[str]:
-    """Start a run and end it with the context; mark it as failed if the context fails or is interrupted."""
+    """Start a run, and end it when the context exits; mark it as failed if the context fails or is interrupted."""
     run_id = registry.start_run(name, params, tags)
     try:
         yield run_id
@@ -158,7 +158,10 @@ def _start(
     settings: Settings,
     progress: Callable[[str], None],
 ) -> tuple["Checkpoint", "ModelCard", str]:
-    """Return the weights to start from, the card of the new version, and the dataset that the weights have learned."""
+    """Return the weights to start from, the card of the new version, and the id of the dataset that they have learned.
+
+    The id is empty for the base.
+    """
     from kogpt2_chat.artifact.card import ModelCard
     from kogpt2_chat.network.checkpoint import load_checkpoint
     from kogpt2_chat.training.base import prepare
@@ -187,7 +190,7 @@ def _start(
 
 
 def _withdrawn(champion: ModelVersion, dataset: str, files: Files, settings: Settings) -> int:
-    """Count the pairs withdrawn since the champion learned its dataset; more training would not unlearn them."""
+    """Count the pairs withdrawn since the champion's dataset; further training would not make it forget them."""
     known = {champion.tags.get("dataset", "")}
     return count_changes(bot=champion.bot, dataset=dataset, known=known, files=files, root=settings.hdfs.root).withdrawn
 
@@ -199,7 +202,7 @@ def _plan(
     epochs: int | None,
     settings: Settings,
 ) -> "Curriculum":
-    """Plan the training from what the weights already know and what the gate will ask."""
+    """Plan the training, given the pairs that the weights have learned and the gate's must-pass questions."""
     from kogpt2_chat.corpora.shipped import read_golden
     from kogpt2_chat.training.curriculum import plan_training
 
@@ -242,9 +245,9 @@ def _params(
 
 
 def _key(params: dict[str, object]) -> str:
-    """Return the key that names the working folder: only the same training finds its checkpoints again.
+    """Return the name of the working folder, made from the parameters: only the same training finds its checkpoints.
 
-    The precision is not part of the key: it only depends on what this machine computes fast.
+    The precision is left out: it only depends on which one this machine computes faster.
     """
     same = {name: value for name, value in params.items() if name != "precision"}
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
@@ -262,20 +265,22 @@ def _write_version(
     examples: Sequence["Example"],
     settings: Settings,
 ) -> Path:
-    """Write the version's folder: weights, files of the serving engine, and the fallback for uncertain answers."""
+    """Write the version's folder: weights, files for the serving engine, and what replaces unsure answers."""
     from kogpt2_chat.corpora.shipped import read_pairs
     from kogpt2_chat.evaluation.export import write_version
     from kogpt2_chat.evaluation.fit_uncertain import fit_uncertainty
     from kogpt2_chat.inference.uncertain import FILE
     from kogpt2_chat.network.load import in_memory
-    from kogpt2_chat.network.network import knows
+    from kogpt2_chat.network.network import reproduces_answers
 
     texts, dev = {}, settings.learning.corpora / card.bot / "dev.csv"
     if dev.is_file() and (unlearned := read_pairs(dev)):
         everything = [pair for split in pairs.values() for pair in split]
         texts[FILE] = fit_uncertainty(in_memory(trained, card, settings), everything, unlearned, settings)
     frequent = sorted(examples, key=lambda example: -example.weight)[:_MEMORISED_CHECKED]
-    memorised = [example for example, known in zip(frequent, knows(trained.network, frequent), strict=True) if known]
+    memorised = [
+        example for example, known in zip(frequent, reproduces_answers(trained.network, frequent), strict=True) if known
+    ]
     version = work / VERSION_PATH
     write_version(
         version, trained.network, trained.tokenizer, card,

@@ -58,7 +58,7 @@ class CorpusSizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportResult:
-    """What became of the file.
+    """The outcome of an import.
 
     Attributes:
         folder: the folder that was written.
@@ -68,7 +68,7 @@ class ImportResult:
         unusable: unusable rows by reason.
         first_unusable: descriptions of the first ones.
         left_out: usable rows that the training rules reject, by reason.
-        bots: sizes of each bot's files.
+        bots: sizes of the files, by bot.
     """
 
     folder: str
@@ -93,7 +93,7 @@ class _Skipped:
         if len(self.first) < _SHOWN_ROWS:
             self.first.append(f"line {row.line}: {reason}" + ("" if reason in _NOT_SHOWN else f" {shown(value)}"))
 
-    def in_words(self) -> str:
+    def summary(self) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in self.counts.most_common())
         return f"({reasons}), first {'; '.join(self.first)}"
 
@@ -171,7 +171,7 @@ def _read(table: CsvTable) -> _Read:
     unusable = found.unusable.counts.total()
     if unusable > _MAX_UNUSABLE_SHARE * len(table.rows):
         raise InvalidInput(
-            f"{table.name}: {unusable} of {len(table.rows)} rows are unusable {found.unusable.in_words()}; "
+            f"{table.name}: {unusable} of {len(table.rows)} rows are unusable {found.unusable.summary()}; "
             "expected at most 1 %. Correct the file."
         )
     return found
@@ -207,7 +207,7 @@ def _files(bot: str, found: _Read, source: Path) -> tuple[dict[str, str], Corpus
     rows = found.rows_by_bot[bot]
     label = next(known.label for known in BOTS if known.id == bot)
     left_out = found.left_out_by_bot[bot]
-    rejected = f"; {left_out.counts.total()} rows were left out {left_out.in_words()}" if left_out.counts else ""
+    rejected = f"; {left_out.counts.total()} rows were left out {left_out.summary()}" if left_out.counts else ""
     if not rows:
         remedy = "" if rejected else ". Choose the bots to import (--bot), or add rows"
         raise InvalidInput(f"{source}: no usable row with label {label} ({bot}){rejected}{remedy}")

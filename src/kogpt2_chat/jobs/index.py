@@ -58,7 +58,7 @@ def index(*, tables: Tables, index: Index, rebuild: bool = False) -> IndexResult
         wanted = {turn_id: key for turn_id, key in shown.items() if ids[turn_id] > 1}
     sent = 0
     if wanted:
-        # A turn added since the first read waits for the next run.
+        # A turn that was added after the first read is indexed by the next run.
         selected = (row for row in tables.read(TURNS.name) if wanted.get(str(row["turn_id"])) == _order_key(row))
         sent = index.put(map(mask_for_search, selected))
     return IndexResult(turns=len(newest), kept_out=len(newest) - len(shown), sent=sent, documents=index.count())

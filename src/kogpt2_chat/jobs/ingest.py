@@ -1,8 +1,8 @@
 """Copy records from Kafka to the lake, each record exactly once.
 
 A run follows a fixed plan: for each partition, from the position committed in the table to the last committed offset of
-the topic at planning time. One Delta commit contains rows and positions. A run that is killed, retried or started
-twice therefore loses and duplicates nothing.
+the topic at planning time. Each Delta commit contains rows together with the new positions. A run that is killed,
+retried or started twice therefore loses and duplicates nothing.
 """
 
 from collections import Counter
@@ -100,14 +100,14 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> IngestResul
     Args:
         topics: Kafka.
         tables: the lake.
-        settings: how many records one commit may contain.
+        settings: the maximum size of a commit.
 
     Returns:
         What was done for each table, and the gaps that no earlier run has reported.
 
     Raises:
         PlanOutdated: other writers moved the same positions more than five times.
-        InvalidInput: the topic ends before the table's position, although it is the same topic.
+        InvalidInput: the topic ends before the table's position, although it was not recreated.
     """
     batch, ingested_at = settings.kafka.ingest_batch, datetime.now(UTC)
     turns, feedback = (_ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK))
@@ -140,14 +140,14 @@ def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, inge
 def _plan(
     state: TopicState, topics: Topics, tables: Tables, found_at: datetime, counts: _IngestCounts
 ) -> tuple[Window, dict[str, int]]:
-    """Return what is left to read, by partition, and the committed positions that this follows from, by app id.
+    """Return the window to read, and the committed positions that it starts from, by app id.
 
-    The window is empty once the table has reached the ends.
+    The window is empty once the table has reached the topic's ends.
     """
     table, ids = state.table, state.ids_in(state.table)
     committed = tables.positions(table.name, [*ids.values(), *state.mark])
     if {**committed, **state.mark} != {**state.mark, **committed}:
-        raise PlanOutdated(f"table {table.name}: another ingest has read another topic named {table.topic}")
+        raise PlanOutdated(f"table {table.name}: another ingest run has read a different topic named {table.topic}")
     retained = topics.start_positions(table.topic)
     window, gaps = {}, {}
     for partition, end in state.ends.items():
@@ -186,10 +186,10 @@ def _ingest_part(
     ingested_at: datetime,
     counts: _IngestCounts,
 ) -> dict[str, int]:
-    """Make one commit and return the positions that it leaves.
+    """Make one commit, and return the table's new positions.
 
-    The quarantine is written first, so that a crash between the two commits loses nothing. The table checks that its
-    positions are still those that the part was planned from.
+    The quarantine is written first, so that a crash between the two commits loses nothing. The append fails if the
+    table's positions are no longer those that the part was planned from.
     """
     table = state.table
     rows: list[dict[str, object]] = []
@@ -225,6 +225,6 @@ def _quarantine(state: TopicState, part: Window, bad: Sequence[Mapping[str, obje
     kept = tables.positions(QUARANTINE.name, [*(ids[partition] for partition in part), *mark])
     new = [row for row in bad if int(str(row["kafka_offset"])) >= kept.get(ids[int(str(row["kafka_partition"]))], 0)]
     if new:
-        # A killed run may have come further, with other parts: never move a position back.
+        # A killed run with other parts may have read further: never move a position back.
         ends = {ids[partition]: max(end, kept.get(ids[partition], 0)) for partition, (_, end) in part.items()}
         tables.append(QUARANTINE.name, new, {**ends, **mark}, kept)

@@ -61,7 +61,7 @@ def mute(
         progress: called with a line on each change.
         muted: False unmutes the bot.
         reason: why, for the published state.
-        by: who asked, for the published state.
+        by: who requested it, for the published state.
         clock: the time; tests replace it.
 
     Returns:
@@ -77,33 +77,35 @@ def mute(
         bot,
         holds=lambda followed: followed.muted == muted,
         # Champion, previous and phase belong to the rollout and stay as they are.
-        change=lambda followed: replace(followed, muted=muted, reason=reason or word(muted=muted)),
+        change=lambda followed: replace(followed, muted=muted, reason=reason or state_name(muted=muted)),
         by=by,
     )
     now = "is now" if changed else "is already"
-    progress(f"{bot}: {now} {word(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})")
+    progress(
+        f"{bot}: {now} {state_name(muted=muted)} (epoch {state.epoch}{'' if changed else ', nothing is published'})"
+    )
     if not state.epoch:  # nothing was ever published for this bot, so no worker has anything to act on
         return _result(state, changed=changed, workers=())
     answers, state = _wait(fleet, state)
     return _result(state, changed=changed, workers=answers.ready)
 
 
-def word(*, muted: bool) -> str:
-    """Return the word for the state."""
+def state_name(*, muted: bool) -> str:
+    """Return the name of the state in messages."""
     return "muted" if muted else "not muted"
 
 
 def _wait(fleet: Fleet, state: RolloutState) -> tuple[Acknowledgements, RolloutState]:
-    """Wait until every live worker has acted, and return who has, and the state as last published."""
+    """Wait until every live worker has acted; return the acknowledgements, and the state as last published."""
     answers, state = fleet.wait_for_workers(
         state, group=mute_acknowledgements, require=partial(_require_same_mute, state), ready=_ACKNOWLEDGED
     )
     if not answers.complete:
         raise Unavailable(
-            f"{state.bot}: {word(muted=state.muted)} is published as epoch {state.epoch}, but "
+            f"{state.bot}: {state_name(muted=state.muted)} is published as epoch {state.epoch}, but "
             f"{answers.sentence(_ACKNOWLEDGED)}. Expected every live worker to act on it within "
             f"{fleet.settings.rollout.ready_timeout_s:.0f} s. It stays published, and each worker follows as soon as "
-            "it reads it. Check the workers with `kogpt2-chat status`; the same command waits again"
+            "it reads it. Check the workers with `kogpt2-chat status`; run the command again to keep waiting"
         )
     return answers, state
 
@@ -113,7 +115,7 @@ def _require_same_mute(state: RolloutState, newest: RolloutState) -> None:
         return
     found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an empty topic"
     raise Superseded(
-        f"{state.bot}: epoch {state.epoch} ({word(muted=state.muted)}) was superseded by {found}, which says the "
+        f"{state.bot}: epoch {state.epoch} ({state_name(muted=state.muted)}) was superseded by {found}, which is the "
         "opposite. Agree with the person who published it, then run the command again"
     )
 

@@ -90,7 +90,7 @@ def _kind_of(turn_id: str, tables: Tables) -> Kind:
             return kind
     raise NotFound(
         f"the lake has no turn {turn_id} that may be about a crisis: `kogpt2-chat review-safety list` lists them. "
-        "A recent turn arrives with the next `ingest`; turns without consent to storing are not kept"
+        "A recent turn arrives with the next `ingest`; turns without consent to storing are not stored"
     )
 
 

@@ -1,7 +1,7 @@
-"""Replay dead letters once their cause is fixed, each at most once.
+"""Replay dead letters after their cause was fixed, each at most once.
 
 Earlier replays are read from ``bot_question`` itself: a header of each replay names the turn that it repeats. No other
-state is needed, and if a call is killed, the next one sends the rest.
+state is needed, and if a call is killed, the next one sends the remaining letters.
 """
 
 from collections import Counter
@@ -13,9 +13,9 @@ from kogpt2_chat.domain.chat.dead_letters import (
     REPLAY_OF,
     REPLAYABLE,
     DeadLetter,
-    Left,
     Reason,
     ReplayHistory,
+    SkipReason,
     read_letter,
     replay_headers,
     skip_reason,
@@ -40,14 +40,14 @@ class SelectedDeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDeadLettersResult:
-    """What became of the dead letters.
+    """The outcome for all dead letters.
 
     Attributes:
         letters: number of dead letters read.
         reasons: the selected reasons, sorted.
         replays: the selected letters, oldest first.
         sent: number of letters sent.
-        dry_run: whether nothing was to be sent.
+        dry_run: whether the letters were only selected and not sent.
         left: letters of a selected reason that are not replayed, by cause.
         other_reasons: letters that are not selected, by reason.
     """
@@ -57,7 +57,7 @@ class ReplayDeadLettersResult:
     replays: tuple[SelectedDeadLetter, ...]
     sent: int
     dry_run: bool
-    left: Mapping[Left, int]
+    left: Mapping[SkipReason, int]
     other_reasons: Mapping[str, int]
 
 
@@ -72,7 +72,7 @@ class _DeadLetterCounts:
     """
 
     letters: int = 0
-    left: Counter[Left] = field(default_factory=Counter)
+    left: Counter[SkipReason] = field(default_factory=Counter)
     other_reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -104,12 +104,12 @@ def replay_dead_letters(
         The selected letters, and counts of all others.
 
     Raises:
-        Unavailable: Kafka did not answer, or did not acknowledge every record. The same call sends the missing ones.
+        Unavailable: Kafka did not answer, or did not acknowledge every record. A second call sends the missing ones.
     """
     at, counts = now or datetime.now(UTC), _DeadLetterCounts()
     letters = list(_letters(topics, reasons, counts))
     progress(f"{counts.letters} dead letters read, {len(letters)} of them {' or '.join(reasons)}")
-    # Read the letters before the replays, so that every replay of these letters sent before this line is seen.
+    # Read the replays after the letters, so that replays that were sent in the meantime are seen too.
     history = _history(topics, progress) if letters else ReplayHistory()
     chosen = _chosen(letters, history, at, counts, limit=limit, again=again)
     if chosen and not dry_run:
@@ -143,13 +143,13 @@ def _letters(topics: Topics, reasons: Sequence[str], counts: _DeadLetterCounts) 
 
 def _history(topics: Topics, progress: Callable[[str], None]) -> ReplayHistory:
     progress(f"reading earlier replays from {QUESTION_TOPIC}")
-    forgets = any(topics.start_positions(QUESTION_TOPIC).values())
+    is_truncated = any(topics.start_positions(QUESTION_TOPIC).values())
     replays = {
         turn_id(record.partition, record.offset): record.headers[REPLAY_OF]
         for record in _records(topics, QUESTION_TOPIC)
         if REPLAY_OF in record.headers
     }
-    return ReplayHistory(replayed=frozenset(replays.values()), replays=frozenset(replays), forgets=forgets)
+    return ReplayHistory(replayed=frozenset(replays.values()), replays=frozenset(replays), is_truncated=is_truncated)
 
 
 def _chosen(
@@ -174,7 +174,7 @@ def _chosen(
 
 
 def _records(topics: Topics, topic: str) -> Iterator[Record]:
-    """Yield all records of a topic, up to its end offsets when reading began."""
+    """Yield all records of a topic, up to its end offsets at the start."""
     starts = topics.start_positions(topic)
     for partition, end in topics.end_positions(topic).items():
         yield from topics.read(topic, partition, starts[partition], end)

@@ -27,14 +27,14 @@ from kogpt2_chat.lake.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
 
 _COUNTER: Final = "{table}/quarantine"
-"""App id under which a table counts its replays, so that of two concurrent replays one fails with a conflict."""
+"""App id of a table's number of replays: two concurrent replays change it, so the second one fails with a conflict."""
 _NOTHING: Final[Mapping[RecordPosition, str]] = MappingProxyType({})
 _ID: Final[Mapping[str, str]] = {"turns": "turn_id", "feedback": "feedback_id"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayQuarantineResult:
-    """What became of the records in quarantine.
+    """The outcome for all records in quarantine.
 
     Attributes:
         waiting: records not replayed yet, by reason.
@@ -42,7 +42,7 @@ class ReplayQuarantineResult:
         readable: selected records that can be stored now, by reason.
         still: selected records that still cannot be read, by the reason that applies now.
         stored: rows stored, by table.
-        dry_run: whether nothing was to be changed.
+        dry_run: whether the records were only read and counted.
     """
 
     waiting: Mapping[str, int]
@@ -103,7 +103,7 @@ def replay_quarantine(
         now: the time; tests replace it.
 
     Returns:
-        Counts of the records by what became of them.
+        Counts of the records by outcome.
 
     Raises:
         InvalidInput: a selected reason is unknown; the message lists the known ones.

@@ -1,6 +1,6 @@
 """Return to the previous version: first on the workers, then in the registry's aliases.
 
-A rollback is short of time. It does not wait for a registry that does not answer: the aliases can be moved later.
+A rollback is urgent, so it does not wait for a registry that does not answer: the aliases can be moved later.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from functools import partial
 from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.fleet.fleet import Clock, Fleet
-from kogpt2_chat.fleet.registered import knows, require_pass, version_before, version_key
-from kogpt2_chat.fleet.rollout_plan import RolloutPlan, RolloutResult, bring_to, rollout_result
+from kogpt2_chat.fleet.registered import is_registered, require_pass, version_before, version_key
+from kogpt2_chat.fleet.rollout_plan import RolloutPlan, RolloutResult, apply_plan, rollout_result
 from kogpt2_chat.patience import within
 from kogpt2_chat.ports import Registry, Topics
 from kogpt2_chat.settings import Settings
@@ -28,9 +28,8 @@ def rollback(
 ) -> RolloutResult:
     """Return to the previous version, and tag the abandoned version ``rolled_back``.
 
-    Afterwards the bot has no previous version, so a second call cannot return to the abandoned one. The rollback does
-    not wait for a registry that does not answer: it takes the previous version from the published state, and a second
-    call moves the aliases later.
+    Afterwards the bot has no previous version, so a second call cannot return to the abandoned one. If the registry
+    does not answer, the rollback uses the previous version of the published state, and a later call moves the aliases.
 
     Args:
         bot: the bot.
@@ -38,7 +37,7 @@ def rollback(
         registry: the model registry.
         settings: how long to wait.
         progress: called with a line on each change.
-        by: who asked, for the published state.
+        by: who requested the rollback, for the published state.
         clock: the time; tests replace it.
 
     Returns:
@@ -49,8 +48,8 @@ def rollback(
         GateRefused: the previous version did not pass the gate.
         Superseded: another rollout of this bot published a different champion, which stays in effect.
         AlreadyRunning: other programs keep publishing states of this bot.
-        Unavailable: the previous version did not become ready, or the registry did not answer. In the second case the
-            error says whether the previous version answers nevertheless.
+        Unavailable: the previous version did not become ready in time, or the registry did not answer. In the second
+            case, the message says whether the previous version is serving.
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     followed, _ = fleet.effective_state(bot)
@@ -61,7 +60,7 @@ def rollback(
     except Unavailable as error:
         plan = _rollback_plan_without_registry(followed, served, by, error)
         progress(f"{bot}: {error}; using the previous version of the published state")
-    state, answers = bring_to(fleet, plan)
+    state, answers = apply_plan(fleet, plan)
     sentence = f"{bot}: version {plan.target.number} answers again on {', '.join(answers.ready)}"
     try:
         time_limited(lambda: _settle_aliases(plan, state, registry))
@@ -87,12 +86,12 @@ def _rollback_plan(bot: str, served: VersionKey | None, registry: Registry, by: 
 def _rollback_plan_without_registry(
     followed: RolloutState, served: VersionKey | None, by: str, error: Unavailable
 ) -> RolloutPlan:
-    """Plan the change to the champion before the served version, as published; it passed the gate at that time."""
+    """Plan the change to the champion before the served one, by the published state; it passed the gate back then."""
     is_champion = served is not None and served.is_same(followed.key)
     before = (followed.previous, followed.earlier) if is_champion else (followed.earlier, None)
     if before[0] is None:
         raise Unavailable(
-            f"{followed.bot}: {error} The published state does not name a version to return to either; "
+            f"{followed.bot}: {error} The published state names no version to return to either; "
             f"`kogpt2-chat mute {followed.bot}` works without the registry"
         ) from error
     return RolloutPlan(
@@ -106,8 +105,8 @@ def _rollback_plan_without_registry(
 
 
 def _settle_aliases(plan: RolloutPlan, state: RolloutState, registry: Registry) -> None:
-    """Move the aliases after a rollback. Each step can be repeated, and may take effect late."""
-    if plan.old is not None and not plan.old.is_same(plan.target) and knows(registry, plan.bot, plan.old):
+    """Move the aliases after a rollback. Each step can be repeated, and may still take effect after a timeout."""
+    if plan.old is not None and not plan.old.is_same(plan.target) and is_registered(registry, plan.bot, plan.old):
         registry.tag(plan.bot, plan.old.number, {"rolled_back": state.at})
     # Move `champion` first: as long as `previous` exists, a second call can finish after a crash.
     registry.set_alias(plan.bot, "champion", plan.target.number)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.fleet.fleet import Clock, Fleet
-from kogpt2_chat.fleet.registered import knows, number_of, require_pass, version_before, version_key
-from kogpt2_chat.fleet.rollout_plan import RolloutPlan, RolloutResult, bring_to, rollout_result
+from kogpt2_chat.fleet.registered import is_registered, number_of, require_pass, version_before, version_key
+from kogpt2_chat.fleet.rollout_plan import RolloutPlan, RolloutResult, apply_plan, rollout_result
 from kogpt2_chat.ports import ModelVersion, Registry, Topics
 from kogpt2_chat.settings import Settings
 
@@ -29,9 +29,10 @@ def rollout(
 ) -> RolloutResult:
     """Make the candidate, or a given version that passed the gate, the champion.
 
-    Without a candidate the champion itself is chosen. Then nothing is done, unless the published state was lost; the
-    same steps publish it again. If the workers follow a version other than the registry's champion, the operator has to
-    decide: either a rollback could not move the aliases, or an alias was moved by hand. A progress line says so.
+    Without a candidate, the champion itself is chosen. Then nothing is done, unless the published state was lost; in
+    that case the same steps publish it again. If the workers follow another version than the registry's champion,
+    nothing is done either, and a progress line asks the operator to decide: either a rollback could not move the
+    aliases, or an alias was moved by hand.
 
     Args:
         bot: the bot.
@@ -40,18 +41,18 @@ def rollout(
         settings: how long to wait.
         progress: called with a line on each change.
         version: a version number; None uses the alias ``candidate``.
-        by: who asked, for the published state.
+        by: who requested the rollout, for the published state.
         clock: the time; tests replace it.
 
     Returns:
         The state that the workers follow now.
 
     Raises:
-        NotFound: the bot has neither candidate nor champion, or not the given version.
+        NotFound: the bot has neither candidate nor champion, or lacks the given version.
         GateRefused: the version did not pass the gate.
         Superseded: another rollout of this bot published a different champion, which stays in effect.
         AlreadyRunning: other programs keep publishing states of this bot.
-        Unavailable: the version did not become ready on every live worker in time. The old champion answers.
+        Unavailable: the version did not become ready on every live worker in time. The old champion is published again.
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
     champion = registry.by_alias(bot, "champion")
@@ -61,7 +62,7 @@ def rollout(
     is_published = is_current and target.is_same(followed.key)
     if _needs_operator(chosen, version, followed, is_current=is_current):
         reason = f"the published version is {followed.champion}, the registry's champion is {chosen.version}"
-        progress(f"{bot}: {reason}: nothing is done. Run the rollback again, or choose a version with `--version`")
+        progress(f"{bot}: {reason}: nothing was changed. Run the rollback again, or choose a version with `--version`")
         return rollout_result(followed, workers=(), changed=False, reason=reason)
     require_pass(chosen)
     if is_published and number_of(champion) == target.number:
@@ -78,7 +79,7 @@ def rollout(
         reason=f"version {target.number} passed the gate",
         by=by,
     )
-    state, answers = bring_to(fleet, plan)
+    state, answers = apply_plan(fleet, plan)
     # Set `previous` first: after a crash here, a second call still finds the old champion and finishes.
     registry.set_alias(bot, "previous", plan.previous if _may_be_previous(plan, registry) else None)
     registry.set_alias(bot, "champion", target.number)
@@ -97,9 +98,9 @@ def _chosen(bot: str, registry: Registry, champion: ModelVersion | None, version
 
 
 def _needs_operator(chosen: ModelVersion, version: int | None, followed: RolloutState, *, is_current: bool) -> bool:
-    """Check whether no version was given and the published version is not the registry's champion.
+    """Check whether the champion was chosen by default, but another version is published.
 
-    A rollback that could not move the aliases causes this, and so does an alias moved by hand.
+    The cause is a rollback that could not move the aliases, or an alias that was moved by hand.
     """
     is_champion = version is None and "champion" in chosen.aliases and "candidate" not in chosen.aliases
     return is_champion and is_current and followed.champion not in {None, chosen.version}
@@ -113,14 +114,14 @@ def _previous(bot: str, target: VersionKey, old: VersionKey | None, registry: Re
 
 
 def _may_be_previous(plan: RolloutPlan, registry: Registry) -> bool:
-    """Check whether the alias can name the previous version: it may come from a registry that was lost."""
+    """Check whether the registry still has the previous version: it may come from a registry that was lost."""
     if plan.previous is None:
         return False
     key = plan.old if plan.old is not None and plan.old.number == plan.previous else VersionKey(plan.previous)
-    return knows(registry, plan.bot, key)
+    return is_registered(registry, plan.bot, key)
 
 
 def _drop_candidate(registry: Registry, bot: str, version: int) -> None:
-    """Remove the alias ``candidate``, unless it names a newer version by now."""
+    """Remove the alias ``candidate``, unless it names another version by now."""
     if number_of(registry.by_alias(bot, "candidate")) == version:
         registry.set_alias(bot, "candidate", None)

@@ -21,7 +21,7 @@ class ShowQuarantineResult:
 
 
 def show_quarantine(*, tables: Tables, reasons: Sequence[str] = ()) -> ShowQuarantineResult:
-    """Return the records that are not replayed yet, in the order of their positions.
+    """Return the records that were not replayed yet, in the order of their positions.
 
     Args:
         tables: the lake.

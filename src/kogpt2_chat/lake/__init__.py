@@ -1,1 +1,1 @@
-"""What several jobs share of reading and writing the lake."""
+"""Code for reading and writing the lake that several jobs share."""

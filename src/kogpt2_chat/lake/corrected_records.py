@@ -12,16 +12,16 @@ def corrected_records(path: Path) -> dict[RecordPosition, str]:
     """Read corrected records from a file.
 
     Args:
-        path: a file with lines as `show-quarantine` prints them.
+        path: a file in the format that `show-quarantine` prints.
 
     Returns:
         The value of each record by its identity.
 
     Raises:
-        InvalidInput: the file cannot be read, or has other lines.
+        InvalidInput: the file cannot be read, or a line has another format.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"mended records {path} cannot be read: {error.strerror or error}") from error
+        raise InvalidInput(f"corrected records {path} cannot be read: {error.strerror or error}") from error
     return read_corrected(decode(content, str(path)), str(path))

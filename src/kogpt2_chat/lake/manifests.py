@@ -1,7 +1,7 @@
 """The manifests of a bot's datasets, and what changed from one dataset to the next.
 
-A dataset id is the hash of the content. If a build has the content of an older dataset (a pair was added and withdrawn
-again), it is that dataset again. Then a second file next to the manifest records the latest build and its predecessor.
+A dataset id is the hash of the content. A build with the content of an older dataset (for example, after a pair was
+added and withdrawn) has the id of that dataset. A second file next to the manifest then records this latest build.
 """
 
 from collections.abc import Collection

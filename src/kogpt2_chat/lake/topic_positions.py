@@ -10,17 +10,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from kogpt2_chat.domain.chat.topics import TOPIC_BY_NAME
-from kogpt2_chat.domain.lake.gaps import FOUND, TOLD, gap_row, rest_of_gap, topic_app_id, topic_mark
+from kogpt2_chat.domain.lake.gaps import FOUND, REPORTED, gap_row, rest_of_gap, topic_app_id, topic_mark
 from kogpt2_chat.domain.lake.layout import GAPS, QUARANTINE, Table, app_id
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Tables, Topics
 
-_REPORTED: Final = "table", "topic", "kafka_partition", "start", "end", "reason"
+_GAP_COLUMNS: Final = "table", "topic", "kafka_partition", "start", "end", "reason"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostRange:
-    """Records of a topic that the lake lacks forever.
+    """A range of a topic that is permanently missing from the lake.
 
     Attributes:
         table: the table that lacks them.
@@ -103,7 +103,7 @@ def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime)
 
     Steps for a recreated topic. A run that is killed between them repeats them next time:
 
-    1. Record in ``gaps`` that the unread rest of the old topic, of unknown length, is lost.
+    1. Record in ``gaps`` that the unread remainder of the old topic, of unknown length, is lost.
     2. Move the positions back in ``quarantine``, then in the table.
 
     Args:
@@ -156,7 +156,7 @@ def _is_same_topic(state: TopicState, read: _ReadState, topics: Topics) -> bool:
     }
     if beyond and known:
         raise InvalidInput(
-            f"table {read.table.name} has read {topic} further than it reaches: positions by partition {beyond}, ends "
+            f"table {read.table.name} has read {topic} beyond its end: positions by partition {beyond}, ends "
             f"{dict(state.ends)}. The topic's id is unchanged, so the broker has lost records: restore its data, or "
             "delete the topic and create it again; then it is read from its beginning."
         )
@@ -164,7 +164,7 @@ def _is_same_topic(state: TopicState, read: _ReadState, topics: Topics) -> bool:
 
 
 def _has_reached(topics: Topics, topic: str, partition: int, position: int) -> bool:
-    """Check whether the topic has reached a position by now: another ingest run may have read further since."""
+    """Check again whether the topic reaches a position: it may have grown since its end was read."""
     return topics.end_positions(topic).get(partition, 0) >= position
 
 
@@ -204,11 +204,11 @@ def report_gaps(tables: Tables) -> tuple[LostRange, ...]:
     Returns:
         The gaps, in the order in which they were found.
     """
-    counted = tables.positions(GAPS.name, [FOUND, TOLD])
-    unreported = counted.get(FOUND, 0) - counted.get(TOLD, 0)
+    counted = tables.positions(GAPS.name, [FOUND, REPORTED])
+    unreported = counted.get(FOUND, 0) - counted.get(REPORTED, 0)
     if unreported <= 0:
         return ()
     rows: list[dict[str, Any]] = sorted(tables.read(GAPS.name), key=lambda row: str(row["found_at"]))
-    before = {name: counted[name] for name in (TOLD,) if name in counted}
-    tables.append(GAPS.name, [], {TOLD: counted[FOUND]}, before)
-    return tuple(LostRange(**{name: row[name] for name in _REPORTED}) for row in rows[-unreported:])
+    before = {name: counted[name] for name in (REPORTED,) if name in counted}
+    tables.append(GAPS.name, [], {REPORTED: counted[FOUND]}, before)
+    return tuple(LostRange(**{name: row[name] for name in _GAP_COLUMNS}) for row in rows[-unreported:])

@@ -1,8 +1,8 @@
-"""Number of cores that this process may use: the smaller of its affinity and its cgroup's CPU quota.
+"""Find the number of cores that this process may use: the smaller of its CPU affinity and its cgroup's CPU quota.
 
-Libraries choose their number of threads by the affinity only. In a container with a quota of one core on a machine with
-many cores they start many threads, and the kernel stops all of them whenever the quota is used up. Uses the standard
-library only.
+Libraries choose their number of threads by the affinity only. In a container with a quota of one core, on a machine
+with many cores, they start many threads, and the kernel stops all of them whenever the quota is used up. Uses the
+standard library only.
 """
 
 import math
@@ -29,26 +29,26 @@ def usable_cores(proc: Path = PROC, mount: Path = MOUNT, affinity: int | None = 
 
 
 def affinity_cores() -> int:
-    """Return the number of cores that this process may run on, without regard to its quota."""
+    """Return the number of cores that this process may run on, regardless of its quota."""
     # sched_getaffinity does not exist on every system.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def library_threads(asked: int, proc: Path = PROC, mount: Path = MOUNT, affinity: int | None = None) -> int:
+def library_threads(requested: int, proc: Path = PROC, mount: Path = MOUNT, affinity: int | None = None) -> int:
     """Return the number of threads to set in a library that counts cores by affinity only.
 
     Args:
-        asked: from the settings; 0: all cores.
+        requested: from the settings; 0: all cores.
         proc: see :func:`usable_cores`.
         mount: see :func:`usable_cores`.
         affinity: see :func:`usable_cores`.
 
     Returns:
-        ``asked`` if it is not 0; otherwise the quota if it is below the affinity; otherwise 0: the library's own
-        choice, which takes hyper-threads into account.
+        ``requested`` if it is not 0; otherwise the quota if it is below the affinity; otherwise 0, so that the library
+        chooses and takes hyper-threads into account.
     """
-    if asked:
-        return asked
+    if requested:
+        return requested
     cores = affinity or affinity_cores()
     usable = usable_cores(proc, mount, cores)
     return usable if usable < cores else 0

@@ -1,4 +1,4 @@
-"""File locks for resources that one process at a time may use: a home, the cache of jars, the tests' servers.
+"""File locks for resources that only one process at a time may use: a home, the cache of jars, the tests' servers.
 
 The operating system releases the lock when its holder ends, even if it is killed.
 """

@@ -1,4 +1,4 @@
-"""Memory that the processes of this machine may use: the machine's memory, or the limit of a container."""
+"""Find the memory that the processes here may use: the machine's memory or the limit of a container."""
 
 from pathlib import Path
 

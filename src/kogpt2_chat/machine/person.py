@@ -1,4 +1,4 @@
-"""The user of this process, even if the user id has no name (in a container with ``--user``)."""
+"""Find the user of this process, even if the user id has no name (in a container with ``--user``)."""
 
 import getpass
 import os
@@ -6,7 +6,7 @@ import pwd
 
 
 def system_user() -> str:
-    """Return the user's name, or one made from the id."""
+    """Return the user's name; if the user id has none, a name made from the id."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # KeyError before Python 3.13

@@ -42,32 +42,34 @@ def write_checkpoint(
         folder: the version's folder.
         network: its weights.
         tokenizer: its tokenizer.
-        card: its facts; ``files`` is filled in here.
+        card: its card; ``files`` is filled in here.
         texts: text files that the version carries, by name.
-        add: writes more files into the folder that it is called with, which holds weights and tokenizer.
+        add: called with a folder that contains weights and tokenizer; writes more files into it.
 
     Returns:
         The card with its hashes.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        network.save_pretrained(aside)
-        tokenizer.save(aside)
+        network.save_pretrained(staging)
+        tokenizer.save(staging)
         for name, text in (texts or {}).items():
-            (aside / name).write_text(text, "utf-8")
-        add(aside)
-        whole = with_hashes(aside, card)
-        (aside / CARD_FILE).write_text(json.dumps(asdict(whole), ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
-        aside.chmod(0o755)
+            (staging / name).write_text(text, "utf-8")
+        add(staging)
+        complete_card = with_hashes(staging, card)
+        (staging / CARD_FILE).write_text(
+            json.dumps(asdict(complete_card), ensure_ascii=False, indent=1, sort_keys=True), "utf-8"
+        )
+        staging.chmod(0o755)
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
             folder.rename(old / "x")
             shutil.rmtree(old)
-        aside.rename(folder)
+        staging.rename(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return whole
+        shutil.rmtree(staging, ignore_errors=True)
+    return complete_card
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

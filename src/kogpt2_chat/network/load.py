@@ -25,8 +25,8 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
     Args:
         folder: the version's files, with ``model.json``.
         settings: limits and threads.
-        version: what to call it; the folder's name by default.
-        bot: the bot's id, if the folder is a base, whose card names none.
+        version: the number to report; by default the folder's name.
+        bot: the bot's id, for the folder of a base, whose card has none.
 
     Returns:
         The loaded bot.

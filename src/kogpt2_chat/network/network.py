@@ -1,4 +1,4 @@
-"""The network: GPT-2 from transformers, with likelihoods of answers only."""
+"""The network, a GPT-2 from transformers, and the likelihoods of answers."""
 
 from collections.abc import Sequence
 
@@ -48,8 +48,8 @@ def nll_by_example(network: GPT2LMHeadModel, examples: Sequence[Example], batch_
 
 
 @torch.no_grad()
-def knows(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[bool]:
-    """Check for each example whether every token of its answer, the end included, is the network's likeliest one."""
+def reproduces_answers(network: GPT2LMHeadModel, examples: Sequence[Example], batch_size: int = 64) -> list[bool]:
+    """Check for each example whether the network's likeliest tokens are exactly its answer, including the end token."""
     network.eval()
     known = [True] * len(examples)
     for indices in length_batches(examples, batch_size):

@@ -41,7 +41,7 @@ class Follower(Protocol):
     (``read_committed``) once, in the order of its partition. It follows the partitions that exist when it is opened.
     If retention deletes records before they are read, it continues with the first retained one.
 
-    One thread owns it.
+    Use it from one thread only.
     """
 
     def poll(self, timeout_s: float) -> Sequence[Record]:
@@ -107,7 +107,7 @@ class Topics(Protocol):
         Args:
             topics: the topics.
             from_end: whether to start after the last committed record of each partition, instead of at the first
-                retained one. A record that is sent after this call returned is never missed.
+                retained one. Records that are sent after this call returns are never missed.
 
         Raises:
             NotFound: a topic does not exist.
@@ -116,7 +116,7 @@ class Topics(Protocol):
         ...
 
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
-        """Return the last value of each key of a compacted topic, without keys that have a tombstone."""
+        """Return the last value of each key of a compacted topic; leave out keys with a tombstone."""
         ...
 
     def send(self, records: Iterable[Outgoing]) -> None:
@@ -172,17 +172,17 @@ class PublishResult:
 
 
 class TransactionalConsumer(Protocol):
-    """The worker's side of Kafka: questions in; answers, turns, dead letters and offsets out, atomically.
+    """The worker's Kafka client: polls questions, and publishes answers, turns, dead letters and offsets atomically.
 
     For each partition that the worker owns, it keeps two offsets:
 
-    - The *polled* offset is the one after the last question that ``poll`` returned. The next poll continues there.
-    - The *committed* offset is the one after the last question whose reply is published. The broker stores it for the
-      group, so a successor starts there. Only ``publish`` moves it, together with the records that it makes visible.
+    - The *polled* offset follows the last question that ``poll`` returned. The next poll continues there.
+    - The *committed* offset follows the last question whose reply is published. The broker stores it for the group, so
+      a successor starts there. Only ``publish`` moves it, together with the records that it makes visible.
 
-    The questions between the two are *in flight*: the worker has them, and no one can see a reply yet. Replies may be
-    ready in any order, but one offset per partition is committed. Therefore a *committable batch* contains, of each
-    partition, only replies without a gap before them.
+    The questions between the two are *in flight*: polled, but without a visible reply. Replies may be ready in any
+    order, but only one offset per partition is committed. Therefore a *committable batch* contains, of each partition,
+    only replies without a gap before them.
 
     ``recover`` sets the polled offset back to the committed one, so that everything in flight is polled again. The
     worker must first drop what it has in flight.
@@ -191,11 +191,11 @@ class TransactionalConsumer(Protocol):
     poll whose assignment differs from the one before makes everything in flight stale: drop it and recover. The
     committed offset of a lost partition belongs to its new owner, and ``publish`` refuses to move it.
 
-    One thread owns it. Only ``publish`` may run in another one meanwhile, one call at a time.
+    Use it from one thread only, except for ``publish``, which may run in another thread, one call at a time.
     """
 
     def recover(self) -> None:
-        """Set the polled offsets back to the committed ones: at the start, and after anything in flight was dropped.
+        """Set the polled offsets back to the committed ones: at the start, and after everything in flight was dropped.
 
         An open transaction of this worker, or of its predecessor with the same ordinal, is aborted.
 
@@ -209,9 +209,8 @@ class TransactionalConsumer(Protocol):
         """Return the next questions, possibly none, and move the polled offsets. The first poll joins the group.
 
         Args:
-            timeout_s: longest wait for a question.
-            max_records: most questions to return; 0 returns none, moves nothing and only keeps this worker in the
-                group.
+            timeout_s: maximum time to wait for a question.
+            max_records: maximum number of questions; 0 only keeps this worker in the group.
 
         Raises:
             Unavailable: the broker cannot be reached; poll again later.
@@ -224,8 +223,8 @@ class TransactionalConsumer(Protocol):
     ) -> PublishResult:
         """Make all records of a committable batch visible and move the committed offsets, in one transaction.
 
-        Does not raise if the transaction fails: the result says so. The transaction may then stay open, and hide later
-        records of its partitions from readers, until ``recover`` ends it.
+        A failed transaction is reported in the result, not raised. It may then stay open and hide later records of its
+        partitions from readers, until ``recover`` ends it.
 
         Args:
             assignment: the assignment under which all of it was polled.
@@ -235,12 +234,12 @@ class TransactionalConsumer(Protocol):
         ...
 
     def lag(self) -> dict[int, int]:
-        """Return how far the polled offset of each owned partition is behind its end, where this is known."""
+        """Return how far each owned partition's polled offset is behind the partition's end, if that is known."""
         ...
 
     def close(self) -> None:
         """Close every connection; an open transaction is aborted, and nothing more is published.
 
-        The partitions wait for a successor with the same ordinal, until the session of this worker times out.
+        Until this worker's session times out, its partitions are reserved for a successor with the same ordinal.
         """
         ...

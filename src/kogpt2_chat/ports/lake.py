@@ -82,15 +82,15 @@ class Tables(Protocol):
             table: the table.
             rows: values by column; a missing column is null.
             positions: end position by app id.
-            expected: the positions that the work was planned from, without app ids that had none. With it, the
-                append is refused if one of ``positions`` has moved since then, and it may move positions back.
+            expected: the positions that the work was planned from; app ids without a position are left out. If given,
+                the append fails if one of ``positions`` has moved since then, and may move positions back.
 
         Returns:
-            False if every position was already reached (with ``expected``: has exactly this value): another run did
-            this work, and nothing is written.
+            False if every position is already reached (with ``expected``: has exactly this value). Then another run
+            has done this work, and nothing is written.
 
         Raises:
-            PlanOutdated: another writer has moved one of the positions since the plan, or moves one at the same time.
+            PlanOutdated: another writer has moved one of the positions since the plan was made, or is moving one now.
             InvalidInput: a value does not fit its column.
         """
         ...

@@ -15,7 +15,7 @@ class SparkJobs(Protocol):
         """Run ``spark_jobs/SCRIPT.py``, wait until it ends and return its result. Arguments and result are JSON.
 
         Raises:
-            InvalidInput: the job rejected its input; the message is the job's own.
+            InvalidInput: the job rejected its input; the message comes from the job.
             Unavailable: Spark could not be started, or the application failed.
         """
         ...

@@ -1,4 +1,4 @@
-"""The lock that lets only one ``up`` or ``down`` of a home run at a time."""
+"""A lock, so that only one ``up`` or ``down`` of a home runs at a time."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def command_lock(folders: Folders, progress: Callable[[str], None]) -> Iterator[
         with handle:
             lock(handle, progress, "another stack command")
             os.set_inheritable(handle.fileno(), False)
-            # `down --wipe` removes the lock file with the home. A command that waited then holds a deleted file.
+            # `down --wipe` removes the lock file with the home. A command that waited has then locked a deleted file.
             if _is_current(folders, handle):
                 yield
                 return

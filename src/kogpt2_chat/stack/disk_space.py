@@ -1,7 +1,7 @@
 """Free space on the disks of a stack: when a disk counts as full, and how a server waits for free space.
 
-HDFS and Elasticsearch stop accepting writes while there is still enough free space for Kafka. A server that ended
-because of a full disk starts again once that much space is free. The operator only has to free disk space.
+HDFS and Elasticsearch stop accepting writes while there is still enough free space for Kafka. A server that a full
+disk stopped starts again once that much space is free. The operator only has to free disk space.
 """
 
 import shlex
@@ -43,7 +43,7 @@ def free_space_at(folder: Path) -> FreeSpace:
 
 
 def full_disks(folders: Iterable[Path], keep_free_mb: int) -> list[str]:
-    """Return a message per full disk: where, how much is free, what that means and what to do.
+    """Return a message per full disk: its path, how much is free, what that means and what to do.
 
     Args:
         folders: folders of a stack; some may be links to other disks.
@@ -55,8 +55,8 @@ def full_disks(folders: Iterable[Path], keep_free_mb: int) -> list[str]:
         by_disk.setdefault(space.disk, space)
     shortages = (space.shortage(keep_free_mb) for space in by_disk.values())
     return [
-        f"the disk is full: {shortage}. Until then HDFS and Elasticsearch accept no writes, and servers that ended "
-        "because of it wait. Free disk space; the servers then recover by themselves"
+        f"the disk is full: {shortage}. HDFS and Elasticsearch accept no writes, and servers that the full disk "
+        "stopped do not start. Free disk space; everything then recovers automatically"
         for shortage in shortages
         if shortage
     ]

@@ -1,7 +1,7 @@
 """The two Elasticsearch modules that this project assembles from the transport client's jars.
 
 The distribution ships each module as a folder with a descriptor and a policy; Maven repositories have only the jars.
-Every grant below was found to be necessary: without ``setContextClassLoader``, SIGTERM hangs forever.
+Every grant below is necessary; for example, without ``setContextClassLoader`` the node does not end on SIGTERM.
 """
 
 from typing import Final

@@ -18,18 +18,19 @@ SOCKET_PATH_LIMIT: Final = 100
 
 _SERVERS: Final = ("conf", "data", "logs", "run", "airflow")
 _JOBS: Final = ("models", "datasets", "versions", "training", "base", "demo")
-"""Folders of workers, jobs and the demo in the home: local copies of what the servers hold, and the base in use."""
+"""Folders of workers, jobs and the demo in the home: local copies of the servers' data, and the base in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
     """The folders of one stack.
 
-    All paths passed to servers start with the plain address of the home: the home itself, or a link to it.
+    All paths passed to servers start with the plain path of the home: the home itself, or a link to it.
 
     Attributes:
-        home: the absolute path of the home, which holds everything that this stack writes.
-        open_home: the folder for the server that refuses to run as root; equal to ``home`` if its user can enter that.
+        home: the absolute path of the home.
+        open_home: the folder for the server that refuses to run as root; equal to ``home`` if that server's user can
+            enter it.
     """
 
     home: Path
@@ -37,7 +38,7 @@ class Folders:
 
     @property
     def plain_home(self) -> Path:
-        """The home under an address that every server understands."""
+        """The home under a path that every server can read."""
         return plain(self.home)
 
     @property
@@ -89,13 +90,13 @@ def others_can_enter(folder: Path) -> bool:
 
 
 def make_folders(folders: Folders) -> None:
-    """Create the top folders. Other users can enter some of them but read none.
+    """Create the top folders. Other users can enter some of them but cannot list any.
 
     Args:
         folders: the folders of the stack.
 
     Raises:
-        InvalidInput: the home cannot be written, or another user owns a folder outside it that is needed.
+        InvalidInput: the home cannot be written, or another user owns a folder that is needed outside the home.
     """
     try:
         folders.home.mkdir(parents=True, exist_ok=True)
@@ -118,13 +119,13 @@ def make_folders(folders: Folders) -> None:
 
 
 def remove_all(folders: Folders) -> list[Path]:
-    """Remove the platform's data from the home, and the home itself if it is empty then.
+    """Remove the platform's data from the home, and then the home itself if it is empty.
 
-    The target of a link, e.g. a folder on another disk, is not touched: it may hold other data.
+    The target of a link, e.g. a folder on another disk, is not touched, because it may contain other data.
 
     Returns:
-        What remains: links that point outside, and folders that could not be removed, e.g. because another user owns
-        files in them.
+        The remaining paths: links that point outside, and folders that could not be removed, e.g. because another user
+        owns files in them.
     """
     ours = [folders.home / name for name in (*_SERVERS, *_JOBS)]
     if folders.open_home != folders.home:

@@ -34,7 +34,7 @@ class RunningServer:
 
 
 Probe = Callable[[RunningServer], str]
-"""Return a detail about a healthy server; raise Unhealthy or a network error for any other."""
+"""Returns a detail about a healthy server; raises Unhealthy, or a network error, for any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def check(settings: Settings, program: Program, state: State, probe: Probe | Non
         settings: the addresses of the servers.
         program: the program to check.
         state: its state as the supervisor reports it.
-        probe: how to ask the program; None for the probe of its kind.
+        probe: the probe to use; None for the probe of the program's kind.
 
     Returns:
         The health, with a detail for people in either case.
@@ -105,7 +105,7 @@ def namenode(server: RunningServer) -> str:
 
 
 def datanode(server: RunningServer) -> str:
-    """Check that the NameNode lists the DataNode as live and hears from it."""
+    """Check that the NameNode lists the DataNode as live and receives its heartbeats."""
     nodes: Mapping[str, Mapping[str, object]] = json.loads(str(_jmx(server.settings, "NameNodeInfo")["LiveNodes"]))
     port = server.program.port
     for node in nodes.values():
@@ -143,7 +143,7 @@ def airflow(server: RunningServer) -> str:
     entry = report[component]
     heartbeat = entry.get(f"latest_{component}_heartbeat")
     if entry["status"] != "healthy" or heartbeat is None:
-        raise Unhealthy(f"Airflow reports it {entry['status'] or 'not started'}")
+        raise Unhealthy(f"Airflow reports it as {entry['status'] or 'not started'}")
     if datetime.fromisoformat(heartbeat).timestamp() < server.state.started:
         raise Unhealthy("no heartbeat since its start")
     return f"heartbeat {heartbeat[11:19]}"
@@ -178,7 +178,7 @@ def worker_counters(settings: Settings, ordinal: int) -> dict[str, int]:
 
 
 def spark(server: RunningServer) -> str:
-    """Check the master's JSON page; the worker is healthy if the master lists it as live and hears from it."""
+    """Check the master's JSON page; the worker is healthy if it is live there and its heartbeats arrive."""
     return spark_summary(
         _json(f"http://{server.settings.local(server.settings.ports.spark_master_http)}/json/"), server
     )
@@ -197,7 +197,7 @@ def spark_summary(page: Mapping[str, Any], server: RunningServer) -> str:
         The number of live workers and their cores.
 
     Raises:
-        Unhealthy: the master is not active, or has not heard from this worker since its process started.
+        Unhealthy: the master is not active, or has received no heartbeat of this worker since its process started.
     """
     if page["status"] != "ALIVE":
         raise Unhealthy(f"the master is {page['status']}")

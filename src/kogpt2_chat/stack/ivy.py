@@ -92,7 +92,7 @@ def fetch(
         group: the group to which the Ivy process is added.
 
     Raises:
-        Unavailable: Ivy failed; the message has the end of its output.
+        Unavailable: Ivy failed; the message contains the end of its output.
     """
     target.mkdir(parents=True, exist_ok=True)
     ivy = scratch / ("ivy-" + wanted[0].name)

@@ -52,7 +52,7 @@ SETS: Final[Mapping[str, tuple[Coordinates, ...]]] = {
         # elasticsearch-core is already in lib; with a second copy the server refuses to start ("jar hell").
         Coordinates("org.elasticsearch.plugin", "reindex-client", _ELASTIC, exclude=("elasticsearch-core",)),
     ),
-    # Only what pyspark does not bundle; the dependencies would add a second Hadoop, Jackson and Scala.
+    # Only the jars that pyspark does not bundle; dependencies would add a second Hadoop, Jackson and Scala.
     "delta": (
         Coordinates("io.delta", "delta-spark_4.2_2.13", _DELTA, jar_only=True),
         Coordinates("io.delta", "delta-storage", _DELTA, jar_only=True),
@@ -94,7 +94,7 @@ def jars_folder(settings: Settings, lock: Path = LOCK) -> Path:
 
 
 def plain_jars(settings: Settings) -> Path:
-    """Return its plain address: a colon would split a class path, and a comma Spark's list of jars."""
+    """Return the plain path of the jars: a colon would split a class path, a comma would split Spark's list of jars."""
     return plain(jars_folder(settings).resolve())
 
 
@@ -128,7 +128,7 @@ def ensure_jars(
     Missing, truncated or changed files are fetched again. A second checkout reuses the cache.
 
     Args:
-        settings: the settings that name the cache.
+        settings: contains the path of the cache.
         java: the ``java`` binary that runs Ivy.
         progress: called with lines about what is fetched.
         lock: the file with the jars' hashes.
@@ -200,7 +200,7 @@ def _replace(folder: Path, lock: Mapping[str, str], faults: list[str], fetched: 
 
 @contextmanager
 def _fetch_lock(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time fetch; the others wait and then find the jars in the cache."""
+    """Let only one process at a time fetch; the others wait, and then find the jars in the cache."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in (folder, folder.parent):
         if os.access(path, os.W_OK) and path.stat().st_uid == os.geteuid():
@@ -211,7 +211,7 @@ def _fetch_lock(folder: Path, progress: Callable[[str], None]) -> Iterator[None]
 
 @contextmanager
 def _scratch(parent: Path) -> Iterator[Path]:
-    """Yield a temporary folder on the cache's file system; remains of an interrupted fetch are removed first."""
+    """Yield a temporary folder on the cache's file system; those of interrupted fetches are removed first."""
     for left in parent.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=".fetch-", dir=parent))

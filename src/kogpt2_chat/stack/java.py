@@ -1,7 +1,7 @@
 """Find a Java runtime for the servers, or install the distribution's.
 
-This module does not depend on the servers. All four of them run on Java 17 and 21. Spark needs the module
-``jdk.incubator.vector``, which some small repackaged runtimes lack.
+This module does not depend on the servers. Kafka, HDFS, Elasticsearch and Spark all run on Java 17 and 21. Spark needs
+the module ``jdk.incubator.vector``, which some small repackaged runtimes lack.
 """
 
 import os
@@ -57,7 +57,7 @@ def ensure_java(progress: Callable[[str], None], *, install: bool = False, jvm_f
         The runtime to use.
 
     Raises:
-        Unavailable: no usable runtime was found or could be installed.
+        Unavailable: no usable runtime was found, and none could be installed.
     """
     java = find_java(jvm_folder)
     if java is None and install and _apt_can_install():
@@ -67,7 +67,7 @@ def ensure_java(progress: Callable[[str], None], *, install: bool = False, jvm_f
         raise Unavailable(
             f"no usable Java found: expected version {' or '.join(map(str, VERSIONS))} with module {MODULE} "
             f"in JAVA_HOME, PATH or {jvm_folder}; install it (Debian, Ubuntu: sudo apt-get install {PACKAGES[0]}), "
-            "or point JAVA_HOME at one"
+            "or set JAVA_HOME to one"
         )
     return java
 

@@ -18,14 +18,14 @@ def tail(path: Path, lines: int) -> Iterator[str]:
 
 
 def follow(path: Path, lines: int, pause: Callable[[float], None] = time.sleep) -> Iterator[str]:
-    """Yield the last lines and then every new line, without end.
+    """Yield the last lines, and then every new line forever.
 
     The supervisor rotates a log by renaming it. The old file is then read to its end, and the new file from its
-    beginning. A line is only returned once it is complete, because a part of it may end within a multi-byte character.
+    beginning. Only complete lines are yielded, because an incomplete one may end within a multi-byte character.
 
     Args:
         path: an existing log file.
-        lines: how many of the existing lines to return.
+        lines: how many of the existing lines to yield.
         pause: called to wait while there is no new line.
 
     Yields:
@@ -43,7 +43,7 @@ def follow(path: Path, lines: int, pause: Callable[[float], None] = time.sleep) 
                 yield _text(rest)
                 rest = b""
             elif not piece and _was_replaced(path, handle.fileno()):
-                yield from map(_text, BytesIO(rest + handle.read()))  # it may have grown before it was renamed
+                yield from map(_text, BytesIO(rest + handle.read()))  # lines written just before the rename
                 opened.close()
                 handle, rest = opened.enter_context(path.open("rb")), b""
             elif not piece:
@@ -58,7 +58,7 @@ def _text(line: bytes) -> str:
 
 
 def _was_replaced(path: Path, descriptor: int) -> bool:
-    """Return whether the path is a new file now; between the two steps of a rotation no file has this path."""
+    """Return whether the path is now another file; between the two steps of a rotation, no file has this path."""
     try:
         return not os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from kogpt2_chat.stack.program import Program
 
 
 def lost_data(folders: Folders, programs: Iterable[Program]) -> list[str]:
-    """Return a line per server that has had data in this home and has none now.
+    """Return a line per server that had data in this home and has none now.
 
     Args:
         folders: the folders of the stack.
@@ -21,7 +21,7 @@ def lost_data(folders: Folders, programs: Iterable[Program]) -> list[str]:
     """
     recorded = _read(folders)
     return [
-        f"{program.name}: its data are gone, expected {program.keeps}; it starts without them: {program.when_lost}"
+        f"{program.name}: its data is gone, expected {program.keeps}; it starts without data: {program.when_lost}"
         for program in programs
         if program.name in recorded and program.keeps is not None and not program.keeps.exists()
     ]

@@ -1,7 +1,7 @@
 """Create folders and files without following a link that another user has put in their place.
 
 A stack that is started as root writes below folders that other users can write to: the system's temporary folders,
-and the folders of the user that Elasticsearch runs as. A link there would let that user choose which file root
+and the folders of the user that Elasticsearch runs as. With a link there, that user could choose which file root
 overwrites.
 """
 
@@ -22,7 +22,7 @@ def ensure_own_folder(folder: Path, mode: int) -> None:
         mode: permissions; must not let other users write.
 
     Raises:
-        InvalidInput: the path is a link, or belongs to another user.
+        InvalidInput: the path is a link or not a folder, or belongs to another user.
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=mode)

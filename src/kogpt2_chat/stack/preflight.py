@@ -1,4 +1,4 @@
-"""Checks before any program starts. All problems are reported together, each with what to do."""
+"""Checks before any program starts. All problems are reported together, each with a remedy."""
 
 import os
 import pwd
@@ -20,13 +20,13 @@ from kogpt2_chat.stack.reach import host_faults, reach_faults
 
 
 def check_settings(settings: Settings) -> None:
-    """Check the settings that can be checked without looking at running programs.
+    """Check the settings that can be checked without the state of the machine.
 
     Args:
         settings: addresses, paths and users.
 
     Raises:
-        InvalidInput: some settings cannot work; the message names each and what to set instead.
+        InvalidInput: some settings cannot work; the message names them all and what to set instead.
     """
     faults = [*host_faults(settings), *_path_faults(settings), *_user_faults(settings)]
     if faults:
@@ -59,7 +59,7 @@ def check_machine(settings: Settings, folders: Folders, programs: Sequence[Progr
 
 
 def port_faults(settings: Settings, programs: Sequence[Program]) -> list[str]:
-    """Return a message per port that is in use or that two of these programs want."""
+    """Return a message per port that is in use, or that is configured for two of these programs."""
     wanted = [(program.name, use, port) for program in programs for use, port in program.ports.items()]
     owners: dict[int, list[str]] = {}
     for name, use, port in wanted:

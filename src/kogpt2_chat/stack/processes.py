@@ -21,7 +21,7 @@ class Owner:
 
     Attributes:
         pid: None if the operating system does not show it.
-        command: its command line, shortened, or what is known of it instead.
+        command: its shortened command line, or a description if that is unknown.
     """
 
     pid: int | None
@@ -32,12 +32,12 @@ class Owner:
 
 
 def stack_processes(home: Path) -> list[psutil.Process]:
-    """Return all processes that carry this home's mark, whatever their parent, and their descendants."""
+    """Return all processes with this home's mark, regardless of their parent, and their descendants."""
     return [process for family in processes_by_name(home).values() for process in family]
 
 
 def processes_by_name(home: Path) -> dict[str, list[psutil.Process]]:
-    """Return these processes by the program in their mark; a descendant without a mark belongs to its ancestor."""
+    """Return the stack's processes by the name in their mark; a descendant without a mark belongs to its ancestor."""
     marked = [(process, mark_of(process).partition("@")) for process in psutil.process_iter()]
     ours = {process.pid: (mark[0], process) for process, mark in marked if mark[2] == str(home)}
     for name, process in list(ours.values()):
@@ -50,7 +50,7 @@ def processes_by_name(home: Path) -> dict[str, list[psutil.Process]]:
 
 
 def stop_processes(processes: Iterable[psutil.Process], grace_s: float) -> int:
-    """Terminate processes, kill those left after ``grace_s``, and return how many were killed.
+    """Terminate processes, kill those that still run after ``grace_s``, and return how many were killed.
 
     psutil checks that a process id was not reused.
     """
@@ -67,7 +67,7 @@ def stop_processes(processes: Iterable[psutil.Process], grace_s: float) -> int:
 
 
 def missing_ports(pid: int, ports: Collection[int]) -> set[int]:
-    """Return the ports on which neither the process nor a descendant listens. Checks the parent first: it is cheap."""
+    """Return the ports on which neither the process nor a descendant listens. Check the parent first, to save time."""
     missing = set(ports)
     for process in _family(pid):
         if not missing:
@@ -82,7 +82,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Return whether a server could listen there now; lingering connections of an earlier server do not count."""
+    """Return whether a server could listen on a port now; connections left by an earlier server do not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -93,7 +93,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def port_owner(port: int) -> Owner:
-    """Return the process that listens there, as far as the operating system shows it."""
+    """Return the process that listens on a port, as far as the operating system shows it."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:

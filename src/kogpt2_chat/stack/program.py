@@ -47,15 +47,15 @@ class Program:
         ports: the ports that it listens on, by purpose; the first is the main one.
         needs: programs that must be healthy before this one starts.
         user: the user to run as if the server refuses to run as root; empty for the current user.
-        once: whether it is a step that ends; it is healthy once it has ended with exit code 0.
+        once: whether it is a set-up step; it is healthy once it has ended with exit code 0.
         stop_rank: programs with a lower rank stop first.
-        stop_wait_s: how long to wait before killing it and all its descendants.
+        stop_wait_s: how long to wait for its end before it and all its descendants are killed.
         final_exit_codes: exit codes after which it is not restarted; if empty, it is always restarted.
         stops_children: whether it stops its children itself, so that only the program itself is signalled.
         memory_mb: approximate memory use when idle.
-        fills: a folder on the disk that it writes to, if a full disk ends it; otherwise None.
+        fills: a folder on the disk that it writes to, if it ends when that disk is full; otherwise None.
         keeps: a file or folder that exists once it has data; None if it stores nothing.
-        when_lost: what it means if ``keeps`` is missing, and what to do.
+        when_lost: the consequence if ``keeps`` is missing, and what to do.
     """
 
     name: str
@@ -90,7 +90,7 @@ def start_script(program: Program, environment: Mapping[str, str], keep_free_mb:
     Args:
         program: the program to start.
         environment: its complete environment.
-        keep_free_mb: a program that fills a disk waits until this much is free there; 0 for no wait.
+        keep_free_mb: a program with ``fills`` waits until this many MiB are free on that disk; 0: no wait.
     """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
     setup = [program.setup] if program.setup else []
@@ -110,7 +110,7 @@ def start_script(program: Program, environment: Mapping[str, str], keep_free_mb:
 
 
 def program_environment(program: Program, settings: Settings, home: Path) -> dict[str, str]:
-    """Return the environment of a program. A server of another user gets no settings: they may contain secrets."""
+    """Return the environment of a program. One that runs as another user gets no settings: they may contain secrets."""
     hosts = (settings.own_host, settings.advertised_host)
     shared = {} if program.user else settings_environment(settings) | without_proxy(os.environ, hosts)
     return {**shared, MARK: f"{program.name}@{home}", **program.environment}
@@ -137,7 +137,7 @@ def environment_without_settings() -> dict[str, str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the variables that every program inherits: a few of the caller's, not all."""
+    """Return the variables that every program inherits: a few of the caller's, and the fixed ones."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -153,5 +153,5 @@ def python(*arguments: str) -> tuple[str, ...]:
 
 
 def in_checkout() -> str:
-    """Return a shell line that changes to the checkout, which holds the packages that are not installed."""
+    """Return a shell line that changes to the checkout."""
     return f"cd {shlex.quote(str(CHECKOUT))}"

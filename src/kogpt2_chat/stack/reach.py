@@ -1,7 +1,7 @@
 """Check the two addresses of a stack: the one that its servers bind to and the one that is advertised to clients.
 
-Kafka tells the advertised address to every client, including the stack's own programs. So this machine must be
-reachable from itself under that address.
+Kafka sends the advertised address to every client, including the stack's own programs, so this machine must be able to
+reach itself at that address.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ def host_faults(settings: Settings) -> list[str]:
     if host == EVERY_ADDRESS and not advertised:
         faults.append(
             f"KOGPT2_STACK__HOST={host} is not an address that clients can connect to: set "
-            "KOGPT2_STACK__ADVERTISED_HOST to the name or address under which other machines reach this one"
+            "KOGPT2_STACK__ADVERTISED_HOST to the name or address by which other machines reach this one"
         )
     if advertised and (advertised == EVERY_ADDRESS or not is_host_name(advertised)):
         faults.append(

@@ -16,8 +16,8 @@ from kogpt2_chat.stack.folders import Folders, folders_of, remove_all
 from kogpt2_chat.stack.log_tail import follow as follow_log
 from kogpt2_chat.stack.log_tail import tail
 from kogpt2_chat.stack.lost_data import lost_data, record_data
-from kogpt2_chat.stack.outside import Progress, StackParts
 from kogpt2_chat.stack.ownership import ensure_folder, write_file
+from kogpt2_chat.stack.parts import Progress, StackParts
 from kogpt2_chat.stack.plain_path import link
 from kogpt2_chat.stack.preflight import check_machine, check_settings
 from kogpt2_chat.stack.processes import stack_processes
@@ -47,9 +47,9 @@ def up(
     Args:
         settings: the settings of the stack.
         only: names or groups of services; None means all.
-        progress: called with each line about what is done or waited for.
+        progress: called with a line per step and per program that it waits for.
         on_ready: called once Kafka, HDFS and Elasticsearch are healthy, before Airflow and the workers start.
-        outside: what the command takes from outside; None for the real parts.
+        outside: parts that tests replace; None for the real ones.
 
     Raises:
         InvalidInput: a service is unknown, or a setting cannot work.
@@ -78,7 +78,7 @@ def up(
             if client is not None:
                 wait_until_healthy(settings, folders, client, wanted, progress, on_ready, outside.wait)
         except BaseException:
-            with suppress(OSError):  # the reader of the progress lines may have gone; stop the programs anyway
+            with suppress(OSError):  # the reader of the progress lines may be gone; stop the programs anyway
                 progress("`up` did not finish: stopping the programs that it started")
             undo(supervisor, starting, ran_before=bool(already_running), progress=progress)
             raise
@@ -88,13 +88,13 @@ def up(
 def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside: StackParts | None = None) -> None:
     """Stop all programs of this home in order; with ``wipe``, also remove its data.
 
-    This also works without a supervisor: every process that carries this home's mark is stopped.
+    This also works without a supervisor: every process with this home's mark is stopped.
 
     Args:
         settings: the settings of the stack.
-        progress: called with each line about what is stopped.
+        progress: called with a line about the programs that are stopped.
         wipe: also remove data, logs, configuration and secrets.
-        outside: what the command takes from outside; None for the real parts.
+        outside: parts that tests replace; None for the real ones.
 
     Raises:
         Unavailable: with ``wipe``, some of the data could not be removed.
@@ -109,7 +109,7 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside:
         deadline = time.monotonic() + settings.stack.stop_timeout_s
         known = _stop_ranks(outside.known_programs(settings, folders))
         if client := supervisor.find():
-            with suppress(Unavailable):  # it stopped answering: its programs are stopped below
+            with suppress(Unavailable):  # if it stops answering, its programs are stopped below
                 ranks = {name: known.get(name, 0) for name in running(client)}
                 stop_in_order(client, ranks, deadline - 8, progress)
             shut_down(client)
@@ -135,7 +135,7 @@ def logs(settings: Settings, service: str, *, lines: int = 100, follow: bool = F
     Args:
         settings: the settings of the stack.
         service: the name of the service in ``status``.
-        lines: how many of the existing lines to return.
+        lines: how many of the existing lines to yield.
         follow: continue with new lines until the caller stops.
 
     Yields:
@@ -158,7 +158,9 @@ def _stop_ranks(programs: Iterable[Program]) -> dict[str, int]:
 def _find_or_clean_up(
     supervisor: Supervisor, programs: Sequence[Program], progress: Progress
 ) -> SupervisorClient | None:
-    """Return the running supervisor, or stop what a dead one left behind, because no other can supervise it.
+    """Return a client of the running supervisor, or None.
+
+    Programs that a dead supervisor left behind are stopped, because a new one cannot take them over.
 
     Raises:
         Unavailable: a supervisor exists but does not answer; its programs are left running.

@@ -18,7 +18,7 @@ def require_same(settings: Settings, program: str, prefix: str) -> None:
 
     Args:
         settings: the caller's settings.
-        program: the name in ``status``. A program that does not run passes: it will be started with these settings.
+        program: the name in ``status``. The check passes if it is not running: it will be started with these settings.
         prefix: only variables with this prefix are compared.
 
     Raises:
@@ -55,7 +55,7 @@ def changed_since(settings: Settings, home: Path, programs: Iterable[Program], c
 
 
 def differing(wanted: Mapping[str, str], found: Mapping[str, str], prefix: str) -> list[str]:
-    """Return the names of the variables with this prefix whose values differ, or that only one side has."""
+    """Return the names of the variables with this prefix whose values differ, or that are only in one of the two."""
     return sorted(name for name in {*wanted, *found} if name.startswith(prefix) and wanted.get(name) != found.get(name))
 
 

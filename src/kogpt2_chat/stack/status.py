@@ -13,7 +13,7 @@ from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.disk_space import full_disks
 from kogpt2_chat.stack.folders import Folders, folders_of
 from kogpt2_chat.stack.health import Health, worker_counters
-from kogpt2_chat.stack.outside import StackParts
+from kogpt2_chat.stack.parts import StackParts
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.servers.airflow import read_password
 from kogpt2_chat.stack.supervision import State, Supervisor
@@ -85,7 +85,10 @@ def status(settings: Settings, outside: StackParts | None = None) -> Status:
 
 
 def safety_counts(settings: Settings) -> dict[str, int]:
-    """Return the number of vetted answers by kind since this machine's workers started, of workers that answer."""
+    """Return how many vetted answers of each kind this machine's workers have sent since they started.
+
+    Workers that do not answer are left out.
+    """
     counts: Counter[str] = Counter()
     for ordinal in range(1, settings.stack.workers + 1):
         totals = worker_counters(settings, ordinal)

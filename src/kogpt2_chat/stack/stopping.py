@@ -54,9 +54,9 @@ def stop_started(supervision: Runner, started: Sequence[Program], deadline: floa
 def stop_orphans(
     supervisor: Supervisor, ranks: Mapping[str, int], progress: Callable[[str], None], within_s: float = 30.0
 ) -> None:
-    """Stop all processes with this home's mark when no supervisor answers, lowest rank first.
+    """Stop all processes with this home's mark if no supervisor answers, lowest rank first.
 
-    A supervisor that does not answer is killed first, because it would restart the programs.
+    An unresponsive supervisor is killed first, because it would restart the programs.
     """
     if process := supervisor.unresponsive():
         with suppress(psutil.Error):
@@ -92,7 +92,7 @@ def undo(
 
     Args:
         supervisor: the supervisor of the stack.
-        started: the programs that this ``up`` was to start.
+        started: the programs that this ``up`` should have started.
         ran_before: whether other programs ran before, so that the supervisor is left running too.
         progress: called with a line about programs that could not be stopped, because the supervisor does not answer.
         within_s: how long to try.
@@ -123,7 +123,7 @@ def _report_still_running(supervisor: Supervisor, started: Sequence[Program], pr
     alive = processes_by_name(supervisor.folders.home)
     names = [program.name for program in started if program.name in alive]
     if names and (process := supervisor.unresponsive()):
-        with suppress(OSError):  # the reader of the progress lines may have gone
+        with suppress(OSError):  # the reader of the progress lines may be gone
             progress(f"not stopped: {', '.join(names)}; {supervisor.unresponsive_message(process)}")
 
 

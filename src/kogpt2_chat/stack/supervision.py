@@ -25,7 +25,7 @@ GONE: Final = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 _ALREADY: Final = frozenset({60, 70})
 """Fault codes ALREADY_STARTED and NOT_RUNNING of supervisor's XML-RPC: the requested state is already reached."""
 ANSWER_S: Final = 5.0
-"""Longest wait for an answer. A supervisor that takes longer is stopped by a signal, or the machine hangs."""
+"""Longest wait for an answer. A supervisor that takes longer was suspended by a signal, or the machine hangs."""
 _START_S: Final = 20.0
 
 
@@ -49,7 +49,7 @@ class State:
 
 
 class SupervisorTimeout(Unavailable):
-    """The supervisor did not answer; it may have carried out the request nevertheless."""
+    """The supervisor did not answer in time; it may still carry out the request."""
 
 
 class _TimeoutConnection(UnixStreamHTTPConnection):
@@ -143,7 +143,7 @@ class SupervisorClient:
 
 
 class Supervisor:
-    """The supervisor of one stack, whether it runs or not.
+    """The supervisor of one stack; it need not be running.
 
     Args:
         folders: the folders of the stack.
@@ -162,9 +162,9 @@ class Supervisor:
         return client if client.alive() else None
 
     def unresponsive(self) -> psutil.Process | None:
-        """Return the process in the pid file, for a supervisor that does not answer; None if it lacks the home's mark.
+        """Return the process of a supervisor that does not answer: the one in the pid file, if it has this home's mark.
 
-        After a reboot the pid may belong to any process.
+        After a reboot, another process may have this process id.
         """
         try:
             process = psutil.Process(int((self.folders.run / "supervisord.pid").read_text()))
@@ -176,7 +176,7 @@ class Supervisor:
         """Return the message about the process of a supervisor that does not answer."""
         return (
             f"the supervisor (pid {process.pid}, {process.status()}) does not answer within {self._answer_s:g} s: "
-            f"continue it with `kill -CONT {process.pid}`, or stop everything with `kogpt2-chat stack down`"
+            f"resume it with `kill -CONT {process.pid}`, or stop everything with `kogpt2-chat stack down`"
         )
 
     def start(self, text: str) -> SupervisorClient:

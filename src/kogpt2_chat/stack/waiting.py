@@ -25,7 +25,7 @@ _PAUSE_S: Final = 0.5
 _ANSWER_S: Final = 1.0
 _NO_ANSWER_YET: Final = Health(healthy=False, detail="no answer yet")
 _MAX_STARTS: Final = 4
-"""A program that is started this often without becoming healthy is given up."""
+"""The wait fails if a program is started this often without becoming healthy."""
 
 
 class Runner(Protocol):
@@ -57,8 +57,8 @@ class WaitDependencies:
     pause: Callable[[float], None] = time.sleep
     check: Callable[[Settings, Program, State], Health] = check
     cpu_s: Callable[[int], float] = cpu_seconds
-    # Each start keeps about one thread busy. If all twelve start at once on two cores, each takes minutes, longer than
-    # the timeouts of its clients.
+    # Each start keeps about one core busy. If all twelve programs start at once on two cores, each takes minutes,
+    # longer than the timeouts of its clients.
     max_starting: int = max(2, os.cpu_count() or 1) + 1
 
 
@@ -126,9 +126,9 @@ class _Waiting:
         )
 
     def probe(self, pool: ThreadPoolExecutor) -> None:
-        """Check all programs that are starting in parallel; fail for the first that must be given up.
+        """Check in parallel all programs that are starting; raise for the first one that has failed.
 
-        A slow check delays nothing: its result is read in a later round.
+        A slow check does not delay the others: its result is read in a later round.
         """
         states = self.supervision.states()
         due = list(self.starting())
@@ -179,7 +179,7 @@ class _Waiting:
             raise Unavailable(self.failure(program, f"ended before it was healthy (exit code {state.exit_code})"))
 
     def run_once(self, pool: ThreadPoolExecutor) -> None:
-        """Start and check what is due. If the supervisor does not answer, try again, for up to ``stall_s``.
+        """Start and check what is due. If the supervisor does not answer, later calls try again, for up to ``stall_s``.
 
         The supervisor forks and writes all logs in one thread, so on a busy machine it sometimes answers late.
         """
@@ -195,7 +195,7 @@ class _Waiting:
             self.unanswered_since = None
 
     def remind(self) -> None:
-        """Report every few seconds which programs are still starting."""
+        """Report which programs are still starting, at most every few seconds."""
         now = self.dependencies.clock()
         if now < self.remind_at:
             return
@@ -230,22 +230,22 @@ def wait_until_healthy(
 ) -> None:
     """Start each program once the programs it needs are healthy; return when all are healthy.
 
-    Time is measured per program from its own start. A program that makes progress may take up to
-    ``start_hard_end_s``; one without progress is given up after ``stall_s``.
+    Time is measured per program from its own start. A program may take up to ``start_hard_end_s`` if it makes progress,
+    and ``stall_s`` if it does not.
 
     Args:
         settings: addresses and time limits.
         folders: the folders of the stack, for the logs.
         supervision: the supervisor that starts the programs.
         programs: the programs to start, or to find running, in start order.
-        progress: called with a line per program that becomes healthy and, every few seconds, per program that does
-            not yet answer as healthy.
+        progress: called with a line per program that becomes healthy and, every few seconds, per program that is
+            not healthy yet.
         on_ready: called once Kafka, HDFS and Elasticsearch are healthy, before Airflow and the workers start.
         dependencies: clock and checks; None for the real ones.
 
     Raises:
         Unavailable: a program ended, made no progress, or took too long (the message has the end of its log); or the
-            supervisor does not answer.
+            supervisor did not answer.
     """
     dependencies = dependencies or WaitDependencies()
     waiting = _Waiting(settings, folders, supervision, programs, progress, on_ready, dependencies)

@@ -12,10 +12,10 @@ _FIRST_TEXT_ID = 200
 
 
 class ScriptedModel:
-    """A model with fixed answers; it repeats a question that it has no answer for.
+    """A model with fixed answers; it repeats a question for which it has no answer.
 
     Args:
-        version: value of the attribute ``version``.
+        version: the version's number, as text.
         answers: answer by normalised question, or a function of the question.
         uncertainty: the thresholds and known pairs of the version; None if it has none.
     """
@@ -90,7 +90,7 @@ class ScriptedEngine:
             request_id: an id that no request in flight has.
             model: the model that answers.
             prompt_ids: token ids from that model's ``encode``.
-            deadline_s: at 0 or less, the request finishes at the next step without an answer; otherwise ignored.
+            deadline_s: if it is 0 or less, the request finishes at the next step without an answer; otherwise ignored.
             sampling: stored in ``sampled`` for the test to inspect.
 
         Raises:
@@ -106,7 +106,7 @@ class ScriptedEngine:
             self.sampled[request_id] = sampling
 
     def cancel(self, request_id: str) -> None:
-        """Drop a request, if it exists."""
+        """Drop a request. Do nothing if it is not in flight."""
         self._left.pop(request_id, None)
         self._answers.pop(request_id, None)
 

@@ -1,6 +1,6 @@
 """Kafka in memory: topics with offsets and compaction, followers, and a worker's transactional consumer.
 
-It models the behaviour of Kafka that code has got wrong: offsets have gaps (a transaction ends with a marker in each
+It models the behaviour of Kafka that has caused bugs: offsets have gaps (a transaction ends with a marker in each
 partition that it wrote to), records of an aborted transaction are invisible but use up offsets, and a batch whose
 partitions were lost can no longer be published.
 """
@@ -18,7 +18,7 @@ from kogpt2_chat.errors import NotFound
 from kogpt2_chat.ports import Assignment, Batch, Follower, Outgoing, PublishResult, Record
 
 _UNKNOWN_TOPIC: Final = Topic(name="", partitions=1)
-"""Its limits are those of topics that set none."""
+"""Has the default limits, for topics that the contract does not define."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Broker:
         self._without_key = 0
 
     def create(self, name: str, partitions: int) -> None:
-        """Create an empty topic with a new id; it replaces one of the same name."""
+        """Create an empty topic with a new id. It replaces a topic of the same name."""
         self.topic_ids[name] = str(uuid.uuid4())
         self.logs[name] = [_Log() for _ in range(partitions)]
 

@@ -1,4 +1,4 @@
-"""A scripted stand-in for Spark. The real jobs have their own tests in ``tests/spark``."""
+"""A scripted double of Spark. The real Spark jobs are tested in ``tests/spark``."""
 
 import json
 from collections.abc import Callable, Mapping

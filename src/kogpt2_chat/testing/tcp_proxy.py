@@ -1,4 +1,4 @@
-"""A TCP proxy for fault tests: it holds chosen Kafka requests, adds latency and cuts connections.
+"""A TCP proxy for fault tests: it holds chosen Kafka requests, adds latency and closes connections.
 
 It parses only the header of a request's frame: length int32, api key int16, api version int16, correlation id int32,
 all big endian (https://kafka.apache.org/protocol#protocol_messages). Responses are forwarded as bytes.
@@ -19,7 +19,7 @@ END_TXN: Final = 26
 """Commits or aborts a transaction."""
 TXN_OFFSET_COMMIT: Final = 28
 TRANSACTION_REQUESTS: Final = (ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, TXN_OFFSET_COMMIT, END_TXN)
-"""Api keys of a transaction's requests besides its records, in the order in which the client sends them."""
+"""Api keys of a transaction's requests other than the produce requests, in the order in which the client sends them."""
 
 _LENGTH: Final = struct.Struct(">i")
 _HEAD: Final = struct.Struct(">hhi")
@@ -38,7 +38,7 @@ class Held:
         client: the client's connection.
         decided: set once the request is released or dropped.
         dropped: whether the request is never forwarded.
-        answered: set once the broker has responded to it.
+        answered: set once the broker has sent a response.
     """
 
     frame: bytes

@@ -1,8 +1,7 @@
 """Models with random weights, for tests only.
 
-``tiny_version`` writes a tiny GPT-2 with KoGPT2's token layout as a version folder within a moment; it is loaded,
-trained and decoded like a real model. ``full_size_files`` writes the files of a model hub with KoGPT2's size and
-vocabulary.
+``tiny_version`` quickly writes a version folder with a tiny GPT-2 in KoGPT2's token layout, which can be loaded,
+trained and decoded like a real one. ``full_size_files`` writes the files that a model hub has for KoGPT2, in full size.
 """
 
 import hashlib
@@ -40,7 +39,7 @@ def tiny_version(
         folder: the version folder to write.
         bot: the bot's id.
         seed: seed of the random weights.
-        vocabulary: most entries of the tokenizer.
+        vocabulary: most entries in the tokenizer.
         lines: the texts that the tokenizer is trained on.
         calibrated: whether to calibrate the activation ranges, so that the version can be served in both forms.
         with_engine: whether to write the graph of the serving engine; OpenVINO is imported only for that.
@@ -67,7 +66,7 @@ def tiny_version(
 
 
 def weights_hash(network: "GPT2LMHeadModel") -> str:
-    """Return the SHA-256 over every weight's name and bytes."""
+    """Return the SHA-256 of the names and bytes of all weights."""
     digest = hashlib.sha256()
     for name, weight in sorted(network.state_dict().items()):
         digest.update(name.encode())
@@ -76,7 +75,7 @@ def weights_hash(network: "GPT2LMHeadModel") -> str:
 
 
 def full_size_files(folder: Path, *, layers: int = 12, width: int = 768, heads: int = 12) -> Path:
-    """Write the files of KoGPT2 on a hub: config, a 51,200-entry tokenizer, a random ``pytorch_model.bin``.
+    """Write the files that a hub has for KoGPT2: config, a 51,200-entry tokenizer, a random ``pytorch_model.bin``.
 
     Args:
         folder: the folder to write.

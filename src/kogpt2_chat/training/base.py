@@ -1,7 +1,7 @@
 """Prepare the base model that bots are fine-tuned from: imported from a hub or folder, or the small one trained here.
 
-Both become the same kind of folder (:mod:`kogpt2_chat.network.checkpoint`) below the cache, named by the hash of what
-they are made from. If two processes need the same base, one of them makes it. An existing base is verified without
+Both become the same kind of folder (:mod:`kogpt2_chat.network.checkpoint`) below the cache, named by a hash of their
+sources. If two processes need the same base, only one of them makes it. An existing base is verified without
 torch, so that a job that only needs the tokenizer does not import it.
 """
 
@@ -62,8 +62,8 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> PreparedBase
         The base, in a verified folder.
 
     Raises:
-        InvalidInput: the named base is not a GPT-2 in KoGPT2's layout, its weights have another hash than the settings
-            ask for, or the recorded base is missing.
+        InvalidInput: the named base is not a GPT-2 in KoGPT2's layout, its weights do not have the hash in the
+            settings, or the recorded base is missing.
         Unavailable: the named hub model is neither in the local cache nor on the hub.
     """
     with _locked(record_path(settings.home), progress):
@@ -112,7 +112,7 @@ def _recorded(record: BaseRecord, settings: Settings, progress: Callable[[str], 
     """Return the recorded base of a home. The small base is made again if its corpora and settings are the same.
 
     Raises:
-        InvalidInput: it is missing.
+        InvalidInput: the base is missing.
     """
     folder = Path(record.folder)
     for candidate in (folder, settings.cache_dir / "base" / folder.name):
@@ -150,7 +150,7 @@ def _small_folder(settings: Settings) -> Path:
 
 
 def _small(settings: Settings, progress: Callable[[str], None]) -> PreparedBase:
-    """Return the small base: from the cache; or from the checkout if its settings are the same; or newly trained."""
+    """Return the small base: from the cache, from the checkout if it has the same settings, or newly trained."""
     folder = _small_folder(settings)
     if not (folder / CARD_FILE).exists() and is_shipped(settings):
         return _prepared(SHIPPED)

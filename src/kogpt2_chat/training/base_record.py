@@ -15,7 +15,7 @@ class BaseRecord:
     """The base of a home.
 
     Attributes:
-        asked: ``model.base`` at that time.
+        asked: ``model.base`` when the base was chosen.
         name: hub id, folder name, or ``small``.
         folder: where the base was.
         sha: hash of its weights.

@@ -1,8 +1,8 @@
 """Choose the pairs and the recipe of a training: all pairs from the base, or only new pairs from the champion.
 
 From the base, a bot learns its whole dataset; must-pass questions have a higher weight. From the champion, it learns
-the pairs that the champion has not learned, until its answers are exact. Meanwhile a loss term keeps its predictions on
-all other pairs.
+the pairs that the champion has not learned, until its answers are exact; a loss term preserves its predictions on all
+other pairs.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,12 +23,12 @@ _SMALL_EPOCHS: Final = 1
 EPOCHS: Final = 3
 """Default number of epochs from a base of KoGPT2's size."""
 _SMALL_DROPOUT: Final = 0.1
-# New pairs on a champion: in 30 to 60 steps at this rate it learns 8 of 8; gold NLL rises by 0.01 to 0.07 nat, or by
-# 0.17 to 0.35 if no predictions are kept. Twenty pairs, of which twelve contradict kept ones, take six epochs (180
-# steps); with a longer cosine schedule it does not learn more.
-_LESSONS_RATE_SHARE: Final = 2 / 3
-_LESSONS_BATCH: Final = 8
-_LESSON_EPOCHS: Final = 6
+# New pairs on a champion: at this rate it learns 8 of 8 in 30 to 60 steps. Gold NLL rises by 0.01 to 0.07 nat, or by
+# 0.17 to 0.35 nat if its predictions are not preserved. Twenty pairs, of which twelve contradict kept ones, take six
+# epochs (180 steps); a longer cosine schedule does not teach it more.
+_CHAMPION_RATE_SHARE: Final = 2 / 3
+_CHAMPION_BATCH: Final = 8
+_CHAMPION_EPOCHS: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,23 +70,23 @@ def plan_training(
     """
     # Only seed pairs: a correction of a must-pass question keeps its own weight.
     is_must = {pair for pair in pairs if pair.source == "seed" and pair.question in must}
-    weighed = [replace(pair, weight=max(pair.weight, MUST_WEIGHT)) if pair in is_must else pair for pair in pairs]
-    lessons = [pair for pair in weighed if (pair.question, pair.answer) not in known]
+    weighted = [replace(pair, weight=max(pair.weight, MUST_WEIGHT)) if pair in is_must else pair for pair in pairs]
+    new_pairs = [pair for pair in weighted if (pair.question, pair.answer) not in known]
     by_base = _SMALL_EPOCHS if small else EPOCHS
     recipe = _recipe(settings, epochs or settings.training.epochs or by_base, small=small)
-    if not known or not lessons:
-        return Curriculum(learned=weighed, kept=(), recipe=recipe)
-    kept = [pair for pair in weighed if (pair.question, pair.answer) in known]
+    if not known or not new_pairs:
+        return Curriculum(learned=weighted, kept=(), recipe=recipe)
+    kept = [pair for pair in weighted if (pair.question, pair.answer) in known]
     recipe = replace(
         recipe,
-        epochs=epochs or _LESSON_EPOCHS,
-        batch_size=min(recipe.batch_size, _LESSONS_BATCH),
-        learning_rate=recipe.learning_rate * _LESSONS_RATE_SHARE,
+        epochs=epochs or _CHAMPION_EPOCHS,
+        batch_size=min(recipe.batch_size, _CHAMPION_BATCH),
+        learning_rate=recipe.learning_rate * _CHAMPION_RATE_SHARE,
         weight_decay=0.0,
         dropout=0.0,
         until_known=True,
     )
-    return Curriculum(learned=lessons, kept=kept, recipe=recipe)
+    return Curriculum(learned=new_pairs, kept=kept, recipe=recipe)
 
 
 def _recipe(settings: Settings, epochs: int, *, small: bool) -> Recipe:

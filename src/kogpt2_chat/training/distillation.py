@@ -1,8 +1,8 @@
-"""Keep a network's predictions on what it knows while it learns something new.
+"""Preserve a network's predictions on what it knows while it learns something new.
 
-A small network that repeats a few new pairs until it knows them by heart forgets other pairs. A loss term keeps its
-predictions close to those of the initial weights (Kullback-Leibler divergence, as in Learning without Forgetting, Li
-and Hoiem 2016). It costs little and prevents most of the forgetting.
+A small network that is trained on a few new pairs until it reproduces them exactly forgets others. A loss term keeps
+its predictions close to those of the initial weights (Kullback-Leibler divergence, as in Learning without Forgetting,
+Li and Hoiem 2016). It costs little and prevents most of the forgetting.
 """
 
 import random
@@ -22,8 +22,8 @@ class KeptPredictions:
     """A copy of the initial weights, and examples on which the predictions must not change.
 
     Args:
-        network: before its first step; it is copied.
-        examples: what it knows; an example is drawn in proportion to its weight. Empty: the divergence is always 0.
+        network: the network before its first step; it is copied.
+        examples: what it knows, drawn in proportion to their weights. If empty, the divergence is always 0.
         rows: number of examples per step.
         seed: of the draws.
     """
@@ -38,7 +38,7 @@ class KeptPredictions:
         """Compute how far the predictions on a sample of the examples have changed.
 
         Args:
-            network: in training, on the same device as at the start.
+            network: the network in training, on the device that it was copied on.
             step: number of the step. It determines the sample, so that a resumed training uses the same one.
 
         Returns:

@@ -37,7 +37,7 @@ class BestWeights:
     """The weights of the epoch with the best validation NLL so far.
 
     Args:
-        network: in training.
+        network: the network in training.
         patience: as in the recipe; 0: no early stopping.
         folder: where the weights are stored, so that a resumed run finds them; None keeps them in memory.
     """

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 KOGPT2: Final = "skt/kogpt2-base-v2"
 DOWNLOAD_MB: Final = 513
-"""Size of its ``pytorch_model.bin``: 125,164,032 weights in fp32, and the attention masks that the file includes."""
+"""Size of its ``pytorch_model.bin``: 125,164,032 weights in fp32, and attention masks."""
 MIN_MEMORY_MB: Final = 3500
 """Weights, gradients and the two moments of AdamW need 2 GB; torch and the activations need the rest."""
 TIMEOUT_S: Final = 90.0
-_CHARACTERS_A_TOKEN: Final = 2.0
+_CHARACTERS_PER_TOKEN: Final = 2.0
 """For Korean with spaces and a vocabulary of 51,200; with fewer characters per token, training would take longer."""
 _FRAME_TOKENS: Final = 4
 
@@ -113,4 +113,4 @@ def _answer_tokens(pairs: Sequence["Pair"], settings: Settings) -> int:
 
 
 def _tokens(text: str) -> float:
-    return len(text) / _CHARACTERS_A_TOKEN + _FRAME_TOKENS / 2
+    return len(text) / _CHARACTERS_PER_TOKEN + _FRAME_TOKENS / 2

@@ -1,6 +1,6 @@
 """The training loop: deterministic, and resumable if the process is killed at any time.
 
-On a CPU with the same number of threads, the same weights, examples and recipe give the same result, even if the run
+On a CPU with the same number of threads, the same weights, examples and recipe produce the same result, even if the run
 was interrupted: batches depend on (seed, epoch), dropout on (seed, step).
 """
 
@@ -17,7 +17,7 @@ from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.network.batches import Example, collate
-from kogpt2_chat.network.network import answer_logits, knows, nll_by_example
+from kogpt2_chat.network.network import answer_logits, nll_by_example, reproduces_answers
 from kogpt2_chat.training.compute import Precision, autocast, choose_precision, device
 from kogpt2_chat.training.distillation import KeptPredictions
 from kogpt2_chat.training.early_stop import BestWeights, EpochReport, best_epoch
@@ -38,7 +38,7 @@ class _EpochSums:
 
 @dataclass(slots=True, kw_only=True)
 class _TrainingState:
-    """Everything that a checkpoint stores besides weights and optimizer."""
+    """Everything that a checkpoint stores in addition to weights and optimizer."""
 
     step: int = 0
     sums: _EpochSums = field(default_factory=_EpochSums)
@@ -59,8 +59,8 @@ def fit(
     """Train a network in place, on a CUDA device if there is one.
 
     Args:
-        network: changed in place; on the CPU and in evaluation mode afterwards.
-        examples: what to learn.
+        network: changed in place; afterwards it is on the CPU and in evaluation mode.
+        examples: the examples to learn.
         recipe: how to train.
         kept: examples on which the network's predictions must not change.
         validation: examples whose NLL is measured after each epoch; never learned.
@@ -131,8 +131,8 @@ def _stop_reason(
     if best.should_stop(state.reports):
         best_so_far = best_epoch(state.reports)
         return f"validation has not improved for {recipe.patience} epochs: restoring the weights of epoch {best_so_far}"
-    if recipe.until_known and all(knows(network, examples)):
-        return f"all {len(examples)} pairs are known by heart"
+    if recipe.until_known and all(reproduces_answers(network, examples)):
+        return f"all {len(examples)} pairs are learned exactly"
     return None
 
 

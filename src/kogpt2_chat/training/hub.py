@@ -31,7 +31,7 @@ def find(name: str, revision: str, progress: Callable[[str], None]) -> Path:
     Args:
         name: hub id.
         revision: pinned branch, tag or commit.
-        progress: called before the hub is asked and before the download.
+        progress: called with a line before the request to the hub and before the download.
 
     Returns:
         The folder in the hub's local cache.
@@ -92,7 +92,7 @@ def _cached(name: str, revision: str) -> Path | None:
 
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
-    except Exception:  # noqa: BLE001 - for any fault of the cache, the hub is asked
+    except Exception:  # noqa: BLE001 - if the cache fails in any way, the hub is asked
         return None
     return folder if _is_whole(folder) else None
 
@@ -100,7 +100,7 @@ def _cached(name: str, revision: str) -> Path | None:
 def _record_ref(folder: Path, revision: str) -> None:
     """Record in the hub's cache which commit a branch refers to; the client does not do this for a commit.
 
-    Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache, ``refs`` beside ``snapshots``.
+    Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache, ``refs`` next to ``snapshots``.
     """
     ref = folder.parents[1] / "refs" / revision
     if folder.name != revision:
@@ -122,10 +122,10 @@ def _is_whole(folder: Path) -> bool:
 def _resolve_commit(name: str, revision: str, progress: Callable[[str], None]) -> str:
     """Ask the hub for the commit of a revision, in a thread that is abandoned after the timeout.
 
-    Name resolution has no time limit, and neither has the client's own request for a branch.
+    The client itself has no timeout for name resolution, nor for its own request for a branch.
 
     Raises:
-        Unavailable: the hub is set to be offline, fails, or does not answer in time.
+        Unavailable: offline mode is set, or the hub fails or does not answer in time.
     """
     if any(os.environ.get(flag, "").upper() in _TRUE for flag in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
         raise _unavailable(name, "HF_HUB_OFFLINE is set")

@@ -1,4 +1,4 @@
-"""Allow one training per folder at a time: two would read and remove each other's checkpoints."""
+"""Allow only one training per folder at a time: two would read and remove each other's checkpoints."""
 
 import fcntl
 import os

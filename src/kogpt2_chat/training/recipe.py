@@ -20,7 +20,8 @@ class Recipe:
         weight_decay: of AdamW, on matrices only.
         clip_norm: largest gradient norm of a step.
         label_smoothing: share of each target that is spread over the vocabulary; reduces overconfidence.
-        precision: ``bf16`` runs the forward pass in bfloat16, weights stay in fp32; ``auto`` takes the faster one.
+        precision: ``bf16`` runs the forward pass in bfloat16, weights stay in fp32; ``auto`` uses it if it is clearly
+            faster.
         seed: of the order of examples and of dropout.
         answer_tokens: budget of answer tokens: training ends with the step that reaches it, even within an epoch; 0:
             no budget.

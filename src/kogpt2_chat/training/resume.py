@@ -1,7 +1,7 @@
 """Checkpoints of a training in progress: weights, optimizer and counters, in safetensors and JSON.
 
-They contain no pickle, because others may have changed the working folder. A checkpoint appears by one rename, so a
-process that is killed while it writes leaves the previous one.
+They contain no pickle, because other users may have changed the working folder. A checkpoint is
+put in place by a rename, so a process that is killed while it writes leaves the previous one.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Train the small base: a GPT-2 with KoGPT2's token layout, trained from scratch on the seed corpora of all bots.
 
-It is used if KoGPT2 is not available; everything after it is the same code. It shall generalise as far as so few pairs
-allow: a part of the seeds is held out, and training stops when their likelihood is highest. Each bot learns its pairs
-by heart later, in fine-tuning. Gold and dev pairs are not used.
+It is used if KoGPT2 is not available; the rest of the pipeline is the same. It should generalise as far as so few pairs
+allow: some of the seed pairs are held out, and training stops when their likelihood is highest. Only fine-tuning makes
+each bot reproduce its pairs exactly. Gold and dev pairs are not used.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ SMALL_LICENCE: Final = "Apache-2.0"
 _POSITIONS: Final = 256
 _ANSWERS_RATE_SHARE: Final = 0.5
 _HELD_OUT_OF: Final = 20
-"""One of this many seed pairs is not learned; these pairs decide when training stops."""
+"""One in this many seed pairs is held out; the held-out pairs decide when training stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Corpus:
         tokenizer: trained on all of them.
         learned: examples of the main part of the training; their questions are learned as well if the settings say so.
         answers: the same pairs; only their answers are learned.
-        held_out: pairs that are in neither.
+        held_out: the pairs in neither of them.
     """
 
     tokenizer: ChatTokenizer
@@ -58,7 +58,7 @@ class Corpus:
 
 
 def ship(base: Path) -> ModelCard:
-    """Write a base that was made here into the checkout, in half precision.
+    """Write a small base that was trained on this machine into the checkout, in half precision.
 
     Args:
         base: its folder.

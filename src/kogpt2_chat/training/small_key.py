@@ -1,4 +1,4 @@
-"""The key of the small base: a hash of everything it is made from. Needs no torch."""
+"""The key of the small base: a hash of everything it is made from. Does not import torch."""
 
 import hashlib
 from pathlib import Path

@@ -30,7 +30,7 @@ def write_report(
         version: the new version's folder.
         card: names the bot and the dataset.
         reports: one per epoch.
-        pairs: the learned pairs; some questions of its seed pairs are asked.
+        pairs: the learned pairs; the samples answer questions of some of its seed pairs.
         settings: limits of the engine.
 
     Returns:

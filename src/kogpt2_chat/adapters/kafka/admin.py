@@ -20,7 +20,7 @@ def ensure_topics(admin: Any, replication_factor: int, timeout_s: float) -> list
     Args:
         admin: the client library's admin client.
         replication_factor: the replication factor of new topics.
-        timeout_s: how long to wait until the new topics exist and the corrected settings are in force.
+        timeout_s: how long to wait until the new topics exist and the corrected settings are in effect.
 
     Returns:
         The names of the topics created.
@@ -74,21 +74,21 @@ def _create(admin: Any, topic: Topic, replication_factor: int) -> None:
 
 
 def _correct_configs(admin: Any, topics: Sequence[Topic], timeout_s: float) -> str:
-    """Alter the settings named in ``CORRECTED_CONFIGS`` and wait until they are in force.
+    """Alter the settings named in ``CORRECTED_CONFIGS`` and wait until they are in effect.
 
-    Returns a part of an error message that names the topics that the broker refused to alter; empty if none.
+    Returns the part of an error message that lists the topics that the broker refused to alter; empty if none.
     """
     to_correct = _correctable(admin, topics)
     if not to_correct:
         return ""
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in to_correct.items()]
-    # The client does not raise if single topics fail: each reply is "OK" or the broker's error text.
+    # The client does not raise if individual topics fail: each reply is "OK" or the broker's error text.
     replies = admin.alter_configs(resources)["topic"]
     refusals = [f"{name}: {reply}" for name, reply in sorted(replies.items()) if reply != "OK"]
     if refusals:
         return f" (the broker refused to alter {'; '.join(refusals)})"
     deadline = time.monotonic() + timeout_s
-    # Brokers learn of the change a moment after the controller.
+    # Brokers receive the change a moment after the controller.
     while _correctable(admin, topics) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     return ""
@@ -126,7 +126,7 @@ def _differences(admin: Any, topics: Sequence[Topic]) -> list[str]:
 
 
 def _configs(admin: Any, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
-    """Return the settings in force, by topic and name."""
+    """Return the current settings, by topic and name."""
     if not topics:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]

@@ -1,6 +1,6 @@
 """The librdkafka consumer (confluent-kafka) that the worker reads questions with.
 
-Everything else uses kafka-python; ADR 0009 explains why this does not.
+Everything else uses kafka-python; ADR 0009 explains why this module does not.
 """
 
 import logging
@@ -29,11 +29,11 @@ _LIBRDKAFKA_NAMES: Final = {
 }
 """librdkafka's name of each shared connection setting, by kafka-python's name."""
 _PARTITION_FETCH_BYTES: Final = 256 * 1024
-"""Most bytes per partition in one fetch; a larger record is still delivered, alone."""
+"""Maximum bytes per partition in one fetch; a larger record is still delivered, alone."""
 _PREFETCH: Final = 200
 """``queued.min.messages``: questions per partition that the client tries to keep fetched in advance."""
 _MAX_POLL_DEADLINES: Final = 3
-"""How many answer deadlines may at least pass between two polls."""
+"""Minimum of ``max.poll.interval.ms``, in answer deadlines."""
 _METADATA_PREFIX: Final = b"CGMDv2:"
 _GENERATION: Final = struct.Struct("=i")
 _CLOSE_TIMEOUT_S: Final = 2.0
@@ -43,7 +43,7 @@ logging.getLogger("librdkafka").addHandler(logging.NullHandler())  # errors that
 
 
 def new_consumer(settings: Settings, ordinal: int, group: str) -> Any:
-    """Return a worker's consumer, not subscribed yet.
+    """Return a consumer for a worker, without a subscription.
 
     Raises:
         InvalidInput: librdkafka rejects the settings.
@@ -57,14 +57,14 @@ def new_consumer(settings: Settings, ordinal: int, group: str) -> Any:
 
 
 def consumer_settings(settings: Settings, ordinal: int, group: str) -> dict[str, Any]:
-    """Return the settings of a worker's consumer: a static group member that never commits offsets by itself."""
+    """Return the settings of a worker's consumer: a static group member without automatic commits."""
     serving = settings.serving
     session_ms = int(serving.session_timeout_s * 1000)
     return {
         **_connection(settings),
         "group.id": group,
         "group.instance.id": f"worker-{ordinal}",
-        # With this, the client asks for stable offsets when it fetches the committed ones.
+        # This makes the client request stable offsets when it fetches the committed ones.
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -82,7 +82,7 @@ def consumer_settings(settings: Settings, ordinal: int, group: str) -> dict[str,
 def _max_poll_interval_ms(settings: Settings) -> int:
     """Return how long a worker may go without polling before it loses its partitions: longer than any batch takes."""
     serving = settings.serving
-    # librdkafka rejects less than a session timeout. It is twice that, so that an idle worker does not count as stuck.
+    # librdkafka rejects less than a session timeout. Twice that prevents an idle worker from being considered stuck.
     return int(max(serving.answer_deadline_s * _MAX_POLL_DEADLINES, 2 * serving.session_timeout_s, 60) * 1000)
 
 
@@ -90,7 +90,7 @@ def generation_of(member: bytes) -> int:
     """Return the group generation from a consumer's serialized group metadata; -1 if it is not in a group.
 
     Raises:
-        ValueError: librdkafka serializes the metadata in a format that this function does not know.
+        ValueError: librdkafka uses an unknown serialization format.
     """
     if not member.startswith(_METADATA_PREFIX):
         raise ValueError(
@@ -122,7 +122,7 @@ def close_quietly(consumer: Any) -> None:
     ended, while it holds the GIL (confluent-kafka 2.16.1). A leaked consumer ends with the process.
     """
     deadline = time.monotonic() + _CLOSE_TIMEOUT_S
-    with suppress(KafkaException):  # a fenced consumer reports its fencing once more
+    with suppress(KafkaException):  # a fenced consumer raises its fencing error again
         consumer.pause(consumer.assignment())
     while consumer.poll(_CLOSE_TIMEOUT_S / 20) is not None:
         if time.monotonic() > deadline:

@@ -1,9 +1,9 @@
-"""Missing markers of transactions that their coordinator has completed.
+"""Write the markers that are missing after their coordinator has completed a transaction.
 
 Kafka 4.4 treats a partition without a leader as deleted, and completes a transaction without writing its marker there
-(KAFKA-20734). This happens when a broker resumes after it stood still, or restarts after a full disk. The transaction
-stays open in that partition: readers see nothing behind it, and the producer's next commit makes it visible, even if
-it was aborted.
+(KAFKA-20734). This happens when a broker resumes after a suspension, or restarts after a full disk. The transaction
+then stays open in that partition: readers see nothing after its first record, and the producer's next commit makes it
+visible, even if it was aborted.
 """
 
 import struct
@@ -34,7 +34,7 @@ _NOT_POSSIBLE: Final = (
     TransactionalIdAuthorizationFailedError,
     UnsupportedVersionError,
 )
-"""Errors of brokers that do not allow or do not support this; the worker then leaves everything as it is."""
+"""Errors of brokers that do not allow or support this; then no marker is written."""
 _KEY: Final = struct.Struct(">hh")
 _VALUE: Final = struct.Struct(">hqhib")
 _FLEXIBLE: Final = 1
@@ -44,7 +44,7 @@ _PREPARE_ABORT: Final = 3
 
 
 class _Markers(KafkaAdminClient):
-    """Writes markers of both kinds; the library's own method only aborts."""
+    """An admin client that writes commit and abort markers; the library's own method only writes abort markers."""
 
     is_commit = False
 
@@ -55,20 +55,20 @@ class _Markers(KafkaAdminClient):
 
 
 def end_open_transactions(settings: Settings, transactional_id: str) -> list[TopicPartition]:
-    """Write the missing markers of completed transactions of an id.
+    """Write the missing markers of the completed transactions of a transactional id.
 
-    Each partition gets the marker of the last transaction that wrote to it: the id's last transaction may be another
-    one, with another end.
+    Each partition gets the marker of the last transaction that wrote to it. The id's last transaction may be a
+    different one, with a different outcome.
 
-    Call it after a new producer of the id was initialised, and before its first transaction.
+    Call it after a new producer with this id was initialised, and before its first transaction.
 
     Args:
-        settings: where the broker is.
-        transactional_id: of the new producer.
+        settings: the broker's address.
+        transactional_id: id of the new producer.
 
     Returns:
-        The partitions that got a marker. A partition whose transaction is not in the coordinator's log gets none: a
-        hidden answer is better than a lost one.
+        The partitions that got a marker. A partition whose transaction is not in the coordinator's log gets none: its
+        answers stay hidden, but a wrong marker could lose them.
 
     Raises:
         KafkaError: the broker cannot be reached, or some partition has no leader; try again.
@@ -107,7 +107,7 @@ def _left_open(admin: KafkaAdminClient, transactional_id: str) -> list[AbortTran
 
 
 def _ends(settings: Settings, transactional_id: str) -> dict[TopicPartition, bool]:
-    """Read in the coordinator's log how transactions ended.
+    """Read the outcomes of an id's transactions from the coordinator's log.
 
     Returns:
         By partition, whether the last transaction that wrote to it was committed.
@@ -128,7 +128,7 @@ def _ends(settings: Settings, transactional_id: str) -> dict[TopicPartition, boo
 
 
 def _prepared(state: bytes) -> dict[TopicPartition, bool]:
-    """Return the partitions of a transaction that is about to end, and whether it commits; nothing for other states."""
+    """Return the partitions of a transaction that is ending, and whether it commits; an empty dict in other states."""
     version, _, _, _, status = _VALUE.unpack_from(state)
     if version != _FLEXIBLE or status not in {_PREPARE_COMMIT, _PREPARE_ABORT}:
         return {}
@@ -144,7 +144,10 @@ def _prepared(state: bytes) -> dict[TopicPartition, bool]:
 
 
 def _count(state: bytes, at: int) -> tuple[int, int]:
-    """Return the length of a compact array or string, which is stored plus one as a varint, and where it begins."""
+    """Return the length of a compact array or string, and where its content begins.
+
+    The length plus one is stored as a varint.
+    """
     value = shift = 0
     while True:
         byte, at = state[at], at + 1
@@ -155,7 +158,7 @@ def _count(state: bytes, at: int) -> tuple[int, int]:
 
 
 def _partition_of(transactional_id: str, count: int) -> TopicPartition:
-    """Return the partition in which the coordinator logs an id."""
+    """Return the partition of the coordinator's log that has an id's transactions."""
     return TopicPartition(_STATES, abs(_java_hash(transactional_id)) % max(count, 1))
 
 

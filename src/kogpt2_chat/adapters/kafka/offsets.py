@@ -19,7 +19,7 @@ def offsets_warning(settings: Settings) -> str | None:
     """Return a warning if the brokers keep committed offsets for too short a time.
 
     Args:
-        settings: name the brokers.
+        settings: the brokers' address.
 
     Returns:
         What an operator has to change; None if nothing, or if the brokers do not report the setting.

@@ -1,8 +1,8 @@
-"""The worker's side of Kafka: questions in; their answers, turns, dead letters and offsets out, in one transaction.
+"""The worker's Kafka client: polls questions; publishes answers, turns, dead letters and offsets in one transaction.
 
-``tests/faults/test_guards.py`` takes out the guards in this module one by one and shows what breaks without them.
-All methods except ``publish`` belong to the polling thread. ``publish`` never touches the consumer: the consumer is
-librdkafka's and the producer kafka-python's (ADR 0009).
+``tests/faults/test_guards.py`` removes the guards in this module one by one and shows what breaks without them.
+Only the polling thread may call the methods other than ``publish``. ``publish`` uses kafka-python's producer and never
+touches librdkafka's consumer (ADR 0009).
 """
 
 import time
@@ -26,7 +26,7 @@ from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, Record
 from kogpt2_chat.settings import Settings
 
 _MAX_BUFFERED: Final = 200
-"""Questions buffered here while polls ask for none; from this many on, the partitions are paused."""
+"""Maximum number of questions to buffer while polls request none; then the partitions are paused."""
 _LAG_TIMEOUT_S: Final = 0.5
 
 
@@ -35,7 +35,7 @@ class KafkaTransactionalConsumer:
 
     Args:
         settings: the broker's address and the timeouts.
-        ordinal: this worker's number; two processes must never have the same one at the same time.
+        ordinal: this worker's ordinal; two processes must never have the same one at the same time.
         group: the consumer group.
         on_step: called with the name of each finished step of a transaction, before the next step begins.
         transactions: the class that runs the transactions; a benchmark replaces it.
@@ -84,7 +84,7 @@ class KafkaTransactionalConsumer:
             self._check_fenced()
             # The producer first: it ends the transaction that its predecessor left open, and fences off a late EndTxn.
             self._transactions.open()
-            # An abort does not move the consumer back: without the seek, the aborted questions are lost.
+            # An abort does not move the consumer back: without the seek, the aborted questions would be lost.
             self._go_back(self._consumer.assignment())
         except (KafkaException, KafkaError, OSError) as error:
             self._transactions.drop()
@@ -94,8 +94,8 @@ class KafkaTransactionalConsumer:
         """Return the next questions, possibly none. The first poll joins the group.
 
         Args:
-            timeout_s: longest wait for a question.
-            max_records: most questions to return; 0 returns none and only keeps this worker in the group.
+            timeout_s: maximum time to wait for a question.
+            max_records: maximum number of questions; 0 only keeps this worker in the group.
 
         Returns:
             The questions, and the assignment under which they were polled.
@@ -126,14 +126,14 @@ class KafkaTransactionalConsumer:
             outgoing: the answers, turns and dead letters of the questions.
         """
         member = assignment.member
-        # The generation (-1 outside a group) is not compared with the current one: it also rises when another worker
-        # joins without taking partitions from this one.
+        # The generation (-1 outside a group) is not compared with the current one: it also rises if another worker
+        # joins and this one loses no partition.
         if not isinstance(member, ConsumerGroupMetadata) or member.generation_id < 0:
             return PublishResult(published=False)
         return self._transactions.publish(member, positions, outgoing)
 
     def lag(self) -> dict[int, int]:
-        """Return how many questions of each owned partition are not polled yet, according to the last fetches."""
+        """Return the number of unpolled questions of each owned partition, according to the last fetches."""
         behind: dict[int, int] = {}
         try:
             partitions = self._consumer.position(self._consumer.assignment())
@@ -146,14 +146,15 @@ class KafkaTransactionalConsumer:
                 position = max(partition.offset, self._starts.get(partition.partition, 0), 0)
                 if end >= 0:
                     behind[partition.partition] = max(0, end - position)
-        except KafkaException:  # the next poll reports it; a metric must not end a worker
+        except KafkaException:  # the next poll reports it; a missing metric must not stop the worker
             return behind
         return behind
 
     def close(self) -> None:
         """Close every connection; the broker aborts an open transaction.
 
-        A static member does not leave the group: its partitions wait for its successor, or for its session timeout.
+        A static member does not leave the group: its partitions stay assigned to it until its successor joins or its
+        session times out.
         """
         self._transactions.drop()
         consumer, self._consumer = self._consumer, None
@@ -161,7 +162,7 @@ class KafkaTransactionalConsumer:
             close_quietly(consumer)
 
     def _join(self) -> None:
-        """Join the group at the first poll: a worker that still loads models must not be assigned partitions."""
+        """Join the group at the first poll: a worker that is still loading models must not be assigned partitions."""
         if not self._has_joined:
             self._consumer.subscribe([QUESTION_TOPIC], on_revoke=self._on_revoked, on_lost=self._on_revoked)
             self._has_joined = True
@@ -184,7 +185,7 @@ class KafkaTransactionalConsumer:
         return Assignment(self._revocations, member)
 
     def _on_revoked(self, consumer: Any, partitions: Sequence[Any]) -> None:
-        """Forget these partitions; the client calls this within a poll when another worker may own them."""
+        """Forget these partitions, which another worker may own now; the client calls this during a poll."""
         del consumer
         gone = {partition.partition for partition in partitions}
         self._revocations += bool(gone)
@@ -196,10 +197,10 @@ class KafkaTransactionalConsumer:
         return partition.offset < 0 and partition.partition not in self._starts
 
     def _check_fenced(self) -> None:
-        """After a failed transaction, ask the broker whether this process is still the group member of its name.
+        """After a failed transaction, ask the broker whether this process is still the group member with its name.
 
-        Two processes with one ordinal would fence each other's producers forever. The group reports the other process
-        too, but only with a heartbeat. So ask before opening a producer, which would fence the other's.
+        Two processes with the same ordinal would fence each other's producers forever. A heartbeat would report the
+        other process too, but later. Therefore check before opening a producer, which would fence the other's.
 
         Raises:
             Fenced: another process has taken this worker's ordinal; end this process.
@@ -211,19 +212,20 @@ class KafkaTransactionalConsumer:
             members = admin.describe_groups([self._group])[self._group]["members"]
         for member in members:
             if member["group_instance_id"] == self._instance and member["member_id"] != own_id:
-                self._rejoin(f"the group has another member of that name ({member['client_host']})")
+                self._rejoin(f"the group has another member with this name ({member['client_host']})")
         self._transactions.is_in_doubt = False
 
     def _rejoin(self, reason: str) -> None:
-        """Join again after another member joined under this worker's name: another process, or a late copy of a join.
+        """Join again after another member has joined with this worker's name; the second time, end this process.
 
-        A join request that times out is sent again. A broker that stood still processes every copy, each as a new
-        process, and tells the client that it is fenced (librdkafka 3437). So join again, once. Another process is
-        fenced by that, joins again too, and then this one ends: within a few heartbeats, which fit in a session.
+        The other member may be a late copy of this worker's own join request: the client resends a request that timed
+        out, and a broker that was suspended processes every copy as a new process and fences the client (librdkafka
+        3437). Joining again solves this. If the other member is another process, joining again fences it. It then joins
+        again too, which fences this one a second time, within a few heartbeats and so within a session timeout.
 
         Raises:
             Fenced: another process has taken this worker's ordinal; end this process.
-            Unavailable: this worker joins again; poll again.
+            Unavailable: this worker is joining again; poll again.
         """
         now = time.monotonic()
         if now - self._rejoined_at < self._settings.serving.session_timeout_s:
@@ -235,7 +237,7 @@ class KafkaTransactionalConsumer:
         self._buffer.clear()
         self._starts.clear()
         close_quietly(former)
-        raise Unavailable(f"{self._instance} of {self._group} joins again: {reason}")
+        raise Unavailable(f"{self._instance} of {self._group} is joining again: {reason}")
 
     def _pause(self, *, paused: bool) -> None:
         if paused:  # on every call: this worker may have been assigned more partitions since the last one

@@ -46,12 +46,10 @@ class Transactions:
         self._may_have_left_open = True
 
     def open(self) -> None:
-        """Open a new producer. This ends the transaction that the last producer with its id left open.
+        """Open a new producer. The broker then ends the transaction that the last producer with its id left open.
 
-        The broker refuses requests of the last producer that arrive later, such as a commit.
-
-        If the outcome of the last transaction is unknown, as it is at the start of a process, also write its missing
-        markers.
+        It also refuses late requests of the last producer, such as a commit. If the outcome of the last transaction is
+        unknown, as it is when a process starts, this method writes missing markers too.
 
         Raises:
             KafkaError: the broker cannot be reached.
@@ -68,7 +66,7 @@ class Transactions:
         self.producer, self._may_have_left_open = producer, False
 
     def drop(self) -> None:
-        """Discard the producer. The next one with its id ends the transaction that it leaves open."""
+        """Discard the producer. The next one with its id ends the transaction that this one leaves open."""
         producer, self.producer = self.producer, None
         if producer is None:
             return
@@ -101,7 +99,7 @@ class Transactions:
             self.drop()
             return PublishResult(published=False)
         if self._unanswered.count:
-            # A first copy of a request that the client sent again may still arrive: a late EndTxn commits the *next*
+            # The client resent a request, and the first copy may still arrive: a late EndTxn commits the *next*
             # transaction (KIP-890), a late TxnOffsetCommit moves its positions back. The broker refuses both once the
             # next producer has started.
             self.drop()
@@ -137,7 +135,7 @@ class Transactions:
                 if future.failed() and isinstance(future.exception, _TOO_LARGE):
                     raise future.exception from None
             raise
-        # An oversized record fails only its own future; without this check the commit would succeed without it.
+        # An oversized record fails only its own future; without this check, the rest would be committed without it.
         for future in futures:
             future.get(timeout=0)
 

@@ -1,7 +1,7 @@
 """Detect whether a request of a kafka-python client may still reach the broker after it failed at the client.
 
-The client silently resends a request that got no answer, over another connection (3.0.12: within 50 ms). The first
-copy can then arrive at any time, as long as the broker knows the producer (ADR 0022).
+The client silently resends an unanswered request over another connection (3.0.12: within 50 ms). The first copy can
+still take effect at any time before the next producer with the same id starts (ADR 0022).
 """
 
 from typing import Any
@@ -10,13 +10,13 @@ from kafka.net.compat import KafkaNetClient
 
 
 class Unanswered:
-    """A counter of one client's requests that lost their connection, or timed out, before they were answered.
+    """Counts one client's requests that timed out or lost their connection before they were answered.
 
     A request that the broker has answered, even with an error, cannot arrive again and is not counted.
 
     Attributes:
-        count: the number of such requests so far. A request is counted before the client sends it again, so before
-            the call that it belongs to returns.
+        count: the number of such requests so far. A request is counted before the client resends it, and so before
+            the call that caused it returns.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Unanswered:
 
 
 class _ReportingClient(KafkaNetClient):
-    """A network client that calls back for each request that failed without an answer."""
+    """A network client that calls ``on_failure`` for each request that failed without an answer."""
 
     def __init__(self, on_failure: Any, **configs: Any) -> None:
         super().__init__(**configs)

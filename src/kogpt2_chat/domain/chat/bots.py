@@ -13,7 +13,7 @@ class Bot:
         name: the name that players see.
         persona: the topics that it talks about, in Korean.
         label: the label of its rows in ``ChatbotData.csv`` (0 everyday life, 1 break-ups, 2 love).
-        prompt_mark: the control token that its prompts begin with, so that one base model can serve all three bots.
+        prompt_symbol: the control token that its prompts begin with, so that one base model can serve all three bots.
     """
 
     id: str

@@ -25,7 +25,7 @@ Reason = Literal[
     "crash_loop",
     "answer_too_large",
 ]
-Left = Literal[
+SkipReason = Literal[
     "already_replayed", "before_memory", "died_again", "over_limit", "too_large_to_send", "too_late", "value_dropped"
 ]
 """Why a dead letter with a selected reason is not sent."""
@@ -60,17 +60,17 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayHistory:
-    """The earlier replays that ``bot_question`` still holds.
+    """The earlier replays that are still in ``bot_question``.
 
     Attributes:
         replayed: ids of the turns that were replayed.
         replays: turn ids of the replays themselves.
-        forgets: whether retention has ever deleted records from the topic. If not, the history is complete.
+        is_truncated: whether retention has ever deleted records from the topic. If not, the history is complete.
     """
 
     replayed: frozenset[str] = frozenset()
     replays: frozenset[str] = frozenset()
-    forgets: bool = False
+    is_truncated: bool = False
 
 
 def read_letter(
@@ -93,7 +93,7 @@ def read_letter(
     return DeadLetter(turn_id=turn, reason=reason, key=key, value=value, died_at_ms=timestamp_ms)
 
 
-def skip_reason(letter: DeadLetter, history: ReplayHistory, now: datetime, *, again: bool = False) -> Left | None:
+def skip_reason(letter: DeadLetter, history: ReplayHistory, now: datetime, *, again: bool = False) -> SkipReason | None:
     """Return why a dead letter is not replayed.
 
     Args:
@@ -112,7 +112,7 @@ def skip_reason(letter: DeadLetter, history: ReplayHistory, now: datetime, *, ag
         return "already_replayed"
     if not again and letter.turn_id in history.replays:
         return "died_again"
-    if not again and history.forgets and letter.died_at_ms < (now - _HISTORY_REACH).timestamp() * 1000:
+    if not again and history.is_truncated and letter.died_at_ms < (now - _HISTORY_REACH).timestamp() * 1000:
         return "before_memory"
     if _is_too_late(letter.value, now):
         return "too_late"
@@ -125,7 +125,7 @@ def replay_headers(letter: DeadLetter, now: datetime) -> dict[str, str]:
 
 
 def _is_too_late(value: bytes, now: datetime) -> bool:
-    """Check whether ``reply_by`` of the question is over, so that the answer could only be a fixed notice."""
+    """Check whether ``reply_by`` of the question has passed, so that the answer could only be a fixed notice."""
     try:
         reply_by = read_question(value, 0, 0).reply_by
     except InvalidMessage:  # the operator selected a reason for malformed records, so it is sent unchanged

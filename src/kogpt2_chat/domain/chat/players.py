@@ -36,8 +36,8 @@ def player_key(player: str) -> str:
         player: a player id from a turn, a feedback or a row, of any release.
 
     Returns:
-        The key. The key of a key is the key itself. It is empty if there is no name; then it does not identify a
-        player, and must not match another empty key.
+        The key. The key of a key is that key. It is empty if there is no name; an empty key does not identify a player
+        and must not match another empty key.
     """
     return _bare(masked_player(player))
 

@@ -77,7 +77,7 @@ def prompt_ids(question_ids: Sequence[int], max_tokens: int, first_ids: Sequence
     Args:
         question_ids: token ids of the question's text.
         max_tokens: maximum length of the whole prompt.
-        first_ids: token ids in front, from :func:`bot_ids`.
+        first_ids: token ids in front, from :func:`bot_token_ids`.
 
     Returns:
         Token ids of the prompt.

@@ -31,7 +31,7 @@ PADDING_CHARS: Final = _JSON_SPACES + _ODD_SPACES
 _ODD_SPACE: Final = re.compile(f"[{_ODD_SPACES}]")
 _STRING_OR_ODD: Final = re.compile(rf'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)|[{_ODD_SPACES}]++', re.DOTALL)
 _SHRINKS_BY: Final = 4
-"""Four characters at most become one in NFC, so a text of more than four times the limit is too long."""
+"""NFC composes at most four characters into one, so a text of more than four times the limit is too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

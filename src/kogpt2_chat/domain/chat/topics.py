@@ -62,7 +62,7 @@ def _kept(days: int) -> dict[str, str]:
 
 
 _COMPACTED: Final = {"cleanup.policy": "compact"}
-# The clock of a client must not affect retention, nor the age of feedback.
+# The clock of a client must not affect retention or the age of feedback.
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 CORRECTED_CONFIGS: Final = frozenset(_BROKER_TIME)
 """Settings that are also corrected on existing topics, since earlier releases created topics without them."""

@@ -1,8 +1,8 @@
 """Records of the log topics: a turn (question and answer), and a player's feedback on it, each in version 1.
 
 They are written to ``conversation_log`` and ``feedback`` as JSON, and every later stage reads them back. A reader keeps
-fields that it does not know in ``extra``, and accepts any string in ``source``, ``fallback`` and ``kind``. So an older
-reader does not lose what a newer writer added.
+unknown fields in ``extra`` and accepts any string in ``source``, ``fallback`` and ``kind``, so an older reader does not
+lose what a newer writer added.
 """
 
 import json
@@ -19,7 +19,7 @@ Fallback = Literal["safety", "muted", "nearest", "unsure", "timeout", "empty", "
 FeedbackKind = Literal["up", "down", "correction", "report"]
 
 CONSENT_KEY: Final = "consent_train"
-"""Key in ``extra`` of a feedback row. Earlier releases store this field there too, since they do not know it."""
+"""Key in ``extra`` of a feedback row. Earlier releases store the field there as an unknown field."""
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "잠시 후 다시 말해 주세요.",
     "muted": "지금은 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
@@ -27,10 +27,10 @@ NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "degraded": "아직 이야기할 준비가 되지 않았어요. 잠시 후 다시 찾아와 주세요.",
 }
 """The fixed text for the player, for each fallback that has one. ``safety``, ``nearest`` and ``unsure`` do not."""
-SPOKEN_BY: Final[Mapping[Fallback, str]] = {
+SOURCE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "safety": "a vetted answer",
     "nearest": "the nearest known answer",
-    "unsure": "an admission that it does not know",
+    "unsure": "the bot says that it does not know",
 }
 """The source of an answer, for fallbacks without a fixed notice."""
 
@@ -40,7 +40,7 @@ def answer_source(fallback: str | None, version: int | str) -> str:
     if not fallback:
         return f"version {version}"
     other = f"fixed notice: {fallback}" if fallback in NOTICE_BY_FALLBACK else f"not the model: {fallback}"
-    return next((source for name, source in SPOKEN_BY.items() if name == fallback), other)
+    return next((source for name, source in SOURCE_BY_FALLBACK.items() if name == fallback), other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,7 +150,7 @@ def v1_text(*, question_id: str, bot: str, sender: str, text: str, **optional: o
 def answer_headers(
     question: Question, *, model_version: int, epoch: int, latency_ms: int, fallback: str | None
 ) -> dict[str, str]:
-    """Return the headers of an answer, which its turn carries as well.
+    """Return the headers of an answer; its turn contains the same values.
 
     Args:
         question: the question.

@@ -16,7 +16,7 @@ from kogpt2_chat.errors import InvalidInput
 
 _FORMAT: Final = 1
 _JSON_NAMES: Final = MappingProxyType({"value": "figure", "threshold": "bound", "blocking": "decisive"})
-"""Names of a reason's fields in format 1, where they differ. The baseline is called ``opponent`` there."""
+"""JSON names of the fields of a reason that have another name in format 1, which calls the baseline ``opponent``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

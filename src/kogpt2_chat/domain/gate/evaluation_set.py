@@ -22,7 +22,7 @@ class EvaluationSet:
 
     Attributes:
         gold: the frozen evaluation pairs.
-        golden: questions with words of which a right answer contains one.
+        golden: questions with words; a correct answer contains at least one of them.
         seen: pairs that the candidate learned.
         taught: pairs that the candidate learned and the baseline did not: those taught by players, or, if the baseline
             is a base, a sample of all.
@@ -52,7 +52,7 @@ class EvaluationSet:
 
         Small models answer other questions at random, so those are not used to compare engines.
         """
-        # Against a base, `taught` contains some hundred training pairs, so only a sample of them is asked.
+        # Against a base, `taught` contains up to 300 training pairs, so only a sample of them is asked.
         asked = [*_sample(self.taught, _TAUGHT_QUESTIONS, seed=2), *_sample(self.seen, _SEEN, seed=0)]
         return list(dict.fromkeys([*(pair.question for pair in asked), *(entry.question for entry in self.golden)]))
 
@@ -68,8 +68,8 @@ def evaluation_set(
     """Select what both models are evaluated on: what is new and what is held out depends on what they learned.
 
     Compared with a version, the taught pairs that its dataset lacks are new. A base is not a version of this bot and
-    has no dataset, so a sample of the candidate's whole dataset counts as new: a first version must know its own corpus
-    better than the base does.
+    has no dataset, so a sample of the candidate's training pairs counts as new: a first version must be better on its
+    own corpus than the base.
 
     Args:
         learned: the pairs of the candidate's dataset, by split: train, val and test.
@@ -97,7 +97,7 @@ def evaluation_set(
 
 
 def _sample(values: Sequence[T], size: int, *, seed: int) -> list[T]:
-    """Return a fixed sample; all values, shuffled, if there are no more."""
+    """Return a fixed sample of at most ``size`` values, in shuffled order."""
     chosen = list(values)
     random.Random(seed).shuffle(chosen)  # noqa: S311 - a sample, not secrets
     return chosen[:size]

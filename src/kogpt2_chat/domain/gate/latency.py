@@ -23,7 +23,7 @@ class Latency(Block):
     baseline_p95_ms: float | None = None
 
     def reasons(self, case: Case, /) -> list[Reason]:
-        """Set a multiple of the baseline's latency as target."""
+        """Use a multiple of the baseline's latency as the target."""
         if self.baseline_p95_ms is None:
             return []
         return [_P95.at_most(self.p95_ms, case.thresholds.latency_factor * self.baseline_p95_ms)]

@@ -16,7 +16,7 @@ _IMPROVES: Final = Rule("improves", "fit")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedNll:
-    """The NLL of both models on the same examples, at least one.
+    """The NLL of both models on the same examples, of which there is at least one.
 
     Attributes:
         candidate: the candidate's NLL in nat per answer token, one value per example.
@@ -36,7 +36,7 @@ class PairedNll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likelihood(Block):
-    """The NLL of both models on each kind of pairs; None where there are no such pairs.
+    """The NLL of both models on each kind of pairs; None if there are no such pairs.
 
     Attributes:
         gold: on the frozen gold set.

@@ -44,14 +44,14 @@ class Quality(Block):
 
     Attributes:
         candidate: the candidate's.
-        baseline: the baseline's; None if the baseline is a base, whose answers are noise.
+        baseline: the baseline's; None if the baseline is a base, whose answers are random.
     """
 
     candidate: AnswerQuality
     baseline: AnswerQuality | None = None
 
     def reasons(self, case: Case, /) -> list[Reason]:
-        """Set the baseline's metrics as targets, within the profile's margins."""
+        """Use the baseline's metrics as targets, within the profile's margins."""
         ours, theirs = self.candidate, self.baseline
         reasons = []
         if ours.golden_total:

@@ -17,7 +17,7 @@ class Retrieval(Block):
         chrf: chrF of the candidate's own answers to the gold questions, 0 to 100.
         nearest_chrf: chrF of answering each of them with the nearest known answer.
         defers: whether the nearest known answer replaces the candidate's answer when the candidate is unsure.
-        own_share: share of the answers that players receive which are the model's own; None if there are no answers.
+        own_share: share of players' answers that come from the model itself; None if there are no answers.
     """
 
     chrf: float

@@ -1,4 +1,4 @@
-"""The gate's informational rule on topics: where the candidate lost most."""
+"""The gate's informational rule on topics: how much worse the candidate is on its worst topic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class TopicNll(Block):
     nll_difference_by_topic: Mapping[str, float]
 
     def reasons(self, case: Case, /) -> list[Reason]:
-        """Set the margin of the whole gold set as target of the worst topic."""
+        """Use the margin of the whole gold set as the target for the worst topic."""
         if not self.nll_difference_by_topic:
             return []
         topic, worst = max(self.nll_difference_by_topic.items(), key=lambda item: item[1])

@@ -10,7 +10,7 @@ from kogpt2_chat.domain.lake.storable import storable
 
 GapReason = Literal["retention", "topic_made_anew"]
 FOUND: Final = "gaps/found"
-TOLD: Final = "gaps/told"
+REPORTED: Final = "gaps/told"
 """Delta application ids under which the table counts its rows, and the rows already reported to the operator."""
 _KEY: Final = ("table", "topic", "topic_id", "kafka_partition", "reason")
 
@@ -21,7 +21,7 @@ def topic_app_id(table: str, topic: str) -> str:
 
 
 def topic_mark(topic_id: str) -> int | None:
-    """Return a topic's id (a UUID) as a 63-bit number that fits where positions are stored; None without an id."""
+    """Return a topic's id (a UUID) as a 63-bit number, so that it can be stored like a position; None without an id."""
     return uuid.UUID(topic_id).int >> 65 if topic_id else None
 
 

@@ -206,7 +206,7 @@ def read_time(text: str | None) -> datetime | None:
 
 
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
-    """Return the row of ``turns`` for a turn, masked once more (see :mod:`~kogpt2_chat.domain.chat.kept_turns`).
+    """Return the row of ``turns`` for a turn, masked again (see :mod:`~kogpt2_chat.domain.chat.kept_turns`).
 
     Args:
         turn: the turn as logged.

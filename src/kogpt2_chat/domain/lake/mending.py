@@ -31,7 +31,7 @@ def shown_record(row: Row) -> dict[str, object]:
     value = None if row["value"] is None else _value(str(row["value"]))
     if value is None or is_unwanted(value):  # earlier releases stored such values
         return {**shown, "hidden": "no consent to store"}
-    return {**shown, "hidden": "may speak of a crisis"} if _is_about_crisis(value) else {**shown, "value": value}
+    return {**shown, "hidden": "may be about a crisis"} if _is_about_crisis(value) else {**shown, "value": value}
 
 
 def read_corrected(text: str, name: str) -> dict[RecordPosition, str]:
@@ -45,7 +45,7 @@ def read_corrected(text: str, name: str) -> dict[RecordPosition, str]:
         The value of each record by its position.
 
     Raises:
-        InvalidInput: lines have another form; the message lists them with their numbers.
+        InvalidInput: lines have another format; the message lists them with their numbers.
     """
     found: dict[RecordPosition, str] = {}
     faults: list[str] = []

@@ -1,6 +1,6 @@
 """Cleaning rules for training text: the clean form of a text, and the reasons to reject a pair.
 
-Every rule is linear in the length of the text, since all of them run on user text. This module knows nothing about
+Every rule is linear in the length of the text, since all of them run on user text. This module does not depend on
 turns, players or tables.
 """
 
@@ -86,7 +86,7 @@ def is_korean(text: str) -> bool:
 
 
 def is_chat_shorthand(text: str) -> bool:
-    """Check whether the letters of a text are one to four single jamo, such as ``ㅎㅇ``: players do write that."""
+    """Check whether the letters of a text are one to four single jamo, such as ``ㅎㅇ``, which players often write."""
     letters = [char for char in text if char.isalpha()]
     return 0 < len(letters) <= _MAX_SHORTHAND and all("ㄱ" <= char <= "ㅣ" for char in letters)
 

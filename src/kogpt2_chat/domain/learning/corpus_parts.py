@@ -43,7 +43,7 @@ def divide(rows: Sequence[CorpusRow]) -> CorpusParts:
     assignments = _assignments(rows)
     size_by_cluster = Counter(assigned.cluster for assigned in assignments)
     wanted = min(_GOLD_ROWS, int(_GOLD_SHARE * len(rows)))
-    small = iter(sorted((c for c, size in size_by_cluster.items() if size <= _GOLD_CLUSTER_ROWS), key=_spread))
+    small = iter(sorted((c for c, size in size_by_cluster.items() if size <= _GOLD_CLUSTER_ROWS), key=_hash))
     part_by_cluster: dict[str, str] = {}
     for part in ("gold", "dev"):
         filled = 0
@@ -57,9 +57,9 @@ def divide(rows: Sequence[CorpusRow]) -> CorpusParts:
 
 
 def training_obstacle(parts: CorpusParts) -> str | None:
-    """Explain in words why these parts cannot produce a version; None if they can.
+    """Explain why no version can be trained from these parts; None if one can.
 
-    The gate needs gold pairs, and a dataset needs at least one pair in each split. Both get whole clusters.
+    The gate needs gold pairs, and a dataset needs at least one pair in each split. A cluster is never divided.
     """
     missing = [] if parts.gold else ["gold"]
     splits = Counter(assigned.split for assigned in _assignments(parts.seed))
@@ -88,7 +88,7 @@ def golden_questions(seed: Sequence[CorpusRow]) -> list[dict[str, object]]:
     for row in seed:
         words = (word.strip(".,!?~…\"'") for word in row.answer.split())
         words_by_question[row.question] += [word for word in words if len(word) >= _LEAST_WORD_CHARS]
-    questions = sorted((q for q, words in words_by_question.items() if words), key=_spread)[:_GOLDEN_ROWS]
+    questions = sorted((q for q, words in words_by_question.items() if words), key=_hash)[:_GOLDEN_ROWS]
     return [
         {"question": question, "any_of": sorted(set(words_by_question[question])), "must_pass": False}
         for question in questions
@@ -101,5 +101,5 @@ def _assignments(rows: Sequence[CorpusRow]) -> list[SplitAssignment]:
     )
 
 
-def _spread(text: str) -> str:
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

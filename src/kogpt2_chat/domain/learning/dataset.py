@@ -1,6 +1,6 @@
 """Rules for which pairs may become training examples, and which split of the dataset each pair belongs to.
 
-The Spark transforms call the functions below or read their numbers from :class:`Rules`. A bot's answer without
+The Spark transforms call the functions below or read the limits from :class:`Rules`. A bot's answer without
 feedback is never a training target; see :func:`ineligible_reason`.
 """
 
@@ -34,7 +34,7 @@ _LARGE_CLUSTER_SHARE: Final = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The numbers the rules use; they come from the settings and are written into the manifest.
+    """The limits that the rules apply; they come from the settings and are stored in the manifest.
 
     Attributes:
         quarantine_hours: minimum age of a turn or feedback, in hours; younger ones wait.
@@ -59,7 +59,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Proposal:
     """A proposed pair: the circumstances that decide whether it may be learned.
 
     Attributes:
@@ -68,7 +68,7 @@ class Candidate:
         consent_train: consent of the player who asked, and for a correction also of its author.
         likes: number of players whose latest feedback on the turn is ``up``.
         dislikes: number of players whose latest feedback on the turn is ``down``, ``report`` or a correction.
-        distrusted: whether an operator distrusts the turn, or the player who wrote the words.
+        distrusted: whether an operator distrusts the turn, or the player who wrote the text.
     """
 
     source: Source
@@ -80,7 +80,7 @@ class Candidate:
     distrusted: bool = False
 
 
-def ineligible_reason(candidate: Candidate, rules: Rules, as_of: datetime) -> str | None:
+def ineligible_reason(proposal: Proposal, rules: Rules, as_of: datetime) -> str | None:
     """Return why a proposed pair may not be learned, regardless of its text.
 
     A turn answered with a vetted safety answer is never learned from, whether it was praised or corrected.
@@ -90,33 +90,33 @@ def ineligible_reason(candidate: Candidate, rules: Rules, as_of: datetime) -> st
     against them: see :func:`needs_review`.
 
     Args:
-        candidate: the proposed pair.
-        rules: the numbers of the rules.
+        proposal: the proposed pair.
+        rules: the limits that the rules apply.
         as_of: the time at which ages are measured.
 
     Returns:
         The first reason that applies, or None.
     """
-    if candidate.source == "seed":
+    if proposal.source == "seed":
         return None
-    if candidate.distrusted:
+    if proposal.distrusted:
         return "distrusted"
-    if candidate.fallback == SAFETY:
+    if proposal.fallback == SAFETY:
         return "safety"
-    if not candidate.consent_train:
+    if not proposal.consent_train:
         return "no_consent"
-    reason = _unpraised(candidate) if candidate.source == "praised" else None
+    reason = _unpraised(proposal) if proposal.source == "praised" else None
     if reason:
         return reason
-    return "quarantine" if as_of - candidate.marked_at < timedelta(hours=rules.quarantine_hours) else None
+    return "quarantine" if as_of - proposal.marked_at < timedelta(hours=rules.quarantine_hours) else None
 
 
-def _unpraised(candidate: Candidate) -> str | None:
-    if candidate.fallback is not None:
+def _unpraised(proposal: Proposal) -> str | None:
+    if proposal.fallback is not None:
         return "fallback"
-    if candidate.dislikes:
+    if proposal.dislikes:
         return "disliked"
-    return None if candidate.likes else "unmarked"
+    return None if proposal.likes else "unmarked"
 
 
 def needs_review(agreeing: int, rules: Rules) -> bool:
@@ -125,7 +125,7 @@ def needs_review(agreeing: int, rules: Rules) -> bool:
     Args:
         agreeing: number of players who corrected the same question with the same answer, counting only corrections
             that may be learned from.
-        rules: the numbers of the rules.
+        rules: the limits that the rules apply.
     """
     return not rules.auto_review and agreeing < AGREEING_PLAYERS
 
@@ -269,7 +269,7 @@ class Manifest:
         new_pairs: number of pairs that the previous dataset does not contain.
         previous: id of the dataset published before this one.
         table_versions: table version read of each Delta table; None if the table did not exist yet.
-        rules: the numbers of the rules.
+        rules: the limits that the rules apply.
         seeds_superseded: number of seed pairs replaced by a correction.
         withdrawn_pairs: number of pairs of the previous dataset that may no longer be learned: consent or praise taken
             back, reported, distrusted, or removed from the corpus.

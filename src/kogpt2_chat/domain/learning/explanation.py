@@ -1,6 +1,6 @@
 """The explanation of a stored answer: its tokens, what changed their text, and how a replay compares.
 
-Values and comparisons only. Knows nothing about where turns are stored or how a model runs.
+Contains values and comparisons only: it does not depend on where turns are stored or how a model runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ WHY_BY_RULE: Final[Mapping[Rule, str]] = {
     "control_tokens": "control tokens written out as text were removed",
     "cut": "the text was cut at the maximum answer length",
     "masked": "personal details were masked before the turn was stored",
-    "unexplained": "the current rules turn these tokens into a different answer: another release wrote the turn, or "
-    "with other limits",
+    "unexplained": "the current rules turn these tokens into a different answer: the turn was written by "
+    "another release or with other limits",
 }
 WHY_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "the model's answer was not finished by its deadline",

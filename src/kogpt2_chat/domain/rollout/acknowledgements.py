@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from kogpt2_chat.domain.rollout.liveness import Roll
+from kogpt2_chat.domain.rollout.liveness import LivenessReport
 from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
 
 Verdict = Literal["ready", "degraded", "waiting"]
@@ -16,7 +16,7 @@ class Acknowledgements:
 
     Attributes:
         ready: workers that serve the version, or have acted on the mute.
-        degraded: workers that could not load the version. No worker fails to act on a mute.
+        degraded: workers that could not load the version; always empty for a mute.
         waiting: workers that have not acknowledged the state yet, and those that may be alive.
         details: the slot's ``detail`` of each degraded worker.
     """
@@ -47,26 +47,26 @@ class Acknowledgements:
         return "; ".join(f"{name} {', '.join(workers)}" for name, workers in groups if workers) or "no worker is alive"
 
 
-def version_acknowledgements(state: RolloutState, roll: Roll) -> Acknowledgements:
+def version_acknowledgements(state: RolloutState, report: LivenessReport) -> Acknowledgements:
     """Group the workers by whether they serve a state's version. Reports on an earlier epoch do not count.
 
     Args:
         state: the published state; its champion is the version.
-        roll: the workers that are alive. Those that may be alive count as waiting, whatever their last report says.
+        report: the workers that are alive. Those that may be alive count as waiting, regardless of their last report.
     """
-    return _grouped(state.bot, roll, lambda worker: _version_verdict(worker, state))
+    return _grouped(state.bot, report, lambda worker: _version_verdict(worker, state))
 
 
-def mute_acknowledgements(state: RolloutState, roll: Roll) -> Acknowledgements:
+def mute_acknowledgements(state: RolloutState, report: LivenessReport) -> Acknowledgements:
     """Group the workers by whether they have acted on a state's mute. A degraded slot can too: it needs no model.
 
     A worker of an earlier release does not report its mute; for it the epoch alone counts.
 
     Args:
         state: the published state.
-        roll: the workers that are alive. Those that may be alive count as waiting.
+        report: the workers that are alive. Those that may be alive count as waiting.
     """
-    return _grouped(state.bot, roll, lambda worker: _mute_verdict(worker, state))
+    return _grouped(state.bot, report, lambda worker: _mute_verdict(worker, state))
 
 
 def _version_verdict(worker: WorkerState, state: RolloutState) -> Verdict:
@@ -88,10 +88,10 @@ def _has_read(worker: WorkerState, state: RolloutState) -> bool:
     return worker.epoch_by_bot.get(state.bot, 0) >= state.epoch
 
 
-def _grouped(bot: str, roll: Roll, verdict_of: Callable[[WorkerState], Verdict]) -> Acknowledgements:
-    groups: dict[Verdict, list[str]] = {"ready": [], "degraded": [], "waiting": [*roll.perhaps_alive]}
+def _grouped(bot: str, report: LivenessReport, verdict_of: Callable[[WorkerState], Verdict]) -> Acknowledgements:
+    groups: dict[Verdict, list[str]] = {"ready": [], "degraded": [], "waiting": [*report.maybe_alive]}
     details = {}
-    for worker in roll.live:
+    for worker in report.live:
         verdict = verdict_of(worker)
         groups[verdict].append(worker.worker)
         if verdict == "degraded" and (slot := worker.slot(bot)) is not None:

@@ -31,6 +31,6 @@ def _sentence(bot: str, published: int | None, alias: int | None) -> str:
     ]
     return (
         f"{bot}: {serves}, but {names}. Training and the gate use the alias; moving it by hand does not change the "
-        f"version that answers players. To fix it: {'; or '.join(remedies)}. During a rollout the two differ for a "
-        "moment; after a rollback that could not reach MLflow, run the rollback again"
+        f"version that answers players. To fix it: {'; or '.join(remedies)}. During a rollout the two differ "
+        "briefly; after a rollback that could not reach MLflow, run the rollback again"
     )

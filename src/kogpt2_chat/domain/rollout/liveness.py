@@ -16,17 +16,18 @@ LIVE_FOR_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Roll:
-    """The result of one look at the heartbeats; workers are sorted by name.
+class LivenessReport:
+    """The result of one observation of the heartbeats; workers are sorted by name.
 
     Attributes:
-        live: last heartbeats of the workers whose heartbeat has changed or appeared since the first look, at most
-            ``LIVE_FOR_S`` ago.
-        perhaps_alive: names of workers whose heartbeat has not changed since the first look: they may be alive or gone.
+        live: last heartbeats of the workers whose heartbeat has changed or appeared since the first observation,
+            at most ``LIVE_FOR_S`` ago.
+        maybe_alive: names of workers whose heartbeat has not changed since the first observation: they may be alive
+            or gone.
     """
 
     live: tuple[WorkerState, ...]
-    perhaps_alive: tuple[str, ...]
+    maybe_alive: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class _Heartbeat:
     Attributes:
         state: the heartbeat.
         seen_at_s: when it was first seen, in monotonic seconds.
-        is_new: whether it arrived after the first look.
+        is_new: whether it arrived after the first observation.
     """
 
     state: WorkerState
@@ -46,31 +47,31 @@ class _Heartbeat:
 
 @dataclass(slots=True)
 class LivenessTracker:
-    """Tracks which workers are alive over repeated looks. The first look only records the existing heartbeats."""
+    """Tracks which workers are alive. The first observation only records the existing heartbeats."""
 
     _heartbeat_by_worker: dict[str, _Heartbeat] | None = field(default=None)
 
-    def look(self, states: Iterable[WorkerState], now_s: float) -> Roll:
-        """Compare the current heartbeats with those of the previous look.
+    def observe(self, states: Iterable[WorkerState], now_s: float) -> LivenessReport:
+        """Compare the current heartbeats with those of the previous observation.
 
         Args:
-            states: the last heartbeat of every worker that has not signed off.
+            states: the last heartbeat of every worker that has not shut down cleanly.
             now_s: the observer's time in monotonic seconds.
 
         Returns:
             The workers that are alive, and those that may be.
         """
         heartbeats = {
-            state.worker: self._observe(state, now_s) for state in sorted(states, key=lambda state: state.worker)
+            state.worker: self._heartbeat(state, now_s) for state in sorted(states, key=lambda state: state.worker)
         }
         self._heartbeat_by_worker = heartbeats
         recent = [one for one in heartbeats.values() if now_s - one.seen_at_s <= LIVE_FOR_S]
-        return Roll(
+        return LivenessReport(
             live=tuple(one.state for one in recent if one.is_new),
-            perhaps_alive=tuple(one.state.worker for one in recent if not one.is_new),
+            maybe_alive=tuple(one.state.worker for one in recent if not one.is_new),
         )
 
-    def _observe(self, state: WorkerState, now_s: float) -> _Heartbeat:
+    def _heartbeat(self, state: WorkerState, now_s: float) -> _Heartbeat:
         if self._heartbeat_by_worker is None:
             return _Heartbeat(state, now_s, is_new=False)
         known = self._heartbeat_by_worker.get(state.worker)

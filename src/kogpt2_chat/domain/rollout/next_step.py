@@ -1,6 +1,6 @@
-"""Decide what a worker does next to bring one bot to the version that is rolled out for it.
+"""Decide what a worker does next so that one bot serves the version that is rolled out for it.
 
-Pure: what is in memory, what is being loaded, what has failed and the time are arguments.
+Pure functions: what is in memory, what is being loaded, what has failed and the time are arguments.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Final, Literal
 from kogpt2_chat.domain.rollout.states import SlotState, VersionKey
 
 RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
-"""Waits before a version that did not load is tried again."""
+"""Waiting times before a version that did not load is tried again."""
 
 Action = Literal["withdraw", "activate", "load", "wait"]
 
@@ -21,17 +21,17 @@ class LoadFailure:
     Attributes:
         times: how often in a row.
         retry_at_s: when it may be tried again, in monotonic seconds.
-        trouble: the reason of the last failure.
+        reason: why the last attempt failed.
     """
 
     times: int
     retry_at_s: float
-    trouble: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the load of the target version is.
+    """Progress in loading the target version.
 
     Attributes:
         is_loading: whether a load is running.
@@ -63,7 +63,7 @@ def next_step(target: VersionKey | None, *, is_in_memory: bool, progress: Progre
     Args:
         target: the version that is rolled out; None while there is none.
         is_in_memory: whether the target can be activated at once.
-        progress: how far its load is.
+        progress: progress in loading it.
         now_s: monotonic seconds.
 
     Returns:
@@ -78,20 +78,20 @@ def next_step(target: VersionKey | None, *, is_in_memory: bool, progress: Progre
     return NextStep(
         action="wait" if must_wait else "load",
         state="loading" if failure is None else "degraded",
-        detail=f"loading version {target.number}" if failure is None else failure.trouble,
+        detail=f"loading version {target.number}" if failure is None else failure.reason,
     )
 
 
-def failed_again(failure: LoadFailure | None, trouble: str, now_s: float) -> LoadFailure:
+def failed_again(failure: LoadFailure | None, reason: str, now_s: float) -> LoadFailure:
     """Count another failure, and decide when to try again: later each time, up to a minute.
 
     Args:
-        failure: the failures until now.
-        trouble: the reason of this one.
+        failure: the failures so far.
+        reason: why this attempt failed.
         now_s: monotonic seconds.
 
     Returns:
         The failures including this one.
     """
     times = 0 if failure is None else failure.times
-    return LoadFailure(times=times + 1, retry_at_s=now_s + RETRY_S[min(times, len(RETRY_S) - 1)], trouble=trouble)
+    return LoadFailure(times=times + 1, retry_at_s=now_s + RETRY_S[min(times, len(RETRY_S) - 1)], reason=reason)

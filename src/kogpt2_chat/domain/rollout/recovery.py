@@ -1,8 +1,8 @@
 """Reconstruct a bot's rollout state from worker heartbeats after the topic ``rollout_state`` was lost.
 
 The epoch and the mute come from the workers with the highest epoch. The champion is the version that a worker serves,
-taken from the highest epoch and preferably from a ready slot. A slot without a version does not tell which version was
-published. Heartbeats contain neither the previous version nor the digest.
+taken from the highest epoch and preferably from a ready slot. A slot without a version does not show which version
+was published. Heartbeats contain neither the previous version nor the digest.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def reconstruct(bot: str, workers: Sequence[WorkerState]) -> RolloutState:
 
     Args:
         bot: the bot.
-        workers: the last heartbeat of every worker that has not signed off, including crashed ones.
+        workers: the last heartbeat of every worker that has not shut down cleanly, including crashed ones.
 
     Returns:
         The state; its epoch is 0 if no worker has followed a published state.

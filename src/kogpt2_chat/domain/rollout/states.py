@@ -1,8 +1,7 @@
-"""The messages of a rollout in both directions, and the pure decisions on both sides.
+"""The messages of a rollout in both directions, and the rules for their epochs.
 
 The rollout jobs write ``rollout_state`` (key: bot) and every worker reads it. Workers write ``worker_state`` (key:
-worker), their heartbeat, and the jobs read it. This module knows nothing about Kafka, the registry or a clock: the
-time is always an argument.
+worker), their heartbeat, and the jobs read it. This module does not depend on Kafka, the registry or a clock.
 """
 
 import json
@@ -22,7 +21,7 @@ HEARTBEAT_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class VersionKey:
-    """Identifies a version. The number alone is ambiguous: a registry that was lost starts at 1 again.
+    """Identifies a version. The number alone is ambiguous: after the loss of the registry, numbers start at 1 again.
 
     Attributes:
         number: number of the registered version.
@@ -47,8 +46,8 @@ class RolloutState:
         bot: the bot.
         epoch: the rollout epoch. Each publication for this bot has a higher one; a lower or equal one is stale.
         champion: the version to serve; None while the bot has none.
-        digest: SHA-256 of that version's ``model.json``, since version numbers start again if the registry is lost.
-            Empty if unknown, as in states of earlier releases; then only the number counts.
+        digest: SHA-256 of that version's ``model.json``, since version numbers start at 1 again if the registry is
+            lost. Empty if unknown, as in states of earlier releases; then only the number counts.
         previous: the champion before this one; workers keep its files.
         earlier: the champion before ``previous``. A rollback during a rollout returns to it.
         candidate: unused.
@@ -131,7 +130,7 @@ class SlotReport:
     Attributes:
         bot: the slot's bot.
         version: the version that answers now; 0 if none does.
-        state: ``loading`` while the wanted version loads, ``ready`` once it answers, ``degraded`` if it did not load or
+        state: ``loading`` while the target version loads, ``ready`` once it answers, ``degraded`` if it did not load or
             the bot has none.
         detail: explanation for people, for example why the slot is degraded.
         form: the form in which the serving engine computes it (:mod:`kogpt2_chat.artifact.forms`); empty if no version

@@ -47,7 +47,7 @@ def is_host_and_port(text: str, *, port_needed: bool = False) -> bool:
 
 def is_address(text: str, schemes: tuple[str, ...], *, port_needed: bool = False) -> bool:
     """Check whether a text is ``scheme://host[:port]`` with one of the schemes and an optional path, without spaces."""
-    if any(unicodedata.category(char)[0] in "CZ" for char in text):  # clients quote the whole address in their error
+    if any(unicodedata.category(char)[0] in "CZ" for char in text):  # a client's error would quote the whole address
         return False
     try:
         parts = urlsplit(text)

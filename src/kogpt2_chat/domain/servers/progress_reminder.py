@@ -24,7 +24,7 @@ class ProgressReminder:
     every_s: float = EVERY_S
     _repeated_s: float | None = None
 
-    def said(self, line: str, at_s: float) -> None:
+    def record(self, line: str, at_s: float) -> None:
         """Record a message of the work."""
         self.line, self.since_s, self._repeated_s = line, at_s, None
 

@@ -1,7 +1,7 @@
 """How long to wait for a server that is starting. Does not depend on processes, files or clocks.
 
 A server makes progress while its log or its CPU time changes. On a busy machine a start may take minutes, so a server
-that makes progress gets much more time than one that makes none.
+that makes progress gets much more time than one that does not.
 """
 
 from dataclasses import dataclass, replace
@@ -80,8 +80,8 @@ def judge(watch: Watch, *, stall_s: float, hard_end_s: float) -> Verdict:
 
     Args:
         watch: the observations of the server.
-        stall_s: give up after so many seconds without progress.
-        hard_end_s: give up after so many seconds in any case.
+        stall_s: give up after this many seconds without progress.
+        hard_end_s: give up after this many seconds in any case.
 
     Returns:
         ``ready``, ``wait``, ``stalled`` (no progress) or ``over`` (``hard_end_s`` reached).

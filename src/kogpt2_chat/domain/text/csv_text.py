@@ -1,7 +1,7 @@
 """The reader for all CSV files that people write with an editor or a spreadsheet.
 
-It accepts byte order marks anywhere, any line ends, empty columns at the right, empty lines and repeated headers. It
-refuses ambiguous input with the number of the line where it begins, so that no line is lost silently.
+It accepts byte order marks anywhere, any line ends, empty columns at the right, empty lines and repeated headers. For
+ambiguous input it raises an error that names the line, so that no line is lost silently.
 """
 
 import re

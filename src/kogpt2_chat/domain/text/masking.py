@@ -87,8 +87,8 @@ def mask_pii(text: str) -> tuple[str, tuple[str, ...]]:
     """Replace personal data by masks such as ``[전화번호]``.
 
     The rules find card numbers (Luhn), resident registration numbers (birthday and checksum), phone numbers, e-mail
-    addresses, bank accounts, passports and postal addresses. For a resident number with a hyphen or with its name in
-    front the birthday is enough, since numbers issued from October 2020 on have no checksum. Masking is idempotent.
+    addresses, bank accounts, passports and postal addresses. A resident number with a hyphen, or after a word such as
+    주민번호, needs only a valid birthday: numbers issued since October 2020 have no checksum. Masking is idempotent.
 
     Args:
         text: any text.

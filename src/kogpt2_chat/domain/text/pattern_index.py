@@ -1,4 +1,4 @@
-"""Search for hundreds of regular expressions: at each position, try only those that can begin with its two letters.
+"""Search for hundreds of regular expressions: at each position, try those that can begin with the next two letters.
 
 The ``re`` module tries all alternatives of a pattern at every position. This index stores each alternative under the
 pairs of letters that it can begin with, which it derives from the pattern. An alternative is compiled when one of its

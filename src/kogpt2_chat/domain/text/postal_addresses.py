@@ -1,6 +1,6 @@
 """Detection of Korean postal addresses: a known place name, a street or neighbourhood, and a number.
 
-Place names come from a fixed list, because many other words end in the same way: nouns in 구 (``친구``, ``야구``) and
+Place names come from a fixed list, because many other words have the same endings: nouns in 구 (``친구``, ``야구``) and
 words with the particle 로 (``바다로 2박``). The input is the text of a ``details_view``.
 """
 
@@ -83,7 +83,7 @@ def find_addresses(text: str) -> Iterator[tuple[int, int]]:
 
 
 def find_houses(text: str) -> Iterator[tuple[int, int]]:
-    """Find numbers of a building and an apartment (``101동 1203호``); yields as :func:`find_addresses`."""
+    """Find numbers of a building and an apartment (``101동 1203호``), see :func:`find_addresses`."""
     return (found.span() for found in _HOUSE.finditer(text))
 
 

@@ -18,12 +18,13 @@ from kogpt2_chat.stack.program import Program, in_checkout, python
 _TWO_TRAININGS_MB: Final = 20_000
 """Memory that allows two trainings of KoGPT2's size (4.5 GB each) in addition to the servers and a desktop."""
 _SQLITE_WAIT_S: Final = 60
-"""How long a writer waits for another. With SQLite's default of 5 s, a busy machine fails in its first minute."""
+"""How long a writer waits for another. With SQLite's default of 5 s, Airflow fails in its first minute on a busy
+machine."""
 _WRITE_AHEAD: Final = (
     "import os, sqlite3, sys; path = sys.argv[1]; "
     "os.path.exists(path) and sqlite3.connect(path).execute('PRAGMA journal_mode=WAL')"
 )
-_RESTING_EXECUTOR: Final = "kogpt2_airflow.executor.RestingExecutor"
+_PAUSING_EXECUTOR: Final = "kogpt2_airflow.executor.PausingExecutor"
 _HEARTBEAT_S: Final = 10
 _DAG_PROCESSOR: Final[Mapping[str, object]] = {
     # Check for changed files every 30 s and parse those at once; parse unchanged files every 600 s.
@@ -56,7 +57,7 @@ def write_secrets(settings: Settings, folders: Folders) -> None:
     for name in _KEYS:
         path = _key(folders, name)
         if not path.exists() or not path.stat().st_size:
-            # 32 bytes as URL-safe base64 with its padding is also what Fernet asks for.
+            # 32 bytes in padded URL-safe base64 are also a valid Fernet key.
             _write_private(path, secrets.token_urlsafe(32) + "=")
 
 
@@ -67,9 +68,9 @@ def airflow_environment(settings: Settings, folders: Folders) -> dict[str, str]:
         settings.stack.airflow_database.get_secret_value()
         or f"sqlite:///{folders.airflow}/airflow.db?timeout={_SQLITE_WAIT_S}"
     )
-    # On SQLite the executor pauses instead of the scheduler, because it knows when to wake up. On other databases a
-    # pause of 0.1 s shortens a chain of five tasks from 6 s to about 1 s, and uses a third of a core when idle.
-    executor, pause_s = ("LocalExecutor", 0.1) if settings.stack.airflow_database else (_RESTING_EXECUTOR, 0)
+    # On SQLite the executor pauses instead of the scheduler, because it can detect commits. On other databases, with
+    # 0.1 s instead of 1 s a chain of five short tasks takes 3 s instead of 6 s; idle, it costs a quarter of a core.
+    executor, pause_s = ("LocalExecutor", 0.1) if settings.stack.airflow_database else (_PAUSING_EXECUTOR, 0)
     sections: Mapping[str, Mapping[str, object]] = {
         "CORE": {
             "EXECUTOR": executor,
@@ -128,7 +129,7 @@ def airflow_pools(settings: Settings, memory_mb: int) -> dict[str, dict[str, obj
     sequence (docs/measurements.md). Two Spark drivers in parallel gain nothing.
 
     Args:
-        settings: may set the number of trainings.
+        settings: the number of trainings, if it is set.
         memory_mb: the usable memory of this machine.
 
     Returns:
@@ -173,7 +174,7 @@ def airflow_programs(settings: Settings, folders: Folders) -> list[Program]:
                 environment=environment,
                 setup=f"{_keys_from_files(folders)}\n{in_checkout()}",
                 ports=port.get(name, {}),
-                # The scheduler starts the first task of a due run at once, and the task fails without the API server.
+                # The scheduler starts the first task of a due run at once, and the task needs the API server.
                 needs=("airflow-setup", *(("airflow-api-server",) if name == "scheduler" else ())),
                 stop_rank=1,
                 # If the executor's workers were signalled too, the scheduler would wait for them forever.

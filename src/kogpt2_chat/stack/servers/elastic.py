@@ -1,4 +1,4 @@
-"""Elasticsearch: one node, assembled from the transport client's jars, which never runs as root."""
+"""Elasticsearch: one node, assembled from the transport client's jars. It never runs as root."""
 
 import os
 import shlex

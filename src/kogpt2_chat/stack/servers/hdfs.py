@@ -32,7 +32,7 @@ _COMMON: Final = {
     "dfs.namenode.stale.datanode.interval": "3000",
     "dfs.namenode.avoid.read.stale.datanode": "true",
     "dfs.namenode.avoid.write.stale.datanode": "true",
-    # How often the thread that deletes blocks looks for work; by default 100 times per second.
+    # How often, in ms, the thread that deletes blocks wakes up; by default every 10 ms.
     "dfs.namenode.block.deletion.unlock.interval.ms": "1000",
     "dfs.namenode.handler.count": "5",
     "dfs.datanode.handler.count": "4",
@@ -63,7 +63,7 @@ def namenode_site(settings: Settings, folders: Folders) -> dict[str, str]:
     return {
         **_COMMON,
         "dfs.namenode.name.dir": folders.data("namenode").as_uri(),
-        # With less free space the NameNode enters safe mode; it leaves it by itself when space is free again.
+        # With less free space the NameNode enters safe mode; it leaves it once there is enough.
         "dfs.namenode.resource.du.reserved": str(_reserved(settings)),
         "dfs.namenode.http-address": settings.local(settings.ports.namenode_http),
         "dfs.namenode.rpc-bind-host": settings.stack.host,
@@ -89,7 +89,7 @@ def datanode_site(settings: Settings, folders: Folders, number: int) -> dict[str
 
 
 def _reserved(settings: Settings) -> int:
-    """Return the bytes of disk space that HDFS leaves to other servers, above all Kafka."""
+    """Return the bytes of disk space that HDFS leaves free for other servers, especially Kafka."""
     return settings.stack.keep_free_mb << 20
 
 
@@ -98,8 +98,8 @@ def hdfs_programs(settings: Settings, folders: Folders, java: Java) -> list[Prog
     ports = settings.ports
     image = shlex.quote(str(folders.data("namenode") / "current"))
     namenode = _server(settings, folders, java, "namenode", "namenode.NameNode")
-    # An interrupted format leaves a version file but no image. Format only if there is no image: nothing can be lost.
-    # DataNodes with data reject a NameNode with another cluster id, so take theirs.
+    # An interrupted format leaves a version file but no image. Format only if there is no image: then no data can be
+    # lost. DataNodes with data reject a NameNode with another cluster id, so reuse theirs.
     versions = shlex.join(str(folders.data(f"datanode-{number}") / "current" / "VERSION") for number in (1, 2))
     cluster = f"$(sed -n 's/^clusterID=/-clusterid /p' {versions} 2>/dev/null | head -n 1)"
     format_if_empty = (

@@ -3,7 +3,7 @@
 from typing import Final
 
 QUIET: Final = (
-    # On two cores the threads of parallel collectors cost more memory than the time that they save is worth.
+    # On two cores, the time that parallel collectors save is not worth the memory of their threads.
     "-XX:+UseSerialGC",
     "-Xss512k",
     "-XX:-UsePerfData",

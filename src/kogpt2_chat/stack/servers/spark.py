@@ -1,4 +1,4 @@
-"""Spark's standalone master and worker, if the settings ask for them; by default Spark runs in the driver."""
+"""Spark's standalone master and worker, if they are configured; by default Spark runs in the driver process."""
 
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import Folders
@@ -9,7 +9,7 @@ _PACKAGE = "org.apache.spark.deploy"
 
 
 def spark_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
-    """Return master and worker; an empty list for ``local``."""
+    """Return master and worker; an empty list if the setting is ``local``."""
     if settings.stack.spark == "local":
         return []
     host, ports = settings.own_host, settings.ports

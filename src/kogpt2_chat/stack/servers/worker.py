@@ -5,7 +5,7 @@ from kogpt2_chat.stack.program import Program, in_checkout, python
 
 
 def worker_programs(settings: Settings) -> list[Program]:
-    """Return as many workers as the settings ask for."""
+    """Return the configured number of workers."""
     return [
         Program(
             name=f"worker-{ordinal}",
@@ -15,8 +15,8 @@ def worker_programs(settings: Settings) -> list[Program]:
             setup=in_checkout(),
             ports={"http": worker_port(settings, ordinal)},
             stop_rank=0,
-            # Restarting does not help: 2 means unusable settings, and 3 means that another process took the ordinal;
-            # the two would fence each other forever.
+            # 0: stopped on request. A restart does not help after 2 (unusable settings) or 3 (another process took the
+            # ordinal, and the two would fence each other forever).
             final_exit_codes=(0, 2, 3),
             stop_wait_s=10,
             memory_mb=600,

@@ -1,4 +1,4 @@
-"""What the commands of a stack take from outside."""
+"""The parts of ``up``, ``down`` and ``status`` that tests replace."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackParts:
-    """The parts of ``up``, ``down`` and ``status`` that tests replace.
+    """Java, jars, programs, supervisor and health checks of a stack.
 
     Attributes:
         java: finds the runtime of the servers.
-        jars: makes sure that the servers' jars are there, and returns their folder.
+        jars: makes sure that the servers' jars are in the cache, and returns their folder.
         programs: lists the programs of a stack.
         supervisor: returns the supervisor of a stack.
         wait: clock and health checks.

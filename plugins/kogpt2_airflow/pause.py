@@ -2,7 +2,7 @@
 
 This module does not depend on Airflow. SQLite's ``PRAGMA data_version`` shows whether another connection has committed,
 at a thousandth of the cost of a query. (The modification time of the write-ahead log would be cheaper, but it changes
-before the commit is visible, so a reader that reacts to it could miss the commit.)
+before the commit is visible, so a reader that reacts to it may not see the commit yet.)
 """
 
 import sqlite3
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 
 LONGEST_S: Final = 1.0
-"""Longest pause without a commit. Scheduled runs start at most this much late."""
+"""Longest pause without a commit. A scheduled run starts at most this late."""
 SHORT_S: Final = 0.1
 """Longest pause if there was a commit since the last one: by the scheduler itself, or by a task that ended while the
 scheduler was busy."""
 POLL_S: Final = 0.03
 
 
-class Commits:
+class CommitCounter:
     """A counter that changes with every commit of another connection to a database."""
 
     def __init__(self, database: Path) -> None:
@@ -30,7 +30,7 @@ class Commits:
         """Return SQLite's ``data_version``; -1 while the database does not exist or cannot be read."""
         try:
             if self._connection is None:
-                # Opened at the first pause, because the executor forks its workers before that.
+                # Open it at the first pause, because the executor forks its workers before that.
                 address = f"{self.database.as_uri()}?mode=rw"
                 self._connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
@@ -38,35 +38,35 @@ class Commits:
             return -1
 
 
-class Rest:
+class AdaptivePause:
     """Pauses that end early if the counter changes.
 
     Attributes:
-        mark: returns the counter.
+        count: returns the counter.
     """
 
     def __init__(
         self,
-        mark: Callable[[], int],
+        count: Callable[[], int],
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.mark = mark
+        self.count = count
         self._clock, self._pause = clock, pause
         self._seen = -1
 
-    def take(self, is_due: Callable[[], bool]) -> None:
+    def wait(self, is_due: Callable[[], bool]) -> None:
         """Pause until the counter changes, ``is_due()`` returns True, or the longest pause is over.
 
         Args:
             is_due: another condition that ends the pause, called at every poll.
         """
-        now = self.mark()
+        now = self.count()
         end = self._clock() + (LONGEST_S if now == self._seen else SHORT_S)
         self._seen = now
         while self._clock() < end and not is_due():
             self._pause(POLL_S)
-            if (now := self.mark()) != self._seen:
+            if (now := self.count()) != self._seen:
                 self._seen = now
                 return
