@@ -2,9 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Final, Protocol
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
@@ -33,13 +32,11 @@ class RunResult:
         latencies_s: of each answer, from sending the question to receiving the answer.
         seconds: from the first question to the last answer.
         cpu_s: CPU time of the subject.
-        rss_mb: memory of the subject at the end.
     """
 
     latencies_s: list[float] = field(default_factory=list)
     seconds: float = 0.0
     cpu_s: float = 0.0
-    rss_mb: float = 0.0
 
     @property
     def answers_per_s(self) -> float:
@@ -115,11 +112,6 @@ def poisson(
 def warm_up(subject: SystemUnderTest) -> None:
     """Run some load first: a new broker needs twice the CPU time until its just-in-time compiler has finished."""
     closed_loop(subject, questions(BOT_IDS, seed=7), 32, 1200)
-
-
-def middle(outcomes: Sequence[RunResult], figure: Callable[[RunResult], float]) -> float:
-    """Return the median of a figure over repetitions."""
-    return median(figure(outcome) for outcome in outcomes)
 
 
 def _ask(subject: SystemUnderTest, question: BenchQuestion, asked_at: dict[str, float]) -> None:

@@ -19,16 +19,21 @@ from kogpt2_chat.sections import (
     CHECKOUT,
     EVERY_ADDRESS,
     LOOPBACK,
+    Airflow,
+    Elastic,
+    Hdfs,
+    Kafka,
     Learning,
+    Mlflow,
     Model,
     Ports,
     Rollout,
     Safety,
     Serving,
+    Spark,
     Stack,
     Training,
 )
-from kogpt2_chat.server_sections import Airflow, Elastic, Hdfs, Kafka, Mlflow, Spark
 from kogpt2_chat.variables import Given, leaves_of, read_variables, shown, variable
 
 __all__ = [

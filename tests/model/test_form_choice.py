@@ -12,7 +12,7 @@ from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.evaluation.answers import generate_answers
-from kogpt2_chat.evaluation.reference_answers import reference_answers
+from kogpt2_chat.evaluation.export import reference_answers
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.inference.form_choice import choose_form, machine_facts
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine

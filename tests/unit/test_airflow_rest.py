@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.adapters.airflow import AirflowRest, read_password
-from kogpt2_chat.adapters.airflow_runs import DagRun, RunProgress, TaskState
+from kogpt2_chat.adapters.airflow import AirflowRest, DagRun, RunProgress, TaskState, read_password
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Airflow, Settings
 

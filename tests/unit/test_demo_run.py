@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.adapters.airflow_runs import DagRun, TaskState
+from kogpt2_chat.adapters.airflow import DagRun, TaskState
 from kogpt2_chat.demo.run import Demo, DemoParts, Progress
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC
@@ -56,7 +56,7 @@ class FakePlatform:
         task = TaskState(task="train", state=self.state, duration_s=1.0, tries=1)
         return DagRun(dag_id=dag_id, run_id="run-1", state=self.state, tasks=(task,))
 
-    def outside(self) -> DemoParts:
+    def parts(self) -> DemoParts:
         base = PreparedBase(folder=self.folder, sha="1" * 64, name="small", licence="Apache-2.0", small=self.small)
         return DemoParts(
             prepare_base=lambda _settings, _progress: base,
@@ -94,9 +94,7 @@ def platform(tmp_path: Path) -> FakePlatform:
 
 @pytest.fixture
 def demo(platform: FakePlatform, tmp_path: Path) -> Demo:
-    return Demo(
-        settings=Settings(home=tmp_path / "home"), dataset="", progress=lambda _: None, outside=platform.outside()
-    )
+    return Demo(settings=Settings(home=tmp_path / "home"), dataset="", progress=lambda _: None, parts=platform.parts())
 
 
 def with_progress_lines(demo: Demo) -> tuple[Demo, list[str]]:
@@ -187,7 +185,7 @@ def test_a_failed_run_ends_the_demo_in_its_step(demo: Demo, platform: FakePlatfo
 def test_a_demo_on_kogpt2_suggests_nothing(demo: Demo, platform: FakePlatform) -> None:
     """The demo's suggestion is KoGPT2 itself."""
     platform.small = False
-    report = replace(demo, outside=platform.outside()).run()
+    report = replace(demo, parts=platform.parts()).run()
     assert report.offer == []
     assert "estimate the cost of KoGPT2" not in report.seconds_by_step
 

@@ -107,7 +107,8 @@ def test_a_worker_is_healthy_if_it_reports_that_it_is_ready(ready: bool | None, 
     if ready is not None:
         server.start()
     environment = {**os.environ, "KOGPT2_PORTS__WORKER_METRICS": str(server.port - 2), "KOGPT2_ENV_FILE": ""}
-    done = subprocess.run([sys.executable, DOCKER / "healthy.py"], env=environment | {"PYTHONPATH": str(CHECKOUT)})
+    environment["PYTHONPATH"] = f"{CHECKOUT / 'src'}:{CHECKOUT}"
+    done = subprocess.run([sys.executable, DOCKER / "healthy.py"], env=environment)
     server.close()
     assert done.returncode == code
 

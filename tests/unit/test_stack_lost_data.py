@@ -49,7 +49,7 @@ def test_a_record_that_cannot_be_written_is_only_reported(tmp_path: Path) -> Non
     make_folders(folders)
     program = Program(name="a", group="a", command=("sleep", "600"), keeps=tmp_path)
     (folders.run / ".had_data.json.new").mkdir()
-    outside = StackParts(
+    parts = StackParts(
         java=lambda _: Java(home=Path("/jvm"), version=17),
         jars=lambda *_: tmp_path,
         programs=lambda *_: [program],
@@ -57,11 +57,11 @@ def test_a_record_that_cannot_be_written_is_only_reported(tmp_path: Path) -> Non
     )
     lines: list[str] = []
     try:
-        up(settings, progress=lines.append, outside=outside)
+        up(settings, progress=lines.append, parts=parts)
         started = wait_until(lambda: "a" in processes_by_name(folders.home), time.monotonic() + 30)
         assert started, processes_by_name(folders.home)
     finally:
-        down(settings, progress=lambda _: None, outside=outside)
+        down(settings, progress=lambda _: None, parts=parts)
     assert any("had_data.json cannot be written" in line for line in lines)
 
 

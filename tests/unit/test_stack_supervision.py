@@ -49,7 +49,7 @@ def with_short_timeout(folders: Folders) -> Supervisor:
     return Supervisor(folders, answer_s=0.5)
 
 
-def outside_of(folders: Folders) -> StackParts:
+def parts_of(folders: Folders) -> StackParts:
     """Return dependencies that need neither Java nor jars."""
     return StackParts(
         java=lambda _: Java(home=Path("/jvm"), version=17), jars=lambda *_: folders.home, supervisor=with_short_timeout
@@ -76,12 +76,12 @@ def test_a_stopped_supervisor_is_reported_and_not_killed(
     stopped: psutil.Process, settings: Settings, folders: Folders
 ) -> None:
     """`status` names the process that does not answer, and `up` fails with the command that continues it."""
-    outside = outside_of(folders)
+    parts = parts_of(folders)
     assert with_short_timeout(folders).find() is None
-    detail = status(settings, outside).services[0].detail
+    detail = status(settings, parts).services[0].detail
     assert f"the supervisor (pid {stopped.pid}, stopped) does not answer within 0.5 s" in detail
     with pytest.raises(Unavailable, match=f"kill -CONT {stopped.pid}"):
-        up(settings, ["kafka"], progress=lambda _: None, outside=outside)
+        up(settings, ["kafka"], progress=lambda _: None, parts=parts)
     assert stopped.is_running()
     assert len(stack_processes(folders.home)) == 2
 
@@ -90,7 +90,7 @@ def test_down_ends_a_stopped_supervisor_and_its_programs(
     stopped: psutil.Process, settings: Settings, folders: Folders
 ) -> None:
     """No process remains, and none is restarted."""
-    down(settings, progress=lambda _: None, outside=outside_of(folders))
+    down(settings, progress=lambda _: None, parts=parts_of(folders))
     assert not stopped.is_running()
     assert stack_processes(folders.home) == []
 
@@ -219,16 +219,16 @@ def test_an_up_that_does_not_finish_stops_only_what_it_started(
         if ending is BrokenPipeError:
             raise BrokenPipeError(line)
 
-    outside = replace(
-        outside_of(folders), programs=lambda *_: programs, wait=WaitDependencies(check=check), supervisor=Supervisor
+    parts = replace(
+        parts_of(folders), programs=lambda *_: programs, wait=WaitDependencies(check=check), supervisor=Supervisor
     )
     try:
-        up(settings, ["kafka"], progress=lambda _: None, outside=outside)
+        up(settings, ["kafka"], progress=lambda _: None, parts=parts)
         before = SupervisorClient(folders).states()["kafka"].pid
         assert before is not None
         errors.append(ending)
         with pytest.raises(ending):
-            up(settings, progress=listener, outside=outside)
+            up(settings, progress=listener, parts=parts)
         states = SupervisorClient(folders).states()
         assert states["kafka"].pid == before
         assert states["worker-2"].pid is None

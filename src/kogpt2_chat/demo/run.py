@@ -22,7 +22,7 @@ from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.training.estimate_base import estimate_base
 
 if TYPE_CHECKING:
-    from kogpt2_chat.adapters.airflow_runs import DagRun
+    from kogpt2_chat.adapters.airflow import DagRun
     from kogpt2_chat.training.base import PreparedBase
 
 Progress = Callable[[str], None]
@@ -106,7 +106,7 @@ def run(*, dataset: str, progress: Progress) -> DemoReport:
     # Two demos at once would receive each other's answers: legacy questions identify a player only by name.
     with hold_lock(load_settings().home / "demo" / "lock", progress):
         settings = prepare_settings(dataset, progress)
-        return Demo(settings=settings, dataset=dataset, progress=progress, outside=DemoParts()).run()
+        return Demo(settings=settings, dataset=dataset, progress=progress, parts=DemoParts()).run()
 
 
 @dataclass(kw_only=True)
@@ -116,13 +116,13 @@ class Demo:
     Attributes:
         dataset: path of the ``ChatbotData.csv`` that the corpora come from; empty for the shipped corpora.
         progress: called with a line for each step.
-        outside: its external dependencies.
+        parts: its external dependencies.
     """
 
     settings: Settings
     dataset: str
     progress: Progress
-    outside: DemoParts
+    parts: DemoParts
 
     def run(self) -> DemoReport:
         """Run all steps, and return the report, which is also written to ``HOME/demo``."""
@@ -131,17 +131,17 @@ class Demo:
         report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
         # Prepare the base before the servers start: if it must be trained, training needs all cores.
         with report.step("base model"):
-            base = self.outside.prepare_base(settings, self.progress)
+            base = self.parts.prepare_base(settings, self.progress)
             self.progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
         with report.step("start the servers"):
-            self.outside.start_servers(settings, self.progress)
-        registry = self.outside.registry(settings)
+            self.parts.start_servers(settings, self.progress)
+        registry = self.parts.registry(settings)
         if untaught := _without_champion(registry):
             with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
                 self._retrain(registry, untaught, force=True)
         with report.step("players talk and teach (Kafka)"):
             report.before = self._talk(script, "before")
-            sent = send_feedback(opinions=script.opinions(report.before), topics=self.outside.topics(settings))
+            sent = send_feedback(opinions=script.opinions(report.before), topics=self.parts.topics(settings))
             self.progress(f"players sent {sent} feedback records")
         with report.step("ingest_conversations (Airflow)"):
             self._run_dag("ingest_conversations", {})
@@ -154,7 +154,7 @@ class Demo:
         report.urls = _urls(settings)
         if base.small:
             with report.step("estimate the cost of KoGPT2"):
-                report.offer = self.outside.suggest(settings, self.dataset, self.progress)
+                report.offer = self.parts.suggest(settings, self.dataset, self.progress)
         try:
             _write(report, settings.home / "demo")
         except OSError as error:  # the report is still printed
@@ -165,7 +165,7 @@ class Demo:
         utterances = script.utterances(round_name)
         legacy = sum(utterance.legacy for utterance in utterances)
         self.progress(f"players ask {len(utterances)} questions ({legacy} of them legacy)")
-        topics = self.outside.topics(self.settings)
+        topics = self.parts.topics(self.settings)
         replies = ask(utterances=utterances, topics=topics, timeout_s=_ANSWERS_TIMEOUT_S)
         slowest_ms = max(reply.latency_ms for reply in replies)
         self.progress(f"all questions answered, the slowest {slowest_ms} ms after it was received")
@@ -186,18 +186,18 @@ class Demo:
                 self._await_champion(registry, bot, passed[-1])
 
     def _await_champion(self, registry: Registry, bot: str, version: int) -> None:
-        deadline = self.outside.clock() + _ROLLOUT_TIMEOUT_S
+        deadline = self.parts.clock() + _ROLLOUT_TIMEOUT_S
         while (champion := registry.by_alias(bot, "champion")) is None or champion.version != version:
-            if self.outside.clock() > deadline:
+            if self.parts.clock() > deadline:
                 raise Unavailable(
                     f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
                     "check the runs of rollout_bots in the Airflow UI"
                 )
-            self.outside.pause(0.5)
+            self.parts.pause(0.5)
         self.progress(f"{bot}: version {version} is champion and serves")
 
     def _run_dag(self, dag_id: str, conf: Mapping[str, object]) -> None:
-        airflow = self.outside.airflow(self.settings)
+        airflow = self.parts.airflow(self.settings)
         run = airflow.run(dag_id, conf, timeout_s=RUN_TIMEOUT_S, progress=self.progress)
         if run.state != "success":
             raise Unavailable(

@@ -36,7 +36,7 @@ def up(
     *,
     progress: Progress,
     on_ready: Callable[[], None] | None = None,
-    outside: StackParts | None = None,
+    parts: StackParts | None = None,
 ) -> None:
     """Start the programs that are not running and wait until all are healthy.
 
@@ -49,7 +49,7 @@ def up(
         only: names or groups of services; None means all.
         progress: called with a line per step and per program that it waits for.
         on_ready: called once Kafka, HDFS and Elasticsearch are healthy, before Airflow and the workers start.
-        outside: parts that tests replace; None for the real ones.
+        parts: the parts that tests replace; None for the real ones.
 
     Raises:
         InvalidInput: a service is unknown, or a setting cannot work.
@@ -57,11 +57,11 @@ def up(
             call started is stopped again.
     """
     check_settings(settings)
-    outside, folders = outside or StackParts(), folders_of(settings)
-    java, supervisor = outside.java(progress), outside.supervisor(folders)
-    programs = outside.programs(settings, folders, java)
+    parts, folders = parts or StackParts(), folders_of(settings)
+    java, supervisor = parts.java(progress), parts.supervisor(folders)
+    programs = parts.programs(settings, folders, java)
     wanted = select_programs(programs, only)
-    link(outside.jars(settings, java.program, progress).resolve())
+    link(parts.jars(settings, java.program, progress).resolve())
     link(CHECKOUT)
     with command_lock(folders, progress):
         client = _find_or_clean_up(supervisor, programs, progress)
@@ -76,7 +76,7 @@ def up(
             if starting:
                 client = _supervise(supervisor, client, configuration(folders, programs), already_running)
             if client is not None:
-                wait_until_healthy(settings, folders, client, wanted, progress, on_ready, outside.wait)
+                wait_until_healthy(settings, folders, client, wanted, progress, on_ready, parts.wait)
         except BaseException:
             with suppress(OSError):  # the reader of the progress lines may be gone; stop the programs anyway
                 progress("`up` did not finish: stopping the programs that it started")
@@ -85,7 +85,7 @@ def up(
         record_data(folders, wanted, progress)
 
 
-def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside: StackParts | None = None) -> None:
+def down(settings: Settings, *, progress: Progress, wipe: bool = False, parts: StackParts | None = None) -> None:
     """Stop all programs of this home in order; with ``wipe``, also remove its data.
 
     This also works without a supervisor: every process with this home's mark is stopped.
@@ -94,20 +94,20 @@ def down(settings: Settings, *, progress: Progress, wipe: bool = False, outside:
         settings: the settings of the stack.
         progress: called with a line about the programs that are stopped.
         wipe: also remove data, logs, configuration and secrets.
-        outside: parts that tests replace; None for the real ones.
+        parts: the parts that tests replace; None for the real ones.
 
     Raises:
         Unavailable: with ``wipe``, some of the data could not be removed.
     """
-    outside, folders = outside or StackParts(), folders_of(settings)
-    supervisor = outside.supervisor(folders)
+    parts, folders = parts or StackParts(), folders_of(settings)
+    supervisor = parts.supervisor(folders)
     if not (folders.home / "run").exists() and not stack_processes(folders.home):
         progress("nothing is running")
         if not (wipe and folders.home.exists()):
             return
     with command_lock(folders, progress):
         deadline = time.monotonic() + settings.stack.stop_timeout_s
-        known = _stop_ranks(outside.known_programs(settings, folders))
+        known = _stop_ranks(parts.known_programs(settings, folders))
         if client := supervisor.find():
             with suppress(Unavailable):  # if it stops answering, its programs are stopped below
                 ranks = {name: known.get(name, 0) for name in running(client)}

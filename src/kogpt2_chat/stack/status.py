@@ -51,15 +51,15 @@ class Status:
     full_disks: tuple[str, ...]
 
 
-def status(settings: Settings, outside: StackParts | None = None) -> Status:
+def status(settings: Settings, parts: StackParts | None = None) -> Status:
     """Check every service of this stack."""
-    outside, folders = outside or StackParts(), folders_of(settings)
-    programs = [program for program in outside.known_programs(settings, folders) if not program.once]
-    states, absent = _states(outside.supervisor(folders))
+    parts, folders = parts or StackParts(), folders_of(settings)
+    programs = [program for program in parts.known_programs(settings, folders) if not program.once]
+    states, absent = _states(parts.supervisor(folders))
 
     def service(program: Program) -> Service:
         state = states.get(program.name)
-        health = outside.wait.check(settings, program, state) if state else Health(healthy=False, detail=absent)
+        health = parts.wait.check(settings, program, state) if state else Health(healthy=False, detail=absent)
         return Service(
             name=program.name,
             pid=state.pid if state else None,
