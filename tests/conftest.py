@@ -88,7 +88,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Print the running test whenever nothing was printed for ten seconds."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
-        _heartbeats.append(Heartbeat(lambda line: reporter.write_line(f"running: {line}"), "collecting tests"))
+        _heartbeats.append(Heartbeat(lambda line: reporter.write_line(f"tests: {line}"), "collecting tests"))
         _heartbeats[0].__enter__()
 
 

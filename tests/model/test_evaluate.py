@@ -174,7 +174,7 @@ def test_latency_is_that_of_the_engine_that_serves(tokenizer, make_trial, champi
     monkeypatch.setattr("time.perf_counter", lambda: clock.now)
     measured = latency.measure(trial)
     assert measured.p95_ms == 250 * passes
-    assert measured.opponent_p95_ms == 500 * passes
+    assert measured.baseline_p95_ms == 500 * passes
     assert 250 < measured.p50_ms <= measured.p95_ms
 
 

@@ -258,7 +258,7 @@ def test_an_interrupted_call_is_finished_by_the_next(harness: ReplayHarness) -> 
     class FailingTopics(AgingTopics):
         def send(self, records: Iterable[Outgoing]) -> None:
             super().send([next(iter(records))])
-            raise Unavailable("the broker went away")
+            raise Unavailable("the broker does not answer")
 
     healthy, harness.topics = harness.topics, FailingTopics(harness.broker)
     with pytest.raises(Unavailable):

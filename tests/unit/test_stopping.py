@@ -71,7 +71,7 @@ def test_a_process_that_hangs_in_c_code_ends():
 
 @pytest.mark.parametrize("step", ["recover", "poll", "publish", "close"])
 def test_a_worker_ends_if_a_call_of_its_consumer_hangs(tmp_path, step):
-    """Supervisors kill it after ten seconds. Exit code 0 means that it was told to stop."""
+    """Supervisors kill it after ten seconds. Exit code 0 means that it stopped on request."""
     assert stop_when_ready(WORKER, str(tmp_path), step)[0] == 0
 
 
