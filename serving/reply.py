@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.chat.kept_turns import masked_turn
 from kogpt2_chat.domain.chat.prompt import answer_text
 from kogpt2_chat.domain.chat.question_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS
 from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
-from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Fallback, Turn
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Fallback, Turn, masked_turn
 from kogpt2_chat.domain.chat.unsure import unsure_answer
 from kogpt2_chat.domain.chat.wire import Question, answer_headers, dead_letter_headers
 from kogpt2_chat.domain.safety.crisis import find_crisis

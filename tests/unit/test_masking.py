@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kogpt2_chat.domain.chat.kept_turns import masked_fields, masked_turn
-from kogpt2_chat.domain.chat.turns import Turn
+from kogpt2_chat.domain.chat.turns import Turn, masked_fields, masked_turn
 from kogpt2_chat.domain.text.masking import mask_pii
 from tests.growth import growth
 
@@ -145,7 +144,7 @@ def test_other_numbers_and_words_are_unchanged(text: str) -> None:
 
 
 def test_only_the_personal_data_is_replaced() -> None:
-    """Width, spaces and letters of the other text are unchanged, although the view normalizes them."""
+    """Width, spaces and letters of the other text are unchanged, although the view normalises them."""
     text = "ㅋㅋㅋ  Ａ씨\u200b 번호는\t０１０ － １２３４ － ５６７８\u00a0이야… ＊"
     assert mask_pii(text)[0] == "ㅋㅋㅋ  Ａ씨\u200b 번호는\t[전화번호]\u00a0이야… ＊"
     assert mask_pii("010-1234-5678, me@a.kr, 02-345-6789")[0] == "[전화번호], [메일], [전화번호]"

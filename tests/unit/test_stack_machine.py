@@ -250,7 +250,7 @@ def test_a_spark_worker_is_healthy_once_it_is_registered_at_the_master(tmp_path:
 )
 def test_another_spark_worker_does_not_count(tmp_path: Path, worker: dict[str, object]) -> None:
     """It may be a worker on another machine, a dead one, or the previous process of this worker."""
-    with pytest.raises(health.Unhealthy, match="has not heard from this worker"):
+    with pytest.raises(health.Unhealthy, match="has received no heartbeat from this worker"):
         health.spark_summary(spark_page(**worker), spark_server(tmp_path, "spark-worker"))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kogpt2_chat.domain.chat.prompt import UNKNOWN_ID, has_control_token
-from kogpt2_chat.domain.learning.pairs import GoldenQuestion
+from kogpt2_chat.domain.learning.pairs import GoldenQuestion, Pair
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.bot import LoadedModel
@@ -129,3 +129,23 @@ def _grams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
 
 def _letters(text: str) -> str:
     return "".join(character for character in one_line(text).casefold() if character.isalnum())
+
+
+def gold_chrf(answers: Sequence[Answer], gold: Sequence[Pair]) -> float:
+    """Return the chrF of the answers to the gold questions; there must be an answer to each of them."""
+    text_by_question = {answer.question: answer.text for answer in answers}
+    return corpus_chrf([text_by_question[pair.question] for pair in gold], [pair.answer for pair in gold])
+
+
+def corpus_chrf(answers: Sequence[str], references: Sequence[str]) -> float:
+    """Return the chrF over all answers; 0 if there is nothing to compare."""
+    import sacrebleu
+
+    return float(sacrebleu.corpus_chrf(list(answers), [list(references)]).score) if answers else 0.0
+
+
+def sentence_chrf(answer: str, reference: str) -> float:
+    """Return the chrF of one answer."""
+    import sacrebleu
+
+    return float(sacrebleu.sentence_chrf(answer, [reference]).score)

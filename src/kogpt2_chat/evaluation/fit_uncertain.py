@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from kogpt2_chat.domain.learning.pairs import Pair
-from kogpt2_chat.evaluation.answers import generate_reference_answers
-from kogpt2_chat.evaluation.chrf import sentence_chrf
+from kogpt2_chat.evaluation.answers import generate_reference_answers, sentence_chrf
 from kogpt2_chat.inference.nearest import NearestQuestions
 from kogpt2_chat.inference.uncertain import DevResult, as_text, fit_thresholds, known_pairs
 from kogpt2_chat.network.load import LoadedBot

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from kogpt2_chat.domain.gate.evaluation_set import EvaluationSet
 from kogpt2_chat.domain.gate.quality import AnswerQuality, Quality
-from kogpt2_chat.evaluation.answers import Answer, count_right, distinct, entropy
-from kogpt2_chat.evaluation.chrf import gold_chrf
+from kogpt2_chat.evaluation.answers import Answer, count_right, distinct, entropy, gold_chrf
 from kogpt2_chat.evaluation.trial import Trial
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kogpt2_chat.domain.gate.retrieval import Retrieval
 from kogpt2_chat.domain.learning.pairs import Pair
-from kogpt2_chat.evaluation.chrf import corpus_chrf, gold_chrf
+from kogpt2_chat.evaluation.answers import corpus_chrf, gold_chrf
 from kogpt2_chat.evaluation.trial import Trial
 from kogpt2_chat.inference.nearest import NearestQuestions
 from kogpt2_chat.inference.uncertain import known_pairs

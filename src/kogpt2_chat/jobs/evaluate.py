@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def evaluate(
     *, bot: str, version: int, registry: Registry, files: Files, settings: Settings, progress: Callable[[str], None]
 ) -> Decision:
-    """Decide on a version, and store the decision with it: artefacts, metrics and tags.
+    """Decide on a version, and store the decision with it: artifacts, metrics and tags.
 
     1. Load the candidate and its baseline. A candidate that does not load is refused, and nothing is measured.
     2. Select the pairs and questions that both are evaluated on.
@@ -117,7 +117,7 @@ def _select(bot: str, card: "ModelCard", baseline: "Baseline", files: Files, set
 
 
 def _record(decision: Decision, found: ModelVersion, registry: Registry) -> Decision:
-    """Store the decision as artefacts and tags of the version. The tag `gate` is written last: rollouts rely on it."""
+    """Store the decision as artifacts and tags of the version. The tag `gate` is written last: rollouts rely on it."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "decision.json").write_text(json.dumps(decision.as_json(), ensure_ascii=False, indent=1), "utf-8")

@@ -175,7 +175,7 @@ def _doubt(turn: Turn, found: int) -> str | None:
     """Return why the prompt may differ from the one that the model read; None if it is the same."""
     if masked_count(turn.text):
         return (
-            "personal details are masked in the stored question, so the prompt is not the one that the model read "
+            "personal data is masked in the stored question, so the prompt is not the one that the model read "
             f"({found} tokens now, {turn.prompt_tokens} then): the replay shows the choices for the masked text"
         )
     if earlier := turn.decoding.get("earlier_turns"):

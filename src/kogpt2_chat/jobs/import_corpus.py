@@ -112,7 +112,7 @@ def import_corpus(*, source: Path, folder: Path, bots: Sequence[str] = BOT_IDS) 
     """Write seed, gold, dev and golden files for the bots. The same file always produces the same folder.
 
     Unusable rows (missing columns, unknown label, no text) are skipped and counted; more than 1 % of them stop the
-    import. Usable rows that the training rules reject (crisis, abuse, personal details, duplicates) are counted by
+    import. Usable rows that the training rules reject (crisis, abuse, personal data, duplicates) are counted by
     reason and do not stop it. About 60 rows per bot (at most a tenth) become its gold set and as many its dev set, in
     whole clusters: the seed contains none of their questions or answers.
 

@@ -204,7 +204,7 @@ def spark_summary(page: Mapping[str, Any], server: RunningServer) -> str:
     if server.program.name == "spark-worker":
         ours = [one for one in page["workers"] if str(one["webuiaddress"]).endswith(f":{server.program.port}")]
         if not any(one["state"] == "ALIVE" and one["lastheartbeat"] / 1000 >= server.state.started for one in ours):
-            raise Unhealthy("the master has not heard from this worker yet")
+            raise Unhealthy("the master has received no heartbeat from this worker yet")
     return f"{page['aliveworkers']} workers, {page['cores']} cores"
 
 

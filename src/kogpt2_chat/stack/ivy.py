@@ -1,4 +1,4 @@
-"""Run the Ivy that is bundled in pyspark to fetch one set of artefacts."""
+"""Run the Ivy that is bundled in pyspark to fetch one set of artifacts."""
 
 import importlib.util
 import os
@@ -39,7 +39,7 @@ class ProcessGroup:
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """One artefact of a Maven repository.
+    """One artifact of a Maven repository.
 
     Attributes:
         group: e.g. ``org.apache.kafka``.
@@ -57,7 +57,7 @@ class Coordinates:
 
 
 def ivy_file(wanted: Sequence[Coordinates]) -> str:
-    """Return the text of an ``ivy.xml`` that requests these artefacts."""
+    """Return the text of an ``ivy.xml`` that requests these artifacts."""
     lines = [
         '<ivy-module version="2.0">',
         '  <info organisation="kogpt2-chat" module="jars"/>',
@@ -81,10 +81,10 @@ def fetch(
     progress: Callable[[str], None],
     group: ProcessGroup,
 ) -> None:
-    """Fetch artefacts and their runtime dependencies into ``target``.
+    """Fetch artifacts and their runtime dependencies into ``target``.
 
     Args:
-        wanted: the artefacts to fetch.
+        wanted: the artifacts to fetch.
         java: the ``java`` binary.
         target: the folder for the jars.
         scratch: the folder for Ivy's own cache; may be removed afterwards.

@@ -1,4 +1,4 @@
-"""The servers' jars: the list of artefacts, their expected hashes, and the cache that all checkouts share.
+"""The servers' jars: the list of artifacts, their expected hashes, and the cache that all checkouts share.
 
 The Ivy that is bundled in pyspark fetches them; this module names no repository. ``jars.lock`` has the SHA-256 of
 every file. The name of a cache folder is the hash of the lock and of the module files, so its content never changes,

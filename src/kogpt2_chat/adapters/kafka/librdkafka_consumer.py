@@ -87,10 +87,10 @@ def _max_poll_interval_ms(settings: Settings) -> int:
 
 
 def generation_of(member: bytes) -> int:
-    """Return the group generation from a consumer's serialized group metadata; -1 if it is not in a group.
+    """Return the group generation from a consumer's serialised group metadata; -1 if it is not in a group.
 
     Raises:
-        ValueError: librdkafka uses an unknown serialization format.
+        ValueError: librdkafka uses an unknown serialisation format.
     """
     if not member.startswith(_METADATA_PREFIX):
         raise ValueError(

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from kogpt2_chat.domain.chat.kept_turns import masked_fields, masked_turn
 from kogpt2_chat.domain.chat.players import masked_player
 from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS, SEOUL, with_offset
-from kogpt2_chat.domain.chat.turns import CONSENT_KEY, Feedback, Turn
+from kogpt2_chat.domain.chat.turns import CONSENT_KEY, Feedback, Turn, masked_fields, masked_turn
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 from kogpt2_chat.errors import InvalidMessage
 
@@ -206,7 +205,7 @@ def read_time(text: str | None) -> datetime | None:
 
 
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
-    """Return the row of ``turns`` for a turn, masked again (see :mod:`~kogpt2_chat.domain.chat.kept_turns`).
+    """Return the row of ``turns`` for a turn, masked again.
 
     Args:
         turn: the turn as logged.

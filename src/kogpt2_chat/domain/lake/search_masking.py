@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from kogpt2_chat.domain.chat.kept_turns import masked_fields
 from kogpt2_chat.domain.chat.players import masked_player
+from kogpt2_chat.domain.chat.turns import masked_fields
 from kogpt2_chat.domain.text.masking import HANDLE_MASK, NAME_MASK, mask_pii
 
 _SERVICES: Final = "카톡|카카오톡|인스타그램|인스타|텔레그램|텔레|라인|디스코드|디코|트위터|페이스북|페북|틱톡|스냅챗"

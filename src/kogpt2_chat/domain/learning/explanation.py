@@ -23,7 +23,7 @@ WHY_BY_RULE: Final[Mapping[Rule, str]] = {
     "normalised": "control and zero-width characters were removed, white space was joined, letters composed (NFC)",
     "control_tokens": "control tokens written out as text were removed",
     "cut": "the text was cut at the maximum answer length",
-    "masked": "personal details were masked before the turn was stored",
+    "masked": "personal data was masked before the turn was stored",
     "unexplained": "the current rules turn these tokens into a different answer: the turn was written by "
     "another release or with other limits",
 }

@@ -1,4 +1,4 @@
-"""MLflow: tracking server, model registry and artefact proxy."""
+"""MLflow: tracking server, model registry and artifact proxy."""
 
 import shlex
 
