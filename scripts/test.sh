@@ -9,7 +9,7 @@ scripts/check.sh
 if (($#)); then exec .venv/bin/python -m pytest "$@"; fi
 readonly INTERRUPTED=2
 code=0
-.venv/bin/python -m pytest --durations=40 -m parallel -n auto tests/{unit,model,dags,spark} || code=$?
+.venv/bin/python -m pytest -m parallel -n auto tests/{unit,model,dags,spark} || code=$?
 if ((code == INTERRUPTED)); then exit "$code"; fi
-.venv/bin/python -m pytest --durations=40 -m "not parallel and not faults" --ignore=tests/{unit,model,dags} || code=$?
+.venv/bin/python -m pytest -m "not parallel and not faults" --ignore=tests/{unit,model,dags} || code=$?
 exit "$code"
