@@ -6,8 +6,10 @@ from kogpt2_chat.evaluation.trial import Trial
 
 def measure(trial: Trial) -> Likelihood:
     """Measure both models on the gold pairs, the taught pairs and the held-out pairs."""
+    pairs, gold = trial.evaluation_set, trial.gold_nll
     return Likelihood(
-        gold=trial.gold_nll,
-        taught=trial.paired_nll(trial.evaluation_set.taught),
-        held_out=trial.paired_nll(trial.evaluation_set.held_out),
+        gold=gold,
+        taught=trial.paired_nll(pairs.taught),
+        # For the small base, the gold pairs are also the held-out ones.
+        held_out=gold if pairs.held_out is pairs.gold else trial.paired_nll(pairs.held_out),
     )
