@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kogpt2_chat.settings import CHECKOUT
@@ -53,27 +54,45 @@ def test_a_script_works_in_any_folder_and_shell(checkout: Path, command: list[st
 
 
 def test_all_tests_run_in_two_parts(checkout: Path) -> None:
-    """Together they cover every folder, because the second part ignores only folders of the first."""
+    """Together they cover every folder, because the part with servers ignores only folders of the other one."""
     done = run(checkout, "scripts/test.sh")
     assert done.returncode == 0, done.stderr
-    first, second = (line.split(" in ")[0] for line in done.stdout.splitlines() if line.startswith("python -m pytest"))
-    assert first == "python -m pytest -m parallel -n auto tests/unit tests/model tests/dags tests/spark"
+    parts = {line.split(" in ")[0] for line in done.stdout.splitlines() if line.startswith("python -m pytest")}
     ignored = [f"--ignore=tests/{folder}" for folder in ("unit", "model", "dags")]
-    assert second == f"python -m pytest -m not parallel and not faults {' '.join(ignored)}"
+    assert parts == {
+        "python -m pytest -m parallel -n auto tests/unit tests/model tests/dags tests/spark",
+        f"python -m pytest -m not parallel and not faults {' '.join(ignored)}",
+    }
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "parts", "code"), [(0, 0, 2, 0), (1, 0, 2, 1), (0, 1, 2, 1), (2, 0, 1, 2), (5, 0, 2, 5)]
-)
-def test_a_failure_in_either_part_fails_the_tests(
-    checkout: Path, first: int, second: int, parts: int, code: int
-) -> None:
-    """The second part also runs after a failure in the first one, but not after an interruption."""
-    body = f'case "$*" in *"-m parallel"*) echo part; exit {first};; *pytest*) echo part; exit {second};; esac'
+def test_the_two_parts_run_at_the_same_time(checkout: Path) -> None:
+    """Each waits for the other one. The output of the part without servers comes in one piece, at its end."""
+    meet = "touch {own}; while ! [ -e {other} ]; do sleep 0.05; done; echo {own}"
+    parallel, servers = meet.format(own="parallel", other="servers"), meet.format(own="servers", other="parallel")
+    tool(checkout, "python", f'case "$*" in *"-m parallel"*) {parallel};; *pytest*) {servers};; esac')
+    done = run(checkout, "timeout", "60", "scripts/test.sh")
+    assert done.returncode == 0, done.stderr
+    assert {"parallel", "servers"} <= set(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(("without", "with_servers", "code"), [(0, 0, 0), (1, 0, 1), (0, 1, 1), (5, 0, 5), (1, 3, 1)])
+def test_a_failure_in_either_part_fails_the_tests(checkout: Path, without: int, with_servers: int, code: int) -> None:
+    """Both parts run to their end."""
+    body = f'case "$*" in *"-m parallel"*) echo part; exit {without};; *pytest*) echo part; exit {with_servers};; esac'
     tool(checkout, "python", body)
     done = run(checkout, "scripts/test.sh")
-    assert done.stdout.splitlines().count("part") == parts
+    assert done.stdout.splitlines().count("part") == 2
     assert done.returncode == code
+
+
+def test_an_interruption_ends_both_parts(checkout: Path) -> None:
+    """After Ctrl-C, pytest exits with 2; no process of the other part may keep running."""
+    body = 'case "$*" in *"-m parallel"*) echo $$ > pid; exec sleep 600;; *pytest*) sleep 1; exit 2;; esac'
+    tool(checkout, "python", body)
+    done = run(checkout, "timeout", "60", "scripts/test.sh")
+    assert done.returncode == 2, done.stderr
+    pid = int((checkout / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_scripts_can_be_started_from_any_folder(checkout: Path) -> None:
