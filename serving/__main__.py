@@ -17,7 +17,7 @@ from serving.stopping import STOPPED, Stop, exit_on_signal
 
 SETTINGS_WRONG: Final = 2
 FENCED: Final = 3
-"""A supervisor must not restart after this exit code: two processes would fence each other forever."""
+"""A supervisor must not restart the worker after this exit code: the two processes would fence each other forever."""
 
 _log = structlog.get_logger("serving")
 

@@ -60,8 +60,8 @@ class WorkerParts:
     """The replaceable parts of a worker. Benchmarks and tests pass their own.
 
     Attributes:
-        consumer: returns the transactional consumer; called with the settings, the ordinal and a callback that it
-            calls with the name of each step.
+        consumer: opens the transactional consumer; called with the settings, the ordinal, and the function to which the
+            consumer passes the name of each step.
         topics: opens a Kafka connection for the rollout follower.
         registry: opens the model registry.
         load: loads a version's folder.
@@ -174,7 +174,8 @@ class WorkerApp:
             versions=versions,
             worker=self.name,
             on_swap=self.metrics.swapped,
-            # Otherwise OpenVINO creates some of its shared threads after the first load, and they inherit its priority.
+            # With other thread counts, OpenVINO creates some of its shared threads during a later load, and they would
+            # inherit that load's low priority.
             low_priority_loads=threads in {0, 1} or threads >= affinity_cores(),
         )
 

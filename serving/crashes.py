@@ -5,7 +5,7 @@ turn id. The file always lists all work in progress. What it lists at the next s
 died, or had just ended. The worker then reads or decodes these suspects one by one, so that only the one that kills
 the process keeps its count.
 
-If the disk is full, nothing is counted, but questions are still answered.
+If the disk is full, crashes are not counted, but questions are still answered.
 """
 
 import json
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 _MOST_KEPT: Final = 1000
-"""Suspects that are kept at most: one whose answer was published just before the crash is never polled again, so it is
-never cleared."""
+"""Maximum number of suspects. A suspect whose answer was published just before the crash is never polled again, so its
+count is never cleared."""
 
 
 def reading(turn_id: str) -> str:

@@ -1,7 +1,7 @@
 """Track every question from its poll to its publication.
 
-Answers finish in any order, but Kafka stores one committed position per partition. So a transaction carries only
-replies without a gap before them, and a reply waits for slower questions that were asked before it.
+Answers finish in any order, but Kafka stores one committed offset per partition. So a reply is published together with
+the replies to all earlier questions of its partition, or after them.
 """
 
 from collections import deque
@@ -147,8 +147,8 @@ class InFlightTracker:
         """Remove and return the requests that may be published now, possibly none.
 
         Args:
-            max_replies: most requests.
-            max_bytes: size of all their records; the last request may exceed it.
+            max_replies: maximum number of requests.
+            max_bytes: maximum size of all their records; the last request may exceed it.
         """
         positions: dict[int, int] = {}
         taken: list[Request] = []

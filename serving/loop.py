@@ -1,4 +1,4 @@
-"""The answering thread: poll questions, admit them, decode one step, publish finished replies; then again.
+"""The answering thread: poll questions, admit them, decode one step, publish finished replies, and repeat.
 
 Replies are published in a separate thread, one transaction at a time, while decoding continues. Replies that finish
 during a transaction go into the next one. So a transaction never delays a step, and its size follows the load.
@@ -35,7 +35,7 @@ LAG_EVERY_S: Final = 1.0
 LONGEST_TRANSACTION_S: Final = 60.0
 """After this time the loop stops feeding the watchdog, which then ends the process."""
 LAST_WAIT_S: Final = 2.0
-"""How long the last transaction may take after SIGTERM and the time for questions in flight."""
+"""After SIGTERM, once the time for questions in flight is over: how long to wait for the last transaction."""
 _MAX_QUICK_RETRIES: Final = 2
 _REMEMBERED: Final = 10_000
 
@@ -61,7 +61,7 @@ class Loop:
         metrics: the worker's metrics.
         stop: set when the loop must end.
         publisher: runs transactions, in one thread, or inline in tests.
-        max_in_flight: most questions that are polled and not yet answered; others wait in Kafka.
+        max_in_flight: maximum number of questions that are polled and not yet published; others wait in Kafka.
         on_step: called with the name of each step; feeds the watchdog and the failpoints of fault tests.
         models_loaded: set once the versions that are rolled out have been loaded. Until then nothing is polled, so that
             a starting worker does not send a notice for a question that it could answer a moment later.
@@ -116,7 +116,7 @@ class Loop:
             self.on_step("idle")
 
     def _recover(self) -> bool:
-        """Reset the consumer to the committed positions. Nothing is in flight now.
+        """Reset the consumer to the committed offsets. Nothing is in flight now.
 
         After two failed publications in a row, wait first: probably a topic or a permission is missing.
         """
@@ -225,7 +225,7 @@ class Loop:
                 return
 
     def _drop(self, why: str, timeout_s: float = 0.0, more: int = 0) -> None:
-        """Drop everything in flight. It will be polled again from the committed positions.
+        """Drop everything in flight. It will be polled again from the committed offsets.
 
         Args:
             why: the reason, for the log.
@@ -256,7 +256,7 @@ class Loop:
             if not tracker.is_busy and self._publication:
                 time.sleep(IDLE_POLL_S)
         if len(tracker) or self._publication:
-            with suppress(Unavailable):  # the successor starts at the committed positions
+            with suppress(Unavailable):  # the successor starts at the committed offsets
                 self._drop("stopping", LAST_WAIT_S)
         self.worker.drop()
 

@@ -32,7 +32,7 @@ class _Text:
     Attributes:
         text: the answer.
         fallback: why it is not the model's own answer; None if it is.
-        found: the known question whose answer it is; None if it comes from elsewhere.
+        found: the known question whose answer the text is; None for any other text.
     """
 
     text: str

@@ -191,9 +191,10 @@ class RolloutFollower:
         return self._slots.warm(bot, target.number, target.digest)
 
     def _load(self, bot: str, wanted: VersionKey, is_wanted: Callable[[], bool]) -> LoadedVersion:
-        """Load a version, in its load's thread. If the slot is empty, first load the last version that it served.
+        """Load a version, in its load's thread.
 
-        That version is loaded before a download, or after a failure, so that the bot can answer in the meantime.
+        If the slot is empty, and the version is not cached or does not load, also load the version that the slot served
+        last, so that the bot can answer in the meantime.
         """
         if not self._versions.has(bot, wanted.number):
             self._load_last_good(bot, is_wanted)

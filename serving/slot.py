@@ -117,7 +117,7 @@ class Slots:
             self._slot_by_bot[bot].muted = muted
 
     def wait_for_load(self, bot: str, rollout_epoch: int, state: SlotState, detail: str) -> None:
-        """Record that a version is being loaded or did not load. What answers now does not change.
+        """Record that a version is being loaded or did not load. The version that answers does not change.
 
         Args:
             bot: the bot's id.
@@ -144,7 +144,7 @@ class Slots:
             return swapped
 
     def fill_empty(self, bot: str, loaded: LoadedVersion) -> bool:
-        """Let another version answer in an empty slot until the right one is loaded. The slot's state does not change.
+        """Let another version answer in an empty slot until the target is loaded. The slot's state does not change.
 
         Returns:
             Whether the slot was empty.

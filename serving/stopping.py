@@ -19,7 +19,7 @@ from serving.watchdog import log_briefly
 STOPPED: Final = 0
 END_S: Final = 9.0
 """Time after the signal at which a process that is still running is ended. Nothing is lost: the successor or the broker
-aborts an open transaction, and its questions are polled again from the committed positions."""
+aborts an open transaction, and its questions are polled again from the committed offsets."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger("serving")

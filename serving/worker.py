@@ -2,7 +2,8 @@
 
 Every record gets exactly one reply: an answer with its turn, or a dead letter. The answer is the first of these that
 applies: a vetted answer, if the question may be about a crisis; the notice of a muted bot; the model's own answer, if
-it is ready in time and likely enough; the nearest known answer, if the settings allow it; a fixed notice.
+it is ready in time and likely enough; the nearest known answer, or a text that says that the bot does not know; a fixed
+notice. The settings can turn off the nearest answer and the check of the likelihood.
 """
 
 import hashlib
@@ -98,8 +99,8 @@ class Worker:
         """Advance every admitted question by one token.
 
         Args:
-            may_try_suspects: whether suspects of earlier crashes may be decoded: nothing else that could kill the
-                process is running.
+            may_try_suspects: whether suspects of earlier crashes may be decoded; False while something else is running
+                that could kill the process.
         """
         self._begin(may_try_suspects=may_try_suspects)
         decoding = self.tracker.decoding

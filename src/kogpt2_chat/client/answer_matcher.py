@@ -47,7 +47,7 @@ class AnswerMatcher:
         self._legacy_by_sender: dict[tuple[str, str], deque[PendingQuestion]] = {}
 
     def __len__(self) -> int:
-        """The number of pending questions."""
+        """Return the number of pending questions."""
         return len(self._deadline_by_question)
 
     def add(self, question: PendingQuestion, now_s: float) -> None:

@@ -14,7 +14,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
 
 _POLL_TIMEOUT_S: Final = 0.2
-"""Longest time by which the end of the time limit may be noticed late; an answer ends a poll at once."""
+"""Timeout of one poll, by which a call may exceed its time limit. An answer ends a poll at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

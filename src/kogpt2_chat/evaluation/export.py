@@ -43,7 +43,7 @@ def write_version(
         texts: content of further text files, by name.
 
     Returns:
-        The card with its hashes.
+        The card with the hashes of the files.
     """
     network.eval()
 

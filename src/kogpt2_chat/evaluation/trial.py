@@ -27,8 +27,8 @@ class EvaluatedVersion:
     """A version on both engines.
 
     Attributes:
-        reference: on the reference engine, which generates the answers that are judged.
-        served: on the serving engine.
+        reference: on the reference engine, for its own answers and the likelihoods.
+        served: on the serving engine, for the answers that players would get, and for the latency.
     """
 
     reference: LoadedBot
@@ -54,8 +54,8 @@ class Baseline:
 def load_version(folder: Path, settings: Settings, version: str) -> EvaluatedVersion:
     """Verify a version's folder and load it for both engines.
 
-    The worker loads with the same function. It also compiles a second graph for one core, which it uses only while
-    several bots answer at once; the gate evaluates one bot at a time.
+    The worker loads versions with the same function, and also compiles a second graph for one core. It uses that graph
+    only while several bots answer at once; the gate evaluates one bot at a time.
 
     Args:
         folder: the version's files.

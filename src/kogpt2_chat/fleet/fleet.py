@@ -1,6 +1,6 @@
 """Read and publish the state of a bot, read the workers' reports, and wait for the workers.
 
-Writes ``rollout_state`` and reads ``worker_state``. Does not use the registry and its aliases.
+Writes ``rollout_state`` and reads ``worker_state``. Does not use the registry.
 """
 
 import time
@@ -73,8 +73,8 @@ class Fleet:
     def effective_state(self, bot: str) -> tuple[RolloutState, bool]:
         """Return the state that the workers follow, and whether the topic still contains it as the valid one.
 
-        It does not if the topic was lost while workers kept running, because they remember a higher epoch than the
-        topic contains. It also does not if the topic's last record is stale, because compaction keeps the last record.
+        False if the topic was lost while workers kept running (they remember a higher epoch than the topic contains),
+        or if the topic's last record is stale (compaction would keep that record).
 
         Args:
             bot: the bot.

@@ -7,7 +7,7 @@ from kogpt2_chat.ports import ModelVersion, Registry
 
 
 def require_pass(found: ModelVersion) -> None:
-    """Check that a version passed the gate and has no tag ``tainted``.
+    """Check that a version passed the gate and has no tag ``tainted``, which nothing in this release sets.
 
     Args:
         found: the version in the registry.
@@ -47,9 +47,9 @@ def is_registered(registry: Registry, bot: str, version: VersionKey) -> bool:
 def version_before(
     served: VersionKey | None, champion: ModelVersion | None, target: VersionKey, registry: Registry
 ) -> VersionKey | None:
-    """Return the version served until now, according to the workers, because an alias can be moved by hand.
+    """Return the version that was served until now: the one on the workers, because an alias can be moved by hand.
 
-    If they already serve the target, because an earlier call did not finish, return the champion of the registry.
+    If the workers already serve the target, because an earlier call did not finish, return the registry's champion.
     """
     if served is not None and not served.is_same(target):
         return served

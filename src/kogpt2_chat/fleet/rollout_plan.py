@@ -134,7 +134,7 @@ def _restore(fleet: Fleet, plan: RolloutPlan, answers: Acknowledgements, before:
 def _with_champion(
     state: RolloutState, version: VersionKey | None, previous: int | None, earlier: int | None, reason: str
 ) -> RolloutState:
-    """Return a state with another champion. Everything else stays, so a mute or a canary is kept."""
+    """Return a state with another champion. Everything else stays, so that a mute is kept."""
     return replace(
         state,
         champion=None if version is None else version.number,

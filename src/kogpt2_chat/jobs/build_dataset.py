@@ -87,7 +87,7 @@ def build_dataset(
     Args:
         bots: the bots.
         spark: runs ``spark_jobs/build_dataset.py``.
-        tables: the lake's tables; Spark reads the version of each that is the newest at the start.
+        tables: the lake's tables; Spark reads the version of each that is newest at the start.
         files: the lake's file system.
         settings: rules, corpora, base and addresses.
         progress: called with a line on each step of preparing the base.

@@ -21,7 +21,7 @@ _TOPIC_BY_LABEL: Final = {0: "일상", 1: "이별", 2: "사랑"}
 _BOT_BY_LABEL: Final = {str(bot.label): bot for bot in BOTS}
 _SHOWN_ROWS: Final = 5
 _NOT_SHOWN: Final = frozenset({"pii"})
-"""For rows left out for these reasons, messages show only the line number."""
+"""For rows left out for these reasons, messages show the line number and the reason, but no text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class CorpusSizes:
         seed: pairs that the bot always learns.
         gold: pairs to evaluate it.
         dev: pairs to fit its thresholds.
-        golden: questions with words that a good answer contains.
+        golden: questions with words; a good answer contains at least one of them.
     """
 
     seed: int

@@ -1,7 +1,7 @@
 """Mute a bot, so that it answers with a fixed notice, or unmute it. No version changes, and none is loaded.
 
 The state that the workers follow is published again with only `muted` changed. This job never reverts it: if waiting
-for the workers fails, the state stays published. Does not use the registry.
+for the workers fails, the state stays published. It does not use the registry.
 """
 
 from collections.abc import Callable

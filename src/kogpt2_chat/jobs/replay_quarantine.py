@@ -27,7 +27,7 @@ from kogpt2_chat.lake.read_records import TABLE_BY_TOPIC, read_record
 from kogpt2_chat.ports import Record, Tables
 
 _COUNTER: Final = "{table}/quarantine"
-"""App id of a table's number of replays: two concurrent replays change it, so the second one fails with a conflict."""
+"""App id under which a table counts its replays. Two concurrent replays both move it, so the second one fails."""
 _NOTHING: Final[Mapping[RecordPosition, str]] = MappingProxyType({})
 _ID: Final[Mapping[str, str]] = {"turns": "turn_id", "feedback": "feedback_id"}
 

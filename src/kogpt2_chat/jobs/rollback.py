@@ -86,7 +86,10 @@ def _rollback_plan(bot: str, served: VersionKey | None, registry: Registry, by: 
 def _rollback_plan_without_registry(
     followed: RolloutState, served: VersionKey | None, by: str, error: Unavailable
 ) -> RolloutPlan:
-    """Plan the change to the champion before the served one, by the published state; it passed the gate back then."""
+    """Plan the change to the version that the published state names as the champion before the served one.
+
+    That version passed the gate before its own rollout.
+    """
     is_champion = served is not None and served.is_same(followed.key)
     before = (followed.previous, followed.earlier) if is_champion else (followed.earlier, None)
     if before[0] is None:

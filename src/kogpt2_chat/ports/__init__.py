@@ -1,8 +1,8 @@
 """What the platform needs from each server, as protocols in the platform's own terms.
 
 One protocol per server; Kafka has three: topics, a follower of them, and the worker's transactional consumer. Each has
-a real adapter and a test double in :mod:`kogpt2_chat.testing`, and all but ``SparkJobs`` have a contract suite that
-runs on both. Jobs and the worker depend on these protocols and never on a client library.
+a real adapter, a test double in :mod:`kogpt2_chat.testing`, and a contract suite that runs on both. Jobs and the worker
+depend on these protocols and never on a client library.
 """
 
 from kogpt2_chat.ports.kafka import (

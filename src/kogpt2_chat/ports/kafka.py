@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One record of a topic, at position ``(topic, partition, offset)``.
+    """One record of a topic, identified by topic, partition and offset.
 
     Attributes:
         value: the content; None is a tombstone.
@@ -62,8 +62,8 @@ class Follower(Protocol):
 class Topics(Protocol):
     """Kafka topics, read by position or followed, and written outside transactions. Thread-safe.
 
-    A *position* is an offset between two records: reading starts with the record at or after it. Offsets have gaps, so
-    the difference of two positions is not a number of records.
+    A *position* is an offset to read from or up to. Not every offset has a record, so the difference of two positions
+    is not a number of records.
 
     Every method raises ``Unavailable`` if the broker does not answer in time, and every method that names a topic
     raises ``NotFound`` if it does not exist, unless its docstring says otherwise.
@@ -94,7 +94,7 @@ class Topics(Protocol):
         ...
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Yield the committed records with ``start <= offset < end``, in order; offsets may have gaps.
+        """Yield the committed records with ``start <= offset < end``, in order; not every offset has a record.
 
         Raises:
             Unavailable: the broker does not answer in time; the records yielded so far are valid.
@@ -162,8 +162,8 @@ class PublishResult:
     """The outcome of a transaction.
 
     Attributes:
-        published: whether all records are visible. If they are not, or if the outcome is unknown (partitions lost,
-            transaction aborted), drop everything in flight and recover.
+        published: whether all records are visible. False if partitions were lost, if the transaction was aborted, or if
+            its outcome is unknown: then drop everything in flight and recover.
         too_large: the record that exceeds the size limit, if that is the reason.
     """
 
@@ -182,7 +182,7 @@ class TransactionalConsumer(Protocol):
 
     The questions between the two are *in flight*: polled, but without a visible reply. Replies may be ready in any
     order, but only one offset per partition is committed. Therefore a *committable batch* contains, of each partition,
-    only replies without a gap before them.
+    only the replies without an unfinished question before them.
 
     ``recover`` sets the polled offset back to the committed one, so that everything in flight is polled again. The
     worker must first drop what it has in flight.

@@ -83,7 +83,7 @@ class Tables(Protocol):
             rows: values by column; a missing column is null.
             positions: end position by app id.
             expected: the positions that the work was planned from; app ids without a position are left out. If given,
-                the append fails if one of ``positions`` has moved since then, and may move positions back.
+                the append fails if one of ``positions`` has moved since then, and positions may also be moved back.
 
         Returns:
             False if every position is already reached (with ``expected``: has exactly this value). Then another run

@@ -1,4 +1,4 @@
-"""The folders of one stack on disk. Two stacks with different homes share only the jars."""
+"""The folders of one stack on disk. Two stacks with different homes share only the cache."""
 
 import os
 import shutil

@@ -35,7 +35,7 @@ class Broker:
     Attributes:
         logs: the partitions of each topic, by topic name.
         topic_ids: the id of each topic, by topic name.
-        committed: the worker group's committed position, by partition of the question topic.
+        committed: the worker group's committed offset, by partition of the question topic.
         generation: number of the current assignment; see :meth:`rebalance`.
         aborted: how many records were written in aborted transactions.
         written: notified after each write, for followers that wait in another thread.
@@ -239,7 +239,7 @@ class InMemoryTransactionalConsumer:
         self.closed = False
 
     def recover(self) -> None:
-        """Reset to the committed positions."""
+        """Reset to the committed offsets."""
         self.recoveries += 1
         self._positions.clear()
 
@@ -259,7 +259,7 @@ class InMemoryTransactionalConsumer:
     def publish(
         self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> PublishResult:
-        """Make all records visible and move the committed positions, or abort.
+        """Make all records visible and move the committed offsets, or abort.
 
         Args:
             assignment: the assignment under which the questions were polled.

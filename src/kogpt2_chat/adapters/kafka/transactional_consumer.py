@@ -73,7 +73,7 @@ class KafkaTransactionalConsumer:
             raise Unavailable(f"no Kafka broker answers at {settings.kafka_bootstrap}: {error}") from error
 
     def recover(self) -> None:
-        """Open a new producer with the same transactional id, and seek to the committed positions.
+        """Open a new producer with the same transactional id, and seek to the committed offsets.
 
         Raises:
             Unavailable: the broker cannot be reached; try again later.
@@ -118,7 +118,7 @@ class KafkaTransactionalConsumer:
     def publish(
         self, assignment: Assignment, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> PublishResult:
-        """Make all records visible and move the group's committed positions, in one transaction.
+        """Make all records visible and move the group's committed offsets, in one transaction.
 
         Args:
             assignment: the assignment under which the questions were polled.

@@ -78,7 +78,7 @@ class Transactions:
     def publish(
         self, member: ConsumerGroupMetadata, positions: Mapping[int, int], outgoing: Sequence[Outgoing]
     ) -> PublishResult:
-        """Make all records visible and move the group's committed positions.
+        """Make all records visible and move the group's committed offsets.
 
         Args:
             member: the group membership at the time when the questions were polled.

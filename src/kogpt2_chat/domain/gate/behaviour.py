@@ -45,8 +45,8 @@ class Behaviour(Block):
     """The faults of the candidate's answers.
 
     Attributes:
-        own: of its own answers on the reference engine.
-        heard: of what players receive: the serving engine's answers and the fallbacks that replace them.
+        own: faults of its own answers on the reference engine.
+        heard: faults of what players receive: the serving engine's answers and the fallbacks that replace them.
     """
 
     own: AnswerFaults

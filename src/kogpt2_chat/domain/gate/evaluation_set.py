@@ -21,12 +21,12 @@ class EvaluationSet:
     """The pairs and questions that both models are evaluated on.
 
     Attributes:
-        gold: the frozen evaluation pairs.
+        gold: the gold pairs, which no version is trained on.
         golden: questions with words; a correct answer contains at least one of them.
         seen: pairs that the candidate learned.
         taught: pairs that the candidate learned and the baseline did not: those taught by players, or, if the baseline
             is a base, a sample of all.
-        held_out: pairs written by people that neither model learned.
+        held_out: pairs that neither model learned: those of val and test, or the gold pairs for the small base.
     """
 
     gold: Sequence[Pair]
@@ -74,7 +74,7 @@ def evaluation_set(
     Args:
         learned: the pairs of the candidate's dataset, by split: train, val and test.
         known_to_baseline: the pairs that the baseline was trained on; None if it is a base.
-        gold: the frozen evaluation pairs.
+        gold: the gold pairs.
         golden: the golden questions.
         small: whether the candidate was trained from the small base.
 

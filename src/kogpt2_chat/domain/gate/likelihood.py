@@ -1,4 +1,4 @@
-"""The gate's rules on likelihoods: not worse on gold, and better on taught pairs or on held-out human pairs."""
+"""The gate's rules on likelihoods: not worse on gold, and better on taught pairs or on held-out pairs."""
 
 import random
 from collections.abc import Sequence
@@ -39,9 +39,9 @@ class Likelihood(Block):
     """The NLL of both models on each kind of pairs; None if there are no such pairs.
 
     Attributes:
-        gold: on the frozen gold set.
+        gold: on the gold set.
         taught: on pairs of the candidate's dataset that are new to the baseline.
-        held_out: on human-written pairs that neither model learned.
+        held_out: on pairs that neither model learned.
     """
 
     gold: PairedNll | None = None

@@ -17,8 +17,8 @@ class AnswerQuality:
     """Metrics of one model's greedy answers on the reference engine.
 
     Attributes:
-        golden_passed: golden questions answered correctly, except for the must-pass ones.
-        golden_total: number of these golden questions.
+        golden_passed: number of golden questions answered correctly, without the must-pass ones.
+        golden_total: number of golden questions without the must-pass ones.
         chrf: chrF against the gold answers, 0 to 100.
         distinct_1: share of distinct words among all words, 0 to 1.
         distinct_2: share of distinct word pairs among all word pairs, 0 to 1.
@@ -34,7 +34,7 @@ class AnswerQuality:
 
     @property
     def golden_share(self) -> float:
-        """Share of these golden questions that were answered correctly; 0 if there are none."""
+        """``golden_passed`` as a share of ``golden_total``; 0 if there are no such questions."""
         return self.golden_passed / self.golden_total if self.golden_total else 0.0
 
 

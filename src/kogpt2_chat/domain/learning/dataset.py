@@ -1,4 +1,4 @@
-"""Rules for which pairs may become training examples, and which split of the dataset each pair belongs to.
+"""The rules that decide which pairs may become training examples, and to which split of a dataset each pair belongs.
 
 The Spark transforms call the functions below or read the limits from :class:`Rules`. A bot's answer without
 feedback is never a training target; see :func:`ineligible_reason`.
@@ -60,7 +60,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A proposed pair: the circumstances that decide whether it may be learned.
+    """The facts about a proposed pair that decide whether it may be learned, apart from its text.
 
     Attributes:
         marked_at: server time at which the turn and its feedback (the earliest praise still in force, or the

@@ -18,8 +18,8 @@ from kogpt2_chat.stack.program import Program, in_checkout, python
 _TWO_TRAININGS_MB: Final = 20_000
 """Memory that allows two trainings of KoGPT2's size (4.5 GB each) in addition to the servers and a desktop."""
 _SQLITE_WAIT_S: Final = 60
-"""How long a writer waits for another. With SQLite's default of 5 s, Airflow fails in its first minute on a busy
-machine."""
+"""How long a writer waits for another. With the 5 s that Python's ``sqlite3`` waits by default, Airflow fails in its
+first minute on a busy machine."""
 _WRITE_AHEAD: Final = (
     "import os, sqlite3, sys; path = sys.argv[1]; "
     "os.path.exists(path) and sqlite3.connect(path).execute('PRAGMA journal_mode=WAL')"
