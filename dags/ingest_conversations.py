@@ -19,7 +19,8 @@ from airflow.sdk import DAG
 
 from kogpt2_airflow.alerts import run_failed
 from kogpt2_airflow.operators import JobOperator
-from kogpt2_airflow.parts import DEFAULT_ARGS, announce_teachings, deadline
+from kogpt2_airflow.params import DEFAULT_ARGS, deadline
+from kogpt2_airflow.tasks import announce_teachings
 
 with DAG(
     dag_id="ingest_conversations",

@@ -29,20 +29,19 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, TaskGroup
 
 from kogpt2_airflow.alerts import run_failed
+from kogpt2_airflow.assets import CANDIDATE_BY_BOT
 from kogpt2_airflow.operators import JobOperator
-from kogpt2_airflow.parts import (
-    CANDIDATE_BY_BOT,
+from kogpt2_airflow.params import (
     DEFAULT_ARGS,
     SPARK_POOL,
     TRAINING_POOL,
-    announce,
     argument_if_selected,
     bots_param,
-    chosen,
     dataset_if_built,
     deadline,
     retrain_schedule,
 )
+from kogpt2_airflow.tasks import announce, chosen
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import load_settings
 

@@ -22,8 +22,10 @@ from datetime import timedelta
 from airflow.sdk import DAG, AssetAny
 
 from kogpt2_airflow.alerts import run_failed
+from kogpt2_airflow.assets import CANDIDATE_BY_BOT
 from kogpt2_airflow.operators import JobOperator
-from kogpt2_airflow.parts import CANDIDATE_BY_BOT, DEFAULT_ARGS, bots_param, deadline, rollout_commands
+from kogpt2_airflow.params import DEFAULT_ARGS, bots_param, deadline
+from kogpt2_airflow.tasks import rollout_commands
 
 with DAG(
     dag_id="rollout_bots",

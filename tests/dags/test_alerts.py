@@ -21,7 +21,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Configure a webhook, and return the texts that it has received."""
     texts: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class WebhookHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
             self.send_response(204)
@@ -30,7 +30,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         def log_message(self, *_: object) -> None:
             """Do not log requests."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = HTTPServer(("127.0.0.1", 0), WebhookHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     monkeypatch.setenv("KOGPT2_AIRFLOW__ALERT_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook/secret-key")

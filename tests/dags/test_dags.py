@@ -16,20 +16,12 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from kogpt2_airflow import parts
+from kogpt2_airflow import tasks
 from kogpt2_airflow.alerts import run_failed
+from kogpt2_airflow.assets import CANDIDATE_BY_BOT, TEACHINGS
 from kogpt2_airflow.operators import argv_of
-from kogpt2_airflow.parts import (
-    CANDIDATE_BY_BOT,
-    TEACHINGS,
-    announce_teachings,
-    announced_bots,
-    argument_if_selected,
-    chosen,
-    dataset_if_built,
-    retrain_schedule,
-    rollout_commands,
-)
+from kogpt2_airflow.params import argument_if_selected, dataset_if_built, retrain_schedule
+from kogpt2_airflow.tasks import announce_teachings, announced_bots, chosen, rollout_commands
 from kogpt2_chat.demo.run import RUN_TIMEOUT_S
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT, Learning
@@ -258,7 +250,7 @@ def test_retraining_is_automatic_by_default(dags: dict[str, DAG]) -> None:
 def test_ingest_announces_only_new_feedback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without new feedback the task is skipped, and a skipped task does not update its asset."""
     events: dict[object, Any] = defaultdict(SimpleNamespace)
-    monkeypatch.setattr(parts, "get_current_context", lambda: {"outlet_events": events})
+    monkeypatch.setattr(tasks, "get_current_context", lambda: {"outlet_events": events})
 
     with pytest.raises(AirflowSkipException):
         announce_teachings.function({"rows": 0})
@@ -290,7 +282,7 @@ def test_a_candidate_without_an_event_is_rolled_out_too(monkeypatch: pytest.Monk
     def commands(events: list[dict[str, Any]], bots: list[str]) -> list[list[str]]:
         found = {"asset": [SimpleNamespace(extra=extra) for extra in events]}
         context = {"triggering_asset_events": found, "params": {"bots": bots}}
-        monkeypatch.setattr(parts, "get_current_context", lambda: context)
+        monkeypatch.setattr(tasks, "get_current_context", lambda: context)
         return rollout_commands.function()
 
     assert commands([{"bot": "ChatbotC", "version": 1}], list(BOT_IDS)) == [
@@ -367,7 +359,7 @@ WITHOUT_CLIENTS = """
 import json, sys
 from contextlib import suppress
 from airflow.dag_processing.dagbag import DagBag
-from kogpt2_airflow import parts
+from kogpt2_airflow import tasks
 from kogpt2_airflow.operators import JobOperator
 from kogpt2_chat.errors import Unavailable
 
@@ -381,9 +373,9 @@ task = DagBag(sys.argv[1]).dags["retrain_bots"].get_task("choose_bots")
 context = {"ti": Instance(), "params": {"force": True}}
 task.render_template_fields(context)
 found = task.execute(context)
-parts.get_current_context = lambda: {"triggering_asset_events": {}, "params": {"bots": []}}
+tasks.get_current_context = lambda: {"triggering_asset_events": {}, "params": {"bots": []}}
 with suppress(Unavailable):
-    parts.rollout_commands.function()
+    tasks.rollout_commands.function()
 print(json.dumps([task.command, found, [name for name in ("hdfs", "mlflow") if name in sys.modules]]))
 """
 
