@@ -11,7 +11,7 @@ from datetime import datetime
 
 from kogpt2_chat.domain.chat.turns import Fallback, Turn
 from kogpt2_chat.domain.chat.wire import Question, turn_id
-from kogpt2_chat.domain.safety.crisis import Kind
+from kogpt2_chat.domain.safety.crisis import CrisisKind
 from kogpt2_chat.inference.engine import Finished, Sampling
 from kogpt2_chat.ports import Outgoing, Record
 from serving.slot import LoadedVersion, Route
@@ -31,7 +31,7 @@ class Answered:
     outgoing: tuple[Outgoing, ...]
     turn: Turn
     answer_tokens: int = 0
-    crisis: Kind | None = None
+    crisis: CrisisKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class RequestContext:
     prompt_ids: Sequence[int] = ()
     sampling: Sampling | None = None
     finished: Finished | None = None
-    crisis: Kind | None = None
+    crisis: CrisisKind | None = None
 
     @property
     def loaded(self) -> LoadedVersion | None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from kogpt2_chat.domain.rollout.next_step import LoadFailure, Progress, failed_again
+from kogpt2_chat.domain.rollout.next_step import LoadFailure, LoadProgress, failed_again
 from kogpt2_chat.domain.rollout.states import VersionKey
 from serving.slot import LoadedVersion
 
@@ -45,12 +45,12 @@ class _BotLoads:
     """The loads of one bot.
 
     Attributes:
-        wanted: the target version.
+        target: the target version.
         under_way: the outcome of each load that is running (None) or not yet collected, by version.
         failure: how the target version has failed to load.
     """
 
-    wanted: VersionKey | None = None
+    target: VersionKey | None = None
     under_way: dict[VersionKey, LoadOutcome | None] = field(default_factory=dict)
     failure: LoadFailure | None = None
 
@@ -74,12 +74,12 @@ class Loads:
         with self._lock:
             return sum(len(loads.under_way) for loads in self._by_bot.values())
 
-    def want(self, bot: str, wanted: VersionKey | None) -> None:
+    def set_target(self, bot: str, target: VersionKey | None) -> None:
         """Set the target version of a bot. If it changes, the failures of the old one are forgotten."""
         with self._lock:
             loads = self._by_bot.setdefault(bot, _BotLoads())
-            if loads.wanted != wanted:
-                loads.wanted, loads.failure = wanted, None
+            if loads.target != target:
+                loads.target, loads.failure = target, None
 
     def collect(self, bot: str, now_s: float) -> LoadOutcome | None:
         """Return the result of the target version's load once; None before it ends. Drop results of other versions.
@@ -90,16 +90,16 @@ class Loads:
         """
         with self._lock:
             loads = self._by_bot.setdefault(bot, _BotLoads())
-            ended = {wanted: outcome for wanted, outcome in loads.under_way.items() if outcome is not None}
-            for wanted in ended:
-                del loads.under_way[wanted]
-            outcome = ended.pop(loads.wanted, None) if loads.wanted is not None else None
+            ended = {version: outcome for version, outcome in loads.under_way.items() if outcome is not None}
+            for version in ended:
+                del loads.under_way[version]
+            outcome = ended.pop(loads.target, None) if loads.target is not None else None
             _count(loads, outcome, now_s)
-        for wanted in ended:
-            _log.info("load_no_longer_wanted", bot=bot, version=wanted.number)
+        for version in ended:
+            _log.info("load_no_longer_needed", bot=bot, version=version.number)
         return outcome
 
-    def begin_wanted(self, bot: str, *, is_serving: bool) -> None:
+    def begin_load(self, bot: str, *, is_serving: bool) -> None:
         """Start to load the target version, unless a load of it is running.
 
         Args:
@@ -108,19 +108,19 @@ class Loads:
         """
         with self._lock:
             loads = self._by_bot.setdefault(bot, _BotLoads())
-            wanted = loads.wanted
-            if wanted is None or wanted in loads.under_way:
+            target = loads.target
+            if target is None or target in loads.under_way:
                 return
-            loads.under_way[wanted] = None
+            loads.under_way[target] = None
         low_priority = is_serving and self._low_priority
-        name = f"{bot}-{wanted.number}"
-        threading.Thread(target=self._run, args=(bot, wanted, low_priority), name=name, daemon=True).start()
+        name = f"{bot}-{target.number}"
+        threading.Thread(target=self._run, args=(bot, target, low_priority), name=name, daemon=True).start()
 
-    def progress(self, bot: str) -> Progress:
+    def progress(self, bot: str) -> LoadProgress:
         """Return the progress of the target version's load."""
         with self._lock:
             loads = self._by_bot.setdefault(bot, _BotLoads())
-            return Progress(is_loading=loads.wanted in loads.under_way, failure=loads.failure)
+            return LoadProgress(is_loading=loads.target in loads.under_way, failure=loads.failure)
 
     def clear_failure(self, bot: str) -> None:
         """Forget the failures of the target version, because it is in memory."""
@@ -130,34 +130,34 @@ class Loads:
     def under_way(self, bot: str) -> set[int]:
         """Return the numbers of the versions whose files a load uses."""
         with self._lock:
-            return {wanted.number for wanted in self._by_bot.setdefault(bot, _BotLoads()).under_way}
+            return {version.number for version in self._by_bot.setdefault(bot, _BotLoads()).under_way}
 
     def bots(self) -> set[str]:
         """Return the bots whose target version is being loaded."""
         with self._lock:
-            return {bot for bot, loads in self._by_bot.items() if loads.wanted in loads.under_way}
+            return {bot for bot, loads in self._by_bot.items() if loads.target in loads.under_way}
 
-    def _run(self, bot: str, wanted: VersionKey, low_priority: bool) -> None:  # noqa: FBT001 - a thread's target
+    def _run(self, bot: str, target: VersionKey, low_priority: bool) -> None:  # noqa: FBT001 - a thread's target
         """Run one load in its thread."""
         if low_priority:
             _lower_thread_priority()
         outcome: LoadOutcome | None
         try:
-            outcome = LoadOutcome(loaded=self._load(bot, wanted, lambda: self._is_wanted(bot, wanted)))
+            outcome = LoadOutcome(loaded=self._load(bot, target, lambda: self._is_target(bot, target)))
         except NoLongerWantedError:
             outcome = None
         except Exception as error:  # noqa: BLE001 - a bad version must not affect the one that answers
-            trouble = f"version {wanted.number} did not load: {type(error).__name__}: {error}"
+            trouble = f"version {target.number} did not load: {type(error).__name__}: {error}"
             outcome = LoadOutcome(loaded=None, trouble=trouble)
         with self._lock:
             if outcome is None:
-                del self._by_bot[bot].under_way[wanted]
+                del self._by_bot[bot].under_way[target]
             else:
-                self._by_bot[bot].under_way[wanted] = outcome
+                self._by_bot[bot].under_way[target] = outcome
 
-    def _is_wanted(self, bot: str, wanted: VersionKey) -> bool:
+    def _is_target(self, bot: str, target: VersionKey) -> bool:
         with self._lock:
-            return self._by_bot[bot].wanted == wanted
+            return self._by_bot[bot].target == target
 
 
 def _count(loads: _BotLoads, outcome: LoadOutcome | None, now_s: float) -> None:

@@ -73,7 +73,7 @@ class Loop:
     metrics: Metrics
     stop: threading.Event
     publisher: Executor
-    max_in_flight: int = 96
+    max_in_flight: int
     on_step: Callable[[str], None] = lambda _: None
     models_loaded: threading.Event = field(default_factory=threading.Event)
     has_polled: threading.Event = field(default_factory=threading.Event)

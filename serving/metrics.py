@@ -16,7 +16,7 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.dead_letters import REASONS
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.rollout.states import SlotReport
-from kogpt2_chat.domain.safety.crisis import KINDS, Kind
+from kogpt2_chat.domain.safety.crisis import KINDS, CrisisKind
 
 NO_FALLBACK: Final = "none"
 """Label of the model's own answers: Prometheus treats an empty label as missing."""
@@ -81,7 +81,7 @@ class Metrics:
         series.prompt_tokens(turn.prompt_tokens)
         series.answer_tokens(answer_tokens)
 
-    def safety_answered(self, bot: str, kind: Kind) -> None:
+    def safety_answered(self, bot: str, kind: CrisisKind) -> None:
         """Count a published vetted answer, in addition to :meth:`answered`."""
         self._safety_answers.labels(bot, kind).inc()
 

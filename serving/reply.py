@@ -177,7 +177,7 @@ class ReplyBuilder:
             return vetted | cut
         if finished is None:
             return {}
-        facts: dict[str, object] = {
+        decoding: dict[str, object] = {
             "engine": "openvino",
             "strategy": "greedy" if context.sampling is None else "sampled",
             "max_new_tokens": self.settings.model.max_new_tokens,
@@ -185,16 +185,16 @@ class ReplyBuilder:
             "logprob": round(finished.logprob, 4),
         }
         if chosen.found is not None:
-            facts["nearest"] = _found_fact(chosen.found, store=question.consent_store)
+            decoding["nearest"] = _nearest_field(chosen.found, store=question.consent_store)
         if context.sampling is not None:
-            facts |= asdict(context.sampling)
-        return facts
+            decoding |= asdict(context.sampling)
+        return decoding
 
 
-def _found_fact(found: Found, *, store: bool) -> dict[str, object]:
+def _nearest_field(found: Found, *, store: bool) -> dict[str, float | str]:
     """Return the known question for the turn. Its text is close to the player's, so it needs consent to store."""
-    facts = {"likeness": round(found.likeness, 4), "source": found.known.source}
-    return {**facts, "question": found.known.question} if store else facts
+    nearest: dict[str, float | str] = {"likeness": round(found.likeness, 4), "source": found.known.source}
+    return {**nearest, "question": found.known.question} if store else nearest
 
 
 def truncated(question: Question) -> Question:

@@ -164,7 +164,7 @@ class RolloutFollower:
     def _apply(self, bot: str, state: RolloutState) -> None:
         """Take the next step towards the version that is rolled out for a bot, without blocking."""
         target, now_s = state.key, self._monotonic()
-        self._loads.want(bot, target)
+        self._loads.set_target(bot, target)
         loaded = self._in_memory(bot, target, self._loads.collect(bot, now_s))
         progress = self._loads.progress(bot)
         step = next_step(target, is_in_memory=loaded is not None, progress=progress, now_s=now_s)
@@ -177,7 +177,7 @@ class RolloutFollower:
         else:
             self._slots.wait_for_load(bot, state.epoch, step.state, step.detail)
             if step.action == "load":
-                self._loads.begin_wanted(bot, is_serving=self._is_serving())
+                self._loads.begin_load(bot, is_serving=self._is_serving())
 
     def _in_memory(self, bot: str, target: VersionKey | None, outcome: LoadOutcome | None) -> LoadedVersion | None:
         """Return the target if it is in memory: just loaded, active or warm."""
@@ -188,34 +188,34 @@ class RolloutFollower:
             return outcome.loaded
         if outcome is not None:
             _log.warning("version_degraded", bot=bot, version=target.number, error=outcome.trouble)
-        return self._slots.warm(bot, target.number, target.digest)
+        return self._slots.loaded_version(bot, target.number, target.digest)
 
-    def _load(self, bot: str, wanted: VersionKey, is_wanted: Callable[[], bool]) -> LoadedVersion:
+    def _load(self, bot: str, target: VersionKey, is_target: Callable[[], bool]) -> LoadedVersion:
         """Load a version, in its load's thread.
 
         If the slot is empty, and the version is not cached or does not load, also load the version that the slot served
         last, so that the bot can answer in the meantime.
         """
-        if not self._versions.has(bot, wanted.number):
-            self._load_last_good(bot, is_wanted)
+        if not self._versions.has(bot, target.number):
+            self._load_last_good(bot, is_target)
         try:
-            return self._versions.load(bot, wanted.number, wanted.digest, is_wanted)
+            return self._versions.load(bot, target.number, target.digest, is_target)
         except NoLongerWantedError:
             raise
         except Exception:
-            self._load_last_good(bot, is_wanted)
+            self._load_last_good(bot, is_target)
             raise
 
-    def _load_last_good(self, bot: str, is_wanted: Callable[[], bool]) -> None:
+    def _load_last_good(self, bot: str, is_target: Callable[[], bool]) -> None:
         last_good = self._versions.last_good(bot)
         if self._has_version(bot) or last_good is None:
             return
         try:
-            loaded = self._versions.load(bot, last_good, is_wanted=is_wanted)
+            loaded = self._versions.load(bot, last_good, is_target=is_target)
         except Exception as error:  # noqa: BLE001 - the slot stays empty
             _log.warning("last_good_failed", bot=bot, version=last_good, error=str(error))
             return
-        if is_wanted() and self._slots.fill_empty(bot, loaded):
+        if is_target() and self._slots.fill_empty(bot, loaded):
             self._note_swap(bot, loaded)
 
     def _note_swap(self, bot: str, loaded: LoadedVersion) -> None:

@@ -85,7 +85,7 @@ class Slots:
 
     Args:
         bots: ids of the bots; each gets a slot.
-        monotonic: seconds, for warm versions.
+        monotonic: seconds, for how long previous versions stay loaded.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Slots:
             slot = self._slot_by_bot[bot]
             return Route(loaded=slot.active, rollout_epoch=slot.rollout_epoch, muted=slot.muted)
 
-    def warm(self, bot: str, version: int, digest: str = "") -> LoadedVersion | None:
+    def loaded_version(self, bot: str, version: int, digest: str = "") -> LoadedVersion | None:
         """Return a version if it is still in memory, otherwise None."""
         with self._lock:
             slot = self._slot_by_bot[bot]
@@ -165,7 +165,7 @@ class Slots:
             slot.rollout_epoch, slot.state, slot.detail = rollout_epoch, "degraded", NO_VERSION
 
     def release_previous(self) -> None:
-        """Release previous versions whose warm time is over."""
+        """Release previous versions that have stayed loaded long enough."""
         with self._lock:
             now = self._monotonic()
             for slot in self._slot_by_bot.values():

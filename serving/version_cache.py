@@ -52,7 +52,7 @@ class VersionCache:
         return (self._folder / bot / str(version)).is_dir()
 
     def load(
-        self, bot: str, version: int, digest: str = "", is_wanted: Callable[[], bool] = lambda: True
+        self, bot: str, version: int, digest: str = "", is_target: Callable[[], bool] = lambda: True
     ) -> LoadedVersion:
         """Load a version, verify it and probe it.
 
@@ -60,7 +60,7 @@ class VersionCache:
             bot: the bot's id.
             version: the version's number.
             digest: SHA-256 of its ``model.json``; empty if unknown.
-            is_wanted: called after the download; False ends the load.
+            is_target: called after the download; False ends the load.
 
         Returns:
             The loaded version.
@@ -78,7 +78,7 @@ class VersionCache:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _replaced(folder):
             self._registry().download(bot, version, folder)
-            if not is_wanted():
+            if not is_target():
                 raise NoLongerWantedError
             return self._verified(bot, version, digest, folder)
 

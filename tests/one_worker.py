@@ -30,7 +30,7 @@ class OneWorker:
         versions = VersionCache(
             folder=folder, registry=lambda: self.registry, load=self.load, make_engine=ScriptedEngine
         )
-        self.control = RolloutFollower(
+        self.follower = RolloutFollower(
             topics=self.topics, slots=self.slots, versions=versions, worker="worker-1", every_s=0.01
         )
         self._pausing = threading.Event()
@@ -41,8 +41,8 @@ class OneWorker:
         return ScriptedModel(folder.name)
 
     def pause(self, seconds: float) -> None:
-        self.control.run_once()
-        self.control.run_once()
+        self.follower.run_once()
+        self.follower.run_once()
         self._pausing.wait(seconds)
 
     def train(self, bot: str) -> int:

@@ -68,6 +68,7 @@ class WorkerHarness:
             metrics=self.metrics,
             stop=threading.Event(),
             publisher=InlineExecutor(),
+            max_in_flight=self.settings.serving.max_in_flight,
         )
         if models:
             for bot in BOT_IDS:
@@ -85,6 +86,11 @@ class WorkerHarness:
     def drain(self, turns: int = 20) -> None:
         for _ in range(turns):
             self.loop.run_once()
+
+    def swap(self, version: int, answer: str, rollout_epoch: int, bot: str = "ChatbotA") -> None:
+        """Let another version, which answers every question with this text, answer from the next question on."""
+        model = ScriptedModel(str(version), lambda _: answer)
+        self.slots.activate(bot, LoadedVersion(version=version, model=model), rollout_epoch)
 
     def restart(self, model: ScriptedModel) -> None:
         """Continue as a new process, which has only the broker and the crash file."""
