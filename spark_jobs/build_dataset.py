@@ -3,7 +3,7 @@
     build_dataset.py ARGUMENTS.json RESULT.json
 
 Arguments: ``bots``, ``seeds`` (rows of bot, question, answer, topic), ``gold`` (rows of bot, key), ``tables`` (path and
-table version of ``turns``, ``feedback`` and ``distrust``; the version is null if the table does not exist),
+table version of ``turns``, ``feedback`` and ``distrust``; the table version is null if the table does not exist),
 ``previous`` (folder of each bot's newest dataset), ``output`` (folder), ``rules``, ``as_of`` and ``tokenizer`` (JSON
 text). The result contains for each bot the content hash, counts, rejects, new and withdrawn pairs, superseded seeds and
 faults. The rows are in ``OUTPUT/bot=BOT/split=SPLIT``.
@@ -134,13 +134,13 @@ def _by_bot(counts: DataFrame) -> dict[str, int]:
 
 
 def _table(spark: SparkSession, table: Mapping[str, Any], schema: StructType) -> DataFrame:
-    """Read a version of a Delta table, with the needed columns only.
+    """Read a table version of a Delta table, with the needed columns only.
 
     The frame is empty if the table does not exist yet. A column that an earlier release did not write is null.
     """
-    if table["version"] is None:
+    if table["table_version"] is None:
         return spark.createDataFrame([], schema)
-    frame = spark.read.format("delta").option("versionAsOf", table["version"]).load(table["path"])
+    frame = spark.read.format("delta").option("versionAsOf", table["table_version"]).load(table["path"])
     return _fit(frame, schema)
 
 

@@ -166,7 +166,7 @@ class Learning(Section):
     """What may become a training example, when retraining runs, and which gate thresholds apply."""
 
     corpora: LocalPath = Field(CHECKOUT / "corpora", description="folder with BOT/seed.csv, gold.csv, golden.json")
-    quarantine_hours: float = Field(24.0, ge=0, description="minimum age, in hours, of a turn that is trained on")
+    min_age_hours: float = Field(24.0, ge=0, description="minimum age, in hours, of a turn that is trained on")
     auto_review: bool = Field(False, description="accept corrections without review and without a second player")
     legacy_consent: bool = Field(
         False,

@@ -37,7 +37,10 @@ _OUTDATED: Final = {
     "KOGPT2_TRAINING__MAX_STEPS": "use KOGPT2_TRAINING__ANSWER_TOKENS",
 }
 """Settings of earlier releases that no longer have an effect, and the reason or replacement."""
-_RENAMED: Final = {"KOGPT2_SERVING__SLOT": "KOGPT2_SERVING__ORDINAL"}
+_RENAMED: Final = {
+    "KOGPT2_LEARNING__QUARANTINE_HOURS": "KOGPT2_LEARNING__MIN_AGE_HOURS",
+    "KOGPT2_SERVING__SLOT": "KOGPT2_SERVING__ORDINAL",
+}
 """New names of renamed settings by old name. The old names of the last release still work in this one."""
 _QUOTES: Final = ("''", '""', "“”", "‘’", "``")
 _SHOWN_CHARS: Final = 120

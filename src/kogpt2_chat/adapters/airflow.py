@@ -1,18 +1,17 @@
 """Airflow over its REST API: start a DAG run, follow its tasks, return its result."""
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import requests
 
 from kogpt2_chat.adapters.retry import call_with_retries
+from kogpt2_chat.airflow_password import PASSWORDS, read_password
 from kogpt2_chat.domain.servers.progress_reminder import REPORT_EVERY_S
 from kogpt2_chat.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Settings
@@ -103,8 +102,6 @@ def _change_line(task: TaskState) -> str:
     return f"{task.task} {task.state}{took}"
 
 
-PASSWORDS: Final = "airflow/passwords.json"
-"""Path below the stack's home of the file that Airflow's login reads: one password per user."""
 REQUEST_TIMEOUT_S: Final = 15.0
 POLL_S: Final = 0.5
 FAST_POLLING_S: Final = 15.0
@@ -278,35 +275,20 @@ class AirflowRest:
         for password in (self._settings.airflow.password, self._settings.stack.airflow_password):
             if password:
                 return password.get_secret_value()
-        return read_password(self._settings.home / PASSWORDS, self._settings.airflow.username)
+        username = self._settings.airflow.username
+        found = read_password(self._settings.home, username)
+        if found is None:
+            raise NotFound(
+                f"found no password for Airflow's user {username!r} in {self._settings.home / PASSWORDS}: expected the "
+                "file that `kogpt2-chat stack up` writes; start the stack, or set KOGPT2_STACK__AIRFLOW_PASSWORD"
+            )
+        return found
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> requests.Response:
         try:
             return self._session.request(method, f"{self._url}{path}", json=body, timeout=REQUEST_TIMEOUT_S)
         except requests.RequestException as error:
             raise Unavailable(f"Airflow at {self._url} does not answer; is the stack up? ({error})") from error
-
-
-def read_password(path: Path, username: str) -> str:
-    """Read a user's password from the file that Airflow's login reads.
-
-    Args:
-        path: the file, a JSON object of passwords by user.
-        username: the user.
-
-    Returns:
-        The password.
-
-    Raises:
-        NotFound: the file or the user does not exist.
-    """
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))[username])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotFound(
-            f"found no password for Airflow's user {username!r} in {path}: expected the file that "
-            "`kogpt2-chat stack up` writes; start the stack, or set KOGPT2_STACK__AIRFLOW_PASSWORD"
-        ) from error
 
 
 def _content(reply: requests.Response, what: str) -> dict[str, Any]:

@@ -20,13 +20,13 @@ from deltalake.exceptions import (
 from deltalake.schema import ArrayType, PrimitiveType
 
 from kogpt2_chat.adapters.retry import call_with_retries
-from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, Kind, Table, table_path
+from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, ColumnKind, Table, table_path
 from kogpt2_chat.errors import InvalidInput, PlanOutdated, Unavailable
 from kogpt2_chat.ports import Row
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
-# Two writers that move different positions may both commit; the later one retries on the newer version.
+# Two writers that move different positions may both commit; the later one retries on the newer table version.
 _COMMIT_RETRIES: Final = 10
 # The NameNode needs up to 20 s to notice that a DataNode died; until then it still directs writes to that one.
 _FIRST_DELAY_S: Final = 1.0
@@ -67,18 +67,18 @@ class DeltaTables:
         delta = self._open(_layout(table))
         return {} if delta is None else _positions(delta, app_ids)
 
-    def version(self, table: str) -> int | None:
-        """See :meth:`kogpt2_chat.ports.Tables.version`."""
+    def table_version(self, table: str) -> int | None:
+        """See :meth:`kogpt2_chat.ports.Tables.table_version`."""
         delta = self._open(_layout(table))
         return None if delta is None else delta.version()
 
     def read(
-        self, table: str, columns: Sequence[str] | None = None, version: int | None = None
+        self, table: str, columns: Sequence[str] | None = None, table_version: int | None = None
     ) -> list[dict[str, object]]:
         """See :meth:`kogpt2_chat.ports.Tables.read`."""
         layout = _layout(table)
         names = tuple(columns or layout.columns)
-        return self._retry(lambda: self._read_once(layout, names, version), table)
+        return self._retry(lambda: self._read_once(layout, names, table_version), table)
 
     def _append_once(
         self, layout: Table, content: Any, positions: Mapping[str, int], expected: Mapping[str, int] | None
@@ -113,8 +113,8 @@ class DeltaTables:
             ) from error
         return True
 
-    def _read_once(self, layout: Table, names: Sequence[str], version: int | None) -> list[dict[str, object]]:
-        delta = self._open_once(layout, version)
+    def _read_once(self, layout: Table, names: Sequence[str], table_version: int | None) -> list[dict[str, object]]:
+        delta = self._open_once(layout, table_version)
         if delta is None:
             return []
         # Not to_pyarrow_table(): its Arrow IO threads call back into Python to close files, and a callback during
@@ -128,14 +128,14 @@ class DeltaTables:
     def _open(self, layout: Table) -> DeltaTable | None:
         return self._retry(lambda: self._open_once(layout), layout.name)
 
-    def _open_once(self, layout: Table, version: int | None = None) -> DeltaTable | None:
+    def _open_once(self, layout: Table, table_version: int | None = None) -> DeltaTable | None:
         try:
-            return DeltaTable(self._address(layout.name), version=version)
+            return DeltaTable(self._address(layout.name), version=table_version)
         except TableNotFoundError:
             return None
 
     def _create_once(self, layout: Table) -> DeltaTable:
-        """Create an empty table, or open it if another process created it, so that every append has a base version."""
+        """Create an empty table, or open it if another process created it: every append starts from a table version."""
         try:
             return DeltaTable.create(
                 self._address(layout.name),
@@ -193,14 +193,14 @@ def _has_passed(committed: Mapping[str, int], positions: Mapping[str, int]) -> b
     return all(committed.get(app_id, -1) >= end for app_id, end in positions.items())
 
 
-_ARROW_BY_KIND: Final[Mapping[Kind, Any]] = {
+_ARROW_BY_KIND: Final[Mapping[ColumnKind, Any]] = {
     "string": pa.string(),
     "long": pa.int64(),
     "bool": pa.bool_(),
     "time": pa.timestamp("us", tz="UTC"),
     "longs": pa.list_(pa.int64()),
 }
-_DELTA_BY_KIND: Final[Mapping[Kind, Any]] = {
+_DELTA_BY_KIND: Final[Mapping[ColumnKind, Any]] = {
     "string": PrimitiveType("string"),
     "long": PrimitiveType("long"),
     "bool": PrimitiveType("boolean"),
@@ -244,7 +244,7 @@ def columns_in(delta: DeltaTable, layout: Table) -> frozenset[str]:
     """Return the names of a table's columns, and check that this release can use them.
 
     Args:
-        delta: a version of the table.
+        delta: a table version.
         layout: the table's columns in this release.
 
     Returns:

@@ -29,8 +29,8 @@ from kogpt2_chat.artifact.card import ENGINE_FILES, WEIGHTS_FILE
 from kogpt2_chat.domain.chat.prompt import END_ID
 
 Node = Any
-Weights = NDArray[np.float32]
-Ranges = Mapping[str, Weights]
+FloatArray = NDArray[np.float32]
+Ranges = Mapping[str, FloatArray]
 """By the name of a linear layer (``h.0.mlp.c_fc``, ``lm_head``): the largest magnitude of each input channel, (in,)."""
 LM_HEAD: Final = "lm_head"
 POSITIONS_PATH: Final = ["kogpt2_chat", "positions"]
@@ -77,7 +77,7 @@ def convert(
     return path
 
 
-def quantise(weights: Weights) -> tuple[NDArray[np.int8], Weights]:
+def quantise(weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
     """Quantise weights to symmetric int8, row by row.
 
     Args:
@@ -100,7 +100,7 @@ class _Graph:
         ranges: of activations; the activations of a layer without a range stay in float.
     """
 
-    def __init__(self, weights: dict[str, Weights], shape: _Shape, ranges: Ranges) -> None:
+    def __init__(self, weights: dict[str, FloatArray], shape: _Shape, ranges: Ranges) -> None:
         self._weights = weights
         self._shape = shape
         self._ranges = ranges
@@ -193,38 +193,38 @@ class _Graph:
     def _linear(self, hidden: Node, name: str) -> Node:
         return ops.add(self._product(hidden, self._table(name), name), ops.constant(self._weights[f"{name}.bias"]))
 
-    def _product(self, hidden: Node, weights: Weights, name: str) -> Node:
+    def _product(self, hidden: Node, weights: FloatArray, name: str) -> Node:
         """Multiply smoothed hidden states by weights (out, in)."""
         if name not in self._ranges:
             return int8_weights_matmul(hidden, weights)
         scale = self._smoothing_scale(name)
         return int8_matmul(hidden, weights * scale, float((self._ranges[name] / scale).max()))
 
-    def _smoothing_scale(self, name: str) -> Weights:
+    def _smoothing_scale(self, name: str) -> FloatArray:
         """Return what each input channel of a layer is divided by and its weights are multiplied by: (in,)."""
         if name not in self._ranges:
             return np.ones(1, np.float32)
         spread = np.maximum(self._ranges[name], 1e-5) / np.maximum(np.abs(self._table(name)).max(axis=0), 1e-5)
         scale = np.sqrt(spread)
         scale /= np.exp(np.log(scale).mean())
-        clipped: Weights = scale.clip(1 / _MAX_SMOOTHING, _MAX_SMOOTHING).astype(np.float32)
+        clipped: FloatArray = scale.clip(1 / _MAX_SMOOTHING, _MAX_SMOOTHING).astype(np.float32)
         return clipped
 
-    def _table(self, name: str) -> Weights:
+    def _table(self, name: str) -> FloatArray:
         """Return a layer's weights (out, in)."""
         if name == LM_HEAD:
             return self._weights.get("lm_head.weight", self._weights["wte.weight"])
         return np.ascontiguousarray(self._weights[f"{name}.weight"].T)  # GPT-2 stores them as (in, out)
 
 
-def int8_weights_matmul(hidden: Node, weights: Weights) -> Node:
+def int8_weights_matmul(hidden: Node, weights: FloatArray) -> Node:
     """Multiply float hidden states by int8 weights (out, in), in a pattern that OpenVINO keeps compressed."""
     integers, scales = quantise(weights)
     restored = ops.multiply(ops.convert(ops.constant(integers), "f16"), ops.constant(scales.astype(np.float16)))
     return ops.matmul(hidden, ops.convert(restored, "f32"), transpose_a=False, transpose_b=True)
 
 
-def int8_matmul(hidden: Node, weights: Weights, largest: float) -> Node:
+def int8_matmul(hidden: Node, weights: FloatArray, largest: float) -> Node:
     """Round hidden states to int8 and multiply them by int8 weights (out, in), in a pattern that OpenVINO recognises.
 
     Args:

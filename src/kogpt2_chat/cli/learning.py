@@ -170,9 +170,9 @@ def choose(
     dataset_by_bot = dict(map(_bot_and_dataset, datasets))
     settings = load_settings()
     files, registry = bootstrap.files(settings), bootstrap.registry(settings)
-    choices = run(datasets=dataset_by_bot, force=force, files=files, registry=registry, settings=settings)
-    lines = (f"{bot}: {'train' if made.train else 'skip'}, {made.reason}" for bot, made in choices.items())
-    show(choices, "\n".join(lines), as_json=as_json)
+    result = run(datasets=dataset_by_bot, force=force, files=files, registry=registry, settings=settings)
+    lines = (f"{bot}: {'train' if made.train else 'skip'}, {made.reason}" for bot, made in result.choices.items())
+    show(result, "\n".join(lines), as_json=as_json)
 
 
 def finetune(

@@ -37,7 +37,7 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class ReceivedAnswer:
     """An answer with its origin; ``fallback`` is set if the text is not the model's."""
 
     bot: str
@@ -55,7 +55,7 @@ class Reply:
         return asdict(self)
 
 
-def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) -> list[Reply]:
+def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) -> list[ReceivedAnswer]:
     """Send all questions at once and wait for all answers.
 
     Legacy answers can only be matched by bot and sender, as in the old client. So use each sender only once per bot.
@@ -73,7 +73,7 @@ def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) ->
         Unavailable: an answer did not arrive in time.
     """
     utterance_by_id = {uuid.uuid4().hex: utterance for utterance in utterances}
-    reply_by_id: dict[str, Reply] = {}
+    reply_by_id: dict[str, ReceivedAnswer] = {}
     matcher = AnswerMatcher(timeout_s)
     with closing(topics.follow(sorted({utterance.bot for utterance in utterances}))) as answers:
         topics.send([question_record(question_id, utterance) for question_id, utterance in utterance_by_id.items()])
@@ -103,14 +103,14 @@ def question_record(question_id: str, utterance: Utterance) -> Outgoing:
     return Outgoing(topic=QUESTION_TOPIC, key=utterance.sender.encode(), value=_value(utterance, question_id).encode())
 
 
-def read_reply(record: Record, question: str) -> Reply:
+def read_reply(record: Record, question: str) -> ReceivedAnswer:
     """Read an answer.
 
     Args:
         record: a record of a bot's topic, written by a worker.
         question: the text of its question.
     """
-    return Reply(
+    return ReceivedAnswer(
         bot=record.topic,
         sender=(record.key or b"").decode(),
         question=question,

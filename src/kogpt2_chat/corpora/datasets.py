@@ -17,12 +17,12 @@ from kogpt2_chat.settings import Settings
 _COLUMNS: Final = ["question", "answer", "source", "topic", "weight", "cluster"]
 
 
-def load_dataset(bot: str, version: str, files: Files, settings: Settings) -> dict[Split, list[Pair]]:
+def load_dataset(bot: str, dataset_id: str, files: Files, settings: Settings) -> dict[Split, list[Pair]]:
     """Read a dataset's pairs by split. A dataset never changes, so a local copy is kept below the home folder.
 
     Args:
         bot: the bot's id.
-        version: the dataset id that ``build-dataset`` prints.
+        dataset_id: the id that ``build-dataset`` prints.
         files: the lake.
         settings: name the lake's root and the home folder.
 
@@ -32,9 +32,9 @@ def load_dataset(bot: str, version: str, files: Files, settings: Settings) -> di
     Raises:
         InvalidInput: the dataset does not exist or cannot be read.
     """
-    path = dataset_path(settings.hdfs.root, bot, version)
+    path = dataset_path(settings.hdfs.root, bot, dataset_id)
     copies = settings.home / "datasets" / bot
-    folder = copies / version
+    folder = copies / dataset_id
     if not (folder / "manifest.json").exists():
         if not files.exists(f"{path}/manifest.json"):
             raise InvalidInput(f"no dataset {path} in the lake: run `kogpt2-chat build-dataset {bot}` first")

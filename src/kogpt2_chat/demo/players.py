@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.client.ask import Reply, Utterance
+from kogpt2_chat.client.ask import ReceivedAnswer, Utterance
 from kogpt2_chat.client.feedback import Opinion
 from kogpt2_chat.corpora.shipped import read_golden, read_pairs
 from kogpt2_chat.domain.chat.bots import BOT_IDS
@@ -60,7 +60,7 @@ class Script:
             for number, (bot, text) in enumerate(questions)
         ]
 
-    def opinions(self, replies: list[Reply]) -> list[Opinion]:
+    def opinions(self, replies: list[ReceivedAnswer]) -> list[Opinion]:
         """Return the players' feedback: praise for seed answers, complaints and corrections for lessons, and nonsense.
 
         Args:
@@ -83,7 +83,9 @@ class Script:
         ]
         return praise + blame + better + nonsense
 
-    def _split(self, replies: list[Reply]) -> tuple[list[Reply], list[Reply], list[Reply]]:
+    def _split(
+        self, replies: list[ReceivedAnswer]
+    ) -> tuple[list[ReceivedAnswer], list[ReceivedAnswer], list[ReceivedAnswer]]:
         first, second = len(self.seeds), len(self.seeds) + len(self.lessons)
         return replies[:first], replies[first:second], replies[second:]
 
@@ -116,5 +118,5 @@ def _sample(path: Path) -> list[str]:
     return questions[:: max(1, len(questions) // SAMPLES)][:SAMPLES]
 
 
-def _player(reply: Reply) -> str:
+def _player(reply: ReceivedAnswer) -> str:
     return f"legacy:{reply.sender}"

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from time import monotonic
 
-from kogpt2_chat.client.ask import Reply
+from kogpt2_chat.client.ask import ReceivedAnswer
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.errors import KogptChatError
 from kogpt2_chat.terminal_page import TerminalPage
@@ -39,8 +39,8 @@ class DemoReport:
     """
 
     seconds_by_step: dict[str, float] = field(default_factory=dict)
-    before: list[Reply] = field(default_factory=list)
-    after: list[Reply] = field(default_factory=list)
+    before: list[ReceivedAnswer] = field(default_factory=list)
+    after: list[ReceivedAnswer] = field(default_factory=list)
     taught: dict[tuple[str, str], str] = field(default_factory=dict)
     trials: list[JudgedVersion] = field(default_factory=list)
     urls: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class DemoReport:
         self.seconds_by_step[name] = round(monotonic() - started, 1)
 
     @property
-    def lessons(self) -> list[tuple[Reply, Reply, str]]:
+    def lessons(self) -> list[tuple[ReceivedAnswer, ReceivedAnswer, str]]:
         """Taught questions: the reply before, the reply after, and the taught answer."""
         return [
             (old, new, self.taught[old.bot, old.question])
@@ -122,7 +122,7 @@ class DemoReport:
         return "\n".join(["| bot | version | question | answer |", "|---|---|---|---|", *rows])
 
 
-def _lesson_row(old: Reply, new: Reply, right: str) -> tuple[str, ...]:
+def _lesson_row(old: ReceivedAnswer, new: ReceivedAnswer, right: str) -> tuple[str, ...]:
     mark = "✓ " if new.answer == right else ""
     return old.bot, old.question, old.answer, mark + new.answer, f"{old.version} → {new.version}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.client.ask import Reply, ask
+from kogpt2_chat.client.ask import ReceivedAnswer, ask
 from kogpt2_chat.client.feedback import send_feedback
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.players import Script, load_script
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 DEMO_ENVIRONMENT: Final = {
-    "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
+    "KOGPT2_LEARNING__MIN_AGE_HOURS": "0",
     "KOGPT2_LEARNING__AUTO_REVIEW": "true",
     "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
     "KOGPT2_LEARNING__RETRAIN_CRON": "never",
@@ -161,7 +161,7 @@ class Demo:
             report.notes.append(f"the report could not be written: {error}")
         return report
 
-    def _talk(self, script: Script, round_name: str) -> list[Reply]:
+    def _talk(self, script: Script, round_name: str) -> list[ReceivedAnswer]:
         utterances = script.utterances(round_name)
         legacy = sum(utterance.legacy for utterance in utterances)
         self.progress(f"players ask {len(utterances)} questions ({legacy} of them legacy)")

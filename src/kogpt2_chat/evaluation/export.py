@@ -51,7 +51,7 @@ def write_version(
         convert(aside, tokenizer.control_ids, activation_ranges(network, sequences) if sequences else None)
         if prompts:
             bot = LoadedBot(
-                version="", network=network, tokenizer=tokenizer, card=card, max_prompt_tokens=0, max_answer_chars=0
+                label="", network=network, tokenizer=tokenizer, card=card, max_prompt_tokens=0, max_answer_chars=0
             )
             write_check(aside, reference_answers(bot, prompts))
 

@@ -51,7 +51,7 @@ class Baseline:
     served: ServedBot | None = None
 
 
-def load_version(folder: Path, settings: Settings, version: str) -> EvaluatedVersion:
+def load_version(folder: Path, settings: Settings, label: str) -> EvaluatedVersion:
     """Verify a version's folder and load it for both engines.
 
     The worker loads versions with the same function, and also compiles a second graph for one core. It uses that graph
@@ -60,7 +60,7 @@ def load_version(folder: Path, settings: Settings, version: str) -> EvaluatedVer
     Args:
         folder: the version's files.
         settings: limits and threads.
-        version: its name in messages.
+        label: the name that the loaded models report.
 
     Returns:
         The version.
@@ -68,9 +68,7 @@ def load_version(folder: Path, settings: Settings, version: str) -> EvaluatedVer
     Raises:
         CheckpointCorrupt: a file is missing, does not have the hash on the card, or cannot be loaded.
     """
-    return EvaluatedVersion(
-        reference=load_bot(folder, settings, version), served=load_served(folder, settings, version)
-    )
+    return EvaluatedVersion(reference=load_bot(folder, settings, label), served=load_served(folder, settings, label))
 
 
 @dataclass(frozen=True, kw_only=True)  # slots would make cached properties impossible

@@ -7,13 +7,13 @@ from kogpt2_chat.ports import ModelVersion, Registry
 
 
 def require_pass(found: ModelVersion) -> None:
-    """Check that a version passed the gate and has no tag ``tainted``, which nothing in this release sets.
+    """Check that a version passed the gate.
 
     Args:
         found: the version in the registry.
 
     Raises:
-        GateRefused: the version was never evaluated, was refused, or learned from a player who asked to be forgotten.
+        GateRefused: the version was never evaluated, or was refused.
     """
     what = f"{found.bot} version {found.version}"
     gate = found.tags.get("gate")
@@ -22,8 +22,6 @@ def require_pass(found: ModelVersion) -> None:
     if gate != "pass":
         reasons = found.tags.get("gate_reasons", "see decision.json of its run")
         raise GateRefused(f"{what} did not pass the gate: {reasons}")
-    if "tainted" in found.tags:
-        raise GateRefused(f"{what} learned from a player who asked to be forgotten: choose a later version")
 
 
 def version_key(version: ModelVersion, registry: Registry) -> VersionKey:

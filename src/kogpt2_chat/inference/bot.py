@@ -16,7 +16,7 @@ class LoadedModel(Generic[Network]):
     """A :class:`kogpt2_chat.inference.engine.BotModel`.
 
     Attributes:
-        version: the version's number, as text.
+        label: the version's number or its folder's name, to recognise the model by.
         network: the weights, in the form of one engine.
         tokenizer: converts text to ids and back.
         card: the contents of ``model.json``.
@@ -26,7 +26,7 @@ class LoadedModel(Generic[Network]):
         uncertainty: thresholds and pairs for replacing an unlikely answer; None: its own answer is always used.
     """
 
-    version: str
+    label: str
     network: Network
     tokenizer: ChatTokenizer
     card: ModelCard

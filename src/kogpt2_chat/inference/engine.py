@@ -52,8 +52,8 @@ class BotModel(Protocol):
     """A loaded version of a bot; see :class:`kogpt2_chat.inference.bot.LoadedModel`."""
 
     @property
-    def version(self) -> str:
-        """The version's number, as text."""
+    def label(self) -> str:
+        """The version's number or its folder's name, to recognise the model by."""
         ...
 
     @property

@@ -52,7 +52,7 @@ def make_engine(settings: Settings) -> Engine:
 def load_for_players(
     folder: Path,
     settings: Settings,
-    version: str | None = None,
+    label: str | None = None,
     *,
     on_choice: Callable[[FormChoice], None] = lambda _: None,
 ) -> ServedBot:
@@ -61,22 +61,20 @@ def load_for_players(
     Args:
         folder: the version's files, with ``model.json``.
         settings: limits and threads.
-        version: the number to report; by default the folder's name.
+        label: the name that the model reports; by default the folder's name.
         on_choice: called with the chosen form, even if the version is then refused.
 
     Raises:
         CheckpointCorrupt: a file is missing, or does not have the hash on the card.
         GateRefused: on this machine, the version's answers differ too much from its fp32 answers in every form.
     """
-    served = load_served(folder, settings, version, side_by_side=True)
+    served = load_served(folder, settings, label, side_by_side=True)
     on_choice(served.choice)
     _require_agreement(served)
     return served
 
 
-def load_served(
-    folder: Path, settings: Settings, version: str | None = None, *, side_by_side: bool = False
-) -> ServedBot:
+def load_served(folder: Path, settings: Settings, label: str | None = None, *, side_by_side: bool = False) -> ServedBot:
     """Verify a version's folder and load it into OpenVINO, in the form that is best on this machine.
 
     An old version without a graph is converted here, with int8 weights only.
@@ -84,7 +82,7 @@ def load_served(
     Args:
         folder: the version's files, with ``model.json``.
         settings: limits and threads.
-        version: the number to report; by default the folder's name.
+        label: the name that the model reports; by default the folder's name.
         side_by_side: prepare it to run concurrently with other bots' models, as in a worker.
 
     Raises:
@@ -93,7 +91,7 @@ def load_served(
     card = verify_folder(folder)
     tokenizer = load_tokenizer(folder)
     with _graph(folder, card, tokenizer) as graph:
-        return _load(folder, graph, card, tokenizer, settings, version, side_by_side=side_by_side)
+        return _load(folder, graph, card, tokenizer, settings, label, side_by_side=side_by_side)
 
 
 @contextmanager
@@ -112,7 +110,7 @@ def _load(
     card: ModelCard,
     tokenizer: ChatTokenizer,
     settings: Settings,
-    version: str | None,
+    label: str | None,
     *,
     side_by_side: bool,
 ) -> ServedBot:
@@ -137,7 +135,7 @@ def _load(
     if tokenizer.size > network.vocabulary:
         raise CheckpointCorrupt(f"{folder}: the tokenizer has {tokenizer.size} entries, the graph {network.vocabulary}")
     return ServedBot(
-        version=version or folder.name,
+        label=label or folder.name,
         network=network,
         tokenizer=tokenizer,
         card=card,

@@ -25,7 +25,7 @@ MAX_PROMPT_TOKENS_PER_STEP: Final = 256
 class _Sequence(TokenSequence):
     """A request with its part of the KV cache."""
 
-    pages: BlockTable = field(default_factory=BlockTable)
+    blocks: BlockTable = field(default_factory=BlockTable)
 
     @property
     def new_tokens(self) -> list[int]:
@@ -118,7 +118,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
         kept = {id(sequence) for sequence in sequences}
         for sequence in batch.running:
             if id(sequence) not in kept:
-                batch.network.release(sequence.pages)
+                batch.network.release(sequence.blocks)
         batch.running = sequences
 
     def _admit(self, batch: _OpenvinoBatch) -> None:
@@ -134,7 +134,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
 def _run_pass(batch: _OpenvinoBatch, *, single_core: bool) -> None:
     """Choose the next token of every running sequence."""
     logits, normalisers = batch.network.forward(
-        [(sequence.pages, sequence.new_tokens) for sequence in batch.running], single_core=single_core
+        [(sequence.blocks, sequence.new_tokens) for sequence in batch.running], single_core=single_core
     )
     for index, (sequence, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
         token = next_token(logits[index], sequence.tokens, likeliest, sequence.sampling)

@@ -17,7 +17,7 @@ from kogpt2_chat.cleanup import clean_up_after
 from kogpt2_chat.corpora.shipped import read_rows
 from kogpt2_chat.domain.lake.layout import building_path, dataset_path, quarantined_dataset_path, table_path
 from kogpt2_chat.domain.learning.cleaning import phrase_key
-from kogpt2_chat.domain.learning.dataset import SPLITS, VERSION_CHARS, Manifest, Rules
+from kogpt2_chat.domain.learning.dataset import DATASET_ID_CHARS, SPLITS, Manifest, Rules
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.lake.manifests import MANIFEST, newest_manifest, record_rebuild
 from kogpt2_chat.ports import Files, SparkJobs, Tables
@@ -35,7 +35,7 @@ class BuiltDataset:
     """The dataset of one bot.
 
     Attributes:
-        version: the dataset id; None if the dataset has faults.
+        dataset_id: its id; None if the dataset has faults.
         path: its folder; with faults, the folder in quarantine.
         counts: number of rows by split.
         sources: number of rows by source.
@@ -47,7 +47,7 @@ class BuiltDataset:
         faults: why the dataset was quarantined.
     """
 
-    version: str | None
+    dataset_id: str | None
     path: str
     counts: Mapping[str, int]
     sources: Mapping[str, int]
@@ -57,6 +57,11 @@ class BuiltDataset:
     seeds_superseded: int
     published: bool
     faults: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the fields for JSON. Callers of the job know the dataset id as ``version``."""
+        body = asdict(self)
+        return {"version": body.pop("dataset_id"), **body, "faults": list(self.faults)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +92,7 @@ def build_dataset(
     Args:
         bots: the bots.
         spark: runs ``spark_jobs/build_dataset.py``.
-        tables: the lake's tables; Spark reads the version of each that is newest at the start.
+        tables: the lake's tables; Spark reads the newest table version of each at the start of the build.
         files: the lake's file system.
         settings: rules, corpora, base and addresses.
         progress: called with a line on each step of preparing the base.
@@ -148,11 +153,11 @@ def _arguments(
             }
         ),
         "tables": {
-            table: {"path": settings.hdfs_uri + table_path(root, table), "version": tables.version(table)}
+            table: {"path": settings.hdfs_uri + table_path(root, table), "table_version": tables.table_version(table)}
             for table in _READ
         },
         "previous": {
-            bot: settings.hdfs_uri + dataset_path(root, bot, manifest.version) for bot, manifest in previous.items()
+            bot: settings.hdfs_uri + dataset_path(root, bot, manifest.dataset_id) for bot, manifest in previous.items()
         },
         "rules": asdict(_rules(settings)),
     }
@@ -174,7 +179,7 @@ def _gold(path: Path, bot: str) -> list[dict[str, str]]:
 def _rules(settings: Settings) -> Rules:
     learning = settings.learning
     return Rules(
-        quarantine_hours=learning.quarantine_hours,
+        min_age_hours=learning.min_age_hours,
         auto_review=learning.auto_review,
         seed_share=learning.seed_share,
         rows_per_player=learning.rows_per_player,
@@ -183,6 +188,11 @@ def _rules(settings: Settings) -> Rules:
         assumed_consent=learning.legacy_consent,
         max_answer_tokens=settings.model.max_new_tokens,
     )
+
+
+def _stored_rules(rules: Mapping[str, float]) -> dict[str, float]:
+    """Return the rules under their names in manifests, which earlier releases read too."""
+    return {"quarantine_hours" if name == "min_age_hours" else name: value for name, value in rules.items()}
 
 
 def _publish(
@@ -198,16 +208,16 @@ def _publish(
     """Move one bot's rows to the folder of their dataset id, or to quarantine if they have faults."""
     manifest = Manifest(
         bot=bot,
-        version=report["content_hash"][:VERSION_CHARS],
+        dataset_id=report["content_hash"][:DATASET_ID_CHARS],
         content_hash=report["content_hash"],
         created_at=now.isoformat(),
         counts=report["counts"],
         sources=report["sources"],
         rejects=report["rejects"],
         new_pairs=report["new_pairs"],
-        previous=previous.version if previous else None,
-        table_versions={name: table["version"] for name, table in arguments["tables"].items()},
-        rules=arguments["rules"],
+        previous=previous.dataset_id if previous else None,
+        table_versions={name: table["table_version"] for name, table in arguments["tables"].items()},
+        rules=_stored_rules(arguments["rules"]),
         seeds_superseded=report["seeds_superseded"],
         withdrawn_pairs=report["withdrawn_pairs"],
         distrusted=report["distrusted"],
@@ -220,10 +230,10 @@ def _publish(
         target = quarantined_dataset_path(root, bot, build)
         files.publish_folder(folder, target)
         return _result(manifest, target, report["faults"], published=False)
-    target = dataset_path(root, bot, manifest.version)
+    target = dataset_path(root, bot, manifest.dataset_id)
     published = files.publish_folder(folder, target)
     if not published and previous is not None:
-        if previous.version == manifest.version:
+        if previous.dataset_id == manifest.dataset_id:
             manifest = previous
         else:
             record_rebuild(files, root, manifest)
@@ -231,7 +241,7 @@ def _publish(
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_CHARS]
+    return hashlib.sha256(text.encode()).hexdigest()[:DATASET_ID_CHARS]
 
 
 def _gather(bot: str, folder: str, building: str, files: Files) -> None:
@@ -244,7 +254,7 @@ def _gather(bot: str, folder: str, building: str, files: Files) -> None:
 
 def _result(manifest: Manifest, path: str, faults: Sequence[str], *, published: bool) -> BuiltDataset:
     return BuiltDataset(
-        version=None if faults else manifest.version,
+        dataset_id=None if faults else manifest.dataset_id,
         path=path,
         counts=manifest.counts,
         sources=manifest.sources,

@@ -6,7 +6,7 @@ arrive a few at a time. Withdrawn pairs are counted since the champion's dataset
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kogpt2_chat.lake.manifests import Changes, count_changes
 from kogpt2_chat.ports import Files, ModelVersion, Registry
@@ -32,9 +32,24 @@ class TrainingChoice:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseResult:
+    """Which bots to train.
+
+    Attributes:
+        choices: the choice for each bot.
+    """
+
+    choices: Mapping[str, TrainingChoice]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the choices by bot, without a name above them, as plain JSON values."""
+        return {bot: asdict(choice) for bot, choice in self.choices.items()}
+
+
 def choose(
     *, datasets: Mapping[str, str], force: bool, files: Files, registry: Registry, settings: Settings
-) -> dict[str, TrainingChoice]:
+) -> ChooseResult:
     """Decide for each bot whether to train it, and why.
 
     One withdrawn pair is enough to train, since the champion could still produce it. A dataset that a version newer
@@ -67,7 +82,7 @@ def choose(
         choices[bot] = TrainingChoice(
             train=train, dataset=dataset, new_pairs=found.new, withdrawn_pairs=found.withdrawn, reason=reason
         )
-    return choices
+    return ChooseResult(choices=choices)
 
 
 def _after_champion(versions: Sequence[ModelVersion]) -> list[ModelVersion]:

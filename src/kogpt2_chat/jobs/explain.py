@@ -1,7 +1,7 @@
 """Explain where an answer came from: the turn, its tokens, what changed them, and a replay of the same prompt.
 
 The explanation uses only the stored turn and the registered version, so it can be repeated anywhere and at any time.
-Missing facts are reported as missing, never guessed.
+What is missing is reported as missing, never guessed.
 """
 
 import re
@@ -14,7 +14,7 @@ from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.lake.layout import turn_from_document
-from kogpt2_chat.domain.learning.explanation import Explanation, Token, Verdict, fallback_changes
+from kogpt2_chat.domain.learning.explanation import Explanation, ReplayVerdict, Token, fallback_changes
 from kogpt2_chat.domain.safety.turns import safety_kind
 from kogpt2_chat.domain.text.masking import masked_count
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, InvalidMessage, NotFound
@@ -72,22 +72,22 @@ def explain(
             f"turn {turn_id} may be about a crisis and is not explained here: `kogpt2-chat review-safety show "
             f"{turn_id} --reviewer NAME --reason TEXT` opens it and records who opened it"
         )
-    facts = Explanation(
+    explanation = Explanation(
         turn=turn,
         found_in=found_in,
         answer_tokens=tuple(Token(token_id=token_id) for token_id in turn.answer_token_ids),
         changes=fallback_changes(turn) if turn.consent_store else (),
     )
     if not turn.consent_store:
-        return _without_replay(facts, "the player did not consent to storing: no text and no tokens were stored")
+        return _without_replay(explanation, "the player did not consent to storing: no text and no tokens were stored")
     if turn.model_version == 0:
-        return _without_replay(facts, "no model version was serving, so nothing can be replayed")
+        return _without_replay(explanation, "no model version was serving, so nothing can be replayed")
     progress(f"loading {turn.bot} version {turn.model_version}")
     try:
         bot = _load(turn, registry, settings)
     except (NotFound, CheckpointCorrupt) as error:
-        return _without_replay(facts, f"version {turn.model_version} can no longer run: {error}")
-    return _replayed(facts, bot, top, settings)
+        return _without_replay(explanation, f"version {turn.model_version} can no longer run: {error}")
+    return _replayed(explanation, bot, top, settings)
 
 
 def _find(turn_id: str, topics: Topics, index: Index, most: int) -> tuple[Turn, str]:
@@ -141,14 +141,14 @@ def _load(turn: Turn, registry: Registry, settings: Settings) -> "LoadedBot":
     return load_bot(folder, settings, str(turn.model_version))
 
 
-def _without_replay(facts: Explanation, why: str) -> Explanation:
-    return replace(facts, notes=(*facts.notes, why))
+def _without_replay(explanation: Explanation, why: str) -> Explanation:
+    return replace(explanation, notes=(*explanation.notes, why))
 
 
-def _replayed(facts: Explanation, bot: "LoadedBot", top: int, settings: Settings) -> Explanation:
+def _replayed(explanation: Explanation, bot: "LoadedBot", top: int, settings: Settings) -> Explanation:
     from kogpt2_chat.evaluation import replay
 
-    turn = facts.turn
+    turn = explanation.turn
     prompt_ids = bot.encode(turn.text)
     doubt = _doubt(turn, len(prompt_ids))
     run = replay.replay(
@@ -161,13 +161,13 @@ def _replayed(facts: Explanation, bot: "LoadedBot", top: int, settings: Settings
     )
     notes = [note for note in (doubt, _about_fallback(turn), _about_engine(turn, run.verdict)) if note]
     return replace(
-        facts,
+        explanation,
         prompt=replay.spelled(bot, prompt_ids),
         exact_prompt=doubt is None,
         answer_tokens=replay.spelled(bot, turn.answer_token_ids),
-        changes=facts.changes or replay.changes(bot, turn.answer_token_ids, turn.answer),
+        changes=explanation.changes or replay.changes(bot, turn.answer_token_ids, turn.answer),
         replay=run,
-        notes=(*facts.notes, *notes),
+        notes=(*explanation.notes, *notes),
     )
 
 
@@ -205,7 +205,7 @@ def _about_fallback(turn: Turn) -> str | None:
     return "the player did not receive the model's answer; the replay shows what the model would have answered"
 
 
-def _about_engine(turn: Turn, verdict: Verdict) -> str | None:
+def _about_engine(turn: Turn, verdict: ReplayVerdict) -> str | None:
     """Return a note if another engine may explain a difference: rounding and int8 weights can change close choices."""
     engine = turn.decoding.get("engine", _REFERENCE_ENGINE)
     if verdict != "differs" or engine == _REFERENCE_ENGINE:

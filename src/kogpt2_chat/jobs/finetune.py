@@ -239,9 +239,9 @@ def _params(
     kept: Sequence["Example"],
     validation: Sequence["Example"],
 ) -> dict[str, object]:
-    facts = {name: value for name, value in asdict(card).items() if name not in {"files", "figures", "v"}}
+    card_params = {name: value for name, value in asdict(card).items() if name not in {"files", "figures", "v"}}
     counts = {"train_pairs": len(train), "kept_pairs": len(kept), "validation_pairs": len(validation)}
-    return {**asdict(recipe), **facts, "mode": mode, **counts}
+    return {**asdict(recipe), **card_params, "mode": mode, **counts}
 
 
 def _key(params: dict[str, object]) -> str:

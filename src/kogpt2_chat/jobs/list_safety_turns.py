@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kogpt2_chat.domain.lake.layout import AUDIT, TURNS
-from kogpt2_chat.domain.safety.crisis import Kind
+from kogpt2_chat.domain.safety.crisis import CrisisKind
 from kogpt2_chat.domain.safety.turns import SAFETY_COLUMNS, safety_kind
 from kogpt2_chat.ports import Tables
 
@@ -24,7 +24,7 @@ class SafetyTurn:
 
     turn_id: str
     bot: str
-    kind: Kind
+    kind: CrisisKind
     date: str
     opened: int
 
@@ -38,7 +38,7 @@ class ListSafetyTurnsResult:
         turns: the turns, newest first.
     """
 
-    counts: Mapping[str, Mapping[Kind, int]]
+    counts: Mapping[str, Mapping[CrisisKind, int]]
     turns: tuple[SafetyTurn, ...]
 
 
@@ -52,7 +52,7 @@ def list_safety_turns(*, tables: Tables) -> ListSafetyTurnsResult:
         The turns, and their number by bot and kind.
     """
     opened = Counter(str(row["turn_id"]) for row in tables.read(AUDIT.name, ["turn_id"]))
-    counts: dict[str, Counter[Kind]] = defaultdict(Counter)
+    counts: dict[str, Counter[CrisisKind]] = defaultdict(Counter)
     turns = []
     for row in tables.read(TURNS.name, [*SAFETY_COLUMNS, "bot", "date"]):
         kind = safety_kind(row)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from kogpt2_chat.domain.lake.layout import AUDIT, TURNS, app_id, seoul_date
-from kogpt2_chat.domain.safety.crisis import Kind
+from kogpt2_chat.domain.safety.crisis import CrisisKind
 from kogpt2_chat.domain.safety.turns import SAFETY_COLUMNS, safety_kind
 from kogpt2_chat.errors import InvalidInput, NotFound
 from kogpt2_chat.machine.person import system_user
@@ -46,7 +46,7 @@ class OpenSafetyTurnResult:
     fallback: str | None
     received_at: datetime
     source: str
-    kind: Kind
+    kind: CrisisKind
     audit_id: str
 
 
@@ -84,7 +84,7 @@ def open_safety_turn(
     return OpenSafetyTurnResult(**row, kind=kind, audit_id=audit_id)
 
 
-def _kind_of(turn_id: str, tables: Tables) -> Kind:
+def _kind_of(turn_id: str, tables: Tables) -> CrisisKind:
     for row in tables.read(TURNS.name, SAFETY_COLUMNS):
         if row["turn_id"] == turn_id and (kind := safety_kind(row)) is not None:
             return kind

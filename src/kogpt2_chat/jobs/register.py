@@ -65,9 +65,9 @@ def _text(value: object) -> str:
 
 def _card(content: bytes, what: str) -> dict[str, object]:
     try:
-        facts = json.loads(content)
+        card = json.loads(content)
     except ValueError as error:
         raise CheckpointCorrupt(f"model.json of {what} is not valid JSON: train again ({error})") from error
-    if not isinstance(facts, dict):
-        raise CheckpointCorrupt(f"model.json of {what} must be an object, found {type(facts).__name__}: train again")
-    return facts
+    if not isinstance(card, dict):
+        raise CheckpointCorrupt(f"model.json of {what} must be an object, found {type(card).__name__}: train again")
+    return card

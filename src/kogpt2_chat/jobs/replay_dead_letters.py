@@ -13,7 +13,7 @@ from kogpt2_chat.domain.chat.dead_letters import (
     REPLAY_OF,
     REPLAYABLE,
     DeadLetter,
-    Reason,
+    DeadLetterReason,
     ReplayHistory,
     SkipReason,
     read_letter,
@@ -53,7 +53,7 @@ class ReplayDeadLettersResult:
     """
 
     letters: int
-    reasons: tuple[Reason, ...]
+    reasons: tuple[DeadLetterReason, ...]
     replays: tuple[SelectedDeadLetter, ...]
     sent: int
     dry_run: bool
@@ -80,7 +80,7 @@ def replay_dead_letters(
     *,
     topics: Topics,
     progress: Callable[[str], None],
-    reasons: Sequence[Reason] = REPLAYABLE,
+    reasons: Sequence[DeadLetterReason] = REPLAYABLE,
     limit: int | None = None,
     dry_run: bool = False,
     again: bool = False,

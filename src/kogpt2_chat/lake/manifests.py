@@ -30,14 +30,14 @@ class Changes:
     withdrawn: int
 
 
-def read_manifest(files: Files, root: str, bot: str, version: str) -> Manifest:
+def read_manifest(files: Files, root: str, bot: str, dataset_id: str) -> Manifest:
     """Read the manifest of a dataset's latest build.
 
     Args:
         files: the lake's file system.
         root: the lake's root folder.
         bot: the bot's id.
-        version: the dataset id.
+        dataset_id: the id of the dataset.
 
     Returns:
         The manifest.
@@ -45,7 +45,7 @@ def read_manifest(files: Files, root: str, bot: str, version: str) -> Manifest:
     Raises:
         NotFound: the dataset does not exist.
     """
-    folder = dataset_path(root, bot, version)
+    folder = dataset_path(root, bot, dataset_id)
     try:
         return Manifest.from_json(files.read(f"{folder}/{_REBUILT}"))
     except NotFound:
@@ -54,15 +54,15 @@ def read_manifest(files: Files, root: str, bot: str, version: str) -> Manifest:
 
 def record_rebuild(files: Files, root: str, manifest: Manifest) -> None:
     """Record a new build of an existing dataset: when it was made and what it changed."""
-    files.write(f"{dataset_path(root, manifest.bot, manifest.version)}/{_REBUILT}", manifest.to_json().encode())
+    files.write(f"{dataset_path(root, manifest.bot, manifest.dataset_id)}/{_REBUILT}", manifest.to_json().encode())
 
 
 def newest_manifest(files: Files, root: str, bot: str) -> Manifest | None:
     """Return the manifest of a bot's latest dataset build; None if it has no dataset."""
     manifests = []
-    for version in files.list(datasets_path(root, bot)):
+    for dataset_id in files.list(datasets_path(root, bot)):
         try:
-            manifests.append(read_manifest(files, root, bot, version))
+            manifests.append(read_manifest(files, root, bot, dataset_id))
         except (NotFound, ValueError, TypeError, AttributeError):  # not a dataset folder of this project
             continue
     return max(manifests, key=lambda manifest: manifest.created_at, default=None)
@@ -84,16 +84,16 @@ def count_changes(*, bot: str, dataset: str, known: Collection[str], files: File
     Raises:
         NotFound: the dataset itself does not exist.
     """
-    new, withdrawn, version = 0, 0, dataset
+    new, withdrawn, dataset_id = 0, 0, dataset
     visited: set[str] = set()
-    while version and version not in known and version not in visited:
-        visited.add(version)
+    while dataset_id and dataset_id not in known and dataset_id not in visited:
+        visited.add(dataset_id)
         try:
-            manifest = read_manifest(files, root, bot, version)
+            manifest = read_manifest(files, root, bot, dataset_id)
         except NotFound:
-            if version == dataset:
+            if dataset_id == dataset:
                 raise
             break
         new, withdrawn = new + manifest.new_pairs, withdrawn + manifest.withdrawn_pairs
-        version = manifest.previous or ""
+        dataset_id = manifest.previous or ""
     return Changes(new=new, withdrawn=withdrawn)

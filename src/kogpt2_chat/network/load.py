@@ -19,13 +19,13 @@ class LoadedBot(LoadedModel[GPT2LMHeadModel]):
     """A version in torch, for training, evaluation and the reference engine."""
 
 
-def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: str = "") -> LoadedBot:
+def load_bot(folder: Path, settings: Settings, label: str | None = None, bot: str = "") -> LoadedBot:
     """Verify a version's folder and load it.
 
     Args:
         folder: the version's files, with ``model.json``.
         settings: limits and threads.
-        version: the number to report; by default the folder's name.
+        label: the name that the model reports; by default the folder's name.
         bot: the bot's id, for the folder of a base, whose card has none.
 
     Returns:
@@ -38,7 +38,7 @@ def load_bot(folder: Path, settings: Settings, version: str | None = None, bot: 
     loaded = load_checkpoint(folder)
     return replace(
         in_memory(loaded, loaded.card, settings),
-        version=version or folder.name,
+        label=label or folder.name,
         first_ids=bot_token_ids(bot or loaded.card.bot, loaded.card.prompt_format),
         uncertainty=read_uncertainty(folder),
     )
@@ -57,7 +57,7 @@ def in_memory(loaded: Checkpoint, card: ModelCard, settings: Settings) -> Loaded
     """
     room = int(loaded.network.config.n_positions) - settings.model.max_new_tokens
     return LoadedBot(
-        version="",
+        label="",
         network=loaded.network,
         tokenizer=loaded.tokenizer,
         card=card,

@@ -62,8 +62,9 @@ class Files(Protocol):
 class Tables(Protocol):
     """The lake's Delta tables, by short name, e.g. ``turns`` or ``feedback``.
 
-    A table only grows: each commit makes a new version. A commit may also move *positions*, numbers that the table
-    stores by *app id*, such as how far it has read a partition of a topic. Rows and positions become visible together.
+    A table only grows: each commit makes a new table version. A commit may also move *positions*, numbers that the
+    table stores by *app id*, such as how far it has read a partition of a topic. Rows and positions become visible
+    together.
 
     Every method raises ``Unavailable`` if HDFS does not answer after the adapter's retries, and ``InvalidInput`` if the
     lake has no such table or this release cannot use its schema.
@@ -99,12 +100,12 @@ class Tables(Protocol):
         """Return the committed end position of each app id that has one."""
         ...
 
-    def version(self, table: str) -> int | None:
+    def table_version(self, table: str) -> int | None:
         """Return the newest table version; None if the table does not exist yet."""
         ...
 
     def read(
-        self, table: str, columns: Sequence[str] | None = None, version: int | None = None
+        self, table: str, columns: Sequence[str] | None = None, table_version: int | None = None
     ) -> list[dict[str, object]]:
         """Return all rows of a table version (the newest by default); empty if the table does not exist.
 

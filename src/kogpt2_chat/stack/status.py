@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kogpt2_chat.airflow_password import read_password
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.disk_space import full_disks
@@ -15,7 +16,6 @@ from kogpt2_chat.stack.folders import Folders, folders_of
 from kogpt2_chat.stack.health import Health, worker_counters
 from kogpt2_chat.stack.parts import StackParts
 from kogpt2_chat.stack.program import Program
-from kogpt2_chat.stack.servers.airflow import read_password
 from kogpt2_chat.stack.supervision import State, Supervisor
 
 _SAFETY: Final = "safety_"
@@ -79,7 +79,7 @@ def status(settings: Settings, parts: StackParts | None = None) -> Status:
             "namenode": f"{settings.webhdfs_url}/jmx",
         },
         airflow_user=settings.airflow.username,
-        airflow_password=read_password(settings, folders),
+        airflow_password=read_password(folders.home, settings.airflow.username),
         full_disks=tuple(full_disks(_filled(folders, programs), settings.stack.keep_free_mb)),
     )
 

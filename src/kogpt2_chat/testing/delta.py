@@ -15,7 +15,7 @@ class InMemoryTables:
     """
 
     def __init__(self) -> None:
-        self._versions: dict[str, list[list[dict[str, object]]]] = {}
+        self._table_versions: dict[str, list[list[dict[str, object]]]] = {}
         self._positions: dict[str, dict[str, int]] = {}
         self.before_commit: Callable[[], None] = lambda: None
 
@@ -40,7 +40,7 @@ class InMemoryTables:
             raise PlanOutdated(f"table {table}: another writer moved {sorted(positions)} at the same time: plan again")
         columns = TABLE_BY_NAME[table].columns
         added = [{name: row.get(name) for name in columns} for row in rows]
-        versions = self._versions.setdefault(table, [])
+        versions = self._table_versions.setdefault(table, [])
         versions.append([*(versions[-1] if versions else []), *added])
         self._positions.setdefault(table, {}).update(positions)
         return True
@@ -50,19 +50,19 @@ class InMemoryTables:
         known = self._positions.get(table, {})
         return {app_id: known[app_id] for app_id in app_ids if app_id in known}
 
-    def version(self, table: str) -> int | None:
-        """See :meth:`kogpt2_chat.ports.Tables.version`."""
-        versions = self._versions.get(table)
+    def table_version(self, table: str) -> int | None:
+        """See :meth:`kogpt2_chat.ports.Tables.table_version`."""
+        versions = self._table_versions.get(table)
         return len(versions) - 1 if versions else None
 
     def read(
-        self, table: str, columns: Sequence[str] | None = None, version: int | None = None
+        self, table: str, columns: Sequence[str] | None = None, table_version: int | None = None
     ) -> list[dict[str, object]]:
         """See :meth:`kogpt2_chat.ports.Tables.read`."""
-        versions = self._versions.get(table)
+        versions = self._table_versions.get(table)
         if not versions:
             return []
-        rows = versions[-1 if version is None else version]
+        rows = versions[-1 if table_version is None else table_version]
         return [{name: row[name] for name in (columns or row)} for row in rows]
 
 

@@ -15,7 +15,7 @@ class ScriptedModel:
     """A model with fixed answers; it repeats a question for which it has no answer.
 
     Args:
-        version: the version's number, as text.
+        label: the name that the model reports.
         answers: answer by normalised question, or a function of the question.
         uncertainty: the thresholds and known pairs of the version; None if it has none.
     """
@@ -25,11 +25,11 @@ class ScriptedModel:
 
     def __init__(
         self,
-        version: str = "1",
+        label: str = "1",
         answers: Mapping[str, str] | Callable[[str], str] | None = None,
         uncertainty: Uncertainty | None = None,
     ) -> None:
-        self.version = version
+        self.label = label
         self.uncertainty = uncertainty
         self._answers = answers
 

@@ -30,7 +30,7 @@ class InMemoryRun:
 
 
 @dataclass(slots=True)
-class _Model:
+class _RegisteredModel:
     versions: dict[int, ModelVersion] = field(default_factory=dict)
     paths: dict[int, str] = field(default_factory=dict)
     tags: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class InMemoryRegistry:
 
     def __init__(self) -> None:
         self.runs: dict[str, InMemoryRun] = {}
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, _RegisteredModel] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
 
@@ -83,7 +83,7 @@ class InMemoryRegistry:
         with self._lock:
             if not any(name.startswith(f"{path}/") for name in self._run(run_id).files):
                 raise NotFound(f"run {run_id} has no artifact folder {path!r}: train again, or choose another run")
-            model = self._models.setdefault(bot, _Model())
+            model = self._models.setdefault(bot, _RegisteredModel())
             for known in model.versions.values():
                 if known.run_id == run_id:
                     return known.version
@@ -96,7 +96,7 @@ class InMemoryRegistry:
     def versions(self, bot: str) -> list[ModelVersion]:
         """See :meth:`kogpt2_chat.ports.Registry.versions`."""
         with self._lock:
-            return [self.get(bot, number) for number in sorted(self._models.get(bot, _Model()).versions)]
+            return [self.get(bot, number) for number in sorted(self._models.get(bot, _RegisteredModel()).versions)]
 
     def get(self, bot: str, version: int) -> ModelVersion:
         """See :meth:`kogpt2_chat.ports.Registry.get`."""
@@ -115,7 +115,7 @@ class InMemoryRegistry:
     def by_alias(self, bot: str, alias: Alias) -> ModelVersion | None:
         """See :meth:`kogpt2_chat.ports.Registry.by_alias`."""
         with self._lock:
-            number = self._models.get(bot, _Model()).aliases.get(alias)
+            number = self._models.get(bot, _RegisteredModel()).aliases.get(alias)
             return None if number is None else self.get(bot, number)
 
     def set_alias(self, bot: str, alias: Alias, version: int | None) -> None:
@@ -124,7 +124,7 @@ class InMemoryRegistry:
             if version is not None:
                 self._model(bot, version).aliases[alias] = version
             else:
-                self._models.get(bot, _Model()).aliases.pop(alias, None)
+                self._models.get(bot, _RegisteredModel()).aliases.pop(alias, None)
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
         """See :meth:`kogpt2_chat.ports.Registry.tag`."""
@@ -161,7 +161,7 @@ class InMemoryRegistry:
             raise NotFound(f"this registry has no run {run_id!r}")
         return self.runs[run_id]
 
-    def _model(self, bot: str, version: int) -> _Model:
+    def _model(self, bot: str, version: int) -> _RegisteredModel:
         model = self._models.get(bot)
         if model is None or version not in model.versions:
             raise NotFound(f"{bot} has no version {version}")

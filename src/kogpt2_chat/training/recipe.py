@@ -37,19 +37,19 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.01
+    warmup_fraction: float
+    weight_decay: float
     clip_norm: float = 1.0
-    label_smoothing: float = 0.0
+    label_smoothing: float
     precision: Asked = "auto"
-    seed: int = 20
+    seed: int
     answer_tokens: int = 0
     patience: int = 0
     dropout: float | None = None
     until_known: bool = False
     kept_weight: float = 8.0
     kept_rows: int = 24
-    checkpoint_every_steps: int = 200
+    checkpoint_every_steps: int
 
 
 def planned_batches(examples: Sequence[Example], recipe: Recipe) -> list[list[list[Example]]]:

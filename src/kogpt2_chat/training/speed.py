@@ -64,7 +64,10 @@ def answer_tokens_per_s(work: Work) -> float:
     seconds = {}
     for count in (_FEW, _MORE):
         examples = [_example(work, draw) for _ in range(count)]
-        recipe = Recipe(epochs=2, batch_size=count, learning_rate=1e-5, precision=work.precision)
+        recipe = Recipe(
+            epochs=2, batch_size=count, learning_rate=1e-5, warmup_fraction=0.1, weight_decay=0.01, label_smoothing=0.0,
+            precision=work.precision, seed=20, checkpoint_every_steps=200,
+        )  # fmt: skip
         speed = fit(network, examples, recipe)[-1].tokens_per_s
         seconds[count] = count * work.answer_tokens / speed
     each = max((seconds[_MORE] - seconds[_FEW]) / (_MORE - _FEW), seconds[_MORE] / _MORE / 2)

@@ -1,4 +1,4 @@
-"""The roster: all bots with their ids, names and personas."""
+"""All bots, with their ids, names and personas."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -14,7 +14,7 @@ from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
 from kogpt2_chat.domain.chat.wire import read_question
 from kogpt2_chat.errors import InvalidMessage
 
-Reason = Literal[
+DeadLetterReason = Literal[
     "not_utf8",
     "not_a_question",
     "schema",
@@ -30,8 +30,8 @@ SkipReason = Literal[
 ]
 """Why a dead letter with a selected reason is not sent."""
 
-REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
-REPLAYABLE: Final[tuple[Reason, ...]] = ("answer_too_large", "crash_loop")
+REASONS: Final[tuple[DeadLetterReason, ...]] = get_args(DeadLetterReason)
+REPLAYABLE: Final[tuple[DeadLetterReason, ...]] = ("answer_too_large", "crash_loop")
 """Reasons caused by the platform. For all other reasons the record itself is at fault, and a replay fails again."""
 
 REPLAY_OF: Final = "replay_of"

@@ -19,7 +19,7 @@ from kogpt2_chat.domain.text.json_records import check_fields, read_object
 from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.errors import InvalidMessage
 
-Source = Literal["legacy", "v1"]
+TurnSource = Literal["legacy", "v1"]
 Fallback = Literal["safety", "muted", "nearest", "unsure", "timeout", "empty", "degraded"]
 """Why an answer does not come from the model. ``safety`` has priority over all others, ``nearest`` over the notices."""
 FeedbackKind = Literal["up", "down", "correction", "report"]
@@ -80,7 +80,7 @@ class Turn:
     latency_ms: int
     consent_store: bool
     consent_train: bool
-    source: Source | str
+    source: TurnSource | str
     worker: str
     session_id: str | None = None
     answer_token_ids: tuple[int, ...] = ()

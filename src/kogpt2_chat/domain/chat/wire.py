@@ -28,7 +28,7 @@ from kogpt2_chat.domain.chat.question_fields import (
     optional_time,
 )
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
-from kogpt2_chat.domain.chat.turns import Source
+from kogpt2_chat.domain.chat.turns import TurnSource
 from kogpt2_chat.errors import InvalidMessage
 
 MAX_RECORD_BYTES: Final = 16 * 1024
@@ -74,7 +74,7 @@ class Question:
     text: str
     consent_store: bool
     consent_train: bool
-    source: Source
+    source: TurnSource
     partition: int
     offset: int
     session_id: str | None = None

@@ -22,7 +22,7 @@ class Case:
     version: int
     baseline: str
     thresholds: GateThresholds
-    seed: int = 20
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

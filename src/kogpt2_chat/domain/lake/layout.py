@@ -15,7 +15,7 @@ from kogpt2_chat.domain.chat.turns import CONSENT_KEY, Feedback, Turn, masked_fi
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 from kogpt2_chat.errors import InvalidMessage
 
-Kind = Literal["string", "long", "bool", "time", "longs"]
+ColumnKind = Literal["string", "long", "bool", "time", "longs"]
 TableName = Literal["turns", "feedback", "quarantine", "gaps", "audit", "distrust"]
 _TURN_FIELDS: Final = frozenset(entry.name for entry in fields(Turn))
 
@@ -32,11 +32,11 @@ class Table:
 
     name: TableName
     topic: str
-    columns: Mapping[str, Kind]
+    columns: Mapping[str, ColumnKind]
     partition_by: tuple[str, ...]
 
 
-_POSITION: Final[Mapping[str, Kind]] = {
+_POSITION: Final[Mapping[str, ColumnKind]] = {
     "date": "string",
     "kafka_partition": "long",
     "kafka_offset": "long",
@@ -165,9 +165,9 @@ def datasets_path(root: str, bot: str) -> str:
     return f"{root}/datasets/{bot}"
 
 
-def dataset_path(root: str, bot: str, version: str) -> str:
+def dataset_path(root: str, bot: str, dataset_id: str) -> str:
     """Return the folder of one immutable dataset."""
-    return f"{datasets_path(root, bot)}/{version}"
+    return f"{datasets_path(root, bot)}/{dataset_id}"
 
 
 def building_path(root: str, build: str = "") -> str:

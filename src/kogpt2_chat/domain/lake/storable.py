@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
-from kogpt2_chat.domain.lake.layout import Kind, Table
+from kogpt2_chat.domain.lake.layout import ColumnKind, Table
 from kogpt2_chat.errors import InvalidMessage
 
 MAX_RECORD_BYTES: Final = 128 * 1024
@@ -60,7 +60,7 @@ def checked_id(name: str, value: str) -> str:
     return value
 
 
-def _checked(name: str, value: object, kind: Kind) -> object:
+def _checked(name: str, value: object, kind: ColumnKind) -> object:
     if value is None:
         return None
     if kind == "string" and isinstance(value, str):

@@ -7,24 +7,26 @@ feedback is never a training target; see :func:`ineligible_reason`.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from kogpt2_chat.domain.safety.turns import SAFETY
 
-Source = Literal["seed", "correction", "praised"]
+PairSource = Literal["seed", "correction", "praised"]
 Split = Literal["train", "val", "test"]
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
-SOURCES: Final[tuple[Source, ...]] = ("seed", "correction", "praised")
+SOURCES: Final[tuple[PairSource, ...]] = ("seed", "correction", "praised")
 """In order of preference: if several sources have the same pair, the first one counts."""
 
-VERSION_CHARS: Final = 12
+DATASET_ID_CHARS: Final = 12
 AGREEING_PLAYERS: Final = 2
 DISPLACED: Final = ("duplicate", "gold", "player_cap", "praiser_cap", "phrase_cap", "seed_share", "superseded")
 """Reject reasons of pairs displaced by another pair or a cap. A pair that any other reason removes was withdrawn."""
+_STORED_NAMES: Final = {"dataset_id": "version"}
+"""Names in ``manifest.json`` that differ from the fields of :class:`Manifest`; every release reads them."""
 _HELD_OUT_PERCENT: Final = {"val": 5, "test": 5}
 _TAUGHT_HELD_OUT_FROM: Final = 30
 _TAUGHT_HELD_OUT_EVERY: Final = 10
@@ -37,7 +39,7 @@ class Rules:
     """The limits that the rules apply; they come from the settings and are stored in the manifest.
 
     Attributes:
-        quarantine_hours: minimum age of a turn or feedback, in hours; younger ones wait.
+        min_age_hours: minimum age of a turn or feedback, in hours; younger ones wait.
         auto_review: whether to accept a correction without the agreement of two players.
         seed_share: minimum share of seed pairs, weighted by how often training sees each pair.
         rows_per_player: maximum number of taught pairs per player, and of praised answers per praising player.
@@ -48,7 +50,7 @@ class Rules:
             cut, and the model would learn the cut as the end.
     """
 
-    quarantine_hours: float
+    min_age_hours: float
     auto_review: bool
     seed_share: float
     rows_per_player: int
@@ -71,7 +73,7 @@ class Proposal:
         distrusted: whether an operator distrusts the turn, or the player who wrote the text.
     """
 
-    source: Source
+    source: PairSource
     marked_at: datetime
     consent_train: bool = False
     fallback: str | None = None
@@ -108,7 +110,7 @@ def ineligible_reason(proposal: Proposal, rules: Rules, as_of: datetime) -> str 
     reason = _unpraised(proposal) if proposal.source == "praised" else None
     if reason:
         return reason
-    return "quarantine" if as_of - proposal.marked_at < timedelta(hours=rules.quarantine_hours) else None
+    return "quarantine" if as_of - proposal.marked_at < timedelta(hours=rules.min_age_hours) else None
 
 
 def _unpraised(proposal: Proposal) -> str | None:
@@ -244,11 +246,6 @@ def row_hash(values: Sequence[object]) -> str:
     return _hash(*(json.dumps(value, ensure_ascii=False) for value in values))
 
 
-def content_hash(row_hashes: Iterable[str]) -> str:
-    """Return the hash of a dataset. Row hashes are sorted first, so files and their order do not matter."""
-    return hashlib.sha256("\n".join(sorted(row_hashes)).encode()).hexdigest()
-
-
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -260,8 +257,8 @@ class Manifest:
     The input determines every field except ``created_at`` and those that compare with the previous dataset.
 
     Attributes:
-        version: the dataset id: the first 12 characters of ``content_hash``.
-        content_hash: hash of the rows, see :func:`content_hash`.
+        dataset_id: the first 12 characters of ``content_hash``.
+        content_hash: hash of the sorted row hashes, so that files and their order do not matter.
         created_at: RFC 3339 time of the build.
         counts: number of rows by split.
         sources: number of rows by source.
@@ -278,7 +275,7 @@ class Manifest:
     """
 
     bot: str
-    version: str
+    dataset_id: str
     content_hash: str
     created_at: str
     counts: Mapping[str, int]
@@ -296,11 +293,12 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as indented JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True)
+        body = {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        return json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Manifest":
         """Read a manifest; unknown fields are ignored."""
         body = json.loads(text)
-        names = {known.name for known in fields(cls)}
-        return cls(**{name: value for name, value in body.items() if name in names})
+        names = {_STORED_NAMES.get(known.name, known.name): known.name for known in fields(cls)}
+        return cls(**{names[stored]: value for stored, value in body.items() if stored in names})

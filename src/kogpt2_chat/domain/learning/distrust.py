@@ -10,7 +10,7 @@ from kogpt2_chat.domain.chat.players import player_key
 from kogpt2_chat.errors import InvalidInput
 
 SubjectKind = Literal["player", "turn"]
-Action = Literal["distrust", "trust"]
+DistrustAction = Literal["distrust", "trust"]
 _TURN_ID: Final = re.compile(r"bot_question-\d+-\d+")
 
 
@@ -60,7 +60,7 @@ class DistrustEntry:
     at: datetime
     kind: SubjectKind
     subject: str
-    action: Action
+    action: DistrustAction
     by: str
     reason: str
     date: str

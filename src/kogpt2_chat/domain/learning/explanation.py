@@ -12,12 +12,12 @@ from kogpt2_chat.domain.chat.turns import Fallback, Turn
 from kogpt2_chat.domain.lake.search_masking import mask_names
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 
-Rule = Literal[
+ExplanationRule = Literal[
     "control_token_ids", "unreadable_bytes", "normalised", "control_tokens", "cut", "masked", "fallback", "unexplained"
 ]
-Verdict = Literal["agrees", "differs", "nothing_to_compare"]
+ReplayVerdict = Literal["agrees", "differs", "nothing_to_compare"]
 
-WHY_BY_RULE: Final[Mapping[Rule, str]] = {
+WHY_BY_RULE: Final[Mapping[ExplanationRule, str]] = {
     "control_token_ids": "the ids of control tokens were left out",
     "unreadable_bytes": "bytes that do not form a character were removed",
     "normalised": "control and zero-width characters were removed, white space was joined, letters composed (NFC)",
@@ -51,7 +51,7 @@ class Token:
 class Change:
     """One change to the text on its way from the tokens to the answer."""
 
-    rule: Rule
+    rule: ExplanationRule
     why: str
     before: str
     after: str
@@ -132,7 +132,7 @@ class Replay:
         return None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ReplayVerdict:
         """The result of comparing turn and replay."""
         if not self.compared:
             return "nothing_to_compare"
@@ -201,7 +201,7 @@ def answer_changes(spelled: str, text: str, answer: str, max_chars: int) -> tupl
     Returns:
         The rules that changed something, in order; empty if the answer equals the tokens' text.
     """
-    steps: list[tuple[Rule, str]] = [("control_token_ids", text)]
+    steps: list[tuple[ExplanationRule, str]] = [("control_token_ids", text)]
     for rule, after in answer_steps(text, max_chars):
         steps.append((rule, after))
     last = steps[-1][1]
@@ -219,7 +219,7 @@ def fallback_changes(turn: Turn) -> tuple[Change, ...]:
     return (Change(rule="fallback", why=why, before="", after=turn.answer),)
 
 
-def _changes(before: str, steps: Sequence[tuple[Rule, str]]) -> tuple[Change, ...]:
+def _changes(before: str, steps: Sequence[tuple[ExplanationRule, str]]) -> tuple[Change, ...]:
     found = []
     for rule, after in steps:
         if after != before:

@@ -7,7 +7,7 @@ from typing import Literal
 from kogpt2_chat.domain.rollout.liveness import LivenessReport
 from kogpt2_chat.domain.rollout.states import RolloutState, WorkerState
 
-Verdict = Literal["ready", "degraded", "waiting"]
+WorkerVerdict = Literal["ready", "degraded", "waiting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def mute_acknowledgements(state: RolloutState, report: LivenessReport) -> Acknow
     return _grouped(state.bot, report, lambda worker: _mute_verdict(worker, state))
 
 
-def _version_verdict(worker: WorkerState, state: RolloutState) -> Verdict:
+def _version_verdict(worker: WorkerState, state: RolloutState) -> WorkerVerdict:
     slot = worker.slot(state.bot)
     if slot is None or not _has_read(worker, state):
         return "waiting"
@@ -78,7 +78,7 @@ def _version_verdict(worker: WorkerState, state: RolloutState) -> Verdict:
     return "ready" if slot.state == "ready" and slot.version == state.champion else "waiting"
 
 
-def _mute_verdict(worker: WorkerState, state: RolloutState) -> Verdict:
+def _mute_verdict(worker: WorkerState, state: RolloutState) -> WorkerVerdict:
     slot = worker.slot(state.bot)
     is_muted = slot.muted if slot is not None else None
     return "ready" if _has_read(worker, state) and is_muted in {None, state.muted} else "waiting"
@@ -88,8 +88,8 @@ def _has_read(worker: WorkerState, state: RolloutState) -> bool:
     return worker.epoch_by_bot.get(state.bot, 0) >= state.epoch
 
 
-def _grouped(bot: str, report: LivenessReport, verdict_of: Callable[[WorkerState], Verdict]) -> Acknowledgements:
-    groups: dict[Verdict, list[str]] = {"ready": [], "degraded": [], "waiting": [*report.maybe_alive]}
+def _grouped(bot: str, report: LivenessReport, verdict_of: Callable[[WorkerState], WorkerVerdict]) -> Acknowledgements:
+    groups: dict[WorkerVerdict, list[str]] = {"ready": [], "degraded": [], "waiting": [*report.maybe_alive]}
     details = {}
     for worker in report.live:
         verdict = verdict_of(worker)

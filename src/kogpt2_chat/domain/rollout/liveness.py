@@ -31,7 +31,7 @@ class LivenessReport:
 
 
 @dataclass(slots=True)
-class _Heartbeat:
+class _SeenHeartbeat:
     """A worker's newest heartbeat.
 
     Attributes:
@@ -49,7 +49,7 @@ class _Heartbeat:
 class LivenessTracker:
     """Tracks which workers are alive. The first observation only records the existing heartbeats."""
 
-    _heartbeat_by_worker: dict[str, _Heartbeat] | None = field(default=None)
+    _heartbeat_by_worker: dict[str, _SeenHeartbeat] | None = field(default=None)
 
     def observe(self, states: Iterable[WorkerState], now_s: float) -> LivenessReport:
         """Compare the current heartbeats with those of the previous observation.
@@ -71,8 +71,8 @@ class LivenessTracker:
             maybe_alive=tuple(one.state.worker for one in recent if not one.is_new),
         )
 
-    def _heartbeat(self, state: WorkerState, now_s: float) -> _Heartbeat:
+    def _heartbeat(self, state: WorkerState, now_s: float) -> _SeenHeartbeat:
         if self._heartbeat_by_worker is None:
-            return _Heartbeat(state, now_s, is_new=False)
+            return _SeenHeartbeat(state, now_s, is_new=False)
         known = self._heartbeat_by_worker.get(state.worker)
-        return known if known is not None and known.state == state else _Heartbeat(state, now_s, is_new=True)
+        return known if known is not None and known.state == state else _SeenHeartbeat(state, now_s, is_new=True)

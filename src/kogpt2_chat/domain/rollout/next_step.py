@@ -11,7 +11,7 @@ from kogpt2_chat.domain.rollout.states import SlotState, VersionKey
 RETRY_S: Final = (2.0, 5.0, 15.0, 60.0)
 """Waiting times before a version that did not load is tried again."""
 
-Action = Literal["withdraw", "activate", "load", "wait"]
+NextAction = Literal["withdraw", "activate", "load", "wait"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class LoadFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class LoadProgress:
     """Progress in loading the target version.
 
     Attributes:
@@ -52,12 +52,12 @@ class NextStep:
         detail: for people: what is being loaded, or why it did not load.
     """
 
-    action: Action
+    action: NextAction
     state: SlotState
     detail: str = ""
 
 
-def next_step(target: VersionKey | None, *, is_in_memory: bool, progress: Progress, now_s: float) -> NextStep:
+def next_step(target: VersionKey | None, *, is_in_memory: bool, progress: LoadProgress, now_s: float) -> NextStep:
     """Decide the next step of one bot.
 
     Args:

@@ -12,12 +12,12 @@ from functools import cache
 from typing import Final, Literal, get_args
 
 from kogpt2_chat.domain.safety.crisis_classifier import crisis_weights, likely_crisis
-from kogpt2_chat.domain.safety.crisis_rules import Rules, crisis_rules
+from kogpt2_chat.domain.safety.crisis_rules import CrisisRules, crisis_rules
 from kogpt2_chat.domain.text.pattern_index import PatternIndex
 from kogpt2_chat.domain.text.view import View, view_of
 
-Kind = Literal["suicide", "self_harm", "abuse", "medical"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+CrisisKind = Literal["suicide", "self_harm", "abuse", "medical"]
+KINDS: Final[tuple[CrisisKind, ...]] = get_args(CrisisKind)
 
 _WINDOW: Final = 2048
 _OVERLAP: Final = 256
@@ -33,7 +33,7 @@ class Crisis:
         end: index after its last character.
     """
 
-    kind: Kind
+    kind: CrisisKind
     start: int
     end: int
 
@@ -47,7 +47,7 @@ class _Rule:
         is_spaced: whether they read the view with its spaces.
     """
 
-    kind: Kind
+    kind: CrisisKind
     is_sure: bool = True
     is_spaced: bool = False
     patterns: PatternIndex
@@ -242,5 +242,5 @@ def _english() -> _Language:
     )
 
 
-def _all(rules: Rules, sections: Sequence[str]) -> PatternIndex:
+def _all(rules: CrisisRules, sections: Sequence[str]) -> PatternIndex:
     return PatternIndex([pattern for section in sections for pattern in rules.get(section, ())])

@@ -14,12 +14,12 @@ _SECTION: Final = re.compile(r"\[([a-z_ ]+)\]")
 _NAMED: Final = re.compile(r"%([A-Z]+)% = (.+)")
 _NAME: Final = re.compile(r"%([A-Z]+)%")
 
-Rules = Mapping[str, Sequence[str]]
+CrisisRules = Mapping[str, Sequence[str]]
 """Patterns by section."""
 
 
 @cache
-def crisis_rules() -> Rules:
+def crisis_rules() -> CrisisRules:
     """Return all rules; the files are read once per process."""
     found: dict[str, list[str]] = {}
     for path in sorted(FOLDER.glob("*.rules")):

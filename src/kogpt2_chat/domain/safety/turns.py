@@ -8,14 +8,14 @@ import json
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from kogpt2_chat.domain.safety.crisis import Kind, find_crisis
+from kogpt2_chat.domain.safety.crisis import CrisisKind, find_crisis
 
 SAFETY: Final = "safety"
 SAFETY_COLUMNS: Final = ("turn_id", "fallback", "text", "decoding")
 """The columns that decide whether a row of ``turns`` may be about a crisis."""
 
 
-def safety_kind(row: Mapping[str, object]) -> Kind | None:
+def safety_kind(row: Mapping[str, object]) -> CrisisKind | None:
     """Return the kind of crisis that a row of ``turns`` may be about.
 
     Args:
@@ -31,9 +31,9 @@ def safety_kind(row: Mapping[str, object]) -> Kind | None:
     return None if found is None else found.kind
 
 
-def _recorded_kind(row: Mapping[str, object]) -> Kind | None:
+def _recorded_kind(row: Mapping[str, object]) -> CrisisKind | None:
     try:
         recorded = json.loads(str(row.get("decoding") or "{}")).get(SAFETY)
     except (ValueError, AttributeError):
         return None
-    return next((kind for kind in get_args(Kind) if kind == recorded), None)
+    return next((kind for kind in get_args(CrisisKind) if kind == recorded), None)

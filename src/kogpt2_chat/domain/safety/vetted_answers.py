@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any, Final, Literal, get_args
 
 from kogpt2_chat.domain.chat.prompt import MAX_SERVED_ANSWER_CHARS
-from kogpt2_chat.domain.safety.crisis import KINDS, Kind
+from kogpt2_chat.domain.safety.crisis import KINDS, CrisisKind
 from kogpt2_chat.errors import InvalidInput
 
 Language = Literal["ko", "en"]
@@ -37,9 +37,9 @@ class SafetyTexts:
 
     checked_on: date
     country: str
-    text_by_key: Mapping[tuple[Language, str, Kind], str]
+    text_by_key: Mapping[tuple[Language, str, CrisisKind], str]
 
-    def answer(self, question: str, bot: str, kind: Kind) -> str:
+    def answer(self, question: str, bot: str, kind: CrisisKind) -> str:
         """Return the answer to a question, in the language of the question and in the voice of the bot."""
         language: Language = "ko" if _HANGUL.search(question) else "en"
         own = self.text_by_key.get((language, bot, kind))

@@ -7,7 +7,7 @@ that makes progress gets much more time than one that does not.
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-Verdict = Literal["wait", "ready", "stalled", "over"]
+StartVerdict = Literal["wait", "ready", "stalled", "over"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Watch:
         return f"{self.waited_s:.0f} s, its {what} changed {ago:.0f} s ago"
 
 
-def judge(watch: Watch, *, stall_s: float, hard_end_s: float) -> Verdict:
+def judge(watch: Watch, *, stall_s: float, hard_end_s: float) -> StartVerdict:
     """Decide whether to keep waiting for a server.
 
     Args:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from kogpt2_chat.airflow_password import PASSWORDS, read_password
 from kogpt2_chat.machine.memory import usable_memory_mb
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.folders import Folders
@@ -37,23 +38,14 @@ _KEYS: Final = ("secret", "jwt", "fernet")
 
 def passwords_file(folders: Folders) -> Path:
     """Return the path of the file with the password of Airflow's only user."""
-    return folders.airflow / "passwords.json"
-
-
-def read_password(settings: Settings, folders: Folders) -> str | None:
-    """Return the password of Airflow's user; None before the first start, which generates it."""
-    try:
-        found: dict[str, str] = json.loads(passwords_file(folders).read_text())
-    except (OSError, ValueError):
-        return None
-    return found.get(settings.airflow.username)
+    return folders.plain_home / PASSWORDS
 
 
 def write_secrets(settings: Settings, folders: Folders) -> None:
     """Write the configured or a generated password, and generate missing keys. Existing secrets are kept."""
-    given = settings.stack.airflow_password
-    password = given.get_secret_value() if given else read_password(settings, folders) or secrets.token_urlsafe(12)
-    _write_private(passwords_file(folders), json.dumps({settings.airflow.username: password}))
+    username, given = settings.airflow.username, settings.stack.airflow_password
+    password = given.get_secret_value() if given else read_password(folders.home, username) or secrets.token_urlsafe(12)
+    _write_private(passwords_file(folders), json.dumps({username: password}))
     for name in _KEYS:
         path = _key(folders, name)
         if not path.exists() or not path.stat().st_size:
