@@ -211,7 +211,7 @@ def _stack_environment(corpora: Path) -> dict[str, str]:
         "KOGPT2_TRAINING__EPOCHS": "1",
         "KOGPT2_TRAINING__LEARNING_RATE": "0.0002",
         "KOGPT2_LEARNING__CORPORA": str(corpora),
-        "KOGPT2_LEARNING__QUARANTINE_HOURS": "0",
+        "KOGPT2_LEARNING__MIN_AGE_HOURS": "0",
         "KOGPT2_LEARNING__AUTO_REVIEW": "true",
         "KOGPT2_LEARNING__LEGACY_CONSENT": "true",
         "KOGPT2_LEARNING__MIN_NEW_EXAMPLES": "1",

@@ -6,7 +6,7 @@ from typing import Any, Final
 from kogpt2_chat.domain.learning.dataset import Rules
 
 _RULES: Final = Rules(
-    quarantine_hours=24,
+    min_age_hours=24,
     auto_review=False,
     seed_share=0.3,
     rows_per_player=50,

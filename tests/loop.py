@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.client.ask import Reply, Utterance, ask
+from kogpt2_chat.client.ask import ReceivedAnswer, Utterance, ask
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import Settings
 
@@ -33,7 +33,7 @@ def passed_versions(settings: Settings) -> dict[str, list[int]]:
     }
 
 
-def ask_bots(settings: Settings, *utterances: Utterance) -> list[Reply]:
+def ask_bots(settings: Settings, *utterances: Utterance) -> list[ReceivedAnswer]:
     """Ask over Kafka, and wait for every answer."""
     return ask(utterances=utterances, topics=bootstrap.topics(settings), timeout_s=60)
 

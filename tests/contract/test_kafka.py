@@ -17,6 +17,7 @@ from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPICS
 from kogpt2_chat.errors import Fenced, NotFound, Unavailable
 from kogpt2_chat.ports import Batch, Follower, Outgoing, PublishResult, Record, Topics, TransactionalConsumer
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, InMemoryTransactionalConsumer
+from tests.raw_header_name import RawHeaderName
 
 DEADLINE_S = 30
 
@@ -383,22 +384,13 @@ def test_lag_does_not_count_polled_questions(kafka):
     assert lag == 2 if isinstance(kafka, InMemoryKafka) else lag <= 2
 
 
-class RawName(str):
-    """A header name that is encoded as bytes that are not UTF-8."""
-
-    __slots__ = ()
-
-    def encode(self, *_: object) -> bytes:
-        return b"\xff\xfe"
-
-
 def test_a_header_name_that_is_not_utf8_does_not_block_the_partition(kafka):
     """Clients choose header names: the question is read like any other, and so is the next one."""
     consumer = kafka.consumer()
     consumer.recover()
     consumer.poll(0.2, 32)
     starts = kafka.topics.end_positions(QUESTION_TOPIC)
-    headers = {RawName("x"): "v", "replay_of": ""}
+    headers = {RawHeaderName("x"): "v", "replay_of": ""}
     kafka.topics.send([Outgoing(topic=QUESTION_TOPIC, key=b"k", value="하나".encode(), headers=headers)])
     ask(kafka, "둘")
     seen: list[Record] = []

@@ -43,8 +43,8 @@ def row(turn_id: str, **other: object) -> dict[str, object]:
 
 
 def test_a_table_that_does_not_exist_is_empty(tables: Tables) -> None:
-    """It has no version, no positions and no rows, and reading it is not an error."""
-    assert tables.version("turns") is None
+    """It has no table version, no positions and no rows, and reading it is not an error."""
+    assert tables.table_version("turns") is None
     assert tables.positions("turns", ["turns/conversation_log/0"]) == {}
     assert tables.read("turns") == []
 
@@ -69,10 +69,10 @@ def test_rows_and_positions_move_together(tables: Tables) -> None:
 def test_repeated_work_changes_nothing(tables: Tables) -> None:
     """With the same or lower positions, `append` returns False and adds no rows."""
     tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
-    version = tables.version("turns")
+    table_version = tables.table_version("turns")
     assert not tables.append("turns", [row("a")], {"turns/t/0": 5}, {})
     assert not tables.append("turns", [row("a")], {"turns/t/0": 3})
-    assert tables.version("turns") == version
+    assert tables.table_version("turns") == table_version
     assert len(tables.read("turns")) == 1
 
 
@@ -91,10 +91,10 @@ def test_positions_move_without_rows(tables: Tables) -> None:
     assert tables.read("feedback") == []
 
 
-def test_an_older_version_can_be_read(tables: Tables) -> None:
+def test_an_older_table_version_can_be_read(tables: Tables) -> None:
     """Table versions never change."""
     tables.append("turns", [row("a")], {"turns/t/0": 1})
-    first = tables.version("turns")
+    first = tables.table_version("turns")
     tables.append("turns", [row("b")], {"turns/t/0": 2})
     assert [found["turn_id"] for found in tables.read("turns", ["turn_id"], first)] == ["a"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from kogpt2_chat.settings import Serving
 from tests.faults.broker_process import FAULTS_HOME, BrokerProcess, keeps_home, own_broker
-from tests.faults.consumers import Group
+from tests.faults.consumers import ConsumerGroup
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.report import FaultReport
 from tests.faults.worker_pool import WorkerPool, worker_pool
@@ -37,9 +37,9 @@ def pool(kafka: BrokerProcess) -> Iterator[WorkerPool]:
 
 
 @pytest.fixture
-def group(kafka: BrokerProcess) -> Iterator[Group]:
+def group(kafka: BrokerProcess) -> Iterator[ConsumerGroup]:
     """A consumer group for one test; its consumers are closed at the end."""
-    made = Group(kafka.settings.model_copy(update={"serving": Serving(session_timeout_s=6)}))
+    made = ConsumerGroup(kafka.settings.model_copy(update={"serving": Serving(session_timeout_s=6)}))
     yield made
     made.close()
 

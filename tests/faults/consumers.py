@@ -18,15 +18,12 @@ from kogpt2_chat.ports import Batch, Outgoing, Record
 from kogpt2_chat.settings import Kafka, Serving, Settings
 from tests.faults.broker_process import PROXY, BrokerProcess
 from tests.faults.reply_audit import ReplyAudit
+from tests.simulated_kill import SimulatedKill
 
 DEADLINE_S = 90.0
 
 
-class Died(BaseException):
-    """Simulates kill -9: only the test catches it."""
-
-
-class Group:
+class ConsumerGroup:
     """A consumer group that starts at the end of the topic, so that it gets no questions of other tests."""
 
     def __init__(self, settings: Settings) -> None:
@@ -164,7 +161,7 @@ class Publishing(threading.Thread):
             self._reached.set()
             self._may_continue.wait(DEADLINE_S)
             if self._is_dead:
-                raise Died
+                raise SimulatedKill
 
     def begin(self, work: Callable[[], bool]) -> None:
         """Publish up to the step."""
@@ -179,11 +176,11 @@ class Publishing(threading.Thread):
         assert not self.is_alive()
 
     def die(self) -> None:
-        """Raise `Died` at the step, and wait for the end of the thread."""
+        """Raise `SimulatedKill` at the step, and wait for the end of the thread."""
         self._is_dead = True
         self.finish()
 
     def run(self) -> None:
         """Do the work; called by the thread."""
-        with suppress(Died):
+        with suppress(SimulatedKill):
             self.outcome = self._work()

@@ -25,7 +25,7 @@ REQUEST_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class AuditResult:
     """The result of a scenario.
 
     Attributes:
@@ -121,7 +121,7 @@ class ReplyAudit:
             time.sleep(0.1)
             self.read_new()
 
-    def verdict(self) -> Verdict:
+    def result(self) -> AuditResult:
         """Return the result; call it when no worker runs any more.
 
         Waits until no transaction is open, because an open one hides answers that may still become visible.
@@ -135,7 +135,7 @@ class ReplyAudit:
         replies = Counter(record.headers["turn_id"] for record in self._replies())
         answers = self._count_own(*BOT_IDS)
         turns = self._count_own(TURN_TOPIC)
-        return Verdict(
+        return AuditResult(
             questions=len(own),
             answers=sum(answers.values()),
             dead_letters=sum(self._count_own(DEAD_LETTER_TOPIC).values()),

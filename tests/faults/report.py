@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.faults.reply_audit import Verdict
+from tests.faults.reply_audit import AuditResult
 
 _COLUMNS = ("scenario", "questions", "kills", "lost", "double", "unmatched", "dead_letters", "aborted", "recovery_s")
 
@@ -35,18 +35,18 @@ class FaultReport:
     def __init__(self) -> None:
         self.rows: list[ScenarioRow] = []
 
-    def add(self, scenario: str, verdict: Verdict, *, kills: int = 0, recovery_s: float | None = None) -> None:
+    def add(self, scenario: str, result: AuditResult, *, kills: int = 0, recovery_s: float | None = None) -> None:
         """Add a row, and print it at once, because a session takes long."""
         self.rows.append(
             ScenarioRow(
                 scenario=scenario,
-                questions=verdict.questions,
+                questions=result.questions,
                 kills=kills,
-                lost=verdict.lost,
-                double=verdict.double,
-                unmatched=verdict.unmatched,
-                dead_letters=verdict.dead_letters,
-                aborted=verdict.aborted,
+                lost=result.lost,
+                double=result.double,
+                unmatched=result.unmatched,
+                dead_letters=result.dead_letters,
+                aborted=result.aborted,
                 recovery_s=None if recovery_s is None else round(recovery_s, 1),
             )
         )

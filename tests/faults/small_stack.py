@@ -68,7 +68,7 @@ class SmallStack:
             settings=self.settings,
             progress=_print_progress,
         )
-        return str(built.datasets["ChatbotA"].version)
+        return str(built.datasets["ChatbotA"].dataset_id)
 
     def lake(self) -> list[str]:
         """Return the turn ids in the lake, including duplicates."""

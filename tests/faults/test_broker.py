@@ -35,13 +35,13 @@ def recovery_after(pool: WorkerPool, audit: ReplyAudit, end_of_fault: float) -> 
     return time.monotonic() - end_of_fault
 
 
-def check_verdict(pool: WorkerPool, audit: ReplyAudit, report, name: str, kills: int, recovery_s: float) -> None:
+def check_result(pool: WorkerPool, audit: ReplyAudit, report, name: str, kills: int, recovery_s: float) -> None:
     audit.wait_for_replies(on_wait=pool.restart_dead)
     pool.dead()  # keeps the exit codes of workers that have ended since
     pool.close()
-    verdict = audit.verdict()
-    report.add(name, verdict, kills=kills, recovery_s=recovery_s)
-    assert verdict.is_exactly_once, verdict
+    result = audit.result()
+    report.add(name, result, kills=kills, recovery_s=recovery_s)
+    assert result.is_exactly_once, result
     assert recovery_s < RECOVERY_S
     assert FENCED not in pool.exit_codes, "a worker was fenced; a supervisor would not restart it"
 
@@ -79,14 +79,14 @@ def test_workers_survive_kills_of_the_broker(kafka, pool, audit, report):
     """The broker is killed five times while questions are in flight, and recovers from its log."""
     pool.start_ready(1, 2)
     recovery_s = kill_broker(kafka, pool, audit, times=5)
-    check_verdict(pool, audit, report, "broker kill -9", 5, recovery_s)
+    check_result(pool, audit, report, "broker kill -9", 5, recovery_s)
 
 
 def test_workers_survive_a_frozen_broker_once(kafka, pool, audit, report):
     """For longer than request and session timeouts; no worker treats its own late join as another process."""
     pool.start_ready(1, 2)
     recovery_s = freeze_broker(kafka, pool, audit, times=1, frozen_s=12.0)
-    check_verdict(pool, audit, report, "broker SIGSTOP 12 s, once", 1, recovery_s)
+    check_result(pool, audit, report, "broker SIGSTOP 12 s, once", 1, recovery_s)
 
 
 @pytest.mark.faults
@@ -96,7 +96,7 @@ def test_workers_survive_a_frozen_broker(kafka, pool, audit, report, frozen_s):
     """Four times, also for longer than the request timeout, so that outcomes of requests are unknown."""
     pool.start_ready(1, 2)
     recovery_s = freeze_broker(kafka, pool, audit, times=4, frozen_s=frozen_s)
-    check_verdict(pool, audit, report, f"broker SIGSTOP {frozen_s:g} s", 4, recovery_s)
+    check_result(pool, audit, report, f"broker SIGSTOP {frozen_s:g} s", 4, recovery_s)
 
 
 @pytest.mark.faults
@@ -111,7 +111,7 @@ def test_a_slow_broker_only_delays_answers(kafka, pool, audit, report):
         audit.wait(lambda: audit.unanswered < 200)
         proxy.delay_s = 0.0
         recovery_s = recovery_after(pool, audit, time.monotonic())
-        check_verdict(pool, audit, report, "slow broker", 0, recovery_s)
+        check_result(pool, audit, report, "slow broker", 0, recovery_s)
 
 
 def test_status_warns_if_the_broker_deletes_positions_too_early(kafka: BrokerProcess, monkeypatch) -> None:
@@ -142,7 +142,7 @@ def test_sigterm_ends_a_worker_while_the_broker_is_frozen(
     pool.start_ready(1)
     audit.wait_for_replies()
     pool.close()
-    assert audit.verdict().is_exactly_once
+    assert audit.result().is_exactly_once
 
 
 @pytest.mark.parametrize("listens", [False, True], ids=["connection refused", "no response"])

@@ -85,10 +85,10 @@ def assert_dataset_refused(stack: SmallStack) -> None:
         stack.build_dataset()
 
 
-def check_verdict(stack: SmallStack, audit: ReplyAudit, report: FaultReport, name: str, kills: int) -> None:
-    verdict = audit.verdict()
-    report.add(name, verdict, kills=kills)
-    assert verdict.is_exactly_once, verdict
+def check_result(stack: SmallStack, audit: ReplyAudit, report: FaultReport, name: str, kills: int) -> None:
+    result = audit.result()
+    report.add(name, result, kills=kills)
+    assert result.is_exactly_once, result
     assert len(stack.lake()) == len(set(stack.lake()))
 
 
@@ -98,7 +98,7 @@ def test_kafka_hdfs_and_a_worker_recover_from_a_full_disk(tmp_path, report):
     with stack_on_small_disk(tmp_path, "kafka", "hdfs", "worker") as stack:
         audit = ReplyAudit(stack.settings)
         fill_and_free(stack, audit)
-        check_verdict(stack, audit, report, "full disk", kills=1)
+        check_result(stack, audit, report, "full disk", kills=1)
 
 
 @pytest.mark.faults
@@ -112,4 +112,4 @@ def test_every_server_recovers_from_a_full_disk(tmp_path, report):
             fill_and_free(stack, audit, left_kb=left_kb, while_full=lambda: assert_dataset_refused(stack))
             assert stack.build_dataset() == before
             assert bootstrap.files(stack.settings).list(building_path(stack.settings.hdfs.root)) == []
-        check_verdict(stack, audit, report, "full disk, every server, twice", kills=2)
+        check_result(stack, audit, report, "full disk, every server, twice", kills=2)

@@ -26,20 +26,20 @@ from kogpt2_chat.testing.tcp_proxy import END_TXN, TXN_OFFSET_COMMIT, Held, TcpP
 from tests.faults.broker_process import BrokerProcess
 from tests.faults.consumers import (
     DEADLINE_S,
-    Died,
-    Group,
+    ConsumerGroup,
     Publishing,
     answers_to,
     positions_of,
     publish,
     through_proxy,
 )
+from tests.simulated_kill import SimulatedKill
 
 QUESTIONS = 36
 both = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "guard taken out"])
 
 
-class Tampered:
+class PatchedProducer:
     """A producer with some of its methods replaced."""
 
     def __init__(self, producer: Any, **replaced: Any) -> None:
@@ -62,7 +62,7 @@ def poll_until_partitions_move(first: KafkaTransactionalConsumer, second: KafkaT
 
 
 def publish_with_resent_request(
-    group: Group, consumer: KafkaTransactionalConsumer, proxy: TcpProxy, api_key: int, lost_after_s: float
+    group: ConsumerGroup, consumer: KafkaTransactionalConsumer, proxy: TcpProxy, api_key: int, lost_after_s: float
 ) -> Held:
     """Answer questions in a transaction; one request is held and its connection closed, so the client resends it."""
     held: list[Held] = []
@@ -82,14 +82,16 @@ def publish_with_resent_request(
     return held[0]
 
 
-def assert_exactly_once(group: Group, guarded: bool) -> None:
+def assert_exactly_once(group: ConsumerGroup, guarded: bool) -> None:
     """Check that replies are neither lost nor doubled with the guard, and that some are without it."""
-    verdict = group.audit.verdict()
-    assert (verdict.lost == verdict.double == 0) is guarded, verdict
+    result = group.audit.result()
+    assert (result.lost == result.double == 0) is guarded, result
 
 
 @both
-def test_1_a_new_owner_waits_for_the_open_transaction_of_the_last_one(group: Group, guarded: bool, monkeypatch) -> None:
+def test_1_a_new_owner_waits_for_the_open_transaction_of_the_last_one(
+    group: ConsumerGroup, guarded: bool, monkeypatch
+) -> None:
     """Only a read_committed consumer waits for the transaction that is about to move the committed positions."""
     # Otherwise, on a busy machine, the broker would end the open transaction before the second worker polls.
     monkeypatch.setattr(kafka_transactions, "_TRANSACTION_TIMEOUT_MS", int(4 * DEADLINE_S * 1000))
@@ -111,7 +113,7 @@ def test_1_a_new_owner_waits_for_the_open_transaction_of_the_last_one(group: Gro
 
 
 @both
-def test_1_positions_are_committed_by_transactions_only(group: Group, guarded: bool, monkeypatch) -> None:
+def test_1_positions_are_committed_by_transactions_only(group: ConsumerGroup, guarded: bool, monkeypatch) -> None:
     """A consumer that commits what it has polled loses it if the process dies."""
     if not guarded:
         auto_commit = {"enable.auto.commit": True, "enable.auto.offset.store": True, "auto.commit.interval.ms": 100}
@@ -127,7 +129,7 @@ def test_1_positions_are_committed_by_transactions_only(group: Group, guarded: b
 
 
 @both
-def test_1_a_successor_gets_the_partitions_at_once(group: Group, guarded: bool, monkeypatch) -> None:
+def test_1_a_successor_gets_the_partitions_at_once(group: ConsumerGroup, guarded: bool, monkeypatch) -> None:
     """Without static membership it waits until the dead member's session or poll interval has expired."""
     if not guarded:
         _set(monkeypatch, {"group.instance.id": None})
@@ -143,7 +145,7 @@ def test_1_a_successor_gets_the_partitions_at_once(group: Group, guarded: bool, 
 
 
 @both
-def test_1_a_join_revokes_only_the_partitions_that_move(group: Group, guarded: bool, monkeypatch) -> None:
+def test_1_a_join_revokes_only_the_partitions_that_move(group: ConsumerGroup, guarded: bool, monkeypatch) -> None:
     """With eager assignment a join takes all partitions from all workers, which decode everything in flight again."""
     if not guarded:
         _set(monkeypatch, {"partition.assignment.strategy": "range"})
@@ -162,7 +164,7 @@ def test_1_a_join_revokes_only_the_partitions_that_move(group: Group, guarded: b
 
 
 @both
-def test_1_a_worker_gets_no_partitions_before_its_first_poll(group: Group, guarded: bool) -> None:
+def test_1_a_worker_gets_no_partitions_before_its_first_poll(group: ConsumerGroup, guarded: bool) -> None:
     """The client joins when it subscribes; while the worker still loads models, its partitions would not be read."""
     first = group.consumer(1)
     group.audit.ask(QUESTIONS)
@@ -177,7 +179,7 @@ def test_1_a_worker_gets_no_partitions_before_its_first_poll(group: Group, guard
 
 
 @both
-def test_1_a_worker_may_be_busy_for_longer_than_its_session(group: Group, guarded: bool, monkeypatch) -> None:
+def test_1_a_worker_may_be_busy_for_longer_than_its_session(group: ConsumerGroup, guarded: bool, monkeypatch) -> None:
     """With a poll interval as short as the session, a worker whose batch takes longer loses its partitions."""
     if not guarded:
         _set(monkeypatch, {"max.poll.interval.ms": int(group.settings.serving.session_timeout_s * 1000)})
@@ -190,7 +192,7 @@ def test_1_a_worker_may_be_busy_for_longer_than_its_session(group: Group, guarde
 
 
 @both
-def test_2_a_batch_has_the_assignment_of_its_poll(group: Group, guarded: bool) -> None:
+def test_2_a_batch_has_the_assignment_of_its_poll(group: ConsumerGroup, guarded: bool) -> None:
     """Group metadata read at publication describes the present owner of the partitions, not the owner at the poll."""
     first = group.consumer(1)
     group.audit.ask(QUESTIONS)
@@ -214,7 +216,7 @@ def test_2_a_batch_has_the_assignment_of_its_poll(group: Group, guarded: bool) -
 
 
 @both
-def test_2_a_batch_without_a_group_generation_is_not_published(group: Group, guarded: bool) -> None:
+def test_2_a_batch_without_a_group_generation_is_not_published(group: ConsumerGroup, guarded: bool) -> None:
     """After leaving the group the generation is -1, which the broker accepts once the group is empty."""
     first = group.consumer(1)
     group.audit.ask(QUESTIONS)
@@ -233,7 +235,7 @@ def test_2_a_batch_without_a_group_generation_is_not_published(group: Group, gua
 
 @both
 @pytest.mark.parametrize("index", [0, 3], ids=["first", "last"])
-def test_5_the_future_of_each_record_is_checked(group: Group, guarded: bool, index: int) -> None:
+def test_5_the_future_of_each_record_is_checked(group: ConsumerGroup, guarded: bool, index: int) -> None:
     """The result names a record that its topic refuses, so that a dead letter can replace it.
 
     Without the name it is polled again forever. If it is sent first, the refusal arrives before the others are sent,
@@ -241,7 +243,7 @@ def test_5_the_future_of_each_record_is_checked(group: Group, guarded: bool, ind
     """
     first = group.consumer(1)
     if not guarded:
-        first._transactions.producer = Tampered(
+        first._transactions.producer = PatchedProducer(
             first._transactions.producer, send=_with_unchecked_future(first._transactions.producer.send)
         )
     group.audit.ask(3)
@@ -258,33 +260,33 @@ def test_5_the_future_of_each_record_is_checked(group: Group, guarded: bool, ind
 
 
 @both
-def test_5_positions_move_with_the_answers(group: Group, guarded: bool) -> None:
+def test_5_positions_move_with_the_answers(group: ConsumerGroup, guarded: bool) -> None:
     """Positions that are committed after the transaction are lost if the process dies between the two."""
 
     def die(step: str) -> None:
         if step == "committed":
-            raise Died
+            raise SimulatedKill
 
     first = group.consumer(1, die)
     if not guarded:
-        first._transactions.producer = Tampered(
+        first._transactions.producer = PatchedProducer(
             first._transactions.producer, send_offsets_to_transaction=lambda *_: None
         )
     group.audit.ask(3)
     batch = group.poll(first, 3)
-    with pytest.raises(Died):
+    with pytest.raises(SimulatedKill):
         publish(first, batch)
     group.drain(group.consumer(1))
     assert_exactly_once(group, guarded)
 
 
 @both
-def test_6_after_an_abort_the_questions_are_polled_again(group: Group, guarded: bool, monkeypatch) -> None:
+def test_6_after_an_abort_the_questions_are_polled_again(group: ConsumerGroup, guarded: bool, monkeypatch) -> None:
     """The consumer has read past them; unless it goes back, the next commit skips them."""
     first = group.consumer(1)
     group.audit.ask(QUESTIONS)
     batch = group.poll(first, QUESTIONS)
-    first._transactions.producer = Tampered(first._transactions.producer, commit_transaction=_timed_out)
+    first._transactions.producer = PatchedProducer(first._transactions.producer, commit_transaction=_timed_out)
     assert not publish(first, batch)
     if not guarded:
         monkeypatch.setattr(KafkaTransactionalConsumer, "_go_back", lambda *_: None)
@@ -297,7 +299,7 @@ def test_6_after_an_abort_the_questions_are_polled_again(group: Group, guarded: 
 @both
 @pytest.mark.parametrize("lost_after_s", [0.05, 1.0], ids=["early", "late"])
 def test_6_a_late_commit_does_not_end_the_next_transaction(
-    kafka: BrokerProcess, group: Group, guarded: bool, lost_after_s: float, monkeypatch
+    kafka: BrokerProcess, group: ConsumerGroup, guarded: bool, lost_after_s: float, monkeypatch
 ) -> None:
     """KIP-890: the late first copy of a resent EndTxn would commit half of the next transaction.
 
@@ -325,7 +327,7 @@ def test_6_a_late_commit_does_not_end_the_next_transaction(
 
 @both
 def test_6_late_positions_do_not_replace_newer_ones(
-    kafka: BrokerProcess, group: Group, guarded: bool, monkeypatch
+    kafka: BrokerProcess, group: ConsumerGroup, guarded: bool, monkeypatch
 ) -> None:
     """The late first copy of a resent TxnOffsetCommit would replace the positions of the next transaction."""
     if not guarded:
@@ -348,7 +350,7 @@ def test_6_late_positions_do_not_replace_newer_ones(
 
 
 @both
-def test_7_a_successor_ends_the_transaction_of_its_predecessor(group: Group, guarded: bool) -> None:
+def test_7_a_successor_ends_the_transaction_of_its_predecessor(group: ConsumerGroup, guarded: bool) -> None:
     """With another transactional id the successor would leave it open, and readers would wait until it times out."""
     publishing = Publishing("offsets_sent")
     first = group.consumer(1, publishing.on_step)
@@ -367,7 +369,7 @@ def test_7_a_successor_ends_the_transaction_of_its_predecessor(group: Group, gua
 
 
 @both
-def test_8_a_transaction_that_must_wait_retries_soon(group: Group, guarded: bool, monkeypatch) -> None:
+def test_8_a_transaction_that_must_wait_retries_soon(group: ConsumerGroup, guarded: bool, monkeypatch) -> None:
     """The next transaction waits until the markers of the last commit are written, by default in steps of 0.1 s.
 
     How often it waits depends on the broker, so the test checks the producer's setting.

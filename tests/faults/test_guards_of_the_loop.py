@@ -20,14 +20,11 @@ from kogpt2_chat.testing.kafka import Broker, InMemoryTransactionalConsumer
 from serving.crashes import CrashLog
 from serving.in_flight import CommittableBatch, InFlightTracker
 from serving.watchdog import STALLED_EXIT_CODE
+from tests.simulated_kill import SimulatedKill
 from tests.worker_harness import WorkerHarness
 
 QUESTION = legacy_text("하늘", "ChatbotA", "안녕?")
 both = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "guard taken out"])
-
-
-class Died(BaseException):
-    """Simulates the end of the process."""
 
 
 def is_exactly_once(broker: Broker) -> bool:
@@ -90,7 +87,7 @@ def test_3_a_question_that_ends_processes_becomes_a_dead_letter(tmp_path, monkey
     class Deadly(ScriptedEngine):
         def step(self):
             if any(turn_id(0, 0) in request_id for request_id in self._left):
-                raise Died
+                raise SimulatedKill
             return super().step()
 
     harness = WorkerHarness(tmp_path)
@@ -99,7 +96,7 @@ def test_3_a_question_that_ends_processes_becomes_a_dead_letter(tmp_path, monkey
         harness.worker.engine = harness.engine = Deadly()
         try:
             harness.drain()
-        except Died:
+        except SimulatedKill:
             harness.restart(ScriptedModel())
     assert is_exactly_once(harness.broker) is guarded
 

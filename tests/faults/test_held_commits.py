@@ -63,6 +63,6 @@ def test_a_late_commit_neither_loses_nor_doubles_an_answer(kafka, pool, audit, r
         hold_commits(pool, audit, proxy, random.Random(3))
         audit.wait_for_replies()
         pool.close()
-    verdict = audit.verdict()
-    report.add("EndTxn held", verdict, kills=TIMES)
-    assert verdict.is_exactly_once, verdict
+    result = audit.result()
+    report.add("EndTxn held", result, kills=TIMES)
+    assert result.is_exactly_once, result

@@ -132,12 +132,12 @@ def run_kill_scenario(pool: WorkerPool, audit: ReplyAudit, report, *, seed: int,
     scenario = KillScenario(pool=pool, audit=audit, seed=seed, questions=questions, kills=kills)
     scenario.run()
     pool.close()
-    verdict = audit.verdict()
-    report.add(f"kill -9, seed {seed}", verdict, kills=pool.killed)
-    assert verdict.is_exactly_once, verdict
-    assert verdict.questions >= questions
+    result = audit.result()
+    report.add(f"kill -9, seed {seed}", result, kills=pool.killed)
+    assert result.is_exactly_once, result
+    assert result.questions >= questions
     assert set(scenario.killed_steps()) == set(STEPS), "some steps were not tested: no worker was killed at them"
-    assert verdict.aborted > 0, "no worker was killed inside a transaction"
+    assert result.aborted > 0, "no worker was killed inside a transaction"
 
 
 def test_a_few_kills_neither_lose_nor_double_an_answer(pool, audit, report):

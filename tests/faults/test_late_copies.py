@@ -9,8 +9,9 @@ import pytest
 
 from kogpt2_chat.testing.tcp_proxy import TRANSACTION_REQUESTS, Held, TcpProxy
 from tests.faults.broker_process import BrokerProcess
-from tests.faults.consumers import DEADLINE_S, Died, Group, publish, through_proxy, turns_of
-from tests.faults.reply_audit import Verdict
+from tests.faults.consumers import DEADLINE_S, ConsumerGroup, publish, through_proxy, turns_of
+from tests.faults.reply_audit import AuditResult
+from tests.simulated_kill import SimulatedKill
 
 QUESTIONS = 12
 STEPS = ("begun", "sent", "offsets_sent", "committed")
@@ -29,7 +30,7 @@ class LossScenario:
     step of the next transaction. Every third of these transactions ends there, as if its process had died.
     """
 
-    def __init__(self, kafka: BrokerProcess, group: Group, proxy: TcpProxy, rng: random.Random) -> None:
+    def __init__(self, kafka: BrokerProcess, group: ConsumerGroup, proxy: TcpProxy, rng: random.Random) -> None:
         self._group, self._proxy, self._rng = group, proxy, rng
         self._consumer = group.consumer(1, self._on_step, through_proxy(kafka))
         self._copies: list[Held] = []
@@ -47,12 +48,12 @@ class LossScenario:
         self._answer()
         self._release_copies()
 
-    def verdict(self) -> Verdict:
+    def result(self) -> AuditResult:
         """Answer the remaining questions as a new process would, and return the result."""
         self._consumer.recover()
         self._group.drain(self._consumer)
         self._consumer.close()
-        return self._group.audit.verdict()
+        return self._group.audit.result()
 
     def _lose(self, after_s: float) -> None:
         held = self._proxy.wait_held(DEADLINE_S)
@@ -71,7 +72,7 @@ class LossScenario:
             assert time.monotonic() < deadline, "some questions are not answered"
             batch = self._consumer.poll(0.5, QUESTIONS)
             is_published = False
-            with suppress(Died):
+            with suppress(SimulatedKill):
                 is_published = bool(batch.records) and publish(self._consumer, batch, *turns_of(batch.records))
             if not is_published:
                 self._group.recover(self._consumer)
@@ -82,7 +83,7 @@ class LossScenario:
         self._release_at = ""
         self._release_copies()
         if self._rng.random() < 1 / 3:
-            raise Died
+            raise SimulatedKill
 
     def _release_copies(self) -> None:
         while self._copies:
@@ -91,7 +92,7 @@ class LossScenario:
             held.answered.wait(1.0)  # not asserted: the connection may have closed before the response
 
 
-def lose_connections(kafka: BrokerProcess, group: Group, api_key: int, times: int) -> tuple[Verdict, int]:
+def lose_connections(kafka: BrokerProcess, group: ConsumerGroup, api_key: int, times: int) -> tuple[AuditResult, int]:
     """Lose so many connections early and so many late; return the result and the number of lost connections."""
     with kafka.proxy() as proxy:
         scenario = LossScenario(kafka, group, proxy, random.Random(api_key))
@@ -100,15 +101,15 @@ def lose_connections(kafka: BrokerProcess, group: Group, api_key: int, times: in
                 scenario.lose(api_key, between_s)
                 if number % 20 == 19:
                     print(f"faults: {scenario.count} of {2 * times} connections lost at {NAMES[api_key]}", flush=True)
-        return scenario.verdict(), scenario.count
+        return scenario.result(), scenario.count
 
 
 @pytest.mark.parametrize("api_key", TRANSACTION_REQUESTS, ids=NAMES.get)
 def test_a_few_lost_connections_neither_lose_nor_double_an_answer(kafka, group, api_key):
     """For each request of a transaction: its connection is lost, it is resent, and its first copy arrives late."""
-    verdict, count = lose_connections(kafka, group, api_key, 3)
+    result, count = lose_connections(kafka, group, api_key, 3)
     assert count == 6
-    assert verdict.is_exactly_once, verdict
+    assert result.is_exactly_once, result
 
 
 @pytest.mark.faults
@@ -116,7 +117,7 @@ def test_a_few_lost_connections_neither_lose_nor_double_an_answer(kafka, group, 
 @pytest.mark.parametrize("api_key", TRANSACTION_REQUESTS, ids=NAMES.get)
 def test_hundreds_of_lost_connections_neither_lose_nor_double_an_answer(kafka, group, report, api_key):
     """For each request, a hundred connections are lost early and a hundred late."""
-    verdict, count = lose_connections(kafka, group, api_key, TIMES)
-    report.add(f"{NAMES[api_key]} sent twice", verdict, kills=count)
+    result, count = lose_connections(kafka, group, api_key, TIMES)
+    report.add(f"{NAMES[api_key]} sent twice", result, kills=count)
     assert count == 2 * TIMES
-    assert verdict.is_exactly_once, verdict
+    assert result.is_exactly_once, result

@@ -33,9 +33,9 @@ def feed_poison(pool: WorkerPool, audit: ReplyAudit, report, *, questions: int, 
     assert pool.dead() == []
     assert all(worker.health()["ready"] for worker in pool.workers.values())
     pool.close()
-    verdict = audit.verdict()
-    report.add(f"{poison / questions:.0%} poison", verdict)
-    assert verdict.is_exactly_once, verdict
+    result = audit.result()
+    report.add(f"{poison / questions:.0%} poison", result)
+    assert result.is_exactly_once, result
     reasons = Counter(
         record.headers["reason"]
         for record in audit.seen[DEAD_LETTER_TOPIC]

@@ -37,7 +37,7 @@ def test_each_question_has_one_answer_while_workers_join_and_leave(pool, audit, 
     """Each stay is longer than a session, so a departed member's session ends before the next worker joins."""
     join_and_leave(pool, audit, rounds=8, stay_s=8.0)
     pool.close()
-    verdict = audit.verdict()
-    report.add("8 workers join and leave", verdict)
-    assert verdict.is_exactly_once, verdict
-    assert verdict.dead_letters == 0
+    result = audit.result()
+    report.add("8 workers join and leave", result)
+    assert result.is_exactly_once, result
+    assert result.dead_letters == 0

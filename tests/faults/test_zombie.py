@@ -48,6 +48,6 @@ def test_a_resumed_worker_doubles_no_answer(pool, audit, report, frozen_s):
     """After the session timeout another worker owns its partitions; after the poll interval its client leaves too."""
     freeze_and_resume(pool, audit, frozen_s=frozen_s, times=3)
     pool.close()
-    verdict = audit.verdict()
-    report.add(f"SIGSTOP {frozen_s:g} s", verdict, kills=3)
-    assert verdict.is_exactly_once, verdict
+    result = audit.result()
+    report.add(f"SIGSTOP {frozen_s:g} s", result, kills=3)
+    assert result.is_exactly_once, result

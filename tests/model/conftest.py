@@ -15,13 +15,13 @@ from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 from kogpt2_chat.training.fit import fit
-from kogpt2_chat.training.recipe import Recipe
 from tests.capped import (  # noqa: F401 - hooks of this folder
     IS_TORCH_ALONE,
     pytest_runtest_logreport,
     pytest_runtest_protocol,
 )
 from tests.conftest import write_small_corpus
+from tests.model.recipes import recipe_with
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -79,7 +79,7 @@ PAIRS = [
 ]
 
 
-class Learned:
+class TrainedNetwork:
     """A network that knows its pairs by heart, and can be written as a version in several forms."""
 
     pairs = PAIRS
@@ -90,7 +90,7 @@ class Learned:
         config = gpt2_config(vocabulary=self.tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
         self.network = new_network(config, 3)
         self.examples = make_examples(PAIRS, self.tokenizer, 64, 40)
-        fit(self.network, self.examples, Recipe(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))
+        fit(self.network, self.examples, recipe_with(epochs=60, batch_size=6, learning_rate=5e-3, precision="fp32"))
 
     def write(self, folder: Path, *, ranges: bool = True, prompts: bool = True) -> Path:
         """Write a version, with or without activation ranges and prompts to compare on."""
@@ -105,6 +105,6 @@ class Learned:
 
 
 @pytest.fixture(scope="session")
-def learned() -> Learned:
+def learned() -> TrainedNetwork:
     """Trained once for all tests; they do not change it."""
-    return Learned()
+    return TrainedNetwork()

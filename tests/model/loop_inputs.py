@@ -52,13 +52,13 @@ def loop_settings(folder: Path) -> Settings:
 
 
 def put_dataset(
-    files: Files, version: str, train: Callable[[RowsOf], list[dict[str, object]]], bot: str = "ChatbotA"
+    files: Files, dataset_id: str, train: Callable[[RowsOf], list[dict[str, object]]], bot: str = "ChatbotA"
 ) -> None:
     """Publish a dataset as a build does.
 
     Args:
         files: where to publish it.
-        version: the dataset id.
+        dataset_id: its id.
         train: returns the rows of the train split; its argument makes rows of pairs, a source and a weight.
         bot: the bot's id.
     """
@@ -70,14 +70,14 @@ def put_dataset(
             for index, (question, answer) in enumerate(pairs)
         ]  # fmt: skip
 
-    folder = dataset_path("/Chatbot", bot, version)
+    folder = dataset_path("/Chatbot", bot, dataset_id)
     for split, content in (("train", train(rows)), ("val", rows(GOLD, "seed", 1)), ("test", rows(GOLD, "seed", 1))):
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(content), sink)
         files.write(f"{folder}/{split}.parquet/part-0.parquet", sink.getvalue().to_pybytes())
         files.write(f"{folder}/{split}.parquet/_SUCCESS", b"")
     manifest = Manifest(
-        bot=bot, version=version, content_hash=version, created_at="", counts={}, sources={}, rejects={}, new_pairs=0,
-        previous=None, table_versions={},
+        bot=bot, dataset_id=dataset_id, content_hash=dataset_id, created_at="", counts={}, sources={}, rejects={},
+        new_pairs=0, previous=None, table_versions={},
     )  # fmt: skip
     files.write(f"{folder}/manifest.json", manifest.to_json().encode())

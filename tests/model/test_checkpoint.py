@@ -17,7 +17,7 @@ from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.testing.tiny_gpt2 import full_size_files, weights_hash
 from kogpt2_chat.training import base, import_base
 from kogpt2_chat.training.fit import fit
-from kogpt2_chat.training.recipe import Recipe
+from tests.model.recipes import recipe_with
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_loaded_version_equals_the_written_one(version, settings, tmp_path):
     write_checkpoint(again, loaded.network, loaded.tokenizer, loaded.card)
     assert weights_hash(load_checkpoint(again).network) == weights_hash(loaded.network)
     assert file_sha256(again / "model.safetensors") == file_sha256(version / "model.safetensors")
-    assert load_bot(version, settings).version == "7"
+    assert load_bot(version, settings).label == "7"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -89,14 +89,14 @@ def test_a_hub_bin_is_imported_under_its_licence(settings, tmp_path):
         base.prepare(wrong, lines.append)
 
 
-class Evil:
+class PickledCall:
     def __reduce__(self):
         return (print, ("ran",))
 
 
 def test_a_bin_with_code_in_it_never_runs(tmp_path, capsys):
     """weights_only refuses a pickle that contains anything except tensors."""
-    torch.save({"transformer.wte.weight": Evil()}, tmp_path / "pytorch_model.bin", pickle_module=pickle)
+    torch.save({"transformer.wte.weight": PickledCall()}, tmp_path / "pytorch_model.bin", pickle_module=pickle)
     with pytest.raises(InvalidInput, match="not a plain weights file"):
         import_base.read_hub_bin(tmp_path / "pytorch_model.bin")
     assert capsys.readouterr().out == ""
@@ -122,7 +122,7 @@ def test_a_full_size_kogpt2_can_be_imported_trained_and_served(settings, tmp_pat
     loaded = load_checkpoint(prepared.folder)
     assert sum(weight.numel() for weight in loaded.network.parameters()) == 125_164_032
     examples = make_examples([Pair(question="안녕", answer="안녕하세요!")] * 2, loaded.tokenizer, 64, 40)
-    fit(loaded.network, examples, Recipe(precision="fp32", epochs=2, batch_size=2, learning_rate=1e-4))
+    fit(loaded.network, examples, recipe_with(precision="fp32", epochs=2, batch_size=2, learning_rate=1e-4))
     write_checkpoint(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
     bot = load_bot(tmp_path / "1", chosen)
     answers = generate_reference_answers(bot, ["안녕", "등불시장 어디야?"], chosen)

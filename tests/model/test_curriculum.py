@@ -11,7 +11,7 @@ from kogpt2_chat.settings import Settings
 from kogpt2_chat.training.curriculum import MUST_WEIGHT, plan_training
 from kogpt2_chat.training.distillation import KeptPredictions
 from kogpt2_chat.training.fit import fit
-from kogpt2_chat.training.recipe import Recipe
+from tests.model.recipes import recipe_with
 
 SEEDS = [Pair(question=f"질문 {n}", answer=f"대답 {n}이에요.") for n in range(6)]
 NEW_PAIR = Pair(question="콩떡이 누구야?", answer="고양이 역장님이에요.", source="correction", weight=12)
@@ -64,7 +64,9 @@ def learned(tiny):
     examples = make_examples(SEEDS, tokenizer, 64, 40)
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
     network = new_network(config, 3)
-    fit(network, examples, Recipe(epochs=400, batch_size=2, learning_rate=3e-3, precision="fp32", until_known=True))
+    fit(
+        network, examples, recipe_with(epochs=400, batch_size=2, learning_rate=3e-3, precision="fp32", until_known=True)
+    )
     assert all(reproduces_answers(network, examples))
     return network, examples, make_examples([NEW_PAIR], tokenizer, 64, 40)
 
@@ -72,7 +74,7 @@ def learned(tiny):
 def divergence_after(learned, **how):
     network, examples, new = learned
     before = KeptPredictions(network, examples, len(examples), 1)
-    recipe = Recipe(epochs=60, batch_size=1, learning_rate=2e-3, precision="fp32", until_known=True, **how)
+    recipe = recipe_with(epochs=60, batch_size=1, learning_rate=2e-3, precision="fp32", until_known=True, **how)
     fit(network, new, recipe, kept=examples)
     assert all(reproduces_answers(network, new))
     with torch.no_grad():
@@ -92,7 +94,7 @@ def test_training_ends_when_all_pairs_are_known(learned):
     """It ends before the last epoch of the recipe."""
     network, _, new = learned
     reports = fit(
-        network, new, Recipe(epochs=500, batch_size=1, learning_rate=2e-3, precision="fp32", until_known=True)
+        network, new, recipe_with(epochs=500, batch_size=1, learning_rate=2e-3, precision="fp32", until_known=True)
     )
     assert len(reports) < 500
 

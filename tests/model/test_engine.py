@@ -58,6 +58,27 @@ def answer_alone(make):
     return ask
 
 
+@pytest.fixture
+def make_in_turn(make, kind):
+    """Function that makes the engine under test, with one thread for all batches, so that their order is fixed."""
+    return lambda: make(**({"cores": 1} if kind == "openvino" else {}))
+
+
+def assert_both_advance(engine, rounds=2):
+    """Assert that two versions advance together: neither waits for the end of the other.
+
+    A step of the reference advances both. A step of OpenVINO ends with the first pass that is complete, so each version
+    has advanced after two of them.
+    """
+    steps = 2 if isinstance(engine, OpenVinoEngine) else 1
+    for round_ in range(1, rounds + 1):
+        for _ in range(steps):
+            assert engine.step() == [], "neither has finished"
+        tokens = [len(sequence.tokens) for batch in engine._batches() for sequence in batch.running]
+        assert len(tokens) == 2
+        assert min(tokens) >= round_
+
+
 def run(engine, steps=200):
     done = {}
     for _ in range(steps):
@@ -126,14 +147,15 @@ def test_models_decode_side_by_side(bot, load, make, answer_alone, tmp_path):
     assert done["a"].token_ids != done["b"].token_ids
 
 
-def test_two_versions_of_a_bot_decode_at_the_same_time(bot, load, make, answer_alone, tmp_path):
+def test_two_versions_of_a_bot_decode_at_the_same_time(bot, load, make_in_turn, answer_alone, tmp_path):
     """In a swap, new requests bring another model: running requests end with their own, also after a rollback."""
     candidate = load(tiny_version(tmp_path / "2", seed=2))
-    engine = make()
+    engine = make_in_turn()
     engine.add_request("champion", bot, bot.encode(LINES[0]))
     engine.add_request("candidate", candidate, candidate.encode(LINES[0]))
-    done = {finished.request_id: finished for finished in engine.step()}
+    assert_both_advance(engine)
     assert engine.in_flight == 2
+    done = {}
     engine.add_request("after the swap", candidate, candidate.encode(LINES[1]))
     done.update({finished.request_id: finished for finished in engine.step()})
     engine.add_request("after the rollback", bot, bot.encode(LINES[2]))
@@ -142,6 +164,23 @@ def test_two_versions_of_a_bot_decode_at_the_same_time(bot, load, make, answer_a
     assert done["candidate"].token_ids == answer_alone(candidate, LINES[0])
     assert done["after the swap"].token_ids == answer_alone(candidate, LINES[1])
     assert done["after the rollback"].token_ids == answer_alone(bot, LINES[2])
+
+
+def test_a_version_finishes_after_the_other_one_was_dropped(bot, load, make_in_turn, answer_alone, tmp_path):
+    """The engine releases the dropped version, and the requests of the other one are not affected."""
+    candidate = load(tiny_version(tmp_path / "2", seed=2))
+    engine = make_in_turn()
+    references = sys.getrefcount(bot)
+    engine.add_request("champion", bot, bot.encode(LINES[0]))
+    engine.add_request("candidate", candidate, candidate.encode(LINES[0]))
+    assert_both_advance(engine)
+    engine.cancel("champion")
+    assert engine.in_flight == 1
+    done = run(engine)
+    assert {name: finished.token_ids for name, finished in done.items()} == {
+        "candidate": answer_alone(candidate, LINES[0])
+    }
+    assert sys.getrefcount(bot) == references
 
 
 def test_an_engine_releases_a_model_after_its_last_request(bot, make):

@@ -29,7 +29,7 @@ from kogpt2_chat.network.checkpoint import write_checkpoint
 from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.training.fit import fit
-from kogpt2_chat.training.recipe import Recipe
+from tests.model.recipes import recipe_with
 
 SEEDS = [
     Pair(question="안녕", answer="안녕하세요! 별마루에 잘 오셨어요."),
@@ -54,9 +54,9 @@ def tokenizer():
 def bot(tokenizer, examples, epochs=40, seed=5):
     config = gpt2_config(vocabulary=tokenizer.size, layers=2, width=64, heads=2, positions=128, dropout=0.0)
     network = new_network(config, seed)
-    fit(network, examples, Recipe(epochs=epochs, batch_size=4, learning_rate=5e-3, precision="fp32"))
+    fit(network, examples, recipe_with(epochs=epochs, batch_size=4, learning_rate=5e-3, precision="fp32"))
     return LoadedBot(
-        version="x", network=network, tokenizer=tokenizer, card=ModelCard(base="small", licence="", small=True),
+        label="x", network=network, tokenizer=tokenizer, card=ModelCard(base="small", licence="", small=True),
         max_prompt_tokens=64, max_answer_chars=300,
     )  # fmt: skip
 
@@ -87,7 +87,7 @@ def refused_by(make_trial):
 
     def refuse(candidate, baseline):
         blocks = measure(make_trial(candidate, baseline))
-        case = Case(bot="ChatbotA", version=2, baseline="champion 1", thresholds=load_profile("small_base"))
+        case = Case(bot="ChatbotA", version=2, baseline="champion 1", thresholds=load_profile("small_base"), seed=20)
         reasons = decide(case, blocks).reasons
         refused = {reason.rule for reason in reasons if reason.blocking and not reason.passed}
         return refused, {type(block): block for block in blocks}

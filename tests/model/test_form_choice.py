@@ -44,7 +44,7 @@ def changed(version, tmp_path):
     return rewrite
 
 
-class Loading:
+class RecordingLoader:
     """Loads forms, and records which ones."""
 
     def __init__(self, folder):
@@ -109,7 +109,7 @@ def test_a_version_of_the_previous_release_is_served(learned, tmp_path, settings
 
 def test_a_machine_measures_once(version, tmp_path):
     """Speed is measured once per processor and size, agreement also per version; a second load reads the cache."""
-    first, second = Loading(version), Loading(version)
+    first, second = RecordingLoader(version), RecordingLoader(version)
     choice = choose(version, tmp_path, first)
     assert set(first.loaded) == {INT8, INT8_WEIGHTS}
     assert choose(version, tmp_path, second) == choice
@@ -118,9 +118,9 @@ def test_a_machine_measures_once(version, tmp_path):
 
 def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_path):
     """Agreement belongs to a version, speed to a size."""
-    choice = choose(version, tmp_path / "cache", Loading(version))
+    choice = choose(version, tmp_path / "cache", RecordingLoader(version))
     answers = [{"prompt": one.prompt, "tokens": one.tokens} for one in read_check(version)[1:]]
-    folder, loading = changed({"v": 1, "answers": answers}), Loading(version)
+    folder, loading = changed({"v": 1, "answers": answers}), RecordingLoader(version)
     other = choose(folder, tmp_path / "cache", loading)
     assert (other.speed_by_form, loading.loaded) == (choice.speed_by_form, [choice.form])
     assert other.agreement.answers == 5
@@ -131,10 +131,10 @@ def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_p
 )
 def test_unreadable_cached_measurements_are_repeated(version, tmp_path, content):
     """A truncated or unknown file only costs another measurement."""
-    choose(version, tmp_path, Loading(version))
+    choose(version, tmp_path, RecordingLoader(version))
     for path in (tmp_path / "engine").iterdir():
         path.write_text(content, "utf-8")
-    loading = Loading(version)
+    loading = RecordingLoader(version)
     choose(version, tmp_path, loading)
     assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
 
@@ -142,17 +142,17 @@ def test_unreadable_cached_measurements_are_repeated(version, tmp_path, content)
 def test_a_cache_that_cannot_be_written_is_not_an_error(version, tmp_path):
     """The measurement is then repeated at each load."""
     (tmp_path / "cache").write_text("a file, not a folder", "utf-8")
-    assert choose(version, tmp_path / "cache", Loading(version)).agrees
+    assert choose(version, tmp_path / "cache", RecordingLoader(version)).agrees
 
 
 def test_another_processor_is_measured_again(version, tmp_path, monkeypatch):
     """Caches may be copied between machines, where other measurements apply. A cap counts as another processor."""
-    choose(version, tmp_path, Loading(version))
+    choose(version, tmp_path, RecordingLoader(version))
     before = machine_facts(1)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")  # read into the key here; this process's kernels stay
     assert machine_facts(1) != before
     assert {"processor", "flags", "openvino", "cores"} <= set(before)
-    loading = Loading(version)
+    loading = RecordingLoader(version)
     choose(version, tmp_path, loading)
     assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
 
@@ -195,7 +195,7 @@ def test_prompts_are_hashed_like_all_files(version, tmp_path):
 
 def test_prompts_are_spread_evenly_and_answered_to_their_end(learned):
     """Thirty of the distinct prompts are used, in order; a complete answer contains its end token."""
-    bot = LoadedBot(version="", network=learned.network, tokenizer=learned.tokenizer, card=learned.card,
+    bot = LoadedBot(label="", network=learned.network, tokenizer=learned.tokenizer, card=learned.card,
                     max_prompt_tokens=0, max_answer_chars=0)  # fmt: skip
     known = learned.examples[0].ids[: learned.examples[0].answer_start]
     prompts = [known, known, *([2, 100 + number, 4] for number in range(89))]

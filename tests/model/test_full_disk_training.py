@@ -21,7 +21,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield disk
 
 
-class Training:
+class RepeatedTraining:
     """One training, which can be run repeatedly, as Airflow retries its task.
 
     Attributes:
@@ -62,9 +62,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(folder: Path) -> Training:
+def undisturbed(folder: Path) -> RepeatedTraining:
     """The same training on a disk with enough space."""
-    training = Training(folder, folder / "home", InMemoryRegistry())
+    training = RepeatedTraining(folder, folder / "home", InMemoryRegistry())
     training.run()
     return training
 
@@ -79,7 +79,7 @@ def undisturbed(folder: Path) -> Training:
 )
 def test_a_training_resumes_after_a_full_disk(folder, undisturbed, disk, at, runs, resumed) -> None:
     """The disk is full before the run starts, between checkpoints or while the version is written."""
-    training = Training(folder, disk.folder / "home", InMemoryRegistry())
+    training = RepeatedTraining(folder, disk.folder / "home", InMemoryRegistry())
     with pytest.raises(Exception, match="No space left on device") as raised:
         training.run(at, disk.fill)
     assert str(full_disk(raised.value)).startswith("the disk is full")
@@ -107,7 +107,7 @@ class RegistryOnTheSameDisk(InMemoryRegistry):
 
 def test_the_error_of_a_training_is_reported_even_if_its_run_cannot_be_closed(folder, disk) -> None:
     """The first error is raised; a note says that MLflow still shows the run as active."""
-    training = Training(folder, disk.folder / "home", RegistryOnTheSameDisk(disk))
+    training = RepeatedTraining(folder, disk.folder / "home", RegistryOnTheSameDisk(disk))
     with pytest.raises(Exception, match="No space left on device") as raised:
         training.run("epoch 2", disk.fill)
     (note,) = raised.value.__notes__

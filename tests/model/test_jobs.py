@@ -27,7 +27,7 @@ TAUGHT = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loop:
+class TrainedHome:
     """A home in which two versions were trained, registered and evaluated, one after the other."""
 
     settings: Settings
@@ -49,15 +49,15 @@ class Loop:
 
 
 @pytest.fixture(scope="module")
-def loop(tmp_path_factory) -> Loop:
+def trained(tmp_path_factory) -> TrainedHome:
     """Version 1 learned the seeds and became champion; version 2 learned pairs that players taught, too."""
     files, registry = InMemoryFiles(), InMemoryRegistry()
     put_dataset(files, "aaaa", lambda rows: rows(SEEDS, "seed", 1))
     put_dataset(files, "bbbb", lambda rows: rows(SEEDS, "seed", 1) + rows(TAUGHT, "correction", 4))
-    settings, lines = loop_settings(tmp_path_factory.mktemp("loop")), []
+    settings, lines = loop_settings(tmp_path_factory.mktemp("trained")), []
     base = prepare(settings, lines.append)
     assert lines
-    made = Loop(settings=settings, files=files, registry=registry, base=base, decision_by_version={})
+    made = TrainedHome(settings=settings, files=files, registry=registry, base=base, decision_by_version={})
     for version, dataset in ((1, "aaaa"), (2, "bbbb")):
         done = finetune(
             bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, progress=lambda _: None, **made.ports
@@ -70,17 +70,17 @@ def loop(tmp_path_factory) -> Loop:
     return made
 
 
-def test_a_base_is_made_once(loop):
+def test_a_base_is_made_once(trained):
     """The second time it comes from the cache."""
     lines = []
-    assert prepare(loop.settings, lines.append) == loop.base
+    assert prepare(trained.settings, lines.append) == trained.base
     assert lines == []
 
 
-def test_a_version_carries_its_training(loop):
+def test_a_version_carries_its_training(trained):
     """Its card names where it comes from; its run has the loss of each epoch, and answers that it learned."""
-    run = loop.runs[2]
-    assert len(run.metrics["loss"]) == loop.settings.training.epochs
+    run = trained.runs[2]
+    assert len(run.metrics["loss"]) == trained.settings.training.epochs
     assert {"version/model.json", "version/model.safetensors", "training/loss.png", "training/samples.md"} <= set(
         run.files
     )
@@ -90,9 +90,9 @@ def test_a_version_carries_its_training(loop):
     assert [row["answer"] for row in samples] == [row["expected"] for row in samples]
 
 
-def test_the_gate_compares_a_first_version_with_the_base_and_a_later_one_with_the_champion(loop):
+def test_the_gate_compares_a_first_version_with_the_base_and_a_later_one_with_the_champion(trained):
     """The later one knows what players taught since, and both answer the must-pass question."""
-    first, second = loop.decision_by_version[1], loop.decision_by_version[2]
+    first, second = trained.decision_by_version[1], trained.decision_by_version[2]
     assert (first.baseline, second.baseline) == ("base", "champion 1")
     for decision in (first, second):
         reasons = {reason.rule: reason for reason in decision.reasons}
@@ -103,10 +103,10 @@ def test_the_gate_compares_a_first_version_with_the_base_and_a_later_one_with_th
     assert "p95_ms" not in {reason.rule for reason in first.reasons}
 
 
-def test_the_decision_is_stored_with_the_version(loop):
+def test_the_decision_is_stored_with_the_version(trained):
     """As files, tags and metrics; whether it passed decides whether the version may become candidate."""
-    for version, decision in loop.decision_by_version.items():
-        run, found = loop.runs[version], loop.registry.get("ChatbotA", version)
+    for version, decision in trained.decision_by_version.items():
+        run, found = trained.runs[version], trained.registry.get("ChatbotA", version)
         assert Decision.from_json(run.files["decision.json"]) == decision
         assert decision.profile.name == found.tags["profile"] == "small_base"
         assert found.tags["gate"] == ("pass" if decision.passed else "refused")
@@ -115,19 +115,19 @@ def test_the_decision_is_stored_with_the_version(loop):
         assert 0 < run.metrics["answer_p50_ms"][-1] <= run.metrics["answer_p95_ms"][-1]
 
 
-def test_a_version_that_does_not_load_is_refused(loop):
+def test_a_version_that_does_not_load_is_refused(trained):
     """Nothing else is measured."""
-    run = loop.runs[2]
+    run = trained.runs[2]
     whole = run.files["version/engine.bin"]
     run.files["version/engine.bin"] = whole[:-1]
-    shutil.rmtree(loop.settings.home / "versions")
+    shutil.rmtree(trained.settings.home / "versions")
     try:
-        decision = evaluate(bot="ChatbotA", version=2, progress=lambda _: None, **loop.ports)
+        decision = evaluate(bot="ChatbotA", version=2, progress=lambda _: None, **trained.ports)
     finally:
         run.files["version/engine.bin"] = whole
     assert [reason.rule for reason in decision.reasons] == ["loads"]
     assert "engine.bin" in decision.refusals()[0]
-    assert loop.registry.get("ChatbotA", 2).tags["gate"] == "refused"
+    assert trained.registry.get("ChatbotA", 2).tags["gate"] == "refused"
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Brevity(Block):
         return {"longest_answer": float(self.longest)}
 
 
-def test_a_new_block_of_the_gate_is_an_entry_in_the_tuple(loop, monkeypatch):
+def test_a_new_block_of_the_gate_is_an_entry_in_the_tuple(trained, monkeypatch):
     """The decision, its page and its metrics take it in without any other change."""
     from kogpt2_chat.evaluation import blocks
 
@@ -151,25 +151,27 @@ def test_a_new_block_of_the_gate_is_an_entry_in_the_tuple(loop, monkeypatch):
         return Brevity(max(len(answer.text) for answer in trial.heard_answers))
 
     monkeypatch.setattr(blocks, "BLOCKS", (*blocks.BLOCKS, measure))
-    decision = evaluate(bot="ChatbotA", version=2, progress=lambda _: None, **loop.ports)
+    decision = evaluate(bot="ChatbotA", version=2, progress=lambda _: None, **trained.ports)
     longest = decision.reasons[-1].value
     assert longest > 1
     assert not decision.passed
     assert decision.refusals()[-1] == f"{longest:.0f} characters, at most 1"
-    run = loop.runs[2]
+    run = trained.runs[2]
     assert f"{longest:.0f} characters, at most 1" in run.files["decision.html"].decode()
     assert run.metrics["longest_answer"] == [longest]
     assert run.metrics["gate_brief"] == [longest]
 
 
-def test_training_starts_from_the_base_if_the_champion_learned_what_was_withdrawn(loop):
+def test_training_starts_from_the_base_if_the_champion_learned_what_was_withdrawn(trained):
     """The dataset without these pairs is the first one again, because its id is the hash of its content."""
     again = Manifest(
-        bot="ChatbotA", version="aaaa", content_hash="aaaa", created_at="", counts={}, sources={}, rejects={},
+        bot="ChatbotA", dataset_id="aaaa", content_hash="aaaa", created_at="", counts={}, sources={}, rejects={},
         new_pairs=0, previous="bbbb", table_versions={}, withdrawn_pairs=len(TAUGHT),
     )  # fmt: skip
-    record_rebuild(loop.files, "/Chatbot", again)
+    record_rebuild(trained.files, "/Chatbot", again)
     lines = []
-    done = finetune(bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, progress=lines.append, **loop.ports)
+    done = finetune(
+        bot="ChatbotA", dataset="aaaa", mode="from_champion", epochs=1, progress=lines.append, **trained.ports
+    )
     assert done.parent == ""
     assert any("2 pairs that version 2 has learned were withdrawn: starting from the base" in line for line in lines)

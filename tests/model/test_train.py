@@ -12,11 +12,12 @@ from kogpt2_chat.network.network import answer_logits, gpt2_config, new_network,
 from kogpt2_chat.testing.tiny_gpt2 import LINES, weights_hash
 from kogpt2_chat.training import compute
 from kogpt2_chat.training.fit import fit
-from kogpt2_chat.training.recipe import Recipe, planned_batches
+from kogpt2_chat.training.recipe import planned_batches
+from tests.model.recipes import recipe_with
 
 pytestmark = pytest.mark.capped
 PAIRS = [Pair(question=f"질문 {number}번", answer=line) for number, line in enumerate(LINES * 3)]
-RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, precision="fp32", checkpoint_every_steps=2)
+RECIPE = recipe_with(epochs=3, batch_size=4, learning_rate=1e-3, precision="fp32", checkpoint_every_steps=2)
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_same_seed_same_weights(examples):
     hashes = []
     for seed in (20, 20, 21):
         model = network()
-        fit(model, examples, Recipe(epochs=2, batch_size=4, learning_rate=1e-3, precision="bf16", seed=seed))
+        fit(model, examples, recipe_with(epochs=2, batch_size=4, learning_rate=1e-3, precision="bf16", seed=seed))
         hashes.append(weights_hash(model))
     assert hashes[0] == hashes[1] != hashes[2]
 
@@ -115,7 +116,7 @@ def test_a_tiny_corpus_is_learned(examples):
     """The loss falls, and validation is reported for each epoch."""
     model = network(dropout=0.0)
     reports = fit(
-        model, examples, Recipe(epochs=15, batch_size=4, learning_rate=5e-3, precision="fp32"), validation=examples
+        model, examples, recipe_with(epochs=15, batch_size=4, learning_rate=5e-3, precision="fp32"), validation=examples
     )
     assert reports[-1].loss < reports[0].loss / 2
     assert reports[-1].validation_nll < reports[0].validation_nll
@@ -142,7 +143,7 @@ def test_a_large_corpus_gets_fewer_steps(examples):
     everything = planned_batches(examples, RECIPE)
     assert [sum(map(len, batches)) for batches in everything] == [len(examples)] * 3
     tokens = sum(len(example.ids) - example.answer_start for example in examples)
-    bounded = Recipe(epochs=50, batch_size=4, learning_rate=1e-3, answer_tokens=tokens + tokens // 2)
+    bounded = recipe_with(epochs=50, batch_size=4, learning_rate=1e-3, answer_tokens=tokens + tokens // 2)
     plan = planned_batches(examples, bounded)
     assert len(plan) == 2
     assert plan[0] == everything[0]
@@ -150,12 +151,17 @@ def test_a_large_corpus_gets_fewer_steps(examples):
     assert len(plan[1]) < len(everything[1])
     seen = sum(len(example.ids) - example.answer_start for epoch in plan for batch in epoch for example in batch)
     assert tokens * 1.5 <= seen < tokens * 2
-    assert len(planned_batches(examples, Recipe(epochs=50, batch_size=4, learning_rate=1e-3, answer_tokens=1))[0]) == 1
+    assert (
+        len(planned_batches(examples, recipe_with(epochs=50, batch_size=4, learning_rate=1e-3, answer_tokens=1))[0])
+        == 1
+    )
 
 
 def test_early_stopping_restores_the_best_epoch(examples, tmp_path):
     """The weights of the best epoch are the result, with and without a folder for checkpoints."""
-    recipe = Recipe(epochs=60, batch_size=4, learning_rate=2e-2, precision="fp32", patience=2, checkpoint_every_steps=3)
+    recipe = recipe_with(
+        epochs=60, batch_size=4, learning_rate=2e-2, precision="fp32", patience=2, checkpoint_every_steps=3
+    )
     for resume in (None, tmp_path):
         model = network(dropout=0.0)
         reports = fit(model, examples[:8], recipe, validation=examples[8:], resume=resume)

@@ -10,7 +10,7 @@ from tests.dataset_rules import rules_with
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OLD = NOW - timedelta(days=3)
-FREE = rules_with(quarantine_hours=24, auto_review=True, seed_share=0, new_pair_weight=4, assumed_consent=True)
+FREE = rules_with(min_age_hours=24, auto_review=True, seed_share=0, new_pair_weight=4, assumed_consent=True)
 _OFFSETS = count(1)
 
 

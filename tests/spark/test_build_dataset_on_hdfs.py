@@ -36,7 +36,7 @@ def settings(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory)
         update={
             "hdfs": stack_settings.hdfs.model_copy(update={"root": root}),
             "learning": stack_settings.learning.model_copy(
-                update={"corpora": corpora, "quarantine_hours": 24, "auto_review": True}
+                update={"corpora": corpora, "min_age_hours": 24, "auto_review": True}
             ),
         }
     )
@@ -127,7 +127,7 @@ def test_a_dataset_changes_only_with_new_pairs_of_its_bot(
     assert second["ChatbotA"].sources == {"seed": 40, "correction": 1, "praised": 1}
     assert second["ChatbotA"].rejects == {"disliked": 1, "no_consent": 1, "unmarked": 1}
     assert second["ChatbotA"].new_pairs == 2
-    assert second["ChatbotB"].version == first["ChatbotB"].version
+    assert second["ChatbotB"].dataset_id == first["ChatbotB"].dataset_id
     assert second["ChatbotB"].published is False
 
     rows = rows_of(files.download(second["ChatbotA"].path, tmp_path))
@@ -138,6 +138,6 @@ def test_a_dataset_changes_only_with_new_pairs_of_its_bot(
         ("praised", "봇의 대답 0번이에요.", weight, "train"),
         ("correction", "고친 대답이에요.", weight, "train"),
     }
-    manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"].version) / "manifest.json").read_bytes())
-    assert manifest.previous == first["ChatbotA"].version
+    manifest = Manifest.from_json((tmp_path / str(second["ChatbotA"].dataset_id) / "manifest.json").read_bytes())
+    assert manifest.previous == first["ChatbotA"].dataset_id
     assert manifest.table_versions["turns"] is not None

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kogpt2_chat.adapters.airflow import AirflowRest, DagRun, RunProgress, TaskState, read_password
+from kogpt2_chat.adapters.airflow import AirflowRest, DagRun, RunProgress, TaskState
+from kogpt2_chat.airflow_password import PASSWORDS
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Airflow, Settings
 
@@ -88,7 +89,7 @@ def api() -> FakeAirflow:
 
 @pytest.fixture
 def url(api: FakeAirflow) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
+    class AirflowHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.reply("GET")
 
@@ -108,7 +109,7 @@ def url(api: FakeAirflow) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), AirflowHandler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -287,16 +288,20 @@ def test_an_unreachable_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -
         AirflowRest(Settings(airflow=Airflow(url=address)), "x").runs("retrain_bots")
 
 
-def test_the_password_comes_from_the_stacks_file(tmp_path: Path) -> None:
-    """It is read from the file of Airflow's login; if the file is missing, the message says what to do."""
-    path = tmp_path / "passwords.json"
-    with pytest.raises(NotFound, match="stack up"):
-        read_password(path, "admin")
-    path.write_text('{"admin": "비밀"}', encoding="utf-8")
+def test_the_password_comes_from_the_stacks_file(api: FakeAirflow, url: str, tmp_path: Path) -> None:
+    """It is read from the file of Airflow's login; without it or without the user, the message says what to do."""
+    settings = Settings(home=tmp_path, airflow=Airflow(url=url))
+    path = tmp_path / PASSWORDS
+    path.parent.mkdir()
+    for content in (None, "", "[]", '{"stranger": "x"}', '{"admin": null}'):
+        if content is not None:
+            path.write_text(content, encoding="utf-8")
+        with pytest.raises(NotFound, match=r"'admin' in .*passwords\.json: .*stack up"):
+            AirflowRest(settings).runs("retrain_bots")
+    assert not api.requests
 
-    assert read_password(path, "admin") == "비밀"
-    with pytest.raises(NotFound, match="'stranger'"):
-        read_password(path, "stranger")
+    path.write_text(json.dumps({"admin": PASSWORD}, ensure_ascii=False), encoding="utf-8")
+    assert len(AirflowRest(settings).runs("retrain_bots")) == 2
 
 
 def test_another_server_at_airflows_address_is_reported(api: FakeAirflow, rest: AirflowRest) -> None:

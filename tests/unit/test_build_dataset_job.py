@@ -94,7 +94,7 @@ def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFile
     spark = spark_that_writes(files)
     result = build(spark, "ChatbotA", "ChatbotB")
     assert len(spark.submitted) == 1
-    assert result["ChatbotA"].version == "0123456789ab"
+    assert result["ChatbotA"].dataset_id == "0123456789ab"
     folder = "/Chatbot/datasets/ChatbotB/0123456789ab"
     assert files.list(folder) == ["manifest.json", "test.parquet", "train.parquet", "val.parquet"]
     manifest = Manifest.from_json(files.read(f"{folder}/manifest.json"))
@@ -104,17 +104,17 @@ def test_all_bots_are_built_in_one_application_and_published(files: InMemoryFile
     assert files.list("/Chatbot/datasets/.building") == []
 
 
-def test_spark_reads_the_tables_at_a_fixed_version(files: InMemoryFiles, tables: InMemoryTables, build: Build) -> None:
-    """The newest version, or None for a missing table; gold is passed by its keys."""
+def test_spark_reads_fixed_table_versions(files: InMemoryFiles, tables: InMemoryTables, build: Build) -> None:
+    """The newest table version, or None for a missing table; gold is passed by its keys."""
     for _ in range(3):
         tables.append("turns", [], {})
     spark = spark_that_writes(files)
     build(spark, "ChatbotA")
     arguments = spark.submitted[0][1]
     assert arguments["tables"] == {
-        "turns": {"path": f"{LAKE_URI}/Chatbot/lake/turns", "version": 2},
-        "feedback": {"path": f"{LAKE_URI}/Chatbot/lake/feedback", "version": None},
-        "distrust": {"path": f"{LAKE_URI}/Chatbot/lake/distrust", "version": None},
+        "turns": {"path": f"{LAKE_URI}/Chatbot/lake/turns", "table_version": 2},
+        "feedback": {"path": f"{LAKE_URI}/Chatbot/lake/feedback", "table_version": None},
+        "distrust": {"path": f"{LAKE_URI}/Chatbot/lake/distrust", "table_version": None},
     }
     assert arguments["seeds"] == [["ChatbotA", "seed 질문", "seed, 대답", "인사"]]
     assert arguments["gold"] == [["ChatbotA", "gold대답"], ["ChatbotA", "gold질문"]]
@@ -133,6 +133,7 @@ def test_answers_are_measured_with_the_tokenizer_of_the_configured_base(
     assert spark.submitted[0][1]["rules"]["max_answer_tokens"] == settings.model.max_new_tokens
     manifest = newest_manifest(files, "/Chatbot", "ChatbotB")
     assert manifest is not None
+    assert manifest.rules["quarantine_hours"] == settings.learning.min_age_hours, "the name in contracts"
     assert manifest.tokenizer == hashlib.sha256(tokenizer.encode()).hexdigest()[:12]
 
 
@@ -153,7 +154,7 @@ def test_the_same_content_is_published_once(files: InMemoryFiles, build: Build) 
     spark = spark_that_writes(files)
     result = build(spark, "ChatbotA")
     assert files.content_by_path == before
-    assert (result["ChatbotA"].published, result["ChatbotA"].version) == (False, "0123456789ab")
+    assert (result["ChatbotA"].published, result["ChatbotA"].dataset_id) == (False, "0123456789ab")
     assert spark.submitted[0][1]["previous"] == {"ChatbotA": f"{LAKE_URI}/Chatbot/datasets/ChatbotA/0123456789ab"}
 
 
@@ -165,10 +166,10 @@ def test_content_that_returns_is_the_newest_dataset_again(files: InMemoryFiles, 
 
     again = build(spark_that_writes(files), "ChatbotA")["ChatbotA"]
 
-    assert (again.published, again.version, again.withdrawn_pairs) == (False, "0123456789ab", 1)
+    assert (again.published, again.dataset_id, again.withdrawn_pairs) == (False, "0123456789ab", 1)
     newest = newest_manifest(files, "/Chatbot", "ChatbotA")
     assert newest is not None
-    assert (newest.version, newest.previous) == ("0123456789ab", HASH[::-1][:12])
+    assert (newest.dataset_id, newest.previous) == ("0123456789ab", HASH[::-1][:12])
     assert files.read("/Chatbot/datasets/ChatbotA/0123456789ab/manifest.json") == first
     spark = spark_that_writes(files)
     build(spark, "ChatbotA")
@@ -187,13 +188,13 @@ def test_a_folder_that_is_not_a_dataset_is_skipped(files: InMemoryFiles, build: 
 
 
 def test_a_faulty_dataset_goes_to_quarantine_and_others_pass(files: InMemoryFiles, build: Build) -> None:
-    """Its rows and manifest are kept for inspection; it has no version."""
+    """Its rows and manifest are kept for inspection; it has no dataset id."""
     result = build(spark_that_writes(files, {"ChatbotA": ["val is empty"]}), "ChatbotA", "ChatbotB")
-    assert result["ChatbotA"].version is None
+    assert result["ChatbotA"].dataset_id is None
     assert result["ChatbotA"].faults == ("val is empty",)
     assert files.exists(f"{result['ChatbotA'].path}/train.parquet")
     assert newest_manifest(files, "/Chatbot", "ChatbotA") is None
-    assert result["ChatbotB"].version == "0123456789ab"
+    assert result["ChatbotB"].dataset_id == "0123456789ab"
 
 
 def test_if_every_dataset_has_faults_the_job_fails(files: InMemoryFiles, build: Build) -> None:

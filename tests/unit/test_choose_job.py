@@ -29,11 +29,11 @@ def registry() -> InMemoryRegistry:
     return InMemoryRegistry()
 
 
-def manifest(version: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0) -> Manifest:
+def manifest(dataset_id: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0) -> Manifest:
     return Manifest(
         bot=BOT,
-        version=version,
-        content_hash=version,
+        dataset_id=dataset_id,
+        content_hash=dataset_id,
         created_at="2026-11-24T09:00:00+09:00",
         counts={},
         sources={},
@@ -46,10 +46,10 @@ def manifest(version: str, new_pairs: int, previous: str | None, *, withdrawn_pa
 
 
 def publish(
-    files: InMemoryFiles, version: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0
+    files: InMemoryFiles, dataset_id: str, new_pairs: int, previous: str | None, *, withdrawn_pairs: int = 0
 ) -> None:
-    made = manifest(version, new_pairs, previous, withdrawn_pairs=withdrawn_pairs)
-    files.write(f"{dataset_path(SETTINGS.hdfs.root, BOT, version)}/manifest.json", made.to_json().encode())
+    made = manifest(dataset_id, new_pairs, previous, withdrawn_pairs=withdrawn_pairs)
+    files.write(f"{dataset_path(SETTINGS.hdfs.root, BOT, dataset_id)}/manifest.json", made.to_json().encode())
 
 
 def train(registry: InMemoryRegistry, dataset: str) -> None:
@@ -60,8 +60,8 @@ def train(registry: InMemoryRegistry, dataset: str) -> None:
 
 def choice(files: InMemoryFiles, registry: InMemoryRegistry, dataset: str, *, force: bool = False) -> TrainingChoice:
     chosen = choose(datasets={BOT: dataset}, force=force, files=files, registry=registry, settings=SETTINGS)
-    assert list(chosen) == [BOT]
-    return chosen[BOT]
+    assert list(chosen.choices) == [BOT]
+    return chosen.choices[BOT]
 
 
 def test_the_first_dataset_is_all_new(files: InMemoryFiles, registry: InMemoryRegistry) -> None:

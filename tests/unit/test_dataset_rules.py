@@ -12,7 +12,6 @@ from kogpt2_chat.domain.learning.dataset import (
     PairKeys,
     Proposal,
     assign_splits,
-    content_hash,
     ineligible_reason,
     needs_review,
     row_hash,
@@ -117,11 +116,10 @@ def test_seeds_keep_their_share_of_what_training_sees() -> None:
     assert taught_per_seed(rules_with(seed_share=1)) == 0
 
 
-def test_the_content_hash_depends_only_on_content() -> None:
-    """The order of rows does not matter, every value does."""
-    rows = [row_hash(["안녕", "어서 와요", 1]), row_hash(["잘 가", "또 봐요", 1])]
-    assert content_hash(rows) == content_hash(reversed(rows))
-    assert content_hash(rows) != content_hash([rows[0], row_hash(["잘 가", "또 봐요", 4])])
+def test_a_rows_hash_depends_on_every_value_and_its_place() -> None:
+    """Equal rows have equal hashes."""
+    assert row_hash(["잘 가", "또 봐요", 1]) == row_hash(["잘 가", "또 봐요", 1])
+    assert row_hash(["잘 가", "또 봐요", 1]) != row_hash(["잘 가", "또 봐요", 4])
     assert row_hash(["a", "bc"]) != row_hash(["ab", "c"])
 
 
@@ -129,7 +127,7 @@ def test_a_manifest_survives_json_and_ignores_unknown_fields() -> None:
     """Writing and reading JSON returns an equal manifest."""
     manifest = Manifest(
         bot="ChatbotA",
-        version="0123456789ab",
+        dataset_id="0123456789ab",
         content_hash="0123456789abcdef",
         created_at="2026-11-24T00:00:00+00:00",
         counts={"train": 1},
@@ -141,3 +139,46 @@ def test_a_manifest_survives_json_and_ignores_unknown_fields() -> None:
     )
     text = manifest.to_json().replace("{", '{"later": 1,', 1)
     assert Manifest.from_json(text) == manifest
+
+
+STORED_MANIFEST = """{
+ "bot": "ChatbotA",
+ "content_hash": "0123456789abcdef",
+ "counts": {
+  "train": 1
+ },
+ "created_at": "2026-11-24T00:00:00+00:00",
+ "distrusted": {
+  "player": 1
+ },
+ "new_pairs": 1,
+ "previous": "ba9876543210",
+ "rejects": {},
+ "rules": {
+  "quarantine_hours": 24
+ },
+ "seeds_superseded": 0,
+ "sources": {
+  "seed": 1
+ },
+ "table_versions": {
+  "turns": null
+ },
+ "tokenizer": "00112233aabb",
+ "v": 1,
+ "version": "0123456789ab",
+ "withdrawn_pairs": 2
+}"""
+
+
+def test_manifests_of_earlier_releases_are_read_and_new_ones_have_their_keys() -> None:
+    """The dataset id is stored as ``version``. Writing a manifest that was read returns the same text."""
+    manifest = Manifest.from_json(STORED_MANIFEST)
+    assert (manifest.dataset_id, manifest.previous) == ("0123456789ab", "ba9876543210")
+    assert manifest.to_json() == STORED_MANIFEST
+
+
+def test_a_manifest_without_a_dataset_id_is_refused() -> None:
+    """A key ``dataset_id``, which no release writes, does not replace ``version``."""
+    with pytest.raises(TypeError, match="dataset_id"):
+        Manifest.from_json(STORED_MANIFEST.replace('"version"', '"dataset_id"'))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kogpt2_chat.client.ask import Reply
+from kogpt2_chat.client.ask import ReceivedAnswer
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.report import DemoReport
 from kogpt2_chat.demo.run import prepare_settings, run
@@ -90,7 +90,7 @@ def test_a_second_demo_of_a_home_waits_for_the_first(home):
 
 def test_samples_escape_texts_that_would_break_the_table():
     """Vertical bars are escaped, and line breaks are replaced."""
-    reply = Reply(
+    reply = ReceivedAnswer(
         bot="ChatbotA", sender="하늘", question="A|B?\n둘 다?", answer="A | B", turn_id="t", version="1", epoch=1,
         latency_ms=1, fallback=None,
     )  # fmt: skip

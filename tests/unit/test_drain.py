@@ -9,7 +9,7 @@ def engine_with(**steps_by_id):
     engine = ScriptedEngine()
     engine.steps_by_id = steps_by_id
     for request_id in steps_by_id:
-        engine.add_request(request_id, ScriptedModel(version="1"), [1])
+        engine.add_request(request_id, ScriptedModel(label="1"), [1])
     return engine
 
 

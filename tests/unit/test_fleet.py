@@ -1,152 +1,132 @@
 """The workers as a command sees them: which ones are alive, and when a wait ends."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli import status
-from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
+from kogpt2_chat.domain.chat.topics import WORKER_TOPIC
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, version_acknowledgements
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, SlotReport, SlotState, WorkerState
 from kogpt2_chat.errors import Superseded
-from kogpt2_chat.fleet.fleet import Clock, Fleet
-from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.fleet.fleet import Fleet
 from kogpt2_chat.settings import Rollout, Settings
-from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from tests.fleet_harness import FleetHarness
 
 BOT = "ChatbotA"
 STATE = RolloutState(bot=BOT, epoch=2, champion=4)
-START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
-@dataclass
-class FleetHarness:
-    """Workers in memory. ``on_pause`` is called, and the clock advances, each time the command pauses."""
-
-    topics: InMemoryTopics = field(default_factory=lambda: InMemoryTopics(Broker()))
-    lines: list[str] = field(default_factory=list)
-    now: datetime = START
-    on_pause: Callable[[], None] = lambda: None
-
-    def pause(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-        self.on_pause()
+class HeartbeatHarness(FleetHarness):
+    """A fleet in which the test sends each heartbeat."""
 
     def send_heartbeat(self, name: str, epoch: int = 2, state: SlotState = "ready") -> None:
         slots = (SlotReport(bot=BOT, version=4, state=state, detail="왜냐하면"),)
-        report = WorkerState(worker=name, epoch_by_bot={BOT: epoch}, slots=slots, at=self.now.isoformat())
-        self.send(WORKER_TOPIC, name, report.to_json().encode())
-
-    def send(self, topic: str, key: str, value: bytes) -> None:
-        self.topics.send([Outgoing(topic=topic, key=key.encode(), value=value)])
+        report = WorkerState(worker=name, epoch_by_bot={BOT: epoch}, slots=slots, at=self.time.isoformat())
+        self.send(WORKER_TOPIC, name, report.to_json())
 
     @property
     def elapsed_s(self) -> float:
-        return (self.now - START).total_seconds()
+        return (self.time - FleetHarness.time).total_seconds()
 
     @property
     def fleet(self) -> Fleet:
-        clock = Clock(now=lambda: self.now, monotonic=lambda: self.elapsed_s, pause=self.pause)
-        settings = Settings(rollout=Rollout(ready_timeout_s=20, poll_s=1))
-        return Fleet(topics=self.topics, settings=settings, progress=self.lines.append, clock=clock)
+        return Fleet(topics=self.topics, settings=self.settings, progress=self.lines.append, clock=self.clock)
 
     def wait(self, require: Callable[[RolloutState], None] = lambda _: None) -> tuple[Acknowledgements, RolloutState]:
-        self.send(ROLLOUT_TOPIC, BOT, STATE.to_json().encode())
+        self.publish(STATE)
         return self.fleet.wait_for_workers(STATE, group=version_acknowledgements, require=require)
 
 
 @pytest.fixture
-def harness() -> FleetHarness:
-    harness = FleetHarness()
-    harness.topics.ensure()
-    return harness
+def harness() -> HeartbeatHarness:
+    return HeartbeatHarness(bot=BOT, workers=[], settings=Settings(rollout=Rollout(ready_timeout_s=20, poll_s=1)))
 
 
-def test_a_worker_whose_heartbeat_arrives_is_alive(harness: FleetHarness) -> None:
+def test_a_worker_whose_heartbeat_arrives_is_alive(harness: HeartbeatHarness) -> None:
     """The record of a crashed worker stays, so one heartbeat interval must pass before it counts as gone."""
     harness.send_heartbeat("worker-1")
     harness.send_heartbeat("crashed")
-    harness.on_pause = lambda: harness.send_heartbeat("worker-1")
+    harness.on_wait = lambda: harness.send_heartbeat("worker-1")
     assert [worker.worker for worker in harness.fleet.live_workers()] == ["worker-1"]
     assert harness.elapsed_s == HEARTBEAT_S + 1
 
 
-def test_live_workers_are_known_as_soon_as_all_have_reported(harness: FleetHarness) -> None:
+def test_live_workers_are_known_as_soon_as_all_have_reported(harness: HeartbeatHarness) -> None:
     """If each worker of the topic has sent a new heartbeat, nothing else is waited for."""
     harness.send_heartbeat("worker-1")
-    harness.on_pause = lambda: harness.send_heartbeat("worker-1")
+    harness.on_wait = lambda: harness.send_heartbeat("worker-1")
     assert [worker.worker for worker in harness.fleet.live_workers()] == ["worker-1"]
     assert harness.elapsed_s == 1
-    harness.topics = InMemoryTopics(Broker())
-    harness.topics.ensure()
+    harness.lose_topics()
     assert harness.fleet.live_workers() == ()
     assert harness.elapsed_s == 1
 
 
-def test_an_unreadable_report_is_skipped(harness: FleetHarness) -> None:
+def test_an_unreadable_report_is_skipped(harness: HeartbeatHarness) -> None:
     """Any client may have written it."""
     harness.send_heartbeat("worker-1")
-    harness.send(WORKER_TOPIC, "worker-2", b"{}")
+    harness.send(WORKER_TOPIC, "worker-2", "{}")
     assert [worker.worker for worker in harness.fleet.worker_states()] == ["worker-1"]
 
 
-def test_a_wait_ends_when_every_worker_is_ready(harness: FleetHarness) -> None:
+def test_a_wait_ends_when_every_worker_is_ready(harness: HeartbeatHarness) -> None:
     """Each change is reported once."""
     harness.send_heartbeat("worker-1", epoch=1)
-    harness.on_pause = lambda: harness.send_heartbeat("worker-1", epoch=2 if harness.elapsed_s >= 3 else 1)
+    harness.on_wait = lambda: harness.send_heartbeat("worker-1", epoch=2 if harness.elapsed_s >= 3 else 1)
     acknowledgements, state = harness.wait()
     assert (acknowledgements.complete, state, harness.elapsed_s) == (True, STATE, 3)
     assert harness.lines == [f"{BOT}: waiting for worker-1", f"{BOT}: ready worker-1"]
 
 
-def test_a_wait_ends_when_a_worker_is_degraded(harness: FleetHarness) -> None:
+def test_a_wait_ends_when_a_worker_is_degraded(harness: HeartbeatHarness) -> None:
     """The rollout has failed, even if the other worker is still loading."""
     harness.send_heartbeat("worker-1", epoch=1)
     harness.send_heartbeat("worker-2", epoch=1)
-    harness.on_pause = lambda: harness.send_heartbeat("worker-2", state="degraded")
+    harness.on_wait = lambda: harness.send_heartbeat("worker-2", state="degraded")
     acknowledgements, _ = harness.wait()
     assert (acknowledgements.degraded, acknowledgements.waiting, harness.elapsed_s) == (("worker-2",), ("worker-1",), 1)
 
 
-def test_a_wait_ends_after_the_timeout(harness: FleetHarness) -> None:
+def test_a_wait_ends_after_the_timeout(harness: HeartbeatHarness) -> None:
     """The result lists the workers that have not acknowledged."""
-    harness.on_pause = lambda: harness.send_heartbeat("worker-1", epoch=1)
+    harness.on_wait = lambda: harness.send_heartbeat("worker-1", epoch=1)
     acknowledgements, _ = harness.wait()
     assert (acknowledgements.complete, acknowledgements.waiting, harness.elapsed_s) == (False, ("worker-1",), 20)
 
 
-def test_a_wait_ends_when_another_state_is_followed(harness: FleetHarness) -> None:
+def test_a_wait_ends_when_another_state_is_followed(harness: HeartbeatHarness) -> None:
     """An error that the caller raises about the new state ends the wait at the next poll."""
 
     def publish_another() -> None:
-        harness.send(ROLLOUT_TOPIC, BOT, RolloutState(bot=BOT, epoch=3, champion=9).to_json().encode())
+        harness.publish(RolloutState(bot=BOT, epoch=3, champion=9))
 
     def require(state: RolloutState) -> None:
         if state.champion != STATE.champion:
             raise Superseded(f"version {state.champion}")
 
-    harness.on_pause = publish_another
+    harness.on_wait = publish_another
     with pytest.raises(Superseded, match="version 9"):
         harness.wait(require)
     assert harness.elapsed_s == 1
 
 
-def test_a_state_that_workers_would_ignore_is_published_again(harness: FleetHarness) -> None:
+def test_a_state_that_workers_would_ignore_is_published_again(harness: HeartbeatHarness) -> None:
     """A worker that was offline may remember a higher epoch. The returned state has the epoch published last."""
-    harness.on_pause = lambda: harness.send_heartbeat("worker-1", epoch=max(7, _last_epoch(harness)))
+    harness.on_wait = lambda: harness.send_heartbeat("worker-1", epoch=max(7, _last_epoch(harness)))
     acknowledgements, state = harness.wait()
     assert (acknowledgements.ready, state.epoch, state.champion) == (("worker-1",), 8, 4)
 
 
-def _last_epoch(harness: FleetHarness) -> int:
-    return RolloutState.from_json(harness.topics.latest_by_key(ROLLOUT_TOPIC)[BOT]).epoch
+def _last_epoch(harness: HeartbeatHarness) -> int:
+    state = harness.published()
+    assert state is not None
+    return state.epoch
 
 
 def test_status_shows_the_worst_slot_of_the_live_workers(
-    harness: FleetHarness, monkeypatch: pytest.MonkeyPatch
+    harness: HeartbeatHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It uses ``Fleet.live_workers``, as a rollout does."""
     monkeypatch.setattr(bootstrap, "topics", lambda _: harness.topics)

@@ -51,7 +51,7 @@ class SmallDiskWorker(OneWorker):
         versions = VersionCache(
             folder=self.folder, registry=lambda: self.registry, load=self.load, make_engine=type(self.engine)
         )
-        self.control = RolloutFollower(
+        self.follower = RolloutFollower(
             topics=self.topics, slots=self.slots, versions=versions, worker="worker-1", every_s=0.01
         )
 
@@ -105,7 +105,7 @@ def test_a_worker_survives_a_full_disk(disk: Path, tmp_path: Path) -> None:
     CrashLog(disk / "run" / "crashes.json")
 
     (disk / "filler").unlink()
-    worker.control._monotonic = lambda: 1e9
+    worker.follower._monotonic = lambda: 1e9
     worker.until_serving(BOT, big)
     assert worker.answer() == "안녕?"
     worker.pause(0)

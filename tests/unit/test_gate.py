@@ -22,7 +22,7 @@ from kogpt2_chat.errors import InvalidInput
 
 STORED = Path(__file__).parents[1] / "fixtures" / "gate"
 CASE = Case(
-    bot="ChatbotA", version=2, baseline="champion 1",
+    bot="ChatbotA", version=2, baseline="champion 1", seed=20,
     thresholds=GateThresholds(
         name="kogpt2", gold_margin_nat=0.03, confidence=0.95, bootstrap_rounds=500, max_failure_share=0.005,
         must_pass_share=1.0, chrf_margin=1.0, diversity_share=0.95, latency_factor=1.1,

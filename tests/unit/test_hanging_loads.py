@@ -111,7 +111,7 @@ class HangingWorker(OneWorker):
         return hang
 
     def served_version(self, bot: str = BOT) -> str:
-        return str(self.slots.route(bot).loaded.model.version)
+        return str(self.slots.route(bot).loaded.model.label)
 
     def publish(self, champion: int | None, epoch: int, **fields: object) -> None:
         state = RolloutState(bot=BOT, epoch=epoch, champion=champion, **fields)  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ class HangingWorker(OneWorker):
 def worker(tmp_path: Path) -> Iterator[HangingWorker]:
     worker = HangingWorker(tmp_path)
     yield worker
-    worker.control.stop()
+    worker.follower.stop()
 
 
 @pytest.mark.parametrize("what", ["fetch", "load"])
@@ -158,7 +158,7 @@ def test_a_version_that_is_no_longer_wanted_is_dropped_when_its_load_ends(worker
     hang = worker.begin_rollout(what)
     worker.roll_back()
     hang.__exit__(None, None, None)
-    worker.wait_until(lambda: not worker.control._loads)
+    worker.wait_until(lambda: not worker.follower._loads)
     assert worker.served_version() == "1"
     assert f"{BOT} 3" not in worker.served
     assert (f"{BOT} 3" in worker.loads) == (what == "load")
@@ -229,7 +229,7 @@ def test_a_hanging_rollout_is_acknowledged_at_once(worker: HangingWorker) -> Non
 def test_failures_are_counted_by_version(worker: HangingWorker) -> None:
     """A version that failed often does not delay the next one."""
     now = [0.0]
-    worker.control._monotonic = lambda: now[0]
+    worker.follower._monotonic = lambda: now[0]
     worker.roll_out()
     worker.corrupt |= {"2", "3"}
     worker.train(BOT)
@@ -241,10 +241,10 @@ def test_failures_are_counted_by_version(worker: HangingWorker) -> None:
     worker.publish(2, epoch=5)
     for wait_s in (2, 5, 15, 60):
         before = attempts(2)
-        worker.wait_until(lambda before=before: attempts(2) > before and not worker.control._loads)  # type: ignore[misc]
+        worker.wait_until(lambda before=before: attempts(2) > before and not worker.follower._loads)  # type: ignore[misc]
         now[0] += wait_s
     worker.publish(3, epoch=6)
-    worker.wait_until(lambda: attempts(3) > 0 and not worker.control._loads)
+    worker.wait_until(lambda: attempts(3) > 0 and not worker.follower._loads)
     first = attempts(3)
     now[0] += 2
     worker.wait_until(lambda: attempts(3) > first)

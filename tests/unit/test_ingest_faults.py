@@ -20,6 +20,7 @@ from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from tests.simulated_kill import SimulatedKill
 from tests.unit.test_ingest_job import log, turn
 
 SETTINGS = Settings(kafka=Kafka(ingest_batch=20_000))
@@ -184,10 +185,6 @@ def test_an_empty_recreated_topic_is_detected() -> None:
 
 def test_a_run_killed_at_a_recreated_topic_loses_and_duplicates_nothing() -> None:
     """It may be killed before any of its commits. Each gap is reported once."""
-
-    class Killed(Exception):
-        pass
-
     for commits in range(7):
         _, topics, tables = empty_platform()
         log(topics, *(turn(f"old-{n}") for n in range(30)), b"{")
@@ -199,14 +196,14 @@ def test_a_run_killed_at_a_recreated_topic_loses_and_duplicates_nothing() -> Non
         def append_until_killed(*arguments: Any, append: Any = append, remaining: list[int] = remaining) -> bool:
             remaining[0] -= 1
             if remaining[0] < 0:
-                raise Killed
+                raise SimulatedKill
             return bool(append(*arguments))
 
         tables.append = append_until_killed  # type: ignore[method-assign]
         reported = 0
         try:
             reported += len(run(recreated, tables)["lost"])
-        except Killed:
+        except SimulatedKill:
             tables.append = append  # type: ignore[method-assign]
             reported += len(run(recreated, tables)["lost"])
         turn_ids = [row["turn_id"] for row in tables.read("turns")]
@@ -247,10 +244,6 @@ def test_a_topic_that_became_shorter_is_refused() -> None:
 
 def test_a_gap_of_a_killed_run_is_reported_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """The row is written before the positions move, so the next run can report it."""
-
-    class Killed(Exception):
-        pass
-
     broker, topics, tables = empty_platform()
     topics.send([Outgoing(topic="feedback", key=b"p", value=b"lost")] * 3)
     partition = next(number for number, end in topics.end_positions("feedback").items() if end)
@@ -264,11 +257,11 @@ def test_a_gap_of_a_killed_run_is_reported_by_the_next(monkeypatch: pytest.Monke
 
     def append_unless_feedback(table: str, *arguments: Any) -> bool:
         if table == "feedback":
-            raise Killed
+            raise SimulatedKill
         return bool(append(table, *arguments))
 
     monkeypatch.setattr(tables, "append", append_unless_feedback)
-    with pytest.raises(Killed):
+    with pytest.raises(SimulatedKill):
         run(topics, tables)
     monkeypatch.setattr(tables, "append", append)
     assert len(run(topics, tables)["lost"]) == 1

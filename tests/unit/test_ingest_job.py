@@ -14,6 +14,7 @@ from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from tests.simulated_kill import SimulatedKill
 
 SETTINGS = Settings(kafka=Kafka(ingest_batch=20_000))
 
@@ -91,9 +92,9 @@ def test_turns_and_feedback_are_stored_in_their_tables(topics: InMemoryTopics, t
     (feedback,) = tables.read("feedback")
     assert feedback["text"] == "내 번호는 [전화번호]이야"
     assert feedback["pii_hits"] == 1
-    version = tables.version("turns")
+    table_version = tables.table_version("turns")
     assert run(topics, tables)["turns"]["commits"] == 0
-    assert tables.version("turns") == version
+    assert tables.table_version("turns") == table_version
 
 
 def test_a_turn_without_consent_to_storing_is_skipped(topics: InMemoryTopics, tables: InMemoryTables) -> None:
@@ -152,19 +153,16 @@ def test_an_ingest_that_reads_some_of_the_same_records_duplicates_nothing(
     log(topics, *(turn(f"t{n}") for n in range(40)), b"{")
     read, append, commits = topics.read, tables.append, []
 
-    class Killed(Exception):
-        pass
-
     def append_once(table: str, *arguments: object) -> bool:
         if table == "turns" and "turns" in commits:
-            raise Killed
+            raise SimulatedKill
         commits.append(table)
         return append(table, *arguments)  # type: ignore[arg-type]
 
     def read_after_another_run(*arguments: object) -> object:
         monkeypatch.setattr(topics, "read", read)
         monkeypatch.setattr(tables, "append", append_once)
-        with pytest.raises(Killed):
+        with pytest.raises(SimulatedKill):
             run(topics, tables, Settings(kafka=Kafka(ingest_batch=12)))
         monkeypatch.setattr(tables, "append", append)
         return read(*arguments)  # type: ignore[arg-type]
@@ -203,20 +201,16 @@ def test_a_run_killed_between_quarantine_and_rows_loses_and_duplicates_nothing(
     topics: InMemoryTopics, tables: InMemoryTables
 ) -> None:
     """The next run may plan a longer window. Records that are already in quarantine are not added again."""
-
-    class Killed(Exception):
-        pass
-
     log(topics, b"{", turn("t1"))
     append = tables.append
 
     def append_unless_turns(table: str, *arguments: object) -> bool:
         if table == "turns":
-            raise Killed
+            raise SimulatedKill
         return append(table, *arguments)  # type: ignore[arg-type]
 
     tables.append = append_unless_turns  # type: ignore[method-assign]
-    with pytest.raises(Killed):
+    with pytest.raises(SimulatedKill):
         run(topics, tables)
     tables.append = append  # type: ignore[method-assign]
     log(topics, b"[", turn("t2"))

@@ -15,11 +15,8 @@ from kogpt2_chat.ports import Record
 from kogpt2_chat.settings import Kafka, Settings
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from tests.simulated_kill import SimulatedKill
 from tests.unit.test_ingest_job import turn
-
-
-class Killed(Exception):
-    """Simulates the end of the process."""
 
 
 @pytest.fixture
@@ -65,12 +62,12 @@ def killed(tables: InMemoryTables, when: Callable[[str, int], bool]) -> Iterator
 
     def append_unless_killed(table: str, rows: Any, *others: Any) -> bool:
         if when(table, len(rows)):
-            raise Killed
+            raise SimulatedKill
         return append(table, rows, *others)
 
     tables.append = append_unless_killed  # type: ignore[method-assign]
     try:
-        with pytest.raises(Killed):
+        with pytest.raises(SimulatedKill):
             yield
     finally:
         tables.append = append  # type: ignore[method-assign]

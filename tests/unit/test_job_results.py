@@ -17,7 +17,7 @@ from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.cli.status import StatusReport
 from kogpt2_chat.domain.learning.distrust import DistrustEntry
 from kogpt2_chat.jobs.build_dataset import BuildResult, BuiltDataset
-from kogpt2_chat.jobs.choose import TrainingChoice
+from kogpt2_chat.jobs.choose import ChooseResult, TrainingChoice
 from kogpt2_chat.training.base import PreparedBase
 
 OWN_FORM = "its own as_json"
@@ -39,7 +39,7 @@ NAMES_BY_JOB = {
             "withdrawn_pairs",
         ]
     ),
-    "choose": "dataset new_pairs reason train withdrawn_pairs",
+    "choose": OWN_FORM,
     "distrust": DISTRUST_ENTRY,
     "evaluate": OWN_FORM,
     "explain": OWN_FORM,
@@ -69,9 +69,25 @@ NAMES_BY_JOB = {
 """Callers outside this repository read these names: a change needs the old name for a release."""
 
 
+DATASET = BuiltDataset(
+    dataset_id="0123456789ab",
+    path="/Chatbot/datasets/ChatbotA/0123456789ab",
+    counts={"train": 8},
+    sources={},
+    rejects={},
+    new_pairs=8,
+    withdrawn_pairs=0,
+    seeds_superseded=0,
+    published=True,
+    faults=(),
+)
+
+
 def names(kind: Any, before: str = "") -> Iterator[str]:
-    """Yield the names of all fields of a result's type, with those of nested results after a dot."""
-    if dataclasses.is_dataclass(kind):
+    """Yield the printed names of all fields of a result's type, with those of nested results after a dot."""
+    if kind is BuiltDataset:
+        yield from (f"{before}{name}" for name in DATASET.as_json())
+    elif dataclasses.is_dataclass(kind):
         for name, hint in get_type_hints(kind).items():
             yield from list(names(hint, f"{before}{name}.")) or [f"{before}{name}"]
     for argument in get_args(kind):
@@ -86,8 +102,7 @@ def test_a_jobs_result_keeps_its_names(job: str) -> None:
         assert NAMES_BY_JOB[job] == OWN_FORM
         return
     assert sorted(names(kind)) == sorted(NAMES_BY_JOB[job].split())
-    result = next(each for each in (kind, *get_args(kind)) if dataclasses.is_dataclass(each))
-    assert result.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert kind.__dataclass_params__.frozen
 
 
 def test_status_keeps_its_names() -> None:
@@ -105,33 +120,24 @@ def test_every_listed_job_exists() -> None:
     assert set(NAMES_BY_JOB) == {module.name for module in pkgutil.iter_modules(jobs.__path__)}
 
 
-DATASET = BuiltDataset(
-    version="0123456789ab",
-    path="/Chatbot/datasets/ChatbotA/0123456789ab",
-    counts={"train": 8},
-    sources={},
-    rejects={},
-    new_pairs=8,
-    withdrawn_pairs=0,
-    seeds_superseded=0,
-    published=True,
-    faults=(),
-)
-
-
 def test_nested_results_become_objects_and_lists(capsys: pytest.CaptureFixture[str]) -> None:
-    """``--json`` prints a result under the names of its fields."""
+    """``--json`` prints a result under the names of its fields, except the dataset id: programs read ``version``."""
     output.show(BuildResult(datasets={"ChatbotA": DATASET}), "text", as_json=True)
 
     printed = json.loads(capsys.readouterr().out)["datasets"]["ChatbotA"]
     assert (printed["counts"], printed["faults"], printed["published"]) == ({"train": 8}, [], True)
-    assert set(printed) == {field.name for field in dataclasses.fields(BuiltDataset)}
+    assert list(printed) == [
+        "version" if field.name == "dataset_id" else field.name for field in dataclasses.fields(BuiltDataset)
+    ]
+    assert printed["version"] == DATASET.dataset_id
 
 
-def test_results_by_bot_have_the_bots_as_names() -> None:
-    """Each key of a mapping of results has an object."""
+def test_choices_have_the_bots_as_names() -> None:
+    """`retrain_bots` reads the choices of the XCom by bot."""
     choice = TrainingChoice(train=False, dataset="a1", new_pairs=2, withdrawn_pairs=0, reason="too few")
-    assert fields_of({"ChatbotB": choice}) == {"ChatbotB": dataclasses.asdict(choice)}
+    assert fields_of(ChooseResult(choices={"ChatbotB": choice})) == {
+        "ChatbotB": {"train": False, "dataset": "a1", "new_pairs": 2, "withdrawn_pairs": 0, "reason": "too few"}
+    }
 
 
 def test_a_result_with_its_own_json_form_is_printed_in_it() -> None:

@@ -10,15 +10,7 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from kogpt2_chat.adapters.kafka.header_names import accept_any_header_names
 from kogpt2_chat.adapters.kafka.topics import to_record
-
-
-class RawName(str):
-    """A header name that is encoded as bytes that are not UTF-8."""
-
-    __slots__ = ()
-
-    def encode(self, *_: object) -> bytes:
-        return b"\xff\xfe"
+from tests.raw_header_name import RawHeaderName
 
 
 def records(*headers: list[tuple[str, bytes | None]], compression: int = 0) -> bytes:
@@ -33,7 +25,7 @@ def fetched(batch: bytes) -> Fetcher.PartitionRecords:
     return Fetcher.PartitionRecords(40, TopicPartition("bot_question", 0), MemoryRecords(batch))
 
 
-UNUSUAL = ([], [(RawName("x"), b"\xff"), ("n", None), ("", b""), ("이름", "값".encode())], [("ok", b"1")])
+UNUSUAL = ([], [(RawHeaderName("x"), b"\xff"), ("n", None), ("", b""), ("이름", "값".encode())], [("ok", b"1")])
 
 
 @pytest.mark.parametrize("compression", [0, 1])

@@ -84,7 +84,7 @@ def test_a_later_releases_column_is_added_and_read_by_both(tmp_path: Path, monke
     moods = {found["turn_id"]: found["mood"] for found in tables.read("turns", ["turn_id", "mood"])}
     assert moods == {"a": None, "b": 3, "c": None, "d": 4}
     assert tables.positions("turns", ["turns/t/0"]) == {"turns/t/0": 4}
-    assert [found["turn_id"] for found in tables.read("turns", ["turn_id", "mood"], version=1)] == ["a"]
+    assert [found["turn_id"] for found in tables.read("turns", ["turn_id", "mood"], table_version=1)] == ["a"]
 
 
 def test_positions_can_be_reset(tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_a_field_of_another_type_is_reported(monkeypatch: pytest.MonkeyPatch) ->
         index.ensure()
 
 
-def _example(kind: lake_layout.Kind) -> object:
+def _example(kind: lake_layout.ColumnKind) -> object:
     from datetime import UTC, datetime
 
-    examples: dict[lake_layout.Kind, object] = {
+    examples: dict[lake_layout.ColumnKind, object] = {
         "string": "안녕",
         "long": 7,
         "bool": True,

@@ -116,7 +116,7 @@ def recording_server():
     """Run a server that records the login of each request; yield its address and the list of logins."""
     logins: list[str] = []
 
-    class Page(BaseHTTPRequestHandler):
+    class LoginHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             logins.append(self.headers.get("Authorization", ""))
             self.send_response(200)
@@ -130,7 +130,7 @@ def recording_server():
         def log_message(self, *args: object) -> None:
             """Log nothing."""
 
-    server = HTTPServer(("127.0.0.1", 0), Page)
+    server = HTTPServer(("127.0.0.1", 0), LoginHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}", logins
     server.shutdown()

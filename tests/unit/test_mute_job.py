@@ -240,7 +240,7 @@ def test_a_mute_that_another_command_undoes_is_superseded(harness: MuteHarness) 
     assert len(harness.states()) == 3
 
 
-class RealWorker(OneWorker):
+class MutedWorker(OneWorker):
     """A real rollout follower that acts each time the job waits."""
 
     def __init__(self, folder: Path) -> None:
@@ -274,13 +274,13 @@ class RealWorker(OneWorker):
 
 
 @pytest.fixture
-def real_worker(tmp_path: Path) -> Iterator[RealWorker]:
-    made = RealWorker(tmp_path)
+def real_worker(tmp_path: Path) -> Iterator[MutedWorker]:
+    made = MutedWorker(tmp_path)
     yield made
-    made.control.stop()
+    made.follower.stop()
 
 
-def test_a_real_worker_acknowledges_a_mute_once_it_has_acted(real_worker: RealWorker) -> None:
+def test_a_real_worker_acknowledges_a_mute_once_it_has_acted(real_worker: MutedWorker) -> None:
     """Neither mute nor unmute loads a model."""
     real_worker.roll_out()
     loaded = real_worker.slots.route(BOT).loaded
@@ -294,7 +294,7 @@ def test_a_real_worker_acknowledges_a_mute_once_it_has_acted(real_worker: RealWo
     assert real_worker.slots.route(BOT).loaded is loaded
 
 
-def test_a_real_worker_acts_on_the_mute_of_a_bot_without_a_version(real_worker: RealWorker) -> None:
+def test_a_real_worker_acts_on_the_mute_of_a_bot_without_a_version(real_worker: MutedWorker) -> None:
     """A first version that is rolled out later does not unmute the bot."""
     muted = real_worker.mute()
     assert (muted.workers, real_worker.is_muted()) == (("worker-1",), True)
@@ -304,7 +304,7 @@ def test_a_real_worker_acts_on_the_mute_of_a_bot_without_a_version(real_worker: 
     assert real_worker.mute().changed is False
 
 
-def test_a_mute_reaches_workers_that_survived_the_topic(real_worker: RealWorker) -> None:
+def test_a_mute_reaches_workers_that_survived_the_topic(real_worker: MutedWorker) -> None:
     """Their epoch is higher than those of the new topic. The state keeps the version that they serve."""
     real_worker.roll_out()
     real_worker.roll_out()
@@ -314,12 +314,12 @@ def test_a_mute_reaches_workers_that_survived_the_topic(real_worker: RealWorker)
     assert (muted.workers, muted.epoch, real_worker.is_muted()) == (("worker-1",), 3, True)
 
     real_worker.mute(muted=False)
-    assert (real_worker.is_muted(), real_worker.slots.route(BOT).loaded.model.version) == (False, "2")
+    assert (real_worker.is_muted(), real_worker.slots.route(BOT).loaded.model.label) == (False, "2")
     real_worker.roll_out()
-    assert real_worker.slots.route(BOT).loaded.model.version == "3"
+    assert real_worker.slots.route(BOT).loaded.model.label == "3"
 
 
-def test_a_mute_that_is_stale_for_workers_is_published_again(real_worker: RealWorker) -> None:
+def test_a_mute_that_is_stale_for_workers_is_published_again(real_worker: MutedWorker) -> None:
     """An earlier release published it into a recreated topic, with an epoch that workers ignore."""
     real_worker.roll_out()
     real_worker.roll_out()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kogpt2_chat.domain.rollout.next_step import RETRY_S, LoadFailure, NextStep, Progress, failed_again, next_step
+from kogpt2_chat.domain.rollout.next_step import RETRY_S, LoadFailure, LoadProgress, NextStep, failed_again, next_step
 from kogpt2_chat.domain.rollout.states import VersionKey
 
 TARGET = VersionKey(7, "ab")
@@ -15,16 +15,16 @@ LOADING = "loading version 7"
 @pytest.mark.parametrize(
     ("target", "is_in_memory", "progress", "now_s", "expected"),
     [
-        (None, False, Progress(), 0.0, WITHDRAW),
-        (None, False, Progress(is_loading=True, failure=FAILED), 0.0, WITHDRAW),
-        (TARGET, True, Progress(), 0.0, ACTIVATE),
-        (TARGET, True, Progress(is_loading=True, failure=FAILED), 0.0, ACTIVATE),
-        (TARGET, False, Progress(), 0.0, NextStep(action="load", state="loading", detail=LOADING)),
-        (TARGET, False, Progress(is_loading=True), 0.0, NextStep(action="wait", state="loading", detail=LOADING)),
-        (TARGET, False, Progress(failure=FAILED), 99.9, NextStep(action="wait", state="degraded", detail="해시가 다름")),
-        (TARGET, False, Progress(failure=FAILED), 100.0, NextStep(action="load", state="degraded", detail="해시가 다름")),
+        (None, False, LoadProgress(), 0.0, WITHDRAW),
+        (None, False, LoadProgress(is_loading=True, failure=FAILED), 0.0, WITHDRAW),
+        (TARGET, True, LoadProgress(), 0.0, ACTIVATE),
+        (TARGET, True, LoadProgress(is_loading=True, failure=FAILED), 0.0, ACTIVATE),
+        (TARGET, False, LoadProgress(), 0.0, NextStep(action="load", state="loading", detail=LOADING)),
+        (TARGET, False, LoadProgress(is_loading=True), 0.0, NextStep(action="wait", state="loading", detail=LOADING)),
+        (TARGET, False, LoadProgress(failure=FAILED), 99.9, NextStep(action="wait", state="degraded", detail="해시가 다름")),
+        (TARGET, False, LoadProgress(failure=FAILED), 100.0, NextStep(action="load", state="degraded", detail="해시가 다름")),
         (
-            TARGET, False, Progress(is_loading=True, failure=FAILED), 100.0,
+            TARGET, False, LoadProgress(is_loading=True, failure=FAILED), 100.0,
             NextStep(action="wait", state="degraded", detail="해시가 다름"),
         ),
     ],

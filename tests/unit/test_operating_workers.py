@@ -63,9 +63,9 @@ def test_the_unit_starts_the_worker_with_the_instance_as_its_ordinal():
 
 
 def test_every_setting_of_the_unit_and_its_example_exists():
-    """A worker does not start with a misspelt setting."""
+    """A worker does not start with a misspelt setting, and another machine must set its home and the servers."""
     names = [name for name in [*example(), *Unit().environment()] if name.startswith("KOGPT2_")]
-    assert len(names) >= 6
+    assert {"KOGPT2_HOME", "KOGPT2_KAFKA__BOOTSTRAP", "KOGPT2_MLFLOW__TRACKING_URI"} <= set(names)
     for name in names:
         assert_is_setting(name)
 
@@ -138,8 +138,8 @@ def test_every_alert_has_a_severity_and_a_summary_and_a_unique_name():
     """The severity is one that is routed, and the summary contains more than values of labels."""
     for rule in all_rules():
         assert rule["labels"]["severity"] in {"page", "warn"}
-        words = re.sub(r"\{\{.*?\}\}", "", rule["annotations"]["summary"]).split()
-        assert len(words) >= 3, rule["alert"]
+        text = re.sub(r"\{\{.*?\}\}", "", rule["annotations"]["summary"])
+        assert re.search(r"[a-z]", text), rule["alert"]
     names = [rule["alert"] for rule in all_rules()]
     assert sorted(set(names)) == sorted(names)
 

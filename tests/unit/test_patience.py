@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from kogpt2_chat.domain.servers.progress_reminder import ProgressReminder
-from kogpt2_chat.domain.servers.startup import Sample, Verdict, Watch, judge
+from kogpt2_chat.domain.servers.startup import Sample, StartVerdict, Watch, judge
 from kogpt2_chat.heartbeat import Heartbeat
 
 Observation = tuple[float, int, float, bool]
@@ -19,7 +19,7 @@ def watch(*observations: Observation) -> Watch:
     return state
 
 
-def verdict(*observations: Observation) -> Verdict:
+def verdict(*observations: Observation) -> StartVerdict:
     return judge(watch(*observations), stall_s=30, hard_end_s=900)
 
 

@@ -17,6 +17,7 @@ from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from tests.simulated_kill import SimulatedKill
 from tests.unit.test_ingest_faults import FEEDBACK_BODY, put
 from tests.unit.test_ingest_job import log, turn
 
@@ -82,10 +83,10 @@ def test_ids_are_kept_and_personal_details_are_masked(tables: InMemoryTables, mo
 def test_a_dry_run_changes_nothing(tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report has the number of records that a run would store."""
     upgrade(monkeypatch)
-    before = tables.version("turns"), tables.version("quarantine")
+    before = tables.table_version("turns"), tables.table_version("quarantine")
     result = replay(tables, dry_run=True)
     assert result.readable == {"unknown_bot": 2}
-    assert (tables.version("turns"), tables.version("quarantine")) == before
+    assert (tables.table_version("turns"), tables.table_version("quarantine")) == before
     text = quarantine_text(result)
     assert "4 records in quarantine (schema 2, unknown_bot 2)" in text
     assert "can be stored now: 2 (unknown_bot 2)" in text
@@ -102,20 +103,16 @@ def test_a_replay_killed_before_it_marks_the_records_is_finished_by_the_next(
     tables: InMemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table shows which rows are already stored."""
-
-    class Killed(Exception):
-        pass
-
     upgrade(monkeypatch)
     append = tables.append
 
     def fail_at_quarantine(table: str, *arguments: Any) -> bool:
         if table == "quarantine":
-            raise Killed
+            raise SimulatedKill
         return append(table, *arguments)
 
     monkeypatch.setattr(tables, "append", fail_at_quarantine)
-    with pytest.raises(Killed):
+    with pytest.raises(SimulatedKill):
         replay(tables)
     monkeypatch.setattr(tables, "append", append)
     assert replay(tables).stored == {"feedback": 0, "turns": 0}

@@ -120,7 +120,7 @@ def test_delta_is_retried_while_hdfs_recovers(monkeypatch: pytest.MonkeyPatch, p
     """HDFS notices a dead DataNode within 20 s, so all attempts together take longer."""
     monkeypatch.setattr(delta, "DeltaTable", failing(*[DeltaError("lost block"), OSError("reset")] * 4))
     with pytest.raises(Unavailable, match="failed in 7 attempts: lost block"):
-        DeltaTables(SETTINGS).version("turns")
+        DeltaTables(SETTINGS).table_version("turns")
     assert pauses == [1, 2, 4, 8, 10, 10]
 
 
@@ -128,7 +128,7 @@ def test_a_table_of_another_protocol_is_not_retried(monkeypatch: pytest.MonkeyPa
     """This release can never read it."""
     monkeypatch.setattr(delta, "DeltaTable", failing(DeltaProtocolError("reader version 9")))
     with pytest.raises(InvalidInput, match="schema or protocol that this release cannot use: reader version 9"):
-        DeltaTables(SETTINGS).version("turns")
+        DeltaTables(SETTINGS).table_version("turns")
     assert pauses == []
 
 

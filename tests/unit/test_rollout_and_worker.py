@@ -18,7 +18,7 @@ BOT = "ChatbotC"
 SETTINGS = Settings(rollout=Rollout(ready_timeout_s=20, poll_s=0.01))
 
 
-class RealWorker(OneWorker):
+class RolledOutWorker(OneWorker):
     """A real worker that acts each time the job waits, and a registry with its versions."""
 
     def rollout(self, version: int) -> RolloutResult:
@@ -33,7 +33,7 @@ class RealWorker(OneWorker):
         )
 
     def serving(self) -> str:
-        return str(self.slots.route(BOT).loaded.model.version)  # type: ignore[attr-defined]
+        return str(self.slots.route(BOT).loaded.model.label)  # type: ignore[attr-defined]
 
     def champion(self) -> int:
         found = self.registry.by_alias(BOT, "champion")
@@ -42,13 +42,13 @@ class RealWorker(OneWorker):
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[RealWorker]:
-    made = RealWorker(tmp_path)
+def worker(tmp_path: Path) -> Iterator[RolledOutWorker]:
+    made = RolledOutWorker(tmp_path)
     yield made
-    made.control.stop()
+    made.follower.stop()
 
 
-def test_a_version_answers_before_it_is_champion(worker: RealWorker) -> None:
+def test_a_version_answers_before_it_is_champion(worker: RolledOutWorker) -> None:
     """When the alias moves, the worker already serves the model. This holds for the first version and for later ones."""
     for version in (worker.train(BOT), worker.train(BOT)):
         result = worker.rollout(version)
@@ -57,7 +57,7 @@ def test_a_version_answers_before_it_is_champion(worker: RealWorker) -> None:
         assert (worker.serving(), worker.champion()) == (str(version), version)
 
 
-def test_a_corrupt_version_never_answers(worker: RealWorker) -> None:
+def test_a_corrupt_version_never_answers(worker: RolledOutWorker) -> None:
     """The error quotes the worker, the old version continues to answer, and an intact copy can be rolled out later."""
     worker.rollout(worker.train(BOT))
     second = worker.train(BOT)
@@ -74,7 +74,7 @@ def test_a_corrupt_version_never_answers(worker: RealWorker) -> None:
     assert (worker.serving(), worker.champion()) == ("2", 2)
 
 
-def test_a_corrupt_first_version_leaves_the_bot_without_a_version(worker: RealWorker) -> None:
+def test_a_corrupt_first_version_leaves_the_bot_without_a_version(worker: RolledOutWorker) -> None:
     """There is no earlier version to restore. The next good version answers."""
     first, second = worker.train(BOT), worker.train(BOT)
     worker.corrupt.add(str(first))
@@ -86,7 +86,7 @@ def test_a_corrupt_first_version_leaves_the_bot_without_a_version(worker: RealWo
     assert (worker.serving(), worker.champion()) == ("2", 2)
 
 
-def test_an_equal_number_from_another_registry_is_another_version(worker: RealWorker) -> None:
+def test_an_equal_number_from_another_registry_is_another_version(worker: RolledOutWorker) -> None:
     """The registry was lost and starts at 1 again. The cached old version 1 is not served instead of the new one."""
     worker.rollout(worker.train(BOT))
     old = worker.slots.route(BOT).loaded
@@ -107,7 +107,7 @@ def test_an_equal_number_from_another_registry_is_another_version(worker: RealWo
     assert repeated.changed is False
 
 
-def test_a_version_of_a_lost_registry_never_becomes_previous(worker: RealWorker) -> None:
+def test_a_version_of_a_lost_registry_never_becomes_previous(worker: RolledOutWorker) -> None:
     """A rollback could not download it. The rollout itself succeeds."""
     for _ in range(3):
         worker.rollout(worker.train(BOT))
@@ -119,7 +119,7 @@ def test_a_version_of_a_lost_registry_never_becomes_previous(worker: RealWorker)
     assert worker.registry.by_alias(BOT, "previous") is None
 
 
-def test_the_serving_version_stays_on_disk_until_a_new_one_with_its_number_loads(worker: RealWorker) -> None:
+def test_the_serving_version_stays_on_disk_until_a_new_one_with_its_number_loads(worker: RolledOutWorker) -> None:
     """If version 1 of a new registry does not load, the old version 1 must still answer after a restart."""
     worker.rollout(worker.train(BOT))
     old = (worker.folder / BOT / "1" / "model.json").read_bytes()
@@ -135,7 +135,7 @@ def test_the_serving_version_stays_on_disk_until_a_new_one_with_its_number_loads
     assert [path.name for path in (worker.folder / BOT).glob(".*.before")] == []
 
 
-def test_rollback_reaches_the_worker(worker: RealWorker) -> None:
+def test_rollback_reaches_the_worker(worker: RolledOutWorker) -> None:
     """The previous version, still warm, answers again."""
     for version in (worker.train(BOT), worker.train(BOT)):
         worker.rollout(version)

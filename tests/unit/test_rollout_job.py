@@ -191,9 +191,9 @@ def test_a_republished_champion_that_does_not_load_is_an_error(harness: RolloutH
     assert (published(harness).champion, published(harness).epoch) == (1, 1)
 
 
-@pytest.mark.parametrize("tags", [{}, {"gate": "refused", "gate_reasons": "반복"}, {"gate": "pass", "tainted": "p1"}])
+@pytest.mark.parametrize("tags", [{}, {"gate": "refused", "gate_reasons": "반복"}])
 def test_only_a_version_that_passed_the_gate_is_accepted(harness: RolloutHarness, tags: dict[str, str]) -> None:
-    """A version that was not evaluated, was refused or is tainted can be neither nominated nor rolled out."""
+    """A version that was not evaluated or was refused can be neither nominated nor rolled out."""
     version = harness.train(**tags)
 
     with pytest.raises(GateRefused, match="version 1"):

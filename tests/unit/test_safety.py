@@ -308,9 +308,9 @@ class ReadingTables(InMemoryTables):
         super().__init__()
         self.columns: list[str] = []
 
-    def read(self, table, columns=None, version=None):
+    def read(self, table, columns=None, table_version=None):
         self.columns += columns or ("every column",)
-        return super().read(table, columns, version)
+        return super().read(table, columns, table_version)
 
 
 def test_a_turn_is_not_opened_if_the_access_cannot_be_recorded():

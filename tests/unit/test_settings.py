@@ -126,6 +126,13 @@ def test_the_name_of_a_setting_in_the_last_release_still_works(monkeypatch, caps
     assert "is now called KOGPT2_SERVING__ORDINAL" in message
 
 
+def test_the_old_name_of_the_minimum_age_still_works(monkeypatch):
+    """It once shared its name with the place for unreadable records."""
+    monkeypatch.setattr("kogpt2_chat.settings._warn_once", lambda _: None)
+    monkeypatch.setenv("KOGPT2_LEARNING__QUARANTINE_HOURS", "3")
+    assert load_settings().learning.min_age_hours == 3
+
+
 @pytest.mark.parametrize(
     "variables",
     [

@@ -103,7 +103,7 @@ class FollowerHarness:
 def load(folder: Path) -> ScriptedModel:
     if (folder / "weights").read_text() != "good":
         raise CheckpointCorrupt(f"{folder}: the hash of weights differs from model.json")
-    return ScriptedModel(version=folder.name)
+    return ScriptedModel(label=folder.name)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_version_that_is_rolled_out_is_loaded_and_then_answers(harness):
     harness.roll_out(3, 1)
     harness.settle()
     assert harness.slot() == (3, "ready", 1)
-    assert harness.slots.route(BOT).loaded.model.version == "3"
+    assert harness.slots.route(BOT).loaded.model.label == "3"
     harness.roll_out(4, 2, previous=3)
     harness.follower.run_once()
     assert harness.slot()[:2] == (3, "loading"), "the old version answers"
@@ -141,7 +141,7 @@ def test_a_version_that_answers_differently_on_this_machine_does_not_take_over(h
     harness.settle()
     assert harness.slot() == (3, "degraded", 2)
     assert "20 of 30 prompts" in harness.detail()
-    assert (harness.slots.route(BOT).loaded.model.version, harness.registry.calls) == ("3", calls + 1)
+    assert (harness.slots.route(BOT).loaded.model.label, harness.registry.calls) == ("3", calls + 1)
 
 
 def test_the_heartbeat_has_the_form_of_the_active_version(harness):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from mlflow.server.security_utils import is_allowed_host_header
 
+from kogpt2_chat.airflow_password import read_password
 from kogpt2_chat.domain.chat.topics import TOPICS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
@@ -25,7 +26,7 @@ from kogpt2_chat.stack.program import (
     start_script,
 )
 from kogpt2_chat.stack.programs import all_programs, select_programs
-from kogpt2_chat.stack.servers.airflow import airflow_environment, airflow_pools, read_password, write_secrets
+from kogpt2_chat.stack.servers.airflow import airflow_environment, airflow_pools, write_secrets
 from kogpt2_chat.stack.servers.elastic import elasticsearch_yml
 from kogpt2_chat.stack.servers.hdfs import core_site, datanode_site, namenode_site, site_xml
 from kogpt2_chat.stack.servers.kafka import cluster_id, server_properties
@@ -175,7 +176,7 @@ def test_hdfs_and_elasticsearch_leave_disk_space_for_kafka(settings: Settings, f
 def test_airflows_secrets_are_generated_once(settings: Settings, folders: Folders) -> None:
     """There is no default password. Only this user can read the files."""
     write_secrets(settings, folders)
-    password = read_password(settings, folders)
+    password = read_password(settings.home, settings.airflow.username)
     assert password
     assert len(password) >= 12
     kept = {path.name: path.read_text() for path in folders.airflow.iterdir()}
@@ -190,7 +191,7 @@ def test_a_configured_password_replaces_the_generated_one(settings: Settings, fo
     write_secrets(settings, folders)
     configured = Settings(home=settings.home, stack={"airflow_password": "골라 준 암호"})
     write_secrets(configured, folders)
-    assert read_password(configured, folders) == "골라 준 암호"
+    assert read_password(configured.home, configured.airflow.username) == "골라 준 암호"
 
 
 def test_airflow_uses_the_configured_database(settings: Settings, folders: Folders) -> None:

@@ -3,7 +3,6 @@
 import importlib
 import json
 import threading
-import time
 from collections import Counter
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -21,9 +20,10 @@ from kogpt2_chat.inference.uncertain import Thresholds, Uncertainty
 from kogpt2_chat.testing.engine import ScriptedModel
 from kogpt2_chat.testing.executor import InlineExecutor
 from kogpt2_chat.testing.kafka import put_question
+from serving.app import FINISH_S
 from serving.crashes import CrashLog
-from serving.loop import MAX_BYTES_PER_TRANSACTION, RETRY_S
-from serving.slot import LoadedVersion
+from serving.loop import IDLE_POLL_S, LAST_WAIT_S, MAX_BYTES_PER_TRANSACTION, RETRY_S
+from tests.simulated_kill import SimulatedKill
 from tests.worker_harness import WorkerHarness
 
 
@@ -369,17 +369,48 @@ def test_a_fenced_worker_ends_and_publishes_nothing(tmp_path):
     assert harness.broker.committed == {}
 
 
+class LoopTime:
+    """Replaces the module ``time`` of the loop. Only sleeps and waits for a transaction advance it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class UnendingExecutor(InlineExecutor):
+    """Starts transactions that never end. A wait for one advances the time by its timeout."""
+
+    def __init__(self, time: LoopTime) -> None:
+        self._time = time
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+
+        def time_out(timeout):
+            self._time.sleep(timeout)
+            raise TimeoutError
+
+        future.result = time_out
+        return future
+
+
 def test_sigterm_does_not_wait_for_a_transaction_that_never_ends(tmp_path, monkeypatch):
     """A worker must end within ten seconds, even without a broker."""
-    monkeypatch.setattr("serving.loop.LAST_WAIT_S", 0.05)
+    time = LoopTime()
+    monkeypatch.setattr("serving.loop.time", time)
     harness = WorkerHarness(tmp_path)
-    harness.loop.publisher = HeldExecutor()
+    harness.loop.publisher = UnendingExecutor(time)
     harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
     harness.drain(2)
     harness.loop.stop.set()
-    began = time.monotonic()
-    harness.loop.run(finish_s=0.1)
-    assert time.monotonic() - began < 5
+    harness.loop.run(finish_s=FINISH_S)
+    assert time.now == pytest.approx(FINISH_S + LAST_WAIT_S, abs=2 * IDLE_POLL_S)
+    assert time.now < 10
     assert harness.texts() == []
 
 
@@ -400,16 +431,13 @@ def test_an_answer_that_is_too_large_for_its_topic_becomes_a_dead_letter(tmp_pat
 def die_while_decoding(harness: WorkerHarness, fatal: str) -> None:
     """Start a new process that dies when it decodes this question."""
 
-    class Died(BaseException):
-        pass
-
     def answer(question: str) -> str:
         if question == fatal:
-            raise Died
+            raise SimulatedKill
         return "살았다"
 
     harness.restart(ScriptedModel(answers=answer))
-    with pytest.raises(Died):
+    with pytest.raises(SimulatedKill):
         harness.drain()
 
 
@@ -492,11 +520,33 @@ def test_a_turn_names_the_version_that_answered(tmp_path):
     harness.worker.crashes = CrashLog(harness.crash_path)
     harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
     harness.drain(1)  # the first question is a suspect, so the second one waits for it
-    harness.slots.activate(
-        "ChatbotA", LoadedVersion(version=4, model=ScriptedModel(answers={"안녕?": "새로워요"})), rollout_epoch=3
-    )
+    harness.swap(4, "새로워요", rollout_epoch=3)
     harness.drain()
     assert [(turn.model_version, turn.answer) for turn in harness.turns()] == [(3, "안녕하세요!"), (4, "새로워요")]
+
+
+def test_questions_in_flight_finish_on_their_versions_while_others_start_on_the_next_one(tmp_path):
+    """During a swap two versions of a bot decode in the same steps. Neither waits for the other."""
+    harness = WorkerHarness(tmp_path, steps=3)
+    decoding: list[list[str]] = []
+    tracker = harness.worker.tracker
+    harness.worker.on_step = lambda step: decoding.append(list(tracker.decoding)) if step == "decoding" else None
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    harness.drain(1)
+    harness.swap(4, "새로워요", rollout_epoch=3)
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    harness.drain()
+    old, new = "bot_question-0-0@3", "bot_question-0-1@4"
+    assert decoding == [[old], [old, new], [old, new], [new]]
+    answers = harness.broker.all("ChatbotA")
+    assert [(answer.headers["model_version"], answer.value.decode()) for answer in answers] == [
+        ("3", "안녕하세요!"),
+        ("4", "새로워요"),
+    ]
+    assert [(turn.model_version, turn.epoch, turn.answer) for turn in harness.turns()] == [
+        (3, 2, "안녕하세요!"),
+        (4, 3, "새로워요"),
+    ]
 
 
 def test_a_damaged_crash_file_resets_the_counts(tmp_path):
@@ -709,18 +759,15 @@ def test_a_question_that_raises_an_unexpected_error_is_a_dead_letter(tmp_path, m
 def test_a_question_that_kills_the_worker_while_it_is_read_is_a_dead_letter(tmp_path, monkeypatch):
     """It is never decoded. The questions that were polled together with it are answered."""
 
-    class Died(BaseException):
-        pass
-
     def find_crisis(text: str) -> None:
         if text == "독":
-            raise Died
+            raise SimulatedKill
 
     monkeypatch.setattr("serving.worker.find_crisis", find_crisis)
     harness = WorkerHarness(tmp_path)
     harness.ask(*(legacy_text("n", "ChatbotA", text) for text in ("하나", "독", "둘")))
     for _ in range(harness.settings.serving.max_crashes):
-        with pytest.raises(Died):
+        with pytest.raises(SimulatedKill):
             harness.drain()
         harness.restart(ScriptedModel())
     harness.drain()

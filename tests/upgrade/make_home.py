@@ -188,8 +188,8 @@ def main(home: Path, expected: Path, commit: str) -> None:
 def fill(pairs: list[dict[str, str]]) -> dict[str, Any]:
     """Build, train, roll out and use a version."""
     dataset = run("build-dataset", BOT)
-    version = run("finetune", BOT, dataset["datasets"][BOT]["version"])
-    number = str(run("register", BOT, version["run_id"])["version"])
+    trained = run("finetune", BOT, dataset["datasets"][BOT]["version"])
+    number = str(run("register", BOT, trained["run_id"])["version"])
     pass_gate(number)
     run("nominate", BOT, number)
     run("rollout", BOT)

@@ -18,7 +18,7 @@ from kafka.record.memory_records import MemoryRecords
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.artifact.card import verify_folder
-from kogpt2_chat.client.ask import Reply, Utterance
+from kogpt2_chat.client.ask import ReceivedAnswer, Utterance
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.jobs.build_dataset import build_dataset
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
@@ -108,7 +108,7 @@ class OpenHome:
 
     settings: Settings
     facts: dict[str, Any]
-    replies: list[Reply]
+    replies: list[ReceivedAnswer]
 
     @property
     def turn_ids(self) -> list[str]:
@@ -188,7 +188,7 @@ def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> No
     files = bootstrap.files(settings)
     before = newest_manifest(files, settings.hdfs.root, bot)
     assert before is not None
-    assert before.version == open_home.facts["dataset"]
+    assert before.dataset_id == open_home.facts["dataset"]
     (made,) = build_dataset(
         bots=[bot],
         spark=bootstrap.spark(settings),
@@ -200,5 +200,5 @@ def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> No
     assert made.faults == ()
     newest = newest_manifest(files, settings.hdfs.root, bot)
     assert newest is not None
-    assert newest.version == made.version
+    assert newest.dataset_id == made.dataset_id
     assert newest.sources["seed"] > 0

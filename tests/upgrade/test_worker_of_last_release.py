@@ -19,7 +19,7 @@ import pytest
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.status import bots
-from kogpt2_chat.client.ask import Reply, Utterance
+from kogpt2_chat.client.ask import ReceivedAnswer, Utterance
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
@@ -35,7 +35,7 @@ from tests.faults.worker_pool import QUICK
 from tests.integration.worker_process import WorkerProcess
 from tests.loop import ask_bots, wait_until
 
-PACKED: Final = Path(__file__).with_name("release-65119c9.tar.xz")
+PACKED: Final = Path(__file__).with_name("release-daa018b.tar.xz")
 MOST_BYTES: Final = 1_000_000
 BOT: Final = "ChatbotA"
 NEW, OLD = 1, 2
@@ -124,7 +124,7 @@ class SideBySide:
     release: Release
     workers: dict[int, WorkerProcess]
 
-    def ask(self) -> Reply:
+    def ask(self) -> ReceivedAnswer:
         (reply,) = ask_bots(self.settings, Utterance(bot=BOT, sender="노을", text="안녕? '따옴표'도 괜찮지?"))
         return reply
 
