@@ -21,7 +21,7 @@ from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactional
 from kogpt2_chat.adapters.kafka.unanswered import Unanswered
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
-from kogpt2_chat.ports import Assignment, Batch, Outgoing
+from kogpt2_chat.ports import Assignment, Batch, GroupMember, Outgoing
 from kogpt2_chat.testing.tcp_proxy import END_TXN, TXN_OFFSET_COMMIT, Held, TcpProxy
 from tests.faults.broker_process import BrokerProcess
 from tests.faults.consumers import (
@@ -225,10 +225,10 @@ def test_2_a_batch_without_a_group_generation_is_not_published(group: ConsumerGr
     first.close()
     group.drain(other)
     other.close()
-    no_member = ConsumerGroupMetadata(group.name, -1, "", None)
     if guarded:
-        assert not publish(first, Batch(batch.records, Assignment(0, no_member)))
+        assert not publish(first, Batch(batch.records, Assignment(0, GroupMember(generation=-1, member_id=""))))
     else:
+        no_member = ConsumerGroupMetadata(group.name, -1, "", None)
         assert first._transactions.publish(no_member, positions_of(batch.records), answers_to(batch.records)).published
     assert_exactly_once(group, guarded)
 

@@ -9,6 +9,7 @@ from kogpt2_chat.ports.kafka import (
     Assignment,
     Batch,
     Follower,
+    GroupMember,
     Outgoing,
     PublishResult,
     Record,
@@ -19,6 +20,6 @@ from kogpt2_chat.ports.lake import Files, Index, Row, Tables
 from kogpt2_chat.ports.learning import Alias, ModelVersion, Registry, SparkJobs
 
 __all__ = [
-    "Alias", "Assignment", "Batch", "Files", "Follower", "Index", "ModelVersion", "Outgoing", "PublishResult",
-    "Record", "Registry", "Row", "SparkJobs", "Tables", "Topics", "TransactionalConsumer",
+    "Alias", "Assignment", "Batch", "Files", "Follower", "GroupMember", "Index", "ModelVersion", "Outgoing",
+    "PublishResult", "Record", "Registry", "Row", "SparkJobs", "Tables", "Topics", "TransactionalConsumer",
 ]  # fmt: skip

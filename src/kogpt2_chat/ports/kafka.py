@@ -128,6 +128,19 @@ class Topics(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMember:
+    """A worker's membership in its consumer group. By it the broker refuses a worker that has lost its partitions.
+
+    Attributes:
+        generation: the group's generation; negative outside a group.
+        member_id: the id that the broker assigned.
+    """
+
+    generation: int
+    member_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """The partition assignment under which a worker polled; see :class:`TransactionalConsumer`.
@@ -137,11 +150,11 @@ class Assignment:
 
     Attributes:
         revocations: how many times this worker had lost partitions before the poll.
-        member: the group membership that the broker checks for fencing; opaque outside the adapter.
+        member: the membership at the poll, which the broker checks; None if there is no group.
     """
 
     revocations: int
-    member: object = field(default=None, compare=False)
+    member: GroupMember | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from kogpt2_chat.adapters.kafka.topics import connection
 from kogpt2_chat.adapters.kafka.transactions import Transactions, ignore_step
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, WORKER_GROUP
 from kogpt2_chat.errors import Fenced, Unavailable
-from kogpt2_chat.ports import Assignment, Batch, Outgoing, PublishResult, Record
+from kogpt2_chat.ports import Assignment, Batch, GroupMember, Outgoing, PublishResult, Record
 from kogpt2_chat.settings import Settings
 
 _MAX_BUFFERED: Final = 200
@@ -128,9 +128,10 @@ class KafkaTransactionalConsumer:
         member = assignment.member
         # The generation (-1 outside a group) is not compared with the current one: it also rises if another worker
         # joins and this one loses no partition.
-        if not isinstance(member, ConsumerGroupMetadata) or member.generation_id < 0:
+        if member is None or member.generation < 0:
             return PublishResult(published=False)
-        return self._transactions.publish(member, positions, outgoing)
+        metadata = ConsumerGroupMetadata(self._group, member.generation, member.member_id, self._instance)
+        return self._transactions.publish(metadata, positions, outgoing)
 
     def lag(self) -> dict[int, int]:
         """Return the number of unpolled questions of each owned partition, according to the last fetches."""
@@ -180,8 +181,7 @@ class KafkaTransactionalConsumer:
     def _assignment(self) -> Assignment:
         # Read it now: metadata read after the worker left the group has generation -1, which the broker accepts.
         generation = generation_of(self._consumer.consumer_group_metadata())
-        member_id = self._consumer.memberid() or ""
-        member = ConsumerGroupMetadata(self._group, generation, member_id, self._instance)
+        member = GroupMember(generation=generation, member_id=self._consumer.memberid() or "")
         return Assignment(self._revocations, member)
 
     def _on_revoked(self, consumer: Any, partitions: Sequence[Any]) -> None:
