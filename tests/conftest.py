@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.domain.learning.dataset import PairKeys, assign_splits
-from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.machine.locks import hold_lock
+from kogpt2_chat.progress_thread import ProgressThread
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, load_settings
 from kogpt2_chat.stack.program import environment_without_settings
 from tests.capped import NOT_TESTED
@@ -80,7 +80,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
 
 
 _exit_statuses: list[int] = []
-_heartbeats: list[Heartbeat] = []
+_progress_threads: list[ProgressThread] = []
 _running: dict[str, None] = {}
 
 
@@ -88,8 +88,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Print the running test whenever nothing was printed for ten seconds."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
-        _heartbeats.append(Heartbeat(lambda line: reporter.write_line(f"tests: {line}"), "collecting tests"))
-        _heartbeats[0].__enter__()
+        _progress_threads.append(ProgressThread(lambda line: reporter.write_line(f"tests: {line}"), "collecting tests"))
+        _progress_threads[0].__enter__()
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -112,16 +112,16 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def _note_running() -> None:
-    for heartbeat in _heartbeats:
-        heartbeat.note(next(iter(_running)))  # the longest-running test
+    for progress_thread in _progress_threads:
+        progress_thread.note(next(iter(_running)))  # the longest-running test
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
-    """Store the exit status for `pytest_unconfigure`, and stop the heartbeat."""
+    """Store the exit status for `pytest_unconfigure`, and stop the progress thread."""
     _exit_statuses.append(int(exitstatus))
-    for heartbeat in _heartbeats:
-        heartbeat.stop()
+    for progress_thread in _progress_threads:
+        progress_thread.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -38,7 +38,7 @@ class AlreadyRunning(KogptChatError):
     """Another process is doing the same work: try again when it has finished."""
 
 
-class Superseded(KogptChatError):
+class ChangeSuperseded(KogptChatError):
     """A later change by another program is in effect: do not undo it, a person must decide."""
 
 

@@ -9,7 +9,7 @@ from kogpt2_chat.cli import status
 from kogpt2_chat.domain.chat.topics import WORKER_TOPIC
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, version_acknowledgements
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, SlotReport, SlotState, WorkerState
-from kogpt2_chat.errors import Superseded
+from kogpt2_chat.errors import ChangeSuperseded
 from kogpt2_chat.fleet.fleet import Fleet
 from kogpt2_chat.settings import Rollout, Settings
 from tests.fleet_harness import FleetHarness
@@ -104,10 +104,10 @@ def test_a_wait_ends_when_another_state_is_followed(harness: HeartbeatHarness) -
 
     def require(state: RolloutState) -> None:
         if state.champion != STATE.champion:
-            raise Superseded(f"version {state.champion}")
+            raise ChangeSuperseded(f"version {state.champion}")
 
     harness.on_wait = publish_another
-    with pytest.raises(Superseded, match="version 9"):
+    with pytest.raises(ChangeSuperseded, match="version 9"):
         harness.wait(require)
     assert harness.elapsed_s == 1
 

@@ -15,7 +15,7 @@ from kogpt2_chat.cli.operate import mute_text
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.recovery import FROM_WORKERS
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, SlotState, WorkerState
-from kogpt2_chat.errors import AlreadyRunning, Superseded, Unavailable
+from kogpt2_chat.errors import AlreadyRunning, ChangeSuperseded, Unavailable
 from kogpt2_chat.fleet.fleet import Clock
 from kogpt2_chat.jobs.mute import MuteResult, mute
 from kogpt2_chat.jobs.rollout import rollout
@@ -234,7 +234,7 @@ def test_a_mute_that_another_command_undoes_is_superseded(harness: MuteHarness) 
 
     harness.on_wait = unmute
 
-    with pytest.raises(Superseded, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
+    with pytest.raises(ChangeSuperseded, match=r"epoch 8 \(muted\) was superseded by epoch 9 \(by '하늘'\)"):
         harness.mute()
 
     assert len(harness.states()) == 3

@@ -6,7 +6,7 @@ import pytest
 
 from kogpt2_chat.domain.servers.progress_reminder import ProgressReminder
 from kogpt2_chat.domain.servers.startup import Sample, StartVerdict, Watch, judge
-from kogpt2_chat.heartbeat import Heartbeat
+from kogpt2_chat.progress_thread import ProgressThread
 
 Observation = tuple[float, int, float, bool]
 
@@ -94,19 +94,19 @@ def test_a_message_of_the_work_postpones_the_reminder() -> None:
     assert max(after - before for before, after in pairwise(shown)) <= 10
 
 
-def test_a_heartbeat_forwards_messages_and_adds_reminders() -> None:
+def test_a_progress_thread_forwards_messages_and_adds_reminders() -> None:
     """Messages of the work appear at once, and reminders appear between them until the work ends."""
     now, shown = [0.0], []
-    heartbeat = Heartbeat(shown.append, "fetching jars", every_s=10, clock=lambda: now[0])
+    progress_thread = ProgressThread(shown.append, "fetching jars", every_s=10, clock=lambda: now[0])
     now[0] = 10.0
-    heartbeat.remind()
-    heartbeat.say("jars: kafka is complete")
+    progress_thread.remind()
+    progress_thread.say("jars: kafka is complete")
     now[0] = 25.0
-    heartbeat.remind()
-    heartbeat.remind()
-    heartbeat.stop()
+    progress_thread.remind()
+    progress_thread.remind()
+    progress_thread.stop()
     now[0] = 100.0
-    heartbeat.remind()
+    progress_thread.remind()
     assert shown == [
         "still running after 10 s: fetching jars",
         "jars: kafka is complete",

@@ -10,7 +10,7 @@ import pytest
 
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.states import RolloutState
-from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, InvalidInput, NotFound, Superseded, Unavailable
+from kogpt2_chat.errors import ChangeSuperseded, CheckpointCorrupt, GateRefused, InvalidInput, NotFound, Unavailable
 from kogpt2_chat.fleet.rollout_plan import RolloutResult
 from kogpt2_chat.jobs.nominate import nominate
 from kogpt2_chat.jobs.register import register
@@ -295,7 +295,7 @@ def test_a_rollout_yields_to_a_concurrent_rollout(harness: RolloutHarness) -> No
     racing(harness, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
     before = harness.time
 
-    with pytest.raises(Superseded, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
+    with pytest.raises(ChangeSuperseded, match=r"superseded by epoch 3 \(version 7\) by '바다'"):
         harness.rollout()
 
     assert harness.time == before
@@ -306,7 +306,7 @@ def test_the_winner_of_a_race_is_also_the_last_record(harness: RolloutHarness) -
     """If two records share an epoch, workers follow the first, but compaction keeps the last. So it is republished."""
     racing(harness, RolloutState(bot=BOT, epoch=2, champion=7, by="바다"))
 
-    with pytest.raises(Superseded):
+    with pytest.raises(ChangeSuperseded):
         harness.rollout()
 
     assert (published(harness).champion, published(harness).by, published(harness).epoch) == (7, "바다", 3)
@@ -476,7 +476,7 @@ def test_a_rollout_is_superseded_by_another_one(harness: RolloutHarness) -> None
     other = RolloutState(bot=BOT, epoch=9, champion=7)
     harness.on_wait = lambda: harness.publish(other)
 
-    with pytest.raises(Superseded, match=r"epoch 9 \(version 7\)"):
+    with pytest.raises(ChangeSuperseded, match=r"epoch 9 \(version 7\)"):
         harness.rollout(version=version)
 
     assert published(harness).epoch == 9

@@ -19,8 +19,8 @@ import typer
 
 from kogpt2_chat.cli.result_fields import fields_of
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError, RecordsLost
-from kogpt2_chat.heartbeat import Heartbeat
 from kogpt2_chat.machine.full_disk import full_disk
+from kogpt2_chat.progress_thread import ProgressThread
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 _STARTED: Final = time.monotonic()
@@ -48,20 +48,20 @@ _DISK_ERRORS: Final = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno
 
 def progress(line: str) -> None:
     """Print a progress line, with the number of seconds since the start."""
-    _heartbeat.say(line)
+    _progress_thread.say(line)
 
 
 def wait_silently() -> None:
-    """Stop the heartbeat; for commands whose purpose is to wait."""
-    _heartbeat.stop()
+    """Stop the progress thread; for commands whose purpose is to wait."""
+    _progress_thread.stop()
 
 
 def _print_step(line: str) -> None:
     print(f"[{time.monotonic() - _STARTED:6.1f}s] {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-_heartbeat: Final = Heartbeat(_print_step, f"kogpt2-chat {sys.argv[1] if len(sys.argv) > 1 else ''}".strip())
-"""Heartbeat of every command: some libraries print nothing for minutes."""
+_progress_thread: Final = ProgressThread(_print_step, f"kogpt2-chat {sys.argv[1] if len(sys.argv) > 1 else ''}".strip())
+"""Every command has one, because some libraries print nothing for minutes."""
 
 
 def show(result: object, text: str, *, as_json: bool) -> None:
@@ -87,7 +87,7 @@ def run(app: Callable[[], object]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    with _heartbeat:
+    with _progress_thread:
         code = _code_of(lambda: _with_readable_arguments(app))
     leave(code)
 

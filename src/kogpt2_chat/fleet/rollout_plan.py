@@ -5,7 +5,7 @@ from functools import partial
 
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, version_acknowledgements
 from kogpt2_chat.domain.rollout.states import RolloutState, VersionKey
-from kogpt2_chat.errors import Superseded, Unavailable
+from kogpt2_chat.errors import ChangeSuperseded, Unavailable
 from kogpt2_chat.fleet.fleet import Fleet
 
 
@@ -87,7 +87,7 @@ def apply_plan(fleet: Fleet, plan: RolloutPlan) -> tuple[RolloutState, Acknowled
         The state that the workers follow now, and their acknowledgements.
 
     Raises:
-        Superseded: another rollout of this bot published a different champion in the meantime, which stays in effect.
+        ChangeSuperseded: another rollout of this bot published a different champion meanwhile, which stays in effect.
         AlreadyRunning: other programs keep publishing states of this bot.
         Unavailable: a worker could not load the version, or did not do so in time, or no worker is alive. The old
             champion has been published again.
@@ -154,9 +154,9 @@ def _targets(state: RolloutState, version: VersionKey | None) -> bool:
     return state.key is None if version is None else version.is_same(state.key)
 
 
-def _superseded(plan: RolloutPlan, newest: RolloutState) -> Superseded:
+def _superseded(plan: RolloutPlan, newest: RolloutState) -> ChangeSuperseded:
     found = f"epoch {newest.epoch} (version {newest.champion}) by {newest.by!r}" if newest.epoch else "an empty topic"
-    return Superseded(
+    return ChangeSuperseded(
         f"{plan.bot}: version {plan.target.number} was superseded by {found}: another rollout of this bot is in "
         "progress, and its result stays in effect"
     )

@@ -11,7 +11,7 @@ from typing import Final
 
 from kogpt2_chat.domain.rollout.acknowledgements import Acknowledgements, mute_acknowledgements
 from kogpt2_chat.domain.rollout.states import RolloutState
-from kogpt2_chat.errors import Superseded, Unavailable
+from kogpt2_chat.errors import ChangeSuperseded, Unavailable
 from kogpt2_chat.fleet.fleet import Clock, Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
@@ -69,7 +69,7 @@ def mute(
 
     Raises:
         Unavailable: a live worker did not act on it in time, or no worker is alive. The state stays published.
-        Superseded: another program published the opposite in the meantime, which stays in effect.
+        ChangeSuperseded: another program published the opposite in the meantime, which stays in effect.
         AlreadyRunning: other programs keep publishing states of this bot.
     """
     fleet = Fleet(topics=topics, settings=settings, progress=progress, clock=clock or Clock())
@@ -114,7 +114,7 @@ def _require_same_mute(state: RolloutState, newest: RolloutState) -> None:
     if newest.muted == state.muted:
         return
     found = f"epoch {newest.epoch} (by {newest.by!r})" if newest.epoch else "an empty topic"
-    raise Superseded(
+    raise ChangeSuperseded(
         f"{state.bot}: epoch {state.epoch} ({state_name(muted=state.muted)}) was superseded by {found}, which is the "
         "opposite. Agree with the person who published it, then run the command again"
     )

@@ -46,7 +46,7 @@ def rollback(
     Raises:
         NotFound: the bot has no previous version.
         GateRefused: the previous version did not pass the gate.
-        Superseded: another rollout of this bot published a different champion, which stays in effect.
+        ChangeSuperseded: another rollout of this bot published a different champion, which stays in effect.
         AlreadyRunning: other programs keep publishing states of this bot.
         Unavailable: the previous version did not become ready in time, or the registry did not answer. In the second
             case, the message says whether the previous version is serving.

@@ -50,7 +50,7 @@ def rollout(
     Raises:
         NotFound: the bot has neither candidate nor champion, or lacks the given version.
         GateRefused: the version did not pass the gate.
-        Superseded: another rollout of this bot published a different champion, which stays in effect.
+        ChangeSuperseded: another rollout of this bot published a different champion, which stays in effect.
         AlreadyRunning: other programs keep publishing states of this bot.
         Unavailable: the version did not become ready on every live worker in time. The old champion is published again.
     """

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from kogpt2_chat.errors import InvalidInput, KogptChatError
-from kogpt2_chat.heartbeat import Heartbeat
+from kogpt2_chat.progress_thread import ProgressThread
 from kogpt2_chat.settings import load_settings
 from kogpt2_chat.stack.jars import ensure_jars
 from kogpt2_chat.stack.java import Java, ensure_java
@@ -25,9 +25,9 @@ def main(find_java: Callable[[Callable[[str], None]], Java] = _ensure_java) -> i
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Heartbeat(_say, "looking for Java and the servers' jars") as heartbeat:
-            java = find_java(heartbeat.say)
-            folder = ensure_jars(load_settings(), java.program, heartbeat.say)
+        with ProgressThread(_say, "looking for Java and the servers' jars") as progress_thread:
+            java = find_java(progress_thread.say)
+            folder = ensure_jars(load_settings(), java.program, progress_thread.say)
         print(folder)  # noqa: T201
     except KogptChatError as error:
         _say(str(error))

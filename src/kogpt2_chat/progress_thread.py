@@ -12,10 +12,10 @@ from kogpt2_chat.domain.servers.progress_reminder import EVERY_S, ProgressRemind
 _CHECK_INTERVAL_S: Final = 0.5
 
 
-class Heartbeat:
+class ProgressThread:
     """Forwards progress lines, and repeats the last one so that no gap exceeds ten seconds.
 
-    Example: ``with Heartbeat(progress, "fetching jars") as heartbeat: fetch(progress=heartbeat.say)``
+    Example: ``with ProgressThread(progress, "fetching jars") as thread: fetch(progress=thread.say)``
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Heartbeat:
         self._reminder = ProgressReminder(line=what, since_s=clock(), every_s=every_s)
         self._end = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def say(self, line: str) -> None:
         """Forward a progress line."""
