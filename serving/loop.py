@@ -66,6 +66,9 @@ class Loop:
         models_loaded: set once the versions that are rolled out have been loaded. Until then nothing is polled, so that
             a starting worker does not send a notice for a question that it could answer a moment later.
         has_polled: set after the first successful poll: the worker is a member of its group.
+        longest_transaction_s: a transaction that takes longer ends the worker.
+        monotonic: the time in seconds; tests replace it.
+        sleep: waits for some seconds; tests replace it.
     """
 
     consumer: TransactionalConsumer
@@ -77,6 +80,9 @@ class Loop:
     on_step: Callable[[str], None] = lambda _: None
     models_loaded: threading.Event = field(default_factory=threading.Event)
     has_polled: threading.Event = field(default_factory=threading.Event)
+    longest_transaction_s: float = LONGEST_TRANSACTION_S
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     _assignment: Assignment = field(init=False, default=Assignment(revocations=0))
     _is_recovered: bool = field(init=False, default=False)
     _publication: _Publication | None = field(init=False, default=None)
@@ -94,13 +100,13 @@ class Loop:
             Fenced: another process has taken this worker's ordinal.
             Unavailable: a transaction has not ended in time. The process must end.
         """
-        deadline = time.monotonic() + MODELS_TIMEOUT_S
-        while not (self.stop.is_set() or self.models_loaded.is_set()) and time.monotonic() < deadline:
+        deadline = self.monotonic() + MODELS_TIMEOUT_S
+        while not (self.stop.is_set() or self.models_loaded.is_set()) and self.monotonic() < deadline:
             self.on_step("idle")
             self.models_loaded.wait(POLL_S)
         while not self.stop.is_set():
             self.run_once()
-        self._finish(time.monotonic() + finish_s)
+        self._finish(self.monotonic() + finish_s)
 
     def run_once(self) -> None:
         """Collect a finished transaction, poll, decode one step, start the next transaction."""
@@ -112,7 +118,7 @@ class Loop:
 
     def _beat(self) -> None:
         publication = self._publication
-        if publication is None or time.monotonic() - publication.since < LONGEST_TRANSACTION_S:
+        if publication is None or self.monotonic() - publication.since < self.longest_transaction_s:
             self.on_step("idle")
 
     def _recover(self) -> bool:
@@ -144,13 +150,13 @@ class Loop:
         self._update_lag()
         if len(self.worker.tracker) and batch.assignment != self._assignment:
             # The batch is dropped too: it is polled again from the committed offsets.
-            self._drop("the assignment of partitions has changed", LONGEST_TRANSACTION_S)
+            self._drop("the assignment of partitions has changed", self.longest_transaction_s)
             return
         self._assignment = batch.assignment
         self._admit(batch)
 
     def _update_lag(self) -> None:
-        now = time.monotonic()
+        now = self.monotonic()
         if now >= self._lag_due_at:
             self._lag_due_at = now + LAG_EVERY_S
             self.metrics.lag = self.consumer.lag()
@@ -176,7 +182,7 @@ class Loop:
             batch = self.worker.tracker.take(MAX_REPLIES_PER_TRANSACTION, MAX_BYTES_PER_TRANSACTION)
             if batch.requests:
                 future = self.publisher.submit(self._publish, self._assignment, batch)
-                self._publication = _Publication(batch, future, time.monotonic())
+                self._publication = _Publication(batch, future, self.monotonic())
         self._update_in_flight()
 
     def _update_in_flight(self) -> None:
@@ -247,14 +253,14 @@ class Loop:
     def _finish(self, deadline: float) -> None:
         """After SIGTERM: finish what is in flight, drop the rest at the deadline, and await the last transaction."""
         tracker = self.worker.tracker
-        while (len(tracker) or self._publication) and time.monotonic() < deadline:
+        while (len(tracker) or self._publication) and self.monotonic() < deadline:
             self._beat()
             self._collect_publication()
             if not self._is_recovered:
                 break
             self._step_and_publish()
             if not tracker.is_busy and self._publication:
-                time.sleep(IDLE_POLL_S)
+                self.sleep(IDLE_POLL_S)
         if len(tracker) or self._publication:
             with suppress(Unavailable):  # the successor starts at the committed offsets
                 self._drop("stopping", LAST_WAIT_S)

@@ -102,11 +102,11 @@ def test_dropped_questions_are_counted_and_answered_once(tmp_path):
     assert value(series, "answers_total", bot="ChatbotA", version="3", fallback="none") == 3
 
 
-def test_the_polling_thread_updates_the_lag_and_a_scrape_does_not(tmp_path, monkeypatch):
+def test_the_polling_thread_updates_the_lag_and_a_scrape_does_not(tmp_path):
     """It does so about once per second. A partition that is no longer assigned disappears."""
     now = [100.0]
-    monkeypatch.setattr("serving.loop.time.monotonic", lambda: now[0])
     harness = WorkerHarness(tmp_path, steps=50)
+    harness.loop.monotonic = lambda: now[0]
     harness.loop.max_in_flight = 1
     calls: list[int] = []
     lag = harness.consumer.lag

@@ -268,11 +268,11 @@ def test_a_transaction_that_is_committed_during_a_rebalance_is_counted(tmp_path)
     assert len(harness.texts()) == 1
 
 
-def test_a_transaction_that_does_not_end_ends_the_worker(tmp_path, monkeypatch):
+def test_a_transaction_that_does_not_end_ends_the_worker(tmp_path):
     """After a rebalance its outcome is unknown. Only a new process can abort it and read the committed offsets."""
     harness = WorkerHarness(tmp_path)
     harness.loop.publisher = HeldExecutor()
-    monkeypatch.setattr("serving.loop.LONGEST_TRANSACTION_S", 0.01)
+    harness.loop.longest_transaction_s = 0.01
     harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
     harness.drain(1)
     harness.engine.steps = 50
@@ -399,11 +399,11 @@ class UnendingExecutor(InlineExecutor):
         return future
 
 
-def test_sigterm_does_not_wait_for_a_transaction_that_never_ends(tmp_path, monkeypatch):
+def test_sigterm_does_not_wait_for_a_transaction_that_never_ends(tmp_path):
     """A worker must end within ten seconds, even without a broker."""
     time = LoopTime()
-    monkeypatch.setattr("serving.loop.time", time)
     harness = WorkerHarness(tmp_path)
+    harness.loop.monotonic, harness.loop.sleep = time.monotonic, time.sleep
     harness.loop.publisher = UnendingExecutor(time)
     harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
     harness.drain(2)
