@@ -41,6 +41,15 @@ class MuteHarness(FleetHarness):
     bot: str = BOT
     workers: list[SimulatedWorker] = field(default_factory=lambda: [worker("worker-1"), worker("worker-2")])
 
+    def let_the_last_worker_act_after(self, waits: int) -> None:
+        """Keep the last worker from acting on states for some waits."""
+        self.workers[-1].stuck = True
+
+        def resume() -> None:
+            self.workers[-1].stuck = self.waits < waits
+
+        self.on_wait = resume
+
     def mute(self, *, muted: bool = True, reason: str = "") -> MuteResult:
         return mute(
             bot=BOT,
@@ -109,12 +118,7 @@ def test_a_repeated_command_publishes_once(harness: MuteHarness, *, muted: bool)
 def test_a_mute_waits_until_the_last_live_worker_has_acted(harness: MuteHarness) -> None:
     """One acknowledgement is not enough. The progress has one line per change, not one per poll."""
     harness.publish(ROLLED_OUT)
-    harness.workers[1].stuck = True
-
-    def resume() -> None:
-        harness.workers[1].stuck = harness.waits < 6
-
-    harness.on_wait = resume
+    harness.let_the_last_worker_act_after(6)
 
     result = harness.mute()
 
@@ -370,12 +374,7 @@ def test_clock_skew_does_not_matter(harness: MuteHarness, hours: int) -> None:
 def test_setting_the_clock_does_not_end_the_wait(harness: MuteHarness) -> None:
     """Deadlines use monotonic time."""
     harness.publish(ROLLED_OUT)
-    harness.workers[1].stuck = True
-
-    def resume() -> None:
-        harness.workers[1].stuck = harness.waits < 6
-
-    harness.on_wait = resume
+    harness.let_the_last_worker_act_after(6)
     result = mute(
         bot=BOT,
         topics=harness.topics,

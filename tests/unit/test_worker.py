@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from concurrent.futures import Future
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -513,13 +514,19 @@ def test_no_suspect_is_decoded_during_a_transaction(tmp_path):
     assert (len(harness.texts()), len(harness.dead())) == (2, 1)
 
 
-def test_a_turn_names_the_version_that_answered(tmp_path):
-    """There may be a swap between the admission of a question and its decoding."""
-    harness = WorkerHarness(tmp_path, steps=3)
+def with_a_waiting_question(folder: Path) -> WorkerHarness:
+    """Return a worker that decodes one question, a suspect, while a second one waits for it."""
+    harness = WorkerHarness(folder, steps=3)
     harness.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
     harness.worker.crashes = CrashLog(harness.crash_path)
     harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
-    harness.drain(1)  # the first question is a suspect, so the second one waits for it
+    harness.drain(1)
+    return harness
+
+
+def test_a_turn_names_the_version_that_answered(tmp_path):
+    """There may be a swap between the admission of a question and its decoding."""
+    harness = with_a_waiting_question(tmp_path)
     harness.swap(4, "새로워요", rollout_epoch=3)
     harness.drain()
     assert [(turn.model_version, turn.answer) for turn in harness.turns()] == [(3, "안녕하세요!"), (4, "새로워요")]
@@ -691,11 +698,7 @@ def test_without_consent_to_store_the_turn_does_not_have_the_known_question(tmp_
 
 def test_a_mute_applies_to_questions_that_already_wait(tmp_path):
     """They get the notice, with the epoch of the mute, and are not decoded."""
-    harness = WorkerHarness(tmp_path, steps=3)
-    harness.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
-    harness.worker.crashes = CrashLog(harness.crash_path)
-    harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
-    harness.drain(1)  # the first question is a suspect, so the second one waits for it
+    harness = with_a_waiting_question(tmp_path)
     harness.slots.mute("ChatbotA", muted=True)
     harness.slots.activate("ChatbotA", harness.slots.route("ChatbotA").loaded, rollout_epoch=7)
     harness.drain()
