@@ -15,7 +15,7 @@ from kogpt2_chat.errors import GateRefused, InvalidInput, RecordsLost
 from kogpt2_chat.settings import load_settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.lake.topic_positions import LostRange
+    from kogpt2_chat.domain.lake.gaps import LostRange
 
 
 def known_bot(bot: str) -> str:

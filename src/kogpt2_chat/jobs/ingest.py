@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from kogpt2_chat.domain.lake.gaps import gap_row
+from kogpt2_chat.domain.lake.gaps import LostRange
 from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table
 from kogpt2_chat.errors import InvalidMessage, PlanOutdated
 from kogpt2_chat.lake.read_records import quarantined, read_record
-from kogpt2_chat.lake.topic_positions import LostRange, TopicState, record_gaps, report_gaps, sync_topic
-from kogpt2_chat.ports import Tables, Topics
+from kogpt2_chat.lake.topic_positions import TopicState, record_gaps, report_gaps, sync_topic
+from kogpt2_chat.ports import Record, Tables, Topics
 from kogpt2_chat.settings import Settings
 
 Window = Mapping[int, tuple[int, int]]
@@ -24,7 +24,7 @@ _REPLANS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class DeletedRange:
     """A range of offsets that the topic's retention deleted before this run could read it.
 
     Attributes:
@@ -53,7 +53,7 @@ class TableResult:
     rows: int
     commits: int
     left_out: Mapping[str, int]
-    gaps: tuple[Gap, ...]
+    gaps: tuple[DeletedRange, ...]
     positions: Mapping[int, int]
 
 
@@ -132,7 +132,7 @@ def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, inge
         rows=counts.rows,
         commits=counts.commits,
         left_out=dict(sorted(counts.left_out.items())),
-        gaps=tuple(Gap(partition=p, start=start, end=end) for p, (start, end) in sorted(counts.gaps.items())),
+        gaps=tuple(DeletedRange(partition=p, start=start, end=end) for p, (start, end) in sorted(counts.gaps.items())),
         positions=dict(sorted(state.ends.items())),
     )
 
@@ -157,10 +157,7 @@ def _plan(
         if position < end:
             window[partition] = (position, end)
     record_gaps(
-        [
-            gap_row(table, state.topic_id, partition, start, end, reason="retention", found_at=found_at)
-            for partition, (start, end) in gaps.items()
-        ],
+        [state.gap(partition, start, end, "retention", found_at) for partition, (start, end) in gaps.items()],
         tables,
     )
     counts.gaps |= gaps
@@ -193,7 +190,7 @@ def _ingest_part(
     """
     table = state.table
     rows: list[dict[str, object]] = []
-    bad: list[dict[str, object]] = []
+    bad: list[tuple[Record, dict[str, object]]] = []
     left_out: Counter[str] = Counter()
     for partition, (start, end) in part.items():
         for record in topics.read(table.topic, partition, start, end):
@@ -201,7 +198,7 @@ def _ingest_part(
                 row = read_record(record, ingested_at)
             except InvalidMessage as error:
                 left_out[f"malformed:{error.reason}"] += 1
-                bad.append(quarantined(record, error, ingested_at))
+                bad.append((record, quarantined(record, error, ingested_at)))
                 continue
             if row is None:
                 left_out["no_consent_to_store"] += 1
@@ -218,12 +215,14 @@ def _ingest_part(
     return positions
 
 
-def _quarantine(state: TopicState, part: Window, bad: Sequence[Mapping[str, object]], tables: Tables) -> None:
+def _quarantine(
+    state: TopicState, part: Window, bad: Sequence[tuple[Record, dict[str, object]]], tables: Tables
+) -> None:
     if not bad:
         return
     ids, mark = state.ids_in(QUARANTINE), state.mark_in(QUARANTINE)
     kept = tables.positions(QUARANTINE.name, [*(ids[partition] for partition in part), *mark])
-    new = [row for row in bad if int(str(row["kafka_offset"])) >= kept.get(ids[int(str(row["kafka_partition"]))], 0)]
+    new = [row for record, row in bad if record.offset >= kept.get(ids[record.partition], 0)]
     if new:
         # A killed run with other parts may have read further: never move a position back.
         ends = {ids[partition]: max(end, kept.get(ids[partition], 0)) for partition, (_, end) in part.items()}

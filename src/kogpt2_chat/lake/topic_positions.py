@@ -4,39 +4,15 @@ A position is stored under the app id ``TABLE/TOPIC/PARTITION``. The app id ``TA
 (a number made of its id) that the positions refer to; it moves in the same commits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
 
 from kogpt2_chat.domain.chat.topics import TOPIC_BY_NAME
-from kogpt2_chat.domain.lake.gaps import FOUND, REPORTED, gap_row, rest_of_gap, topic_app_id, topic_mark
+from kogpt2_chat.domain.lake.gaps import FOUND, REPORTED, Gap, GapReason, LostRange, topic_app_id, topic_mark
 from kogpt2_chat.domain.lake.layout import GAPS, QUARANTINE, Table, app_id
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.ports import Tables, Topics
-
-_GAP_COLUMNS: Final = "table", "topic", "kafka_partition", "start", "end", "reason"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostRange:
-    """A range of a topic that is permanently missing from the lake.
-
-    Attributes:
-        table: the table that lacks them.
-        topic: the topic.
-        kafka_partition: partition of the topic.
-        start: the first lost offset.
-        end: the offset after the last lost one; None if it is unknown.
-        reason: how they were lost.
-    """
-
-    table: str
-    topic: str
-    kafka_partition: int
-    start: int
-    end: int | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +46,18 @@ class TopicState:
         """
         count = max([*self.ends, TOPIC_BY_NAME[self.table.topic].partitions - 1]) + 1
         return {partition: app_id(table.name, self.table.topic, partition) for partition in range(count)}
+
+    def gap(self, partition: int, start: int, end: int | None, reason: GapReason, found_at: datetime) -> Gap:
+        """Return a gap of the table in this topic."""
+        lost = LostRange(
+            table=self.table.name,
+            topic=self.table.topic,
+            kafka_partition=partition,
+            start=start,
+            end=end,
+            reason=reason,
+        )
+        return Gap(lost=lost, topic_id=self.topic_id, found_at=found_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +116,7 @@ def sync_topic(table: Table, topics: Topics, tables: Tables, found_at: datetime)
         is_gap = is_recreated or not read.positions
         record_gaps(
             [
-                gap_row(table, topic_id, partition, position, None, reason="topic_made_anew", found_at=found_at)
+                state.gap(partition, position, None, "topic_made_anew", found_at)
                 for partition, position in ({**dict.fromkeys(kept.positions, 0), **read.positions}).items()
                 if is_gap and (position or kept.positions.get(partition))
             ],
@@ -177,18 +165,18 @@ def _reset(table: Table, state: TopicState, tables: Tables) -> None:
     tables.append(table.name, [], {**dict.fromkeys(ids, 0), **state.mark_in(table)}, committed)
 
 
-def record_gaps(rows: list[dict[str, object]], tables: Tables) -> None:
+def record_gaps(gaps: Sequence[Gap], tables: Tables) -> None:
     """Add gaps to the table ``gaps``, each range once. Call this before the positions move past them.
 
     Args:
-        rows: rows of ``gaps``.
+        gaps: the gaps of one ingest run.
         tables: the lake.
     """
-    if not rows:
+    if not gaps:
         return
     counted = tables.positions(GAPS.name, [FOUND])
-    known = tables.read(GAPS.name)
-    new = [rest for row in rows if (rest := rest_of_gap(row, known)) is not None]
+    known = [Gap.from_row(row) for row in tables.read(GAPS.name)]
+    new = [rest.as_row() for gap in gaps if (rest := gap.without(known)) is not None]
     if new:
         tables.append(GAPS.name, new, {FOUND: counted.get(FOUND, 0) + len(new)}, counted)
 
@@ -208,7 +196,7 @@ def report_gaps(tables: Tables) -> tuple[LostRange, ...]:
     unreported = counted.get(FOUND, 0) - counted.get(REPORTED, 0)
     if unreported <= 0:
         return ()
-    rows: list[dict[str, Any]] = sorted(tables.read(GAPS.name), key=lambda row: str(row["found_at"]))
+    gaps = sorted(map(Gap.from_row, tables.read(GAPS.name)), key=lambda gap: gap.found_at)
     before = {name: counted[name] for name in (REPORTED,) if name in counted}
     tables.append(GAPS.name, [], {REPORTED: counted[FOUND]}, before)
-    return tuple(LostRange(**{name: row[name] for name in _GAP_COLUMNS}) for row in rows[-unreported:])
+    return tuple(gap.lost for gap in gaps[-unreported:])

@@ -2,17 +2,17 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from kogpt2_chat.domain.lake.layout import GAPS, Table, seoul_date
+from kogpt2_chat.domain.lake.layout import GAPS, seoul_date
 from kogpt2_chat.domain.lake.storable import storable
 
 GapReason = Literal["retention", "topic_made_anew"]
 FOUND: Final = "gaps/found"
 REPORTED: Final = "gaps/told"
 """Delta application ids under which the table counts its rows, and the rows already reported to the operator."""
-_KEY: Final = ("table", "topic", "topic_id", "kafka_partition", "reason")
 
 
 def topic_app_id(table: str, topic: str) -> str:
@@ -25,56 +25,72 @@ def topic_mark(topic_id: str) -> int | None:
     return uuid.UUID(topic_id).int >> 65 if topic_id else None
 
 
-def gap_row(
-    table: Table, topic_id: str, partition: int, start: int, end: int | None, *, reason: GapReason, found_at: datetime
-) -> dict[str, object]:
-    """Return a row of ``gaps``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostRange:
+    """A range of a topic that is permanently missing from the lake.
 
-    Args:
-        table: the table that lacks the records.
-        topic_id: current id of the topic.
-        partition: partition of the topic.
+    Attributes:
+        table: the table that lacks it.
+        topic: the topic.
+        kafka_partition: partition of the topic.
         start: the first lost offset.
         end: the offset after the last lost one; None if it is unknown.
         reason: how the records were lost.
-        found_at: one time for all rows of an ingest run.
-
-    Returns:
-        A value for each column.
     """
-    row = {
-        "table": table.name,
-        "topic": table.topic,
-        "topic_id": topic_id,
-        "kafka_partition": partition,
-        "start": start,
-        "end": end,
-        "reason": reason,
-        "found_at": found_at,
-        "date": seoul_date(found_at),
-    }
-    return storable(row, GAPS)
+
+    table: str
+    topic: str
+    kafka_partition: int
+    start: int
+    end: int | None
+    reason: GapReason
 
 
-def rest_of_gap(row: Mapping[str, object], known: Iterable[Mapping[str, object]]) -> dict[str, object] | None:
-    """Return the part of a gap that is not yet in the table.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A row of ``gaps``.
 
-    A run that was killed may have stored the beginning of a gap, and the gap may have grown since then.
-
-    Args:
-        row: a row of ``gaps``.
-        known: the rows of the table.
-
-    Returns:
-        The row, starting where the known ones end, or None if they cover it.
+    Attributes:
+        lost: the range.
+        topic_id: id of the topic when the range was found to be lost.
+        found_at: one time for all gaps of an ingest run.
     """
-    before = [one for one in known if _key(one) == _key(row)]
-    if row["end"] is None:  # the end is unknown, so two gaps with the same start are the same gap
-        return None if row["start"] in {one["start"] for one in before} else dict(row)
-    start = max(int(str(offset)) for offset in (row["start"], *(one["end"] for one in before)))
-    return {**row, "start": start} if start < int(str(row["end"])) else None
 
+    lost: LostRange
+    topic_id: str
+    found_at: datetime
 
-def _key(row: Mapping[str, object]) -> tuple[object, ...]:
-    """Return the values that all rows about the same partition and reason share."""
-    return tuple(row[name] for name in _KEY)
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Gap":
+        """Return the gap of a row of the table."""
+        lost = LostRange(**{field.name: row[field.name] for field in fields(LostRange)})
+        return cls(lost=lost, topic_id=row["topic_id"], found_at=row["found_at"])
+
+    def as_row(self) -> dict[str, object]:
+        """Return a value for each column of the table."""
+        lost = {field.name: getattr(self.lost, field.name) for field in fields(LostRange)}
+        more = {"topic_id": self.topic_id, "found_at": self.found_at, "date": seoul_date(self.found_at)}
+        return storable({**lost, **more}, GAPS)
+
+    def without(self, known: Iterable["Gap"]) -> "Gap | None":
+        """Return the part of the gap that is not yet in the table.
+
+        A run that was killed may have stored the beginning of a gap, and the gap may have grown since then.
+
+        Args:
+            known: all gaps of the table.
+
+        Returns:
+            The gap, starting where the known ones end, or None if they cover it.
+        """
+        before = [gap.lost for gap in known if self._has_same_subject(gap)]
+        if self.lost.end is None:  # the end is unknown, so two gaps with the same start are the same gap
+            return None if self.lost.start in {lost.start for lost in before} else self
+        start = max([self.lost.start, *(lost.end for lost in before if lost.end is not None)])
+        return replace(self, lost=replace(self.lost, start=start)) if start < self.lost.end else None
+
+    def _has_same_subject(self, other: "Gap") -> bool:
+        """Return whether another gap is about the same table, partition and reason, wherever it begins and ends."""
+        return self.topic_id == other.topic_id and self.lost == replace(
+            other.lost, start=self.lost.start, end=self.lost.end
+        )
