@@ -8,8 +8,8 @@ from typing import Any, Final
 from benchmarks.workload import NEW_TOKENS
 
 WEIGHTS_READ: Final = 124_000_000
-"""Weights that are read per new token, one byte each: twelve blocks and the vocabulary projection."""
-BLOCKS_ONLY: Final = 85_000_000
+"""Weights that are read per new token, one byte each: twelve layers and the vocabulary projection."""
+LAYERS_ONLY: Final = 85_000_000
 """Weights that are read per prompt token, except for the last one, which also needs the vocabulary projection."""
 FIGURES: Final = ("answers_per_s", "tokens_per_s", "p50_ms", "p95_ms", "p99_ms", "cpu_cores")
 Key = tuple[str, int, str]
@@ -69,7 +69,7 @@ def shares(found: dict[Key, dict[str, float]], facts: dict[str, Any]) -> list[st
     new, asked = NEW_TOKENS, facts["prompt_tokens"]
     one, many = found["c bare loop", 1, "1"]["answers_per_s"], found["c bare loop", 1, "32"]["answers_per_s"]
     read = one * new * WEIGHTS_READ / 1e9
-    products = many * 2 * (new * WEIGHTS_READ + (asked - 1) * BLOCKS_ONLY) / 1e9
+    products = many * 2 * (new * WEIGHTS_READ + (asked - 1) * LAYERS_ONLY) / 1e9
     return [
         (
             f"One in flight: weights are read at {read:.1f} GB/s, {read / limit['read_gb_per_s']:.0%} of this "

@@ -171,15 +171,15 @@ def test_an_unrelated_graph_is_refused(settings, tmp_path):
 
 
 def test_released_blocks_are_reused_lowest_first(settings, tmp_path):
-    """Many short sequences one after another use the same block."""
-    from kogpt2_chat.inference.paged import BlockTable, PagedModel
+    """Many short sequences one after another use the same page."""
+    from kogpt2_chat.inference.paged import PagedModel, PageTable
 
     model = PagedModel(tiny_version(tmp_path / "1") / "engine.xml", max_sequences=2, max_tokens=64)
     for _ in range(20):
-        table = BlockTable()
+        table = PageTable()
         model.forward([(table, [2, 150, 4])])
-        assert table.blocks == [0]
+        assert table.pages == [0]
         model.release(table)
-    first, second = BlockTable(), BlockTable()
+    first, second = PageTable(), PageTable()
     model.forward([(first, [2] * 40), (second, [2, 3])])
-    assert (first.blocks, second.blocks) == ([0, 1], [2])
+    assert (first.pages, second.pages) == ([0, 1], [2])

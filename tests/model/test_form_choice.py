@@ -16,7 +16,7 @@ from kogpt2_chat.evaluation.export import reference_answers
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.inference.form_choice import choose_form, machine_facts
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
-from kogpt2_chat.inference.paged import BlockTable, PagedModel, forms_of
+from kogpt2_chat.inference.paged import PagedModel, PageTable, forms_of
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import LoadedBot
 
@@ -74,7 +74,7 @@ def test_each_form_gives_the_fp32_answers(version, learned, settings, form):
     agreement = compare(model, read_check(version))
     assert (agreement.answers, agreement.same_answers) == (6, 6)
     assert agreement.same_tokens == agreement.tokens > 20
-    assert len(model._free) == len(set(model._free)), "a block was released twice"
+    assert len(model._free) == len(set(model._free)), "a page was released twice"
 
 
 def test_the_forms_multiply_differently(version):
@@ -213,7 +213,7 @@ def test_the_forms_differ_by_the_rounding_of_activations(version):
     rounded = [node for node in graph.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
     assert len(rounded) == 4 * 2 + 1
     models = [PagedModel(version / "engine.xml", max_sequences=32, form=form) for form in (INT8, INT8_WEIGHTS)]
-    int8, int8_weights = (model.forward([(BlockTable(), [2, 150, 4])])[0].copy() for model in models)
+    int8, int8_weights = (model.forward([(PageTable(), [2, 150, 4])])[0].copy() for model in models)
     finite = np.isfinite(int8)
     assert not np.array_equal(int8[finite], int8_weights[finite])
     assert np.allclose(int8[finite], int8_weights[finite], atol=1.0)

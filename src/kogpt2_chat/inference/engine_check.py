@@ -13,7 +13,7 @@ from typing import Any, Final
 from kogpt2_chat.artifact.card import CHECK_FILE
 from kogpt2_chat.artifact.forms import Agreement
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.inference.paged import BlockTable, PagedModel
+from kogpt2_chat.inference.paged import PagedModel, PageTable
 
 PROMPTS: Final = 30
 
@@ -74,7 +74,7 @@ def compare(model: PagedModel, answers: Sequence[CheckedAnswer]) -> Agreement:
         ids = (*answer.prompt, *answer.tokens[:-1])
         if len(ids) > model.positions or max((*ids, answer.tokens[-1])) >= model.vocabulary:
             raise CheckpointCorrupt(f"{CHECK_FILE} does not fit the version's graph: take the previous version")
-        table = BlockTable()
+        table = PageTable()
         logits = model.forward([(table, ids)], all_logits=True)[0][len(answer.prompt) - 1 :]
         same = sum(ours == theirs for ours, theirs in zip(logits.argmax(-1).tolist(), answer.tokens, strict=True))
         model.release(table)

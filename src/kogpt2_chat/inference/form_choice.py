@@ -22,7 +22,7 @@ import openvino as ov
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, ModelCard
 from kogpt2_chat.artifact.forms import Agreement, Form, FormChoice, Speed, choose
 from kogpt2_chat.inference.engine_check import compare, read_check
-from kogpt2_chat.inference.paged import BlockTable, PagedModel, forms_of
+from kogpt2_chat.inference.paged import PagedModel, PageTable, forms_of
 from kogpt2_chat.machine.cores import library_threads, usable_cores
 
 Facts = Mapping[str, object]
@@ -95,7 +95,7 @@ def measure_speed(models: Mapping[Form, PagedModel]) -> dict[Form, Speed]:
     """
     taken_ms: dict[tuple[Form, int], list[float]] = {(form, count): [] for form in models for count in _BATCH_SIZES}
     for count in _BATCH_SIZES:
-        tables = {form: [BlockTable() for _ in range(count)] for form in models}
+        tables = {form: [PageTable() for _ in range(count)] for form in models}
         for form, model in models.items():
             model.forward([(table, range(1, 1 + _PROMPT)) for table in tables[form]])
         for number in range(_WARM_UP + _ROUNDS):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kogpt2_chat.inference.engine import BotModel, Finished, Sampling
-from kogpt2_chat.inference.paged import BlockTable, PagedModel
+from kogpt2_chat.inference.paged import PagedModel, PageTable
 from kogpt2_chat.inference.sampling import next_token
 from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSequence
 from kogpt2_chat.machine.cores import usable_cores
@@ -25,7 +25,7 @@ MAX_PROMPT_TOKENS_PER_STEP: Final = 256
 class _Sequence(TokenSequence):
     """A request with its part of the KV cache."""
 
-    blocks: BlockTable = field(default_factory=BlockTable)
+    pages: PageTable = field(default_factory=PageTable)
 
     @property
     def new_tokens(self) -> list[int]:
@@ -55,7 +55,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
     """An :class:`kogpt2_chat.inference.engine.Engine` on :class:`kogpt2_chat.inference.paged.PagedModel`.
 
     Args:
-        max_batch: most sequences that one model decodes at once; its KV blocks must suffice for them.
+        max_batch: most sequences that one model decodes at once; its KV pages must suffice for them.
         max_new_tokens: longest answer, in tokens.
         cores: most batches that run concurrently; 0: the number of cores that this process may use.
         clock: returns seconds, for deadlines.
@@ -118,7 +118,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
         kept = {id(sequence) for sequence in sequences}
         for sequence in batch.running:
             if id(sequence) not in kept:
-                batch.network.release(sequence.blocks)
+                batch.network.release(sequence.pages)
         batch.running = sequences
 
     def _admit(self, batch: _OpenvinoBatch) -> None:
@@ -134,7 +134,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
 def _run_pass(batch: _OpenvinoBatch, *, single_core: bool) -> None:
     """Choose the next token of every running sequence."""
     logits, normalisers = batch.network.forward(
-        [(sequence.blocks, sequence.new_tokens) for sequence in batch.running], single_core=single_core
+        [(sequence.pages, sequence.new_tokens) for sequence in batch.running], single_core=single_core
     )
     for index, (sequence, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
         token = next_token(logits[index], sequence.tokens, likeliest, sequence.sampling)

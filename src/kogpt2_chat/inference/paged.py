@@ -3,7 +3,7 @@
 The graph contains nodes that round activations to int8. It is loaded with these nodes, or without them: then the
 matrix products are computed in fp32, and the same weights stay int8 until they are multiplied.
 
-The keys and values of a sequence are stored in blocks of ``block_tokens`` positions, which come from one pool per
+The keys and values of a sequence are stored in pages of ``page_tokens`` positions, which come from one pool per
 model. Sequences of any length share a pass without padding: one may add a whole prompt, another one token.
 """
 
@@ -30,28 +30,28 @@ Logits = NDArray[np.float32]
 _CACHES: Final = ("key_cache", "value_cache")
 _NORMALISERS: Final = "normalisers"
 _MAX_CACHED_KERNELS: Final = 200
-_LEAST_BLOCKS: Final = 8
+_LEAST_PAGES: Final = 8
 _ROUNDING: Final = "FakeQuantize"
 
 
 @dataclass(slots=True)
-class BlockTable:
+class PageTable:
     """Where the keys and values of a sequence are stored.
 
     Attributes:
         length: positions that have been computed.
-        blocks: numbers of the sequence's blocks in the pool, in the order of the positions.
+        pages: numbers of the sequence's pages in the pool, in the order of the positions.
     """
 
     length: int = 0
-    blocks: list[int] = field(default_factory=list)
+    pages: list[int] = field(default_factory=list)
 
 
 class PagedModel:
-    """A compiled graph and its pool of KV blocks. Not thread safe: one call of ``forward`` at a time.
+    """A compiled graph and its pool of KV pages. Not thread safe: one call of ``forward`` at a time.
 
     Attributes:
-        block_tokens: positions in a block.
+        page_tokens: positions in a page.
         positions: the network's context length, in tokens.
         vocabulary: entries of the vocabulary, the width of the logits.
 
@@ -93,26 +93,26 @@ class PagedModel:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._all_cores: Any = all_cores.create_infer_request()
         self._single_core: Any = self._all_cores if single_core is all_cores else single_core.create_infer_request()
-        self.block_tokens = int(all_cores.input("value_cache.0").partial_shape[2].get_length())
+        self.page_tokens = int(all_cores.input("value_cache.0").partial_shape[2].get_length())
         self.vocabulary = int(all_cores.output("logits").partial_shape[1].get_length())
         # The minimum does not depend on the arguments: loading times eight short sequences and compares one answer,
         # which may be as long as the context.
-        longest, bounded = (-(-tokens // self.block_tokens) for tokens in (self.positions, max_tokens))
-        count = max(max_sequences * bounded, longest, _LEAST_BLOCKS)
+        longest, bounded = (-(-tokens // self.page_tokens) for tokens in (self.positions, max_tokens))
+        count = max(max_sequences * bounded, longest, _LEAST_PAGES)
         self._free = list(range(count))
         for port in all_cores.inputs:
             if port.any_name.startswith(_CACHES):
                 shape = [count, *(int(size.get_length()) for size in list(port.partial_shape)[1:])]
                 # Not initialised: the system allocates a memory page at the first write. Both requests share the cache.
-                blocks = ov.Tensor(port.element_type, ov.Shape(shape))
-                self._all_cores.set_tensor(port.any_name, blocks)
-                self._single_core.set_tensor(port.any_name, blocks)
+                pages = ov.Tensor(port.element_type, ov.Shape(shape))
+                self._all_cores.set_tensor(port.any_name, pages)
+                self._single_core.set_tensor(port.any_name, pages)
         self._pack()
         advise_dontneed(graph.with_suffix(".bin"))
 
     def forward(
         self,
-        sequences: Sequence[tuple[BlockTable, Sequence[int]]],
+        sequences: Sequence[tuple[PageTable, Sequence[int]]],
         *,
         all_logits: bool = False,
         single_core: bool = False,
@@ -120,7 +120,7 @@ class PagedModel:
         """Compute new positions of sequences and store their keys and values.
 
         Args:
-            sequences: the block table and the new tokens of each; at least one sequence, at least one new token each.
+            sequences: the page table and the new tokens of each; at least one sequence, at least one new token each.
             all_logits: return logits of every new position instead of each sequence's last one.
             single_core: run on one core, because other models run at the same time.
 
@@ -133,8 +133,8 @@ class PagedModel:
         past = np.array([table.length for table, _ in sequences], np.int32)
         for table, tokens in sequences:
             table.length += len(tokens)
-            while len(table.blocks) * self.block_tokens < table.length:
-                table.blocks.append(heapq.heappop(self._free))
+            while len(table.pages) * self.page_tokens < table.length:
+                table.pages.append(heapq.heappop(self._free))
         past_ids = [np.arange(start, table.length) for start, (table, _) in zip(past, sequences, strict=True)]
         inputs = {
             "input_ids": np.concatenate([np.asarray(tokens, np.int64) for _, tokens in sequences]),
@@ -143,8 +143,8 @@ class PagedModel:
             "max_context_len": np.array(max(table.length for table, _ in sequences), np.int32),
             "past_lens": past,
             "subsequence_begins": begins,
-            "block_indices": np.concatenate([np.asarray(table.blocks, np.int32) for table, _ in sequences]),
-            "block_indices_begins": np.cumsum([0, *(len(table.blocks) for table, _ in sequences)], dtype=np.int32),
+            "block_indices": np.concatenate([np.asarray(table.pages, np.int32) for table, _ in sequences]),
+            "block_indices_begins": np.cumsum([0, *(len(table.pages) for table, _ in sequences)], dtype=np.int32),
         }
         request = self._single_core if single_core else self._all_cores
         for name, values in inputs.items():
@@ -152,14 +152,14 @@ class PagedModel:
         request.infer()
         return request.get_tensor("logits").data, request.get_tensor(_NORMALISERS).data
 
-    def release(self, table: BlockTable) -> None:
-        """Return a sequence's blocks to the pool.
+    def release(self, table: PageTable) -> None:
+        """Return a sequence's pages to the pool.
 
-        ``forward`` takes the lowest free blocks first, so memory use follows the load, not the size of the pool.
+        ``forward`` takes the lowest free pages first, so memory use follows the load, not the size of the pool.
         """
-        for block in table.blocks:
-            heapq.heappush(self._free, block)
-        table.length, table.blocks = 0, []
+        for page in table.pages:
+            heapq.heappush(self._free, page)
+        table.length, table.pages = 0, []
 
     def _pack(self) -> None:
         """Run one pass per compiled graph, because the first pass packs the weights: do it before the first question.
@@ -167,7 +167,7 @@ class PagedModel:
         After that, the mapped file is read only to look up token embeddings.
         """
         for single_core in {False, self._single_core is not self._all_cores}:
-            table = BlockTable()
+            table = PageTable()
             self.forward([(table, [0])], single_core=single_core)
             self.release(table)
 
