@@ -21,6 +21,7 @@ from kogpt2_chat.adapters.kafka.transactional_consumer import KafkaTransactional
 from kogpt2_chat.adapters.kafka.unanswered import Unanswered
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TOPIC_BY_NAME
+from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Assignment, Batch, GroupMember, Outgoing
 from kogpt2_chat.testing.tcp_proxy import END_TXN, TXN_OFFSET_COMMIT, Held, TcpProxy
 from tests.faults.broker_process import BrokerProcess
@@ -59,6 +60,16 @@ def poll_until_partitions_move(first: KafkaTransactionalConsumer, second: KafkaT
         first.poll(0.1, 0)
         batches.append(second.poll(0.1, 0))
     return [batch for batch in batches if batch.records]
+
+
+def poll_until_assigned(consumer: KafkaTransactionalConsumer) -> Batch:
+    """Poll until the consumer owns partitions, and return the last batch."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        batch = consumer.poll(0.1, QUESTIONS)
+        if batch.records or consumer._consumer.assignment():
+            return batch
+        assert time.monotonic() < deadline, "the consumer got no partition"
 
 
 def publish_with_resent_request(
@@ -110,6 +121,22 @@ def test_1_a_new_owner_waits_for_the_open_transaction_of_the_last_one(
     publishing.finish()
     assert publishing.outcome
     assert_exactly_once(group, guarded)
+
+
+@both
+def test_1_a_new_group_reads_the_questions_that_waited(group: ConsumerGroup, guarded: bool, monkeypatch) -> None:
+    """With `latest` it would start after them."""
+    if not guarded:
+        _set(monkeypatch, {"auto.offset.reset": "latest"})
+    group.audit.ask(QUESTIONS)
+    consumer = KafkaTransactionalConsumer(group.settings, 1, f"{group.name}-new")
+    group.opened.append(consumer)
+    consumer.recover()
+    first = poll_until_assigned(consumer)
+    deadline = time.monotonic() + (DEADLINE_S if guarded else 3)
+    while not first.records and time.monotonic() < deadline:
+        first = consumer.poll(0.2, QUESTIONS)
+    assert bool(first.records) is guarded
 
 
 @both
@@ -366,6 +393,24 @@ def test_7_a_successor_ends_the_transaction_of_its_predecessor(group: ConsumerGr
     with suppress(Exception):
         publishing.finish()
     assert is_ended is guarded
+
+
+@both
+def test_7_the_first_of_two_processes_leaves_the_producer_to_the_second(
+    group: ConsumerGroup, guarded: bool, monkeypatch
+) -> None:
+    """Without the question to the broker it would open a producer, which fences the second one's, and so on forever."""
+    if not guarded:
+        monkeypatch.setattr(KafkaTransactionalConsumer, "_check_fenced", lambda _: None)
+    first = group.consumer(1)
+    group.audit.ask(QUESTIONS)
+    batch = group.poll(first, QUESTIONS)
+    second = group.consumer(1)
+    again = group.poll(second, QUESTIONS)
+    assert not publish(first, batch)
+    with suppress(Unavailable):  # it joins again
+        first.recover()
+    assert publish(second, again) is guarded
 
 
 @both
