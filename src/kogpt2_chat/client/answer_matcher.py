@@ -68,6 +68,17 @@ class AnswerMatcher:
         if question.legacy:
             self._legacy_by_sender.setdefault((question.bot, question.sender), deque()).append(question)
 
+    def discard(self, question: PendingQuestion) -> None:
+        """Wait no longer for the answer to a question, if it is pending."""
+        if question not in self._deadline_by_question:
+            return
+        del self._deadline_by_question[question]
+        if question.legacy:
+            sender = question.bot, question.sender
+            self._legacy_by_sender[sender].remove(question)
+            if not self._legacy_by_sender[sender]:
+                del self._legacy_by_sender[sender]
+
     def accept(self, record: Record) -> PendingQuestion | None:
         """Return the question that a record answers, which then is no longer pending.
 

@@ -1,0 +1,1 @@
+"""The messages between a client and the gateway: JSON for everything but movement, which uses binary frames."""

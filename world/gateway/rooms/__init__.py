@@ -1,0 +1,1 @@
+"""Rooms, seats and what is delivered to them. Pure: no sockets, no Kafka, no clock."""

@@ -1,0 +1,214 @@
+"""Questions to bots: which are waiting, who sees the answers, and what players may say about them."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from kogpt2_chat.client.answer_matcher import AnswerMatcher, PendingQuestion
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
+from kogpt2_chat.ports import Record
+from world.gateway.protocol.messages import MAX_QUESTION_CHARS, Answered, Ask, Thinking, Unanswered
+from world.gateway.refused import Refused
+from world.gateway.rooms.seat import Seat
+from world.gateway.rooms.world import World
+from world.gateway.rules.texts import checked_text
+
+ANSWER_S: Final = 12.0
+"""How long the bots may take: the ``reply_by`` of a question."""
+WAIT_S: Final = 14.0
+"""How long the gateway waits for the answer before it says that there is none. A player waits 15 s at most."""
+MOST_WAITING: Final = 500
+KEPT_ENDED: Final = 5_000
+SAFETY: Final = "safety"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedQuestion:
+    """A question on its way.
+
+    Attributes:
+        id: ``question_id`` on Kafka: the guest's id and the client's id, so that two clients never share one.
+        client_id: the id that the client chose.
+        guest_id: who asked.
+        sender: the asker's name; the key of the answer.
+        bot: who was asked.
+        text: the question.
+        shared: whether players near the bot may see question and answer.
+        store: whether the turn may be stored.
+        learn: whether bots may learn from it.
+        minor: whether the asker is a minor.
+    """
+
+    id: str
+    client_id: str
+    guest_id: str
+    sender: str
+    bot: str
+    text: str
+    shared: bool
+    store: bool
+    learn: bool
+    minor: bool
+
+    @property
+    def pending(self) -> PendingQuestion:
+        """The question as the matcher knows it."""
+        return PendingQuestion(question_id=self.id, bot=self.bot, sender=self.sender)
+
+
+class Asking:
+    """The questions of a gateway's players.
+
+    Args:
+        world: the players.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._matcher = AnswerMatcher(WAIT_S)
+        self._waiting: dict[str, AskedQuestion] = {}
+        self._id_by_asker: dict[tuple[str, str], str] = {}
+        self._ended: OrderedDict[str, Answered | Unanswered] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return the number of questions that wait for an answer."""
+        return len(self._waiting)
+
+    def ask(self, seat: Seat, command: Ask, now_s: float) -> AskedQuestion | None:
+        """Accept a question. The caller sends it, and calls :meth:`fail` if that is not possible.
+
+        Returns:
+            The question; None if the player has asked it before, and waits for its answer or has it.
+
+        Raises:
+            Refused: the text is empty or too long, the player waits for another answer of this bot, or too many
+                questions wait.
+        """
+        text = checked_text(command.text, MAX_QUESTION_CHARS)
+        guest = seat.guest
+        question_id = asked_id(guest.id, command.id)
+        if question_id in self._waiting or question_id in self._ended:
+            self.repeat(seat, [command.id])
+            return None
+        if (guest.id, command.bot) in self._id_by_asker:
+            raise Refused("already_asking", "the bot is still thinking about the player's last question")
+        if len(self._waiting) >= MOST_WAITING:
+            raise Refused("busy", f"{MOST_WAITING} questions are waiting", 5)
+        question = AskedQuestion(
+            id=question_id,
+            client_id=command.id,
+            guest_id=guest.id,
+            sender=guest.name,
+            bot=command.bot,
+            text=text,
+            shared=command.shared,
+            store=guest.store,
+            learn=guest.may_learn,
+            minor=guest.minor,
+        )
+        self.wait(question, now_s)
+        thinking = Thinking(bot=command.bot, seat=seat.number, name=guest.name)
+        seat.outbox.put(replace(thinking, id=command.id, text=text))
+        for other in self._onlookers(question, seat):
+            other.outbox.put(thinking)
+        return question
+
+    def wait(self, question: AskedQuestion, now_s: float) -> None:
+        """Wait for the answer to a question, also to one that an earlier process of the gateway has sent."""
+        self._matcher.add(question.pending, now_s)
+        self._waiting[question.id] = question
+        self._id_by_asker[question.guest_id, question.bot] = question.id
+
+    def repeat(self, seat: Seat, client_ids: Sequence[str]) -> None:
+        """Tell a player who has connected again what became of questions that its client still waits for."""
+        for client_id in client_ids:
+            question_id = asked_id(seat.guest.id, client_id)
+            if (event := self._ended.get(question_id)) is not None:
+                self._deliver(seat, event)
+            elif question_id not in self._waiting:
+                seat.outbox.put(Unanswered("", client_id, "unknown"))
+
+    def fail(self, question: AskedQuestion) -> None:
+        """Forget a question that could not be sent."""
+        self._matcher.discard(question.pending)
+        self._forget(question)
+
+    def accept(self, record: Record) -> None:
+        """Deliver an answer, or the news that the bots cannot read a question. Other clients' records are ignored."""
+        if record.topic == DEAD_LETTER_TOPIC:
+            question = self._waiting.get(record.headers.get("question_id", ""))
+            if question is not None:
+                self._matcher.discard(question.pending)
+                self._end(question, Unanswered(question.bot, question.client_id, "refused"))
+            return
+        pending = self._matcher.accept(record)
+        question = None if pending is None else self._waiting.get(pending.question_id)
+        if question is not None:
+            self._end(question, _answered(question, record))
+
+    def expire(self, now_s: float) -> None:
+        """Tell players that no answer came in time."""
+        for pending in self._matcher.expire(now_s):
+            question = self._waiting[pending.question_id]
+            self._end(question, Unanswered(question.bot, question.client_id, "timeout"))
+
+    def _end(self, question: AskedQuestion, event: Answered | Unanswered) -> None:
+        self._forget(question)
+        self._ended[question.id] = event
+        while len(self._ended) > KEPT_ENDED:
+            self._ended.popitem(last=False)
+        seat = self._world.seat_of(question.guest_id)
+        if seat is None:
+            return
+        self._deliver(seat, event)
+        is_open = isinstance(event, Answered) and question.shared and event.source != SAFETY
+        seen = Answered(bot=question.bot, seat=seat.number, name=question.sender)
+        if is_open and isinstance(event, Answered):
+            seen = replace(seen, question=question.text, text=event.text, source=event.source)
+        for other in self._onlookers(question, seat):
+            other.outbox.put(seen)
+
+    def _deliver(self, seat: Seat, event: Answered | Unanswered) -> None:
+        if isinstance(event, Answered):
+            event = replace(event, seat=seat.number)
+            if event.turn:
+                seat.may_rate(event.turn, event.bot)
+        seat.outbox.put(event)
+
+    def _forget(self, question: AskedQuestion) -> None:
+        self._waiting.pop(question.id, None)
+        if self._id_by_asker.get((question.guest_id, question.bot)) == question.id:
+            del self._id_by_asker[question.guest_id, question.bot]
+
+    def _onlookers(self, question: AskedQuestion, seat: Seat) -> list[Seat]:
+        return [
+            other
+            for other in self._world.room_of(seat)
+            if other is not seat and seat.guest.id not in other.blocked and self._world.is_near(other, question.bot)
+        ]
+
+
+def asked_id(guest_id: str, client_id: str) -> str:
+    """Return the id of a question on Kafka; at most 64 characters, as the contract allows."""
+    return f"{guest_id}.{client_id}"
+
+
+def _answered(question: AskedQuestion, record: Record) -> Answered:
+    source = record.headers.get("fallback", "model")
+    is_rated = source not in NOTICE_BY_FALLBACK and source != SAFETY and question.store
+    version = record.headers.get("model_version", "0")
+    return Answered(
+        bot=question.bot,
+        seat=0,
+        name=question.sender,
+        id=question.client_id,
+        question=question.text,
+        text=(record.value or b"").decode("utf-8", "replace"),
+        turn=record.headers.get("turn_id", "") if is_rated else "",
+        version=int(version) if version.isdecimal() else 0,
+        source=source,
+    )

@@ -1,0 +1,73 @@
+"""A room: the players who see and hear each other."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from world.gateway.protocol.frames import write_positions
+from world.gateway.protocol.messages import Event, RoomView, write_event
+from world.gateway.rooms.seat import Seat
+
+KEPT_LINES: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of the public chat, kept for a short while so that it can be reported."""
+
+    id: str
+    guest_id: str
+    name: str
+    text: str
+
+
+class Room:
+    """A room.
+
+    Attributes:
+        number: its number in the world.
+        seats: the players, by seat number.
+        lines: the last lines of the chat.
+    """
+
+    def __init__(self, number: int, capacity: int) -> None:
+        self.number, self._capacity = number, capacity
+        self.seats: dict[int, Seat] = {}
+        self.lines: deque[Line] = deque(maxlen=KEPT_LINES)
+
+    def __iter__(self) -> Iterator[Seat]:
+        return iter(self.seats.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all seats are taken, including those that are held."""
+        return len(self.seats) >= self._capacity
+
+    @property
+    def view(self) -> RoomView:
+        """The room in the list of rooms."""
+        return RoomView(self.number, len(self.seats), self._capacity)
+
+    def broadcast(self, event: Event, *, origin: Seat | None = None, without: Seat | None = None) -> None:
+        """Send an event to the players in the room.
+
+        Args:
+            event: the event.
+            origin: the player whom it comes from; players who have blocked that player do not get it.
+            without: a player who does not get it.
+        """
+        body = write_event(event)
+        for seat in self:
+            if seat is not without and (origin is None or origin.guest.id not in seat.blocked):
+                seat.outbox.put_written(body)
+
+    def tick(self, number: int) -> None:
+        """Send everyone's position to everyone, if anyone has moved."""
+        if not any(seat.has_moved for seat in self):
+            return
+        players = b"".join([seat.position() for seat in self])
+        for seat in self:
+            seat.has_moved = False
+            if seat.is_connected:
+                seat.outbox.put_positions(write_positions(number, seat.sequence, players))

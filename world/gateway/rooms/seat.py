@@ -1,0 +1,85 @@
+"""A seat: one player in one room, connected or about to come back."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from world.gateway.protocol.frames import Move, write_player
+from world.gateway.protocol.messages import Look, PlayerView
+from world.gateway.rooms.outbox import Outbox
+from world.gateway.rules.limits import ClientLimits
+from world.gateway.rules.movement import Walker
+from world.gateway.rules.tokens import Guest
+
+HELD_S: Final = 30.0
+"""How long a seat is held for a player who has lost the connection."""
+KEPT_TURNS: Final = 200
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """One player in one room.
+
+    Attributes:
+        number: unique in the gateway at any time; what other players know the player by.
+        guest: who the player is.
+        room: number of the room.
+        look: the avatar.
+        walker: the position.
+        limits: how often the player may do what.
+        outbox: what waits to be sent.
+        hang_up: closes the player's connection; None while there is none.
+        dropped_at_s: when the connection was lost, in monotonic seconds; None while there is one.
+        blocked: ids of guests from whom the player gets nothing.
+        turns: the bot of each turn that the player may rate, the oldest first.
+        sequence: the last sequence number of the player's moves.
+    """
+
+    number: int
+    guest: Guest
+    room: int
+    look: Look
+    walker: Walker
+    limits: ClientLimits
+    outbox: Outbox = field(default_factory=Outbox)
+    hang_up: Callable[[int, str], None] | None = None
+    dropped_at_s: float | None = None
+    blocked: set[str] = field(default_factory=set)
+    turns: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    sequence: int = 0
+    has_moved: bool = True
+    _height: int = 0
+    _yaw: int = 0
+    _gait: int = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the player has a connection."""
+        return self.dropped_at_s is None
+
+    @property
+    def view(self) -> PlayerView:
+        """The player as others see it."""
+        return PlayerView(self.number, self.guest.name, self.look, self.walker.x, self.walker.z, self._yaw)
+
+    def move(self, move: Move, now_s: float) -> bool:
+        """Move; return False if the client must be corrected."""
+        self.sequence, self._height, self._yaw, self._gait = move.sequence, move.height, move.yaw, move.gait
+        self.has_moved = True
+        return self.walker.move(move.x, move.z, now_s)
+
+    def stand_still(self) -> None:
+        """Stop, as a player does whose connection is lost."""
+        self._height = self._gait = 0
+        self.has_moved = True
+
+    def position(self) -> bytes:
+        """Return the player's part of a positions frame."""
+        return write_player(self.number, self.walker.x, self.walker.z, self._height, self._yaw, self._gait)
+
+    def may_rate(self, turn_id: str, bot: str) -> None:
+        """Remember a turn that the player may rate."""
+        self.turns[turn_id] = bot
+        while len(self.turns) > KEPT_TURNS:
+            self.turns.popitem(last=False)

@@ -1,0 +1,311 @@
+"""The world of one gateway: who is in which room, from entering to leaving."""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+from world.gateway.places import Places
+from world.gateway.protocol.frames import TICK_HZ, Move
+from world.gateway.protocol.messages import (
+    VERSION,
+    BotView,
+    Enter,
+    Event,
+    Joined,
+    Left,
+    Moved,
+    RoomList,
+    RoomView,
+    Welcome,
+    write_event,
+)
+from world.gateway.refused import Refused
+from world.gateway.rooms.outbox import Outbox
+from world.gateway.rooms.room import Room
+from world.gateway.rooms.seat import HELD_S, Seat
+from world.gateway.rules.limits import ClientLimits
+from world.gateway.rules.movement import Walker
+from world.gateway.rules.names import name_key
+from world.gateway.rules.tokens import Guest
+
+REPLACED: Final = 4001
+"""Close code of a connection whose player has connected again, for example in another tab."""
+NEAR_M: Final = 15.0
+"""Players within this distance of a bot see what it does."""
+PORTAL_REACH_M: Final = 4.0
+_MAX_SEATS: Final = 0x10000
+
+
+class Directory(Protocol):
+    """Who is where in the whole world, over all gateways."""
+
+    def claim(self, key: str, guest_id: str) -> bool:
+        """Reserve a name for a guest; False if another guest has it."""
+        ...
+
+    def release(self, key: str, guest_id: str) -> None:
+        """Give up a name."""
+        ...
+
+    def other_rooms(self) -> Sequence[RoomView]:
+        """Return the rooms of the other gateways."""
+        ...
+
+
+class LocalDirectory:
+    """The directory of a world with one gateway."""
+
+    def __init__(self) -> None:
+        self._guest_by_name: dict[str, str] = {}
+
+    def claim(self, key: str, guest_id: str) -> bool:
+        """Reserve a name for a guest; False if another guest has it."""
+        return self._guest_by_name.setdefault(key, guest_id) == guest_id
+
+    def release(self, key: str, guest_id: str) -> None:
+        """Give up a name."""
+        if self._guest_by_name.get(key) == guest_id:
+            del self._guest_by_name[key]
+
+    def other_rooms(self) -> Sequence[RoomView]:
+        """Return no rooms: there are no other gateways."""
+        return ()
+
+
+class World:
+    """All rooms of a gateway. It owns the seats; other modules change a seat only through the objects in it.
+
+    Args:
+        places: where things are.
+        directory: the names and rooms of the whole world.
+        first_room: number of the gateway's first room.
+        rooms: number of the gateway's rooms.
+        capacity: players per room.
+        bots: returns what players see of the bots.
+        draw: draws where a player enters.
+    """
+
+    def __init__(
+        self,
+        *,
+        places: Places,
+        directory: Directory,
+        first_room: int = 1,
+        rooms: int = 50,
+        capacity: int = 20,
+        bots: Callable[[], list[BotView]] = list,
+        draw: random.Random | None = None,
+    ) -> None:
+        self.places, self._directory, self._bots = places, directory, bots
+        self._ground = places.ground
+        self._rooms = {number: Room(number, capacity) for number in range(first_room, first_room + rooms)}
+        self._capacity = capacity
+        self._seat_by_guest: dict[str, Seat] = {}
+        self._numbers = itertools.cycle(range(1, _MAX_SEATS))
+        self._used: set[int] = set()
+        self._ticks = itertools.count(1)
+        self._shown_rooms: list[RoomView] = []
+        self._draw = draw or random.Random()  # noqa: S311 - where a player enters is not a secret
+
+    def __len__(self) -> int:
+        """Return the number of players, with those whose seats are held."""
+        return len(self._seat_by_guest)
+
+    def __iter__(self) -> Iterator[Seat]:
+        return iter(self._seat_by_guest.values())
+
+    def seat_of(self, guest_id: str) -> Seat | None:
+        """Return a guest's seat."""
+        return self._seat_by_guest.get(guest_id)
+
+    def room_of(self, seat: Seat) -> Room:
+        """Return the room of a player."""
+        return self._rooms[seat.room]
+
+    def rooms(self) -> list[RoomView]:
+        """Return the rooms of the whole world that have players, and the first empty one."""
+        own = [room.view for room in self._rooms.values()]
+        used, empty = [view for view in own if view.players], [view for view in own if not view.players]
+        return sorted([*used, *empty[:1], *self._directory.other_rooms()], key=lambda view: view.room)
+
+    def enter(self, guest: Guest, command: Enter, now_s: float, hang_up: Callable[[int, str], None]) -> Seat:
+        """Seat a guest, or give the seat back to one who has lost the connection or comes from another tab.
+
+        Args:
+            guest: who enters.
+            command: how.
+            now_s: the time in monotonic seconds.
+            hang_up: closes the guest's connection, with a close code and a reason.
+
+        Returns:
+            The seat; its outbox begins with the welcome, or with the missed events.
+
+        Raises:
+            Refused: the name is taken, or there is no free seat.
+        """
+        held = self._seat_by_guest.get(guest.id)
+        if held is not None:
+            if held.guest.name == guest.name:
+                return self._come_back(held, guest, command, hang_up)
+            self.leave(held)
+        if not self._directory.claim(name_key(guest.name), guest.id):
+            raise Refused("name_taken", "another player has this name")
+        try:
+            room = self._room_for(command.room)
+        except Refused:
+            self._directory.release(name_key(guest.name), guest.id)
+            raise
+        seat = self._new_seat(guest, room, command, now_s, hang_up)
+        room.broadcast(Joined(seat.view))
+        room.seats[seat.number] = seat
+        self._seat_by_guest[guest.id] = seat
+        self._welcome(seat)
+        return seat
+
+    def drop(self, seat: Seat, now_s: float) -> None:
+        """Hold the seat of a player whose connection is lost."""
+        seat.hang_up, seat.dropped_at_s = None, now_s
+        seat.outbox.wake = lambda: None
+        seat.stand_still()
+
+    def leave(self, seat: Seat) -> None:
+        """Free a seat."""
+        room = self._rooms[seat.room]
+        if room.seats.pop(seat.number, None) is None:
+            return
+        self._used.discard(seat.number)
+        self._seat_by_guest.pop(seat.guest.id, None)
+        self._directory.release(name_key(seat.guest.name), seat.guest.id)
+        room.broadcast(Left(seat.number, seat.guest.name))
+        if seat.hang_up is not None:
+            seat.hang_up(1000, "left")
+
+    def go(self, seat: Seat, number: int) -> None:
+        """Take a player to another room of this gateway.
+
+        Raises:
+            Refused: the room is full or unknown.
+        """
+        if number == seat.room:
+            return
+        room = self._room_for(number)
+        old = self._rooms[seat.room]
+        del old.seats[seat.number]
+        old.broadcast(Left(seat.number, seat.guest.name))
+        seat.room, seat.has_moved = number, True
+        room.broadcast(Joined(seat.view))
+        room.seats[seat.number] = seat
+        self._welcome(seat)
+
+    def move(self, seat: Seat, move: Move, now_s: float) -> None:
+        """Move a player; correct the client if it went where it could not."""
+        if not seat.move(move, now_s):
+            seat.outbox.put(Moved(seat.walker.x, seat.walker.z))
+
+    def travel(self, seat: Seat, number: int, now_s: float) -> None:
+        """Take a player through a portal.
+
+        Raises:
+            Refused: the portal is unknown or too far away.
+        """
+        portals = self.places.portals
+        if number >= len(portals):
+            raise Refused("not_here", f"there are {len(portals)} portals")
+        portal = portals[number]
+        if math.hypot(portal.x - seat.walker.x, portal.z - seat.walker.z) > PORTAL_REACH_M:
+            raise Refused("not_here", f"a portal can be used from {PORTAL_REACH_M:g} m")
+        seat.walker.jump_to(portal.arrive_x, portal.arrive_z, now_s)
+        seat.has_moved = True
+        seat.outbox.put(Moved(seat.walker.x, seat.walker.z))
+
+    def is_near(self, seat: Seat, bot: str) -> bool:
+        """Return whether a player is near enough to a bot to see what it does."""
+        stand = next((stand for stand in self.places.bots if stand.bot == bot), None)
+        return stand is not None and math.hypot(stand.x - seat.walker.x, stand.z - seat.walker.z) <= NEAR_M
+
+    def tick(self, now_s: float) -> None:
+        """Send the positions of all rooms. Once per second, free seats that were held for too long, and list the rooms."""
+        number = next(self._ticks)
+        for room in self._rooms.values():
+            if room.seats:
+                room.tick(number)
+        if number % TICK_HZ == 0:
+            gone = [seat for seat in self if seat.dropped_at_s is not None and now_s - seat.dropped_at_s > HELD_S]
+            for seat in gone:
+                self.leave(seat)
+            if (rooms := self.rooms()) != self._shown_rooms:
+                self._shown_rooms = rooms
+                self.tell_all(RoomList(rooms))
+
+    def tell_all(self, event: Event) -> None:
+        """Send an event to every player of the gateway."""
+        body = write_event(event)
+        for seat in self:
+            seat.outbox.put_written(body)
+
+    def _room_for(self, wanted: int | None) -> Room:
+        if wanted is not None:
+            room = self._rooms.get(wanted)
+            if room is None:
+                raise Refused("room_unknown", f"this gateway has the rooms {min(self._rooms)} to {max(self._rooms)}")
+            if room.is_full:
+                raise Refused("room_full", f"a room has {self._capacity} seats")
+            return room
+        free = [room for room in self._rooms.values() if not room.is_full]
+        if not free:
+            raise Refused("room_full", "all rooms are full")
+        return next((room for room in free if room.seats), free[0])
+
+    def _new_seat(
+        self, guest: Guest, room: Room, command: Enter, now_s: float, hang_up: Callable[[int, str], None]
+    ) -> Seat:
+        number = next(number for number in self._numbers if number not in self._used)
+        self._used.add(number)
+        angle, distance = self._draw.uniform(0, math.tau), self._draw.uniform(0, self.places.spawn.spread_m)
+        x = self.places.spawn.x + distance * math.sin(angle)
+        z = self.places.spawn.z + distance * math.cos(angle)
+        return Seat(
+            number=number,
+            guest=guest,
+            room=room.number,
+            look=command.look,
+            walker=Walker(self._ground, x, z, now_s),
+            limits=ClientLimits(now_s),
+            outbox=Outbox(),
+            hang_up=hang_up,
+        )
+
+    def _come_back(
+        self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]
+    ) -> Seat:
+        if seat.hang_up is not None:
+            seat.hang_up(REPLACED, "connected again")
+        seat.hang_up, seat.dropped_at_s, seat.guest = hang_up, None, guest
+        seat.has_moved = True
+        if command.last is None or not seat.outbox.go_back(command.last):
+            seat.outbox.skip()
+            self._welcome(seat)
+        return seat
+
+    def _welcome(self, seat: Seat) -> None:
+        guest, room = seat.guest, self._rooms[seat.room]
+        seat.outbox.put(
+            Welcome(
+                v=VERSION,
+                you=seat.number,
+                name=guest.name,
+                room=room.number,
+                seats=self._capacity,
+                x=seat.walker.x,
+                z=seat.walker.z,
+                tick_hz=TICK_HZ,
+                store=guest.store,
+                learn=guest.learn,
+                minor=guest.minor,
+                players=[other.view for other in room],
+                bots=self._bots(),
+                rooms=self.rooms(),
+            )
+        )

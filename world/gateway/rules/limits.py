@@ -1,0 +1,164 @@
+"""Limits on how often a client may do something: token buckets, strikes, and counts per address."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from world.gateway.refused import Refused
+
+Action = Literal["move", "chat", "ask", "social"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """How often an action is allowed.
+
+    Attributes:
+        per_s: actions per second on average.
+        burst: actions at once after a pause.
+    """
+
+    per_s: float
+    burst: float
+
+
+RATE_BY_ACTION: Final[dict[Action, Rate]] = {
+    "move": Rate(per_s=20, burst=30),
+    "chat": Rate(per_s=1, burst=5),
+    "ask": Rate(per_s=0.5, burst=2),
+    "social": Rate(per_s=2, burst=8),
+}
+"""``social``: emotes, thumbs, looks, blocks and whatever else is neither chat nor a question."""
+ASKS_PER_MINUTE: Final = Rate(per_s=0.5, burst=30)
+STRIKES: Final = 3
+STRIKES_EXPIRE_S: Final = 60.0
+MUTE_S: Final = 30.0
+
+
+class TokenBucket:
+    """Allows actions at a rate, and a burst after a pause."""
+
+    def __init__(self, rate: Rate, now_s: float) -> None:
+        self._rate, self._tokens, self._at_s = rate, rate.burst, now_s
+
+    def take(self, now_s: float) -> float:
+        """Take a token.
+
+        Args:
+            now_s: the time in monotonic seconds.
+
+        Returns:
+            0 if the action is allowed, otherwise the seconds until it will be.
+        """
+        self._tokens = min(self._rate.burst, self._tokens + max(0.0, now_s - self._at_s) * self._rate.per_s)
+        self._at_s = max(self._at_s, now_s)
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / self._rate.per_s
+
+
+class ClientLimits:
+    """The limits of one player: a bucket per action, and strikes for ignoring them.
+
+    The third strike within a minute mutes the player for 30 s. A strike while muted ends the connection.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._buckets = {action: TokenBucket(rate, now_s) for action, rate in RATE_BY_ACTION.items()}
+        self._asks = TokenBucket(ASKS_PER_MINUTE, now_s)
+        self._strikes: list[float] = []
+        self._muted_until_s = float("-inf")
+
+    def check(self, action: Action, now_s: float) -> None:
+        """Count an action.
+
+        Raises:
+            Refused: ``too_fast``, or ``muted`` after strikes.
+        """
+        if action in ("chat", "ask") and now_s < self._muted_until_s:
+            raise Refused("muted", "too many messages before", self._muted_until_s - now_s)
+        wait_s = self._buckets[action].take(now_s)
+        if action == "ask" and not wait_s:
+            wait_s = self._asks.take(now_s)
+        if wait_s:
+            self._strike(now_s)
+            raise Refused("too_fast", f"{action}: {RATE_BY_ACTION[action].per_s:g} per second", wait_s)
+
+    def should_close(self, now_s: float) -> bool:
+        """Return whether the player went on after being muted, so that the connection should be closed."""
+        return now_s < self._muted_until_s and len(self._strikes) > STRIKES
+
+    def _strike(self, now_s: float) -> None:
+        self._strikes = [at_s for at_s in self._strikes if now_s - at_s < STRIKES_EXPIRE_S]
+        self._strikes.append(now_s)
+        if len(self._strikes) == STRIKES:
+            self._muted_until_s = now_s + MUTE_S
+
+
+@dataclass(slots=True)
+class _Counted:
+    buckets: dict[str, TokenBucket] = field(default_factory=dict)
+    open: int = 0
+
+
+class AddressLimits:
+    """Limits per network address: new guest ids per hour, handshakes per minute, and open connections.
+
+    Args:
+        ids_per_hour: new guest ids.
+        handshakes_per_minute: WebSocket handshakes.
+        connections: connections that are open at the same time.
+        most_addresses: how many addresses are remembered; the least recent without a connection is forgotten first.
+    """
+
+    def __init__(
+        self, *, ids_per_hour: int, handshakes_per_minute: int, connections: int, most_addresses: int = 20_000
+    ) -> None:
+        self._rates = {
+            "id": Rate(per_s=ids_per_hour / 3600, burst=ids_per_hour),
+            "handshake": Rate(per_s=handshakes_per_minute / 60, burst=handshakes_per_minute),
+        }
+        self._connections, self._most = connections, most_addresses
+        self._by_address: OrderedDict[str, _Counted] = OrderedDict()
+
+    def new_id(self, address: str, now_s: float) -> None:
+        """Count a new guest id.
+
+        Raises:
+            Refused: ``too_many_ids``.
+        """
+        self._take("id", address, now_s)
+
+    def open(self, address: str, now_s: float) -> None:
+        """Count a new connection; call :meth:`close` when it ends.
+
+        Raises:
+            Refused: ``too_fast`` or ``busy``.
+        """
+        counted = self._take("handshake", address, now_s)
+        if counted.open >= self._connections:
+            raise Refused("busy", f"an address may have {self._connections} connections")
+        counted.open += 1
+
+    def close(self, address: str) -> None:
+        """Count the end of a connection."""
+        if address in self._by_address:
+            self._by_address[address].open -= 1
+
+    def _take(self, what: Literal["id", "handshake"], address: str, now_s: float) -> _Counted:
+        counted = self._by_address.setdefault(address, _Counted())
+        self._by_address.move_to_end(address)
+        self._forget()
+        bucket = counted.buckets.setdefault(what, TokenBucket(self._rates[what], now_s))
+        if wait_s := bucket.take(now_s):
+            reason: Literal["too_many_ids", "too_fast"] = "too_many_ids" if what == "id" else "too_fast"
+            raise Refused(reason, f"{what}: at most {self._rates[what].burst:g} at once from one address", wait_s)
+        return counted
+
+    def _forget(self) -> None:
+        while len(self._by_address) > self._most:
+            address, counted = self._by_address.popitem(last=False)
+            if counted.open:
+                self._by_address[address] = counted  # to the end: it is in use
+                return

@@ -1,0 +1,88 @@
+"""The signed token of a guest: who a browser is, since when, and what it consented to. No account, no password."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+LIFETIME_S: Final = 180 * 24 * 3600
+RENEW_AFTER_S: Final = 24 * 3600
+_SALT: Final = "kogpt2-chat/world/guest"
+_FIELDS: Final = ("id", "name", "first_seen", "issued", "store", "learn", "minor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """A player's identity, as the token says it.
+
+    Attributes:
+        id: random; the ``sender_id`` of the player's questions.
+        name: the name that others see.
+        first_seen: seconds since the epoch at which the id was made; renewals keep it.
+        issued: seconds since the epoch at which this token was signed.
+        store: whether the player's talk with bots may be stored.
+        learn: whether bots may learn from it.
+        minor: whether the player is a minor, from whom nothing is learned.
+    """
+
+    id: str
+    name: str
+    first_seen: int
+    issued: int
+    store: bool = False
+    learn: bool = False
+    minor: bool = False
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether bots may learn from this player: consent to store and to learn, and not a minor."""
+        return self.store and self.learn and not self.minor
+
+
+def new_guest(name: str, now: float, *, store: bool, learn: bool, minor: bool) -> Guest:
+    """Return a guest with a new random id."""
+    return Guest(
+        id=f"w-{secrets.token_urlsafe(12)}",
+        name=name,
+        first_seen=int(now),
+        issued=int(now),
+        store=store,
+        learn=learn and store and not minor,
+        minor=minor,
+    )
+
+
+class GuestTokens:
+    """Signs and reads tokens.
+
+    Args:
+        keys: secrets, the newest first. The first one signs; all of them are accepted, so a key can be replaced while
+            old tokens stay valid.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._serializer = URLSafeSerializer(list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": "sha256"})
+
+    def sign(self, guest: Guest) -> str:
+        """Return the guest's token."""
+        return self._serializer.dumps({name: getattr(guest, name) for name in _FIELDS})
+
+    def read(self, token: str, now: float) -> Guest | None:
+        """Return the guest of a token; None if the token is forged, unreadable or expired.
+
+        Args:
+            token: as the browser sent it.
+            now: seconds since the epoch.
+        """
+        try:
+            found: Any = self._serializer.loads(token)
+            guest = Guest(**{name: found[name] for name in _FIELDS})
+        except (BadSignature, KeyError, TypeError, ValueError):
+            return None
+        return guest if 0 <= now - guest.issued <= LIFETIME_S else None
+
+    def renewed(self, guest: Guest, now: float) -> Guest | None:
+        """Return the guest to sign again, a day after the last time; None if the token is still fresh."""
+        return replace(guest, issued=int(now)) if now - guest.issued > RENEW_AFTER_S else None
