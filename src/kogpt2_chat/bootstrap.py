@@ -91,6 +91,14 @@ def aliases(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[str, 
     return alias_by_bot(settings, alias, bots)
 
 
+def running_trainings(settings: Settings, since_ms: int) -> frozenset[str]:
+    """Return the bots that a training runs for, read with a short timeout, without MLflow's library."""
+    from kogpt2_chat.adapters import mlflow_runs
+
+    _reach_directly(settings)
+    return mlflow_runs.running_trainings(settings, since_ms)
+
+
 def airflow(settings: Settings) -> "AirflowRest":
     """Return a client of Airflow's REST API that starts DAG runs and follows them."""
     from kogpt2_chat.adapters.airflow import AirflowRest

@@ -54,6 +54,7 @@ class Ports(Section):
     spark_master_http: Port = 8081
     spark_worker_http: Port = 8082
     worker_metrics: Port = 9101
+    gateway: Port = 8000
 
     def at(self, port: int) -> int:
         """Return the port with the offset added.
@@ -76,6 +77,7 @@ class Stack(Section):
         "address",
     )
     workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="number of serving workers")
+    gateway: bool = Field(True, description="whether the world's gateway is a server of the stack")
     spark: Literal["local", "standalone"] = "local"
     airflow_database: SecretStr = Field(
         SecretStr(""), description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home folder"

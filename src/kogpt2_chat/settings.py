@@ -122,6 +122,11 @@ class Settings(BaseModel):
         return self.airflow.url or f"http://{self.local(self.ports.airflow)}"
 
     @cached_property
+    def world_url(self) -> str:
+        """``http://host:port`` of the world's gateway."""
+        return f"http://{self.local(self.ports.gateway)}"
+
+    @cached_property
     def spark_master(self) -> str:
         """Master URL to which jobs are submitted."""
         if self.spark.master:

@@ -177,6 +177,16 @@ def worker_counters(settings: Settings, ordinal: int) -> dict[str, int]:
     return {name: value for name, value in page.items() if type(value) is int}
 
 
+def gateway(server: RunningServer) -> str:
+    """Request the health route: the gateway must be able to send questions and read answers."""
+    url = f"http://{server.settings.own_host}:{server.program.port}"
+    try:
+        report = _json(f"{url}/health")
+    except urllib.error.HTTPError as error:
+        raise Unhealthy(f"{url} does not reach the bots over Kafka ({error.code})") from error
+    return f"{url}, {report['players']} players" + ("" if report["client"] else "; the client is not built: no page")
+
+
 def spark(server: RunningServer) -> str:
     """Check the master's JSON page; the worker is healthy if it is live there and its heartbeats arrive."""
     return spark_summary(
@@ -216,7 +226,7 @@ _PROBES: Final[Mapping[str, Probe]] = {
     "elasticsearch": elasticsearch,
     "mlflow": mlflow,
 }
-_PROBES_BY_GROUP: Final[Mapping[str, Probe]] = {"airflow": airflow, "spark": spark, "worker": worker}
+_PROBES_BY_GROUP: Final[Mapping[str, Probe]] = {"airflow": airflow, "spark": spark, "worker": worker, "gateway": gateway}
 
 
 def _probe_of(program: Program) -> Probe:

@@ -9,6 +9,7 @@ from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program
 from kogpt2_chat.stack.servers.airflow import airflow_programs
 from kogpt2_chat.stack.servers.elastic import elastic_programs
+from kogpt2_chat.stack.servers.gateway import gateway_programs
 from kogpt2_chat.stack.servers.hdfs import hdfs_programs
 from kogpt2_chat.stack.servers.kafka import kafka_programs
 from kogpt2_chat.stack.servers.mlflow import mlflow_programs
@@ -26,6 +27,7 @@ def all_programs(settings: Settings, folders: Folders, java: Java) -> list[Progr
         *airflow_programs(settings, folders),
         *spark_programs(settings, folders, java),
         *worker_programs(settings),
+        *gateway_programs(settings),
     ]
 
 

@@ -73,6 +73,7 @@ def status(settings: Settings, parts: StackParts | None = None) -> Status:
     return Status(
         services=services,
         urls={
+            "world": settings.world_url,
             "airflow": settings.airflow_url,
             "mlflow": settings.mlflow_url,
             "elasticsearch": settings.elastic_url,

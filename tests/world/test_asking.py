@@ -1,0 +1,263 @@
+"""Questions: each ends once, only those who may see it see it, and only the asker can rate it."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
+from kogpt2_chat.ports import Record
+from tests.world.people import Person, Town, answer_to
+from world.gateway.rooms.asking import WAIT_S
+
+MARU = (5.5, 6.0)
+
+
+@pytest.fixture
+def town() -> Town:
+    return Town()
+
+
+def asker_and_onlookers(town: Town) -> Sequence[Person]:
+    """An asker, a player near 마루, and one far away."""
+    people = [town.enter("하늘"), town.enter("옆사람"), town.enter("먼사람")]
+    for person, (x, z) in zip(people, (MARU, (7, 8), (0, 80)), strict=True):
+        person.walk_to(x, z)
+        person.events()
+    return people
+
+
+def test_a_question_goes_out_and_its_answer_comes_back(town: Town) -> None:
+    """The asker sees that the bot thinks, and then the answer with the version that gave it."""
+    asker, *_ = asker_and_onlookers(town)
+    sent = asker.send("ask", bot="ChatbotA", text="안녕?")
+    (question,) = town.outside.questions
+    assert (question.bot, question.text, question.sender, question.guest_id) == ("ChatbotA", "안녕?", "하늘", asker.guest.id)
+    assert len(question.id) <= 64
+    (thinking,) = asker.events("thinking")
+    assert (thinking["id"], thinking["text"]) == (sent, "안녕?")
+    town.asking.accept(answer_to(question, "안녕하세요!", offset=5))
+    (answered,) = asker.events("answered")
+    assert answered["n"] > thinking["n"]
+    del answered["n"]
+    assert answered == {
+        "t": "answered", "bot": "ChatbotA", "seat": asker.seat.number, "name": "하늘", "id": sent, "question": "안녕?",
+        "text": "안녕하세요!", "turn": "bot_question-0-5", "version": 3,
+    }  # fmt: skip
+    assert len(town.asking) == 0
+
+
+def test_onlookers_see_whom_a_bot_answers_and_not_what(town: Town) -> None:
+    """Only players near the bot see it at all."""
+    asker, near, far = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="비밀 질문")
+    town.asking.accept(answer_to(town.outside.questions[0], "비밀 답"))
+    events = near.events()
+    assert [event["t"] for event in events] == ["thinking", "answered"]
+    assert {event["name"] for event in events} == {"하늘"}
+    assert not any(event.get(name) for event in events for name in ("text", "question", "turn", "id"))
+    assert far.events() == []
+
+
+def test_a_shared_question_is_seen_with_its_answer(town: Town) -> None:
+    """The question is shown only then, because it may turn out to be about a crisis."""
+    asker, near, _ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="호수 어디야?", shared=True)
+    assert not near.events("thinking")[0].get("text")
+    town.asking.accept(answer_to(town.outside.questions[0], "남쪽이에요!"))
+    (seen,) = near.events("answered")
+    assert (seen["question"], seen["text"]) == ("호수 어디야?", "남쪽이에요!")
+    assert "turn" not in seen
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_safety_answer_is_for_the_asker_alone(town: Town, shared: bool) -> None:
+    """Others see the same as with any question that was not shared, and nobody can put a thumb on it."""
+    asker, near, _ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotB", text="…", shared=shared)
+    near.walk_to(7, 38)
+    near.events()
+    town.asking.accept(answer_to(town.outside.questions[0], "109에 전화해 주세요.", fallback="safety"))
+    (answered,) = asker.events("answered")
+    assert (answered["source"], answered["text"]) == ("safety", "109에 전화해 주세요.")
+    assert "turn" not in answered
+    (seen,) = near.events("answered")
+    assert set(seen) == {"t", "n", "bot", "seat", "name"}
+    asker.send("rate", turn="bot_question-0-1", up=True)
+    assert asker.events("refusal")[0]["reason"] == "not_yours"
+
+
+@pytest.mark.parametrize(("fallback", "rated"), [("nearest", True), ("unsure", True), ("timeout", False), ("muted", False)])
+def test_a_thumb_needs_an_answer(town: Town, fallback: str, rated: bool) -> None:
+    """Fixed notices cannot be rated."""
+    asker, *_ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="안녕?")
+    town.asking.accept(answer_to(town.outside.questions[0], fallback=fallback))
+    (answered,) = asker.events("answered")
+    assert answered["source"] == fallback
+    assert bool(answered.get("turn")) is rated
+
+
+def test_thumbs_and_corrections_leave_with_the_consent(town: Town) -> None:
+    """One who does not let bots learn sends the opinion without the permission to learn it."""
+    asker = town.enter("하늘", learn=False)
+    asker.send("ask", bot="ChatbotA", text="안녕?")
+    town.asking.accept(answer_to(town.outside.questions[0], offset=9))
+    asker.events()
+    asker.send("rate", turn="bot_question-0-9", up=False)
+    asker.send("teach", turn="bot_question-0-9", text=" 반가워요! ")
+    asker.send("report_turn", turn="bot_question-0-9")
+    sent = [(one.kind, one.text, one.may_learn) for one in town.outside.feedback]
+    assert sent == [("down", None, False), ("correction", "반가워요!", False), ("report", None, False)]
+    assert [event["kind"] for event in asker.events("noted")] == ["down", "correction", "report"]
+
+
+def test_only_the_asker_rates_an_answer(town: Town) -> None:
+    """Somebody else does not know the turn, and cannot guess it."""
+    asker, near, _ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="안녕?", shared=True)
+    town.asking.accept(answer_to(town.outside.questions[0], offset=9))
+    near.send("rate", turn="bot_question-0-9", up=True)
+    assert near.events("refusal")[0]["reason"] == "not_yours"
+    assert town.outside.feedback == []
+
+
+def test_without_an_answer_there_is_a_notice_in_time(town: Town) -> None:
+    """After 14 s, so that nobody waits longer than 15. A later answer is not shown."""
+    asker, *_ = asker_and_onlookers(town)
+    sent = asker.send("ask", bot="ChatbotA", text="안녕?")
+    town.asking.expire(WAIT_S - 0.1)
+    assert asker.events("unanswered") == []
+    town.asking.expire(WAIT_S)
+    (unanswered,) = asker.events("unanswered")
+    assert (unanswered["id"], unanswered["reason"]) == (sent, "timeout")
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    assert asker.events("answered") == []
+
+
+def test_a_dead_letter_ends_the_question(town: Town) -> None:
+    """The bots could not read it."""
+    asker, *_ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="안녕?")
+    (question,) = town.outside.questions
+    dead = Record(
+        topic=DEAD_LETTER_TOPIC, partition=0, offset=0, key=None, value=b"", timestamp_ms=0,
+        headers={"reason": "crash_loop", "question_id": question.id},
+    )  # fmt: skip
+    town.asking.accept(dead)
+    assert asker.events("unanswered")[0]["reason"] == "refused"
+    town.asking.accept(dead)
+    assert asker.events("unanswered") == []
+
+
+def test_one_question_per_bot_at_a_time(town: Town) -> None:
+    """Another bot can be asked meanwhile, and the same one afterwards."""
+    asker, *_ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="하나")
+    town.pass_time(3)
+    asker.send("ask", bot="ChatbotA", text="둘")
+    assert asker.events("refusal")[0]["reason"] == "already_asking"
+    town.pass_time(3)
+    asker.send("ask", bot="ChatbotB", text="셋")
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    town.pass_time(3)
+    asker.send("ask", bot="ChatbotA", text="넷")
+    assert [question.text for question in town.outside.questions] == ["하나", "셋", "넷"]
+
+
+def test_a_question_sent_twice_is_asked_once(town: Town) -> None:
+    """While it waits, and after its answer, which then comes again for a client that has missed it."""
+    asker, *_ = asker_and_onlookers(town)
+    sent = asker.send("ask", bot="ChatbotA", text="하나")
+    town.pass_time(3)
+    asker.send("ask", id=sent, bot="ChatbotA", text="하나")
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    town.pass_time(3)
+    asker.send("ask", id=sent, bot="ChatbotA", text="하나")
+    assert len(town.outside.questions) == 1
+    assert [event["id"] for event in asker.events("answered")] == [sent, sent]
+
+
+def test_an_answer_waits_for_a_player_who_has_lost_the_connection(town: Town) -> None:
+    """It comes as a missed event; after a reload, the client says which questions it waits for."""
+    asker, *_ = asker_and_onlookers(town)
+    sent = asker.send("ask", bot="ChatbotA", text="하나")
+    last = asker.events()[-1]["n"]
+    asker.drop()
+    town.asking.accept(answer_to(town.outside.questions[0], "왔어요"))
+    assert [event["text"] for event in asker.come_back(last).events("answered")] == ["왔어요"]
+    reloaded = asker.come_back()
+    town.asking.repeat(reloaded.seat, [sent, "never-sent"])
+    assert [event["id"] for event in reloaded.events("answered")] == [sent]
+    reloaded_again = asker.come_back()
+    town.asking.repeat(reloaded_again.seat, ["never-sent"])
+    assert reloaded_again.events("unanswered")[0]["reason"] == "unknown"
+
+
+def test_without_kafka_a_question_is_refused_at_once(town: Town) -> None:
+    """It can be asked again."""
+    asker, *_ = asker_and_onlookers(town)
+    town.outside.down = True
+    asker.send("ask", bot="ChatbotA", text="하나")
+    assert asker.events("refusal")[0]["reason"] == "unavailable"
+    town.outside.down = False
+    town.pass_time(3)
+    asker.send("ask", bot="ChatbotA", text="하나")
+    assert len(town.outside.questions) == 1
+
+
+@pytest.mark.parametrize("minor", [True, False])
+def test_nothing_is_learned_from_minors(town: Town, minor: bool) -> None:
+    """Whatever was ticked."""
+    asker = town.enter("하늘", store=True, learn=True, minor=minor)
+    asker.send("ask", bot="ChatbotA", text="하나")
+    assert town.outside.questions[0].learn is not minor
+
+
+def test_without_consent_nothing_is_stored_or_rated(town: Town) -> None:
+    """The consent can be given later, for later questions."""
+    asker = town.enter("하늘", store=False, learn=False)
+    asker.send("ask", bot="ChatbotA", text="하나")
+    (question,) = town.outside.questions
+    assert (question.store, question.learn) == (False, False)
+    town.asking.accept(answer_to(question))
+    assert "turn" not in asker.events("answered")[0]
+    asker.send("consent", store=True, learn=True)
+    assert asker.events("consented")[0]["learn"] is True
+    town.pass_time(3)
+    asker.send("ask", bot="ChatbotA", text="둘")
+    assert (town.outside.questions[1].store, town.outside.questions[1].learn) == (True, True)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["ask", "answer", "drop", "back", "expire"])), max_size=40))
+def test_every_question_ends_exactly_once(steps: list[tuple[int, str]]) -> None:
+    """Whatever happens in between, each accepted question ends in one answer or one notice."""
+    town = Town()
+    people = [town.enter(name) for name in ("하늘", "별똥별", "토끼굴")]
+    ended: list[str] = []
+    answered: set[str] = set()
+    for person, step in steps:
+        town.pass_time(2)
+        who = people[person]
+        if step == "ask":
+            who.send("ask", bot="ChatbotA", text="안녕")
+        elif step == "answer":
+            for question in [one for one in town.outside.questions if one.id not in answered][:1]:
+                answered.add(question.id)
+                town.asking.accept(answer_to(question))
+                town.asking.accept(answer_to(question))
+        elif step == "drop":
+            who.drop()
+        elif step == "back":
+            ended += [event["id"] for event in who.events("answered", "unanswered")]
+            people[person] = who.come_back(who.seat.outbox._last)
+        else:
+            town.asking.expire(town.now_s)
+    town.asking.expire(town.now_s + WAIT_S + 1)
+    for who in people:
+        ended += [event["id"] for event in who.events("answered", "unanswered") if event.get("id")]
+    by_id = [f"{one.guest_id}.{one.client_id}" for one in town.outside.questions]
+    assert len(by_id) == len(set(by_id))
+    assert len(town.asking) == 0
+    assert len([one for one in ended if one]) == len(town.outside.questions)

@@ -1,0 +1,325 @@
+"""The gateway over HTTP and WebSockets, on Kafka's double: the door, talk, answers, restarts and hostile clients."""
+
+import json
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from kogpt2_chat.client.world_player import WorldPlayer
+from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC, QUESTION_TOPIC
+from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.testing.kafka import InMemoryTopics
+from tests.world.served import EchoBot, Served, in_memory_topics, serve
+from world.gateway.door import COOKIE
+from world.gateway.stages import BotFacts
+
+
+@pytest.fixture(scope="module")
+def topics() -> InMemoryTopics:
+    return in_memory_topics()
+
+
+@pytest.fixture(scope="module")
+def served(topics: InMemoryTopics) -> Iterator[Served]:
+    with serve(topics) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bot(topics: InMemoryTopics) -> Iterator[EchoBot]:
+    echo = EchoBot(topics)
+    yield echo
+    echo.stop()
+
+
+@pytest.fixture
+def join(served: Served) -> Iterator[Callable[..., WorldPlayer]]:
+    """Return a function that lets a player enter; all leave at the end."""
+    players: list[WorldPlayer] = []
+
+    def enter(name: str, **fields: object) -> WorldPlayer:
+        options = {key: fields.pop(key) for key in ("store", "learn", "minor") if key in fields}
+        player = WorldPlayer(served.url, name, **options)
+        players.append(player)
+        player.enter(**fields)
+        return player
+
+    yield enter
+    for player in players:
+        player.close()
+    wait_until(lambda: all(not seat.is_connected for seat in served.gateway.world))
+    loop = served.gateway._loop
+    assert loop is not None
+    loop.call_soon_threadsafe(lambda: [served.gateway.world.leave(seat) for seat in list(served.gateway.world)])
+    wait_until(lambda: len(served.gateway.world) == 0)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_the_door_gives_an_identity_that_stays(served: Served) -> None:
+    """Signing in again with the cookie keeps the id and changes the name and the consent; signing out forgets it."""
+    with requests.Session() as browser:
+        assert browser.get(f"{served.url}/session").json()["guest"] is None
+        wanted = {"name": "하늘", "store": True, "learn": True, "minor": False}
+        first = browser.post(f"{served.url}/session", json=wanted)
+        guest = first.json()["guest"]
+        assert "httponly" in first.headers["set-cookie"].lower()
+        assert "samesite=strict" in first.headers["set-cookie"].lower()
+        changed = browser.post(f"{served.url}/session", json={"name": "구름", "learn": True}).json()["guest"]
+        assert (changed["id"], changed["first_seen"]) == (guest["id"], guest["first_seen"])
+        assert (changed["name"], changed["store"], changed["learn"]) == ("구름", False, False)
+        assert browser.get(f"{served.url}/session").json()["guest"] == changed
+        assert browser.delete(f"{served.url}/session").status_code == 204
+        assert browser.get(f"{served.url}/session").json()["guest"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ('{"name": "마루"}', "name_reserved"),
+        ('{"name": "가"}', "name_length"),
+        ('{"name": 7}', "message"),
+        ("[]", "message"),
+        ("{", "message"),
+        ('{"name": "' + "a" * 5000 + '"}', "message"),
+        ("[" * 4000, "message"),
+    ],
+)
+def test_the_door_says_why_it_refuses(served: Served, body: str, reason: str) -> None:
+    """As a code that the client translates."""
+    reply = requests.post(f"{served.url}/session", data=body.encode())
+    assert (reply.status_code, reply.json()["reason"]) == (400, reason)
+
+
+def test_pages_of_other_origins_get_nothing(served: Served) -> None:
+    """Neither an identity nor a connection, although the browser would send the cookie."""
+    evil = {"Origin": "https://evil.example"}
+    assert requests.post(f"{served.url}/session", json={"name": "하늘"}, headers=evil).status_code == 403
+    assert requests.delete(f"{served.url}/session", headers=evil).status_code == 403
+    player = WorldPlayer(served.url, "하늘")
+    address = f"ws{served.url[4:]}/world"
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address, additional_headers={"Cookie": player.cookie}, origin="https://evil.example", proxy=None)
+    assert refused.value.response.status_code == 403
+    with connect(address, additional_headers={"Cookie": player.cookie}, origin=served.url, proxy=None):
+        pass
+
+
+@pytest.mark.parametrize("cookie", ["", f"{COOKIE}=forged", f"{COOKIE}=eyJpZCI6InctYWRtaW4ifQ.AAAA"])
+def test_without_a_valid_token_there_is_no_connection(served: Served, cookie: str) -> None:
+    """The handshake is refused."""
+    with pytest.raises(InvalidStatus):
+        connect(f"ws{served.url[4:]}/world", additional_headers={"Cookie": cookie}, proxy=None)
+
+
+def test_a_name_in_use_is_refused_in_words(served: Served, join) -> None:
+    """The client shows that the name is taken."""
+    join("하늘이")
+    with pytest.raises(InvalidInput, match="name_taken"):
+        join("하늘이")
+
+
+def test_every_response_has_the_security_headers(served: Served) -> None:
+    """Also errors."""
+    for path in ("/", "/session", "/health", "/nowhere"):
+        headers = requests.get(served.url + path).headers
+        assert "script-src 'self'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+
+
+def test_players_see_each_other_walk_and_talk(join) -> None:
+    """Positions agree, and lines arrive."""
+    first, second = join("하늘"), join("별똥별")
+    first.walk_to(4, 14, pace=lambda _: time.sleep(0.02))
+    first.say("안녕!")
+    assert second.wait_for(lambda event: event["t"] == "said")["text"] == "안녕!"
+
+
+def test_a_question_is_answered_over_kafka(join, bot: EchoBot, topics: InMemoryTopics) -> None:
+    """With the player's id and consent, a deadline, and feedback on the turn."""
+    player = join("하늘", learn=True)
+    sent = player.ask("ChatbotA", "호수 어디야?")
+    answered = player.answer_to(sent)
+    assert (answered["text"], answered["version"]) == ("호수 어디야?!", 1)
+    asked = next(question for question in bot.asked if question.text == "호수 어디야?")
+    assert asked.player_id.startswith("w-")
+    assert (asked.sender, asked.consent_store, asked.consent_train) == ("하늘", True, True)
+    assert asked.reply_by is not None
+    player.send("rate", turn=answered["turn"], up=True)
+    player.send("teach", turn=answered["turn"], text="남쪽이에요!")
+    player.wait_for(lambda event: event["t"] == "noted" and event["kind"] == "correction")
+    wait_until(lambda: len(topics._broker.all(FEEDBACK_TOPIC)) >= 2)
+    kinds = {json.loads(record.value or b"")["kind"] for record in topics._broker.all(FEEDBACK_TOPIC)}
+    assert {"up", "correction"} <= kinds
+
+
+def test_answers_of_other_clients_are_ignored(join, bot: EchoBot, topics: InMemoryTopics) -> None:
+    """A Unity player with the same name asks the same bot; its answer is nobody's in the browser."""
+    player = join("민수")
+    legacy = "{'from' : '민수', 'to' : 'ChatbotA', 'message' : '유니티에서'}"
+    topics.send([Outgoing(topic=QUESTION_TOPIC, key=None, value=legacy.encode())])
+    wait_until(lambda: any(question.text == "유니티에서" for question in bot.asked))
+    sent = player.ask("ChatbotA", "브라우저에서")
+    assert player.answer_to(sent)["text"] == "브라우저에서!"
+    player.poll(0.2)
+    assert [event for event in player.events if event["t"] == "answered"] == []
+
+
+def test_forced_drops_lose_no_answer_and_show_none_twice(join, bot: EchoBot) -> None:
+    """The connection is cut at random moments around the answer; the client resumes where it was."""
+    player, draw = join("끊김이"), random.Random(12)
+    for number in range(15):
+        question = player.ask("ChatbotA" if number % 2 else "ChatbotB", f"끊김 {number}")
+        time.sleep(draw.choice([0, 0, 0.01, 0.05]))
+        player.poll(0)
+        player.drop()
+        player.enter(last=player.last, waiting=[question])
+        player.answer_to(question)
+        player.poll(0.02)
+        assert not [event for event in player.events if event.get("id") == question and event["t"] == "answered"]
+        time.sleep(1.1)
+    asked = [question.text for question in bot.asked if question.text.startswith("끊김")]
+    assert len(asked) == len(set(asked)) == 15
+
+
+def test_a_restarted_gateway_delivers_what_came_meanwhile(topics: InMemoryTopics) -> None:
+    """The question is not asked again, and the answer is shown once."""
+    echo = EchoBot(topics)
+    echo.may_answer.clear()
+    with serve(topics) as first:
+        player = WorldPlayer(first.url, "기다림")
+        player.enter()
+        sent = player.ask("ChatbotC", "재시작 사이")
+        wait_until(lambda: any(question.text == "재시작 사이" for question in echo.asked))
+        first.stop()
+    echo.may_answer.set()
+    with serve(topics) as second:
+        player._url = second.url
+        player.enter(waiting=[sent])
+        assert player.answer_to(sent)["text"] == "재시작 사이!"
+        player.poll(0.2)
+        assert [event for event in player.events if event["t"] == "answered"] == []
+        unknown = "neversent-1"
+        player.close()
+        player.enter(waiting=[unknown])
+        assert player.answer_to(unknown)["reason"] == "unknown"
+        player.close()
+    echo.stop()
+    assert [question.text for question in echo.asked].count("재시작 사이") == 1
+
+
+def test_stages_reach_players(served: Served, join) -> None:
+    """A new version greets everyone."""
+    player = join("하늘")
+    served.facts.by_bot["ChatbotA"] = BotFacts(alive=True, ready=2)
+    staged = player.wait_for(lambda event: event["t"] == "staged")
+    assert staged["bot"] == {"bot": "ChatbotA", "stage": "new_version", "version": 2, "learned": 0}
+    served.facts.by_bot["ChatbotA"] = BotFacts(alive=True, ready=1)
+
+
+def test_a_second_tab_takes_over(served: Served, join) -> None:
+    """The first connection is closed with its own code."""
+    player = join("두탭이")
+    again = WorldPlayer(served.url, "다른이름")
+    again.cookie = player.cookie
+    again.enter()
+    with pytest.raises(Unavailable, match="4001"):
+        player.wait_for(lambda event: event["t"] == "never")
+    again.close()
+
+
+def test_malformed_messages_end_the_connection(join) -> None:
+    """A few are forgiven; the others do not notice."""
+    player, other = join("엉망이"), join("조용이")
+    socket_ = player._connection()
+    with pytest.raises(ConnectionClosed):
+        for _ in range(50):
+            socket_.send(b"\x00")
+            socket_.send("nonsense")
+            time.sleep(0.01)
+    other.say("괜찮아")
+    assert other.wait_for(lambda event: event["t"] == "said")["text"] == "괜찮아"
+
+
+def test_frames_above_the_limit_end_the_connection(join) -> None:
+    """4 KiB are enough for everything."""
+    player = join("커다람")
+    with pytest.raises(ConnectionClosed):
+        player._connection().send("x" * 5000)
+        player._connection().recv(timeout=5)
+        player._connection().recv(timeout=5)
+
+
+def test_random_frames_crash_nothing(served: Served, join) -> None:
+    """Bytes, JSON and half commands, from many connections."""
+    draw = random.Random(7)
+    kinds = ["enter", "say", "whisper", "ask", "rate", "teach", "block", "go", "travel", "ping", "consent", "x", 7, None]
+    values = ["", "가", -1, 0, 99999, 1e308, None, [], {}, "\u0000", True, "a" * 500, [[[]]]]
+    for number in range(12):
+        player = join(f"난수{number}")
+        try:
+            for _ in range(200):
+                if draw.random() < 0.3:
+                    player._connection().send(draw.randbytes(draw.randrange(0, 40)))
+                else:
+                    body = {draw.choice(["t", "id", "text", "bot", "to", "seat", "turn", "room", "v"]): draw.choice(values)
+                            for _ in range(4)}  # fmt: skip
+                    player._connection().send(json.dumps({"t": draw.choice(kinds), **body}))
+        except ConnectionClosed:
+            pass
+    calm = join("평온이")
+    calm.say("아직 살아 있어")
+    assert calm.wait_for(lambda event: event["t"] == "said")
+    assert requests.get(f"{served.url}/health").status_code == 200
+
+
+def test_an_address_has_limits() -> None:
+    """On ids and on connections."""
+    with serve(in_memory_topics(), ids_per_hour=3, connections=2) as small:
+        players = [WorldPlayer(small.url, f"손님{number}") for number in range(3)]
+        with pytest.raises(InvalidInput, match="too_many_ids"):
+            WorldPlayer(small.url, "손님9")
+        players[0].enter()
+        players[1].enter()
+        with pytest.raises(InvalidInput, match="403"):
+            players[2].enter()
+        players[0].close()
+        wait_until(lambda: entered(players[2]))
+        for player in players:
+            player.close()
+
+
+def entered(player: WorldPlayer) -> bool:
+    try:
+        player.enter()
+    except InvalidInput:
+        return False
+    return True
+
+
+def test_a_slow_client_does_not_slow_down_others(served: Served, join) -> None:
+    """One that never reads: positions are dropped, and it is closed when too many events wait."""
+    slow, fast = join("느림보"), join("빠름이")
+    raw = slow._connection().socket
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    started_s = time.monotonic()
+    for number in range(5):
+        fast.say(f"{number}")
+        fast.wait_for(lambda event, number=number: event["t"] == "said" and event["text"] == str(number))
+    assert time.monotonic() - started_s < 10
+    assert requests.get(f"{served.url}/health").json()["players"] == 2

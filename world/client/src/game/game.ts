@@ -1,0 +1,182 @@
+/** What the parts of the page may know and do: the model, the settings, and one method per wish of the player. */
+
+import { Connection, type LinkState } from "../net/connection.ts";
+import type { PositionsFrame } from "../net/frames.ts";
+import { newId } from "../net/ids.ts";
+import type { BotId, Command, EventOf, WorldEvent } from "../net/messages.ts";
+import { MoveSender } from "../net/moves.ts";
+import { getSession, postSession, type SessionInfo } from "../net/session.ts";
+import type { Lasting } from "../net/unconfirmed.ts";
+import { WaitingQuestions } from "../net/waiting.ts";
+import { Blocked } from "../model/blocked.ts";
+import { storeLook, storedLook } from "../model/looks.ts";
+import type { Settings } from "../model/settings.ts";
+import { storageOf } from "../model/storage.ts";
+import { EventBus, WorldModel } from "../model/world.ts";
+import type { EmoteKind, Look, PlayerView, Position } from "../scene/api.ts";
+
+/** Most block commands at once after a reconnect; the gateway allows eight. */
+const MOST_BLOCKS_AGAIN = 5;
+
+export interface GameListeners {
+  link(state: LinkState): void;
+  positions(frame: PositionsFrame): void;
+  /** Commands were refused; the event says why. Empty for commands that are not kept. */
+  refused(refusal: EventOf<"refusal">, commands: readonly Lasting[]): void;
+  lost(command: Lasting): void;
+}
+
+export class Game {
+  readonly model = new WorldModel();
+  readonly bus = new EventBus();
+  readonly blocked = new Blocked(storageOf("sessionStorage"));
+  readonly waiting = new WaitingQuestions(storageOf("sessionStorage"));
+  readonly connection: Connection;
+  readonly moves: MoveSender;
+  /** Where the web portals and the links lead. */
+  session: SessionInfo = { guest: null, portals: [], links: {} };
+  look: Look = storedLook(storageOf("localStorage"));
+  #listeners: GameListeners | null = null;
+
+  constructor(readonly settings: Settings) {
+    this.connection = new Connection({
+      connect: () => new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/world`),
+      look: () => this.look,
+      waiting: this.waiting,
+      onEvent: (event, about) => this.#event(event, about),
+      onPositions: (frame) => this.#positions(frame),
+      onState: (state) => this.#link(state),
+      onLost: (command) => this.#listeners?.lost(command),
+      hasSession: () => hasSession(),
+      nowMs: () => performance.now(),
+      later: (ms, action) => window.setTimeout(action, ms),
+      never: (timer) => window.clearTimeout(timer),
+    });
+    this.moves = new MoveSender({
+      send: (frame) => this.connection.sendFrame(frame),
+      nowMs: () => performance.now(),
+      later: (ms, action) => void setTimeout(action, ms),
+    });
+  }
+
+  listen(listeners: GameListeners): void {
+    this.#listeners = listeners;
+  }
+
+  say(text: string): void {
+    this.connection.sendLasting({ t: "say", id: newId(), text });
+  }
+
+  whisper(seat: number, text: string): void {
+    this.connection.sendLasting({ t: "whisper", id: newId(), to: seat, text });
+  }
+
+  ask(bot: BotId, text: string, shared: boolean): void {
+    this.connection.sendLasting({ t: "ask", id: newId(), bot, text, shared });
+  }
+
+  rate(turn: string, up: boolean): void {
+    this.connection.sendLasting({ t: "rate", turn, up });
+  }
+
+  teach(turn: string, text: string): void {
+    this.connection.sendLasting({ t: "teach", turn, text });
+  }
+
+  reportTurn(turn: string, text: string): void {
+    this.connection.sendLasting({ t: "report_turn", turn, text });
+  }
+
+  reportPlayer(seat: number, text: string, line?: string): void {
+    this.connection.sendLasting({ t: "report_player", seat, text, ...(line === undefined ? {} : { line }) });
+  }
+
+  /** Block a player, or unblock. Returns whether the gateway was reached. */
+  block(player: PlayerView, blocked: boolean): boolean {
+    const isSent = this.#send({ t: "block", seat: player.seat, blocked });
+    if (isSent) this.blocked.set(player, blocked);
+    return isSent;
+  }
+
+  emote(kind: EmoteKind): void {
+    this.#send({ t: "emote", kind });
+  }
+
+  /** Wear another look, now and on the next visit. */
+  dress(look: Look): void {
+    this.chooseLook(look);
+    this.#send({ t: "dress", look });
+  }
+
+  /** Choose the look to enter with. */
+  chooseLook(look: Look): void {
+    this.look = look;
+    storeLook(storageOf("localStorage"), look);
+  }
+
+  travel(portal: number): void {
+    this.#send({ t: "travel", portal });
+  }
+
+  go(room: number): void {
+    this.#send({ t: "go", room });
+  }
+
+  /** Change the consent: for this visit through the connection, for later ones in the cookie. */
+  async consent(store: boolean, learn: boolean): Promise<void> {
+    const { me } = this.model;
+    if (!me) return;
+    this.connection.sendLasting({ t: "consent", store, learn });
+    this.session.guest = await postSession(me.name, { store, learn, minor: me.minor });
+  }
+
+  moved(position: Position): void {
+    this.moves.offer(position);
+    this.model.place(position);
+  }
+
+  #send(command: Command): boolean {
+    return this.connection.send(command);
+  }
+
+  #event(event: WorldEvent, about: readonly Lasting[]): void {
+    this.model.follow(event);
+    if (event.t === "welcome") this.#welcomed();
+    if (event.t === "moved") this.#relocated(event);
+    this.bus.emit(event);
+    if (event.t === "refusal") this.#listeners?.refused(event, about);
+  }
+
+  #welcomed(): void {
+    this.moves.reset();
+    const blocked = [...this.model.players.values()].filter((player) => this.blocked.has(player));
+    for (const { seat } of blocked.slice(0, MOST_BLOCKS_AGAIN)) this.#send({ t: "block", seat, blocked: true });
+  }
+
+  #relocated({ x, z }: EventOf<"moved">): void {
+    this.moves.reset();
+    const { avatar } = this.model;
+    if (avatar) this.model.place({ ...avatar, x, z });
+  }
+
+  #positions(frame: PositionsFrame): void {
+    this.moves.acknowledged(frame.acknowledged);
+    for (const position of frame.positions) if (position.seat !== this.model.me?.seat) this.model.place(position);
+    this.#listeners?.positions(frame);
+  }
+
+  #link(state: LinkState): void {
+    if (state.is === "offline") this.moves.forgetSent();
+    if (state.is === "online") this.moves.resume();
+    this.#listeners?.link(state);
+  }
+}
+
+/** Return whether the gateway still knows this browser's guest. If it does not answer, nothing is known, so yes. */
+async function hasSession(): Promise<boolean> {
+  try {
+    return (await getSession()).guest !== null;
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,153 @@
+/** Loads the 3D scene when the page is ready for it, and keeps it in step with the model. All of it may be missing. */
+
+import { language } from "../i18n/language.ts";
+import { localize } from "../i18n/localize.ts";
+import type { EventOf } from "../net/messages.ts";
+import type { PositionsFrame } from "../net/frames.ts";
+import type { CreateScene, EmoteKind, Look, SceneEvents, WorldScene } from "../scene/api.ts";
+import type { Game } from "./game.ts";
+
+export type SceneState = "unloaded" | "loading" | "ready" | "failed";
+
+export class SceneHolder {
+  #scene: WorldScene | null = null;
+  #state: SceneState = "unloaded";
+  readonly #listeners = new Set<(state: SceneState) => void>();
+
+  constructor(
+    private readonly game: Game,
+    private readonly stage: HTMLElement,
+    private readonly events: SceneEvents,
+  ) {
+    game.bus.on({
+      welcome: () => this.#place(),
+      joined: ({ player }) => this.#scene?.addPlayer(player),
+      left: ({ seat }) => this.#scene?.removePlayer(seat),
+      dressed: ({ seat, look }) => this.#scene?.dress(seat, look),
+      said: ({ seat, text }) => this.#scene?.say(seat, text),
+      emoted: ({ seat, kind }) => this.emote(seat, kind),
+      thinking: ({ bot, seat }) => this.#scene?.botThinking(bot, true, seat),
+      answered: (event) => this.#answered(event),
+      unanswered: ({ bot }) => bot !== "" && this.#scene?.botThinking(bot, false, null),
+      staged: ({ bot }) => this.#scene?.botStage(bot),
+      moved: ({ x, z }) => this.#scene?.teleport(x, z),
+    });
+    game.settings.onChange((name) => {
+      if (name === "quality") this.#scene?.quality(game.settings.get("quality"));
+      if (name === "evening") this.#scene?.timeOfDay(game.settings.get("evening"));
+      if (name === "language" || name === "reducedMotion") void this.#createAgain();
+    });
+  }
+
+  get state(): SceneState {
+    return this.#state;
+  }
+
+  get scene(): WorldScene | null {
+    return this.#scene;
+  }
+
+  onState(listener: (state: SceneState) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Load and create the scene, if that has not been tried. */
+  async load(): Promise<void> {
+    if (this.#state !== "unloaded") return;
+    this.#become("loading");
+    try {
+      const createScene = await loadCreateScene();
+      this.#scene = await createScene(this.#options());
+      this.#scene.timeOfDay(this.game.settings.get("evening"));
+      this.#become("ready");
+      if (this.game.model.me) this.#place();
+    } catch (error) {
+      console.warn("The 3D scene is not available.", error);
+      this.#become("failed");
+    }
+  }
+
+  /** Stop drawing, for the list view and at the door. */
+  unload(): void {
+    this.#scene?.dispose();
+    this.#scene = null;
+    if (this.#state !== "failed") this.#become("unloaded");
+  }
+
+  positions(frame: PositionsFrame): void {
+    const own = this.game.model.me?.seat;
+    this.#scene?.positions(frame.positions.filter(({ seat }) => seat !== own));
+  }
+
+  emote(seat: number, kind: EmoteKind): void {
+    this.#scene?.emote(seat, kind);
+  }
+
+  preview(canvas: HTMLCanvasElement, look: Look): boolean {
+    this.#scene?.preview(canvas, look);
+    return this.#scene !== null;
+  }
+
+  inputEnabled(enabled: boolean): void {
+    this.#scene?.inputEnabled(enabled);
+  }
+
+  focus(): void {
+    this.#scene?.focus();
+  }
+
+  #place(): void {
+    const { avatar, players, bots } = this.game.model;
+    if (!this.#scene || !avatar) return;
+    this.#scene.clearPlayers();
+    this.#scene.enter(avatar);
+    for (const player of players.values()) this.#scene.addPlayer(player);
+    for (const bot of bots.values()) this.#scene.botStage(bot);
+  }
+
+  #answered(event: EventOf<"answered">): void {
+    this.#scene?.botThinking(event.bot, false, null);
+    if (event.text !== "" && event.source !== "safety") this.#scene?.botSay(event.bot, event.text, event.name);
+  }
+
+  async #createAgain(): Promise<void> {
+    if (this.#state !== "ready") return;
+    this.unload();
+    await this.load();
+  }
+
+  /** A canvas whose context was given up cannot be used again, so each scene gets a new one. */
+  #options(): Parameters<CreateScene>[0] {
+    const canvas = document.createElement("canvas");
+    canvas.className = "world-canvas";
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+    localize(canvas, "scene.label", "aria-label");
+    const labels = document.createElement("div");
+    labels.className = "world-labels";
+    this.stage.replaceChildren(canvas, labels);
+    const { settings } = this.game;
+    return {
+      canvas,
+      labels,
+      quality: settings.get("quality"),
+      reducedMotion: settings.get("reducedMotion"),
+      language: language(),
+      events: this.events,
+    };
+  }
+
+  #become(state: SceneState): void {
+    this.#state = state;
+    for (const listener of this.#listeners) listener(state);
+  }
+}
+
+/** The scene is a chunk of its own. Without it the list view still works. */
+async function loadCreateScene(): Promise<CreateScene> {
+  const modules = import.meta.glob<{ createScene: CreateScene }>("../scene/index.ts");
+  const load = modules["../scene/index.ts"];
+  if (!load) throw new Error("this build has no scene");
+  return (await load()).createScene;
+}
+

@@ -1,0 +1,289 @@
+/** The connection to the gateway: enters, comes back after losses, and loses or repeats nothing on the way. */
+
+import type { Look } from "../scene/api.ts";
+import { Backoff } from "./backoff.ts";
+import { readPositions, type PositionsFrame } from "./frames.ts";
+import { Inbox } from "./inbox.ts";
+import { readEvent, VERSION, type Command, type Numbered, type Reason, type WorldEvent } from "./messages.ts";
+import { Unconfirmed, type Lasting } from "./unconfirmed.ts";
+import { WaitingQuestions } from "./waiting.ts";
+
+export const PING_MS = 15_000;
+const DEAD_MS = 40_000;
+const GIVE_UP_CHECK_MS = 3_000;
+const CLOSED_REPLACED = 4001;
+const CLOSED_FLOODING = 1008;
+/** After this many failures in a row the client asks whether its session is still valid. */
+const SUSPICIOUS_FAILURES = 3;
+const FLOOD_WAIT_S = 30;
+
+/** What a socket must do; a WebSocket does it, and the doubles of the tests. */
+export interface Socket {
+  binaryType: BinaryType;
+  readonly readyState: number;
+  onopen: (() => void) | null;
+  onmessage: ((message: { data: unknown }) => void) | null;
+  onclose: ((closed: { code: number; reason: string }) => void) | null;
+  send(data: string | ArrayBuffer): void;
+  close(code?: number): void;
+}
+
+export type LinkState =
+  | { is: "closed" }
+  | { is: "connecting" }
+  | { is: "online" }
+  | { is: "offline" }
+  /** The same player has connected elsewhere. */
+  | { is: "replaced" }
+  /** The gateway has closed the connection because of too many messages. */
+  | { is: "flooding"; waitS: number }
+  /** The gateway does not let this player in. */
+  | { is: "refused"; reason: Reason; waitS: number };
+
+export interface ConnectionOptions {
+  connect(): Socket;
+  look(): Look;
+  waiting: WaitingQuestions;
+  /** @param about the commands that the event confirms or refuses. */
+  onEvent(event: WorldEvent, about: readonly Lasting[]): void;
+  onPositions(frame: PositionsFrame): void;
+  onState(state: LinkState): void;
+  /** The gateway should have confirmed this command, but has not. */
+  onLost(command: Lasting): void;
+  /** Returns whether the gateway still knows this browser's guest. */
+  hasSession(): Promise<boolean>;
+  nowMs(): number;
+  later(ms: number, action: () => void): number;
+  never(timer: number): void;
+}
+
+export class Connection {
+  readonly counters = { sent: 0, sentFrames: 0, received: 0, receivedFrames: 0, repeated: 0, connects: 0 };
+  readonly #unconfirmed = new Unconfirmed();
+  readonly #backoff = new Backoff();
+  #inbox = new Inbox();
+  #socket: Socket | null = null;
+  #state: LinkState = { is: "closed" };
+  #room: number | undefined;
+  #heardMs = 0;
+  #timers: number[] = [];
+  #retry: number | null = null;
+
+  constructor(private readonly options: ConnectionOptions) {}
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** The number of the last event. */
+  get last(): number | null {
+    return this.#inbox.last;
+  }
+
+  /** The number of commands that the gateway has not confirmed. */
+  get unconfirmed(): number {
+    return this.#unconfirmed.size;
+  }
+
+  /** Connect and enter. */
+  open(room?: number): void {
+    this.#room = room;
+    this.#backoff.reset();
+    this.#connect();
+  }
+
+  /** Leave: close the connection and forget everything about it. */
+  close(): void {
+    this.#drop();
+    this.#inbox = new Inbox();
+    this.#unconfirmed.clear();
+    this.#become({ is: "closed" });
+  }
+
+  /** Try again at once, for example because the network is back. */
+  retryNow(): void {
+    if (this.#state.is === "offline" && this.#retry !== null) this.#connect();
+  }
+
+  /** Come back after another tab took over, or after a wait. */
+  comeBack(): void {
+    if (this.#state.is === "replaced" || this.#state.is === "flooding") this.#connect();
+  }
+
+  /** Send a command that is lost if there is no connection. Returns whether it was sent. */
+  send(command: Command): boolean {
+    if (this.#state.is !== "online") return false;
+    this.#write(command);
+    return true;
+  }
+
+  /** Send a command, now or when the connection is back. */
+  sendLasting(command: Lasting): void {
+    this.#unconfirmed.add(command);
+    if (this.#state.is === "online") this.#writeLasting(command);
+  }
+
+  /** Send a movement frame. Returns whether it was sent. */
+  sendFrame(frame: ArrayBuffer): boolean {
+    if (this.#state.is !== "online" || this.#socket === null) return false;
+    this.#socket.send(frame);
+    this.counters.sentFrames += 1;
+    return true;
+  }
+
+  #connect(): void {
+    this.#drop();
+    if (this.#state.is !== "offline") this.#become({ is: "connecting" });
+    const socket = this.options.connect();
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => this.#enter();
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code }) => this.#closed(code);
+  }
+
+  #enter(): void {
+    this.counters.connects += 1;
+    this.#heardMs = this.options.nowMs();
+    this.#inbox.connectionOpened();
+    const { last } = this.#inbox;
+    this.#write({
+      t: "enter",
+      v: VERSION,
+      look: this.options.look(),
+      waiting: this.options.waiting.ids,
+      ...(last === null ? {} : { last }),
+      ...(this.#room === undefined ? {} : { room: this.#room }),
+    });
+    this.#ping(); // Its answer comes after all missed events: then it is clear what must be sent again.
+    this.#every(PING_MS, () => this.#ping());
+    this.#every(GIVE_UP_CHECK_MS, () => this.#giveUp());
+  }
+
+  #receive(data: unknown): void {
+    this.#heardMs = this.options.nowMs();
+    if (data instanceof ArrayBuffer) {
+      this.counters.receivedFrames += 1;
+      const frame = readPositions(data);
+      if (frame) this.options.onPositions(frame);
+    } else if (typeof data === "string") {
+      this.counters.received += 1;
+      const event = readEvent(data);
+      if (event) this.#accept(event);
+    }
+  }
+
+  #accept(event: Numbered): void {
+    if (!this.#inbox.accept(event)) {
+      this.counters.repeated += 1;
+      return;
+    }
+    if (event.t === "refusal" && event.of === "enter") {
+      this.#refused(event.reason, event.wait_s);
+      return;
+    }
+    if (this.#state.is !== "online") this.#entered();
+    if (event.t === "welcome") this.#room = event.room;
+    const about = this.#unconfirmed.follow(event);
+    this.options.waiting.follow(event);
+    this.options.onEvent(event, about);
+    if (event.t === "pong") this.#sendUnsent();
+  }
+
+  #entered(): void {
+    this.#backoff.reset();
+    this.#become({ is: "online" });
+  }
+
+  #refused(reason: Reason, waitS: number): void {
+    this.#drop();
+    const helpsToWait = reason === "busy" || reason === "too_fast";
+    if (helpsToWait && this.#state.is === "offline") {
+      this.#retryIn(waitS * 1000 + this.#backoff.nextMs());
+    } else if (reason === "room_full" && this.#state.is === "offline" && this.#room !== undefined) {
+      this.#room = undefined;
+      this.#retryIn(this.#backoff.nextMs());
+    } else {
+      this.#become({ is: "refused", reason, waitS });
+    }
+  }
+
+  #closed(code: number): void {
+    this.#drop();
+    if (code === CLOSED_REPLACED) {
+      this.#become({ is: "replaced" });
+    } else if (code === CLOSED_FLOODING) {
+      this.#become({ is: "flooding", waitS: FLOOD_WAIT_S });
+    } else {
+      this.#become({ is: "offline" });
+      this.#retryIn(this.#backoff.nextMs());
+      if (this.#backoff.failures === SUSPICIOUS_FAILURES) void this.#checkSession();
+    }
+  }
+
+  async #checkSession(): Promise<void> {
+    if ((await this.options.hasSession()) || this.#state.is !== "offline") return;
+    this.#drop();
+    this.#become({ is: "refused", reason: "session", waitS: 0 });
+  }
+
+  #retryIn(ms: number): void {
+    this.#retry = this.options.later(ms, () => this.#connect());
+  }
+
+  #ping(): void {
+    if (this.options.nowMs() - this.#heardMs > DEAD_MS) {
+      this.#closed(0); // The network is gone without a word; the browser would notice much later.
+      return;
+    }
+    this.#write({ t: "ping", at: Math.round(this.options.nowMs()) });
+  }
+
+  #giveUp(): void {
+    for (const command of this.#unconfirmed.giveUp(this.counters.connects, this.options.nowMs())) {
+      this.options.onLost(command);
+    }
+  }
+
+  #sendUnsent(): void {
+    for (const command of this.#unconfirmed.unsent(this.counters.connects)) this.#writeLasting(command);
+  }
+
+  #writeLasting(command: Lasting): void {
+    this.#write(command);
+    this.#unconfirmed.sent(command, this.counters.connects, this.options.nowMs());
+  }
+
+  #write(command: Command): void {
+    if (this.#socket === null) return;
+    this.#socket.send(JSON.stringify(command));
+    this.counters.sent += 1;
+  }
+
+  #every(ms: number, action: () => void): void {
+    const index = this.#timers.length;
+    const again = (): void => {
+      this.#timers[index] = this.options.later(ms, again);
+      action();
+    };
+    this.#timers.push(this.options.later(ms, again));
+  }
+
+  #drop(): void {
+    for (const timer of this.#timers) this.options.never(timer);
+    if (this.#retry !== null) this.options.never(this.#retry);
+    this.#timers = [];
+    this.#retry = null;
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(1000);
+  }
+
+  #become(state: LinkState): void {
+    if (this.#state.is === state.is) return;
+    this.#state = state;
+    this.options.onState(state);
+  }
+}

@@ -1,0 +1,127 @@
+/** The JSON messages of the gateway's protocol, as `protocol/messages.py` defines them. */
+
+import type { BotView, EmoteKind, Look, PlayerView } from "../scene/api.ts";
+
+export const VERSION = 1;
+export const MAX_CHAT_CHARS = 300;
+
+export type BotId = BotView["bot"];
+export const BOT_IDS: readonly BotId[] = ["ChatbotA", "ChatbotB", "ChatbotC"];
+export const EMOTES: readonly EmoteKind[] = ["wave", "pick_up", "jump", "cheer", "sit"];
+
+export const REASONS = [
+  "name_length", "name_characters", "name_reserved", "name_taken", "session", "origin", "too_many_ids", "room_full",
+  "room_unknown", "too_fast", "muted", "banned", "busy", "bot_muted", "already_asking", "text_length", "text_empty",
+  "not_here", "not_yours", "unavailable", "message",
+] as const;
+export type Reason = (typeof REASONS)[number];
+
+export const SOURCES = ["model", "safety", "muted", "nearest", "unsure", "timeout", "empty", "degraded"] as const;
+export type Source = (typeof SOURCES)[number];
+
+export interface RoomView {
+  room: number;
+  players: number;
+  seats: number;
+}
+
+export type Command =
+  | { t: "enter"; v: 1; look: Look; room?: number; last?: number; waiting: string[] }
+  | { t: "say"; id: string; text: string }
+  | { t: "whisper"; id: string; to: number; text: string }
+  | { t: "emote"; kind: EmoteKind }
+  | { t: "dress"; look: Look }
+  | { t: "ask"; id: string; bot: BotId; text: string; shared: boolean }
+  | { t: "rate"; turn: string; up: boolean }
+  | { t: "teach"; turn: string; text: string }
+  | { t: "report_turn"; turn: string; text: string }
+  | { t: "report_player"; seat: number; line?: string; text: string }
+  | { t: "block"; seat: number; blocked: boolean }
+  | { t: "consent"; store: boolean; learn: boolean }
+  | { t: "travel"; portal: number }
+  | { t: "go"; room: number }
+  | { t: "ping"; at: number };
+
+export interface Welcome {
+  t: "welcome";
+  v: number;
+  you: number;
+  name: string;
+  room: number;
+  seats: number;
+  x: number;
+  z: number;
+  tick_hz: number;
+  store: boolean;
+  learn: boolean;
+  minor: boolean;
+  /** Everyone in the room, this player too. */
+  players: PlayerView[];
+  bots: BotView[];
+  rooms: RoomView[];
+}
+
+/** For others than the asker, `id` and `turn` are empty, and so are the texts unless the question was shared. */
+export interface Answered {
+  t: "answered";
+  bot: BotId;
+  seat: number;
+  name: string;
+  id: string;
+  question: string;
+  text: string;
+  turn: string;
+  version: number;
+  source: Source | string;
+}
+
+export type WorldEvent =
+  | Welcome
+  | Answered
+  | { t: "joined"; player: PlayerView }
+  | { t: "left"; seat: number; name: string }
+  | { t: "dressed"; seat: number; look: Look }
+  | { t: "said"; id: string; seat: number; name: string; text: string }
+  | { t: "whispered"; id: string; seat: number; to: number; name: string; to_name: string; text: string }
+  | { t: "emoted"; seat: number; kind: EmoteKind }
+  | { t: "thinking"; bot: BotId; seat: number; name: string; id: string; text: string }
+  | { t: "unanswered"; bot: BotId | ""; id: string; reason: "timeout" | "unknown" | "refused" }
+  | { t: "noted"; turn: string; kind: "up" | "down" | "correction" | "report" }
+  | { t: "reported"; seat: number }
+  | { t: "consented"; store: boolean; learn: boolean }
+  | { t: "staged"; bot: BotView }
+  | { t: "moved"; x: number; z: number }
+  | { t: "hidden"; id: string }
+  | { t: "rooms"; rooms: RoomView[] }
+  | { t: "refusal"; of: string; reason: Reason; wait_s: number }
+  | { t: "pong"; at: number };
+
+export type EventName = WorldEvent["t"];
+export type EventOf<Name extends EventName> = Extract<WorldEvent, { t: Name }>;
+
+/** The gateway leaves out fields that have their default. */
+const DEFAULTS: Record<EventName, object> = {
+  welcome: {}, joined: {}, left: {}, dressed: {}, said: {}, whispered: {}, emoted: {},
+  thinking: { id: "", text: "" },
+  answered: { id: "", question: "", text: "", turn: "", version: 0, source: "model" },
+  unanswered: {}, noted: {}, reported: {}, consented: {}, staged: {}, moved: {}, hidden: {}, rooms: {},
+  refusal: { wait_s: 0 },
+  pong: {},
+};
+
+/** An event with its number among the events of this player. */
+export type Numbered = WorldEvent & { n: number };
+
+/** Read a text frame. Returns null for what this client does not know, so that a newer gateway can add events. */
+export function readEvent(text: string): Numbered | null {
+  let found: unknown;
+  try {
+    found = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof found !== "object" || found === null) return null;
+  const { t, n } = found as { t?: unknown; n?: unknown };
+  if (typeof t !== "string" || !Object.hasOwn(DEFAULTS, t)) return null;
+  return { ...DEFAULTS[t as EventName], ...found, n: typeof n === "number" ? n : 0 } as Numbered;
+}

@@ -1,0 +1,32 @@
+import type { Quality } from "../api";
+
+/** What a quality preset means for the renderer and for the world. */
+export interface Preset {
+  /** The most device pixels per CSS pixel. */
+  pixelRatio: number;
+  antialias: boolean;
+  shadows: boolean;
+  /** Share of the trees, grass and flowers that are shown. */
+  plants: number;
+  particles: number;
+  /** Side of the painted ground, in texels. */
+  groundTexels: number;
+  groundCellM: number;
+  waterDetail: boolean;
+}
+
+/** The presets; `low` is made for computers without a graphics card. */
+export const PRESETS: Readonly<Record<Quality, Preset>> = {
+  low: {
+    pixelRatio: 1, antialias: false, shadows: false, plants: 0.45, particles: 0.4,
+    groundTexels: 1024, groundCellM: 3.5, waterDetail: false,
+  },
+  medium: {
+    pixelRatio: 1.5, antialias: true, shadows: false, plants: 0.8, particles: 0.8,
+    groundTexels: 2048, groundCellM: 2.5, waterDetail: true,
+  },
+  high: {
+    pixelRatio: 2, antialias: true, shadows: true, plants: 1, particles: 1,
+    groundTexels: 2048, groundCellM: 2.5, waterDetail: true,
+  },
+};

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { PLACES } from "../core/places";
+import { seeded } from "../core/random";
+import { isFree, nearestFree, RUN_M_PER_S, walk, type Ground } from "./movement";
+
+const ground: Ground = PLACES;
+
+describe("walk", () => {
+  it("never enters an obstacle and never leaves the world", () => {
+    const random = seeded(3);
+    for (let run = 0; run < 300; run += 1) {
+      let at = nearestFree(ground, { x: (random() * 2 - 1) * 90, z: (random() * 2 - 1) * 90 });
+      let angle = random() * Math.PI * 2;
+      for (let frame = 0; frame < 120; frame += 1) {
+        angle += (random() - 0.5) * 0.6;
+        at = walk(ground, at, { x: Math.sin(angle), z: Math.cos(angle) }, RUN_M_PER_S, random() * 0.1);
+        expect(isFree(ground, at, 1e-5)).toBe(true);
+      }
+    }
+  });
+
+  it("is never faster than running, but for a little when sliding round a corner", () => {
+    const random = seeded(5);
+    for (let run = 0; run < 3000; run += 1) {
+      const near = ground.obstacles[Math.floor(random() * ground.obstacles.length)] ?? { x: 0, z: 0 };
+      const from = nearestFree(ground, { x: near.x + random() * 4 - 2, z: near.z + random() * 4 - 2 });
+      const seconds = 0.005 + random() * 0.1;
+      const angle = random() * Math.PI * 2;
+      const to = walk(ground, from, { x: Math.sin(angle), z: Math.cos(angle) }, RUN_M_PER_S, seconds);
+      expect(Math.hypot(to.x - from.x, to.z - from.z)).toBeLessThan(RUN_M_PER_S * seconds * 1.05);
+    }
+  });
+
+  it("goes straight where nothing is in the way, whatever the length of the direction", () => {
+    const to = walk({ radius_m: 50, obstacles: [] }, { x: 0, z: 0 }, { x: 0, z: 7 }, 2, 0.5);
+    expect(to.x).toBeCloseTo(0);
+    expect(to.z).toBeCloseTo(1);
+  });
+
+  it("stays where it is in a gap that is too narrow", () => {
+    const narrow: Ground = { radius_m: 50, obstacles: [{ x: -1, z: 2, radius_m: 0.8 }, { x: 1, z: 2, radius_m: 0.8 }] };
+    let at = { x: 0, z: 0 };
+    for (let frame = 0; frame < 100; frame += 1) at = walk(narrow, at, { x: 0, z: 1 }, RUN_M_PER_S, 0.05);
+    expect(at.z).toBeLessThan(2);
+    expect(isFree(narrow, at, 1e-5)).toBe(true);
+  });
+
+  it("leaves a point that the gateway's rule leaves as it is", () => {
+    const random = seeded(9);
+    for (let run = 0; run < 500; run += 1) {
+      const at = nearestFree(ground, { x: (random() * 2 - 1) * 96, z: (random() * 2 - 1) * 96 });
+      const rounded = { x: Math.round(at.x * 100) / 100, z: Math.round(at.z * 100) / 100 };
+      for (const circle of ground.obstacles) {
+        expect(Math.hypot(rounded.x - circle.x, rounded.z - circle.z)).toBeGreaterThan(circle.radius_m + 0.35 - 1e-9);
+      }
+    }
+  });
+});

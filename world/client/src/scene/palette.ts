@@ -1,0 +1,90 @@
+/** All colours of the world in one place, as they appear in full daylight. */
+export const PALETTE = {
+  grass: 0x93c96f,
+  grassLight: 0xb2da83,
+  grassDark: 0x74b062,
+  meadow: 0xc3df8c,
+  path: 0xead7ac,
+  pathEdge: 0xcbb384,
+  sand: 0xf0e1b5,
+  soil: 0x9a7a58,
+  stone: 0xe2dcd2,
+  stoneDark: 0xb7b0ad,
+  stoneWarm: 0xeee3d0,
+  stoneBlue: 0x8f9bb8,
+  rock: 0x8d8a9c,
+  rockDark: 0x66637a,
+  night: 0x34407a,
+  nightDeep: 0x232b5c,
+  gold: 0xffd166,
+  goldDeep: 0xe0a53a,
+  star: 0xfff0b3,
+  wood: 0xa8754b,
+  woodDark: 0x74503a,
+  woodLight: 0xd0a06c,
+  leaf: 0x6fb35c,
+  leafLight: 0x9ad06f,
+  leafDark: 0x4b8f57,
+  pine: 0x4f9a76,
+  pineDark: 0x357059,
+  willow: 0x9cc46a,
+  blossom: 0xf4a9c0,
+  blossomLight: 0xffdbe6,
+  autumn: 0xf0a95a,
+  reed: 0xa9b966,
+  water: 0x57b3d6,
+  waterDeep: 0x2f7fb4,
+  foam: 0xeefaff,
+  wall: 0xf8eedb,
+  wallWarm: 0xf0d5ad,
+  brick: 0xd9916a,
+  roofRed: 0xdd6f55,
+  roofBlue: 0x5b83b8,
+  roofTeal: 0x3f9a94,
+  roofPlum: 0x8a6aa8,
+  roofTile: 0x4f5d73,
+  window: 0xffd98a,
+  lantern: 0xffb04a,
+  lanternRed: 0xf0604a,
+  lanternPink: 0xff9ab5,
+  lanternBlue: 0x7fc4f0,
+  cloth: 0xfff6e6,
+  cream: 0xfff4dc,
+  ink: 0x3a3550,
+  white: 0xffffff,
+  cloud: 0xffffff,
+  crystal: 0xa996ff,
+  crystalBlue: 0x7fdcff,
+  crystalPink: 0xff9de1,
+  far: 0x9ec7c4,
+  farther: 0xb7d3dc,
+} as const;
+
+/** One colour per place, for its portal, its signs and its banners. */
+export const PLACE_COLORS: Readonly<Record<string, number>> = {
+  plaza: 0xffd166,
+  lake: 0x5fb9ee,
+  library: 0xe09a55,
+  hill: 0x8ed267,
+  market: 0xff7d52,
+  village: 0xf79cc2,
+  cave: 0xa592ff,
+};
+
+/** Skin of the four bodies. */
+export const SKIN_COLORS = [0xffdfc4, 0xf5c9a0, 0xd99f73, 0x9c6b4c] as const;
+/** The eight colours of hair. */
+export const HAIR_COLORS = [0x3b2f35, 0x6b4430, 0xa8683c, 0xe5b567, 0xd9604f, 0xf29bb5, 0x7a6bc0, 0xc9d3df] as const;
+/** Main and second colour of the eight tops. */
+export const TOP_COLORS = [
+  [0xff8f6b, 0xfff1dd],
+  [0x5aa9d6, 0xf4f8ff],
+  [0xf6c453, 0x5a6fa8],
+  [0x7cc08a, 0xfdf3d8],
+  [0xb48ad8, 0xfbe8ff],
+  [0xf2f0ea, 0xe0687a],
+  [0x4f6690, 0xffd166],
+  [0xf29bb5, 0xfff6f0],
+] as const;
+/** The eight colours of trousers and skirts. */
+export const BOTTOM_COLORS = [0x4d6184, 0x8a6f58, 0x5d5566, 0xc9b48c, 0x3f7f78, 0xd8667a, 0xe9e4da, 0x7d74b5] as const;

@@ -1,0 +1,59 @@
+"""`python -m world.gateway`: run one gateway until SIGTERM."""
+
+import sys
+
+import structlog
+import uvicorn
+
+from kogpt2_chat import bootstrap
+from kogpt2_chat.errors import KogptChatError
+from kogpt2_chat.log import configure_logging
+from kogpt2_chat.settings import load_settings
+from world.gateway.app import Gateway, web_application
+from world.gateway.facts import FactsReader
+from world.gateway.from_settings import gateway_settings
+from world.gateway.protocol.messages import MAX_FRAME_BYTES
+
+SETTINGS_WRONG = 2
+
+log = structlog.get_logger("world.gateway")
+
+
+def main() -> int:
+    """Serve players until asked to stop.
+
+    Returns:
+        The exit code: 0 stopped on request, 2 unusable settings.
+    """
+    configure_logging("json")
+    try:
+        settings = load_settings()
+        gateway = Gateway(
+            settings=gateway_settings(settings),
+            topics=bootstrap.topics(settings),
+            read_facts=FactsReader(settings, bootstrap.topics(settings)).read,
+        )
+    except KogptChatError as error:
+        log.error("settings_wrong", error=str(error))
+        return SETTINGS_WRONG
+    uvicorn.run(
+        web_application(gateway),
+        host=settings.stack.host,
+        port=settings.ports.at(settings.ports.gateway),
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_max_queue=32,
+        ws_per_message_deflate=False,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+        timeout_graceful_shutdown=2,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""The gateway: its parts, and the web application around them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.ports import Record, Topics
+from world.gateway.bots_link import ANSWER_TOPICS, BotsLink, recent_questions, recent_records
+from world.gateway.connection import Connection
+from world.gateway.dispatch import Dispatch
+from world.gateway.door import Door, address_of
+from world.gateway.outside import KafkaOutside, question_of
+from world.gateway.pages import SecurityHeaders, client_files, is_built
+from world.gateway.places import Places, load_places
+from world.gateway.protocol.frames import TICK_HZ
+from world.gateway.protocol.messages import BotView, Staged
+from world.gateway.refused import Refused
+from world.gateway.rooms.asking import WAIT_S, Asking
+from world.gateway.rooms.chat import Chat
+from world.gateway.rooms.world import Directory, LocalDirectory, World
+from world.gateway.rules.limits import AddressLimits
+from world.gateway.rules.tokens import Guest, GuestTokens
+from world.gateway.stages import BotFacts, StageBook, StageReader
+
+FORBIDDEN: Final = 4403
+_REMEMBERED_S: Final = 60.0
+"""How far back a gateway that starts reads questions and answers, for players who wait since before its start."""
+_STOP_TIMEOUT_S: Final = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """What a gateway needs to know.
+
+    Attributes:
+        keys: secrets that sign guests' tokens and questions, the newest first.
+        first_room: number of the first room.
+        rooms: number of rooms.
+        seats: players per room.
+        origins: further origins from which pages may connect.
+        ids_per_hour: new guest ids per address.
+        handshakes_per_minute: WebSocket handshakes per address.
+        connections: open connections per address.
+        facts: what every page gets to know.
+    """
+
+    keys: Sequence[str]
+    first_room: int = 1
+    rooms: int = 50
+    seats: int = 20
+    origins: frozenset[str] = frozenset()
+    ids_per_hour: int = 60
+    handshakes_per_minute: int = 120
+    connections: int = 40
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+class Gateway:
+    """One gateway.
+
+    Args:
+        settings: what it needs to know.
+        topics: Kafka.
+        read_facts: reads the facts about the bots.
+        directory: names and rooms of the whole world.
+        places: where things are.
+        monotonic: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        topics: Topics,
+        read_facts: Callable[[], Mapping[str, BotFacts]],
+        directory: Directory | None = None,
+        places: Places | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._topics, self._monotonic = settings, topics, monotonic
+        self._book = StageBook()
+        self.world = World(
+            places=places or load_places(),
+            directory=directory or LocalDirectory(),
+            first_room=settings.first_room,
+            rooms=settings.rooms,
+            capacity=settings.seats,
+            bots=self._book.views,
+        )
+        self.asking = Asking(self.world)
+        self.link = BotsLink(topics, self._deliver, monotonic)
+        self._outside = KafkaOutside(self.link, settings.keys)
+        self._dispatch = Dispatch(self.world, Chat(self.world), self.asking, self._outside)
+        self._stages = StageReader(self._book, read_facts, self._show_stages, monotonic)
+        self._addresses = AddressLimits(
+            ids_per_hour=settings.ids_per_hour,
+            handshakes_per_minute=settings.handshakes_per_minute,
+            connections=settings.connections,
+        )
+        self.door = Door(
+            tokens=GuestTokens(settings.keys),
+            addresses=self._addresses,
+            origins=settings.origins,
+            facts=settings.facts,
+            signed_in=self._signed_in,
+            signed_out=self._signed_out,
+            banned=self._outside.is_banned,
+            monotonic=monotonic,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @asynccontextmanager
+    async def running(self, app: Starlette) -> AsyncIterator[None]:
+        """Run the gateway's threads and its ticks while the web application runs."""
+        del app
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._remember)
+        self.link.start(self._loop)
+        self._stages.start()
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            self._stages.stop()
+            await asyncio.to_thread(self.link.stop, _STOP_TIMEOUT_S)
+
+    async def connect(self, socket: WebSocket) -> None:
+        """``WS /world``: let a guest in. Whoever may not enter is refused before the handshake is complete."""
+        address = address_of(socket)
+        try:
+            self.door.check_origin(socket)
+            guest = self.door.guest_of(socket)
+            if guest is None:
+                raise Refused("session", "the token is missing, forged or expired")
+            if self._outside.is_banned(guest.id):
+                raise Refused("banned", "moderators have banned this guest")
+            self._addresses.open(address, self._monotonic())
+        except Refused as refused:
+            await socket.close(FORBIDDEN, refused.reason)
+            return
+        try:
+            await socket.accept()
+            await Connection(socket, guest, self.world, self.asking, self._dispatch, self._monotonic).run()
+        finally:
+            self._addresses.close(address)
+
+    async def health(self, request: Request) -> Response:
+        """``GET /health``: whether players can talk with bots, and how many there are."""
+        del request
+        body = {
+            "ready": self.link.is_up,
+            "players": len(self.world),
+            "waiting": len(self.asking),
+            "client": is_built(),
+        }
+        return JSONResponse(body, 200 if self.link.is_up else 503)
+
+    async def _tick(self) -> None:
+        period_s = 1 / TICK_HZ
+        next_s = self._monotonic()
+        while True:
+            now_s = self._monotonic()
+            self.world.tick(now_s)
+            self.asking.expire(now_s)
+            next_s = max(next_s + period_s, now_s)  # a late tick is not made up for
+            await asyncio.sleep(next_s - self._monotonic())
+
+    def _remember(self) -> None:
+        """Wait for the answers to questions that an earlier process of this gateway has sent."""
+        since_ms = int((time.time() - _REMEMBERED_S) * 1000)
+        try:
+            questions = recent_questions(self._topics, since_ms)
+            for record in questions:
+                age_s = time.time() - record.timestamp_ms / 1000
+                if (question := question_of(record)) is not None:
+                    self.asking.wait(question, self._monotonic() - min(age_s, WAIT_S))
+            self._deliver(recent_records(self._topics, ANSWER_TOPICS, since_ms))
+        except Unavailable as error:
+            log.warning("questions_not_remembered", error=str(error))
+
+    def _deliver(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.asking.accept(record)
+
+    def _show_stages(self, views: list[BotView]) -> None:
+        def tell() -> None:
+            for view in views:
+                self.world.tell_all(Staged(view))
+
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(tell)
+
+    def _signed_in(self, guest: Guest) -> None:
+        seat = self.world.seat_of(guest.id)
+        if seat is not None and seat.guest.name == guest.name:
+            seat.guest = guest
+
+    def _signed_out(self, guest_id: str) -> None:
+        if (seat := self.world.seat_of(guest_id)) is not None:
+            self.world.leave(seat)
+
+
+def web_application(gateway: Gateway) -> Starlette:
+    """Return the web application of a gateway."""
+    return Starlette(
+        routes=[
+            Route("/session", gateway.door.show, methods=["GET"]),
+            Route("/session", gateway.door.sign_in, methods=["POST"]),
+            Route("/session", gateway.door.sign_out, methods=["DELETE"]),
+            Route("/health", gateway.health, methods=["GET"]),
+            WebSocketRoute("/world", gateway.connect),
+            Mount("/", client_files(), name="client"),
+        ],
+        middleware=[Middleware(SecurityHeaders)],
+        lifespan=gateway.running,
+    )

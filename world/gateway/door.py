@@ -1,0 +1,155 @@
+"""The door: a browser asks who it is, gets a guest's identity, changes its consent, or is forgotten."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+
+from world.gateway.refused import Refused
+from world.gateway.rules.limits import AddressLimits
+from world.gateway.rules.names import checked_name
+from world.gateway.rules.tokens import LIFETIME_S, Guest, GuestTokens, new_guest
+
+COOKIE: Final = "kogpt2_guest"
+_MOST_BODY_BYTES: Final = 4096
+
+
+class SignIn(msgspec.Struct, frozen=True):
+    """What the door asks of a player."""
+
+    name: str
+    store: bool = False
+    learn: bool = False
+    minor: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Gives guests their identities.
+
+    Attributes:
+        tokens: signs and reads the tokens.
+        addresses: the limits per address.
+        origins: origins besides the gateway's own from which pages may connect.
+        facts: what every page gets to know, e.g. the portals.
+        signed_in: called with a guest who has signed in or changed the consent.
+        signed_out: called with the id of a guest who wants to be forgotten.
+        banned: returns whether moderators have banned a guest.
+        clock: returns seconds since the epoch.
+        monotonic: returns monotonic seconds.
+    """
+
+    tokens: GuestTokens
+    addresses: AddressLimits
+    origins: frozenset[str]
+    facts: Mapping[str, object]
+    signed_in: Callable[[Guest], None]
+    signed_out: Callable[[str], None]
+    banned: Callable[[str], bool]
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+    def guest_of(self, connection: HTTPConnection) -> Guest | None:
+        """Return the guest whose token a request brings."""
+        return self.tokens.read(connection.cookies.get(COOKIE, ""), self.clock())
+
+    def check_origin(self, connection: HTTPConnection) -> None:
+        """Check that the page comes from this gateway, or from an origin that the settings name.
+
+        A program that is not a browser sends no ``Origin``. It is let in: it has the guest's token, which a page of
+        another origin cannot use.
+
+        Raises:
+            Refused: the page comes from elsewhere.
+        """
+        origin = connection.headers.get("origin")
+        if origin is None or origin in self.origins:
+            return
+        if urlsplit(origin).netloc != connection.headers.get("host"):
+            raise Refused("origin", "the page's origin is not this gateway's")
+
+    async def show(self, request: Request) -> Response:
+        """``GET /session``: who the browser is. A token that is older than a day is renewed."""
+        guest = self.guest_of(request)
+        response = JSONResponse({"guest": None if guest is None else _shown(guest), **self.facts})
+        if guest is not None and (renewed := self.tokens.renewed(guest, self.clock())) is not None:
+            self._set_cookie(request, response, renewed)
+        return response
+
+    async def sign_in(self, request: Request) -> Response:
+        """``POST /session``: become a guest, or change the name or the consent."""
+        try:
+            self.check_origin(request)
+            wanted = await _body(request)
+            guest = self._guest(request, wanted)
+            if self.banned(guest.id):
+                raise Refused("banned", "moderators have banned this guest")
+        except Refused as refused:
+            return JSONResponse({"reason": refused.reason, "wait_s": refused.wait_s}, _status(refused))
+        self.signed_in(guest)
+        response = JSONResponse({"guest": _shown(guest)})
+        self._set_cookie(request, response, guest)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """``DELETE /session``: forget the identity."""
+        try:
+            self.check_origin(request)
+        except Refused as refused:
+            return JSONResponse({"reason": refused.reason, "wait_s": refused.wait_s}, _status(refused))
+        if (guest := self.guest_of(request)) is not None:
+            self.signed_out(guest.id)
+        response = Response(status_code=204)
+        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        return response
+
+    def _guest(self, request: Request, wanted: SignIn) -> Guest:
+        name, now = checked_name(wanted.name), self.clock()
+        known = self.guest_of(request)
+        if known is None:
+            self.addresses.new_id(address_of(request), self.monotonic())
+            return new_guest(name, now, store=wanted.store, learn=wanted.learn, minor=wanted.minor)
+        learn = wanted.learn and wanted.store and not wanted.minor
+        return replace(known, name=name, issued=int(now), store=wanted.store, learn=learn, minor=wanted.minor)
+
+    def _set_cookie(self, request: Request, response: Response, guest: Guest) -> None:
+        response.set_cookie(
+            COOKIE,
+            self.tokens.sign(guest),
+            max_age=LIFETIME_S,
+            path="/",
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Return the network address of a client."""
+    return connection.client.host if connection.client else ""
+
+
+async def _body(request: Request) -> SignIn:
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > _MOST_BODY_BYTES:
+            raise Refused("message", f"a request has at most {_MOST_BODY_BYTES} bytes")
+    try:
+        return msgspec.json.decode(content, type=SignIn)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused("message", "expected JSON with a name and the consent") from None
+
+
+def _shown(guest: Guest) -> dict[str, Any]:
+    names = ("id", "name", "first_seen", "store", "learn", "minor")
+    return {name: getattr(guest, name) for name in names}
+
+
+def _status(refused: Refused) -> int:
+    return {"too_many_ids": 429, "too_fast": 429, "origin": 403, "banned": 403}.get(refused.reason, 400)

@@ -1,0 +1,30 @@
+"""A gateway's settings, from those of the platform."""
+
+from urllib.parse import urlsplit
+
+from kogpt2_chat.settings import Settings
+from world.gateway.app import GatewaySettings
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """Return what a gateway needs to know.
+
+    Raises:
+        InvalidInput: there is no key, or the file of keys cannot be read.
+    """
+    world = settings.world
+    portals = [
+        {"ko": portal.ko, "en": portal.en, "url": portal.url, "host": urlsplit(portal.url).netloc}
+        for portal in world.portals
+    ]
+    return GatewaySettings(
+        keys=world_keys(settings),
+        first_room=1,
+        rooms=world.rooms,
+        seats=world.seats,
+        origins=frozenset(world.origins),
+        ids_per_hour=world.ids_per_hour,
+        handshakes_per_minute=world.handshakes_per_minute,
+        connections=world.connections,
+        facts={"portals": portals},
+    )

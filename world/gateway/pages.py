@@ -1,0 +1,81 @@
+"""The client's built files, and the headers that every response has."""
+
+from pathlib import Path
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CLIENT: Final = Path(__file__).resolve().parents[1] / "client" / "dist"
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+_A_YEAR: Final = "public, max-age=31536000, immutable"
+_MISSING: Final = (
+    "The world's client is not built, so there is no page here. Run `make setup` where the npm registry can be reached.\n"
+    "월드 클라이언트가 아직 빌드되지 않았습니다. npm 레지스트리에 연결되는 곳에서 `make setup`을 실행해 주세요.\n"
+)
+
+
+class SecurityHeaders:
+    """Adds the security headers to every HTTP response, and forbids caches to keep those that name no lifetime."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class ClientFiles(StaticFiles):
+    """The client's files. Those below ``assets`` have a hash in their names, so they are kept for a year."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file with the caching that fits it."""
+        response = await super().get_response(path, scope)
+        is_hashed = path.startswith("assets/") and response.status_code in (200, 304)
+        response.headers["cache-control"] = _A_YEAR if is_hashed else "no-cache"
+        return response
+
+
+def is_built(folder: Path = CLIENT) -> bool:
+    """Return whether the client was built."""
+    return (folder / "index.html").exists()
+
+
+def client_files(folder: Path = CLIENT) -> ASGIApp:
+    """Return the application that serves the client, or a text that says how to build it."""
+    if is_built(folder):
+        return ClientFiles(directory=folder, html=True)
+    return PlainTextResponse(_MISSING, status_code=503)

@@ -1,0 +1,165 @@
+"""What each bot's model does, from facts: the workers' states, the aliases of the registry, and its running trainings."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.rollout.states import WorkerState
+from kogpt2_chat.errors import NotFound, Unavailable
+from world.gateway.protocol.messages import BotView, Stage
+
+NEW_FOR_S: Final = 30 * 60.0
+"""How long a bot shows that it has a new version."""
+TRAINING_FOR_S: Final = 6 * 3600.0
+"""A run that began earlier is not shown as a training: its process has probably died."""
+_EVERY_S: Final = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotFacts:
+    """Facts about one bot.
+
+    Attributes:
+        alive: whether a live worker has a slot for it.
+        ready: the version that answers; 0 if there is none.
+        muted: whether an operator has muted it.
+        degraded: whether a live worker could not load its version.
+        candidate: the version with the alias ``candidate``; None without one.
+        training: whether a training runs.
+    """
+
+    alive: bool = False
+    ready: int = 0
+    muted: bool = False
+    degraded: bool = False
+    candidate: int | None = None
+    training: bool = False
+
+
+def stage_of(facts: BotFacts, new_version: bool) -> Stage:
+    """Return the stage to show. What concerns a player's question comes before what concerns learning."""
+    if not facts.alive:
+        return "asleep"
+    if facts.muted:
+        return "muted"
+    if facts.degraded or not facts.ready:
+        return "degraded"
+    if new_version:
+        return "new_version"
+    if facts.candidate is not None and facts.candidate > facts.ready:
+        return "candidate"
+    return "training" if facts.training else "ready"
+
+
+def slot_facts(states: Mapping[str, WorkerState]) -> dict[str, BotFacts]:
+    """Return what the live workers report, by bot.
+
+    Args:
+        states: the state of each live worker, by its name.
+    """
+    found = {}
+    for bot in BOT_IDS:
+        slots = [slot for state in states.values() for slot in state.slots if slot.bot == bot]
+        versions = [slot.version for slot in slots if slot.state == "ready"]
+        found[bot] = BotFacts(
+            alive=bool(slots),
+            ready=min(versions, default=0),
+            muted=any(slot.muted for slot in slots),
+            degraded=any(slot.state == "degraded" for slot in slots),
+        )
+    return found
+
+
+@dataclass(slots=True)
+class _Shown:
+    view: BotView
+    version: int = 0
+    changed_at_s: float = float("-inf")
+
+
+@dataclass(slots=True)
+class StageBook:
+    """The stages as they were last shown. It decides what is new; it reads no server.
+
+    Attributes:
+        learned: number of pairs that a version learned from players, by bot and version.
+    """
+
+    learned: dict[tuple[str, int], int] = field(default_factory=dict)
+    _shown: dict[str, _Shown] = field(
+        default_factory=lambda: {bot: _Shown(BotView(bot, "asleep")) for bot in BOT_IDS}
+    )
+
+    def views(self) -> list[BotView]:
+        """Return what players see of the bots."""
+        return [shown.view for shown in self._shown.values()]
+
+    def update(self, facts: Mapping[str, BotFacts], now_s: float) -> list[BotView]:
+        """Take new facts.
+
+        Args:
+            facts: facts by bot.
+            now_s: the time in monotonic seconds.
+
+        Returns:
+            The views that have changed.
+        """
+        changed = []
+        for bot, found in facts.items():
+            shown = self._shown[bot]
+            if found.ready and found.ready != shown.version:
+                if shown.version and found.ready > shown.version:
+                    shown.changed_at_s = now_s
+                shown.version = found.ready
+            stage = stage_of(found, now_s - shown.changed_at_s < NEW_FOR_S)
+            view = BotView(bot, stage, found.ready, self.learned.get((bot, found.ready), 0))
+            if view != shown.view:
+                shown.view = view
+                changed.append(view)
+        return changed
+
+
+class StageReader:
+    """Reads the facts every few seconds in a thread, and hands over the views that have changed.
+
+    Args:
+        book: the stages as they were last shown.
+        read: reads the facts by bot.
+        changed: called in this thread with the changed views.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        book: StageBook,
+        read: Callable[[], Mapping[str, BotFacts]],
+        changed: Callable[[list[BotView]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._book, self._read, self._changed, self._clock = book, read, changed, clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stages", daemon=True)
+
+    def start(self) -> None:
+        """Start to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; a read that hangs is left behind."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if changed := self._book.update(self._read(), self._clock()):
+                    self._changed(changed)
+            except (Unavailable, NotFound) as error:
+                log.info("stages_not_read", error=str(error))
+            self._stopping.wait(_EVERY_S)
