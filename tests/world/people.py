@@ -1,5 +1,6 @@
 """Players of a world without sockets: each has a guest, a seat, and reads its own events."""
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +10,9 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.ports import Record
 from world.gateway.dispatch import Dispatch, TurnFeedback
 from world.gateway.places import load_places
+from world.gateway.protocol.commands import Enter
 from world.gateway.protocol.frames import Move, write_move
-from world.gateway.protocol.messages import BotView, Enter, Look
+from world.gateway.protocol.views import BotView, Look
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import AskedQuestion, Asking
 from world.gateway.rooms.chat import Chat, PlayerReport
@@ -19,6 +21,7 @@ from world.gateway.rooms.world import LocalDirectory, World
 from world.gateway.rules.tokens import Guest, new_guest
 
 PLACES = load_places()
+_IDS = itertools.count(1)
 
 
 @dataclass
@@ -94,20 +97,18 @@ class Person:
     def __init__(self, town: Town, guest: Guest, room: int | None = None, last: int | None = None) -> None:
         self.town, self.guest = town, guest
         self.hung_up: list[int] = []
-        self._ids = 0
         command = Enter(v=1, look=Look(body=1), room=room, last=last)
-        self.seat: Seat = town.world.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code))
+        self.seat: Seat = town.world.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code)).seat
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """Take the events, and return those of the given kinds; without kinds, all."""
         taken = [msgspec.json.decode(body) for body in self.seat.outbox.take()[0]]
         return [event for event in taken if not kinds or event["t"] in kinds]
 
-    def send(self, kind: str, **fields: object) -> str:
+    def send(self, command: str, /, **fields: object) -> str:
         """Send a command with an id of its own; return that id."""
-        self._ids += 1
-        message_id = str(fields.pop("id", f"m{self._ids}"))
-        body = msgspec.json.encode({"t": kind, "id": message_id, **fields})
+        message_id = str(fields.pop("id", f"m{next(_IDS)}"))
+        body = msgspec.json.encode({"t": command, "id": message_id, **fields})
         self.town.dispatch.command(self.seat, body.decode(), self.town.now_s)
         return message_id
 

@@ -14,22 +14,19 @@ from kogpt2_chat.domain.chat.wire import Question, answer_headers, read_question
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
-from world.gateway.app import Gateway, GatewaySettings, web_application
-from world.gateway.protocol.messages import MAX_FRAME_BYTES
+from world.gateway.app import Gateway, GatewaySettings, server_config
 from world.gateway.stages import BotFacts
 
 START_S = 20.0
 KEYS = ("first-key", "second-key")
-__all__ = ["EchoBot", "Served", "WORKER_TOPIC", "serve"]
+__all__ = ["WORKER_TOPIC", "EchoBot", "Served", "serve"]
 
 
 @dataclass
 class Facts:
     """Facts about the bots that a test changes."""
 
-    by_bot: dict[str, BotFacts] = field(
-        default_factory=lambda: {bot: BotFacts(alive=True, ready=1) for bot in BOT_IDS}
-    )
+    by_bot: dict[str, BotFacts] = field(default_factory=lambda: {bot: BotFacts(alive=True, ready=1) for bot in BOT_IDS})
 
     def read(self) -> Mapping[str, BotFacts]:
         return dict(self.by_bot)
@@ -57,11 +54,7 @@ def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Serve
     """Serve a gateway until the context ends."""
     facts = Facts()
     gateway = Gateway(settings=settings(**changed), topics=topics, read_facts=facts.read)
-    config = uvicorn.Config(
-        web_application(gateway), host="127.0.0.1", port=port, log_level="warning", ws="websockets-sansio",
-        ws_max_size=MAX_FRAME_BYTES, ws_per_message_deflate=False, timeout_graceful_shutdown=1, lifespan="on",
-    )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(gateway, "127.0.0.1", port))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline_s = time.monotonic() + START_S

@@ -90,7 +90,9 @@ def test_hostile_text_is_text(town: Town, text: str) -> None:
     assert said["text"] == text.replace("\u202e", "").replace("\u0000", "")
 
 
-@pytest.mark.parametrize(("text", "reason"), [("\u200b", "text_empty"), ("   ", "text_empty"), ("가" * 301, "text_length")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("\u200b", "text_empty"), ("   ", "text_empty"), ("가" * 301, "text_length")]
+)
 def test_empty_and_long_lines_are_refused(town: Town, text: str, reason: str) -> None:
     """The refusal has the id of the message."""
     first = town.enter("하늘")

@@ -69,7 +69,9 @@ def test_names_that_look_alike_are_the_same_name(first: str, second: str) -> Non
 
 def test_different_names_have_different_keys() -> None:
     """Names of one script are not folded together, even if they are similar."""
-    assert len({name_key(name) for name in ("민수", "민수2", "만수", "ㅋㅋ", "ㅋㅋㅋ", "!!", "♥♥", "Анна", "Anna2")}) == 9
+    assert (
+        len({name_key(name) for name in ("민수", "민수2", "만수", "ㅋㅋ", "ㅋㅋㅋ", "!!", "♥♥", "Анна", "Anna2")}) == 9
+    )
 
 
 @given(st.text(max_size=40))

@@ -33,7 +33,13 @@ def test_bots_know_every_place(place: Place) -> None:
 @pytest.mark.parametrize("place", [place for place in PLACES.places if place.direction_ko], ids=lambda place: place.ko)
 def test_places_lie_where_the_bots_send_players(place: Place) -> None:
     """A sentence with the place and one direction names the right one, and the place lies there."""
-    named = {word for line in answers() if place.ko in line for word in DIRECTIONS if word in line and "은하광장" not in place.ko}
+    named = {
+        word
+        for line in answers()
+        if place.ko in line
+        for word in DIRECTIONS
+        if word in line and "은하광장" not in place.ko
+    }
     others = {other.ko for other in PLACES.places if other is not place}
     single = {
         word

@@ -24,7 +24,7 @@ READY = BotFacts(alive=True, ready=3)
 )
 def test_what_concerns_players_most_is_shown(facts: BotFacts, is_new: bool, stage: str) -> None:
     """One stage at a time."""
-    assert stage_of(facts, is_new) == stage
+    assert stage_of(facts, is_new=is_new) == stage
 
 
 def test_a_new_version_is_shown_for_half_an_hour() -> None:

@@ -9,10 +9,9 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.errors import KogptChatError
 from kogpt2_chat.log import configure_logging
 from kogpt2_chat.settings import load_settings
-from world.gateway.app import Gateway, web_application
+from world.gateway.app import Gateway, server_config
 from world.gateway.facts import FactsReader
 from world.gateway.from_settings import gateway_settings
-from world.gateway.protocol.messages import MAX_FRAME_BYTES
 
 SETTINGS_WRONG = 2
 
@@ -34,24 +33,9 @@ def main() -> int:
             read_facts=FactsReader(settings, bootstrap.topics(settings)).read,
         )
     except KogptChatError as error:
-        log.error("settings_wrong", error=str(error))
+        log.error("settings_wrong", error=str(error))  # noqa: TRY400 - a traceback would not help
         return SETTINGS_WRONG
-    uvicorn.run(
-        web_application(gateway),
-        host=settings.stack.host,
-        port=settings.ports.at(settings.ports.gateway),
-        loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=MAX_FRAME_BYTES,
-        ws_max_queue=32,
-        ws_per_message_deflate=False,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        log_config=None,
-        timeout_graceful_shutdown=2,
-    )
+    uvicorn.Server(server_config(gateway, settings.stack.host, settings.ports.at(settings.ports.gateway))).run()
     return 0
 
 

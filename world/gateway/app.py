@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -24,8 +25,10 @@ from world.gateway.door import Door, address_of
 from world.gateway.outside import KafkaOutside, question_of
 from world.gateway.pages import SecurityHeaders, client_files, is_built
 from world.gateway.places import Places, load_places
+from world.gateway.protocol.commands import MAX_FRAME_BYTES
+from world.gateway.protocol.events import Staged
 from world.gateway.protocol.frames import TICK_HZ
-from world.gateway.protocol.messages import BotView, Staged
+from world.gateway.protocol.views import BotView
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import WAIT_S, Asking
 from world.gateway.rooms.chat import Chat
@@ -143,12 +146,7 @@ class Gateway:
         """``WS /world``: let a guest in. Whoever may not enter is refused before the handshake is complete."""
         address = address_of(socket)
         try:
-            self.door.check_origin(socket)
-            guest = self.door.guest_of(socket)
-            if guest is None:
-                raise Refused("session", "the token is missing, forged or expired")
-            if self._outside.is_banned(guest.id):
-                raise Refused("banned", "moderators have banned this guest")
+            guest = self.door.admitted(socket)
             self._addresses.open(address, self._monotonic())
         except Refused as refused:
             await socket.close(FORBIDDEN, refused.reason)
@@ -213,6 +211,25 @@ class Gateway:
     def _signed_out(self, guest_id: str) -> None:
         if (seat := self.world.seat_of(guest_id)) is not None:
             self.world.leave(seat)
+
+
+def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:
+    """Return how uvicorn serves a gateway: small messages, no compression, and no trust in proxies' headers."""
+    return uvicorn.Config(
+        web_application(gateway),
+        host=host,
+        port=port,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_max_queue=32,
+        ws_per_message_deflate=False,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
 
 
 def web_application(gateway: Gateway) -> Starlette:

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from world.gateway.dispatch import Dispatch
-from world.gateway.protocol.messages import Enter, Refusal, numbered, read_command, write_event
+from world.gateway.protocol.commands import Enter, read_command
+from world.gateway.protocol.events import Refusal, numbered, write_event
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import Asking
 from world.gateway.rooms.seat import Seat
@@ -70,25 +71,25 @@ class Connection:
     async def _enter(self) -> Seat | None:
         try:
             async with asyncio.timeout(ENTER_TIMEOUT_S):
-                command = read_command(await self._socket.receive_text())
-            if not isinstance(command, Enter):
-                raise Refused("message", "the first command is `enter`")
-            seat = self._world.enter(self._guest, command, self._clock(), self._hang_up)
+                command = _read_enter(await self._socket.receive_text())
+            entry = self._world.enter(self._guest, command, self._clock(), self._hang_up)
         except (TimeoutError, KeyError):
             self._closing = POLICY, "expected enter"
             await self._close()
             return None
         except Refused as refused:
-            await self._socket.send_text(numbered(write_event(Refusal("enter", refused.reason, refused.wait_s)), 0).decode())
+            await self._socket.send_text(
+                numbered(write_event(Refusal("enter", refused.reason, refused.wait_s)), 0).decode()
+            )
             self._closing = POLICY, refused.reason
             await self._close()
             return None
         except WebSocketDisconnect:
             return None
-        seat.outbox.wake = self._ready.set
+        entry.seat.outbox.wake = self._ready.set
         self._ready.set()
-        self._asking.repeat(seat, command.waiting)
-        return seat
+        self._asking.repeat(entry.seat, command.waiting, is_resumed=entry.is_resumed)
+        return entry.seat
 
     def _hang_up(self, code: int, reason: str) -> None:
         self._closing = code, reason
@@ -97,7 +98,8 @@ class Connection:
     async def _receive(self, seat: Seat) -> None:
         while True:
             message = await self._socket.receive()
-            if message["type"] == "websocket.disconnect":
+            # Another connection may have taken over, and has been told what this one had received until then.
+            if message["type"] == "websocket.disconnect" or seat.hang_up != self._hang_up:
                 return
             now_s = self._clock()
             try:
@@ -134,4 +136,8 @@ class Connection:
             await self._socket.close(code, reason)
 
 
-Endpoint = Callable[[WebSocket], Awaitable[None]]
+def _read_enter(text: str) -> Enter:
+    command = read_command(text)
+    if not isinstance(command, Enter):
+        raise Refused("message", "the first command is `enter`")
+    return command

@@ -1,27 +1,22 @@
-"""What happens when a client sends something: the rates are checked, then the command goes to the part that it concerns."""
+"""What happens when a client sends something: its rates are checked, then the command goes to the part it concerns."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import singledispatchmethod
 from typing import Final, Protocol
 
 from kogpt2_chat.domain.chat.turns import FeedbackKind
-from world.gateway.protocol.frames import read_move
-from world.gateway.protocol.messages import (
+from world.gateway.protocol.commands import (
     MAX_QUESTION_CHARS,
     AnyCommand,
     Ask,
     Block,
+    Command,
     Consent,
-    Consented,
     Dress,
     Emote,
-    Enter,
     Go,
-    Noted,
     Ping,
-    Pong,
     Rate,
-    Refusal,
     ReportPlayer,
     ReportTurn,
     Say,
@@ -30,6 +25,8 @@ from world.gateway.protocol.messages import (
     Whisper,
     read_command,
 )
+from world.gateway.protocol.events import Consented, Noted, Pong, Refusal, Reported
+from world.gateway.protocol.frames import read_move
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import AskedQuestion, Asking
 from world.gateway.rooms.chat import Chat, PlayerReport
@@ -85,22 +82,6 @@ class Dispatch:
 
     def __init__(self, world: World, chat: Chat, asking: Asking, outside: Outside) -> None:
         self._world, self._chat, self._asking, self._outside = world, chat, asking, outside
-        self._handlers: dict[type, Callable[[Seat, AnyCommand, float], None]] = {
-            Say: lambda seat, command, _: chat.say(seat, command),
-            Whisper: lambda seat, command, _: chat.whisper(seat, command),
-            Emote: lambda seat, command, _: chat.emote(seat, command),
-            Dress: lambda seat, command, _: chat.dress(seat, command),
-            Block: lambda seat, command, _: chat.block(seat, command),
-            Go: lambda seat, command, _: world.go(seat, command.room),
-            Travel: lambda seat, command, now_s: world.travel(seat, command.portal, now_s),
-            Ping: lambda seat, command, _: seat.outbox.put(Pong(command.at)),
-            Ask: self._ask,
-            Rate: self._rate,
-            Teach: self._teach,
-            ReportTurn: self._report_turn,
-            ReportPlayer: self._report_player,
-            Consent: self._consent,
-        }  # type: ignore[dict-item]
 
     def move(self, seat: Seat, frame: bytes, now_s: float) -> None:
         """Carry out a movement frame; frames above the rate are dropped, since later ones replace them.
@@ -123,17 +104,60 @@ class Dispatch:
         """
         command = read_command(text)
         try:
-            if isinstance(command, Enter):
-                raise Refused("message", "a connection enters once")
             action = _ACTION_BY_COMMAND.get(type(command), "social")
             seat.limits.check(action, now_s)
             if action in ("chat", "ask"):
                 self._outside.raise_if_muted(seat.guest.id)
-            self._handlers[type(command)](seat, command, now_s)
+            self._carry_out(command, seat, now_s)
         except Refused as refused:
             seat.outbox.put(Refusal(_name_of(command), refused.reason, refused.wait_s))
 
-    def _ask(self, seat: Seat, command: Ask, now_s: float) -> None:
+    @singledispatchmethod
+    def _carry_out(self, command: Command, seat: Seat, now_s: float) -> None:
+        del seat, now_s
+        raise Refused("message", f"{type(command).__name__} is not a command of a player who has entered")
+
+    @_carry_out.register
+    def _say(self, command: Say, seat: Seat, now_s: float) -> None:
+        del now_s
+        self._chat.say(seat, command)
+
+    @_carry_out.register
+    def _whisper(self, command: Whisper, seat: Seat, now_s: float) -> None:
+        del now_s
+        self._chat.whisper(seat, command)
+
+    @_carry_out.register
+    def _emote(self, command: Emote, seat: Seat, now_s: float) -> None:
+        del now_s
+        self._chat.emote(seat, command)
+
+    @_carry_out.register
+    def _dress(self, command: Dress, seat: Seat, now_s: float) -> None:
+        del now_s
+        self._chat.dress(seat, command)
+
+    @_carry_out.register
+    def _block(self, command: Block, seat: Seat, now_s: float) -> None:
+        del now_s
+        self._chat.block(seat, command)
+
+    @_carry_out.register
+    def _go(self, command: Go, seat: Seat, now_s: float) -> None:
+        del now_s
+        self._world.go(seat, command.room)
+
+    @_carry_out.register
+    def _travel(self, command: Travel, seat: Seat, now_s: float) -> None:
+        self._world.travel(seat, command.portal, now_s)
+
+    @_carry_out.register
+    def _ping(self, command: Ping, seat: Seat, now_s: float) -> None:
+        del now_s
+        seat.outbox.put(Pong(command.at))
+
+    @_carry_out.register
+    def _ask(self, command: Ask, seat: Seat, now_s: float) -> None:
         if (question := self._asking.ask(seat, command, now_s)) is None:
             return
         try:
@@ -142,18 +166,34 @@ class Dispatch:
             self._asking.fail(question)
             raise
 
-    def _rate(self, seat: Seat, command: Rate, now_s: float) -> None:
+    @_carry_out.register
+    def _rate(self, command: Rate, seat: Seat, now_s: float) -> None:
         del now_s
         self._feedback(seat, command.turn, "up" if command.up else "down", None)
 
-    def _teach(self, seat: Seat, command: Teach, now_s: float) -> None:
+    @_carry_out.register
+    def _teach(self, command: Teach, seat: Seat, now_s: float) -> None:
         del now_s
         self._feedback(seat, command.turn, "correction", checked_text(command.text, MAX_QUESTION_CHARS))
 
-    def _report_turn(self, seat: Seat, command: ReportTurn, now_s: float) -> None:
+    @_carry_out.register
+    def _report_turn(self, command: ReportTurn, seat: Seat, now_s: float) -> None:
         del now_s
         text = checked_text(command.text, MAX_QUESTION_CHARS) if command.text.strip() else None
         self._feedback(seat, command.turn, "report", text)
+
+    @_carry_out.register
+    def _report_player(self, command: ReportPlayer, seat: Seat, now_s: float) -> None:
+        del now_s
+        self._outside.send_report(self._chat.report(seat, command), seat.room)
+        seat.outbox.put(Reported(command.seat))
+
+    @_carry_out.register
+    def _consent(self, command: Consent, seat: Seat, now_s: float) -> None:
+        del now_s
+        learn = command.learn and command.store and not seat.guest.minor
+        seat.guest = replace(seat.guest, store=command.store, learn=learn)
+        seat.outbox.put(Consented(seat.guest.store, seat.guest.learn))
 
     def _feedback(self, seat: Seat, turn: str, kind: FeedbackKind, text: str | None) -> None:
         if turn not in seat.turns:
@@ -165,16 +205,6 @@ class Dispatch:
             )
         )
         seat.outbox.put(Noted(turn, kind))
-
-    def _report_player(self, seat: Seat, command: ReportPlayer, now_s: float) -> None:
-        del now_s
-        self._outside.send_report(self._chat.report(seat, command), seat.room)
-
-    def _consent(self, seat: Seat, command: Consent, now_s: float) -> None:
-        del now_s
-        learn = command.learn and command.store and not seat.guest.minor
-        seat.guest = replace(seat.guest, store=command.store, learn=learn)
-        seat.outbox.put(Consented(seat.guest.store, seat.guest.learn))
 
 
 def _name_of(command: AnyCommand) -> str:

@@ -58,6 +58,19 @@ class Door:
         """Return the guest whose token a request brings."""
         return self.tokens.read(connection.cookies.get(COOKIE, ""), self.clock())
 
+    def admitted(self, connection: HTTPConnection) -> Guest:
+        """Return the guest that may connect.
+
+        Raises:
+            Refused: the page comes from another origin, there is no valid token, or the guest is banned.
+        """
+        self.check_origin(connection)
+        guest = self.guest_of(connection)
+        if guest is None:
+            raise Refused("session", "the token is missing, forged or expired")
+        self._check_banned(guest)
+        return guest
+
     def check_origin(self, connection: HTTPConnection) -> None:
         """Check that the page comes from this gateway, or from an origin that the settings name.
 
@@ -87,8 +100,7 @@ class Door:
             self.check_origin(request)
             wanted = await _body(request)
             guest = self._guest(request, wanted)
-            if self.banned(guest.id):
-                raise Refused("banned", "moderators have banned this guest")
+            self._check_banned(guest)
         except Refused as refused:
             return JSONResponse({"reason": refused.reason, "wait_s": refused.wait_s}, _status(refused))
         self.signed_in(guest)
@@ -107,6 +119,10 @@ class Door:
         response = Response(status_code=204)
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return response
+
+    def _check_banned(self, guest: Guest) -> None:
+        if self.banned(guest.id):
+            raise Refused("banned", "moderators have banned this guest")
 
     def _guest(self, request: Request, wanted: SignIn) -> Guest:
         name, now = checked_name(wanted.name), self.clock()

@@ -29,9 +29,7 @@ class FactsReader:
         monotonic: returns monotonic seconds.
     """
 
-    def __init__(
-        self, settings: Settings, topics: Topics, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, topics: Topics, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._topics, self._monotonic = settings, topics, monotonic
         self._heartbeats: Follower | None = None
         self._state_by_worker: dict[str, WorkerState] = {}

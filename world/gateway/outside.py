@@ -61,9 +61,7 @@ class KafkaOutside:
             consent_train=feedback.may_learn,
             sent_at=self._now().isoformat(),
         )
-        self._link.send(
-            Outgoing(topic=FEEDBACK_TOPIC, key=feedback.turn_id.encode(), value=record.to_json().encode())
-        )
+        self._link.send(Outgoing(topic=FEEDBACK_TOPIC, key=feedback.turn_id.encode(), value=record.to_json().encode()))
 
     def send_report(self, report: PlayerReport, room: int) -> None:
         """Send the report of a player."""

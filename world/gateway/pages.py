@@ -9,18 +9,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CLIENT: Final = Path(__file__).resolve().parents[1] / "client" / "dist"
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -32,7 +23,7 @@ _HEADERS: Final = {
 }
 _A_YEAR: Final = "public, max-age=31536000, immutable"
 _MISSING: Final = (
-    "The world's client is not built, so there is no page here. Run `make setup` where the npm registry can be reached.\n"
+    "The world's client is not built, so there is no page here: run `make setup` where npm's registry can be reached.\n"
     "월드 클라이언트가 아직 빌드되지 않았습니다. npm 레지스트리에 연결되는 곳에서 `make setup`을 실행해 주세요.\n"
 )
 
@@ -44,6 +35,7 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add the headers to its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

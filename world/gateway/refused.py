@@ -4,7 +4,7 @@ from typing import Literal
 
 Reason = Literal[
     "name_length", "name_characters", "name_reserved", "name_taken", "session", "origin", "too_many_ids", "room_full",
-    "room_unknown", "too_fast", "muted", "banned", "busy", "bot_muted", "already_asking", "text_length", "text_empty", "not_here",
+    "room_unknown", "too_fast", "muted", "banned", "busy", "already_asking", "text_length", "text_empty", "not_here",
     "not_yours", "unavailable", "message",
 ]  # fmt: skip
 

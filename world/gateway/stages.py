@@ -1,4 +1,4 @@
-"""What each bot's model does, from facts: the workers' states, the aliases of the registry, and its running trainings."""
+"""What each bot's model does, from facts: the workers' states, the registry's aliases, and the running trainings."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ import structlog
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.rollout.states import WorkerState
 from kogpt2_chat.errors import NotFound, Unavailable
-from world.gateway.protocol.messages import BotView, Stage
+from world.gateway.protocol.views import BotView, Stage
 
 NEW_FOR_S: Final = 30 * 60.0
 """How long a bot shows that it has a new version."""
@@ -43,7 +43,7 @@ class BotFacts:
     training: bool = False
 
 
-def stage_of(facts: BotFacts, new_version: bool) -> Stage:
+def stage_of(facts: BotFacts, *, is_new: bool) -> Stage:
     """Return the stage to show. What concerns a player's question comes before what concerns learning."""
     if not facts.alive:
         return "asleep"
@@ -51,7 +51,7 @@ def stage_of(facts: BotFacts, new_version: bool) -> Stage:
         return "muted"
     if facts.degraded or not facts.ready:
         return "degraded"
-    if new_version:
+    if is_new:
         return "new_version"
     if facts.candidate is not None and facts.candidate > facts.ready:
         return "candidate"
@@ -93,9 +93,7 @@ class StageBook:
     """
 
     learned: dict[tuple[str, int], int] = field(default_factory=dict)
-    _shown: dict[str, _Shown] = field(
-        default_factory=lambda: {bot: _Shown(BotView(bot, "asleep")) for bot in BOT_IDS}
-    )
+    _shown: dict[str, _Shown] = field(default_factory=lambda: {bot: _Shown(BotView(bot, "asleep")) for bot in BOT_IDS})
 
     def views(self) -> list[BotView]:
         """Return what players see of the bots."""
@@ -118,7 +116,7 @@ class StageBook:
                 if shown.version and found.ready > shown.version:
                     shown.changed_at_s = now_s
                 shown.version = found.ready
-            stage = stage_of(found, now_s - shown.changed_at_s < NEW_FOR_S)
+            stage = stage_of(found, is_new=now_s - shown.changed_at_s < NEW_FOR_S)
             view = BotView(bot, stage, found.ready, self.learned.get((bot, found.ready), 0))
             if view != shown.view:
                 shown.view = view

@@ -99,9 +99,9 @@ class WorldPlayer:
         """Ask a bot; return the question's id."""
         return self._send("ask", bot=bot, text=text, **fields)
 
-    def send(self, kind: str, **fields: object) -> str:
+    def send(self, command: str, /, **fields: object) -> str:
         """Send any command; return its id."""
-        return self._send(kind, **fields)
+        return self._send(command, **fields)
 
     def answer_to(self, question_id: str, timeout_s: float = 20.0) -> Event:
         """Wait for the end of a question: an answer, a notice that there is none, or a refusal.
@@ -162,9 +162,9 @@ class WorldPlayer:
         frame = _HEAD + b"".join(number.to_bytes(2, "little") for number in numbers) + bytes((0, yaw, gait))
         self._connection().send(frame)
 
-    def _send(self, kind: str, **fields: object) -> str:
+    def _send(self, command: str, /, **fields: object) -> str:
         message_id = str(fields.pop("id", f"{self.name.encode().hex()[:12]}-{next(self._ids)}"))
-        self._connection().send(json.dumps({"t": kind, "id": message_id, **fields}, ensure_ascii=False))
+        self._connection().send(json.dumps({"t": command, "id": message_id, **fields}, ensure_ascii=False))
         return message_id
 
     def _receive(self, timeout_s: float) -> None:

@@ -226,7 +226,12 @@ _PROBES: Final[Mapping[str, Probe]] = {
     "elasticsearch": elasticsearch,
     "mlflow": mlflow,
 }
-_PROBES_BY_GROUP: Final[Mapping[str, Probe]] = {"airflow": airflow, "spark": spark, "worker": worker, "gateway": gateway}
+_PROBES_BY_GROUP: Final[Mapping[str, Probe]] = {
+    "airflow": airflow,
+    "spark": spark,
+    "worker": worker,
+    "gateway": gateway,
+}
 
 
 def _probe_of(program: Program) -> Probe:

@@ -11,7 +11,8 @@ from kogpt2_chat.client.answer_matcher import AnswerMatcher, PendingQuestion
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
 from kogpt2_chat.ports import Record
-from world.gateway.protocol.messages import MAX_QUESTION_CHARS, Answered, Ask, Thinking, Unanswered
+from world.gateway.protocol.commands import MAX_QUESTION_CHARS, Ask
+from world.gateway.protocol.events import Answered, Thinking, Unanswered
 from world.gateway.refused import Refused
 from world.gateway.rooms.seat import Seat
 from world.gateway.rooms.world import World
@@ -123,12 +124,19 @@ class Asking:
         self._waiting[question.id] = question
         self._id_by_asker[question.guest_id, question.bot] = question.id
 
-    def repeat(self, seat: Seat, client_ids: Sequence[str]) -> None:
-        """Tell a player who has connected again what became of questions that its client still waits for."""
+    def repeat(self, seat: Seat, client_ids: Sequence[str], *, is_resumed: bool = False) -> None:
+        """Tell a player who has connected again what became of questions that its client still waits for.
+
+        Args:
+            seat: the player.
+            client_ids: the client's ids of the questions.
+            is_resumed: whether the client gets the events that it has missed, and so any answer among them.
+        """
         for client_id in client_ids:
             question_id = asked_id(seat.guest.id, client_id)
             if (event := self._ended.get(question_id)) is not None:
-                self._deliver(seat, event)
+                if not is_resumed:
+                    self._deliver(seat, event)
             elif question_id not in self._waiting:
                 seat.outbox.put(Unanswered("", client_id, "unknown"))
 

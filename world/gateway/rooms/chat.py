@@ -4,20 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from world.gateway.protocol.messages import (
-    MAX_CHAT_CHARS,
-    Block,
-    Dress,
-    Dressed,
-    Emote,
-    Emoted,
-    Reported,
-    ReportPlayer,
-    Said,
-    Say,
-    Whisper,
-    Whispered,
-)
+from world.gateway.protocol.commands import MAX_CHAT_CHARS, Block, Dress, Emote, ReportPlayer, Say, Whisper
+from world.gateway.protocol.events import Dressed, Emoted, Said, Whispered
 from world.gateway.refused import Refused
 from world.gateway.rooms.room import Line, Room
 from world.gateway.rooms.seat import Seat
@@ -112,7 +100,6 @@ class Chat:
         before = _lines_up_to(room, command.line)
         if command.line is not None and (not before or before[-1].guest_id != other.guest.id):
             raise Refused("not_here", "the line is not one of the player's last lines in this room")
-        seat.outbox.put(Reported(other.number))
         return PlayerReport(
             by=seat.guest.id,
             guest_id=other.guest.id,

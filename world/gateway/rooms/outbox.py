@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from world.gateway.protocol.messages import Event, numbered, write_event
+from world.gateway.protocol.events import Event, numbered, write_event
 
 KEPT_EVENTS: Final = 400
 """Events that a client can get again after it has lost its connection."""

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from world.gateway.protocol.events import Event, write_event
 from world.gateway.protocol.frames import write_positions
-from world.gateway.protocol.messages import Event, RoomView, write_event
+from world.gateway.protocol.views import RoomView
 from world.gateway.rooms.seat import Seat
 
 KEPT_LINES: Final = 60

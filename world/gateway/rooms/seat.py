@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from world.gateway.protocol.frames import Move, write_player
-from world.gateway.protocol.messages import Look, PlayerView
+from world.gateway.protocol.views import Look, PlayerView
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rules.limits import ClientLimits
 from world.gateway.rules.movement import Walker

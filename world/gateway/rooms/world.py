@@ -4,23 +4,14 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from world.gateway.places import Places
+from world.gateway.protocol.commands import Enter
+from world.gateway.protocol.events import Event, Joined, Left, Moved, RoomList, Welcome, write_event
 from world.gateway.protocol.frames import TICK_HZ, Move
-from world.gateway.protocol.messages import (
-    VERSION,
-    BotView,
-    Enter,
-    Event,
-    Joined,
-    Left,
-    Moved,
-    RoomList,
-    RoomView,
-    Welcome,
-    write_event,
-)
+from world.gateway.protocol.views import VERSION, BotView, RoomView
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rooms.room import Room
@@ -36,6 +27,19 @@ NEAR_M: Final = 15.0
 """Players within this distance of a bot see what it does."""
 PORTAL_REACH_M: Final = 4.0
 _MAX_SEATS: Final = 0x10000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a player has entered.
+
+    Attributes:
+        seat: the seat.
+        is_resumed: whether the client gets all the events that it has missed, instead of a welcome.
+    """
+
+    seat: Seat
+    is_resumed: bool
 
 
 class Directory(Protocol):
@@ -130,7 +134,7 @@ class World:
         used, empty = [view for view in own if view.players], [view for view in own if not view.players]
         return sorted([*used, *empty[:1], *self._directory.other_rooms()], key=lambda view: view.room)
 
-    def enter(self, guest: Guest, command: Enter, now_s: float, hang_up: Callable[[int, str], None]) -> Seat:
+    def enter(self, guest: Guest, command: Enter, now_s: float, hang_up: Callable[[int, str], None]) -> Entry:
         """Seat a guest, or give the seat back to one who has lost the connection or comes from another tab.
 
         Args:
@@ -140,7 +144,7 @@ class World:
             hang_up: closes the guest's connection, with a close code and a reason.
 
         Returns:
-            The seat; its outbox begins with the welcome, or with the missed events.
+            The seat, whose outbox begins with the welcome, or with the missed events.
 
         Raises:
             Refused: the name is taken, or there is no free seat.
@@ -148,7 +152,7 @@ class World:
         held = self._seat_by_guest.get(guest.id)
         if held is not None:
             if held.guest.name == guest.name:
-                return self._come_back(held, guest, command, hang_up)
+                return Entry(held, is_resumed=self._come_back(held, guest, command, hang_up))
             self.leave(held)
         if not self._directory.claim(name_key(guest.name), guest.id):
             raise Refused("name_taken", "another player has this name")
@@ -162,7 +166,7 @@ class World:
         room.seats[seat.number] = seat
         self._seat_by_guest[guest.id] = seat
         self._welcome(seat)
-        return seat
+        return Entry(seat, is_resumed=False)
 
     def drop(self, seat: Seat, now_s: float) -> None:
         """Hold the seat of a player whose connection is lost."""
@@ -226,7 +230,7 @@ class World:
         return stand is not None and math.hypot(stand.x - seat.walker.x, stand.z - seat.walker.z) <= NEAR_M
 
     def tick(self, now_s: float) -> None:
-        """Send the positions of all rooms. Once per second, free seats that were held for too long, and list the rooms."""
+        """Send the positions of all rooms; once per second, free seats held for too long, and list the rooms."""
         number = next(self._ticks)
         for room in self._rooms.values():
             if room.seats:
@@ -277,17 +281,16 @@ class World:
             hang_up=hang_up,
         )
 
-    def _come_back(
-        self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]
-    ) -> Seat:
+    def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
         if seat.hang_up is not None:
             seat.hang_up(REPLACED, "connected again")
         seat.hang_up, seat.dropped_at_s, seat.guest = hang_up, None, guest
         seat.has_moved = True
-        if command.last is None or not seat.outbox.go_back(command.last):
-            seat.outbox.skip()
-            self._welcome(seat)
-        return seat
+        if command.last is not None and seat.outbox.go_back(command.last):
+            return True
+        seat.outbox.skip()
+        self._welcome(seat)
+        return False
 
     def _welcome(self, seat: Seat) -> None:
         guest, room = seat.guest, self._rooms[seat.room]

@@ -1,5 +1,6 @@
 """The signed token of a guest: who a browser is, since when, and what it consented to. No account, no password."""
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,7 +64,9 @@ class GuestTokens:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._serializer = URLSafeSerializer(list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": "sha256"})
+        self._serializer = URLSafeSerializer(
+            list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256}
+        )
 
     def sign(self, guest: Guest) -> str:
         """Return the guest's token."""

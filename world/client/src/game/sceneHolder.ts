@@ -74,6 +74,11 @@ export class SceneHolder {
     if (this.#state !== "failed") this.#become("unloaded");
   }
 
+  /** The player wants to try again after a failure. */
+  forgetFailure(): void {
+    if (this.#state === "failed") this.#state = "unloaded";
+  }
+
   positions(frame: PositionsFrame): void {
     const own = this.game.model.me?.seat;
     this.#scene?.positions(frame.positions.filter(({ seat }) => seat !== own));

@@ -18,15 +18,7 @@ const SUSPICIOUS_FAILURES = 3;
 const FLOOD_WAIT_S = 30;
 
 /** What a socket must do; a WebSocket does it, and the doubles of the tests. */
-export interface Socket {
-  binaryType: BinaryType;
-  readonly readyState: number;
-  onopen: (() => void) | null;
-  onmessage: ((message: { data: unknown }) => void) | null;
-  onclose: ((closed: { code: number; reason: string }) => void) | null;
-  send(data: string | ArrayBuffer): void;
-  close(code?: number): void;
-}
+export type Socket = Pick<WebSocket, "binaryType" | "onopen" | "onmessage" | "onclose" | "send" | "close">;
 
 export type LinkState =
   | { is: "closed" }
@@ -105,6 +97,11 @@ export class Connection {
     if (this.#state.is === "offline" && this.#retry !== null) this.#connect();
   }
 
+  /** Lose the connection on purpose, as a bad network does; for tests. */
+  breakLink(): void {
+    if (this.#socket !== null) this.#closed(0);
+  }
+
   /** Come back after another tab took over, or after a wait. */
   comeBack(): void {
     if (this.#state.is === "replaced" || this.#state.is === "flooding") this.#connect();
@@ -138,7 +135,7 @@ export class Connection {
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#enter();
-    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onmessage = ({ data }: MessageEvent<unknown>) => this.#receive(data);
     socket.onclose = ({ code }) => this.#closed(code);
   }
 

@@ -12,7 +12,14 @@ const BACK_HAIR: Readonly<Record<number, string>> = {
   3: "M45 16c8 0 11 8 10 16s-4 14-9 16c1-8 1-18-1-24z",
 };
 const FRINGE = "M18 29c-1-12 5-18 14-18s15 6 14 18c-3-3-5-6-6-9-6 4-14 5-18 3-1 2-2 4-4 6z";
-const HAT_COLORS = ["#7a6bc0", "#d9604f", "#e5b567", "#3f7f78", "#f29bb5"] as const;
+/** The hats from number 1: woollen hat, straw hat, beret, gat and wreath. */
+const HATS: readonly (readonly [path: string, color: string])[][] = [
+  [["M17 21c0-10 6-15 15-15s15 5 15 15z", "#e0604f"], ["M15 18h34v6H15z", "#fff4dc"]],
+  [["M21 19c0-9 4-13 11-13s11 4 11 13z", "#f0d48c"], ["M6 20q26-8 52 0-26 8-52 0z", "#d9b263"]],
+  [["M13 21c-1-9 8-15 20-14s19 5 17 12c-9-3-25-3-37 2z", "#7d4fa8"]],
+  [["M24 18V3h16v15z", "#3d3a4c"], ["M5 19q27-7 54 0-27 7-54 0z", "#2c2a38"]],
+  [["M14 23q18-14 36 0l-2 4q-16-12-32 0z", "#6fb35c"], ["M19 21a3 3 0 1 0 .1 0M32 15a3 3 0 1 0 .1 0M45 21a3 3 0 1 0 .1 0", "#f4a9c0"]],
+];
 
 /** Return a portrait. */
 export function figure(look: Look): SVGSVGElement {
@@ -27,9 +34,9 @@ export function figure(look: Look): SVGSVGElement {
     svg("path", { d: "M25 47h14l-7 8z", fill: cssColor(collar) }),
     svg("circle", { cx: 32, cy: 30, r: 15, fill: colorOf(SKIN_COLORS, look.body) }),
     svg("path", { d: FRINGE, fill: hair }),
-    ...(look.hair === 5 ? [svg("circle", { cx: 32, cy: 9, r: 6, fill: hair })] : []),
+    ...topHair(look, hair),
     ...face(),
-    ...hat(look.hat),
+    ...(HATS[look.hat - 1] ?? []).map(([d, fill]) => svg("path", { d, fill })),
   );
 }
 
@@ -43,10 +50,12 @@ function face(): SVGElement[] {
   ];
 }
 
-/** Number 0 is no hat. */
-function hat(number: number): SVGElement[] {
-  const color = HAT_COLORS[number - 1];
-  return color ? [svg("path", { d: "M16 21c0-10 7-15 16-15s16 5 16 15c-10-4-22-4-32 0z", fill: color })] : [];
+/** Curls and buns; a hat hides them, but for the wreath. */
+function topHair({ hair, hat }: Look, fill: string): SVGElement[] {
+  if (hat > 0 && hat < 5) return [];
+  const balls: readonly (readonly [number, number, number])[] =
+    hair === 4 ? [[19, 19, 6], [26, 14, 6], [34, 13, 6], [42, 17, 6], [46, 24, 5], [17, 26, 5]] : hair === 5 ? [[19, 13, 6], [45, 13, 6]] : [];
+  return balls.map(([cx, cy, r]) => svg("circle", { cx, cy, r, fill }));
 }
 
 function colorOf(colors: readonly number[], index: number): string {

@@ -10,7 +10,7 @@ export interface TextPiece {
  * Numbers with hyphens such as 1577-0199, and short ones of three or four digits such as 109 and 1388. Amounts such as
  * 24시간 and 2026년 are none.
  */
-const NUMBER = /(?<![\d+-])(?:\+\d{1,3}-)?(?:\d{2,4}(?:-\d{3,4}){1,2}|\d{3,4})(?![\d-])(?!\s*(?:시간|분|초|년|월|일|원|명|번째|자|%|hours?|people|years?))/g;
+const NUMBER = /(?<![\d+-])(?:\+\d{1,3}(?:-\d{1,4}){2,3}|\d{2,4}(?:-\d{3,4}){1,2}|\d{3,4})(?![\d-])(?!\s*(?:시간|분|초|년|월|일|원|명|번째|자|%|hours?|people|years?))/g;
 
 /** Cut a text into numbers and what is between them. */
 export function textPieces(text: string): TextPiece[] {

@@ -44,10 +44,5 @@ function piecesOf(text: string): (Node | string)[] {
 }
 
 function callLink(shown: string, number: string): HTMLElement {
-  return h(
-    "a",
-    { class: "call", label: { key: "safety.call", params: { number: shown } }, attributes: { href: `tel:${number}` } },
-    icon("phone"),
-    shown,
-  );
+  return h("a", { class: "call", attributes: { href: `tel:${number}` } }, icon("phone"), shown);
 }

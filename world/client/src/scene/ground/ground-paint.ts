@@ -18,20 +18,39 @@ export interface Shade {
 
 type Brush = CanvasRenderingContext2D;
 
-/** Paint meadows, paths, shores and the shade under trees and buildings, seen from above. */
-export function paintGround(texels: number, shades: readonly Shade[]): CanvasTexture {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = texels;
-  const brush = canvas.getContext("2d");
-  if (!brush) throw new Error("no 2D canvas");
-  const scale = texels / (GROUND_HALF_M * 2);
-  brush.setTransform(scale, 0, 0, scale, texels / 2, texels / 2);
-  paintMeadow(brush);
-  paintShore(brush);
-  for (const path of PATHS) paintPath(brush, path);
-  paintYards(brush);
-  paintStones(brush);
-  for (const shade of shades) paintShade(brush, shade);
+/** The painted ground: meadows, paths, shores, and the shade under trees and buildings, seen from above. */
+export class GroundPaint {
+  readonly texture: CanvasTexture;
+  private readonly brush: Brush;
+
+  constructor(texels: number) {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = texels;
+    const brush = canvas.getContext("2d");
+    if (!brush) throw new Error("no 2D canvas");
+    const scale = texels / (GROUND_HALF_M * 2);
+    brush.setTransform(scale, 0, 0, scale, texels / 2, texels / 2);
+    paintMeadow(brush);
+    paintShore(brush);
+    for (const path of PATHS) paintPath(brush, path);
+    paintYards(brush);
+    paintStones(brush);
+    this.brush = brush;
+    this.texture = groundTexture(canvas);
+  }
+
+  /** Darken the ground under things; shown after {@link flush}. */
+  shades(shades: readonly Shade[]): void {
+    for (const shade of shades) paintShade(this.brush, shade);
+  }
+
+  /** Send what was painted to the graphics card. */
+  flush(): void {
+    this.texture.needsUpdate = true;
+  }
+}
+
+function groundTexture(canvas: HTMLCanvasElement): CanvasTexture {
   const texture = new CanvasTexture(canvas);
   texture.minFilter = LinearMipmapLinearFilter;
   texture.magFilter = LinearFilter;

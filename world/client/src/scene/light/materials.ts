@@ -1,4 +1,4 @@
-import { GLSL3, RawShaderMaterial, type RawShaderMaterialParameters } from "three";
+import { GLSL3, RawShaderMaterial, type ShaderMaterialParameters } from "three";
 import { SHADOW_PARS, type ShadowUniforms } from "./shadow-pass";
 import type { WorldUniforms } from "./uniforms";
 
@@ -19,7 +19,7 @@ export class Materials {
   }
 
   /** Make a material; `own` are uniforms that it does not share. */
-  make(parameters: RawShaderMaterialParameters & { vertexShader: string; fragmentShader: string }): RawShaderMaterial {
+  make(parameters: ShaderMaterialParameters & { vertexShader: string; fragmentShader: string }): RawShaderMaterial {
     const receives = parameters.fragmentShader.includes(SHADOW_MARK);
     const material = new RawShaderMaterial({
       ...parameters,

@@ -1,0 +1,135 @@
+/** Puts the parts together: the door and the world, one of which is shown. */
+
+import { Game } from "./game/game.ts";
+import { applySettings } from "./game/applySettings.ts";
+import { followLayout } from "./game/compactLayout.ts";
+import { installTestHook } from "./game/testHook.ts";
+import { preferredLanguage, setLanguage } from "./i18n/language.ts";
+import { forgetLook } from "./model/looks.ts";
+import { Settings } from "./model/settings.ts";
+import { storageOf } from "./model/storage.ts";
+import type { LinkState } from "./net/connection.ts";
+import { deleteSession, getSession, RequestRefused } from "./net/session.ts";
+import { closeDialogs } from "./ui/dialog.ts";
+import { Door } from "./ui/door/door.ts";
+import { refusalText } from "./ui/names.ts";
+import { roomRefused } from "./ui/rooms.ts";
+import { WorldPage } from "./ui/worldPage.ts";
+
+/** Start the client in an empty page. */
+export function startApp(root: HTMLElement): void {
+  new App(root);
+}
+
+class App {
+  readonly #game: Game;
+  readonly #page: WorldPage;
+  readonly #door: Door;
+  #isInside = false;
+
+  constructor(root: HTMLElement) {
+    const settings = new Settings(storageOf("localStorage"), {
+      language: preferredLanguage(navigator.languages),
+      quality: "medium",
+      evening: 0.7,
+      textSize: 100,
+      theme: "dark",
+      reducedMotion: matchMedia("(prefers-reduced-motion: reduce)").matches,
+      list: false,
+      chatOpen: matchMedia("(min-width: 900px)").matches,
+    });
+    setLanguage(settings.get("language"));
+    applySettings(settings);
+    followLayout();
+    this.#game = new Game(settings);
+    this.#page = new WorldPage(this.#game, { leave: () => this.#leave(), forget: () => void this.#forget() });
+    this.#door = new Door(this.#game, this.#page.scene, {
+      enter: () => this.#enter(),
+      forget: () => this.#forget(),
+      retry: () => void this.#begin(),
+    });
+    this.#listen();
+    this.#show(false);
+    root.append(this.#door.element, this.#page.element);
+    installTestHook(this.#game, this.#page);
+    void this.#begin();
+  }
+
+  #listen(): void {
+    const { connection } = this.#game;
+    this.#game.listen({
+      link: (state) => this.#link(state),
+      positions: (frame) => this.#page.scene.positions(frame),
+      refused: (refusal, commands) => {
+        if (roomRefused(refusal) || this.#page.chat.refused(refusal, commands)) return;
+        this.#page.toasts.showText(refusalText(refusal.reason, refusal.wait_s));
+      },
+      lost: (command) => this.#page.chat.lost(command),
+    });
+    window.addEventListener("online", () => connection.retryNow());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && connection.retryNow());
+  }
+
+  /** Ask who this browser is, and show the door. The scene loads after it. */
+  async #begin(): Promise<void> {
+    try {
+      this.#game.session = await getSession();
+      this.#door.show();
+    } catch {
+      this.#door.showUnreachable();
+      return;
+    }
+    this.#page.people.refresh();
+    if (!this.#game.settings.get("list")) requestAnimationFrame(() => void this.#page.scene.load());
+  }
+
+  #enter(): void {
+    this.#game.connection.open();
+  }
+
+  #link(state: LinkState): void {
+    this.#page.banner.show(state);
+    this.#page.chat.linkChanged(state.is === "online");
+    if (state.is === "online" && !this.#isInside) this.#goInside();
+    if (state.is === "refused") this.#backToDoor(refusalText(state.reason, state.waitS), state.reason === "session");
+  }
+
+  #goInside(): void {
+    this.#show(true);
+    this.#page.focusWorld();
+  }
+
+  #backToDoor(problem: string, isForgotten: boolean): void {
+    if (isForgotten) this.#game.session.guest = null;
+    closeDialogs();
+    this.#show(false);
+    this.#page.chat.clear();
+    this.#door.show();
+    this.#door.problem(problem);
+  }
+
+  #leave(): void {
+    this.#game.connection.close();
+    this.#backToDoor("", false);
+  }
+
+  async #forget(): Promise<void> {
+    this.#game.connection.close();
+    try {
+      await deleteSession();
+    } catch (error) {
+      this.#backToDoor(error instanceof RequestRefused ? refusalText(error.reason, error.waitS) : refusalText("unavailable", 0), false);
+      return;
+    }
+    forgetLook(storageOf("localStorage"));
+    this.#game.settings.forget();
+    this.#backToDoor("", true);
+    this.#page.toasts.show("door.forgotten");
+  }
+
+  #show(isInside: boolean): void {
+    this.#isInside = isInside;
+    this.#door.element.hidden = isInside;
+    this.#page.showInside(isInside);
+  }
+}

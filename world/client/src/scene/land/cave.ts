@@ -1,0 +1,100 @@
+import type { MeshBuilder } from "../build/mesh-builder";
+import { PALETTE } from "../palette";
+import { pick } from "../core/numbers";
+import { pine } from "./trees";
+import { Site } from "./site";
+
+const CENTER = { x: -44, z: -61 } as const;
+/** The mouth looks to where the path comes from. */
+const TURN = Math.atan2(9, 8);
+const CRYSTALS = [PALETTE.crystal, PALETTE.crystalBlue, PALETTE.crystalPink] as const;
+
+/** A rock with a dark mouth, full of crystals that mirror the light, and a great mirror inside. */
+export function cave(): Site {
+  const site = new Site(707);
+  site.stand(CENTER.x, CENTER.z, TURN, (builder) => {
+    rock(builder);
+    mouth(builder);
+    for (const [x, z, size, lean] of [[-3.2, 3.9, 1.1, -0.2], [3.3, 3.8, 1.3, 0.25], [-4.6, 1.6, 0.9, -0.3], [4.7, 1.2, 0.9, 0.3], [-2, 4.9, 0.55, -0.1], [2.3, 4.9, 0.6, 0.2]] as const) {
+      cluster(builder, x, 0, z, size, lean);
+    }
+    cluster(builder, -1.9, 5.1, 0.2, 1.2, -0.2);
+    cluster(builder, 1.6, 5.8, -1.4, 1.5, 0.15);
+    cluster(builder, 3.2, 3.9, -0.4, 0.9, 0.4);
+  });
+  site.shade(CENTER.x, CENTER.z, 8, 0.45);
+  site.blockers.push({ ...CENTER, radius_m: 4.6, topM: 6 });
+  lights(site);
+  strewn(site);
+  for (const [x, z, size] of [[-51, -58, 1.5], [-47.5, -68, 1.7], [-38.5, -67.5, 1.4], [-52.5, -64.5, 1.7], [-48.5, -53, 1.2]] as const) pine(site, x, z, size);
+  site.lamp(-33, -49.5, PALETTE.crystal);
+  site.lamp(-37.2, -50.8, PALETTE.crystalBlue);
+  return site;
+}
+
+function rock(builder: MeshBuilder): void {
+  builder.uneven(0.08).paint(PALETTE.rockDark, PALETTE.rock);
+  builder.ball(0, 1.2, -1.4, 4.7, 4.7, 3.7, { rows: 6, sides: 10, rough: 0.1 });
+  builder.ball(-3.2, 0.9, 0.6, 2.4, 3.3, 2.8, { rows: 5, sides: 8, rough: 0.12 });
+  builder.ball(3.3, 0.8, 0.5, 2.4, 3, 2.7, { rows: 5, sides: 8, rough: 0.12 });
+  builder.ball(0, 4.3, 1, 2.8, 1.3, 2.4, { rows: 5, sides: 9, rough: 0.12 });
+  builder.paint(PALETTE.grassDark, PALETTE.grassLight).ball(-0.5, 5.5, -1.6, 2.6, 0.6, 2, { rows: 4, sides: 9, rough: 0.1 });
+  builder.ball(-3.6, 3.95, 0.2, 1.3, 0.4, 1.2, { rows: 4, sides: 8, rough: 0.1 }).uneven(0.035);
+}
+
+/** Darkness behind an arch of stones, with a mirror that shines out of it. */
+function mouth(builder: MeshBuilder): void {
+  builder.paint(PALETTE.nightDeep).within({ z: 2.62, y: 1.75, tilt: Math.PI / 2 }, () => builder.tube(0, -0.2, 0, 1.75, 1.75, 0.5, 10));
+  builder.box(0, 0, 2.65, 3.4, 1.8, 0.5);
+  for (let stone = 0; stone <= 8; stone += 1) {
+    const angle = (stone / 8) * Math.PI;
+    builder.paint(PALETTE.rockDark, PALETTE.stoneDark);
+    builder.ball(Math.cos(angle) * 2, 1.75 + Math.sin(angle) * 1.95, 3, 0.55, 0.5, 0.55, { rows: 4, sides: 6, rough: 0.14 });
+  }
+  for (const x of [-2, 2]) for (const y of [0.3, 1.1]) builder.ball(x, y, 3, 0.58, 0.55, 0.58, { rows: 4, sides: 6, rough: 0.14 });
+  builder.shine(PALETTE.crystal, 0.9, PALETTE.crystalBlue).within({ z: 2.98, y: 1.7, scale: [1, 1.4, 1] }, () => {
+    builder.within({ tilt: Math.PI / 2 }, () => builder.tube(0, -0.02, 0, 0.95, 0.95, 0.06, 8));
+  });
+  builder.shine(PALETTE.white, 0.9, PALETTE.crystalPink);
+  for (const [x, y, long] of [[-0.3, 2, 0.9], [0.1, 1.6, 1.5], [0.42, 1.2, 0.7]] as const) {
+    builder.within({ x, y, z: 3.05, roll: -0.6 }, () => builder.box(0, -long / 2, 0, 0.1, long, 0.02));
+  }
+}
+
+function cluster(builder: MeshBuilder, x: number, y: number, z: number, size: number, lean: number): void {
+  for (let index = 0; index < 4; index += 1) {
+    const tall = size * (1.7 - index * 0.3);
+    const color = pick(CRYSTALS, index + Math.round(x * 3));
+    builder.shine(color, 0.8, PALETTE.white).within({
+      x: x + Math.sin(index * 2.2) * 0.4 * size, y, z: z + Math.cos(index * 2.2) * 0.35 * size,
+      roll: -lean + Math.sin(index * 1.7) * 0.35, tilt: Math.cos(index * 2.1) * 0.25, turn: index,
+    }, () => builder.lathe(0, -0.2, 0, [[0.2 * size, 0], [0.3 * size, tall * 0.7], [0, tall]], 5, false));
+  }
+}
+
+function lights(site: Site): void {
+  const [fx, fz] = [Math.sin(TURN), Math.cos(TURN)];
+  const at = (forward: number, aside: number): { x: number; z: number } => ({
+    x: CENTER.x + fx * forward + fz * aside, z: CENTER.z + fz * forward - fx * aside,
+  });
+  const spots: [number, number, number, number, number][] = [
+    [3.4, 0, 1.8, PALETTE.crystalBlue, 5], [4.2, -3.2, 1.2, PALETTE.crystal, 3.4], [4.2, 3.3, 1.3, PALETTE.crystalPink, 3.4],
+    [0.2, -1.9, 6, PALETTE.crystal, 3.6], [-1.2, 1.6, 7, PALETTE.crystalBlue, 4],
+  ];
+  for (const [forward, aside, y, color, sizeM] of spots) site.glows.push({ ...at(forward, aside), y, color, sizeM });
+  site.pools.push({ ...at(6, 0), radiusM: 5.5, color: PALETTE.crystal, strength: 0.5 });
+  site.pools.push({ ...at(5.6, -4), radiusM: 3, color: PALETTE.crystalPink, strength: 0.35 });
+  site.pools.push({ ...at(5.6, 4), radiusM: 3, color: PALETTE.crystalBlue, strength: 0.35 });
+  for (let mote = 0; mote < 12; mote += 1) {
+    const place = at(5 + (mote % 4), (mote - 6) * 0.9);
+    site.glows.push({ ...place, y: 1.2 + (mote % 3) * 0.7, color: pick(CRYSTALS, mote), sizeM: 0.4, wanderM: 1 });
+  }
+}
+
+/** Small crystals along the path that leads here. */
+function strewn(site: Site): void {
+  for (const [x, z, size] of [[-26.5, -45.6, 0.35], [-30, -51.6, 0.45], [-33.4, -56.8, 0.5], [-37, -60.4, 0.6], [-40.6, -52, 0.5], [-22.4, -47.4, 0.3]] as const) {
+    site.stand(x, z, x, (builder) => cluster(builder, 0, 0, 0, size, 0.1));
+    site.glows.push({ x, y: 0.5, z, color: PALETTE.crystalBlue, sizeM: 1.4 });
+  }
+}

@@ -1,0 +1,178 @@
+import { Group, Mesh, type BufferGeometry, type Object3D, type Points } from "three";
+import type { Preset } from "../core/quality";
+import { placeOf } from "../core/places";
+import { GroundPaint } from "../ground/ground-paint";
+import { groundMesh } from "../ground/ground-mesh";
+import type { Circle } from "../ground/movement";
+import { WATER_LEVEL_M } from "../ground/terrain";
+import type { Materials } from "../light/materials";
+import { SHADOW_LAYER } from "../light/shadow-pass";
+import { worldMaterial } from "../light/world-material";
+import type { Blocker } from "../motion/camera-collision";
+import { PALETTE } from "../palette";
+import { balloon } from "./balloon";
+import { cave } from "./cave";
+import { fountainWater } from "./fountain-water";
+import { glowPoints, type Glow } from "./glows";
+import { hill } from "./hill";
+import { horizon, type Horizon } from "./horizon";
+import { lake, LAKE, LAKE_RADIUS_M } from "./lake";
+import { library } from "./library";
+import { market } from "./market";
+import { meadow } from "./meadow";
+import { plaza } from "./plaza";
+import { poolMesh, type Pool } from "./pools";
+import { portalLight, portals } from "./portals";
+import { signMesh, type Sign } from "./signs";
+import type { Mover, Site } from "./site";
+import { sky } from "./sky";
+import { groves } from "./trees";
+import { village } from "./village";
+import { waterDisc, waterMaterial } from "./water";
+
+/** The world without its people. It is built in steps, so that the first picture comes soon. */
+export class Land {
+  readonly group = new Group();
+  /** Things beside the obstacles of `places.json` that avatars do not walk through. */
+  readonly circles: Circle[] = [];
+  readonly blockers: Blocker[] = [];
+  /** Counts what was added, so that shadows are drawn anew. */
+  revision = 0;
+
+  private readonly materials: Materials;
+  private readonly language: "ko" | "en";
+  private readonly glows: Glow[] = [];
+  private readonly pools: Pool[] = [];
+  private readonly signs: Sign[] = [];
+  private readonly movers: { mover: Mover; mesh: Object3D }[] = [];
+  private readonly ranked: { object: Object3D; rank: number }[] = [];
+  private readonly steps: (() => void)[];
+  private readonly paint: GroundPaint;
+  private readonly solid: ReturnType<typeof worldMaterial>;
+  private readonly far: Horizon;
+  private readonly drops: Points;
+  private preset: Preset;
+
+  constructor(materials: Materials, preset: Preset, language: "ko" | "en") {
+    this.materials = materials;
+    this.preset = preset;
+    this.language = language;
+    this.solid = worldMaterial(materials);
+    this.paint = new GroundPaint(preset.groundTexels);
+    this.far = horizon(materials);
+    this.drops = fountainWater(materials, 1);
+    this.group.add(sky(materials), this.far.group, groundMesh(materials, this.paint.texture, preset.groundCellM));
+    this.steps = this.plan();
+  }
+
+  /** Build the next part; says whether more is to be built. */
+  buildNext(): boolean {
+    this.steps.shift()?.();
+    this.revision += 1;
+    return this.steps.length > 0;
+  }
+
+  /** Move what moves by itself. */
+  update(timeS: number): void {
+    for (const { mover, mesh } of this.movers) mover.move(mesh, timeS);
+    this.far.update(timeS);
+  }
+
+  /** Show as much as a preset allows. */
+  quality(preset: Preset): void {
+    this.preset = preset;
+    for (const { object, rank } of this.ranked) object.visible = rank === 0 || preset.plants > 0.5;
+    const drops = this.drops.geometry.getAttribute("position").count;
+    this.drops.geometry.setDrawRange(0, Math.round(drops * preset.particles));
+  }
+
+  /** Free all geometry. */
+  dispose(): void {
+    this.group.traverse((object) => {
+      if ("geometry" in object) (object.geometry as BufferGeometry).dispose();
+    });
+    this.paint.texture.dispose();
+  }
+
+  private plan(): (() => void)[] {
+    const name = (id: string): string => placeOf(id)[this.language];
+    const places: (() => Site)[] = [
+      () => library(name("library")), () => market(name("market")), () => lake(), () => hill(), () => village(),
+      () => cave(), () => balloon(),
+    ];
+    return [
+      () => {
+        this.add(plaza(this.language));
+        this.add(portals(this.language));
+        this.group.add(portalLight(this.materials), this.drops);
+        this.addWater();
+      },
+      ...places.map((place) => () => this.add(place())),
+      () => this.addPlants(),
+      () => this.finish(),
+    ];
+  }
+
+  private add(site: Site): Mesh {
+    const mesh = this.addMesh(site.builder.geometry());
+    mesh.layers.enable(SHADOW_LAYER);
+    this.glows.push(...site.glows);
+    this.pools.push(...site.pools);
+    this.signs.push(...site.signs);
+    this.circles.push(...site.circles);
+    this.blockers.push(...site.blockers);
+    this.paint.shades(site.shades);
+    for (const mover of site.movers) this.addMover(mover);
+    return mesh;
+  }
+
+  private addMesh(geometry: BufferGeometry): Mesh {
+    const mesh = new Mesh(geometry, this.solid);
+    mesh.matrixAutoUpdate = false;
+    this.group.add(mesh);
+    return mesh;
+  }
+
+  private addMover(mover: Mover): void {
+    const mesh = new Mesh(mover.builder.geometry(), this.solid);
+    mesh.position.set(mover.x, mover.y, mover.z);
+    mesh.rotation.y = mover.turn ?? 0;
+    this.movers.push({ mover, mesh });
+    this.group.add(mesh);
+  }
+
+  private addWater(): void {
+    const material = waterMaterial(this.materials, this.preset.waterDetail);
+    this.group.add(
+      waterDisc(material, LAKE.x, WATER_LEVEL_M, LAKE.z, LAKE_RADIUS_M), waterDisc(material, 0, 0.62, 0, 3.5),
+      waterDisc(material, 0, 1.9, 0, 1.66), waterDisc(material, 0, 2.78, 0, 0.86),
+    );
+  }
+
+  private addPlants(): void {
+    for (const grove of groves()) this.ranked.push({ object: this.add(grove.site), rank: grove.rank });
+    for (const builder of meadow(this.preset.plants)) this.addMesh(builder.geometry());
+    this.quality(this.preset);
+  }
+
+  /** What is drawn at once for the whole world comes last: signs, soft lights, and lanterns in the sky. */
+  private finish(): void {
+    this.group.add(
+      signMesh(this.materials, this.signs), poolMesh(this.materials, this.pools),
+      glowPoints(this.materials, [...this.glows, ...skyLanterns()]),
+    );
+    this.paint.flush();
+  }
+}
+
+/** Lanterns that rise over the market and the plaza in the evening. */
+function skyLanterns(): Glow[] {
+  return Array.from({ length: 26 }, (_, index) => {
+    const angle = index * 2.399;
+    const distance = 12 + ((index * 0.618) % 1) * 34;
+    return {
+      x: 34 + Math.sin(angle) * distance, y: 6, z: -6 + Math.cos(angle) * distance,
+      color: index % 3 ? PALETTE.lantern : PALETTE.lanternRed, sizeM: 2, wanderM: 1.8, riseM: 0.75,
+    };
+  });
+}

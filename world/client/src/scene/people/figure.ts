@@ -1,0 +1,47 @@
+import { Group, Mesh, type BufferGeometry, type IUniform, type Matrix4, type RawShaderMaterial } from "three";
+import type { Materials } from "../light/materials";
+import { figureMaterial } from "./figure-material";
+import { limbMatrices, setLimbs, type Joints } from "./limbs";
+import type { Pose } from "./pose";
+
+/** A body in the world that takes poses; people and bots have one each. It costs one draw. */
+export class Figure {
+  readonly group = new Group();
+  readonly mesh: Mesh;
+  private readonly materials: Materials;
+  private readonly material: RawShaderMaterial;
+  private readonly limbs: Matrix4[];
+  private readonly joints: Joints;
+
+  constructor(materials: Materials, geometry: BufferGeometry, joints: Joints) {
+    this.materials = materials;
+    this.joints = joints;
+    this.limbs = limbMatrices();
+    this.material = figureMaterial(materials, this.limbs);
+    this.mesh = new Mesh(geometry, this.material);
+    this.group.add(this.mesh);
+  }
+
+  /** Take a pose. */
+  pose(pose: Pose): void {
+    setLimbs(this.limbs, pose, this.joints);
+  }
+
+  /** Wear another geometry. */
+  dress(geometry: BufferGeometry): void {
+    this.mesh.geometry.dispose();
+    this.mesh.geometry = geometry;
+  }
+
+  /** Grey out, from 0 to 1, and brighten. */
+  tint(dim: number, bright: number): void {
+    (this.material.uniforms.uDim as IUniform<number>).value = dim;
+    (this.material.uniforms.uBright as IUniform<number>).value = bright;
+  }
+
+  dispose(): void {
+    this.group.removeFromParent();
+    this.mesh.geometry.dispose();
+    this.materials.free(this.material);
+  }
+}

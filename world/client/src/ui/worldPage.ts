@@ -1,0 +1,201 @@
+/** The page inside the world: the 3D stage or the list, and everything around it. */
+
+import type { Game } from "../game/game.ts";
+import { SceneHolder } from "../game/sceneHolder.ts";
+import { BOT_IDS, type BotId } from "../net/messages.ts";
+import type { EmoteKind, PlayerView, SceneEvents } from "../scene/api.ts";
+import { bookDialog } from "./book.ts";
+import { ChatPanel } from "./chat/chatPanel.ts";
+import { isDialogOpen } from "./dialog.ts";
+import { h } from "./dom.ts";
+import { emoteBar } from "./emoteBar.ts";
+import { helpDialog } from "./helpDialog.ts";
+import { isTyping, listenToKeys } from "./keys.ts";
+import { LinkBanner } from "./linkBanner.ts";
+import type { BotCardActions } from "./people/botCard.ts";
+import { PeoplePanel } from "./people/peoplePanel.ts";
+import { playerDialog } from "./people/playerDialog.ts";
+import type { PlayerActions } from "./people/playerRow.ts";
+import { Prompts } from "./prompts.ts";
+import { reportPlayerDialog } from "./reports.ts";
+import { followRooms, roomsDialog } from "./rooms.ts";
+import { SafetyCard } from "./safetyCard.ts";
+import { settingsDialog, type SettingsActions } from "./settingsDialog.ts";
+import { Toasts } from "./toasts.ts";
+import { TopBar } from "./topBar.ts";
+
+export class WorldPage {
+  readonly element: HTMLElement;
+  readonly scene: SceneHolder;
+  readonly chat: ChatPanel;
+  readonly banner: LinkBanner;
+  readonly toasts = new Toasts();
+  readonly people: PeoplePanel;
+  readonly #stage = h("div", { class: "stage" });
+  readonly #loading = h("p", { class: "scene-loading", text: "scene.loading", attributes: { role: "status" } });
+  readonly #prompts: Prompts;
+  readonly #topBar: TopBar;
+  readonly #safety: SafetyCard;
+  #isInside = false;
+
+  constructor(
+    private readonly game: Game,
+    private readonly actions: SettingsActions,
+  ) {
+    this.#safety = new SafetyCard(() => this.focusWorld());
+    this.chat = new ChatPanel(game, (answer) => this.#safety.show(answer));
+    this.people = new PeoplePanel(game, this.#personActions(), () => this.#topBar.people.focus());
+    this.#prompts = new Prompts(game, (bot) => this.talk(bot));
+    this.#topBar = new TopBar(game, this.#barActions());
+    this.banner = new LinkBanner(() => game.connection.comeBack());
+    this.scene = new SceneHolder(game, this.#stage, this.#sceneEvents());
+    const emotes = emoteBar((kind) => this.#emote(kind));
+    this.element = h(
+      "div",
+      { class: "world" },
+      this.#topBar.element,
+      h("main", { class: "world-main" }, this.#stage, this.#loading, this.#safety.element, this.#prompts.element, this.chat.element, emotes),
+      this.people.element,
+      this.banner.element,
+      this.toasts.element,
+      this.banner.cover,
+    );
+    this.#follow();
+  }
+
+  /** Show the 3D world or the list, as the settings say; the list if there is no 3D. */
+  #showView(): void {
+    if (this.game.settings.get("list")) this.scene.unload();
+    else void this.scene.load();
+    const isList = this.#isList;
+    document.body.dataset.view = isList ? "list" : "scene";
+    this.#topBar.showView(isList);
+    this.#prompts.clear();
+    if (this.scene.state === "failed") this.toasts.show("scene.failed");
+  }
+
+  /** Show the world, or keep it behind the door. */
+  showInside(isInside: boolean): void {
+    this.#isInside = isInside;
+    this.element.inert = !isInside;
+    if (isInside) this.#showView();
+    else document.body.dataset.view = "door";
+  }
+
+  focusWorld(): void {
+    if (this.scene.scene) this.scene.focus();
+    else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+  }
+
+  /** Begin to talk to a bot. */
+  talk(bot: BotId): void {
+    this.people.close();
+    this.chat.aim({ to: "bot", bot });
+  }
+
+  #follow(): void {
+    followRooms(this.game);
+    listenToKeys(() => this.#isInside, {
+      chat: () => this.chat.open(),
+      world: () => this.#escape(),
+      stepThrough: () => void this.#prompts.stepThrough(),
+      emote: (kind) => this.#emote(kind),
+      people: () => this.#togglePeople(),
+      view: () => this.#toggleView(),
+      help: helpDialog,
+    });
+    for (const name of ["focusin", "focusout", "close"]) document.addEventListener(name, () => this.#enableInput(), true);
+    this.scene.onState((state) => {
+      this.#loading.hidden = state !== "loading";
+      document.body.dataset.scene = state;
+      if (state === "failed" && this.#isInside) this.#showView();
+      if (state === "ready") this.#enableInput();
+    });
+    this.#loading.hidden = true;
+    this.game.settings.onChange((name) => name === "list" && this.#isInside && this.#showView());
+    this.game.bus.on({
+      staged: ({ bot }) => bot.stage === "new_version" && this.#learned(bot.bot, bot.version),
+      reported: () => this.toasts.show("people.reported"),
+      consented: () => this.toasts.show("settings.consented"),
+    });
+  }
+
+  #learned(bot: BotId, version: number): void {
+    this.toasts.show({ key: "bot.new", params: { version }, keys: { bot: `bot.${bot}` } });
+  }
+
+  get #isList(): boolean {
+    return this.game.settings.get("list") || this.scene.state === "failed";
+  }
+
+  #escape(): void {
+    if (this.people.isOpen) this.people.close();
+    else this.focusWorld();
+  }
+
+  #emote(kind: EmoteKind): void {
+    this.game.emote(kind);
+  }
+
+  #togglePeople(): void {
+    if (this.people.isOpen) this.people.close();
+    else this.people.open();
+  }
+
+  #toggleView(): void {
+    this.scene.forgetFailure();
+    this.game.settings.set("list", document.body.dataset.view !== "list");
+  }
+
+  /** After the browser has moved the focus, decide whether keys move the avatar. */
+  #enableInput(): void {
+    queueMicrotask(() => this.scene.inputEnabled(!isTyping() && !isDialogOpen()));
+  }
+
+  #barActions(): ConstructorParameters<typeof TopBar>[1] {
+    return {
+      rooms: () => roomsDialog(this.game),
+      people: () => this.#togglePeople(),
+      view: () => this.#toggleView(),
+      settings: () => settingsDialog(this.game, this.scene, this.actions),
+      help: helpDialog,
+    };
+  }
+
+  #personActions(): PlayerActions & BotCardActions {
+    return {
+      talk: (bot) => this.talk(bot),
+      book: (bot) => void bookDialog(bot),
+      whisper: ({ seat }) => {
+        this.people.close();
+        this.chat.aim({ to: "player", seat });
+      },
+      block: (player, blocked) => this.#block(player, blocked),
+      report: ({ seat, name }) => reportPlayerDialog(this.game, seat, name),
+    };
+  }
+
+  #block(player: PlayerView, blocked: boolean): void {
+    if (!this.game.block(player, blocked)) return;
+    this.people.refresh();
+    this.toasts.show({ key: blocked ? "people.blocked" : "people.unblocked", params: { name: player.name } });
+  }
+
+  #sceneEvents(): SceneEvents {
+    return {
+      moved: (position) => this.game.moved(position),
+      botChosen: (bot) => {
+        const found = BOT_IDS.find((id) => id === bot);
+        if (found) this.talk(found);
+      },
+      playerChosen: (seat) => {
+        const player = this.game.model.players.get(seat);
+        if (player) playerDialog(player, this.game.blocked.has(player), this.#personActions());
+      },
+      botNear: (bot) => this.#prompts.botNear(bot),
+      portalNear: (index) => this.#prompts.portalNear(index),
+      webPortalNear: (index) => this.#prompts.webPortalNear(index),
+      placeEntered: (place) => this.#topBar.place(place),
+    };
+  }
+}

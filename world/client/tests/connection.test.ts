@@ -1,0 +1,297 @@
+/** Losses of the connection: nothing is lost, nothing is shown twice, and the client knows when to stop trying. */
+
+import { beforeEach, expect, test } from "vitest";
+import { Connection, PING_MS, type LinkState, type Socket } from "../src/net/connection.ts";
+import type { Command, WorldEvent } from "../src/net/messages.ts";
+import { GIVE_UP_MS, type Lasting } from "../src/net/unconfirmed.ts";
+import { WaitingQuestions } from "../src/net/waiting.ts";
+
+const LOOK = { body: 0, hair: 0, hair_color: 0, top: 0, bottom: 0, hat: 0 };
+const WELCOME = {
+  t: "welcome", v: 1, you: 7, name: "예빈", room: 3, seats: 20, x: 0, z: 13, tick_hz: 15, store: true, learn: false,
+  minor: false, players: [], bots: [], rooms: [],
+};
+
+class FakeSocket {
+  binaryType = "blob";
+  onopen: (() => void) | null = null;
+  onmessage: ((message: { data: unknown }) => void) | null = null;
+  onclose: ((closed: { code: number }) => void) | null = null;
+  readonly sent: Command[] = [];
+  isClosed = false;
+
+  send(data: string | ArrayBuffer): void {
+    if (typeof data === "string") this.sent.push(JSON.parse(data) as Command);
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+
+  gets(...events: object[]): void {
+    for (const event of events) this.onmessage?.({ data: JSON.stringify(event) });
+  }
+}
+
+let sockets: FakeSocket[] = [];
+let events: WorldEvent[] = [];
+let states: LinkState["is"][] = [];
+let lost: Lasting[] = [];
+let timers: { id: number; atMs: number; action: () => void }[] = [];
+let nowMs = 0;
+let hasSession = true;
+let store = new Map<string, string>();
+let connection: Connection;
+
+beforeEach(() => {
+  sockets = [];
+  events = [];
+  states = [];
+  lost = [];
+  timers = [];
+  nowMs = 0;
+  hasSession = true;
+  store = new Map();
+  connection = newConnection();
+});
+
+function newConnection(): Connection {
+  const storage = { getItem: (key: string) => store.get(key) ?? null, setItem: (key: string, value: string) => void store.set(key, value) };
+  return new Connection({
+    connect: () => {
+      const socket = new FakeSocket();
+      sockets.push(socket);
+      return socket as unknown as Socket;
+    },
+    look: () => LOOK,
+    waiting: new WaitingQuestions(storage),
+    onEvent: (event) => void events.push(event),
+    onPositions: () => undefined,
+    onState: ({ is }) => void states.push(is),
+    onLost: (command) => void lost.push(command),
+    hasSession: () => Promise.resolve(hasSession),
+    nowMs: () => nowMs,
+    later: (ms, action) => {
+      const id = timers.length + Math.random();
+      timers.push({ id, atMs: nowMs + ms, action });
+      return id;
+    },
+    never: (id) => void (timers = timers.filter((timer) => timer.id !== id)),
+  });
+}
+
+function wait(ms: number): void {
+  const endMs = nowMs + ms;
+  for (;;) {
+    const next = timers.filter((timer) => timer.atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
+    if (!next) break;
+    timers = timers.filter((timer) => timer !== next);
+    nowMs = Math.max(nowMs, next.atMs);
+    next.action();
+  }
+  nowMs = endMs;
+}
+
+function socket(): FakeSocket {
+  const found = sockets.at(-1);
+  if (!found) throw new Error("no socket");
+  return found;
+}
+
+function enter(...first: object[]): void {
+  connection.open();
+  socket().onopen?.();
+  socket().gets({ n: 1, ...WELCOME }, ...first);
+}
+
+function comeBack(): void {
+  socket().onclose?.({ code: 1006 });
+  wait(20_000);
+  socket().onopen?.();
+}
+
+function names(): string[] {
+  return events.map((event) => event.t);
+}
+
+test("the first command enters, and later ones say what was seen and in which room", () => {
+  enter({ n: 2, t: "pong", at: 0 });
+  expect(sockets[0]?.sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [] });
+  comeBack();
+  expect(socket().sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [], last: 2, room: 3 });
+});
+
+test("events that were delivered before are dropped", () => {
+  enter({ n: 2, t: "said", id: "a", seat: 1, name: "x", text: "1" });
+  comeBack();
+  socket().gets(
+    { n: 2, t: "said", id: "a", seat: 1, name: "x", text: "1" },
+    { n: 3, t: "said", id: "b", seat: 1, name: "x", text: "2" },
+    { n: 3, t: "said", id: "b", seat: 1, name: "x", text: "2" },
+  );
+  expect(events.filter((event) => event.t === "said")).toHaveLength(2);
+  expect(connection.counters.repeated).toBe(2);
+});
+
+test("a seat that was given away begins a new count, and a repeated line is still shown once", () => {
+  const answer = { t: "answered", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "응" };
+  enter({ n: 2, ...answer }, { n: 3, t: "pong", at: 0 });
+  comeBack();
+  socket().gets({ n: 1, ...WELCOME }, { n: 2, ...answer }, { n: 3, t: "said", id: "a", seat: 1, name: "x", text: "1" });
+  expect(names()).toEqual(["welcome", "answered", "pong", "welcome", "said"]);
+  expect(connection.last).toBe(3);
+});
+
+test("the same id from two players is two lines", () => {
+  enter({ n: 2, t: "said", id: "a", seat: 1, name: "x", text: "1" }, { n: 3, t: "said", id: "a", seat: 2, name: "y", text: "2" });
+  expect(events.filter((event) => event.t === "said")).toHaveLength(2);
+});
+
+test("what was not confirmed is sent again after a reconnect, once and in order", () => {
+  enter();
+  connection.sendLasting({ t: "say", id: "a", text: "1" });
+  connection.sendLasting({ t: "say", id: "b", text: "2" });
+  socket().gets({ n: 2, t: "said", id: "a", seat: 7, name: "예빈", text: "1" });
+  socket().onclose?.({ code: 1006 });
+  connection.sendLasting({ t: "say", id: "c", text: "3" });
+  wait(20_000);
+  socket().onopen?.();
+  expect(said(socket())).toEqual([]);
+  socket().gets({ n: 3, t: "pong", at: 0 }, { n: 4, t: "pong", at: 0 });
+  expect(said(socket())).toEqual(["b", "c"]);
+});
+
+test("a missed event that confirms a message keeps it from being sent again", () => {
+  enter();
+  connection.sendLasting({ t: "ask", id: "q", bot: "ChatbotA", text: "?", shared: false });
+  comeBack();
+  socket().gets({ n: 2, t: "thinking", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "?" }, { n: 3, t: "pong", at: 0 });
+  expect(socket().sent.filter((command) => command.t === "ask")).toEqual([]);
+});
+
+test("questions without an answer are named after a reconnect and after a reload, until they end", () => {
+  enter(
+    { n: 2, t: "thinking", bot: "ChatbotA", seat: 7, name: "예빈", id: "q1", text: "?" },
+    { n: 3, t: "thinking", bot: "ChatbotB", seat: 7, name: "예빈", id: "q2", text: "?" },
+    { n: 4, t: "thinking", bot: "ChatbotB", seat: 8, name: "서현" },
+    { n: 5, t: "unanswered", bot: "ChatbotB", id: "q2", reason: "timeout" },
+  );
+  comeBack();
+  expect(socket().sent[0]).toMatchObject({ t: "enter", waiting: ["q1"] });
+  connection = newConnection();
+  connection.open();
+  socket().onopen?.();
+  expect(socket().sent[0]).toMatchObject({ t: "enter", waiting: ["q1"] });
+  socket().gets({ n: 1, ...WELCOME }, { n: 2, t: "answered", bot: "ChatbotA", seat: 7, name: "예빈", id: "q1", text: "응" });
+  comeBack();
+  expect(socket().sent[0]).toMatchObject({ waiting: [] });
+});
+
+test("a command that is never confirmed is given up aloud", () => {
+  enter();
+  connection.sendLasting({ t: "say", id: "a", text: "1" });
+  wait(GIVE_UP_MS + 4_000);
+  expect(lost).toEqual([{ t: "say", id: "a", text: "1" }]);
+  expect(connection.unconfirmed).toBe(0);
+});
+
+test("a refused message is not sent again", () => {
+  enter();
+  connection.sendLasting({ t: "say", id: "a", text: "1" });
+  socket().gets({ n: 2, t: "refusal", of: "a", reason: "too_fast", wait_s: 1 });
+  expect(connection.unconfirmed).toBe(0);
+});
+
+test("what belongs to its moment is lost without a connection", () => {
+  enter();
+  socket().onclose?.({ code: 1006 });
+  expect(connection.send({ t: "emote", kind: "wave" })).toBe(false);
+});
+
+test("waits between tries grow, and stop growing", () => {
+  enter();
+  const waits: number[] = [];
+  socket().onclose?.({ code: 1006 });
+  for (let tries = 0; tries < 9; tries += 1) {
+    const beforeMs = nowMs;
+    const known = sockets.length;
+    while (sockets.length === known) wait(50);
+    waits.push(nowMs - beforeMs);
+    socket().onclose?.({ code: 1006 });
+  }
+  expect(waits[0]).toBeLessThanOrEqual(350);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(10_050);
+  expect(waits.at(-1)).toBeGreaterThanOrEqual(5_000);
+});
+
+test("another tab takes over: no more tries until the player comes back", () => {
+  enter();
+  socket().onclose?.({ code: 4001 });
+  wait(60_000);
+  expect(sockets).toHaveLength(1);
+  expect(states.at(-1)).toBe("replaced");
+  connection.comeBack();
+  expect(sockets).toHaveLength(2);
+});
+
+test("a connection that was closed for flooding is not opened again by itself", () => {
+  enter();
+  socket().onclose?.({ code: 1008 });
+  wait(60_000);
+  expect(states.at(-1)).toBe("flooding");
+  expect(sockets).toHaveLength(1);
+});
+
+test("a refused entry ends the tries, and says why", () => {
+  connection.open();
+  socket().onopen?.();
+  socket().gets({ n: 0, t: "refusal", of: "enter", reason: "name_taken" });
+  wait(60_000);
+  expect(connection.state).toEqual({ is: "refused", reason: "name_taken", waitS: 0 });
+  expect(sockets).toHaveLength(1);
+});
+
+test("if the room is full when the player comes back, any room will do", () => {
+  enter();
+  comeBack();
+  socket().gets({ n: 0, t: "refusal", of: "enter", reason: "room_full" });
+  wait(20_000);
+  socket().onopen?.();
+  expect(socket().sent[0]).not.toHaveProperty("room");
+});
+
+test("a browser that the gateway has forgotten goes back to the door", async () => {
+  enter();
+  hasSession = false;
+  for (let tries = 0; tries < 3; tries += 1) {
+    socket().onclose?.({ code: 1006 });
+    wait(20_000);
+  }
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(connection.state).toEqual({ is: "refused", reason: "session", waitS: 0 });
+});
+
+test("the client pings, and notices a dead connection", () => {
+  enter();
+  wait(PING_MS + 10);
+  expect(socket().sent.filter((command) => command.t === "ping")).toHaveLength(2);
+  wait(4 * PING_MS);
+  expect(states).toContain("offline");
+});
+
+test("unreadable and unknown messages are ignored", () => {
+  enter();
+  for (const data of ["", "{", "[]", "null", '{"t":"new_event","n":2}', '{"t":"toString"}']) socket().onmessage?.({ data });
+  socket().onmessage?.({ data: new ArrayBuffer(3) });
+  expect(names()).toEqual(["welcome"]);
+});
+
+test("fields that the gateway leaves out have their defaults", () => {
+  enter({ n: 2, t: "answered", bot: "ChatbotA", seat: 8, name: "서현" });
+  expect(events[1]).toMatchObject({ id: "", question: "", text: "", turn: "", version: 0, source: "model" });
+});
+
+function said(from: FakeSocket): string[] {
+  return from.sent.flatMap((command) => (command.t === "say" ? [command.id] : []));
+}

@@ -1,0 +1,89 @@
+import { expect, test } from "vitest";
+import { checkedName } from "../src/model/guestName.ts";
+import { CHOICES, LOOK_PARTS, randomLook, stepped, storedLook } from "../src/model/looks.ts";
+import { PORTALS, portalTarget } from "../src/model/places.ts";
+import { Settings, type SettingValues } from "../src/model/settings.ts";
+import { WorldModel } from "../src/model/world.ts";
+import { Blocked } from "../src/model/blocked.ts";
+import { newId } from "../src/net/ids.ts";
+
+const LOOK = { body: 0, hair: 0, hair_color: 0, top: 0, bottom: 0, hat: 0 };
+const DEFAULTS: SettingValues = {
+  language: "ko", quality: "medium", evening: 0.7, textSize: 100, theme: "dark", reducedMotion: false, list: false, chatOpen: true,
+};
+
+function storage(content: Record<string, string> = {}): Pick<Storage, "getItem" | "setItem" | "removeItem"> {
+  const values = new Map(Object.entries(content));
+  return {
+    getItem: (key) => values.get(key) ?? null,
+    setItem: (key, value) => void values.set(key, value),
+    removeItem: (key) => void values.delete(key),
+  };
+}
+
+function player(seat: number, name: string): { seat: number; name: string; look: typeof LOOK; x: number; z: number; yaw: number } {
+  return { seat, name, look: LOOK, x: 0, z: 0, yaw: 0 };
+}
+
+test.each(["예빈", "  예빈  ", "가나다라마바사아자차카타파하거너"])("%j may be a name", (typed) => {
+  expect(checkedName(typed)).toBe(typed.trim());
+});
+
+test.each(["", "아", "  아 ", "가나다라마바사아자차카타파하거너더"])("%j is too short or too long", (typed) => {
+  expect(() => checkedName(typed)).toThrow("name_length");
+});
+
+test("a name of separate letters counts as its syllables", () => {
+  expect(checkedName("예빈".normalize("NFD"))).toBe("예빈");
+});
+
+test("every look is one that the world can draw", () => {
+  for (const look of [randomLook(() => 0), randomLook(() => 0.999_999)]) {
+    for (const part of LOOK_PARTS) expect(look[part]).toBeLessThan(CHOICES[part]);
+  }
+  expect(stepped(LOOK, "hair", -1).hair).toBe(CHOICES.hair - 1);
+  expect(stepped({ ...LOOK, hat: CHOICES.hat - 1 }, "hat", 1).hat).toBe(0);
+});
+
+test("a stored look with impossible parts is repaired", () => {
+  const look = storedLook(storage({ "byeolmaru.look": '{"body":2,"hair":99,"hat":"x"}' }));
+  expect(look.body).toBe(2);
+  expect(look.hair).toBeLessThan(CHOICES.hair);
+});
+
+test("settings of another version fall back to the defaults", () => {
+  const stored = { "byeolmaru.settings": '{"quality":"ultra","evening":0.2,"textSize":99,"other":1}' };
+  const settings = new Settings(storage(stored), DEFAULTS);
+  expect(settings.get("quality")).toBe("medium");
+  expect(settings.get("evening")).toBe(0.2);
+  expect(settings.get("textSize")).toBe(100);
+});
+
+test("all portals lead somewhere with a name", () => {
+  for (let portal = 0; portal < PORTALS; portal += 1) expect(portalTarget(portal, "ko")).toMatch(/[가-힣]/);
+});
+
+test("the model keeps who is in the room, and the player apart", () => {
+  const model = new WorldModel();
+  model.follow({
+    t: "welcome", v: 1, you: 7, name: "예빈", room: 1, seats: 20, x: 0, z: 13, tick_hz: 15, store: true, learn: true,
+    minor: false, players: [player(7, "예빈"), player(8, "서현")], bots: [], rooms: [],
+  });
+  model.follow({ t: "joined", player: player(9, "도윤") });
+  model.follow({ t: "left", seat: 8, name: "서현" });
+  expect([...model.players.keys()]).toEqual([9]);
+  expect(model.avatar?.name).toBe("예빈");
+  expect(model.count).toBe(2);
+  expect(model.nameOf(7)).toBe("예빈");
+});
+
+test("a blocked seat that somebody else has taken is not blocked", () => {
+  const kept = storage();
+  new Blocked(kept).set({ seat: 8, name: "서현" }, true);
+  expect(new Blocked(kept).has({ seat: 8, name: "서현" })).toBe(true);
+  expect(new Blocked(kept).has({ seat: 8, name: "도윤" })).toBe(false);
+});
+
+test("ids have the form that the protocol wants", () => {
+  for (let count = 0; count < 200; count += 1) expect(newId()).toMatch(/^[A-Za-z0-9_-]{16}$/);
+});

@@ -1,0 +1,169 @@
+"""What a client sends: JSON with the command's name in the field ``t``.
+
+Unknown fields of a command are ignored; an unknown command is refused.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from world.gateway.protocol.views import BotId, EmoteKind, Id, Look, Seat
+from world.gateway.refused import Refused
+
+MAX_FRAME_BYTES = 4096
+MAX_CHAT_CHARS = 300
+MAX_QUESTION_CHARS = 300
+
+Text = Annotated[str, Meta(min_length=1, max_length=1200)]
+"""Bounded before it is cleaned; the limits in code points are checked afterwards."""
+TurnId = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[A-Za-z0-9_.-]+$")]
+
+
+class Command(Struct, frozen=True, tag_field="t", tag=str.lower):
+    """What a client sends."""
+
+
+class Enter(Command, frozen=True):
+    """Enter the world; the first command of a connection.
+
+    Attributes:
+        v: version of the protocol.
+        look: the avatar.
+        room: the wanted room; None for one with friends in it and a free seat.
+        last: the number of the last event that this client has seen, if it was connected before.
+        waiting: ids of questions whose answer the client still waits for.
+    """
+
+    v: Literal[1]
+    look: Look = Look()
+    room: Annotated[int, Meta(ge=1, le=9999)] | None = None
+    last: Annotated[int, Meta(ge=0)] | None = None
+    waiting: Annotated[list[Id], Meta(max_length=8)] = []
+
+
+class Say(Command, frozen=True):
+    """Say something to everyone in the room."""
+
+    id: Id
+    text: Text
+
+
+class Whisper(Command, frozen=True):
+    """Say something to one player."""
+
+    id: Id
+    to: Seat
+    text: Text
+
+
+class Emote(Command, frozen=True):
+    """Move the body, for all to see."""
+
+    kind: EmoteKind
+
+
+class Dress(Command, frozen=True):
+    """Change the avatar's look."""
+
+    look: Look
+
+
+class Ask(Command, frozen=True):
+    """Ask a bot.
+
+    Attributes:
+        shared: whether players near the bot may see the question and the answer.
+    """
+
+    id: Id
+    bot: BotId
+    text: Text
+    shared: bool = False
+
+
+class Rate(Command, frozen=True):
+    """Put a thumb on an answer."""
+
+    turn: TurnId
+    up: bool
+
+
+class Teach(Command, frozen=True):
+    """Say what the bot should have answered."""
+
+    turn: TurnId
+    text: Text
+
+
+class ReportTurn(Command, frozen=True, tag="report_turn"):
+    """Report an answer of a bot."""
+
+    turn: TurnId
+    text: Annotated[str, Meta(max_length=1200)] = ""
+
+
+class ReportPlayer(Command, frozen=True, tag="report_player"):
+    """Report a player, or one line of the chat; the last lines of the chat go with it."""
+
+    seat: Seat
+    line: Id | None = None
+    text: Annotated[str, Meta(max_length=1200)] = ""
+
+
+class Block(Command, frozen=True):
+    """Get nothing from a player any more, or get it again."""
+
+    seat: Seat
+    blocked: bool = True
+
+
+class Consent(Command, frozen=True):
+    """Change what may be stored and learned."""
+
+    store: bool
+    learn: bool
+
+
+class Travel(Command, frozen=True):
+    """Step through a portal.
+
+    Attributes:
+        portal: its number in the list of portals.
+    """
+
+    portal: Annotated[int, Meta(ge=0, le=255)]
+
+
+class Go(Command, frozen=True):
+    """Go to another room."""
+
+    room: Annotated[int, Meta(ge=1, le=9999)]
+
+
+class Ping(Command, frozen=True):
+    """Say that the client lives; answered with ``pong``."""
+
+    at: float = 0.0
+
+
+AnyCommand = (
+    Enter | Say | Whisper | Emote | Dress | Ask | Rate | Teach | ReportTurn | ReportPlayer | Block | Consent | Travel
+    | Go | Ping
+)  # fmt: skip
+_DECODER: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+
+
+def read_command(text: str | bytes) -> AnyCommand:
+    """Read a command.
+
+    Raises:
+        Refused: it is too large, not JSON, unknown, or a field is missing or has a wrong type.
+    """
+    size = len(text)
+    if size > MAX_FRAME_BYTES:
+        raise Refused("message", f"a message has at most {MAX_FRAME_BYTES} bytes, found {size}")
+    try:
+        return _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise Refused("message", f"unreadable command: {type(error).__name__}") from None
