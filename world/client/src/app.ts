@@ -3,6 +3,7 @@
 import { Game } from "./game/game.ts";
 import { applySettings } from "./game/applySettings.ts";
 import { followLayout } from "./game/compactLayout.ts";
+import { guardQuality } from "./game/qualityGuard.ts";
 import { installTestHook } from "./game/testHook.ts";
 import { preferredLanguage, setLanguage } from "./i18n/language.ts";
 import { forgetLook } from "./model/looks.ts";
@@ -31,6 +32,7 @@ class App {
     const settings = new Settings(storageOf("localStorage"), {
       language: preferredLanguage(navigator.languages),
       quality: "medium",
+      autoQuality: true,
       evening: 0.7,
       textSize: 100,
       theme: "dark",
@@ -52,6 +54,7 @@ class App {
     this.#show(false);
     root.append(this.#door.element, this.#page.element);
     installTestHook(this.#game, this.#page);
+    guardQuality(settings, this.#page.scene);
     void this.#begin();
   }
 

@@ -9,7 +9,7 @@ import { newId } from "../src/net/ids.ts";
 
 const LOOK = { body: 0, hair: 0, hair_color: 0, top: 0, bottom: 0, hat: 0 };
 const DEFAULTS: SettingValues = {
-  language: "ko", quality: "medium", evening: 0.7, textSize: 100, theme: "dark", reducedMotion: false, list: false, chatOpen: true,
+  language: "ko", quality: "medium", autoQuality: true, evening: 0.7, textSize: 100, theme: "dark", reducedMotion: false, list: false, chatOpen: true,
 };
 
 function storage(content: Record<string, string> = {}): Pick<Storage, "getItem" | "setItem" | "removeItem"> {

@@ -150,9 +150,6 @@ export class SceneHolder {
 
 /** The scene is a chunk of its own. Without it the list view still works. */
 async function loadCreateScene(): Promise<CreateScene> {
-  const modules = import.meta.glob<{ createScene: CreateScene }>("../scene/index.ts");
-  const load = modules["../scene/index.ts"];
-  if (!load) throw new Error("this build has no scene");
-  return (await load()).createScene;
+  return (await import("../scene/index.ts")).createScene;
 }
 

@@ -38,7 +38,7 @@ export const en: Record<TextKey, string> = {
   "send": "Send",
   "retry": "Try again",
   "language": "Language",
-  "part.body": "Body and skin",
+  "part.body": "Skin",
   "part.hair": "Hair style",
   "part.hair_color": "Hair colour",
   "part.top": "Top",

@@ -36,7 +36,7 @@ export const ko = {
   "send": "보내기",
   "retry": "다시 해 보기",
   "language": "언어",
-  "part.body": "체형과 피부",
+  "part.body": "피부",
   "part.hair": "머리 모양",
   "part.hair_color": "머리 색",
   "part.top": "윗옷",

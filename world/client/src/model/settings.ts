@@ -10,6 +10,8 @@ const TEXT_SIZES = [87.5, 100, 125, 150] as const;
 export interface SettingValues {
   language: Language;
   quality: Quality;
+  /** Whether the quality may be lowered without asking. */
+  autoQuality: boolean;
   /** 0 is noon, 1 is late evening. */
   evening: number;
   /** Per cent of the browser's own size. */
@@ -63,6 +65,7 @@ function valid(stored: Record<string, unknown>): Partial<SettingValues> {
     quality: (value): value is Quality => value === "low" || value === "medium" || value === "high",
     evening: (value): value is number => typeof value === "number" && value >= 0 && value <= 1,
     textSize: (value): value is number => (TEXT_SIZES as readonly unknown[]).includes(value),
+    autoQuality: (value): value is boolean => typeof value === "boolean",
     theme: (value): value is SettingValues["theme"] => value === "auto" || value === "dark" || value === "light",
     reducedMotion: (value): value is boolean => typeof value === "boolean",
     list: (value): value is boolean => typeof value === "boolean",

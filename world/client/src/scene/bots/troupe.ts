@@ -1,0 +1,69 @@
+import { Scene, type Camera, type Group } from "three";
+import type { BotView } from "../api";
+import { PLACES } from "../core/places";
+import { Label, type Labels } from "../labels/labels";
+import { botName, stageText, WORDS } from "../labels/texts";
+import type { Materials } from "../light/materials";
+import { worldMaterial } from "../light/world-material";
+import type { BlobShadows } from "../people/blob-shadows";
+import type { Crowd } from "../people/crowd";
+import { Bot } from "./bot";
+
+/** All bots, with their labels. */
+export class Troupe {
+  private readonly members = new Map<string, { bot: Bot; label: Label }>();
+  private readonly language: "ko" | "en";
+  private readonly calm: boolean;
+
+  constructor(scene: Scene, materials: Materials, labels: Labels, language: "ko" | "en", calm: boolean) {
+    this.language = language;
+    this.calm = calm;
+    const propMaterial = worldMaterial(materials, true);
+    PLACES.bots.forEach((stand, index) => {
+      const bot = new Bot(materials, propMaterial, stand, index);
+      const label = new Label(botName(stand.bot, language), "bot");
+      label.setBadge(WORDS.badge[language]);
+      this.members.set(stand.bot, { bot, label });
+      scene.add(bot.figure.group);
+      labels.add(label);
+    });
+  }
+
+  stage(view: BotView, nowS: number): void {
+    const member = this.members.get(view.bot);
+    if (!member) return;
+    member.bot.view(view, nowS);
+    member.label.setState(stageText(view.stage, this.language), view.stage);
+  }
+
+  say(bot: string, text: string, to: string, nowS: number): void {
+    this.members.get(bot)?.label.say(text, nowS, to);
+  }
+
+  think(bot: string, thinks: boolean, seat: number | null): void {
+    const member = this.members.get(bot);
+    member?.bot.think(thinks, seat);
+    member?.label.setThinking(thinks);
+  }
+
+  /** Bodies that can be clicked. */
+  get targets(): Group[] {
+    return [...this.members.values()].map(({ bot }) => bot.figure.group);
+  }
+
+  /** Go on with a frame. */
+  update(nowS: number, seconds: number, crowd: Crowd, camera: Camera, shadows: BlobShadows): void {
+    for (const { bot, label } of this.members.values()) {
+      const asker = bot.asker === null ? null : crowd.avatarOf(bot.asker);
+      const me = crowd.me;
+      const meM = me ? Math.hypot(me.x - bot.at.x, me.z - bot.at.z) : Infinity;
+      bot.update(nowS, seconds, asker ?? crowd.nearest(bot.at), meM, this.calm);
+      bot.tagPoint(label.point);
+      if (Math.hypot(bot.at.x - camera.position.x, bot.at.z - camera.position.z) < 45) shadows.add(bot.at.x, bot.at.z, 0, 0.6);
+    }
+  }
+
+  dispose(): void {
+    for (const { bot } of this.members.values()) bot.dispose();
+  }
+}
