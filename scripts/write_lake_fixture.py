@@ -20,7 +20,9 @@ EXAMPLE = {"string": "x", "long": 7, "bool": True, "time": datetime(2026, 11, 24
 def main(folder: Path) -> None:
     """Write two turns, one row of each other table, and the index's mapping."""
     folder.mkdir(parents=True)
-    tables = DeltaTables(Settings(hdfs=Hdfs(uri="file://", root=str(folder.absolute()), retries=1)))
+    # A local folder replaces HDFS; the settings would refuse its address.
+    hdfs = Hdfs().model_copy(update={"uri": "file://", "root": str(folder.absolute()), "retries": 1})
+    tables = DeltaTables(Settings().model_copy(update={"hdfs": hdfs}))
     for name, table in TABLE_BY_NAME.items():
         rows = [{column: EXAMPLE[kind] for column, kind in table.columns.items()}]
         if name == "turns":
