@@ -108,7 +108,7 @@ def _type_name(annotation: Any) -> str:
     if origin is dict:
         return "JSON object"
     if origin is tuple:
-        return f"{len(arguments)} numbers"
+        return "JSON list of secrets" if SecretStr in arguments else f"{len(arguments)} numbers"
     if annotation is SecretStr:
         return "secret"
     return {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}[annotation]
@@ -116,7 +116,7 @@ def _type_name(annotation: Any) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
-    if value is None or value == "" or isinstance(value, SecretStr):
+    if value in (None, "", ()) or isinstance(value, SecretStr):
         return "empty"
     if isinstance(value, PurePath):
         return f"`CHECKOUT/{value.relative_to(CHECKOUT)}`" if value.is_relative_to(CHECKOUT) else f"`{value}`"

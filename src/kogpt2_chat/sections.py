@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from kogpt2_chat.domain import safety
 from kogpt2_chat.domain.chat.prompt import MAX_SERVED_ANSWER_CHARS
+from kogpt2_chat.domain.chat.signing import key_fault
 from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT, is_address
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.section_types import (
@@ -332,6 +333,23 @@ class Airflow(ServerSection):
         if address.get_secret_value() and not is_address(address.get_secret_value(), ("http", "https")):
             raise ValueError("expected an address like https://host/path")
         return address
+
+
+class World(Section):
+    """The virtual world, whose gateways vouch for their players."""
+
+    keys: tuple[SecretStr, ...] = Field(
+        (),
+        description="keys that sign and verify questions and feedback, the same for gateways, workers and ingest; the "
+        "first one signs, at most three are valid; empty: those in the home's file `world/keys`",
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _are_usable(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if fault := key_fault([key.get_secret_value() for key in keys]):
+            raise ValueError(fault)
+        return keys
 
 
 class Spark(Section):

@@ -33,12 +33,13 @@ from kogpt2_chat.sections import (
     Spark,
     Stack,
     Training,
+    World,
 )
 from kogpt2_chat.variables import Given, leaves_of, read_variables, shown, variable
 
 __all__ = [
     "CHECKOUT", "Airflow", "Elastic", "Hdfs", "Kafka", "Learning", "Mlflow", "Model", "Ports", "Rollout", "Safety",
-    "Serving", "Settings", "Spark", "Stack", "Training", "load_settings",
+    "Serving", "Settings", "Spark", "Stack", "Training", "World", "load_settings",
 ]  # fmt: skip
 
 
@@ -68,6 +69,7 @@ class Settings(BaseModel):
     serving: Serving = Serving()
     rollout: Rollout = Rollout()
     safety: Safety = Safety()
+    world: World = World()
 
     @cached_property
     def own_host(self) -> str:

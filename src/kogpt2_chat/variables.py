@@ -142,6 +142,8 @@ def leaves_of(tree: type[BaseModel], path: tuple[str, ...] = ()) -> dict[str, Le
 
 def expected_form(leaf: Leaf) -> str:
     """Describe the JSON that a setting expects."""
+    if leaf.is_json and leaf.is_secret:
+        return 'a JSON list such as ["KEY"]'
     if get_origin(leaf.annotation) is tuple:
         return "a JSON list such as [9866, 9876]"
     return 'one JSON object such as {"ChatbotA": ...}'
@@ -196,7 +198,16 @@ def _texts(settings: BaseModel, dumped: Mapping[str, Any]) -> Iterator[tuple[str
 def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return str(value) if isinstance(value, (str, Path)) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (str, Path)):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, default=_secret_text)
+
+
+def _secret_text(value: object) -> str:
+    """Return the text of a secret in a list."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    raise TypeError(f"{type(value).__name__} is not a setting's type")
 
 
 def _is_meant(name: str, names: Names, *, in_file: bool) -> bool:

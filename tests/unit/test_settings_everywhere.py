@@ -68,6 +68,10 @@ def plain_kinds(kind: Any) -> list[Any]:
     return [get_args(one)[0] if get_origin(one) is Annotated else one for one in (kind, *get_args(kind))]
 
 
+def lists_of_keys() -> st.SearchStrategy[str]:
+    return st.sampled_from([json.dumps(["!~" * 16]), json.dumps(["1" * 32, "\"'" * 20])])
+
+
 def valid_texts(name: str) -> st.SearchStrategy[str]:
     """Return valid texts for the setting."""
     info, kind = info_of(name), LEAVES[name].annotation
@@ -81,7 +85,9 @@ def valid_texts(name: str) -> st.SearchStrategy[str]:
         )  # fmt: skip
         return st.dictionaries(st.sampled_from(BOT_IDS), values).map(json.dumps)
     if get_origin(kind) is tuple:
-        return st.tuples(st.integers(1, 12000), st.integers(1, 12000)).map(json.dumps)
+        return (
+            lists_of_keys() if SecretStr in get_args(kind) else st.tuples(*[st.integers(1, 12000)] * 2).map(json.dumps)
+        )
     if kind is bool:
         return st.sampled_from(["true", "0", "Yes", "off"])
     if kind is int:

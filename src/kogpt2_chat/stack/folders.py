@@ -16,7 +16,7 @@ from kogpt2_chat.stack.plain_path import link, plain, short_hash, unlink
 SOCKET_PATH_LIMIT: Final = 100
 """In bytes. The path of a Unix socket has at most 107 bytes on Linux (unix(7)) and 103 on macOS."""
 
-_SERVERS: Final = ("conf", "data", "logs", "run", "airflow")
+_SERVERS: Final = ("conf", "data", "logs", "run", "airflow", "world")
 _JOBS: Final = ("models", "datasets", "versions", "training", "base", "demo")
 """Folders of workers, jobs and the demo in the home: local copies of the servers' data, and the base in use."""
 

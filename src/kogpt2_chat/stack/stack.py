@@ -28,6 +28,7 @@ from kogpt2_chat.stack.started_with import changed_since
 from kogpt2_chat.stack.stopping import running, shut_down, stop_in_order, stop_orphans, undo
 from kogpt2_chat.stack.supervision import Supervisor, SupervisorClient, configuration, script_path
 from kogpt2_chat.stack.waiting import wait_until_healthy
+from kogpt2_chat.world_keys import write_first_key
 
 
 def up(
@@ -202,6 +203,7 @@ def _supervise(
 def _write(settings: Settings, folders: Folders, programs: Sequence[Program]) -> None:
     """Write folders, configuration files and start scripts, readable only by the user of each program."""
     write_secrets(settings, folders)
+    write_first_key(settings)
     for program in programs:
         script = Path(script_path(folders, program))
         environment = program_environment(program, settings, folders.home)
