@@ -78,6 +78,15 @@ def _bare(name: str) -> str:
     return name[prefix.end() :] if prefix else name
 
 
+def says_minor(value: object) -> bool:
+    """Return what the field ``minor`` of a question or a feedback says about the player.
+
+    Only false, null and a missing field mean an adult. Any other value counts as a minor: a client that writes ``1`` or
+    ``"yes"`` means a minor, and the mistake of not learning from an adult is harmless.
+    """
+    return value is not None and value is not False
+
+
 def normal_name(name: str) -> str:
     """Return a name in NFC, trimmed and without invisible characters, so that names that look alike are equal."""
     return nfc(without_invisible(name)).strip()

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
-from kogpt2_chat.domain.chat.players import masked_player
+from kogpt2_chat.domain.chat.players import masked_player, says_minor
+from kogpt2_chat.domain.chat.signing import AUTH, UNSIGNED, SigningKeys
 from kogpt2_chat.domain.text.json_records import check_fields, read_object
 from kogpt2_chat.domain.text.masking import mask_pii
 from kogpt2_chat.errors import InvalidMessage
@@ -26,6 +27,8 @@ FeedbackKind = Literal["up", "down", "correction", "report"]
 
 CONSENT_KEY: Final = "consent_train"
 """Key in ``extra`` of a feedback row. Earlier releases store the field there as an unknown field."""
+MINOR_KEY: Final = "minor"
+"""Key in ``extra`` of a feedback row, and of a turn that a worker of an earlier release wrote."""
 NOTICE_BY_FALLBACK: Final[Mapping[Fallback, str]] = {
     "timeout": "잠시 후 다시 말해 주세요.",
     "muted": "지금은 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
@@ -65,6 +68,8 @@ class Turn:
             known question. ``unsure``: no known question was near enough either.
         sent_at: RFC 3339, from the client, or else the time of the record in the broker.
         received_at: RFC 3339, from the worker's clock; so is ``answered_at``.
+        authenticated: whether the worker found a valid signature on the question.
+        minor: whether the player is a minor. ``consent_train`` is then false.
         extra: fields of the question or of the turn that this release does not know.
     """
 
@@ -90,6 +95,8 @@ class Turn:
     decoding: Mapping[str, object] = field(default_factory=dict)
     fallback: Fallback | str | None = None
     sent_at: str | None = None
+    authenticated: bool = False
+    minor: bool = False
     extra: Mapping[str, object] = field(default_factory=dict)
     v: int = 1
 
@@ -110,11 +117,15 @@ class Turn:
         Raises:
             InvalidMessage: the value is not a JSON object, ``v`` is not 1, or a field is missing or has a wrong type.
         """
-        known = _check(text, "turn", _TURN_TYPES, _TURN_OPTIONAL, names={f.name for f in fields(cls)})
+        known = _check(
+            read_object(text, "turn"), "turn", _TURN_TYPES, _TURN_OPTIONAL, names={f.name for f in fields(cls)}
+        )
         token_ids = known.get("answer_token_ids") or []
         if any(type(token) is not int for token in token_ids):
             raise InvalidMessage("schema", "turn: `answer_token_ids` must be a list of integers")
         known["answer_token_ids"] = tuple(token_ids)
+        known["minor"] = _is_minor(known)
+        known["consent_train"] = known["consent_train"] and not known["minor"]
         return cls(**known)
 
 
@@ -126,6 +137,8 @@ class Feedback:
         text: the better answer, for a correction; a remark otherwise.
         sent_at: RFC 3339.
         consent_train: whether training may use the text; None if the client does not say.
+        minor: whether the player is a minor. ``consent_train`` is then false.
+        authenticated: whether the reader found a valid signature. Not part of the record.
     """
 
     feedback_id: str
@@ -135,19 +148,27 @@ class Feedback:
     sent_at: str
     text: str | None = None
     consent_train: bool | None = None
+    minor: bool = False
+    authenticated: bool = False
     extra: Mapping[str, object] = field(default_factory=dict)
     v: int = 1
 
+    def to_body(self) -> dict[str, object]:
+        """Return the record as a JSON object, so that it can be signed."""
+        left_out = {"authenticated"} if self.minor else {"authenticated", "minor"}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
+
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(self.to_body(), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> "Feedback":
+    def from_json(cls, text: str | bytes, keys: SigningKeys = UNSIGNED) -> "Feedback":
         """Parse a record of ``feedback``.
 
         Args:
             text: the value of the record.
+            keys: the keys of those who may vouch for a player. A bad signature never refuses a record.
 
         Returns:
             The feedback. Fields that this release does not know are in its ``extra``.
@@ -156,10 +177,21 @@ class Feedback:
             InvalidMessage: the value is not a JSON object, ``v`` is not 1, a field is missing or has a wrong type, or
                 a correction has no text.
         """
-        known = _check(text, "feedback", _FEEDBACK_TYPES, _FEEDBACK_OPTIONAL, names={f.name for f in fields(cls)})
+        body = read_object(text, "feedback")
+        names = {f.name for f in fields(cls)} - {"authenticated"} | {AUTH}
+        known = _check(body, "feedback", _FEEDBACK_TYPES, _FEEDBACK_OPTIONAL, names=names)
         if known["kind"] == "correction" and not str(known.get("text") or "").strip():
             raise InvalidMessage("schema", "feedback: a correction needs the better answer in `text`")
-        return cls(**known)
+        known.pop(AUTH, None)
+        known["minor"] = _is_minor(known)
+        if known["minor"]:
+            known["consent_train"] = False
+        return cls(**known, authenticated=keys.verify(body))
+
+
+def _is_minor(known: Mapping[str, Any]) -> bool:
+    """Return whether a record is about a minor. An earlier release has left the unknown field in ``extra``."""
+    return says_minor(known.get("minor")) or says_minor(known["extra"].get(MINOR_KEY))
 
 
 _TURN_TYPES: Final[Mapping[str, type]] = {
@@ -173,6 +205,7 @@ _TURN_TYPES: Final[Mapping[str, type]] = {
 _TURN_OPTIONAL: Final[Mapping[str, type]] = {
     **dict.fromkeys(("session_id", "fallback", "sent_at"), str),
     **dict.fromkeys(("prompt_tokens", "model_version", "epoch"), int),
+    **dict.fromkeys(("authenticated", "minor"), bool),
     "answer_token_ids": list,
     "decoding": dict,
 }
@@ -183,10 +216,9 @@ _FEEDBACK_OPTIONAL: Final[Mapping[str, type]] = {"text": str, "consent_train": b
 
 
 def _check(
-    text: str | bytes, what: str, required: Mapping[str, type], optional: Mapping[str, type], names: set[str]
+    body: Mapping[str, Any], what: str, required: Mapping[str, type], optional: Mapping[str, type], names: set[str]
 ) -> dict[str, Any]:
     """Return the checked fields of a version 1 object, with the unknown ones in ``extra``."""
-    body = read_object(text, what)
     if type(body.get("v")) is not int or body["v"] != 1:
         raise InvalidMessage("schema", f"{what}: `v` must be 1, found {body.get('v')!r}")
     check_fields(body, what, required, optional)

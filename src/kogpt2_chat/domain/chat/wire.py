@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from kogpt2_chat.domain.chat.players import player_id
+from kogpt2_chat.domain.chat.players import player_id, says_minor
 from kogpt2_chat.domain.chat.question_fields import (
     BOUNDS,
     MAX_NAME_CHARS,
@@ -27,6 +27,7 @@ from kogpt2_chat.domain.chat.question_fields import (
     optional_id,
     optional_time,
 )
+from kogpt2_chat.domain.chat.signing import AUTH, UNSIGNED, SigningKeys
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
 from kogpt2_chat.domain.chat.turns import TurnSource
 from kogpt2_chat.errors import InvalidMessage
@@ -46,7 +47,10 @@ _LEGACY_MESSAGE: Final = re.compile(rf"'{_SPACE},{_SPACE}'message'{_SPACE}:{_SPA
 _V1_START: Final = re.compile(rf'\{{{_SPACE}"')
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _V1_FIELDS: Final = frozenset(
-    {"v", "question_id", "bot", "sender", "text", "sender_id", "session_id", "sent_at", "consent", "reply_by"}
+    {
+        *("v", "question_id", "bot", "sender", "text", "sender_id", "session_id", "sent_at", "consent", "reply_by"),
+        *(AUTH, "minor"),
+    }
 )
 
 
@@ -61,6 +65,8 @@ class Question:
         text: NFC, without control and zero-width characters; tabs and line feeds stay.
         sent_at: the client's time as RFC 3339, with the offset of Seoul if the client sent none.
         reply_by: the time after which the worker no longer waits for the model.
+        authenticated: whether a holder of a key has signed the question, and so vouches for the player.
+        minor: whether the player is a minor, from whom nothing is learned.
         extra: fields that this release does not know.
         is_oversized: whether the length limits were not applied. The text and ``extra`` then have no limit, and the
             sender has a larger one.
@@ -80,6 +86,8 @@ class Question:
     session_id: str | None = None
     sent_at: str | None = None
     reply_by: datetime | None = None
+    authenticated: bool = False
+    minor: bool = False
     extra: Mapping[str, object] = field(default_factory=dict)
     is_oversized: bool = False
 
@@ -90,7 +98,13 @@ def turn_id(partition: int, offset: int) -> str:
 
 
 def read_question(
-    value: bytes | None, partition: int, offset: int, *, legacy_consent: bool = False, of_any_length: bool = False
+    value: bytes | None,
+    partition: int,
+    offset: int,
+    *,
+    legacy_consent: bool = False,
+    of_any_length: bool = False,
+    keys: SigningKeys = UNSIGNED,
 ) -> Question:
     """Parse one record of ``bot_question``.
 
@@ -101,6 +115,7 @@ def read_question(
         legacy_consent: whether training may use questions from the legacy client.
         of_any_length: whether to accept a record that would be refused only because of its length (see
             :data:`LENGTH_REASONS`). The model must not decode such a question, and it must not be stored uncut.
+        keys: the keys of those who may vouch for a player. A bad signature never refuses a question.
 
     Returns:
         The question.
@@ -118,7 +133,7 @@ def read_question(
     }
     bounds = UNBOUNDED if of_any_length else BOUNDS
     if _V1_START.match(text):
-        return _read_v1(text, position, bounds)
+        return _read_v1(text, position, bounds, keys)
     if _LEGACY_START.match(text):
         return _read_legacy(text, position, bounds, consent_train=legacy_consent)
     raise InvalidMessage("not_a_question", "expected a record that starts with {\" (v1) or {' (legacy)")
@@ -142,9 +157,14 @@ def v1_text(*, question_id: str, bot: str, sender: str, text: str, **optional: o
     Returns:
         One line of JSON.
     """
-    body = {"v": 1, "question_id": question_id, "bot": bot, "sender": sender, "text": text}
-    body |= {name: value for name, value in optional.items() if value is not None}
+    body = v1_body(question_id=question_id, bot=bot, sender=sender, text=text, **optional)
     return json.dumps(body, ensure_ascii=False)
+
+
+def v1_body(*, question_id: str, bot: str, sender: str, text: str, **optional: object) -> dict[str, object]:
+    """Return a question in the version 1 format as an object, so that it can be signed; see :func:`v1_text`."""
+    body: dict[str, object] = {"v": 1, "question_id": question_id, "bot": bot, "sender": sender, "text": text}
+    return body | {name: value for name, value in optional.items() if value is not None}
 
 
 def answer_headers(
@@ -226,7 +246,7 @@ def _read_legacy(text: str, position: dict[str, Any], bounds: Bounds, *, consent
     )
 
 
-def _read_v1(text: str, position: dict[str, Any], bounds: Bounds) -> Question:
+def _read_v1(text: str, position: dict[str, Any], bounds: Bounds, keys: SigningKeys) -> Question:
     body = json_object(text)
     found_id = body.get("question_id")
     question_id = found_id if isinstance(found_id, str) and 1 <= len(found_id) <= MAX_NAME_CHARS else None
@@ -240,6 +260,7 @@ def _read_v1(text: str, position: dict[str, Any], bounds: Bounds) -> Question:
             found = missing if body.get(name) is None else type(body[name]).__name__
             raise InvalidMessage("schema", f"`{name}` must be a string, found {found}", question_id)
     store, train = consent_of(body, question_id)
+    minor = says_minor(body.get("minor"))
     sender = bounded_sender(body["sender"], question_id, bounds)
     if not sender:
         raise InvalidMessage("schema", "`sender` must not be empty", question_id)
@@ -252,11 +273,13 @@ def _read_v1(text: str, position: dict[str, Any], bounds: Bounds) -> Question:
         sender=sender,
         text=bounded_text(body["text"], question_id, bounds),
         consent_store=store,
-        consent_train=train,
+        consent_train=train and not minor,
         source="v1",
         session_id=session_id,
         sent_at=sent_at.isoformat() if sent_at else None,
         reply_by=reply_by,
+        authenticated=keys.verify(body),
+        minor=minor,
         extra={name: value for name, value in body.items() if name not in _V1_FIELDS},
         **position,
     )
