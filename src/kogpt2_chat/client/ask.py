@@ -1,15 +1,18 @@
 """Ask the bots over Kafka, as a game client does, and wait for their answers."""
 
+import json
 import time
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Final
 
 from kogpt2_chat.client.answer_matcher import AnswerMatcher, PendingQuestion
+from kogpt2_chat.domain.chat.signing import UNSIGNED, SigningKeys
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
-from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
+from kogpt2_chat.domain.chat.wire import legacy_text, v1_body
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
 
@@ -19,14 +22,19 @@ _POLL_TIMEOUT_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
-    """What one player says to one bot.
+    """What one player says to one bot. A legacy question contains only ``bot``, ``sender`` and ``text``.
 
     Attributes:
         bot: the bot's id.
         sender: the player's name in the question; the key of the answer.
         text: the question.
         legacy: send it in the old Unity client's frame, which has neither ids nor consent.
-        train: the player's consent that the turn may be trained on (v1 only).
+        train: the player's consent that the turn may be trained on.
+        store: the player's consent that the turn may be stored.
+        player_id: the player's id, if it is not the name; ``sender_id`` on Kafka.
+        session_id: the session that the question belongs to.
+        reply_by: the time, with its offset, after which the player no longer waits for the model.
+        minor: whether the player is a minor, from whom nothing is learned.
     """
 
     bot: str
@@ -34,6 +42,11 @@ class Utterance:
     text: str
     legacy: bool = False
     train: bool = False
+    store: bool = True
+    player_id: str | None = None
+    session_id: str | None = None
+    reply_by: datetime | None = None
+    minor: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +68,9 @@ class ReceivedAnswer:
         return asdict(self)
 
 
-def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) -> list[ReceivedAnswer]:
+def ask(
+    *, utterances: Sequence[Utterance], topics: Topics, timeout_s: float, keys: SigningKeys = UNSIGNED
+) -> list[ReceivedAnswer]:
     """Send all questions at once and wait for all answers.
 
     Legacy answers can only be matched by bot and sender, as in the old client. So use each sender only once per bot.
@@ -64,6 +79,7 @@ def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) ->
         utterances: the questions.
         topics: Kafka.
         timeout_s: how long to wait for all answers.
+        keys: the keys of a gateway, which sign the questions; none for other clients.
 
     Returns:
         One reply per utterance, in the same order.
@@ -76,7 +92,7 @@ def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) ->
     reply_by_id: dict[str, ReceivedAnswer] = {}
     matcher = AnswerMatcher(timeout_s)
     with closing(topics.follow(sorted({utterance.bot for utterance in utterances}))) as answers:
-        topics.send([question_record(question_id, utterance) for question_id, utterance in utterance_by_id.items()])
+        topics.send([question_record(asked_id, asked, keys) for asked_id, asked in utterance_by_id.items()])
         sent_at_s = time.monotonic()
         for question_id, utterance in utterance_by_id.items():
             matcher.add(_pending(question_id, utterance), sent_at_s)
@@ -93,14 +109,16 @@ def ask(*, utterances: Sequence[Utterance], topics: Topics, timeout_s: float) ->
     return [reply_by_id[question_id] for question_id in utterance_by_id]
 
 
-def question_record(question_id: str, utterance: Utterance) -> Outgoing:
+def question_record(question_id: str, utterance: Utterance, keys: SigningKeys = UNSIGNED) -> Outgoing:
     """Return the record to send, keyed by sender so that one player's questions stay in order.
 
     Args:
         question_id: 1 to 64 characters; a legacy question does not contain it.
         utterance: the question.
+        keys: the keys that sign the question; a legacy question is never signed.
     """
-    return Outgoing(topic=QUESTION_TOPIC, key=utterance.sender.encode(), value=_value(utterance, question_id).encode())
+    value = _value(utterance, question_id, keys)
+    return Outgoing(topic=QUESTION_TOPIC, key=utterance.sender.encode(), value=value.encode())
 
 
 def read_reply(record: Record, question: str) -> ReceivedAnswer:
@@ -127,13 +145,18 @@ def _pending(question_id: str, utterance: Utterance) -> PendingQuestion:
     return PendingQuestion(question_id=question_id, bot=utterance.bot, sender=utterance.sender, legacy=utterance.legacy)
 
 
-def _value(utterance: Utterance, question_id: str) -> str:
+def _value(utterance: Utterance, question_id: str, keys: SigningKeys) -> str:
     if utterance.legacy:
         return legacy_text(utterance.sender, utterance.bot, utterance.text)
-    return v1_text(
+    body = v1_body(
         question_id=question_id,
         bot=utterance.bot,
         sender=utterance.sender,
         text=utterance.text,
-        consent={"store": True, "train": utterance.train},
+        consent={"store": utterance.store, "train": utterance.train},
+        sender_id=utterance.player_id,
+        session_id=utterance.session_id,
+        reply_by=utterance.reply_by.isoformat() if utterance.reply_by else None,
+        minor=utterance.minor or None,
     )
+    return json.dumps(keys.sign(body), ensure_ascii=False)
