@@ -16,6 +16,7 @@ from kogpt2_chat.inference.engine import BotModel, Engine
 from kogpt2_chat.machine.cores import affinity_cores, library_threads
 from kogpt2_chat.ports import Registry, Topics, TransactionalConsumer
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.world_keys import signing_keys
 from serving.crashes import CrashLog
 from serving.health import HealthReport, HealthServer
 from serving.loop import Loop
@@ -108,6 +109,7 @@ class WorkerApp:
             settings=settings,
             name=self.name,
             on_step=self._on_step,
+            keys=signing_keys(settings),
         )
         self.follower = self._make_follower()
 

@@ -164,6 +164,8 @@ class ReplyBuilder:
             consent_train=question.consent_train,
             source=question.source,
             worker=self.worker,
+            authenticated=question.authenticated,
+            minor=question.minor,
             extra=question.extra if store else {},
         )
         return masked_turn(turn)

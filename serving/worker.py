@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from kogpt2_chat.domain.chat.signing import UNSIGNED, SigningKeys
 from kogpt2_chat.domain.chat.wire import LENGTH_REASONS, Question, read_question
 from kogpt2_chat.domain.safety.crisis import find_crisis
 from kogpt2_chat.errors import InvalidMessage
@@ -47,6 +49,7 @@ class Worker:
         clock: the time, for turns.
         monotonic: seconds, for deadlines and latencies; not affected when the clock is set.
         on_step: called with the name of each step.
+        keys: the keys of those who may vouch for a player.
         tracker: every question that was polled and is not yet published.
     """
 
@@ -59,6 +62,7 @@ class Worker:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     on_step: Callable[[str], None] = lambda _: None
+    keys: SigningKeys = UNSIGNED
     tracker: InFlightTracker = field(default_factory=InFlightTracker)
     _refusals_by_turn: dict[str, int] = field(init=False, default_factory=dict)
     _decodes_suspect: bool = field(init=False, default=False)
@@ -255,15 +259,22 @@ class Worker:
         Raises:
             InvalidMessage: the question can never be answered.
         """
-        position, consent = (record.partition, record.offset), self.settings.learning.legacy_consent
+        read = partial(
+            read_question,
+            record.value,
+            record.partition,
+            record.offset,
+            legacy_consent=self.settings.learning.legacy_consent,
+            keys=self.keys,
+        )
         try:
-            return read_question(record.value, *position, legacy_consent=consent)
+            return read()
         except InvalidMessage as error:
             if error.reason not in LENGTH_REASONS:
                 raise
             self.on_step("searching")  # may take a moment for each of many large records: feed the watchdog
             with suppress(InvalidMessage):
-                question = read_question(record.value, *position, legacy_consent=consent, of_any_length=True)
+                question = read(of_any_length=True)
                 if find_crisis(question.text) is not None:
                     return question
             raise
