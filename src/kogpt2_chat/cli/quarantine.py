@@ -10,6 +10,7 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.settings import load_settings
+from kogpt2_chat.world_keys import signing_keys
 
 if TYPE_CHECKING:
     from kogpt2_chat.jobs.replay_quarantine import ReplayQuarantineResult
@@ -55,9 +56,11 @@ def replay_quarantine(
     from kogpt2_chat.jobs.replay_quarantine import replay_quarantine as run
     from kogpt2_chat.lake.corrected_records import corrected_records
 
+    settings = load_settings()
     result = run(
         mended={} if mended is None else corrected_records(mended),
-        tables=bootstrap.tables(load_settings()),
+        keys=signing_keys(settings),
+        tables=bootstrap.tables(settings),
         progress=progress,
         reasons=tuple(reason or ()),
         dry_run=dry_run,

@@ -14,10 +14,11 @@ from typing import Final
 from kogpt2_chat.domain.lake.gaps import LostRange
 from kogpt2_chat.domain.lake.layout import FEEDBACK, QUARANTINE, TURNS, Table
 from kogpt2_chat.errors import InvalidMessage, PlanOutdated
-from kogpt2_chat.lake.read_records import quarantined, read_record
+from kogpt2_chat.lake.read_records import RecordReader
 from kogpt2_chat.lake.topic_positions import TopicState, record_gaps, report_gaps, sync_topic
 from kogpt2_chat.ports import Record, Tables, Topics
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.world_keys import signing_keys
 
 Window = Mapping[int, tuple[int, int]]
 _REPLANS: Final = 5
@@ -100,7 +101,7 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> IngestResul
     Args:
         topics: Kafka.
         tables: the lake.
-        settings: the maximum size of a commit.
+        settings: the maximum size of a commit, and the keys that verify feedback.
 
     Returns:
         What was done for each table, and the gaps that no earlier run has reported.
@@ -109,21 +110,22 @@ def ingest(*, topics: Topics, tables: Tables, settings: Settings) -> IngestResul
         PlanOutdated: other writers moved the same positions more than five times.
         InvalidInput: the topic ends before the table's position, although it was not recreated.
     """
-    batch, ingested_at = settings.kafka.ingest_batch, datetime.now(UTC)
-    turns, feedback = (_ingest_table(table, topics, tables, batch, ingested_at) for table in (TURNS, FEEDBACK))
+    batch = settings.kafka.ingest_batch
+    reader = RecordReader(ingested_at=datetime.now(UTC), keys=signing_keys(settings))
+    turns, feedback = (_ingest_table(table, topics, tables, batch, reader) for table in (TURNS, FEEDBACK))
     return IngestResult(turns=turns, feedback=feedback, lost=report_gaps(tables))
 
 
-def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, ingested_at: datetime) -> TableResult:
+def _ingest_table(table: Table, topics: Topics, tables: Tables, batch: int, reader: RecordReader) -> TableResult:
     counts, conflicts, state = _IngestCounts(), 0, None
     while True:
         try:
-            state = state or sync_topic(table, topics, tables, ingested_at)
-            window, committed = _plan(state, topics, tables, ingested_at, counts)
+            state = state or sync_topic(table, topics, tables, reader.ingested_at)
+            window, committed = _plan(state, topics, tables, reader.ingested_at, counts)
             if not window:
                 break
             for part in _parts(window, batch):
-                committed |= _ingest_part(state, part, committed, topics, tables, ingested_at, counts)
+                committed |= _ingest_part(state, part, committed, topics, tables, reader, counts)
         except PlanOutdated:  # another ingest runs at the same time: plan again
             conflicts += 1
             if conflicts > _REPLANS:
@@ -180,7 +182,7 @@ def _ingest_part(
     committed: Mapping[str, int],
     topics: Topics,
     tables: Tables,
-    ingested_at: datetime,
+    reader: RecordReader,
     counts: _IngestCounts,
 ) -> dict[str, int]:
     """Make one commit, and return the table's new positions.
@@ -195,10 +197,10 @@ def _ingest_part(
     for partition, (start, end) in part.items():
         for record in topics.read(table.topic, partition, start, end):
             try:
-                row = read_record(record, ingested_at)
+                row = reader.read(record)
             except InvalidMessage as error:
                 left_out[f"malformed:{error.reason}"] += 1
-                bad.append((record, quarantined(record, error, ingested_at)))
+                bad.append((record, reader.quarantined(record, error)))
                 continue
             if row is None:
                 left_out["no_consent_to_store"] += 1

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final, cast
 
+from kogpt2_chat.domain.chat.signing import UNSIGNED, SigningKeys
 from kogpt2_chat.domain.lake.layout import QUARANTINE, Table
 from kogpt2_chat.domain.lake.quarantine import (
     RecordPosition,
@@ -23,7 +24,7 @@ from kogpt2_chat.domain.lake.quarantine import (
     waiting,
 )
 from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.lake.read_records import TABLE_BY_TOPIC, read_record
+from kogpt2_chat.lake.read_records import TABLE_BY_TOPIC, RecordReader
 from kogpt2_chat.ports import Record, Tables
 
 _COUNTER: Final = "{table}/quarantine"
@@ -90,6 +91,7 @@ def replay_quarantine(
     reasons: Sequence[str] = (),
     mended: Mapping[RecordPosition, str] = _NOTHING,
     dry_run: bool = False,
+    keys: SigningKeys = UNSIGNED,
     now: datetime | None = None,
 ) -> ReplayQuarantineResult:
     """Store the records that can be stored now, each exactly once, and mark them as replayed.
@@ -100,6 +102,7 @@ def replay_quarantine(
         reasons: the reasons to select, by their first word; all by default.
         mended: corrected values by record identity, read instead of the quarantined ones.
         dry_run: whether to read and count without changing anything.
+        keys: the keys that verify feedback. A masked or corrected value no longer has a valid signature.
         now: the time; tests replace it.
 
     Returns:
@@ -113,7 +116,7 @@ def replay_quarantine(
     rows = waiting(tables.read(QUARANTINE.name))
     check_reasons(reasons, rows)
     progress(f"{len(rows)} records in quarantine")
-    readable = list(_readable(rows, reasons, mended, at, counts))
+    readable = list(_readable(rows, reasons, mended, RecordReader(ingested_at=at, keys=keys), counts))
     stored: dict[str, int] = {table.name: 0 for table in TABLE_BY_TOPIC.values()}
     if not dry_run:
         for table in TABLE_BY_TOPIC.values():
@@ -134,7 +137,7 @@ def _readable(
     rows: Sequence[Row],
     reasons: Sequence[str],
     mended: Mapping[RecordPosition, str],
-    at: datetime,
+    reader: RecordReader,
     counts: _QuarantineCounts,
 ) -> list[_Readable]:
     found = []
@@ -146,7 +149,7 @@ def _readable(
         counts.mended += position_of(kept) in mended
         value = None if kept["value"] is None else mended.get(position_of(kept), str(kept["value"]))
         try:
-            row = None if value is None else read_record(_record(kept, value), at)
+            row = None if value is None else reader.read(_record(kept, value))
         except InvalidMessage as error:
             counts.still[error.reason] += 1
             continue

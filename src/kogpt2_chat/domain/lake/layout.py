@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from kogpt2_chat.domain.chat.players import masked_player
 from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS, SEOUL, with_offset
-from kogpt2_chat.domain.chat.turns import CONSENT_KEY, Feedback, Turn, masked_fields, masked_turn
+from kogpt2_chat.domain.chat.turns import CONSENT_KEY, MINOR_KEY, Feedback, Turn, masked_fields, masked_turn
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 from kogpt2_chat.errors import InvalidMessage
 
@@ -68,6 +68,8 @@ TURNS: Final = Table(
         "consent_train": "bool",
         "source": "string",
         "worker": "string",
+        "authenticated": "bool",
+        "minor": "bool",
         "extra": "string",
         "v": "long",
         "pii_hits": "long",
@@ -87,6 +89,7 @@ FEEDBACK: Final = Table(
         "text": "string",
         "sent_at": "time",
         "received_at": "time",
+        "authenticated": "bool",
         "extra": "string",
         "v": "long",
         "pii_hits": "long",
@@ -269,11 +272,12 @@ def feedback_row(
     """
     received_at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     text = None if feedback.text is None else mask_pii(feedback.text)[0]
-    consent = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
+    stated = {} if feedback.consent_train is None else {CONSENT_KEY: feedback.consent_train}
+    stated |= {MINOR_KEY: True} if feedback.minor else {}
     row: dict[str, Any] = asdict(feedback) | {
         "text": text,
         "player_id": masked_player(feedback.player_id),
-        "extra": _compact({**masked_fields(feedback.extra), **consent}),
+        "extra": _compact({**masked_fields(feedback.extra), **stated}),
         "sent_at": read_time(feedback.sent_at),
         "received_at": received_at,
         "pii_hits": masked_count(text or ""),
