@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql.types import StringType
 
 from kogpt2_chat.domain.chat.players import player_key
-from kogpt2_chat.domain.chat.turns import CONSENT_KEY
+from kogpt2_chat.domain.chat.turns import CONSENT_KEY, MINOR_KEY
 from kogpt2_chat.domain.learning.dataset import Rules
 
 TAUGHT_TOPIC: Final = "taught"
@@ -56,7 +56,9 @@ def find_proposals(sources: Sources, bots: Sequence[str], rules: Rules) -> DataF
     """
     entries = distrusted_subjects(sources.distrust)
     # Repeated turn ids have a suffix after a tilde (see turn_ids.py); distrust of an id applies to all of them.
-    by_id = _by_key(sources.turns).withColumn("given_id", F.substring_index("turn_id", "~", 1))
+    by_id = without_consent_of_minors(_by_key(sources.turns)).withColumn(
+        "given_id", F.substring_index("turn_id", "~", 1)
+    )
     turns = _mark_distrusted(by_id, entries, "turn", "given_id")
     last = _mark_distrusted(last_feedback(_by_key(sources.feedback)), entries, "player", "player_id")
     own = turns.where(F.col("bot").isin(*bots))
@@ -79,7 +81,8 @@ def last_feedback(feedback: DataFrame) -> DataFrame:
     """Return the last feedback of each player on each turn, ordered by the broker's clock and then by position.
 
     If a player repeats the same feedback, ``received_at`` is the time of the first of these records, so that a
-    repetition does not restart the minimum age. ``consent`` is the consent in the record, null if there is none.
+    repetition does not restart the minimum age. ``consent`` is the consent in the record, null if there is none and
+    false for a minor. ``is_minor`` says whether the player is one.
 
     Praise and corrections without a player id are ignored, because they have no author who could agree, consent or be
     distrusted. Negative marks without a player id count.
@@ -88,14 +91,29 @@ def last_feedback(feedback: DataFrame) -> DataFrame:
     one = Window.partitionBy("player_id", "turn_id")
     order = one.orderBy("received_at", "kafka_partition", "kafka_offset")
     # Clients may send anything here: a value other than `true` counts as a refusal; a missing one is null.
-    consent = F.get_json_object("extra", f"$.{CONSENT_KEY}") == "true"
+    stated = F.get_json_object("extra", f"$.{CONSENT_KEY}") == "true"
+    consent = F.when(_says_minor("extra"), F.lit(False)).otherwise(stated)
     content = F.struct("kind", F.when(F.col("kind") == "correction", F.struct("text", "consent")).alias("better"))
     is_change = ~F.lag(content).over(order).eqNullSafe(content)
-    marked = attributed.withColumn("consent", consent).withColumns(
+    marked = attributed.withColumns({"consent": consent, "is_minor": _says_minor("extra")}).withColumns(
         {"changed_at": F.when(is_change, F.col("received_at")), "is_last": F.lead("turn_id").over(order).isNull()}
     )
     since = marked.withColumn("received_at", F.max("changed_at").over(one))
     return since.where("is_last").drop("changed_at", "is_last")
+
+
+def without_consent_of_minors(turns: DataFrame) -> DataFrame:
+    """Set ``consent_train`` to false in the turns of minors. A null in ``minor`` is false.
+
+    A worker and an ingest of an earlier release leave the field in ``extra``.
+    """
+    is_minor = F.coalesce("minor", F.lit(False)) | _says_minor("extra")
+    return turns.withColumn("consent_train", F.col("consent_train") & ~is_minor)
+
+
+def _says_minor(extra: str) -> Column:
+    """Return a condition with the rule of :func:`~kogpt2_chat.domain.chat.players.says_minor`, for a column of JSON."""
+    return F.coalesce(F.get_json_object(extra, f"$.{MINOR_KEY}"), F.lit("false")) != "false"
 
 
 def latest_consent(turns: DataFrame) -> DataFrame:
@@ -125,8 +143,11 @@ def seed_proposals(seeds: DataFrame) -> DataFrame:
 
 
 def turn_proposals(turns: DataFrame, last: DataFrame) -> DataFrame:
-    """Return every turn as a proposal with its feedback. Feedback of distrusted players does not count."""
-    praises = (F.col("kind") == "up") & ~F.col("distrusted")
+    """Return every turn as a proposal with its feedback.
+
+    Feedback of distrusted players does not count, nor does praise by minors; their complaints do.
+    """
+    praises = (F.col("kind") == "up") & ~F.col("distrusted") & ~F.col("is_minor")
     marks = last.groupBy("turn_id").agg(
         F.count_if(praises).alias("likes"),
         F.count_if(F.col("kind").isin(*_DISLIKES) & ~F.col("distrusted")).alias("dislikes"),

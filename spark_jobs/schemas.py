@@ -42,6 +42,8 @@ TURNS: Final = StructType(
         StructField("fallback", StringType()),
         StructField("answered_at", TimestampType()),
         StructField("consent_train", BooleanType()),
+        StructField("minor", BooleanType()),
+        StructField("extra", StringType()),
     ]
 )
 

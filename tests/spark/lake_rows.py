@@ -24,6 +24,8 @@ def turn(turn_id: str, text: str, answer: str, **other: Any) -> dict[str, Any]:
         "fallback": None,
         "answered_at": OLD,
         "consent_train": True,
+        "minor": None,
+        "extra": "{}",
     } | other
 
 
