@@ -58,7 +58,12 @@ def test_topics_of_an_earlier_release_get_broker_timestamps() -> None:
     admin = Admin()
     assert ensure_topics(admin, 1, 30.0) == []
     expected = {"message.timestamp.type": "LogAppendTime"}
-    assert admin.altered == {"bot_question": expected, "conversation_log": expected, "feedback": expected}
+    assert admin.altered == {
+        "bot_question": expected,
+        "conversation_log": expected,
+        "feedback": expected,
+        "report": expected,
+    }
     admin.altered.clear()
     ensure_topics(admin, 1, 30.0)
     assert admin.altered == {}

@@ -10,6 +10,8 @@ QUESTION_TOPIC: Final = "bot_question"
 TURN_TOPIC: Final = "conversation_log"
 FEEDBACK_TOPIC: Final = "feedback"
 DEAD_LETTER_TOPIC: Final = "bot_question.dead_letter"
+REPORT_TOPIC: Final = "report"
+MODERATION_TOPIC: Final = "moderation"
 ROLLOUT_TOPIC: Final = "rollout_state"
 WORKER_TOPIC: Final = "worker_state"
 WORKER_GROUP: Final = "kogpt2-worker"
@@ -74,6 +76,8 @@ TOPICS: Final = (
     Topic(name=TURN_TOPIC, partitions=12, configs={**_kept(14), **_BROKER_TIME}),
     Topic(name=FEEDBACK_TOPIC, partitions=3, configs={**_kept(14), **_BROKER_TIME}),
     Topic(name=DEAD_LETTER_TOPIC, partitions=1, configs={**_kept(30), "max.message.bytes": str(2 * _MIB)}),
+    Topic(name=REPORT_TOPIC, partitions=1, configs={**_kept(30), **_BROKER_TIME}),
+    Topic(name=MODERATION_TOPIC, partitions=1, configs=_COMPACTED),
     Topic(name=ROLLOUT_TOPIC, partitions=1, configs=_COMPACTED),
     Topic(name=WORKER_TOPIC, partitions=1, configs=_COMPACTED),
 )
