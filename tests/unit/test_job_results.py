@@ -22,6 +22,8 @@ from kogpt2_chat.training.base import PreparedBase
 
 OWN_FORM = "its own as_json"
 DISTRUST_ENTRY = "action at by date entry_id kind reason subject"
+MODERATION = "action at by reason subject until v"
+REPORT = "at by gateway kind line_id name player_id report_id room text v"
 TABLE = ["commits", "gaps.end", "gaps.partition", "gaps.start", "left_out", "positions", "rows"]
 NAMES_BY_JOB = {
     "build_dataset": " ".join(
@@ -54,8 +56,17 @@ NAMES_BY_JOB = {
             *(f"lost.{name}" for name in ("end", "kafka_partition", "reason", "start", "table", "topic")),
         ]
     ),
+    "list_moderations": " ".join(f"moderations.{name}" for name in MODERATION.split()),
+    "list_reports": " ".join(
+        [
+            *(f"reports.{name}" for name in REPORT.split()),
+            *(f"reports.lines.{name}" for name in ("name", "player_id", "text")),
+            *("total", "unreadable"),
+        ]
+    ),
     "list_distrusted": " ".join(f"distrusted.{name}" for name in DISTRUST_ENTRY.split()),
     "list_safety_turns": "counts turns.bot turns.date turns.kind turns.opened turns.turn_id",
+    "moderate": "action at by keys reason subject until",
     "mute": "bot changed epoch muted workers",
     "nominate": "bot nominated version",
     "open_safety_turn": "answer audit_id bot fallback kind player_id received_at session_id source text turn_id",

@@ -2,7 +2,7 @@
 
 import typer
 
-from kogpt2_chat.cli import distrust, explain, learning, operate, output, quarantine, safety, servers, talk
+from kogpt2_chat.cli import distrust, explain, learning, moderate, operate, output, quarantine, safety, servers, talk
 
 app = typer.Typer(
     name="kogpt2-chat",
@@ -17,6 +17,7 @@ servers.add_to(app)
 learning.add_to(app)
 explain.add_to(app)
 operate.add_to(app)
+moderate.add_to(app)
 quarantine.add_to(app)
 safety.add_to(app)
 distrust.add_to(app)
