@@ -11,7 +11,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,9 @@ import pytest
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.status import bots
-from kogpt2_chat.client.ask import ReceivedAnswer, Utterance
+from kogpt2_chat.client.ask import ReceivedAnswer, Utterance, question_record
+from kogpt2_chat.client.feedback import Opinion, feedback_record
+from kogpt2_chat.domain.chat.signing import SigningKeys
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.rollout.states import RolloutState, SlotReport, WorkerState
@@ -53,6 +55,18 @@ from kogpt2_chat.domain.rollout import RolloutState, WorkerState
 state, worker = RolloutState.from_json(sys.argv[1]), WorkerState.from_json(sys.argv[2])
 print(state.bot, state.epoch, state.champion, state.previous, state.muted)
 print(worker.worker, dict(worker.epoch_by_bot), worker.slots[0].version, worker.slots[0].state)
+"""
+
+
+READ_SIGNED: Final = """
+import json, sys
+from kogpt2_chat.domain.turns import Feedback, Turn
+from kogpt2_chat.domain.wire import read_question
+question, turn, feedback = (text.encode() for text in sys.argv[1:])
+asked, said, stored = read_question(question, 0, 1), Feedback.from_json(feedback), Turn.from_json(turn)
+print(json.dumps([asked.player_id, asked.text, dict(asked.extra)]))
+print(json.dumps([stored.text, dict(stored.extra)]))
+print(json.dumps([said.text, said.consent_train, dict(said.extra)]))
 """
 
 
@@ -113,6 +127,24 @@ def test_the_last_release_reads_the_states_of_this_one(release: Release) -> None
     worker = WorkerState(worker="worker-1", epoch_by_bot={BOT: 4}, slots=(slot,), at="2026")
     printed = release.run("-c", READ_STATES, state.to_json(), worker.to_json()).splitlines()
     assert printed == [f"{BOT} 4 2 1 True", f"worker-1 {{'{BOT}': 4}} 2 ready"]
+
+
+def test_the_last_release_keeps_signatures_and_minors_in_extra(release: Release) -> None:
+    """Its worker answers a signed question, and its ingest stores turns and feedback of this release."""
+    keys = SigningKeys(("k" * 32,))
+    asked = Utterance(bot=BOT, sender="노을", text="안녕?", player_id="w-7fQ2", minor=True)
+    opinion = Opinion(turn_id="bot_question-0-1", player_id="w-7fQ2", kind="correction", text="응", minor=True)
+    question, feedback = question_record("q", asked, keys).value, feedback_record(opinion, keys).value
+    body: dict[str, object] = dict.fromkeys(("turn_id", "question_id", "player_id", "sender", "answer", "worker"), "x")
+    body |= dict.fromkeys(("received_at", "answered_at"), "2026-11-27T10:00:00+09:00")
+    body |= {"v": 1, "bot": BOT, "text": "안녕?", "source": "v1", "latency_ms": 1}
+    body |= {"consent_store": True, "consent_train": False}
+    new_turn = replace(Turn.from_json(json.dumps(body)), authenticated=True, minor=True).to_json()
+    printed = release.run("-c", READ_SIGNED, (question or b"").decode(), new_turn, (feedback or b"").decode())
+    read, stored, said = (json.loads(line) for line in printed.splitlines())
+    assert read == ["w-7fQ2", "안녕?", {"minor": True, "auth": json.loads(question or b"")["auth"]}]
+    assert stored == ["안녕?", {"authenticated": True, "minor": True}]
+    assert said == ["응", None, {"minor": True, "auth": json.loads(feedback or b"")["auth"]}]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
