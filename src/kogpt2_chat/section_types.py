@@ -67,6 +67,12 @@ def _refuse_hidden_login(address: str) -> None:
         raise ValueError("expected @ only after a login; in a login, write / ? # as %2F, %3F, %23")
 
 
+def _https(address: str) -> str:
+    if not is_address(address, ("https",)):
+        raise ValueError("expected an address like https://host/path")
+    return address
+
+
 def _http_with_port(text: str) -> str:
     _refuse_hidden_login(text)
     if text and not is_address(text, ("http", "https"), port_needed=True):
@@ -114,6 +120,7 @@ LocalFile = Annotated[str, AfterValidator(_absolute_text)]
 FolderOrName = Annotated[str, AfterValidator(_folder_or_name)]
 BotId = Annotated[str, AfterValidator(_known_bot)]
 HttpAddress = Annotated[str, AfterValidator(_http)]
+HttpsAddress = Annotated[str, AfterValidator(_https)]
 HttpAddressWithPort = Annotated[str, AfterValidator(_http_with_port)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 NameNode = Annotated[str, AfterValidator(_name_node)]

@@ -18,6 +18,7 @@ from kogpt2_chat.section_types import (
     FolderOrName,
     HttpAddress,
     HttpAddressWithPort,
+    HttpsAddress,
     LocalFile,
     LocalPath,
     Memory,
@@ -335,6 +336,14 @@ class Airflow(ServerSection):
         return address
 
 
+class WebSite(Section):
+    """A door to a web site."""
+
+    ko: str = Field(min_length=1, max_length=20, description="the sign in Korean")
+    en: str = Field(min_length=1, max_length=20, description="the sign in English")
+    url: HttpsAddress = Field(description="the site")
+
+
 class World(Section):
     """The virtual world, whose gateways vouch for their players."""
 
@@ -343,6 +352,20 @@ class World(Section):
         description="keys that sign and verify questions and feedback, the same for gateways, workers and ingest; the "
         "first one signs, at most three are valid; empty: those in the home's file `world/keys`",
     )
+    rooms: Positive = Field(50, description="number of rooms of a gateway")
+    seats: Annotated[int, Field(ge=2, le=100)] = Field(20, description="players per room")
+    portals: tuple[WebSite, ...] = Field(
+        (),
+        description='doors to web sites, at most four: [{"ko": "극장", "en": "Theater", "url": "https://…"}]; players '
+        "confirm before one opens",
+        max_length=4,
+    )
+    origins: tuple[HttpAddress, ...] = Field(
+        (), description="further origins from which pages may connect, e.g. that of a proxy: https://world.example"
+    )
+    ids_per_hour: Positive = Field(60, description="new guests per hour from one network address")
+    connections: Positive = Field(40, description="open connections from one network address")
+    handshakes_per_minute: Positive = Field(120, description="new connections per minute from one network address")
 
     @field_validator("keys")
     @classmethod

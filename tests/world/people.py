@@ -15,9 +15,9 @@ from world.gateway.protocol.frames import Move, write_move
 from world.gateway.protocol.views import BotView, Look
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import AskedQuestion, Asking
-from world.gateway.rooms.chat import Chat, PlayerReport
+from world.gateway.rooms.chat import Chat, ChatReport
+from world.gateway.rooms.rooms import LocalDirectory, Rooms
 from world.gateway.rooms.seat import Seat
-from world.gateway.rooms.world import LocalDirectory, World
 from world.gateway.rules.tokens import Guest, new_guest
 
 PLACES = load_places()
@@ -35,7 +35,7 @@ class RecordingOutside:
 
     questions: list[AskedQuestion] = field(default_factory=list)
     feedback: list[TurnFeedback] = field(default_factory=list)
-    reports: list[tuple[PlayerReport, int]] = field(default_factory=list)
+    reports: list[ChatReport] = field(default_factory=list)
     down: bool = False
     muted: set[str] = field(default_factory=set)
 
@@ -47,9 +47,9 @@ class RecordingOutside:
         self._check()
         self.feedback.append(feedback)
 
-    def send_report(self, report: PlayerReport, room: int) -> None:
+    def send_report(self, found: ChatReport) -> None:
         self._check()
-        self.reports.append((report, room))
+        self.reports.append(found)
 
     def raise_if_muted(self, guest_id: str) -> None:
         if guest_id in self.muted:
@@ -67,15 +67,15 @@ class Town:
         self.now_s = 0.0
         self.outside = RecordingOutside()
         self.directory = LocalDirectory()
-        self.world = World(
+        self.rooms = Rooms(
             places=PLACES,
             directory=self.directory,
             rooms=rooms,
             capacity=capacity,
             bots=lambda: [BotView(bot, "ready", 1) for bot in BOT_IDS],
         )
-        self.asking = Asking(self.world)
-        self.dispatch = Dispatch(self.world, Chat(self.world), self.asking, self.outside)
+        self.asking = Asking(self.rooms)
+        self.dispatch = Dispatch(self.rooms, Chat(self.rooms), self.asking, self.outside, self.outside.raise_if_muted)
 
     def guest(self, name: str, *, store: bool = True, learn: bool = True, minor: bool = False) -> Guest:
         return new_guest(name, 1_800_000_000, store=store, learn=learn, minor=minor)
@@ -98,7 +98,7 @@ class Person:
         self.town, self.guest = town, guest
         self.hung_up: list[int] = []
         command = Enter(v=1, look=Look(body=1), room=room, last=last)
-        self.seat: Seat = town.world.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code)).seat
+        self.seat: Seat = town.rooms.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code)).seat
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """Take the events, and return those of the given kinds; without kinds, all."""
@@ -121,7 +121,7 @@ class Person:
         self.town.dispatch.move(self.seat, write_move(Move(sequence, x, z, 0, 64, 2)), self.town.now_s)
 
     def drop(self) -> None:
-        self.town.world.drop(self.seat, self.town.now_s)
+        self.town.rooms.drop(self.seat, self.town.now_s)
 
     def come_back(self, last: int | None = None) -> "Person":
         return Person(self.town, self.guest, last=last)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import uvicorn
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.signing import SigningKeys
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.chat.wire import Question, answer_headers, read_question
 from kogpt2_chat.errors import InvalidMessage
@@ -18,7 +19,7 @@ from world.gateway.app import Gateway, GatewaySettings, server_config
 from world.gateway.stages import BotFacts
 
 START_S = 20.0
-KEYS = ("first-key", "second-key")
+KEYS = SigningKeys(("first-key-" + "a" * 32, "second-key-" + "b" * 32))
 __all__ = ["WORKER_TOPIC", "EchoBot", "Served", "serve"]
 
 
@@ -58,7 +59,7 @@ def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Serve
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline_s = time.monotonic() + START_S
-    while not (server.started and gateway.link.is_up):
+    while not (server.started and gateway.is_up):
         assert time.monotonic() < deadline_s, "the gateway did not start"
         assert thread.is_alive(), "the gateway has ended"
         time.sleep(0.01)
@@ -93,7 +94,7 @@ class EchoBot(threading.Thread):
             while not self._stopping.is_set():
                 for record in self._follower.poll(0.05):
                     with suppress(InvalidMessage):
-                        self._answer(read_question(record.value, record.partition, record.offset))
+                        self._answer(read_question(record.value, record.partition, record.offset, keys=KEYS))
 
     def _answer(self, question: Question) -> None:
         self.asked.append(question)

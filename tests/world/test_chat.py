@@ -115,15 +115,15 @@ def test_a_report_carries_the_lines_before(town: Town) -> None:
     first, second = town.enter("하늘"), town.enter("시끄럼")
     for number in range(14):
         town.pass_time(1)
-        (first if number % 2 else second).send("say", id=f"l{number}", text=f"{number}번째")
-    first.send("report_player", seat=second.seat.number, line="l12", text="나쁜 말")
-    ((report, room),) = town.outside.reports
-    assert room == 1
-    assert (report.name, report.line, report.text) == ("시끄럼", "l12", "나쁜 말")
-    assert [line.id for line in report.before] == [f"l{number}" for number in range(2, 13)]
+        (first if number % 2 else second).send("say", text=f"{number}번째")
+    lines = {said["text"]: said["line"] for said in first.events("said")}
+    first.send("report_player", seat=second.seat.number, line=lines["12번째"], text="나쁜 말")
+    (report,) = town.outside.reports
+    assert (report.name, report.room, report.line, report.text) == ("시끄럼", 1, lines["12번째"], "나쁜 말")
+    assert [line.text for line in report.lines] == [f"{number}번째" for number in range(2, 13)]
     assert first.events("reported")[0]["seat"] == second.seat.number
     town.pass_time(10)
-    first.send("report_player", seat=second.seat.number, line="l13")
+    first.send("report_player", seat=second.seat.number, line=lines["13번째"])
     first.send("report_player", seat=second.seat.number, line="nope")
     assert [refusal["reason"] for refusal in first.events("refusal")] == ["not_here", "not_here"]
 

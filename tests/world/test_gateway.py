@@ -55,11 +55,11 @@ def join(served: Served) -> Iterator[Callable[..., WorldPlayer]]:
     yield enter
     for player in players:
         player.close()
-    wait_until(lambda: all(not seat.is_connected for seat in served.gateway.world))
+    wait_until(lambda: all(not seat.is_connected for seat in served.gateway.rooms))
     loop = served.gateway._loop
     assert loop is not None
-    loop.call_soon_threadsafe(lambda: [served.gateway.world.leave(seat) for seat in list(served.gateway.world)])
-    wait_until(lambda: len(served.gateway.world) == 0)
+    loop.call_soon_threadsafe(lambda: [served.gateway.rooms.leave(seat) for seat in list(served.gateway.rooms)])
+    wait_until(lambda: len(served.gateway.rooms) == 0)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
@@ -159,7 +159,7 @@ def test_a_question_is_answered_over_kafka(join, bot: EchoBot, topics: InMemoryT
     assert (answered["text"], answered["version"]) == ("호수 어디야?!", 1)
     asked = next(question for question in bot.asked if question.text == "호수 어디야?")
     assert asked.player_id.startswith("w-")
-    assert (asked.sender, asked.consent_store, asked.consent_train) == ("하늘", True, True)
+    assert (asked.sender, asked.consent_store, asked.consent_train, asked.authenticated) == ("하늘", True, True, True)
     assert asked.reply_by is not None
     player.send("rate", turn=answered["turn"], up=True)
     player.send("teach", turn=answered["turn"], text="남쪽이에요!")

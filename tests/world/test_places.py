@@ -8,7 +8,7 @@ import pytest
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.settings import CHECKOUT
 from world.gateway.places import Place, load_places
-from world.gateway.rooms.world import PORTAL_REACH_M
+from world.gateway.rooms.rooms import PORTAL_REACH_M
 
 PLACES = load_places()
 BY_ID = {place.id: place for place in PLACES.places}

@@ -12,8 +12,8 @@ from tests.world.people import PLACES, Person, Town
 from world.gateway.protocol.frames import read_positions
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import KEPT_EVENTS
+from world.gateway.rooms.rooms import REPLACED
 from world.gateway.rooms.seat import HELD_S
-from world.gateway.rooms.world import REPLACED
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_full_room_opens_the_next_one(town: Town) -> None:
     """Players meet in the first room with a free seat; the list shows one empty room."""
     seated = [town.enter(f"손님{number}") for number in range(5)]
     assert [person.seat.room for person in seated] == [1, 1, 1, 1, 2]
-    assert [(view.room, view.players) for view in town.world.rooms()] == [(1, 4), (2, 1), (3, 0)]
+    assert [(view.room, view.players) for view in town.rooms.views()] == [(1, 4), (2, 1), (3, 0)]
     with pytest.raises(Refused, match="room_full"):
         town.enter("늦은이", room=1)
     with pytest.raises(Refused, match="room_unknown"):
@@ -50,7 +50,7 @@ def test_a_full_world_refuses_and_the_name_stays_free(town: Town) -> None:
     people = [town.enter(f"손님{number}") for number in range(12)]
     with pytest.raises(Refused, match="room_full"):
         town.enter("늦은이")
-    town.world.leave(people[0].seat)
+    town.rooms.leave(people[0].seat)
     assert town.enter("늦은이").seat.room == 1
 
 
@@ -59,7 +59,7 @@ def test_a_name_belongs_to_one_player_at_a_time(town: Town) -> None:
     first = town.enter("Jinwoo")
     with pytest.raises(Refused, match="name_taken"):
         town.enter("ＪＩＮＷＯＯ")
-    town.world.leave(first.seat)
+    town.rooms.leave(first.seat)
     town.enter("ＪＩＮＷＯＯ")
 
 
@@ -97,7 +97,7 @@ def test_a_second_tab_takes_over(town: Town) -> None:
     assert first.hung_up == [REPLACED]
     assert again.seat is first.seat
     assert [event["t"] for event in again.events()] == ["welcome"]
-    assert len(town.world) == 1
+    assert len(town.rooms) == 1
 
 
 def test_a_client_that_missed_too_much_starts_anew(town: Town) -> None:
@@ -178,7 +178,7 @@ def test_going_to_another_room_tells_both(town: Town) -> None:
 def tick(town: Town) -> None:
     """Let at least a second's worth of ticks pass, without moving the clock."""
     for _ in range(15):
-        town.world.tick(town.now_s)
+        town.rooms.tick(town.now_s)
 
 
 class Coming(RuleBasedStateMachine):
@@ -198,7 +198,7 @@ class Coming(RuleBasedStateMachine):
     @rule(index=st.integers(0, 6))
     def leave(self, index: int) -> None:
         if index < len(self.people):
-            self.town.world.leave(self.people.pop(index).seat)
+            self.town.rooms.leave(self.people.pop(index).seat)
 
     @rule(index=st.integers(0, 6), pause_s=st.floats(0, 40))
     def drop(self, index: int, pause_s: float) -> None:
@@ -224,10 +224,10 @@ class Coming(RuleBasedStateMachine):
 
     @invariant()
     def everyone_has_one_seat(self) -> None:
-        seats = [seat for room in self.town.world._rooms.values() for seat in room]
-        assert len(seats) == len({seat.number for seat in seats}) == len(self.town.world)
+        seats = [seat for room in self.town.rooms._by_number.values() for seat in room]
+        assert len(seats) == len({seat.number for seat in seats}) == len(self.town.rooms)
         assert {seat.guest.name for seat in seats} == {person.guest.name for person in self.people}
-        for room in self.town.world._rooms.values():
+        for room in self.town.rooms._by_number.values():
             assert len(room.seats) <= 3
             assert all(seat.room == room.number for seat in room)
 

@@ -16,28 +16,36 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.ports import Record, Topics
-from world.gateway.bots_link import ANSWER_TOPICS, BotsLink, recent_questions, recent_records
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.signing import SigningKeys
+from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, MODERATION_TOPIC, QUESTION_TOPIC
+from kogpt2_chat.errors import NotFound, Unavailable
+from kogpt2_chat.ports import Outgoing, Record, Topics
 from world.gateway.connection import Connection
 from world.gateway.dispatch import Dispatch
 from world.gateway.door import Door, address_of
-from world.gateway.outside import KafkaOutside, question_of
+from world.gateway.follow import TopicThread
+from world.gateway.moderators import Moderators
+from world.gateway.outside import KafkaOutside
 from world.gateway.pages import SecurityHeaders, client_files, is_built
 from world.gateway.places import Places, load_places
 from world.gateway.protocol.commands import MAX_FRAME_BYTES
 from world.gateway.protocol.events import Staged
 from world.gateway.protocol.frames import TICK_HZ
 from world.gateway.protocol.views import BotView
+from world.gateway.recent import question_of, recent_records
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import WAIT_S, Asking
 from world.gateway.rooms.chat import Chat
-from world.gateway.rooms.world import Directory, LocalDirectory, World
+from world.gateway.rooms.rooms import Directory, LocalDirectory, Rooms
 from world.gateway.rules.limits import AddressLimits
 from world.gateway.rules.tokens import Guest, GuestTokens
+from world.gateway.send import SendThread
 from world.gateway.stages import BotFacts, StageBook, StageReader
 
 FORBIDDEN: Final = 4403
+ANSWER_TOPICS: Final = (*BOT_IDS, DEAD_LETTER_TOPIC)
+_RETRY_S: Final = 5.0
 _REMEMBERED_S: Final = 60.0
 """How far back a gateway that starts reads questions and answers, for players who wait since before its start."""
 _STOP_TIMEOUT_S: Final = 3.0
@@ -50,7 +58,7 @@ class GatewaySettings:
     """What a gateway needs to know.
 
     Attributes:
-        keys: secrets that sign guests' tokens and questions, the newest first.
+        keys: the keys that sign guests' tokens, questions and feedback.
         first_room: number of the first room.
         rooms: number of rooms.
         seats: players per room.
@@ -61,7 +69,7 @@ class GatewaySettings:
         facts: what every page gets to know.
     """
 
-    keys: Sequence[str]
+    keys: SigningKeys
     first_room: int = 1
     rooms: int = 50
     seats: int = 20
@@ -96,7 +104,7 @@ class Gateway:
     ) -> None:
         self._settings, self._topics, self._monotonic = settings, topics, monotonic
         self._book = StageBook()
-        self.world = World(
+        self.rooms = Rooms(
             places=places or load_places(),
             directory=directory or LocalDirectory(),
             first_room=settings.first_room,
@@ -104,10 +112,17 @@ class Gateway:
             capacity=settings.seats,
             bots=self._book.views,
         )
-        self.asking = Asking(self.world)
-        self.link = BotsLink(topics, self._deliver, monotonic)
-        self._outside = KafkaOutside(self.link, settings.keys)
-        self._dispatch = Dispatch(self.world, Chat(self.world), self.asking, self._outside)
+        self.asking, self.moderators = Asking(self.rooms), Moderators(self.rooms)
+        self._sending = SendThread(topics, monotonic)
+        self._answers = TopicThread(topics, ANSWER_TOPICS, self._deliver)
+        self._decisions = TopicThread(topics, [MODERATION_TOPIC], self.moderators.accept, from_end=False)
+        self._dispatch = Dispatch(
+            self.rooms,
+            Chat(self.rooms),
+            self.asking,
+            KafkaOutside(self._send, settings.keys),
+            self.moderators.raise_if_muted,
+        )
         self._stages = StageReader(self._book, read_facts, self._show_stages, monotonic)
         self._addresses = AddressLimits(
             ids_per_hour=settings.ids_per_hour,
@@ -115,16 +130,21 @@ class Gateway:
             connections=settings.connections,
         )
         self.door = Door(
-            tokens=GuestTokens(settings.keys),
+            tokens=GuestTokens(settings.keys.keys),
             addresses=self._addresses,
             origins=settings.origins,
             facts=settings.facts,
             signed_in=self._signed_in,
             signed_out=self._signed_out,
-            banned=self._outside.is_banned,
+            banned=self.moderators.is_banned,
             monotonic=monotonic,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether questions reach the bots, and answers come back."""
+        return self._answers.is_following and self._sending.is_up
 
     @asynccontextmanager
     async def running(self, app: Starlette) -> AsyncIterator[None]:
@@ -132,7 +152,9 @@ class Gateway:
         del app
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._remember)
-        self.link.start(self._loop)
+        self._sending.start()
+        self._answers.start(self._loop)
+        self._decisions.start(self._loop)
         self._stages.start()
         ticking = asyncio.create_task(self._tick())
         try:
@@ -140,7 +162,8 @@ class Gateway:
         finally:
             ticking.cancel()
             self._stages.stop()
-            await asyncio.to_thread(self.link.stop, _STOP_TIMEOUT_S)
+            for thread in (self._sending, self._decisions, self._answers):
+                await asyncio.to_thread(thread.stop, _STOP_TIMEOUT_S)
 
     async def connect(self, socket: WebSocket) -> None:
         """``WS /world``: let a guest in. Whoever may not enter is refused before the handshake is complete."""
@@ -153,7 +176,7 @@ class Gateway:
             return
         try:
             await socket.accept()
-            await Connection(socket, guest, self.world, self.asking, self._dispatch, self._monotonic).run()
+            await Connection(socket, guest, self.rooms, self.asking, self._dispatch, self._monotonic).run()
         finally:
             self._addresses.close(address)
 
@@ -161,19 +184,19 @@ class Gateway:
         """``GET /health``: whether players can talk with bots, and how many there are."""
         del request
         body = {
-            "ready": self.link.is_up,
-            "players": len(self.world),
+            "ready": self.is_up,
+            "players": len(self.rooms),
             "waiting": len(self.asking),
             "client": is_built(),
         }
-        return JSONResponse(body, 200 if self.link.is_up else 503)
+        return JSONResponse(body, 200 if self.is_up else 503)
 
     async def _tick(self) -> None:
         period_s = 1 / TICK_HZ
         next_s = self._monotonic()
         while True:
             now_s = self._monotonic()
-            self.world.tick(now_s)
+            self.rooms.tick(now_s)
             self.asking.expire(now_s)
             next_s = max(next_s + period_s, now_s)  # a late tick is not made up for
             await asyncio.sleep(next_s - self._monotonic())
@@ -182,14 +205,18 @@ class Gateway:
         """Wait for the answers to questions that an earlier process of this gateway has sent."""
         since_ms = int((time.time() - _REMEMBERED_S) * 1000)
         try:
-            questions = recent_questions(self._topics, since_ms)
-            for record in questions:
+            for record in recent_records(self._topics, [QUESTION_TOPIC], since_ms):
                 age_s = time.time() - record.timestamp_ms / 1000
-                if (question := question_of(record)) is not None:
+                if (question := question_of(record, self._settings.keys)) is not None:
                     self.asking.wait(question, self._monotonic() - min(age_s, WAIT_S))
             self._deliver(recent_records(self._topics, ANSWER_TOPICS, since_ms))
-        except Unavailable as error:
+        except (NotFound, Unavailable) as error:
             log.warning("questions_not_remembered", error=str(error))
+
+    def _send(self, record: Outgoing) -> None:
+        if not self._answers.is_following:
+            raise Refused("unavailable", "answers could not be read", _RETRY_S)
+        self._sending.send(record)
 
     def _deliver(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -198,19 +225,19 @@ class Gateway:
     def _show_stages(self, views: list[BotView]) -> None:
         def tell() -> None:
             for view in views:
-                self.world.tell_all(Staged(view))
+                self.rooms.tell_all(Staged(view))
 
         if self._loop is not None:
             self._loop.call_soon_threadsafe(tell)
 
     def _signed_in(self, guest: Guest) -> None:
-        seat = self.world.seat_of(guest.id)
+        seat = self.rooms.seat_of(guest.id)
         if seat is not None and seat.guest.name == guest.name:
             seat.guest = guest
 
     def _signed_out(self, guest_id: str) -> None:
-        if (seat := self.world.seat_of(guest_id)) is not None:
-            self.world.leave(seat)
+        if (seat := self.rooms.seat_of(guest_id)) is not None:
+            self.rooms.leave(seat)
 
 
 def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:

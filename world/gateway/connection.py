@@ -13,8 +13,8 @@ from world.gateway.protocol.commands import Enter, read_command
 from world.gateway.protocol.events import Refusal, numbered, write_event
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import Asking
+from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
-from world.gateway.rooms.world import World
 from world.gateway.rules.limits import Rate, TokenBucket
 from world.gateway.rules.tokens import Guest
 
@@ -31,7 +31,7 @@ class Connection:
     Args:
         socket: an accepted WebSocket.
         guest: who connects.
-        world: the players.
+        rooms: the players.
         asking: their questions.
         dispatch: carries out commands.
         clock: returns monotonic seconds.
@@ -41,13 +41,13 @@ class Connection:
         self,
         socket: WebSocket,
         guest: Guest,
-        world: World,
+        rooms: Rooms,
         asking: Asking,
         dispatch: Dispatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket, self._guest, self._clock = socket, guest, clock
-        self._world, self._asking, self._dispatch = world, asking, dispatch
+        self._rooms, self._asking, self._dispatch = rooms, asking, dispatch
         self._ready = asyncio.Event()
         self._closing: tuple[int, str] | None = None
         self._malformed = TokenBucket(_MALFORMED, clock())
@@ -65,14 +65,14 @@ class Connection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if seat.hang_up == self._hang_up:  # not taken over by another connection
-                self._world.drop(seat, self._clock())
+                self._rooms.drop(seat, self._clock())
         await self._close()
 
     async def _enter(self) -> Seat | None:
         try:
             async with asyncio.timeout(ENTER_TIMEOUT_S):
                 command = _read_enter(await self._socket.receive_text())
-            entry = self._world.enter(self._guest, command, self._clock(), self._hang_up)
+            entry = self._rooms.enter(self._guest, command, self._clock(), self._hang_up)
         except (TimeoutError, KeyError):
             self._closing = POLICY, "expected enter"
             await self._close()

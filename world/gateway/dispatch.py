@@ -1,5 +1,6 @@
 """What happens when a client sends something: its rates are checked, then the command goes to the part it concerns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import Final, Protocol
@@ -29,9 +30,9 @@ from world.gateway.protocol.events import Consented, Noted, Pong, Refusal, Repor
 from world.gateway.protocol.frames import read_move
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import AskedQuestion, Asking
-from world.gateway.rooms.chat import Chat, PlayerReport
+from world.gateway.rooms.chat import Chat, ChatReport
+from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
-from world.gateway.rooms.world import World
 from world.gateway.rules.limits import Action
 from world.gateway.rules.texts import checked_text
 
@@ -61,12 +62,8 @@ class Outside(Protocol):
         """Send what a player says about an answer."""
         ...
 
-    def send_report(self, report: PlayerReport, room: int) -> None:
+    def send_report(self, found: ChatReport) -> None:
         """Send the report of a player."""
-        ...
-
-    def raise_if_muted(self, guest_id: str) -> None:
-        """Raise ``Refused`` if moderators have muted the guest."""
         ...
 
 
@@ -74,14 +71,18 @@ class Dispatch:
     """Carries out what players send.
 
     Args:
-        world: the players.
+        rooms: the players.
         chat: their talk.
         asking: their questions.
         outside: what leaves the gateway.
+        raise_if_muted: raises ``Refused`` if moderators have muted a guest.
     """
 
-    def __init__(self, world: World, chat: Chat, asking: Asking, outside: Outside) -> None:
-        self._world, self._chat, self._asking, self._outside = world, chat, asking, outside
+    def __init__(
+        self, rooms: Rooms, chat: Chat, asking: Asking, outside: Outside, raise_if_muted: Callable[[str], None]
+    ) -> None:
+        self._rooms, self._chat, self._asking, self._outside = rooms, chat, asking, outside
+        self._raise_if_muted = raise_if_muted
 
     def move(self, seat: Seat, frame: bytes, now_s: float) -> None:
         """Carry out a movement frame; frames above the rate are dropped, since later ones replace them.
@@ -94,7 +95,7 @@ class Dispatch:
             seat.limits.check("move", now_s)
         except Refused:
             return
-        self._world.move(seat, move, now_s)
+        self._rooms.move(seat, move, now_s)
 
     def command(self, seat: Seat, text: str, now_s: float) -> None:
         """Carry out a command, or tell the player why not.
@@ -107,7 +108,7 @@ class Dispatch:
             action = _ACTION_BY_COMMAND.get(type(command), "social")
             seat.limits.check(action, now_s)
             if action in ("chat", "ask"):
-                self._outside.raise_if_muted(seat.guest.id)
+                self._raise_if_muted(seat.guest.id)
             self._carry_out(command, seat, now_s)
         except Refused as refused:
             seat.outbox.put(Refusal(_name_of(command), refused.reason, refused.wait_s))
@@ -145,11 +146,11 @@ class Dispatch:
     @_carry_out.register
     def _go(self, command: Go, seat: Seat, now_s: float) -> None:
         del now_s
-        self._world.go(seat, command.room)
+        self._rooms.go(seat, command.room)
 
     @_carry_out.register
     def _travel(self, command: Travel, seat: Seat, now_s: float) -> None:
-        self._world.travel(seat, command.portal, now_s)
+        self._rooms.travel(seat, command.portal, now_s)
 
     @_carry_out.register
     def _ping(self, command: Ping, seat: Seat, now_s: float) -> None:
@@ -185,7 +186,7 @@ class Dispatch:
     @_carry_out.register
     def _report_player(self, command: ReportPlayer, seat: Seat, now_s: float) -> None:
         del now_s
-        self._outside.send_report(self._chat.report(seat, command), seat.room)
+        self._outside.send_report(self._chat.report(seat, command))
         seat.outbox.put(Reported(command.seat))
 
     @_carry_out.register

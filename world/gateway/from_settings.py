@@ -2,7 +2,9 @@
 
 from urllib.parse import urlsplit
 
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.world_keys import KEY_FILE, signing_keys
 from world.gateway.app import GatewaySettings
 
 
@@ -12,13 +14,18 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     Raises:
         InvalidInput: there is no key, or the file of keys cannot be read.
     """
-    world = settings.world
+    keys, world = signing_keys(settings), settings.world
+    if not keys.keys:
+        raise InvalidInput(
+            f"there is no key to sign guests' tokens with: run `kogpt2-chat stack up`, which writes {KEY_FILE} in the "
+            "home, or set KOGPT2_WORLD__KEYS"
+        )
     portals = [
         {"ko": portal.ko, "en": portal.en, "url": portal.url, "host": urlsplit(portal.url).netloc}
         for portal in world.portals
     ]
     return GatewaySettings(
-        keys=world_keys(settings),
+        keys=keys,
         first_room=1,
         rooms=world.rooms,
         seats=world.seats,

@@ -1,101 +1,79 @@
-"""Questions, feedback and reports as records of the contract."""
+"""Questions, feedback and reports as signed records of the contract."""
 
-import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
-from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC, QUESTION_TOPIC
-from kogpt2_chat.domain.chat.turns import Feedback
-from kogpt2_chat.domain.chat.wire import read_question, v1_text
-from kogpt2_chat.errors import InvalidMessage
-from kogpt2_chat.ports import Outgoing, Record
-from world.gateway.bots_link import BotsLink
+from kogpt2_chat.client.ask import Utterance, question_record
+from kogpt2_chat.client.feedback import Opinion, feedback_record
+from kogpt2_chat.domain.chat.moderation import PlayerReport, ReportedLine
+from kogpt2_chat.domain.chat.signing import SigningKeys
+from kogpt2_chat.domain.chat.topics import REPORT_TOPIC
+from kogpt2_chat.ports import Outgoing
 from world.gateway.dispatch import TurnFeedback
 from world.gateway.rooms.asking import ANSWER_S, AskedQuestion
-from world.gateway.rooms.chat import PlayerReport
-
-_GUEST: Final = "w-"
-"""Guest ids begin with this, so that a gateway recognises the questions of the world's players."""
+from world.gateway.rooms.chat import ChatReport
 
 
 class KafkaOutside:
     """Writes what leaves the gateway as Kafka records.
 
     Args:
-        link: sends them.
-        keys: secrets that sign, the newest first.
+        send: sends a record, or raises ``Refused``.
+        keys: the keys that sign.
+        gateway: the gateway's name.
         now: returns the time.
     """
 
     def __init__(
-        self, link: BotsLink, keys: Sequence[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        send: Callable[[Outgoing], None],
+        keys: SigningKeys,
+        gateway: str = "gateway",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._link, self._keys, self._now = link, keys, now
+        self._send, self._keys, self._gateway, self._now = send, keys, gateway, now
 
     def send_question(self, question: AskedQuestion) -> None:
-        """Send a question to the bots, keyed by the asker so that one player's questions stay in order."""
-        now = self._now()
-        value = v1_text(
-            question_id=question.id,
+        """Send a question to the bots."""
+        utterance = Utterance(
             bot=question.bot,
             sender=question.sender,
             text=question.text,
-            sender_id=question.guest_id,
-            sent_at=now.isoformat(),
-            reply_by=(now + timedelta(seconds=ANSWER_S)).isoformat(),
-            consent={"store": question.store, "train": question.learn},
-            minor=question.minor or None,
+            train=question.learn,
+            store=question.store,
+            player_id=question.guest_id,
+            reply_by=self._now() + timedelta(seconds=ANSWER_S),
+            minor=question.minor,
         )
-        self._link.send(Outgoing(topic=QUESTION_TOPIC, key=question.guest_id.encode(), value=value.encode()))
+        self._send(question_record(question.id, utterance, self._keys))
 
     def send_feedback(self, feedback: TurnFeedback) -> None:
         """Send what a player says about an answer."""
-        record = Feedback(
-            feedback_id=uuid.uuid4().hex,
+        opinion = Opinion(
             turn_id=feedback.turn_id,
             player_id=feedback.guest_id,
             kind=feedback.kind,
             text=feedback.text,
             consent_train=feedback.may_learn,
-            sent_at=self._now().isoformat(),
+            minor=feedback.minor,
         )
-        self._link.send(Outgoing(topic=FEEDBACK_TOPIC, key=feedback.turn_id.encode(), value=record.to_json().encode()))
+        self._send(feedback_record(opinion, self._keys))
 
-    def send_report(self, report: PlayerReport, room: int) -> None:
+    def send_report(self, found: ChatReport) -> None:
         """Send the report of a player."""
-        raise NotImplementedError(json.dumps([report.name, room]))
-
-    def raise_if_muted(self, guest_id: str) -> None:
-        """Raise ``Refused`` if moderators have muted the guest."""
-
-    def is_banned(self, guest_id: str) -> bool:
-        """Return whether moderators have banned the guest."""
-        return not guest_id
-
-
-def question_of(record: Record) -> AskedQuestion | None:
-    """Return the question of one of the world's players, as it was asked; None for other clients' questions.
-
-    Whether it was shared is not in the record, so that after a restart only the asker sees the answer.
-    """
-    try:
-        found = read_question(record.value, record.partition, record.offset)
-    except InvalidMessage:
-        return None
-    guest_id, dot, client_id = found.question_id.rpartition(".")
-    if not (dot and guest_id == found.player_id and guest_id.startswith(_GUEST)):
-        return None
-    return AskedQuestion(
-        id=found.question_id,
-        client_id=client_id,
-        guest_id=guest_id,
-        sender=found.sender,
-        bot=found.bot,
-        text=found.text,
-        shared=False,
-        store=found.consent_store,
-        learn=found.consent_train,
-        minor=bool(found.extra.get("minor")),
-    )
+        lines = [ReportedLine(player_id=line.guest_id, name=line.name, text=line.text) for line in found.lines]
+        report = PlayerReport(
+            report_id=uuid.uuid4().hex,
+            kind="person" if found.line is None else "line",
+            by=found.by,
+            player_id=found.guest_id,
+            name=found.name,
+            room=found.room,
+            at=self._now().isoformat(),
+            text=found.text,
+            line_id=found.line,
+            lines=tuple(lines),
+            gateway=self._gateway,
+        )
+        self._send(Outgoing(topic=REPORT_TOPIC, key=found.guest_id.encode(), value=report.to_json().encode()))

@@ -10,6 +10,7 @@ import { forgetLook } from "./model/looks.ts";
 import { Settings } from "./model/settings.ts";
 import { storageOf } from "./model/storage.ts";
 import type { LinkState } from "./net/connection.ts";
+import type { Reason } from "./net/messages.ts";
 import { deleteSession, getSession, RequestRefused } from "./net/session.ts";
 import { closeDialogs } from "./ui/dialog.ts";
 import { Door } from "./ui/door/door.ts";
@@ -94,7 +95,7 @@ class App {
     this.#page.banner.show(state);
     this.#page.chat.linkChanged(state.is === "online");
     if (state.is === "online" && !this.#isInside) this.#goInside();
-    if (state.is === "refused") this.#backToDoor(refusalText(state.reason, state.waitS), state.reason === "session");
+    if (state.is === "refused") this.#turnedAway(state.reason, state.waitS);
   }
 
   #goInside(): void {
@@ -102,31 +103,38 @@ class App {
     this.#page.focusWorld();
   }
 
-  #backToDoor(problem: string, isForgotten: boolean): void {
-    if (isForgotten) this.#game.session.guest = null;
+  #turnedAway(reason: Reason, waitS: number): void {
+    if (reason === "session") this.#game.session.guest = null;
+    this.#goOutside();
+    this.#door.showProblem(refusalText(reason, waitS), reason.startsWith("name_"));
+  }
+
+  #goOutside(): void {
     closeDialogs();
     this.#show(false);
     this.#page.chat.clear();
-    this.#door.show();
-    this.#door.problem(problem);
   }
 
   #leave(): void {
     this.#game.connection.close();
-    this.#backToDoor("", false);
+    this.#goOutside();
+    this.#door.show();
   }
 
   async #forget(): Promise<void> {
     this.#game.connection.close();
+    this.#goOutside();
     try {
       await deleteSession();
     } catch (error) {
-      this.#backToDoor(error instanceof RequestRefused ? refusalText(error.reason, error.waitS) : refusalText("unavailable", 0), false);
+      const { reason, waitS } = error instanceof RequestRefused ? error : new RequestRefused("unavailable", 0);
+      this.#door.showProblem(refusalText(reason, waitS), false);
       return;
     }
     forgetLook(storageOf("localStorage"));
     this.#game.settings.forget();
-    this.#backToDoor("", true);
+    this.#game.session.guest = null;
+    this.#door.show();
     this.#page.toasts.show("door.forgotten");
   }
 

@@ -57,9 +57,15 @@ class Dressed(Event, frozen=True):
 
 
 class Said(Event, frozen=True):
-    """A line of the chat."""
+    """A line of the chat.
+
+    Attributes:
+        id: the id that its sender chose.
+        line: the id of the line in the world, for reports.
+    """
 
     id: str
+    line: str
     seat: int
     name: str
     text: str
@@ -170,7 +176,7 @@ class Moved(Event, frozen=True):
 class Hidden(Event, frozen=True):
     """A line that moderators have hidden."""
 
-    id: str
+    line: str
 
 
 class RoomList(Event, frozen=True, tag="rooms"):

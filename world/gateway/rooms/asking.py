@@ -14,8 +14,8 @@ from kogpt2_chat.ports import Record
 from world.gateway.protocol.commands import MAX_QUESTION_CHARS, Ask
 from world.gateway.protocol.events import Answered, Thinking, Unanswered
 from world.gateway.refused import Refused
+from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
-from world.gateway.rooms.world import World
 from world.gateway.rules.texts import checked_text
 
 ANSWER_S: Final = 12.0
@@ -65,11 +65,11 @@ class Asking:
     """The questions of a gateway's players.
 
     Args:
-        world: the players.
+        rooms: the players.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
         self._matcher = AnswerMatcher(WAIT_S)
         self._waiting: dict[str, AskedQuestion] = {}
         self._id_by_asker: dict[tuple[str, str], str] = {}
@@ -169,7 +169,7 @@ class Asking:
         self._ended[question.id] = event
         while len(self._ended) > KEPT_ENDED:
             self._ended.popitem(last=False)
-        seat = self._world.seat_of(question.guest_id)
+        seat = self._rooms.seat_of(question.guest_id)
         if seat is None:
             return
         self._deliver(seat, event)
@@ -195,8 +195,8 @@ class Asking:
     def _onlookers(self, question: AskedQuestion, seat: Seat) -> list[Seat]:
         return [
             other
-            for other in self._world.room_of(seat)
-            if other is not seat and seat.guest.id not in other.blocked and self._world.is_near(other, question.bot)
+            for other in self._rooms.room_of(seat)
+            if other is not seat and seat.guest.id not in other.blocked and self._rooms.is_near(other, question.bot)
         ]
 
 

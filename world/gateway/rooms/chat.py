@@ -1,6 +1,8 @@
 """What players do with each other: talk, whisper, move their bodies, dress, block and report."""
 
+import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,8 +10,8 @@ from world.gateway.protocol.commands import MAX_CHAT_CHARS, Block, Dress, Emote,
 from world.gateway.protocol.events import Dressed, Emoted, Said, Whispered
 from world.gateway.refused import Refused
 from world.gateway.rooms.room import Line, Room
+from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
-from world.gateway.rooms.world import World
 from world.gateway.rules.texts import checked_text
 
 REPORTED_LINES: Final = 10
@@ -17,31 +19,38 @@ _KEPT_IDS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlayerReport:
+class ChatReport:
     """A report of a player or of one line of the chat.
 
     Attributes:
         by: id of the guest who reports.
         guest_id: id of the reported guest.
         name: the reported guest's name.
+        room: number of the room.
         line: id of the reported line; None for the player as a whole.
         text: what the reporter says about it.
-        before: the last lines of the room's chat, up to the reported one.
+        lines: the last lines of the room's chat, up to the reported one.
     """
 
     by: str
     guest_id: str
     name: str
+    room: int
     line: str | None
     text: str
-    before: tuple[Line, ...]
+    lines: tuple[Line, ...]
 
 
 class Chat:
-    """The talk of the players of a world. A message with an id that its sender has used is not delivered again."""
+    """The talk of the players of a world. A message with an id that its sender has used is not delivered again.
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    Args:
+        rooms: the players.
+        new_id: returns an id for a line of the chat, unique in the world.
+    """
+
+    def __init__(self, rooms: Rooms, new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+        self._rooms, self._new_id = rooms, new_id
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def say(self, seat: Seat, command: Say) -> None:
@@ -53,9 +62,10 @@ class Chat:
         text = checked_text(command.text, MAX_CHAT_CHARS)
         if not self._is_new(seat, command.id):
             return
-        room = self._world.room_of(seat)
-        room.lines.append(Line(id=command.id, guest_id=seat.guest.id, name=seat.guest.name, text=text))
-        room.broadcast(Said(command.id, seat.number, seat.guest.name, text), origin=seat)
+        room = self._rooms.room_of(seat)
+        line = Line(id=self._new_id(), guest_id=seat.guest.id, name=seat.guest.name, text=text)
+        room.lines.append(line)
+        room.broadcast(Said(command.id, line.id, seat.number, line.name, text), origin=seat)
 
     def whisper(self, seat: Seat, command: Whisper) -> None:
         """Say something to one player in the room. A player who has blocked the sender does not get it.
@@ -74,12 +84,12 @@ class Chat:
 
     def emote(self, seat: Seat, command: Emote) -> None:
         """Show an emote to everyone in the room."""
-        self._world.room_of(seat).broadcast(Emoted(seat.number, command.kind), origin=seat)
+        self._rooms.room_of(seat).broadcast(Emoted(seat.number, command.kind), origin=seat)
 
     def dress(self, seat: Seat, command: Dress) -> None:
         """Change the avatar's look for everyone in the room."""
         seat.look = command.look
-        self._world.room_of(seat).broadcast(Dressed(seat.number, command.look))
+        self._rooms.room_of(seat).broadcast(Dressed(seat.number, command.look))
 
     def block(self, seat: Seat, command: Block) -> None:
         """Stop or resume the delivery of what another player says.
@@ -90,27 +100,28 @@ class Chat:
         other = self._other(seat, command.seat)
         (seat.blocked.add if command.blocked else seat.blocked.discard)(other.guest.id)
 
-    def report(self, seat: Seat, command: ReportPlayer) -> PlayerReport:
+    def report(self, seat: Seat, command: ReportPlayer) -> ChatReport:
         """Report a player.
 
         Raises:
             Refused: the player is not there, or the line is not one of the last lines of the room.
         """
-        other, room = self._other(seat, command.seat), self._world.room_of(seat)
+        other, room = self._other(seat, command.seat), self._rooms.room_of(seat)
         before = _lines_up_to(room, command.line)
         if command.line is not None and (not before or before[-1].guest_id != other.guest.id):
             raise Refused("not_here", "the line is not one of the player's last lines in this room")
-        return PlayerReport(
+        return ChatReport(
             by=seat.guest.id,
             guest_id=other.guest.id,
             name=other.guest.name,
+            room=room.number,
             line=command.line,
             text=checked_text(command.text, MAX_CHAT_CHARS) if command.text.strip() else "",
-            before=before,
+            lines=before,
         )
 
     def _other(self, seat: Seat, number: int) -> Seat:
-        other = self._world.room_of(seat).seats.get(number)
+        other = self._rooms.room_of(seat).seats.get(number)
         if other is None or other is seat:
             raise Refused("not_here", "no other player with this seat is in the room")
         return other
@@ -120,7 +131,7 @@ class Chat:
         if key in self._seen:
             return False
         self._seen[key] = None
-        while len(self._seen) > _KEPT_IDS * max(1, len(self._world)):
+        while len(self._seen) > _KEPT_IDS * max(1, len(self._rooms)):
             self._seen.popitem(last=False)
         return True
 

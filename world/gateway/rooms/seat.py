@@ -63,6 +63,11 @@ class Seat:
         """The player as others see it."""
         return PlayerView(self.number, self.guest.name, self.look, self.walker.x, self.walker.z, self._yaw)
 
+    def hang_up_with(self, code: int, reason: str) -> None:
+        """Close the player's connection, if there is one."""
+        if self.hang_up is not None:
+            self.hang_up(code, reason)
+
     def move(self, move: Move, now_s: float) -> bool:
         """Move; return False if the client must be corrected."""
         self.sequence, self._height, self._yaw, self._gait = move.sequence, move.height, move.yaw, move.gait

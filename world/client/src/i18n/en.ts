@@ -257,7 +257,6 @@ export const en: Record<TextKey, string> = {
   "reason.muted": "You talked too fast and must rest a moment.",
   "reason.banned": "You cannot come in now. A moderator has blocked you.",
   "reason.busy": "It is crowded and busy right now.",
-  "reason.bot_muted": "This star keeper is resting. Please talk later.",
   "reason.already_asking": "Your last question is still being thought about. Please ask after the answer.",
   "reason.text_length": "The text is too long. Up to 300 characters.",
   "reason.text_empty": "There is no visible character.",

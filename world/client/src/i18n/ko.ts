@@ -255,7 +255,6 @@ export const ko = {
   "reason.muted": "말이 너무 빨라서 잠시 쉬어야 해요.",
   "reason.banned": "지금은 들어올 수 없어요. 운영자가 막았어요.",
   "reason.busy": "지금은 사람이 많아서 바빠요.",
-  "reason.bot_muted": "이 별지기는 잠시 쉬고 있어요. 나중에 다시 이야기해요.",
   "reason.already_asking": "앞의 질문을 아직 생각하고 있어요. 답이 온 뒤에 물어봐 주세요.",
   "reason.text_length": "글이 너무 길어요. 300자까지 쓸 수 있어요.",
   "reason.text_empty": "보이는 글자가 없어요.",

@@ -1,4 +1,4 @@
-/** The JSON messages of the gateway's protocol, as `protocol/messages.py` defines them. */
+/** The JSON messages of the gateway's protocol, as `protocol/commands.py` and `protocol/events.py` define them. */
 
 import type { BotView, EmoteKind, Look, PlayerView } from "../scene/api.ts";
 
@@ -11,7 +11,7 @@ export const EMOTES: readonly EmoteKind[] = ["wave", "pick_up", "jump", "cheer",
 
 export const REASONS = [
   "name_length", "name_characters", "name_reserved", "name_taken", "session", "origin", "too_many_ids", "room_full",
-  "room_unknown", "too_fast", "muted", "banned", "busy", "bot_muted", "already_asking", "text_length", "text_empty",
+  "room_unknown", "too_fast", "muted", "banned", "busy", "already_asking", "text_length", "text_empty",
   "not_here", "not_yours", "unavailable", "message",
 ] as const;
 export type Reason = (typeof REASONS)[number];
@@ -100,7 +100,7 @@ export type EventName = WorldEvent["t"];
 export type EventOf<Name extends EventName> = Extract<WorldEvent, { t: Name }>;
 
 /** The gateway leaves out fields that have their default. */
-const DEFAULTS: Record<EventName, object> = {
+export const DEFAULTS: Readonly<Record<EventName, object>> = {
   welcome: {}, joined: {}, left: {}, dressed: {}, said: {}, whispered: {}, emoted: {},
   thinking: { id: "", text: "" },
   answered: { id: "", question: "", text: "", turn: "", version: 0, source: "model" },

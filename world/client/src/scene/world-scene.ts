@@ -219,7 +219,7 @@ export class ByeolmaruScene implements WorldScene {
     this.crowd.update(nowS, seconds, this.view.camera, this.shadows);
     this.troupe.update(nowS, seconds, this.crowd, this.view.camera, this.shadows);
     this.shadows.flush();
-    this.land.update(nowS);
+    this.land.update(nowS, this.view.camera.position);
     if (me) this.followMe(seconds);
     else this.view.panorama(this.options.reducedMotion ? 0 : nowS);
   }

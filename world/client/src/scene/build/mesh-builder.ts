@@ -25,6 +25,7 @@ export interface Where {
 export type ProfilePoint = readonly [radiusM: number, heightM: number];
 
 const CHANNEL = 255;
+const UP = new Vector3(0, 1, 0);
 
 /**
  * Collects coloured triangles and makes one geometry of them, so that whole places cost one draw.
@@ -37,6 +38,7 @@ export class MeshBuilder {
   private readonly normals: number[] = [];
   private readonly colors: number[] = [];
   private readonly extras: number[] = [];
+  private readonly indexes: number[] = [];
   private readonly random: () => number;
   private matrix = new Matrix4();
   private bottom = [1, 1, 1];
@@ -155,7 +157,7 @@ export class MeshBuilder {
         return corner;
       });
     });
-    return this.rings(rings, false);
+    return smooth ? this.smoothRings(rings) : this.rings(rings, false);
   }
 
   /** A roof with a ridge along x; the walls below it are `width` by `depth`. */
@@ -228,13 +230,44 @@ export class MeshBuilder {
     return this;
   }
 
-  /** A flat face, counter-clockwise as seen from outside. */
-  face(corners: readonly Corner[]): this {
-    const shade = 1 + (this.random() - 0.5) * 2 * this.jitter;
-    const points = corners.map((corner) => new Vector3(corner.x, corner.y, corner.z).applyMatrix4(this.matrix));
-    for (let index = 1; index + 1 < corners.length; index += 1) {
-      this.triangle(corners, points, [0, index, index + 1], shade);
+  /** Rings whose corners have normals of their own; neighbouring faces share them. */
+  private smoothRings(rings: readonly (readonly Corner[])[]): this {
+    const firsts = rings.map((ring) => {
+      const first = this.positions.length / 3;
+      for (const corner of ring) {
+        this.push(corner.up, this.placed(corner), (corner.normal ?? UP).clone().transformDirection(this.matrix), 1);
+      }
+      return first;
+    });
+    for (let row = 0; row + 1 < rings.length; row += 1) {
+      const [lower, upper, sides] = [firsts[row] ?? 0, firsts[row + 1] ?? 0, rings[row]?.length ?? 0];
+      for (let side = 0; side < sides; side += 1) {
+        const next = (side + 1) % sides;
+        if (row > 0) this.indexes.push(lower + side, lower + next, upper + next);
+        if (row + 2 < rings.length) this.indexes.push(lower + side, upper + next, upper + side);
+      }
     }
+    return this;
+  }
+
+  /** A flat face, counter-clockwise as seen from outside. Corners that fall together are left out. */
+  face(corners: readonly Corner[]): this {
+    const points: Vector3[] = [];
+    const kept = corners.filter((corner, index) => {
+      const before = corners[(index + corners.length - 1) % corners.length];
+      const isNew = !before || Math.abs(before.x - corner.x) + Math.abs(before.y - corner.y) + Math.abs(before.z - corner.z) > 1e-6;
+      if (isNew) points.push(this.placed(corner));
+      return isNew;
+    });
+    const normal = flatNormal(points);
+    if (!normal) return this;
+    const shade = 1 + (this.random() - 0.5) * 2 * this.jitter;
+    const first = this.positions.length / 3;
+    kept.forEach((corner, index) => {
+      const own = corner.normal ? corner.normal.clone().transformDirection(this.matrix) : normal;
+      this.push(corner.up, points[index] ?? UP, own, shade);
+      if (index > 1) this.indexes.push(first, first + index - 1, first + index);
+    });
     return this;
   }
 
@@ -245,24 +278,19 @@ export class MeshBuilder {
     geometry.setAttribute("normal", new BufferAttribute(new Int8Array(this.normals), 4, true));
     geometry.setAttribute("color", new BufferAttribute(new Uint8Array(this.colors), 4, true));
     geometry.setAttribute("aExtra", new BufferAttribute(new Uint8Array(this.extras), 4));
+    const Indexes = this.positions.length / 3 > 65535 ? Uint32Array : Uint16Array;
+    geometry.setIndex(new BufferAttribute(new Indexes(this.indexes), 1));
     geometry.computeBoundingSphere();
     return geometry;
   }
 
-  private triangle(
-    corners: readonly Corner[], points: readonly Vector3[], indexes: readonly number[], shade: number,
-  ): void {
-    const [a, b, c] = indexes.map((index) => points[index] ?? new Vector3());
-    if (!a || !b || !c) return;
-    const flat = new Vector3().subVectors(b, a).cross(new Vector3().subVectors(c, a));
-    if (flat.lengthSq() < 1e-12) return;
-    flat.normalize();
-    for (const index of indexes) {
-      const [corner, point] = [corners[index], points[index]];
-      if (!corner || !point) continue;
-      const normal = corner.normal ? corner.normal.clone().transformDirection(this.matrix) : flat;
-      this.push(corner.up, point, normal, shade);
-    }
+  /** Whether nothing was built. */
+  get isEmpty(): boolean {
+    return this.indexes.length === 0;
+  }
+
+  private placed(corner: Corner): Vector3 {
+    return new Vector3(corner.x, corner.y, corner.z).applyMatrix4(this.matrix);
   }
 
   private push(up: number, point: Vector3, normal: Vector3, shade: number): void {
@@ -276,6 +304,18 @@ export class MeshBuilder {
     const sway = this.swayBottom + (this.swayTop - this.swayBottom) * up;
     this.extras.push(Math.min(CHANNEL, sway * 100), this.limb, 0, 0);
   }
+}
+
+/** The normal of a flat face, or null if it has no area. */
+function flatNormal(points: readonly Vector3[]): Vector3 | null {
+  const normal = new Vector3();
+  const side = new Vector3();
+  const [start] = points;
+  for (let index = 1; start && index + 1 < points.length; index += 1) {
+    const [a, b] = [points[index], points[index + 1]];
+    if (a && b) normal.add(side.subVectors(a, start).cross(new Vector3().subVectors(b, start)));
+  }
+  return normal.lengthSq() < 1e-12 ? null : normal.normalize();
 }
 
 /** The matrix of a place. */

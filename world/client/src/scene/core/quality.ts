@@ -13,20 +13,22 @@ export interface Preset {
   groundTexels: number;
   groundCellM: number;
   waterDetail: boolean;
+  /** How near small things must be to show. */
+  detailM: number;
 }
 
 /** The presets; `low` is made for computers without a graphics card. */
 export const PRESETS: Readonly<Record<Quality, Preset>> = {
   low: {
     pixelRatio: 1, antialias: false, shadows: false, plants: 0.45, particles: 0.4,
-    groundTexels: 1024, groundCellM: 3.5, waterDetail: false,
+    groundTexels: 1024, groundCellM: 3.5, waterDetail: false, detailM: 14,
   },
   medium: {
     pixelRatio: 1.5, antialias: true, shadows: false, plants: 0.8, particles: 0.8,
-    groundTexels: 2048, groundCellM: 2.5, waterDetail: true,
+    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 40,
   },
   high: {
     pixelRatio: 2, antialias: true, shadows: true, plants: 1, particles: 1,
-    groundTexels: 2048, groundCellM: 2.5, waterDetail: true,
+    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 70,
   },
 };

@@ -27,8 +27,8 @@ export function cave(): Site {
   lights(site);
   strewn(site);
   for (const [x, z, size] of [[-51, -58, 1.5], [-47.5, -68, 1.7], [-38.5, -67.5, 1.4], [-52.5, -64.5, 1.7], [-48.5, -53, 1.2]] as const) pine(site, x, z, size);
-  site.lamp(-33, -49.5, PALETTE.crystal);
-  site.lamp(-37.2, -50.8, PALETTE.crystalBlue);
+  site.lamp(-29.5, -47.4, PALETTE.crystal);
+  site.lamp(-39.6, -49.8, PALETTE.crystalBlue);
   return site;
 }
 

@@ -22,8 +22,8 @@ export function hill(): Site {
   picnic(site, 3.2, -57.8);
   fence(site);
   rocks(site);
-  site.lamp(3.4, -44);
-  site.lamp(4.2, -53);
+  site.lamp(7.2, -43);
+  site.lamp(5.6, -53.4);
   for (let count = 0; count < 26; count += 1) {
     const angle = count * 2.399;
     const distance = 5 + count * 0.55;
@@ -102,7 +102,7 @@ function kiteBody(builder: MeshBuilder, kind: number): void {
 }
 
 function picnic(site: Site, x: number, z: number): void {
-  site.stand(x, z, 0.5, (builder) => {
+  site.strew(x, z, 0.5, (builder) => {
     builder.paint(PALETTE.lanternRed).box(0, 0.02, 0, 2.1, 0.03, 1.6);
     for (const across of [-0.7, 0, 0.7]) builder.paint(PALETTE.cream).box(across, 0.035, 0, 0.25, 0.025, 1.6);
     builder.paint(PALETTE.woodDark, PALETTE.woodLight).box(0.5, 0.05, -0.3, 0.55, 0.32, 0.4);

@@ -15,7 +15,7 @@ out vec3 vColor;
 void main() {
   vec4 at = modelMatrix * vec4(position, 1.0);
   vec3 n = normalize(mat3(modelMatrix) * normal);
-  float facing = dot(normalize(at.xyz - cameraPosition), normalize(uSunDirection * vec3(1.0, 0.25, 1.0)));
+  float facing = dot(normalize(at.xyz - cameraPosition), uSunFlat);
   vec3 haze = mix(uFogColor, uFogSunColor, pow(max(facing, 0.0), 3.0));
   float lit = 0.5 + 0.5 * dot(n, uSunDirection);
   vec3 cloud = mix(uCloudShade, uCloudColor, smoothstep(0.2, 0.9, lit));

@@ -85,8 +85,8 @@ function boat(site: Site, x: number, z: number, turn: number): void {
 
 function reeds(site: Site): void {
   const random = seeded(61);
-  const { builder } = site;
-  for (const [center, spread, count] of [[2.75, 0.28, 26], [3.65, 0.3, 26], [0.6, 0.5, 30], [-0.9, 0.5, 30], [1.7, 0.3, 16], [-1.7, 0.3, 16]] as const) {
+  const builder = site.detail;
+  for (const [center, spread, count] of [[2.3, 0.22, 26], [4.05, 0.22, 26], [0.6, 0.5, 30], [-0.9, 0.5, 30], [1.7, 0.3, 16], [-1.7, 0.3, 16]] as const) {
     for (let reed = 0; reed < count; reed += 1) {
       const angle = center + (random() + random() - 1) * spread;
       const distance = LAKE_RADIUS_M - 0.5 - random() * 2.2;
@@ -108,11 +108,11 @@ function lilies(site: Site): void {
     const angle = lily % 2 ? -1.2 + random() * 0.9 : 0.7 + random() * 1.2;
     const distance = 8.5 + random() * 5;
     const [x, z] = [LAKE.x + Math.sin(angle) * distance, LAKE.z + Math.cos(angle) * distance];
-    site.builder.within({ x, y: WATER_LEVEL_M + 0.02, z, turn: random() * 6 }, () => {
+    site.detail.within({ x, y: WATER_LEVEL_M + 0.02, z, turn: random() * 6 }, () => {
       const size = 0.35 + random() * 0.35;
-      site.builder.paint(lily % 3 ? PALETTE.leaf : PALETTE.leafLight).ring(0, 0, 0, 0, size, 9, 0.04, 0.94);
+      site.detail.paint(lily % 3 ? PALETTE.leaf : PALETTE.leafLight).ring(0, 0, 0, 0, size, 9, 0.04, 0.94);
       if (lily % 4 === 0) {
-        site.builder.shine(PALETTE.blossom, 0.35, PALETTE.cream).tube(0.1, 0.01, 0, 0.06, 0.2, 0.14, 6).tube(0.1, 0.05, 0, 0.03, 0.1, 0.16, 5);
+        site.detail.shine(PALETTE.blossom, 0.35, PALETTE.cream).tube(0.1, 0.01, 0, 0.06, 0.2, 0.14, 6).tube(0.1, 0.05, 0, 0.03, 0.1, 0.16, 5);
       }
     });
   }
@@ -136,8 +136,8 @@ function shore(site: Site): void {
     if (Math.cos(angle) < -0.985) continue;
     const distance = LAKE_RADIUS_M + 0.1 - random() * 0.8;
     const size = 0.2 + random() * 0.4;
-    site.builder.paint(PALETTE.rockDark, PALETTE.stone);
-    site.builder.ball(LAKE.x + Math.sin(angle) * distance, -0.2, LAKE.z + Math.cos(angle) * distance, size, size * 0.7, size, { rows: 4, sides: 6, rough: 0.15 });
+    site.detail.paint(PALETTE.rockDark, PALETTE.stone);
+    site.detail.ball(LAKE.x + Math.sin(angle) * distance, -0.2, LAKE.z + Math.cos(angle) * distance, size, size * 0.7, size, { rows: 4, sides: 6, rough: 0.15 });
   }
   for (let clump = 0; clump < 14; clump += 1) {
     const angle = (clump / 14) * TURN + 0.2;

@@ -1,4 +1,4 @@
-import { Group, Mesh, type BufferGeometry, type Object3D, type Points } from "three";
+import { Group, Mesh, type BufferGeometry, type Object3D, type Points, type Vector3 } from "three";
 import type { Preset } from "../core/quality";
 import { placeOf } from "../core/places";
 import { GroundPaint } from "../ground/ground-paint";
@@ -46,6 +46,7 @@ export class Land {
   private readonly signs: Sign[] = [];
   private readonly movers: { mover: Mover; mesh: Object3D }[] = [];
   private readonly ranked: { object: Object3D; rank: number }[] = [];
+  private readonly details: Mesh[] = [];
   private readonly steps: (() => void)[];
   private readonly paint: GroundPaint;
   private readonly solid: ReturnType<typeof worldMaterial>;
@@ -73,8 +74,9 @@ export class Land {
   }
 
   /** Move what moves by itself. */
-  update(timeS: number): void {
+  update(timeS: number, eye: Vector3): void {
     for (const { mover, mesh } of this.movers) mover.move(mesh, timeS);
+    for (const mesh of this.details) mesh.visible = isWithin(mesh.geometry, eye, this.preset.detailM);
     this.far.update(timeS);
   }
 
@@ -116,6 +118,7 @@ export class Land {
   private add(site: Site): Mesh {
     const mesh = this.addMesh(site.builder.geometry());
     mesh.layers.enable(SHADOW_LAYER);
+    if (!site.detail.isEmpty) this.details.push(this.addMesh(site.detail.geometry()));
     this.glows.push(...site.glows);
     this.pools.push(...site.pools);
     this.signs.push(...site.signs);
@@ -151,7 +154,7 @@ export class Land {
 
   private addPlants(): void {
     for (const grove of groves()) this.ranked.push({ object: this.add(grove.site), rank: grove.rank });
-    for (const builder of meadow(this.preset.plants)) this.addMesh(builder.geometry());
+    for (const builder of meadow(this.preset.plants)) this.details.push(this.addMesh(builder.geometry()));
     this.quality(this.preset);
   }
 
@@ -163,6 +166,11 @@ export class Land {
     );
     this.paint.flush();
   }
+}
+
+/** Whether any of a geometry is within a distance. */
+function isWithin({ boundingSphere }: BufferGeometry, eye: Vector3, distanceM: number): boolean {
+  return boundingSphere !== null && boundingSphere.distanceToPoint(eye) < distanceM;
 }
 
 /** Lanterns that rise over the market and the plaza in the evening. */

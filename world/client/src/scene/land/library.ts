@@ -113,7 +113,7 @@ function readingGarden(site: Site): void {
 
 /** Giant books as seats. */
 function bookPile(site: Site, x: number, z: number): void {
-  site.stand(x, z, x, (builder) => {
+  site.strew(x, z, x, (builder) => {
     [0, 1, 2].forEach((book) => {
       builder.within({ y: book * 0.24, turn: book * 0.5 }, () => {
         builder.paint(pick(BOOKS, book + Math.round(z))).box(0, 0, 0, 1, 0.05, 0.74).box(0, 0.18, 0, 1, 0.05, 0.74).box(-0.48, 0, 0, 0.06, 0.23, 0.74);

@@ -29,9 +29,9 @@ function stall(site: Site, x: number, z: number, turn: number, look: number, goo
       builder.paint(PALETTE.woodDark).tube(side, 0, 1.15, 0.08, 0.08, 2.6, 5).tube(side, 0, -1.05, 0.08, 0.08, 3.1, 5);
     }
     awning(builder, look);
-    goods(builder);
     for (const across of [-1.1, 0, 1.1]) lantern(builder, across, 2.1, 1.55, pick(LANTERNS, look + across + 1), 0.8);
   });
+  site.strew(x, z, turn, goods);
   const [front, side] = [[Math.sin(turn), Math.cos(turn)], [Math.cos(turn), -Math.sin(turn)]] as const;
   for (const across of [-1.1, 1.1]) {
     site.glows.push({ x: x + front[0] * 1.55 + side[0] * across, y: 2.2, z: z + front[1] * 1.55 + side[1] * across, color: PALETTE.lantern, sizeM: 1.8 });
@@ -167,7 +167,7 @@ function lanternString(site: Site, [x1, z1, x2, z2]: readonly [number, number, n
 
 function tables(site: Site): void {
   for (const [x, z] of [[52.5, -4.6], [52.5, 5], [64.6, 3.6], [64.4, -3.6]] as const) {
-    site.stand(x, z, x, (builder) => {
+    site.strew(x, z, x, (builder) => {
       builder.paint(PALETTE.woodDark).tube(0, 0, 0, 0.28, 0.1, 0.7, 6).paint(PALETTE.woodLight).tube(0, 0.7, 0, 0.75, 0.75, 0.07, 9);
       for (let seat = 0; seat < 3; seat += 1) {
         const angle = (seat / 3) * Math.PI * 2;

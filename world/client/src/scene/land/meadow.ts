@@ -1,4 +1,5 @@
-import { MeshBuilder } from "../build/mesh-builder";
+import { Vector3 } from "three";
+import { MeshBuilder, type Corner } from "../build/mesh-builder";
 import { heightAt, SHORE_RADIUS_M } from "../ground/terrain";
 import { pathDistance } from "../ground/paths";
 import { PLACES, placeOf } from "../core/places";
@@ -6,8 +7,12 @@ import { pick } from "../core/numbers";
 import { seeded } from "../core/random";
 import { PALETTE } from "../palette";
 import { LAKE } from "./lake";
+import { blossom } from "./site";
 
 const FLOWERS = [PALETTE.cream, PALETTE.gold, PALETTE.blossom, PALETTE.white, PALETTE.crystal] as const;
+
+/** The meadows are cut like a cake, so that only what is near has to be drawn. */
+const SECTORS = 8;
 
 /**
  * Grass that waves in the wind: much on the hill, tufts and wild flowers elsewhere.
@@ -15,7 +20,8 @@ const FLOWERS = [PALETTE.cream, PALETTE.gold, PALETTE.blossom, PALETTE.white, PA
  * @param share share of the plants that the quality allows.
  */
 export function meadow(share: number): MeshBuilder[] {
-  const [hillGrass, wild] = [new MeshBuilder(900), new MeshBuilder(901)];
+  const hillGrass = new MeshBuilder(900);
+  const wild = Array.from({ length: SECTORS }, (_, sector) => new MeshBuilder(901 + sector));
   const random = seeded(99);
   const hill = placeOf("hill");
   for (let count = 0; count < 2100 * share; count += 1) {
@@ -29,10 +35,11 @@ export function meadow(share: number): MeshBuilder[] {
     const distance = 21.5 + random() * 70;
     const [x, z] = [Math.sin(angle) * distance, Math.cos(angle) * distance];
     if (!isWild(x, z)) continue;
-    if (count % 5 === 0) flower(wild, x, z, pick(FLOWERS, count / 5));
-    else tuft(wild, x, z, 0.28 + random() * 0.35, random);
+    const builder = pick(wild, (angle / (Math.PI * 2)) * SECTORS);
+    if (count % 5 === 0) flower(builder, x, z, pick(FLOWERS, count / 5));
+    else tuft(builder, x, z, 0.28 + random() * 0.35, random);
   }
-  return [hillGrass, wild];
+  return [hillGrass, ...wild];
 }
 
 function isWild(x: number, z: number): boolean {
@@ -43,21 +50,21 @@ function isWild(x: number, z: number): boolean {
   });
 }
 
+/** Blades are lit like the ground that they grow from, so that they do not stand out as dark spikes. */
+const UP = new Vector3(0, 1, 0);
+
 function tuft(builder: MeshBuilder, x: number, z: number, tall: number, random: () => number): void {
   builder.within({ x, y: heightAt(x, z) - 0.04, z, turn: random() * 6 }, () => {
-    builder.sway(1).paint(PALETTE.grassDark, random() < 0.5 ? PALETTE.meadow : PALETTE.grassLight);
+    builder.sway(1).paint(PALETTE.grass, random() < 0.5 ? PALETTE.meadow : PALETTE.grassLight);
     for (const [across, lean, share] of [[-0.09, -0.16, 0.8], [0, 0.04, 1], [0.1, 0.2, 0.7]] as const) {
-      const tip = { x: across + lean * tall, y: tall * share, z: lean * 0.4, up: 1 };
-      const [left, right] = [{ x: across - 0.055, y: 0, z: 0, up: 0 }, { x: across + 0.055, y: 0, z: 0, up: 0 }];
-      builder.face([left, right, tip]).face([right, left, tip]);
+      const tip: Corner = { x: across + lean * tall, y: tall * share, z: lean * 0.4, up: 1, normal: UP };
+      const left: Corner = { x: across - 0.05, y: 0, z: 0, up: 0, normal: UP };
+      builder.face([left, { ...left, x: across + 0.05 }, tip]).face([{ ...left, x: across + 0.05 }, left, tip]);
     }
     builder.sway(0);
   });
 }
 
 function flower(builder: MeshBuilder, x: number, z: number, color: number): void {
-  builder.within({ x, y: heightAt(x, z), z, turn: x * 5 }, () => {
-    builder.sway(0.6).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, 0, 0, 0.05, 0.02, 0.34, 3);
-    builder.sway(0.6, 0.6).paint(color).tube(0, 0.32, 0, 0.04, 0.13, 0.09, 5).sway(0);
-  });
+  builder.within({ x, y: heightAt(x, z), z, turn: x * 5, scale: 1.25 }, () => blossom(builder, 0.22, color));
 }

@@ -122,9 +122,7 @@ function planter(site: Site, x: number, z: number): void {
     builder.paint(PALETTE.stoneBlue, PALETTE.stone).lathe(0, 0, 0, [[1.1, 0], [1.25, 0.5], [1.05, 0.5], [1, 0.35]], 8, false);
     builder.paint(PALETTE.soil).ring(0, 0.4, 0, 0, 1.05, 8);
   });
-  site.builder.within({ y: 0.4 }, () => {
-    site.flowers(x, z, [PALETTE.blossom, PALETTE.gold, PALETTE.cream, PALETTE.lanternPink], 16, 0.95);
-  });
+  site.flowers(x, z, [PALETTE.blossom, PALETTE.gold, PALETTE.cream, PALETTE.lanternPink], 18, 0.95, 0.4);
   site.block(x, z, 1.2);
   site.shade(x, z, 2, 0.3);
 }

@@ -13,7 +13,7 @@ export interface Pool {
   strength?: number;
 }
 
-const SIDES = 10;
+const SIDES = 8;
 const LIFT_M = 0.07;
 
 const VERTEX = /* glsl */ `
@@ -49,10 +49,10 @@ export function poolMesh(materials: Materials, pools: readonly Pool[]): Mesh {
   return mesh;
 }
 
-/** Brightness falls off in rings: a fan in the middle, two bands round it. */
+/** Brightness falls off in rings: a fan in the middle, a band round it. */
 function addPool(pool: Pool, positions: number[], colors: number[], indexes: number[]): void {
   const first = positions.length / 3;
-  const rings = [[0.35, 0.6], [0.7, 0.18], [1, 0]] as const;
+  const rings = [[0.5, 0.38], [1, 0]] as const;
   const color = channels(pool.color).map((part) => part * (pool.strength ?? 0.42));
   positions.push(pool.x, heightAt(pool.x, pool.z) + LIFT_M, pool.z);
   colors.push(...color);

@@ -24,6 +24,8 @@ export interface Mover {
 /** Everything that one place puts into the world. */
 export class Site {
   readonly builder: MeshBuilder;
+  /** Small things that only show from near, such as flowers and goods. */
+  readonly detail: MeshBuilder;
   readonly glows: Glow[] = [];
   readonly pools: Pool[] = [];
   readonly shades: Shade[] = [];
@@ -35,11 +37,17 @@ export class Site {
 
   constructor(seed: number) {
     this.builder = new MeshBuilder(seed);
+    this.detail = new MeshBuilder(seed + 1);
   }
 
   /** Stand something on the ground at a point. */
   stand(x: number, z: number, turn: number, build: (builder: MeshBuilder) => void, lift = 0): void {
     this.builder.within({ x, y: heightAt(x, z) + lift, z, turn }, () => build(this.builder));
+  }
+
+  /** Stand something small on the ground that only shows from near. */
+  strew(x: number, z: number, turn: number, build: (builder: MeshBuilder) => void, lift = 0): void {
+    this.detail.within({ x, y: heightAt(x, z) + lift, z, turn }, () => build(this.detail));
   }
 
   /** Darken the ground under something. */
@@ -85,17 +93,21 @@ export class Site {
   }
 
   /** A clump of flowers. */
-  flowers(x: number, z: number, colors: readonly number[], count = 5, spreadM = 0.5): void {
+  flowers(x: number, z: number, colors: readonly number[], count = 5, spreadM = 0.5, lift = 0): void {
     for (let index = 0; index < count; index += 1) {
       const angle = index * 2.4;
       const distance = spreadM * Math.sqrt((index + 0.5) / count);
       const [fx, fz] = [x + Math.sin(angle) * distance, z + Math.cos(angle) * distance];
-      const tall = 0.28 + ((index * 37) % 10) * 0.02;
-      this.stand(fx, fz, angle, (builder) => {
-        builder.sway(0.5).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, 0, 0, 0.09, 0.02, tall, 3);
-        builder.sway(0.5, 0.5).paint(colors[index % colors.length] ?? PALETTE.white);
-        builder.tube(0, tall - 0.02, 0, 0.04, 0.13, 0.1, 5).sway(0);
-      });
+      const tall = 0.2 + ((index * 37) % 10) * 0.016;
+      this.strew(fx, fz, angle, (builder) => blossom(builder, tall, colors[index % colors.length] ?? PALETTE.white), lift);
     }
   }
+}
+
+/** A flower: a thin stalk with a leaf, and a head of five petals about a golden middle. */
+export function blossom(builder: MeshBuilder, tall: number, color: number): void {
+  builder.sway(0.5).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, 0, 0, 0.022, 0.012, tall, 3);
+  builder.within({ roll: 0.7 }, () => builder.tube(0, 0, 0, 0.035, 0, tall * 0.6, 3));
+  builder.sway(0.5, 0.5).paint(color).tube(0, tall - 0.01, 0, 0.025, 0.095, 0.05, 5);
+  builder.paint(PALETTE.gold).tube(0, tall + 0.03, 0, 0.035, 0.02, 0.025, 4).sway(0);
 }

@@ -5,7 +5,7 @@ import { FRAGMENT_HEAD, VERTEX_HEAD } from "../light/shader-parts";
 
 const RADIUS_M = 400;
 /** Where the moon stands late in the evening: in the south, so that the lake mirrors it. */
-export const MOON_DIRECTION = [0.12, 0.42, 0.9] as const;
+export const MOON_DIRECTION = [0.1, 0.235, 0.97] as const;
 
 const DOME_VERTEX = /* glsl */ `
 ${VERTEX_HEAD}
@@ -20,12 +20,12 @@ void main() {
 
 const DOME_FRAGMENT = /* glsl */ `
 ${FRAGMENT_HEAD}
-uniform vec3 uSunDirection, uFogColor, uFogSunColor, uSkyTop, uSkyMiddle;
+uniform vec3 uSunDirection, uSunFlat, uFogColor, uFogSunColor, uSkyTop, uSkyMiddle;
 uniform float uStars, uGlow;
 in vec3 vDirection;
 void main() {
   vec3 d = normalize(vDirection);
-  float toSun = max(dot(d, normalize(uSunDirection * vec3(1.0, 0.25, 1.0))), 0.0);
+  float toSun = max(dot(d, uSunFlat), 0.0);
   vec3 horizon = mix(uFogColor, uFogSunColor, toSun * toSun * toSun);
   float up = max(d.y, 0.0);
   vec3 color = mix(horizon, uSkyMiddle, smoothstep(0.02, 0.3, up));

@@ -98,7 +98,7 @@ function flowerPath(site: Site): void {
       const [x, z] = [x1 + ((next[0] - x1) * along) / length, z1 + ((next[1] - z1) * along) / length];
       for (const side of [-2.3, 2.3]) {
         site.flowers(x + ax * side, z + az * side, FLOWERS, 5, 0.55);
-        site.stand(x + ax * side * 1.32, z + az * side * 1.32, 0, (builder) => {
+        site.strew(x + ax * side * 1.32, z + az * side * 1.32, 0, (builder) => {
           builder.paint(PALETTE.cream).box(0, 0, 0, 0.12, 0.72, 0.12).tube(0, 0.72, 0, 0.09, 0, 0.12, 4);
         });
       }

@@ -44,10 +44,10 @@ void main() {
   float grazing = pow(1.0 - max(toEye.y, 0.0), 2.0);
   vec3 color = mix(mix(uWaterTop, uWaterDeep, smoothstep(0.0, 0.75, 1.0 - vShore)), sky, 0.25 + 0.55 * grazing);
   vec3 moonAt = normalize(vec3(${MOON_DIRECTION.map((part) => part.toFixed(3)).join(", ")}));
-  float moon = max(dot(mirrored, moonAt), 0.0);
+  float moon = max(dot(normalize(mirrored.xz), normalize(moonAt.xz)), 0.0);
   float sun = max(dot(mirrored, uSunDirection), 0.0);
   float spark = step(0.25, sin(vAt.x * 5.0 + uTimeS * 2.0) * sin(vAt.z * 3.1 - uTimeS * 1.7));
-  color += vec3(1.0, 0.95, 0.78) * uStars * (pow(moon, 90.0) * 0.6 + pow(moon, 14.0) * 0.2 * (0.55 + spark * 0.9));
+  color += vec3(1.0, 0.95, 0.78) * uStars * (pow(moon, 420.0) * (0.42 + 0.5 * spark) + pow(moon, 60.0) * 0.16 * (0.5 + spark));
   color += uFogSunColor * (1.0 - uStars) * (pow(sun, 120.0) * 0.7 + pow(sun, 12.0) * 0.14 * spark);
   float foam = smoothstep(0.90, 0.97, vShore + 0.025 * sin(uTimeS * 0.9 + vAt.x * 0.9 + vAt.z * 0.7));
   color = mix(color, color * 0.45 + uWaterTop * 0.65, foam * 0.7);

@@ -33,7 +33,7 @@ interface Key extends Daylight {
 /** Times between which the light is mixed; the sun sets in the west, behind the library. */
 const KEYS: readonly Key[] = [
   {
-    at: 0, sunDirection: [-0.35, 0.82, 0.45], sunColor: [0.42, 0.38, 0.29], skyLight: [0.57, 0.6, 0.66],
+    at: 0, sunDirection: [-0.35, 0.82, 0.45], sunColor: [0.42, 0.37, 0.27], skyLight: [0.53, 0.57, 0.64],
     groundLight: [0.42, 0.41, 0.4], fogColor: channels(0xd5ecf3), fogSunColor: channels(0xf3f3e4),
     skyTop: channels(0x5fb0ea), skyMiddle: channels(0xa9dbf4), cloudColor: channels(0xffffff),
     cloudShade: channels(0xd3e4f3), waterTop: channels(0x8fdcec), waterDeep: channels(0x3a9ccb), glow: 0, stars: 0,

@@ -6,7 +6,7 @@ uniform mat4 viewMatrix;
 uniform mat4 projectionMatrix;
 uniform vec3 cameraPosition;
 uniform float uTimeS, uGlow, uStars, uWind, uPixels;
-uniform vec3 uSunDirection, uSunColor, uSkyLight, uGroundLight, uFogColor, uFogSunColor;
+uniform vec3 uSunDirection, uSunFlat, uSunColor, uSkyLight, uGroundLight, uFogColor, uFogSunColor;
 uniform vec3 uSkyTop, uSkyMiddle, uCloudColor, uCloudShade, uWaterTop, uWaterDeep;
 `;
 
@@ -29,12 +29,13 @@ vec3 sunLight(vec3 normal) {
   return uSunColor * (max(facing, 0.0) + 0.12 * (facing + 1.0));
 }
 vec3 fogColorAt(vec3 toPoint) {
-  float facing = dot(normalize(toPoint), normalize(uSunDirection * vec3(1.0, 0.25, 1.0)));
-  return mix(uFogColor, uFogSunColor, pow(max(facing, 0.0), 3.0));
+  float facing = max(dot(toPoint, uSunFlat) / (length(toPoint) + 0.01), 0.0);
+  return mix(uFogColor, uFogSunColor, facing * facing * facing);
 }
 float fogAt(float distanceM) {
-  float thick = distanceM * 0.0072;
-  return 1.0 - exp(-thick * thick);
+  float thick = distanceM * 0.0078;
+  thick *= thick;
+  return thick / (0.9 + thick);
 }
 `;
 

@@ -11,6 +11,8 @@ export interface WorldUniforms {
   /** Pixels per metre at a distance of one metre, for points. */
   uPixels: IUniform<number>;
   uSunDirection: IUniform<Vector3>;
+  /** The direction to the sun, flattened, for the fog before it. */
+  uSunFlat: IUniform<Vector3>;
   uSunColor: IUniform<Vector3>;
   uSkyLight: IUniform<Vector3>;
   uGroundLight: IUniform<Vector3>;
@@ -24,6 +26,8 @@ export interface WorldUniforms {
   uWaterDeep: IUniform<Vector3>;
 }
 
+const FLAT = new Vector3(1, 0.25, 1);
+
 /** Make the shared uniforms. */
 export function worldUniforms(): WorldUniforms {
   const vector = (): IUniform<Vector3> => ({ value: new Vector3() });
@@ -34,6 +38,7 @@ export function worldUniforms(): WorldUniforms {
     uWind: { value: 1 },
     uPixels: { value: 400 },
     uSunDirection: vector(),
+    uSunFlat: vector(),
     uSunColor: vector(),
     uSkyLight: vector(),
     uGroundLight: vector(),
@@ -53,6 +58,7 @@ export function applyDaylight(uniforms: WorldUniforms, light: Daylight): void {
   const set = (uniform: IUniform<Vector3>, [x, y, z]: Triple): void => void uniform.value.set(x, y, z);
   set(uniforms.uSunDirection, light.sunDirection);
   uniforms.uSunDirection.value.normalize();
+  uniforms.uSunFlat.value.copy(uniforms.uSunDirection.value).multiply(FLAT).normalize();
   set(uniforms.uSunColor, light.sunColor);
   set(uniforms.uSkyLight, light.skyLight);
   set(uniforms.uGroundLight, light.groundLight);

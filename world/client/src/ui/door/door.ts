@@ -50,8 +50,10 @@ export class Door {
     else this.#showForm();
   }
 
-  /** Show why the player is at the door again. */
-  problem(text: string): void {
+  /** Show why the player is at the door again; with the form if another name helps. */
+  showProblem(text: string, isAboutName: boolean): void {
+    if (isAboutName) this.#showForm();
+    else this.show();
     this.#problem.textContent = text;
   }
 
@@ -83,7 +85,7 @@ export class Door {
   }
 
   #enter(): void {
-    this.problem("");
+    this.#problem.textContent = "";
     this.actions.enter();
   }
 

@@ -1,4 +1,4 @@
-"""The world of one gateway: who is in which room, from entering to leaving."""
+"""The rooms of one gateway: who is in which, from entering to leaving."""
 
 import itertools
 import math
@@ -21,6 +21,7 @@ from world.gateway.rules.movement import Walker
 from world.gateway.rules.names import name_key
 from world.gateway.rules.tokens import Guest
 
+NORMAL: Final = 1000
 REPLACED: Final = 4001
 """Close code of a connection whose player has connected again, for example in another tab."""
 NEAR_M: Final = 15.0
@@ -78,7 +79,7 @@ class LocalDirectory:
         return ()
 
 
-class World:
+class Rooms:
     """All rooms of a gateway. It owns the seats; other modules change a seat only through the objects in it.
 
     Args:
@@ -104,7 +105,7 @@ class World:
     ) -> None:
         self.places, self._directory, self._bots = places, directory, bots
         self._ground = places.ground
-        self._rooms = {number: Room(number, capacity) for number in range(first_room, first_room + rooms)}
+        self._by_number = {number: Room(number, capacity) for number in range(first_room, first_room + rooms)}
         self._capacity = capacity
         self._seat_by_guest: dict[str, Seat] = {}
         self._numbers = itertools.cycle(range(1, _MAX_SEATS))
@@ -126,11 +127,11 @@ class World:
 
     def room_of(self, seat: Seat) -> Room:
         """Return the room of a player."""
-        return self._rooms[seat.room]
+        return self._by_number[seat.room]
 
-    def rooms(self) -> list[RoomView]:
+    def views(self) -> list[RoomView]:
         """Return the rooms of the whole world that have players, and the first empty one."""
-        own = [room.view for room in self._rooms.values()]
+        own = [room.view for room in self._by_number.values()]
         used, empty = [view for view in own if view.players], [view for view in own if not view.players]
         return sorted([*used, *empty[:1], *self._directory.other_rooms()], key=lambda view: view.room)
 
@@ -176,15 +177,14 @@ class World:
 
     def leave(self, seat: Seat) -> None:
         """Free a seat."""
-        room = self._rooms[seat.room]
+        room = self._by_number[seat.room]
         if room.seats.pop(seat.number, None) is None:
             return
         self._used.discard(seat.number)
         self._seat_by_guest.pop(seat.guest.id, None)
         self._directory.release(name_key(seat.guest.name), seat.guest.id)
         room.broadcast(Left(seat.number, seat.guest.name))
-        if seat.hang_up is not None:
-            seat.hang_up(1000, "left")
+        seat.hang_up_with(NORMAL, "left")
 
     def go(self, seat: Seat, number: int) -> None:
         """Take a player to another room of this gateway.
@@ -195,7 +195,7 @@ class World:
         if number == seat.room:
             return
         room = self._room_for(number)
-        old = self._rooms[seat.room]
+        old = self._by_number[seat.room]
         del old.seats[seat.number]
         old.broadcast(Left(seat.number, seat.guest.name))
         seat.room, seat.has_moved = number, True
@@ -232,14 +232,14 @@ class World:
     def tick(self, now_s: float) -> None:
         """Send the positions of all rooms; once per second, free seats held for too long, and list the rooms."""
         number = next(self._ticks)
-        for room in self._rooms.values():
+        for room in self._by_number.values():
             if room.seats:
                 room.tick(number)
         if number % TICK_HZ == 0:
             gone = [seat for seat in self if seat.dropped_at_s is not None and now_s - seat.dropped_at_s > HELD_S]
             for seat in gone:
                 self.leave(seat)
-            if (rooms := self.rooms()) != self._shown_rooms:
+            if (rooms := self.views()) != self._shown_rooms:
                 self._shown_rooms = rooms
                 self.tell_all(RoomList(rooms))
 
@@ -251,13 +251,15 @@ class World:
 
     def _room_for(self, wanted: int | None) -> Room:
         if wanted is not None:
-            room = self._rooms.get(wanted)
+            room = self._by_number.get(wanted)
             if room is None:
-                raise Refused("room_unknown", f"this gateway has the rooms {min(self._rooms)} to {max(self._rooms)}")
+                raise Refused(
+                    "room_unknown", f"this gateway has the rooms {min(self._by_number)} to {max(self._by_number)}"
+                )
             if room.is_full:
                 raise Refused("room_full", f"a room has {self._capacity} seats")
             return room
-        free = [room for room in self._rooms.values() if not room.is_full]
+        free = [room for room in self._by_number.values() if not room.is_full]
         if not free:
             raise Refused("room_full", "all rooms are full")
         return next((room for room in free if room.seats), free[0])
@@ -282,8 +284,7 @@ class World:
         )
 
     def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
-        if seat.hang_up is not None:
-            seat.hang_up(REPLACED, "connected again")
+        seat.hang_up_with(REPLACED, "connected again")
         seat.hang_up, seat.dropped_at_s, seat.guest = hang_up, None, guest
         seat.has_moved = True
         if command.last is not None and seat.outbox.go_back(command.last):
@@ -293,7 +294,7 @@ class World:
         return False
 
     def _welcome(self, seat: Seat) -> None:
-        guest, room = seat.guest, self._rooms[seat.room]
+        guest, room = seat.guest, self._by_number[seat.room]
         seat.outbox.put(
             Welcome(
                 v=VERSION,
@@ -309,6 +310,6 @@ class World:
                 minor=guest.minor,
                 players=[other.view for other in room],
                 bots=self._bots(),
-                rooms=self.rooms(),
+                rooms=self.views(),
             )
         )

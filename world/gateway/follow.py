@@ -1,0 +1,73 @@
+"""Follow Kafka topics in a thread, and hand their records over to the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Final
+
+import structlog
+
+from kogpt2_chat.errors import NotFound, Unavailable
+from kogpt2_chat.ports import Record, Topics
+
+_POLL_S: Final = 0.2
+_RETRY_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class TopicThread:
+    """Follows topics until it is stopped. If Kafka cannot be reached, it tries again every second.
+
+    Args:
+        topics: Kafka.
+        names: the topics to follow.
+        deliver: called in the event loop with the records of each poll.
+        from_end: whether to begin with new records instead of the first retained ones.
+
+    Attributes:
+        is_following: whether the topics are followed now.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        names: Sequence[str],
+        deliver: Callable[[Sequence[Record]], None],
+        *,
+        from_end: bool = True,
+    ) -> None:
+        self._topics, self._names, self._deliver, self._from_end = topics, names, deliver, from_end
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"follow {names[0]}", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.is_following = False
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the thread."""
+        self._loop = loop
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop, and wait for the thread to end."""
+        self._stopping.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with closing(self._topics.follow(self._names, from_end=self._from_end)) as follower:
+                    self.is_following = True
+                    log.info("topics_followed", topics=self._names)
+                    while not self._stopping.is_set():
+                        if records := follower.poll(_POLL_S):
+                            self._hand_over(records)
+            except (Unavailable, NotFound) as error:
+                self.is_following = False
+                log.warning("topics_not_followed", topics=self._names, error=str(error))
+                self._stopping.wait(_RETRY_S)
+
+    def _hand_over(self, records: Sequence[Record]) -> None:
+        if self._loop is not None and not self._stopping.is_set():
+            self._loop.call_soon_threadsafe(self._deliver, records)
