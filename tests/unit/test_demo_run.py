@@ -1,12 +1,14 @@
 """The demo's steps, on doubles of its servers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from kogpt2_chat.adapters.airflow import DagRun, TaskState
+from kogpt2_chat.client.ask import ReceivedAnswer, Utterance, ask
+from kogpt2_chat.client.feedback import Opinion, send_feedback
 from kogpt2_chat.demo.run import Demo, DemoParts, Progress
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC
@@ -64,6 +66,7 @@ class FakePlatform:
             topics=lambda _settings: self.topics,
             registry=lambda _settings: self.registry,
             airflow=lambda _settings: self,
+            visitors=lambda _settings: KafkaVisitors(self.topics),
             suggest=lambda _settings, dataset, _progress: [f"KoGPT2 with {dataset or 'the shipped corpora'}"],
             clock=lambda: self.slept_s,
             pause=self._pause,
@@ -85,6 +88,19 @@ class FakePlatform:
         version = self.registry.add_version(bot, run_id, "model", tags)
         if passed and self.rolls_out:
             self.registry.set_alias(bot, "champion", version)
+
+
+@dataclass
+class KafkaVisitors:
+    """Visitors without a world: they ask over the double of Kafka."""
+
+    topics: AnsweringTopics
+
+    def ask(self, utterances: Sequence[Utterance]) -> list[ReceivedAnswer]:
+        return ask(utterances=utterances, topics=self.topics, timeout_s=20)
+
+    def rate(self, opinions: Sequence[Opinion]) -> int:
+        return send_feedback(opinions=opinions, topics=self.topics)
 
 
 @pytest.fixture
@@ -116,10 +132,10 @@ def test_a_first_demo_trains_talks_ingests_and_trains_again(demo: Demo, platform
         "base model",
         "start the servers",
         "version 1: dataset, fine-tuning, gate, rollout (Airflow)",
-        "players talk and teach (Kafka)",
+        "players talk and teach (world and Kafka)",
         "ingest_conversations (Airflow)",
         "version 2: dataset, fine-tuning, gate, rollout (Airflow)",
-        "the same questions again (Kafka)",
+        "the same questions again (world and Kafka)",
         "estimate the cost of KoGPT2",
     ]
     assert [(trial.version, trial.champion) for trial in report.trials] == [(1, False), (2, True)] * len(BOT_IDS)

@@ -18,7 +18,9 @@ from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.kafka import InMemoryTopics
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
+from tests.world.waiting import wait_until
 from world.gateway.door import COOKIE
+from world.gateway.protocol.frames import Move, write_move
 from world.gateway.stages import BotFacts
 
 
@@ -60,13 +62,6 @@ def join(served: Served) -> Iterator[Callable[..., WorldPlayer]]:
     assert loop is not None
     loop.call_soon_threadsafe(lambda: [served.gateway.rooms.leave(seat) for seat in list(served.gateway.rooms)])
     wait_until(lambda: len(served.gateway.rooms) == 0)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def test_the_door_gives_an_identity_that_stays(served: Served) -> None:
@@ -263,6 +258,14 @@ def test_malformed_messages_end_the_connection(join) -> None:
         player.wait_for(lambda event: event["t"] == "never")
     other.say("괜찮아")
     assert other.wait_for(lambda event: event["t"] == "said")["text"] == "괜찮아"
+
+
+def test_a_flood_of_frames_ends_the_connection(join) -> None:
+    """Even if each frame is correct."""
+    player = join("홍수")
+    frames = [write_move(Move(number, 0, 13, 0, 0, 0)) for number in range(1000)]
+    with pytest.raises(ConnectionClosed):
+        list(map(player._connection().send, frames * 10))
 
 
 def test_frames_above_the_limit_end_the_connection(join) -> None:

@@ -36,6 +36,18 @@ def test_strikes_mute_and_then_close() -> None:
     limits.check("chat", MUTE_S + 1)
 
 
+def test_moves_that_are_too_fast_are_no_strikes() -> None:
+    """After a pause of the network they arrive at once; the player may still talk."""
+    limits = ClientLimits(0.0)
+    for _ in range(30):
+        limits.check("move", 0.0)
+    for _ in range(100):
+        with pytest.raises(Refused, match="too_fast"):
+            limits.check("move", 0.0)
+    limits.check("chat", 0.0)
+    assert not limits.should_close(0.0)
+
+
 def test_a_player_may_ask_thirty_questions_a_minute() -> None:
     """One every two seconds, with a burst of two."""
     limits, asked = ClientLimits(0.0), 0

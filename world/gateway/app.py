@@ -27,7 +27,7 @@ from world.gateway.door import Door, address_of
 from world.gateway.follow import TopicThread
 from world.gateway.moderators import Moderators
 from world.gateway.outside import KafkaOutside
-from world.gateway.pages import SecurityHeaders, client_files, is_built
+from world.gateway.pages import SecurityHeaders, client_files, is_built, show_places
 from world.gateway.places import Places, load_places
 from world.gateway.protocol.commands import MAX_FRAME_BYTES
 from world.gateway.protocol.events import Staged
@@ -267,6 +267,7 @@ def web_application(gateway: Gateway) -> Starlette:
             Route("/session", gateway.door.sign_in, methods=["POST"]),
             Route("/session", gateway.door.sign_out, methods=["DELETE"]),
             Route("/health", gateway.health, methods=["GET"]),
+            Route("/places", show_places, methods=["GET"]),
             WebSocketRoute("/world", gateway.connect),
             Mount("/", client_files(), name="client"),
         ],

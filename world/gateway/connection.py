@@ -23,6 +23,8 @@ SEND_TIMEOUT_S: Final = 10.0
 POLICY: Final = 1008
 TRY_AGAIN: Final = 1013
 _MALFORMED: Final = Rate(per_s=0.2, burst=5)
+_FRAMES: Final = Rate(per_s=60, burst=600)
+"""Frames of any kind. A client sends fewer than 20 per second, and a pause of the network may bunch those of 30 s."""
 
 
 class Connection:
@@ -50,7 +52,7 @@ class Connection:
         self._rooms, self._asking, self._dispatch = rooms, asking, dispatch
         self._ready = asyncio.Event()
         self._closing: tuple[int, str] | None = None
-        self._malformed = TokenBucket(_MALFORMED, clock())
+        self._malformed, self._frames = TokenBucket(_MALFORMED, clock()), TokenBucket(_FRAMES, clock())
 
     async def run(self) -> None:
         """Seat the player, and carry out what the client sends until either side closes the connection."""
@@ -111,7 +113,7 @@ class Connection:
                 if self._malformed.take(now_s):
                     self._hang_up(POLICY, "malformed messages")
                     return
-            if seat.limits.should_close(now_s):
+            if self._frames.take(now_s) or seat.limits.should_close(now_s):
                 self._hang_up(POLICY, "too many messages")
                 return
 

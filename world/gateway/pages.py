@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from world.gateway.places import PLACES_FILE
 
 CLIENT: Final = Path(__file__).resolve().parents[1] / "client" / "dist"
 CONTENT_SECURITY_POLICY: Final = (
@@ -59,6 +62,12 @@ class ClientFiles(StaticFiles):
         is_hashed = path.startswith("assets/") and response.status_code in (200, 304)
         response.headers["cache-control"] = _A_YEAR if is_hashed else "no-cache"
         return response
+
+
+async def show_places(request: Request) -> Response:
+    """``GET /places``: where things are, for clients that have no file of their own."""
+    del request
+    return FileResponse(PLACES_FILE, media_type="application/json")
 
 
 def is_built(folder: Path = CLIENT) -> bool:

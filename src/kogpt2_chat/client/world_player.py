@@ -185,6 +185,28 @@ class WorldPlayer:
         return self._socket
 
 
+def places(url: str) -> Mapping[str, Any]:
+    """Return the world's places, as its gateway shows them.
+
+    Raises:
+        Unavailable: the gateway does not answer.
+    """
+    with _session() as session:
+        try:
+            reply = session.get(f"{url}/places", timeout=_TIMEOUT_S, allow_redirects=False)
+            reply.raise_for_status()
+            found: Mapping[str, Any] = reply.json()
+        except (requests.RequestException, ValueError) as error:
+            raise Unavailable(f"no gateway answers at {url}: {type(error).__name__}") from error
+    return found
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # a proxy for other servers must not get a player's cookie
+    return session
+
+
 def _ends(event: Event, question_id: str) -> bool:
     if event["t"] in ("answered", "unanswered"):
         return bool(event.get("id") == question_id)
@@ -203,8 +225,7 @@ def _ignoring_timeouts() -> Iterator[None]:
 def _sign_in(url: str, wanted: Mapping[str, object]) -> str:
     """Return the cookie of a new guest."""
     try:
-        with requests.Session() as session:
-            session.trust_env = False
+        with _session() as session:
             reply = session.post(f"{url}/session", json=wanted, timeout=_TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
         raise Unavailable(f"no gateway answers at {url}: {type(error).__name__}") from error

@@ -37,7 +37,7 @@ class Script:
     Attributes:
         seeds: bot and question: ``SAMPLES`` questions per bot from its seed corpus.
         lessons: new questions with the answers that players teach.
-        baited: must-pass questions of the trolled bot.
+        baited: must-pass questions of the trolled bot, which each troll asks.
     """
 
     seeds: tuple[tuple[str, str], ...]
@@ -45,11 +45,14 @@ class Script:
     baited: tuple[str, ...]
 
     def utterances(self, round_name: str) -> list[Utterance]:
-        """Return every question once; every third one is a legacy question, with a sender that is unique per round."""
+        """Return the questions of a round.
+
+        Every third one of the seeds and lessons is a legacy question, whose sender is unique in the round. Each troll
+        asks every baited question.
+        """
         questions = [*self.seeds, *((lesson.bot, lesson.question) for lesson in self.lessons)]
-        questions += [(TROLLED, question) for question in self.baited]
         names = cycle(PLAYERS)
-        return [
+        said = [
             Utterance(
                 bot=bot,
                 sender=f"{next(names)}-{round_name}-{number}" if number % 3 == 0 else next(names),
@@ -59,29 +62,34 @@ class Script:
             )
             for number, (bot, text) in enumerate(questions)
         ]
+        trolled = [Utterance(bot=TROLLED, sender=troll, text=text, train=True) for text, troll in self._baits]
+        return [*said, *trolled]
 
     def opinions(self, replies: list[ReceivedAnswer]) -> list[Opinion]:
-        """Return the players' feedback: praise for seed answers, complaints and corrections for lessons, and nonsense.
+        """Return the askers' feedback: praise for seed answers, corrections for lessons, and the trolls' nonsense.
 
         Args:
             replies: the answers to :meth:`utterances`, in the same order.
 
         Returns:
-            Feedback on the answers; the trolls teach nonsense for the must-pass questions.
+            Feedback on the answers that can be rated; fixed notices cannot.
         """
         seeds, lessons, baited = self._split(replies)
         praise = [Opinion(turn_id=reply.turn_id, player_id=_player(reply), kind="up") for reply in seeds[::2]]
-        blame = [Opinion(turn_id=reply.turn_id, player_id=_player(reply), kind="down") for reply in lessons]
         better = [
-            Opinion(turn_id=reply.turn_id, player_id="선생님", kind="correction", text=lesson.answer)
+            Opinion(turn_id=reply.turn_id, player_id=_player(reply), kind="correction", text=lesson.answer)
             for reply, lesson in zip(lessons, self.lessons, strict=True)
         ]
         nonsense = [
-            Opinion(turn_id=reply.turn_id, player_id=troll, kind="correction", text=NONSENSE)
+            Opinion(turn_id=reply.turn_id, player_id=_player(reply), kind="correction", text=NONSENSE)
             for reply in baited
-            for troll in TROLLS
         ]
-        return praise + blame + better + nonsense
+        return [opinion for opinion in praise + better + nonsense if opinion.turn_id]
+
+    @property
+    def _baits(self) -> list[tuple[str, str]]:
+        """Each baited question with each troll."""
+        return [(question, troll) for question in self.baited for troll in TROLLS]
 
     def _split(
         self, replies: list[ReceivedAnswer]

@@ -14,6 +14,7 @@ from kogpt2_chat.client.feedback import send_feedback
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.players import Script, load_script
 from kogpt2_chat.demo.report import DemoReport, JudgedVersion
+from kogpt2_chat.demo.visitors import Visitors, WorldVisitors
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.machine.locks import hold_lock
@@ -68,6 +69,10 @@ def _suggest_kogpt2(settings: Settings, dataset: str, progress: Progress) -> lis
     return offer(estimate_base(settings=settings, progress=progress), settings.home, dataset)
 
 
+def _visitors(settings: Settings) -> Visitors:
+    return WorldVisitors(settings.world_url)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoParts:
     """The external dependencies of a demo; tests replace them.
@@ -78,6 +83,7 @@ class DemoParts:
         topics: opens Kafka's topics.
         registry: opens the model registry.
         airflow: opens Airflow.
+        visitors: returns the players in the world.
         suggest: returns the suggestion for a next run, after a demo on the small base.
         clock: returns a monotonic time in seconds.
         pause: sleeps for some seconds.
@@ -88,6 +94,7 @@ class DemoParts:
     topics: Callable[[Settings], Topics] = bootstrap.topics
     registry: Callable[[Settings], Registry] = bootstrap.registry
     airflow: Callable[[Settings], DagRunner] = bootstrap.airflow
+    visitors: Callable[[Settings], Visitors] = _visitors
     suggest: Callable[[Settings, str, Progress], list[str]] = _suggest_kogpt2
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
@@ -135,20 +142,21 @@ class Demo:
             self.progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
         with report.step("start the servers"):
             self.parts.start_servers(settings, self.progress)
+            self.progress(f"the world is open: {settings.world_url} (별마루에 들어와 보세요)")
         registry = self.parts.registry(settings)
         if untaught := _without_champion(registry):
             with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
                 self._retrain(registry, untaught, force=True)
-        with report.step("players talk and teach (Kafka)"):
-            report.before = self._talk(script, "before")
-            sent = send_feedback(opinions=script.opinions(report.before), topics=self.parts.topics(settings))
-            self.progress(f"players sent {sent} feedback records")
+        with report.step("players talk and teach (world and Kafka)"):
+            visitors = self.parts.visitors(settings)
+            report.before = self._talk(script, "before", visitors)
+            self._teach(script, report.before, visitors)
         with report.step("ingest_conversations (Airflow)"):
             self._run_dag("ingest_conversations", {})
         with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
             self._retrain(registry, BOT_IDS, force=False)
-        with report.step("the same questions again (Kafka)"):
-            report.after = self._talk(script, "after")
+        with report.step("the same questions again (world and Kafka)"):
+            report.after = self._talk(script, "after", visitors)
         report.trials = _trials(registry)
         report.speechless = _without_champion(registry)
         report.urls = _urls(settings)
@@ -161,15 +169,32 @@ class Demo:
             report.notes.append(f"the report could not be written: {error}")
         return report
 
-    def _talk(self, script: Script, round_name: str) -> list[ReceivedAnswer]:
+    def _talk(self, script: Script, round_name: str, visitors: Visitors) -> list[ReceivedAnswer]:
+        """Ask all questions of a round: the legacy ones over Kafka, as Unity clients do, the others in the world."""
         utterances = script.utterances(round_name)
-        legacy = sum(utterance.legacy for utterance in utterances)
-        self.progress(f"players ask {len(utterances)} questions ({legacy} of them legacy)")
+        legacy = [utterance for utterance in utterances if utterance.legacy]
+        self.progress(
+            f"players ask {len(utterances) - len(legacy)} questions in the world at {self.settings.world_url}, and "
+            f"{len(legacy)} as Unity clients over Kafka"
+        )
         topics = self.parts.topics(self.settings)
-        replies = ask(utterances=utterances, topics=topics, timeout_s=_ANSWERS_TIMEOUT_S)
+        by_kafka = iter(ask(utterances=legacy, topics=topics, timeout_s=_ANSWERS_TIMEOUT_S))
+        in_world = iter(visitors.ask([utterance for utterance in utterances if not utterance.legacy]))
+        replies = [next(by_kafka if utterance.legacy else in_world) for utterance in utterances]
         slowest_ms = max(reply.latency_ms for reply in replies)
-        self.progress(f"all questions answered, the slowest {slowest_ms} ms after it was received")
+        self.progress(f"all questions answered, the slowest after {slowest_ms} ms")
         return replies
+
+    def _teach(self, script: Script, replies: list[ReceivedAnswer], visitors: Visitors) -> None:
+        """Send the players' feedback by the way on which they asked."""
+        legacy_turns = {
+            reply.turn_id for reply, said in zip(replies, script.utterances("before"), strict=True) if said.legacy
+        }
+        opinions = script.opinions(replies)
+        by_kafka = [opinion for opinion in opinions if opinion.turn_id in legacy_turns]
+        sent = send_feedback(opinions=by_kafka, topics=self.parts.topics(self.settings))
+        sent += visitors.rate([opinion for opinion in opinions if opinion.turn_id not in legacy_turns])
+        self.progress(f"players sent {sent} feedback records")
 
     def _retrain(self, registry: Registry, bots: Sequence[str], *, force: bool) -> None:
         """Run ``retrain_bots``, and wait for the rollouts of its candidates."""
@@ -263,6 +288,7 @@ def _trials(registry: Registry) -> list[JudgedVersion]:
 
 def _urls(settings: Settings) -> dict[str, str]:
     return {
+        "World (별마루)": settings.world_url,
         "Airflow (password: `kogpt2-chat status`)": settings.airflow_url,
         "MLflow": settings.mlflow_url,
         "Elasticsearch": settings.elastic_url,

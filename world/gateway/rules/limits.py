@@ -74,7 +74,7 @@ class ClientLimits:
         """Count an action.
 
         Raises:
-            Refused: ``too_fast``, or ``muted`` after strikes.
+            Refused: ``too_fast``, or ``muted`` after strikes. Moves that are too fast are no strikes.
         """
         if action in ("chat", "ask") and now_s < self._muted_until_s:
             raise Refused("muted", "too many messages before", self._muted_until_s - now_s)
@@ -82,7 +82,8 @@ class ClientLimits:
         if action == "ask" and not wait_s:
             wait_s = self._asks.take(now_s)
         if wait_s:
-            self._strike(now_s)
+            if action != "move":  # after a pause of the network, many moves arrive at once
+                self._strike(now_s)
             raise Refused("too_fast", f"{action}: {RATE_BY_ACTION[action].per_s:g} per second", wait_s)
 
     def should_close(self, now_s: float) -> bool:

@@ -68,8 +68,10 @@ export class ByeolmaruScene implements WorldScene {
     this.land = new Land(this.materials, this.preset, options.language);
     this.labels = new Labels(options.labels);
     this.shadows = new BlobShadows(this.materials);
-    this.crowd = new Crowd(this.scene, this.materials, this.labels);
-    this.troupe = new Troupe(this.scene, this.materials, this.labels, options.language, options.reducedMotion);
+    this.crowd = new Crowd(this.scene, this.materials, this.labels, this.preset.fineness);
+    this.troupe = new Troupe(this.scene, this.materials, this.labels, {
+      language: options.language, calm: options.reducedMotion, fineness: this.preset.fineness,
+    });
     this.surroundings = new Surroundings(options.events);
     this.preview3d = new Preview(this.renderer);
     this.scene.add(this.land.group, this.shadows.mesh);

@@ -129,8 +129,8 @@ export class WorldPage {
   }
 
   #escape(): void {
-    if (this.people.isOpen) this.people.close();
-    else this.focusWorld();
+    this.people.close();
+    this.focusWorld();
   }
 
   #emote(kind: EmoteKind): void {

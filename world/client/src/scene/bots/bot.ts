@@ -38,13 +38,13 @@ export class Bot {
   private prop: StageProp | null = null;
   private shown: Pose = restPose();
 
-  constructor(materials: Materials, propMaterial: RawShaderMaterial, stand: BotStand, index: number) {
+  constructor(materials: Materials, propMaterial: RawShaderMaterial, stand: BotStand, index: number, fineness: number) {
     this.id = stand.bot;
     this.at = { x: stand.x, z: stand.z };
     this.own = index * 0.37;
     this.material = propMaterial;
     this.homeAngle = this.angleRad = (stand.yaw_deg / 180) * Math.PI;
-    this.figure = new Figure(materials, botGeometry(stand.bot), BOT_JOINTS);
+    this.figure = new Figure(materials, botGeometry(stand.bot, fineness), BOT_JOINTS);
     this.figure.mesh.userData.bot = stand.bot;
     this.figure.group.position.set(stand.x, heightAt(stand.x, stand.z), stand.z);
     this.figure.group.scale.setScalar(SIZE);

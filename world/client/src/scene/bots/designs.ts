@@ -13,8 +13,8 @@ const SMOOTH = { rows: 7, sides: 12, smooth: true } as const;
 const LOW = { rows: 5, sides: 8, smooth: true } as const;
 
 /** The geometry of a bot, by its id. */
-export function botGeometry(bot: string): ReturnType<MeshBuilder["geometry"]> {
-  const builder = new MeshBuilder(3).uneven(0.01);
+export function botGeometry(bot: string, fineness: number): ReturnType<MeshBuilder["geometry"]> {
+  const builder = new MeshBuilder(3, fineness).uneven(0.01);
   (bot === "ChatbotA" ? maru : bot === "ChatbotB" ? onyu : seol)(builder);
   antenna(builder);
   return builder.geometry();

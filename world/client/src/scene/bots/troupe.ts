@@ -15,12 +15,13 @@ export class Troupe {
   private readonly language: "ko" | "en";
   private readonly calm: boolean;
 
-  constructor(scene: Scene, materials: Materials, labels: Labels, language: "ko" | "en", calm: boolean) {
+  constructor(scene: Scene, materials: Materials, labels: Labels, options: { language: "ko" | "en"; calm: boolean; fineness: number }) {
+    const { language, calm, fineness } = options;
     this.language = language;
     this.calm = calm;
     const propMaterial = worldMaterial(materials, true);
     PLACES.bots.forEach((stand, index) => {
-      const bot = new Bot(materials, propMaterial, stand, index);
+      const bot = new Bot(materials, propMaterial, stand, index, fineness);
       const label = new Label(botName(stand.bot, language), "bot");
       label.setBadge(WORDS.badge[language]);
       this.members.set(stand.bot, { bot, label });

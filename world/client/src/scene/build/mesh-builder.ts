@@ -40,6 +40,7 @@ export class MeshBuilder {
   private readonly extras: number[] = [];
   private readonly indexes: number[] = [];
   private readonly random: () => number;
+  private readonly fineness: number;
   private matrix = new Matrix4();
   private bottom = [1, 1, 1];
   private top = [1, 1, 1];
@@ -49,8 +50,10 @@ export class MeshBuilder {
   private limb = 0;
   private jitter = 0.035;
 
-  constructor(seed = 1) {
+  /** @param fineness below 1, round shapes get fewer sides. */
+  constructor(seed = 1, fineness = 1) {
     this.random = seeded(seed);
+    this.fineness = fineness;
   }
 
   /** Use a colour, or a gradient from the bottom to the top of the following shapes. */
@@ -124,9 +127,10 @@ export class MeshBuilder {
   lathe(x: number, y: number, z: number, profile: readonly ProfilePoint[], sides = 8, lids = true): this {
     const heights = profile.map(([, height]) => height);
     const [low, high] = [Math.min(...heights), Math.max(...heights)];
+    const count = this.sidesOf(sides, 5);
     const rings = profile.map(([radius, height]) =>
-      Array.from({ length: sides }, (_, side): Corner => {
-        const angle = ((side + 0.5) / sides) * Math.PI * 2;
+      Array.from({ length: count }, (_, side): Corner => {
+        const angle = ((side + 0.5) / count) * Math.PI * 2;
         const up = high > low ? (height - low) / (high - low) : 0;
         return { x: x + Math.sin(angle) * radius, y: y + height, z: z + Math.cos(angle) * radius, up };
       }),
@@ -140,7 +144,9 @@ export class MeshBuilder {
     radiusX: number, radiusY = radiusX, radiusZ = radiusX,
     options: { rows?: number; sides?: number; rough?: number; smooth?: boolean } = {},
   ): this {
-    const { rows = 5, sides = 8, rough = 0, smooth = false } = options;
+    const { rough = 0, smooth = false } = options;
+    const rows = this.sidesOf(options.rows ?? 5, 3);
+    const sides = this.sidesOf(options.sides ?? 8, 5);
     const rings = Array.from({ length: rows + 1 }, (_, row) => {
       const polar = (row / rows) * Math.PI;
       return Array.from({ length: sides }, (_unused, side): Corner => {
@@ -174,9 +180,10 @@ export class MeshBuilder {
 
   /** A flat ring on the ground, seen from above. */
   ring(x: number, y: number, z: number, innerM: number, outerM: number, sides = 24, from = 0, to = 1): this {
-    for (let side = 0; side < sides; side += 1) {
-      const a = (from + ((to - from) * side) / sides) * Math.PI * 2;
-      const b = (from + ((to - from) * (side + 1)) / sides) * Math.PI * 2;
+    const count = this.sidesOf(sides, 8);
+    for (let side = 0; side < count; side += 1) {
+      const a = (from + ((to - from) * side) / count) * Math.PI * 2;
+      const b = (from + ((to - from) * (side + 1)) / count) * Math.PI * 2;
       const at = (angle: number, radius: number): Corner => ({
         x: x + Math.sin(angle) * radius, y, z: z + Math.cos(angle) * radius, up: 0,
       });
@@ -287,6 +294,10 @@ export class MeshBuilder {
   /** Whether nothing was built. */
   get isEmpty(): boolean {
     return this.indexes.length === 0;
+  }
+
+  private sidesOf(wanted: number, least: number): number {
+    return Math.max(Math.min(wanted, least), Math.round(wanted * this.fineness));
   }
 
   private placed(corner: Corner): Vector3 {

@@ -13,6 +13,8 @@ export interface Preset {
   groundTexels: number;
   groundCellM: number;
   waterDetail: boolean;
+  /** Share of the sides of round shapes; used when something is built. */
+  fineness: number;
   /** How near small things must be to show. */
   detailM: number;
 }
@@ -21,14 +23,14 @@ export interface Preset {
 export const PRESETS: Readonly<Record<Quality, Preset>> = {
   low: {
     pixelRatio: 1, antialias: false, shadows: false, plants: 0.45, particles: 0.4,
-    groundTexels: 1024, groundCellM: 3.5, waterDetail: false, detailM: 14,
+    groundTexels: 1024, groundCellM: 3.5, waterDetail: false, detailM: 14, fineness: 0.6,
   },
   medium: {
     pixelRatio: 1.5, antialias: true, shadows: false, plants: 0.8, particles: 0.8,
-    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 40,
+    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 40, fineness: 1,
   },
   high: {
     pixelRatio: 2, antialias: true, shadows: true, plants: 1, particles: 1,
-    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 70,
+    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 70, fineness: 1,
   },
 };

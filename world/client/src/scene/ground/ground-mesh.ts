@@ -11,18 +11,22 @@ in vec3 position;
 in vec3 normal;
 in vec2 uv;
 out vec2 vUv;
+#ifdef SHADOWS
+out vec3 vAt;
+#endif
 out vec3 vAmbient;
 out vec3 vSun;
 out vec4 vFog;
-out vec3 vAt;
 ${LIGHT}
 void main() {
-  vAmbient = ambientLight(normal);
-  vSun = sunLight(normal);
   vec3 toPoint = position - cameraPosition;
   vFog = vec4(fogColorAt(toPoint), fogAt(length(toPoint)));
   vUv = uv;
+  vAmbient = ambientLight(normal);
+  vSun = sunLight(normal);
+  #ifdef SHADOWS
   vAt = position + vec3(0.0, 0.06, 0.0);
+  #endif
   gl_Position = projectionMatrix * viewMatrix * vec4(position, 1.0);
 }
 `;
@@ -34,15 +38,16 @@ in vec2 vUv;
 in vec3 vAmbient;
 in vec3 vSun;
 in vec4 vFog;
+#ifdef SHADOWS
 in vec3 vAt;
+#endif
 ${SHADOW_MARK}
 void main() {
+  float sun = 1.0;
   #ifdef SHADOWS
-  vec3 light = vAmbient + vSun * sunShare(vAt);
-  #else
-  vec3 light = vAmbient + vSun;
+  sun = sunShare(vAt);
   #endif
-  outColor = vec4(mix(texture(uPaint, vUv).rgb * light, vFog.rgb, vFog.a), 1.0);
+  outColor = vec4(mix(texture(uPaint, vUv).rgb * (vAmbient + vSun * sun), vFog.rgb, vFog.a), 1.0);
 }
 `;
 
@@ -56,35 +61,48 @@ export function groundMesh(materials: Materials, paint: CanvasTexture, cellM: nu
   return mesh;
 }
 
+/** Where the ground is steep, by its axis: across and along the hill, and along the lake. */
+const STEEP_X = [[-28, 28]] as const;
+const STEEP_Z = [[-88, -32], [42, 82]] as const;
+const COARSE = 3;
+
+/** Lines of the grid: close where the ground is steep, wide elsewhere. */
+function gridLines(cellM: number, steep: readonly (readonly [number, number])[]): number[] {
+  const lines = [-GROUND_HALF_M];
+  for (let at = -GROUND_HALF_M; at < GROUND_HALF_M;) {
+    const isSteep = steep.some(([from, to]) => at + cellM * COARSE > from && at < to);
+    at = Math.min(GROUND_HALF_M, at + cellM * (isSteep ? 1 : COARSE));
+    lines.push(at);
+  }
+  return lines;
+}
+
 function groundGeometry(cellM: number): BufferGeometry {
-  const cells = Math.ceil((GROUND_HALF_M * 2) / cellM);
+  const [xs, zs] = [gridLines(cellM, STEEP_X), gridLines(cellM, STEEP_Z)];
   const positions: number[] = [];
   const normals: number[] = [];
   const uvs: number[] = [];
-  for (let row = 0; row <= cells; row += 1) {
-    for (let column = 0; column <= cells; column += 1) {
-      const [u, v] = [column / cells, row / cells];
-      const x = (u * 2 - 1) * GROUND_HALF_M;
-      const z = (v * 2 - 1) * GROUND_HALF_M;
+  for (const z of zs) {
+    for (const x of xs) {
       positions.push(x, heightAt(x, z), z);
       normals.push(...normalAt(x, z));
-      uvs.push(u, v);
+      uvs.push(0.5 + x / (GROUND_HALF_M * 2), 0.5 + z / (GROUND_HALF_M * 2));
     }
   }
   const geometry = new BufferGeometry();
   geometry.setAttribute("position", new BufferAttribute(new Float32Array(positions), 3));
   geometry.setAttribute("normal", new BufferAttribute(new Float32Array(normals), 3));
   geometry.setAttribute("uv", new BufferAttribute(new Float32Array(uvs), 2));
-  geometry.setIndex(new BufferAttribute(new Uint32Array(cellIndexes(cells)), 1));
+  geometry.setIndex(new BufferAttribute(new Uint32Array(cellIndexes(xs.length - 1, zs.length - 1)), 1));
   return geometry;
 }
 
-function cellIndexes(cells: number): number[] {
+function cellIndexes(columns: number, rows: number): number[] {
   const indexes: number[] = [];
-  for (let row = 0; row < cells; row += 1) {
-    for (let column = 0; column < cells; column += 1) {
-      const corner = row * (cells + 1) + column;
-      const below = corner + cells + 1;
+  for (let row = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1) {
+      const corner = row * (columns + 1) + column;
+      const below = corner + columns + 1;
       indexes.push(corner, below, below + 1, corner, below + 1, corner + 1);
     }
   }

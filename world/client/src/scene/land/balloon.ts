@@ -8,9 +8,9 @@ const GORES = 12;
 const COLORS = [0xf26a52, 0xfff2dc, 0xffc857, 0xfff2dc] as const;
 
 /** A hot-air balloon that floats on a rope beside the way to the library. */
-export function balloon(): Site {
-  const site = new Site(808);
-  const builder = new MeshBuilder(88);
+export function balloon(fineness: number): Site {
+  const site = new Site(808, fineness);
+  const builder = new MeshBuilder(88, site.fineness);
   envelope(builder);
   basket(builder);
   site.movers.push({

@@ -10,8 +10,8 @@ const TURN = Math.atan2(9, 8);
 const CRYSTALS = [PALETTE.crystal, PALETTE.crystalBlue, PALETTE.crystalPink] as const;
 
 /** A rock with a dark mouth, full of crystals that mirror the light, and a great mirror inside. */
-export function cave(): Site {
-  const site = new Site(707);
+export function cave(fineness: number): Site {
+  const site = new Site(707, fineness);
   site.stand(CENTER.x, CENTER.z, TURN, (builder) => {
     rock(builder);
     mouth(builder);

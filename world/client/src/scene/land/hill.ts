@@ -9,8 +9,8 @@ const TOP = { x: 0, z: -60 } as const;
 const BRIGHT = [0xf0604a, 0xffd166, 0x5fb9ee, 0x8ed267, 0xf79cc2, 0xa592ff] as const;
 
 /** A real hill: pinwheels, kites in the wind, a picnic, and a bench that looks at the sunset. */
-export function hill(): Site {
-  const site = new Site(404);
+export function hill(fineness: number): Site {
+  const site = new Site(404, fineness);
   for (const [x, z, size] of [[-5.5, -57, 1.5], [-2.8, -54.6, 1.1], [6.4, -60.5, 1.6], [4.8, -64, 1.2], [8.8, -51, 1.2], [-9.5, -62, 1.3], [-11, -50, 1.1]] as const) {
     pinwheel(site, x, z, size);
   }
@@ -38,7 +38,7 @@ function pinwheel(site: Site, x: number, z: number, size: number): void {
     builder.paint(PALETTE.woodDark, PALETTE.cream).tube(0, 0, 0, 0.07 * size, 0.05 * size, high + 0.1, 5);
   });
   site.block(x, z, 0.15);
-  const rotor = new MeshBuilder(7);
+  const rotor = new MeshBuilder(7, site.fineness);
   for (let blade = 0; blade < 6; blade += 1) {
     rotor.shine(pick(BRIGHT, blade), 0.25).within({ roll: (blade / 6) * Math.PI * 2, scale: size }, () => {
       const [a, b, c, d] = [[0, 0, 0.03], [0.36, 0.5, 0.16], [0.12, 0.98, 0], [-0.05, 0.55, -0.02]].map(([px = 0, py = 0, pz = 0]) => ({ x: px, y: py, z: pz, up: 0 }));
@@ -60,7 +60,7 @@ function pinwheel(site: Site, x: number, z: number, size: number): void {
 function kite(site: Site, from: { x: number; z: number }, to: { x: number; y: number; z: number }, kind: number): void {
   const ground = heightAt(from.x, from.z);
   site.stand(from.x, from.z, 0, (builder) => builder.paint(PALETTE.wood).tube(0, 0, 0, 0.07, 0.05, 0.6, 5));
-  const builder = new MeshBuilder(kind + 30);
+  const builder = new MeshBuilder(kind + 30, site.fineness);
   const [x, y, z] = [to.x - from.x, to.y - ground - 0.6, to.z - from.z];
   let before: [number, number, number] = [0, 0, 0];
   for (let step = 1; step <= 8; step += 1) {

@@ -34,10 +34,10 @@ export interface Horizon {
 }
 
 /** Build the far land and the clouds. */
-export function horizon(materials: Materials): Horizon {
+export function horizon(materials: Materials, fineness: number): Horizon {
   const material = materials.make({ vertexShader: VERTEX, fragmentShader: FRAGMENT });
   const land = new Mesh(farLand(), material);
-  const clouds = new Mesh(cloudRing(), material);
+  const clouds = new Mesh(cloudRing(fineness), material);
   const group = new Group();
   for (const mesh of [land, clouds]) {
     mesh.frustumCulled = false;
@@ -93,8 +93,8 @@ function ridge(builder: MeshBuilder, distanceM: number, highM: number, peaks: nu
   }
 }
 
-function cloudRing(): BufferGeometry {
-  const builder = new MeshBuilder(5).uneven(0);
+function cloudRing(fineness: number): BufferGeometry {
+  const builder = new MeshBuilder(5, fineness).uneven(0);
   const random = seeded(19);
   builder.shine(PALETTE.cloud, 1);
   for (let count = 0; count < 15; count += 1) {

@@ -13,8 +13,8 @@ export const LAKE_RADIUS_M = SHORE_RADIUS_M - 0.3;
 const TURN = Math.PI * 2;
 
 /** A calm lake with a landing stage, rowing boats, reeds, water lilies and benches. */
-export function lake(): Site {
-  const site = new Site(303);
+export function lake(fineness: number): Site {
+  const site = new Site(303, fineness);
   pier(site);
   reeds(site);
   lilies(site);
@@ -57,7 +57,7 @@ function pier(site: Site): void {
 }
 
 function boat(site: Site, x: number, z: number, turn: number): void {
-  const builder = new MeshBuilder(x * 3 + 50);
+  const builder = new MeshBuilder(x * 3 + 50, site.fineness);
   const hull = (half: number, y: number, long: number): { x: number; y: number; z: number; up: number }[] =>
     [[0, 1], [half, 0.45], [half, -0.55], [half * 0.6, -0.95], [-half * 0.6, -0.95], [-half, -0.55], [-half, 0.45]]
       .map(([across = 0, along = 0]) => ({ x: across, y, z: along * long, up: y > 0.1 ? 1 : 0 })).reverse();

@@ -60,7 +60,7 @@ export class Land {
     this.language = language;
     this.solid = worldMaterial(materials);
     this.paint = new GroundPaint(preset.groundTexels);
-    this.far = horizon(materials);
+    this.far = horizon(materials, preset.fineness);
     this.drops = fountainWater(materials, 1);
     this.group.add(sky(materials), this.far.group, groundMesh(materials, this.paint.texture, preset.groundCellM));
     this.steps = this.plan();
@@ -97,15 +97,16 @@ export class Land {
   }
 
   private plan(): (() => void)[] {
+    const { fineness } = this.preset;
     const name = (id: string): string => placeOf(id)[this.language];
     const places: (() => Site)[] = [
-      () => library(name("library")), () => market(name("market")), () => lake(), () => hill(), () => village(),
-      () => cave(), () => balloon(),
+      () => library(fineness, name("library")), () => market(fineness, name("market")), () => lake(fineness), () => hill(fineness),
+      () => village(fineness), () => cave(fineness), () => balloon(fineness),
     ];
     return [
       () => {
-        this.add(plaza(this.language));
-        this.add(portals(this.language));
+        this.add(plaza(fineness, this.language));
+        this.add(portals(fineness, this.language));
         this.group.add(portalLight(this.materials), this.drops);
         this.addWater();
       },
@@ -153,7 +154,7 @@ export class Land {
   }
 
   private addPlants(): void {
-    for (const grove of groves()) this.ranked.push({ object: this.add(grove.site), rank: grove.rank });
+    for (const grove of groves(this.preset.fineness)) this.ranked.push({ object: this.add(grove.site), rank: grove.rank });
     for (const builder of meadow(this.preset.plants)) this.details.push(this.addMesh(builder.geometry()));
     this.quality(this.preset);
   }

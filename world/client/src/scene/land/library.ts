@@ -1,4 +1,4 @@
-import type { MeshBuilder } from "../build/mesh-builder";
+import type { MeshBuilder, Where } from "../build/mesh-builder";
 import { PALETTE } from "../palette";
 import { pick } from "../core/numbers";
 import { cherry } from "./trees";
@@ -8,13 +8,14 @@ const CENTER = { x: -64, z: 0 };
 const BOOKS = [0xd9604f, 0x5b83b8, 0xe0a53a, 0x6fb35c, 0x8a6aa8, 0xf3e4c4] as const;
 
 /** A warm library with tall windows, a reading tower and places to read outside. Its front looks east, to the plaza. */
-export function library(name: string): Site {
-  const site = new Site(202);
-  site.builder.within({ x: CENTER.x, z: CENTER.z, turn: Math.PI / 2 }, () => {
-    hall(site.builder);
+export function library(fineness: number, name: string): Site {
+  const site = new Site(202, fineness);
+  const place = { x: CENTER.x, z: CENTER.z, turn: Math.PI / 2 };
+  site.builder.within(place, () => site.detail.within(place, () => {
+    hall(site);
     porch(site.builder);
-    for (const x of [-4.9, 4.9]) tower(site.builder, x);
-  });
+    for (const x of [-4.9, 4.9]) tower(site, x);
+  }));
   site.signs.push({
     text: name, icon: "library", where: { x: CENTER.x + 6.06, y: 5.05, z: 0, turn: Math.PI / 2 },
     widthM: 3.6, heightM: 0.9, color: PALETTE.woodDark, ink: PALETTE.cream,
@@ -26,24 +27,30 @@ export function library(name: string): Site {
   return site;
 }
 
-function hall(builder: MeshBuilder): void {
+function hall({ builder, detail }: Site): void {
   builder.paint(PALETTE.stoneDark).box(0, 0, -0.6, 10.4, 0.4, 9.6);
   builder.paint(PALETTE.wallWarm, PALETTE.wall).box(0, 0.4, -0.6, 9.6, 5.2, 8.8);
   builder.paint(PALETTE.woodDark).box(0, 5.5, -0.6, 10, 0.25, 9.2);
   builder.paint(PALETTE.roofTeal, PALETTE.roofTeal).within({ y: 5.7, z: -0.6, turn: Math.PI / 2 }, () => builder.gable(0, 0, 0, 10, 3.1, 10.6));
-  for (const x of [-3.1, -1.6, 1.6, 3.1]) tallWindow(builder, x, 3.82);
+  for (const x of [-3.1, -1.6, 1.6, 3.1]) tallWindow(builder, detail, x, 3.82);
   for (const z of [-3.6, -1.6, 0.4, 2.4]) {
-    for (const side of [-1, 1]) builder.within({ turn: (side * Math.PI) / 2 }, () => tallWindow(builder, -side * z, 4.82));
+    for (const side of [-1, 1]) inBoth(builder, detail, { turn: (side * Math.PI) / 2 }, () => tallWindow(builder, detail, -side * z, 4.82));
   }
   roundWindow(builder, 4.16);
 }
 
 /** A tall window with rows of books behind the glass. */
-function tallWindow(builder: MeshBuilder, x: number, z: number): void {
+function tallWindow(builder: MeshBuilder, detail: MeshBuilder, x: number, z: number): void {
   builder.paint(PALETTE.wood).box(x, 1.1, z, 1.02, 3.1, 0.1);
   builder.within({ x, y: 4.2, z: z + 0.05, tilt: Math.PI / 2 }, () => builder.tube(0, -0.1, 0, 0.51, 0.51, 0.1, 10));
   builder.shine(PALETTE.window, 1, PALETTE.cream).box(x, 1.22, z + 0.04, 0.8, 2.95, 0.06);
   builder.within({ x, y: 4.2, z: z + 0.09, tilt: Math.PI / 2 }, () => builder.tube(0, -0.1, 0, 0.4, 0.4, 0.1, 10));
+  shelves(detail, x, z);
+  builder.paint(PALETTE.wood).box(x, 1.2, z + 0.09, 0.05, 3.3, 0.03).box(x, 3, z + 0.09, 0.8, 0.05, 0.03);
+  builder.paint(PALETTE.stone).box(x, 1, z + 0.08, 1.2, 0.12, 0.3);
+}
+
+function shelves(builder: MeshBuilder, x: number, z: number): void {
   for (const shelf of [1.3, 2.1]) {
     for (let book = 0; book < 6; book += 1) {
       builder.shine(pick(BOOKS, book + Math.round(x * 3) + Math.round(shelf * 5)), 0.45);
@@ -51,8 +58,6 @@ function tallWindow(builder: MeshBuilder, x: number, z: number): void {
     }
     builder.paint(PALETTE.wood).box(x, shelf - 0.05, z + 0.07, 0.8, 0.05, 0.05);
   }
-  builder.paint(PALETTE.wood).box(x, 1.2, z + 0.09, 0.05, 3.3, 0.03).box(x, 3, z + 0.09, 0.8, 0.05, 0.03);
-  builder.paint(PALETTE.stone).box(x, 1, z + 0.08, 1.2, 0.12, 0.3);
 }
 
 function roundWindow(builder: MeshBuilder, z: number): void {
@@ -78,17 +83,22 @@ function porch(builder: MeshBuilder): void {
   builder.shine(PALETTE.lantern, 1).ball(0, 3.85, 5.2, 0.22, 0.28);
 }
 
-function tower(builder: MeshBuilder, x: number): void {
-  builder.within({ x, z: 2.2 }, () => {
+function tower({ builder, detail }: Site, x: number): void {
+  inBoth(builder, detail, { x, z: 2.2 }, () => {
     builder.paint(PALETTE.wallWarm, PALETTE.wall).tube(0, 0, 0, 1.75, 1.6, 6.9, 8);
     builder.paint(PALETTE.woodDark).tube(0, 6.8, 0, 1.85, 1.85, 0.25, 8);
     builder.paint(PALETTE.roofTeal, PALETTE.roofBlue).lathe(0, 7.05, 0, [[2.15, 0], [1.2, 1.3], [0, 3.2]], 8, false);
     builder.shine(PALETTE.gold, 0.7).ball(0, 10.35, 0, 0.2);
     for (const turn of [0, x < 0 ? -0.8 : 0.8]) {
-      builder.within({ turn, y: 0.7 }, () => builder.within({ scale: [0.85, 0.85, 0.5] }, () => tallWindow(builder, 0, 3.1)));
+      inBoth(builder, detail, { turn, y: 0.7, scale: [0.85, 0.85, 0.5] }, () => tallWindow(builder, detail, 0, 3.1));
       builder.within({ turn }, () => builder.shine(PALETTE.window, 1).box(0, 5.2, 1.45, 0.55, 1, 0.12));
     }
   });
+}
+
+/** Move two builders alike. */
+function inBoth(builder: MeshBuilder, detail: MeshBuilder, where: Where, build: () => void): void {
+  builder.within(where, () => detail.within(where, build));
 }
 
 function windowLight(site: Site): void {

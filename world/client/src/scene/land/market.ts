@@ -8,8 +8,8 @@ const AWNINGS = [[0xe8604c, 0xfff2dc], [0x4f93c9, 0xfff2dc], [0xf0b040, 0xfff6e2
 const HALF_PI = Math.PI / 2;
 
 /** Stalls with striped awnings, and strings of lanterns over the lane between them. */
-export function market(name: string): Site {
-  const site = new Site(505);
+export function market(fineness: number, name: string): Site {
+  const site = new Site(505, fineness);
   stall(site, 57, -7, 0, 0, skewers);
   stall(site, 63, -7, 0, 1, clothes);
   stall(site, 57, 7, Math.PI, 2, dumplings);
@@ -55,8 +55,8 @@ function awning(builder: MeshBuilder, look: number): void {
 }
 
 function lantern(builder: MeshBuilder, x: number, y: number, z: number, color: number, size = 1): void {
-  builder.paint(PALETTE.woodDark).tube(x, y + 0.2 * size, z, 0.08 * size, 0.08 * size, 0.06, 6);
-  builder.shine(color, 1).lathe(x, y - 0.2 * size, z, [[0.1 * size, 0], [0.23 * size, 0.12 * size], [0.23 * size, 0.28 * size], [0.1 * size, 0.4 * size]], 6);
+  builder.shine(color, 1).lathe(x, y - 0.2 * size, z, [[0.1 * size, 0], [0.23 * size, 0.12 * size], [0.23 * size, 0.28 * size], [0.1 * size, 0.4 * size]], 6, false);
+  builder.paint(PALETTE.woodDark).tube(x, y + 0.18 * size, z, 0.1 * size, 0.05 * size, 0.07, 4);
   builder.paint(PALETTE.gold).tube(x, y - 0.38 * size, z, 0.02, 0.04, 0.18 * size, 3);
 }
 

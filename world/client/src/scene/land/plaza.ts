@@ -1,4 +1,4 @@
-import type { MeshBuilder } from "../build/mesh-builder";
+import { MeshBuilder } from "../build/mesh-builder";
 import { PALETTE, PLACE_COLORS } from "../palette";
 import { PLACES } from "../core/places";
 import { Site } from "./site";
@@ -9,8 +9,8 @@ const SIDES = 56;
 const TURN = Math.PI * 2;
 
 /** The round square in the middle: a mosaic of the night sky about the fountain, benches, lamps and flower beds. */
-export function plaza(language: "ko" | "en"): Site {
-  const site = new Site(101);
+export function plaza(fineness: number, language: "ko" | "en"): Site {
+  const site = new Site(101, fineness);
   paving(site.builder);
   fountain(site);
   furniture(site);
@@ -97,9 +97,7 @@ function fountain(site: Site): void {
 }
 
 function topStar(): MeshBuilder {
-  const site = new Site(9);
-  site.builder.shine(PALETTE.gold, 1, PALETTE.star).star(0, 0, 0, 0.95, 0.42, 0.3);
-  return site.builder;
+  return new MeshBuilder(9).shine(PALETTE.gold, 1, PALETTE.star).star(0, 0, 0, 0.95, 0.42, 0.3);
 }
 
 function furniture(site: Site): void {

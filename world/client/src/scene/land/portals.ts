@@ -27,8 +27,8 @@ function facing(x: number, z: number, from: string): number {
 }
 
 /** The frames and name signs of all portals; the light inside is drawn by {@link portalLight}. */
-export function portals(language: "ko" | "en"): Site {
-  const site = new Site(111);
+export function portals(fineness: number, language: "ko" | "en"): Site {
+  const site = new Site(111, fineness);
   for (const portal of PLACES.portals) {
     const place = placeOf(portal.to);
     const turn = facing(portal.x, portal.z, portal.from);

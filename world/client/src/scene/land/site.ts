@@ -23,6 +23,7 @@ export interface Mover {
 
 /** Everything that one place puts into the world. */
 export class Site {
+  readonly fineness: number;
   readonly builder: MeshBuilder;
   /** Small things that only show from near, such as flowers and goods. */
   readonly detail: MeshBuilder;
@@ -35,9 +36,11 @@ export class Site {
   readonly signs: Sign[] = [];
   readonly movers: Mover[] = [];
 
-  constructor(seed: number) {
-    this.builder = new MeshBuilder(seed);
-    this.detail = new MeshBuilder(seed + 1);
+  /** @param fineness below 1, round shapes get fewer sides. */
+  constructor(seed: number, fineness: number) {
+    this.fineness = fineness;
+    this.builder = new MeshBuilder(seed, fineness);
+    this.detail = new MeshBuilder(seed + 1, fineness);
   }
 
   /** Stand something on the ground at a point. */

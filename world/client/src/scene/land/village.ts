@@ -7,8 +7,8 @@ const FLOWERS = [PALETTE.blossom, PALETTE.gold, PALETTE.cream, PALETTE.lanternBl
 const MIDDLE = { x: 46, z: -47 } as const;
 
 /** Small houses for newcomers, a flower path, picket fences and a great sprout in the middle. */
-export function village(): Site {
-  const site = new Site(606);
+export function village(fineness: number): Site {
+  const site = new Site(606, fineness);
   house(site, 40, -53, Math.PI * 0.22, PALETTE.roofRed);
   house(site, 52, -53, -Math.PI * 0.2, PALETTE.roofBlue);
   house(site, 54, -44, -Math.PI * 0.55, PALETTE.roofPlum);

@@ -26,25 +26,27 @@ export class Avatar {
 
   private readonly buffer = new PositionBuffer();
   private readonly own: number;
+  private readonly fineness: number;
   private isInAir = false;
   private speedMPerS = 0;
   private strideM = 0;
   private emoteKind: EmoteKind | null = null;
   private emoteFromS = 0;
 
-  constructor(materials: Materials, view: PlayerView) {
+  constructor(materials: Materials, view: PlayerView, fineness: number) {
+    this.fineness = fineness;
     this.seat = view.seat;
     this.name = view.name;
     this.own = (view.seat * 0.618) % 1;
     [this.x, this.z, this.angleRad] = [view.x, view.z, angleOfYaw(view.yaw)];
-    this.figure = new Figure(materials, personGeometry(view.look), JOINTS);
+    this.figure = new Figure(materials, personGeometry(view.look, fineness), JOINTS);
     this.figure.mesh.userData.seat = view.seat;
     this.scale(view.look);
   }
 
   /** Change clothes. */
   dress(look: Look): void {
-    this.figure.dress(personGeometry(look));
+    this.figure.dress(personGeometry(look, this.fineness));
     this.scale(look);
   }
 

@@ -23,8 +23,8 @@ export function bodyScale(look: Look): { wide: number; high: number } {
 }
 
 /** The geometry of a person: one mesh, coloured corners, limbs marked for the shader. */
-export function personGeometry(look: Look): ReturnType<MeshBuilder["geometry"]> {
-  const builder = new MeshBuilder(5).uneven(0.012);
+export function personGeometry(look: Look, fineness: number): ReturnType<MeshBuilder["geometry"]> {
+  const builder = new MeshBuilder(5, fineness).uneven(0.012);
   const skin = pick(SKIN_COLORS, look.body);
   legs(builder, look, skin);
   torso(builder, look);

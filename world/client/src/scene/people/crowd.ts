@@ -21,8 +21,10 @@ export class Crowd {
   private readonly scene: Scene;
   private readonly materials: Materials;
   private readonly labels: Labels;
+  private readonly fineness: number;
 
-  constructor(scene: Scene, materials: Materials, labels: Labels) {
+  constructor(scene: Scene, materials: Materials, labels: Labels, fineness: number) {
+    this.fineness = fineness;
     this.scene = scene;
     this.materials = materials;
     this.labels = labels;
@@ -36,7 +38,7 @@ export class Crowd {
   /** Bring a player in; someone with the same seat leaves first. */
   add(view: PlayerView, isOwn: boolean): Avatar {
     this.remove(view.seat);
-    const avatar = new Avatar(this.materials, view);
+    const avatar = new Avatar(this.materials, view, this.fineness);
     const label = new Label(view.name, isOwn ? "own" : "player");
     this.members.set(view.seat, { avatar, label, before: { x: view.x, z: view.z } });
     this.scene.add(avatar.figure.group);

@@ -31,7 +31,7 @@ export class Preview {
   draw(canvas: HTMLCanvasElement, look: Look): void {
     const [width, height] = [canvas.width * OVERSAMPLE, canvas.height * OVERSAMPLE];
     if (width === 0 || height === 0) return;
-    const figure = new Figure(this.materials, personGeometry(look), JOINTS);
+    const figure = new Figure(this.materials, personGeometry(look, 1.3), JOINTS);
     const { wide, high } = bodyScale(look);
     figure.group.scale.set(wide, high, wide);
     figure.group.rotation.y = 0.32;
