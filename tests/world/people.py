@@ -16,7 +16,7 @@ from world.gateway.protocol.views import BotView, Look
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import AskedQuestion, Asking
 from world.gateway.rooms.chat import Chat, ChatReport
-from world.gateway.rooms.rooms import LocalDirectory, Rooms
+from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
 from world.gateway.rules.tokens import Guest, new_guest
 
@@ -66,10 +66,8 @@ class Town:
     def __init__(self, rooms: int = 3, capacity: int = 4) -> None:
         self.now_s = 0.0
         self.outside = RecordingOutside()
-        self.directory = LocalDirectory()
         self.rooms = Rooms(
             places=PLACES,
-            directory=self.directory,
             rooms=rooms,
             capacity=capacity,
             bots=lambda: [BotView(bot, "ready", 1) for bot in BOT_IDS],

@@ -32,15 +32,16 @@ from world.gateway.places import Places, load_places
 from world.gateway.protocol.commands import MAX_FRAME_BYTES
 from world.gateway.protocol.events import Staged
 from world.gateway.protocol.frames import TICK_HZ
-from world.gateway.protocol.views import BotView
+from world.gateway.protocol.views import BotView, RoomView
 from world.gateway.recent import question_of, recent_records
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import WAIT_S, Asking
 from world.gateway.rooms.chat import Chat
-from world.gateway.rooms.rooms import Directory, LocalDirectory, Rooms
+from world.gateway.rooms.rooms import REPLACED, Rooms
 from world.gateway.rules.limits import AddressLimits
 from world.gateway.rules.tokens import Guest, GuestTokens
 from world.gateway.send import SendThread
+from world.gateway.shared import SharedDirectory
 from world.gateway.stages import BotFacts, StageBook, StageReader
 
 FORBIDDEN: Final = 4403
@@ -59,6 +60,9 @@ class GatewaySettings:
 
     Attributes:
         keys: the keys that sign guests' tokens, questions and feedback.
+        name: the gateway's name.
+        url: the address at which players reach it.
+        is_alone: whether it is the world's only gateway.
         first_room: number of the first room.
         rooms: number of rooms.
         seats: players per room.
@@ -70,6 +74,9 @@ class GatewaySettings:
     """
 
     keys: SigningKeys
+    name: str = "gateway-1"
+    url: str = ""
+    is_alone: bool = True
     first_room: int = 1
     rooms: int = 50
     seats: int = 20
@@ -87,7 +94,6 @@ class Gateway:
         settings: what it needs to know.
         topics: Kafka.
         read_facts: reads the facts about the bots.
-        directory: names and rooms of the whole world.
         places: where things are.
         monotonic: returns monotonic seconds.
     """
@@ -98,7 +104,6 @@ class Gateway:
         settings: GatewaySettings,
         topics: Topics,
         read_facts: Callable[[], Mapping[str, BotFacts]],
-        directory: Directory | None = None,
         places: Places | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -106,7 +111,8 @@ class Gateway:
         self._book = StageBook()
         self.rooms = Rooms(
             places=places or load_places(),
-            directory=directory or LocalDirectory(),
+            elsewhere=self._rooms_elsewhere,
+            released=self._released,
             first_room=settings.first_room,
             rooms=settings.rooms,
             capacity=settings.seats,
@@ -120,7 +126,7 @@ class Gateway:
             self.rooms,
             Chat(self.rooms),
             self.asking,
-            KafkaOutside(self._send, settings.keys),
+            KafkaOutside(self._send, settings.keys, settings.name),
             self.moderators.raise_if_muted,
         )
         self._stages = StageReader(self._book, read_facts, self._show_stages, monotonic)
@@ -140,11 +146,22 @@ class Gateway:
             monotonic=monotonic,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._shared: SharedDirectory | None = None
+        if not settings.is_alone:
+            self._shared = SharedDirectory(
+                gateway=settings.name,
+                url=settings.url,
+                topics=topics,
+                send=self._sending,
+                rooms=lambda: self.rooms,
+                moved=self._moved,
+            )
 
     @property
     def is_up(self) -> bool:
         """Whether questions reach the bots, and answers come back."""
-        return self._answers.is_following and self._sending.is_up
+        is_shared = self._shared is None or self._shared.is_up
+        return is_shared and self._answers.is_following and self._sending.is_up
 
     @asynccontextmanager
     async def running(self, app: Starlette) -> AsyncIterator[None]:
@@ -156,11 +173,15 @@ class Gateway:
         self._answers.start(self._loop)
         self._decisions.start(self._loop)
         self._stages.start()
-        ticking = asyncio.create_task(self._tick())
+        tasks = [asyncio.create_task(self._tick())]
+        if self._shared is not None:
+            tasks.append(asyncio.create_task(self._shared.run()))
         try:
             yield
         finally:
-            ticking.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._stages.stop()
             for thread in (self._sending, self._decisions, self._answers):
                 await asyncio.to_thread(thread.stop, _STOP_TIMEOUT_S)
@@ -176,7 +197,10 @@ class Gateway:
             return
         try:
             await socket.accept()
-            await Connection(socket, guest, self.rooms, self.asking, self._dispatch, self._monotonic).run()
+            connection = Connection(
+                socket, guest, self.rooms, self.asking, self._dispatch, self._claim, self._monotonic
+            )
+            await connection.run()
         finally:
             self._addresses.close(address)
 
@@ -212,6 +236,24 @@ class Gateway:
             self._deliver(recent_records(self._topics, ANSWER_TOPICS, since_ms))
         except (NotFound, Unavailable) as error:
             log.warning("questions_not_remembered", error=str(error))
+
+    async def _claim(self, guest: Guest) -> None:
+        """Reserve a guest's name at the other gateways; this one's rooms check it themselves."""
+        if self._shared is not None:
+            await self._shared.claim(guest)
+
+    def _rooms_elsewhere(self) -> Sequence[RoomView]:
+        return () if self._shared is None else self._shared.rooms_elsewhere()
+
+    def _released(self, name: str, guest_id: str) -> None:
+        if self._shared is not None:
+            self._shared.release(name, guest_id)
+
+    def _moved(self, guest_id: str) -> None:
+        """Let go of a player who has entered at another gateway."""
+        if (seat := self.rooms.seat_of(guest_id)) is not None:
+            seat.hang_up_with(REPLACED, "connected again")
+            self.rooms.leave(seat)
 
     def _send(self, record: Outgoing) -> None:
         if not self._answers.is_following:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -36,6 +36,7 @@ class Connection:
         rooms: the players.
         asking: their questions.
         dispatch: carries out commands.
+        claim: reserves the guest's name at other gateways, or raises ``Refused``.
         clock: returns monotonic seconds.
     """
 
@@ -46,10 +47,11 @@ class Connection:
         rooms: Rooms,
         asking: Asking,
         dispatch: Dispatch,
+        claim: Callable[[Guest], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket, self._guest, self._clock = socket, guest, clock
-        self._rooms, self._asking, self._dispatch = rooms, asking, dispatch
+        self._rooms, self._asking, self._dispatch, self._claim = rooms, asking, dispatch, claim
         self._ready = asyncio.Event()
         self._closing: tuple[int, str] | None = None
         self._malformed, self._frames = TokenBucket(_MALFORMED, clock()), TokenBucket(_FRAMES, clock())
@@ -74,6 +76,7 @@ class Connection:
         try:
             async with asyncio.timeout(ENTER_TIMEOUT_S):
                 command = _read_enter(await self._socket.receive_text())
+            await self._claim(self._guest)
             entry = self._rooms.enter(self._guest, command, self._clock(), self._hang_up)
         except (TimeoutError, KeyError):
             self._closing = POLICY, "expected enter"
@@ -94,7 +97,7 @@ class Connection:
         return entry.seat
 
     def _hang_up(self, code: int, reason: str) -> None:
-        self._closing = code, reason
+        self._closing = self._closing or (code, reason)
         self._ready.set()
 
     async def _receive(self, seat: Seat) -> None:

@@ -39,11 +39,12 @@ class App {
       theme: "dark",
       reducedMotion: matchMedia("(prefers-reduced-motion: reduce)").matches,
       list: false,
-      chatOpen: matchMedia("(min-width: 900px)").matches,
+      chatOpen: matchMedia("(min-width: 960px)").matches,
     });
     setLanguage(settings.get("language"));
     applySettings(settings);
-    followLayout();
+    const showLayout = followLayout();
+    settings.onChange((name) => name === "textSize" && showLayout());
     this.#game = new Game(settings);
     this.#page = new WorldPage(this.#game, { leave: () => this.#leave(), forget: () => void this.#forget() });
     this.#door = new Door(this.#game, this.#page.scene, {

@@ -57,8 +57,13 @@ class BotView(Struct, frozen=True):
 
 
 class RoomView(Struct, frozen=True):
-    """A room in the list of rooms."""
+    """A room in the list of rooms.
+
+    Attributes:
+        url: address of the gateway that has the room; empty for the gateway that the player is connected to.
+    """
 
     room: int
     players: int
     seats: int
+    url: str = ""

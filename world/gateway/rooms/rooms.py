@@ -5,7 +5,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from world.gateway.places import Places
 from world.gateway.protocol.commands import Enter
@@ -43,48 +43,13 @@ class Entry:
     is_resumed: bool
 
 
-class Directory(Protocol):
-    """Who is where in the whole world, over all gateways."""
-
-    def claim(self, key: str, guest_id: str) -> bool:
-        """Reserve a name for a guest; False if another guest has it."""
-        ...
-
-    def release(self, key: str, guest_id: str) -> None:
-        """Give up a name."""
-        ...
-
-    def other_rooms(self) -> Sequence[RoomView]:
-        """Return the rooms of the other gateways."""
-        ...
-
-
-class LocalDirectory:
-    """The directory of a world with one gateway."""
-
-    def __init__(self) -> None:
-        self._guest_by_name: dict[str, str] = {}
-
-    def claim(self, key: str, guest_id: str) -> bool:
-        """Reserve a name for a guest; False if another guest has it."""
-        return self._guest_by_name.setdefault(key, guest_id) == guest_id
-
-    def release(self, key: str, guest_id: str) -> None:
-        """Give up a name."""
-        if self._guest_by_name.get(key) == guest_id:
-            del self._guest_by_name[key]
-
-    def other_rooms(self) -> Sequence[RoomView]:
-        """Return no rooms: there are no other gateways."""
-        return ()
-
-
 class Rooms:
     """All rooms of a gateway. It owns the seats; other modules change a seat only through the objects in it.
 
     Args:
         places: where things are.
-        directory: the names and rooms of the whole world.
+        elsewhere: returns the rooms of other gateways.
+        released: called with the key of a name that is free again, and the guest who had it.
         first_room: number of the gateway's first room.
         rooms: number of the gateway's rooms.
         capacity: players per room.
@@ -96,18 +61,20 @@ class Rooms:
         self,
         *,
         places: Places,
-        directory: Directory,
+        elsewhere: Callable[[], Sequence[RoomView]] = tuple,
+        released: Callable[[str, str], None] = lambda _name, _guest: None,
         first_room: int = 1,
         rooms: int = 50,
         capacity: int = 20,
         bots: Callable[[], list[BotView]] = list,
         draw: random.Random | None = None,
     ) -> None:
-        self.places, self._directory, self._bots = places, directory, bots
+        self.places, self._elsewhere, self._released, self._bots = places, elsewhere, released, bots
         self._ground = places.ground
         self._by_number = {number: Room(number, capacity) for number in range(first_room, first_room + rooms)}
         self._capacity = capacity
         self._seat_by_guest: dict[str, Seat] = {}
+        self._guest_by_name: dict[str, str] = {}
         self._numbers = itertools.cycle(range(1, _MAX_SEATS))
         self._used: set[int] = set()
         self._ticks = itertools.count(1)
@@ -130,10 +97,13 @@ class Rooms:
         return self._by_number[seat.room]
 
     def views(self) -> list[RoomView]:
-        """Return the rooms of the whole world that have players, and the first empty one."""
+        """Return the rooms of the whole world that have players, and an empty one of each gateway."""
+        return sorted([*self.own_views(), *self._elsewhere()], key=lambda view: view.room)
+
+    def own_views(self) -> list[RoomView]:
+        """Return this gateway's rooms that have players, and the first empty one."""
         own = [room.view for room in self._by_number.values()]
-        used, empty = [view for view in own if view.players], [view for view in own if not view.players]
-        return sorted([*used, *empty[:1], *self._directory.other_rooms()], key=lambda view: view.room)
+        return [*(view for view in own if view.players), *[view for view in own if not view.players][:1]]
 
     def enter(self, guest: Guest, command: Enter, now_s: float, hang_up: Callable[[int, str], None]) -> Entry:
         """Seat a guest, or give the seat back to one who has lost the connection or comes from another tab.
@@ -155,12 +125,12 @@ class Rooms:
             if held.guest.name == guest.name:
                 return Entry(held, is_resumed=self._come_back(held, guest, command, hang_up))
             self.leave(held)
-        if not self._directory.claim(name_key(guest.name), guest.id):
+        if self._guest_by_name.setdefault(name_key(guest.name), guest.id) != guest.id:
             raise Refused("name_taken", "another player has this name")
         try:
             room = self._room_for(command.room)
         except Refused:
-            self._directory.release(name_key(guest.name), guest.id)
+            self._release(guest)
             raise
         seat = self._new_seat(guest, room, command, now_s, hang_up)
         room.broadcast(Joined(seat.view))
@@ -182,7 +152,7 @@ class Rooms:
             return
         self._used.discard(seat.number)
         self._seat_by_guest.pop(seat.guest.id, None)
-        self._directory.release(name_key(seat.guest.name), seat.guest.id)
+        self._release(seat.guest)
         room.broadcast(Left(seat.number, seat.guest.name))
         seat.hang_up_with(NORMAL, "left")
 
@@ -248,6 +218,12 @@ class Rooms:
         body = write_event(event)
         for seat in self:
             seat.outbox.put_written(body)
+
+    def _release(self, guest: Guest) -> None:
+        key = name_key(guest.name)
+        if self._guest_by_name.get(key) == guest.id:
+            del self._guest_by_name[key]
+            self._released(key, guest.id)
 
     def _room_for(self, wanted: int | None) -> Room:
         if wanted is not None:

@@ -12,6 +12,7 @@ FEEDBACK_TOPIC: Final = "feedback"
 DEAD_LETTER_TOPIC: Final = "bot_question.dead_letter"
 REPORT_TOPIC: Final = "report"
 MODERATION_TOPIC: Final = "moderation"
+WORLD_TOPIC: Final = "world_state"
 ROLLOUT_TOPIC: Final = "rollout_state"
 WORKER_TOPIC: Final = "worker_state"
 WORKER_GROUP: Final = "kogpt2-worker"
@@ -78,6 +79,8 @@ TOPICS: Final = (
     Topic(name=DEAD_LETTER_TOPIC, partitions=1, configs={**_kept(30), "max.message.bytes": str(2 * _MIB)}),
     Topic(name=REPORT_TOPIC, partitions=1, configs={**_kept(30), **_BROKER_TIME}),
     Topic(name=MODERATION_TOPIC, partitions=1, configs=_COMPACTED),
+    # Gateways read only the last seconds of it, so a day is long.
+    Topic(name=WORLD_TOPIC, partitions=1, configs={**_kept(1), **_BROKER_TIME}),
     Topic(name=ROLLOUT_TOPIC, partitions=1, configs=_COMPACTED),
     Topic(name=WORKER_TOPIC, partitions=1, configs=_COMPACTED),
 )

@@ -138,7 +138,7 @@ export const en: Record<TextKey, string> = {
   "persona.ChatbotC": "love and relationships",
   "bot.talk": "Talk to {bot}",
   "bot.talkShort": "Talk",
-  "bot.book": "What {bot} learned",
+  "bot.book": "Book of what {bot} learned",
   "bot.bookShort": "Book",
   "bot.learned": "version {version} · learned {learned}",
   "bot.noVersion": "no version yet",

@@ -13,9 +13,9 @@ in vec2 uv;
 out vec2 vUv;
 #ifdef SHADOWS
 out vec3 vAt;
+out vec3 vSun;
 #endif
 out vec3 vAmbient;
-out vec3 vSun;
 out vec4 vFog;
 ${LIGHT}
 void main() {
@@ -23,9 +23,11 @@ void main() {
   vFog = vec4(fogColorAt(toPoint), fogAt(length(toPoint)));
   vUv = uv;
   vAmbient = ambientLight(normal);
-  vSun = sunLight(normal);
   #ifdef SHADOWS
+  vSun = sunLight(normal);
   vAt = position + vec3(0.0, 0.06, 0.0);
+  #else
+  vAmbient += sunLight(normal);
   #endif
   gl_Position = projectionMatrix * viewMatrix * vec4(position, 1.0);
 }
@@ -36,18 +38,18 @@ ${FRAGMENT_HEAD}
 uniform sampler2D uPaint;
 in vec2 vUv;
 in vec3 vAmbient;
-in vec3 vSun;
 in vec4 vFog;
 #ifdef SHADOWS
 in vec3 vAt;
+in vec3 vSun;
 #endif
 ${SHADOW_MARK}
 void main() {
-  float sun = 1.0;
+  vec3 light = vAmbient;
   #ifdef SHADOWS
-  sun = sunShare(vAt);
+  light += vSun * sunShare(vAt);
   #endif
-  outColor = vec4(mix(texture(uPaint, vUv).rgb * (vAmbient + vSun * sun), vFog.rgb, vFog.a), 1.0);
+  outColor = vec4(mix(texture(uPaint, vUv).rgb * light, vFog.rgb, vFog.a), 1.0);
 }
 `;
 

@@ -1,4 +1,4 @@
-import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter } from "three";
+import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter, LinearMipmapNearestFilter } from "three";
 import { PLACES, placeOf } from "../core/places";
 import { seeded } from "../core/random";
 import { PALETTE } from "../palette";
@@ -23,7 +23,8 @@ export class GroundPaint {
   readonly texture: CanvasTexture;
   private readonly brush: Brush;
 
-  constructor(texels: number) {
+  /** @param isFine filter better, which costs much without a graphics card. */
+  constructor(texels: number, isFine: boolean) {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = texels;
     const brush = canvas.getContext("2d");
@@ -36,7 +37,7 @@ export class GroundPaint {
     paintYards(brush);
     paintStones(brush);
     this.brush = brush;
-    this.texture = groundTexture(canvas);
+    this.texture = groundTexture(canvas, isFine);
   }
 
   /** Darken the ground under things; shown after {@link flush}. */
@@ -50,11 +51,11 @@ export class GroundPaint {
   }
 }
 
-function groundTexture(canvas: HTMLCanvasElement): CanvasTexture {
+function groundTexture(canvas: HTMLCanvasElement, isFine: boolean): CanvasTexture {
   const texture = new CanvasTexture(canvas);
-  texture.minFilter = LinearMipmapLinearFilter;
+  texture.minFilter = isFine ? LinearMipmapLinearFilter : LinearMipmapNearestFilter;
   texture.magFilter = LinearFilter;
-  texture.anisotropy = 4;
+  texture.anisotropy = isFine ? 4 : 1;
   texture.flipY = false;
   return texture;
 }

@@ -59,7 +59,7 @@ export class Land {
     this.preset = preset;
     this.language = language;
     this.solid = worldMaterial(materials);
-    this.paint = new GroundPaint(preset.groundTexels);
+    this.paint = new GroundPaint(preset.groundTexels, preset.waterDetail);
     this.far = horizon(materials, preset.fineness);
     this.drops = fountainWater(materials, 1);
     this.group.add(sky(materials), this.far.group, groundMesh(materials, this.paint.texture, preset.groundCellM));

@@ -1,0 +1,79 @@
+"""Two gateways share one world: names are unique in both, and rooms of the other one have its address."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from kogpt2_chat.client.world_player import WorldPlayer
+from kogpt2_chat.errors import InvalidInput, Unavailable
+from tests.world.served import EchoBot, Served, in_memory_topics, serve
+from tests.world.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def gateways() -> Iterator[tuple[Served, Served]]:
+    topics = in_memory_topics()
+    bot = EchoBot(topics)
+    with (
+        serve(topics, name="gateway-1", url="http://one", is_alone=False, rooms=5) as first,
+        serve(topics, name="gateway-2", url="http://two", is_alone=False, first_room=6, rooms=5) as second,
+    ):
+        yield first, second
+    bot.stop()
+
+
+def test_a_name_is_taken_at_every_gateway(gateways: tuple[Served, Served]) -> None:
+    """Until its player has left for good."""
+    first, second = gateways
+    holder = WorldPlayer(first.url, "하늘")
+    holder.enter()
+    other = WorldPlayer(second.url, "하 늘")
+    with pytest.raises(InvalidInput, match="name_taken"):
+        other.enter()
+    holder.close()
+    loop = first.gateway._loop
+    assert loop is not None
+    loop.call_soon_threadsafe(lambda: [first.gateway.rooms.leave(seat) for seat in list(first.gateway.rooms)])
+    wait_until(lambda: entered(other))
+    other.close()
+
+
+def entered(player: WorldPlayer) -> bool:
+    try:
+        player.enter()
+    except InvalidInput:
+        return False
+    return True
+
+
+def test_rooms_of_the_other_gateway_have_its_address(gateways: tuple[Served, Served]) -> None:
+    """A client that chooses one connects there."""
+    first, second = gateways
+    there = WorldPlayer(second.url, "저쪽이")
+    there.enter()
+    here = WorldPlayer(first.url, "이쪽이")
+    here.enter()
+    listed = here.wait_for(
+        lambda event: event["t"] == "rooms" and any(room.get("url") and room["players"] for room in event["rooms"])
+    )
+    assert {(room["room"], room.get("url", "")) for room in listed["rooms"] if room["players"]} == {
+        (1, ""),
+        (6, "http://two"),
+    }
+    here.close()
+    there.close()
+
+
+def test_a_guest_that_enters_elsewhere_leaves_here(gateways: tuple[Served, Served]) -> None:
+    """As with a second tab: one player has one body, with one name, in the whole world."""
+    first, second = gateways
+    player = WorldPlayer(first.url, "나그네")
+    player.enter()
+    again = WorldPlayer(second.url, "다른이")
+    again.cookie = player.cookie
+    again.enter()
+    assert again.welcome["name"] == "나그네"
+    with pytest.raises(Unavailable, match="4001"):
+        player.wait_for(lambda event: event["t"] == "never")
+    assert again.answer_to(again.ask("ChatbotA", "여기서도?"))["text"] == "여기서도?!"
+    again.close()
