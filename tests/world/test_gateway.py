@@ -6,6 +6,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import requests
@@ -264,8 +265,10 @@ def test_a_flood_of_frames_ends_the_connection(join) -> None:
     """Even if each frame is correct."""
     player = join("홍수")
     frames = [write_move(Move(number, 0, 13, 0, 0, 0)) for number in range(1000)]
-    with pytest.raises(ConnectionClosed):
+    with suppress(ConnectionClosed):
         list(map(player._connection().send, frames * 10))
+    with pytest.raises(Unavailable, match="1008"):
+        player.wait_for(lambda event: event["t"] == "never")
 
 
 def test_frames_above_the_limit_end_the_connection(join) -> None:
