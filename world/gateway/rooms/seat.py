@@ -50,7 +50,8 @@ class Seat:
     sequence: int = 0
     has_moved: bool = True
     _height: int = 0
-    _yaw: int = 0
+    _yaw: int = 128
+    """To the north: whoever enters sees the fountain."""
     _gait: int = 0
 
     @property

@@ -109,7 +109,7 @@ export class WorldPage {
       this.#loading.hidden = state !== "loading";
       document.body.dataset.scene = state;
       if (state === "failed" && this.#isInside) this.#showView();
-      if (state === "ready") this.#enableInput();
+      if (state === "ready") this.#sceneReady();
     });
     this.#loading.hidden = true;
     this.game.settings.onChange((name) => name === "list" && this.#isInside && this.#showView());
@@ -118,6 +118,12 @@ export class WorldPage {
       reported: () => this.toasts.show("people.reported"),
       consented: () => this.toasts.show("settings.consented"),
     });
+  }
+
+  /** Keys move the avatar as soon as it is there, unless the player does something else already. */
+  #sceneReady(): void {
+    this.#enableInput();
+    if (this.#isInside && (document.activeElement ?? document.body) === document.body) this.focusWorld();
   }
 
   #learned(bot: BotId, version: number): void {

@@ -29,7 +29,7 @@ void main() {
   #else
   vAmbient += sunLight(normal);
   #endif
-  gl_Position = projectionMatrix * viewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (viewMatrix * vec4(position, 1.0));
 }
 `;
 

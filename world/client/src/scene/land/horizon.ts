@@ -21,7 +21,7 @@ void main() {
   vec3 cloud = mix(uCloudShade, uCloudColor, smoothstep(0.2, 0.9, lit));
   vec3 land = mix(color.rgb * (uSkyLight + uSunColor * lit), haze, 0.6);
   vColor = mix(land, cloud, color.a);
-  gl_Position = projectionMatrix * viewMatrix * at;
+  gl_Position = projectionMatrix * (viewMatrix * at);
 }
 `;
 const FRAGMENT = `${FRAGMENT_HEAD}\nin vec3 vColor;\nvoid main() { outColor = vec4(vColor, 1.0); }`;

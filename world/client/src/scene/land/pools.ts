@@ -25,7 +25,7 @@ ${LIGHT}
 void main() {
   float clear = 1.0 - fogAt(length(position - cameraPosition));
   vColor = color * uGlow * clear;
-  gl_Position = projectionMatrix * viewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (viewMatrix * vec4(position, 1.0));
 }
 `;
 const FRAGMENT = `${FRAGMENT_HEAD}\nin vec3 vColor;\nvoid main() { outColor = vec4(vColor, 1.0); }`;

@@ -114,7 +114,7 @@ void main() {
   vColor = color;
   vUv = uv;
   vTimeS = uTimeS;
-  gl_Position = projectionMatrix * viewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (viewMatrix * vec4(position, 1.0));
 }
 `;
 const FRAGMENT = /* glsl */ `

@@ -36,7 +36,7 @@ void main() {
   vec3 toPoint = position - cameraPosition;
   vFog = vec4(fogColorAt(toPoint), fogAt(length(toPoint)) * 0.7);
   vUv = uv;
-  gl_Position = projectionMatrix * viewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (viewMatrix * vec4(position, 1.0));
 }
 `;
 const FRAGMENT = /* glsl */ `

@@ -26,7 +26,7 @@ void main() {
   color += uFogSunColor * (1.0 - uStars) * 0.3 * pow(max(dot(d, uSunDirection), 0.0), 14.0);
   color += vec3(1.0, 0.94, 0.78) * uStars * 0.2 * pow(max(dot(d, ${MOON}), 0.0), 26.0);
   vColor = color;
-  gl_Position = (projectionMatrix * viewMatrix * vec4(position + cameraPosition, 1.0)).xyww;
+  gl_Position = (projectionMatrix * (viewMatrix * vec4(position + cameraPosition, 1.0))).xyww;
 }
 `;
 const DOME_FRAGMENT = `${FRAGMENT_HEAD}\nin vec3 vColor;\nvoid main() { outColor = vec4(vColor, 1.0); }`;
@@ -47,7 +47,7 @@ void main() {
   vAt = position.xy;
   vMoon = isMoon ? 1.0 : 0.0;
   vColor = isMoon ? vec4(1.0, 0.96, 0.84, uStars) : vec4(mix(uFogSunColor, vec3(1.0), 0.55), max(0.0, 1.0 - uStars * 1.6));
-  gl_Position = (projectionMatrix * viewMatrix * vec4(at, 1.0)).xyww;
+  gl_Position = (projectionMatrix * (viewMatrix * vec4(at, 1.0))).xyww;
 }
 `;
 const DISC_FRAGMENT = /* glsl */ `
@@ -70,7 +70,7 @@ in vec3 position;
 in vec2 aStar;
 out float vLight;
 void main() {
-  gl_Position = (projectionMatrix * viewMatrix * vec4(position + cameraPosition, 1.0)).xyww;
+  gl_Position = (projectionMatrix * (viewMatrix * vec4(position + cameraPosition, 1.0))).xyww;
   gl_PointSize = aStar.x * uPixels / 420.0;
   vLight = uStars * (0.75 + 0.25 * sin(uTimeS * (0.6 + aStar.y * 1.6) + aStar.y * 40.0));
 }

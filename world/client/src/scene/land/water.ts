@@ -17,7 +17,7 @@ void main() {
   vFog = vec4(fogColorAt(toPoint), fogAt(length(toPoint)) * 0.8);
   vAt = at.xyz;
   vShore = aShore;
-  gl_Position = projectionMatrix * viewMatrix * at;
+  gl_Position = projectionMatrix * (viewMatrix * at);
 }
 `;
 
@@ -47,7 +47,7 @@ void main() {
   float moon = max(dot(normalize(mirrored.xz), normalize(moonAt.xz)), 0.0);
   float sun = max(dot(mirrored, uSunDirection), 0.0);
   float spark = step(0.25, sin(vAt.x * 5.0 + uTimeS * 2.0) * sin(vAt.z * 3.1 - uTimeS * 1.7));
-  color += vec3(1.0, 0.95, 0.78) * uStars * (pow(moon, 420.0) * (0.42 + 0.5 * spark) + pow(moon, 60.0) * 0.16 * (0.5 + spark));
+  color += vec3(1.0, 0.95, 0.78) * uStars * (pow(moon, 260.0) * (0.5 + 0.5 * spark) + pow(moon, 40.0) * 0.2 * (0.5 + spark));
   color += uFogSunColor * (1.0 - uStars) * (pow(sun, 120.0) * 0.7 + pow(sun, 12.0) * 0.14 * spark);
   float foam = smoothstep(0.90, 0.97, vShore + 0.025 * sin(uTimeS * 0.9 + vAt.x * 0.9 + vAt.z * 0.7));
   color = mix(color, color * 0.45 + uWaterTop * 0.65, foam * 0.7);

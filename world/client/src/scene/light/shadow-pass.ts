@@ -42,7 +42,7 @@ uniform mat4 modelMatrix;
 uniform mat4 viewMatrix;
 uniform mat4 projectionMatrix;
 in vec3 position;
-void main() { gl_Position = projectionMatrix * viewMatrix * modelMatrix * vec4(position, 1.0); }
+void main() { gl_Position = projectionMatrix * (viewMatrix * (modelMatrix * vec4(position, 1.0))); }
 `;
 const DEPTH_FRAGMENT = "precision highp float;\nout vec4 outColor;\nvoid main() { outColor = vec4(1.0); }";
 

@@ -21,7 +21,7 @@ void main() {
   vec3 toPoint = at.xyz - cameraPosition;
   float fog = fogAt(length(toPoint)) * (1.0 - 0.5 * glow);
   give(own * ambientLight(n) + color.rgb * 1.15 * glow, own * sunLight(n), fogColorAt(toPoint), fog, at.xyz + n * 0.08);
-  gl_Position = projectionMatrix * viewMatrix * at;
+  gl_Position = projectionMatrix * (viewMatrix * at);
 }
 `;
 

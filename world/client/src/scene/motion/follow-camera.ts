@@ -9,6 +9,8 @@ const FARTHEST_M = 16;
 const LOWEST_RAD = -0.16;
 const HIGHEST_RAD = 1.25;
 const HEAD_M = 1.45;
+/** The camera looks over the head, so that the avatar does not hide what is ahead. */
+const LOOK_ABOVE_SHARE = 0.11;
 const TURN_PER_PX = 0.0052;
 
 /** Looks over the avatar's shoulder; can be turned, and comes nearer when something is in the way. */
@@ -84,6 +86,6 @@ export class FollowCamera {
     if (isNearer) this.shownM = Math.min(this.shownM, freeM + 0.3);
     this.camera.position.lerpVectors(this.target, this.wanted, Math.max(this.shownM, 0.6) / this.distanceM);
     this.camera.position.y = Math.max(this.camera.position.y, heightAt(this.camera.position.x, this.camera.position.z) + 0.3);
-    this.camera.lookAt(this.target.x, this.target.y + 0.25, this.target.z);
+    this.camera.lookAt(this.target.x, this.target.y + this.shownM * LOOK_ABOVE_SHARE, this.target.z);
   }
 }

@@ -15,7 +15,7 @@ out vec3 vSpot;
 ${LIGHT}
 void main() {
   vSpot = vec3(aSpot.xy, aSpot.z * (1.0 - fogAt(length(position - cameraPosition))));
-  gl_Position = projectionMatrix * viewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (viewMatrix * vec4(position, 1.0));
 }
 `;
 const FRAGMENT = /* glsl */ `

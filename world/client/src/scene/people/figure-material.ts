@@ -15,9 +15,9 @@ in vec4 aExtra;
 ${LIT_OUT}
 ${LIGHT}
 void main() {
-  mat4 limb = modelMatrix * uLimbs[int(aExtra.y + 0.5)];
-  vec4 at = limb * vec4(position, 1.0);
-  vec3 n = normalize(mat3(limb) * normal);
+  mat4 limb = uLimbs[int(aExtra.y + 0.5)];
+  vec4 at = modelMatrix * (limb * vec4(position, 1.0));
+  vec3 n = normalize(mat3(modelMatrix) * (mat3(limb) * normal));
   vec3 toPoint = at.xyz - cameraPosition;
   float edge = 1.0 - max(-dot(n, toPoint) / length(toPoint), 0.0);
   float rim = edge * edge * edge * max(n.y + 0.4, 0.0);
@@ -26,7 +26,7 @@ void main() {
   vec3 ambient = own * (ambientLight(n) * (1.0 - 0.8 * glow) + 1.1 * glow + 0.07 + 0.1 * uGlow + uBright)
     + (uSkyLight + uSunColor) * rim * 0.22 * (1.0 - uDim);
   give(ambient, own * sunLight(n), fogColorAt(toPoint), fogAt(length(toPoint)), at.xyz + vec3(0.0, 0.12, 0.0));
-  gl_Position = projectionMatrix * viewMatrix * at;
+  gl_Position = projectionMatrix * (viewMatrix * at);
 }
 `;
 
