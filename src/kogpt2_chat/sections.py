@@ -79,7 +79,7 @@ class Stack(Section):
         "address",
     )
     workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="number of serving workers")
-    gateway: bool = Field(True, description="whether the world's gateway is a server of the stack")
+    gateways: int = Field(1, ge=0, le=16, description="number of the world's gateways")
     spark: Literal["local", "standalone"] = "local"
     airflow_database: SecretStr = Field(
         SecretStr(""), description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home folder"
@@ -351,6 +351,10 @@ class World(Section):
         (),
         description="keys that sign and verify questions and feedback, the same for gateways, workers and ingest; the "
         "first one signs, at most three are valid; empty: those in the home's file `world/keys`",
+    )
+    ordinal: int = Field(1, ge=1, le=1000, description="number of this gateway, which sets its port and its rooms")
+    addresses: tuple[HttpAddress, ...] = Field(
+        (), description="addresses of all gateways, in the order of their numbers; empty: those of the local stack"
     )
     rooms: Positive = Field(50, description="number of rooms of a gateway")
     seats: Annotated[int, Field(ge=2, le=100)] = Field(20, description="players per room")

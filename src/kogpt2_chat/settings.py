@@ -124,9 +124,15 @@ class Settings(BaseModel):
         return self.airflow.url or f"http://{self.local(self.ports.airflow)}"
 
     @cached_property
+    def gateway_urls(self) -> tuple[str, ...]:
+        """``http://host:port`` of each of the world's gateways."""
+        ports = range(self.ports.gateway, self.ports.gateway + max(1, self.stack.gateways))
+        return self.world.addresses or tuple(f"http://{self.local(port)}" for port in ports)
+
+    @cached_property
     def world_url(self) -> str:
-        """``http://host:port`` of the world's gateway."""
-        return f"http://{self.local(self.ports.gateway)}"
+        """``http://host:port`` at which players enter the world."""
+        return self.gateway_urls[0]
 
     @cached_property
     def spark_master(self) -> str:
@@ -204,11 +210,14 @@ def _conflict(one: str, other: str, sentence: str) -> tuple[frozenset[str], str]
 
 
 def _highest_ports(settings: Settings) -> Iterator[tuple[str, int]]:
-    """Yield each port's variable and its highest value before the offset. Workers count up from ``worker_metrics``."""
-    more_workers = max(settings.stack.workers, settings.serving.ordinal, 1) - 1
+    """Yield each port's variable and its highest value before the offset. Workers and gateways count up."""
+    more = {
+        "worker_metrics": max(settings.stack.workers, settings.serving.ordinal, 1) - 1,
+        "gateway": max(settings.stack.gateways, settings.world.ordinal, 1) - 1,
+    }
     for name, port in settings.ports.model_dump(exclude={"offset"}).items():
         highest = max(port) if isinstance(port, tuple) else port
-        yield variable(("ports", name)), highest + (more_workers if name == "worker_metrics" else 0)
+        yield variable(("ports", name)), highest + more.get(name, 0)
 
 
 def _path(fault: Any) -> tuple[str, ...]:

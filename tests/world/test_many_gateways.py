@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from kogpt2_chat.client.world_player import WorldPlayer
 from kogpt2_chat.errors import InvalidInput, Unavailable
@@ -15,8 +16,8 @@ def gateways() -> Iterator[tuple[Served, Served]]:
     topics = in_memory_topics()
     bot = EchoBot(topics)
     with (
-        serve(topics, name="gateway-1", url="http://one", is_alone=False, rooms=5) as first,
-        serve(topics, name="gateway-2", url="http://two", is_alone=False, first_room=6, rooms=5) as second,
+        serve(topics, name="gateway-1", url="http://one", others=("http://two",), rooms=5) as first,
+        serve(topics, name="gateway-2", url="http://two", others=("http://one",), first_room=6, rooms=5) as second,
     ):
         yield first, second
     bot.stop()
@@ -77,3 +78,9 @@ def test_a_guest_that_enters_elsewhere_leaves_here(gateways: tuple[Served, Serve
         player.wait_for(lambda event: event["t"] == "never")
     assert again.answer_to(again.ask("ChatbotA", "여기서도?"))["text"] == "여기서도?!"
     again.close()
+
+
+def test_pages_may_connect_to_the_other_gateways(gateways: tuple[Served, Served]) -> None:
+    """And to nothing else."""
+    policy = requests.get(f"{gateways[0].url}/session").headers["content-security-policy"]
+    assert policy.endswith("connect-src 'self' ws://two")

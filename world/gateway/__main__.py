@@ -35,7 +35,12 @@ def main() -> int:
     except KogptChatError as error:
         log.error("settings_wrong", error=str(error))  # noqa: TRY400 - a traceback would not help
         return SETTINGS_WRONG
-    uvicorn.Server(server_config(gateway, settings.stack.host, settings.ports.at(settings.ports.gateway))).run()
+    port = settings.ports.at(settings.ports.gateway + settings.world.ordinal - 1)
+    uvicorn.Server(server_config(gateway, settings.stack.host, port)).run()
+        server_config(
+            gateway, settings.stack.host, settings.ports.at(settings.ports.gateway + settings.world.ordinal - 1)
+        )
+    ).run()
     return 0
 
 

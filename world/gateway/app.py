@@ -62,7 +62,7 @@ class GatewaySettings:
         keys: the keys that sign guests' tokens, questions and feedback.
         name: the gateway's name.
         url: the address at which players reach it.
-        is_alone: whether it is the world's only gateway.
+        others: the addresses of the world's other gateways.
         first_room: number of the first room.
         rooms: number of rooms.
         seats: players per room.
@@ -76,7 +76,7 @@ class GatewaySettings:
     keys: SigningKeys
     name: str = "gateway-1"
     url: str = ""
-    is_alone: bool = True
+    others: tuple[str, ...] = ()
     first_room: int = 1
     rooms: int = 50
     seats: int = 20
@@ -147,7 +147,7 @@ class Gateway:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shared: SharedDirectory | None = None
-        if not settings.is_alone:
+        if settings.others:
             self._shared = SharedDirectory(
                 gateway=settings.name,
                 url=settings.url,
@@ -156,6 +156,11 @@ class Gateway:
                 rooms=lambda: self.rooms,
                 moved=self._moved,
             )
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The addresses of the world's other gateways."""
+        return self._settings.others
 
     @property
     def is_up(self) -> bool:
@@ -313,6 +318,6 @@ def web_application(gateway: Gateway) -> Starlette:
             WebSocketRoute("/world", gateway.connect),
             Mount("/", client_files(), name="client"),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders, gateways=gateway.others)],
         lifespan=gateway.running,
     )

@@ -12,7 +12,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     """Return what a gateway needs to know.
 
     Raises:
-        InvalidInput: there is no key, or the file of keys cannot be read.
+        InvalidInput: there is no key, the file of keys cannot be read, or there is no address for the gateway's number.
     """
     keys, world = signing_keys(settings), settings.world
     if not keys.keys:
@@ -24,12 +24,20 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         {"ko": portal.ko, "en": portal.en, "url": portal.url, "host": urlsplit(portal.url).netloc}
         for portal in world.portals
     ]
+    urls, number = settings.gateway_urls, world.ordinal - 1
+    if number >= len(urls):
+        raise InvalidInput(
+            f"KOGPT2_WORLD__ORDINAL: found {world.ordinal}, expected at most {len(urls)}, the number of gateways"
+        )
     return GatewaySettings(
         keys=keys,
-        first_room=1,
+        name=f"gateway-{world.ordinal}",
+        url=urls[number],
+        others=tuple(url for url in urls if url != urls[number]),
+        first_room=number * world.rooms + 1,
         rooms=world.rooms,
         seats=world.seats,
-        origins=frozenset(world.origins),
+        origins=frozenset((*world.origins, *urls)),
         ids_per_hour=world.ids_per_hour,
         handshakes_per_minute=world.handshakes_per_minute,
         connections=world.connections,

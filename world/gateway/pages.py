@@ -1,5 +1,6 @@
 """The client's built files, and the headers that every response has."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from world.gateway.places import PLACES_FILE
 
 CLIENT: Final = Path(__file__).resolve().parents[1] / "client" / "dist"
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+_POLICY: Final = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; connect-src 'self'"
 )
 _HEADERS: Final = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
@@ -32,10 +32,17 @@ _MISSING: Final = (
 
 
 class SecurityHeaders:
-    """Adds the security headers to every HTTP response, and forbids caches to keep those that name no lifetime."""
+    """Adds the security headers to every HTTP response, and forbids caches to keep those that name no lifetime.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: the application.
+        gateways: addresses of the world's other gateways, to which pages may connect too.
+    """
+
+    def __init__(self, app: ASGIApp, gateways: Sequence[str] = ()) -> None:
         self._app = app
+        sources = "".join(f" ws{url.removeprefix('http')}" for url in gateways)
+        self._headers = {**_HEADERS, "content-security-policy": _POLICY + sources}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and add the headers to its response."""
@@ -46,7 +53,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
+                headers.update(self._headers)
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 

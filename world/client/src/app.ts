@@ -7,6 +7,7 @@ import { guardQuality } from "./game/qualityGuard.ts";
 import { installTestHook } from "./game/testHook.ts";
 import { preferredLanguage, setLanguage } from "./i18n/language.ts";
 import { forgetLook } from "./model/looks.ts";
+import { wantedRoom } from "./model/wantedRoom.ts";
 import { Settings } from "./model/settings.ts";
 import { storageOf } from "./model/storage.ts";
 import type { LinkState } from "./net/connection.ts";
@@ -28,6 +29,8 @@ class App {
   readonly #page: WorldPage;
   readonly #door: Door;
   #isInside = false;
+  /** Only for the first entry: the player may want another room later. */
+  #wantedRoom = wantedRoom(location.search);
 
   constructor(root: HTMLElement) {
     const settings = new Settings(storageOf("localStorage"), {
@@ -89,7 +92,8 @@ class App {
   }
 
   #enter(): void {
-    this.#game.connection.open();
+    this.#game.connection.open(this.#wantedRoom);
+    this.#wantedRoom = undefined;
   }
 
   #link(state: LinkState): void {

@@ -122,12 +122,12 @@ test("the first command enters, and later ones say what was seen and in which ro
 });
 
 test("events that were delivered before are dropped", () => {
-  enter({ n: 2, t: "said", id: "a", seat: 1, name: "x", text: "1" });
+  enter({ n: 2, t: "said", id: "a", line: "la", seat: 1, name: "x", text: "1" });
   comeBack();
   socket().gets(
-    { n: 2, t: "said", id: "a", seat: 1, name: "x", text: "1" },
-    { n: 3, t: "said", id: "b", seat: 1, name: "x", text: "2" },
-    { n: 3, t: "said", id: "b", seat: 1, name: "x", text: "2" },
+    { n: 2, t: "said", id: "a", line: "la", seat: 1, name: "x", text: "1" },
+    { n: 3, t: "said", id: "b", line: "lb", seat: 1, name: "x", text: "2" },
+    { n: 3, t: "said", id: "b", line: "lb", seat: 1, name: "x", text: "2" },
   );
   expect(events.filter((event) => event.t === "said")).toHaveLength(2);
   expect(connection.counters.repeated).toBe(2);
@@ -137,13 +137,13 @@ test("a seat that was given away begins a new count, and a repeated line is stil
   const answer = { t: "answered", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "응" };
   enter({ n: 2, ...answer }, { n: 3, t: "pong", at: 0 });
   comeBack();
-  socket().gets({ n: 1, ...WELCOME }, { n: 2, ...answer }, { n: 3, t: "said", id: "a", seat: 1, name: "x", text: "1" });
+  socket().gets({ n: 1, ...WELCOME }, { n: 2, ...answer }, { n: 3, t: "said", id: "a", line: "la", seat: 1, name: "x", text: "1" });
   expect(names()).toEqual(["welcome", "answered", "pong", "welcome", "said"]);
   expect(connection.last).toBe(3);
 });
 
 test("the same id from two players is two lines", () => {
-  enter({ n: 2, t: "said", id: "a", seat: 1, name: "x", text: "1" }, { n: 3, t: "said", id: "a", seat: 2, name: "y", text: "2" });
+  enter({ n: 2, t: "said", id: "a", line: "la", seat: 1, name: "x", text: "1" }, { n: 3, t: "said", id: "a", line: "la", seat: 2, name: "y", text: "2" });
   expect(events.filter((event) => event.t === "said")).toHaveLength(2);
 });
 
@@ -151,7 +151,7 @@ test("what was not confirmed is sent again after a reconnect, once and in order"
   enter();
   connection.sendLasting({ t: "say", id: "a", text: "1" });
   connection.sendLasting({ t: "say", id: "b", text: "2" });
-  socket().gets({ n: 2, t: "said", id: "a", seat: 7, name: "예빈", text: "1" });
+  socket().gets({ n: 2, t: "said", id: "a", line: "la", seat: 7, name: "예빈", text: "1" });
   socket().onclose?.({ code: 1006 });
   connection.sendLasting({ t: "say", id: "c", text: "3" });
   wait(20_000);

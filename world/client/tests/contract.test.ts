@@ -5,8 +5,18 @@ import events from "../../gateway/protocol/events.py?raw";
 import refused from "../../gateway/refused.py?raw";
 import { DEFAULTS, REASONS, type EventName } from "../src/net/messages.ts";
 
+/** What the client reads. A change on the gateway's side must be looked at here. */
+const REQUIRED: Readonly<Record<EventName, string>> = {
+  welcome: "bots learn minor name players room rooms seats store tick_hz v x you z",
+  joined: "player", left: "name seat", dressed: "look seat", said: "id line name seat text",
+  whispered: "id name seat text to to_name", emoted: "kind seat", thinking: "bot name seat", answered: "bot name seat",
+  unanswered: "bot id reason", noted: "kind turn", reported: "seat", consented: "learn store", staged: "bot",
+  moved: "x z", hidden: "line", rooms: "rooms", refusal: "of reason", pong: "at",
+};
+
 interface PythonClass {
   tag: string;
+  required: string[];
   optional: string[];
 }
 
@@ -22,11 +32,16 @@ test("the events are the gateway's, with the same fields that may be left out", 
   expect(Object.fromEntries(known)).toEqual(Object.fromEntries(found));
 });
 
+test("the events have the fields that the client reads", () => {
+  expect(Object.fromEntries(classesOf(events).map(({ tag, required }) => [tag, required.join(" ")]))).toEqual(REQUIRED);
+});
+
 function classesOf(source: string): PythonClass[] {
   return source.split(/^class /m).flatMap((part) => {
     const head = /^(\w+)\(Event\b(?:[^)]*tag="(\w+)")?/.exec(part);
     if (!head?.[1]) return [];
     const optional = [...part.matchAll(/^ {4}(\w+): [^\n=]+ = /gm)].map((match) => match[1] ?? "");
-    return [{ tag: head[2] ?? head[1].toLowerCase(), optional: optional.sort() }];
+    const required = [...part.matchAll(/^ {4}(\w+): [^\n=]+$/gm)].map((match) => match[1] ?? "");
+    return [{ tag: head[2] ?? head[1].toLowerCase(), required: required.sort(), optional: optional.sort() }];
   });
 }

@@ -3,6 +3,7 @@ import { checkedName } from "../src/model/guestName.ts";
 import { CHOICES, LOOK_PARTS, randomLook, stepped, storedLook } from "../src/model/looks.ts";
 import { PORTALS, portalTarget } from "../src/model/places.ts";
 import { Settings, type SettingValues } from "../src/model/settings.ts";
+import { wantedRoom } from "../src/model/wantedRoom.ts";
 import { WorldModel } from "../src/model/world.ts";
 import { Blocked } from "../src/model/blocked.ts";
 import { newId } from "../src/net/ids.ts";
@@ -86,4 +87,14 @@ test("a blocked seat that somebody else has taken is not blocked", () => {
 
 test("ids have the form that the protocol wants", () => {
   for (let count = 0; count < 200; count += 1) expect(newId()).toMatch(/^[A-Za-z0-9_-]{16}$/);
+});
+
+test.each([
+  ["?room=7", 7],
+  ["?room=0", undefined],
+  ["?room=10000", undefined],
+  ["?room=x", undefined],
+  ["", undefined],
+])("the address %j asks for room %s", (search, expected) => {
+  expect(wantedRoom(search)).toBe(expected);
 });

@@ -23,6 +23,8 @@ export interface RoomView {
   room: number;
   players: number;
   seats: number;
+  /** Address of the gateway that has the room; empty for this one. */
+  url: string;
 }
 
 export type Command =
@@ -81,7 +83,7 @@ export type WorldEvent =
   | { t: "joined"; player: PlayerView }
   | { t: "left"; seat: number; name: string }
   | { t: "dressed"; seat: number; look: Look }
-  | { t: "said"; id: string; seat: number; name: string; text: string }
+  | { t: "said"; id: string; line: string; seat: number; name: string; text: string }
   | { t: "whispered"; id: string; seat: number; to: number; name: string; to_name: string; text: string }
   | { t: "emoted"; seat: number; kind: EmoteKind }
   | { t: "thinking"; bot: BotId; seat: number; name: string; id: string; text: string }
@@ -91,7 +93,7 @@ export type WorldEvent =
   | { t: "consented"; store: boolean; learn: boolean }
   | { t: "staged"; bot: BotView }
   | { t: "moved"; x: number; z: number }
-  | { t: "hidden"; id: string }
+  | { t: "hidden"; line: string }
   | { t: "rooms"; rooms: RoomView[] }
   | { t: "refusal"; of: string; reason: Reason; wait_s: number }
   | { t: "pong"; at: number };

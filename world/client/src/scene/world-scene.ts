@@ -39,7 +39,7 @@ export class ByeolmaruScene implements WorldScene {
   private readonly crowd: Crowd;
   private readonly troupe: Troupe;
   private readonly shadows: BlobShadows;
-  private readonly surroundings: Surroundings;
+  private surroundings: Surroundings;
   private readonly preview3d: Preview;
   private readonly circles: { x: number; z: number; radius_m: number }[] = [...PLACES.obstacles];
   private readonly walker = new Walker({ radius_m: PLACES.radius_m, obstacles: this.circles });
@@ -96,6 +96,8 @@ export class ByeolmaruScene implements WorldScene {
   }
 
   enter(me: PlayerView): void {
+    if (this.crowd.me) this.crowd.remove(this.crowd.me.seat);
+    this.surroundings = new Surroundings(this.options.events);
     const avatar = this.crowd.add(me, true);
     this.walker.put(me.x, me.z, me.yaw);
     avatar.put(this.walker.x, this.walker.z, 0, this.walker.angleRad);

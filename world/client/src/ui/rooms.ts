@@ -5,6 +5,8 @@ import type { EventOf, RoomView } from "../net/messages.ts";
 import { openDialog, type Dialog } from "./dialog.ts";
 import { button, h } from "./dom.ts";
 import { refusalText } from "./names.ts";
+import { webAddress } from "./webPortal.ts";
+import { ROOM_PARAMETER } from "../model/wantedRoom.ts";
 
 let open: { dialog: Dialog; problem: HTMLElement } | null = null;
 
@@ -37,16 +39,27 @@ export function roomRefused(refusal: EventOf<"refusal">): boolean {
   return true;
 }
 
-function row(game: Game, { room, players, seats }: RoomView): HTMLElement {
+function row(game: Game, view: RoomView): HTMLElement {
+  const { room, players, seats } = view;
   const isHere = room === game.model.room;
   const isFull = players >= seats;
   const state = isHere ? "rooms.here" : isFull ? "rooms.full" : players === 0 ? "rooms.empty" : null;
-  const go = button(
-    { class: "room", onClick: () => game.go(room) },
+  const about = [
     h("span", { class: "room-name", text: { key: "top.room", params: { room } } }),
     h("span", { class: "room-state" }, ...(state ? [h("span", { text: state })] : [])),
     h("span", { class: "room-count", text: { key: "top.count", params: { players, seats } } }),
-  );
+  ];
+  const address = addressElsewhere(view);
+  if (address !== null && !isFull) return h("li", {}, h("a", { class: "button room", attributes: { href: address } }, ...about));
+  const go = button({ class: "room", onClick: () => game.go(room) }, ...about);
   go.disabled = isHere || isFull;
   return h("li", {}, go);
+}
+
+/** Return the address of a room that another gateway has: its page, which enters that room. */
+function addressElsewhere({ url, room }: RoomView): string | null {
+  const address = url === "" ? null : webAddress(url);
+  if (address === null) return null;
+  address.searchParams.set(ROOM_PARAMETER, String(room));
+  return address.href;
 }

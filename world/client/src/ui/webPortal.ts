@@ -37,7 +37,8 @@ function leaveDialog(url: string, name: HTMLElement): void {
   ]);
 }
 
-function webAddress(url: string): URL | null {
+/** Return an address that a browser may be sent to; null for any other. */
+export function webAddress(url: string): URL | null {
   if (!URL.canParse(url)) return null;
   const found = new URL(url);
   return found.protocol === "https:" || found.protocol === "http:" ? found : null;

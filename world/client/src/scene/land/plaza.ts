@@ -27,10 +27,7 @@ function paving(builder: MeshBuilder): void {
     [17.4, 18.8, PALETTE.stoneWarm], [18.8, 19.1, PALETTE.goldDeep], [19.1, RADIUS_M, PALETTE.stoneBlue],
   ];
   builder.uneven(0.055);
-  bands.forEach(([inner, outer, color], band) => {
-    const turn = band % 2 ? 0 : 0.5 / SIDES;
-    builder.paint(color).ring(0, 0.03 - band * 0.0006, 0, inner - 0.02, outer, SIDES, turn, 1 + turn);
-  });
+  for (const [inner, outer, color] of bands) builder.paint(color).ring(0, 0.03, 0, inner, outer, SIDES);
   builder.uneven(0.03);
   rays(builder);
   inlaidStars(builder);

@@ -96,7 +96,7 @@ export class ChatPanel {
       answered: (event) => this.#answered(event),
       unanswered: (event) => this.#unanswered(event),
       noted: ({ turn, kind }) => this.#answerByTurn.get(turn)?.noted(kind),
-      hidden: ({ id }) => this.#lineById.get(id)?.remove(),
+      hidden: ({ line }) => this.#lineById.get(line)?.remove(),
     });
   }
 
@@ -107,17 +107,15 @@ export class ChatPanel {
 
   #said(event: EventOf<"said">): void {
     const isOwn = event.seat === this.#seat;
-    const report = (): void => reportPlayerDialog(this.game, event.seat, event.name, event.id);
+    const report = (): void => reportPlayerDialog(this.game, event.seat, event.name, event.line);
     const line = saidLine(event, isOwn ? null : report);
-    this.#lineById.set(event.id, line);
+    this.#lineById.set(event.line, line);
     this.#add(line, "public", isOwn);
   }
 
   #whispered(event: EventOf<"whispered">): void {
     const isOwn = event.seat === this.#seat;
-    const line = whisperLine(event, isOwn);
-    this.#lineById.set(event.id, line);
-    this.#add(line, "whisper", isOwn);
+    this.#add(whisperLine(event, isOwn), "whisper", isOwn);
   }
 
   #thinking(event: EventOf<"thinking">): void {
