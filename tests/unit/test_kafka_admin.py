@@ -63,6 +63,7 @@ def test_topics_of_an_earlier_release_get_broker_timestamps() -> None:
         "conversation_log": expected,
         "feedback": expected,
         "report": expected,
+        "world_state": expected,
     }
     admin.altered.clear()
     ensure_topics(admin, 1, 30.0)

@@ -33,6 +33,9 @@ PAIRED = {"KOGPT2_KAFKA__SECURITY_PROTOCOL", "KOGPT2_KAFKA__SASL_MECHANISM", "KO
           "KOGPT2_MODEL__SMALL_HEADS", "KOGPT2_SERVING__WATCHDOG_S", "KOGPT2_KAFKA__REQUEST_TIMEOUT_S"}  # fmt: skip
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"], exclude_characters="$"), min_size=1)
 FORMS = {
+    "KOGPT2_WORLD__PORTALS": ['[{"ko": "극장", "en": "Theater", "url": "https://theater.example/별"}]', "[]"],
+    "KOGPT2_WORLD__ORIGINS": ['["https://world.example"]'],
+    "KOGPT2_WORLD__ADDRESSES": ['["http://one.example:8000", "http://two.example:8000"]'],
     "KOGPT2_KAFKA__BOOTSTRAP": ["kafka:9092", "a:1,b:2", "[::1]:9092"],
     "KOGPT2_HDFS__ROOT": ["/Chatbot", "/a/b-c_d.e,f/"],
     "KOGPT2_HDFS__URI": ["hdfs://namenode:9000", "hdfs://lake"],
@@ -212,10 +215,12 @@ def test_every_program_has_the_settings_of_the_command(chosen):
 
 
 def _with_ordinal(tree: Settings, program: Program) -> Settings:
-    ordinal = program.environment.get("KOGPT2_SERVING__ORDINAL")
-    if ordinal is None:
-        return tree
-    return tree.model_copy(update={"serving": tree.serving.model_copy(update={"ordinal": int(ordinal)})})
+    for section in ("serving", "world"):
+        ordinal = program.environment.get(f"KOGPT2_{section.upper()}__ORDINAL")
+        if ordinal is not None:
+            numbered = getattr(tree, section).model_copy(update={"ordinal": int(ordinal)})
+            tree = tree.model_copy(update={section: numbered})
+    return tree
 
 
 @QUICK

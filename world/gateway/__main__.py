@@ -37,10 +37,6 @@ def main() -> int:
         return SETTINGS_WRONG
     port = settings.ports.at(settings.ports.gateway + settings.world.ordinal - 1)
     uvicorn.Server(server_config(gateway, settings.stack.host, port)).run()
-        server_config(
-            gateway, settings.stack.host, settings.ports.at(settings.ports.gateway + settings.world.ordinal - 1)
-        )
-    ).run()
     return 0
 
 

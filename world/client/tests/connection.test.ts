@@ -242,6 +242,14 @@ test("a connection that was closed for flooding is not opened again by itself", 
   expect(sockets).toHaveLength(1);
 });
 
+test("a player whom moderators ban is told so, and the client stops", () => {
+  enter();
+  socket().onclose?.({ code: 4403 });
+  wait(60_000);
+  expect(connection.state).toEqual({ is: "refused", reason: "banned", waitS: 0 });
+  expect(sockets).toHaveLength(1);
+});
+
 test("a refused entry ends the tries, and says why", () => {
   connection.open();
   socket().onopen?.();

@@ -12,6 +12,7 @@ export const PING_MS = 15_000;
 const DEAD_MS = 40_000;
 const GIVE_UP_CHECK_MS = 3_000;
 const CLOSED_REPLACED = 4001;
+const CLOSED_BANNED = 4403;
 const CLOSED_FLOODING = 1008;
 /** After this many failures in a row the client asks whether its session is still valid. */
 const SUSPICIOUS_FAILURES = 3;
@@ -209,6 +210,8 @@ export class Connection {
     this.#drop();
     if (code === CLOSED_REPLACED) {
       this.#become({ is: "replaced" });
+    } else if (code === CLOSED_BANNED) {
+      this.#become({ is: "refused", reason: "banned", waitS: 0 });
     } else if (code === CLOSED_FLOODING) {
       this.#become({ is: "flooding", waitS: FLOOD_WAIT_S });
     } else {

@@ -8,15 +8,17 @@ const ground: Ground = PLACES;
 describe("walk", () => {
   it("never enters an obstacle and never leaves the world", () => {
     const random = seeded(3);
-    for (let run = 0; run < 300; run += 1) {
+    const inside: unknown[] = [];
+    for (let run = 0; run < 150; run += 1) {
       let at = nearestFree(ground, { x: (random() * 2 - 1) * 90, z: (random() * 2 - 1) * 90 });
       let angle = random() * Math.PI * 2;
-      for (let frame = 0; frame < 120; frame += 1) {
+      for (let frame = 0; frame < 100; frame += 1) {
         angle += (random() - 0.5) * 0.6;
         at = walk(ground, at, { x: Math.sin(angle), z: Math.cos(angle) }, RUN_M_PER_S, random() * 0.1);
-        expect(isFree(ground, at, 1e-5)).toBe(true);
+        if (!isFree(ground, at, 1e-5)) inside.push(at);
       }
     }
+    expect(inside).toEqual([]);
   });
 
   it("is never faster than running, but for a little when sliding round a corner", () => {
@@ -47,12 +49,14 @@ describe("walk", () => {
 
   it("leaves a point that the gateway's rule leaves as it is", () => {
     const random = seeded(9);
+    let leastM = Infinity;
     for (let run = 0; run < 500; run += 1) {
       const at = nearestFree(ground, { x: (random() * 2 - 1) * 96, z: (random() * 2 - 1) * 96 });
       const rounded = { x: Math.round(at.x * 100) / 100, z: Math.round(at.z * 100) / 100 };
       for (const circle of ground.obstacles) {
-        expect(Math.hypot(rounded.x - circle.x, rounded.z - circle.z)).toBeGreaterThan(circle.radius_m + 0.35 - 1e-9);
+        leastM = Math.min(leastM, Math.hypot(rounded.x - circle.x, rounded.z - circle.z) - circle.radius_m);
       }
     }
+    expect(leastM).toBeGreaterThan(0.35);
   });
 });

@@ -25,12 +25,13 @@ describe("heightAt", () => {
 
   it("has no steps that an avatar could not climb", () => {
     const random = seeded(11);
+    let steepest = 0;
     for (let count = 0; count < 5000; count += 1) {
       const x = (random() * 2 - 1) * PLACES.radius_m;
       const z = (random() * 2 - 1) * PLACES.radius_m;
-      const rise = heightAt(x + 0.1, z) - heightAt(x, z);
-      expect(Math.abs(rise)).toBeLessThan(0.1);
+      steepest = Math.max(steepest, Math.abs(heightAt(x + 0.1, z) - heightAt(x, z)));
     }
+    expect(steepest).toBeLessThan(0.1);
   });
 
   it("keeps the shore above the water where players can stand", () => {

@@ -46,7 +46,7 @@ void main() {
   vec3 at = cameraPosition + d * 380.0 + (side * position.x + above * position.y) * size;
   vAt = position.xy;
   vMoon = isMoon ? 1.0 : 0.0;
-  vColor = isMoon ? vec4(1.0, 0.96, 0.84, uStars) : vec4(mix(uFogSunColor, vec3(1.0), 0.55), max(0.0, 1.0 - uStars * 1.6));
+  vColor = isMoon ? vec4(1.0, 0.96, 0.84, uStars) : vec4(mix(uFogSunColor, vec3(1.0), 0.55), 1.0 - smoothstep(0.45, 0.9, uStars));
   gl_Position = (projectionMatrix * (viewMatrix * vec4(at, 1.0))).xyww;
 }
 `;

@@ -11,6 +11,7 @@ function sample(atS: number, x: number, z: number, gait = 2): Sample {
 describe("PositionBuffer", () => {
   it("shows a runner on a curve within 0.3 m of where they were", () => {
     const random = seeded(1);
+    let worstM = 0;
     for (let run = 0; run < 50; run += 1) {
       const radiusM = 4 + random() * 20;
       const path = (atS: number): { x: number; z: number } => ({
@@ -27,9 +28,10 @@ describe("PositionBuffer", () => {
         if (nowS < 0.4) continue;
         const shown = buffer.at(nowS);
         const truth = path(nowS - DELAY_S);
-        expect(shown && Math.hypot(shown.x - truth.x, shown.z - truth.z)).toBeLessThan(0.3);
+        worstM = Math.max(worstM, shown ? Math.hypot(shown.x - truth.x, shown.z - truth.z) : Infinity);
       }
     }
+    expect(worstM).toBeLessThan(0.3);
   });
 
   it("continues a movement for 250 ms at most, then stops", () => {
