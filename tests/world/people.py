@@ -92,10 +92,12 @@ class Person:
         hung_up: close codes of connections that the gateway has closed.
     """
 
-    def __init__(self, town: Town, guest: Guest, room: int | None = None, last: int | None = None) -> None:
+    def __init__(
+        self, town: Town, guest: Guest, room: int | None = None, last: int | None = None, seat: int | None = None
+    ) -> None:
         self.town, self.guest = town, guest
         self.hung_up: list[int] = []
-        command = Enter(v=1, look=Look(body=1), room=room, last=last)
+        command = Enter(v=1, look=Look(body=1), room=room, last=last, seat=seat)
         self.seat: Seat = town.rooms.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code)).seat
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
@@ -122,7 +124,7 @@ class Person:
         self.town.rooms.drop(self.seat, self.town.now_s)
 
     def come_back(self, last: int | None = None) -> "Person":
-        return Person(self.town, self.guest, last=last)
+        return Person(self.town, self.guest, last=last, seat=self.seat.number)
 
 
 def answer_to(question: AskedQuestion, text: str = "네!", *, offset: int = 1, **headers: str) -> Record:

@@ -29,6 +29,10 @@ class Facts:
 
     by_bot: dict[str, BotFacts] = field(default_factory=lambda: {bot: BotFacts(alive=True, ready=1) for bot in BOT_IDS})
 
+    def book(self, bot: str) -> dict[str, object]:
+        pairs = [{"question": "거울동굴이 어디야?", "answer": "오솔길 끝이에요.", "new": True}]
+        return {"bot": bot, "version": self.by_bot[bot].ready, "dataset": "d", "total": 7, "pairs": pairs}
+
     def read(self) -> Mapping[str, BotFacts]:
         return dict(self.by_bot)
 
@@ -54,7 +58,7 @@ def settings(**changed: object) -> GatewaySettings:
 def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Served]:
     """Serve a gateway until the context ends."""
     facts = Facts()
-    gateway = Gateway(settings=settings(**changed), topics=topics, read_facts=facts.read)
+    gateway = Gateway(settings=settings(**changed), topics=topics, read_facts=facts.read, read_book=facts.book)
     server = uvicorn.Server(server_config(gateway, "127.0.0.1", port))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -116,9 +116,12 @@ def test_pages_of_other_origins_get_nothing(served: Served) -> None:
 
 @pytest.mark.parametrize("cookie", ["", f"{COOKIE}=forged", f"{COOKIE}=eyJpZCI6InctYWRtaW4ifQ.AAAA"])
 def test_without_a_valid_token_there_is_no_connection(served: Served, cookie: str) -> None:
-    """The handshake is refused."""
-    with pytest.raises(InvalidStatus):
-        connect(f"ws{served.url[4:]}/world", additional_headers={"Cookie": cookie}, proxy=None)
+    """The client is told to sign in; nothing else is sent."""
+    with connect(f"ws{served.url[4:]}/world", additional_headers={"Cookie": cookie}, proxy=None) as nobody:
+        refusal = json.loads(nobody.recv(timeout=5))
+        assert (refusal["t"], refusal["of"], refusal["reason"]) == ("refusal", "enter", "session")
+        with pytest.raises(ConnectionClosed, match="4403"):
+            nobody.recv(timeout=5)
 
 
 def test_a_name_in_use_is_refused_in_words(served: Served, join) -> None:
@@ -235,6 +238,18 @@ def test_stages_reach_players(served: Served, join) -> None:
     staged = player.wait_for(lambda event: event["t"] == "staged")
     assert staged["bot"] == {"bot": "ChatbotA", "stage": "new_version", "version": 2, "learned": 0}
     served.facts.by_bot["ChatbotA"] = BotFacts(alive=True, ready=1)
+
+
+def test_the_book_shows_what_a_version_learned(served: Served, join) -> None:
+    """It is read once the version answers; the number of pairs is part of what players see of the bot."""
+    player = join("책벌레")
+    wait_until(lambda: requests.get(f"{served.url}/learned/ChatbotB").json()["total"] == 7)
+    book = requests.get(f"{served.url}/learned/ChatbotB").json()
+    assert book["pairs"][0]["answer"] == "오솔길 끝이에요."
+    assert requests.get(f"{served.url}/learned/ChatbotZ").status_code == 404
+    known = {bot["bot"]: bot.get("learned", 0) for bot in player.welcome["bots"]}
+    if not known["ChatbotB"]:
+        player.wait_for(lambda event: event["t"] == "staged" and event["bot"]["learned"] == 7)
 
 
 def test_a_second_tab_takes_over(served: Served, join) -> None:

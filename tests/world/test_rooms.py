@@ -90,6 +90,19 @@ def test_after_half_a_minute_the_seat_is_free(town: Town) -> None:
     assert first.come_back(5).events()[0]["t"] == "welcome"
 
 
+def test_a_seat_of_before_is_not_resumed(town: Town) -> None:
+    """Its number of events means nothing for the new seat, even if it fits by chance."""
+    first = town.enter("하늘")
+    last = first.events()[-1]["n"]
+    first.drop()
+    town.pass_time(HELD_S + 1)
+    tick(town)
+    again = Person(town, first.guest)
+    again.events()
+    stale = Person(town, first.guest, last=last, seat=first.seat.number)
+    assert [event["t"] for event in stale.events()] == ["welcome"]
+
+
 def test_a_second_tab_takes_over(town: Town) -> None:
     """One player has one body. The first tab is told why its connection ends."""
     first = town.enter("하늘")

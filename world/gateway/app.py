@@ -21,10 +21,11 @@ from kogpt2_chat.domain.chat.signing import SigningKeys
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, MODERATION_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
-from world.gateway.connection import Connection
+from world.gateway.connection import Connection, refuse
 from world.gateway.dispatch import Dispatch
 from world.gateway.door import Door, address_of
 from world.gateway.follow import TopicThread
+from world.gateway.learned import Book, LearnedBooks, read_book
 from world.gateway.moderators import Moderators
 from world.gateway.outside import KafkaOutside
 from world.gateway.pages import SecurityHeaders, client_files, is_built, show_places
@@ -44,7 +45,6 @@ from world.gateway.send import SendThread
 from world.gateway.shared import SharedDirectory
 from world.gateway.stages import BotFacts, StageBook, StageReader
 
-FORBIDDEN: Final = 4403
 ANSWER_TOPICS: Final = (*BOT_IDS, DEAD_LETTER_TOPIC)
 _RETRY_S: Final = 5.0
 _REMEMBERED_S: Final = 60.0
@@ -94,6 +94,7 @@ class Gateway:
         settings: what it needs to know.
         topics: Kafka.
         read_facts: reads the facts about the bots.
+        read_book: reads what a bot has learned.
         places: where things are.
         monotonic: returns monotonic seconds.
     """
@@ -104,11 +105,13 @@ class Gateway:
         settings: GatewaySettings,
         topics: Topics,
         read_facts: Callable[[], Mapping[str, BotFacts]],
+        read_book: Callable[[str], Book | None] = read_book,
         places: Places | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._topics, self._monotonic = settings, topics, monotonic
-        self._book = StageBook()
+        self._stage_book = StageBook()
+        self.learned = LearnedBooks(read_book, self._stage_book.set_learned)
         self.rooms = Rooms(
             places=places or load_places(),
             elsewhere=self._rooms_elsewhere,
@@ -116,7 +119,7 @@ class Gateway:
             first_room=settings.first_room,
             rooms=settings.rooms,
             capacity=settings.seats,
-            bots=self._book.views,
+            bots=self._stage_book.views,
         )
         self.asking, self.moderators = Asking(self.rooms), Moderators(self.rooms)
         self._sending = SendThread(topics, monotonic)
@@ -129,7 +132,7 @@ class Gateway:
             KafkaOutside(self._send, settings.keys, settings.name),
             self.moderators.raise_if_muted,
         )
-        self._stages = StageReader(self._book, read_facts, self._show_stages, monotonic)
+        self._stages = StageReader(self._stage_book, read_facts, self._show_stages, self.learned.expect, monotonic)
         self._addresses = AddressLimits(
             ids_per_hour=settings.ids_per_hour,
             handshakes_per_minute=settings.handshakes_per_minute,
@@ -192,13 +195,13 @@ class Gateway:
                 await asyncio.to_thread(thread.stop, _STOP_TIMEOUT_S)
 
     async def connect(self, socket: WebSocket) -> None:
-        """``WS /world``: let a guest in. Whoever may not enter is refused before the handshake is complete."""
+        """``WS /world``: let a guest in."""
         address = address_of(socket)
         try:
             guest = self.door.admitted(socket)
             self._addresses.open(address, self._monotonic())
         except Refused as refused:
-            await socket.close(FORBIDDEN, refused.reason)
+            await refuse(socket, refused)
             return
         try:
             await socket.accept()
@@ -314,6 +317,7 @@ def web_application(gateway: Gateway) -> Starlette:
             Route("/session", gateway.door.sign_in, methods=["POST"]),
             Route("/session", gateway.door.sign_out, methods=["DELETE"]),
             Route("/health", gateway.health, methods=["GET"]),
+            Route("/learned/{bot}", gateway.learned.show, methods=["GET"]),
             Route("/places", show_places, methods=["GET"]),
             WebSocketRoute("/world", gateway.connect),
             Mount("/", client_files(), name="client"),

@@ -21,6 +21,7 @@ from world.gateway.rules.tokens import Guest
 ENTER_TIMEOUT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 10.0
 POLICY: Final = 1008
+FORBIDDEN: Final = 4403
 TRY_AGAIN: Final = 1013
 _MALFORMED: Final = Rate(per_s=0.2, burst=5)
 _FRAMES: Final = Rate(per_s=60, burst=600)
@@ -139,6 +140,19 @@ class Connection:
         code, reason = self._closing or (1000, "")
         with suppress(Exception):  # the other side may have closed it already
             await self._socket.close(code, reason)
+
+
+async def refuse(socket: WebSocket, refused: Refused) -> None:
+    """Refuse a connection.
+
+    A page cannot see why a handshake fails, so a guest without a valid token, or a banned one, is told in an event.
+    Other origins and floods are not worth a handshake.
+    """
+    if refused.reason in ("session", "banned"):
+        await socket.accept()
+        refusal = Refusal("enter", refused.reason, refused.wait_s)
+        await socket.send_text(numbered(write_event(refusal), 0).decode())
+    await socket.close(FORBIDDEN, refused.reason)
 
 
 def _read_enter(text: str) -> Enter:

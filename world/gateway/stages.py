@@ -86,18 +86,18 @@ class _Shown:
 
 @dataclass(slots=True)
 class StageBook:
-    """The stages as they were last shown. It decides what is new; it reads no server.
+    """The stages as they were last shown. It decides what is new; it reads no server."""
 
-    Attributes:
-        learned: number of pairs that a version learned from players, by bot and version.
-    """
-
-    learned: dict[tuple[str, int], int] = field(default_factory=dict)
+    _learned: dict[tuple[str, int], int] = field(default_factory=dict)
     _shown: dict[str, _Shown] = field(default_factory=lambda: {bot: _Shown(BotView(bot, "asleep")) for bot in BOT_IDS})
 
     def views(self) -> list[BotView]:
         """Return what players see of the bots."""
         return [shown.view for shown in self._shown.values()]
+
+    def set_learned(self, bot: str, version: int, count: int) -> None:
+        """Set how many pairs a version learned from players; shown with the next update."""
+        self._learned[bot, version] = count
 
     def update(self, facts: Mapping[str, BotFacts], now_s: float) -> list[BotView]:
         """Take new facts.
@@ -117,7 +117,7 @@ class StageBook:
                     shown.changed_at_s = now_s
                 shown.version = found.ready
             stage = stage_of(found, is_new=now_s - shown.changed_at_s < NEW_FOR_S)
-            view = BotView(bot, stage, found.ready, self.learned.get((bot, found.ready), 0))
+            view = BotView(bot, stage, found.ready, self._learned.get((bot, found.ready), 0))
             if view != shown.view:
                 shown.view = view
                 changed.append(view)
@@ -131,6 +131,7 @@ class StageReader:
         book: the stages as they were last shown.
         read: reads the facts by bot.
         changed: called in this thread with the changed views.
+        serves: called in this thread with each bot and the version that answers.
         clock: returns monotonic seconds.
     """
 
@@ -139,9 +140,10 @@ class StageReader:
         book: StageBook,
         read: Callable[[], Mapping[str, BotFacts]],
         changed: Callable[[list[BotView]], None],
+        serves: Callable[[str, int], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._book, self._read, self._changed, self._clock = book, read, changed, clock
+        self._book, self._read, self._changed, self._serves, self._clock = book, read, changed, serves, clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stages", daemon=True)
 
@@ -156,8 +158,11 @@ class StageReader:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if changed := self._book.update(self._read(), self._clock()):
+                facts = self._read()
+                if changed := self._book.update(facts, self._clock()):
                     self._changed(changed)
+                for bot, found in facts.items():
+                    self._serves(bot, found.ready)
             except (Unavailable, NotFound) as error:
                 log.info("stages_not_read", error=str(error))
             self._stopping.wait(_EVERY_S)

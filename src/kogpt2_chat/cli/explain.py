@@ -1,4 +1,4 @@
-"""The command ``explain``, and the formatting of an explanation for a terminal."""
+"""The commands ``explain`` and ``learned``, and the formatting of an explanation for a terminal."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.chat.turns import Turn, answer_source
 from kogpt2_chat.domain.learning.explanation import Explanation, Replay, Step, Token, TokenChoice
@@ -19,6 +20,7 @@ _WIDTH: Final = 110
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands to the CLI."""
     app.command()(explain)
+    app.command()(learned)
 
 
 def explain(
@@ -44,6 +46,27 @@ def explain(
         progress=progress,
     )
     show(found, as_text(found), as_json=as_json)
+
+
+def learned(
+    bot: BotName,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of pairs to show.")] = 20,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show what the version of a bot that answers has learned from players, the newest first.
+
+    Example: `kogpt2-chat learned ChatbotA`
+    """
+    from kogpt2_chat.jobs.show_learned import show_learned as run
+
+    settings = load_settings()
+    found = run(
+        bot=bot, limit=limit, files=bootstrap.files(settings), registry=bootstrap.registry(settings), settings=settings
+    )
+    lines = [f"{bot} version {found.version}: {found.total} pairs learned from players"]
+    lines += [f"{'*' if pair.new else ' '} {one_line(pair.question)} → {one_line(pair.answer)}" for pair in found.pairs]
+    show(found, "\n".join(lines), as_json=as_json)
 
 
 def as_text(found: Explanation) -> str:

@@ -71,6 +71,8 @@ class WorldPlayer:
             raise InvalidInput(f"the gateway refuses {self.name!r}: HTTP {error.response.status_code}") from error
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
+        if "last" in fields:
+            fields["seat"] = self.welcome["you"]
         self._send("enter", v=1, look={"body": len(self.name) % 4, "top": sum(map(ord, self.name)) % 8}, **fields)
         if "last" in fields:  # whoever comes back in time gets the missed events and no welcome
             return

@@ -118,7 +118,7 @@ test("the first command enters, and later ones say what was seen and in which ro
   enter({ n: 2, t: "pong", at: 0 });
   expect(sockets[0]?.sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [] });
   comeBack();
-  expect(socket().sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [], last: 2, room: 3 });
+  expect(socket().sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [], last: 2, seat: 7, room: 3 });
 });
 
 test("events that were delivered before are dropped", () => {

@@ -32,6 +32,7 @@ class Enter(Command, frozen=True):
         look: the avatar.
         room: the wanted room; None for one with friends in it and a free seat.
         last: the number of the last event that this client has seen, if it was connected before.
+        seat: the seat that it had then. A seat that has been given away in between has other events.
         waiting: ids of questions whose answer the client still waits for.
     """
 
@@ -39,6 +40,7 @@ class Enter(Command, frozen=True):
     look: Look = Look()
     room: Annotated[int, Meta(ge=1, le=9999)] | None = None
     last: Annotated[int, Meta(ge=0)] | None = None
+    seat: Seat | None = None
     waiting: Annotated[list[Id], Meta(max_length=8)] = []
 
 

@@ -263,7 +263,7 @@ class Rooms:
         seat.hang_up_with(REPLACED, "connected again")
         seat.hang_up, seat.dropped_at_s, seat.guest = hang_up, None, guest
         seat.has_moved = True
-        if command.last is not None and seat.outbox.go_back(command.last):
+        if command.seat == seat.number and command.last is not None and seat.outbox.go_back(command.last):
             return True
         seat.outbox.skip()
         self._welcome(seat)

@@ -58,6 +58,7 @@ export class Connection {
   #socket: Socket | null = null;
   #state: LinkState = { is: "closed" };
   #room: number | undefined;
+  #seat: number | undefined;
   #heardMs = 0;
   #timers: number[] = [];
   #retry: number | null = null;
@@ -89,6 +90,7 @@ export class Connection {
   close(): void {
     this.#drop();
     this.#inbox = new Inbox();
+    this.#seat = undefined;
     this.#unconfirmed.clear();
     this.#become({ is: "closed" });
   }
@@ -145,12 +147,13 @@ export class Connection {
     this.#heardMs = this.options.nowMs();
     this.#inbox.connectionOpened();
     const { last } = this.#inbox;
+    const seat = this.#seat;
     this.#write({
       t: "enter",
       v: VERSION,
       look: this.options.look(),
       waiting: this.options.waiting.ids,
-      ...(last === null ? {} : { last }),
+      ...(last === null || seat === undefined ? {} : { last, seat }),
       ...(this.#room === undefined ? {} : { room: this.#room }),
     });
     this.#ping(); // Its answer comes after all missed events: then it is clear what must be sent again.
@@ -181,7 +184,10 @@ export class Connection {
       return;
     }
     if (this.#state.is !== "online") this.#entered();
-    if (event.t === "welcome") this.#room = event.room;
+    if (event.t === "welcome") {
+      this.#room = event.room;
+      this.#seat = event.you;
+    }
     const about = this.#unconfirmed.follow(event);
     this.options.waiting.follow(event);
     this.options.onEvent(event, about);

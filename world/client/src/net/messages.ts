@@ -28,7 +28,7 @@ export interface RoomView {
 }
 
 export type Command =
-  | { t: "enter"; v: 1; look: Look; room?: number; last?: number; waiting: string[] }
+  | { t: "enter"; v: 1; look: Look; room?: number; last?: number; seat?: number; waiting: string[] }
   | { t: "say"; id: string; text: string }
   | { t: "whisper"; id: string; to: number; text: string }
   | { t: "emote"; kind: EmoteKind }
