@@ -75,6 +75,7 @@ NAMES_BY_JOB = {
     "replay_quarantine": "dry_run mended readable still stored waiting",
     "rollback": "bot changed epoch previous reason version workers",
     "rollout": "bot changed epoch previous reason version workers",
+    "show_learned": "bot dataset pairs.answer pairs.new pairs.question total version",
     "show_quarantine": "records",
 }
 """Callers outside this repository read these names: a change needs the old name for a release."""

@@ -50,6 +50,7 @@ _RETRY_S: Final = 5.0
 _REMEMBERED_S: Final = 60.0
 """How far back a gateway that starts reads questions and answers, for players who wait since before its start."""
 _STOP_TIMEOUT_S: Final = 3.0
+_FOLLOW_TIMEOUT_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -149,6 +150,7 @@ class Gateway:
             monotonic=monotonic,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._early: list[Record] | None = []
         self._shared: SharedDirectory | None = None
         if settings.others:
             self._shared = SharedDirectory(
@@ -176,11 +178,11 @@ class Gateway:
         """Run the gateway's threads and its ticks while the web application runs."""
         del app
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._remember)
         self._sending.start()
         self._answers.start(self._loop)
         self._decisions.start(self._loop)
         self._stages.start()
+        await self._remember()
         tasks = [asyncio.create_task(self._tick())]
         if self._shared is not None:
             tasks.append(asyncio.create_task(self._shared.run()))
@@ -233,17 +235,31 @@ class Gateway:
             next_s = max(next_s + period_s, now_s)  # a late tick is not made up for
             await asyncio.sleep(next_s - self._monotonic())
 
-    def _remember(self) -> None:
-        """Wait for the answers to questions that an earlier process of this gateway has sent."""
-        since_ms = int((time.time() - _REMEMBERED_S) * 1000)
+    async def _remember(self) -> None:
+        """Wait for the answers to questions that an earlier process of this gateway has sent.
+
+        1. Follow the answers, so that none is missed; those that arrive meanwhile are kept.
+        2. Read the questions and the answers of the last minute.
+        3. Take the questions, then the answers, then the kept ones.
+        """
+        questions: list[Record] = []
+        answers: list[Record] = []
         try:
-            for record in recent_records(self._topics, [QUESTION_TOPIC], since_ms):
-                age_s = time.time() - record.timestamp_ms / 1000
-                if (question := question_of(record, self._settings.keys)) is not None:
-                    self.asking.wait(question, self._monotonic() - min(age_s, WAIT_S))
-            self._deliver(recent_records(self._topics, ANSWER_TOPICS, since_ms))
+            await self._answers.following(_FOLLOW_TIMEOUT_S)
+            questions, answers = await asyncio.to_thread(self._recent)
         except (NotFound, Unavailable) as error:
             log.warning("questions_not_remembered", error=str(error))
+        for record in questions:
+            age_s = time.time() - record.timestamp_ms / 1000
+            if (question := question_of(record, self._settings.keys)) is not None:
+                self.asking.wait(question, self._monotonic() - min(age_s, WAIT_S))
+        early, self._early = self._early or [], None
+        self._deliver([*answers, *early])
+
+    def _recent(self) -> tuple[list[Record], list[Record]]:
+        since_ms = int((time.time() - _REMEMBERED_S) * 1000)
+        questions = recent_records(self._topics, [QUESTION_TOPIC], since_ms)
+        return questions, recent_records(self._topics, ANSWER_TOPICS, since_ms)
 
     async def _claim(self, guest: Guest) -> None:
         """Reserve a guest's name at the other gateways; this one's rooms check it themselves."""
@@ -269,6 +285,9 @@ class Gateway:
         self._sending.send(record)
 
     def _deliver(self, records: Sequence[Record]) -> None:
+        if self._early is not None:
+            self._early += records
+            return
         for record in records:
             self.asking.accept(record)
 

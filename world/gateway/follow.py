@@ -13,6 +13,7 @@ from kogpt2_chat.ports import Record, Topics
 
 _POLL_S: Final = 0.2
 _RETRY_S: Final = 1.0
+_LOOK_S: Final = 0.02
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,19 @@ class TopicThread:
         """Start the thread."""
         self._loop = loop
         self._thread.start()
+
+    async def following(self, timeout_s: float) -> None:
+        """Wait until the topics are followed.
+
+        Raises:
+            Unavailable: they are not in time.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.is_following:
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            raise Unavailable(f"{self._names} were not followed within {timeout_s:g} s") from None
 
     def stop(self, timeout_s: float) -> None:
         """Stop, and wait for the thread to end."""

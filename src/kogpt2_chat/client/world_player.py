@@ -3,9 +3,9 @@
 import itertools
 import json
 import math
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import requests
@@ -16,6 +16,7 @@ from kogpt2_chat.errors import InvalidInput, Unavailable
 
 Event = Mapping[str, Any]
 _TIMEOUT_S: Final = 10.0
+_NORMAL: Final = 1000
 _STEP_S: Final = 1 / 15
 _WALK_M_PER_S: Final = 4.0
 _HEAD: Final = b"\x01\x01"
@@ -52,6 +53,8 @@ class WorldPlayer:
         self.last = 0
         self._sequence = 0
         self._socket: ClientConnection | None = None
+        self._arrived = threading.Condition()
+        self._ended = ""
 
     def enter(self, **fields: object) -> None:
         """Enter the world, or enter it again after :meth:`drop`.
@@ -71,6 +74,8 @@ class WorldPlayer:
             raise InvalidInput(f"the gateway refuses {self.name!r}: HTTP {error.response.status_code}") from error
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
+        self._ended = ""
+        threading.Thread(target=self._read_all, args=(self._socket,), name=f"read {self.name}", daemon=True).start()
         if "last" in fields:
             fields["seat"] = self.welcome["you"]
         self._send("enter", v=1, look={"body": len(self.name) % 4, "top": sum(map(ord, self.name)) % 8}, **fields)
@@ -120,23 +125,16 @@ class WorldPlayer:
             Unavailable: there was none in time, or the connection has ended.
         """
         deadline_s = time.monotonic() + timeout_s
-        seen = 0
-        while True:
-            for event in self.events[seen:]:
-                if condition(event):
-                    self.events.remove(event)
-                    return event
-            seen = len(self.events)
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                raise Unavailable(f"{self.name}: the expected event did not arrive within {timeout_s:g} s")
-            self._receive(left_s)
-
-    def poll(self, timeout_s: float = 0.0) -> None:
-        """Take the events that have arrived."""
-        with _ignoring_timeouts():
+        with self._arrived:
             while True:
-                self._receive(timeout_s)
+                for event in self.events:
+                    if condition(event):
+                        self.events.remove(event)
+                        return event
+                if self._ended:
+                    raise Unavailable(f"{self.name}: {self._ended}")
+                if not self._arrived.wait(deadline_s - time.monotonic()):
+                    raise Unavailable(f"{self.name}: the expected event did not arrive within {timeout_s:g} s")
 
     def walk_to(self, x: float, z: float, pace: Callable[[float], None] = time.sleep) -> None:
         """Walk in a straight line.
@@ -162,24 +160,42 @@ class WorldPlayer:
         self._sequence = (self._sequence + 1) & 0xFFFF
         numbers = (self._sequence, round(x * 100) & 0xFFFF, round(z * 100) & 0xFFFF)
         frame = _HEAD + b"".join(number.to_bytes(2, "little") for number in numbers) + bytes((0, yaw, gait))
-        self._connection().send(frame)
+        self._write(frame)
 
     def _send(self, command: str, /, **fields: object) -> str:
         message_id = str(fields.pop("id", f"{self.name.encode().hex()[:12]}-{next(self._ids)}"))
-        self._connection().send(json.dumps({"t": command, "id": message_id, **fields}, ensure_ascii=False))
+        self._write(json.dumps({"t": command, "id": message_id, **fields}, ensure_ascii=False))
         return message_id
 
-    def _receive(self, timeout_s: float) -> None:
+    def _write(self, message: str | bytes) -> None:
         try:
-            message = self._connection().recv(timeout=max(0.0, timeout_s))
-        except TimeoutError:
-            raise Unavailable(f"{self.name}: nothing arrived within {timeout_s:g} s") from None
+            self._connection().send(message)
         except ConnectionClosed as error:
             raise Unavailable(f"{self.name}: the gateway closed the connection: {error}") from error
-        if isinstance(message, str):
-            event = json.loads(message)
+
+    def _read_all(self, socket: ClientConnection) -> None:
+        """Take all messages as they arrive: a client that does not read looks like a dead one."""
+        ended = "the connection was closed"
+        try:
+            for message in socket:
+                if isinstance(message, str):
+                    self._take(json.loads(message))
+        except (ConnectionClosed, OSError) as error:
+            ended = f"the gateway closed the connection: {error}"
+        finally:
+            with self._arrived:
+                if socket is self._socket:
+                    self._ended = ended if socket.close_code in (None, _NORMAL) else self._reason(socket)
+                    self._arrived.notify_all()
+
+    def _reason(self, socket: ClientConnection) -> str:
+        return f"the gateway closed the connection: {socket.close_code} {socket.close_reason}"
+
+    def _take(self, event: Event) -> None:
+        with self._arrived:
             self.last = max(self.last, event["n"])
             self.events.append(event)
+            self._arrived.notify_all()
 
     def _connection(self) -> ClientConnection:
         if self._socket is None:
@@ -213,15 +229,6 @@ def _ends(event: Event, question_id: str) -> bool:
     if event["t"] in ("answered", "unanswered"):
         return bool(event.get("id") == question_id)
     return bool(event["t"] == "refusal" and event["of"] == question_id)
-
-
-@contextmanager
-def _ignoring_timeouts() -> Iterator[None]:
-    try:
-        yield
-    except Unavailable as error:
-        if "nothing arrived" not in str(error):
-            raise
 
 
 def _sign_in(url: str, wanted: Mapping[str, object]) -> str:
