@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 import structlog
@@ -13,7 +14,6 @@ from kogpt2_chat.ports import Record, Topics
 
 _POLL_S: Final = 0.2
 _RETRY_S: Final = 1.0
-_LOOK_S: Final = 0.02
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,7 @@ class TopicThread:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow {names[0]}", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._followed = asyncio.Event()
         self.is_following = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,8 +59,7 @@ class TopicThread:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                while not self.is_following:
-                    await asyncio.sleep(_LOOK_S)
+                await self._followed.wait()
         except TimeoutError:
             raise Unavailable(f"{self._names} were not followed within {timeout_s:g} s") from None
 
@@ -73,15 +73,16 @@ class TopicThread:
             try:
                 with closing(self._topics.follow(self._names, from_end=self._from_end)) as follower:
                     self.is_following = True
+                    self._in_loop(self._followed.set)
                     log.info("topics_followed", topics=self._names)
                     while not self._stopping.is_set():
                         if records := follower.poll(_POLL_S):
-                            self._hand_over(records)
+                            self._in_loop(partial(self._deliver, records))
             except (Unavailable, NotFound) as error:
                 self.is_following = False
                 log.warning("topics_not_followed", topics=self._names, error=str(error))
                 self._stopping.wait(_RETRY_S)
 
-    def _hand_over(self, records: Sequence[Record]) -> None:
+    def _in_loop(self, call: Callable[[], None]) -> None:
         if self._loop is not None and not self._stopping.is_set():
-            self._loop.call_soon_threadsafe(self._deliver, records)
+            self._loop.call_soon_threadsafe(call)
