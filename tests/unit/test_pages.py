@@ -75,7 +75,9 @@ def test_the_glossary_names_every_table_of_the_lake() -> None:
     assert set(re.findall(r"`(\w+)`", lake)) == set(get_args(TableName))
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.ko.md", "docs/runbook.md", "docs/workers.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "README.ko.md", "docs/runbook.md", "docs/workers.md", "docs/unity.md", "CONTRIBUTING.md"]
+)
 def test_links_have_a_target(page: str) -> None:
     """The file exists, and so does the heading in it."""
     path = CHECKOUT / page
