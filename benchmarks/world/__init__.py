@@ -1,0 +1,1 @@
+"""Benchmark of the virtual world's gateway; see :mod:`benchmarks.world.__main__`."""

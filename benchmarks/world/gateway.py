@@ -1,0 +1,32 @@
+"""A gateway on Kafka's double: `python -m benchmarks.world.gateway PORT`, a process of its own."""
+
+import sys
+from typing import Final
+
+import uvicorn
+
+from benchmarks.world.guests import KEYS
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.log import configure_logging
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
+from world.gateway.app import Gateway, GatewaySettings, server_config
+from world.gateway.stages import BotFacts
+
+ROOMS: Final = 200
+
+
+def main() -> None:
+    """Serve players until asked to stop. The limits are the defaults, but for the number of rooms."""
+    configure_logging("json")
+    topics = InMemoryTopics(Broker())
+    topics.ensure()
+    gateway = Gateway(
+        settings=GatewaySettings(keys=KEYS, rooms=ROOMS),
+        topics=topics,
+        read_facts=lambda: {bot: BotFacts(alive=True, ready=1) for bot in BOT_IDS},
+    )
+    uvicorn.Server(server_config(gateway, "127.0.0.1", int(sys.argv[1]))).run()
+
+
+if __name__ == "__main__":
+    main()
