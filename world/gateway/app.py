@@ -44,6 +44,7 @@ from world.gateway.rules.tokens import Guest, GuestTokens
 from world.gateway.send import SendThread
 from world.gateway.shared import SharedDirectory
 from world.gateway.stages import BotFacts, StageBook, StageReader
+from world.gateway.wire import Wire
 
 ANSWER_TOPICS: Final = (*BOT_IDS, DEAD_LETTER_TOPIC)
 _RETRY_S: Final = 5.0
@@ -316,7 +317,7 @@ def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         lifespan="on",
-        ws="websockets-sansio",
+        ws=Wire,
         ws_max_size=MAX_FRAME_BYTES,
         ws_max_queue=32,
         ws_per_message_deflate=False,

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -17,6 +18,7 @@ from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
 from world.gateway.rules.limits import Rate, TokenBucket
 from world.gateway.rules.tokens import Guest
+from world.gateway.wire import wire_of
 
 ENTER_TIMEOUT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 10.0
@@ -53,7 +55,7 @@ class Connection:
     ) -> None:
         self._socket, self._guest, self._clock = socket, guest, clock
         self._rooms, self._asking, self._dispatch, self._claim = rooms, asking, dispatch, claim
-        self._ready = asyncio.Event()
+        self._wire = wire_of(socket)
         self._closing: tuple[int, str] | None = None
         self._malformed, self._frames = TokenBucket(_MALFORMED, clock()), TokenBucket(_FRAMES, clock())
 
@@ -62,13 +64,13 @@ class Connection:
         seat = await self._enter()
         if seat is None:
             return
-        tasks = {asyncio.create_task(self._receive(seat)), asyncio.create_task(self._send(seat))}
+        send = partial(self._send, seat)
+        seat.outbox.wake = send
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            self._wire.listen(partial(self._receive, seat), send)
+            send()
+            await self._socket.receive()  # returns at the end: messages go to `_receive`
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             if seat.hang_up == self._hang_up:  # not taken over by another connection
                 self._rooms.drop(seat, self._clock())
         await self._close()
@@ -92,51 +94,46 @@ class Connection:
             return None
         except WebSocketDisconnect:
             return None
-        entry.seat.outbox.wake = self._ready.set
-        self._ready.set()
         self._asking.repeat(entry.seat, command.waiting, is_resumed=entry.is_resumed)
         return entry.seat
 
     def _hang_up(self, code: int, reason: str) -> None:
-        self._closing = self._closing or (code, reason)
-        self._ready.set()
+        if self._closing is None:
+            self._closing = code, reason
+            self._wire.end()
 
-    async def _receive(self, seat: Seat) -> None:
-        while True:
-            message = await self._socket.receive()
-            # Another connection may have taken over, and has been told what this one had received until then.
-            if message["type"] == "websocket.disconnect" or seat.hang_up != self._hang_up:
-                return
-            now_s = self._clock()
-            try:
-                if (text := message.get("text")) is not None:
-                    self._dispatch.command(seat, text, now_s)
-                else:
-                    self._dispatch.move(seat, message["bytes"], now_s)
-            except Refused:
-                if self._malformed.take(now_s):
-                    self._hang_up(POLICY, "malformed messages")
-                    return
-            if self._frames.take(now_s) or seat.limits.should_close(now_s):
-                self._hang_up(POLICY, "too many messages")
-                return
+    def _receive(self, seat: Seat, message: str | bytes) -> None:
+        # Another connection may have taken over, and has been told what this one had received until then.
+        if self._closing is not None or seat.hang_up != self._hang_up:
+            return
+        now_s = self._clock()
+        try:
+            if isinstance(message, str):
+                self._dispatch.command(seat, message, now_s)
+            else:
+                self._dispatch.move(seat, message, now_s)
+        except Refused:
+            if self._malformed.take(now_s):
+                self._hang_up(POLICY, "malformed messages")
+        if self._frames.take(now_s) or seat.limits.should_close(now_s):
+            self._hang_up(POLICY, "too many messages")
 
-    async def _send(self, seat: Seat) -> None:
-        while True:
-            await self._ready.wait()
-            self._ready.clear()
-            if seat.outbox.has_overflowed:
-                self._hang_up(TRY_AGAIN, "too slow")
-            if self._closing is not None:
-                return
+    def _send(self, seat: Seat) -> None:
+        if self._closing is not None:
+            return
+        if seat.outbox.has_overflowed or self._wire.stuck_s > SEND_TIMEOUT_S:
+            self._hang_up(TRY_AGAIN, "too slow")
+        elif self._wire.is_writable:
             events, positions = seat.outbox.take()
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                for event in events:
-                    await self._socket.send_text(event.decode())
-                if positions is not None:
-                    await self._socket.send_bytes(positions)
+            for event in events:
+                self._wire.send_now(event, is_text=True)
+            if positions is not None:
+                self._wire.send_now(positions, is_text=False)
 
     async def _close(self) -> None:
+        if not self._wire.is_writable:  # it would not read why
+            self._wire.abort()
+            return
         code, reason = self._closing or (1000, "")
         with suppress(Exception):  # the other side may have closed it already
             await self._socket.close(code, reason)

@@ -16,8 +16,9 @@ The gateway sends one frame per tick to every client of a room, if anything has 
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from world.gateway.refused import Refused
 
@@ -32,8 +33,7 @@ _CM: Final = 100
 _MOST_GAIT: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """Where a client says that its player is.
 
     Attributes:

@@ -1,0 +1,107 @@
+"""A player's WebSocket in uvicorn, with a short way in and out: no queue, task or coroutine per message.
+
+Players' movement is 30 frames per second each, so what a frame costs decides how many players a gateway carries. On the
+usual way of a web application, each frame wakes a task through a queue, and reading from the socket is paused and
+resumed. Here a message is handled as soon as it is read, and sent as soon as it is written.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.websockets import WebSocket
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+_INVALID_TEXT: Final = 1007
+_ABNORMAL: Final = 1006
+_NAME: Final = "wire"
+
+
+def wire_of(socket: WebSocket) -> "Wire":
+    """Return the wire of a WebSocket of an application that uvicorn serves with it."""
+    wire: Wire = socket.scope["state"][_NAME]
+    return wire
+
+
+class Wire(WebSocketsSansIOProtocol):
+    """The protocol of uvicorn for WebSockets. Until :meth:`listen` is called, any application can use it as usual."""
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None) -> None:
+        super().__init__(config, server_state, {**app_state, _NAME: self}, _loop)
+        self._received: Callable[[str | bytes], None] | None = None
+        self._drained: Callable[[], None] = lambda: None
+        self._stuck_since_s: float | None = None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client takes what is sent to it. If not, it would wait in this process."""
+        return self._stuck_since_s is None
+
+    @property
+    def stuck_s(self) -> float:
+        """For how many seconds the client has not taken what was sent to it."""
+        return 0.0 if self._stuck_since_s is None else time.monotonic() - self._stuck_since_s
+
+    def listen(self, received: Callable[[str | bytes], None], drained: Callable[[], None]) -> None:
+        """Hand over messages from now on.
+
+        Args:
+            received: called with each text or binary message. The application gets only the end of the connection.
+            drained: called when the client takes again what is sent to it.
+        """
+        self._received, self._drained = received, drained
+        waiting = [self.queue.get_nowait() for _ in range(self.queue.qsize())]
+        for message in waiting:
+            if message["type"] == "websocket.receive":
+                received(message.get("text") or message.get("bytes") or b"")
+            else:
+                self.queue.put_nowait(message)
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def send_now(self, message: bytes, *, is_text: bool) -> None:
+        """Send a message, unless the connection is ending."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        (self.conn.send_text if is_text else self.conn.send_binary)(message)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def end(self) -> None:
+        """Let the application see the end of the connection, which it then closes."""
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": _ABNORMAL})
+
+    def abort(self) -> None:
+        """End the connection at once, without what the client has not taken yet."""
+        self.transport.abort()
+
+    def send_receive_event_to_app(self) -> None:
+        """Take a complete message: uvicorn calls this."""
+        if self._received is None:
+            super().send_receive_event_to_app()
+            return
+        message = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.curr_msg_data_type == "bytes":
+            self._received(message)
+            return
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            self.conn.send_close(_INVALID_TEXT)
+            self.handle_parser_exception()
+            return
+        self._received(text)
+
+    def pause_writing(self) -> None:
+        """Remember since when the client takes nothing."""
+        super().pause_writing()
+        self._stuck_since_s = time.monotonic()
+
+    def resume_writing(self) -> None:
+        """Send what has waited."""
+        super().resume_writing()
+        self._stuck_since_s = None
+        self._drained()
