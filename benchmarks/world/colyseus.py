@@ -31,6 +31,6 @@ def install(say: Callable[[str], None]) -> bool:
             command, cwd=FOLDER, env=environment, check=True, timeout=_INSTALL_S, capture_output=True, text=True
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        say(f"Colyseus cannot be installed, so it is not measured: {error.stderr}")
+        say(f"Colyseus cannot be installed, so it is not measured: {error.stderr!r}")
         return False
     return True

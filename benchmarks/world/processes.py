@@ -88,13 +88,15 @@ def server(
 
 
 @contextmanager
-def load(command: Sequence[str], *, core: int = LOAD_CORE) -> Iterator[Iterator[Mapping[str, Any]]]:
+def load(
+    command: Sequence[str], *, core: int | None = LOAD_CORE, environment: Mapping[str, str] | None = None
+) -> Iterator[Iterator[Mapping[str, Any]]]:
     """Run a load; it prints lines of JSON.
 
     Yields:
         The lines. The load has ended after the last one.
     """
-    process = _start(command, core, None, stdout=subprocess.PIPE, text=True)
+    process = _start(command, core, environment, stdout=subprocess.PIPE, text=True)
     try:
         yield (json.loads(line) for line in process.stdout)
     finally:

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import math
+import secrets
 import struct
 import time
 from array import array
@@ -33,6 +34,8 @@ _AT_ONCE: Final = 20
 _ADDRESS_PLAYERS: Final = 20
 _ACKNOWLEDGED: Final = struct.Struct("<4xH")
 _HEAD_BYTES: Final = 6
+_RUN: Final = secrets.token_hex(3)
+"""Part of the names: the seats of the last run's players may still be held."""
 _ENTER: Final = json.dumps({"t": "enter", "v": 1}).encode()
 _SEQUENCES: Final = 0x10000
 
@@ -71,7 +74,7 @@ class Walker:
     async def enter(self, host: str, port: int) -> None:
         """Enter the world. Twenty players share an address, as in a school."""
         source = f"127.0.{1 + self.number // _ADDRESS_PLAYERS // 250}.{1 + self.number // _ADDRESS_PLAYERS % 250}"
-        self.client = await open_client(host, port, cookie_of(f"걷는이{self.number}"), self._receive, source=source)
+        self.client = await open_client(host, port, cookie_of(f"{_RUN}걷{self.number}"), self._receive, source=source)
         self.client.send(TEXT, _ENTER)
 
     def step(self) -> None:
