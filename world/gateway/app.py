@@ -140,28 +140,32 @@ class Gateway:
             handshakes_per_minute=settings.handshakes_per_minute,
             connections=settings.connections,
         )
-        self.door = Door(
-            tokens=GuestTokens(settings.keys.keys),
+        self.door = self._new_door()
+        self._shared = self._new_directory() if settings.others else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._early: list[Record] | None = []
+
+    def _new_door(self) -> Door:
+        return Door(
+            tokens=GuestTokens(self._settings.keys.keys),
             addresses=self._addresses,
-            origins=settings.origins,
-            facts=settings.facts,
+            origins=self._settings.origins,
+            facts=self._settings.facts,
             signed_in=self._signed_in,
             signed_out=self._signed_out,
             banned=self.moderators.is_banned,
-            monotonic=monotonic,
+            monotonic=self._monotonic,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._early: list[Record] | None = []
-        self._shared: SharedDirectory | None = None
-        if settings.others:
-            self._shared = SharedDirectory(
-                gateway=settings.name,
-                url=settings.url,
-                topics=topics,
-                send=self._sending,
-                rooms=lambda: self.rooms,
-                moved=self._moved,
-            )
+
+    def _new_directory(self) -> SharedDirectory:
+        return SharedDirectory(
+            gateway=self._settings.name,
+            url=self._settings.url,
+            topics=self._topics,
+            send=self._sending,
+            rooms=lambda: self.rooms,
+            moved=self._moved,
+        )
 
     @property
     def others(self) -> tuple[str, ...]:
