@@ -14,7 +14,7 @@ const LOW = { rows: 5, sides: 8, smooth: true } as const;
 
 /** The geometry of a bot, by its id. */
 export function botGeometry(bot: string, fineness: number): ReturnType<MeshBuilder["geometry"]> {
-  const builder = new MeshBuilder(3, fineness).uneven(0.01);
+  const builder = new MeshBuilder(3, fineness).uneven(0.01).round(fineness < 1);
   (bot === "ChatbotA" ? maru : bot === "ChatbotB" ? onyu : seol)(builder);
   antenna(builder);
   return builder.geometry();
@@ -51,7 +51,7 @@ function maru(builder: MeshBuilder): void {
   const [coat, cream] = [0xf2a557, 0xfff1dc];
   body(builder, coat, cream, cream);
   head(builder, coat, cream);
-  face(builder, 0x3a2b2b, 0xff9f80);
+  face(builder, false, 0x3a2b2b, 0xff9f80);
   builder.part(LIMBS.head).paint(0x3a2b2b).ball(0, 1.165, 0.298, 0.045, 0.034, 0.03, LOW);
   for (const side of [-1, 1]) {
     builder.paint(cream).ball(side * 0.125, 1.33, 0.255, 0.05, 0.03, 0.03, LOW);
@@ -83,7 +83,7 @@ function onyu(builder: MeshBuilder): void {
     builder.ball(Math.sin(angle) * 0.25, y, Math.cos(angle) * 0.2 - 0.04, 0.12, 0.11, 0.12, { rows: 4, sides: 7, smooth: true });
   }
   builder.part(LIMBS.head).paint(skin).ball(0, 1.2, 0.02, 0.335, 0.315, 0.29, SMOOTH);
-  face(builder, 0x4a4258, 0xf2b3a8);
+  face(builder, false, 0x4a4258, 0xf2b3a8);
   builder.part(LIMBS.head).paint(0xc98f8a).ball(0, 1.15, 0.305, 0.032, 0.022, 0.02, LOW);
   builder.paint(0xe4dfe6, wool);
   for (let curl = 0; curl < 20; curl += 1) {
@@ -113,7 +113,7 @@ function seol(builder: MeshBuilder): void {
   const [snow, pink] = [0xfffafc, 0xf7a8c4];
   body(builder, snow, 0xffeef4, snow);
   head(builder, snow, 0xffffff);
-  face(builder, 0x6a2c4a, 0xff94b8);
+  face(builder, false, 0x6a2c4a, 0xff94b8);
   builder.part(LIMBS.head).paint(0xf27ba3).ball(0, 1.165, 0.298, 0.034, 0.025, 0.022, LOW);
   for (const [side, lean] of [[-1, 0.16], [1, -0.3]] as const) {
     builder.within({ x: side * 0.15, y: 1.46, z: -0.03, roll: lean }, () => {

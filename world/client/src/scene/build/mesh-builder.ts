@@ -49,6 +49,7 @@ export class MeshBuilder {
   private swayTop = 0;
   private limb = 0;
   private jitter = 0.035;
+  private isRound = false;
 
   /** @param fineness below 1, round shapes get fewer sides. */
   constructor(seed = 1, fineness = 1) {
@@ -135,7 +136,15 @@ export class MeshBuilder {
         return { x: x + Math.sin(angle) * radius, y: y + height, z: z + Math.cos(angle) * radius, up };
       }),
     );
-    return this.rings(rings, lids);
+    if (!this.isRound) return this.rings(rings, lids);
+    rings.forEach((ring, row) => addRadialNormals(ring, x, z, profile, row));
+    return this.smoothRings(rings);
+  }
+
+  /** Let turned shapes look round and share corners, which is cheaper; they then have no lids. */
+  round(isRound: boolean): this {
+    this.isRound = isRound;
+    return this;
   }
 
   /** A ball or egg about a point; `rough` moves its corners, as for stones and the crowns of trees. */
@@ -250,8 +259,8 @@ export class MeshBuilder {
       const [lower, upper, sides] = [firsts[row] ?? 0, firsts[row + 1] ?? 0, rings[row]?.length ?? 0];
       for (let side = 0; side < sides; side += 1) {
         const next = (side + 1) % sides;
-        if (row > 0) this.indexes.push(lower + side, lower + next, upper + next);
-        if (row + 2 < rings.length) this.indexes.push(lower + side, upper + next, upper + side);
+        if (!isPoint(rings[row])) this.indexes.push(lower + side, lower + next, upper + next);
+        if (!isPoint(rings[row + 1])) this.indexes.push(lower + side, upper + next, upper + side);
       }
     }
     return this;
@@ -315,6 +324,25 @@ export class MeshBuilder {
     const sway = this.swayBottom + (this.swayTop - this.swayBottom) * up;
     this.extras.push(Math.min(CHANNEL, sway * 100), this.limb, 0, 0);
   }
+}
+
+/** Whether all corners of a ring fall together, as at the poles of a ball. */
+function isPoint(ring: readonly Corner[] | undefined): boolean {
+  const [first, second] = ring ?? [];
+  return !first || !second || Math.abs(first.x - second.x) + Math.abs(first.z - second.z) < 1e-6;
+}
+
+/** Normals of a turned shape: outwards, and up or down as the profile slopes. */
+function addRadialNormals(ring: readonly Corner[], x: number, z: number, profile: readonly ProfilePoint[], row: number): void {
+  const [before, after] = [profile[Math.max(row - 1, 0)], profile[Math.min(row + 1, profile.length - 1)]];
+  const rise = (after?.[1] ?? 0) - (before?.[1] ?? 0);
+  const slope = rise === 0 ? 0 : ((before?.[0] ?? 0) - (after?.[0] ?? 0)) / rise;
+  ring.forEach((corner, side) => {
+    const angle = ((side + 0.5) / ring.length) * Math.PI * 2;
+    const [dx, dz] = isPoint(ring) ? [Math.sin(angle), Math.cos(angle)] : [corner.x - x, corner.z - z];
+    const length = Math.hypot(dx, dz);
+    corner.normal = new Vector3(dx / length, slope, dz / length).normalize();
+  });
 }
 
 /** The normal of a flat face, or null if it has no area. */

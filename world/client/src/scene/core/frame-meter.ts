@@ -1,3 +1,5 @@
+const WINDOW_S = 1.5;
+
 /** Counts frames over the last second or so. */
 export class FrameMeter {
   private readonly times: number[] = [];
@@ -5,7 +7,8 @@ export class FrameMeter {
   /** Note a frame. */
   frame(nowS: number): void {
     this.times.push(nowS);
-    while (this.times.length > 2 && nowS - (this.times[0] ?? nowS) > 1.5) this.times.shift();
+    // One time from before the window is kept, so that a long wait for a frame counts.
+    while (nowS - (this.times[1] ?? nowS) > WINDOW_S) this.times.shift();
   }
 
   /** Frames per second. */

@@ -20,7 +20,7 @@ out vec4 vFog;
 ${LIGHT}
 void main() {
   vec3 toPoint = position - cameraPosition;
-  vFog = vec4(fogColorAt(toPoint), fogAt(length(toPoint)));
+  vFog = vec4(fogColorAt(toPoint, length(toPoint)), fogAt(length(toPoint)));
   vUv = uv;
   vAmbient = ambientLight(normal);
   #ifdef SHADOWS
@@ -60,6 +60,8 @@ export function groundMesh(materials: Materials, paint: CanvasTexture, cellM: nu
   });
   const mesh = new Mesh(groundGeometry(cellM), material);
   mesh.frustumCulled = false;
+  // After what stands on it, so that hidden ground is not painted; the sky comes even later.
+  mesh.renderOrder = 0.5;
   return mesh;
 }
 

@@ -1,4 +1,4 @@
-import { Group, Mesh, type BufferGeometry, type Object3D, type Points, type Vector3 } from "three";
+import { Group, Mesh, type BufferGeometry, type Object3D, type Points, type RawShaderMaterial, type Vector3 } from "three";
 import type { Preset } from "../core/quality";
 import { placeOf } from "../core/places";
 import { GroundPaint } from "../ground/ground-paint";
@@ -30,6 +30,9 @@ import { groves } from "./trees";
 import { village } from "./village";
 import { waterDisc, waterMaterial } from "./water";
 
+/** Portals that lead back to the plaza are seen from so many times farther than flowers. */
+const WAY_BACK_FACTOR = 3;
+
 /** The world without its people. It is built in steps, so that the first picture comes soon. */
 export class Land {
   readonly group = new Group();
@@ -46,10 +49,12 @@ export class Land {
   private readonly signs: Sign[] = [];
   private readonly movers: { mover: Mover; mesh: Object3D }[] = [];
   private readonly ranked: { object: Object3D; rank: number }[] = [];
-  private readonly details: Mesh[] = [];
+  private readonly details: { mesh: Mesh; factor: number }[] = [];
+  private readonly eveningOnly: Object3D[] = [];
   private readonly steps: (() => void)[];
   private readonly paint: GroundPaint;
-  private readonly solid: ReturnType<typeof worldMaterial>;
+  private readonly solid: RawShaderMaterial;
+  private readonly moving: RawShaderMaterial;
   private readonly far: Horizon;
   private readonly drops: Points;
   private preset: Preset;
@@ -58,7 +63,8 @@ export class Land {
     this.materials = materials;
     this.preset = preset;
     this.language = language;
-    this.solid = worldMaterial(materials);
+    this.solid = worldMaterial(materials, false);
+    this.moving = worldMaterial(materials, true);
     this.paint = new GroundPaint(preset.groundTexels, preset.waterDetail);
     this.far = horizon(materials, preset.fineness);
     this.drops = fountainWater(materials, 1);
@@ -76,7 +82,8 @@ export class Land {
   /** Move what moves by itself. */
   update(timeS: number, eye: Vector3): void {
     for (const { mover, mesh } of this.movers) mover.move(mesh, timeS);
-    for (const mesh of this.details) mesh.visible = isWithin(mesh.geometry, eye, this.preset.detailM);
+    for (const { mesh, factor } of this.details) mesh.visible = isWithin(mesh.geometry, eye, this.preset.detailM * factor);
+    for (const object of this.eveningOnly) object.visible = this.materials.world.uGlow.value > 0.02;
     this.far.update(timeS);
   }
 
@@ -106,7 +113,9 @@ export class Land {
     return [
       () => {
         this.add(plaza(fineness, this.language));
-        this.add(portals(fineness, this.language));
+        const { atPlaza, waysBack } = portals(fineness, this.language);
+        this.add(atPlaza);
+        for (const site of waysBack) this.showWithin(this.add(site), WAY_BACK_FACTOR);
         this.group.add(portalLight(this.materials), this.drops);
         this.addWater();
       },
@@ -119,7 +128,7 @@ export class Land {
   private add(site: Site): Mesh {
     const mesh = this.addMesh(site.builder.geometry());
     mesh.layers.enable(SHADOW_LAYER);
-    if (!site.detail.isEmpty) this.details.push(this.addMesh(site.detail.geometry()));
+    if (!site.detail.isEmpty) this.showWithin(this.addMesh(site.detail.geometry()));
     this.glows.push(...site.glows);
     this.pools.push(...site.pools);
     this.signs.push(...site.signs);
@@ -130,6 +139,11 @@ export class Land {
     return mesh;
   }
 
+  /** Show a mesh only from near; `factor` makes it show from farther away than small things do. */
+  private showWithin(mesh: Mesh, factor = 1): void {
+    this.details.push({ mesh, factor });
+  }
+
   private addMesh(geometry: BufferGeometry): Mesh {
     const mesh = new Mesh(geometry, this.solid);
     mesh.matrixAutoUpdate = false;
@@ -138,7 +152,7 @@ export class Land {
   }
 
   private addMover(mover: Mover): void {
-    const mesh = new Mesh(mover.builder.geometry(), this.solid);
+    const mesh = new Mesh(mover.builder.geometry(), this.moving);
     mesh.position.set(mover.x, mover.y, mover.z);
     mesh.rotation.y = mover.turn ?? 0;
     this.movers.push({ mover, mesh });
@@ -155,16 +169,14 @@ export class Land {
 
   private addPlants(): void {
     for (const grove of groves(this.preset.fineness)) this.ranked.push({ object: this.add(grove.site), rank: grove.rank });
-    for (const builder of meadow(this.preset.plants)) this.details.push(this.addMesh(builder.geometry()));
+    for (const builder of meadow(this.preset.plants)) this.showWithin(this.addMesh(builder.geometry()));
     this.quality(this.preset);
   }
 
   /** What is drawn at once for the whole world comes last: signs, soft lights, and lanterns in the sky. */
   private finish(): void {
-    this.group.add(
-      signMesh(this.materials, this.signs), poolMesh(this.materials, this.pools),
-      glowPoints(this.materials, [...this.glows, ...skyLanterns()]),
-    );
+    this.eveningOnly.push(poolMesh(this.materials, this.pools), glowPoints(this.materials, [...this.glows, ...skyLanterns()]));
+    this.group.add(signMesh(this.materials, this.signs), ...this.eveningOnly);
     this.paint.flush();
   }
 }

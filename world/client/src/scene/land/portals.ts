@@ -26,27 +26,34 @@ function facing(x: number, z: number, from: string): number {
   return Math.atan2(place.x - x, place.z - z) * 0.5 + Math.atan2(-x, -z) * 0.5;
 }
 
-/** The frames and name signs of all portals; the light inside is drawn by {@link portalLight}. */
-export function portals(fineness: number, language: "ko" | "en"): Site {
-  const site = new Site(111, fineness);
-  for (const portal of PLACES.portals) {
+/**
+ * The frames and name signs of all portals, those of the plaza first and then each way back by itself; the light inside
+ * is drawn by {@link portalLight}.
+ */
+export function portals(fineness: number, language: "ko" | "en"): { atPlaza: Site; waysBack: Site[] } {
+  const atPlaza = new Site(111, fineness);
+  const waysBack: Site[] = [];
+  PLACES.portals.forEach((portal, index) => {
     const place = placeOf(portal.to);
+    const site = portal.from === "plaza" ? atPlaza : new Site(112 + index, fineness);
+    if (site !== atPlaza) waysBack.push(site);
     const turn = facing(portal.x, portal.z, portal.from);
-    const color = PLACE_COLORS[portal.to] ?? PALETTE.gold;
-    frame(site, portal.x, portal.z, turn, color, language === "ko" ? place.ko : place.en, portal.to);
-  }
+    frame(site, portal.x, portal.z, turn, PLACE_COLORS[portal.to] ?? PALETTE.gold, place[language], portal.to);
+  });
   for (const web of PLACES.web_portals) {
     const turn = facing(web.x, web.z, web.place);
+    const site = web.place === "plaza" ? atPlaza : new Site(131, fineness);
+    if (site !== atPlaza) waysBack.push(site);
     gateway(site, web.x, web.z, turn, language === "ko" ? "바깥 구경" : "Websites");
   }
-  return site;
+  return { atPlaza, waysBack };
 }
 
 function frame(site: Site, x: number, z: number, turn: number, color: number, name: string, icon: string): void {
   site.stand(x, z, turn, (builder) => {
     builder.paint(PALETTE.stoneBlue, PALETTE.stone).lathe(0, 0, 0, [[1.65, 0], [1.6, 0.1], [1.35, 0.16]], 10, false);
     builder.paint(PALETTE.stone).ring(0, 0.16, 0, 0, 1.35, 10);
-    archStones(builder, color);
+    archStones(builder, color, site.fineness < 1 ? 12 : 18);
     for (const side of [-1.28, 1.28]) {
       builder.paint(PALETTE.stoneBlue, PALETTE.stone).box(side, 0.12, 0, 0.5, 0.5, 0.5);
       builder.shine(color, 1).ball(side, 0.82, 0, 0.17, 0.2, 0.17, { rows: 4, sides: 6 });
@@ -68,15 +75,14 @@ function frame(site: Site, x: number, z: number, turn: number, color: number, na
 }
 
 /** Stones in an oval; every third wears the colour of the place behind the portal. */
-function archStones(builder: MeshBuilder, color: number): void {
-  const count = 18;
+function archStones(builder: MeshBuilder, color: number, count: number): void {
   for (let stone = 0; stone < count; stone += 1) {
     const angle = (stone / count) * Math.PI * 2;
     if (stone % 3 === 0) builder.shine(color, 0.8);
     else builder.paint(PALETTE.stoneWarm);
     builder.within({
       x: Math.sin(angle) * (WIDTH_M + 0.14), y: CENTER_M + Math.cos(angle) * (HEIGHT_M + 0.14), roll: -angle,
-    }, () => builder.box(0, -0.16, 0, 0.46, 0.32, 0.42));
+    }, () => builder.box(0, -0.16, 0, 8.3 / count, 0.32, 0.42));
   }
 }
 

@@ -34,7 +34,7 @@ ${LIGHT}
 void main() {
   vLight = max(ambientLight(normal) + sunLight(normal), vec3(0.95 * uGlow));
   vec3 toPoint = position - cameraPosition;
-  vFog = vec4(fogColorAt(toPoint), fogAt(length(toPoint)) * 0.7);
+  vFog = vec4(fogColorAt(toPoint, length(toPoint)), fogAt(length(toPoint)) * 0.7);
   vUv = uv;
   gl_Position = projectionMatrix * (viewMatrix * vec4(position, 1.0));
 }

@@ -97,9 +97,10 @@ export class Site {
 
   /** A clump of flowers. */
   flowers(x: number, z: number, colors: readonly number[], count = 5, spreadM = 0.5, lift = 0): void {
-    for (let index = 0; index < count; index += 1) {
+    const shown = Math.ceil(count * this.fineness);
+    for (let index = 0; index < shown; index += 1) {
       const angle = index * 2.4;
-      const distance = spreadM * Math.sqrt((index + 0.5) / count);
+      const distance = spreadM * Math.sqrt((index + 0.5) / shown);
       const [fx, fz] = [x + Math.sin(angle) * distance, z + Math.cos(angle) * distance];
       const tall = 0.2 + ((index * 37) % 10) * 0.016;
       this.strew(fx, fz, angle, (builder) => blossom(builder, tall, colors[index % colors.length] ?? PALETTE.white), lift);

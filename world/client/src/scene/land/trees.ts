@@ -79,14 +79,14 @@ export interface Grove {
   rank: number;
 }
 
-const SECTORS = 6;
+const SECTORS = 10;
 
 /** Trees on the meadows between the places, and a belt of woods at the rim of the world. */
 export function groves(fineness: number): Grove[] {
   const random = seeded(314);
   const list: Grove[] = [];
   for (let rank = 0; rank < 2; rank += 1) {
-    for (let sector = 0; sector < SECTORS; sector += 1) list.push({ site: new Site(400 + rank * 10 + sector, fineness), rank });
+    for (let sector = 0; sector < SECTORS; sector += 1) list.push({ site: new Site(400 + rank * SECTORS + sector, fineness), rank });
   }
   const taken: { x: number; z: number }[] = [];
   for (let tries = 0; tries < 2600 && taken.length < 190; tries += 1) {

@@ -37,6 +37,10 @@ function house(site: Site, x: number, z: number, turn: number, roof: number): vo
     for (const side of [-1, 1]) builder.within({ turn: (side * Math.PI) / 2 }, () => houseWindow(builder, 0, 1.88));
     builder.shine(PALETTE.window, 1).within({ y: 3.2, z: 1.68, tilt: Math.PI / 2 }, () => builder.tube(0, 0, 0, 0.3, 0.3, 0.06, 8));
   });
+  site.strew(x, z, turn, (builder) => {
+    for (const across of [-1.15, 1.15]) flowerBox(builder, across, 1.68);
+    for (const side of [-1, 1]) builder.within({ turn: (side * Math.PI) / 2 }, () => flowerBox(builder, 0, 1.88));
+  });
   const [sx, sz] = [Math.sin(turn), Math.cos(turn)];
   site.glows.push({ x: x + sx * 2, y: 1.6, z: z + sz * 2, color: PALETTE.window, sizeM: 3.4 });
   site.pools.push({ x: x + sx * 3.2, z: z + sz * 3.2, radiusM: 3.4, color: PALETTE.window, strength: 0.4 });
@@ -60,6 +64,10 @@ function houseWindow(builder: MeshBuilder, x: number, z: number): void {
   builder.paint(PALETTE.wood).box(x, 0.95, z, 0.86, 0.96, 0.07);
   builder.shine(PALETTE.window, 1, PALETTE.cream).box(x, 1.03, z + 0.03, 0.7, 0.8, 0.06);
   builder.paint(PALETTE.wood).box(x, 1.03, z + 0.05, 0.06, 0.8, 0.05).box(x, 1.4, z + 0.05, 0.7, 0.06, 0.05);
+}
+
+/** A box of flowers under a window. */
+function flowerBox(builder: MeshBuilder, x: number, z: number): void {
   builder.paint(PALETTE.woodLight).box(x, 0.74, z + 0.14, 0.95, 0.22, 0.3);
   for (let flower = 0; flower < 4; flower += 1) {
     builder.paint(FLOWERS[flower] ?? PALETTE.cream).ball(x - 0.33 + flower * 0.22, 1, z + 0.15, 0.11, 0.1, 0.11, { rows: 3, sides: 5 });
@@ -114,11 +122,17 @@ function arch(site: Site, x: number, z: number, turn: number): void {
       const [ax, ay] = [Math.cos(angle) * 2, 1.5 + Math.sin(angle) * 1.7];
       builder.sway(0.1, 0.1).uneven(0.07).paint(PALETTE.leafDark, PALETTE.leafLight);
       builder.ball(ax, ay, 0, 0.42, 0.4, 0.38, { rows: 4, sides: 6, rough: 0.12 });
-      builder.paint(FLOWERS[step % FLOWERS.length] ?? PALETTE.cream).ball(ax * 1.02, ay + 0.12, 0.34, 0.16, 0.16, 0.12, { rows: 3, sides: 5 });
-      builder.paint(FLOWERS[(step + 2) % FLOWERS.length] ?? PALETTE.cream).ball(ax * 0.98, ay, -0.34, 0.16, 0.16, 0.12, { rows: 3, sides: 5 });
     }
     builder.sway(0).uneven(0.035);
     for (const side of [-2, 2]) builder.paint(PALETTE.leafDark, PALETTE.leaf).tube(side, 0, 0, 0.3, 0.26, 1.6, 6);
+  });
+  site.strew(x, z, turn, (builder) => {
+    for (let step = 0; step <= 12; step += 1) {
+      const angle = (step / 12) * Math.PI;
+      const [ax, ay] = [Math.cos(angle) * 2, 1.5 + Math.sin(angle) * 1.7];
+      builder.paint(FLOWERS[step % FLOWERS.length] ?? PALETTE.cream).ball(ax * 1.02, ay + 0.12, 0.34, 0.16, 0.16, 0.12, { rows: 3, sides: 5 });
+      builder.paint(FLOWERS[(step + 2) % FLOWERS.length] ?? PALETTE.cream).ball(ax * 0.98, ay, -0.34, 0.16, 0.16, 0.12, { rows: 3, sides: 5 });
+    }
   });
   for (const side of [-2, 2]) site.block(x + Math.cos(turn) * side, z - Math.sin(turn) * side, 0.3);
 }

@@ -14,7 +14,7 @@ ${LIGHT}
 void main() {
   vec4 at = modelMatrix * vec4(position, 1.0);
   vec3 toPoint = at.xyz - cameraPosition;
-  vFog = vec4(fogColorAt(toPoint), fogAt(length(toPoint)) * 0.8);
+  vFog = vec4(fogColorAt(toPoint, length(toPoint)), fogAt(length(toPoint)) * 0.8);
   vAt = at.xyz;
   vShore = aShore;
   gl_Position = projectionMatrix * (viewMatrix * at);

@@ -28,8 +28,8 @@ vec3 sunLight(vec3 normal) {
   float facing = dot(normal, uSunDirection);
   return uSunColor * (max(facing, 0.0) + 0.12 * (facing + 1.0));
 }
-vec3 fogColorAt(vec3 toPoint) {
-  float facing = max(dot(toPoint, uSunFlat) / (length(toPoint) + 0.01), 0.0);
+vec3 fogColorAt(vec3 toPoint, float distanceM) {
+  float facing = max(dot(toPoint, uSunFlat) / (distanceM + 0.01), 0.0);
   return mix(uFogColor, uFogSunColor, facing * facing * facing);
 }
 float fogAt(float distanceM) {

@@ -13,21 +13,32 @@ ${LIT_OUT}
 ${LIGHT}
 ${WIND}
 void main() {
+  #ifdef MOVES
   vec4 at = modelMatrix * vec4(position, 1.0);
-  if (aExtra.x > 0.0) at.xyz = blown(at.xyz, aExtra.x * 0.01);
   vec3 n = normalize(mat3(modelMatrix) * normal);
+  #else
+  vec4 at = vec4(position, 1.0);
+  vec3 n = normal;
+  #endif
+  if (aExtra.x > 0.0) at.xyz = blown(at.xyz, aExtra.x * 0.01);
   float glow = color.a * uGlow;
   vec3 own = color.rgb * (1.0 - 0.85 * glow);
   vec3 toPoint = at.xyz - cameraPosition;
-  float fog = fogAt(length(toPoint)) * (1.0 - 0.5 * glow);
-  give(own * ambientLight(n) + color.rgb * 1.15 * glow, own * sunLight(n), fogColorAt(toPoint), fog, at.xyz + n * 0.08);
+  float distanceM = length(toPoint);
+  float fog = fogAt(distanceM) * (1.0 - 0.5 * glow);
+  vec3 ambient = own * ambientLight(n) + color.rgb * 1.15 * glow;
+  give(ambient, own * sunLight(n), fogColorAt(toPoint, distanceM), fog, at.xyz + n * 0.08);
   gl_Position = projectionMatrix * (viewMatrix * at);
 }
 `;
 
-/** The material of everything that stands in the world: coloured corners, sun, sky, fog, wind and evening glow. */
-export function worldMaterial(materials: Materials, isTwoSided = false): RawShaderMaterial {
+/**
+ * The material of everything that stands in the world: coloured corners, sun, sky, fog, wind and evening glow.
+ *
+ * @param moves whether meshes with it have a place of their own; what never moves is built where it stands.
+ */
+export function worldMaterial(materials: Materials, moves: boolean): RawShaderMaterial {
   return materials.make({
-    vertexShader: VERTEX, fragmentShader: LIT_FRAGMENT, side: isTwoSided ? DoubleSide : FrontSide,
+    vertexShader: moves ? `#define MOVES\n${VERTEX}` : VERTEX, fragmentShader: LIT_FRAGMENT, side: moves ? DoubleSide : FrontSide,
   });
 }

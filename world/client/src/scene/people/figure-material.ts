@@ -16,8 +16,8 @@ ${LIT_OUT}
 ${LIGHT}
 void main() {
   mat4 limb = uLimbs[int(aExtra.y + 0.5)];
-  vec4 at = modelMatrix * (limb * vec4(position, 1.0));
-  vec3 n = normalize(mat3(modelMatrix) * (mat3(limb) * normal));
+  vec4 at = limb * vec4(position, 1.0);
+  vec3 n = normalize(mat3(limb) * normal);
   vec3 toPoint = at.xyz - cameraPosition;
   float edge = 1.0 - max(-dot(n, toPoint) / length(toPoint), 0.0);
   float rim = edge * edge * edge * max(n.y + 0.4, 0.0);
@@ -25,12 +25,12 @@ void main() {
   float glow = color.a * max(uGlow, 0.35) * (1.0 - uDim);
   vec3 ambient = own * (ambientLight(n) * (1.0 - 0.8 * glow) + 1.1 * glow + 0.07 + 0.1 * uGlow + uBright)
     + (uSkyLight + uSunColor) * rim * 0.22 * (1.0 - uDim);
-  give(ambient, own * sunLight(n), fogColorAt(toPoint), fogAt(length(toPoint)), at.xyz + vec3(0.0, 0.12, 0.0));
+  give(ambient, own * sunLight(n), uFogColor, fogAt(length(toPoint)), at.xyz + vec3(0.0, 0.12, 0.0));
   gl_Position = projectionMatrix * (viewMatrix * at);
 }
 `;
 
-/** The material of one figure. All figures share the program; each has its own limbs. */
+/** The material of one figure. Its limbs are matrices from the figure into the world. All figures share the program; each has its own limbs. */
 export function figureMaterial(materials: Materials, limbs: readonly Matrix4[]): RawShaderMaterial {
   return materials.make({
     vertexShader: VERTEX, fragmentShader: LIT_FRAGMENT,

@@ -22,9 +22,11 @@ export class Figure {
     this.group.add(this.mesh);
   }
 
-  /** Take a pose. */
+  /** Take a pose; the group has to be where it shall stand before. */
   pose(pose: Pose): void {
     setLimbs(this.limbs, pose, this.joints);
+    this.group.updateMatrix();
+    for (const limb of this.limbs) limb.premultiply(this.group.matrix);
   }
 
   /** Wear another geometry. */
