@@ -366,3 +366,40 @@ def test_a_slow_client_does_not_slow_down_others(served: Served, join) -> None:
         fast.say(f"{number}")
         fast.wait_for(lambda event, number=number: event["t"] == "said" and event["text"] == str(number))
     assert requests.get(f"{served.url}/health").json()["players"] == 2
+
+
+@pytest.mark.parametrize("frame", ["pings", "frames"])
+def test_a_flood_below_the_application_ends_the_connection(served: Served, join, frame: str) -> None:
+    """Pings are answered by the protocol, so the limits of messages do not see them; the limit of bytes does."""
+    player, other = join("핑퐁이"), join("조용이")
+    flood = {"pings": b"\x89\x80\0\0\0\0", "frames": b"\x82\x80\0\0\0\0"}[frame] * 50_000
+    with suppress(OSError, ConnectionClosed):
+        for _ in range(20):
+            player._connection().socket.sendall(flood)
+    with pytest.raises(Unavailable, match="closed the connection"):
+        player.wait_for(lambda event: event["t"] == "never")
+    other.say("괜찮아")
+    assert other.wait_for(lambda event: event["t"] == "said")["text"] == "괜찮아"
+
+
+def test_what_follows_enter_at_once_is_carried_out(served: Served) -> None:
+    """Even if the gateway reads it together with the command to enter."""
+    player = WorldPlayer(served.url, "성급이")
+    with connect(f"ws{served.url[4:]}/world", additional_headers={"Cookie": player.cookie}, proxy=None) as socket_:
+        commands = [{"t": "enter", "v": 1}, *({"t": "say", "id": f"s{number}", "text": "안녕"} for number in range(3))]
+        socket_.socket.sendall(b"".join(masked_text(json.dumps(command).encode()) for command in commands))
+        kinds = [json.loads(socket_.recv(timeout=10))["t"] for _ in range(4)]
+    assert kinds == ["welcome", "said", "said", "said"]
+
+
+def test_text_that_is_no_utf_8_ends_the_connection(served: Served, join) -> None:
+    """As the protocol of WebSockets demands."""
+    player = join("깨진이")
+    player._connection().socket.sendall(masked_text(b"\xff\xfe"))
+    with pytest.raises(Unavailable, match="1007"):
+        player.wait_for(lambda event: event["t"] == "never")
+
+
+def masked_text(payload: bytes) -> bytes:
+    """Return a text frame of a client, masked with zeros."""
+    return bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload

@@ -100,6 +100,8 @@ class Connection:
     def _hang_up(self, code: int, reason: str) -> None:
         if self._closing is None:
             self._closing = code, reason
+            if code == POLICY:
+                self._wire.deafen()
             self._wire.end()
 
     def _receive(self, seat: Seat, message: str | bytes) -> None:
@@ -134,7 +136,7 @@ class Connection:
         if not self._wire.is_writable:  # it would not read why
             self._wire.abort()
             return
-        code, reason = self._closing or (1000, "")
+        code, reason = self._closing or ((POLICY, "too many bytes") if self._wire.is_deaf else (1000, ""))
         with suppress(Exception):  # the other side may have closed it already
             await self._socket.close(code, reason)
 

@@ -14,9 +14,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from world.gateway.rules.limits import Rate, TokenBucket
+
 _INVALID_TEXT: Final = 1007
 _ABNORMAL: Final = 1006
 _NAME: Final = "wire"
+_PART_BYTES: Final = 4096
+"""How much of a read is taken apart before the limits are looked at."""
+_GONE_AFTER_S: Final = 1.0
+_BYTES: Final = Rate(per_s=8 * 1024, burst=64 * 1024)
+"""What a client may send, with the frames that only the protocol sees, such as pings. A walk needs 255 B/s."""
 
 
 def wire_of(socket: WebSocket) -> "Wire":
@@ -26,13 +33,19 @@ def wire_of(socket: WebSocket) -> "Wire":
 
 
 class Wire(WebSocketsSansIOProtocol):
-    """The protocol of uvicorn for WebSockets. Until :meth:`listen` is called, any application can use it as usual."""
+    """The protocol of uvicorn for WebSockets. Until :meth:`listen` is called, any application can use it as usual.
+
+    Attributes:
+        is_deaf: whether nothing is read any more, because the client sends too much.
+    """
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, {**app_state, _NAME: self}, _loop)
         self._received: Callable[[str | bytes], None] | None = None
         self._drained: Callable[[], None] = lambda: None
         self._stuck_since_s: float | None = None
+        self._bytes = TokenBucket(_BYTES, time.monotonic())
+        self.is_deaf = False
 
     @property
     def is_writable(self) -> bool:
@@ -73,9 +86,26 @@ class Wire(WebSocketsSansIOProtocol):
         """Let the application see the end of the connection, which it then closes."""
         self.queue.put_nowait({"type": "websocket.disconnect", "code": _ABNORMAL})
 
+    def deafen(self) -> None:
+        """Read nothing more: a client that is being closed costs nothing until it is gone, and is gone soon."""
+        if not self.is_deaf and not self.transport.is_closing():
+            self.is_deaf = True
+            self.close_timeout = _GONE_AFTER_S
+            self.transport.pause_reading()
+
     def abort(self) -> None:
         """End the connection at once, without what the client has not taken yet."""
         self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was read: uvicorn calls this."""
+        if self._bytes.take(time.monotonic(), len(data)):
+            self.deafen()
+            self.end()
+        for start in range(0, len(data), _PART_BYTES):
+            if self.is_deaf:
+                return
+            super().data_received(data[start : start + _PART_BYTES])
 
     def send_receive_event_to_app(self) -> None:
         """Take a complete message: uvicorn calls this."""

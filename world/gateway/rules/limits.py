@@ -41,21 +41,22 @@ class TokenBucket:
     def __init__(self, rate: Rate, now_s: float) -> None:
         self._rate, self._tokens, self._at_s = rate, rate.burst, now_s
 
-    def take(self, now_s: float) -> float:
-        """Take a token.
+    def take(self, now_s: float, count: float = 1) -> float:
+        """Take tokens.
 
         Args:
             now_s: the time in monotonic seconds.
+            count: how many.
 
         Returns:
             0 if the action is allowed, otherwise the seconds until it will be.
         """
         self._tokens = min(self._rate.burst, self._tokens + max(0.0, now_s - self._at_s) * self._rate.per_s)
         self._at_s = max(self._at_s, now_s)
-        if self._tokens >= 1:
-            self._tokens -= 1
+        if self._tokens >= count:
+            self._tokens -= count
             return 0.0
-        return (1 - self._tokens) / self._rate.per_s
+        return (count - self._tokens) / self._rate.per_s
 
 
 class ClientLimits:
