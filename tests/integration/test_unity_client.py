@@ -153,7 +153,6 @@ def test_a_unity_and_a_browser_player_with_one_name_each_get_their_own_answer(st
         answered = browser.answer_to(asked)
         browser_turn, *unity_turns = turns_of(topics, starts, nick)
         read_until(second, {first_id, second_id, browser_turn.question_id})
-        browser.poll(0.5)
     assert (answered["t"], answered["question"]) == ("answered", browser_text)
     assert (answered["source"] == "safety") is (browser_text == CRISIS)
     assert [event["id"] for event in browser.events if event["t"] in ("answered", "thinking")] == [asked]

@@ -61,9 +61,9 @@ def test_all_tests_run_in_two_parts(checkout: Path) -> None:
     done = run(checkout, "scripts/test.sh")
     assert done.returncode == 0, done.stderr
     parts = {line.split(" in ")[0] for line in done.stdout.splitlines() if line.startswith("python -m pytest")}
-    ignored = [f"--ignore=tests/{folder}" for folder in ("unit", "model", "dags")]
+    ignored = [f"--ignore=tests/{folder}" for folder in ("unit", "world", "model", "dags")]
     assert parts == {
-        "python -m pytest -m parallel -n auto tests/unit tests/model tests/dags tests/spark",
+        "python -m pytest -m parallel -n auto tests/unit tests/world tests/model tests/dags tests/spark",
         f"python -m pytest -m not parallel and not faults {' '.join(ignored)}",
     }
 

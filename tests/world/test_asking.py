@@ -1,6 +1,7 @@
 """Questions: each ends once, only those who may see it see it, and only the asker can rate it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -200,6 +201,19 @@ def test_an_answer_waits_for_a_player_who_has_lost_the_connection(town: Town) ->
     reloaded_again = asker.come_back()
     town.asking.repeat(reloaded_again.seat, ["never-sent"])
     assert reloaded_again.events("unanswered")[0]["reason"] == "unknown"
+
+
+def test_a_copy_of_a_question_changes_nothing(town: Town) -> None:
+    """Any client can copy a signed record; a gateway that starts reads both."""
+    asker, *_ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="하나")
+    (question,) = town.outside.questions
+    town.asking.wait(question, town.now_s)
+    town.asking.wait(replace(question, bot="ChatbotB"), town.now_s)
+    town.asking.accept(answer_to(question))
+    town.asking.wait(question, town.now_s)
+    town.asking.expire(town.now_s + WAIT_S + 1)
+    assert [event["t"] for event in asker.events("answered", "unanswered")] == ["answered"]
 
 
 def test_without_kafka_a_question_is_refused_at_once(town: Town) -> None:

@@ -1,5 +1,7 @@
 """Rates, strikes and counts per address."""
 
+from contextlib import suppress
+
 import pytest
 
 from world.gateway.refused import Refused
@@ -34,6 +36,33 @@ def test_strikes_mute_and_then_close() -> None:
         limits.check("ask", 1.0)
     assert (refused.value.reason, refused.value.wait_s) == ("muted", MUTE_S - 1)
     limits.check("chat", MUTE_S + 1)
+
+
+def test_a_spammer_is_muted_again_and_then_closed() -> None:
+    """After the first mute, the next message above the rate mutes at once; who goes on while muted is closed."""
+    limits = ClientLimits(0.0)
+    flood(limits, 8, 0.0)
+    now_s = MUTE_S + 1
+    flood(limits, 6, now_s)
+    with pytest.raises(Refused, match="muted"):
+        limits.check("chat", now_s)
+    flood(limits, 12, now_s)
+    assert limits.should_close(now_s)
+
+
+def flood(limits: ClientLimits, count: int, now_s: float) -> None:
+    for _ in range(count):
+        with suppress(Refused):
+            limits.check("chat", now_s)
+
+
+def test_gestures_that_are_too_fast_are_no_strikes() -> None:
+    """A child that presses all keys is not sent away."""
+    limits = ClientLimits(0.0)
+    for _ in range(50):
+        with suppress(Refused):
+            limits.check("social", 0.0)
+    limits.check("chat", 0.0)
 
 
 def test_moves_that_are_too_fast_are_no_strikes() -> None:

@@ -235,8 +235,11 @@ class Gateway:
         next_s = self._monotonic()
         while True:
             now_s = self._monotonic()
-            self.rooms.tick(now_s)
-            self.asking.expire(now_s)
+            try:
+                self.rooms.tick(now_s)
+                self.asking.expire(now_s)
+            except Exception:  # a fault that concerns one player must not stop the world for all
+                log.exception("tick_failed")
             next_s = max(next_s + period_s, now_s)  # a late tick is not made up for
             await asyncio.sleep(next_s - self._monotonic())
 

@@ -83,7 +83,7 @@ class Door:
         origin = connection.headers.get("origin")
         if origin is None or origin in self.origins:
             return
-        if urlsplit(origin).netloc != connection.headers.get("host"):
+        if _host_of(origin) != connection.headers.get("host"):
             raise Refused("origin", "the page's origin is not this gateway's")
 
     async def show(self, request: Request) -> Response:
@@ -143,6 +143,13 @@ class Door:
             httponly=True,
             samesite="strict",
         )
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # for example an unfinished IPv6 address
+        return ""
 
 
 def address_of(connection: HTTPConnection) -> str:

@@ -18,6 +18,7 @@ from world.gateway.stages import TRAINING_FOR_S, BotFacts, slot_facts
 
 REGISTRY_EVERY_S: Final = 6.0
 _POLL_S: Final = 0.5
+_MOST_POLLS: Final = 20
 
 
 class FactsReader:
@@ -56,7 +57,9 @@ class FactsReader:
     def _read_heartbeats(self) -> None:
         if self._heartbeats is None:
             self._heartbeats = self._topics.follow([WORKER_TOPIC], from_end=False)
-        while records := self._heartbeats.poll(_POLL_S):
+        for _ in range(_MOST_POLLS):  # many workers write all the time, so there may always be one more record
+            if not (records := self._heartbeats.poll(_POLL_S)):
+                return
             for record in records:
                 worker = (record.key or b"").decode("utf-8", "replace")
                 if record.value is None:  # the worker has shut down

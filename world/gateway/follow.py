@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from kogpt2_chat.errors import NotFound, Unavailable
+from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Record, Topics
 
 _POLL_S: Final = 0.2
@@ -78,9 +78,9 @@ class TopicThread:
                     while not self._stopping.is_set():
                         if records := follower.poll(_POLL_S):
                             self._in_loop(partial(self._deliver, records))
-            except (Unavailable, NotFound) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, answers must be followed again
                 self.is_following = False
-                log.warning("topics_not_followed", topics=self._names, error=str(error))
+                log.warning("topics_not_followed", topics=self._names, error=f"{type(error).__name__}: {error}")
                 self._stopping.wait(_RETRY_S)
 
     def _in_loop(self, call: Callable[[], None]) -> None:

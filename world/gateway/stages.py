@@ -10,7 +10,6 @@ import structlog
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.rollout.states import WorkerState
-from kogpt2_chat.errors import NotFound, Unavailable
 from world.gateway.protocol.views import BotView, Stage
 
 NEW_FOR_S: Final = 30 * 60.0
@@ -163,6 +162,6 @@ class StageReader:
                     self._changed(changed)
                 for bot, found in facts.items():
                     self._serves(bot, found.ready)
-            except (Unavailable, NotFound) as error:
-                log.info("stages_not_read", error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the facts must be read again
+                log.info("stages_not_read", error=f"{type(error).__name__}: {error}")
             self._stopping.wait(_EVERY_S)

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.protocol import State
 
 from world.gateway.rules.limits import Rate, TokenBucket
 
@@ -77,7 +78,9 @@ class Wire(WebSocketsSansIOProtocol):
 
     def send_now(self, message: bytes, *, is_text: bool) -> None:
         """Send a message, unless the connection is ending."""
-        if self.close_sent or self.disconnected or self.transport.is_closing():
+        # The library reads a whole segment before it hands over messages: it may know of a close frame already.
+        is_ending = self.close_sent or self.disconnected or self.conn.state is not State.OPEN
+        if is_ending or self.transport.is_closing():
             return
         (self.conn.send_text if is_text else self.conn.send_binary)(message)
         self.transport.write(b"".join(self.conn.data_to_send()))

@@ -119,7 +119,12 @@ class Asking:
         return question
 
     def wait(self, question: AskedQuestion, now_s: float) -> None:
-        """Wait for the answer to a question, also to one that an earlier process of the gateway has sent."""
+        """Wait for the answer to a question, also to one that an earlier process of the gateway has sent.
+
+        A copy of a question, which any client can write, changes nothing.
+        """
+        if question.id in self._waiting or question.id in self._ended:
+            return
         self._matcher.add(question.pending, now_s)
         self._waiting[question.id] = question
         self._id_by_asker[question.guest_id, question.bot] = question.id
@@ -161,8 +166,8 @@ class Asking:
     def expire(self, now_s: float) -> None:
         """Tell players that no answer came in time."""
         for pending in self._matcher.expire(now_s):
-            question = self._waiting[pending.question_id]
-            self._end(question, Unanswered(question.bot, question.client_id, "timeout"))
+            if (question := self._waiting.get(pending.question_id)) is not None:
+                self._end(question, Unanswered(question.bot, question.client_id, "timeout"))
 
     def _end(self, question: AskedQuestion, event: Answered | Unanswered) -> None:
         self._forget(question)

@@ -33,6 +33,8 @@ ASKS_PER_MINUTE: Final = Rate(per_s=0.5, burst=30)
 STRIKES: Final = 3
 STRIKES_EXPIRE_S: Final = 60.0
 MUTE_S: Final = 30.0
+_FORGIVEN: Final = 10
+"""Messages of a muted player before the connection is closed: people go on typing for a moment."""
 
 
 class TokenBucket:
@@ -75,26 +77,27 @@ class ClientLimits:
         """Count an action.
 
         Raises:
-            Refused: ``too_fast``, or ``muted`` after strikes. Moves that are too fast are no strikes.
+            Refused: ``too_fast``, or ``muted`` after strikes. Moves and gestures that are too fast are no strikes.
         """
         if action in ("chat", "ask") and now_s < self._muted_until_s:
+            self._strike(now_s)
             raise Refused("muted", "too many messages before", self._muted_until_s - now_s)
         wait_s = self._buckets[action].take(now_s)
         if action == "ask" and not wait_s:
             wait_s = self._asks.take(now_s)
         if wait_s:
-            if action != "move":  # after a pause of the network, many moves arrive at once
+            if action in ("chat", "ask"):  # after a pause of the network, many moves arrive at once
                 self._strike(now_s)
             raise Refused("too_fast", f"{action}: {RATE_BY_ACTION[action].per_s:g} per second", wait_s)
 
     def should_close(self, now_s: float) -> bool:
         """Return whether the player went on after being muted, so that the connection should be closed."""
-        return now_s < self._muted_until_s and len(self._strikes) > STRIKES
+        return now_s < self._muted_until_s and len(self._strikes) > STRIKES + _FORGIVEN
 
     def _strike(self, now_s: float) -> None:
         self._strikes = [at_s for at_s in self._strikes if now_s - at_s < STRIKES_EXPIRE_S]
         self._strikes.append(now_s)
-        if len(self._strikes) == STRIKES:
+        if len(self._strikes) >= STRIKES and now_s >= self._muted_until_s:
             self._muted_until_s = now_s + MUTE_S
 
 

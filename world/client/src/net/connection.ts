@@ -187,6 +187,7 @@ export class Connection {
     if (event.t === "welcome") {
       this.#room = event.room;
       this.#seat = event.you;
+      for (const command of this.#unconfirmed.takeSeatBound()) this.options.onLost(command);
     }
     const about = this.#unconfirmed.follow(event);
     this.options.waiting.follow(event);

@@ -51,6 +51,11 @@ export class Unconfirmed {
     return this.#take((kept) => kept.connection === connection && nowMs - kept.sentMs > GIVE_UP_MS);
   }
 
+  /** Return and forget the commands that name a player by the seat: seats have changed. */
+  takeSeatBound(): Lasting[] {
+    return this.#take(({ command }) => command.t === "whisper" || command.t === "report_player");
+  }
+
   clear(): void {
     this.#kept = [];
   }

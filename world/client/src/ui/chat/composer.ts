@@ -95,6 +95,7 @@ export class Composer {
 
   #fill(): void {
     const chosen = this.#target.value;
+    const label = this.#target.selectedOptions[0]?.textContent ?? "";
     const bots = h("optgroup", { attributes: { label: textOf("chat.botGroup") } });
     for (const bot of BOT_IDS) bots.append(option(`bot:${bot}`, textOf(botNameKey(bot))));
     this.#target.replaceChildren(option("everyone", textOf("chat.everyone")), bots);
@@ -102,8 +103,18 @@ export class Composer {
     for (const { seat, name } of this.model.players.values()) players.append(option(`player:${seat}`, name));
     if (players.children.length > 0) this.#target.append(players);
     this.#target.value = chosen;
-    if (this.#target.selectedIndex < 0) this.#target.value = "everyone";
+    if (this.#target.selectedIndex < 0) this.#keepTarget(chosen, label);
     this.#targetChanged();
+  }
+
+  /** Keep a player who has left as the target of a text that was begun: it must not go to everyone instead. */
+  #keepTarget(chosen: string, label: string): void {
+    if (this.#input.value.trim() === "" || !chosen.startsWith("player:")) {
+      this.#target.value = "everyone";
+      return;
+    }
+    this.#target.append(option(chosen, label));
+    this.#target.value = chosen;
   }
 
   #targetChanged(): void {
