@@ -24,7 +24,8 @@ MIN_OFFSETS_RETENTION_DAYS: Final = 28
 full. If the offsets expire first, returning workers start at the beginning and answer questions a second time. Kafka's
 default is 7 days."""
 
-_DAY_MS: Final = 24 * 60 * 60 * 1000
+_HOUR_MS: Final = 60 * 60 * 1000
+_DAY_MS: Final = 24 * _HOUR_MS
 _MIB: Final = 1024 * 1024
 _DEFAULT_MAX_BYTES: Final = _MIB
 """The limit of a topic that sets none; brokers allow 12 bytes more."""
@@ -79,8 +80,8 @@ TOPICS: Final = (
     Topic(name=DEAD_LETTER_TOPIC, partitions=1, configs={**_kept(30), "max.message.bytes": str(2 * _MIB)}),
     Topic(name=REPORT_TOPIC, partitions=1, configs={**_kept(30), **_BROKER_TIME}),
     Topic(name=MODERATION_TOPIC, partitions=1, configs=_COMPACTED),
-    # Gateways read only the last seconds of it, so a day is long.
-    Topic(name=WORLD_TOPIC, partitions=1, configs={**_kept(1), **_BROKER_TIME}),
+    # Gateways read only the last seconds of it.
+    Topic(name=WORLD_TOPIC, partitions=1, configs={"retention.ms": str(_HOUR_MS), **_BROKER_TIME}),
     Topic(name=ROLLOUT_TOPIC, partitions=1, configs=_COMPACTED),
     Topic(name=WORKER_TOPIC, partitions=1, configs=_COMPACTED),
 )
