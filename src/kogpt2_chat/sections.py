@@ -365,7 +365,9 @@ class World(Section):
         max_length=4,
     )
     origins: tuple[HttpAddress, ...] = Field(
-        (), description="further origins from which pages may connect, e.g. that of a proxy: https://world.example"
+        (),
+        description="origins from which pages may connect if players reach the gateway by a name, such as that of a "
+        "proxy: https://world.example",
     )
     ids_per_hour: Positive = Field(60, description="new guests per hour from one network address")
     connections: Positive = Field(40, description="open connections from one network address")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.ports import Record
 from tests.world.people import Person, Town, answer_to
-from world.gateway.rooms.asking import WAIT_S
+from world.gateway.rooms.asking import QUIET_S, WAIT_S
 
 MARU = (5.5, 6.0)
 
@@ -59,6 +59,7 @@ def test_onlookers_see_whom_a_bot_answers_and_not_what(town: Town) -> None:
     asker, near, far = asker_and_onlookers(town)
     asker.send("ask", bot="ChatbotA", text="비밀 질문")
     town.asking.accept(answer_to(town.outside.questions[0], "비밀 답"))
+    town.asking.expire(QUIET_S)
     events = near.events()
     assert [event["t"] for event in events] == ["thinking", "answered"]
     assert {event["name"] for event in events} == {"하늘"}
@@ -88,6 +89,9 @@ def test_a_safety_answer_is_for_the_asker_alone(town: Town, shared: bool) -> Non
     (answered,) = asker.events("answered")
     assert (answered["source"], answered["text"]) == ("safety", "109에 전화해 주세요.")
     assert "turn" not in answered
+    town.asking.expire(QUIET_S - 0.1)
+    assert near.events("answered") == [], "its speed would tell"
+    town.asking.expire(QUIET_S)
     (seen,) = near.events("answered")
     assert set(seen) == {"t", "n", "bot", "seat", "name"}
     asker.send("rate", turn="bot_question-0-1", up=True)
@@ -142,6 +146,26 @@ def test_without_an_answer_there_is_a_notice_in_time(town: Town) -> None:
     assert (unanswered["id"], unanswered["reason"]) == (sent, "timeout")
     town.asking.accept(answer_to(town.outside.questions[0]))
     assert asker.events("answered") == []
+
+
+def test_a_vetted_answer_reaches_its_asker_late_too(town: Town) -> None:
+    """It may still help. Other late answers are not shown."""
+    asker, *_ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotB", text="…")
+    (question,) = town.outside.questions
+    town.asking.expire(WAIT_S)
+    town.asking.accept(answer_to(question, "너무 늦은 답"))
+    town.asking.accept(answer_to(question, "109에 전화해 주세요.", fallback="safety"))
+    town.asking.accept(answer_to(question, "109에 전화해 주세요.", fallback="safety"))
+    assert [event["text"] for event in asker.events("answered")] == ["109에 전화해 주세요."]
+
+
+def test_a_consent_that_was_withdrawn_stays_withdrawn(town: Town) -> None:
+    """Even if the cookie of the next connection still has the old one."""
+    asker = town.enter("하늘", store=True, learn=True)
+    asker.send("consent", store=False, learn=False)
+    again = asker.come_back()
+    assert (again.seat.guest.store, again.seat.guest.learn) == (False, False)
 
 
 def test_a_dead_letter_ends_the_question(town: Town) -> None:

@@ -111,7 +111,7 @@ def test_300_characters_are_allowed_and_counted_after_composition(town: Town) ->
 
 
 def test_a_report_carries_the_lines_before(town: Town) -> None:
-    """The reported line is the last one. A line of somebody else, or one that is gone, cannot be reported."""
+    """The reported line is the last one; its author may have left. One's own line, or one that is gone, cannot be reported."""
     first, second = town.enter("하늘"), town.enter("시끄럼")
     for number in range(14):
         town.pass_time(1)
@@ -122,7 +122,11 @@ def test_a_report_carries_the_lines_before(town: Town) -> None:
     assert (report.name, report.room, report.line, report.text) == ("시끄럼", 1, lines["12번째"], "나쁜 말")
     assert [line.text for line in report.lines] == [f"{number}번째" for number in range(2, 13)]
     assert first.events("reported")[0]["seat"] == second.seat.number
+    town.rooms.leave(second.seat)
     town.pass_time(10)
+    first.send("report_player", seat=second.seat.number, line=lines["12번째"])
+    assert town.outside.reports[-1].name == "시끄럼"
+    first.events()
     first.send("report_player", seat=second.seat.number, line=lines["13번째"])
     first.send("report_player", seat=second.seat.number, line="nope")
     assert [refusal["reason"] for refusal in first.events("refusal")] == ["not_here", "not_here"]

@@ -1,6 +1,6 @@
 """The directory of names and rooms over many gateways: all readers of the log agree."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from world.gateway.rooms.directory import (
@@ -115,6 +115,14 @@ entries = st.one_of(
 )  # fmt: skip
 
 
+@example(
+    [
+        ("gateway-1", 0),
+        (Claim(id="x", gateway="gateway-1", name="구름", guest="b"), 0),
+        (Claim(id="x", gateway="gateway-2", name="구름", guest="a"), 0),
+    ],
+    2,
+)
 @given(st.lists(st.tuples(entries, st.integers(0, 9000)), max_size=30), st.integers(0, 29))
 def test_readers_that_start_later_agree_after_one_round_of_states(steps, start: int) -> None:
     """A gateway that reads only the end of the log knows the same names once every gateway has written its state."""

@@ -114,6 +114,21 @@ def test_pages_of_other_origins_get_nothing(served: Served) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://evil.example:8000", "evil.example:8000"),
+        ("http://[", "["),
+        ("null", "localhost"),
+        ("http://1.2.3.4", "x"),
+    ],
+)
+def test_a_name_that_points_to_this_machine_is_another_origin(served: Served, origin: str, host: str) -> None:
+    """Its owner could otherwise read what the gateway says through a visitor's browser."""
+    headers = {"Origin": origin, "Host": host}
+    assert requests.post(f"{served.url}/session", json={"name": "하늘"}, headers=headers).status_code == 403
+
+
 @pytest.mark.parametrize("cookie", ["", f"{COOKIE}=forged", f"{COOKIE}=eyJpZCI6InctYWRtaW4ifQ.AAAA"])
 def test_without_a_valid_token_there_is_no_connection(served: Served, cookie: str) -> None:
     """The client is told to sign in; nothing else is sent."""

@@ -174,9 +174,9 @@ class Gateway:
 
     @property
     def is_up(self) -> bool:
-        """Whether questions reach the bots, and answers come back."""
+        """Whether questions reach the bots, answers come back, and moderators are obeyed."""
         is_shared = self._shared is None or self._shared.is_up
-        return is_shared and self._answers.is_following and self._sending.is_up
+        return is_shared and self._answers.is_following and self._decisions.is_following and self._sending.is_up
 
     @asynccontextmanager
     async def running(self, app: Starlette) -> AsyncIterator[None]:

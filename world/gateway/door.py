@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -75,7 +76,8 @@ class Door:
         """Check that the page comes from this gateway, or from an origin that the settings name.
 
         A program that is not a browser sends no ``Origin``. It is let in: it has the guest's token, which a page of
-        another origin cannot use.
+        another origin cannot use. The gateway's own origin is an IP address, ``localhost`` or a name in the settings;
+        any other name could be one that somebody lets point to this machine.
 
         Raises:
             Refused: the page comes from elsewhere.
@@ -83,7 +85,10 @@ class Door:
         origin = connection.headers.get("origin")
         if origin is None or origin in self.origins:
             return
-        if _host_of(origin) != connection.headers.get("host"):
+        host = _host_of(origin)
+        names = {urlsplit(known).hostname for known in self.origins} | {"localhost"}
+        is_own = host is not None and (_is_address(host) or host in names)
+        if not is_own or urlsplit(origin).netloc != connection.headers.get("host"):
             raise Refused("origin", "the page's origin is not this gateway's")
 
     async def show(self, request: Request) -> Response:
@@ -145,11 +150,19 @@ class Door:
         )
 
 
-def _host_of(origin: str) -> str:
+def _host_of(origin: str) -> str | None:
     try:
-        return urlsplit(origin).netloc
+        return urlsplit(origin).hostname
     except ValueError:  # for example an unfinished IPv6 address
-        return ""
+        return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def address_of(connection: HTTPConnection) -> str:

@@ -18,6 +18,7 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 
 MOST_PAIRS: Final = 50
 _TIMEOUT_S: Final = 120.0
+_RETRY_S: Final = 120.0
 
 Book = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ class LearnedBooks:
         self._book_by_bot: dict[str, Book] = {}
         self._asked: dict[str, int] = {}
         self._reading = threading.Lock()
+        self._stopping = threading.Event()
 
     def expect(self, bot: str, version: int) -> None:
         """Read the book of a bot's version, unless it has been read."""
@@ -70,6 +72,7 @@ class LearnedBooks:
         with self._reading:  # one at a time: they are not urgent
             book = self._read(bot)
         if book is None:
+            self._stopping.wait(_RETRY_S)
             self._asked.pop(bot, None)  # the next look at the facts tries again
             return
         self._book_by_bot[bot] = book

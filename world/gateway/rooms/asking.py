@@ -25,6 +25,11 @@ WAIT_S: Final = 14.0
 MOST_WAITING: Final = 500
 KEPT_ENDED: Final = 5_000
 SAFETY: Final = "safety"
+QUIET_S: Final = 3.0
+"""Onlookers see the end of a question that is not for them this long after its beginning, or at its end if that is
+later: an answer about a crisis comes at once, and must not be told from others by its speed."""
+LATE_S: Final = 60.0
+"""How long a vetted answer still reaches a player who has been told that there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,10 @@ class Asking:
         self._waiting: dict[str, AskedQuestion] = {}
         self._id_by_asker: dict[tuple[str, str], str] = {}
         self._ended: OrderedDict[str, Answered | Unanswered] = OrderedDict()
+        self._now_s = float("-inf")
+        self._asked_at_s: dict[str, float] = {}
+        self._quiet: list[tuple[float, AskedQuestion]] = []
+        self._late: dict[str, tuple[float, AskedQuestion]] = {}
 
     def __len__(self) -> int:
         """Return the number of questions that wait for an answer."""
@@ -126,6 +135,7 @@ class Asking:
         if question.id in self._waiting or question.id in self._ended:
             return
         self._matcher.add(question.pending, now_s)
+        self._asked_at_s[question.id] = now_s
         self._waiting[question.id] = question
         self._id_by_asker[question.guest_id, question.bot] = question.id
 
@@ -162,14 +172,32 @@ class Asking:
         question = None if pending is None else self._waiting.get(pending.question_id)
         if question is not None:
             self._end(question, _answered(question, record))
+        elif record.headers.get("fallback") == SAFETY:
+            self._deliver_late(record)
 
     def expire(self, now_s: float) -> None:
-        """Tell players that no answer came in time."""
+        """Tell players that no answer came in time, and onlookers that a bot no longer thinks."""
+        self._now_s = now_s
         for pending in self._matcher.expire(now_s):
             if (question := self._waiting.get(pending.question_id)) is not None:
+                self._late[question.id] = now_s, question
                 self._end(question, Unanswered(question.bot, question.client_id, "timeout"))
+        due = [question for due_s, question in self._quiet if due_s <= now_s]
+        self._quiet = [(due_s, question) for due_s, question in self._quiet if due_s > now_s]
+        for question in due:
+            self._show_onlookers(question, None)
+        self._late = {key: late for key, late in self._late.items() if now_s - late[0] < LATE_S}
+
+    def _deliver_late(self, record: Record) -> None:
+        """Deliver a vetted answer to a player who has been told that there is none: it may still help."""
+        late = self._late.get(record.headers.get("question_id", ""))
+        seat = None if late is None else self._rooms.seat_of(late[1].guest_id)
+        if late is not None and seat is not None and record.topic == late[1].bot:
+            del self._late[late[1].id]
+            self._deliver(seat, _answered(late[1], record))
 
     def _end(self, question: AskedQuestion, event: Answered | Unanswered) -> None:
+        asked_at_s = self._asked_at_s.get(question.id, self._now_s)
         self._forget(question)
         self._ended[question.id] = event
         while len(self._ended) > KEPT_ENDED:
@@ -178,9 +206,18 @@ class Asking:
         if seat is None:
             return
         self._deliver(seat, event)
-        is_open = isinstance(event, Answered) and question.shared and event.source != SAFETY
+        if isinstance(event, Answered) and question.shared and event.source != SAFETY:
+            self._show_onlookers(question, event)
+        else:
+            self._quiet.append((asked_at_s + QUIET_S, question))
+
+    def _show_onlookers(self, question: AskedQuestion, event: Answered | None) -> None:
+        """Show players near the bot whom it has answered, and the texts if the event is given."""
+        seat = self._rooms.seat_of(question.guest_id)
+        if seat is None:
+            return
         seen = Answered(bot=question.bot, seat=seat.number, name=question.sender)
-        if is_open and isinstance(event, Answered):
+        if event is not None:
             seen = replace(seen, question=question.text, text=event.text, source=event.source)
         for other in self._onlookers(question, seat):
             other.outbox.put(seen)
@@ -194,6 +231,7 @@ class Asking:
 
     def _forget(self, question: AskedQuestion) -> None:
         self._waiting.pop(question.id, None)
+        self._asked_at_s.pop(question.id, None)
         if self._id_by_asker.get((question.guest_id, question.bot)) == question.id:
             del self._id_by_asker[question.guest_id, question.bot]
 

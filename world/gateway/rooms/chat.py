@@ -106,18 +106,23 @@ class Chat:
         Raises:
             Refused: the player is not there, or the line is not one of the last lines of the room.
         """
-        other, room = self._other(seat, command.seat), self._rooms.room_of(seat)
-        before = _lines_up_to(room, command.line)
-        if command.line is not None and (not before or before[-1].guest_id != other.guest.id):
-            raise Refused("not_here", "the line is not one of the player's last lines in this room")
+        room = self._rooms.room_of(seat)
+        lines = _lines_up_to(room, command.line)
+        if command.line is None:
+            reported = self._other(seat, command.seat).guest
+            guest_id, name = reported.id, reported.name
+        elif lines and lines[-1].guest_id != seat.guest.id:  # its author may have left
+            guest_id, name = lines[-1].guest_id, lines[-1].name
+        else:
+            raise Refused("not_here", "the line is not one of the last lines of other players in this room")
         return ChatReport(
             by=seat.guest.id,
-            guest_id=other.guest.id,
-            name=other.guest.name,
+            guest_id=guest_id,
+            name=name,
             room=room.number,
             line=command.line,
             text=checked_text(command.text, MAX_CHAT_CHARS) if command.text.strip() else "",
-            lines=before,
+            lines=lines,
         )
 
     def _other(self, seat: Seat, number: int) -> Seat:

@@ -170,7 +170,8 @@ class DirectoryLog:
                 del self.holder_by_name[name]
         for name, guest in state.names.items():
             holder = self.holder_by_name.get(name)
-            if holder is None or (holder.gateway == state.gateway and holder.offset <= state.seen):
+            # A reader that started late may have taken a refused claim for a granted one. The holder knows better.
+            if holder is None or holder.offset <= state.seen:
                 self.holder_by_name[name] = Holder(guest, state.gateway, self.offset)
 
     def _forget_silent(self) -> None:

@@ -4,7 +4,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from world.gateway.places import Places
@@ -261,7 +261,10 @@ class Rooms:
 
     def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
         seat.hang_up_with(REPLACED, "connected again")
-        seat.hang_up, seat.dropped_at_s, seat.guest = hang_up, None, guest
+        store, learn = guest.store and seat.guest.store, guest.learn and seat.guest.learn
+        # A consent that was withdrawn may still be in the cookie. Signing in changes the seat's guest at once.
+        seat.guest = replace(guest, store=store, learn=learn and store)
+        seat.hang_up, seat.dropped_at_s = hang_up, None
         seat.has_moved = True
         if command.seat == seat.number and command.last is not None and seat.outbox.go_back(command.last):
             return True
