@@ -32,7 +32,8 @@ from kogpt2_chat.testing.tiny_gpt2 import tiny_version
 FAULTS_HOME = CHECKOUT / "var" / "faults"
 ORDINALS = (1, 2, 3, 4)
 # Between the offsets of tests/conftest.py, so that this broker and the session's stack never share a port.
-FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20125, 50000, 250
+# All ports are below 32768, where Linux takes the local ports of outgoing connections from.
+FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP = 20125, 23500, 250
 BEHIND_PROXY, PROXY = 9094, 9095
 RESTART_S = 120.0
 
