@@ -283,9 +283,10 @@ def test_malformed_messages_end_the_connection(join) -> None:
     """A few are forgiven; the others do not notice."""
     player, other = join("엉망이"), join("조용이")
     socket_ = player._connection()
-    for _ in range(6):
-        socket_.send(b"\x00")
-        socket_.send("nonsense")
+    with suppress(ConnectionClosed):  # the gateway may have had enough already
+        for _ in range(6):
+            socket_.send(b"\x00")
+            socket_.send("nonsense")
     with pytest.raises(Unavailable, match="1008"):
         player.wait_for(lambda event: event["t"] == "never")
     other.say("괜찮아")
@@ -305,7 +306,8 @@ def test_a_flood_of_frames_ends_the_connection(join) -> None:
 def test_frames_above_the_limit_end_the_connection(join) -> None:
     """4 KiB are enough for everything."""
     player = join("커다람")
-    player._connection().send("x" * 5000)
+    with suppress(ConnectionClosed):
+        player._connection().send("x" * 5000)
     with pytest.raises(Unavailable, match="1009"):
         player.wait_for(lambda event: event["t"] == "never")
 

@@ -205,17 +205,19 @@ class Gateway:
         """``WS /world``: let a guest in."""
         address = address_of(socket)
         try:
-            guest = self.door.admitted(socket)
             self._addresses.open(address, self._monotonic())
         except Refused as refused:
             await refuse(socket, refused)
             return
         try:
+            guest = self.door.admitted(socket)
             await socket.accept()
             connection = Connection(
                 socket, guest, self.rooms, self.asking, self._dispatch, self._claim, self._monotonic
             )
             await connection.run()
+        except Refused as refused:
+            await refuse(socket, refused)
         finally:
             self._addresses.close(address)
 

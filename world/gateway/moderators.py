@@ -40,7 +40,7 @@ class Moderators:
 
     def is_banned(self, guest_id: str) -> bool:
         """Return whether a guest is banned."""
-        return self._in_force(f"ban:{guest_id}")
+        return self._in_force(moderation_key("ban", guest_id))
 
     def raise_if_muted(self, guest_id: str) -> None:
         """Check that a guest may talk.
@@ -48,7 +48,7 @@ class Moderators:
         Raises:
             Refused: moderators have muted the guest.
         """
-        if self._in_force(f"mute:{guest_id}"):
+        if self._in_force(moderation_key("mute", guest_id)):
             raise Refused("muted", "moderators have muted this guest")
 
     def _in_force(self, key: str) -> bool:
@@ -60,6 +60,6 @@ class Moderators:
             self._rooms.tell_all(Hidden(decision.subject))
         if decision.action == "ban" and decision.in_force(self._now()):
             banned = moderation_key("ban", decision.subject)
-            for seat in [seat for seat in self._rooms if f"ban:{seat.guest.id}" == banned]:
+            for seat in [seat for seat in self._rooms if moderation_key("ban", seat.guest.id) == banned]:
                 seat.hang_up_with(BANNED, "banned")
                 self._rooms.leave(seat)
