@@ -50,7 +50,7 @@ class Served:
 
 def settings(**changed: object) -> GatewaySettings:
     """Return settings with limits that a test does not meet by accident."""
-    limits = {"ids_per_hour": 10_000, "handshakes_per_minute": 100_000, "connections": 5_000}
+    limits = {"rooms": 50, "seats": 20, "ids_per_hour": 10_000, "handshakes_per_minute": 100_000, "connections": 5_000}
     return GatewaySettings(keys=KEYS, **{**limits, **changed})  # type: ignore[arg-type]
 
 

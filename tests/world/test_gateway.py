@@ -2,7 +2,6 @@
 
 import json
 import random
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +20,9 @@ from kogpt2_chat.testing.kafka import InMemoryTopics
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
 from world.gateway.door import COOKIE
+from world.gateway.protocol.events import Said
 from world.gateway.protocol.frames import Move, write_move
+from world.gateway.rooms.outbox import KEPT_EVENTS
 from world.gateway.stages import BotFacts
 
 
@@ -374,49 +375,20 @@ def entered(player: WorldPlayer) -> bool:
     return True
 
 
-def test_a_slow_client_does_not_slow_down_others(served: Served, join) -> None:
-    """One that never reads: positions are dropped, and it is closed when too many events wait."""
-    slow, fast = join("느림보"), join("빠름이")
-    raw = slow._connection().socket
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    for number in range(5):
-        fast.say(f"{number}")
-        fast.wait_for(lambda event, number=number: event["t"] == "said" and event["text"] == str(number))
-    assert requests.get(f"{served.url}/health").json()["players"] == 2
-
-
-@pytest.mark.parametrize("frame", ["pings", "frames"])
-def test_a_flood_below_the_application_ends_the_connection(served: Served, join, frame: str) -> None:
-    """Pings are answered by the protocol, so the limits of messages do not see them; the limit of bytes does."""
-    player, other = join("핑퐁이"), join("조용이")
-    flood = {"pings": b"\x89\x80\0\0\0\0", "frames": b"\x82\x80\0\0\0\0"}[frame] * 50_000
-    with suppress(OSError, ConnectionClosed):
-        for _ in range(20):
-            player._connection().socket.sendall(flood)
-    with pytest.raises(Unavailable, match="closed the connection"):
-        player.wait_for(lambda event: event["t"] == "never")
-    other.say("괜찮아")
-    assert other.wait_for(lambda event: event["t"] == "said")["text"] == "괜찮아"
-
-
-def test_what_follows_enter_at_once_is_carried_out(served: Served) -> None:
-    """Even if the gateway reads it together with the command to enter."""
-    player = WorldPlayer(served.url, "성급이")
-    with connect(f"ws{served.url[4:]}/world", additional_headers={"Cookie": player.cookie}, proxy=None) as socket_:
-        commands = [{"t": "enter", "v": 1}, *({"t": "say", "id": f"s{number}", "text": "안녕"} for number in range(3))]
-        socket_.socket.sendall(b"".join(masked_text(json.dumps(command).encode()) for command in commands))
-        kinds = [json.loads(socket_.recv(timeout=10))["t"] for _ in range(4)]
-    assert kinds == ["welcome", "said", "said", "said"]
-
-
-def test_text_that_is_no_utf_8_ends_the_connection(served: Served, join) -> None:
-    """As the protocol of WebSockets demands."""
-    player = join("깨진이")
-    player._connection().socket.sendall(masked_text(b"\xff\xfe"))
-    with pytest.raises(Unavailable, match="1007"):
-        player.wait_for(lambda event: event["t"] == "never")
-
-
-def masked_text(payload: bytes) -> bytes:
-    """Return a text frame of a client, masked with zeros."""
-    return bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload
+def test_a_client_that_does_not_read_is_closed_and_slows_down_nobody(served: Served, join) -> None:
+    """Its events wait in the gateway up to a limit; then it has to connect again."""
+    fast = join("빠름이")
+    cookie = WorldPlayer(served.url, "느림보").cookie
+    loop, rooms = served.gateway._loop, served.gateway.rooms
+    assert loop is not None
+    with connect(f"ws{served.url[4:]}/world", additional_headers={"Cookie": cookie}, proxy=None, max_queue=1) as slow:
+        slow.send(json.dumps({"t": "enter", "v": 1}))
+        wait_until(lambda: len(rooms) == 2)
+        (seat,) = [seat for seat in rooms if seat.guest.name == "느림보"]
+        said = Said("x", "x", seat.number, "느림보", "가" * 300)
+        for _ in range(40):
+            loop.call_soon_threadsafe(lambda: [rooms.room_of(seat).broadcast(said) for _ in range(KEPT_EVENTS // 2)])
+            time.sleep(0.01)
+        wait_until(lambda: not seat.is_connected)
+    fast.say("나는 괜찮아")
+    assert fast.wait_for(lambda event: event["t"] == "said" and event["text"] == "나는 괜찮아")

@@ -56,6 +56,16 @@ def flood(limits: ClientLimits, count: int, now_s: float) -> None:
             limits.check("chat", now_s)
 
 
+def test_reports_have_a_rate_of_their_own() -> None:
+    """Five at once, then one per minute: each writes a record that is kept for a month."""
+    limits = ClientLimits(0.0)
+    for _ in range(5):
+        limits.check("report", 0.0)
+    with pytest.raises(Refused, match="too_fast"):
+        limits.check("report", 30.0)
+    limits.check("report", 61.0)
+
+
 def test_gestures_that_are_too_fast_are_no_strikes() -> None:
     """A child that presses all keys is not sent away."""
     limits = ClientLimits(0.0)

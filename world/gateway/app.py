@@ -30,6 +30,7 @@ from world.gateway.moderators import Moderators
 from world.gateway.outside import KafkaOutside
 from world.gateway.pages import SecurityHeaders, client_files, is_built, show_places
 from world.gateway.places import Places, load_places
+from world.gateway.protocol.close_codes import REPLACED
 from world.gateway.protocol.commands import MAX_FRAME_BYTES
 from world.gateway.protocol.events import Staged
 from world.gateway.protocol.frames import TICK_HZ
@@ -38,7 +39,7 @@ from world.gateway.recent import question_of, recent_records
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import WAIT_S, Asking
 from world.gateway.rooms.chat import Chat
-from world.gateway.rooms.rooms import REPLACED, Rooms
+from world.gateway.rooms.rooms import Rooms
 from world.gateway.rules.limits import AddressLimits
 from world.gateway.rules.tokens import Guest, GuestTokens
 from world.gateway.send import SendThread
@@ -76,16 +77,16 @@ class GatewaySettings:
     """
 
     keys: SigningKeys
+    rooms: int
+    seats: int
+    ids_per_hour: int
+    handshakes_per_minute: int
+    connections: int
     name: str = "gateway-1"
     url: str = ""
     others: tuple[str, ...] = ()
     first_room: int = 1
-    rooms: int = 50
-    seats: int = 20
     origins: frozenset[str] = frozenset()
-    ids_per_hour: int = 60
-    handshakes_per_minute: int = 120
-    connections: int = 40
     facts: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from world.gateway.dispatch import Dispatch
+from world.gateway.protocol.close_codes import FORBIDDEN, NORMAL, POLICY, TRY_AGAIN
 from world.gateway.protocol.commands import Enter, read_command
 from world.gateway.protocol.events import Refusal, numbered, write_event
 from world.gateway.refused import Refused
@@ -22,9 +23,6 @@ from world.gateway.wire import wire_of
 
 ENTER_TIMEOUT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 10.0
-POLICY: Final = 1008
-FORBIDDEN: Final = 4403
-TRY_AGAIN: Final = 1013
 _MALFORMED: Final = Rate(per_s=0.2, burst=5)
 _FRAMES: Final = Rate(per_s=60, burst=600)
 """Frames of any kind. A client sends fewer than 20 per second, and a pause of the network may bunch those of 30 s."""
@@ -136,7 +134,7 @@ class Connection:
         if not self._wire.is_writable:  # it would not read why
             self._wire.abort()
             return
-        code, reason = self._closing or ((POLICY, "too many bytes") if self._wire.is_deaf else (1000, ""))
+        code, reason = self._closing or ((POLICY, "too many bytes") if self._wire.is_deaf else (NORMAL, ""))
         with suppress(Exception):  # the other side may have closed it already
             await self._socket.close(code, reason)
 

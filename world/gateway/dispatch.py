@@ -36,7 +36,13 @@ from world.gateway.rooms.seat import Seat
 from world.gateway.rules.limits import Action
 from world.gateway.rules.texts import checked_text
 
-_ACTION_BY_COMMAND: Final[dict[type, Action]] = {Say: "chat", Whisper: "chat", Ask: "ask"}
+_ACTION_BY_COMMAND: Final[dict[type, Action]] = {
+    Say: "chat",
+    Whisper: "chat",
+    Ask: "ask",
+    ReportPlayer: "report",
+    ReportTurn: "report",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

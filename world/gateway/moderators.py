@@ -6,12 +6,10 @@ from datetime import UTC, datetime
 from kogpt2_chat.domain.chat.moderation import Moderation, moderation_key
 from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.ports import Record
+from world.gateway.protocol.close_codes import FORBIDDEN
 from world.gateway.protocol.events import Hidden
 from world.gateway.refused import Refused
 from world.gateway.rooms.rooms import Rooms
-
-BANNED = 4403
-"""Close code of the connection of a guest who has been banned."""
 
 
 class Moderators:
@@ -61,5 +59,5 @@ class Moderators:
         if decision.action == "ban" and decision.in_force(self._now()):
             banned = moderation_key("ban", decision.subject)
             for seat in [seat for seat in self._rooms if moderation_key("ban", seat.guest.id) == banned]:
-                seat.hang_up_with(BANNED, "banned")
+                seat.hang_up_with(FORBIDDEN, "banned")
                 self._rooms.leave(seat)

@@ -30,7 +30,7 @@ class Enter(Command, frozen=True):
     Attributes:
         v: version of the protocol.
         look: the avatar.
-        room: the wanted room; None for one with friends in it and a free seat.
+        room: the wanted room; None for the first one with players and a free seat.
         last: the number of the last event that this client has seen, if it was connected before.
         seat: the seat that it had then. A seat that has been given away in between has other events.
         waiting: ids of questions whose answer the client still waits for.

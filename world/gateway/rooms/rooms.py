@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from world.gateway.places import Places
+from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.commands import Enter
 from world.gateway.protocol.events import Event, Joined, Left, Moved, RoomList, Welcome, write_event
 from world.gateway.protocol.frames import TICK_HZ, Move
@@ -21,9 +22,6 @@ from world.gateway.rules.movement import Walker
 from world.gateway.rules.names import name_key
 from world.gateway.rules.tokens import Guest
 
-NORMAL: Final = 1000
-REPLACED: Final = 4001
-"""Close code of a connection whose player has connected again, for example in another tab."""
 NEAR_M: Final = 15.0
 """Players within this distance of a bot see what it does."""
 PORTAL_REACH_M: Final = 4.0
@@ -63,9 +61,9 @@ class Rooms:
         places: Places,
         elsewhere: Callable[[], Sequence[RoomView]] = tuple,
         released: Callable[[str, str], None] = lambda _name, _guest: None,
+        rooms: int,
+        capacity: int,
         first_room: int = 1,
-        rooms: int = 50,
-        capacity: int = 20,
         bots: Callable[[], list[BotView]] = list,
         draw: random.Random | None = None,
     ) -> None:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from world.gateway.refused import Refused
 
-Action = Literal["move", "chat", "ask", "social"]
+Action = Literal["move", "chat", "ask", "report", "social"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ RATE_BY_ACTION: Final[dict[Action, Rate]] = {
     "move": Rate(per_s=20, burst=30),
     "chat": Rate(per_s=1, burst=5),
     "ask": Rate(per_s=0.5, burst=2),
+    "report": Rate(per_s=1 / 60, burst=5),
     "social": Rate(per_s=2, burst=8),
 }
 """``social``: emotes, thumbs, looks, blocks and whatever else is neither chat nor a question."""
