@@ -8,6 +8,7 @@ import uvicorn
 from benchmarks.world.guests import KEYS
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.log import configure_logging
+from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from world.gateway.app import Gateway, GatewaySettings, server_config
 from world.gateway.stages import BotFacts
@@ -18,10 +19,17 @@ ROOMS: Final = 200
 def main() -> None:
     """Serve players until asked to stop. The limits are the defaults, but for the number of rooms."""
     configure_logging("json")
-    topics = InMemoryTopics(Broker())
+    topics, world = InMemoryTopics(Broker()), Settings().world
     topics.ensure()
     gateway = Gateway(
-        settings=GatewaySettings(keys=KEYS, rooms=ROOMS),
+        settings=GatewaySettings(
+            keys=KEYS,
+            rooms=ROOMS,
+            seats=world.seats,
+            ids_per_hour=world.ids_per_hour,
+            handshakes_per_minute=world.handshakes_per_minute,
+            connections=world.connections,
+        ),
         topics=topics,
         read_facts=lambda: {bot: BotFacts(alive=True, ready=1) for bot in BOT_IDS},
     )
