@@ -1,5 +1,7 @@
 """Read the registry's aliases over HTTP with short timeouts, without importing MLflow's client library."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import requests
@@ -25,10 +27,17 @@ def alias_by_bot(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[
     Raises:
         Unavailable: MLflow does not answer, or sends an unexpected reply.
     """
+    with mlflow_session(settings) as session:
+        return {bot: _version(session, settings.mlflow_url, alias, bot) for bot in bots}
+
+
+@contextmanager
+def mlflow_session(settings: Settings) -> Iterator[requests.Session]:
+    """Yield a session with the login of the settings."""
     with requests.Session() as session:
         if settings.mlflow.username:
             session.auth = (settings.mlflow.username, settings.mlflow.password.get_secret_value())
-        return {bot: _version(session, settings.mlflow_url, alias, bot) for bot in bots}
+        yield session
 
 
 def _version(session: requests.Session, url: str, alias: str, bot: str) -> int | None:

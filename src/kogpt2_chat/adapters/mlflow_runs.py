@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import requests
 
-from kogpt2_chat.adapters.mlflow_aliases import TIMEOUT_S
+from kogpt2_chat.adapters.mlflow_aliases import TIMEOUT_S, mlflow_session
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
 
@@ -25,9 +25,7 @@ def running_trainings(settings: Settings, since_ms: int) -> frozenset[str]:
     Raises:
         Unavailable: MLflow does not answer, or sends an unexpected reply.
     """
-    with requests.Session() as session:
-        if settings.mlflow.username:
-            session.auth = (settings.mlflow.username, settings.mlflow.password.get_secret_value())
+    with mlflow_session(settings) as session:
         try:
             experiment = _experiment(session, settings)
             runs = _running(session, settings.mlflow_url, experiment, since_ms) if experiment else []
