@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from kogpt2_airflow.operators import JobOperator, argv_of
 from kogpt2_airflow.process import Command
+from tests.running import is_running
 
 DEADLINE_S = 20.0
 
@@ -243,12 +243,7 @@ def test_a_child_that_outlives_the_command_is_ended(tmp_path: Path) -> None:
 
 
 def alive(pid: int | None) -> bool:
-    if pid is None or not psutil.pid_exists(pid):
-        return False
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    return pid is not None and is_running(pid)
 
 
 def test_empty_arguments_are_dropped() -> None:

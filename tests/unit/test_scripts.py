@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
 import pytest
 
 from kogpt2_chat.settings import CHECKOUT
 from kogpt2_chat.stack.processes import wait_until
+from tests.running import is_running
 
 TOOLS = ("python", "ruff", "lint-imports", "pydoclint", "mypy")
 END_S = 30.0
@@ -95,15 +95,7 @@ def test_an_interruption_ends_both_parts(checkout: Path) -> None:
     done = run(checkout, "timeout", "60", "scripts/test.sh")
     assert done.returncode == 2, done.stderr
     pid = int((checkout / "pid").read_text())
-    assert wait_until(lambda: not has_process(pid), time.monotonic() + END_S), "the other part is still running"
-
-
-def has_process(pid: int) -> bool:
-    """Return whether a process runs; one that has ended stays in the list until it is reaped."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    assert wait_until(lambda: not is_running(pid), time.monotonic() + END_S), "the other part is still running"
 
 
 def test_scripts_can_be_started_from_any_folder(checkout: Path) -> None:

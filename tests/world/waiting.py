@@ -1,11 +1,11 @@
-"""Wait for a condition, with a deadline."""
+"""Wait for a condition; after the deadline, the test fails."""
 
 import time
 from collections.abc import Callable
 
+from kogpt2_chat.stack import processes
+
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "the condition did not come true in time"
-        time.sleep(0.01)
+    came_true = processes.wait_until(condition, time.monotonic() + timeout_s, pause_s=0.01)
+    assert came_true, f"the condition did not come true within {timeout_s:g} s"
