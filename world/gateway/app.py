@@ -199,6 +199,7 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._stages.stop()
+            self.learned.stop()
             for thread in (self._sending, self._decisions, self._answers):
                 await asyncio.to_thread(thread.stop, _STOP_TIMEOUT_S)
 

@@ -57,9 +57,13 @@ class LearnedBooks:
 
     def expect(self, bot: str, version: int) -> None:
         """Read the book of a bot's version, unless it has been read."""
-        if version and self._asked.get(bot) != version:
+        if version and self._asked.get(bot) != version and not self._stopping.is_set():
             self._asked[bot] = version
             threading.Thread(target=self._load, args=(bot, version), name=f"book {bot}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Try no more to read a book that could not be read."""
+        self._stopping.set()
 
     async def show(self, request: Request) -> Response:
         """``GET /learned/BOT``: the pairs that the bot's version learned from players."""
