@@ -48,9 +48,9 @@ class Rooms:
         places: where things are.
         elsewhere: returns the rooms of other gateways.
         released: called with the key of a name that is free again, and the guest who had it.
-        first_room: number of the gateway's first room.
         rooms: number of the gateway's rooms.
         capacity: players per room.
+        first_room: number of the gateway's first room.
         bots: returns what players see of the bots.
         draw: draws where a player enters.
     """
