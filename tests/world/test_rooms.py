@@ -99,8 +99,32 @@ def test_a_seat_of_before_is_not_resumed(town: Town) -> None:
     tick(town)
     again = Person(town, first.guest)
     again.events()
-    stale = Person(town, first.guest, last=last, seat=first.seat.number)
-    assert [event["t"] for event in stale.events()] == ["welcome"]
+    assert [event["t"] for event in first.come_back(last).events()] == ["welcome"]
+
+
+def test_events_of_another_count_are_not_resumed(town: Town) -> None:
+    """After a restart of the gateway, a seat's number and a number of events may fit by chance; the epoch does not."""
+    first = town.enter("하늘")
+    (welcome,) = first.events("welcome")
+    first.drop()
+    assert [event["t"] for event in first.come_back(welcome["n"], epoch="0" * 16).events()] == ["welcome"]
+    first.drop()
+    assert [event["t"] for event in first.come_back(welcome["n"], epoch=None).events()] == ["welcome"]
+    first.drop()
+    last = first.come_back(welcome["n"], epoch=welcome["epoch"])
+    assert [event["t"] for event in last.events()] == ["welcome", "welcome"]
+
+
+def test_each_seat_has_a_count_of_its_own(town: Town) -> None:
+    """Also if the same guest gets the same number again."""
+    first = town.enter("하늘")
+    epoch = first.events("welcome")[0]["epoch"]
+    town.rooms.leave(first.seat)
+    town.rooms._numbers = iter([first.seat.number])  # type: ignore[assignment]
+    again = Person(town, first.guest, last=1, seat=first.seat.number, epoch=epoch)
+    (welcome,) = again.events()
+    assert (welcome["t"], welcome["you"]) == ("welcome", first.seat.number)
+    assert welcome["epoch"] != epoch
 
 
 def test_a_second_tab_takes_over(town: Town) -> None:

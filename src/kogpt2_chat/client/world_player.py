@@ -77,7 +77,7 @@ class WorldPlayer:
         self._ended = ""
         threading.Thread(target=self._read_all, args=(self._socket,), name=f"read {self.name}", daemon=True).start()
         if "last" in fields:
-            fields["seat"] = self.welcome["you"]
+            fields |= {"seat": self.welcome["you"], "epoch": self.welcome["epoch"]}
         self._send("enter", v=1, look={"body": len(self.name) % 4, "top": sum(map(ord, self.name)) % 8}, **fields)
         if "last" in fields:  # whoever comes back in time gets the missed events and no welcome
             return

@@ -264,7 +264,8 @@ class Rooms:
         seat.guest = replace(guest, store=store, learn=learn and store)
         seat.hang_up, seat.dropped_at_s = hang_up, None
         seat.has_moved = True
-        if command.seat == seat.number and command.last is not None and seat.outbox.go_back(command.last):
+        is_known = (command.seat, command.epoch) == (seat.number, seat.outbox.epoch)
+        if is_known and command.last is not None and seat.outbox.go_back(command.last):
             return True
         seat.outbox.skip()
         self._welcome(seat)
