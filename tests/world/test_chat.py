@@ -1,8 +1,16 @@
 """Public chat, whispers, emotes, looks, blocks and reports."""
 
-import pytest
+import base64
+import hashlib
+import re
+from dataclasses import replace
 
-from tests.world.people import Town
+import pytest
+from msgspec.json import encode
+
+from tests.world.people import Person, Town
+from world.gateway.protocol.commands import MAX_BLOCKED, MAX_FRAME_BYTES, Enter
+from world.gateway.rules.tokens import new_guest
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -58,16 +66,69 @@ def test_a_whisper_reaches_one_player(town: Town) -> None:
 def test_who_blocks_a_player_gets_nothing_from_it(town: Town) -> None:
     """The blocked player does not notice. Unblocking undoes it."""
     first, second = town.enter("하늘"), town.enter("시끄럼")
-    first.send("block", seat=second.seat.number, blocked=True)
+    first.send("block", tag=second.guest.tag, blocked=True)
     second.send("say", text="야")
     second.send("whisper", to=first.seat.number, text="야야")
     second.send("emote", kind="wave")
     assert first.events("said", "whispered", "emoted") == []
     assert len(second.events("said", "whispered", "emoted")) == 3
-    first.send("block", seat=second.seat.number, blocked=False)
+    first.send("block", tag=second.guest.tag, blocked=False)
     town.pass_time(5)
     second.send("say", text="안녕")
     assert len(first.events("said")) == 1
+
+
+def test_a_block_stays_whatever_seat_or_name_the_other_has(town: Town) -> None:
+    """It is by the guest's tag, which all players see."""
+    first, second = town.enter("하늘"), town.enter("시끄럼")
+    tags = {player["name"]: player["tag"] for player in second.events("welcome")[0]["players"]}
+    assert first.events("joined")[0]["player"]["tag"] == tags["시끄럼"]
+    assert re.fullmatch("[a-z2-7]{16}", tags["하늘"])
+    first.send("block", tag=tags["시끄럼"])
+    town.rooms.leave(second.seat)
+    renamed = Person(town, replace(second.guest, name="새이름"))
+    assert first.events("joined")[0]["player"]["tag"] == tags["시끄럼"]
+    renamed.send("say", text="또 나야")
+    assert first.events("said") == []
+
+
+def test_the_list_of_blocked_players_comes_with_the_entry(town: Town) -> None:
+    """So it outlives seats, restarts and gateways. It is the whole list: who is not in it is not blocked."""
+    loud, other = town.enter("시끄럼"), town.enter("별똥별")
+    guest = town.guest("하늘")
+    first = Person(town, guest, blocked=[loud.guest.tag, guest.tag])
+    loud.send("say", text="야")
+    first.send("say", text="조용해서 좋다")
+    assert [said["name"] for said in first.events("said")] == ["하늘"]
+    first.drop()
+    first.come_back(blocked=[other.guest.tag])
+    loud.send("say", text="이제 들려?")
+    other.send("say", text="나는 안 들리지")
+    assert [said["name"] for said in first.events("said")] == ["시끄럼"]
+
+
+def test_blocks_have_a_limit(town: Town) -> None:
+    """The list fits into one `enter`; a full one can be shortened."""
+    tags = [town.guest("손님").tag for _ in range(MAX_BLOCKED + 1)]
+    first = Person(town, town.guest("하늘"), blocked=tags[:-1])
+    assert len(encode(Enter(v=1, blocked=tags[:-1], waiting=["w" * 40] * 8))) < MAX_FRAME_BYTES
+    first.send("block", tag=tags[-1])
+    first.send("block", tag=tags[0], blocked=False)
+    first.send("block", tag=tags[-1])
+    first.send("block", tag=first.guest.tag)
+    assert [refusal["reason"] for refusal in first.events("refusal")] == ["busy", "not_here"]
+    assert first.seat.blocked == set(tags[1:])
+
+
+def test_a_tag_does_not_show_the_id() -> None:
+    """It is the same for a guest always and everywhere, and another for every guest."""
+    guest = new_guest("하늘", 1, store=False, learn=False, minor=False)
+    later = replace(guest, name="구름", issued=99, store=True)
+    assert guest.tag == later.tag
+    digest = hashlib.sha256(b"kogpt2-chat/world/tag/" + guest.id.encode()).digest()
+    assert guest.tag == base64.b32encode(digest).decode().lower()[:16]
+    others = {new_guest("하늘", 1, store=False, learn=False, minor=False).tag for _ in range(500)}
+    assert len(others | {guest.tag}) == 501
 
 
 def test_emotes_and_looks_are_seen_by_all(town: Town) -> None:

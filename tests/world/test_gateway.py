@@ -20,6 +20,7 @@ from kogpt2_chat.testing.kafka import InMemoryTopics
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
 from world.gateway.door import COOKIE
+from world.gateway.protocol.commands import MAX_FRAME_BYTES
 from world.gateway.protocol.events import Said
 from world.gateway.protocol.frames import Move, write_move
 from world.gateway.rooms.outbox import KEPT_EVENTS
@@ -305,10 +306,10 @@ def test_a_flood_of_frames_ends_the_connection(join) -> None:
 
 
 def test_frames_above_the_limit_end_the_connection(join) -> None:
-    """4 KiB are enough for everything."""
+    """Nobody needs larger ones."""
     player = join("커다람")
     with suppress(ConnectionClosed):
-        player._connection().send("x" * 5000)
+        player._connection().send("x" * (MAX_FRAME_BYTES + 1))
     with pytest.raises(Unavailable, match="1009"):
         player.wait_for(lambda event: event["t"] == "never")
 

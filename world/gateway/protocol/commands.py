@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 from world.gateway.protocol.views import BotId, EmoteKind, Epoch, Id, Look, Seat, Tag
 from world.gateway.refused import Refused
 
-MAX_FRAME_BYTES = 4096
+MAX_FRAME_BYTES = 6 * 1024
+"""The largest command is `enter` with a full list of blocked players."""
 MAX_BLOCKED = 200
 MAX_CHAT_CHARS = 300
 MAX_QUESTION_CHARS = 300
@@ -36,7 +37,7 @@ class Enter(Command, frozen=True):
         seat: the seat that it had then. A seat that has been given away in between has other events.
         epoch: the epoch of the welcome that it got then. Only events of the same epoch are sent again.
         waiting: ids of questions whose answer the client still waits for.
-        blocked: tags of players from whom this one wants to get nothing.
+        blocked: tags of all players from whom this one wants to get nothing.
     """
 
     v: Literal[1]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from world.gateway.protocol.commands import MAX_CHAT_CHARS, Block, Dress, Emote, ReportPlayer, Say, Whisper
+from world.gateway.protocol.commands import MAX_BLOCKED, MAX_CHAT_CHARS, Block, Dress, Emote, ReportPlayer, Say, Whisper
 from world.gateway.protocol.events import Dressed, Emoted, Said, Whispered
 from world.gateway.refused import Refused
 from world.gateway.rooms.room import Line, Room
@@ -79,7 +79,7 @@ class Chat:
             return
         line = self._new_id()
         event = Whispered(command.id, line, seat.number, other.number, seat.guest.name, other.guest.name, text)
-        if seat.guest.id not in other.blocked:
+        if other.hears(seat):
             other.outbox.put(event)
         seat.outbox.put(event)
 
@@ -93,13 +93,19 @@ class Chat:
         self._rooms.room_of(seat).broadcast(Dressed(seat.number, command.look))
 
     def block(self, seat: Seat, command: Block) -> None:
-        """Stop or resume the delivery of what another player says.
+        """Stop or resume the delivery of what another player says, wherever that player is.
 
         Raises:
-            Refused: the player is not there.
+            Refused: it is the player's own tag, or too many players are blocked.
         """
-        other = self._other(seat, command.seat)
-        (seat.blocked.add if command.blocked else seat.blocked.discard)(other.guest.id)
+        if not command.blocked:
+            seat.blocked.discard(command.tag)
+        elif command.tag == seat.guest.tag:
+            raise Refused("not_here", "a player cannot block itself")
+        elif command.tag not in seat.blocked and len(seat.blocked) >= MAX_BLOCKED:
+            raise Refused("busy", f"a player can block {MAX_BLOCKED} others")
+        else:
+            seat.blocked.add(command.tag)
 
     def report(self, seat: Seat, command: ReportPlayer) -> ChatReport:
         """Report a player.

@@ -50,17 +50,16 @@ class Room:
         """The room in the list of rooms."""
         return RoomView(self.number, len(self.seats), self._capacity)
 
-    def broadcast(self, event: Event, *, origin: Seat | None = None, without: Seat | None = None) -> None:
+    def broadcast(self, event: Event, *, origin: Seat | None = None) -> None:
         """Send an event to the players in the room.
 
         Args:
             event: the event.
             origin: the player whom it comes from; players who have blocked that player do not get it.
-            without: a player who does not get it.
         """
-        body = write_event(event)
+        body, tag = write_event(event), None if origin is None else origin.guest.tag
         for seat in self:
-            if seat is not without and (origin is None or origin.guest.id not in seat.blocked):
+            if tag not in seat.blocked:
                 seat.outbox.put_written(body)
 
     def tick(self, number: int) -> None:

@@ -255,6 +255,7 @@ class Rooms:
             limits=ClientLimits(now_s),
             outbox=Outbox(),
             hang_up=hang_up,
+            blocked={*command.blocked} - {guest.tag},
         )
 
     def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
@@ -263,6 +264,7 @@ class Rooms:
         # A consent that was withdrawn may still be in the cookie. Signing in changes the seat's guest at once.
         seat.guest = replace(guest, store=store, learn=learn and store)
         seat.hang_up, seat.dropped_at_s = hang_up, None
+        seat.blocked = {*command.blocked} - {guest.tag}
         seat.has_moved = True
         is_known = (command.seat, command.epoch) == (seat.number, seat.outbox.epoch)
         if is_known and command.last is not None and seat.outbox.go_back(command.last):

@@ -31,7 +31,7 @@ class Seat:
         outbox: what waits to be sent.
         hang_up: closes the player's connection; None while there is none.
         dropped_at_s: when the connection was lost, in monotonic seconds; None while there is one.
-        blocked: ids of guests from whom the player gets nothing.
+        blocked: tags of guests from whom the player gets nothing.
         turns: the bot of each turn that the player may rate, the oldest first.
         sequence: the last sequence number of the player's moves.
     """
@@ -64,6 +64,10 @@ class Seat:
         """The player as others see it."""
         guest, walker = self.guest, self.walker
         return PlayerView(self.number, guest.name, self.look, walker.x, walker.z, self._yaw, guest.tag)
+
+    def hears(self, other: "Seat") -> bool:
+        """Return whether the player gets what another one says and does."""
+        return other.guest.tag not in self.blocked
 
     def hang_up_with(self, code: int, reason: str) -> None:
         """Close the player's connection, if there is one."""
