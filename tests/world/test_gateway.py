@@ -281,6 +281,19 @@ def test_a_second_tab_takes_over(served: Served, join) -> None:
     again.close()
 
 
+def test_who_leaves_is_gone_and_the_connection_ends_normally(served: Served, join) -> None:
+    """A connection that only ends is held instead: its player may come back."""
+    player, other = join("나갈이"), join("남을이")
+    player.send("leave")
+    with pytest.raises(Unavailable, match="1000 left"):
+        player.wait_for(lambda event: event["t"] == "never")
+    assert other.wait_for(lambda event: event["t"] == "left")["name"] == "나갈이"
+    join("나갈이").leave()
+    assert other.wait_for(lambda event: event["t"] == "left")["name"] == "나갈이"
+    join("나갈이").close()
+    wait_until(lambda: [seat.is_connected for seat in served.gateway.rooms] == [True, False])
+
+
 def test_malformed_messages_end_the_connection(join) -> None:
     """A few are forgiven; the others do not notice."""
     player, other = join("엉망이"), join("조용이")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from kogpt2_chat.client.world_player import WorldPlayer
+from kogpt2_chat.client.world_player import Event, WorldPlayer
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
@@ -54,9 +54,15 @@ def test_rooms_of_the_other_gateway_have_its_address(gateways: tuple[Served, Ser
     there.enter()
     here = WorldPlayer(first.url, "이쪽이")
     here.enter()
-    listed = here.wait_for(
-        lambda event: event["t"] == "rooms" and any(room.get("url") and room["players"] for room in event["rooms"])
-    )
+    listed: Event = {"rooms": []}
+
+    def are_all_listed() -> bool:
+        nonlocal listed
+        here.send("rooms")
+        listed = here.wait_for(lambda event: event["t"] in ("rooms", "refusal"))
+        return sum(room["players"] > 0 for room in listed.get("rooms", [])) == 2
+
+    wait_until(are_all_listed)
     assert {(room["room"], room.get("url", "")) for room in listed["rooms"] if room["players"]} == {
         (1, ""),
         (6, "http://two"),

@@ -12,7 +12,7 @@ from tests.world.people import PLACES, Person, Town
 from world.gateway.protocol.frames import read_positions
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import KEPT_EVENTS
-from world.gateway.rooms.rooms import REPLACED
+from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.rooms.seat import HELD_S
 
 
@@ -127,6 +127,19 @@ def test_each_seat_has_a_count_of_its_own(town: Town) -> None:
     assert welcome["epoch"] != epoch
 
 
+def test_who_leaves_is_gone_at_once(town: Town) -> None:
+    """The seat and the name are free, the others are told, and the connection ends as it should."""
+    first, second = town.enter("하늘"), town.enter("별똥별")
+    second.events()
+    first.send("leave")
+    assert first.hung_up == [NORMAL]
+    assert [event["name"] for event in second.events("left")] == ["하늘"]
+    assert [seat.guest.name for seat in town.rooms] == ["별똥별"]
+    town.enter("하늘")
+    first.send("leave")
+    assert second.events("left") == []
+
+
 def test_a_second_tab_takes_over(town: Town) -> None:
     """One player has one body. The first tab is told why its connection ends."""
     first = town.enter("하늘")
@@ -197,6 +210,18 @@ def test_a_portal_leads_to_its_place_from_nearby_only(town: Town) -> None:
     assert first.events("refusal")[0]["reason"] == "not_here"
     first.send("travel", portal=99)
     assert first.events("refusal")[0]["reason"] == "not_here"
+
+
+def test_rooms_are_listed_when_a_player_asks(town: Town) -> None:
+    """Nobody gets them otherwise: in a large world there is always a room with one player more or less."""
+    first = town.enter("하늘")
+    for number in range(4):
+        town.enter(f"손님{number}")
+    tick(town)
+    assert first.events("rooms") == []
+    first.send("rooms")
+    (listed,) = first.events("rooms")
+    assert [(room["room"], room["players"]) for room in listed["rooms"]] == [(1, 4), (2, 1), (3, 0)]
 
 
 def test_going_to_another_room_tells_both(town: Town) -> None:

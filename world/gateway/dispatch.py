@@ -16,6 +16,8 @@ from world.gateway.protocol.commands import (
     Dress,
     Emote,
     Go,
+    Leave,
+    ListRooms,
     Ping,
     Rate,
     ReportPlayer,
@@ -26,7 +28,7 @@ from world.gateway.protocol.commands import (
     Whisper,
     read_command,
 )
-from world.gateway.protocol.events import Consented, Noted, Pong, Refusal, Reported
+from world.gateway.protocol.events import Consented, Noted, Pong, Refusal, Reported, RoomList
 from world.gateway.protocol.frames import read_move
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import AskedQuestion, Asking
@@ -153,6 +155,16 @@ class Dispatch:
     def _go(self, command: Go, seat: Seat, now_s: float) -> None:
         del now_s
         self._rooms.go(seat, command.room)
+
+    @_carry_out.register
+    def _leave(self, command: Leave, seat: Seat, now_s: float) -> None:
+        del command, now_s
+        self._rooms.leave(seat)
+
+    @_carry_out.register
+    def _list_rooms(self, command: ListRooms, seat: Seat, now_s: float) -> None:
+        del command, now_s
+        seat.outbox.put(RoomList(self._rooms.views()))
 
     @_carry_out.register
     def _travel(self, command: Travel, seat: Seat, now_s: float) -> None:

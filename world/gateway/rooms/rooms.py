@@ -10,7 +10,7 @@ from typing import Final
 from world.gateway.places import Places
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.commands import Enter
-from world.gateway.protocol.events import Event, Joined, Left, Moved, RoomList, Welcome, write_event
+from world.gateway.protocol.events import Event, Joined, Left, Moved, Welcome, write_event
 from world.gateway.protocol.frames import TICK_HZ, Move
 from world.gateway.protocol.views import VERSION, BotView, RoomView
 from world.gateway.refused import Refused
@@ -76,7 +76,6 @@ class Rooms:
         self._numbers = itertools.cycle(range(1, _MAX_SEATS))
         self._used: set[int] = set()
         self._ticks = itertools.count(1)
-        self._shown_rooms: list[RoomView] = []
         self._draw = draw or random.Random()  # noqa: S311 - where a player enters is not a secret
 
     def __len__(self) -> int:
@@ -198,7 +197,7 @@ class Rooms:
         return stand is not None and math.hypot(stand.x - seat.walker.x, stand.z - seat.walker.z) <= NEAR_M
 
     def tick(self, now_s: float) -> None:
-        """Send the positions of all rooms; once per second, free seats held for too long, and list the rooms."""
+        """Send the positions of all rooms; once per second, free seats held for too long."""
         number = next(self._ticks)
         for room in self._by_number.values():
             if room.seats:
@@ -207,9 +206,6 @@ class Rooms:
             gone = [seat for seat in self if seat.dropped_at_s is not None and now_s - seat.dropped_at_s > HELD_S]
             for seat in gone:
                 self.leave(seat)
-            if (rooms := self.views()) != self._shown_rooms:
-                self._shown_rooms = rooms
-                self.tell_all(RoomList(rooms))
 
     def tell_all(self, event: Event) -> None:
         """Send an event to every player of the gateway."""
