@@ -193,6 +193,58 @@ def test_a_report_carries_the_lines_before(town: Town) -> None:
     assert [refusal["reason"] for refusal in first.events("refusal")] == ["not_here", "not_here"]
 
 
+def test_a_whisper_can_be_reported_by_who_got_it(town: Town) -> None:
+    """With the whispers of the same sender before it, also after the sender has left."""
+    first, second, third = town.enter("하늘"), town.enter("시끄럼"), town.enter("별똥별")
+    for number in range(14):
+        town.pass_time(1)
+        second.send("whisper", to=first.seat.number, text=f"{number}번째")
+        third.send("whisper", to=first.seat.number, text="쉿")
+    town.pass_time(1)
+    first.send("whisper", to=second.seat.number, text="그만해")
+    lines = {(event["name"], event["text"]): event["line"] for event in first.events("whispered")}
+    town.rooms.leave(second.seat)
+    first.send("report_player", seat=second.seat.number, line=lines["시끄럼", "12번째"], text="나쁜 말")
+    assert first.events("reported")[0]["seat"] == second.seat.number
+    (report,) = town.outside.reports
+    assert (report.name, report.guest_id) == ("시끄럼", second.guest.id)
+    # Of 28 whispers, the last 20 are kept: those of this sender from the fourth on.
+    assert [line.text for line in report.lines] == [f"{number}번째" for number in range(4, 13)]
+    assert report.line == report.lines[-1].id
+    first.send("report_player", seat=second.seat.number, line=lines["시끄럼", "0번째"])
+    first.send("report_player", seat=second.seat.number, line=lines["하늘", "그만해"])
+    assert [refusal["reason"] for refusal in first.events("refusal")] == ["not_here", "not_here"]
+
+
+def test_only_who_got_a_whisper_can_report_it(town: Town) -> None:
+    """Whoever knows its id gets nothing from it; a blocked sender's whisper has not arrived."""
+    first, second, third = town.enter("하늘"), town.enter("시끄럼"), town.enter("별똥별")
+    second.send("whisper", to=first.seat.number, text="비밀")
+    (whispered,) = first.events("whispered")
+    third.send("report_player", seat=second.seat.number, line=whispered["line"])
+    assert third.events("refusal")[0]["reason"] == "not_here"
+    first.send("block", tag=second.guest.tag)
+    second.send("whisper", to=first.seat.number, text="야")
+    first.send("report_player", seat=second.seat.number, line=second.events("whispered")[-1]["line"])
+    assert first.events("refusal")[0]["reason"] == "not_here"
+    assert town.outside.reports == []
+
+
+def test_who_has_left_can_be_reported(town: Town) -> None:
+    """As a person for some minutes, and by a line from any room that the reporter has heard."""
+    first, second = town.enter("하늘"), town.enter("시끄럼")
+    second.send("say", text="메롱")
+    (said,) = first.events("said")
+    second.send("go", room=2)
+    first.send("report_player", seat=second.seat.number)
+    town.rooms.leave(second.seat)
+    first.send("report_player", seat=second.seat.number)
+    first.send("go", room=3)
+    first.send("report_player", seat=said["seat"], line=said["line"])
+    assert [(report.name, report.room) for report in town.outside.reports] == [("시끄럼", 1), ("시끄럼", 1), ("시끄럼", 1)]
+    assert [line.text for line in town.outside.reports[-1].lines] == ["메롱"]
+
+
 def test_a_flood_is_stopped(town: Town) -> None:
     """Five lines at once, then one per second; the third strike mutes."""
     first, second = town.enter("하늘"), town.enter("별똥별")

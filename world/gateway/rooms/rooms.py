@@ -3,14 +3,14 @@
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from world.gateway.places import Places
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.commands import Enter
-from world.gateway.protocol.events import Event, Joined, Left, Moved, Welcome, write_event
+from world.gateway.protocol.events import Event, Joined, Moved, Welcome, write_event
 from world.gateway.protocol.frames import TICK_HZ, Move
 from world.gateway.protocol.views import VERSION, BotView, RoomView
 from world.gateway.refused import Refused
@@ -93,6 +93,10 @@ class Rooms:
         """Return the room of a player."""
         return self._by_number[seat.room]
 
+    def rooms(self) -> Iterable[Room]:
+        """Return the rooms of this gateway."""
+        return self._by_number.values()
+
     def views(self) -> list[RoomView]:
         """Return the rooms of the whole world that have players, and an empty one of each gateway."""
         return sorted([*self.own_views(), *self._elsewhere()], key=lambda view: view.room)
@@ -144,13 +148,11 @@ class Rooms:
 
     def leave(self, seat: Seat) -> None:
         """Free a seat."""
-        room = self._by_number[seat.room]
-        if room.seats.pop(seat.number, None) is None:
+        if not self.room_of(seat).remove(seat):
             return
         self._used.discard(seat.number)
         self._seat_by_guest.pop(seat.guest.id, None)
         self._release(seat.guest)
-        room.broadcast(Left(seat.number, seat.guest.name))
         seat.hang_up_with(NORMAL, "left")
 
     def go(self, seat: Seat, number: int) -> None:
@@ -162,9 +164,7 @@ class Rooms:
         if number == seat.room:
             return
         room = self._room_for(number)
-        old = self._by_number[seat.room]
-        del old.seats[seat.number]
-        old.broadcast(Left(seat.number, seat.guest.name))
+        self.room_of(seat).remove(seat)
         seat.room, seat.has_moved = number, True
         room.broadcast(Joined(seat.view))
         room.seats[seat.number] = seat
