@@ -18,9 +18,11 @@ from world.gateway.rooms.asking import AskedQuestion, Asking
 from world.gateway.rooms.chat import Chat, ChatReport
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
+from world.gateway.rules.consents import LastConsents
 from world.gateway.rules.tokens import Guest, new_guest
 
 PLACES = load_places()
+BEGAN_S = 1_800_000_000
 _IDS = itertools.count(1)
 
 
@@ -71,12 +73,13 @@ class Town:
             rooms=rooms,
             capacity=capacity,
             bots=lambda: [BotView(bot, "ready", 1) for bot in BOT_IDS],
+            consents=LastConsents(clock=lambda: BEGAN_S + self.now_s),
         )
         self.asking = Asking(self.rooms)
         self.dispatch = Dispatch(self.rooms, Chat(self.rooms), self.asking, self.outside, self.outside.raise_if_muted)
 
     def guest(self, name: str, *, store: bool = True, learn: bool = True, minor: bool = False) -> Guest:
-        return new_guest(name, 1_800_000_000, store=store, learn=learn, minor=minor)
+        return new_guest(name, BEGAN_S, store=store, learn=learn, minor=minor)
 
     def enter(self, name: str, room: int | None = None, **consent: bool) -> "Person":
         return Person(self, self.guest(name, **consent), room=room)

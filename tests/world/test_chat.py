@@ -241,7 +241,7 @@ def test_who_has_left_can_be_reported(town: Town) -> None:
     first.send("report_player", seat=second.seat.number)
     first.send("go", room=3)
     first.send("report_player", seat=said["seat"], line=said["line"])
-    assert [(report.name, report.room) for report in town.outside.reports] == [("시끄럼", 1), ("시끄럼", 1), ("시끄럼", 1)]
+    assert [(report.name, report.room) for report in town.outside.reports] == [("시끄럼", 1)] * 3
     assert [line.text for line in town.outside.reports[-1].lines] == ["메롱"]
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.world.people import PLACES, Person, Town
+from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.frames import read_positions
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import KEPT_EVENTS
-from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.rooms.seat import HELD_S
 
 

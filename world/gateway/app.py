@@ -152,7 +152,8 @@ class Gateway:
             addresses=self._addresses,
             origins=self._settings.origins,
             facts=self._settings.facts,
-            signed_in=self._signed_in,
+            last_consent=self.rooms.consents.applied,
+            signed_in=self.rooms.signed_in,
             signed_out=self._signed_out,
             banned=self.moderators.is_banned,
             monotonic=self._monotonic,
@@ -310,11 +311,6 @@ class Gateway:
 
         if self._loop is not None:
             self._loop.call_soon_threadsafe(tell)
-
-    def _signed_in(self, guest: Guest) -> None:
-        seat = self.rooms.seat_of(guest.id)
-        if seat is not None and seat.guest.name == guest.name:
-            seat.guest = guest
 
     def _signed_out(self, guest_id: str) -> None:
         if (seat := self.rooms.seat_of(guest_id)) is not None:

@@ -1,7 +1,7 @@
 """What happens when a client sends something: its rates are checked, then the command goes to the part it concerns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Final, Protocol
 
@@ -210,8 +210,7 @@ class Dispatch:
     @_carry_out.register
     def _consent(self, command: Consent, seat: Seat, now_s: float) -> None:
         del now_s
-        learn = command.learn and command.store and not seat.guest.minor
-        seat.guest = replace(seat.guest, store=command.store, learn=learn)
+        self._rooms.consent(seat, store=command.store, learn=command.learn)
         seat.outbox.put(Consented(seat.guest.store, seat.guest.learn))
 
     def _feedback(self, seat: Seat, turn: str, kind: FeedbackKind, text: str | None) -> None:

@@ -17,10 +17,11 @@ from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rooms.room import Room
 from world.gateway.rooms.seat import HELD_S, Seat
+from world.gateway.rules.consents import LastConsents
 from world.gateway.rules.limits import ClientLimits
 from world.gateway.rules.movement import Walker
 from world.gateway.rules.names import name_key
-from world.gateway.rules.tokens import Guest
+from world.gateway.rules.tokens import Guest, consenting
 
 NEAR_M: Final = 15.0
 """Players within this distance of a bot see what it does."""
@@ -52,6 +53,7 @@ class Rooms:
         capacity: players per room.
         first_room: number of the gateway's first room.
         bots: returns what players see of the bots.
+        consents: what guests said last about storing and learning.
         draw: draws where a player enters.
     """
 
@@ -65,10 +67,12 @@ class Rooms:
         capacity: int,
         first_room: int = 1,
         bots: Callable[[], list[BotView]] = list,
+        consents: LastConsents | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self.places, self._elsewhere, self._released, self._bots = places, elsewhere, released, bots
         self._ground = places.ground
+        self.consents = consents or LastConsents()
         self._by_number = {number: Room(number, capacity) for number in range(first_room, first_room + rooms)}
         self._capacity = capacity
         self._seat_by_guest: dict[str, Seat] = {}
@@ -121,6 +125,7 @@ class Rooms:
         Raises:
             Refused: the name is taken, or there is no free seat.
         """
+        guest = self.consents.applied(guest)
         held = self._seat_by_guest.get(guest.id)
         if held is not None:
             if held.guest.name == guest.name:
@@ -169,6 +174,18 @@ class Rooms:
         room.broadcast(Joined(seat.view))
         room.seats[seat.number] = seat
         self._welcome(seat)
+
+    def consent(self, seat: Seat, *, store: bool, learn: bool) -> None:
+        """Change what may be stored and learned of a player."""
+        guest = seat.guest
+        seat.guest = consenting(guest, guest.consented, store=store, learn=learn, minor=guest.minor)
+        self.consents.say(seat.guest)
+
+    def signed_in(self, guest: Guest) -> None:
+        """Take the consent of a guest who has signed in again. A new name counts from the next entry on."""
+        self.consents.forget(guest.id)
+        if (seat := self.seat_of(guest.id)) is not None:
+            seat.guest = replace(guest, name=seat.guest.name)
 
     def move(self, seat: Seat, move: Move, now_s: float) -> None:
         """Move a player; correct the client if it went where it could not."""
@@ -256,10 +273,7 @@ class Rooms:
 
     def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
         seat.hang_up_with(REPLACED, "connected again")
-        store, learn = guest.store and seat.guest.store, guest.learn and seat.guest.learn
-        # A consent that was withdrawn may still be in the cookie. Signing in changes the seat's guest at once.
-        seat.guest = replace(guest, store=store, learn=learn and store)
-        seat.hang_up, seat.dropped_at_s = hang_up, None
+        seat.guest, seat.hang_up, seat.dropped_at_s = guest, hang_up, None
         seat.blocked = {*command.blocked} - {guest.tag}
         seat.has_moved = True
         is_known = (command.seat, command.epoch) == (seat.number, seat.outbox.epoch)
