@@ -256,6 +256,24 @@ def test_a_flood_is_stopped(town: Town) -> None:
     assert reasons == ["too_fast"] * 3 + ["muted"] * 12
 
 
+def test_a_new_seat_or_name_does_not_end_a_mute(town: Town) -> None:
+    """Strikes and rates are the guest's."""
+    first = town.enter("하늘")
+    for number in range(9):
+        first.send("say", text=f"{number}")
+    assert first.events("refusal")[-1]["reason"] == "muted"
+    town.rooms.leave(first.seat)
+    again = Person(town, first.guest)
+    again.send("say", text="다시 왔어")
+    assert again.events("refusal")[0]["reason"] == "muted"
+    renamed = Person(town, replace(first.guest, name="새이름"))
+    renamed.send("ask", bot="ChatbotA", text="나 누구게")
+    assert renamed.events("refusal")[0]["reason"] == "muted"
+    town.pass_time(31)
+    renamed.send("say", text="이제 돼?")
+    assert renamed.events("refusal") == []
+
+
 def test_moderators_can_mute(town: Town) -> None:
     """A muted player can walk and wave, but neither chat nor ask."""
     first = town.enter("하늘")

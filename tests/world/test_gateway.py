@@ -376,6 +376,37 @@ def test_malformed_messages_end_the_connection(join) -> None:
     assert other.wait_for(lambda event: event["t"] == "said")["text"] == "괜찮아"
 
 
+def test_a_spammer_is_muted_and_then_sent_away(join) -> None:
+    """It may come back, but not talk, until the mute is over. A friend who waves as fast as that may stay."""
+    player, friend = join("도배왕"), join("손흔들이")
+    for number in range(30):
+        friend.send("emote", kind="wave")
+        with suppress(Unavailable):
+            player.say(f"사세요 {number}")
+    with pytest.raises(Unavailable, match="1008 too many messages"):
+        player.wait_for(lambda event: event["t"] == "never")
+    reasons = [event["reason"] for event in player.events if event["t"] == "refusal"]
+    assert reasons == ["too_fast"] * 3 + ["muted"] * len(reasons[3:])
+    player.enter()
+    player.move(player.welcome["x"], player.welcome["z"])
+    player.send("ping", at=1)
+    player.wait_for(lambda event: event["t"] == "pong")
+    heard = player.say("나 왔어")
+    assert player.wait_for(lambda event: event.get("of") == heard)["reason"] == "muted"
+    friend.wait_for(lambda event: event["t"] == "refusal")
+    friend.say("안녕")
+    assert friend.wait_for(lambda event: event["t"] == "said" and event["name"] == "손흔들이")
+
+
+def test_names_cannot_be_changed_all_the_time(served: Served) -> None:
+    """Ten times at once; a first sign-in has the limit of its address."""
+    with requests.Session() as browser:
+        replies = [browser.post(f"{served.url}/session", json={"name": f"이름{number}"}) for number in range(16)]
+    assert [reply.status_code for reply in replies[:11]] == [200] * 11
+    assert replies[-1].status_code == 429
+    assert (replies[-1].json()["reason"], replies[-1].json()["wait_s"] > 0) == ("too_fast", True)
+
+
 def test_a_flood_of_frames_ends_the_connection(join) -> None:
     """Even if each frame is correct."""
     player = join("홍수")

@@ -150,6 +150,7 @@ class Gateway:
         return Door(
             tokens=GuestTokens(self._settings.keys.keys),
             addresses=self._addresses,
+            guests=self.rooms.limits,
             origins=self._settings.origins,
             facts=self._settings.facts,
             last_consent=self.rooms.consents.applied,

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from world.gateway.refused import Refused
-from world.gateway.rules.limits import AddressLimits
+from world.gateway.rules.limits import AddressLimits, GuestLimits
 from world.gateway.rules.names import checked_name
 from world.gateway.rules.tokens import LIFETIME_S, Guest, GuestTokens, consenting, new_guest
 
@@ -36,6 +36,7 @@ class Door:
     Attributes:
         tokens: signs and reads the tokens.
         addresses: the limits per address.
+        guests: the limits per guest.
         origins: origins besides the gateway's own from which pages may connect.
         facts: what every page gets to know, e.g. the portals.
         last_consent: returns the guest of a token with the consent that counts now.
@@ -48,6 +49,7 @@ class Door:
 
     tokens: GuestTokens
     addresses: AddressLimits
+    guests: GuestLimits
     origins: frozenset[str]
     facts: Mapping[str, object]
     last_consent: Callable[[Guest], Guest]
@@ -138,6 +140,7 @@ class Door:
         if known is None:
             self.addresses.new_id(address_of(request), self.monotonic())
             return new_guest(name, now, store=wanted.store, learn=wanted.learn, minor=wanted.minor)
+        self.guests.of(known.id, self.monotonic()).check("sign_in", self.monotonic())
         known = replace(known, name=name, issued=int(now))
         return consenting(known, now, store=wanted.store, learn=wanted.learn, minor=wanted.minor)
 

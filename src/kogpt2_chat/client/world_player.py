@@ -81,7 +81,7 @@ class WorldPlayer:
         self._send("enter", v=1, look={"body": len(self.name) % 4, "top": sum(map(ord, self.name)) % 8}, **fields)
         if "last" in fields:  # whoever comes back in time gets the missed events and no welcome
             return
-        first = self.wait_for(lambda event: event["t"] in ("welcome", "refusal"))
+        first = self.wait_for(lambda event: event["t"] == "welcome" or event.get("of") == "enter")
         if first["t"] == "refusal":
             raise InvalidInput(f"the gateway refuses {self.name!r}: {first['reason']}")
         self.welcome = first

@@ -18,7 +18,7 @@ from world.gateway.rooms.outbox import Outbox
 from world.gateway.rooms.room import Room
 from world.gateway.rooms.seat import HELD_S, Seat
 from world.gateway.rules.consents import LastConsents
-from world.gateway.rules.limits import ClientLimits
+from world.gateway.rules.limits import GuestLimits
 from world.gateway.rules.movement import Walker
 from world.gateway.rules.names import name_key
 from world.gateway.rules.tokens import Guest, consenting
@@ -72,7 +72,7 @@ class Rooms:
     ) -> None:
         self.places, self._elsewhere, self._released, self._bots = places, elsewhere, released, bots
         self._ground = places.ground
-        self.consents = consents or LastConsents()
+        self.consents, self.limits = consents or LastConsents(), GuestLimits()
         self._by_number = {number: Room(number, capacity) for number in range(first_room, first_room + rooms)}
         self._capacity = capacity
         self._seat_by_guest: dict[str, Seat] = {}
@@ -265,7 +265,7 @@ class Rooms:
             room=room.number,
             look=command.look,
             walker=Walker(self._ground, x, z, now_s),
-            limits=ClientLimits(now_s),
+            limits=self.limits.of(guest.id, now_s),
             outbox=Outbox(),
             hang_up=hang_up,
             blocked={*command.blocked} - {guest.tag},
