@@ -5,7 +5,16 @@ from contextlib import suppress
 import pytest
 
 from world.gateway.refused import Refused
-from world.gateway.rules.limits import KEPT_S, MUTE_S, AddressLimits, ClientLimits, GuestLimits, Rate, TokenBucket
+from world.gateway.rules.limits import (
+    KEPT_S,
+    MUTE_S,
+    AddressLimits,
+    ClientLimits,
+    GuestLimits,
+    Rate,
+    TokenBucket,
+    counted_as,
+)
 
 
 def test_a_bucket_allows_its_rate_and_a_burst() -> None:
@@ -147,6 +156,25 @@ def test_limits_are_forgotten_when_they_no_longer_bind() -> None:
     assert guests.of("w-playing", now_s + KEPT_S) is playing
     assert guests.of("w-playing", now_s + 2 * KEPT_S + 1) is not playing
     assert len(guests) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::1", "::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("unix", "unix"),
+    ],
+)
+def test_an_ipv6_client_counts_as_its_network(host: str, counted: str) -> None:
+    """Providers give each customer at least 2^64 addresses; an IPv4 address in IPv6 clothes is the IPv4 address."""
+    assert counted_as(host) == counted
 
 
 def test_an_address_gets_so_many_ids_an_hour() -> None:

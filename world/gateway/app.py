@@ -70,6 +70,7 @@ class GatewaySettings:
         rooms: number of rooms.
         seats: players per room.
         origins: further origins from which pages may connect.
+        trusted_proxies: addresses and networks of proxies that say where a client is and whether it comes over https.
         ids_per_hour: new guest ids per address.
         handshakes_per_minute: WebSocket handshakes per address.
         connections: open connections per address.
@@ -87,6 +88,7 @@ class GatewaySettings:
     others: tuple[str, ...] = ()
     first_room: int = 1
     origins: frozenset[str] = frozenset()
+    trusted_proxies: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -174,6 +176,11 @@ class Gateway:
     def others(self) -> tuple[str, ...]:
         """The addresses of the world's other gateways."""
         return self._settings.others
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """The proxies that say where a client is."""
+        return self._settings.trusted_proxies
 
     @property
     def is_up(self) -> bool:
@@ -319,7 +326,7 @@ class Gateway:
 
 
 def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:
-    """Return how uvicorn serves a gateway: small messages, no compression, and no trust in proxies' headers."""
+    """Return how uvicorn serves a gateway: small messages, no compression, and headers of trusted proxies only."""
     return uvicorn.Config(
         web_application(gateway),
         host=host,
@@ -332,7 +339,8 @@ def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(gateway.trusted_proxies),
+        forwarded_allow_ips=[*gateway.trusted_proxies],
         timeout_graceful_shutdown=2,
     )
 

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from world.gateway.refused import Refused
-from world.gateway.rules.limits import AddressLimits, GuestLimits
+from world.gateway.rules.limits import AddressLimits, GuestLimits, counted_as
 from world.gateway.rules.names import checked_name
 from world.gateway.rules.tokens import LIFETIME_S, Guest, GuestTokens, consenting, new_guest
 
@@ -172,8 +172,8 @@ def _is_address(host: str) -> bool:
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """Return the network address of a client."""
-    return connection.client.host if connection.client else ""
+    """Return what the limits per address count a client as."""
+    return counted_as(connection.client.host) if connection.client else ""
 
 
 async def _body(request: Request) -> SignIn:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Final, Literal
 
 from world.gateway.refused import Refused
@@ -140,6 +141,17 @@ class GuestLimits:
 class _Counted:
     buckets: dict[str, TokenBucket] = field(default_factory=dict)
     open: int = 0
+
+
+def counted_as(host: str) -> str:
+    """Return what a client's address counts as: itself, or its network of 2^64 addresses if it is an IPv6 address."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return host
+    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
 
 
 class AddressLimits:
