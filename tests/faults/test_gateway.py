@@ -1,15 +1,14 @@
 """A gateway of the stack is killed with kill -9 while players are in the world: it starts again, and they come back."""
 
-import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+import requests
 
 from kogpt2_chat.client.world_player import WorldPlayer
 from kogpt2_chat.settings import Settings
@@ -63,8 +62,9 @@ def service(settings: Settings) -> Service:
 
 def health(settings: Settings) -> dict[str, Any]:
     """Return the gateway's health page; any other code than 200 is an error."""
-    with urllib.request.urlopen(f"{settings.world_url}/health", timeout=5) as answer:
-        found: dict[str, Any] = json.load(answer)
+    answer = requests.get(f"{settings.world_url}/health", timeout=5)
+    answer.raise_for_status()
+    found: dict[str, Any] = answer.json()
     return found
 
 

