@@ -76,6 +76,33 @@ def test_the_dockerfile_builds_the_client_from_the_files_that_it_copies(tmp_path
     assert (tmp_path / "world" / "client" / "dist" / "index.html").exists()
 
 
+@pytest.mark.parametrize(("is_built", "page"), [(False, "no page"), (True, "an old page")])
+def test_without_npms_registry_the_set_up_goes_on_and_says_so(is_built: bool, page: str, tmp_path: Path) -> None:
+    """What was built before stays."""
+    for path in ("scripts", "world/places.json", "requirements.lock", ".venv"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).symlink_to(CHECKOUT / path)
+    shutil.copytree(CLIENT, tmp_path / "world" / "client", ignore=shutil.ignore_patterns("node_modules", "dist"))
+    index = tmp_path / "world" / "client" / "dist" / "index.html"
+    if is_built:
+        index.parent.mkdir()
+        index.write_text("before")
+    script = (
+        'say() { echo "setup: $*" >&2; }; source scripts/beat.sh; source scripts/client.sh; build_client; echo goes on'
+    )
+    unreachable = {"npm_config_registry": "http://127.0.0.1:1", "npm_config_fetch_retries": "0"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **unreachable},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr
+    assert f"setup: the world has {page}, because npm could not fetch the packages of its client" in done.stderr
+    assert index.exists() is is_built
+
+
 def test_the_server_for_changes_of_the_client_passes_on_to_a_gateway() -> None:
     """``scripts/npm.sh run dev`` serves the sources; what is not a source comes from the gateway, the WebSocket too."""
     with serve(in_memory_topics()) as served, dev_server(served.url) as url:
