@@ -19,6 +19,8 @@ npm_ci() {
     --no-audit --no-fund --no-update-notifier --loglevel=error >"$2" 2>&1
 }
 
+page_now() { if [[ -f $CLIENT/dist/index.html ]]; then echo "an old page"; else echo "no page"; fi; }
+
 # Install the packages that the lock names. Fail if they cannot be fetched.
 install_client() {
   local stamp=$CLIENT/node_modules/.setup-stamp wanted home log code=0
@@ -30,7 +32,7 @@ install_client() {
   if ((code == 0)); then
     echo "$wanted" >"$stamp"
   else
-    say "the world has no page, because npm could not fetch the packages of its client: $(tail -n 3 "$log" | tr '\n' ' ')"
+    say "the world has $(page_now), because npm could not fetch the packages of its client: $(tail -n 3 "$log" | tr '\n' ' ')"
   fi
   rm -f "$log"
   return "$code"

@@ -1,4 +1,4 @@
-"""Generate docs/settings.md from the settings tree and docs/cli.md from the commands.
+"""Generate docs/settings.md from the settings tree, docs/cli.md from the commands, and docs/world-protocol.md.
 
 ``python scripts/generate_docs.py`` writes the pages. With ``--check`` it writes nothing, and exits with 1 if a page is
 outdated.
@@ -190,8 +190,11 @@ def main(arguments: list[str]) -> int:
             f"this environment imports the code of {CHECKOUT}: run the script of that checkout, or `make setup`\n"
         )
         return 1
+    from protocol_page import protocol_page
+
     stale = 0
-    for path, text in ((DOCS / "settings.md", settings_page()), (DOCS / "cli.md", cli_page())):
+    pages = {"settings.md": settings_page(), "cli.md": cli_page(), "world-protocol.md": protocol_page(GENERATED)}
+    for path, text in ((DOCS / name, page) for name, page in pages.items()):
         found = path.read_text(encoding="utf-8") if path.is_file() else ""
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")

@@ -1,5 +1,6 @@
 """The demo's steps, on doubles of its servers."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ class FakePlatform:
         rolls_out: whether versions that passed become champion.
         state: how runs end.
         small: whether the base is the small one.
+        world_page: the page of the world's client, if it is built.
         slept_s: seconds that the demo waited.
         left: what its players have left.
     """
@@ -44,6 +46,7 @@ class FakePlatform:
     rolls_out: bool = True
     state: str = "success"
     small: bool = True
+    world_page: Path = Path(__file__)
     slept_s: float = 0.0
     left: list[str] = field(default_factory=list)
 
@@ -72,9 +75,11 @@ class FakePlatform:
             suggest=lambda _settings, dataset, _progress: [f"KoGPT2 with {dataset or 'the shipped corpora'}"],
             clock=lambda: self.slept_s,
             pause=self._pause,
+            world_page=self.world_page,
         )
 
-    def _start(self, _settings: Settings, _progress: Progress) -> None:
+    def _start(self, settings: Settings, progress: Progress) -> None:
+        progress(f"mlflow: healthy after 5 s ({settings.mlflow_url})")
         self.topics.ensure()
 
     def _pause(self, seconds: float) -> None:
@@ -148,6 +153,24 @@ def test_a_first_demo_trains_talks_ingests_and_trains_again(demo: Demo, platform
     assert report.speechless == []
     assert platform.left == ["the world"]
     assert report.offer == ["KoGPT2 with the shipped corpora"]
+
+
+def test_the_first_address_that_is_printed_is_the_worlds(demo: Demo) -> None:
+    """Also in the report at the end. The line before the players talk invites to join them."""
+    demo, lines = with_progress_lines(demo)
+    world = demo.settings.world_url
+    assert re.findall(r"http://[\d.:]+", demo.run().text())[0] == world
+    assert re.findall(r"http://[\d.:]+", "\n".join(lines))[0] == world
+    assert f"the world is open: {world} (별마루에 들어와 보세요)" in lines
+
+
+def test_a_world_without_a_page_is_not_called_open(platform: FakePlatform, demo: Demo) -> None:
+    """The set-up could not reach npm's registry: everything else works, and the line says what is missing."""
+    platform.world_page = demo.settings.home / "index.html"
+    demo, lines = with_progress_lines(replace(demo, parts=platform.parts()))
+    demo.run()
+    assert not [line for line in lines if "the world is open" in line]
+    assert [line for line in lines if "the world has no page" in line and "make setup" in line]
 
 
 def test_the_report_compares_the_answers_before_and_after(demo: Demo, platform: FakePlatform) -> None:

@@ -9,17 +9,19 @@ import subprocess
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
-from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.settings import CHECKOUT, Settings, World, load_settings
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.servers.airflow import airflow_environment
 from kogpt2_chat.stack.servers.hdfs import namenode_site
 from kogpt2_chat.stack.servers.kafka import server_properties
 from kogpt2_chat.stack.servers.mlflow import mlflow_programs
 from serving.health import HealthReport, HealthServer
+from world.gateway.from_settings import gateway_settings
 
 DOCKER = CHECKOUT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
@@ -99,6 +101,36 @@ def test_workers_can_be_scaled() -> None:
     assert "ports" not in worker
 
 
+def test_gateway_workers_and_ingest_share_the_keys_of_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reads the same list, the newest key first. No other service has it."""
+    keys = ["new-key-" + "n" * 32, "old-key-" + "o" * 32]
+    having = {name for name, service in SERVICES.items() if "KOGPT2_WORLD__KEYS" in service.get("environment", {})}
+    assert having == {"gateway", "worker", *(name for name in SERVICES if name.startswith("airflow-"))}
+    monkeypatch.setenv("KOGPT2_ENV_FILE", "")
+    for name in having:
+        value = re.sub(
+            r"\$\{WORLD_KEYS:\?[^}]*\}", json.dumps(keys), SERVICES[name]["environment"]["KOGPT2_WORLD__KEYS"]
+        )
+        monkeypatch.setenv("KOGPT2_WORLD__KEYS", value)
+        assert [key.get_secret_value() for key in load_settings().world.keys] == keys
+
+
+def test_the_gateway_serves_the_published_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It listens on all addresses of its container. Variables that are not set in docker/.env mean the defaults."""
+    gateway = SERVICES["gateway"]
+    assert gateway["command"] == ["python", "-m", "world.gateway"]
+    monkeypatch.setenv("KOGPT2_ENV_FILE", "")
+    for name, value in gateway["environment"].items():
+        assert isinstance(value, str), f"{name}: YAML must not read it as another type"
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-\}", "", value) if name != "KOGPT2_WORLD__KEYS" else "")
+    found = gateway_settings(load_settings().model_copy(update={"world": World(keys=("k" * 32,))}))
+    port = urlsplit(found.url).port
+    assert load_settings().stack.host == "0.0.0.0"
+    assert load_settings().world == World()
+    assert gateway["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f"http://127.0.0.1:{port}/health" in gateway["healthcheck"]["test"][-1]
+
+
 @pytest.mark.parametrize(("ready", "code"), [(True, 0), (False, 1), (None, 1)])
 def test_a_worker_is_healthy_if_it_reports_that_it_is_ready(ready: bool | None, code: int, tmp_path: Path) -> None:
     """The ordinal does not matter. A worker that does not listen is not healthy."""
@@ -151,6 +183,7 @@ def sent_to_docker(path: str) -> bool:
         ".env", ".env.production", "docker/.env", "src/kogpt2_chat/.env", "var/airflow/passwords.json", "shared/x",
         "var-kogpt2/data/kafka/0.log", ".git/config", ".venv/bin/python", "내 대화.csv", "deploy/systemd/worker.env",
         "src/kogpt2_chat/__pycache__/cli.pyc", "src/kogpt2_chat.egg-info/PKG-INFO", "core.1234", "mlruns/0/meta.yaml",
+        "world/client/node_modules/three/package.json", "world/client/dist/index.html",
     ],
 )  # fmt: skip
 def test_private_and_generated_files_do_not_get_into_an_image(path: str) -> None:
@@ -160,7 +193,7 @@ def test_private_and_generated_files_do_not_get_into_an_image(path: str) -> None
 
 def test_an_image_contains_every_file_that_the_code_reads() -> None:
     """These are the files of the folders with code and data, and those that the Dockerfile and the packaging name."""
-    folders = ("base", "corpora", "dags", "plugins", "serving", "spark_jobs", "src")
+    folders = ("base", "corpora", "dags", "plugins", "serving", "spark_jobs", "src", "world")
     done = subprocess.run(["git", "ls-files", "-z", *folders], cwd=CHECKOUT, capture_output=True, text=True)
     files = done.stdout.split("\0")[:-1] or ["src/kogpt2_chat/settings.py", "corpora/ChatbotA/seed.csv"]
     files += ["pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY_NOTICES.md", "requirements.lock"]
@@ -194,5 +227,5 @@ def test_the_files_that_the_image_needs_exist() -> None:
     """The entry point is executable, and the Dockerfile copies only existing files."""
     assert (DOCKER / "entrypoint.sh").stat().st_mode & stat.S_IXUSR
     for line in (DOCKER / "Dockerfile").read_text().splitlines():
-        if line.startswith("COPY "):
+        if line.startswith("COPY ") and not line.startswith("COPY --from="):
             assert all((CHECKOUT / source).exists() for source in shlex.split(line)[1:-1])

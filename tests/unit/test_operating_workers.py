@@ -1,7 +1,8 @@
-"""The systemd unit and `docs/workers.md` agree with the code."""
+"""The systemd units and `docs/workers.md` agree with the code."""
 
 import configparser
 import importlib.util
+import json
 import re
 import shlex
 
@@ -9,13 +10,16 @@ import pytest
 import yaml
 
 from kogpt2_chat.domain.rollout.states import SlotReport
+from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from serving.__main__ import FENCED
 from serving.app import FINISH_S
 from serving.metrics import Metrics
+from world.gateway.__main__ import SETTINGS_WRONG
+from world.gateway.from_settings import gateway_settings
 
-UNIT_PATH = CHECKOUT / "deploy" / "systemd" / "kogpt2-worker@.service"
-EXAMPLE_PATH = CHECKOUT / "deploy" / "systemd" / "worker.env.example"
+SYSTEMD = CHECKOUT / "deploy" / "systemd"
+NAMES = ("worker", "gateway")
 PAGE = (CHECKOUT / "docs" / "workers.md").read_text(encoding="utf-8")
 RULES = next(
     block for block in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)) if "groups" in block
@@ -25,10 +29,11 @@ AGGREGATION = re.compile(r"(?:histogram_quantile\([\d.]+, )?(?:sum|count|max|min
 
 
 class Unit:
-    """The unit file. It may contain a directive several times."""
+    """The unit file of a worker or a gateway. It may contain a directive several times."""
 
-    def __init__(self) -> None:
-        self.lines = [line for line in UNIT_PATH.read_text().splitlines() if line and line[0] != "#"]
+    def __init__(self, name: str = "worker") -> None:
+        path = SYSTEMD / f"kogpt2-{name}@.service"
+        self.lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
         parser = configparser.RawConfigParser(strict=False)
         parser.optionxform = str
         parser.read_string("\n".join(self.lines))
@@ -40,9 +45,10 @@ class Unit:
         return dict(pair.split("=", 1) for text in values for pair in shlex.split(text))
 
 
-def example() -> dict[str, str]:
-    rows = [line for line in EXAMPLE_PATH.read_text().splitlines() if line and line[0] != "#"]
-    return dict(row.split("=", 1) for row in rows)
+def example(name: str = "worker") -> dict[str, str]:
+    """Return the variables of an example. Like systemd, without the quotes around a value."""
+    rows = [line for line in (SYSTEMD / f"{name}.env.example").read_text().splitlines() if line and line[0] != "#"]
+    return {key: "".join(shlex.split(value)) for key, value in (row.split("=", 1) for row in rows)}
 
 
 def assert_is_setting(name: str) -> None:
@@ -52,22 +58,44 @@ def assert_is_setting(name: str) -> None:
         tree = tree.model_fields[part].annotation
 
 
-def test_the_unit_starts_the_worker_with_the_instance_as_its_ordinal():
-    """The command line sets the ordinal. Two workers would share one if an EnvironmentFile overrode Environment=."""
-    command = shlex.split(Unit().service["ExecStart"])
-    assert command[:2] == ["/usr/bin/env", "KOGPT2_SERVING__ORDINAL=%i"]
-    assert command[2] == f"{Unit().service['WorkingDirectory']}/.venv/bin/python"
+@pytest.mark.parametrize(
+    ("name", "number"), [("worker", "KOGPT2_SERVING__ORDINAL"), ("gateway", "KOGPT2_WORLD__ORDINAL")]
+)
+def test_the_unit_starts_the_program_with_the_instance_as_its_number(name, number):
+    """The command line sets the number. Two programs would share one if an EnvironmentFile overrode Environment=."""
+    unit = Unit(name)
+    command = shlex.split(unit.service["ExecStart"])
+    assert command[:2] == ["/usr/bin/env", f"{number}=%i"]
+    assert command[2] == f"{unit.service['WorkingDirectory']}/.venv/bin/python"
     assert command[3] == "-m"
     assert importlib.util.find_spec(f"{command[4]}.__main__") is not None
-    assert "KOGPT2_SERVING__ORDINAL" not in example() | Unit().environment()
+    assert number not in example(name) | unit.environment()
+    assert unit.service["EnvironmentFile"].endswith(f"/{name}.env")
 
 
-def test_every_setting_of_the_unit_and_its_example_exists():
-    """A worker does not start with a misspelt setting, and another machine must set its home and the servers."""
-    names = [name for name in [*example(), *Unit().environment()] if name.startswith("KOGPT2_")]
+@pytest.mark.parametrize("unit", NAMES)
+def test_every_setting_of_the_unit_and_its_example_exists(unit):
+    """A program does not start with a misspelt setting, and another machine must set its home and the servers."""
+    names = [name for name in [*example(unit), *Unit(unit).environment()] if name.startswith("KOGPT2_")]
     assert {"KOGPT2_HOME", "KOGPT2_KAFKA__BOOTSTRAP", "KOGPT2_MLFLOW__TRACKING_URI"} <= set(names)
     for name in names:
         assert_is_setting(name)
+
+
+def test_a_gateway_runs_with_the_settings_of_the_unit_and_its_example(monkeypatch):
+    """The second gateway has the second address and other rooms. A key must be set: the placeholder is refused."""
+    unit = Unit("gateway")
+    for name, value in (example("gateway") | unit.environment() | {"KOGPT2_WORLD__ORDINAL": "2"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KOGPT2_ENV_FILE", "")
+    with pytest.raises(InvalidInput, match="KOGPT2_WORLD__KEYS"):
+        load_settings()
+    monkeypatch.setenv("KOGPT2_WORLD__KEYS", json.dumps(["k" * 32]))
+    found = gateway_settings(load_settings())
+    assert (found.name, found.url) == ("gateway-2", "https://world.example:8443")
+    assert found.others == ("https://world.example",)
+    assert found.first_room > found.rooms
+    assert unit.service["RestartPreventExitStatus"] == str(SETTINGS_WRONG)
 
 
 def test_the_settings_of_the_unit_and_its_example_can_be_loaded(monkeypatch):
@@ -92,11 +120,12 @@ def test_a_worker_is_restarted_unless_its_settings_are_wrong_or_it_was_fenced():
     assert ("WatchdogSec" in service) == ("sd_notify" in sources)
 
 
-def test_the_unit_is_hardened():
-    """A worker reads text of players, so it gets only the permissions that it needs."""
-    service = Unit().service
-    for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"):
-        assert service[name] == "yes"
+@pytest.mark.parametrize("name", NAMES)
+def test_the_unit_is_hardened(name):
+    """The program reads text of players, so it gets only the permissions that it needs."""
+    service = Unit(name).service
+    for permission in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"):
+        assert service[permission] == "yes"
     assert (service["ProtectSystem"], service["CapabilityBoundingSet"]) == ("strict", "")
     assert service["User"] not in ("", "root")
     assert "MemoryMax" in service

@@ -14,6 +14,11 @@ from kogpt2_chat.settings import CHECKOUT
 
 ENGLISH, KOREAN = ((CHECKOUT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
 RUNBOOK = (CHECKOUT / "docs" / "runbook.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    str(path.relative_to(CHECKOUT))
+    for pattern in ("*.md", "docs/*.md", "docs/adr/*.md", "docker/*.md")
+    for path in CHECKOUT.glob(pattern)
+)
 FACTS = {
     "settings": r"KOGPT2_[A-Z0-9_]+",
     "commands": r"(?m)^\| (`.*?`) \|",
@@ -75,9 +80,7 @@ def test_the_glossary_names_every_table_of_the_lake() -> None:
     assert set(re.findall(r"`(\w+)`", lake)) == set(get_args(TableName))
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "README.ko.md", "docs/runbook.md", "docs/workers.md", "docs/unity.md", "CONTRIBUTING.md"]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_have_a_target(page: str) -> None:
     """The file exists, and so does the heading in it."""
     path = CHECKOUT / page

@@ -274,11 +274,14 @@ def test_a_new_seat_or_name_does_not_end_a_mute(town: Town) -> None:
     assert renamed.events("refusal") == []
 
 
-def test_moderators_can_mute(town: Town) -> None:
-    """A muted player can walk and wave, but neither chat nor ask."""
-    first = town.enter("하늘")
+def test_whom_moderators_have_muted_can_still_ask_bots(town: Town) -> None:
+    """A muted player says nothing to other players, neither in the chat nor in a shared question."""
+    first, second = town.enter("하늘"), town.enter("나루")
     town.outside.muted.add(first.guest.id)
     first.send("say", text="안녕")
-    first.send("ask", bot="ChatbotA", text="안녕")
+    first.send("whisper", to=second.seat.number, text="안녕")
+    first.send("ask", bot="ChatbotA", text="안녕", shared=True)
     first.send("emote", kind="wave")
-    assert [event["reason"] for event in first.events("refusal")] == ["muted", "muted"]
+    assert [event["reason"] for event in first.events("refusal")] == ["muted"] * 3
+    first.send("ask", bot="ChatbotA", text="도와줘")
+    assert [question.text for question in town.outside.questions] == ["도와줘"]

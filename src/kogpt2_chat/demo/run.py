@@ -19,7 +19,7 @@ from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.ports import Registry, Topics
-from kogpt2_chat.settings import Settings, load_settings
+from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
 from kogpt2_chat.training.estimate_base import estimate_base
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class DemoParts:
         suggest: returns the suggestion for a next run, after a demo on the small base.
         clock: returns a monotonic time in seconds.
         pause: sleeps for some seconds.
+        world_page: the page of the world's client; it exists if the client is built.
     """
 
     prepare_base: Callable[[Settings, Progress], "PreparedBase"] = _prepare_base
@@ -98,6 +99,7 @@ class DemoParts:
     suggest: Callable[[Settings, str, Progress], list[str]] = _suggest_kogpt2
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
+    world_page: Path = CHECKOUT / "world" / "client" / "dist" / "index.html"
 
 
 def run(*, dataset: str, progress: Progress) -> DemoReport:
@@ -136,13 +138,14 @@ class Demo:
         settings, report = self.settings, DemoReport(notes=_notes(self.dataset))
         script = load_script(settings.learning.corpora)
         report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
+        self.progress(f"the world will open at {settings.world_url} once the servers run")
         # Prepare the base before the servers start: if it must be trained, training needs all cores.
         with report.step("base model"):
             base = self.parts.prepare_base(settings, self.progress)
             self.progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
         with report.step("start the servers"):
             self.parts.start_servers(settings, self.progress)
-            self.progress(f"the world is open: {settings.world_url} (별마루에 들어와 보세요)")
+            self.progress(_invitation(settings, self.parts.world_page))
         registry = self.parts.registry(settings)
         if untaught := _without_champion(registry):
             with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
@@ -285,6 +288,12 @@ def _trials(registry: Registry) -> list[JudgedVersion]:
             for version in registry.versions(bot)
         ]
     return trials
+
+
+def _invitation(settings: Settings, page: Path) -> str:
+    if not page.exists():
+        return f"the world has no page at {settings.world_url}: run `make setup` where npm's registry can be reached"
+    return f"the world is open: {settings.world_url} (별마루에 들어와 보세요)"
 
 
 def _urls(settings: Settings) -> dict[str, str]:
