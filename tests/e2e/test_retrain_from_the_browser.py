@@ -9,10 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from kogpt2_chat import bootstrap
+from kogpt2_chat.client.ask import Utterance
+from kogpt2_chat.client.feedback import Opinion, send_feedback
 from kogpt2_chat.client.world_player import WorldPlayer
 from kogpt2_chat.settings import CHECKOUT, Settings
 from tests.e2e.world_page import WorldPage
-from tests.loop import DAG_TIMEOUT_S, champion_versions, run_dag, wait_until
+from tests.loop import DAG_TIMEOUT_S, ask_bots, champion_versions, run_dag, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -20,6 +22,8 @@ BOT = "ChatbotA"
 QUESTION, CORRECTION = "거울동굴이 어디야?", "바람언덕 아래 오솔길 끝에 새로 열렸어요."
 WITH_NUMBER = ("길드장님한테 어떻게 연락해?", "010-2345-6789로 전화하면 바로 받으세요.")
 """Taught by a player who consents; personal data is never learned."""
+FROM_UNITY = ("새로 생긴 열기구 타 봤어?", "광장 서쪽에서 타면 별마루가 한눈에 보여요!")
+"""Taught over Kafka by a player without a browser."""
 WITHOUT_CONSENT = ("비밀 통로는 어디에 있어?", "분수 뒤 세 번째 돌을 밀어 보세요.")
 CRISIS = "요즘 너무 힘들어서 죽고 싶어"
 SCREENSHOTS = CHECKOUT / "var" / "screenshots"
@@ -40,7 +44,7 @@ RECORD = """bot => {
 @pytest.fixture
 def player(browser: Browser, trained_stack: Settings) -> Iterator[WorldPage]:
     """A player in the world, who lets bots learn."""
-    page = WorldPage(browser, trained_stack.world_url, viewport={"width": 800, "height": 600})
+    page = WorldPage(browser, trained_stack.world_url, viewport={"width": 980, "height": 640})
     page.enter("민트초코", in_list=False)
     page.until("__world.state().scene === 'ready'")
     page.page.evaluate(RECORD, BOT)
@@ -60,6 +64,7 @@ def test_a_bot_learns_what_a_player_teaches_it_in_the_world(
     before = teach(player)
     for (question, answer), learn in ((WITH_NUMBER, True), (WITHOUT_CONSENT, False)):
         teach_without_a_browser(trained_stack, question, answer, learn=learn)
+    teach_over_kafka(trained_stack, *FROM_UNITY)
     run_dag(trained_stack, "ingest_conversations", {})
     player.page.click("[aria-label='목록 보기']")  # training and drawing would wait for each other
 
@@ -121,6 +126,13 @@ def teach_without_a_browser(settings: Settings, question: str, better: str, *, l
     other.close()
 
 
+def teach_over_kafka(settings: Settings, question: str, better: str) -> None:
+    """Ask and correct as a Unity client does."""
+    reply = ask_bots(settings, Utterance(bot=BOT, sender="별똥별", text=question, train=True))[0]
+    correction = Opinion(turn_id=reply.turn_id, player_id="legacy:별똥별", kind="correction", text=better)
+    send_feedback(opinions=[correction], topics=bootstrap.topics(settings))
+
+
 def hear(player: WorldPage, version: int) -> None:
     """The bot greets with what it has learned, and gives the taught answer."""
     player.page.wait_for_selector(f"[data-bot='{BOT}'][data-stage='new_version']")
@@ -141,13 +153,13 @@ def hear(player: WorldPage, version: int) -> None:
 
 
 def read_book(player: WorldPage, version: int) -> None:
-    """It has the taught pair, and neither the one with a phone number nor the one without consent."""
+    """It has what may be learned: neither the pair with a phone number nor the one without consent."""
     player.until(f"__world.state().bots.some(bot => bot.bot === '{BOT}' && bot.learned > 0)")
     player.page.click("[aria-label='마루의 배움 노트']")
     expect(player.page.locator(".book .book-version")).to_have_text(f"버전 {version}")
     text = player.page.locator(".book").inner_text()
-    assert QUESTION in text
-    assert CORRECTION in text
+    for taught in (QUESTION, CORRECTION, *FROM_UNITY):
+        assert taught in text
     for secret in (*WITH_NUMBER, *WITHOUT_CONSENT, "6789"):
         assert secret not in text
     player.page.screenshot(path=SCREENSHOTS / "world-book.png")
