@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from kogpt2_chat import bootstrap
 from kogpt2_chat.client.world_player import Event, WorldPlayer
 from kogpt2_chat.domain.rollout.states import VersionKey
+from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.fleet.fleet import Fleet
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.folders import folders_of
@@ -47,7 +48,11 @@ class Watcher:
     def until(self, stage: str, version: int | None = None) -> None:
         """Wait until the bot has a stage, and a version if one is named."""
         while self.views[BOT]["stage"] != stage or version not in {None, self.views[BOT]["version"]}:
-            view = self.player.wait_for(lambda event: event["t"] == "staged", TIMEOUT_S)["bot"]
+            try:
+                view = self.player.wait_for(lambda event: event["t"] == "staged", TIMEOUT_S)["bot"]
+            except Unavailable as error:
+                wanted = f"{stage} {version or ''}"
+                raise AssertionError(f"not {wanted}: {self.views[BOT]}, seen before: {self.seen}") from error
             self.views[view["bot"]] = view
             if view["bot"] == BOT and view["stage"] not in self.seen[-1:]:
                 self.seen.append(view["stage"])
