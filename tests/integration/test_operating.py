@@ -1,38 +1,21 @@
 """An operator's commands, on real servers, with models that Airflow trained."""
 
 import csv
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from kogpt2_chat import bootstrap
-from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.client.ask import Utterance
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.ports import Outgoing, Record
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.status import status
+from tests.integration.operating import cli, register_again, run_cli
 from tests.loop import ask_bots, champion_versions, wait_until
-
-
-def cli(*argv: str) -> Any:
-    """Run a command that must succeed, and return its JSON result."""
-    done = run_cli(*argv, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def run_cli(*argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a command, and return its output and exit code."""
-    command = [str(Path(sys.executable).with_name("kogpt2-chat")), *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def bot_with_champion(settings: Settings) -> str:
@@ -117,16 +100,6 @@ def test_a_version_can_be_rolled_back_while_mlflow_hangs(
     assert champion_versions(trained_stack)[bot] == bad
     assert cli("rollback", bot)["version"] == good
     assert champion_versions(trained_stack)[bot] == good
-
-
-def register_again(settings: Settings, bot: str, version: int, folder: Path) -> int:
-    """Register another version with the same files and the same gate tags."""
-    registry = bootstrap.registry(settings)
-    files = registry.download(bot, version, folder / "version")
-    run_id = registry.start_run(f"{bot} again", {}, {"bot": bot})
-    registry.log_files(run_id, files, VERSION_PATH)
-    registry.end_run(run_id)
-    return registry.add_version(bot, run_id, VERSION_PATH, registry.get(bot, version).tags)
 
 
 @contextmanager

@@ -29,9 +29,9 @@ class Facts:
 
     by_bot: dict[str, BotFacts] = field(default_factory=lambda: {bot: BotFacts(alive=True, ready=1) for bot in BOT_IDS})
 
-    def book(self, bot: str) -> dict[str, object]:
+    def book(self, bot: str, version: int) -> dict[str, object]:
         pairs = [{"question": "거울동굴이 어디야?", "answer": "오솔길 끝이에요.", "new": True}]
-        return {"bot": bot, "version": self.by_bot[bot].ready, "dataset": "d", "total": 7, "pairs": pairs}
+        return {"bot": bot, "version": version, "dataset": "d", "total": 7, "pairs": pairs}
 
     def read(self) -> Mapping[str, BotFacts]:
         return dict(self.by_bot)

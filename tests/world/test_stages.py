@@ -40,6 +40,14 @@ def test_a_new_version_is_shown_for_half_an_hour() -> None:
     assert [view.bot for view in book.views()] == ["ChatbotA", "ChatbotB", "ChatbotC"]
 
 
+def test_a_version_that_was_rolled_back_greets_no_more() -> None:
+    """What answers then is not new."""
+    book = StageBook()
+    book.update({"ChatbotA": READY}, 0.0)
+    book.update({"ChatbotA": BotFacts(alive=True, ready=4)}, 1.0)
+    assert [(view.stage, view.version) for view in book.update({"ChatbotA": READY}, 2.0)] == [("ready", 3)]
+
+
 def test_a_worker_that_dies_and_comes_back_brings_nothing_new() -> None:
     """The version is the same."""
     book = StageBook()
@@ -57,7 +65,15 @@ def test_the_slots_of_all_workers_count() -> None:
     assert slot_facts(states)["ChatbotA"] == BotFacts(alive=True, ready=3, muted=True)
     assert slot_facts(states)["ChatbotB"] == BotFacts()
     degraded = {"worker-1": state("worker-1", SlotReport(bot="ChatbotA", version=4, state="degraded", detail="hash"))}
-    assert slot_facts(degraded)["ChatbotA"] == BotFacts(alive=True, degraded=True)
+    assert slot_facts(degraded)["ChatbotA"] == BotFacts(alive=True, ready=4, degraded=True)
+
+
+def test_a_bot_answers_while_its_next_version_loads() -> None:
+    """Its old version is what players get; only an empty slot makes them wait."""
+    loading = SlotReport(bot="ChatbotA", version=3, state="loading", detail="version 4")
+    assert stage_of(slot_facts({"worker-1": state("worker-1", loading)})["ChatbotA"], is_new=False) == "ready"
+    empty = SlotReport(bot="ChatbotA", version=0, state="loading", detail="version 4")
+    assert stage_of(slot_facts({"worker-1": state("worker-1", empty)})["ChatbotA"], is_new=False) == "degraded"
 
 
 def state(worker: str, slot: SlotReport) -> WorkerState:

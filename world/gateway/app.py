@@ -99,7 +99,7 @@ class Gateway:
         settings: what it needs to know.
         topics: Kafka.
         read_facts: reads the facts about the bots.
-        read_book: reads what a bot has learned.
+        read_book: reads what a bot's version has learned.
         places: where things are.
         monotonic: returns monotonic seconds.
     """
@@ -110,7 +110,7 @@ class Gateway:
         settings: GatewaySettings,
         topics: Topics,
         read_facts: Callable[[], Mapping[str, BotFacts]],
-        read_book: Callable[[str], Book | None] = read_book,
+        read_book: Callable[[str, int], Book | None] = read_book,
         places: Places | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -56,17 +56,22 @@ class FactsReader:
 
     def _read_heartbeats(self) -> None:
         if self._heartbeats is None:
-            self._heartbeats = self._topics.follow([WORKER_TOPIC], from_end=False)
+            # The topic keeps days of heartbeats. Read in parts, the old ones would look like news of living workers.
+            for worker, value in self._topics.latest_by_key(WORKER_TOPIC).items():
+                self._take(worker, value)
+            self._heartbeats = self._topics.follow([WORKER_TOPIC])
         for _ in range(_MOST_POLLS):  # many workers write all the time, so there may always be one more record
             if not (records := self._heartbeats.poll(_POLL_S)):
                 return
             for record in records:
-                worker = (record.key or b"").decode("utf-8", "replace")
-                if record.value is None:  # the worker has shut down
-                    self._state_by_worker.pop(worker, None)
-                    continue
-                with suppress(InvalidMessage):
-                    self._state_by_worker[worker] = WorkerState.from_json(record.value)
+                self._take((record.key or b"").decode("utf-8", "replace"), record.value)
+
+    def _take(self, worker: str, value: bytes | None) -> None:
+        if value is None:  # the worker has shut down
+            self._state_by_worker.pop(worker, None)
+            return
+        with suppress(InvalidMessage):
+            self._state_by_worker[worker] = WorkerState.from_json(value)
 
     def _read_registry(self) -> None:
         if self._monotonic() - self._registry_read_at_s < REGISTRY_EVERY_S:

@@ -24,11 +24,15 @@ Book = dict[str, Any]
 log = structlog.get_logger(__name__)
 
 
-def read_book(bot: str) -> Book | None:
-    """Return what a bot has learned, from ``kogpt2-chat learned``; None if that fails."""
-    command = [sys.executable, "-m", "kogpt2_chat.cli", "learned", bot, "--limit", str(MOST_PAIRS), "--json"]
+def read_book(bot: str, version: int) -> Book | None:
+    """Return what a version has learned, from ``kogpt2-chat learned``; None if that fails.
+
+    The version is named, because the champion is still another one when workers begin to serve a new version.
+    """
+    command = [sys.executable, "-m", "kogpt2_chat.cli", "learned", bot, "--version", str(version)]
+    more = ["--limit", str(MOST_PAIRS), "--json"]
     try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=_TIMEOUT_S)
+        done = subprocess.run([*command, *more], capture_output=True, check=True, timeout=_TIMEOUT_S)
         found: Book = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         log.info("learned_not_read", bot=bot, error=type(error).__name__)
@@ -40,13 +44,13 @@ class LearnedBooks:
     """The books of all bots. A thread reads the book of a bot when it gets another version.
 
     Args:
-        read: reads a book.
+        read: reads the book of a bot's version.
         changed: called in that thread with the bot, the version and the number of pairs that it learned.
     """
 
     def __init__(
         self,
-        read: Callable[[str], Book | None] = read_book,
+        read: Callable[[str, int], Book | None] = read_book,
         changed: Callable[[str, int, int], None] = lambda _bot, _version, _count: None,
     ) -> None:
         self._read, self._changed = read, changed
@@ -74,10 +78,13 @@ class LearnedBooks:
 
     def _load(self, bot: str, version: int) -> None:
         with self._reading:  # one at a time: they are not urgent
-            book = self._read(bot)
+            book = self._read(bot, version)
+        if self._asked.get(bot) != version:  # another version answers by now
+            return
         if book is None:
             self._stopping.wait(_RETRY_S)
-            self._asked.pop(bot, None)  # the next look at the facts tries again
+            if self._asked.get(bot) == version:
+                del self._asked[bot]  # the next look at the facts tries again
             return
         self._book_by_bot[bot] = book
         self._changed(bot, version, book["total"])

@@ -27,7 +27,7 @@ class BotFacts:
 
     Attributes:
         alive: whether a live worker has a slot for it.
-        ready: the version that answers; 0 if there is none.
+        ready: the version that answers, also while another one is being loaded; 0 if there is none.
         muted: whether an operator has muted it.
         degraded: whether a live worker could not load its version.
         candidate: the version with the alias ``candidate``; None without one.
@@ -66,7 +66,7 @@ def slot_facts(states: Mapping[str, WorkerState]) -> dict[str, BotFacts]:
     found = {}
     for bot in BOT_IDS:
         slots = [slot for state in states.values() for slot in state.slots if slot.bot == bot]
-        versions = [slot.version for slot in slots if slot.state == "ready"]
+        versions = [slot.version for slot in slots if slot.version]
         found[bot] = BotFacts(
             alive=bool(slots),
             ready=min(versions, default=0),
@@ -112,8 +112,8 @@ class StageBook:
         for bot, found in facts.items():
             shown = self._shown[bot]
             if found.ready and found.ready != shown.version:
-                if shown.version and found.ready > shown.version:
-                    shown.changed_at_s = now_s
+                is_newer = 0 < shown.version < found.ready
+                shown.changed_at_s = now_s if is_newer else float("-inf")  # nobody greets with what was rolled back
                 shown.version = found.ready
             stage = stage_of(found, is_new=now_s - shown.changed_at_s < NEW_FOR_S)
             view = BotView(bot, stage, found.ready, self._learned.get((bot, found.ready), 0))

@@ -51,10 +51,13 @@ def explain(
 def learned(
     bot: BotName,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of pairs to show.")] = 20,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Number of the version; default: the one that answers.")
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Show what the version of a bot that answers has learned from players, the newest first.
+    """Show what a version of a bot has learned from players, the newest first.
 
     Example: `kogpt2-chat learned ChatbotA`
     """
@@ -62,7 +65,12 @@ def learned(
 
     settings = load_settings()
     found = run(
-        bot=bot, limit=limit, files=bootstrap.files(settings), registry=bootstrap.registry(settings), settings=settings
+        bot=bot,
+        limit=limit,
+        files=bootstrap.files(settings),
+        registry=bootstrap.registry(settings),
+        settings=settings,
+        version=version,
     )
     lines = [f"{bot} version {found.version}: {found.total} pairs learned from players"]
     lines += [f"{'*' if pair.new else ' '} {one_line(pair.question)} → {one_line(pair.answer)}" for pair in found.pairs]

@@ -1,4 +1,4 @@
-"""Show what the version that answers has learned from players."""
+"""Show what a version has learned from players."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class ShowLearnedResult:
 
     Attributes:
         bot: the bot.
-        version: the version that answers; 0 if there is none.
+        version: the version; 0 if there is none.
         dataset: id of the dataset that it was trained on; empty if unknown.
         total: number of pairs that players taught.
         pairs: the first ones of them, those that are new first.
@@ -43,8 +43,16 @@ class ShowLearnedResult:
     pairs: tuple[LearnedPair, ...]
 
 
-def show_learned(*, bot: str, limit: int, files: Files, registry: Registry, settings: Settings) -> ShowLearnedResult:
-    """Return the taught pairs of the champion's dataset. Datasets contain only pairs that may be learned.
+def show_learned(
+    *,
+    bot: str,
+    limit: int,
+    files: Files,
+    registry: Registry,
+    settings: Settings,
+    version: int | None = None,
+) -> ShowLearnedResult:
+    """Return the taught pairs of a version's dataset. Datasets contain only pairs that may be learned.
 
     Args:
         bot: the bot's id.
@@ -52,17 +60,19 @@ def show_learned(*, bot: str, limit: int, files: Files, registry: Registry, sett
         files: the lake.
         registry: the model registry.
         settings: name the lake's root and the home folder.
+        version: the version's number; None means the champion.
 
     Returns:
         The pairs.
 
     Raises:
+        NotFound: the registry does not have the version.
         InvalidInput: the dataset does not exist or cannot be read.
         Unavailable: a server does not answer.
     """
-    champion = registry.by_alias(bot, "champion")
-    dataset = "" if champion is None else champion.tags.get("dataset", "")
-    if champion is None or not dataset:
+    found = registry.by_alias(bot, "champion") if version is None else registry.get(bot, version)
+    dataset = "" if found is None else found.tags.get("dataset", "")
+    if found is None or not dataset:
         return ShowLearnedResult(bot=bot, version=0, dataset="", total=0, pairs=())
     taught = _taught(bot, dataset, files, settings)
     try:
@@ -75,7 +85,7 @@ def show_learned(*, bot: str, limit: int, files: Files, registry: Registry, sett
         LearnedPair(question=question, answer=answer, new=(question, answer) not in before)
         for question, answer in ordered[:limit]
     ]
-    return ShowLearnedResult(bot=bot, version=champion.version, dataset=dataset, total=len(taught), pairs=tuple(pairs))
+    return ShowLearnedResult(bot=bot, version=found.version, dataset=dataset, total=len(taught), pairs=tuple(pairs))
 
 
 def _taught(bot: str, dataset: str, files: Files, settings: Settings) -> list[tuple[str, str]]:

@@ -178,6 +178,10 @@ class InMemoryTopics:
         return len(self._broker.logs[topic])
 
 
+MOST_POLLED: Final = 500
+"""How many records a real consumer returns at once."""
+
+
 class InMemoryFollower:
     """The port Follower on a broker in memory.
 
@@ -198,7 +202,7 @@ class InMemoryFollower:
         """Return the next records, possibly none; wait at most ``timeout_s`` for another thread to write some."""
         with self._broker.written:
             self._broker.written.wait_for(self._next_records, timeout_s)
-            found = self._next_records()
+            found = self._next_records()[:MOST_POLLED]
         for record in found:
             self._positions[record.topic][record.partition] = record.offset + 1
         return found
