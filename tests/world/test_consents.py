@@ -64,7 +64,8 @@ def test_a_withdrawn_consent_stays_withdrawn(served: Served, join, bot: EchoBot)
     player = join("거둘이", store=True, learn=True)
 
     def is_stored(text: str) -> tuple[bool, bool]:
-        player.answer_to(player.ask("ChatbotA", text))
+        while (end := player.answer_to(player.ask("ChatbotA", text)))["t"] == "refusal":
+            time.sleep(end["wait_s"])
         asked = next(question for question in bot.asked if question.text == text)
         return asked.consent_store, asked.consent_train
 
