@@ -35,7 +35,7 @@ from world.gateway.rooms.asking import AskedQuestion, Asking
 from world.gateway.rooms.chat import Chat, ChatReport
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
-from world.gateway.rules.limits import Action
+from world.gateway.rules.limits import TALK, Action
 from world.gateway.rules.texts import checked_text
 
 _ACTION_BY_COMMAND: Final[dict[type, Action]] = {
@@ -114,7 +114,8 @@ class Dispatch:
         command = read_command(text)
         try:
             action = _ACTION_BY_COMMAND.get(type(command), "social")
-            seat.limits.check(action, now_s)
+            if not isinstance(command, Leave):  # who has done too much may still leave
+                seat.limits.check(action, now_s)
             if action == "chat" or (isinstance(command, Ask) and command.shared):  # what other players would see
                 self._raise_if_muted(seat.guest.id)
             self._carry_out(command, seat, now_s)
