@@ -1,7 +1,7 @@
 """The pairs, corpora, datasets and settings of tests that run complete trainings."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,7 +52,11 @@ def loop_settings(folder: Path) -> Settings:
 
 
 def put_dataset(
-    files: Files, dataset_id: str, train: Callable[[RowsOf], list[dict[str, object]]], bot: str = "ChatbotA"
+    files: Files,
+    dataset_id: str,
+    train: Callable[[RowsOf], list[dict[str, object]]],
+    bot: str = "ChatbotA",
+    held_out: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Publish a dataset as a build does.
 
@@ -61,6 +65,7 @@ def put_dataset(
         dataset_id: its id.
         train: returns the rows of the train split; its argument makes rows of pairs, a source and a weight.
         bot: the bot's id.
+        held_out: taught pairs of the test split.
     """
 
     def rows(pairs: list[tuple[str, str]], source: str, weight: float) -> list[dict[str, object]]:
@@ -71,7 +76,8 @@ def put_dataset(
         ]  # fmt: skip
 
     folder = dataset_path("/Chatbot", bot, dataset_id)
-    for split, content in (("train", train(rows)), ("val", rows(GOLD, "seed", 1)), ("test", rows(GOLD, "seed", 1))):
+    test = [*rows(GOLD, "seed", 1), *rows(list(held_out), "correction", 1)]
+    for split, content in (("train", train(rows)), ("val", rows(GOLD, "seed", 1)), ("test", test)):
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(content), sink)
         files.write(f"{folder}/{split}.parquet/part-0.parquet", sink.getvalue().to_pybytes())

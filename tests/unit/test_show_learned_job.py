@@ -11,6 +11,7 @@ from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.model.loop_inputs import put_dataset
 
+HELD_OUT = ("콩떡이 좋아하는 간식은?", "붕어빵 꼬리를 제일 좋아해요.")
 OLD, NEW = ("거울동굴이 어디야?", "오솔길 끝이에요."), ("열기구 타 봤어?", "광장 서쪽에서 타요!")
 
 
@@ -32,7 +33,10 @@ def files() -> InMemoryFiles:
     files = InMemoryFiles()
     seed = [("안녕", "안녕하세요!")]
     put_dataset(files, "first", lambda rows: [*rows(seed, "seed", 1), *rows([OLD], "correction", 1)])
-    put_dataset(files, "second", lambda rows: [*rows(seed, "seed", 1), *rows([OLD, NEW], "correction", 1)], "ChatbotA")
+    both = [OLD, NEW]
+    put_dataset(
+        files, "second", lambda rows: [*rows(seed, "seed", 1), *rows(both, "correction", 1)], held_out=[HELD_OUT]
+    )
     return files
 
 
@@ -51,7 +55,7 @@ def test_by_default_the_champion_is_shown(files: InMemoryFiles, registry: InMemo
 def test_a_version_is_shown_before_it_is_the_champion(
     files: InMemoryFiles, registry: InMemoryRegistry, tmp_path: Path
 ) -> None:
-    """Workers serve it before the alias moves."""
+    """Workers serve it before the alias moves. It has not learned what was held out to measure it."""
     found = show(files, registry, tmp_path, version=2)
     assert (found.version, found.total) == (2, 2)
     assert {pair.question for pair in found.pairs} == {OLD[0], NEW[0]}

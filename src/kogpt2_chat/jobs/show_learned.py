@@ -89,9 +89,9 @@ def show_learned(
 
 
 def _taught(bot: str, dataset: str, files: Files, settings: Settings) -> list[tuple[str, str]]:
-    """Return the question and the answer of each taught pair, once."""
+    """Return the question and the answer of each taught pair that was trained on, once; some are held out as tests."""
     from kogpt2_chat.corpora.datasets import load_dataset
 
-    pairs: list[Pair] = [pair for split in load_dataset(bot, dataset, files, settings).values() for pair in split]
+    pairs: list[Pair] = load_dataset(bot, dataset, files, settings)["train"]
     found = ((pair.question, pair.answer) for pair in pairs if pair.source in TAUGHT_SOURCES)
     return list(dict.fromkeys(found))
