@@ -94,9 +94,10 @@ class WorldPlayer:
 
     def drop(self) -> None:
         """Lose the connection without a word, as a phone in a tunnel does."""
-        if self._socket is not None:
-            self._socket.socket.close()
-            self._socket = None
+        with self._arrived:
+            socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.socket.close()
 
     def say(self, text: str) -> str:
         """Say something to the room; return the message's id."""
@@ -179,7 +180,7 @@ class WorldPlayer:
         try:
             for message in socket:
                 if isinstance(message, str):
-                    self._take(json.loads(message))
+                    self._take(socket, json.loads(message))
         except (ConnectionClosed, OSError) as error:
             ended = f"the gateway closed the connection: {error}"
         finally:
@@ -191,8 +192,10 @@ class WorldPlayer:
     def _reason(self, socket: ClientConnection) -> str:
         return f"the gateway closed the connection: {socket.close_code} {socket.close_reason}"
 
-    def _take(self, event: Event) -> None:
+    def _take(self, socket: ClientConnection, event: Event) -> None:
         with self._arrived:
+            if socket is not self._socket:  # what comes after `drop` is lost
+                return
             self.last = max(self.last, event["n"])
             self.events.append(event)
             self._arrived.notify_all()
