@@ -63,7 +63,7 @@ def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Serve
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline_s = time.monotonic() + START_S
-    while not (server.started and gateway.is_up):
+    while not server.started or gateway.problems:
         assert time.monotonic() < deadline_s, "the gateway did not start"
         assert thread.is_alive(), "the gateway has ended"
         time.sleep(0.01)

@@ -250,6 +250,23 @@ def test_a_restarted_gateway_delivers_what_came_meanwhile() -> None:
     assert [question.text for question in echo.asked].count("재시작 사이") == 1
 
 
+def test_health_says_that_the_world_stands_still(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in each tick; afterwards all is well again."""
+    assert health(served) == (200, [])
+    with monkeypatch.context() as broken:
+        broken.setattr(served.gateway.rooms, "tick", lambda _: 1 / 0)
+        wait_until(lambda: health(served)[0] == 503)
+        (problem,) = health(served)[1]
+        assert "tick_failed" in problem
+    wait_until(lambda: health(served) == (200, []))
+
+
+def health(served: Served) -> tuple[int, list[str]]:
+    reply = requests.get(f"{served.url}/health")
+    assert reply.json()["ready"] is (reply.status_code == 200)
+    return reply.status_code, reply.json()["problems"]
+
+
 def test_stages_reach_players(served: Served, join) -> None:
     """A new version greets everyone."""
     player = join("하늘")
