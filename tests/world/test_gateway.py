@@ -20,7 +20,8 @@ from tests.world.served import EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
 from world.gateway.door import COOKIE
 from world.gateway.protocol.events import Said
-from world.gateway.protocol.frames import Move, write_move
+from world.gateway.protocol.frames import TICK_HZ, Move, write_move
+from world.gateway.rooms.asking import WAIT_S
 from world.gateway.rooms.outbox import KEPT_EVENTS
 from world.gateway.stages import BotFacts
 
@@ -181,6 +182,21 @@ def test_a_question_is_answered_over_kafka(join, bot: EchoBot, topics: InMemoryT
     wait_until(lambda: len(topics._broker.all(FEEDBACK_TOPIC)) >= 2)
     kinds = {json.loads(record.value or b"")["kind"] for record in topics._broker.all(FEEDBACK_TOPIC)}
     assert {"up", "correction"} <= kinds
+
+
+def test_a_notice_comes_before_15_seconds_are_over() -> None:
+    """After 14 s of the gateway's clock, and at most a tick later."""
+    topics, passed_s = in_memory_topics(), [0.0]
+    with serve(topics, monotonic=lambda: time.monotonic() + passed_s[0]) as served:
+        player = WorldPlayer(served.url, "기다림")
+        player.enter()
+        sent = player.ask("ChatbotA", "아무도 없어?")
+        player.wait_for(lambda event: event["t"] == "thinking")
+        passed_s[0] = WAIT_S
+        end = player.answer_to(sent)
+        assert (end["t"], end["reason"]) == ("unanswered", "timeout")
+        player.close()
+    assert WAIT_S + 2 / TICK_HZ < 15
 
 
 def test_answers_of_other_clients_are_ignored(join, bot: EchoBot, topics: InMemoryTopics) -> None:
