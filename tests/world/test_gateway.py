@@ -3,9 +3,6 @@
 import json
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
 import requests
@@ -20,10 +17,8 @@ from kogpt2_chat.testing.kafka import InMemoryTopics
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
 from world.gateway.door import COOKIE
-from world.gateway.protocol.events import Said
-from world.gateway.protocol.frames import TICK_HZ, Move, write_move
+from world.gateway.protocol.frames import TICK_HZ
 from world.gateway.rooms.asking import WAIT_S
-from world.gateway.rooms.outbox import KEPT_EVENTS
 from world.gateway.stages import BotFacts
 
 

@@ -35,7 +35,7 @@ from world.gateway.rooms.asking import AskedQuestion, Asking
 from world.gateway.rooms.chat import Chat, ChatReport
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
-from world.gateway.rules.limits import TALK, Action
+from world.gateway.rules.limits import Action
 from world.gateway.rules.texts import checked_text
 
 _ACTION_BY_COMMAND: Final[dict[type, Action]] = {
