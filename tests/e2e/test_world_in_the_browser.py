@@ -1,18 +1,13 @@
 """Players in the browser, on a gateway with Kafka's double: Korean input, hostile text, lost connections, other views."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser
 
-from tests.e2e.world_page import WorldPage
-from tests.world.served import EchoBot, Served, in_memory_topics, serve
+from tests.e2e.world_page import PHONE, SAFETY
+from tests.world.served import Served
 from tests.world.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
-SAFETY = "지금 힘드시면 109로 전화해 주세요"
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 HOSTILE = (
     "<script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>", "<svg/onload=window.hacked=1>",
     "<b>굵게</b>", "<iframe src=javascript:window.hacked=1>", "javascript:window.hacked=1", "<a href=javascript:hacked=1>x</a>",
@@ -24,42 +19,6 @@ HOSTILE = (
     "<video><source onerror=window.hacked=1></video>", "<audio src=x onerror=window.hacked=1>", "<marquee onstart=hacked=1>",
     "<template><script>hacked=1</script></template>", "data:text/html,<script>hacked=1</script>", "\\u003cscript\\u003e", "<x contenteditable>",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    topics = in_memory_topics()
-    bot = EchoBot(topics)
-    bot.fallbacks[SAFETY] = "safety"
-    with serve(topics) as running:
-        yield running
-    bot.stop()
-
-
-@pytest.fixture
-def pages(browser: Browser, served: Served) -> Iterator[list[WorldPage]]:
-    """Pages that a test opens; they are closed at its end, and none of them had an error."""
-    opened: list[WorldPage] = []
-    yield opened
-    faults = [fault for page in opened for fault in page.faults]
-    for page in opened:
-        page.context.close()
-    loop = served.gateway._loop
-    assert loop is not None
-    loop.call_soon_threadsafe(lambda: [served.gateway.rooms.leave(seat) for seat in list(served.gateway.rooms)])
-    wait_until(lambda: len(served.gateway.rooms) == 0)
-    assert faults == []
-
-
-@pytest.fixture
-def person(browser: Browser, served: Served, pages: list[WorldPage]):
-    def enter(name: str, *, in_list: bool = True, **options: object) -> WorldPage:
-        page = WorldPage(browser, served.url, **options)
-        pages.append(page)
-        page.enter(name, in_list=in_list)
-        return page
-
-    return enter
 
 
 ENTER = {"code": "Enter", "key": "Enter", "windowsVirtualKeyCode": 13}

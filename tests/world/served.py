@@ -47,6 +47,17 @@ class Served:
     facts: Facts
     stop: Callable[[], None]
 
+    def run(self, action: Callable[[], object]) -> None:
+        """Do something in the gateway's own thread, and wait for its end."""
+        loop, done = self.gateway._loop, threading.Event()
+        assert loop is not None
+        loop.call_soon_threadsafe(lambda: (action(), done.set()))
+        assert done.wait(START_S)
+
+    def empty(self) -> None:
+        """Let everybody leave, also those whose seats are held for their return."""
+        self.run(lambda: [self.gateway.rooms.leave(seat) for seat in list(self.gateway.rooms)])
+
 
 def settings(**changed: object) -> GatewaySettings:
     """Return settings with limits that a test does not meet by accident."""
