@@ -89,7 +89,8 @@ export interface SceneStats {
   triangles: number;
   players: number;
   me: { x: number; z: number; yaw: number; jumpM: number };
-  positions: Record<number, { x: number; z: number }>;
+  /** Where others are shown, and what their bodies play. */
+  positions: Record<number, { x: number; z: number; emote: EmoteKind | null }>;
   camera: CameraStats;
 }
 
