@@ -2,14 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from kogpt2_chat.testing.kafka import InMemoryTopics
-from tests.e2e.world_page import PORTALS, SAFETY, WEBGL, WorldPage
+from tests.e2e.world_page import PORTALS, SAFETY, SMALL, WEBGL, WorldPage
 from tests.integration.conftest import trained_stack
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
 
@@ -102,10 +102,14 @@ class Visitors:
         self.pages.append(page)
         return page
 
-    def __call__(self, name: str, *, in_list: bool = True, **options: object) -> WorldPage:
-        """Open a page, and enter the list view or the 3D world."""
+    def __call__(
+        self, name: str, *, in_list: bool = True, consent: Sequence[str] = ("store", "learn"), **options: object
+    ) -> WorldPage:
+        """Open a page, and enter the list view, or the 3D world on a screen that is soon drawn."""
+        if not in_list:
+            options.setdefault("viewport", SMALL)
         page = self.at_door(**options)
-        page.enter(name, in_list=in_list)
+        page.enter(name, in_list=in_list, consent=consent)
         return page
 
 

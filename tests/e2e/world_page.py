@@ -1,6 +1,8 @@
 """The world's page in a browser, as a player uses it."""
 
 import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from playwright.sync_api import Browser, Page
@@ -14,11 +16,16 @@ PORTALS = [
     {"ko": "별마루 영화관", "en": "Cinema", "url": "https://cinema.example/now?from=world", "host": "cinema.example"},
     {"ko": "별마루 식당", "en": "Restaurant", "url": "https://food.example:8443/", "host": "food.example:8443"},
 ]
+SMALL = {"width": 960, "height": 540}
+"""The smallest screen with the layout of desktops."""
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 """Chromium draws the scene in software."""
 TIMEOUT_S = 60.0
 CONSENT = {"store": ".consent .check input >> nth=0", "learn": ".consent .check input >> nth=1"}
+_DIAGONAL = math.sin(math.pi / 8)
+"""Share of a direction from which on its key is held: eight directions, as with keys."""
+_MOST_TABS = 100
 _AXE = CHECKOUT / "world" / "client" / "node_modules" / "axe-core" / "axe.min.js"
 _VIOLATIONS = """async part => (await axe.run(part, {resultTypes: ["violations"]})).violations
     .map(found => found.id + ": " + found.nodes.map(node => node.target.join(" ")).join(", "))"""
@@ -46,13 +53,13 @@ class WorldPage:
         self.page.on("console", self._keep_policy_faults)
         self.page.goto(url)
 
-    def enter(self, name: str, *, in_list: bool = True) -> None:
-        """Enter with consent to everything; in the list view, nothing is drawn."""
+    def enter(self, name: str, *, in_list: bool = True, consent: Sequence[str] = ("store", "learn")) -> None:
+        """Enter, by default with consent to everything; in the list view, nothing is drawn."""
         self.page.wait_for_selector("#guest-name")
         if in_list:
             self.page.check("#door-list")
         self.page.fill("#guest-name", name)
-        for box in ("store", "learn"):
+        for box in consent:
             self.page.check(CONSENT[box])
         self.page.press("#guest-name", "Enter")
         self.until("__world.state().link === 'online'")
@@ -95,6 +102,47 @@ class WorldPage:
         """Return what the client knows."""
         found: dict[str, Any] = json.loads(self.page.evaluate("JSON.stringify(__world.state())"))
         return found
+
+    def scene(self) -> dict[str, Any]:
+        """Return what the scene says of itself."""
+        found: dict[str, Any] = json.loads(self.page.evaluate("JSON.stringify(__world.scene())"))
+        return found
+
+    def focus_world(self) -> None:
+        """Give the keys to the avatar."""
+        self.page.focus("canvas.world-canvas")
+
+    def walk_to(self, x: float, z: float, within_m: float) -> None:
+        """Walk to a point with the keys, and stop within a distance."""
+        self.focus_world()
+        held: set[str] = set()
+
+        def step() -> bool:
+            scene = self.scene()
+            at, angle_rad = scene["me"], scene["camera"]["angleRad"]
+            east, south = x - at["x"], z - at["z"]
+            away_m = math.hypot(east, south)
+            forward = (math.sin(angle_rad) * east + math.cos(angle_rad) * south) / away_m
+            right = (-math.cos(angle_rad) * east + math.sin(angle_rad) * south) / away_m
+            shares = {"KeyW": forward, "KeyS": -forward, "KeyD": right, "KeyA": -right}
+            wanted = {key for key, share in shares.items() if share > _DIAGONAL} if away_m > within_m else set()
+            for key in held - wanted:
+                self.page.keyboard.up(key)
+            for key in wanted - held:
+                self.page.keyboard.down(key)
+            held.clear()
+            held.update(wanted)
+            return away_m <= within_m
+
+        wait_until(step, TIMEOUT_S)
+
+    def tab_to(self, selector: str) -> None:
+        """Press Tab until an element has the focus, as somebody without a mouse does."""
+        for _ in range(_MOST_TABS):
+            if self.page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not reach {selector}")
 
     @property
     def seat(self) -> int:
