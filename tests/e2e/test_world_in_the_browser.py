@@ -1,18 +1,12 @@
 """Players in the browser, on a gateway with Kafka's double: Korean input, hostile text, lost connections, other views."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser
 
-from tests.e2e.world_page import WorldPage
-from tests.world.served import EchoBot, Served, in_memory_topics, serve
+from tests.e2e.conftest import Visitors
 from tests.world.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
-SAFETY = "지금 힘드시면 109로 전화해 주세요"
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 HOSTILE = (
     "<script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>", "<svg/onload=window.hacked=1>",
     "<b>굵게</b>", "<iframe src=javascript:window.hacked=1>", "javascript:window.hacked=1", "<a href=javascript:hacked=1>x</a>",
@@ -26,48 +20,12 @@ HOSTILE = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    topics = in_memory_topics()
-    bot = EchoBot(topics)
-    bot.fallbacks[SAFETY] = "safety"
-    with serve(topics) as running:
-        yield running
-    bot.stop()
-
-
-@pytest.fixture
-def pages(browser: Browser, served: Served) -> Iterator[list[WorldPage]]:
-    """Pages that a test opens; they are closed at its end, and none of them had an error."""
-    opened: list[WorldPage] = []
-    yield opened
-    faults = [fault for page in opened for fault in page.faults]
-    for page in opened:
-        page.context.close()
-    loop = served.gateway._loop
-    assert loop is not None
-    loop.call_soon_threadsafe(lambda: [served.gateway.rooms.leave(seat) for seat in list(served.gateway.rooms)])
-    wait_until(lambda: len(served.gateway.rooms) == 0)
-    assert faults == []
-
-
-@pytest.fixture
-def person(browser: Browser, served: Served, pages: list[WorldPage]):
-    def enter(name: str, *, in_list: bool = True, **options: object) -> WorldPage:
-        page = WorldPage(browser, served.url, **options)
-        pages.append(page)
-        page.enter(name, in_list=in_list)
-        return page
-
-    return enter
-
-
 ENTER = {"code": "Enter", "key": "Enter", "windowsVirtualKeyCode": 13}
 COMPOSING_ENTER = {"code": "Enter", "key": "Process", "windowsVirtualKeyCode": 229}
 
 
 @pytest.mark.parametrize("order", ["key before commit", "commit before key", "second key"])
-def test_an_enter_that_ends_a_composition_sends_once(person, order: str) -> None:
+def test_an_enter_that_ends_a_composition_sends_once(person: Visitors, order: str) -> None:
     """In whatever order the browser reports the key and the end of the composition; a second Enter finds an empty box."""
     player = person("한글이")
     page = player.page
@@ -88,7 +46,7 @@ def test_an_enter_that_ends_a_composition_sends_once(person, order: str) -> None
     assert player.lines() == ["한글", "끝"]
 
 
-def test_hostile_text_is_text_everywhere(person) -> None:
+def test_hostile_text_is_text_everywhere(person: Visitors) -> None:
     """In the chat, in whispers, in questions and in answers."""
     first, second = person("가람"), person("도윤")
     for number, text in enumerate(HOSTILE):
@@ -108,7 +66,7 @@ def test_hostile_text_is_text_everywhere(person) -> None:
     assert HOSTILE[1] in shown
 
 
-def test_whispers_blocks_and_names_in_use(person) -> None:
+def test_whispers_blocks_and_names_in_use(person: Visitors) -> None:
     """A whisper is for two; a blocked player is no longer heard; a name in use is refused at the door."""
     first, second, third = person("하늘"), person("별똥별"), person("토끼굴")
     first.send("비밀이에요", f"player:{second.seat}")
@@ -121,19 +79,7 @@ def test_whispers_blocks_and_names_in_use(person) -> None:
     assert third.lines("whisper") == []
 
 
-def test_a_safety_answer_stays_until_it_is_closed(person) -> None:
-    """Its number can be dialed; there is no thumb, and it is in no list."""
-    player = person("하늘")
-    player.send(SAFETY, "bot:ChatbotB")
-    player.page.wait_for_selector(".safety:visible")
-    assert player.page.eval_on_selector_all(".safety a", "x => x.map(e => e.getAttribute('href'))") == ["tel:109"]
-    assert player.page.locator(".answer").count() == 0
-    assert player.violations() == []
-    player.page.click(".safety .primary")
-    player.until("document.querySelector('.safety') === null || !document.querySelector('.safety').checkVisibility()")
-
-
-def test_an_answer_survives_drops_and_a_reload(person, served: Served) -> None:
+def test_an_answer_survives_drops_and_a_reload(person: Visitors) -> None:
     """It is shown once."""
     player = person("끊김이")
     for _ in range(5):
@@ -150,7 +96,7 @@ def test_an_answer_survives_drops_and_a_reload(person, served: Served) -> None:
     assert player.state()["waiting"] == []
 
 
-def test_a_second_tab_takes_over(person) -> None:
+def test_a_second_tab_takes_over(person: Visitors) -> None:
     """The first one says so, and can come back."""
     first = person("두탭이")
     tab = first.context.new_page()
@@ -159,51 +105,3 @@ def test_a_second_tab_takes_over(person) -> None:
     first.until("__world.state().link === 'replaced'")
     first.page.click(".link-cover .primary")
     first.until("__world.state().link === 'online'")
-
-
-def test_everything_but_walking_works_by_keyboard_alone(person) -> None:
-    """Ask a bot from the list, and read its answer."""
-    player = person("누리")
-    page = player.page
-    page.focus(".message")
-    page.keyboard.type("키보드로 말해요")
-    page.keyboard.press("Enter")
-    player.until(
-        "[...document.querySelectorAll('.line.public .what')].some(line => line.textContent.startsWith('키보드로'))"
-    )
-    page.focus("[data-bot='ChatbotB'] button")
-    page.keyboard.press("Enter")
-    player.until("document.activeElement.className === 'message'")
-    assert page.input_value(".target") == "bot:ChatbotB"
-    page.keyboard.type("안녕?")
-    page.keyboard.press("Enter")
-    player.until("document.querySelectorAll('.answer').length === 1")
-    assert player.violations() == []
-
-
-def test_a_phone_shows_the_world_without_overlap(person) -> None:
-    """The controls stay inside the screen, and axe finds nothing."""
-    player = person("손안에", in_list=True, **PHONE)
-    assert player.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert player.violations() == []
-
-
-def test_players_see_each_other_walk(person) -> None:
-    """In the scene, positions agree within 0.3 m once the walker stands still."""
-    first, second = person("가람", in_list=False), person("도윤", in_list=False)
-    for player in (first, second):
-        player.until("['ready', 'failed'].includes(__world.state().scene)")
-        assert player.state()["scene"] == "ready"
-    first.page.evaluate("document.querySelector('canvas').focus()")
-    first.page.keyboard.down("KeyA")
-    first.page.wait_for_timeout(2500)
-    first.page.keyboard.up("KeyA")
-    seat = first.seat
-    apart = f"""(() => {{ const seen = __world.scene().positions[{seat}]; return seen ? [seen.x, seen.z] : null }})()"""
-
-    def agree() -> bool:
-        at, seen = first.page.evaluate("__world.scene().me"), second.page.evaluate(apart)
-        return seen is not None and abs(at["x"] - seen[0]) < 0.3 and abs(at["z"] - seen[1]) < 0.3
-
-    wait_until(agree, 30)
-    assert abs(first.page.evaluate("__world.scene().me.x")) > 0.5

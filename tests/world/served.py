@@ -16,6 +16,7 @@ from kogpt2_chat.errors import InvalidMessage
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from world.gateway.app import Gateway, GatewaySettings, server_config
+from world.gateway.protocol.events import Moved
 from world.gateway.stages import BotFacts
 
 START_S = 20.0
@@ -46,6 +47,28 @@ class Served:
     topics: Topics
     facts: Facts
     stop: Callable[[], None]
+
+    def run(self, action: Callable[[], object]) -> None:
+        """Do something in the gateway's own thread, and wait for its end."""
+        loop, done = self.gateway._loop, threading.Event()
+        assert loop is not None
+        loop.call_soon_threadsafe(lambda: (action(), done.set()))
+        assert done.wait(START_S)
+
+    def put(self, name: str, x: float, z: float) -> None:
+        """Take a player somewhere, as a portal does."""
+
+        def move() -> None:
+            seat = next(seat for seat in self.gateway.rooms if seat.guest.name == name)
+            seat.walker.jump_to(x, z, time.monotonic())
+            seat.has_moved = True
+            seat.outbox.put(Moved(seat.walker.x, seat.walker.z))
+
+        self.run(move)
+
+    def empty(self) -> None:
+        """Let everybody leave, also those whose seats are held for their return."""
+        self.run(lambda: [self.gateway.rooms.leave(seat) for seat in list(self.gateway.rooms)])
 
 
 def settings(**changed: object) -> GatewaySettings:

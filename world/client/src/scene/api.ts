@@ -68,13 +68,30 @@ export interface SceneOptions {
   events: SceneEvents;
 }
 
+export interface CameraStats {
+  x: number;
+  y: number;
+  z: number;
+  /** Height over the ground below the camera. */
+  aboveGroundM: number;
+  /** Direction in which the camera looks, about the vertical axis; 0 looks south (+z). */
+  angleRad: number;
+  pitchRad: number;
+  /** Distance that the player has chosen; the camera is nearer when something is in the way. */
+  wantedM: number;
+  /** Distance from the avatar's head. */
+  shownM: number;
+}
+
 export interface SceneStats {
   fps: number;
   drawCalls: number;
   triangles: number;
   players: number;
-  me: { x: number; z: number; yaw: number };
-  positions: Record<number, { x: number; z: number }>;
+  me: { x: number; z: number; yaw: number; jumpM: number };
+  /** Where others are shown, and what their bodies play. */
+  positions: Record<number, { x: number; z: number; emote: EmoteKind | null }>;
+  camera: CameraStats;
 }
 
 export interface WorldScene {

@@ -182,8 +182,9 @@ export class ByeolmaruScene implements WorldScene {
       drawCalls: this.drawn.calls,
       triangles: this.drawn.triangles,
       players: this.crowd.size,
-      me: { x: this.walker.x, z: this.walker.z, yaw: me?.angleRad ?? 0 },
+      me: { x: this.walker.x, z: this.walker.z, yaw: me?.angleRad ?? 0, jumpM: this.walker.jumpM },
       positions: this.crowd.positions,
+      camera: this.view.stats,
     };
   }
 

@@ -1,4 +1,5 @@
 import { PerspectiveCamera, Vector3 } from "three";
+import type { CameraStats } from "../api";
 import { easing, turnBetween } from "../core/angles";
 import { clamp, mix } from "../core/numbers";
 import { heightAt } from "../ground/terrain";
@@ -24,6 +25,13 @@ export class FollowCamera {
   private idleS = 0;
   private readonly target = new Vector3();
   private readonly wanted = new Vector3();
+
+  /** Where the camera is. */
+  get stats(): CameraStats {
+    const { x, y, z } = this.camera.position;
+    const { angleRad, pitchRad, distanceM: wantedM, shownM } = this;
+    return { x, y, z, aboveGroundM: y - heightAt(x, z), angleRad, pitchRad, wantedM, shownM };
+  }
 
   /** Turn by a drag in pixels. */
   turn(dx: number, dy: number): void {

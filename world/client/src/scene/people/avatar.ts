@@ -23,6 +23,8 @@ export class Avatar {
   jumpM = 0;
   angleRad: number;
   tagM = TAG_M;
+  /** The emote that the body plays. */
+  emoteKind: EmoteKind | null = null;
 
   private readonly buffer = new PositionBuffer();
   private readonly own: number;
@@ -30,7 +32,6 @@ export class Avatar {
   private isInAir = false;
   private speedMPerS = 0;
   private strideM = 0;
-  private emoteKind: EmoteKind | null = null;
   private emoteFromS = 0;
 
   constructor(materials: Materials, view: PlayerView, fineness: number) {

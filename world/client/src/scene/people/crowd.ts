@@ -1,5 +1,5 @@
 import type { Camera, Group, Scene } from "three";
-import type { EmoteKind, Look, PlayerView, Position } from "../api";
+import type { EmoteKind, Look, PlayerView, Position, SceneStats } from "../api";
 import { Label, type Labels } from "../labels/labels";
 import type { Materials } from "../light/materials";
 import { Avatar } from "./avatar";
@@ -101,11 +101,11 @@ export class Crowd {
     return [...this.members.values()].map(({ avatar }) => avatar.figure.group);
   }
 
-  /** Where others are shown. */
-  get positions(): Record<number, { x: number; z: number }> {
-    const found: Record<number, { x: number; z: number }> = {};
+  /** Where others are shown, and what their bodies play. */
+  get positions(): SceneStats["positions"] {
+    const found: SceneStats["positions"] = {};
     for (const [seat, { avatar }] of this.members) {
-      if (avatar !== this.me) found[seat] = { x: avatar.x, z: avatar.z };
+      if (avatar !== this.me) found[seat] = { x: avatar.x, z: avatar.z, emote: avatar.emoteKind };
     }
     return found;
   }
