@@ -75,7 +75,6 @@ export class ByeolmaruScene implements WorldScene {
     this.surroundings = new Surroundings(options.events);
     this.preview3d = new Preview(this.renderer);
     this.scene.add(this.land.group, this.shadows.mesh);
-    this.uniforms.uWind.value = options.reducedMotion ? 0.35 : 1;
     this.keyboard = new Keyboard({ jump: () => this.jump(), talk: () => this.talk() });
     this.touch = new TouchControls(options.labels.parentElement ?? document.body, WORDS.jump[options.language], () => this.jump());
     this.pointers = new Pointers(options.canvas, {
@@ -161,6 +160,8 @@ export class ByeolmaruScene implements WorldScene {
   quality(quality: Quality): void {
     this.preset = PRESETS[quality];
     this.materials.shadows(this.preset.shadows);
+    this.materials.wind(this.preset.wind && !this.options.reducedMotion);
+    this.uniforms.uGlowPx.value = this.preset.glowPx;
     this.land.quality(this.preset);
     this.width = this.height = 0;
   }
@@ -220,7 +221,7 @@ export class ByeolmaruScene implements WorldScene {
     this.uniforms.uTimeS.value = nowS % 3600;
     this.shadows.clear();
     if (me) this.moveMe(seconds);
-    this.crowd.update(nowS, seconds, this.view.camera, this.shadows);
+    this.crowd.update(nowS, seconds, this.view.camera, this.shadows, this.preset.leastPx / this.uniforms.uPixels.value);
     this.troupe.update(nowS, seconds, this.crowd, this.view.camera, this.shadows);
     this.shadows.flush();
     this.land.update(nowS, this.view.camera.position);

@@ -7,6 +7,7 @@ import type { Circle } from "../ground/movement";
 import { WATER_LEVEL_M } from "../ground/terrain";
 import type { Materials } from "../light/materials";
 import { SHADOW_LAYER } from "../light/shadow-pass";
+import { limitTo } from "../build/sizes";
 import { worldMaterial } from "../light/world-material";
 import type { Blocker } from "../motion/camera-collision";
 import { PALETTE } from "../palette";
@@ -47,8 +48,9 @@ export class Land {
   private readonly glows: Glow[] = [];
   private readonly pools: Pool[] = [];
   private readonly signs: Sign[] = [];
-  private readonly movers: { mover: Mover; mesh: Object3D }[] = [];
+  private readonly movers: { mover: Mover; mesh: Mesh }[] = [];
   private readonly ranked: { object: Object3D; rank: number }[] = [];
+  private readonly solids: Mesh[] = [];
   private readonly details: { mesh: Mesh; factor: number }[] = [];
   private readonly eveningOnly: Object3D[] = [];
   private readonly steps: (() => void)[];
@@ -82,6 +84,7 @@ export class Land {
   /** Move what moves by itself. */
   update(timeS: number, eye: Vector3): void {
     for (const { mover, mesh } of this.movers) mover.move(mesh, timeS);
+    this.leaveOutSmall(eye);
     for (const { mesh, factor } of this.details) mesh.visible = isWithin(mesh.geometry, eye, this.preset.detailM * factor);
     for (const object of this.eveningOnly) object.visible = this.materials.world.uGlow.value > 0.02;
     this.far.update(timeS);
@@ -139,6 +142,16 @@ export class Land {
     return mesh;
   }
 
+  /** Leave out shapes that are too small to see from where the eye is, and meshes with nothing else. */
+  private leaveOutSmall(eye: Vector3): void {
+    const leastPerM = this.preset.leastPx / this.materials.world.uPixels.value;
+    for (const mesh of this.solids) {
+      const distanceM = Math.max(0, mesh.geometry.boundingSphere?.distanceToPoint(eye) ?? 0);
+      limitTo(mesh.geometry, distanceM * leastPerM);
+    }
+    for (const { mesh } of this.movers) limitTo(mesh.geometry, mesh.position.distanceTo(eye) * leastPerM);
+  }
+
   /** Show a mesh only from near; `factor` makes it show from farther away than small things do. */
   private showWithin(mesh: Mesh, factor = 1): void {
     this.details.push({ mesh, factor });
@@ -147,6 +160,7 @@ export class Land {
   private addMesh(geometry: BufferGeometry): Mesh {
     const mesh = new Mesh(geometry, this.solid);
     mesh.matrixAutoUpdate = false;
+    this.solids.push(mesh);
     this.group.add(mesh);
     return mesh;
   }
