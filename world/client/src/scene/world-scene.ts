@@ -4,7 +4,7 @@ import type {
 } from "./api";
 import { Troupe } from "./bots/troupe";
 import { FrameMeter } from "./core/frame-meter";
-import { PLACES } from "./core/places";
+import { arrivalAngle, PLACES } from "./core/places";
 import { PRESETS, type Preset } from "./core/quality";
 import { Surroundings } from "./core/surroundings";
 import { Keyboard } from "./input/keyboard";
@@ -125,8 +125,10 @@ export class ByeolmaruScene implements WorldScene {
 
   teleport(x: number, z: number): void {
     const isFar = Math.hypot(x - this.walker.x, z - this.walker.z) > 6;
+    const angleRad = arrivalAngle(x, z);
     this.walker.put(x, z);
-    if (isFar) this.view.snap(x, z, this.view.angleRad);
+    if (angleRad !== null) this.walker.angleRad = angleRad;
+    if (isFar) this.view.snap(x, z, angleRad ?? this.view.angleRad);
   }
 
   emote(seat: number, kind: EmoteKind): void {

@@ -1,7 +1,7 @@
 import { PerspectiveCamera, Vector3 } from "three";
 import { easing, turnBetween } from "../core/angles";
 import { clamp, mix } from "../core/numbers";
-import { heightAt } from "../ground/terrain";
+import { footingAt, heightAt } from "../ground/terrain";
 import { freeShare, type Blocker } from "./camera-collision";
 
 const NEAREST_M = 2.6;
@@ -40,7 +40,7 @@ export class FollowCamera {
   /** Stand behind the avatar at once, as after a portal. */
   snap(x: number, z: number, angleRad: number): void {
     this.angleRad = angleRad;
-    this.target.set(x, heightAt(x, z) + HEAD_M, z);
+    this.target.set(x, footingAt(x, z) + HEAD_M, z);
     this.shownM = this.distanceM;
   }
 
