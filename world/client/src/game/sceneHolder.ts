@@ -26,9 +26,9 @@ export class SceneHolder {
       dressed: ({ seat, look }) => this.#scene?.dress(seat, look),
       said: ({ seat, text }) => this.#scene?.say(seat, text),
       emoted: ({ seat, kind }) => this.emote(seat, kind),
-      thinking: ({ bot, seat }) => this.#scene?.botThinking(bot, true, seat),
+      thinking: ({ bot, seat }) => this.#scene?.botThinking(bot, seat),
       answered: (event) => this.#answered(event),
-      unanswered: ({ bot }) => bot !== "" && this.#scene?.botThinking(bot, false, null),
+      unanswered: ({ bot }) => this.#scene?.botAnswered(bot, game.model.me?.seat ?? -1),
       staged: ({ bot }) => this.#scene?.botStage(bot),
       moved: ({ x, z }) => this.#scene?.teleport(x, z),
     });
@@ -111,7 +111,7 @@ export class SceneHolder {
   }
 
   #answered(event: EventOf<"answered">): void {
-    this.#scene?.botThinking(event.bot, false, null);
+    this.#scene?.botAnswered(event.bot, event.seat);
     if (event.text !== "" && event.source !== "safety") this.#scene?.botSay(event.bot, event.text, event.name);
   }
 

@@ -1,4 +1,4 @@
-import { Group, Mesh, type BufferGeometry, type Object3D, type Points, type RawShaderMaterial, type Vector3 } from "three";
+import { Group, Mesh, Texture, type BufferGeometry, type Object3D, type Points, type RawShaderMaterial, type Vector3 } from "three";
 import type { Preset } from "../core/quality";
 import { placeOf } from "../core/places";
 import { GroundPaint } from "../ground/ground-paint";
@@ -45,6 +45,7 @@ export class Land {
 
   private readonly materials: Materials;
   private readonly language: "ko" | "en";
+  private readonly hideNames: boolean;
   private readonly glows: Glow[] = [];
   private readonly pools: Pool[] = [];
   private readonly signs: Sign[] = [];
@@ -61,10 +62,11 @@ export class Land {
   private readonly drops: Points;
   private preset: Preset;
 
-  constructor(materials: Materials, preset: Preset, language: "ko" | "en") {
+  constructor(materials: Materials, preset: Preset, { language, hideNames = false }: { language: "ko" | "en"; hideNames?: boolean }) {
     this.materials = materials;
     this.preset = preset;
     this.language = language;
+    this.hideNames = hideNames;
     this.solid = worldMaterial(materials, false);
     this.moving = worldMaterial(materials, true);
     this.paint = new GroundPaint(preset.groundTexels, preset.waterDetail);
@@ -98,10 +100,11 @@ export class Land {
     this.drops.geometry.setDrawRange(0, Math.round(drops * preset.particles));
   }
 
-  /** Free all geometry. */
+  /** Free all geometry and textures. */
   dispose(): void {
     this.group.traverse((object) => {
       if ("geometry" in object) (object.geometry as BufferGeometry).dispose();
+      if ("material" in object) freeTextures(object.material as RawShaderMaterial);
     });
     this.paint.texture.dispose();
   }
@@ -190,9 +193,13 @@ export class Land {
   /** What is drawn at once for the whole world comes last: signs, soft lights, and lanterns in the sky. */
   private finish(): void {
     this.eveningOnly.push(poolMesh(this.materials, this.pools), glowPoints(this.materials, [...this.glows, ...skyLanterns()]));
-    this.group.add(signMesh(this.materials, this.signs), ...this.eveningOnly);
+    this.group.add(...(this.hideNames ? [] : [signMesh(this.materials, this.signs)]), ...this.eveningOnly);
     this.paint.flush();
   }
+}
+
+function freeTextures({ uniforms }: RawShaderMaterial): void {
+  for (const { value } of Object.values(uniforms)) if (value instanceof Texture) value.dispose();
 }
 
 /** Whether any of a geometry is within a distance. */

@@ -37,6 +37,11 @@ export class FollowCamera {
     this.distanceM = clamp(this.distanceM * factor, NEAREST_M, FARTHEST_M);
   }
 
+  /** Look in a direction from a distance. */
+  look(angleRad: number, pitchRad: number, distanceM: number): void {
+    [this.angleRad, this.pitchRad, this.distanceM, this.shownM] = [angleRad, pitchRad, distanceM, distanceM];
+  }
+
   /** Stand behind the avatar at once, as after a portal. */
   snap(x: number, z: number, angleRad: number): void {
     this.angleRad = angleRad;

@@ -75,8 +75,8 @@ export class Avatar {
     return this.emoteKind === "sit";
   }
 
-  /** Go on with a frame. `isOwn` bodies were put before; others go where the gateway says. */
-  update(nowS: number, seconds: number, isOwn: boolean, before: { x: number; z: number }): void {
+  /** Go on with a frame. `isOwn` bodies were put before; others go where the gateway says. `calm` ones do not sway. */
+  update(nowS: number, seconds: number, { isOwn, calm }: { isOwn: boolean; calm: boolean }, before: { x: number; z: number }): void {
     if (!isOwn) this.interpolate(nowS, seconds);
     this.pace(before, seconds);
     if (this.emoteKind && (nowS - this.emoteFromS > EMOTE_S[this.emoteKind] || this.speedMPerS > 0.5)) this.emoteKind = null;
@@ -84,7 +84,7 @@ export class Avatar {
     this.figure.group.rotation.y = this.angleRad;
     this.figure.pose(poseOf({
       timeS: nowS, own: this.own, speedMPerS: this.speedMPerS, isInAir: this.isInAir, strideM: this.strideM,
-      emote: this.emoteKind, emoteS: nowS - this.emoteFromS,
+      calm, emote: this.emoteKind, emoteS: nowS - this.emoteFromS,
     }));
   }
 

@@ -22,9 +22,11 @@ export class Crowd {
   private readonly materials: Materials;
   private readonly labels: Labels;
   private readonly fineness: number;
+  private readonly calm: boolean;
 
-  constructor(scene: Scene, materials: Materials, labels: Labels, fineness: number) {
-    this.fineness = fineness;
+  constructor(scene: Scene, materials: Materials, labels: Labels, options: { calm: boolean; fineness: number }) {
+    this.fineness = options.fineness;
+    this.calm = options.calm;
     this.scene = scene;
     this.materials = materials;
     this.labels = labels;
@@ -81,6 +83,10 @@ export class Crowd {
     this.members.get(seat)?.label.say(text, nowS);
   }
 
+  clearBubble(seat: number): void {
+    this.members.get(seat)?.label.clear();
+  }
+
   avatarOf(seat: number): Avatar | null {
     return this.members.get(seat)?.avatar ?? null;
   }
@@ -119,7 +125,7 @@ export class Crowd {
     for (const member of this.members.values()) {
       const { avatar, label } = member;
       const isOwn = avatar === this.me;
-      avatar.update(nowS, seconds, isOwn, member.before);
+      avatar.update(nowS, seconds, { isOwn, calm: this.calm }, member.before);
       [member.before.x, member.before.z] = [avatar.x, avatar.z];
       const { x, y, z } = avatar.figure.group.position;
       label.point.set(x, y + avatar.tagM - (avatar.isSitting ? 0.25 : 0), z);
