@@ -33,9 +33,9 @@ export class SceneHolder {
       moved: ({ x, z }) => this.#scene?.teleport(x, z),
     });
     game.settings.onChange((name) => {
-      if (name === "quality") this.#scene?.quality(game.settings.get("quality"));
       if (name === "evening") this.#scene?.timeOfDay(game.settings.get("evening"));
-      if (name === "language" || name === "reducedMotion") void this.#createAgain();
+      // What was built for another quality stays as coarse or as costly as it is, so all is built anew.
+      if (name === "language" || name === "reducedMotion" || name === "quality") void this.#createAgain();
     });
   }
 
@@ -51,12 +51,17 @@ export class SceneHolder {
     this.#listeners.add(listener);
   }
 
-  /** Load and create the scene, if that has not been tried. */
+  /**
+   * Load and create the scene, if that has not been tried. It is a chunk of its own; without it the list view still works.
+   * Who has no graphics card begins with the low quality, unless they chose another.
+   */
   async load(): Promise<void> {
     if (this.#state !== "unloaded") return;
     this.#become("loading");
     try {
-      const createScene = await loadCreateScene();
+      const { createScene, drawsInSoftware } = await import("../scene/index.ts");
+      const { settings } = this.game;
+      if (settings.get("autoQuality") && settings.get("quality") !== "low" && drawsInSoftware()) settings.set("quality", "low");
       this.#scene = await createScene(this.#options());
       this.#scene.timeOfDay(this.game.settings.get("evening"));
       this.#become("ready");
@@ -139,6 +144,7 @@ export class SceneHolder {
       reducedMotion: settings.get("reducedMotion"),
       language: language(),
       events: this.events,
+      hideNames: new URLSearchParams(location.search).has("nameless"),
     };
   }
 
@@ -147,9 +153,3 @@ export class SceneHolder {
     for (const listener of this.#listeners) listener(state);
   }
 }
-
-/** The scene is a chunk of its own. Without it the list view still works. */
-async function loadCreateScene(): Promise<CreateScene> {
-  return (await import("../scene/index.ts")).createScene;
-}
-

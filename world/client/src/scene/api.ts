@@ -82,6 +82,8 @@ export interface SceneStats {
   drawCalls: number;
   triangles: number;
   players: number;
+  /** Whether the whole world was built. */
+  isComplete: boolean;
   /** Objects that the graphics card holds. */
   memory: Memory;
   me: { x: number; z: number; yaw: number };

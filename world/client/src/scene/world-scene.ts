@@ -53,6 +53,7 @@ export class ByeolmaruScene implements WorldScene {
   private isLost = false;
   private frameRequest = 0;
   private lastS = 0;
+  private labelsAtS = 0;
   private drawn = { calls: 0, triangles: 0 };
   private width = 1;
   private height = 1;
@@ -98,6 +99,7 @@ export class ByeolmaruScene implements WorldScene {
     this.surroundings = new Surroundings(this.options.events);
     const avatar = this.crowd.add(me, true);
     this.walker.put(me.x, me.z, me.yaw);
+    this.walker.angleRad = arrivalAngle(me.x, me.z) ?? this.walker.angleRad;
     avatar.put(this.walker.x, this.walker.z, 0, this.walker.angleRad);
     this.view.snap(me.x, me.z, this.walker.angleRad);
   }
@@ -192,6 +194,7 @@ export class ByeolmaruScene implements WorldScene {
       drawCalls: this.drawn.calls,
       triangles: this.drawn.triangles,
       players: this.crowd.size,
+      isComplete: !this.isBuilding,
       memory: { geometries: this.renderer.info.memory.geometries, textures: this.renderer.info.memory.textures },
       me: { x: this.walker.x, z: this.walker.z, yaw: me?.angleRad ?? 0 },
       positions: this.crowd.positions,
@@ -227,8 +230,14 @@ export class ByeolmaruScene implements WorldScene {
     this.resize();
     this.move(nowS, seconds);
     this.draw();
-    this.labels.update(this.view.camera, this.width, this.height, nowS);
+    this.placeLabels(nowS);
   };
+
+  private placeLabels(nowS: number): void {
+    if (nowS - this.labelsAtS < 1 / this.preset.labelHz - 0.004) return;
+    this.labelsAtS = nowS;
+    this.labels.update(this.view.camera, this.width, this.height, nowS);
+  }
 
   private buildNext(): void {
     this.isBuilding = this.land.buildNext();

@@ -23,6 +23,8 @@ export interface Preset {
   wind: boolean;
   /** The largest soft light about a lamp. */
   glowPx: number;
+  /** How often names and bubbles follow their owners; each time costs the page a layout. */
+  labelHz: number;
 }
 
 /**
@@ -33,16 +35,16 @@ export const PRESETS: Readonly<Record<Quality, Preset>> = {
   low: {
     pixelRatio: 0.75, antialias: false, shadows: false, plants: 0.45, particles: 0.4,
     groundTexels: 1024, groundCellM: 3.5, waterDetail: false, detailM: 14, fineness: 0.6,
-    leastPx: 4, wind: false, glowPx: 48,
+    leastPx: 4, wind: false, glowPx: 48, labelHz: 20,
   },
   medium: {
     pixelRatio: 1.5, antialias: true, shadows: false, plants: 0.8, particles: 0.8,
     groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 40, fineness: 1,
-    leastPx: 1.5, wind: true, glowPx: 120,
+    leastPx: 1.5, wind: true, glowPx: 120, labelHz: 60,
   },
   high: {
     pixelRatio: 2, antialias: true, shadows: true, plants: 1, particles: 1,
     groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 70, fineness: 1,
-    leastPx: 0, wind: true, glowPx: 150,
+    leastPx: 0, wind: true, glowPx: 150, labelHz: 60,
   },
 };
