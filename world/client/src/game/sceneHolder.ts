@@ -4,12 +4,14 @@ import { language } from "../i18n/language.ts";
 import { localize } from "../i18n/localize.ts";
 import type { EventOf } from "../net/messages.ts";
 import type { PositionsFrame } from "../net/frames.ts";
-import type { CreateScene, EmoteKind, Look, SceneEvents, WorldScene } from "../scene/api.ts";
+import type { CreateScene, EmoteKind, Look, Memory, SceneEvents, WorldScene } from "../scene/api.ts";
 import type { Game } from "./game.ts";
 
 export type SceneState = "unloaded" | "loading" | "ready" | "failed";
 
 export class SceneHolder {
+  /** What scenes that are gone have left on the graphics card: nothing. */
+  readonly leftover: Memory = { geometries: 0, textures: 0 };
   #scene: WorldScene | null = null;
   #state: SceneState = "unloaded";
   readonly #listeners = new Set<(state: SceneState) => void>();
@@ -74,7 +76,9 @@ export class SceneHolder {
 
   /** Stop drawing, for the list view and at the door. */
   unload(): void {
-    this.#scene?.dispose();
+    const left = this.#scene?.dispose();
+    this.leftover.geometries += left?.geometries ?? 0;
+    this.leftover.textures += left?.textures ?? 0;
     this.#scene = null;
     if (this.#state !== "failed") this.#become("unloaded");
   }

@@ -33,14 +33,13 @@ function paving(builder: MeshBuilder): void {
   inlaidStars(builder);
 }
 
-/** The points of a star about the dark ring, half light and half dark, so that they read as a compass on the ground. */
+/** Short golden points about the dark ring, as of a sun; long ones looked like a broken ground from where players enter. */
 function rays(builder: MeshBuilder): void {
   for (let ray = 0; ray < 16; ray += 1) {
     const angle = (ray / 16) * TURN;
-    const [tip, half, y] = ray % 2 ? [11.6, 0.8, 0.042] : ray % 4 ? [13, 1.05, 0.046] : [15.2, 1.25, 0.05];
+    const [tip, half, y] = ray % 2 ? [10.6, 0.42, 0.042] : ray % 4 ? [11, 0.5, 0.046] : [11.6, 0.6, 0.05];
     for (const side of [-1, 1]) {
       builder.paint(side < 0 ? PALETTE.goldDeep : PALETTE.gold);
-      if (ray % 4) builder.paint(side < 0 ? PALETTE.stoneBlue : PALETTE.stoneDark);
       const at = (radius: number, across: number): { x: number; y: number; z: number; up: number } => ({
         x: Math.sin(angle) * radius + Math.cos(angle) * across, y,
         z: Math.cos(angle) * radius - Math.sin(angle) * across, up: 0,
