@@ -10,6 +10,7 @@ from typing import Any, Final
 from benchmarks.__main__ import machine
 from benchmarks.world import report
 from benchmarks.world.attack import attack
+from benchmarks.world.browser import BrowserMissing, browser
 from benchmarks.world.colyseus import install
 from benchmarks.world.directory import directory
 from benchmarks.world.endurance import endurance
@@ -19,7 +20,7 @@ from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.settings import CHECKOUT, Settings
 
 HOME: Final = CHECKOUT / "var" / "bench-world"
-PARTS: Final = ("movement", "talk", "attack", "endurance", "directory")
+PARTS: Final = ("movement", "talk", "attack", "endurance", "directory", "browser")
 GATEWAYS: Final = (5, 10, 15, 20, 40)
 STARTED: Final = time.monotonic()
 
@@ -42,13 +43,24 @@ def measure(part: str, arguments: argparse.Namespace) -> Any:
         return attack(HOME, arguments.others, arguments.attack_seconds, rounds, say)
     if part == "endurance":
         return endurance(HOME, arguments.others, arguments.minutes, say)
+    if part == "browser":
+        return _browser(arguments)
     return directory(report.WORLD, GATEWAYS)
+
+
+def _browser(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Return None where there is no browser, so that the other parts are still measured."""
+    try:
+        return browser(HOME, arguments.seconds, arguments.rounds, say, stack_at_rest=arguments.stack_at_rest)
+    except BrowserMissing as error:
+        say(f"the browser is not measured: {error}")
+        return None
 
 
 def main() -> None:
     """Measure, and write ``var/bench-world/report.json``, ``report.md`` and ``report.png`` after each part."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument("--parts", "--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--players", nargs="+", type=int, default=[100, 300, 1000], help="numbers of walking players")
     parser.add_argument("--seconds", type=float, default=10, help="duration of each measurement of walking players")
     parser.add_argument("--rounds", type=int, default=3, help="number of repetitions; the report shows medians")
@@ -58,6 +70,7 @@ def main() -> None:
     parser.add_argument("--others", type=int, default=100, help="players beside a hostile client, and in the long run")
     parser.add_argument("--attack-seconds", type=float, default=60, help="duration of each attack")
     parser.add_argument("--minutes", type=float, default=30, help="duration of the long run")
+    parser.add_argument("--stack-at-rest", metavar="URL", help="gateway of a running stack, for the browser's part")
     parser.add_argument("--offset", type=int, default=24_000, help="offset of the broker's ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers end too

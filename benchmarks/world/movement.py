@@ -17,10 +17,10 @@ Rows = list[dict[str, Any]]
 
 
 @contextmanager
-def gateway(home: Path) -> Iterator[tuple[psutil.Process, int]]:
-    """Run a gateway on Kafka's double; yield the process and its port."""
+def gateway(home: Path, spawn: Sequence[float] = ()) -> Iterator[tuple[psutil.Process, int]]:
+    """Run a gateway on Kafka's double; yield the process and its port. Everybody enters at `spawn`, if given."""
     port = free_port()
-    with server(python("benchmarks.world.gateway", port), port, home / "gateway.log") as process:
+    with server(python("benchmarks.world.gateway", port, *spawn), port, home / "gateway.log") as process:
         yield process, port
 
 

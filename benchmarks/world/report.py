@@ -10,6 +10,8 @@ from benchmarks.world.attack import NOBODY
 from benchmarks.world.movement import COLYSEUS, GATEWAY
 
 WORLD: Final = 10_000
+AVATARS: Final = 20
+"""In the browser's picture, without a stack beside it."""
 HEADROOM: Final = 0.6
 """Share of a core that a gateway may use, so that a busy moment does not delay its ticks."""
 FIGURES: Final = (
@@ -63,7 +65,40 @@ def targets(facts: dict[str, Any]) -> list[Target]:
         lines.append(
             (f"{long['minutes']:g} minutes: growth of memory, share", long["last_mb"] / long["first_mb"] - 1, 0.05)
         )
+    if page := facts.get("browser"):
+        lines += _browser_targets(page)
     return lines
+
+
+def _browser_targets(page: dict[str, Any]) -> list[Target]:
+    is_own = page["avatars"] >= AVATARS
+    return [
+        ("browser: first picture, s", page["picture_ms"] / 1000, 1.5 if is_own else 3),
+        ("browser: time per frame, ms", 1000 / page["fps"], 1000 / (45 if is_own else 25)),
+        ("browser: draw calls", page["draw_calls"], 150),
+        ("browser: JavaScript, kB compressed", sum(page["javascript_kb"].values()), 190),
+    ]
+
+
+def _browser(page: dict[str, Any] | None) -> list[str]:
+    if not page:
+        return []
+    scripts = ", ".join(f"{name} {size:.0f}" for name, size in page["javascript_kb"].items())
+    return [
+        f"The browser at {page['at']}, 640 x 360, low preset, drawn in software; medians of {len(page['rounds'])}.",
+        "",
+        (
+            "| door s | first picture s | frames/s | p95 frame ms | avatars | draw calls | triangles | heap MB | "
+            "CPU ms per frame: drawing, page | JavaScript kB | load average |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        (
+            f"| {page['door_ms'] / 1000:.2f} | {page['picture_ms'] / 1000:.2f} | {page['fps']:.1f} | "
+            f"{page['p95_frame_ms']:.0f} | {page['avatars']:.0f} | {page['draw_calls']:.0f} | "
+            f"{page['triangles']:.0f} | {page['heap_mb']:.1f} | {page['gpu_ms_per_frame']:.1f}, "
+            f"{page['page_ms_per_frame']:.1f} | {scripts} | {page['load_average']:.1f} |"
+        ),
+    ]
 
 
 def gateways_for(facts: dict[str, Any]) -> list[str]:
@@ -109,6 +144,8 @@ def write(facts: dict[str, Any], folder: Path) -> None:
         *gateways_for(facts),
         "",
         *_directory(facts.get("directory", [])),
+        "",
+        *_browser(facts.get("browser")),
     ]  # fmt: skip
     (folder / "report.md").write_text("\n".join(lines) + "\n", "utf-8")
     _plot(facts, folder / "report.png")

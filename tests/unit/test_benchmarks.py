@@ -9,6 +9,7 @@ import pytest
 from benchmarks.growth import drain
 from benchmarks.through_kafka import BenchWorker, worker_environment
 from benchmarks.workload import RunResult, questions
+from benchmarks.world.report import targets
 from kogpt2_chat.settings import Settings, load_settings
 
 
@@ -88,3 +89,13 @@ def test_a_percentile_is_the_nearest_rank(share, expected_ms):
     """It is the smallest value that is not exceeded by at least this share of all values."""
     outcome = RunResult(latencies_s=[number / 1000 for number in range(100, 0, -1)])
     assert outcome.percentile_ms(share) == pytest.approx(expected_ms)
+
+
+@pytest.mark.parametrize(("avatars", "picture_s", "frames_per_s"), [(20, 1.5, 45), (1, 3, 25)])
+def test_the_browser_has_easier_targets_beside_a_stack(avatars, picture_s, frames_per_s):
+    """Twenty avatars are seen at the benchmark's own gateway only; there nothing else runs."""
+    page = {"avatars": avatars, "picture_ms": 1400, "fps": 50, "draw_calls": 60, "javascript_kb": {"a": 34, "b": 150}}
+    found = {what: (value, most) for what, value, most in targets({"browser": page})}
+    assert found["browser: first picture, s"] == (1.4, picture_s)
+    assert found["browser: time per frame, ms"] == (20, pytest.approx(1000 / frames_per_s))
+    assert found["browser: JavaScript, kB compressed"] == (184, 190)

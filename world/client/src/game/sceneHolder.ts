@@ -4,12 +4,14 @@ import { language } from "../i18n/language.ts";
 import { localize } from "../i18n/localize.ts";
 import type { EventOf } from "../net/messages.ts";
 import type { PositionsFrame } from "../net/frames.ts";
-import type { CreateScene, EmoteKind, Look, SceneEvents, WorldScene } from "../scene/api.ts";
+import type { CreateScene, EmoteKind, Look, Memory, SceneEvents, WorldScene } from "../scene/api.ts";
 import type { Game } from "./game.ts";
 
 export type SceneState = "unloaded" | "loading" | "ready" | "failed";
 
 export class SceneHolder {
+  /** What scenes that are gone have left on the graphics card: nothing. */
+  readonly leftover: Memory = { geometries: 0, textures: 0 };
   #scene: WorldScene | null = null;
   #state: SceneState = "unloaded";
   readonly #listeners = new Set<(state: SceneState) => void>();
@@ -26,16 +28,16 @@ export class SceneHolder {
       dressed: ({ seat, look }) => this.#scene?.dress(seat, look),
       said: ({ seat, text }) => this.#scene?.say(seat, text),
       emoted: ({ seat, kind }) => this.emote(seat, kind),
-      thinking: ({ bot, seat }) => this.#scene?.botThinking(bot, true, seat),
+      thinking: ({ bot, seat }) => this.#scene?.botThinking(bot, seat),
       answered: (event) => this.#answered(event),
-      unanswered: ({ bot }) => bot !== "" && this.#scene?.botThinking(bot, false, null),
+      unanswered: ({ bot }) => this.#scene?.botAnswered(bot, game.model.me?.seat ?? -1),
       staged: ({ bot }) => this.#scene?.botStage(bot),
       moved: ({ x, z }) => this.#scene?.teleport(x, z),
     });
     game.settings.onChange((name) => {
-      if (name === "quality") this.#scene?.quality(game.settings.get("quality"));
       if (name === "evening") this.#scene?.timeOfDay(game.settings.get("evening"));
-      if (name === "language" || name === "reducedMotion") void this.#createAgain();
+      // What was built for another quality stays as coarse or as costly as it is, so all is built anew.
+      if (name === "language" || name === "reducedMotion" || name === "quality") void this.#createAgain();
     });
   }
 
@@ -51,12 +53,17 @@ export class SceneHolder {
     this.#listeners.add(listener);
   }
 
-  /** Load and create the scene, if that has not been tried. */
+  /**
+   * Load and create the scene, if that has not been tried. It is a chunk of its own; without it the list view still works.
+   * Who has no graphics card begins with the low quality, unless they chose another.
+   */
   async load(): Promise<void> {
     if (this.#state !== "unloaded") return;
     this.#become("loading");
     try {
-      const createScene = await loadCreateScene();
+      const { createScene, drawsInSoftware } = await import("../scene/index.ts");
+      const { settings } = this.game;
+      if (settings.get("autoQuality") && settings.get("quality") !== "low" && drawsInSoftware()) settings.set("quality", "low");
       this.#scene = await createScene(this.#options());
       this.#scene.timeOfDay(this.game.settings.get("evening"));
       this.#become("ready");
@@ -69,7 +76,9 @@ export class SceneHolder {
 
   /** Stop drawing, for the list view and at the door. */
   unload(): void {
-    this.#scene?.dispose();
+    const left = this.#scene?.dispose();
+    this.leftover.geometries += left?.geometries ?? 0;
+    this.leftover.textures += left?.textures ?? 0;
     this.#scene = null;
     if (this.#state !== "failed") this.#become("unloaded");
   }
@@ -111,7 +120,7 @@ export class SceneHolder {
   }
 
   #answered(event: EventOf<"answered">): void {
-    this.#scene?.botThinking(event.bot, false, null);
+    this.#scene?.botAnswered(event.bot, event.seat);
     if (event.text !== "" && event.source !== "safety") this.#scene?.botSay(event.bot, event.text, event.name);
   }
 
@@ -139,6 +148,7 @@ export class SceneHolder {
       reducedMotion: settings.get("reducedMotion"),
       language: language(),
       events: this.events,
+      hideNames: new URLSearchParams(location.search).has("nameless"),
     };
   }
 
@@ -147,9 +157,3 @@ export class SceneHolder {
     for (const listener of this.#listeners) listener(state);
   }
 }
-
-/** The scene is a chunk of its own. Without it the list view still works. */
-async function loadCreateScene(): Promise<CreateScene> {
-  return (await import("../scene/index.ts")).createScene;
-}
-

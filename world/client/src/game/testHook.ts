@@ -35,6 +35,7 @@ export function installTestHook(game: Game, page: WorldPage): void {
       rooms: model.rooms,
       waiting: game.waiting.ids,
       scene: page.scene.state,
+      leftover: page.scene.leftover,
     }),
     scene: () => page.scene.scene?.stats() ?? null,
     counters: () => ({

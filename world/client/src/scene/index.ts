@@ -2,6 +2,8 @@ import "./scene.css";
 import type { CreateScene } from "./api";
 import { ByeolmaruScene } from "./world-scene";
 
+export { drawsInSoftware } from "./core/software";
+
 /** Create the scene; resolves once the first picture was drawn. Throws if WebGL is missing. */
 export const createScene: CreateScene = async (options) => {
   const scene = new ByeolmaruScene(options);

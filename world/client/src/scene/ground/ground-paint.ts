@@ -81,14 +81,16 @@ function paintMeadow(brush: Brush): void {
   }
 }
 
-/** An uneven round patch with straight edges, as everything in this world. */
+/** An uneven round patch with straight edges, as everything in this world; large ones have more and gentler corners. */
 function patch(brush: Brush, x: number, z: number, radius: number, random: () => number): void {
   brush.beginPath();
-  for (let corner = 0; corner < 9; corner += 1) {
-    const angle = (corner / 9) * Math.PI * 2;
-    const reach = radius * (0.7 + random() * 0.5);
+  const corners = Math.max(9, Math.round(radius * 5));
+  for (let corner = 0; corner < corners; corner += 1) {
+    const angle = (corner / corners) * Math.PI * 2;
+    const reach = radius * (1 - 2.2 / corners + (random() * 3) / corners);
     brush.lineTo(x + Math.sin(angle) * reach, z + Math.cos(angle) * reach);
   }
+  brush.closePath();
   brush.fill();
 }
 
@@ -146,15 +148,16 @@ function paintYards(brush: Brush): void {
     ["library", 9, 0, 6.5, PALETTE.path],
     ["market", -1, 0, 12.5, PALETTE.path],
     ["village", 0, 1, 6, PALETTE.path],
-    ["cave", 5, 5, 4.2, PALETTE.pathEdge],
+    ["cave", 4, 4, 5, PALETTE.pathEdge],
     ["hill", 0, 0, 4.5, PALETTE.meadow],
   ];
   for (const [id, dx, dz, radius, color] of yards) {
     const place = placeOf(id);
-    brush.fillStyle = css(PALETTE.pathEdge, 0.8);
-    patch(brush, place.x + dx, place.z + dz, radius + 0.7, random);
+    brush.strokeStyle = css(PALETTE.pathEdge);
+    brush.lineWidth = 0.7;
     brush.fillStyle = css(color);
     patch(brush, place.x + dx, place.z + dz, radius, random);
+    brush.stroke();
   }
 }
 

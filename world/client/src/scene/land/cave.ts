@@ -7,12 +7,14 @@ import { Site } from "./site";
 const CENTER = { x: -44, z: -61 } as const;
 /** The mouth looks to where the path comes from. */
 const TURN = Math.atan2(9, 8);
+/** Larger than the shapes below are written. */
+const SIZE = 1.28;
 const CRYSTALS = [PALETTE.crystal, PALETTE.crystalBlue, PALETTE.crystalPink] as const;
 
 /** A rock with a dark mouth, full of crystals that mirror the light, and a great mirror inside. */
 export function cave(fineness: number): Site {
   const site = new Site(707, fineness);
-  site.stand(CENTER.x, CENTER.z, TURN, (builder) => {
+  site.stand(CENTER.x, CENTER.z, TURN, (builder) => builder.within({ scale: SIZE }, () => {
     rock(builder);
     mouth(builder);
     for (const [x, z, size, lean] of [[-3.2, 3.9, 1.1, -0.2], [3.3, 3.8, 1.3, 0.25], [-4.6, 1.6, 0.9, -0.3], [4.7, 1.2, 0.9, 0.3], [-2, 4.9, 0.55, -0.1], [2.3, 4.9, 0.6, 0.2]] as const) {
@@ -21,9 +23,12 @@ export function cave(fineness: number): Site {
     cluster(builder, -1.9, 5.1, 0.2, 1.2, -0.2);
     cluster(builder, 1.6, 5.8, -1.4, 1.5, 0.15);
     cluster(builder, 3.2, 3.9, -0.4, 0.9, 0.4);
-  });
+  }));
+  for (const [forward, aside, turn, high] of [[7.4, -4.6, 0.5, 2.5], [7.6, 4.7, -0.5, 2.2], [10.2, -6.4, 0.9, 1.6]] as const) {
+    mirror(site, forward, aside, turn, high);
+  }
   site.shade(CENTER.x, CENTER.z, 8, 0.45);
-  site.blockers.push({ ...CENTER, radius_m: 4.6, topM: 6 });
+  site.blockers.push({ ...CENTER, radius_m: 5.8, topM: 7.5 });
   lights(site);
   strewn(site);
   for (const [x, z, size] of [[-51, -58, 1.5], [-47.5, -68, 1.7], [-38.5, -67.5, 1.4], [-52.5, -64.5, 1.7], [-48.5, -53, 1.2]] as const) pine(site, x, z, size);
@@ -72,21 +77,43 @@ function cluster(builder: MeshBuilder, x: number, y: number, z: number, size: nu
   }
 }
 
-function lights(site: Site): void {
+/** A point before the mouth. */
+function before(forward: number, aside: number): { x: number; z: number } {
   const [fx, fz] = [Math.sin(TURN), Math.cos(TURN)];
-  const at = (forward: number, aside: number): { x: number; z: number } => ({
-    x: CENTER.x + fx * forward + fz * aside, z: CENTER.z + fz * forward - fx * aside,
-  });
+  return { x: CENTER.x + fx * forward + fz * aside, z: CENTER.z + fz * forward - fx * aside };
+}
+
+/** A mirror that stands in the grass and leans back, framed in crystal. */
+function mirror(site: Site, forward: number, aside: number, turn: number, high: number): void {
+  const { x, z } = before(forward, aside);
+  site.stand(x, z, TURN + turn, (builder) => builder.within({ tilt: -0.12 }, () => {
+    const oval = (widthM: number, tallM: number, from: number, color: () => void): void => {
+      color();
+      builder.within({ y: high * 0.52, z: from, scale: [widthM, tallM, 1] }, () => {
+        builder.within({ tilt: Math.PI / 2 }, () => builder.tube(0, 0, 0, 1, 1, 0.1, 12));
+      });
+    };
+    oval(high * 0.31, high * 0.52, -0.06, () => builder.shine(PALETTE.crystal, 0.5, PALETTE.crystalPink));
+    oval(high * 0.26, high * 0.46, 0.02, () => builder.shine(PALETTE.crystalBlue, 0.7, PALETTE.white));
+    builder.shine(PALETTE.white, 0.9).within({ y: high * 0.6, z: 0.14, roll: -0.6 }, () => builder.box(0, -high * 0.2, 0, high * 0.05, high * 0.4, 0.01));
+  }));
+  site.block(x, z, 0.6);
+  site.shade(x, z, 1.2, 0.35);
+  site.glows.push({ x, y: high * 0.5, z, color: PALETTE.crystalBlue, sizeM: 2.6 });
+}
+
+function lights(site: Site): void {
+  const at = before;
   const spots: [number, number, number, number, number][] = [
-    [3.4, 0, 1.8, PALETTE.crystalBlue, 5], [4.2, -3.2, 1.2, PALETTE.crystal, 3.4], [4.2, 3.3, 1.3, PALETTE.crystalPink, 3.4],
-    [0.2, -1.9, 6, PALETTE.crystal, 3.6], [-1.2, 1.6, 7, PALETTE.crystalBlue, 4],
+    [4.6, 0, 2.2, PALETTE.crystalBlue, 6], [5.4, -4.1, 1.5, PALETTE.crystal, 4], [5.4, 4.2, 1.6, PALETTE.crystalPink, 4],
+    [0.2, -2.4, 7.6, PALETTE.crystal, 4.4], [-1.6, 2, 8.8, PALETTE.crystalBlue, 5],
   ];
   for (const [forward, aside, y, color, sizeM] of spots) site.glows.push({ ...at(forward, aside), y, color, sizeM });
-  site.pools.push({ ...at(6, 0), radiusM: 5.5, color: PALETTE.crystal, strength: 0.5 });
-  site.pools.push({ ...at(5.6, -4), radiusM: 3, color: PALETTE.crystalPink, strength: 0.35 });
-  site.pools.push({ ...at(5.6, 4), radiusM: 3, color: PALETTE.crystalBlue, strength: 0.35 });
+  site.pools.push({ ...at(7.4, 0), radiusM: 5.5, color: PALETTE.crystal, strength: 0.5 });
+  site.pools.push({ ...at(7.4, -4.6), radiusM: 3, color: PALETTE.crystalPink, strength: 0.35 });
+  site.pools.push({ ...at(7.6, 4.7), radiusM: 3, color: PALETTE.crystalBlue, strength: 0.35 });
   for (let mote = 0; mote < 12; mote += 1) {
-    const place = at(5 + (mote % 4), (mote - 6) * 0.9);
+    const place = at(6.6 + (mote % 4), (mote - 6) * 0.9);
     site.glows.push({ ...place, y: 1.2 + (mote % 3) * 0.7, color: pick(CRYSTALS, mote), sizeM: 0.4, wanderM: 1 });
   }
 }

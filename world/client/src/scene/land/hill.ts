@@ -11,12 +11,13 @@ const BRIGHT = [0xf0604a, 0xffd166, 0x5fb9ee, 0x8ed267, 0xf79cc2, 0xa592ff] as c
 /** A real hill: pinwheels, kites in the wind, a picnic, and a bench that looks at the sunset. */
 export function hill(fineness: number): Site {
   const site = new Site(404, fineness);
-  for (const [x, z, size] of [[-5.5, -57, 1.5], [-2.8, -54.6, 1.1], [6.4, -60.5, 1.6], [4.8, -64, 1.2], [8.8, -51, 1.2], [-9.5, -62, 1.3], [-11, -50, 1.1]] as const) {
+  for (const [x, z, size] of [[-5.5, -57, 1.5], [-2.8, -54.6, 1.1], [7.4, -52.5, 1.3], [8.8, -51, 1.2], [-9.5, -62, 1.3], [-11, -50, 1.1]] as const) {
     pinwheel(site, x, z, size);
   }
-  kite(site, { x: 2.2, z: -62.5 }, { x: 11, y: 25, z: -70 }, 0);
-  kite(site, { x: -2.6, z: -61.5 }, { x: -6, y: 23, z: -72 }, 1);
-  kite(site, { x: 0.8, z: -57.5 }, { x: 3.6, y: 19.5, z: -62 }, 2);
+  windmill(site, 5.6, -59.5);
+  kite(site, { x: -1.6, z: -57 }, { x: -6.5, y: 15, z: -57 }, 0);
+  kite(site, { x: 0.6, z: -56 }, { x: -1.2, y: 15.6, z: -58 }, 1);
+  kite(site, { x: -3.6, z: -56 }, { x: -12, y: 13, z: -56 }, 2);
   roundTree(site, -4.6, -65.2, 1.5, PALETTE.leaf, PALETTE.meadow);
   site.bench(-6.9, -60.4, -Math.PI / 2);
   picnic(site, 3.2, -57.8);
@@ -30,6 +31,35 @@ export function hill(fineness: number): Site {
     site.flowers(TOP.x + Math.sin(angle) * distance, TOP.z + Math.cos(angle) * distance, [BRIGHT[1], PALETTE.cream, BRIGHT[4], BRIGHT[5]], 5, 0.9);
   }
   return site;
+}
+
+/** A white windmill with cloth on its sails, on the top of the hill. */
+function windmill(site: Site, x: number, z: number): void {
+  site.stand(x, z, 0, (builder) => {
+    builder.paint(PALETTE.stoneDark, PALETTE.stone).tube(0, -0.4, 0, 2.1, 1.9, 0.9, 8);
+    builder.paint(PALETTE.wallWarm, PALETTE.white).tube(0, 0.4, 0, 1.75, 1.15, 5.2, 8);
+    builder.paint(PALETTE.roofRed).tube(0, 5.6, 0, 1.45, 0, 1.7, 8);
+    builder.paint(PALETTE.wood).box(0, 0.4, 1.62, 0.9, 1.7, 0.2).box(0, 3.3, 1.28, 0.62, 0.8, 0.16);
+    builder.shine(PALETTE.window, 1).box(0, 3.4, 1.32, 0.46, 0.6, 0.16);
+    builder.paint(PALETTE.woodDark).within({ y: 5.2, z: 1, tilt: Math.PI / 2 }, () => builder.tube(0, 0, 0, 0.14, 0.14, 0.9, 6));
+  });
+  const sails = new MeshBuilder(17, site.fineness);
+  for (let sail = 0; sail < 4; sail += 1) {
+    sails.within({ roll: (sail / 4) * Math.PI * 2 }, () => {
+      sails.paint(PALETTE.woodDark).box(0, 0, 0, 0.12, 4.3, 0.1);
+      sails.shine(sail % 2 ? PALETTE.cream : PALETTE.lanternRed, 0.2).box(0.5, 0.9, 0, 0.85, 3.3, 0.05);
+    });
+  }
+  sails.paint(PALETTE.gold).ball(0, 0, 0.08, 0.28, 0.28, 0.2, { rows: 4, sides: 6 });
+  site.movers.push({
+    builder: sails, x, y: heightAt(x, z) + 5.2, z: z + 1.95,
+    move: (mesh, timeS) => {
+      mesh.rotation.z = -timeS * 0.7;
+    },
+  });
+  site.block(x, z, 2);
+  site.blockers.push({ x, z, radius_m: 1.6, topM: heightAt(x, z) + 5.6 });
+  site.shade(x, z, 3.2, 0.4);
 }
 
 function pinwheel(site: Site, x: number, z: number, size: number): void {

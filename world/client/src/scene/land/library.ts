@@ -113,19 +113,38 @@ function readingGarden(site: Site): void {
   for (const [x, z, turn] of [[-52.5, -7, -0.6], [-52.5, 7.6, Math.PI + 0.6], [-57, 11.5, Math.PI], [-57, -11.5, 0]] as const) {
     site.bench(x, z, turn);
   }
-  for (const [x, z] of [[-53, -3.4], [-53, 3.4], [-48, 8.5], [-56, -14]] as const) site.lamp(x, z, PALETTE.window);
-  for (const [x, z] of [[-54, -9.4], [-50.4, 5.6], [-59.5, 12.6]] as const) bookPile(site, x, z);
+  for (const [x, z] of [[-56, -3.2], [-56, 3.2], [-48, 8.5], [-56, -14]] as const) site.lamp(x, z, PALETTE.window);
+  openBook(site, -53.2, -4.6);
+  for (const [x, z] of [[-54, -9.4], [-51.4, 4.4], [-55.6, 5.4], [-59.5, 12.6]] as const) bookPile(site, x, z);
   for (const [x, z] of [[-50.5, -11], [-61.5, 14.5], [-66, -14]] as const) cherry(site, x, z, 1.15);
   for (const z of [-2.9, 2.9]) {
     for (const x of [-54.6, -51.8, -49]) site.flowers(x, z, [PALETTE.blossomLight, PALETTE.cream, PALETTE.roofPlum], 5, 0.5);
   }
 }
 
+/** A great open book of stone on a plinth, whose pages shine in the evening. */
+function openBook(site: Site, x: number, z: number): void {
+  site.stand(x, z, Math.PI / 2, (builder) => {
+    builder.paint(PALETTE.stoneDark, PALETTE.stone).box(0, 0, 0, 1.9, 0.3, 1.3).taper(0, 0.3, 0, 0.9, 0.8, 0.8, 0.6, 0.5);
+    for (const side of [-1, 1]) {
+      builder.within({ y: 1.12, tilt: 0.7, roll: side * 0.2 }, () => {
+        builder.paint(0xb5483f).box(side * 0.82, 0, 0, 1.62, 0.08, 1.9);
+        builder.shine(PALETTE.cream, 0.5, PALETTE.white).box(side * 0.8, 0.08, 0, 1.5, 0.14, 1.76);
+        builder.paint(PALETTE.stoneBlue);
+        for (let line = 0; line < 6; line += 1) builder.box(side * 0.82, 0.22, -0.62 + line * 0.25, line === 5 ? 0.7 : 1.1, 0.015, 0.07);
+      });
+    }
+    builder.paint(PALETTE.lanternRed).within({ y: 1.2, tilt: 0.7 }, () => builder.box(0.05, 0.12, 0.75, 0.16, 0.03, 1.1));
+  });
+  site.block(x, z, 1.1);
+  site.shade(x, z, 2, 0.35);
+}
+
 /** Giant books as seats. */
 function bookPile(site: Site, x: number, z: number): void {
   site.strew(x, z, x, (builder) => {
-    [0, 1, 2].forEach((book) => {
-      builder.within({ y: book * 0.24, turn: book * 0.5 }, () => {
+    [0, 1, 2, 3].forEach((book) => {
+      builder.within({ y: book * 0.32, turn: book * 0.5, scale: 1.35 }, () => {
         builder.paint(pick(BOOKS, book + Math.round(z))).box(0, 0, 0, 1, 0.05, 0.74).box(0, 0.18, 0, 1, 0.05, 0.74).box(-0.48, 0, 0, 0.06, 0.23, 0.74);
         builder.paint(PALETTE.cream).box(0.02, 0.05, 0, 0.9, 0.13, 0.66);
       });

@@ -18,6 +18,7 @@ export function market(fineness: number, name: string): Site {
   gate(site, name);
   strings(site);
   tables(site);
+  for (const z of [-5.6, 5.6]) bigLantern(site, 48.6, z);
   return site;
 }
 
@@ -52,6 +53,19 @@ function awning(builder: MeshBuilder, look: number): void {
     builder.within({ x, y: 2.8, z: 0.2, tilt: 0.3 }, () => builder.box(0, 0, 0, width, 0.06, 3));
     builder.sway(0, 0.25).taper(x, 2.06, 1.64, width * 0.5, 0.04, 0.3, width, 0.05).sway(0);
   }
+}
+
+/** A paper lantern as high as a person on a stand. */
+function bigLantern(site: Site, x: number, z: number): void {
+  site.stand(x, z, 0, (builder) => {
+    builder.paint(PALETTE.woodDark).tube(0, 0, 0, 0.75, 0.65, 0.3, 8);
+    builder.shine(PALETTE.lanternRed, 1, PALETTE.lantern).lathe(0, 0.3, 0, [[0.45, 0], [0.85, 0.45], [0.95, 1], [0.85, 1.55], [0.45, 2]], 10, false);
+    builder.paint(PALETTE.woodDark).tube(0, 2.25, 0, 0.5, 0.4, 0.2, 8);
+    builder.paint(PALETTE.gold).ball(0, 2.55, 0, 0.16, 0.16, 0.16, { rows: 3, sides: 6 });
+  });
+  site.light(x, 1.4, z, PALETTE.lantern, 4.5, 4.5);
+  site.block(x, z, 0.9);
+  site.shade(x, z, 1.4);
 }
 
 function lantern(builder: MeshBuilder, x: number, y: number, z: number, color: number, size = 1): void {

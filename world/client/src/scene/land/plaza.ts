@@ -33,21 +33,19 @@ function paving(builder: MeshBuilder): void {
   inlaidStars(builder);
 }
 
-/** A compass of pale rays that points to the places. */
+/** Short golden points about the dark ring, as of a sun; long ones looked like a broken ground from where players enter. */
 function rays(builder: MeshBuilder): void {
-  for (let ray = 0; ray < 8; ray += 1) {
-    const angle = (ray / 8) * TURN;
-    const isMain = ray % 2 === 0;
-    const [from, tip, half] = [9.9, isMain ? 17.2 : 13, isMain ? 0.85 : 0.55];
+  for (let ray = 0; ray < 16; ray += 1) {
+    const angle = (ray / 16) * TURN;
+    const [tip, half, y] = ray % 2 ? [10.6, 0.42, 0.042] : ray % 4 ? [11, 0.5, 0.046] : [11.6, 0.6, 0.05];
     for (const side of [-1, 1]) {
-      builder.paint(side < 0 === isMain ? PALETTE.sand : PALETTE.pathEdge);
+      builder.paint(side < 0 ? PALETTE.goldDeep : PALETTE.gold);
       const at = (radius: number, across: number): { x: number; y: number; z: number; up: number } => ({
-        x: Math.sin(angle) * radius + Math.cos(angle) * across, y: 0.045,
+        x: Math.sin(angle) * radius + Math.cos(angle) * across, y,
         z: Math.cos(angle) * radius - Math.sin(angle) * across, up: 0,
       });
-      const corners = [at(from, 0), at(from + 0.9, half * side), at(tip, 0)];
+      const corners = [at(9.8, 0), at(9.8, half * side), at(tip, 0)];
       builder.face(side > 0 ? corners.reverse() : corners);
-      builder.face([...corners].reverse());
     }
   }
 }

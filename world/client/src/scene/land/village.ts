@@ -74,18 +74,20 @@ function flowerBox(builder: MeshBuilder, x: number, z: number): void {
   }
 }
 
-/** The village's sign: a sprout as high as a house, on a little mound. */
+/** The village's sign: a sprout higher than the houses, on a little mound. */
 function sprout(site: Site): void {
   site.stand(MIDDLE.x, MIDDLE.z, 0.5, (builder) => {
     builder.paint(PALETTE.stoneDark, PALETTE.stone).lathe(0, 0, 0, [[1.35, 0], [1.4, 0.35], [1.15, 0.38]], 9, false);
     builder.paint(PALETTE.soil).ball(0, 0.25, 0, 1.18, 0.4, 1.18, { rows: 4, sides: 9 });
-    builder.sway(0.25).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, 0.4, 0, 0.17, 0.11, 1.7, 7);
-    for (const side of [-1, 1]) {
-      builder.sway(0.35, 0.25).paint(PALETTE.leaf, 0xb9e88a).within({ y: 2.05, roll: side * -0.75, x: side * 0.08 }, () => {
-        builder.ball(0, 0.85, 0, 0.5, 0.9, 0.13, { rows: 6, sides: 8 });
-      });
-    }
-    builder.sway(0);
+    builder.within({ y: 0.4, scale: 2 }, () => {
+      builder.sway(0.2).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, 0, 0, 0.17, 0.11, 1.75, 7);
+      for (const side of [-1, 1]) {
+        builder.sway(0.3, 0.2).paint(PALETTE.leaf, 0xb9e88a).within({ y: 1.65, roll: side * -0.85, x: side * 0.08 }, () => {
+          builder.ball(0, 0.85, 0, 0.55, 0.95, 0.13, { rows: 6, sides: 9 });
+        });
+      }
+      builder.sway(0);
+    });
   });
   site.block(MIDDLE.x, MIDDLE.z, 1.35);
   site.shade(MIDDLE.x, MIDDLE.z, 2.2);
