@@ -77,7 +77,8 @@ class Chat:
         other = self._other(seat, command.to)
         if not self._is_new(seat, command.id):
             return
-        event = Whispered(command.id, seat.number, other.number, seat.guest.name, other.guest.name, text)
+        line = self._new_id()
+        event = Whispered(command.id, line, seat.number, other.number, seat.guest.name, other.guest.name, text)
         if seat.guest.id not in other.blocked:
             other.outbox.put(event)
         seat.outbox.put(event)

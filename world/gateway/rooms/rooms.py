@@ -275,6 +275,7 @@ class Rooms:
         seat.outbox.put(
             Welcome(
                 v=VERSION,
+                epoch=seat.outbox.epoch,
                 you=seat.number,
                 name=guest.name,
                 room=room.number,

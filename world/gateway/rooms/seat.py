@@ -62,7 +62,8 @@ class Seat:
     @property
     def view(self) -> PlayerView:
         """The player as others see it."""
-        return PlayerView(self.number, self.guest.name, self.look, self.walker.x, self.walker.z, self._yaw)
+        guest, walker = self.guest, self.walker
+        return PlayerView(self.number, guest.name, self.look, walker.x, walker.z, self._yaw, guest.tag)
 
     def hang_up_with(self, code: int, reason: str) -> None:
         """Close the player's connection, if there is one."""

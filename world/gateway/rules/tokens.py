@@ -1,5 +1,6 @@
 """The signed token of a guest: who a browser is, since when, and what it consented to. No account, no password."""
 
+import base64
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 LIFETIME_S: Final = 180 * 24 * 3600
 RENEW_AFTER_S: Final = 24 * 3600
 _SALT: Final = "kogpt2-chat/world/guest"
+TAG_CHARS: Final = 16
+_TAG_PREFIX: Final = b"kogpt2-chat/world/tag/"
 _FIELDS: Final = ("id", "name", "first_seen", "issued", "store", "learn", "minor")
 
 
@@ -35,6 +38,12 @@ class Guest:
     store: bool = False
     learn: bool = False
     minor: bool = False
+
+    @property
+    def tag(self) -> str:
+        """What other players know the guest by. It says nothing about the id, which is random and stays secret."""
+        digest = hashlib.sha256(_TAG_PREFIX + self.id.encode()).digest()
+        return base64.b32encode(digest)[:TAG_CHARS].decode().lower()
 
     @property
     def may_learn(self) -> bool:
