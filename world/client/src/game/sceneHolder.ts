@@ -2,16 +2,23 @@
 
 import { language } from "../i18n/language.ts";
 import { localize } from "../i18n/localize.ts";
-import type { EventOf } from "../net/messages.ts";
+import { BOT_IDS, type BotId, type EventOf } from "../net/messages.ts";
 import type { PositionsFrame } from "../net/frames.ts";
 import type { CreateScene, EmoteKind, Look, SceneEvents, WorldScene } from "../scene/api.ts";
 import type { Game } from "./game.ts";
+import { LatestLoad } from "./latestLoad.ts";
 
-export type SceneState = "unloaded" | "loading" | "ready" | "failed";
+/** `failed`: it could not be created; `lost`: the device took the drawing away. */
+export type SceneState = "unloaded" | "loading" | "ready" | "failed" | "lost";
+
+const CONTEXT_WAIT_MS = 2_000;
 
 export class SceneHolder {
   #scene: WorldScene | null = null;
   #state: SceneState = "unloaded";
+  readonly #loads = new LatestLoad<WorldScene>();
+  /** The last line that each player has said, as long as it may be shown in a bubble. */
+  readonly #lineBySeat = new Map<number, string>();
   readonly #listeners = new Set<(state: SceneState) => void>();
 
   constructor(
@@ -22,16 +29,17 @@ export class SceneHolder {
     game.bus.on({
       welcome: () => this.#place(),
       joined: ({ player }) => this.#scene?.addPlayer(player),
-      left: ({ seat }) => this.#scene?.removePlayer(seat),
+      left: ({ seat }) => this.#left(seat),
       dressed: ({ seat, look }) => this.#scene?.dress(seat, look),
-      said: ({ seat, text }) => this.#scene?.say(seat, text),
+      said: (event) => this.#said(event),
+      hidden: ({ line }) => this.#hidden(line),
       emoted: ({ seat, kind }) => this.emote(seat, kind),
-      thinking: ({ bot, seat }) => this.#scene?.botThinking(bot, true, seat),
       answered: (event) => this.#answered(event),
-      unanswered: ({ bot }) => bot !== "" && this.#scene?.botThinking(bot, false, null),
       staged: ({ bot }) => this.#scene?.botStage(bot),
       moved: ({ x, z }) => this.#scene?.teleport(x, z),
     });
+    game.askers.onChange((bot, seat, thinking) => this.#thinking(bot, seat, thinking));
+    for (const list of [game.blocked, game.muted]) list.onChange(() => this.#hush());
     game.settings.onChange((name) => {
       if (name === "quality") this.#scene?.quality(game.settings.get("quality"));
       if (name === "evening") this.#scene?.timeOfDay(game.settings.get("evening"));
@@ -56,9 +64,10 @@ export class SceneHolder {
     if (this.#state !== "unloaded") return;
     this.#become("loading");
     try {
-      const createScene = await loadCreateScene();
-      this.#scene = await createScene(this.#options());
-      this.#scene.timeOfDay(this.game.settings.get("evening"));
+      const scene = await this.#loads.load(loadCreateScene, (createScene) => createScene(this.#options()));
+      if (scene === null) return;
+      this.#scene = scene;
+      scene.timeOfDay(this.game.settings.get("evening"));
       this.#become("ready");
       if (this.game.model.me) this.#place();
     } catch (error) {
@@ -69,14 +78,13 @@ export class SceneHolder {
 
   /** Stop drawing, for the list view and at the door. */
   unload(): void {
-    this.#scene?.dispose();
-    this.#scene = null;
-    if (this.#state !== "failed") this.#become("unloaded");
+    this.#dispose();
+    if (this.#state === "loading" || this.#state === "ready") this.#become("unloaded");
   }
 
   /** The player wants to try again after a failure. */
   forgetFailure(): void {
-    if (this.#state === "failed") this.#state = "unloaded";
+    if (this.#state === "failed" || this.#state === "lost") this.#state = "unloaded";
   }
 
   positions(frame: PositionsFrame): void {
@@ -108,11 +116,56 @@ export class SceneHolder {
     this.#scene.enter(avatar);
     for (const player of players.values()) this.#scene.addPlayer(player);
     for (const bot of bots.values()) this.#scene.botStage(bot);
+    for (const bot of BOT_IDS) for (const { seat } of this.game.askers.of(bot)) this.#scene.botThinking(bot, true, seat);
+  }
+
+  #left(seat: number): void {
+    this.#lineBySeat.delete(seat);
+    this.#scene?.removePlayer(seat);
+  }
+
+  #said({ seat, line, text }: EventOf<"said">): void {
+    this.#lineBySeat.set(seat, line);
+    this.#scene?.say(seat, text);
+  }
+
+  /** Moderators have hidden a line: its bubble goes too. */
+  #hidden(line: string): void {
+    for (const [seat, last] of this.#lineBySeat) if (last === line) this.#scene?.clearBubble(seat);
+  }
+
+  /** The player does not want to hear somebody any more. */
+  #hush(): void {
+    for (const player of this.game.model.players.values()) if (this.game.isQuiet(player)) this.#scene?.clearBubble(player.seat);
+  }
+
+  #thinking(bot: BotId, seat: number, thinking: boolean): void {
+    this.#scene?.botThinking(bot, thinking, seat);
+    if (!thinking) for (const other of this.game.askers.of(bot)) this.#scene?.botThinking(bot, true, other.seat);
   }
 
   #answered(event: EventOf<"answered">): void {
-    this.#scene?.botThinking(event.bot, false, null);
     if (event.text !== "" && event.source !== "safety") this.#scene?.botSay(event.bot, event.text, event.name);
+  }
+
+  #dispose(): void {
+    this.#loads.stop();
+    this.#scene?.dispose();
+    this.#scene = null;
+  }
+
+  /** A device may take the drawing away, for example because it ran out of memory. Often it comes back at once. */
+  #watchContext(canvas: HTMLCanvasElement): void {
+    let timer = 0;
+    canvas.addEventListener("webglcontextlost", () => (timer = window.setTimeout(() => this.#lost(canvas), CONTEXT_WAIT_MS)));
+    canvas.addEventListener("webglcontextrestored", () => window.clearTimeout(timer));
+  }
+
+  #lost(canvas: HTMLCanvasElement): void {
+    if (!canvas.isConnected) return; // The scene of an old canvas is gone already.
+    this.#dispose();
+    this.stage.replaceChildren();
+    this.#become("lost");
   }
 
   async #createAgain(): Promise<void> {
@@ -128,6 +181,7 @@ export class SceneHolder {
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
     localize(canvas, "scene.label", "aria-label");
+    this.#watchContext(canvas);
     const labels = document.createElement("div");
     labels.className = "world-labels";
     this.stage.replaceChildren(canvas, labels);
