@@ -136,9 +136,9 @@ function peoplePart(game: Game): HTMLElement {
     "section",
     {},
     h("h3", { text: "settings.blocked" }),
-    listedPlayers(game.blocked, "settings.blockedNone", "people.unblock", (player) => game.block(player, false)),
+    listedPlayers(game.blocked, "settings.blockedNone", { text: "people.unblockShort", label: "people.unblock" }, (player) => game.block(player, false)),
     h("h3", { text: "settings.muted" }),
-    listedPlayers(game.muted, "settings.mutedNone", "people.unmuteName", (player) => game.muted.set(player, false)),
+    listedPlayers(game.muted, "settings.mutedNone", { text: "people.unmuteShort", label: "people.unmuteName" }, (player) => game.muted.set(player, false)),
   );
 }
 

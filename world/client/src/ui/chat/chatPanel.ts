@@ -2,16 +2,17 @@
 
 import type { Wording } from "../../i18n/localize.ts";
 import type { Game } from "../../game/game.ts";
-import type { Answered, BotId, EventOf } from "../../net/messages.ts";
+import type { Answered, EventOf } from "../../net/messages.ts";
 import type { Lasting } from "../../net/unconfirmed.ts";
 import { button, h } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { botNameKey, refusalText } from "../names.ts";
 import { reportAnswerDialog, reportPlayerDialog } from "../reports.ts";
 import { AnswerLine, type AnswerActions } from "./answerLine.ts";
-import { Composer, type Audience, type Outgoing } from "./composer.ts";
+import { Composer } from "./composer.ts";
 import { noticeLine, questionLine, saidLine, thinkingSign, whisperLine } from "./lines.ts";
 import { ChatLog } from "./log.ts";
+import { problemOf, type Audience, type Outgoing } from "./outgoing.ts";
 
 export class ChatPanel {
   readonly element: HTMLElement;
@@ -26,7 +27,11 @@ export class ChatPanel {
     private readonly game: Game,
     private readonly onSafety: (answer: Answered) => void,
   ) {
-    this.#composer = new Composer(game.model, (message) => this.#send(message));
+    this.#composer = new Composer(
+      game.model,
+      (message) => problemOf(message, (bot) => game.waiting.of(bot) !== undefined),
+      (message) => this.#send(message),
+    );
     this.#opener = button({ class: "chat-opener", label: "chat.open", onClick: () => this.open() }, icon("chat"), this.#unread);
     const fold = button({ class: "icon-button fold", label: "chat.close", title: "chat.close", onClick: () => this.fold() }, icon("below"));
     const head = h("div", { class: "chat-head" }, this.#log.filters, fold);
@@ -157,12 +162,11 @@ export class ChatPanel {
     if (id !== "") this.#log.find("question", id)?.querySelector(".thinking")?.remove();
   }
 
-  #send({ audience, text, shared }: Outgoing): Wording | null {
+  #send({ audience, text, shared }: Outgoing): void {
     if (audience.to === "everyone") this.game.say(text);
     else if (audience.to === "player") this.game.whisper(audience.seat, text);
-    else if (this.game.waiting.of(audience.bot)) return busyBot(audience.bot);
-    else this.game.ask(audience.bot, text, shared);
-    return this.game.connection.state.is === "online" ? null : "chat.sending";
+    else if (audience.to === "bot") this.game.ask(audience.bot, text, shared);
+    this.linkChanged(this.game.connection.state.is === "online");
   }
 
   #answerOf(turn: string): AnswerLine | undefined {
@@ -198,8 +202,4 @@ export class ChatPanel {
       report: (turn) => reportAnswerDialog(this.game, turn),
     };
   }
-}
-
-function busyBot(bot: BotId): Wording {
-  return { key: "chat.busyBot", keys: { bot: botNameKey(bot) } };
 }

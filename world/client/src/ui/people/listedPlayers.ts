@@ -6,7 +6,7 @@ import { showChildren } from "../children.ts";
 import { button, h } from "../dom.ts";
 
 /** Return the list. It follows the changes until it leaves the page. */
-export function listedPlayers(list: PlayerList, empty: TextKey, lift: TextKey, lifted: (player: ListedPlayer) => void): HTMLElement {
+export function listedPlayers(list: PlayerList, empty: TextKey, lift: { text: TextKey; label: TextKey }, lifted: (player: ListedPlayer) => void): HTMLElement {
   const none = h("p", { class: "hint", text: empty, attributes: { tabindex: "-1" } });
   const rows = h("ul", { class: "listed" });
   const rowByTag = new Map<string, HTMLElement>();
@@ -23,8 +23,8 @@ export function listedPlayers(list: PlayerList, empty: TextKey, lift: TextKey, l
       lifted(player);
       (rows.querySelector("button") ?? none).focus(); // The pressed button is gone.
     };
-    const label = { key: lift, params: { name: player.name } } as const;
-    const row = h("li", {}, h("span", { class: "player-name" }, player.name), button({ text: "people.lift", label, onClick: act }));
+    const label = { key: lift.label, params: { name: player.name } } as const;
+    const row = h("li", {}, h("span", { class: "player-name" }, player.name), button({ text: lift.text, label, onClick: act }));
     rowByTag.set(player.tag, row);
     return row;
   };
