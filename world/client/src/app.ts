@@ -57,7 +57,7 @@ class App {
     });
     this.#listen();
     this.#show(false);
-    root.append(this.#door.element, this.#page.element, this.#page.safety.element);
+    root.replaceChildren(this.#door.element, this.#page.element, this.#page.safety.element);
     this.#page.safety.showKept();
     installTestHook(this.#game, this.#page);
     guardQuality(settings, this.#page.scene);
@@ -90,7 +90,7 @@ class App {
       return;
     }
     this.#page.people.refresh();
-    if (!this.#game.settings.get("list")) afterPaint(() => void this.#page.scene.load());
+    if (!this.#game.settings.get("list")) afterFirstPicture(() => void this.#page.scene.load());
   }
 
   #enter(): void {
@@ -152,7 +152,17 @@ class App {
   }
 }
 
-/** Do something after the browser has painted what is there now. */
-function afterPaint(action: () => void): void {
-  requestAnimationFrame(() => setTimeout(action, 0));
+/** Do something after the first picture is on the screen: drawing in 3D would keep the graphics from showing it. */
+function afterFirstPicture(action: () => void): void {
+  const name = "first-contentful-paint";
+  if (performance.getEntriesByName(name).length > 0 || !PerformanceObserver.supportedEntryTypes.includes("paint")) {
+    requestAnimationFrame(() => setTimeout(action, 0));
+    return;
+  }
+  const observer = new PerformanceObserver((list) => {
+    if (list.getEntriesByName(name).length === 0) return;
+    observer.disconnect();
+    action();
+  });
+  observer.observe({ type: "paint", buffered: true });
 }
