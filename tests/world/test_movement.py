@@ -1,10 +1,13 @@
 """The movement rule: nobody is faster than running, leaves the world, or stands in an obstacle."""
 
+import json
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kogpt2_chat.settings import CHECKOUT
 from world.gateway.places import load_places
 from world.gateway.rules.movement import BODY_M, RUN_M_PER_S, SLACK_M, TOLERANCE, Walker
 
@@ -58,4 +61,26 @@ def test_the_nearest_free_position_is_free_or_at_the_edge(position: tuple[float,
     x, z = GROUND.nearest_free(*position)
     x, z = GROUND.nearest_free(x, z)
     for circle in GROUND.obstacles:
-        assert math.hypot(x - circle.x, z - circle.z) >= circle.radius_m + BODY_M - 0.75
+        on_way = any(math.dist(way.nearest(x, z), (x, z)) < 1e-6 for way in circle.walkways)
+        assert on_way or math.hypot(x - circle.x, z - circle.z) >= circle.radius_m + BODY_M - 0.75
+
+
+CASES = json.loads((CHECKOUT / "world/client/tests/ground_cases.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["what"])
+def test_the_rule_of_the_client(case: dict[str, list[float]]) -> None:
+    """The client puts the same positions to the same spots; its bodies are a centimetre wider."""
+    assert GROUND.nearest_free(*case["wanted"]) == pytest.approx(case["free"], abs=0.02)
+
+
+def test_a_player_walks_to_the_end_of_the_pier_and_not_off_it() -> None:
+    """From the shore over the water, and sideways as far as the planks reach."""
+    walker, now_s = Walker(GROUND, 0, 43, 0.0), 0.0
+    for step in range(1, 41):
+        now_s += 0.1
+        assert walker.move(0, 43 + step * 0.35, now_s)
+    assert walker.z == 57
+    now_s += 2
+    assert not walker.move(6, 57, now_s)
+    assert walker.x == pytest.approx(2.4)

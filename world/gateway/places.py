@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from world.gateway.rules.movement import Circle, Ground
+from world.gateway.rules.movement import Circle, Ground, Walkway
 
 PLACES_FILE: Final = Path(__file__).resolve().parents[1] / "places.json"
 
@@ -35,7 +35,7 @@ class Place(Struct, frozen=True):
 
 
 class Portal(Struct, frozen=True, rename={"start": "from"}):
-    """A door from one place to another."""
+    """A door from one place to another. Who arrives looks in a direction; 0 is south, 90 is east."""
 
     start: str
     to: str
@@ -43,6 +43,7 @@ class Portal(Struct, frozen=True, rename={"start": "from"}):
     z: float
     arrive_x: float
     arrive_z: float
+    arrive_yaw_deg: float
 
 
 class WebPortal(Struct, frozen=True):
@@ -63,13 +64,25 @@ class BotStand(Struct, frozen=True):
     yaw_deg: float
 
 
+class Strip(Struct, frozen=True):
+    """A straight way from one point to another through an obstacle, such as a pier."""
+
+    what: str
+    x: float
+    z: float
+    to_x: float
+    to_z: float
+    width_m: float
+
+
 class Obstacle(Struct, frozen=True):
-    """Something that nobody can walk through."""
+    """Something that nobody can walk through, but on its walkways."""
 
     what: str
     x: float
     z: float
     radius_m: float
+    walkways: list[Strip] = []
 
 
 class Places(Struct, frozen=True):
@@ -86,8 +99,12 @@ class Places(Struct, frozen=True):
     @property
     def ground(self) -> Ground:
         """Where players may be."""
-        obstacles = [Circle(found.x, found.z, found.radius_m) for found in self.obstacles]
-        return Ground(radius_m=self.radius_m, obstacles=obstacles)
+        return Ground(radius_m=self.radius_m, obstacles=[_circle(found) for found in self.obstacles])
+
+
+def _circle(obstacle: Obstacle) -> Circle:
+    walkways = [Walkway(way.x, way.z, way.to_x, way.to_z, way.width_m) for way in obstacle.walkways]
+    return Circle(obstacle.x, obstacle.z, obstacle.radius_m, walkways)
 
 
 def load_places(path: Path = PLACES_FILE) -> Places:

@@ -50,7 +50,7 @@ function chatter(scene: WorldScene): void {
 
 const events = { moved: () => undefined, botChosen: console.info, playerChosen: console.info, botNear: console.info, portalNear: () => undefined, webPortalNear: () => undefined, placeEntered: console.info };
 const scene = await createScene({
-  canvas, labels, quality: (query.get("q") ?? "high") as Quality, reducedMotion: query.has("calm"),
+  canvas, labels, quality: (query.get("q") ?? "high") as Quality, reducedMotion: query.has("calm"), hideNames: query.has("nonames"),
   language: query.get("lang") === "en" ? "en" : "ko", events,
 });
 scene.timeOfDay(Number(query.get("t") ?? 0.6));
@@ -61,11 +61,11 @@ if (!query.has("door")) {
 }
 (query.get("stages")?.split(",") ?? []).forEach((stage, index) => {
   const bot = (["ChatbotA", "ChatbotB", "ChatbotC"] as const)[index % 3] ?? "ChatbotA";
-  if (stage === "thinking") scene.botThinking(bot, true, 0);
+  if (stage === "thinking") scene.botThinking(bot, 0);
   else scene.botStage({ bot, stage: stage as Stage, version: 2, learned: 12 } satisfies BotView);
 });
 const emote = query.get("emote");
 if (emote) setTimeout(() => scene.emote(0, emote as EmoteKind), 500);
-const cam = query.get("cam");
-if (cam) Object.assign(Reflect.get(scene, "view") as object, Object.fromEntries(cam.split(",").map((value, index) => [["angleRad", "pitchRad", "distanceM"][index], Number(value)])));
+const [cameraRad, pitchRad = 0.2, distanceM = 6.2] = numbers("cam", []);
+if (cameraRad !== undefined) scene.look(cameraRad, pitchRad, distanceM);
 Object.assign(window, { scene, look });

@@ -19,12 +19,47 @@ BODY_M: Final = 0.35
 
 
 @dataclass(frozen=True, slots=True)
+class Walkway:
+    """A straight way from one point to another, on which nothing is in the way."""
+
+    x: float
+    z: float
+    to_x: float
+    to_z: float
+    width_m: float
+
+    def nearest(self, x: float, z: float) -> tuple[float, float]:
+        """Return the nearest position at which a body is on the way."""
+        dx, dz = self.to_x - self.x, self.to_z - self.z
+        length = math.hypot(dx, dz)
+        ax, az = dx / length, dz / length
+        along = min(length, max(0.0, (x - self.x) * ax + (z - self.z) * az))
+        side = max(0.0, self.width_m / 2 - BODY_M)
+        across = min(side, max(-side, (x - self.x) * az - (z - self.z) * ax))
+        return self.x + ax * along + az * across, self.z + az * along - ax * across
+
+
+@dataclass(frozen=True, slots=True)
 class Circle:
-    """An obstacle on the ground."""
+    """An obstacle on the ground; walkways may lead through it, as a pier through a lake."""
 
     x: float
     z: float
     radius_m: float
+    walkways: Sequence[Walkway] = ()
+
+    def nearest_free(self, x: float, z: float) -> tuple[float, float]:
+        """Return the nearest position at the rim or on a walkway, for a position that is not outside."""
+        dx, dz = x - self.x, z - self.z
+        distance, least = math.hypot(dx, dz), self.radius_m + BODY_M
+        if distance >= least:
+            return x, z
+        dx, dz, distance = (dx, dz, distance) if distance > 0 else (0.0, 1.0, 1.0)
+        rim = self.x + dx / distance * least, self.z + dz / distance * least
+        if not self.walkways:
+            return rim
+        ways = [way.nearest(x, z) for way in self.walkways]
+        return min(rim, *ways, key=lambda spot: math.hypot(spot[0] - x, spot[1] - z))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +72,7 @@ class Ground:
     def nearest_free(self, x: float, z: float) -> tuple[float, float]:
         """Return the nearest allowed position, approximately: out of each obstacle in turn, then inside the bounds."""
         for circle in self.obstacles:
-            dx, dz = x - circle.x, z - circle.z
-            distance, least = math.hypot(dx, dz), circle.radius_m + BODY_M
-            if distance < least:
-                dx, dz, distance = (dx, dz, distance) if distance > 0 else (0.0, 1.0, 1.0)
-                x, z = circle.x + dx / distance * least, circle.z + dz / distance * least
+            x, z = circle.nearest_free(x, z)
         distance = math.hypot(x, z)
         if distance > self.radius_m:
             x, z = x / distance * self.radius_m, z / distance * self.radius_m

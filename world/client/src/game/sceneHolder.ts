@@ -116,7 +116,7 @@ export class SceneHolder {
     this.#scene.enter(avatar);
     for (const player of players.values()) this.#scene.addPlayer(player);
     for (const bot of bots.values()) this.#scene.botStage(bot);
-    for (const bot of BOT_IDS) for (const { seat } of this.game.askers.of(bot)) this.#scene.botThinking(bot, true, seat);
+    for (const bot of BOT_IDS) for (const { seat } of this.game.askers.of(bot)) this.#scene.botThinking(bot, seat);
   }
 
   #left(seat: number): void {
@@ -140,8 +140,8 @@ export class SceneHolder {
   }
 
   #thinking(bot: BotId, seat: number, thinking: boolean): void {
-    this.#scene?.botThinking(bot, thinking, seat);
-    if (!thinking) for (const other of this.game.askers.of(bot)) this.#scene?.botThinking(bot, true, other.seat);
+    if (thinking) this.#scene?.botThinking(bot, seat);
+    else this.#scene?.botAnswered(bot, seat);
   }
 
   #answered(event: EventOf<"answered">): void {
@@ -155,10 +155,8 @@ export class SceneHolder {
   }
 
   /** A device may take the drawing away, for example because it ran out of memory. Often it comes back at once. */
-  #watchContext(canvas: HTMLCanvasElement): void {
-    let timer = 0;
-    canvas.addEventListener("webglcontextlost", () => (timer = window.setTimeout(() => this.#lost(canvas), CONTEXT_WAIT_MS)));
-    canvas.addEventListener("webglcontextrestored", () => window.clearTimeout(timer));
+  #lose(canvas: HTMLCanvasElement): void {
+    setTimeout(() => canvas.getContext("webgl2")?.isContextLost() && this.#lost(canvas), CONTEXT_WAIT_MS);
   }
 
   #lost(canvas: HTMLCanvasElement): void {
@@ -181,7 +179,6 @@ export class SceneHolder {
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
     localize(canvas, "scene.label", "aria-label");
-    this.#watchContext(canvas);
     const labels = document.createElement("div");
     labels.className = "world-labels";
     this.stage.replaceChildren(canvas, labels);
@@ -193,6 +190,7 @@ export class SceneHolder {
       reducedMotion: settings.get("reducedMotion"),
       language: language(),
       events: this.events,
+      onLost: () => this.#lose(canvas),
     };
   }
 

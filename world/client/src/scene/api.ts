@@ -66,6 +66,15 @@ export interface SceneOptions {
   reducedMotion: boolean;
   language: "ko" | "en";
   events: SceneEvents;
+  /** The graphics context was lost, so nothing is drawn until it comes back, if it does. */
+  onLost?: () => void;
+  /** Hide all names, for pictures from which a stranger shall tell the place. */
+  hideNames?: boolean;
+}
+
+export interface Memory {
+  geometries: number;
+  textures: number;
 }
 
 export interface SceneStats {
@@ -73,6 +82,8 @@ export interface SceneStats {
   drawCalls: number;
   triangles: number;
   players: number;
+  /** Objects that the graphics card holds. */
+  memory: Memory;
   me: { x: number; z: number; yaw: number };
   positions: Record<number, { x: number; z: number }>;
 }
@@ -91,9 +102,14 @@ export interface WorldScene {
   emote(seat: number, kind: EmoteKind): void;
   /** Show a speech bubble over a player; plain text. */
   say(seat: number, text: string): void;
+  /** Take a player's bubble away, because its line was hidden. */
+  clearBubble(seat: number): void;
   /** Show a bot's bubble, addressed to a player's name; plain text. */
   botSay(bot: string, text: string, to: string): void;
-  botThinking(bot: string, thinking: boolean, seat: number | null): void;
+  /** A player waits for a bot's answer: the bot thinks while anyone waits, for 15 s at most for each. */
+  botThinking(bot: string, seat: number): void;
+  /** A player has got an answer from a bot, or will get none. */
+  botAnswered(bot: string, seat: number): void;
   botStage(view: BotView): void;
   /** Show a still avatar in another canvas, for the choice of looks. */
   preview(canvas: HTMLCanvasElement, look: Look): void;
@@ -105,7 +121,10 @@ export interface WorldScene {
   /** Give the keyboard focus to the world. */
   focus(): void;
   stats(): SceneStats;
-  dispose(): void;
+  /** Turn the camera and look from a distance, for pictures. */
+  look(angleRad: number, pitchRad: number, distanceM: number): void;
+  /** Stop drawing, let go of all keys and touches, and free everything. Returns what is left, which is nothing. */
+  dispose(): Memory;
 }
 
 /** Create the scene. Throws if WebGL is missing; the caller then shows the list view only. */

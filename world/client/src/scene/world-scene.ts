@@ -1,10 +1,10 @@
 import { ColorManagement, LinearSRGBColorSpace, Raycaster, Scene, Vector2, Vector3, WebGLRenderer, type Group } from "three";
 import type {
-  BotView, EmoteKind, Look, PlayerView, Position, Quality, SceneOptions, SceneStats, WorldScene,
+  BotView, EmoteKind, Look, Memory, PlayerView, Position, Quality, SceneOptions, SceneStats, WorldScene,
 } from "./api";
 import { Troupe } from "./bots/troupe";
 import { FrameMeter } from "./core/frame-meter";
-import { PLACES } from "./core/places";
+import { arrivalAngle, PLACES } from "./core/places";
 import { PRESETS, type Preset } from "./core/quality";
 import { Surroundings } from "./core/surroundings";
 import { Keyboard } from "./input/keyboard";
@@ -65,17 +65,15 @@ export class ByeolmaruScene implements WorldScene {
     this.renderer = new WebGLRenderer({ canvas: options.canvas, antialias: this.preset.antialias, powerPreference: "high-performance" });
     this.renderer.outputColorSpace = LinearSRGBColorSpace;
     this.renderer.info.autoReset = false;
-    this.land = new Land(this.materials, this.preset, options.language);
+    this.land = new Land(this.materials, this.preset, options);
     this.labels = new Labels(options.labels);
     this.shadows = new BlobShadows(this.materials);
-    this.crowd = new Crowd(this.scene, this.materials, this.labels, this.preset.fineness);
-    this.troupe = new Troupe(this.scene, this.materials, this.labels, {
-      language: options.language, calm: options.reducedMotion, fineness: this.preset.fineness,
-    });
+    const figures = { language: options.language, calm: options.reducedMotion, fineness: this.preset.fineness };
+    this.crowd = new Crowd(this.scene, this.materials, this.labels, figures);
+    this.troupe = new Troupe(this.scene, this.materials, this.labels, figures);
     this.surroundings = new Surroundings(options.events);
     this.preview3d = new Preview(this.renderer);
     this.scene.add(this.land.group, this.shadows.mesh);
-    this.uniforms.uWind.value = options.reducedMotion ? 0.35 : 1;
     this.keyboard = new Keyboard({ jump: () => this.jump(), talk: () => this.talk() });
     this.touch = new TouchControls(options.labels.parentElement ?? document.body, WORDS.jump[options.language], () => this.jump());
     this.pointers = new Pointers(options.canvas, {
@@ -126,8 +124,10 @@ export class ByeolmaruScene implements WorldScene {
 
   teleport(x: number, z: number): void {
     const isFar = Math.hypot(x - this.walker.x, z - this.walker.z) > 6;
+    const angleRad = arrivalAngle(x, z);
     this.walker.put(x, z);
-    if (isFar) this.view.snap(x, z, this.view.angleRad);
+    if (angleRad !== null) this.walker.angleRad = angleRad;
+    if (isFar) this.view.snap(x, z, angleRad ?? this.view.angleRad);
   }
 
   emote(seat: number, kind: EmoteKind): void {
@@ -138,12 +138,20 @@ export class ByeolmaruScene implements WorldScene {
     this.crowd.say(seat, text, performance.now() / 1000);
   }
 
+  clearBubble(seat: number): void {
+    this.crowd.clearBubble(seat);
+  }
+
   botSay(bot: string, text: string, to: string): void {
     this.troupe.say(bot, text, to, performance.now() / 1000);
   }
 
-  botThinking(bot: string, thinking: boolean, seat: number | null): void {
-    this.troupe.think(bot, thinking, seat);
+  botThinking(bot: string, seat: number): void {
+    this.troupe.thinking(bot, seat, performance.now() / 1000);
+  }
+
+  botAnswered(bot: string, seat: number): void {
+    this.troupe.answered(bot, seat);
   }
 
   botStage(view: BotView): void {
@@ -159,8 +167,10 @@ export class ByeolmaruScene implements WorldScene {
   }
 
   quality(quality: Quality): void {
-    this.preset = PRESETS[quality];
+    this.preset = { ...PRESETS[quality], ...(this.options.reducedMotion ? { particles: 0 } : {}) };
     this.materials.shadows(this.preset.shadows);
+    this.materials.wind(this.preset.wind && !this.options.reducedMotion);
+    this.uniforms.uGlowPx.value = this.preset.glowPx;
     this.land.quality(this.preset);
     this.width = this.height = 0;
   }
@@ -182,18 +192,28 @@ export class ByeolmaruScene implements WorldScene {
       drawCalls: this.drawn.calls,
       triangles: this.drawn.triangles,
       players: this.crowd.size,
+      memory: { geometries: this.renderer.info.memory.geometries, textures: this.renderer.info.memory.textures },
       me: { x: this.walker.x, z: this.walker.z, yaw: me?.angleRad ?? 0 },
       positions: this.crowd.positions,
     };
   }
 
-  dispose(): void {
+  look(angleRad: number, pitchRad: number, distanceM: number): void {
+    this.view.look(angleRad, pitchRad, distanceM);
+  }
+
+  dispose(): Memory {
     cancelAnimationFrame(this.frameRequest);
     this.stop.abort();
     for (const part of [this.keyboard, this.touch, this.pointers, this.crowd, this.troupe, this.labels, this.land, this.shadows, this.shadowPass, this.preview3d, this.materials]) {
       part.dispose();
     }
+    const { memory } = this.renderer.info;
+    const left = { geometries: memory.geometries, textures: memory.textures };
     this.renderer.dispose();
+    // The context would live on with its canvas, and browsers keep only a few.
+    this.renderer.forceContextLoss();
+    return left;
   }
 
   private readonly frame = (): void => {
@@ -217,13 +237,14 @@ export class ByeolmaruScene implements WorldScene {
 
   private move(nowS: number, seconds: number): void {
     const { me } = this.crowd;
-    this.uniforms.uTimeS.value = nowS % 3600;
+    const stirS = this.options.reducedMotion ? 0 : nowS;
+    this.uniforms.uTimeS.value = stirS % 3600;
     this.shadows.clear();
     if (me) this.moveMe(seconds);
-    this.crowd.update(nowS, seconds, this.view.camera, this.shadows);
+    this.crowd.update(nowS, seconds, this.view.camera, this.shadows, this.preset.leastPx / this.uniforms.uPixels.value);
     this.troupe.update(nowS, seconds, this.crowd, this.view.camera, this.shadows);
     this.shadows.flush();
-    this.land.update(nowS, this.view.camera.position);
+    this.land.update(stirS, this.view.camera.position);
     if (me) this.followMe(seconds);
     else this.view.panorama(this.options.reducedMotion ? 0 : nowS);
   }
@@ -246,7 +267,7 @@ export class ByeolmaruScene implements WorldScene {
     const { me } = this.crowd;
     if (!me) return;
     const { x, y, z } = me.figure.group.position;
-    const at = { x, y: y - me.jumpM * 0.6, z, angleRad: this.walker.angleRad, isRunning: this.walker.gait === 2 };
+    const at = { x, y: y - me.jumpM * (this.options.reducedMotion ? 1 : 0.6), z, angleRad: this.walker.angleRad, isRunning: this.walker.gait === 2 };
     this.view.follow(at, this.land.blockers, seconds, !this.options.reducedMotion);
   }
 
@@ -299,6 +320,7 @@ export class ByeolmaruScene implements WorldScene {
     this.options.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
       this.isLost = true;
+      this.options.onLost?.();
     }, { signal });
     this.options.canvas.addEventListener("webglcontextrestored", () => {
       this.isLost = false;

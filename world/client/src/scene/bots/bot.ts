@@ -7,6 +7,7 @@ import { heightAt } from "../ground/terrain";
 import type { Materials } from "../light/materials";
 import { Figure } from "../people/figure";
 import { restPose, type Pose } from "../people/pose";
+import { Askers } from "./askers";
 import { BOT_JOINTS, botGeometry } from "./designs";
 import { stageProp, type StageProp } from "./stage-props";
 
@@ -23,6 +24,8 @@ export class Bot {
   readonly figure: Figure;
   readonly at: { x: number; z: number };
   readonly tagM = 2.24;
+  /** Whose questions the bot thinks about. */
+  readonly askers = new Askers();
   stage: Stage = "ready";
 
   private readonly homeAngle: number;
@@ -30,8 +33,6 @@ export class Bot {
   private readonly own: number;
   private angleRad: number;
   private headTurn = 0;
-  private isThinking = false;
-  private askedBy: number | null = null;
   private greetedAtS = -Infinity;
   private wasNear = false;
   private stageFromS = 0;
@@ -58,30 +59,14 @@ export class Bot {
     this.setProp(stageProp(view.stage, this.material));
   }
 
-  /** Think about a player's question, or stop thinking. */
-  think(isThinking: boolean, seat: number | null): void {
-    this.isThinking = isThinking;
-    this.askedBy = isThinking ? seat : null;
-  }
-
-  /** Say whether the thinking dots are to be shown. */
-  get thinks(): boolean {
-    return this.isThinking;
-  }
-
-  /** The seat of the player whose question the bot thinks about. */
-  get asker(): number | null {
-    return this.askedBy;
-  }
-
   /**
    * Go on with a frame.
    *
    * @param visitor the player that the bot looks at: who asked, or the nearest.
-   * @param meM distance to the own avatar.
    */
-  update(nowS: number, seconds: number, visitor: { x: number; z: number } | null, meM: number, calm: boolean): void {
-    this.notice(nowS, meM);
+  update(nowS: number, seconds: number, visitor: { x: number; z: number } | null, calm: boolean): void {
+    this.askers.expire(nowS);
+    this.notice(nowS, visitor ? Math.hypot(visitor.x - this.at.x, visitor.z - this.at.z) : Infinity);
     this.turnTo(visitor, seconds);
     const pose = this.wantedPose(nowS, calm);
     pose.headTurn += this.headTurn;
@@ -113,34 +98,34 @@ export class Bot {
     if (prop) this.figure.group.add(prop.object);
   }
 
-  private notice(nowS: number, meM: number): void {
-    const isNear = meM < GREET_M;
+  /** Greet who comes near when nobody was. */
+  private notice(nowS: number, visitorM: number): void {
+    const isNear = visitorM < GREET_M;
     if (isNear && !this.wasNear && this.stage !== "asleep") this.greetedAtS = nowS;
-    this.wasNear = isNear || (this.wasNear && meM < GREET_M + 2);
+    this.wasNear = isNear || (this.wasNear && visitorM < GREET_M + 2);
   }
 
   /** The head turns at once, the body follows slowly. */
   private turnTo(visitor: { x: number; z: number } | null, seconds: number): void {
-    const isAwake = this.stage !== "asleep" && this.stage !== "training";
     const near = visitor && Math.hypot(visitor.x - this.at.x, visitor.z - this.at.z) < NOTICE_M ? visitor : null;
-    const wanted = near && isAwake ? Math.atan2(near.x - this.at.x, near.z - this.at.z) : this.homeAngle;
+    const wanted = near ? Math.atan2(near.x - this.at.x, near.z - this.at.z) : this.homeAngle;
     this.angleRad = mixAngles(this.angleRad, wanted, easing(near ? 2.2 : 0.8, seconds));
     this.figure.group.rotation.y = this.angleRad;
-    const look = near && isAwake ? clamp(turnBetween(this.angleRad, wanted), -0.9, 0.9) : 0;
+    const look = near ? clamp(turnBetween(this.angleRad, wanted), -0.9, 0.9) : 0;
     this.headTurn = mix(this.headTurn, look, easing(7, seconds));
   }
 
   private wantedPose(nowS: number, calm: boolean): Pose {
     const pose = restPose();
-    const time = calm ? nowS * 0.5 : nowS;
+    const time = calm ? 0 : nowS;
     const breath = Math.sin(time * 1.8 + this.own * 9);
     pose.liftM = breath * 0.01;
     pose.leftArmOut = pose.rightArmOut = 0.14 + breath * 0.03;
     pose.extra = Math.sin(time * (this.id === "ChatbotA" ? 9 : 3)) * 0.35;
-    if ((nowS * 0.21 + this.own) % 1 < 0.028) pose.eyes = 0;
+    if (!calm && (nowS * 0.21 + this.own) % 1 < 0.028) pose.eyes = 0;
     if (this.stage === "asleep") asleep(pose, time);
     else if (this.stage === "training") study(pose, time);
-    else if (this.isThinking) ponder(pose, time);
+    else if (this.askers.any) ponder(pose, time);
     else if (nowS - this.greetedAtS < GREET_S) greet(pose, nowS - this.greetedAtS, this.id);
     else this.idle(pose, time);
     if (this.stage === "muted") pose.rightArm = 1.9;

@@ -41,10 +41,12 @@ export class Troupe {
     this.members.get(bot)?.label.say(text, nowS, to);
   }
 
-  think(bot: string, thinks: boolean, seat: number | null): void {
-    const member = this.members.get(bot);
-    member?.bot.think(thinks, seat);
-    member?.label.setThinking(thinks);
+  thinking(bot: string, seat: number, nowS: number): void {
+    this.members.get(bot)?.bot.askers.asked(seat, nowS);
+  }
+
+  answered(bot: string, seat: number): void {
+    this.members.get(bot)?.bot.askers.answered(seat);
   }
 
   /** Bodies that can be clicked. */
@@ -55,10 +57,10 @@ export class Troupe {
   /** Go on with a frame. */
   update(nowS: number, seconds: number, crowd: Crowd, camera: Camera, shadows: BlobShadows): void {
     for (const { bot, label } of this.members.values()) {
-      const asker = bot.asker === null ? null : crowd.avatarOf(bot.asker);
-      const me = crowd.me;
-      const meM = me ? Math.hypot(me.x - bot.at.x, me.z - bot.at.z) : Infinity;
-      bot.update(nowS, seconds, asker ?? crowd.nearest(bot.at), meM, this.calm);
+      const { newest } = bot.askers;
+      const asker = newest === null ? null : crowd.avatarOf(newest);
+      bot.update(nowS, seconds, asker ?? crowd.nearest(bot.at), this.calm);
+      label.setThinking(bot.askers.any);
       bot.tagPoint(label.point);
       if (Math.hypot(bot.at.x - camera.position.x, bot.at.z - camera.position.z) < 45) shadows.add(bot.at.x, bot.at.z, 0, 0.6);
     }

@@ -1,5 +1,6 @@
 import { BufferAttribute, BufferGeometry, Euler, Matrix4, Quaternion, Vector3 } from "three";
 import { seeded } from "../core/random";
+import { extent, sortBySize, type Shape } from "./sizes";
 
 /** A corner of a shape: its place and, from 0 to 1, how far up the shape it is. */
 export interface Corner {
@@ -50,6 +51,8 @@ export class MeshBuilder {
   private limb = 0;
   private jitter = 0.035;
   private isRound = false;
+  private readonly shapes: Shape[] = [];
+  private isInShape = false;
 
   /** @param fineness below 1, round shapes get fewer sides. */
   constructor(seed = 1, fineness = 1) {
@@ -138,7 +141,7 @@ export class MeshBuilder {
     );
     if (!this.isRound) return this.rings(rings, lids);
     rings.forEach((ring, row) => addRadialNormals(ring, x, z, profile, row));
-    return this.smoothRings(rings);
+    return this.shape(() => this.smoothRings(rings));
   }
 
   /** Let turned shapes look round and share corners, which is cheaper; they then have no lids. */
@@ -172,7 +175,7 @@ export class MeshBuilder {
         return corner;
       });
     });
-    return smooth ? this.smoothRings(rings) : this.rings(rings, false);
+    return smooth ? this.shape(() => this.smoothRings(rings)) : this.rings(rings, false);
   }
 
   /** A roof with a ridge along x; the walls below it are `width` by `depth`. */
@@ -180,25 +183,28 @@ export class MeshBuilder {
     const [left, right, front, back] = [x - width / 2, x + width / 2, z + depth / 2, z - depth / 2];
     const corner = (cx: number, cy: number, cz: number): Corner => ({ x: cx, y: cy, z: cz, up: (cy - y) / height });
     const [ridgeLeft, ridgeRight] = [corner(left, y + height, z), corner(right, y + height, z)];
-    this.face([corner(left, y, front), corner(right, y, front), ridgeRight, ridgeLeft]);
-    this.face([corner(right, y, back), corner(left, y, back), ridgeLeft, ridgeRight]);
-    this.face([corner(right, y, front), corner(right, y, back), ridgeRight]);
-    this.face([corner(left, y, back), corner(left, y, front), ridgeLeft]);
-    return this.face([corner(left, y, back), corner(right, y, back), corner(right, y, front), corner(left, y, front)]);
+    return this.shape(() => {
+      this.face([corner(left, y, front), corner(right, y, front), ridgeRight, ridgeLeft]);
+      this.face([corner(right, y, back), corner(left, y, back), ridgeLeft, ridgeRight]);
+      this.face([corner(right, y, front), corner(right, y, back), ridgeRight]);
+      this.face([corner(left, y, back), corner(left, y, front), ridgeLeft]);
+      this.face([corner(left, y, back), corner(right, y, back), corner(right, y, front), corner(left, y, front)]);
+    });
   }
 
   /** A flat ring on the ground, seen from above. */
   ring(x: number, y: number, z: number, innerM: number, outerM: number, sides = 24, from = 0, to = 1): this {
     const count = this.sidesOf(sides, 8);
-    for (let side = 0; side < count; side += 1) {
-      const a = (from + ((to - from) * side) / count) * Math.PI * 2;
-      const b = (from + ((to - from) * (side + 1)) / count) * Math.PI * 2;
-      const at = (angle: number, radius: number): Corner => ({
-        x: x + Math.sin(angle) * radius, y, z: z + Math.cos(angle) * radius, up: 0,
-      });
-      this.face([at(a, innerM), at(a, outerM), at(b, outerM), at(b, innerM)]);
-    }
-    return this;
+    const at = (angle: number, radius: number): Corner => ({
+      x: x + Math.sin(angle) * radius, y, z: z + Math.cos(angle) * radius, up: 0,
+    });
+    return this.shape(() => {
+      for (let side = 0; side < count; side += 1) {
+        const a = (from + ((to - from) * side) / count) * Math.PI * 2;
+        const b = (from + ((to - from) * (side + 1)) / count) * Math.PI * 2;
+        this.face([at(a, innerM), at(a, outerM), at(b, outerM), at(b, innerM)]);
+      }
+    });
   }
 
   /** A flat star with a thickness, standing upright and facing both ways. */
@@ -208,12 +214,11 @@ export class MeshBuilder {
       const radius = index % 2 === 0 ? outerM : innerM;
       return { x: x + Math.sin(angle) * radius, y: y + Math.cos(angle) * radius, z, up: 0.4 };
     });
-    rim.forEach((corner, index) => {
+    return this.shape(() => rim.forEach((corner, index) => {
       const next = rim[(index + 1) % rim.length] ?? corner;
       this.face([next, corner, { x, y, z: z + thickM, up: 1 }]);
       this.face([corner, next, { x, y, z: z - thickM, up: 1 }]);
-    });
-    return this;
+    }));
   }
 
   /** A thin rod from one point to another. */
@@ -231,19 +236,21 @@ export class MeshBuilder {
 
   /** Rings of corners joined from the bottom to the top; `lids` closes the ends. */
   rings(rings: readonly (readonly Corner[])[], lids: boolean): this {
-    for (let row = 0; row + 1 < rings.length; row += 1) {
-      const [lower, upper] = [rings[row] ?? [], rings[row + 1] ?? []];
-      lower.forEach((corner, side) => {
-        const next = lower[(side + 1) % lower.length] ?? corner;
-        const above = upper[side] ?? corner;
-        const aboveNext = upper[(side + 1) % upper.length] ?? above;
-        this.face([corner, next, aboveNext, above]);
-      });
-    }
-    const [first, last] = [rings[0], rings.at(-1)];
-    if (lids && first) this.face([...first].reverse());
-    if (lids && last) this.face([...last]);
-    return this;
+    return this.shape(() => {
+      for (let row = 0; row + 1 < rings.length; row += 1) this.band(rings[row] ?? [], rings[row + 1] ?? []);
+      const [first, last] = [rings[0], rings.at(-1)];
+      if (lids && first) this.face([...first].reverse());
+      if (lids && last) this.face([...last]);
+    });
+  }
+
+  private band(lower: readonly Corner[], upper: readonly Corner[]): void {
+    lower.forEach((corner, side) => {
+      const next = lower[(side + 1) % lower.length] ?? corner;
+      const above = upper[side] ?? corner;
+      const aboveNext = upper[(side + 1) % upper.length] ?? above;
+      this.face([corner, next, aboveNext, above]);
+    });
   }
 
   /** Rings whose corners have normals of their own; neighbouring faces share them. */
@@ -268,6 +275,10 @@ export class MeshBuilder {
 
   /** A flat face, counter-clockwise as seen from outside. Corners that fall together are left out. */
   face(corners: readonly Corner[]): this {
+    return this.shape(() => this.addFace(corners));
+  }
+
+  private addFace(corners: readonly Corner[]): void {
     const points: Vector3[] = [];
     const kept = corners.filter((corner, index) => {
       const before = corners[(index + corners.length - 1) % corners.length];
@@ -276,7 +287,7 @@ export class MeshBuilder {
       return isNew;
     });
     const normal = flatNormal(points);
-    if (!normal) return this;
+    if (!normal) return;
     const shade = 1 + (this.random() - 0.5) * 2 * this.jitter;
     const first = this.positions.length / 3;
     kept.forEach((corner, index) => {
@@ -284,6 +295,19 @@ export class MeshBuilder {
       this.push(corner.up, points[index] ?? UP, own, shade);
       if (index > 1) this.indexes.push(first, first + index - 1, first + index);
     });
+  }
+
+  /** Note where a shape begins and ends, and how large it is. What it is made of belongs to it. */
+  private shape(build: () => unknown): this {
+    if (this.isInShape) {
+      build();
+      return this;
+    }
+    const [from, fromPosition] = [this.indexes.length, this.positions.length];
+    this.isInShape = true;
+    build();
+    this.isInShape = false;
+    if (this.indexes.length > from) this.shapes.push({ from, to: this.indexes.length, sizeM: extent(this.positions, fromPosition) });
     return this;
   }
 
@@ -295,7 +319,9 @@ export class MeshBuilder {
     geometry.setAttribute("color", new BufferAttribute(new Uint8Array(this.colors), 4, true));
     geometry.setAttribute("aExtra", new BufferAttribute(new Uint8Array(this.extras), 4));
     const Indexes = this.positions.length / 3 > 65535 ? Uint32Array : Uint16Array;
-    geometry.setIndex(new BufferAttribute(new Indexes(this.indexes), 1));
+    const { indexes, sizes } = sortBySize(this.indexes, this.shapes);
+    geometry.setIndex(new BufferAttribute(new Indexes(indexes), 1));
+    geometry.userData.sizes = sizes;
     geometry.computeBoundingSphere();
     return geometry;
   }

@@ -1,4 +1,5 @@
 import file from "../../../../places.json";
+import type { Circle } from "../ground/movement";
 
 /** A named place. */
 export interface Place {
@@ -17,6 +18,9 @@ export interface Portal {
   to: string;
   x: number;
   z: number;
+  arrive_x: number;
+  arrive_z: number;
+  arrive_yaw_deg: number;
 }
 
 /** Where a bot stands. */
@@ -28,12 +32,9 @@ export interface BotStand {
   yaw_deg: number;
 }
 
-/** Something that nobody can walk through. */
-export interface Obstacle {
+/** Something that nobody can walk through, but on its walkways. */
+export interface Obstacle extends Circle {
   what: string;
-  x: number;
-  z: number;
-  radius_m: number;
 }
 
 /** A point on the ground; x grows to the east, z to the south. */
@@ -70,4 +71,10 @@ export function placeAt(x: number, z: number): string | null {
     if (share < bestShare) [best, bestShare] = [place.id, share];
   }
   return best;
+}
+
+/** The direction in which who arrives at a point shall look, in radians, or null if no portal leads there. */
+export function arrivalAngle(x: number, z: number): number | null {
+  const portal = PLACES.portals.find((found) => Math.hypot(found.arrive_x - x, found.arrive_z - z) < 0.1);
+  return portal ? (portal.arrive_yaw_deg / 180) * Math.PI : null;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import cases from "../../../tests/ground_cases.json";
 import { PLACES } from "../core/places";
 import { seeded } from "../core/random";
 import { isFree, nearestFree, RUN_M_PER_S, walk, type Ground } from "./movement";
@@ -54,9 +55,26 @@ describe("walk", () => {
       const at = nearestFree(ground, { x: (random() * 2 - 1) * 96, z: (random() * 2 - 1) * 96 });
       const rounded = { x: Math.round(at.x * 100) / 100, z: Math.round(at.z * 100) / 100 };
       for (const circle of ground.obstacles) {
+        if (circle.walkways) continue;
         leastM = Math.min(leastM, Math.hypot(rounded.x - circle.x, rounded.z - circle.z) - circle.radius_m);
       }
     }
     expect(leastM).toBeGreaterThan(0.35);
+  });
+});
+
+describe("nearestFree", () => {
+  it.each(cases)("puts who wants $what where the gateway does", ({ wanted: [x = 0, z = 0], free }) => {
+    const spot = nearestFree(ground, { x, z });
+    expect(spot.x).toBeCloseTo(free[0] ?? NaN, 1);
+    expect(spot.z).toBeCloseTo(free[1] ?? NaN, 1);
+    expect(isFree(ground, spot, 1e-5)).toBe(true);
+  });
+
+  it("lets a walker reach the end of the pier", () => {
+    let at = { x: 0.5, z: 43 };
+    for (let frame = 0; frame < 200; frame += 1) at = walk(ground, at, { x: 0.1, z: 1 }, RUN_M_PER_S, 0.05);
+    expect(at.z).toBeGreaterThan(56.9);
+    expect(at.x).toBeLessThan(2.41);
   });
 });

@@ -17,6 +17,25 @@ export function heightAt(x: number, z: number): number {
   return hillAt(x, z) + wavesAt(x, z) + lakeBedAt(x, z) + rimAt(x, z);
 }
 
+/** Height of the boards of piers. */
+export const DECK_M = 0.18;
+const DECKS = PLACES.obstacles.flatMap(({ walkways = [] }) => walkways);
+
+/** Height of what one stands on: the ground, or the boards over it. */
+export function footingAt(x: number, z: number): number {
+  const ground = heightAt(x, z);
+  for (const deck of DECKS) {
+    const [dx, dz] = [deck.to_x - deck.x, deck.to_z - deck.z];
+    const length = Math.hypot(dx, dz);
+    const along = ((x - deck.x) * dx + (z - deck.z) * dz) / length;
+    const across = Math.abs((x - deck.x) * dz - (z - deck.z) * dx) / length;
+    if (across <= deck.width_m / 2 && along > -0.9 && along < length + 0.6) {
+      return Math.max(ground, DECK_M * smoothstep(-0.9, 0.2, along));
+    }
+  }
+  return ground;
+}
+
 /** A round hill with a top that is flat enough to stand and fly kites on. */
 function hillAt(x: number, z: number): number {
   const share = Math.hypot(x - HILL.x, z - HILL.z) / HILL.radius_m;

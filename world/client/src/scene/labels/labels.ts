@@ -64,7 +64,7 @@ export class Label {
 
   /** Show plain text; `to` names whom it is for. */
   say(text: string, nowS: number, to?: string): void {
-    this.bubble?.remove();
+    this.clear();
     this.bubble = element("div", "bubble");
     if (to) {
       const address = element("span", "bubble-to");
@@ -76,6 +76,12 @@ export class Label {
     this.bubbleEndsS = nowS + bubbleSeconds(text);
   }
 
+  /** Take the bubble away. */
+  clear(): void {
+    this.bubble?.remove();
+    this.bubble = null;
+  }
+
   /** Say whether a bubble or dots are open. */
   get speaks(): boolean {
     return this.bubble !== null || this.dots !== null;
@@ -83,9 +89,7 @@ export class Label {
 
   /** Take away a bubble that was shown long enough. */
   expire(nowS: number): void {
-    if (!this.bubble || nowS < this.bubbleEndsS) return;
-    this.bubble.remove();
-    this.bubble = null;
+    if (this.bubble && nowS >= this.bubbleEndsS) this.clear();
   }
 
   /** Show the label at a point of the screen, or hide it. */

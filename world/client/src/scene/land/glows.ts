@@ -31,7 +31,7 @@ void main() {
   float fade = aGlow.w > 0.0 ? smoothstep(0.0, 8.0, rising) * smoothstep(60.0, 45.0, rising) : 1.0;
   vec4 seen = viewMatrix * vec4(at, 1.0);
   gl_Position = projectionMatrix * seen;
-  gl_PointSize = min(aGlow.x * uPixels / max(-seen.z, 0.5), 150.0);
+  gl_PointSize = min(aGlow.x * uPixels / max(-seen.z, 0.5), uGlowPx);
   float flicker = 0.88 + 0.12 * sin(uTimeS * (2.0 + own * 3.0) + own * 70.0);
   float blink = aGlow.z > 0.0 && aGlow.w == 0.0 ? smoothstep(-0.2, 0.8, sin(uTimeS * 0.9 + own * 90.0)) : 1.0;
   float near = smoothstep(0.5, 3.0, -seen.z);
@@ -45,7 +45,7 @@ in vec3 vColor;
 void main() {
   float far = length(gl_PointCoord - 0.5) * 2.0;
   float soft = max(0.0, 1.0 - far);
-  outColor = vec4(vColor * (soft * soft * 0.55 + pow(soft, 8.0) * 0.6), 1.0);
+  outColor = vec4(vColor * (soft * soft * (0.55 + 0.6 * soft * soft * soft * soft)), 1.0);
 }
 `;
 

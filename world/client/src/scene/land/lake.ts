@@ -1,7 +1,7 @@
 import { MeshBuilder } from "../build/mesh-builder";
 import { PALETTE } from "../palette";
 import { seeded } from "../core/random";
-import { SHORE_RADIUS_M, WATER_LEVEL_M } from "../ground/terrain";
+import { DECK_M, SHORE_RADIUS_M, WATER_LEVEL_M } from "../ground/terrain";
 import { cherry, willow } from "./trees";
 import { Site } from "./site";
 
@@ -19,7 +19,7 @@ export function lake(fineness: number): Site {
   reeds(site);
   lilies(site);
   shore(site);
-  for (const [x, z, turn] of [[2.9, 51.2, 0.25], [-6.5, 56, 1.2], [6.8, 64, -0.7]] as const) boat(site, x, z, turn);
+  for (const [x, z, turn] of [[3.1, 51.2, 0.25], [-6.8, 53.5, 1.2], [7.5, 63, -0.7]] as const) boat(site, x, z, turn);
   for (let count = 0; count < 22; count += 1) {
     const angle = count * 2.4;
     const distance = 8 + ((count * 0.618) % 1) * 14;
@@ -31,23 +31,25 @@ export function lake(fineness: number): Site {
   return site;
 }
 
-/** The landing stage: a deck on the shore that reaches out over the water. */
+/** The landing stage: a deck that reaches out over the water, with a wide head at its end. */
 function pier(site: Site): void {
   const { builder } = site;
-  for (let plank = 0; plank < 26; plank += 1) {
-    const z = 43.6 + plank * 0.5;
-    builder.paint(plank % 3 ? PALETTE.woodLight : PALETTE.wood).box(0, z > 46 ? 0.1 : 0.02, z, 2.6, 0.08, 0.44);
+  const plank = (index: number): MeshBuilder => builder.paint(index % 3 ? PALETTE.woodLight : PALETTE.wood);
+  for (let index = 0; index < 24; index += 1) {
+    const z = 43.6 + index * 0.5;
+    plank(index).box(0, z > 44.6 ? DECK_M - 0.08 : 0.02, z, 2.6, 0.08, 0.44);
   }
-  for (const z of [46.4, 49.6, 52.8, 56.2]) {
-    for (const x of [-1.25, 1.25]) {
-      builder.paint(PALETTE.woodDark).tube(x, -1.6, z, 0.13, 0.12, 2.45, 6);
-      builder.paint(PALETTE.cream).tube(x, 0.62, z, 0.15, 0.15, 0.12, 6);
+  for (let index = 0; index < 12; index += 1) plank(index + 1).box(-2.75 + index * 0.5, DECK_M - 0.08, 57, 0.44, 0.08, 3.2);
+  for (const [x, z] of [[1.25, 46.4], [1.25, 49.6], [1.25, 52.8], [1.25, 55.4], [2.95, 55.5], [2.95, 58.5]] as const) {
+    for (const side of [-x, x]) {
+      builder.paint(PALETTE.woodDark).tube(side, -1.6, z, 0.13, 0.12, 2.45, 6);
+      builder.paint(PALETTE.cream).tube(side, 0.62, z, 0.15, 0.15, 0.12, 6);
     }
   }
   for (const x of [-1.25, 1.25]) {
-    for (const z of [46.4, 49.6, 52.8]) builder.paint(PALETTE.cream).rod([x, 0.7, z], [x, 0.7, z + 3.3], 0.03);
+    for (const z of [46.4, 49.6]) builder.paint(PALETTE.cream).rod([x, 0.7, z], [x, 0.7, z + 3.3], 0.03);
   }
-  for (const [x, z] of [[-1.25, 56.2], [1.25, 56.2]] as const) {
+  for (const [x, z] of [[-2.95, 55.5], [2.95, 55.5], [-2.95, 58.5], [2.95, 58.5]] as const) {
     builder.paint(PALETTE.woodDark).tube(x, 0.7, z, 0.05, 0.05, 1, 5);
     builder.shine(PALETTE.lantern, 1, PALETTE.cream).tube(x, 1.65, z, 0.18, 0.18, 0.36, 6);
     builder.paint(PALETTE.roofTile).tube(x, 2.01, z, 0.26, 0, 0.16, 6);

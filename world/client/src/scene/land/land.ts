@@ -1,4 +1,4 @@
-import { Group, Mesh, type BufferGeometry, type Object3D, type Points, type RawShaderMaterial, type Vector3 } from "three";
+import { Group, Mesh, Texture, type BufferGeometry, type Object3D, type Points, type RawShaderMaterial, type Vector3 } from "three";
 import type { Preset } from "../core/quality";
 import { placeOf } from "../core/places";
 import { GroundPaint } from "../ground/ground-paint";
@@ -7,6 +7,7 @@ import type { Circle } from "../ground/movement";
 import { WATER_LEVEL_M } from "../ground/terrain";
 import type { Materials } from "../light/materials";
 import { SHADOW_LAYER } from "../light/shadow-pass";
+import { limitTo } from "../build/sizes";
 import { worldMaterial } from "../light/world-material";
 import type { Blocker } from "../motion/camera-collision";
 import { PALETTE } from "../palette";
@@ -44,11 +45,13 @@ export class Land {
 
   private readonly materials: Materials;
   private readonly language: "ko" | "en";
+  private readonly hideNames: boolean;
   private readonly glows: Glow[] = [];
   private readonly pools: Pool[] = [];
   private readonly signs: Sign[] = [];
-  private readonly movers: { mover: Mover; mesh: Object3D }[] = [];
+  private readonly movers: { mover: Mover; mesh: Mesh }[] = [];
   private readonly ranked: { object: Object3D; rank: number }[] = [];
+  private readonly solids: Mesh[] = [];
   private readonly details: { mesh: Mesh; factor: number }[] = [];
   private readonly eveningOnly: Object3D[] = [];
   private readonly steps: (() => void)[];
@@ -59,10 +62,11 @@ export class Land {
   private readonly drops: Points;
   private preset: Preset;
 
-  constructor(materials: Materials, preset: Preset, language: "ko" | "en") {
+  constructor(materials: Materials, preset: Preset, { language, hideNames = false }: { language: "ko" | "en"; hideNames?: boolean }) {
     this.materials = materials;
     this.preset = preset;
     this.language = language;
+    this.hideNames = hideNames;
     this.solid = worldMaterial(materials, false);
     this.moving = worldMaterial(materials, true);
     this.paint = new GroundPaint(preset.groundTexels, preset.waterDetail);
@@ -82,6 +86,7 @@ export class Land {
   /** Move what moves by itself. */
   update(timeS: number, eye: Vector3): void {
     for (const { mover, mesh } of this.movers) mover.move(mesh, timeS);
+    this.leaveOutSmall(eye);
     for (const { mesh, factor } of this.details) mesh.visible = isWithin(mesh.geometry, eye, this.preset.detailM * factor);
     for (const object of this.eveningOnly) object.visible = this.materials.world.uGlow.value > 0.02;
     this.far.update(timeS);
@@ -95,10 +100,11 @@ export class Land {
     this.drops.geometry.setDrawRange(0, Math.round(drops * preset.particles));
   }
 
-  /** Free all geometry. */
+  /** Free all geometry and textures. */
   dispose(): void {
     this.group.traverse((object) => {
       if ("geometry" in object) (object.geometry as BufferGeometry).dispose();
+      if ("material" in object) freeTextures(object.material as RawShaderMaterial);
     });
     this.paint.texture.dispose();
   }
@@ -139,6 +145,16 @@ export class Land {
     return mesh;
   }
 
+  /** Leave out shapes that are too small to see from where the eye is, and meshes with nothing else. */
+  private leaveOutSmall(eye: Vector3): void {
+    const leastPerM = this.preset.leastPx / this.materials.world.uPixels.value;
+    for (const mesh of this.solids) {
+      const distanceM = Math.max(0, mesh.geometry.boundingSphere?.distanceToPoint(eye) ?? 0);
+      limitTo(mesh.geometry, distanceM * leastPerM);
+    }
+    for (const { mesh } of this.movers) limitTo(mesh.geometry, mesh.position.distanceTo(eye) * leastPerM);
+  }
+
   /** Show a mesh only from near; `factor` makes it show from farther away than small things do. */
   private showWithin(mesh: Mesh, factor = 1): void {
     this.details.push({ mesh, factor });
@@ -147,6 +163,7 @@ export class Land {
   private addMesh(geometry: BufferGeometry): Mesh {
     const mesh = new Mesh(geometry, this.solid);
     mesh.matrixAutoUpdate = false;
+    this.solids.push(mesh);
     this.group.add(mesh);
     return mesh;
   }
@@ -176,9 +193,13 @@ export class Land {
   /** What is drawn at once for the whole world comes last: signs, soft lights, and lanterns in the sky. */
   private finish(): void {
     this.eveningOnly.push(poolMesh(this.materials, this.pools), glowPoints(this.materials, [...this.glows, ...skyLanterns()]));
-    this.group.add(signMesh(this.materials, this.signs), ...this.eveningOnly);
+    this.group.add(...(this.hideNames ? [] : [signMesh(this.materials, this.signs)]), ...this.eveningOnly);
     this.paint.flush();
   }
+}
+
+function freeTextures({ uniforms }: RawShaderMaterial): void {
+  for (const { value } of Object.values(uniforms)) if (value instanceof Texture) value.dispose();
 }
 
 /** Whether any of a geometry is within a distance. */

@@ -10,7 +10,7 @@ const MOON = `normalize(vec3(${MOON_DIRECTION.map((part) => part.toFixed(3)).joi
 
 /** Colours change mostly near the horizon, so the dome has more rings there; pixels only copy them. */
 const RING_HEIGHTS = [-0.25, -0.02, 0.03, 0.08, 0.14, 0.21, 0.29, 0.38, 0.5, 0.64, 0.79, 0.92, 1] as const;
-const SIDES = 36;
+const SIDES = 28;
 
 const DOME_VERTEX = /* glsl */ `
 ${VERTEX_HEAD}

@@ -107,6 +107,8 @@ export function groves(fineness: number): Grove[] {
 /** Away from paths and from the middle of all places. */
 function isMeadow(x: number, z: number): boolean {
   if (pathDistance({ x, z }) < 2.4 || Math.hypot(x + 29, z + 15) < 7) return false;
+  const stands = [...PLACES.portals, ...PLACES.web_portals];
+  if (stands.some((portal) => Math.hypot(x - portal.x, z - portal.z) < 4.5)) return false;
   return PLACES.places.every((place) => {
     const clear = place.id === "cave" ? 13 : place.radius_m + (place.id === "plaza" ? 3 : 1);
     return Math.hypot(x - place.x, z - place.z) > clear;

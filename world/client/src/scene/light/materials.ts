@@ -5,11 +5,15 @@ import type { WorldUniforms } from "./uniforms";
 /** Where a fragment shader wants the shadow functions. */
 export const SHADOW_MARK = "//shadows";
 
+/** Where a vertex shader can let plants sway. */
+export const WIND_MARK = "WIND_BLOWS";
+
 /** Makes materials that share the light, and switches the sun's shadows on and off in all of them. */
 export class Materials {
   private readonly made: RawShaderMaterial[] = [];
   private readonly shadow: ShadowUniforms;
   private areShadowsOn = false;
+  private isWindy = true;
   /** The uniforms that all materials share. */
   readonly world: WorldUniforms;
 
@@ -27,7 +31,7 @@ export class Materials {
       fragmentShader: parameters.fragmentShader.replace(SHADOW_MARK, `#ifdef SHADOWS\n${SHADOW_PARS}\n#endif`),
     });
     material.uniforms = { ...this.world, ...(receives ? this.shadow : {}), ...parameters.uniforms };
-    if (receives) this.setDefine(material);
+    this.setDefines(material);
     this.made.push(material);
     return material;
   }
@@ -36,9 +40,14 @@ export class Materials {
   shadows(on: boolean): void {
     if (on === this.areShadowsOn) return;
     this.areShadowsOn = on;
-    for (const material of this.made) {
-      if ("uShadowMap" in material.uniforms) this.setDefine(material);
-    }
+    for (const material of this.made) this.setDefines(material);
+  }
+
+  /** Let plants sway in the wind, or stand still, which is much cheaper without a graphics card. */
+  wind(on: boolean): void {
+    if (on === this.isWindy) return;
+    this.isWindy = on;
+    for (const material of this.made) this.setDefines(material);
   }
 
   /** Free a material that is not needed any more. */
@@ -53,8 +62,12 @@ export class Materials {
     this.made.length = 0;
   }
 
-  private setDefine(material: RawShaderMaterial): void {
-    material.defines = this.areShadowsOn ? { SHADOWS: 1 } : {};
+  private setDefines(material: RawShaderMaterial): void {
+    const defines: Record<string, number> = {};
+    if (this.areShadowsOn && "uShadowMap" in material.uniforms) defines.SHADOWS = 1;
+    if (this.isWindy && material.vertexShader.includes(WIND_MARK)) defines[WIND_MARK] = 1;
+    if (Object.keys(defines).join() === Object.keys(material.defines ?? {}).join()) return;
+    material.defines = defines;
     material.needsUpdate = true;
   }
 }

@@ -5,7 +5,7 @@ uniform mat4 modelMatrix;
 uniform mat4 viewMatrix;
 uniform mat4 projectionMatrix;
 uniform vec3 cameraPosition;
-uniform float uTimeS, uGlow, uStars, uWind, uPixels;
+uniform float uTimeS, uGlow, uStars, uWind, uPixels, uGlowPx;
 uniform vec3 uSunDirection, uSunFlat, uSunColor, uSkyLight, uGroundLight, uFogColor, uFogSunColor;
 uniform vec3 uSkyTop, uSkyMiddle, uCloudColor, uCloudShade, uWaterTop, uWaterDeep;
 `;

@@ -8,6 +8,8 @@ export interface WorldUniforms {
   uGlow: IUniform<number>;
   uStars: IUniform<number>;
   uWind: IUniform<number>;
+  /** The largest soft light about a lamp, in pixels. */
+  uGlowPx: IUniform<number>;
   /** Pixels per metre at a distance of one metre, for points. */
   uPixels: IUniform<number>;
   uSunDirection: IUniform<Vector3>;
@@ -36,6 +38,7 @@ export function worldUniforms(): WorldUniforms {
     uGlow: { value: 0 },
     uStars: { value: 0 },
     uWind: { value: 1 },
+    uGlowPx: { value: 150 },
     uPixels: { value: 400 },
     uSunDirection: vector(),
     uSunFlat: vector(),

@@ -11,7 +11,9 @@ in vec4 color;
 in vec4 aExtra;
 ${LIT_OUT}
 ${LIGHT}
+#ifdef WIND_BLOWS
 ${WIND}
+#endif
 void main() {
   #ifdef MOVES
   vec4 at = modelMatrix * vec4(position, 1.0);
@@ -20,7 +22,9 @@ void main() {
   vec4 at = vec4(position, 1.0);
   vec3 n = normal;
   #endif
+  #ifdef WIND_BLOWS
   if (aExtra.x > 0.0) at.xyz = blown(at.xyz, aExtra.x * 0.01);
+  #endif
   float glow = color.a * uGlow;
   vec3 own = color.rgb * (1.0 - 0.85 * glow);
   vec3 toPoint = at.xyz - cameraPosition;

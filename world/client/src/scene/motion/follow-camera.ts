@@ -1,7 +1,7 @@
 import { PerspectiveCamera, Vector3 } from "three";
 import { easing, turnBetween } from "../core/angles";
 import { clamp, mix } from "../core/numbers";
-import { heightAt } from "../ground/terrain";
+import { footingAt, heightAt } from "../ground/terrain";
 import { freeShare, type Blocker } from "./camera-collision";
 
 const NEAREST_M = 2.6;
@@ -37,10 +37,15 @@ export class FollowCamera {
     this.distanceM = clamp(this.distanceM * factor, NEAREST_M, FARTHEST_M);
   }
 
+  /** Look in a direction from a distance. */
+  look(angleRad: number, pitchRad: number, distanceM: number): void {
+    [this.angleRad, this.pitchRad, this.distanceM, this.shownM] = [angleRad, pitchRad, distanceM, distanceM];
+  }
+
   /** Stand behind the avatar at once, as after a portal. */
   snap(x: number, z: number, angleRad: number): void {
     this.angleRad = angleRad;
-    this.target.set(x, heightAt(x, z) + HEAD_M, z);
+    this.target.set(x, footingAt(x, z) + HEAD_M, z);
     this.shownM = this.distanceM;
   }
 

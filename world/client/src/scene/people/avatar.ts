@@ -1,6 +1,6 @@
 import type { EmoteKind, Look, PlayerView, Position } from "../api";
 import { angleOfYaw, easing, mixAngles } from "../core/angles";
-import { heightAt } from "../ground/terrain";
+import { footingAt } from "../ground/terrain";
 import type { Materials } from "../light/materials";
 import { PositionBuffer } from "../motion/interpolation";
 import { bodyScale, JOINTS, personGeometry } from "./body";
@@ -75,16 +75,16 @@ export class Avatar {
     return this.emoteKind === "sit";
   }
 
-  /** Go on with a frame. `isOwn` bodies were put before; others go where the gateway says. */
-  update(nowS: number, seconds: number, isOwn: boolean, before: { x: number; z: number }): void {
+  /** Go on with a frame. `isOwn` bodies were put before; others go where the gateway says. `calm` ones do not sway. */
+  update(nowS: number, seconds: number, { isOwn, calm }: { isOwn: boolean; calm: boolean }, before: { x: number; z: number }): void {
     if (!isOwn) this.interpolate(nowS, seconds);
     this.pace(before, seconds);
     if (this.emoteKind && (nowS - this.emoteFromS > EMOTE_S[this.emoteKind] || this.speedMPerS > 0.5)) this.emoteKind = null;
-    this.figure.group.position.set(this.x, heightAt(this.x, this.z) + this.jumpM, this.z);
+    this.figure.group.position.set(this.x, footingAt(this.x, this.z) + this.jumpM, this.z);
     this.figure.group.rotation.y = this.angleRad;
     this.figure.pose(poseOf({
       timeS: nowS, own: this.own, speedMPerS: this.speedMPerS, isInAir: this.isInAir, strideM: this.strideM,
-      emote: this.emoteKind, emoteS: nowS - this.emoteFromS,
+      calm, emote: this.emoteKind, emoteS: nowS - this.emoteFromS,
     }));
   }
 

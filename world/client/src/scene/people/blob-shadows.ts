@@ -1,11 +1,12 @@
 import { BufferAttribute, BufferGeometry, DynamicDrawUsage, Mesh } from "three";
-import { heightAt } from "../ground/terrain";
+import { footingAt, heightAt } from "../ground/terrain";
 import { normalAt } from "../ground/ground-mesh";
 import type { Materials } from "../light/materials";
 import { FRAGMENT_HEAD, LIGHT, VERTEX_HEAD } from "../light/shader-parts";
 
 const MOST = 64;
 const LIFT_M = 0.075;
+const FLAT = [0, 1, 0] as const;
 
 const VERTEX = /* glsl */ `
 ${VERTEX_HEAD}
@@ -56,8 +57,8 @@ export class BlobShadows {
   add(x: number, z: number, jumpM: number, radiusM = 0.5): void {
     if (this.count >= MOST) return;
     const first = this.count * 4;
-    const y = heightAt(x, z) + LIFT_M;
-    const [nx, ny, nz] = normalAt(x, z);
+    const y = footingAt(x, z) + LIFT_M;
+    const [nx, ny, nz] = y - LIFT_M > heightAt(x, z) ? FLAT : normalAt(x, z);
     const strength = 0.5 / (1 + jumpM * 1.3);
     [[-1, 1], [1, 1], [1, -1], [-1, -1]].forEach(([across = 0, along = 0], corner) => {
       const [dx, dz] = [across * radiusM, along * radiusM];

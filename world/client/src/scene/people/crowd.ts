@@ -22,9 +22,11 @@ export class Crowd {
   private readonly materials: Materials;
   private readonly labels: Labels;
   private readonly fineness: number;
+  private readonly calm: boolean;
 
-  constructor(scene: Scene, materials: Materials, labels: Labels, fineness: number) {
-    this.fineness = fineness;
+  constructor(scene: Scene, materials: Materials, labels: Labels, options: { calm: boolean; fineness: number }) {
+    this.fineness = options.fineness;
+    this.calm = options.calm;
     this.scene = scene;
     this.materials = materials;
     this.labels = labels;
@@ -81,6 +83,10 @@ export class Crowd {
     this.members.get(seat)?.label.say(text, nowS);
   }
 
+  clearBubble(seat: number): void {
+    this.members.get(seat)?.label.clear();
+  }
+
   avatarOf(seat: number): Avatar | null {
     return this.members.get(seat)?.avatar ?? null;
   }
@@ -110,16 +116,22 @@ export class Crowd {
     return found;
   }
 
-  /** Go on with a frame. */
-  update(nowS: number, seconds: number, camera: Camera, shadows: BlobShadows): void {
+  /**
+   * Go on with a frame.
+   *
+   * @param leastPerM size of the smallest shape to draw, per metre of distance.
+   */
+  update(nowS: number, seconds: number, camera: Camera, shadows: BlobShadows, leastPerM: number): void {
     for (const member of this.members.values()) {
       const { avatar, label } = member;
       const isOwn = avatar === this.me;
-      avatar.update(nowS, seconds, isOwn, member.before);
-      member.before = { x: avatar.x, z: avatar.z };
+      avatar.update(nowS, seconds, { isOwn, calm: this.calm }, member.before);
+      [member.before.x, member.before.z] = [avatar.x, avatar.z];
       const { x, y, z } = avatar.figure.group.position;
       label.point.set(x, y + avatar.tagM - (avatar.isSitting ? 0.25 : 0), z);
-      if (Math.hypot(x - camera.position.x, z - camera.position.z) < FAR_M) shadows.add(x, z, avatar.jumpM);
+      const distanceM = Math.hypot(x - camera.position.x, z - camera.position.z);
+      avatar.figure.limit(distanceM * leastPerM);
+      if (distanceM < FAR_M) shadows.add(x, z, avatar.jumpM);
     }
   }
 

@@ -1,4 +1,5 @@
 import { Group, Mesh, type BufferGeometry, type IUniform, type Matrix4, type RawShaderMaterial } from "three";
+import { limitTo } from "../build/sizes";
 import type { Materials } from "../light/materials";
 import { figureMaterial } from "./figure-material";
 import { limbMatrices, setLimbs, type Joints } from "./limbs";
@@ -33,6 +34,11 @@ export class Figure {
   dress(geometry: BufferGeometry): void {
     this.mesh.geometry.dispose();
     this.mesh.geometry = geometry;
+  }
+
+  /** Leave out shapes that are smaller. */
+  limit(leastM: number): void {
+    limitTo(this.mesh.geometry, leastM);
   }
 
   /** Grey out, from 0 to 1, and brighten. */

@@ -23,4 +23,10 @@ describe("poseOf", () => {
       }
     }
   });
+
+  it("keeps quite still if it shall be calm, and breathes otherwise", () => {
+    const at = (timeS: number, calm: boolean): unknown => poseOf({ ...still, timeS, calm });
+    expect(at(0.7, true)).toEqual(at(3.1, true));
+    expect(at(0.7, false)).not.toEqual(at(3.1, false));
+  });
 });

@@ -36,6 +36,8 @@ export interface Motion {
   isInAir: boolean;
   /** Metres gone, which drives the steps. */
   strideM: number;
+  /** Whether the figure keeps still when it does nothing. */
+  calm?: boolean;
   emote: EmoteKind | null;
   emoteS: number;
 }
@@ -55,7 +57,7 @@ export function restPose(): Pose {
 /** The pose for what a figure is doing. */
 export function poseOf(motion: Motion): Pose {
   const pose = restPose();
-  breathe(pose, motion);
+  if (!motion.calm) breathe(pose, motion);
   if (motion.isInAir) leap(pose);
   else if (motion.speedMPerS > 0.3) stride(pose, motion);
   if (motion.emote) EMOTES[motion.emote](pose, motion.emoteS);
