@@ -167,7 +167,7 @@ export class SceneHolder {
   }
 
   async #createAgain(): Promise<void> {
-    if (this.#state !== "ready") return;
+    if (this.#state !== "ready" && this.#state !== "loading") return;
     this.unload();
     await this.load();
   }

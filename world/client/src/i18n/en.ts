@@ -271,7 +271,7 @@ export const en: Record<TextKey, string> = {
   "link.replacedAbout": "One person can be in one place only.",
   "link.comeBack": "Come back here",
   "link.flooding": "That was too fast",
-  "link.floodingAbout": "Please rest a moment, so that everyone can talk in peace.",
+  "link.floodingAbout": "Please wait a moment, so that everyone can play in peace.",
   "wait": "You can try again in {wait} s.",
   "reason.name_length": "A name has 2 to 16 characters.",
   "reason.name_characters": "A name has letters, digits and simple punctuation only.",

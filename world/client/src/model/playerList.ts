@@ -3,8 +3,8 @@
 import type { Player } from "../net/messages.ts";
 import { storedList, type KeyValueStorage } from "./storage.ts";
 
-/** As many as fit into `enter` beside everything else. */
-export const MOST_PLAYERS = 180;
+/** As many as `enter` may name. */
+export const MOST_PLAYERS = 200;
 const TAG = /^[a-z2-7]{16}$/;
 
 export interface ListedPlayer {
