@@ -6,7 +6,6 @@ import { followLayout } from "./game/compactLayout.ts";
 import { guardQuality } from "./game/qualityGuard.ts";
 import { installTestHook } from "./game/testHook.ts";
 import { preferredLanguage, setLanguage } from "./i18n/language.ts";
-import { forgetLook } from "./model/looks.ts";
 import { wantedRoom } from "./model/wantedRoom.ts";
 import { Settings } from "./model/settings.ts";
 import { storageOf } from "./model/storage.ts";
@@ -43,6 +42,7 @@ class App {
       reducedMotion: matchMedia("(prefers-reduced-motion: reduce)").matches,
       list: false,
       chatOpen: matchMedia("(min-width: 960px)").matches,
+      shortcuts: true,
     });
     setLanguage(settings.get("language"));
     applySettings(settings);
@@ -57,7 +57,8 @@ class App {
     });
     this.#listen();
     this.#show(false);
-    root.append(this.#door.element, this.#page.element);
+    root.replaceChildren(this.#door.element, this.#page.element, this.#page.safety.element);
+    this.#page.safety.showKept();
     installTestHook(this.#game, this.#page);
     guardQuality(settings, this.#page.scene);
     void this.#begin();
@@ -75,6 +76,7 @@ class App {
       lost: (command) => this.#page.chat.lost(command),
     });
     window.addEventListener("online", () => connection.retryNow());
+    window.addEventListener("pagehide", ({ persisted }) => !persisted && this.#game.pageHidden());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && connection.retryNow());
   }
 
@@ -88,7 +90,7 @@ class App {
       return;
     }
     this.#page.people.refresh();
-    if (!this.#game.settings.get("list")) requestAnimationFrame(() => void this.#page.scene.load());
+    if (!this.#game.settings.get("list")) afterFirstPicture(() => void this.#page.scene.load());
   }
 
   #enter(): void {
@@ -99,6 +101,7 @@ class App {
   #link(state: LinkState): void {
     this.#page.banner.show(state);
     this.#page.chat.linkChanged(state.is === "online");
+    this.#door.showLink(state);
     if (state.is === "online" && !this.#isInside) this.#goInside();
     if (state.is === "refused") this.#turnedAway(state.reason, state.waitS);
   }
@@ -136,9 +139,8 @@ class App {
       this.#door.showProblem(refusalText(reason, waitS), false);
       return;
     }
-    forgetLook(storageOf("localStorage"));
-    this.#game.settings.forget();
-    this.#game.session.guest = null;
+    this.#game.forget();
+    this.#page.safety.hide();
     this.#door.show();
     this.#page.toasts.show("door.forgotten");
   }
@@ -148,4 +150,19 @@ class App {
     this.#door.element.hidden = isInside;
     this.#page.showInside(isInside);
   }
+}
+
+/** Do something after the first picture is on the screen: drawing in 3D would keep the graphics from showing it. */
+function afterFirstPicture(action: () => void): void {
+  const name = "first-contentful-paint";
+  if (performance.getEntriesByName(name).length > 0 || !PerformanceObserver.supportedEntryTypes.includes("paint")) {
+    requestAnimationFrame(() => setTimeout(action, 0));
+    return;
+  }
+  const observer = new PerformanceObserver((list) => {
+    if (list.getEntriesByName(name).length === 0) return;
+    observer.disconnect();
+    action();
+  });
+  observer.observe({ type: "paint", buffered: true });
 }

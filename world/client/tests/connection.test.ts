@@ -2,13 +2,15 @@
 
 import { beforeEach, expect, test } from "vitest";
 import { Connection, PING_MS, type LinkState, type Socket } from "../src/net/connection.ts";
-import type { Command, WorldEvent } from "../src/net/messages.ts";
+import { MAX_FRAME_BYTES, type Command, type WorldEvent } from "../src/net/messages.ts";
+import { MOST_PLAYERS } from "../src/model/playerList.ts";
+import { newId } from "../src/net/ids.ts";
 import { GIVE_UP_MS, type Lasting } from "../src/net/unconfirmed.ts";
 import { WaitingQuestions } from "../src/net/waiting.ts";
 
 const LOOK = { body: 0, hair: 0, hair_color: 0, top: 0, bottom: 0, hat: 0 };
 const WELCOME = {
-  t: "welcome", v: 1, you: 7, name: "예빈", room: 3, seats: 20, x: 0, z: 13, tick_hz: 15, store: true, learn: false,
+  t: "welcome", v: 1, epoch: "e1", you: 7, name: "예빈", room: 3, seats: 20, x: 0, z: 13, tick_hz: 15, store: true, learn: false,
   minor: false, players: [], bots: [], rooms: [],
 };
 
@@ -41,6 +43,7 @@ let timers: { id: number; atMs: number; action: () => void }[] = [];
 let nowMs = 0;
 let hasSession = true;
 let store = new Map<string, string>();
+let blocked: string[] = [];
 let connection: Connection;
 
 beforeEach(() => {
@@ -52,11 +55,12 @@ beforeEach(() => {
   nowMs = 0;
   hasSession = true;
   store = new Map();
+  blocked = [];
   connection = newConnection();
 });
 
 function newConnection(): Connection {
-  const storage = { getItem: (key: string) => store.get(key) ?? null, setItem: (key: string, value: string) => void store.set(key, value) };
+  const storage = { getItem: (key: string) => store.get(key) ?? null, setItem: (key: string, value: string) => void store.set(key, value), removeItem: (key: string) => void store.delete(key) };
   return new Connection({
     connect: () => {
       const socket = new FakeSocket();
@@ -65,6 +69,7 @@ function newConnection(): Connection {
     },
     look: () => LOOK,
     waiting: new WaitingQuestions(storage),
+    blocked: () => blocked,
     onEvent: (event) => void events.push(event),
     onPositions: () => undefined,
     onState: ({ is }) => void states.push(is),
@@ -116,9 +121,47 @@ function names(): string[] {
 
 test("the first command enters, and later ones say what was seen and in which room", () => {
   enter({ n: 2, t: "pong", at: 0 });
-  expect(sockets[0]?.sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [] });
+  expect(sockets[0]?.sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [], blocked: [] });
   comeBack();
-  expect(socket().sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [], last: 2, seat: 7, room: 3 });
+  expect(socket().sent[0]).toEqual({ t: "enter", v: 1, look: LOOK, waiting: [], blocked: [], last: 2, seat: 7, epoch: "e1", room: 3 });
+});
+
+test("after a restart of the gateway the events of the new count are asked for", () => {
+  enter({ n: 2, t: "pong", at: 0 });
+  comeBack();
+  socket().gets({ n: 1, ...WELCOME, epoch: "e2" }, { n: 2, t: "pong", at: 0 });
+  comeBack();
+  expect(socket().sent[0]).toMatchObject({ last: 2, seat: 7, epoch: "e2" });
+});
+
+test("the present block list goes with each entry", () => {
+  enter();
+  blocked = ["a".repeat(16)];
+  comeBack();
+  expect(socket().sent[0]).toMatchObject({ blocked });
+});
+
+test("an entry with as much as can be in it fits into one message", () => {
+  for (let id = 0; id < 8; id += 1) store.set("byeolmaru.waiting", JSON.stringify([...JSON.parse(store.get("byeolmaru.waiting") ?? "[]"), { id: newId(), bot: "ChatbotA", text: "" }]));
+  blocked = Array.from({ length: MOST_PLAYERS }, () => "a".repeat(16));
+  connection = newConnection();
+  enter({ n: 2 ** 31, t: "pong", at: 0 }, { n: 2 ** 31 + 1, ...WELCOME, epoch: "e".repeat(16), you: 65_535, room: 9999 });
+  comeBack();
+  const [entry] = socket().sent;
+  expect(entry).toMatchObject({ seat: 65_535, room: 9999 });
+  expect(entry?.t === "enter" && entry.waiting.length).toBe(8);
+  expect(JSON.stringify(entry).length).toBeLessThanOrEqual(MAX_FRAME_BYTES);
+});
+
+test("leaving on purpose says so before the connection is closed", () => {
+  enter();
+  const left = socket();
+  connection.close();
+  expect(left.sent.at(-1)).toEqual({ t: "leave" });
+  expect(left.isClosed).toBe(true);
+  connection.open();
+  socket().onopen?.();
+  expect(socket().sent[0]).not.toHaveProperty("seat");
 });
 
 test("events that were delivered before are dropped", () => {
@@ -185,6 +228,15 @@ test("questions without an answer are named after a reconnect and after a reload
   socket().gets({ n: 1, ...WELCOME }, { n: 2, t: "answered", bot: "ChatbotA", seat: 7, name: "예빈", id: "q1", text: "응" });
   comeBack();
   expect(socket().sent[0]).toMatchObject({ waiting: [] });
+});
+
+test("an answer of which only the text is known gets its question from the list of waiting ones", () => {
+  enter({ n: 2, t: "thinking", bot: "ChatbotA", seat: 7, name: "예빈", id: "q1", text: "여기 있어?" });
+  connection = newConnection();
+  connection.open();
+  socket().onopen?.();
+  socket().gets({ n: 1, ...WELCOME }, { n: 2, t: "answered", bot: "ChatbotA", seat: 7, name: "예빈", id: "q1", text: "응" });
+  expect(events.at(-1)).toMatchObject({ t: "answered", question: "여기 있어?", text: "응" });
 });
 
 test("a command that is never confirmed is given up aloud", () => {
@@ -256,6 +308,38 @@ test("a refused entry ends the tries, and says why", () => {
   socket().gets({ n: 0, t: "refusal", of: "enter", reason: "name_taken" });
   wait(60_000);
   expect(connection.state).toEqual({ is: "refused", reason: "name_taken", waitS: 0 });
+  expect(sockets).toHaveLength(1);
+});
+
+test.each(["unavailable", "busy", "too_fast"])("an entry that is %s is tried again after the wait, also the first one", (reason) => {
+  connection.open();
+  socket().onopen?.();
+  socket().gets({ n: 0, t: "refusal", of: "enter", reason, wait_s: 3 });
+  expect(connection.state).toEqual({ is: "waiting", reason, waitS: 3 });
+  wait(2_900);
+  expect(sockets).toHaveLength(1);
+  wait(600);
+  expect(sockets).toHaveLength(2);
+  socket().onopen?.();
+  socket().gets({ n: 1, ...WELCOME });
+  expect(states).toEqual(["connecting", "waiting", "online"]);
+});
+
+test("a player who comes back while the gateway cannot let it in keeps waiting", () => {
+  enter();
+  comeBack();
+  socket().gets({ n: 0, t: "refusal", of: "enter", reason: "unavailable", wait_s: 2 });
+  expect(connection.state.is).toBe("offline");
+  wait(15_000);
+  expect(sockets).toHaveLength(3);
+});
+
+test("closing ends the wait for a gateway that cannot let the player in", () => {
+  connection.open();
+  socket().onopen?.();
+  socket().gets({ n: 0, t: "refusal", of: "enter", reason: "unavailable", wait_s: 2 });
+  connection.close();
+  wait(60_000);
   expect(sockets).toHaveLength(1);
 });
 

@@ -7,9 +7,9 @@ import { DEFAULTS, REASONS, type EventName } from "../src/net/messages.ts";
 
 /** What the client reads. A change on the gateway's side must be looked at here. */
 const REQUIRED: Readonly<Record<EventName, string>> = {
-  welcome: "bots learn minor name players room rooms seats store tick_hz v x you z",
+  welcome: "bots epoch learn minor name players room rooms seats store tick_hz v x you z",
   joined: "player", left: "name seat", dressed: "look seat", said: "id line name seat text",
-  whispered: "id name seat text to to_name", emoted: "kind seat", thinking: "bot name seat", answered: "bot name seat",
+  whispered: "id line name seat text to to_name", emoted: "kind seat", thinking: "bot name seat", answered: "bot name seat",
   unanswered: "bot id reason", noted: "kind turn", reported: "seat", consented: "learn store", staged: "bot",
   moved: "x z", hidden: "line", rooms: "rooms", refusal: "of reason", pong: "at",
 };

@@ -69,5 +69,5 @@ test("texts follow the language", () => {
 });
 
 function namesIn(pattern: string): string[] {
-  return [...pattern.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? "").sort();
+  return [...pattern.matchAll(/\{(\w+)(?:\|[^}]+)?\}/g)].map((match) => match[1] ?? "").sort();
 }

@@ -5,12 +5,12 @@ import { PORTALS, portalTarget } from "../src/model/places.ts";
 import { Settings, type SettingValues } from "../src/model/settings.ts";
 import { wantedRoom } from "../src/model/wantedRoom.ts";
 import { WorldModel } from "../src/model/world.ts";
-import { Blocked } from "../src/model/blocked.ts";
+import type { Player } from "../src/net/messages.ts";
 import { newId } from "../src/net/ids.ts";
 
 const LOOK = { body: 0, hair: 0, hair_color: 0, top: 0, bottom: 0, hat: 0 };
 const DEFAULTS: SettingValues = {
-  language: "ko", quality: "medium", autoQuality: true, evening: 0.7, textSize: 100, theme: "dark", reducedMotion: false, list: false, chatOpen: true,
+  language: "ko", quality: "medium", autoQuality: true, evening: 0.7, textSize: 100, theme: "dark", reducedMotion: false, list: false, chatOpen: true, shortcuts: true,
 };
 
 function storage(content: Record<string, string> = {}): Pick<Storage, "getItem" | "setItem" | "removeItem"> {
@@ -22,8 +22,8 @@ function storage(content: Record<string, string> = {}): Pick<Storage, "getItem" 
   };
 }
 
-function player(seat: number, name: string): { seat: number; name: string; look: typeof LOOK; x: number; z: number; yaw: number } {
-  return { seat, name, look: LOOK, x: 0, z: 0, yaw: 0 };
+function player(seat: number, name: string): Player {
+  return { seat, name, look: LOOK, x: 0, z: 0, yaw: 0, tag: "a".repeat(16) };
 }
 
 test.each(["예빈", "  예빈  ", "가나다라마바사아자차카타파하거너"])("%j may be a name", (typed) => {
@@ -67,7 +67,7 @@ test("all portals lead somewhere with a name", () => {
 test("the model keeps who is in the room, and the player apart", () => {
   const model = new WorldModel();
   model.follow({
-    t: "welcome", v: 1, you: 7, name: "예빈", room: 1, seats: 20, x: 0, z: 13, tick_hz: 15, store: true, learn: true,
+    t: "welcome", v: 1, epoch: "e1", you: 7, name: "예빈", room: 1, seats: 20, x: 0, z: 13, tick_hz: 15, store: true, learn: true,
     minor: false, players: [player(7, "예빈"), player(8, "서현")], bots: [], rooms: [],
   });
   model.follow({ t: "joined", player: player(9, "도윤") });
@@ -76,13 +76,6 @@ test("the model keeps who is in the room, and the player apart", () => {
   expect(model.avatar?.name).toBe("예빈");
   expect(model.count).toBe(2);
   expect(model.nameOf(7)).toBe("예빈");
-});
-
-test("a blocked seat that somebody else has taken is not blocked", () => {
-  const kept = storage();
-  new Blocked(kept).set({ seat: 8, name: "서현" }, true);
-  expect(new Blocked(kept).has({ seat: 8, name: "서현" })).toBe(true);
-  expect(new Blocked(kept).has({ seat: 8, name: "도윤" })).toBe(false);
 });
 
 test("ids have the form that the protocol wants", () => {

@@ -9,6 +9,7 @@ export function applySettings(settings: Settings): void {
   const show = (): void => {
     root.dataset.theme = settings.get("theme");
     root.style.fontSize = `${settings.get("textSize")}%`;
+    root.dataset.shortcuts = settings.get("shortcuts") ? "on" : "off";
     root.dataset.motion = settings.get("reducedMotion") ? "reduced" : "full";
   };
   const showLanguage = (language: Language): void => {

@@ -3,20 +3,20 @@
 import { Connection, type LinkState } from "../net/connection.ts";
 import type { PositionsFrame } from "../net/frames.ts";
 import { newId } from "../net/ids.ts";
-import type { BotId, Command, EventOf, WorldEvent } from "../net/messages.ts";
+import type { BotId, Command, EventOf, Player, WorldEvent } from "../net/messages.ts";
 import { MoveSender } from "../net/moves.ts";
 import { getSession, postSession, type SessionInfo } from "../net/session.ts";
 import type { Lasting } from "../net/unconfirmed.ts";
 import { WaitingQuestions } from "../net/waiting.ts";
-import { Blocked } from "../model/blocked.ts";
-import { storeLook, storedLook } from "../model/looks.ts";
+import { Askers } from "../model/askers.ts";
+import { forgetLook, storeLook, storedLook } from "../model/looks.ts";
+import { PlayerList, type ListedPlayer } from "../model/playerList.ts";
+import { quieted } from "../model/quiet.ts";
+import { SafetyNotes } from "../model/safetyNotes.ts";
 import type { Settings } from "../model/settings.ts";
 import { storageOf } from "../model/storage.ts";
 import { EventBus, WorldModel } from "../model/world.ts";
-import type { EmoteKind, Look, PlayerView, Position } from "../scene/api.ts";
-
-/** Most block commands at once after a reconnect; the gateway allows eight. */
-const MOST_BLOCKS_AGAIN = 5;
+import type { EmoteKind, Look, Position } from "../scene/api.ts";
 
 export interface GameListeners {
   link(state: LinkState): void;
@@ -29,8 +29,13 @@ export interface GameListeners {
 export class Game {
   readonly model = new WorldModel();
   readonly bus = new EventBus();
-  readonly blocked = new Blocked(storageOf("sessionStorage"));
+  /** Whom this browser's player blocks: the gateway is told. */
+  readonly blocked = new PlayerList(storageOf("localStorage"), "byeolmaru.blocked");
+  /** Whose words this tab does not show: nobody is told. */
+  readonly muted = new PlayerList(storageOf("sessionStorage"), "byeolmaru.muted");
   readonly waiting = new WaitingQuestions(storageOf("sessionStorage"));
+  readonly safety = new SafetyNotes(storageOf("sessionStorage"));
+  readonly askers = new Askers({ later: (ms, action) => window.setTimeout(action, ms), never: (timer) => window.clearTimeout(timer) });
   readonly connection: Connection;
   readonly moves: MoveSender;
   /** Where the web portals and the links lead. */
@@ -43,6 +48,7 @@ export class Game {
       connect: () => new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/world`),
       look: () => this.look,
       waiting: this.waiting,
+      blocked: () => this.blocked.tags,
       onEvent: (event, about) => this.#event(event, about),
       onPositions: (frame) => this.#positions(frame),
       onState: (state) => this.#link(state),
@@ -91,11 +97,32 @@ export class Game {
     this.connection.sendLasting({ t: "report_player", seat, text, ...(line === undefined ? {} : { line }) });
   }
 
-  /** Block a player, or unblock. Returns whether the gateway was reached. */
-  block(player: PlayerView, blocked: boolean): boolean {
-    const isSent = this.#send({ t: "block", seat: player.seat, blocked });
-    if (isSent) this.blocked.set(player, blocked);
-    return isSent;
+  /** Block a player, or unblock. Without a connection the gateway learns it at the next entry. */
+  block(player: ListedPlayer, blocked: boolean): void {
+    this.blocked.set(player, blocked);
+    this.#send({ t: "block", tag: player.tag, blocked });
+  }
+
+  /** Return whether nothing that a player says is shown. */
+  isQuiet(player: Pick<Player, "tag">): boolean {
+    return this.blocked.has(player) || this.muted.has(player);
+  }
+
+  /** Ask for the list of rooms. */
+  listRooms(): void {
+    this.#send({ t: "rooms" });
+  }
+
+  /** The page goes away. A player who waits for an answer may come back for it, so its seat is kept for a while. */
+  pageHidden(): void {
+    if (this.waiting.ids.length === 0) this.#send({ t: "leave" });
+  }
+
+  /** Forget all that this browser keeps of its guest. */
+  forget(): void {
+    for (const kept of [this.blocked, this.muted, this.waiting, this.safety, this.settings]) kept.forget();
+    forgetLook(storageOf("localStorage"));
+    this.session.guest = null;
   }
 
   emote(kind: EmoteKind): void {
@@ -141,16 +168,17 @@ export class Game {
 
   #event(event: WorldEvent, about: readonly Lasting[]): void {
     this.model.follow(event);
-    if (event.t === "welcome") this.#welcomed();
+    this.askers.follow(event);
+    if (event.t === "welcome") this.moves.reset();
     if (event.t === "moved") this.#relocated(event);
-    this.bus.emit(event);
+    const heard = quieted(event, (seat) => this.#isQuietSeat(seat));
+    if (heard) this.bus.emit(heard);
     if (event.t === "refusal") this.#listeners?.refused(event, about);
   }
 
-  #welcomed(): void {
-    this.moves.reset();
-    const blocked = [...this.model.players.values()].filter((player) => this.blocked.has(player));
-    for (const { seat } of blocked.slice(0, MOST_BLOCKS_AGAIN)) this.#send({ t: "block", seat, blocked: true });
+  #isQuietSeat(seat: number): boolean {
+    const player = this.model.players.get(seat);
+    return player !== undefined && this.isQuiet(player);
   }
 
   #relocated({ x, z }: EventOf<"moved">): void {

@@ -2,18 +2,27 @@
 
 import { language } from "../i18n/language.ts";
 import { localize } from "../i18n/localize.ts";
-import type { EventOf } from "../net/messages.ts";
+import { BOT_IDS, type BotId, type EventOf } from "../net/messages.ts";
 import type { PositionsFrame } from "../net/frames.ts";
 import type { CreateScene, EmoteKind, Look, Memory, SceneEvents, WorldScene } from "../scene/api.ts";
 import type { Game } from "./game.ts";
+import { LatestLoad } from "./latestLoad.ts";
 
-export type SceneState = "unloaded" | "loading" | "ready" | "failed";
+/** `failed`: it could not be created; `lost`: the device took the drawing away. */
+export type SceneState = "unloaded" | "loading" | "ready" | "failed" | "lost";
+
+const CONTEXT_WAIT_MS = 2_000;
 
 export class SceneHolder {
   /** What scenes that are gone have left on the graphics card: nothing. */
   readonly leftover: Memory = { geometries: 0, textures: 0 };
   #scene: WorldScene | null = null;
   #state: SceneState = "unloaded";
+  /** Whether the quality is being set for the scene that is about to be created. */
+  #isChoosing = false;
+  readonly #loads = new LatestLoad<WorldScene>();
+  /** The last line that each player has said, as long as it may be shown in a bubble. */
+  readonly #lineBySeat = new Map<number, string>();
   readonly #listeners = new Set<(state: SceneState) => void>();
 
   constructor(
@@ -24,16 +33,17 @@ export class SceneHolder {
     game.bus.on({
       welcome: () => this.#place(),
       joined: ({ player }) => this.#scene?.addPlayer(player),
-      left: ({ seat }) => this.#scene?.removePlayer(seat),
+      left: ({ seat }) => this.#left(seat),
       dressed: ({ seat, look }) => this.#scene?.dress(seat, look),
-      said: ({ seat, text }) => this.#scene?.say(seat, text),
+      said: (event) => this.#said(event),
+      hidden: ({ line }) => this.#hidden(line),
       emoted: ({ seat, kind }) => this.emote(seat, kind),
-      thinking: ({ bot, seat }) => this.#scene?.botThinking(bot, seat),
       answered: (event) => this.#answered(event),
-      unanswered: ({ bot }) => this.#scene?.botAnswered(bot, game.model.me?.seat ?? -1),
       staged: ({ bot }) => this.#scene?.botStage(bot),
       moved: ({ x, z }) => this.#scene?.teleport(x, z),
     });
+    game.askers.onChange((bot, seat, thinking) => this.#thinking(bot, seat, thinking));
+    for (const list of [game.blocked, game.muted]) list.onChange(() => this.#hush());
     game.settings.onChange((name) => {
       if (name === "evening") this.#scene?.timeOfDay(game.settings.get("evening"));
       // What was built for another quality stays as coarse or as costly as it is, so all is built anew.
@@ -61,11 +71,16 @@ export class SceneHolder {
     if (this.#state !== "unloaded") return;
     this.#become("loading");
     try {
-      const { createScene, drawsInSoftware } = await import("../scene/index.ts");
-      const { settings } = this.game;
-      if (settings.get("autoQuality") && settings.get("quality") !== "low" && drawsInSoftware()) settings.set("quality", "low");
-      this.#scene = await createScene(this.#options());
-      this.#scene.timeOfDay(this.game.settings.get("evening"));
+      const scene = await this.#loads.load(
+        () => import("../scene/index.ts"),
+        ({ createScene, drawsInSoftware }) => {
+          this.#chooseQuality(drawsInSoftware);
+          return createScene(this.#options());
+        },
+      );
+      if (scene === null) return;
+      this.#scene = scene;
+      scene.timeOfDay(this.game.settings.get("evening"));
       this.#become("ready");
       if (this.game.model.me) this.#place();
     } catch (error) {
@@ -76,16 +91,13 @@ export class SceneHolder {
 
   /** Stop drawing, for the list view and at the door. */
   unload(): void {
-    const left = this.#scene?.dispose();
-    this.leftover.geometries += left?.geometries ?? 0;
-    this.leftover.textures += left?.textures ?? 0;
-    this.#scene = null;
-    if (this.#state !== "failed") this.#become("unloaded");
+    this.#dispose();
+    if (this.#state === "loading" || this.#state === "ready") this.#become("unloaded");
   }
 
   /** The player wants to try again after a failure. */
   forgetFailure(): void {
-    if (this.#state === "failed") this.#state = "unloaded";
+    if (this.#state === "failed" || this.#state === "lost") this.#state = "unloaded";
   }
 
   positions(frame: PositionsFrame): void {
@@ -117,15 +129,68 @@ export class SceneHolder {
     this.#scene.enter(avatar);
     for (const player of players.values()) this.#scene.addPlayer(player);
     for (const bot of bots.values()) this.#scene.botStage(bot);
+    for (const bot of BOT_IDS) for (const { seat } of this.game.askers.of(bot)) this.#scene.botThinking(bot, seat);
+  }
+
+  #left(seat: number): void {
+    this.#lineBySeat.delete(seat);
+    this.#scene?.removePlayer(seat);
+  }
+
+  #said({ seat, line, text }: EventOf<"said">): void {
+    this.#lineBySeat.set(seat, line);
+    this.#scene?.say(seat, text);
+  }
+
+  /** Moderators have hidden a line: its bubble goes too. */
+  #hidden(line: string): void {
+    for (const [seat, last] of this.#lineBySeat) if (last === line) this.#scene?.clearBubble(seat);
+  }
+
+  /** The player does not want to hear somebody any more. */
+  #hush(): void {
+    for (const player of this.game.model.players.values()) if (this.game.isQuiet(player)) this.#scene?.clearBubble(player.seat);
+  }
+
+  #thinking(bot: BotId, seat: number, thinking: boolean): void {
+    if (thinking) this.#scene?.botThinking(bot, seat);
+    else this.#scene?.botAnswered(bot, seat);
   }
 
   #answered(event: EventOf<"answered">): void {
-    this.#scene?.botAnswered(event.bot, event.seat);
     if (event.text !== "" && event.source !== "safety") this.#scene?.botSay(event.bot, event.text, event.name);
   }
 
+  #chooseQuality(drawsInSoftware: () => boolean): void {
+    const { settings } = this.game;
+    if (!settings.get("autoQuality") || settings.get("quality") === "low" || !drawsInSoftware()) return;
+    this.#isChoosing = true;
+    settings.set("quality", "low");
+    this.#isChoosing = false;
+  }
+
+  #dispose(): void {
+    this.#loads.stop();
+    const left = this.#scene?.dispose();
+    this.leftover.geometries += left?.geometries ?? 0;
+    this.leftover.textures += left?.textures ?? 0;
+    this.#scene = null;
+  }
+
+  /** A device may take the drawing away, for example because it ran out of memory. Often it comes back at once. */
+  #lose(canvas: HTMLCanvasElement): void {
+    setTimeout(() => canvas.getContext("webgl2")?.isContextLost() && this.#lost(canvas), CONTEXT_WAIT_MS);
+  }
+
+  #lost(canvas: HTMLCanvasElement): void {
+    if (!canvas.isConnected) return; // The scene of an old canvas is gone already.
+    this.#dispose();
+    this.stage.replaceChildren();
+    this.#become("lost");
+  }
+
   async #createAgain(): Promise<void> {
-    if (this.#state !== "ready") return;
+    if (this.#isChoosing || (this.#state !== "ready" && this.#state !== "loading")) return;
     this.unload();
     await this.load();
   }
@@ -149,6 +214,7 @@ export class SceneHolder {
       language: language(),
       events: this.events,
       hideNames: new URLSearchParams(location.search).has("nameless"),
+      onLost: () => this.#lose(canvas),
     };
   }
 

@@ -2,6 +2,7 @@
 
 import { en } from "./en.ts";
 import { ko, type TextKey } from "./ko.ts";
+import { particle } from "./particles.ts";
 
 export type Language = "ko" | "en";
 export type Params = Readonly<Record<string, string | number>>;
@@ -33,11 +34,14 @@ export function onLanguage(listener: (language: Language) => void): void {
   listeners.add(listener);
 }
 
-/** Return a text in the shown language, with its `{names}` filled in. */
+/** Return a text in the shown language, with its `{names}` filled in; `{name|이/가}` is followed by the fitting particle. */
 export function text(key: TextKey, params: Params = {}): string {
   return filled(TEXTS[current][key], params);
 }
 
 function filled(pattern: string, params: Params): string {
-  return pattern.replace(/\{(\w+)\}/g, (whole, name: string) => String(params[name] ?? whole));
+  return pattern.replace(/\{(\w+)(?:\|([^}]+))?\}/g, (whole, name: string, forms: string | undefined) => {
+    const value = String(params[name] ?? whole);
+    return forms === undefined ? value : value + particle(value, forms);
+  });
 }

@@ -21,6 +21,8 @@ export interface SettingValues {
   /** Show the list instead of the 3D world. */
   list: boolean;
   chatOpen: boolean;
+  /** Single letters and digits do something without a modifier. */
+  shortcuts: boolean;
 }
 
 export type SettingName = keyof SettingValues;
@@ -70,6 +72,7 @@ function valid(stored: Record<string, unknown>): Partial<SettingValues> {
     reducedMotion: (value): value is boolean => typeof value === "boolean",
     list: (value): value is boolean => typeof value === "boolean",
     chatOpen: (value): value is boolean => typeof value === "boolean",
+    shortcuts: (value): value is boolean => typeof value === "boolean",
   };
   const kept = Object.entries(stored).filter(([name, value]) => checks[name as SettingName]?.(value));
   return Object.fromEntries(kept) as Partial<SettingValues>;

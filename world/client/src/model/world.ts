@@ -1,7 +1,7 @@
 /** What this client knows of the world: who is where, what the bots do, and what this player has agreed to. */
 
-import type { BotView, PlayerView } from "../scene/api.ts";
-import type { BotId, EventName, EventOf, RoomView, WorldEvent } from "../net/messages.ts";
+import type { BotView } from "../scene/api.ts";
+import type { BotId, EventName, EventOf, Player, RoomView, WorldEvent } from "../net/messages.ts";
 
 export interface Me {
   seat: number;
@@ -19,11 +19,11 @@ export class WorldModel {
   room = 0;
   seats = 0;
   /** Everyone in the room but this player. */
-  readonly players = new Map<number, PlayerView>();
+  readonly players = new Map<number, Player>();
   readonly bots = new Map<BotId, BotView>();
   rooms: RoomView[] = [];
   /** This player's own avatar, as it entered. */
-  avatar: PlayerView | null = null;
+  avatar: Player | null = null;
   readonly #listeners = new Set<(part: ModelPart) => void>();
 
   /** Call a listener after each change of a part. */
@@ -42,7 +42,7 @@ export class WorldModel {
   }
 
   /** Keep where somebody is. Positions change often, so nobody is told. */
-  place({ seat, x, z, yaw }: Pick<PlayerView, "seat" | "x" | "z" | "yaw">): void {
+  place({ seat, x, z, yaw }: Pick<Player, "seat" | "x" | "z" | "yaw">): void {
     const player = seat === this.me?.seat ? this.avatar : this.players.get(seat);
     if (player) Object.assign(player, { x, z, yaw });
   }

@@ -17,6 +17,8 @@ const CLOSED_FLOODING = 1008;
 /** After this many failures in a row the client asks whether its session is still valid. */
 const SUSPICIOUS_FAILURES = 3;
 const FLOOD_WAIT_S = 30;
+/** Refusals of `enter` that pass by themselves. */
+const PASSING: readonly Reason[] = ["busy", "too_fast", "unavailable"];
 
 /** What a socket must do; a WebSocket does it, and the doubles of the tests. */
 export type Socket = Pick<WebSocket, "binaryType" | "onopen" | "onmessage" | "onclose" | "send" | "close">;
@@ -26,6 +28,8 @@ export type LinkState =
   | { is: "connecting" }
   | { is: "online" }
   | { is: "offline" }
+  /** The gateway cannot let this player in yet; the client tries again. */
+  | { is: "waiting"; reason: Reason; waitS: number }
   /** The same player has connected elsewhere. */
   | { is: "replaced" }
   /** The gateway has closed the connection because of too many messages. */
@@ -37,6 +41,8 @@ export interface ConnectionOptions {
   connect(): Socket;
   look(): Look;
   waiting: WaitingQuestions;
+  /** The tags of the players whom this one blocks. */
+  blocked(): string[];
   /** @param about the commands that the event confirms or refuses. */
   onEvent(event: WorldEvent, about: readonly Lasting[]): void;
   onPositions(frame: PositionsFrame): void;
@@ -58,7 +64,8 @@ export class Connection {
   #socket: Socket | null = null;
   #state: LinkState = { is: "closed" };
   #room: number | undefined;
-  #seat: number | undefined;
+  /** Where the events come from that this client has seen. */
+  #seen: { seat: number; epoch: string } | null = null;
   #heardMs = 0;
   #timers: number[] = [];
   #retry: number | null = null;
@@ -86,18 +93,19 @@ export class Connection {
     this.#connect();
   }
 
-  /** Leave: close the connection and forget everything about it. */
+  /** Leave the world on purpose: the gateway frees the seat at once. Then forget everything about the connection. */
   close(): void {
+    this.send({ t: "leave" });
     this.#drop();
     this.#inbox = new Inbox();
-    this.#seat = undefined;
+    this.#seen = null;
     this.#unconfirmed.clear();
     this.#become({ is: "closed" });
   }
 
   /** Try again at once, for example because the network is back. */
   retryNow(): void {
-    if (this.#state.is === "offline" && this.#retry !== null) this.#connect();
+    if ((this.#state.is === "offline" || this.#state.is === "waiting") && this.#retry !== null) this.#connect();
   }
 
   /** Lose the connection on purpose, as a bad network does; for tests. */
@@ -133,7 +141,7 @@ export class Connection {
 
   #connect(): void {
     this.#drop();
-    if (this.#state.is !== "offline") this.#become({ is: "connecting" });
+    if (this.#state.is !== "offline" && this.#state.is !== "waiting") this.#become({ is: "connecting" });
     const socket = this.options.connect();
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
@@ -147,13 +155,13 @@ export class Connection {
     this.#heardMs = this.options.nowMs();
     this.#inbox.connectionOpened();
     const { last } = this.#inbox;
-    const seat = this.#seat;
     this.#write({
       t: "enter",
       v: VERSION,
       look: this.options.look(),
       waiting: this.options.waiting.ids,
-      ...(last === null || seat === undefined ? {} : { last, seat }),
+      blocked: this.options.blocked(),
+      ...(last === null || this.#seen === null ? {} : { last, ...this.#seen }),
       ...(this.#room === undefined ? {} : { room: this.#room }),
     });
     this.#ping(); // Its answer comes after all missed events: then it is clear what must be sent again.
@@ -186,12 +194,12 @@ export class Connection {
     if (this.#state.is !== "online") this.#entered();
     if (event.t === "welcome") {
       this.#room = event.room;
-      this.#seat = event.you;
+      this.#seen = { seat: event.you, epoch: event.epoch };
       for (const command of this.#unconfirmed.takeSeatBound()) this.options.onLost(command);
     }
     const about = this.#unconfirmed.follow(event);
-    this.options.waiting.follow(event);
-    this.options.onEvent(event, about);
+    const question = this.options.waiting.follow(event);
+    this.options.onEvent(event.t === "answered" && question ? { ...event, question: question.text } : event, about);
     if (event.t === "pong") this.#sendUnsent();
   }
 
@@ -202,8 +210,8 @@ export class Connection {
 
   #refused(reason: Reason, waitS: number): void {
     this.#drop();
-    const helpsToWait = reason === "busy" || reason === "too_fast";
-    if (helpsToWait && this.#state.is === "offline") {
+    if (PASSING.includes(reason)) {
+      if (this.#state.is !== "offline") this.#become({ is: "waiting", reason, waitS });
       this.#retryIn(waitS * 1000 + this.#backoff.nextMs());
     } else if (reason === "room_full" && this.#state.is === "offline" && this.#room !== undefined) {
       this.#room = undefined;

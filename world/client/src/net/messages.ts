@@ -4,6 +4,7 @@ import type { BotView, EmoteKind, Look, PlayerView } from "../scene/api.ts";
 
 export const VERSION = 1;
 export const MAX_CHAT_CHARS = 300;
+export const MAX_FRAME_BYTES = 6 * 1024;
 
 export type BotId = BotView["bot"];
 export const BOT_IDS: readonly BotId[] = ["ChatbotA", "ChatbotB", "ChatbotC"];
@@ -27,8 +28,30 @@ export interface RoomView {
   url: string;
 }
 
+/** A player of the room. */
+export interface Player extends PlayerView {
+  /** Says who the player is, also in another seat or under another name. */
+  tag: string;
+}
+
+export interface Enter {
+  t: "enter";
+  v: 1;
+  look: Look;
+  room?: number;
+  /** What this client has seen before: the number of the last event, the seat that got it, and the epoch of its count. */
+  last?: number;
+  seat?: number;
+  epoch?: string;
+  /** Ids of questions whose answer this client waits for. */
+  waiting: string[];
+  /** Tags of players from whom this one wants to get nothing. */
+  blocked: string[];
+}
+
 export type Command =
-  | { t: "enter"; v: 1; look: Look; room?: number; last?: number; seat?: number; waiting: string[] }
+  | Enter
+  | { t: "leave" }
   | { t: "say"; id: string; text: string }
   | { t: "whisper"; id: string; to: number; text: string }
   | { t: "emote"; kind: EmoteKind }
@@ -38,15 +61,17 @@ export type Command =
   | { t: "teach"; turn: string; text: string }
   | { t: "report_turn"; turn: string; text: string }
   | { t: "report_player"; seat: number; line?: string; text: string }
-  | { t: "block"; seat: number; blocked: boolean }
+  | { t: "block"; tag: string; blocked: boolean }
   | { t: "consent"; store: boolean; learn: boolean }
   | { t: "travel"; portal: number }
   | { t: "go"; room: number }
+  | { t: "rooms" }
   | { t: "ping"; at: number };
 
 export interface Welcome {
   t: "welcome";
   v: number;
+  epoch: string;
   you: number;
   name: string;
   room: number;
@@ -58,12 +83,15 @@ export interface Welcome {
   learn: boolean;
   minor: boolean;
   /** Everyone in the room, this player too. */
-  players: PlayerView[];
+  players: Player[];
   bots: BotView[];
   rooms: RoomView[];
 }
 
-/** For others than the asker, `id` and `turn` are empty, and so are the texts unless the question was shared. */
+/**
+ * For others than the asker, `id` and `turn` are empty, and so are the texts unless the question was shared. The question
+ * is empty for the asker too if only the answer is known any more.
+ */
 export interface Answered {
   t: "answered";
   bot: BotId;
@@ -80,12 +108,13 @@ export interface Answered {
 export type WorldEvent =
   | Welcome
   | Answered
-  | { t: "joined"; player: PlayerView }
+  | { t: "joined"; player: Player }
   | { t: "left"; seat: number; name: string }
   | { t: "dressed"; seat: number; look: Look }
   | { t: "said"; id: string; line: string; seat: number; name: string; text: string }
-  | { t: "whispered"; id: string; seat: number; to: number; name: string; to_name: string; text: string }
+  | { t: "whispered"; id: string; line: string; seat: number; to: number; name: string; to_name: string; text: string }
   | { t: "emoted"; seat: number; kind: EmoteKind }
+  /** May come again for the same question. */
   | { t: "thinking"; bot: BotId; seat: number; name: string; id: string; text: string }
   | { t: "unanswered"; bot: BotId | ""; id: string; reason: "timeout" | "unknown" | "refused" }
   | { t: "noted"; turn: string; kind: "up" | "down" | "correction" | "report" }

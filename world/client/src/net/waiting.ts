@@ -1,5 +1,6 @@
-/** The ids of this player's questions that have no answer yet. Kept for the tab, so that a reload does not lose an answer. */
+/** This player's questions that have no answer yet. Kept for the tab, so that a reload does not lose an answer. */
 
+import { storedList, type KeyValueStorage } from "../model/storage.ts";
 import type { BotId, WorldEvent } from "./messages.ts";
 
 const KEY = "byeolmaru.waiting";
@@ -8,13 +9,14 @@ const MOST = 8;
 export interface Waiting {
   id: string;
   bot: BotId;
+  text: string;
 }
 
 export class WaitingQuestions {
   #questions: Waiting[];
 
-  constructor(private readonly storage: Pick<Storage, "getItem" | "setItem">) {
-    this.#questions = read(storage.getItem(KEY));
+  constructor(private readonly storage: KeyValueStorage) {
+    this.#questions = storedList(storage, KEY, isWaiting).slice(-MOST);
   }
 
   /** The ids, for `enter`. */
@@ -27,37 +29,33 @@ export class WaitingQuestions {
     return this.#questions.find((question) => question.bot === bot);
   }
 
-  /** Follow an event: a thinking bot adds a question, its end removes it. */
-  follow(event: WorldEvent): void {
-    if (event.t === "thinking" && event.id !== "") this.#add({ id: event.id, bot: event.bot });
-    if (event.t === "answered" || event.t === "unanswered") this.#remove(event.id);
+  /** Follow an event: a thinking bot adds a question, its end removes it. Returns the question that an answer ends. */
+  follow(event: WorldEvent): Waiting | undefined {
+    if (event.t === "thinking" && event.id !== "") this.#add({ id: event.id, bot: event.bot, text: event.text });
+    if (event.t !== "answered" && event.t !== "unanswered") return undefined;
+    const ended = this.#questions.find(({ id }) => id === event.id);
+    if (ended) this.#keep(this.#questions.filter((question) => question !== ended));
+    return ended;
+  }
+
+  /** Forget all questions. */
+  forget(): void {
+    this.#questions = [];
+    this.storage.removeItem(KEY);
   }
 
   #add(question: Waiting): void {
-    if (this.ids.includes(question.id)) return;
-    this.#questions = [...this.#questions, question].slice(-MOST);
-    this.#save();
+    if (!this.ids.includes(question.id)) this.#keep([...this.#questions, question].slice(-MOST));
   }
 
-  #remove(id: string): void {
-    this.#questions = this.#questions.filter((question) => question.id !== id);
-    this.#save();
-  }
-
-  #save(): void {
-    this.storage.setItem(KEY, JSON.stringify(this.#questions));
-  }
-}
-
-function read(stored: string | null): Waiting[] {
-  try {
-    const found: unknown = JSON.parse(stored ?? "[]");
-    return Array.isArray(found) ? found.filter(isWaiting).slice(-MOST) : [];
-  } catch {
-    return [];
+  #keep(questions: Waiting[]): void {
+    this.#questions = questions;
+    this.storage.setItem(KEY, JSON.stringify(questions));
   }
 }
 
 function isWaiting(found: unknown): found is Waiting {
-  return typeof found === "object" && found !== null && "id" in found && typeof found.id === "string" && "bot" in found;
+  if (typeof found !== "object" || found === null) return false;
+  const { id, bot, text } = found as Partial<Record<keyof Waiting, unknown>>;
+  return typeof id === "string" && typeof bot === "string" && typeof text === "string";
 }

@@ -1,6 +1,7 @@
 /** The choice of what may be stored and learned. Nothing is ticked beforehand. */
 
 import type { Consent } from "../net/session.ts";
+import { fix, localize } from "../i18n/localize.ts";
 import { checkbox, h } from "./dom.ts";
 
 export class ConsentFields {
@@ -8,6 +9,7 @@ export class ConsentFields {
   readonly #store = checkbox("door.store", "door.storeAbout");
   readonly #learn = checkbox("door.learn", "door.learnAbout");
   readonly #minor = checkbox("door.minor", "door.minorAbout");
+  readonly #why = h("p", { class: "why", attributes: { role: "status" } });
 
   /** @param withMinor whether the player may also say that it is a minor: only at the door. */
   constructor(
@@ -24,6 +26,7 @@ export class ConsentFields {
       h("p", { class: "hint", text: "door.consentHint" }),
       this.#store.element,
       this.#learn.element,
+      this.#why,
       ...(withMinor ? [this.#minor.element] : []),
     );
     for (const { box } of [this.#store, this.#learn, this.#minor]) box.addEventListener("change", () => this.#agree());
@@ -38,12 +41,19 @@ export class ConsentFields {
     this.element.addEventListener("change", () => listener(this.value));
   }
 
-  /** Nothing can be learned from what is not stored, and nothing is learned from minors. */
+  /** Minors cannot agree by themselves, and nothing can be learned from what is not stored. */
   #agree(): void {
-    const mayLearn = this.#store.box.checked && !this.#minor.box.checked;
-    this.#learn.box.disabled = !mayLearn;
-    if (!mayLearn) this.#learn.box.checked = false;
-    this.#learn.element.classList.toggle("disabled", !mayLearn);
+    const isMinor = this.#minor.box.checked;
+    allow(this.#store, !isMinor);
+    allow(this.#learn, !isMinor && this.#store.box.checked);
+    if (isMinor) localize(this.#why, "consent.minor");
+    else fix(this.#why, "");
     this.#minor.element.hidden = !this.withMinor;
   }
+}
+
+function allow({ box, element }: ReturnType<typeof checkbox>, isAllowed: boolean): void {
+  box.disabled = !isAllowed;
+  if (!isAllowed) box.checked = false;
+  element.classList.toggle("disabled", !isAllowed);
 }

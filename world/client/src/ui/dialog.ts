@@ -38,6 +38,13 @@ export function openDialog(title: Wording, body: Child[], options: DialogOptions
   return { element, body: content, close: () => element.close() };
 }
 
+/** Make a dialog stay until the page closes it: Escape does not. */
+export function insist(element: HTMLDialogElement): void {
+  element.setAttribute("closedby", "none");
+  element.addEventListener("cancel", (event) => event.preventDefault());
+  element.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
+}
+
 /** Ask for a yes. */
 export function confirmDialog(title: Wording, about: Wording, yes: Wording, onYes: () => void): void {
   const dialog = openDialog(title, [
@@ -63,7 +70,7 @@ export function isDialogOpen(): boolean {
   return document.querySelector("dialog[open]") !== null;
 }
 
-/** Close all dialogs. */
+/** Close the dialogs that the player has opened. */
 export function closeDialogs(): void {
-  for (const element of document.querySelectorAll<HTMLDialogElement>("dialog[open]")) element.close();
+  for (const element of document.querySelectorAll<HTMLDialogElement>("dialog.dialog[open]")) element.close();
 }

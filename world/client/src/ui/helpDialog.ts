@@ -28,5 +28,5 @@ export function helpDialog(): void {
       typeof keys === "string" ? [h("span", { text: keys })] : keys.flatMap((key) => [h("kbd", {}, key), " "]);
     list.append(h("div", {}, h("dt", { text: what }), h("dd", {}, ...shown)));
   }
-  openDialog("help.title", [list, h("p", { class: "hint", text: "help.touch" }), h("p", { class: "kind", text: "help.kind" })]);
+  openDialog("help.title", [list, h("p", { class: "hint", text: "help.shortcuts" }), h("p", { class: "hint", text: "help.touch" }), h("p", { class: "kind", text: "help.kind" })]);
 }

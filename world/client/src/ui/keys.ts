@@ -12,6 +12,8 @@ export interface KeyActions {
   people(): void;
   view(): void;
   help(): void;
+  /** Whether single letters and digits do something. */
+  areShortcutsOn(): boolean;
 }
 
 /** Listen to the keys. */
@@ -21,7 +23,7 @@ export function listenToKeys(isActive: () => boolean, actions: KeyActions): void
     if (event.code === "Escape") actions.world();
     else if (isTyping() || event.repeat) return;
     else if (isEnter(event) && !isOnControl()) act(event, actions.chat);
-    else actionOf(event.code, actions)?.();
+    else if (actions.areShortcutsOn()) actionOf(event.code, actions)?.();
   });
 }
 

@@ -2,6 +2,7 @@
 
 import type { LinkState } from "../net/connection.ts";
 import { localize } from "../i18n/localize.ts";
+import { insist } from "./dialog.ts";
 import { button, h } from "./dom.ts";
 
 /** Short losses are not worth a word. */
@@ -10,23 +11,24 @@ const SECOND_MS = 1_000;
 
 export class LinkBanner {
   readonly element = h("div", { class: "link-banner", attributes: { role: "status", "aria-live": "polite" } });
-  readonly #cover = h("div", { class: "link-cover", attributes: { role: "alertdialog", "aria-labelledby": "link-title" } });
+  readonly #cover = h("dialog", { class: "link-cover", attributes: { role: "alertdialog", "aria-labelledby": "link-title", "aria-describedby": "link-about" } });
   #timer: number | null = null;
 
   /** @param comeBack connects again. */
   constructor(private readonly comeBack: () => void) {
     this.element.hidden = true;
-    this.#cover.hidden = true;
+    insist(this.#cover);
   }
 
   /** The part that covers the world while the player cannot be in it. */
-  get cover(): HTMLElement {
+  get cover(): HTMLDialogElement {
     return this.#cover;
   }
 
   show(state: LinkState): void {
     this.#stop();
-    this.element.hidden = this.#cover.hidden = true;
+    this.element.hidden = true;
+    this.#cover.close();
     if (state.is === "offline") this.#later(SHOWN_AFTER_MS, () => this.#showOffline());
     else if (state.is === "replaced") this.#showReplaced();
     else if (state.is === "flooding") this.#showFlooding(state.waitS);
@@ -39,7 +41,7 @@ export class LinkBanner {
 
   #showReplaced(): void {
     const back = button({ class: "primary", text: "link.comeBack", onClick: this.comeBack });
-    this.#showCover(h("h2", { id: "link-title", text: "link.replaced" }), h("p", { text: "link.replacedAbout" }), back);
+    this.#showCover(h("h2", { id: "link-title", text: "link.replaced" }), h("p", { id: "link-about", text: "link.replacedAbout" }), back);
     back.focus();
   }
 
@@ -47,7 +49,7 @@ export class LinkBanner {
     const back = button({ class: "primary", text: "link.comeBack", onClick: this.comeBack });
     const wait = h("p", { class: "hint" });
     back.disabled = true;
-    this.#showCover(h("h2", { id: "link-title", text: "link.flooding" }), h("p", { text: "link.floodingAbout" }), wait, back);
+    this.#showCover(h("h2", { id: "link-title", text: "link.flooding" }), h("p", { id: "link-about", text: "link.floodingAbout" }), wait, back);
     const count = (leftS: number): void => {
       back.disabled = leftS > 0;
       if (leftS <= 0) {
@@ -63,7 +65,7 @@ export class LinkBanner {
 
   #showCover(...content: HTMLElement[]): void {
     this.#cover.replaceChildren(h("div", { class: "card" }, ...content));
-    this.#cover.hidden = false;
+    if (!this.#cover.open) this.#cover.showModal();
   }
 
   #later(ms: number, action: () => void): void {

@@ -2,7 +2,7 @@
 
 import type { Game } from "../game/game.ts";
 import { language, onLanguage } from "../i18n/language.ts";
-import type { Wording } from "../i18n/localize.ts";
+import { worded, type Wording } from "../i18n/localize.ts";
 import { portalTarget } from "../model/places.ts";
 import { BOT_IDS, type BotId } from "../net/messages.ts";
 import { button, h } from "./dom.ts";
@@ -11,7 +11,9 @@ import { botNameKey } from "./names.ts";
 import { webPortalDialog } from "./webPortal.ts";
 
 export class Prompts {
-  readonly element = h("div", { class: "prompts", attributes: { role: "status", "aria-live": "polite" } });
+  readonly element = h("div", { class: "prompts" });
+  /** Says it to screen readers; buttons in a status would be read again and again. */
+  readonly status = h("p", { class: "unseen", attributes: { role: "status" } });
   #bot: BotId | null = null;
   #portal: number | null = null;
   #webPortal: number | null = null;
@@ -54,16 +56,22 @@ export class Prompts {
 
   #show(): void {
     const shown: HTMLElement[] = [];
+    const said: string[] = [];
+    const offer = (name: IconName, wording: Wording, key: string, act: () => void): void => {
+      shown.push(prompt(name, wording, key, act));
+      said.push(worded(wording));
+    };
     const bot = this.#bot;
     const web = this.#webPortal === null ? undefined : this.game.session.portals[this.#webPortal];
-    if (bot) shown.push(prompt("chat", { key: "prompt.talk", keys: { bot: botNameKey(bot) } }, "E", () => this.talk(bot)));
+    if (bot) offer("chat", { key: "prompt.talk", keys: { bot: botNameKey(bot) } }, "E", () => this.talk(bot));
     if (this.#portal !== null) {
       const params = { place: portalTarget(this.#portal, language()) };
-      shown.push(prompt("portal", { key: "prompt.portal", params }, "F", () => this.stepThrough()));
+      offer("portal", { key: "prompt.portal", params }, "F", () => this.stepThrough());
     } else if (web) {
-      shown.push(prompt("globe", { key: "prompt.web", params: { title: web[language()] } }, "F", () => this.stepThrough()));
+      offer("globe", { key: "prompt.web", params: { title: web[language()] } }, "F", () => this.stepThrough());
     }
     this.element.replaceChildren(...shown);
+    if (this.status.textContent !== said.join(", ")) this.status.textContent = said.join(", ");
   }
 }
 

@@ -6,11 +6,18 @@ import { MAX_CHAT_CHARS } from "../net/messages.ts";
 import { openDialog, type Dialog } from "./dialog.ts";
 import { button, field, h, type Child } from "./dom.ts";
 
-/** Report a player, or one line. */
-export function reportPlayerDialog(game: Game, seat: number, name: string, line?: string): void {
-  reportDialog({ key: "report.title", params: { name } }, [h("p", { text: "report.about" })], (text) =>
-    game.reportPlayer(seat, text, line),
-  );
+/** What a report of a person is about: the person, a line of the public chat, or a whisper. */
+export interface Reported {
+  seat: number;
+  name: string;
+  line?: string;
+  isWhisper?: boolean;
+}
+
+/** Report a person. */
+export function reportPlayerDialog(game: Game, { seat, name, line, isWhisper = false }: Reported): void {
+  const about = h("p", { text: isWhisper ? "report.aboutWhisper" : "report.about" });
+  reportDialog({ key: "report.title", params: { name } }, [about], (text) => game.reportPlayer(seat, text, line));
 }
 
 /** Report an answer of a bot. */

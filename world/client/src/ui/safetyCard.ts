@@ -1,41 +1,65 @@
-/** The calm card for a safety answer. It stays until the player closes it, and is not part of the chat. */
+/** The calm card for a safety answer. It stays until the player presses its button, and is not part of the chat.
+ *
+ * It is modal and takes the focus, so that screen readers say it at once, also above another dialog. The focus is on the
+ * title and not on the button: a key that the player presses while it opens must not close it.
+ */
 
+import type { SafetyNotes } from "../model/safetyNotes.ts";
 import { localize } from "../i18n/localize.ts";
 import type { Answered } from "../net/messages.ts";
+import { insist } from "./dialog.ts";
 import { botNameKey } from "./names.ts";
 import { button, h } from "./dom.ts";
 import { icon } from "./icons.ts";
 import { textPieces } from "./phoneNumbers.ts";
 
 export class SafetyCard {
-  readonly element: HTMLElement;
-  readonly #title = h("h2", { id: "safety-title" });
-  readonly #texts = h("div", { class: "safety-texts" });
+  readonly element: HTMLDialogElement;
+  readonly #title = h("h2", { id: "safety-title", attributes: { tabindex: "-1", autofocus: "" } });
+  readonly #texts = h("div", { class: "safety-texts", id: "safety-texts" });
 
-  /** @param onClose is called after the player has closed the card. */
-  constructor(onClose: () => void) {
-    const close = button({ class: "primary", text: "close", onClick: () => this.#close(onClose) });
+  /**
+   * @param notes keeps what is shown, so that a reload does not close the card.
+   * @param onClose is called after the player has closed the card.
+   */
+  constructor(
+    private readonly notes: SafetyNotes,
+    onClose: () => void,
+  ) {
+    const close = (): void => {
+      notes.forget();
+      this.hide();
+      onClose();
+    };
     this.element = h(
-      "section",
-      { class: "safety", attributes: { role: "region", "aria-labelledby": "safety-title" } },
-      h("div", { attributes: { "aria-live": "polite" } }, this.#title, this.#texts),
+      "dialog",
+      { class: "safety", attributes: { role: "alertdialog", "aria-labelledby": this.#title.id, "aria-describedby": this.#texts.id } },
+      this.#title,
+      this.#texts,
       h("p", { class: "hint", text: "safety.private" }),
-      close,
+      button({ class: "primary", text: "close", onClick: close }),
     );
-    this.element.hidden = true;
+    insist(this.element);
   }
 
-  /** Show an answer, above one that is still open. */
+  /** Show an answer, above those that are still open. */
   show(answer: Answered): void {
-    this.element.hidden = false;
-    localize(this.#title, { key: "safety.title", keys: { bot: botNameKey(answer.bot) } });
-    this.#texts.prepend(h("p", {}, ...piecesOf(answer.text)));
+    this.notes.add(answer);
+    this.showKept();
   }
 
-  #close(onClose: () => void): void {
-    this.element.hidden = true;
-    this.#texts.replaceChildren();
-    onClose();
+  /** Show the answers that the player has not closed, for example before a reload. */
+  showKept(): void {
+    const [latest] = this.notes.notes;
+    if (!latest) return;
+    localize(this.#title, { key: "safety.title", keys: { bot: botNameKey(latest.bot) } });
+    this.#texts.replaceChildren(...this.notes.notes.map(({ text }) => h("p", {}, ...piecesOf(text))));
+    if (!this.element.open) this.element.showModal();
+    this.#title.focus();
+  }
+
+  hide(): void {
+    this.element.close();
   }
 }
 

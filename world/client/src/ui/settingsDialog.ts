@@ -12,6 +12,7 @@ import { button, checkbox, field, freeId, h } from "./dom.ts";
 import { languageSwitch } from "./languageSwitch.ts";
 import { LookPicker } from "./lookPicker.ts";
 import { refusalText } from "./names.ts";
+import { listedPlayers } from "./people/listedPlayers.ts";
 import { linkDialog } from "./webPortal.ts";
 
 export interface SettingsActions {
@@ -31,6 +32,7 @@ export function settingsDialog(game: Game, scene: SceneHolder, actions: Settings
       viewPart(game),
       h("section", {}, h("h3", { text: "door.looks" }), change),
       consentPart(game),
+      peoplePart(game),
       linksPart(game),
       endPart(actions, () => dialog.close()),
     ],
@@ -42,6 +44,9 @@ function viewPart({ settings }: Game): HTMLElement {
   const motion = checkbox("settings.motion");
   motion.box.checked = settings.get("reducedMotion");
   motion.box.addEventListener("change", () => settings.set("reducedMotion", motion.box.checked));
+  const shortcuts = checkbox("settings.shortcuts", "settings.shortcutsAbout");
+  shortcuts.box.checked = settings.get("shortcuts");
+  shortcuts.box.addEventListener("change", () => settings.set("shortcuts", shortcuts.box.checked));
   return h(
     "section",
     {},
@@ -51,6 +56,7 @@ function viewPart({ settings }: Game): HTMLElement {
     field("settings.quality", qualityChoice(settings)),
     eveningField(settings),
     motion.element,
+    shortcuts.element,
   );
 }
 
@@ -122,6 +128,18 @@ function consentPart(game: Game): HTMLElement {
 
 function whyRefused(error: unknown): string {
   return error instanceof RequestRefused ? refusalText(error.reason, error.waitS) : refusalText("unavailable", 0);
+}
+
+/** Whom the player does not want to hear, to change that. */
+function peoplePart(game: Game): HTMLElement {
+  return h(
+    "section",
+    {},
+    h("h3", { text: "settings.blocked" }),
+    listedPlayers(game.blocked, "settings.blockedNone", { text: "people.unblockShort", label: "people.unblock" }, (player) => game.block(player, false)),
+    h("h3", { text: "settings.muted" }),
+    listedPlayers(game.muted, "settings.mutedNone", { text: "people.unmuteShort", label: "people.unmuteName" }, (player) => game.muted.set(player, false)),
+  );
 }
 
 function linksPart({ session: { links } }: Game): HTMLElement | null {

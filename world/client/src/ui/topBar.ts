@@ -44,7 +44,7 @@ export class TopBar {
       h("div", { class: "where" }, h("h1", { text: "world.name" }), this.#place, rooms),
       h(
         "nav",
-        { label: "top.settings" },
+        { label: "top.menu" },
         this.people,
         this.#view,
         iconButton("settings", "top.settings", actions.settings),

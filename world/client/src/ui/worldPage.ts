@@ -2,8 +2,8 @@
 
 import type { Game } from "../game/game.ts";
 import { SceneHolder } from "../game/sceneHolder.ts";
-import { BOT_IDS, type BotId } from "../net/messages.ts";
-import type { EmoteKind, PlayerView, SceneEvents } from "../scene/api.ts";
+import { BOT_IDS, type BotId, type Player } from "../net/messages.ts";
+import type { EmoteKind, SceneEvents } from "../scene/api.ts";
 import { bookDialog } from "./book.ts";
 import { ChatPanel } from "./chat/chatPanel.ts";
 import { isDialogOpen } from "./dialog.ts";
@@ -14,12 +14,13 @@ import { isTyping, listenToKeys } from "./keys.ts";
 import { LinkBanner } from "./linkBanner.ts";
 import type { BotCardActions } from "./people/botCard.ts";
 import { PeoplePanel } from "./people/peoplePanel.ts";
-import { playerDialog } from "./people/playerDialog.ts";
+import { playerDialog, type CardActions } from "./people/playerDialog.ts";
 import type { PlayerActions } from "./people/playerRow.ts";
 import { Prompts } from "./prompts.ts";
 import { reportPlayerDialog } from "./reports.ts";
 import { followRooms, roomsDialog } from "./rooms.ts";
 import { SafetyCard } from "./safetyCard.ts";
+import { SceneNotice } from "./sceneNotice.ts";
 import { settingsDialog, type SettingsActions } from "./settingsDialog.ts";
 import { Toasts } from "./toasts.ts";
 import { TopBar } from "./topBar.ts";
@@ -33,17 +34,19 @@ export class WorldPage {
   readonly people: PeoplePanel;
   readonly #stage = h("div", { class: "stage" });
   readonly #loading = h("p", { class: "scene-loading", text: "scene.loading", attributes: { role: "status" } });
+  readonly #notice = new SceneNotice(() => this.#try3D());
   readonly #prompts: Prompts;
   readonly #topBar: TopBar;
-  readonly #safety: SafetyCard;
+  /** Not a part of the page: it stays open when the player goes out to the door. */
+  readonly safety: SafetyCard;
   #isInside = false;
 
   constructor(
     private readonly game: Game,
     private readonly actions: SettingsActions,
   ) {
-    this.#safety = new SafetyCard(() => this.focusWorld());
-    this.chat = new ChatPanel(game, (answer) => this.#safety.show(answer));
+    this.safety = new SafetyCard(game.safety, () => this.#safetyClosed());
+    this.chat = new ChatPanel(game, (answer) => this.safety.show(answer));
     this.people = new PeoplePanel(game, this.#personActions(), () => this.#topBar.people.focus());
     this.#prompts = new Prompts(game, (bot) => this.talk(bot));
     this.#topBar = new TopBar(game, this.#barActions());
@@ -54,7 +57,17 @@ export class WorldPage {
       "div",
       { class: "world" },
       this.#topBar.element,
-      h("main", { class: "world-main" }, this.#stage, this.#loading, this.#safety.element, this.#prompts.element, this.chat.element, emotes),
+      h(
+        "main",
+        { class: "world-main" },
+        this.#stage,
+        this.#loading,
+        this.#notice.element,
+        this.#prompts.element,
+        this.#prompts.status,
+        this.chat.element,
+        emotes,
+      ),
       this.people.element,
       this.banner.element,
       this.toasts.element,
@@ -71,7 +84,7 @@ export class WorldPage {
     document.body.dataset.view = isList ? "list" : "scene";
     this.#topBar.showView(isList);
     this.#prompts.clear();
-    if (this.scene.state === "failed") this.toasts.show("scene.failed");
+    this.#notice.show(this.scene.state);
   }
 
   /** Show the world, or keep it behind the door. */
@@ -103,12 +116,13 @@ export class WorldPage {
       people: () => this.#togglePeople(),
       view: () => this.#toggleView(),
       help: helpDialog,
+      areShortcutsOn: () => this.game.settings.get("shortcuts"),
     });
     for (const name of ["focusin", "focusout", "close"]) document.addEventListener(name, () => this.#enableInput(), true);
     this.scene.onState((state) => {
       this.#loading.hidden = state !== "loading";
       document.body.dataset.scene = state;
-      if (state === "failed" && this.#isInside) this.#showView();
+      if (this.#isMissing && this.#isInside) this.#showView();
       if (state === "ready") this.#sceneReady();
     });
     this.#loading.hidden = true;
@@ -131,7 +145,21 @@ export class WorldPage {
   }
 
   get #isList(): boolean {
-    return this.game.settings.get("list") || this.scene.state === "failed";
+    return this.game.settings.get("list") || this.#isMissing;
+  }
+
+  get #isMissing(): boolean {
+    return this.scene.state === "failed" || this.scene.state === "lost";
+  }
+
+  #try3D(): void {
+    this.scene.forgetFailure();
+    this.game.settings.set("list", false);
+  }
+
+  /** The browser gives the focus back to where it was; without such a place, keys move the avatar again. */
+  #safetyClosed(): void {
+    if (this.#isInside && (document.activeElement ?? document.body) === document.body) this.focusWorld();
   }
 
   #escape(): void {
@@ -155,7 +183,12 @@ export class WorldPage {
 
   /** After the browser has moved the focus, decide whether keys move the avatar. */
   #enableInput(): void {
-    queueMicrotask(() => this.scene.inputEnabled(!isTyping() && !isDialogOpen()));
+    queueMicrotask(() => this.scene.inputEnabled(!isTyping() && !isDialogOpen() && this.#areLettersFree));
+  }
+
+  /** Without shortcuts, letters do something only while the world has the focus. */
+  get #areLettersFree(): boolean {
+    return this.game.settings.get("shortcuts") || this.#stage.contains(document.activeElement);
   }
 
   #barActions(): ConstructorParameters<typeof TopBar>[1] {
@@ -168,7 +201,7 @@ export class WorldPage {
     };
   }
 
-  #personActions(): PlayerActions & BotCardActions {
+  #personActions(): PlayerActions & CardActions & BotCardActions {
     return {
       talk: (bot) => this.talk(bot),
       book: (bot) => void bookDialog(bot),
@@ -177,14 +210,25 @@ export class WorldPage {
         this.chat.aim({ to: "player", seat });
       },
       block: (player, blocked) => this.#block(player, blocked),
-      report: ({ seat, name }) => reportPlayerDialog(this.game, seat, name),
+      mute: (player, muted) => this.#mute(player, muted),
+      report: ({ seat, name }) => reportPlayerDialog(this.game, { seat, name }),
+      card: (player) => this.#card(player),
     };
   }
 
-  #block(player: PlayerView, blocked: boolean): void {
-    if (!this.game.block(player, blocked)) return;
-    this.people.refresh();
+  #block(player: Player, blocked: boolean): void {
+    this.game.block(player, blocked);
     this.toasts.show({ key: blocked ? "people.blocked" : "people.unblocked", params: { name: player.name } });
+  }
+
+  #mute(player: Player, muted: boolean): void {
+    this.game.muted.set(player, muted);
+    this.toasts.show({ key: muted ? "people.muted" : "people.unmuted", params: { name: player.name } });
+  }
+
+  #card(player: Player): void {
+    const { blocked, muted } = this.game;
+    playerDialog(player, { blocked: blocked.has(player), muted: muted.has(player) }, this.#personActions());
   }
 
   #sceneEvents(): SceneEvents {
@@ -196,7 +240,7 @@ export class WorldPage {
       },
       playerChosen: (seat) => {
         const player = this.game.model.players.get(seat);
-        if (player) playerDialog(player, this.game.blocked.has(player), this.#personActions());
+        if (player) this.#card(player);
       },
       botNear: (bot) => this.#prompts.botNear(bot),
       portalNear: (index) => this.#prompts.portalNear(index),

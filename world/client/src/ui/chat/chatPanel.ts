@@ -2,16 +2,17 @@
 
 import type { Wording } from "../../i18n/localize.ts";
 import type { Game } from "../../game/game.ts";
-import type { Answered, BotId, EventOf } from "../../net/messages.ts";
+import type { Answered, EventOf } from "../../net/messages.ts";
 import type { Lasting } from "../../net/unconfirmed.ts";
 import { button, h } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { botNameKey, refusalText } from "../names.ts";
 import { reportAnswerDialog, reportPlayerDialog } from "../reports.ts";
 import { AnswerLine, type AnswerActions } from "./answerLine.ts";
-import { Composer, type Audience, type Outgoing } from "./composer.ts";
+import { Composer } from "./composer.ts";
 import { noticeLine, questionLine, saidLine, thinkingSign, whisperLine } from "./lines.ts";
 import { ChatLog } from "./log.ts";
+import { problemOf, type Audience, type Outgoing } from "./outgoing.ts";
 
 export class ChatPanel {
   readonly element: HTMLElement;
@@ -19,16 +20,18 @@ export class ChatPanel {
   readonly #composer: Composer;
   readonly #opener: HTMLButtonElement;
   readonly #unread = h("span", { class: "unread", attributes: { "aria-hidden": "true" } });
-  readonly #lineById = new Map<string, HTMLElement>();
-  readonly #signById = new Map<string, HTMLElement>();
-  readonly #answerByTurn = new Map<string, AnswerLine>();
+  readonly #answers = new WeakMap<HTMLElement, AnswerLine>();
 
   /** @param onSafety shows a safety answer, which is never a line of the chat. */
   constructor(
     private readonly game: Game,
     private readonly onSafety: (answer: Answered) => void,
   ) {
-    this.#composer = new Composer(game.model, (message) => this.#send(message));
+    this.#composer = new Composer(
+      game.model,
+      (message) => problemOf(message, (bot) => game.waiting.of(bot) !== undefined),
+      (message) => this.#send(message),
+    );
     this.#opener = button({ class: "chat-opener", label: "chat.open", onClick: () => this.open() }, icon("chat"), this.#unread);
     const fold = button({ class: "icon-button fold", label: "chat.close", title: "chat.close", onClick: () => this.fold() }, icon("below"));
     const head = h("div", { class: "chat-head" }, this.#log.filters, fold);
@@ -65,14 +68,15 @@ export class ChatPanel {
     const why = refusalText(refusal.reason, refusal.wait_s);
     for (const command of commands) {
       if (command.t === "say" || command.t === "whisper" || command.t === "ask") this.#composer.refused(why, command.text);
-      else if ("turn" in command) this.#answerByTurn.get(command.turn)?.refused(refusal.reason, refusal.wait_s);
+      else if ("turn" in command) this.#answerOf(command.turn)?.refused(refusal.reason, refusal.wait_s);
     }
     return commands.some((command) => command.t !== "report_player" && command.t !== "consent");
   }
 
   /** The gateway never confirmed a command. */
   lost(command: Lasting): void {
-    if ("text" in command && command.t !== "report_player") this.notice({ key: "chat.lost", params: { text: command.text } });
+    if (command.t === "report_player") this.notice("report.lost");
+    else if ("text" in command) this.notice({ key: "chat.lost", params: { text: command.text } });
   }
 
   /** Say that messages wait for the connection, if they do. */
@@ -82,7 +86,6 @@ export class ChatPanel {
 
   clear(): void {
     this.#log.clear();
-    for (const map of [this.#lineById, this.#signById, this.#answerByTurn]) map.clear();
   }
 
   #follow(): void {
@@ -95,9 +98,10 @@ export class ChatPanel {
       thinking: (event) => this.#thinking(event),
       answered: (event) => this.#answered(event),
       unanswered: (event) => this.#unanswered(event),
-      noted: ({ turn, kind }) => this.#answerByTurn.get(turn)?.noted(kind),
-      hidden: ({ line }) => this.#lineById.get(line)?.remove(),
+      noted: ({ turn, kind }) => this.#answerOf(turn)?.noted(kind),
+      hidden: ({ line }) => this.#log.find("line", line)?.remove(),
     });
+    for (const list of [this.game.blocked, this.game.muted]) list.onChange(() => this.#log.hideOf((tag) => this.game.isQuiet({ tag })));
   }
 
   #welcomed({ room, players }: EventOf<"welcome">): void {
@@ -107,24 +111,30 @@ export class ChatPanel {
 
   #said(event: EventOf<"said">): void {
     const isOwn = event.seat === this.#seat;
-    const report = (): void => reportPlayerDialog(this.game, event.seat, event.name, event.line);
+    const report = (): void => reportPlayerDialog(this.game, event);
     const line = saidLine(event, isOwn ? null : report);
-    this.#lineById.set(event.line, line);
-    this.#add(line, "public", isOwn);
+    line.dataset.line = event.line;
+    this.#add(line, "public", event.seat);
   }
 
   #whispered(event: EventOf<"whispered">): void {
     const isOwn = event.seat === this.#seat;
-    this.#add(whisperLine(event, isOwn), "whisper", isOwn);
+    const report = (): void => reportPlayerDialog(this.game, { ...event, isWhisper: true });
+    this.#add(whisperLine(event, isOwn ? null : report), "whisper", event.seat);
   }
 
+  /** Show this player's question, once: the gateway may say again that the bot thinks about it. */
   #thinking(event: EventOf<"thinking">): void {
     if (event.id === "") return;
-    const line = questionLine(event.name, event, true);
-    const sign = thinkingSign();
-    line.append(sign);
-    this.#signById.set(event.id, sign);
-    this.#add(line, "bot", true);
+    const line = this.#log.find("question", event.id) ?? this.#ask(event);
+    if (line.querySelector(".thinking") === null) line.append(thinkingSign());
+  }
+
+  #ask({ id, seat, name, bot, text }: Pick<EventOf<"thinking">, "id" | "seat" | "name" | "bot" | "text">): HTMLElement {
+    const line = questionLine(name, { bot, text }, id !== "");
+    if (id !== "") line.dataset.question = id;
+    this.#add(line, "bot", seat);
+    return line;
   }
 
   #answered(event: Answered): void {
@@ -135,12 +145,12 @@ export class ChatPanel {
       return;
     }
     if (event.text === "") return; // The question was private: only its end is seen.
-    if (!isOwn && event.question !== "") {
-      this.#add(questionLine(event.name, { bot: event.bot, text: event.question }, false), "bot", false);
-    }
+    const isShown = isOwn && this.#log.find("question", event.id) !== null;
+    if (!isShown && event.question !== "") this.#ask({ ...event, text: event.question });
     const line = new AnswerLine(event, this.#actions, isOwn);
-    if (event.turn !== "") this.#answerByTurn.set(event.turn, line);
-    this.#add(line.element, "bot", false);
+    this.#answers.set(line.element, line);
+    if (event.turn !== "") line.element.dataset.turn = event.turn;
+    this.#add(line.element, "bot", isOwn ? undefined : event.seat);
   }
 
   #unanswered({ id, bot, reason }: EventOf<"unanswered">): void {
@@ -149,19 +159,26 @@ export class ChatPanel {
   }
 
   #stopThinking(id: string): void {
-    this.#signById.get(id)?.remove();
-    this.#signById.delete(id);
+    if (id !== "") this.#log.find("question", id)?.querySelector(".thinking")?.remove();
   }
 
-  #send({ audience, text, shared }: Outgoing): Wording | null {
+  #send({ audience, text, shared }: Outgoing): void {
     if (audience.to === "everyone") this.game.say(text);
     else if (audience.to === "player") this.game.whisper(audience.seat, text);
-    else if (this.game.waiting.of(audience.bot)) return busyBot(audience.bot);
-    else this.game.ask(audience.bot, text, shared);
-    return this.game.connection.state.is === "online" ? null : "chat.sending";
+    else if (audience.to === "bot") this.game.ask(audience.bot, text, shared);
+    this.linkChanged(this.game.connection.state.is === "online");
   }
 
-  #add(line: HTMLElement, kind: "public" | "whisper" | "bot", isOwn: boolean): void {
+  #answerOf(turn: string): AnswerLine | undefined {
+    const line = this.#log.find("turn", turn);
+    return line === null ? undefined : this.#answers.get(line);
+  }
+
+  /** @param seat the player who says it; undefined for a bot's answer to this player. */
+  #add(line: HTMLElement, kind: "public" | "whisper" | "bot", seat: number | undefined): void {
+    const isOwn = seat !== undefined && seat === this.#seat;
+    const tag = seat === undefined ? undefined : this.game.model.players.get(seat)?.tag;
+    if (tag !== undefined) line.dataset.tag = tag;
     this.#log.add(line, kind, isOwn);
     if (!this.game.settings.get("chatOpen") && !isOwn) this.#unread.classList.add("some");
   }
@@ -185,8 +202,4 @@ export class ChatPanel {
       report: (turn) => reportAnswerDialog(this.game, turn),
     };
   }
-}
-
-function busyBot(bot: BotId): Wording {
-  return { key: "chat.busyBot", keys: { bot: botNameKey(bot) } };
 }

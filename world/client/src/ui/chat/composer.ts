@@ -3,20 +3,12 @@
 import { fix, localize, type Wording } from "../../i18n/localize.ts";
 import { onLanguage, text as textOf } from "../../i18n/language.ts";
 import type { WorldModel } from "../../model/world.ts";
-import { BOT_IDS, MAX_CHAT_CHARS, type BotId } from "../../net/messages.ts";
+import { BOT_IDS, type BotId } from "../../net/messages.ts";
 import { button, h } from "../dom.ts";
 import { sendOnEnter } from "../enterKey.ts";
 import { icon } from "../icons.ts";
 import { botNameKey } from "../names.ts";
-
-export type Audience = { to: "everyone" } | { to: "bot"; bot: BotId } | { to: "player"; seat: number };
-
-export interface Outgoing {
-  audience: Audience;
-  text: string;
-  /** Whether players near the bot may see it. */
-  shared: boolean;
-}
+import type { Audience, Outgoing } from "./outgoing.ts";
 
 export class Composer {
   readonly element: HTMLElement;
@@ -31,11 +23,13 @@ export class Composer {
   readonly #status = h("p", { id: "composer-status", class: "status", attributes: { role: "status" } });
 
   /**
-   * @param send sends a message; returns why it cannot be sent, or null.
+   * @param check returns why a message cannot be sent, or null.
+   * @param send sends a message.
    */
   constructor(
     private readonly model: WorldModel,
-    private readonly send: (message: Outgoing) => Wording | null,
+    private readonly check: (message: Outgoing) => Wording | null,
+    private readonly send: (message: Outgoing) => void,
   ) {
     const radios = sharingChoice();
     this.#sharing = radios.element;
@@ -76,45 +70,45 @@ export class Composer {
   #submit(): void {
     const text = this.#input.value.trim();
     if (text === "") return;
-    const count = [...text].length;
-    if (count > MAX_CHAT_CHARS) {
-      this.note({ key: "chat.tooLong", params: { most: MAX_CHAT_CHARS, count } });
-      return;
-    }
-    const problem = this.send({ audience: this.#audience(), text, shared: this.#shared.checked });
-    if (problem === null) this.#input.value = "";
+    const message = { audience: this.#audience(), text, shared: this.#shared.checked };
+    const problem = this.check(message);
     this.note(problem);
+    if (problem !== null) return;
+    this.#input.value = "";
+    this.send(message);
   }
 
   #audience(): Audience {
     const [to, id = ""] = this.#target.value.split(":");
     if (to === "bot") return { to, bot: id as BotId };
     if (to === "player") return { to, seat: Number(id) };
+    if (to === "gone") return { to, name: this.#target.selectedOptions[0]?.textContent ?? "" };
     return { to: "everyone" };
   }
 
   #fill(): void {
-    const chosen = this.#target.value;
-    const label = this.#target.selectedOptions[0]?.textContent ?? "";
+    const chosen = this.#target.selectedOptions[0];
     const bots = h("optgroup", { attributes: { label: textOf("chat.botGroup") } });
     for (const bot of BOT_IDS) bots.append(option(`bot:${bot}`, textOf(botNameKey(bot))));
     this.#target.replaceChildren(option("everyone", textOf("chat.everyone")), bots);
     const players = h("optgroup", { attributes: { label: textOf("chat.playerGroup") } });
-    for (const { seat, name } of this.model.players.values()) players.append(option(`player:${seat}`, name));
+    for (const { seat, name, tag } of this.model.players.values()) players.append(option(`player:${seat}`, name, tag));
     if (players.children.length > 0) this.#target.append(players);
-    this.#target.value = chosen;
-    if (this.#target.selectedIndex < 0) this.#keepTarget(chosen, label);
+    this.#target.value = chosen ? this.#valueOf(chosen) : "everyone";
     this.#targetChanged();
   }
 
-  /** Keep a player who has left as the target of a text that was begun: it must not go to everyone instead. */
-  #keepTarget(chosen: string, label: string): void {
-    if (this.#input.value.trim() === "" || !chosen.startsWith("player:")) {
-      this.#target.value = "everyone";
-      return;
-    }
-    this.#target.append(option(chosen, label));
-    this.#target.value = chosen;
+  /**
+   * Return the value that now means the same as an option of before. A player is known by the tag: the seat may be
+   * another one's now. One who has left stays the target of a text that was begun, which must not go to everyone instead.
+   */
+  #valueOf({ value, textContent, dataset: { tag } }: HTMLOptionElement): string {
+    if (tag === undefined) return value;
+    const player = [...this.model.players.values()].find((found) => found.tag === tag);
+    if (player) return `player:${player.seat}`;
+    if (this.#input.value.trim() === "") return "everyone";
+    this.#target.append(option("gone:", textContent, tag));
+    return "gone:";
   }
 
   #targetChanged(): void {
@@ -127,6 +121,7 @@ export class Composer {
   #inputLabel(audience: Audience): Wording {
     if (audience.to === "bot") return { key: "chat.input", keys: { target: botNameKey(audience.bot) } };
     if (audience.to === "player") return { key: "chat.input", params: { target: this.model.nameOf(audience.seat) ?? "" } };
+    if (audience.to === "gone") return { key: "chat.input", params: { target: audience.name } };
     return "chat.inputAll";
   }
 
@@ -144,8 +139,8 @@ function valueOf(audience: Audience): string {
   return audience.to === "player" ? `player:${audience.seat}` : "everyone";
 }
 
-function option(value: string, content: string): HTMLOptionElement {
-  return h("option", { attributes: { value } }, content);
+function option(value: string, content: string, tag?: string): HTMLOptionElement {
+  return h("option", { attributes: { value, ...(tag === undefined ? {} : { "data-tag": tag }) } }, content);
 }
 
 /** Return the choice between a private talk and one that others nearby may see. Private comes first. */

@@ -23,13 +23,19 @@ export function saidLine(event: EventOf<"said">, onReport: (() => void) | null):
   return line;
 }
 
-/** Return a whisper, to this player or from it. */
-export function whisperLine(event: EventOf<"whispered">, isOwn: boolean): HTMLElement {
-  const whose: Wording = isOwn
-    ? { key: "chat.whisperTo", params: { name: event.to_name } }
-    : { key: "chat.whisperFrom", params: { name: event.name } };
-  const who = h("span", { class: isOwn ? "who own" : "who" }, h("span", { text: whose }));
-  return h("div", {}, icon("whisper"), who, " ", h("span", { class: "what" }, event.text));
+/**
+ * Return a whisper, to this player or from it.
+ *
+ * @param onReport opens the report of the whisper; null for the player's own ones.
+ */
+export function whisperLine(event: EventOf<"whispered">, onReport: (() => void) | null): HTMLElement {
+  const whose: Wording = onReport
+    ? { key: "chat.whisperFrom", params: { name: event.name } }
+    : { key: "chat.whisperTo", params: { name: event.to_name } };
+  const who = h("span", { class: onReport ? "who" : "who own" }, h("span", { text: whose }));
+  const line = h("div", {}, icon("whisper"), who, " ", h("span", { class: "what" }, event.text));
+  if (onReport) line.append(lineReport(onReport));
+  return line;
 }
 
 /** Return the player's own question, which says that the bot thinks until the answer comes. */

@@ -6,6 +6,8 @@ import { icon } from "../icons.ts";
 
 export type LineKind = "public" | "whisper" | "bot" | "notice";
 export type Filter = "all" | "whisper" | "bot";
+/** What a line may be known by: its id in the world, the question that it asks, or the turn that it answers. */
+export type LineName = "line" | "question" | "turn";
 
 const MOST_LINES = 250;
 const NEAR_END_PX = 48;
@@ -48,6 +50,16 @@ export class ChatLog {
     while (this.#lines.children.length > MOST_LINES) this.#lines.firstElementChild?.remove();
     if (wasNearEnd || isOwn) this.scrollToEnd();
     else this.#toEnd.hidden = false;
+  }
+
+  /** Return the line with this name, if the log still has it. */
+  find(name: LineName, id: string): HTMLElement | null {
+    return this.#lines.querySelector(`[data-${name}="${CSS.escape(id)}"]`);
+  }
+
+  /** Hide what some players have said, and show the rest. */
+  hideOf(isHidden: (tag: string) => boolean): void {
+    for (const line of this.#lines.querySelectorAll<HTMLElement>("[data-tag]")) line.hidden = isHidden(line.dataset.tag ?? "");
   }
 
   /** Narrow the log. */

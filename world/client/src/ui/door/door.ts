@@ -2,9 +2,13 @@
 
 import type { Game } from "../../game/game.ts";
 import type { SceneHolder } from "../../game/sceneHolder.ts";
+import { text } from "../../i18n/language.ts";
+import { fix, localize } from "../../i18n/localize.ts";
+import type { LinkState } from "../../net/connection.ts";
 import { confirmDialog } from "../dialog.ts";
 import { button, h } from "../dom.ts";
 import { languageSwitch } from "../languageSwitch.ts";
+import { refusalText } from "../names.ts";
 import { guestForm } from "./guestForm.ts";
 import { welcomeBack } from "./welcomeBack.ts";
 
@@ -20,6 +24,7 @@ export class Door {
   readonly element: HTMLElement;
   readonly #card = h("div", { class: "card door-card" });
   readonly #problem = h("p", { class: "problem door-problem", attributes: { role: "alert" } });
+  readonly #waiting = h("p", { class: "door-waiting", attributes: { role: "status" } });
   #refreshLooks: () => void = () => undefined;
 
   constructor(
@@ -37,6 +42,7 @@ export class Door {
         languageSwitch((language) => game.settings.set("language", language)),
         h("div", { class: "door-title" }, h("h1", { text: "world.name" }), h("p", { class: "about", text: "door.about" })),
         this.#problem,
+        this.#waiting,
         this.#card,
       ),
     );
@@ -55,6 +61,17 @@ export class Door {
     if (isAboutName) this.#showForm();
     else this.show();
     this.#problem.textContent = text;
+  }
+
+  /** Say that the player is let in as soon as it is possible, if it has to wait. */
+  showLink(state: LinkState): void {
+    if (state.is === "waiting") {
+      fix(this.#waiting, `${refusalText(state.reason, 0)} ${text("door.waiting")}`);
+    } else if (state.is === "offline") {
+      localize(this.#waiting, "link.offline");
+    } else if (state.is !== "connecting") {
+      fix(this.#waiting, "");
+    }
   }
 
   /** The gateway did not answer. */

@@ -1,6 +1,7 @@
 /** A bot in the list of people: what it does, what it has learned, and how to talk to it. */
 
 import { localize } from "../../i18n/localize.ts";
+import type { Asker } from "../../model/askers.ts";
 import type { BotId } from "../../net/messages.ts";
 import type { BotView } from "../../scene/api.ts";
 import { button, h } from "../dom.ts";
@@ -15,10 +16,12 @@ export interface BotCardActions {
 export class BotCard {
   readonly element: HTMLElement;
   readonly #stage = h("p", { class: "bot-stage" });
+  readonly #thinking = h("p", { class: "bot-thinking" });
   readonly #learned = h("p", { class: "hint" });
 
   constructor(bot: BotId, actions: BotCardActions) {
     const name = botNameKey(bot);
+    this.#thinking.hidden = true;
     this.element = h(
       "li",
       { class: "bot-card", attributes: { "data-bot": bot } },
@@ -29,6 +32,7 @@ export class BotCard {
         h("h3", { text: name }),
         h("p", { class: "persona", text: `persona.${bot}` }),
         this.#stage,
+        this.#thinking,
         this.#learned,
       ),
       h(
@@ -38,6 +42,14 @@ export class BotCard {
         button({ text: "bot.bookShort", label: { key: "bot.book", keys: { bot: name } }, onClick: () => actions.book(bot) }),
       ),
     );
+  }
+
+  /** Show whose questions the bot thinks about. */
+  showAskers([first, ...others]: readonly Asker[]): void {
+    this.#thinking.hidden = first === undefined;
+    if (first === undefined) return;
+    const params = { name: first.name, others: others.length };
+    localize(this.#thinking, others.length === 0 ? { key: "bot.thinkingOf", params } : { key: "bot.thinkingOfMany", params });
   }
 
   /** Show what the bot does now. */

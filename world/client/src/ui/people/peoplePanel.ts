@@ -2,17 +2,20 @@
 
 import type { Game } from "../../game/game.ts";
 import { language, onLanguage } from "../../i18n/language.ts";
-import { BOT_IDS, type BotId } from "../../net/messages.ts";
+import { BOT_IDS, type BotId, type Player } from "../../net/messages.ts";
+import { showChildren } from "../children.ts";
 import { button, h } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { webPortalDialog } from "../webPortal.ts";
 import { BotCard, type BotCardActions } from "./botCard.ts";
-import { ownRow, playerRow, type PlayerActions } from "./playerRow.ts";
+import { ownRow, PlayerRow, type PlayerActions } from "./playerRow.ts";
 
 export class PeoplePanel {
   readonly element: HTMLElement;
   readonly #cards = new Map<BotId, BotCard>();
   readonly #players = h("ul", { class: "players" });
+  readonly #rows = new Map<number, PlayerRow>();
+  #own: { key: string; element: HTMLElement } | null = null;
   readonly #alone = h("p", { class: "hint", text: "people.alone" });
   readonly #doors = h("ul", { class: "doors" });
   readonly #doorsPart: HTMLElement;
@@ -43,6 +46,8 @@ export class PeoplePanel {
       this.#doorsPart,
     );
     game.model.onChange((part) => (part === "bots" ? this.#showBots() : part !== "rooms" && this.#showPlayers()));
+    game.askers.onChange((bot) => this.#cards.get(bot)?.showAskers(game.askers.of(bot)));
+    for (const list of [game.blocked, game.muted]) list.onChange(() => this.#showPlayers());
     onLanguage(() => this.#showDoors());
   }
 
@@ -77,14 +82,26 @@ export class PeoplePanel {
   }
 
   #showPlayers(): void {
-    const { me, avatar, players } = this.game.model;
-    const focused = document.activeElement?.closest<HTMLElement>("[data-seat]")?.dataset.seat;
-    const rows = [...players.values()]
-      .sort((a, b) => a.name.localeCompare(b.name, "ko"))
-      .map((player) => playerRow(player, this.game.blocked.has(player), this.actions));
-    this.#players.replaceChildren(...(me ? [ownRow(me.name, avatar)] : []), ...rows);
+    const { players } = this.game.model;
+    for (const seat of this.#rows.keys()) if (!players.has(seat)) this.#rows.delete(seat);
+    const rows = [...players.values()].sort((a, b) => a.name.localeCompare(b.name, "ko")).map((player) => this.#rowOf(player));
+    showChildren(this.#players, [...this.#ownRow(), ...rows]);
     this.#alone.hidden = players.size > 0;
-    if (focused !== undefined) this.#players.querySelector<HTMLElement>(`[data-seat="${focused}"] button`)?.focus();
+  }
+
+  #rowOf(player: Player): HTMLElement {
+    const row = this.#rows.get(player.seat) ?? new PlayerRow(player, this.actions);
+    this.#rows.set(player.seat, row);
+    row.show(player, { blocked: this.game.blocked.has(player), muted: this.game.muted.has(player) });
+    return row.element;
+  }
+
+  #ownRow(): HTMLElement[] {
+    const { me, avatar } = this.game.model;
+    if (!me) return [];
+    const key = JSON.stringify([me.name, avatar?.look]);
+    if (this.#own?.key !== key) this.#own = { key, element: ownRow(me.name, avatar?.look) };
+    return [this.#own.element];
   }
 
   #showDoors(): void {

@@ -1,29 +1,43 @@
-/** What can be done with a player whose avatar was clicked. */
+/** The card of a person: what can be done with a player, and what each of it means. */
 
-import type { PlayerView } from "../../scene/api.ts";
+import type { TextKey } from "../../i18n/ko.ts";
+import type { Player } from "../../net/messages.ts";
 import { openDialog, type Dialog } from "../dialog.ts";
-import { button, h } from "../dom.ts";
+import { button, freeId, h } from "../dom.ts";
 import { figure } from "../figure.ts";
-import { icon } from "../icons.ts";
-import type { PlayerActions } from "./playerRow.ts";
+import { icon, type IconName } from "../icons.ts";
+import type { Marks, PlayerActions } from "./playerRow.ts";
 
-/** Open the dialog. */
-export function playerDialog(player: PlayerView, isBlocked: boolean, actions: PlayerActions): void {
-  const then = (action: () => void) => (): void => {
-    dialog.close();
-    action();
+export interface CardActions extends Omit<PlayerActions, "card"> {
+  /** Mute for this tab, or listen again. */
+  mute(player: Player, muted: boolean): void;
+}
+
+/** Open the card. */
+export function playerDialog(player: Player, { blocked, muted }: Marks, actions: CardActions): void {
+  const choice = (name: IconName, text: TextKey, about: TextKey, act: () => void): HTMLElement => {
+    const id = freeId("about");
+    const then = (): void => {
+      dialog.close();
+      act();
+    };
+    return h(
+      "div",
+      { class: "choice-about" },
+      button({ onClick: then, attributes: { "aria-describedby": id } }, icon(name), h("span", { text })),
+      h("p", { class: "hint", id, text: about }),
+    );
   };
-  const buttons = h(
+  const whisper = choice("whisper", "people.whisperShort", "people.whisperAbout", () => actions.whisper(player));
+  whisper.querySelector("button")?.classList.add("primary");
+  const choices = h(
     "div",
     { class: "big-buttons" },
-    button({ class: "primary", onClick: then(() => actions.whisper(player)) }, icon("whisper"), h("span", { text: "people.whisperShort" })),
-    button(
-      { onClick: then(() => actions.block(player, !isBlocked)) },
-      icon("block"),
-      h("span", { text: isBlocked ? "people.unblockShort" : "people.blockShort" }),
-    ),
-    button({ onClick: then(() => actions.report(player)) }, icon("report"), h("span", { text: "people.reportShort" })),
+    whisper,
+    choice("mute", muted ? "people.unmute" : "people.mute", "people.muteAbout", () => actions.mute(player, !muted)),
+    choice("block", blocked ? "people.unblockShort" : "people.blockShort", "people.blockAbout", () => actions.block(player, !blocked)),
+    choice("report", "people.reportShort", "people.reportAbout", () => actions.report(player)),
   );
-  const title = { key: "chat.answerTo", params: { name: player.name } } as const;
-  const dialog: Dialog = openDialog(title, [h("div", { class: "big-figure" }, figure(player.look)), buttons], { class: "narrow" });
+  const title = { key: "people.card", params: { name: player.name } } as const;
+  const dialog: Dialog = openDialog(title, [h("div", { class: "big-figure" }, figure(player.look)), choices], { class: "narrow" });
 }

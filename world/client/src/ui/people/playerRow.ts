@@ -1,62 +1,80 @@
-/** A player in the list of people, with buttons to whisper, block and report. */
+/** A player in the list of people, with buttons to whisper, block and report, and one for everything else. */
 
 import { localize } from "../../i18n/localize.ts";
-import type { PlayerView } from "../../scene/api.ts";
+import type { Player } from "../../net/messages.ts";
+import type { Look } from "../../scene/api.ts";
 import { button, h } from "../dom.ts";
 import { figure } from "../figure.ts";
 import { icon } from "../icons.ts";
 
 export interface PlayerActions {
-  whisper(player: PlayerView): void;
+  whisper(player: Player): void;
   /** Block or unblock. */
-  block(player: PlayerView, blocked: boolean): void;
-  report(player: PlayerView): void;
+  block(player: Player, blocked: boolean): void;
+  report(player: Player): void;
+  /** Show what can be done with the player. */
+  card(player: Player): void;
 }
 
-/** Return the buttons for a player. */
-export function playerButtons(player: PlayerView, isBlocked: boolean, actions: PlayerActions): HTMLElement {
-  const params = { name: player.name };
-  const block = button(
-    {
-      class: "small-icon",
-      label: { key: isBlocked ? "people.unblock" : "people.block", params },
-      title: isBlocked ? "people.unblockShort" : "people.blockShort",
-      attributes: { "aria-pressed": String(isBlocked) },
-      onClick: () => actions.block(player, !isBlocked),
-    },
-    icon("block"),
-  );
-  const whisper = button(
-    {
-      class: "small-icon",
-      label: { key: "people.whisper", params },
-      title: "people.whisperShort",
-      onClick: () => actions.whisper(player),
-    },
-    icon("whisper"),
-  );
-  const report = button(
-    { class: "small-icon", label: { key: "people.report", params }, title: "people.reportShort", onClick: () => actions.report(player) },
-    icon("report"),
-  );
-  return h("div", { class: "row-buttons" }, whisper, block, report);
+/** What this player has decided about another one. */
+export interface Marks {
+  blocked: boolean;
+  muted: boolean;
 }
 
-/** Return the row of another player. */
-export function playerRow(player: PlayerView, isBlocked: boolean, actions: PlayerActions): HTMLElement {
-  const row = h(
-    "li",
-    { class: isBlocked ? "player-row blocked" : "player-row", attributes: { "data-seat": String(player.seat) } },
-    figure(player.look),
-    h("span", { class: "player-name" }, player.name),
-    playerButtons(player, isBlocked, actions),
-  );
-  return row;
+/** The row of another player. It changes in place, so that the focus stays on its buttons. */
+export class PlayerRow {
+  readonly element: HTMLElement;
+  readonly #figure = h("span", { class: "row-figure" });
+  readonly #name: HTMLButtonElement;
+  readonly #mark = h("span", { class: "mark" });
+  readonly #whisper: HTMLButtonElement;
+  readonly #block: HTMLButtonElement;
+  readonly #report: HTMLButtonElement;
+  #marks: Marks = { blocked: false, muted: false };
+  #look: Look | null = null;
+
+  constructor(
+    private player: Player,
+    actions: PlayerActions,
+  ) {
+    this.#name = button({ class: "player-name", onClick: () => actions.card(this.player) });
+    this.#whisper = button({ class: "small-icon", title: "people.whisperShort", onClick: () => actions.whisper(this.player) }, icon("whisper"));
+    this.#block = button({ class: "small-icon", onClick: () => actions.block(this.player, !this.#marks.blocked) }, icon("block"));
+    this.#report = button({ class: "small-icon", title: "people.reportShort", onClick: () => actions.report(this.player) }, icon("report"));
+    this.element = h(
+      "li",
+      { class: "player-row", attributes: { "data-seat": String(player.seat) } },
+      this.#figure,
+      this.#name,
+      this.#mark,
+      h("div", { class: "row-buttons" }, this.#whisper, this.#block, this.#report),
+    );
+  }
+
+  /** Show the player as it is now. */
+  show(player: Player, marks: Marks): void {
+    const params = { name: player.name };
+    this.player = player;
+    this.#marks = marks;
+    if (player.look !== this.#look) this.#figure.replaceChildren(figure(player.look));
+    this.#look = player.look;
+    this.#name.textContent = player.name;
+    localize(this.#name, { key: "people.card", params }, "title");
+    localize(this.#whisper, { key: "people.whisper", params }, "aria-label");
+    localize(this.#report, { key: "people.report", params }, "aria-label");
+    localize(this.#block, { key: marks.blocked ? "people.unblock" : "people.block", params }, "aria-label");
+    localize(this.#block, marks.blocked ? "people.unblockShort" : "people.blockShort", "title");
+    this.#block.setAttribute("aria-pressed", String(marks.blocked));
+    this.element.classList.toggle("blocked", marks.blocked);
+    this.#mark.hidden = !marks.muted;
+    localize(this.#mark, "people.isMuted");
+  }
 }
 
 /** Return the row of this player. */
-export function ownRow(name: string, avatar: PlayerView | null): HTMLElement {
+export function ownRow(name: string, look: Look | undefined): HTMLElement {
   const mark = h("span", { class: "mark" });
   localize(mark, "people.me");
-  return h("li", { class: "player-row own" }, ...(avatar ? [figure(avatar.look)] : []), h("span", { class: "player-name" }, name), mark);
+  return h("li", { class: "player-row own" }, ...(look ? [figure(look)] : []), h("span", { class: "player-name" }, name), mark);
 }

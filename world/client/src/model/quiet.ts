@@ -1,0 +1,13 @@
+/** What is left of an event if the player has muted the one who says it. */
+
+import type { WorldEvent } from "../net/messages.ts";
+
+/**
+ * Return the event without what a muted player says; null if nothing is left. A bot's answer to a muted player still ends
+ * the bot's thinking.
+ */
+export function quieted(event: WorldEvent, isMuted: (seat: number) => boolean): WorldEvent | null {
+  if ((event.t === "said" || event.t === "whispered") && isMuted(event.seat)) return null;
+  if (event.t === "answered" && isMuted(event.seat)) return { ...event, question: "", text: "" };
+  return event;
+}
