@@ -74,7 +74,11 @@ def walk_and_stop(walker: WorldPage, watcher: WorldPage, key: str) -> float:
             break
         agreed_ms = sample["ms"]
     assert seen[0]["ms"] < stopped_ms
-    return max(0, agreed_ms - stopped_ms) - paused_ms(walked, stopped_ms, agreed_ms) - paused_ms(seen, stopped_ms, agreed_ms)
+    return (
+        max(0, agreed_ms - stopped_ms)
+        - paused_ms(walked, stopped_ms, agreed_ms)
+        - paused_ms(seen, stopped_ms, agreed_ms)
+    )
 
 
 def apart_m(one: dict[str, float], other: dict[str, float]) -> float:
@@ -161,7 +165,9 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
     player = person("하늘", in_list=False)
     player.until_drawn()
     asked: list[str] = []
-    player.context.route(re.compile(r"https://.*"), lambda route: (asked.append(route.request.url), route.fulfill(body="-")))
+    player.context.route(
+        re.compile(r"https://.*"), lambda route: (asked.append(route.request.url), route.fulfill(body="-"))
+    )
     served.put("하늘", 52, 17)
     player.until("Math.abs(__world.scene().me.x - 52) < 0.1")
     player.walk_to(52, 12, within_m=1.5)
@@ -270,7 +276,9 @@ def test_fingers_walk_turn_zoom_and_jump_on_a_phone(person: Visitors) -> None:
     x, y = center(player, ".joystick")
     fingers.down(1, x, y)
     fingers.move(1, x + 40, y)
-    player.until(f"Math.hypot(__world.scene().me.x - {start['me']['x']}, __world.scene().me.z - {start['me']['z']}) > 1")
+    player.until(
+        f"Math.hypot(__world.scene().me.x - {start['me']['x']}, __world.scene().me.z - {start['me']['z']}) > 1"
+    )
     fingers.down(2, 150, 300)
     for step in range(1, 5):
         fingers.move(2, 150 + step * 40, 300)
@@ -302,7 +310,9 @@ def test_a_phone_has_room_for_everything(person: Visitors) -> None:
     player.until("document.activeElement.className === 'message'")
     page.keyboard.type("전화기에서 왔어요")
     page.tap(".send")
-    player.until("[...document.querySelectorAll('.line.public .what')].some(x => x.textContent === '전화기에서 왔어요')")
+    player.until(
+        "[...document.querySelectorAll('.line.public .what')].some(x => x.textContent === '전화기에서 왔어요')"
+    )
     assert outside(player) == []
     page.tap(".fold")
     page.wait_for_selector(".chat-opener:visible")
