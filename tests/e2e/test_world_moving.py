@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Visitors
-from tests.e2e.world_page import PHONE, PORTALS, TIMEOUT_S, WorldPage
+from tests.e2e.world_page import PHONE, PORTALS, WorldPage
 from tests.world.served import Served
 from tests.world.waiting import wait_until
 

@@ -163,7 +163,7 @@ def test_whoever_saw_a_bot_think_sees_the_end(town: Town) -> None:
     far.walk_to(*MARU)
     town.rooms.go(near.seat, 2)
     town.rooms.leave(gone.seat)
-    again = Person(town, gone.guest, 1)
+    again = Person(town, gone.guest, room=1)
     again.walk_to(*MARU)
     for person in (near, far, again):
         person.events()
@@ -195,7 +195,7 @@ def test_a_player_who_blocks_the_asker_meanwhile_reads_nothing(town: Town) -> No
     asker, near, _ = asker_and_onlookers(town)
     asker.send("ask", bot="ChatbotA", text="하나", shared=True)
     near.events()
-    near.seat.blocked.add(asker.guest.id)
+    near.seat.blocked.add(asker.guest.tag)
     town.asking.accept(answer_to(town.outside.questions[0]))
     town.asking.expire(QUIET_S)
     (seen,) = near.events("answered")

@@ -100,7 +100,8 @@ class Door:
         """``GET /session``: who the browser is. A token older than a day, or signed with an old key, is renewed."""
         guest = self.guest_of(request)
         response = JSONResponse({"guest": None if guest is None else _shown(guest), **self.facts})
-        if (renewed := self.tokens.renewed(request.cookies.get(COOKIE, ""), self.clock())) is not None:
+        token = request.cookies.get(COOKIE, "")
+        if guest is not None and (renewed := self.tokens.renewed(guest, token, self.clock())) is not None:
             self._set_cookie(request, response, renewed)
         return response
 

@@ -95,18 +95,18 @@ class GuestTokens:
         guest = consenting(guest, guest.consented, store=guest.store, learn=guest.learn, minor=guest.minor)
         return guest if 0 <= now - guest.issued <= LIFETIME_S else None
 
-    def renewed(self, token: str, now: float) -> Guest | None:
+    def renewed(self, guest: Guest, token: str, now: float) -> Guest | None:
         """Return the guest to sign again: a day after the last time, or if another key than the newest one signed.
 
         Args:
+            guest: the guest of the token, with the consent that counts now.
             token: as the browser sent it.
             now: seconds since the epoch.
 
         Returns:
-            The guest; None if the token is fresh or not valid.
+            The guest; None if the token is fresh.
         """
-        guest = self.read(token, now)
-        if guest is None or (now - guest.issued <= RENEW_AFTER_S and self._has_newest_key(token)):
+        if now - guest.issued <= RENEW_AFTER_S and self._has_newest_key(token):
             return None
         return replace(guest, issued=int(now))
 
