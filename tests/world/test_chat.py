@@ -230,6 +230,28 @@ def test_only_who_got_a_whisper_can_report_it(town: Town) -> None:
     assert town.outside.reports == []
 
 
+def test_a_report_sent_twice_is_written_once(town: Town) -> None:
+    """A client that does not know whether it arrived sends it again, and is told that it has. Another text is another one."""
+    first, second = town.enter("하늘"), town.enter("시끄럼")
+    second.send("say", text="메롱")
+    line = first.events("said")[0]["line"]
+    town.outside.down = True
+    first.send("report_player", seat=second.seat.number, line=line)
+    assert first.events("refusal")[0]["reason"] == "unavailable"
+    town.outside.down = False
+    for text in ("", "", "또 그래요"):
+        first.send("report_player", seat=second.seat.number, line=line, text=text)
+    first.send("report_player", seat=second.seat.number)
+    town.pass_time(60)
+    first.send("report_player", seat=second.seat.number)
+    assert len(first.events("reported")) == 5
+    assert [(report.line, report.text) for report in town.outside.reports] == [
+        (line, ""),
+        (line, "또 그래요"),
+        (None, ""),
+    ]
+
+
 def test_who_has_left_can_be_reported(town: Town) -> None:
     """As a person for some minutes, and by a line from any room that the reporter has heard."""
     first, second = town.enter("하늘"), town.enter("시끄럼")
@@ -238,7 +260,7 @@ def test_who_has_left_can_be_reported(town: Town) -> None:
     second.send("go", room=2)
     first.send("report_player", seat=second.seat.number)
     town.rooms.leave(second.seat)
-    first.send("report_player", seat=second.seat.number)
+    first.send("report_player", seat=second.seat.number, text="그리고 나갔어요")
     first.send("go", room=3)
     first.send("report_player", seat=said["seat"], line=said["line"])
     assert [(report.name, report.room) for report in town.outside.reports] == [("시끄럼", 1)] * 3
