@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from msgspec.json import encode
 
-from tests.world.people import Person, Town
+from tests.world.people import PLACES, Person, Town, answer_to
 from world.gateway.protocol.commands import MAX_BLOCKED, MAX_FRAME_BYTES, Enter
 from world.gateway.rules.tokens import new_guest
 
@@ -90,6 +90,19 @@ def test_a_block_stays_whatever_seat_or_name_the_other_has(town: Town) -> None:
     assert first.events("joined")[0]["player"]["tag"] == tags["시끄럼"]
     renamed.send("say", text="또 나야")
     assert first.events("said") == []
+
+
+def test_who_blocks_a_player_does_not_see_it_talk_with_bots(town: Town) -> None:
+    """Neither that it asks, nor what it is told."""
+    first, second, third = town.enter("하늘"), town.enter("시끄럼"), town.enter("별똥별")
+    stand = PLACES.bots[0]
+    for person in (first, second, third):
+        person.walk_to(stand.x, stand.z + 3)
+    first.send("block", tag=second.guest.tag)
+    second.send("ask", bot=stand.bot, text="메롱?", shared=True)
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    assert first.events("thinking", "answered") == []
+    assert [event["t"] for event in third.events("thinking", "answered")] == ["thinking", "answered"]
 
 
 def test_the_list_of_blocked_players_comes_with_the_entry(town: Town) -> None:
