@@ -101,6 +101,8 @@ def test_who_blocks_a_player_does_not_see_it_talk_with_bots(town: Town) -> None:
     first.send("block", tag=second.guest.tag)
     second.send("ask", bot=stand.bot, text="메롱?", shared=True)
     town.asking.accept(answer_to(town.outside.questions[0]))
+    town.pass_time(5)
+    town.asking.expire(town.now_s)
     assert first.events("thinking", "answered") == []
     assert [event["t"] for event in third.events("thinking", "answered")] == ["thinking", "answered"]
 
