@@ -172,14 +172,14 @@ def test_rooms_are_changed_by_keyboard(person: Visitors) -> None:
 
 def test_settings_are_changed_by_keyboard(person: Visitors, served: Served) -> None:
     """Language, theme and picture stay over a reload; a consent that is taken back holds for the next question."""
-    player = person("하늘")
+    player = person("하늘", settings={"quality": "low", "theme": "dark"})
     page = player.page
     open_settings(player)
     player.tab_to("dialog .languages [lang=en]")
     page.keyboard.press("Enter")
     player.until("document.documentElement.lang === 'en'")
     choose_next(player, "Theme", "document.documentElement.dataset.theme === 'light'")
-    choose_next(player, "quality", "JSON.parse(localStorage['byeolmaru.settings']).quality === 'medium'")
+    choose_next(player, "Picture quality", "JSON.parse(localStorage['byeolmaru.settings']).quality === 'medium'")
     player.tab_to("dialog .consent .check:nth-of-type(2) input")
     page.keyboard.press("Space")
     page.wait_for_selector(".toast")
@@ -193,7 +193,7 @@ def test_settings_are_changed_by_keyboard(person: Visitors, served: Served) -> N
 
 def choose_next(player: WorldPage, label: str, until: str) -> None:
     """Choose the next value of a list of the settings with the arrow key."""
-    field = player.page.locator(f"dialog .field:has(label:text-matches('{label}', 'i')) select")
+    field = player.page.get_by_role("combobox", name=label)
     player.tab_to(f"#{field.get_attribute('id')}")
     player.page.keyboard.press("ArrowDown")
     player.until(until)
