@@ -87,7 +87,7 @@ def test_a_safety_answer_stays_until_it_is_closed(person: Visitors, served: Serv
     for name in ("하늘", "도윤"):
         served.put(name, 7, 42)
     player.page.select_option(".target", "bot:ChatbotB")
-    player.page.get_by_role("radio", name="근처에 보이게").check()
+    player.page.get_by_text("근처에 보이게").click()
     player.send(SAFETY, "bot:ChatbotB")
     player.page.wait_for_selector(".safety:visible")
     assert player.page.eval_on_selector_all(".safety a", "x => x.map(e => e.getAttribute('href'))") == ["tel:109"]
@@ -170,14 +170,14 @@ def test_rooms_are_changed_by_keyboard(person: Visitors) -> None:
 
 def test_settings_are_changed_by_keyboard(person: Visitors, served: Served) -> None:
     """Language, theme and picture stay over a reload; a consent that is taken back holds for the next question."""
-    player = person("하늘")
+    player = person("하늘", settings={"quality": "low", "theme": "dark"})
     page = player.page
     open_settings(player)
     player.tab_to("dialog .languages [lang=en]")
     page.keyboard.press("Enter")
     player.until("document.documentElement.lang === 'en'")
     choose_next(player, "Theme", "document.documentElement.dataset.theme === 'light'")
-    choose_next(player, "quality", "JSON.parse(localStorage['byeolmaru.settings']).quality === 'medium'")
+    choose_next(player, "Picture quality", "JSON.parse(localStorage['byeolmaru.settings']).quality === 'medium'")
     player.tab_to("dialog .consent .check:nth-of-type(2) input")
     page.keyboard.press("Space")
     page.wait_for_selector(".toast")
@@ -191,7 +191,7 @@ def test_settings_are_changed_by_keyboard(person: Visitors, served: Served) -> N
 
 def choose_next(player: WorldPage, label: str, until: str) -> None:
     """Choose the next value of a list of the settings with the arrow key."""
-    field = player.page.locator(f"dialog .field:has(label:text-matches('{label}', 'i')) select")
+    field = player.page.get_by_role("combobox", name=label)
     player.tab_to(f"#{field.get_attribute('id')}")
     player.page.keyboard.press("ArrowDown")
     player.until(until)

@@ -34,7 +34,7 @@ def test_without_webgl_the_list_does_everything_but_walking(
     player.enter("하늘", in_list=False)
     player.page.wait_for_selector(".toast:has-text('3D를 그릴 수 없어서')")
     assert player.page.evaluate("document.body.dataset.view") == "list"
-    assert player.page.locator("canvas").count() == 0
+    assert not player.page.locator("canvas.world-canvas").is_visible()
     player.send("들리나요")
     other.until("[...document.querySelectorAll('.line.public .what')].some(line => line.textContent === '들리나요')")
     player.send("우리끼리", f"player:{other.seat}")

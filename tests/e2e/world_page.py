@@ -37,15 +37,16 @@ class WorldPage:
     Args:
         browser: the browser.
         url: the gateway's address.
-        settings: what the player has set in this browser before; by default, the lightest picture.
+        settings: what the player has set in this browser before.
         options: options of the browser's context, such as a phone's.
     """
 
     def __init__(self, browser: Browser, url: str, settings: dict[str, Any] | None = None, **options: Any) -> None:
         viewport = {"width": 1280, "height": 800}
         self.context = browser.new_context(**{"viewport": viewport, "locale": "ko-KR", **options})
-        stored = json.dumps(json.dumps({"quality": "low", "autoQuality": False, **(settings or {})}))
-        self.context.add_init_script(f"localStorage['byeolmaru.settings'] ??= {stored}")
+        if settings is not None:
+            stored = json.dumps(json.dumps(settings))
+            self.context.add_init_script(f"localStorage['byeolmaru.settings'] ??= {stored}")
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(TIMEOUT_S * 1000)
         self.faults: list[str] = []
