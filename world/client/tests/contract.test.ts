@@ -1,8 +1,10 @@
 /** The client knows everything that the gateway's source says it sends. */
 
 import { expect, test } from "vitest";
+import commands from "../../gateway/protocol/commands.py?raw";
 import events from "../../gateway/protocol/events.py?raw";
 import refused from "../../gateway/refused.py?raw";
+import { MOST_PLAYERS } from "../src/model/playerList.ts";
 import { DEFAULTS, REASONS, type EventName } from "../src/net/messages.ts";
 
 /** What the client reads. A change on the gateway's side must be looked at here. */
@@ -24,6 +26,10 @@ test("the reasons of refusals are the gateway's", () => {
   const literal = /^Reason = Literal\[([^\]]*)\]/m.exec(refused)?.[1] ?? "";
   const reasons = [...literal.matchAll(/"(\w+)"/g)].map((match) => match[1]);
   expect([...REASONS].sort()).toEqual(reasons.sort());
+});
+
+test("the client blocks no more players than an entry may name", () => {
+  expect(MOST_PLAYERS).toBe(Number(/^MAX_BLOCKED = (\d+)$/m.exec(commands)?.[1]));
 });
 
 test("the events are the gateway's, with the same fields that may be left out", () => {

@@ -1,6 +1,7 @@
 /** What a browser keeps: blocked and muted players, questions and safety answers; and what happens if it cannot. */
 
 import { afterEach, expect, test, vi } from "vitest";
+import { ConsentWish } from "../src/model/consentWish.ts";
 import { MOST_PLAYERS, PlayerList } from "../src/model/playerList.ts";
 import { quieted } from "../src/model/quiet.ts";
 import { SafetyNotes } from "../src/model/safetyNotes.ts";
@@ -78,6 +79,19 @@ test("a question that is told again is kept once", () => {
   const waiting = new WaitingQuestions(storage());
   for (let times = 0; times < 2; times += 1) waiting.follow({ t: "thinking", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "?" });
   expect(waiting.ids).toEqual(["q"]);
+});
+
+test("a change of the consent is kept until the gateway has taken down this very choice", () => {
+  const kept = storage();
+  const [first, second] = [{ store: false, learn: false }, { store: true, learn: false }];
+  new ConsentWish(kept).set(first);
+  const wish = new ConsentWish(kept);
+  expect(wish.pending).toEqual(first);
+  wish.set(second);
+  wish.settled(first);
+  expect(wish.pending).toBe(second);
+  wish.settled(second);
+  expect(new ConsentWish(kept).pending).toBeNull();
 });
 
 test("a muted player is not heard, and a bot's answer to it shows no text", () => {

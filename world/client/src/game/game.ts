@@ -9,6 +9,7 @@ import { getSession, postSession, type SessionInfo } from "../net/session.ts";
 import type { Lasting } from "../net/unconfirmed.ts";
 import { WaitingQuestions } from "../net/waiting.ts";
 import { Askers } from "../model/askers.ts";
+import { ConsentWish } from "../model/consentWish.ts";
 import { forgetLook, storeLook, storedLook } from "../model/looks.ts";
 import { PlayerList, type ListedPlayer } from "../model/playerList.ts";
 import { quieted } from "../model/quiet.ts";
@@ -34,6 +35,7 @@ export class Game {
   /** Whose words this tab does not show: nobody is told. */
   readonly muted = new PlayerList(storageOf("sessionStorage"), "byeolmaru.muted");
   readonly waiting = new WaitingQuestions(storageOf("sessionStorage"));
+  readonly consentWish = new ConsentWish(storageOf("localStorage"));
   readonly safety = new SafetyNotes(storageOf("sessionStorage"));
   readonly askers = new Askers({ later: (ms, action) => window.setTimeout(action, ms), never: (timer) => window.clearTimeout(timer) });
   readonly connection: Connection;
@@ -42,6 +44,8 @@ export class Game {
   session: SessionInfo = { guest: null, portals: [], links: {} };
   look: Look = storedLook(storageOf("localStorage"));
   #listeners: GameListeners | null = null;
+  /** The number of the connection on which a pending consent was last told. */
+  #consentTold = 0;
 
   constructor(readonly settings: Settings) {
     this.connection = new Connection({
@@ -120,7 +124,7 @@ export class Game {
 
   /** Forget all that this browser keeps of its guest. */
   forget(): void {
-    for (const kept of [this.blocked, this.muted, this.waiting, this.safety, this.settings]) kept.forget();
+    for (const kept of [this.blocked, this.muted, this.waiting, this.safety, this.consentWish, this.settings]) kept.forget();
     forgetLook(storageOf("localStorage"));
     this.session.guest = null;
   }
@@ -151,10 +155,25 @@ export class Game {
 
   /** Change the consent: for this visit through the connection, for later ones in the cookie. */
   async consent(store: boolean, learn: boolean): Promise<void> {
+    this.consentWish.set({ store, learn });
+    await this.#tellConsent();
+  }
+
+  /** Once a connection: the gateway may have come back to the consent of the cookie. */
+  #tellConsentAgain(): void {
+    const { connects } = this.connection.counters;
+    if (this.#consentTold === connects) return;
+    this.#consentTold = connects;
+    this.#tellConsent().catch(() => undefined); // The next connection tries again.
+  }
+
+  async #tellConsent(): Promise<void> {
     const { me } = this.model;
-    if (!me) return;
-    this.connection.sendLasting({ t: "consent", store, learn });
-    this.session.guest = await postSession(me.name, { store, learn, minor: me.minor });
+    const choice = this.consentWish.pending;
+    if (!me || !choice) return;
+    this.connection.sendLasting({ t: "consent", ...choice });
+    this.session.guest = await postSession(me.name, { ...choice, minor: me.minor });
+    this.consentWish.settled(choice);
   }
 
   moved(position: Position): void {
@@ -171,6 +190,7 @@ export class Game {
     this.askers.follow(event);
     if (event.t === "welcome") this.moves.reset();
     if (event.t === "moved") this.#relocated(event);
+    if (event.t === "pong") this.#tellConsentAgain();
     const heard = quieted(event, (seat) => this.#isQuietSeat(seat));
     if (heard) this.bus.emit(heard);
     if (event.t === "refusal") this.#listeners?.refused(event, about);

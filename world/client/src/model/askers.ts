@@ -50,7 +50,6 @@ export class Askers {
 
   #add({ bot, seat, name, id }: Extract<WorldEvent, { t: "thinking" }>): void {
     const known = this.#waiting.find((found) => found.bot === bot && found.seat === seat);
-    if (known) this.options.never(known.timer);
     const waiting: Waiting = { bot, seat, name, id, timer: 0 };
     waiting.timer = this.options.later(MOST_WAIT_MS, () => this.#end((found) => found === waiting));
     this.#waiting = [...this.#waiting.filter((found) => found !== known), waiting];

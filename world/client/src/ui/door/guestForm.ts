@@ -31,6 +31,7 @@ export function guestForm(game: Game, scene: SceneHolder, done: () => void): Gue
     setBusy(enter, true);
     try {
       game.session.guest = await postSession(checkedName(name.value), consent.value);
+      game.consentWish.forget();
       problem.textContent = "";
       done();
     } catch (error) {
