@@ -9,7 +9,7 @@ export const en: Record<TextKey, string> = {
   "door.nameHint": "2 to 16 characters. Everyone sees it, so it need not be your real name.",
   "door.looks": "Looks",
   "door.preview": "The chosen looks",
-  "door.random": "Surprise me",
+  "door.random": "Random",
   "door.consent": "May we keep what you tell the bots?",
   "door.consentHint": "You can play just the same without ticking either. You can change it later.",
   "door.store": "My talk with the bots may be stored",
