@@ -27,6 +27,7 @@ export type ProfilePoint = readonly [radiusM: number, heightM: number];
 
 const CHANNEL = 255;
 const UP = new Vector3(0, 1, 0);
+const FLAT_M = 0.012;
 
 /**
  * Collects coloured triangles and makes one geometry of them, so that whole places cost one draw.
@@ -207,7 +208,7 @@ export class MeshBuilder {
     });
   }
 
-  /** A flat star with a thickness, standing upright and facing both ways. */
+  /** A flat star with a thickness, standing upright and facing both ways; very thin ones have a front only. */
   star(x: number, y: number, z: number, outerM: number, innerM: number, thickM: number, points = 5): this {
     const rim = Array.from({ length: points * 2 }, (_, index): Corner => {
       const angle = (index / (points * 2)) * Math.PI * 2;
@@ -217,7 +218,7 @@ export class MeshBuilder {
     return this.shape(() => rim.forEach((corner, index) => {
       const next = rim[(index + 1) % rim.length] ?? corner;
       this.face([next, corner, { x, y, z: z + thickM, up: 1 }]);
-      this.face([corner, next, { x, y, z: z - thickM, up: 1 }]);
+      if (thickM > FLAT_M) this.face([corner, next, { x, y, z: z - thickM, up: 1 }]);
     }));
   }
 

@@ -53,22 +53,24 @@ void main() {
 }
 `;
 
-/** The ground as one mesh over the painted texture. */
-export function groundMesh(materials: Materials, paint: CanvasTexture, cellM: number): Mesh {
+/** The ground over the painted texture, in bands from north to south, so that what is out of sight is not drawn. */
+export function groundMeshes(materials: Materials, paint: CanvasTexture, cellM: number): Mesh[] {
   const material = materials.make({
     vertexShader: VERTEX, fragmentShader: FRAGMENT, uniforms: { uPaint: { value: paint } },
   });
-  const mesh = new Mesh(groundGeometry(cellM), material);
-  mesh.frustumCulled = false;
-  // After what stands on it, so that hidden ground is not painted; the sky comes even later.
-  mesh.renderOrder = 0.5;
-  return mesh;
+  return groundBands(cellM).map((geometry) => {
+    const mesh = new Mesh(geometry, material);
+    // After what stands on it, so that hidden ground is not painted; the sky comes even later.
+    mesh.renderOrder = 0.5;
+    return mesh;
+  });
 }
 
 /** Where the ground is steep, by its axis: across and along the hill, and along the lake. */
 const STEEP_X = [[-28, 28]] as const;
 const STEEP_Z = [[-88, -32], [42, 82]] as const;
 const COARSE = 3;
+const BANDS = 6;
 
 /** Lines of the grid: close where the ground is steep, wide elsewhere. */
 function gridLines(cellM: number, steep: readonly (readonly [number, number])[]): number[] {
@@ -81,8 +83,14 @@ function gridLines(cellM: number, steep: readonly (readonly [number, number])[])
   return lines;
 }
 
-function groundGeometry(cellM: number): BufferGeometry {
+function groundBands(cellM: number): BufferGeometry[] {
   const [xs, zs] = [gridLines(cellM, STEEP_X), gridLines(cellM, STEEP_Z)];
+  const rows = Math.ceil((zs.length - 1) / BANDS);
+  return Array.from({ length: BANDS }, (_, band) => bandGeometry(xs, zs.slice(band * rows, (band + 1) * rows + 1)))
+    .filter((geometry) => geometry.index?.count);
+}
+
+function bandGeometry(xs: readonly number[], zs: readonly number[]): BufferGeometry {
   const positions: number[] = [];
   const normals: number[] = [];
   const uvs: number[] = [];

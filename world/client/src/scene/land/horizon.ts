@@ -36,7 +36,7 @@ export interface Horizon {
 /** Build the far land and the clouds. */
 export function horizon(materials: Materials, fineness: number): Horizon {
   const material = materials.make({ vertexShader: VERTEX, fragmentShader: FRAGMENT });
-  const land = new Mesh(farLand(), material);
+  const land = new Mesh(farLand(fineness), material);
   const clouds = new Mesh(cloudRing(fineness), material);
   const group = new Group();
   for (const mesh of [land, clouds]) {
@@ -51,18 +51,17 @@ export function horizon(materials: Materials, fineness: number): Horizon {
   };
 }
 
-function farLand(): BufferGeometry {
-  const builder = new MeshBuilder(12).uneven(0.02);
-  rimOfLand(builder);
+function farLand(fineness: number): BufferGeometry {
+  const builder = new MeshBuilder(12, fineness).uneven(0.02);
+  rimOfLand(builder, fineness < 1 ? 32 : 56);
   ridge(builder, 215, 26, 13, PALETTE.far, 3);
   ridge(builder, 285, 52, 11, PALETTE.farther, 9);
   return builder.geometry();
 }
 
 /** Joins the square of the painted ground with the mountains. */
-function rimOfLand(builder: MeshBuilder): void {
+function rimOfLand(builder: MeshBuilder, sides: number): void {
   builder.paint(PALETTE.grassDark);
-  const sides = 56;
   const distances = [96, 112, 130, 150, 190];
   distances.slice(0, -1).forEach((inner, ring) => {
     const outer = distances[ring + 1] ?? inner;
@@ -97,8 +96,9 @@ function cloudRing(fineness: number): BufferGeometry {
   const builder = new MeshBuilder(5, fineness).uneven(0);
   const random = seeded(19);
   builder.shine(PALETTE.cloud, 1);
-  for (let count = 0; count < 15; count += 1) {
-    const angle = (count / 15) * Math.PI * 2 + random() * 0.3;
+  const clouds = fineness < 1 ? 9 : 15;
+  for (let count = 0; count < clouds; count += 1) {
+    const angle = (count / clouds) * Math.PI * 2 + random() * 0.3;
     const distance = 150 + random() * 130;
     const where = { x: Math.sin(angle) * distance, y: 48 + random() * 46, z: Math.cos(angle) * distance, turn: angle };
     builder.within({ ...where, scale: 0.7 + random() * 0.9 }, () => {

@@ -2,7 +2,7 @@ import { Group, Mesh, Texture, type BufferGeometry, type Object3D, type Points, 
 import type { Preset } from "../core/quality";
 import { placeOf } from "../core/places";
 import { GroundPaint } from "../ground/ground-paint";
-import { groundMesh } from "../ground/ground-mesh";
+import { groundMeshes } from "../ground/ground-mesh";
 import type { Circle } from "../ground/movement";
 import { WATER_LEVEL_M } from "../ground/terrain";
 import type { Materials } from "../light/materials";
@@ -72,7 +72,7 @@ export class Land {
     this.paint = new GroundPaint(preset.groundTexels, preset.waterDetail);
     this.far = horizon(materials, preset.fineness);
     this.drops = fountainWater(materials, 1);
-    this.group.add(sky(materials), this.far.group, groundMesh(materials, this.paint.texture, preset.groundCellM));
+    this.group.add(sky(materials), this.far.group, ...groundMeshes(materials, this.paint.texture, preset.groundCellM));
     this.steps = this.plan();
   }
 
@@ -134,7 +134,7 @@ export class Land {
   private add(site: Site): Mesh {
     const mesh = this.addMesh(site.builder.geometry());
     mesh.layers.enable(SHADOW_LAYER);
-    if (!site.detail.isEmpty) this.showWithin(this.addMesh(site.detail.geometry()));
+    for (const builder of [site.detail, ...site.strewn]) if (!builder.isEmpty) this.showWithin(this.addMesh(builder.geometry()));
     this.glows.push(...site.glows);
     this.pools.push(...site.pools);
     this.signs.push(...site.signs);
@@ -192,7 +192,7 @@ export class Land {
 
   /** What is drawn at once for the whole world comes last: signs, soft lights, and lanterns in the sky. */
   private finish(): void {
-    this.eveningOnly.push(poolMesh(this.materials, this.pools), glowPoints(this.materials, [...this.glows, ...skyLanterns()]));
+    this.eveningOnly.push(poolMesh(this.materials, this.pools, this.preset.fineness), glowPoints(this.materials, [...this.glows, ...skyLanterns()]));
     this.group.add(...(this.hideNames ? [] : [signMesh(this.materials, this.signs)]), ...this.eveningOnly);
     this.paint.flush();
   }

@@ -11,8 +11,11 @@ import { blossom } from "./site";
 
 const FLOWERS = [PALETTE.cream, PALETTE.gold, PALETTE.blossom, PALETTE.white, PALETTE.crystal] as const;
 
-/** The meadows are cut like a cake, so that only what is near has to be drawn. */
+/** The meadows are cut like a cake, and in rings, so that only what is near has to be drawn. */
 const SECTORS = 8;
+const RINGS = 3;
+const NEAREST_M = 21.5;
+const REACH_M = 70;
 
 /**
  * Grass that waves in the wind: much on the hill, tufts and wild flowers elsewhere.
@@ -21,7 +24,7 @@ const SECTORS = 8;
  */
 export function meadow(share: number): MeshBuilder[] {
   const hillGrass = new MeshBuilder(900);
-  const wild = Array.from({ length: SECTORS }, (_, sector) => new MeshBuilder(901 + sector));
+  const wild = Array.from({ length: SECTORS * RINGS }, (_, sector) => new MeshBuilder(901 + sector));
   const random = seeded(99);
   const hill = placeOf("hill");
   for (let count = 0; count < 2100 * share; count += 1) {
@@ -32,14 +35,15 @@ export function meadow(share: number): MeshBuilder[] {
   }
   for (let count = 0; count < 2400 * share; count += 1) {
     const angle = random() * Math.PI * 2;
-    const distance = 21.5 + random() * 70;
+    const distance = NEAREST_M + random() * REACH_M;
     const [x, z] = [Math.sin(angle) * distance, Math.cos(angle) * distance];
     if (!isWild(x, z)) continue;
-    const builder = pick(wild, (angle / (Math.PI * 2)) * SECTORS);
+    const ring = Math.min(RINGS - 1, Math.floor(((distance - NEAREST_M) / REACH_M) * RINGS));
+    const builder = pick(wild, ring * SECTORS + Math.floor((angle / (Math.PI * 2)) * SECTORS));
     if (count % 5 === 0) flower(builder, x, z, pick(FLOWERS, count / 5));
     else tuft(builder, x, z, 0.28 + random() * 0.35, random);
   }
-  return [hillGrass, ...wild];
+  return [hillGrass, ...wild].filter((builder) => !builder.isEmpty);
 }
 
 function isWild(x: number, z: number): boolean {

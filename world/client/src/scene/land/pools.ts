@@ -13,7 +13,9 @@ export interface Pool {
   strength?: number;
 }
 
-const SIDES = 8;
+/** Share of the radius, and brightness there: soft, or a plain cone. */
+const SOFT = { sides: 8, rings: [[0.5, 0.38], [1, 0]] } as const;
+const PLAIN = { sides: 6, rings: [[0.9, 0]] } as const;
 const LIFT_M = 0.07;
 
 const VERTEX = /* glsl */ `
@@ -30,12 +32,12 @@ void main() {
 `;
 const FRAGMENT = `${FRAGMENT_HEAD}\nin vec3 vColor;\nvoid main() { outColor = vec4(vColor, 1.0); }`;
 
-/** All pools of light as one draw; they lie on the ground and follow its height. */
-export function poolMesh(materials: Materials, pools: readonly Pool[]): Mesh {
+/** All pools of light as one draw; they lie on the ground and follow its height. Below a fineness of 1 they are plainer. */
+export function poolMesh(materials: Materials, pools: readonly Pool[], fineness: number): Mesh {
   const positions: number[] = [];
   const colors: number[] = [];
   const indexes: number[] = [];
-  for (const pool of pools) addPool(pool, positions, colors, indexes);
+  for (const pool of pools) addPool(pool, fineness < 1 ? PLAIN : SOFT, { positions, colors, indexes });
   const geometry = new BufferGeometry();
   geometry.setAttribute("position", new BufferAttribute(new Float32Array(positions), 3));
   geometry.setAttribute("color", new BufferAttribute(new Float32Array(colors), 3));
@@ -49,24 +51,26 @@ export function poolMesh(materials: Materials, pools: readonly Pool[]): Mesh {
   return mesh;
 }
 
-/** Brightness falls off in rings: a fan in the middle, a band round it. */
-function addPool(pool: Pool, positions: number[], colors: number[], indexes: number[]): void {
+/** Brightness falls off in rings: a fan in the middle, bands round it. */
+function addPool(
+  pool: Pool, { sides, rings }: typeof SOFT | typeof PLAIN, into: { positions: number[]; colors: number[]; indexes: number[] },
+): void {
+  const { positions, colors, indexes } = into;
   const first = positions.length / 3;
-  const rings = [[0.5, 0.38], [1, 0]] as const;
   const color = channels(pool.color).map((part) => part * (pool.strength ?? 0.42));
   positions.push(pool.x, heightAt(pool.x, pool.z) + LIFT_M, pool.z);
   colors.push(...color);
   rings.forEach(([share, light], ring) => {
-    for (let side = 0; side < SIDES; side += 1) {
-      const angle = (side / SIDES) * Math.PI * 2;
+    for (let side = 0; side < sides; side += 1) {
+      const angle = (side / sides) * Math.PI * 2;
       const x = pool.x + Math.sin(angle) * pool.radiusM * share;
       const z = pool.z + Math.cos(angle) * pool.radiusM * share;
       positions.push(x, heightAt(x, z) + LIFT_M, z);
       colors.push(...color.map((part) => part * light));
-      const here = first + 1 + ring * SIDES + side;
-      const there = first + 1 + ring * SIDES + ((side + 1) % SIDES);
+      const here = first + 1 + ring * sides + side;
+      const there = first + 1 + ring * sides + ((side + 1) % sides);
       if (ring === 0) indexes.push(first, here, there);
-      else indexes.push(here - SIDES, here, there, here - SIDES, there, there - SIDES);
+      else indexes.push(here - sides, here, there, here - sides, there, there - sides);
     }
   });
 }

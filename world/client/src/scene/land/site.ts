@@ -21,12 +21,16 @@ export interface Mover {
   move(mesh: Object3D, timeS: number): void;
 }
 
+/** Side of the squares into which small things are sorted. */
+const CELL_M = 18;
+
 /** Everything that one place puts into the world. */
 export class Site {
   readonly fineness: number;
   readonly builder: MeshBuilder;
   /** Small things that only show from near, such as flowers and goods. */
   readonly detail: MeshBuilder;
+  private readonly cells = new Map<string, MeshBuilder>();
   readonly glows: Glow[] = [];
   readonly pools: Pool[] = [];
   readonly shades: Shade[] = [];
@@ -50,7 +54,20 @@ export class Site {
 
   /** Stand something small on the ground that only shows from near. */
   strew(x: number, z: number, turn: number, build: (builder: MeshBuilder) => void, lift = 0): void {
-    this.detail.within({ x, y: heightAt(x, z) + lift, z, turn }, () => build(this.detail));
+    const builder = this.strewnAt(x, z);
+    builder.within({ x, y: heightAt(x, z) + lift, z, turn }, () => build(builder));
+  }
+
+  /** What was strewn, by where it is, so that only what is near is drawn. */
+  get strewn(): MeshBuilder[] {
+    return [...this.cells.values()];
+  }
+
+  private strewnAt(x: number, z: number): MeshBuilder {
+    const key = `${Math.floor(x / CELL_M)} ${Math.floor(z / CELL_M)}`;
+    const cell = this.cells.get(key) ?? new MeshBuilder(this.cells.size + 1, this.fineness);
+    this.cells.set(key, cell);
+    return cell;
   }
 
   /** Darken the ground under something. */

@@ -12,6 +12,9 @@ const HIGHEST_RAD = 1.25;
 const HEAD_M = 1.45;
 /** The camera looks over the head, so that the avatar does not hide what is ahead. */
 const LOOK_ABOVE_SHARE = 0.11;
+const FIRST_PITCH_RAD = 0.2;
+/** How far ahead the camera looks for a slope when it is put somewhere. */
+const AHEAD_M = 20;
 const TURN_PER_PX = 0.0052;
 
 /** Looks over the avatar's shoulder; can be turned, and comes nearer when something is in the way. */
@@ -19,7 +22,7 @@ export class FollowCamera {
   readonly camera = new PerspectiveCamera(58, 1, 0.1, 900);
   /** Direction in which the camera looks, about the vertical axis; 0 looks south. */
   angleRad = Math.PI;
-  pitchRad = 0.2;
+  pitchRad = FIRST_PITCH_RAD;
   distanceM = 6.2;
   private shownM = 6.2;
   private idleS = 0;
@@ -50,9 +53,11 @@ export class FollowCamera {
     [this.angleRad, this.pitchRad, this.distanceM, this.shownM] = [angleRad, pitchRad, distanceM, distanceM];
   }
 
-  /** Stand behind the avatar at once, as after a portal. */
+  /** Stand behind the avatar at once, as after a portal. Before a slope the camera looks up it. */
   snap(x: number, z: number, angleRad: number): void {
     this.angleRad = angleRad;
+    const riseM = heightAt(x + Math.sin(angleRad) * AHEAD_M, z + Math.cos(angleRad) * AHEAD_M) - heightAt(x, z);
+    this.pitchRad = clamp(FIRST_PITCH_RAD - (riseM / AHEAD_M) * 0.55, -0.06, FIRST_PITCH_RAD);
     this.target.set(x, footingAt(x, z) + HEAD_M, z);
     this.shownM = this.distanceM;
   }
