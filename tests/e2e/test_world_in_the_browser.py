@@ -3,7 +3,6 @@
 import pytest
 
 from tests.e2e.conftest import Visitors
-from tests.world.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -121,9 +121,7 @@ def test_entering_and_leaving_are_told(person: Visitors) -> None:
 NOTICES = "[...document.querySelectorAll('.line.notice')].map(line => line.textContent)"
 
 
-def test_people_are_whispered_to_blocked_and_reported_by_keyboard(
-    person: Visitors, topics: InMemoryTopics
-) -> None:
+def test_people_are_whispered_to_blocked_and_reported_by_keyboard(person: Visitors, topics: InMemoryTopics) -> None:
     """From the list of people. A report carries the reason and the last lines of the room."""
     player, other = person("하늘"), person("도윤")
     page, row = player.page, f"[data-seat='{other.seat}'] .row-buttons"
