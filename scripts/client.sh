@@ -19,7 +19,14 @@ npm_ci() {
     --no-audit --no-fund --no-update-notifier --loglevel=error >"$2" 2>&1
 }
 
-page_now() { if [[ -f $CLIENT/dist/index.html ]]; then echo "an old page"; else echo "no page"; fi; }
+# Print what it means that npm failed, and why it did. Its last lines only say where its log is, so the cause is sought.
+without_packages() {
+  local what="the world has no page" why
+  if [[ -f $CLIENT/dist/index.html ]]; then what="the world keeps the page of an earlier version"; fi
+  why=$(grep -m 1 'reason:' "$1" || head -n 3 "$1" | tr '\n' ' ')
+  echo "$what, because npm could not fetch the packages of its client: ${why#npm error }"
+  echo "setup: all else works; for the page, run \`make setup\` again where npm's registry can be reached"
+}
 
 # Install the packages that the lock names. Fail if they cannot be fetched.
 install_client() {
@@ -32,7 +39,7 @@ install_client() {
   if ((code == 0)); then
     echo "$wanted" >"$stamp"
   else
-    say "the world has $(page_now), because npm could not fetch the packages of its client: $(tail -n 3 "$log" | tr '\n' ' ')"
+    say "$(without_packages "$log")"
   fi
   rm -f "$log"
   return "$code"

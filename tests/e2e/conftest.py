@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -96,14 +97,14 @@ class Visitors:
     url: str
     pages: list[WorldPage] = field(default_factory=list)
 
-    def at_door(self, **options: object) -> WorldPage:
+    def at_door(self, **options: Any) -> WorldPage:
         """Open a page; it shows the door."""
         page = WorldPage(self.browser, self.url, **options)
         self.pages.append(page)
         return page
 
     def __call__(
-        self, name: str, *, in_list: bool = True, consent: Sequence[str] = ("store", "learn"), **options: object
+        self, name: str, *, in_list: bool = True, consent: Sequence[str] = ("store", "learn"), **options: Any
     ) -> WorldPage:
         """Open a page, and enter the list view, or the 3D world on a screen that is soon drawn."""
         if not in_list:

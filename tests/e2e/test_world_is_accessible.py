@@ -1,6 +1,7 @@
 """axe finds no violation in any view of the world."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_no_dialog_of_the_list_view_has_a_violation(person: Visitors, locale: st
 
 
 @pytest.mark.parametrize("device", [{}, PHONE], ids=["desk", "phone"])
-def test_the_3d_world_has_no_violation(person: Visitors, device: dict[str, object]) -> None:
+def test_the_3d_world_has_no_violation(person: Visitors, device: dict[str, Any]) -> None:
     """Also on a phone, whose people are behind a button."""
     player = person("하늘", in_list=False, **device)
     player.until_drawn()

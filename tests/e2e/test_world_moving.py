@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.e2e.conftest import Visitors
-from tests.e2e.world_page import PHONE, PORTALS, WorldPage
+from tests.e2e.world_page import PHONE, PORTALS, TWO_FRAMES, WorldPage
 from tests.world.served import Served
 from tests.world.waiting import wait_until
 
@@ -62,23 +63,20 @@ def walk_and_stop(walker: WorldPage, watcher: WorldPage, key: str) -> float:
     walker.page.keyboard.down(key)
     walker.until(f"Math.hypot(__world.scene().me.x - {start['x']}, __world.scene().me.z - {start['z']}) > 4")
     walker.page.keyboard.up(key)
-    walker.page.evaluate(f"new Promise(done => setTimeout(done, {LAG_MS}))")  # the walk must be over to know its end
+    walker.page.evaluate(TWO_FRAMES)  # the next one after the key is the last one that moves
     end = walker.scene()["me"]
     shown = f"__world.scene().positions[{walker.seat}]"
     watcher.until(f"Math.hypot({shown}.x - {end['x']}, {shown}.z - {end['z']}) < {APART_M}")
     walked, seen = (player.page.evaluate("cancelAnimationFrame(sampling), samples") for player in (walker, watcher))
-    stopped_ms = next(sample["ms"] for sample in walked if apart_m(sample["me"], end) < 0.01)
+    stopped_ms: float = next(sample["ms"] for sample in walked if apart_m(sample["me"], end) < 0.01)
     agreed_ms = stopped_ms
     for sample in reversed(seen):
         if apart_m(sample["positions"][str(walker.seat)], end) >= APART_M:
             break
         agreed_ms = sample["ms"]
     assert seen[0]["ms"] < stopped_ms
-    return (
-        max(0, agreed_ms - stopped_ms)
-        - paused_ms(walked, stopped_ms, agreed_ms)
-        - paused_ms(seen, stopped_ms, agreed_ms)
-    )
+    pauses_ms = sum(paused_ms(samples, stopped_ms, agreed_ms) for samples in (walked, seen))
+    return max(0.0, agreed_ms - stopped_ms - pauses_ms)
 
 
 def apart_m(one: dict[str, float], other: dict[str, float]) -> float:
@@ -87,9 +85,9 @@ def apart_m(one: dict[str, float], other: dict[str, float]) -> float:
 
 def paused_ms(samples: list[dict[str, Any]], from_ms: float, to_ms: float) -> float:
     """Return how long a page stood still in a time, beyond 100 ms a frame."""
-    times_ms = [sample["ms"] for sample in samples]
+    times_ms: list[float] = [sample["ms"] for sample in samples]
     frames = [(max(a, from_ms), min(b, to_ms)) for a, b in itertools.pairwise(times_ms)]
-    return sum(max(0.0, b - a - FRAME_MS) for a, b in frames)
+    return sum((max(0.0, b - a - FRAME_MS) for a, b in frames), 0.0)
 
 
 def in_front_of_maru(person: Visitors, served: Served, name: str) -> WorldPage:
@@ -165,9 +163,12 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
     player = person("하늘", in_list=False)
     player.until_drawn()
     asked: list[str] = []
-    player.context.route(
-        re.compile(r"https://.*"), lambda route: (asked.append(route.request.url), route.fulfill(body="-"))
-    )
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(body="-")
+
+    player.context.route(re.compile(r"https://.*"), answer)
     served.put("하늘", 52, 17)
     player.until("Math.abs(__world.scene().me.x - 52) < 0.1")
     player.walk_to(52, 12, within_m=1.5)

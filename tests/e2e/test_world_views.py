@@ -6,12 +6,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.conftest import Visitors
-from tests.e2e.world_page import PHONE, WorldPage
+from tests.e2e.world_page import PHONE, TWO_FRAMES, WorldPage
 from tests.world.served import EchoBot, Served
 
 pytestmark = pytest.mark.e2e
-
-TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 @pytest.fixture(scope="module")

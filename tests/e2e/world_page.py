@@ -18,10 +18,16 @@ PORTALS = [
 ]
 SMALL = {"width": 960, "height": 540}
 """The smallest screen with the layout of desktops."""
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 """Chromium draws the scene in software."""
 TIMEOUT_S = 60.0
+TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 CONSENT = {"store": ".consent .check input >> nth=0", "learn": ".consent .check input >> nth=1"}
 _DIAGONAL = math.sin(math.pi / 8)
 """Share of a direction from which on its key is held: eight directions, as with keys."""

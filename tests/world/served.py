@@ -52,8 +52,13 @@ class Served:
         """Do something in the gateway's own thread, and wait for its end."""
         loop, done = self.gateway._loop, threading.Event()
         assert loop is not None
-        loop.call_soon_threadsafe(lambda: (action(), done.set()))
-        assert done.wait(START_S)
+
+        def act() -> None:
+            action()
+            done.set()
+
+        loop.call_soon_threadsafe(act)
+        assert done.wait(START_S), "the action has failed"
 
     def put(self, name: str, x: float, z: float) -> None:
         """Take a player somewhere, as a portal does."""
@@ -68,7 +73,12 @@ class Served:
 
     def empty(self) -> None:
         """Let everybody leave, also those whose seats are held for their return."""
-        self.run(lambda: [self.gateway.rooms.leave(seat) for seat in list(self.gateway.rooms)])
+
+        def leave() -> None:
+            for seat in list(self.gateway.rooms):
+                self.gateway.rooms.leave(seat)
+
+        self.run(leave)
 
 
 def settings(**changed: object) -> GatewaySettings:

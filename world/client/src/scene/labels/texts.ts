@@ -33,5 +33,5 @@ export function botName(bot: string, language: Language): string {
 /** Words of the badge and of the touch controls. */
 export const WORDS = {
   badge: { ko: "봇", en: "BOT" },
-  jump: { ko: "뛰기", en: "Jump" },
+  jump: { ko: "점프", en: "Jump" },
 } as const;
