@@ -98,6 +98,12 @@ def _type(field: FieldInfo) -> str:
     return " ".join([_type_name(field.annotation), ", ".join(bounds)]).strip()
 
 
+_NAMES = {
+    str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret",
+}  # fmt: skip
+_PLURAL = {"text": "texts", "secret": "secrets", "JSON object": "objects"}
+
+
 def _type_name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
@@ -108,10 +114,9 @@ def _type_name(annotation: Any) -> str:
     if origin is dict:
         return "JSON object"
     if origin is tuple:
-        return "JSON list of secrets" if SecretStr in arguments else f"{len(arguments)} numbers"
-    if annotation is SecretStr:
-        return "secret"
-    return {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}[annotation]
+        is_list = arguments[-1] is Ellipsis
+        return f"JSON list of {_PLURAL[_type_name(arguments[0])]}" if is_list else f"{len(arguments)} numbers"
+    return "JSON object" if _is_section(annotation) else _NAMES[annotation]
 
 
 def _default(field: FieldInfo) -> str:

@@ -46,7 +46,8 @@ class Talker:
         self._cookie = cookie_of(f"{tag}묻{number}")
         self._bot = BOT_IDS[number % len(BOT_IDS)]
         self._ids = itertools.count(1)
-        self._last: int | None = None
+        self._last = 0
+        self._seat: dict[str, Any] = {}
         self._unknown = False
         self._arrived = asyncio.Event()
         self._client: WebSocketClient | None = None
@@ -59,7 +60,7 @@ class Talker:
     async def enter(self) -> None:
         """Enter, or come back."""
         waiting = [question for question in self.asked if not self.shown[question]]
-        resumed = {} if self._last is None else {"last": self._last, "waiting": waiting}
+        resumed = {**self._seat, "last": self._last, "waiting": waiting} if self._seat else {}
         self._client = await open_client("127.0.0.1", self._port, self._cookie, self._receive, source=self._source)
         self._send({"t": "enter", "v": 1, **resumed})
 
@@ -107,8 +108,10 @@ class Talker:
         if opcode != TEXT:
             return
         event = json.loads(payload)
-        self._last = max(self._last or 0, event["n"])
-        if event["t"] == "answered" and event.get("id"):
+        self._last = event["n"] if event["t"] == "welcome" else max(self._last, event["n"])
+        if event["t"] == "welcome":
+            self._seat = {"seat": event["you"], "epoch": event["epoch"]}
+        elif event["t"] == "answered" and event.get("id"):
             self.shown[event["id"]] += 1
         elif event["t"] == "unanswered":
             self._unknown = event["reason"] == "unknown"

@@ -5,6 +5,7 @@ Values are normalised once, when they are read: paths become absolute, and a log
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
@@ -105,6 +106,18 @@ def _brokers(text: str) -> str:
     return text
 
 
+def _proxy(text: str) -> str:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        network = None
+    if network is None or not network.prefixlen:  # whoever is trusted can say to be anybody
+        raise ValueError(
+            "expected an IP address such as 10.1.2.3, or a network such as 10.1.0.0/16, but not all addresses"
+        )
+    return text
+
+
 def _name_node(text: str) -> str:
     if text and ("@" in text or not is_address(text, ("hdfs", "viewfs"))):
         raise ValueError("expected an address like hdfs://host:port, without a login")
@@ -123,6 +136,7 @@ HttpAddress = Annotated[str, AfterValidator(_http)]
 HttpsAddress = Annotated[str, AfterValidator(_https)]
 HttpAddressWithPort = Annotated[str, AfterValidator(_http_with_port)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
+Proxy = Annotated[str, AfterValidator(_proxy)]
 NameNode = Annotated[str, AfterValidator(_name_node)]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmgtKMGT]$")]
 SparkMaster = Annotated[

@@ -25,6 +25,7 @@ from kogpt2_chat.section_types import (
     NameNode,
     Port,
     Positive,
+    Proxy,
     Seconds,
     Section,
     ServerSection,
@@ -368,6 +369,11 @@ class World(Section):
         (),
         description="origins from which pages may connect if players reach the gateway by a name, such as that of a "
         "proxy: https://world.example",
+    )
+    trusted_proxies: tuple[Proxy, ...] = Field(
+        (),
+        description="addresses or networks of proxies before the gateway, whose X-Forwarded-For and X-Forwarded-Proto "
+        "say where a client is and whether it uses https; empty: the headers are ignored",
     )
     ids_per_hour: Positive = Field(60, description="new guests per hour from one network address")
     connections: Positive = Field(40, description="open connections from one network address")

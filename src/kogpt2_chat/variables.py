@@ -24,7 +24,6 @@ _NOT_SETTINGS: Final = re.compile(
 """Variables with the project's prefix that are not settings: set-up, supervisor, tests and benchmarks read them."""
 _OUTDATED: Final = {
     "KOGPT2_MODEL__SMALL_MAX_STEPS": "use KOGPT2_MODEL__SMALL_ANSWER_TOKENS",
-    "KOGPT2_PORTS__GATEWAY": "this server does not exist",
     "KOGPT2_PORTS__SPARK_UI": "this page does not exist",
     "KOGPT2_SERVING__ENGINE": "the reference engine only evaluates versions, it does not serve them",
     "KOGPT2_SERVING__HISTORY_TURNS": "models are not trained on earlier turns",

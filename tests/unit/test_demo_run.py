@@ -35,6 +35,7 @@ class FakePlatform:
         small: whether the base is the small one.
         world_page: the page of the world's client, if it is built.
         slept_s: seconds that the demo waited.
+        left: what its players have left.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class FakePlatform:
     small: bool = True
     world_page: Path = Path(__file__)
     slept_s: float = 0.0
+    left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.topics = AnsweringTopics(self.broker)
@@ -69,7 +71,7 @@ class FakePlatform:
             topics=lambda _settings: self.topics,
             registry=lambda _settings: self.registry,
             airflow=lambda _settings: self,
-            visitors=lambda _settings: KafkaVisitors(self.topics),
+            visitors=lambda _settings: KafkaVisitors(self.topics, self.left),
             suggest=lambda _settings, dataset, _progress: [f"KoGPT2 with {dataset or 'the shipped corpora'}"],
             clock=lambda: self.slept_s,
             pause=self._pause,
@@ -100,12 +102,16 @@ class KafkaVisitors:
     """Visitors without a world: they ask over the double of Kafka."""
 
     topics: AnsweringTopics
+    left: list[str]
 
     def ask(self, utterances: Sequence[Utterance]) -> list[ReceivedAnswer]:
         return ask(utterances=utterances, topics=self.topics, timeout_s=20)
 
     def rate(self, opinions: Sequence[Opinion]) -> int:
         return send_feedback(opinions=opinions, topics=self.topics)
+
+    def leave(self) -> None:
+        self.left.append("the world")
 
 
 @pytest.fixture
@@ -145,6 +151,7 @@ def test_a_first_demo_trains_talks_ingests_and_trains_again(demo: Demo, platform
     ]
     assert [(trial.version, trial.champion) for trial in report.trials] == [(1, False), (2, True)] * len(BOT_IDS)
     assert report.speechless == []
+    assert platform.left == ["the world"]
     assert report.offer == ["KoGPT2 with the shipped corpora"]
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from kogpt2_chat.demo.run import DEMO_ENVIRONMENT
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings, load_settings
-from kogpt2_chat.variables import as_variables, leaves_of, shown_variables
+from kogpt2_chat.variables import _OUTDATED, as_variables, leaves_of, shown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +97,13 @@ def test_a_setting_of_an_earlier_release_causes_a_warning(monkeypatch, capsys):
     message = capsys.readouterr().err
     assert message.count("KOGPT2_STACK__START_TIMEOUT_S (in the environment) no longer has an effect") == 1
     assert "KOGPT2_STACK__STALL_S" in message
+
+
+def test_a_port_that_an_earlier_release_had_too_has_an_effect(monkeypatch):
+    """Also in the JSON of its section: the gateway of an earlier release had gone, and there is one again."""
+    monkeypatch.setenv("KOGPT2_PORTS", '{"gateway": 8123}')
+    assert load_settings().ports.gateway == 8123
+    assert not _OUTDATED.keys() & leaves_of(Settings).keys()
 
 
 def test_an_outdated_setting_in_the_json_of_a_section_causes_a_warning_too(monkeypatch, capsys):

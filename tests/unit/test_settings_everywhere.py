@@ -35,6 +35,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"
 FORMS = {
     "KOGPT2_WORLD__PORTALS": ['[{"ko": "극장", "en": "Theater", "url": "https://theater.example/별"}]', "[]"],
     "KOGPT2_WORLD__ORIGINS": ['["https://world.example"]'],
+    "KOGPT2_WORLD__TRUSTED_PROXIES": ['["127.0.0.1", "10.1.0.0/16", "2001:db8::/64"]', "[]"],
     "KOGPT2_WORLD__ADDRESSES": ['["http://one.example:8000", "http://two.example:8000"]'],
     "KOGPT2_KAFKA__BOOTSTRAP": ["kafka:9092", "a:1,b:2", "[::1]:9092"],
     "KOGPT2_HDFS__ROOT": ["/Chatbot", "/a/b-c_d.e,f/"],

@@ -18,9 +18,11 @@ from world.gateway.rooms.asking import AskedQuestion, Asking
 from world.gateway.rooms.chat import Chat, ChatReport
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
+from world.gateway.rules.consents import LastConsents
 from world.gateway.rules.tokens import Guest, new_guest
 
 PLACES = load_places()
+BEGAN_S = 1_800_000_000
 _IDS = itertools.count(1)
 
 
@@ -71,15 +73,16 @@ class Town:
             rooms=rooms,
             capacity=capacity,
             bots=lambda: [BotView(bot, "ready", 1) for bot in BOT_IDS],
+            consents=LastConsents(clock=lambda: BEGAN_S + self.now_s),
         )
         self.asking = Asking(self.rooms)
         self.dispatch = Dispatch(self.rooms, Chat(self.rooms), self.asking, self.outside, self.outside.raise_if_muted)
 
     def guest(self, name: str, *, store: bool = True, learn: bool = True, minor: bool = False) -> Guest:
-        return new_guest(name, 1_800_000_000, store=store, learn=learn, minor=minor)
+        return new_guest(name, BEGAN_S, store=store, learn=learn, minor=minor)
 
     def enter(self, name: str, room: int | None = None, **consent: bool) -> "Person":
-        return Person(self, self.guest(name, **consent), room)
+        return Person(self, self.guest(name, **consent), room=room)
 
     def pass_time(self, seconds: float) -> None:
         self.now_s += seconds
@@ -92,12 +95,10 @@ class Person:
         hung_up: close codes of connections that the gateway has closed.
     """
 
-    def __init__(
-        self, town: Town, guest: Guest, room: int | None = None, last: int | None = None, seat: int | None = None
-    ) -> None:
+    def __init__(self, town: Town, guest: Guest, **fields: Any) -> None:
         self.town, self.guest = town, guest
         self.hung_up: list[int] = []
-        command = Enter(v=1, look=Look(body=1), room=room, last=last, seat=seat)
+        command = Enter(v=1, look=Look(body=1), **fields)
         self.seat: Seat = town.rooms.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code)).seat
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
@@ -123,8 +124,9 @@ class Person:
     def drop(self) -> None:
         self.town.rooms.drop(self.seat, self.town.now_s)
 
-    def come_back(self, last: int | None = None) -> "Person":
-        return Person(self.town, self.guest, last=last, seat=self.seat.number)
+    def come_back(self, last: int | None = None, **fields: Any) -> "Person":
+        known = {"last": last, "seat": self.seat.number, "epoch": self.seat.outbox.epoch}
+        return Person(self.town, self.guest, **(known | fields))
 
 
 def answer_to(question: AskedQuestion, text: str = "네!", *, offset: int = 1, **headers: str) -> Record:

@@ -253,11 +253,16 @@ def test_without_kafka_a_question_is_refused_at_once(town: Town) -> None:
 
 
 @pytest.mark.parametrize("minor", [True, False])
-def test_nothing_is_learned_from_minors(town: Town, minor: bool) -> None:
+def test_nothing_of_minors_is_stored_or_learned(town: Town, minor: bool) -> None:
     """Whatever was ticked."""
     asker = town.enter("하늘", store=True, learn=True, minor=minor)
     asker.send("ask", bot="ChatbotA", text="하나")
-    assert town.outside.questions[0].learn is not minor
+    asker.send("consent", store=True, learn=True)
+    (consented,) = asker.events("consented")
+    assert (consented["store"], consented["learn"]) == (not minor, not minor)
+    asker.send("ask", bot="ChatbotB", text="둘")
+    for question in town.outside.questions:
+        assert (question.store, question.learn, question.minor) == (not minor, not minor, minor)
 
 
 def test_without_consent_nothing_is_stored_or_rated(town: Town) -> None:

@@ -1,8 +1,16 @@
 """Public chat, whispers, emotes, looks, blocks and reports."""
 
-import pytest
+import base64
+import hashlib
+import re
+from dataclasses import replace
 
-from tests.world.people import Town
+import pytest
+from msgspec.json import encode
+
+from tests.world.people import Person, Town
+from world.gateway.protocol.commands import MAX_BLOCKED, MAX_FRAME_BYTES, Enter
+from world.gateway.rules.tokens import new_guest
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -58,16 +66,69 @@ def test_a_whisper_reaches_one_player(town: Town) -> None:
 def test_who_blocks_a_player_gets_nothing_from_it(town: Town) -> None:
     """The blocked player does not notice. Unblocking undoes it."""
     first, second = town.enter("하늘"), town.enter("시끄럼")
-    first.send("block", seat=second.seat.number, blocked=True)
+    first.send("block", tag=second.guest.tag, blocked=True)
     second.send("say", text="야")
     second.send("whisper", to=first.seat.number, text="야야")
     second.send("emote", kind="wave")
     assert first.events("said", "whispered", "emoted") == []
     assert len(second.events("said", "whispered", "emoted")) == 3
-    first.send("block", seat=second.seat.number, blocked=False)
+    first.send("block", tag=second.guest.tag, blocked=False)
     town.pass_time(5)
     second.send("say", text="안녕")
     assert len(first.events("said")) == 1
+
+
+def test_a_block_stays_whatever_seat_or_name_the_other_has(town: Town) -> None:
+    """It is by the guest's tag, which all players see."""
+    first, second = town.enter("하늘"), town.enter("시끄럼")
+    tags = {player["name"]: player["tag"] for player in second.events("welcome")[0]["players"]}
+    assert first.events("joined")[0]["player"]["tag"] == tags["시끄럼"]
+    assert re.fullmatch("[a-z2-7]{16}", tags["하늘"])
+    first.send("block", tag=tags["시끄럼"])
+    town.rooms.leave(second.seat)
+    renamed = Person(town, replace(second.guest, name="새이름"))
+    assert first.events("joined")[0]["player"]["tag"] == tags["시끄럼"]
+    renamed.send("say", text="또 나야")
+    assert first.events("said") == []
+
+
+def test_the_list_of_blocked_players_comes_with_the_entry(town: Town) -> None:
+    """So it outlives seats, restarts and gateways. It is the whole list: who is not in it is not blocked."""
+    loud, other = town.enter("시끄럼"), town.enter("별똥별")
+    guest = town.guest("하늘")
+    first = Person(town, guest, blocked=[loud.guest.tag, guest.tag])
+    loud.send("say", text="야")
+    first.send("say", text="조용해서 좋다")
+    assert [said["name"] for said in first.events("said")] == ["하늘"]
+    first.drop()
+    first.come_back(blocked=[other.guest.tag])
+    loud.send("say", text="이제 들려?")
+    other.send("say", text="나는 안 들리지")
+    assert [said["name"] for said in first.events("said")] == ["시끄럼"]
+
+
+def test_blocks_have_a_limit(town: Town) -> None:
+    """The list fits into one `enter`; a full one can be shortened."""
+    tags = [town.guest("손님").tag for _ in range(MAX_BLOCKED + 1)]
+    first = Person(town, town.guest("하늘"), blocked=tags[:-1])
+    assert len(encode(Enter(v=1, blocked=tags[:-1], waiting=["w" * 40] * 8))) < MAX_FRAME_BYTES
+    first.send("block", tag=tags[-1])
+    first.send("block", tag=tags[0], blocked=False)
+    first.send("block", tag=tags[-1])
+    first.send("block", tag=first.guest.tag)
+    assert [refusal["reason"] for refusal in first.events("refusal")] == ["busy", "not_here"]
+    assert first.seat.blocked == set(tags[1:])
+
+
+def test_a_tag_does_not_show_the_id() -> None:
+    """It is the same for a guest always and everywhere, and another for every guest."""
+    guest = new_guest("하늘", 1, store=False, learn=False, minor=False)
+    later = replace(guest, name="구름", issued=99, store=True)
+    assert guest.tag == later.tag
+    digest = hashlib.sha256(b"kogpt2-chat/world/tag/" + guest.id.encode()).digest()
+    assert guest.tag == base64.b32encode(digest).decode().lower()[:16]
+    others = {new_guest("하늘", 1, store=False, learn=False, minor=False).tag for _ in range(500)}
+    assert len(others | {guest.tag}) == 501
 
 
 def test_emotes_and_looks_are_seen_by_all(town: Town) -> None:
@@ -132,6 +193,58 @@ def test_a_report_carries_the_lines_before(town: Town) -> None:
     assert [refusal["reason"] for refusal in first.events("refusal")] == ["not_here", "not_here"]
 
 
+def test_a_whisper_can_be_reported_by_who_got_it(town: Town) -> None:
+    """With the whispers of the same sender before it, also after the sender has left."""
+    first, second, third = town.enter("하늘"), town.enter("시끄럼"), town.enter("별똥별")
+    for number in range(14):
+        town.pass_time(1)
+        second.send("whisper", to=first.seat.number, text=f"{number}번째")
+        third.send("whisper", to=first.seat.number, text="쉿")
+    town.pass_time(1)
+    first.send("whisper", to=second.seat.number, text="그만해")
+    lines = {(event["name"], event["text"]): event["line"] for event in first.events("whispered")}
+    town.rooms.leave(second.seat)
+    first.send("report_player", seat=second.seat.number, line=lines["시끄럼", "12번째"], text="나쁜 말")
+    assert first.events("reported")[0]["seat"] == second.seat.number
+    (report,) = town.outside.reports
+    assert (report.name, report.guest_id) == ("시끄럼", second.guest.id)
+    # Of 28 whispers, the last 20 are kept: those of this sender from the fourth on.
+    assert [line.text for line in report.lines] == [f"{number}번째" for number in range(4, 13)]
+    assert report.line == report.lines[-1].id
+    first.send("report_player", seat=second.seat.number, line=lines["시끄럼", "0번째"])
+    first.send("report_player", seat=second.seat.number, line=lines["하늘", "그만해"])
+    assert [refusal["reason"] for refusal in first.events("refusal")] == ["not_here", "not_here"]
+
+
+def test_only_who_got_a_whisper_can_report_it(town: Town) -> None:
+    """Whoever knows its id gets nothing from it; a blocked sender's whisper has not arrived."""
+    first, second, third = town.enter("하늘"), town.enter("시끄럼"), town.enter("별똥별")
+    second.send("whisper", to=first.seat.number, text="비밀")
+    (whispered,) = first.events("whispered")
+    third.send("report_player", seat=second.seat.number, line=whispered["line"])
+    assert third.events("refusal")[0]["reason"] == "not_here"
+    first.send("block", tag=second.guest.tag)
+    second.send("whisper", to=first.seat.number, text="야")
+    first.send("report_player", seat=second.seat.number, line=second.events("whispered")[-1]["line"])
+    assert first.events("refusal")[0]["reason"] == "not_here"
+    assert town.outside.reports == []
+
+
+def test_who_has_left_can_be_reported(town: Town) -> None:
+    """As a person for some minutes, and by a line from any room that the reporter has heard."""
+    first, second = town.enter("하늘"), town.enter("시끄럼")
+    second.send("say", text="메롱")
+    (said,) = first.events("said")
+    second.send("go", room=2)
+    first.send("report_player", seat=second.seat.number)
+    town.rooms.leave(second.seat)
+    first.send("report_player", seat=second.seat.number)
+    first.send("go", room=3)
+    first.send("report_player", seat=said["seat"], line=said["line"])
+    assert [(report.name, report.room) for report in town.outside.reports] == [("시끄럼", 1)] * 3
+    assert [line.text for line in town.outside.reports[-1].lines] == ["메롱"]
+
+
 def test_a_flood_is_stopped(town: Town) -> None:
     """Five lines at once, then one per second; the third strike mutes."""
     first, second = town.enter("하늘"), town.enter("별똥별")
@@ -141,6 +254,24 @@ def test_a_flood_is_stopped(town: Town) -> None:
     assert len(second.events("said")) == 5
     reasons = [refusal["reason"] for refusal in first.events("refusal")]
     assert reasons == ["too_fast"] * 3 + ["muted"] * 12
+
+
+def test_a_new_seat_or_name_does_not_end_a_mute(town: Town) -> None:
+    """Strikes and rates are the guest's."""
+    first = town.enter("하늘")
+    for number in range(9):
+        first.send("say", text=f"{number}")
+    assert first.events("refusal")[-1]["reason"] == "muted"
+    town.rooms.leave(first.seat)
+    again = Person(town, first.guest)
+    again.send("say", text="다시 왔어")
+    assert again.events("refusal")[0]["reason"] == "muted"
+    renamed = Person(town, replace(first.guest, name="새이름"))
+    renamed.send("ask", bot="ChatbotA", text="나 누구게")
+    assert renamed.events("refusal")[0]["reason"] == "muted"
+    town.pass_time(31)
+    renamed.send("say", text="이제 돼?")
+    assert renamed.events("refusal") == []
 
 
 def test_whom_moderators_have_muted_can_still_ask_bots(town: Town) -> None:

@@ -17,12 +17,14 @@ from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.kafka import InMemoryTopics
-from tests.world.served import EchoBot, Served, in_memory_topics, serve
+from tests.world.served import KEYS, EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
 from world.gateway.door import COOKIE
+from world.gateway.protocol.commands import MAX_FRAME_BYTES
 from world.gateway.protocol.events import Said
 from world.gateway.protocol.frames import Move, write_move
 from world.gateway.rooms.outbox import KEPT_EVENTS
+from world.gateway.rules.tokens import GuestTokens, new_guest
 from world.gateway.stages import BotFacts
 
 
@@ -184,6 +186,73 @@ def test_a_question_is_answered_over_kafka(join, bot: EchoBot, topics: InMemoryT
     assert {"up", "correction"} <= kinds
 
 
+def test_a_withdrawn_consent_stays_withdrawn(served: Served, join, bot: EchoBot) -> None:
+    """Although the browser still has the cookie that says yes: after a lost connection, a new seat, and at the door."""
+    player = join("거둘이", store=True, learn=True)
+
+    def is_stored(text: str) -> tuple[bool, bool]:
+        player.answer_to(player.ask("ChatbotA", text))
+        asked = next(question for question in bot.asked if question.text == text)
+        return asked.consent_store, asked.consent_train
+
+    assert is_stored("처음") == (True, True)
+    player.send("consent", store=False, learn=False)
+    player.wait_for(lambda event: event["t"] == "consented")
+    player.drop()
+    player.enter(last=player.last)
+    assert is_stored("이어서") == (False, False)
+    player.drop()
+    player.enter()
+    assert (player.welcome["store"], player.welcome["learn"]) == (False, False)
+    player.leave()
+    player.enter()
+    assert (player.welcome["store"], player.welcome["learn"]) == (False, False)
+    assert is_stored("새 자리") == (False, False)
+    with requests.Session() as browser:
+        browser.headers["Cookie"] = player.cookie
+        assert browser.get(f"{served.url}/session").json()["guest"]["store"] is False
+        agreed = browser.post(f"{served.url}/session", json={"name": "거둘이", "store": True, "learn": True})
+        assert agreed.json()["guest"]["learn"] is True
+    assert is_stored("다시 좋아") == (True, True)
+
+
+def test_a_new_name_at_the_door_changes_the_consent_of_the_seat_at_once(served: Served, join, bot: EchoBot) -> None:
+    """The name changes with the next entry."""
+    player = join("옛이름", store=True)
+    wanted = {"name": "새이름이", "store": False}
+    assert requests.post(f"{served.url}/session", json=wanted, headers={"Cookie": player.cookie}).ok
+    player.answer_to(player.ask("ChatbotA", "저장돼?"))
+    asked = next(question for question in bot.asked if question.text == "저장돼?")
+    assert (asked.consent_store, asked.sender) == (False, "옛이름")
+
+
+def test_a_renewed_cookie_does_not_bring_a_consent_back(served: Served, join) -> None:
+    """The cookie of a guest who has not signed in for two days is signed again, with what counts now."""
+    signed_in = time.time() - 2 * 24 * 3600
+    guest = new_guest("오래된이", signed_in, store=True, learn=True, minor=False)
+    player = join("임시이름")
+    player.leave()
+    player.cookie = f"{COOKIE}={GuestTokens(KEYS.keys).sign(guest)}"
+    player.enter()
+    assert player.welcome["learn"] is True
+    player.send("consent", store=True, learn=False)
+    player.wait_for(lambda event: event["t"] == "consented")
+    renewed = requests.get(f"{served.url}/session", headers={"Cookie": player.cookie})
+    assert renewed.json()["guest"]["learn"] is False
+    read = GuestTokens(KEYS.keys).read(renewed.cookies[COOKIE], time.time())
+    assert read is not None
+    assert (read.id, read.store, read.learn, read.first_seen) == (guest.id, True, False, int(signed_in))
+
+
+def test_a_minor_can_consent_to_nothing_at_the_door(served: Served, join) -> None:
+    """Whatever the page sends."""
+    player = join("어린이", store=True, learn=True, minor=True)
+    assert (player.welcome["store"], player.welcome["learn"], player.welcome["minor"]) == (False, False, True)
+    wanted = {"name": "어린이", "store": True, "learn": True, "minor": True}
+    guest = requests.post(f"{served.url}/session", json=wanted, headers={"Cookie": player.cookie}).json()["guest"]
+    assert (guest["store"], guest["learn"], guest["minor"]) == (False, False, True)
+
+
 def test_answers_of_other_clients_are_ignored(join, bot: EchoBot, topics: InMemoryTopics) -> None:
     """A Unity player with the same name asks the same bot; its answer is nobody's in the browser."""
     player = join("민수")
@@ -280,6 +349,19 @@ def test_a_second_tab_takes_over(served: Served, join) -> None:
     again.close()
 
 
+def test_who_leaves_is_gone_and_the_connection_ends_normally(served: Served, join) -> None:
+    """A connection that only ends is held instead: its player may come back."""
+    player, other = join("나갈이"), join("남을이")
+    player.send("leave")
+    with pytest.raises(Unavailable, match="1000 left"):
+        player.wait_for(lambda event: event["t"] == "never")
+    assert other.wait_for(lambda event: event["t"] == "left")["name"] == "나갈이"
+    join("나갈이").leave()
+    assert other.wait_for(lambda event: event["t"] == "left")["name"] == "나갈이"
+    join("나갈이").close()
+    wait_until(lambda: [seat.is_connected for seat in served.gateway.rooms] == [True, False])
+
+
 def test_malformed_messages_end_the_connection(join) -> None:
     """A few are forgiven; the others do not notice."""
     player, other = join("엉망이"), join("조용이")
@@ -294,6 +376,37 @@ def test_malformed_messages_end_the_connection(join) -> None:
     assert other.wait_for(lambda event: event["t"] == "said")["text"] == "괜찮아"
 
 
+def test_a_spammer_is_muted_and_then_sent_away(join) -> None:
+    """It may come back, but not talk, until the mute is over. A friend who waves as fast as that may stay."""
+    player, friend = join("도배왕"), join("손흔들이")
+    for number in range(30):
+        friend.send("emote", kind="wave")
+        with suppress(Unavailable):
+            player.say(f"사세요 {number}")
+    with pytest.raises(Unavailable, match="1008 too many messages"):
+        player.wait_for(lambda event: event["t"] == "never")
+    reasons = [event["reason"] for event in player.events if event["t"] == "refusal"]
+    assert reasons == ["too_fast"] * 3 + ["muted"] * len(reasons[3:])
+    player.enter()
+    player.move(player.welcome["x"], player.welcome["z"])
+    player.send("ping", at=1)
+    player.wait_for(lambda event: event["t"] == "pong")
+    heard = player.say("나 왔어")
+    assert player.wait_for(lambda event: event.get("of") == heard)["reason"] == "muted"
+    friend.wait_for(lambda event: event["t"] == "refusal")
+    friend.say("안녕")
+    assert friend.wait_for(lambda event: event["t"] == "said" and event["name"] == "손흔들이")
+
+
+def test_names_cannot_be_changed_all_the_time(served: Served) -> None:
+    """Ten times at once; a first sign-in has the limit of its address."""
+    with requests.Session() as browser:
+        replies = [browser.post(f"{served.url}/session", json={"name": f"이름{number}"}) for number in range(16)]
+    assert [reply.status_code for reply in replies[:11]] == [200] * 11
+    assert replies[-1].status_code == 429
+    assert (replies[-1].json()["reason"], replies[-1].json()["wait_s"] > 0) == ("too_fast", True)
+
+
 def test_a_flood_of_frames_ends_the_connection(join) -> None:
     """Even if each frame is correct."""
     player = join("홍수")
@@ -305,10 +418,10 @@ def test_a_flood_of_frames_ends_the_connection(join) -> None:
 
 
 def test_frames_above_the_limit_end_the_connection(join) -> None:
-    """4 KiB are enough for everything."""
+    """Nobody needs larger ones."""
     player = join("커다람")
     with suppress(ConnectionClosed):
-        player._connection().send("x" * 5000)
+        player._connection().send("x" * (MAX_FRAME_BYTES + 1))
     with pytest.raises(Unavailable, match="1009"):
         player.wait_for(lambda event: event["t"] == "never")
 

@@ -1,12 +1,17 @@
 """Two gateways share one world: names are unique in both, and rooms of the other one have its address."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 
 import pytest
 import requests
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
-from kogpt2_chat.client.world_player import WorldPlayer
+from kogpt2_chat.client.world_player import Event, WorldPlayer
 from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
 
@@ -54,9 +59,15 @@ def test_rooms_of_the_other_gateway_have_its_address(gateways: tuple[Served, Ser
     there.enter()
     here = WorldPlayer(first.url, "이쪽이")
     here.enter()
-    listed = here.wait_for(
-        lambda event: event["t"] == "rooms" and any(room.get("url") and room["players"] for room in event["rooms"])
-    )
+    listed: Event = {"rooms": []}
+
+    def are_all_listed() -> bool:
+        nonlocal listed
+        here.send("rooms")
+        listed = here.wait_for(lambda event: event["t"] in ("rooms", "refusal"))
+        return sum(room["players"] > 0 for room in listed.get("rooms", [])) == 2
+
+    wait_until(are_all_listed)
     assert {(room["room"], room.get("url", "")) for room in listed["rooms"] if room["players"]} == {
         (1, ""),
         (6, "http://two"),
@@ -84,3 +95,35 @@ def test_pages_may_connect_to_the_other_gateways(gateways: tuple[Served, Served]
     """And to nothing else."""
     policy = requests.get(f"{gateways[0].url}/session").headers["content-security-policy"]
     assert policy.endswith("connect-src 'self' ws://two")
+
+
+class SilentTopics(InMemoryTopics):
+    """Kafka's double; while it is silent, nothing can be written."""
+
+    is_silent = False
+
+    def send(self, records: Iterable[Outgoing]) -> None:
+        if self.is_silent:
+            raise Unavailable("no broker")
+        super().send(records)
+
+
+def test_without_kafka_a_player_is_told_how_long_to_wait() -> None:
+    """The name cannot be claimed at the other gateways; the client tries again by itself."""
+    topics = SilentTopics(Broker())
+    topics.ensure()
+    with serve(topics, name="gateway-1", url="http://one", others=("http://two",)) as alone:
+        player = WorldPlayer(alone.url, "기다림")
+        topics.is_silent = True
+        with connect(
+            f"ws{alone.url[4:]}/world", additional_headers={"Cookie": player.cookie}, proxy=None
+        ) as connection:
+            connection.send(json.dumps({"t": "enter", "v": 1}))
+            refusal = json.loads(connection.recv(timeout=20))
+            assert (refusal["of"], refusal["reason"]) == ("enter", "unavailable")
+            assert 0 < refusal["wait_s"] <= 10
+            with pytest.raises(ConnectionClosed, match="1008"):
+                connection.recv(timeout=20)
+        topics.is_silent = False
+        wait_until(lambda: entered(player))
+        player.close()

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.world.people import PLACES, Person, Town
+from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.frames import read_positions
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import KEPT_EVENTS
-from world.gateway.rooms.rooms import REPLACED
 from world.gateway.rooms.seat import HELD_S
 
 
@@ -99,8 +99,45 @@ def test_a_seat_of_before_is_not_resumed(town: Town) -> None:
     tick(town)
     again = Person(town, first.guest)
     again.events()
-    stale = Person(town, first.guest, last=last, seat=first.seat.number)
-    assert [event["t"] for event in stale.events()] == ["welcome"]
+    assert [event["t"] for event in first.come_back(last).events()] == ["welcome"]
+
+
+def test_events_of_another_count_are_not_resumed(town: Town) -> None:
+    """After a restart of the gateway, a seat's number and a number of events may fit by chance; the epoch does not."""
+    first = town.enter("하늘")
+    (welcome,) = first.events("welcome")
+    first.drop()
+    assert [event["t"] for event in first.come_back(welcome["n"], epoch="0" * 16).events()] == ["welcome"]
+    first.drop()
+    assert [event["t"] for event in first.come_back(welcome["n"], epoch=None).events()] == ["welcome"]
+    first.drop()
+    last = first.come_back(welcome["n"], epoch=welcome["epoch"])
+    assert [event["t"] for event in last.events()] == ["welcome", "welcome"]
+
+
+def test_each_seat_has_a_count_of_its_own(town: Town) -> None:
+    """Also if the same guest gets the same number again."""
+    first = town.enter("하늘")
+    epoch = first.events("welcome")[0]["epoch"]
+    town.rooms.leave(first.seat)
+    town.rooms._numbers = iter([first.seat.number])  # type: ignore[assignment]
+    again = Person(town, first.guest, last=1, seat=first.seat.number, epoch=epoch)
+    (welcome,) = again.events()
+    assert (welcome["t"], welcome["you"]) == ("welcome", first.seat.number)
+    assert welcome["epoch"] != epoch
+
+
+def test_who_leaves_is_gone_at_once(town: Town) -> None:
+    """The seat and the name are free, the others are told, and the connection ends as it should."""
+    first, second = town.enter("하늘"), town.enter("별똥별")
+    second.events()
+    first.send("leave")
+    assert first.hung_up == [NORMAL]
+    assert [event["name"] for event in second.events("left")] == ["하늘"]
+    assert [seat.guest.name for seat in town.rooms] == ["별똥별"]
+    town.enter("하늘")
+    first.send("leave")
+    assert second.events("left") == []
 
 
 def test_a_second_tab_takes_over(town: Town) -> None:
@@ -173,6 +210,18 @@ def test_a_portal_leads_to_its_place_from_nearby_only(town: Town) -> None:
     assert first.events("refusal")[0]["reason"] == "not_here"
     first.send("travel", portal=99)
     assert first.events("refusal")[0]["reason"] == "not_here"
+
+
+def test_rooms_are_listed_when_a_player_asks(town: Town) -> None:
+    """Nobody gets them otherwise: in a large world there is always a room with one player more or less."""
+    first = town.enter("하늘")
+    for number in range(4):
+        town.enter(f"손님{number}")
+    tick(town)
+    assert first.events("rooms") == []
+    first.send("rooms")
+    (listed,) = first.events("rooms")
+    assert [(room["room"], room["players"]) for room in listed["rooms"]] == [(1, 4), (2, 1), (3, 0)]
 
 
 def test_going_to_another_room_tells_both(town: Town) -> None:

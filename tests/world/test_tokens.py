@@ -1,8 +1,10 @@
 """Guests' tokens: signed, renewed, and valid under two keys."""
 
+from dataclasses import replace
+
 import pytest
 
-from world.gateway.rules.tokens import LIFETIME_S, GuestTokens, new_guest
+from world.gateway.rules.tokens import LIFETIME_S, GuestTokens, consenting, new_guest
 
 NOW = 1_800_000_000
 DAY_S = 86_400
@@ -63,3 +65,36 @@ def test_learning_needs_consent_and_an_adult(store: bool, learn: bool, minor: bo
     guest = new_guest("하늘", NOW, store=store, learn=learn, minor=minor)
     assert guest.may_learn is may_learn
     assert guest.learn is may_learn
+
+
+def test_a_minor_consents_to_nothing() -> None:
+    """Neither to storing, at the door or later, nor by a token that was signed when that was possible."""
+    minor = new_guest("하늘", NOW, store=True, learn=True, minor=True)
+    assert (minor.store, minor.learn) == (False, False)
+    grown = consenting(minor, NOW, store=True, learn=True, minor=False)
+    assert (grown.store, grown.learn, grown.minor) == (True, True, False)
+    again = consenting(grown, NOW, store=True, learn=True, minor=True)
+    assert (again.store, again.learn) == (False, False)
+    tokens = GuestTokens(["key"])
+    read = tokens.read(tokens.sign(replace(grown, minor=True)), NOW)
+    assert read is not None
+    assert (read.store, read.learn, read.minor) == (False, False, True)
+
+
+def test_a_token_of_before_there_was_a_time_of_consent_is_valid() -> None:
+    """Its consent is older than any other."""
+    guest = new_guest("하늘", NOW, store=True, learn=True, minor=False)
+    fields = {name: getattr(guest, name) for name in ("id", "name", "first_seen", "issued", "store", "learn", "minor")}
+    token = GuestTokens(["key"])._serializer.dumps(fields)
+    assert GuestTokens(["key"]).read(token, NOW) == replace(guest, consented=0)
+
+
+def test_a_renewed_token_keeps_the_time_of_the_consent() -> None:
+    """It is signed again without asking the player."""
+    guest = new_guest("하늘", NOW, store=True, learn=True, minor=False)
+    renewed = GuestTokens(["key"]).renewed(guest, NOW + 2 * DAY_S)
+    assert renewed is not None
+    assert (renewed.consented, consenting(renewed, NOW + 9, store=True, learn=False, minor=False).consented) == (
+        NOW,
+        NOW + 9,
+    )

@@ -45,7 +45,9 @@ def test_visitors_walk_ask_and_teach_in_the_world() -> None:
         wait_until(lambda: len(topics._broker.all(FEEDBACK_TOPIC)) == 2)
         again = visitors.ask(utterances[:1])
         assert again[0].answer == "하나!"
-        visitors.close()
+        assert len(served.gateway.rooms) == 2
+        visitors.leave()
+        wait_until(lambda: len(served.gateway.rooms) == 0)
     bot.stop()
     sent = [Feedback.from_json(record.value or b"") for record in topics._broker.all(FEEDBACK_TOPIC)]
     assert {(one.kind, one.text, one.consent_train) for one in sent} == {

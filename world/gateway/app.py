@@ -70,6 +70,7 @@ class GatewaySettings:
         rooms: number of rooms.
         seats: players per room.
         origins: further origins from which pages may connect.
+        trusted_proxies: addresses and networks of proxies that say where a client is and whether it comes over https.
         ids_per_hour: new guest ids per address.
         handshakes_per_minute: WebSocket handshakes per address.
         connections: open connections per address.
@@ -87,6 +88,7 @@ class GatewaySettings:
     others: tuple[str, ...] = ()
     first_room: int = 1
     origins: frozenset[str] = frozenset()
+    trusted_proxies: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -150,9 +152,11 @@ class Gateway:
         return Door(
             tokens=GuestTokens(self._settings.keys.keys),
             addresses=self._addresses,
+            guests=self.rooms.limits,
             origins=self._settings.origins,
             facts=self._settings.facts,
-            signed_in=self._signed_in,
+            last_consent=self.rooms.consents.applied,
+            signed_in=self.rooms.signed_in,
             signed_out=self._signed_out,
             banned=self.moderators.is_banned,
             monotonic=self._monotonic,
@@ -172,6 +176,11 @@ class Gateway:
     def others(self) -> tuple[str, ...]:
         """The addresses of the world's other gateways."""
         return self._settings.others
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """The proxies that say where a client is."""
+        return self._settings.trusted_proxies
 
     @property
     def is_up(self) -> bool:
@@ -311,18 +320,13 @@ class Gateway:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(tell)
 
-    def _signed_in(self, guest: Guest) -> None:
-        seat = self.rooms.seat_of(guest.id)
-        if seat is not None and seat.guest.name == guest.name:
-            seat.guest = guest
-
     def _signed_out(self, guest_id: str) -> None:
         if (seat := self.rooms.seat_of(guest_id)) is not None:
             self.rooms.leave(seat)
 
 
 def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:
-    """Return how uvicorn serves a gateway: small messages, no compression, and no trust in proxies' headers."""
+    """Return how uvicorn serves a gateway: small messages, no compression, and headers of trusted proxies only."""
     return uvicorn.Config(
         web_application(gateway),
         host=host,
@@ -335,7 +339,8 @@ def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(gateway.trusted_proxies),
+        forwarded_allow_ips=[*gateway.trusted_proxies],
         timeout_graceful_shutdown=2,
     )
 

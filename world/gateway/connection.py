@@ -115,7 +115,7 @@ class Connection:
         except Refused:
             if self._malformed.take(now_s):
                 self._hang_up(POLICY, "malformed messages")
-        if self._frames.take(now_s) or seat.limits.should_close(now_s):
+        if self._frames.take(now_s) or seat.limits.should_close:
             self._hang_up(POLICY, "too many messages")
 
     def _send(self, seat: Seat) -> None:

@@ -1,7 +1,7 @@
 """What happens when a client sends something: its rates are checked, then the command goes to the part it concerns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Final, Protocol
 
@@ -16,6 +16,8 @@ from world.gateway.protocol.commands import (
     Dress,
     Emote,
     Go,
+    Leave,
+    ListRooms,
     Ping,
     Rate,
     ReportPlayer,
@@ -26,7 +28,7 @@ from world.gateway.protocol.commands import (
     Whisper,
     read_command,
 )
-from world.gateway.protocol.events import Consented, Noted, Pong, Refusal, Reported
+from world.gateway.protocol.events import Consented, Noted, Pong, Refusal, Reported, RoomList
 from world.gateway.protocol.frames import read_move
 from world.gateway.refused import Refused
 from world.gateway.rooms.asking import AskedQuestion, Asking
@@ -155,6 +157,16 @@ class Dispatch:
         self._rooms.go(seat, command.room)
 
     @_carry_out.register
+    def _leave(self, command: Leave, seat: Seat, now_s: float) -> None:
+        del command, now_s
+        self._rooms.leave(seat)
+
+    @_carry_out.register
+    def _list_rooms(self, command: ListRooms, seat: Seat, now_s: float) -> None:
+        del command, now_s
+        seat.outbox.put(RoomList(self._rooms.views()))
+
+    @_carry_out.register
     def _travel(self, command: Travel, seat: Seat, now_s: float) -> None:
         self._rooms.travel(seat, command.portal, now_s)
 
@@ -198,8 +210,7 @@ class Dispatch:
     @_carry_out.register
     def _consent(self, command: Consent, seat: Seat, now_s: float) -> None:
         del now_s
-        learn = command.learn and command.store and not seat.guest.minor
-        seat.guest = replace(seat.guest, store=command.store, learn=learn)
+        self._rooms.consent(seat, store=command.store, learn=command.learn)
         seat.outbox.put(Consented(seat.guest.store, seat.guest.learn))
 
     def _feedback(self, seat: Seat, turn: str, kind: FeedbackKind, text: str | None) -> None:

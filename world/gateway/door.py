@@ -12,9 +12,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from world.gateway.refused import Refused
-from world.gateway.rules.limits import AddressLimits
+from world.gateway.rules.limits import AddressLimits, GuestLimits, counted_as
 from world.gateway.rules.names import checked_name
-from world.gateway.rules.tokens import LIFETIME_S, Guest, GuestTokens, new_guest
+from world.gateway.rules.tokens import LIFETIME_S, Guest, GuestTokens, consenting, new_guest
 
 COOKIE: Final = "kogpt2_guest"
 _MOST_BODY_BYTES: Final = 4096
@@ -36,8 +36,10 @@ class Door:
     Attributes:
         tokens: signs and reads the tokens.
         addresses: the limits per address.
+        guests: the limits per guest.
         origins: origins besides the gateway's own from which pages may connect.
         facts: what every page gets to know, e.g. the portals.
+        last_consent: returns the guest of a token with the consent that counts now.
         signed_in: called with a guest who has signed in or changed the consent.
         signed_out: called with the id of a guest who wants to be forgotten.
         banned: returns whether moderators have banned a guest.
@@ -47,8 +49,10 @@ class Door:
 
     tokens: GuestTokens
     addresses: AddressLimits
+    guests: GuestLimits
     origins: frozenset[str]
     facts: Mapping[str, object]
+    last_consent: Callable[[Guest], Guest]
     signed_in: Callable[[Guest], None]
     signed_out: Callable[[str], None]
     banned: Callable[[str], bool]
@@ -57,7 +61,8 @@ class Door:
 
     def guest_of(self, connection: HTTPConnection) -> Guest | None:
         """Return the guest whose token a request brings."""
-        return self.tokens.read(connection.cookies.get(COOKIE, ""), self.clock())
+        guest = self.tokens.read(connection.cookies.get(COOKIE, ""), self.clock())
+        return None if guest is None else self.last_consent(guest)
 
     def admitted(self, connection: HTTPConnection) -> Guest:
         """Return the guest that may connect.
@@ -135,8 +140,9 @@ class Door:
         if known is None:
             self.addresses.new_id(address_of(request), self.monotonic())
             return new_guest(name, now, store=wanted.store, learn=wanted.learn, minor=wanted.minor)
-        learn = wanted.learn and wanted.store and not wanted.minor
-        return replace(known, name=name, issued=int(now), store=wanted.store, learn=learn, minor=wanted.minor)
+        self.guests.of(known.id, self.monotonic()).check("sign_in", self.monotonic())
+        known = replace(known, name=name, issued=int(now))
+        return consenting(known, now, store=wanted.store, learn=wanted.learn, minor=wanted.minor)
 
     def _set_cookie(self, request: Request, response: Response, guest: Guest) -> None:
         response.set_cookie(
@@ -166,8 +172,8 @@ def _is_address(host: str) -> bool:
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """Return the network address of a client."""
-    return connection.client.host if connection.client else ""
+    """Return what the limits per address count a client as."""
+    return counted_as(connection.client.host) if connection.client else ""
 
 
 async def _body(request: Request) -> SignIn:

@@ -38,6 +38,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         rooms=world.rooms,
         seats=world.seats,
         origins=frozenset((*world.origins, *urls)),
+        trusted_proxies=world.trusted_proxies,
         ids_per_hour=world.ids_per_hour,
         handshakes_per_minute=world.handshakes_per_minute,
         connections=world.connections,

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import requests
@@ -16,7 +17,6 @@ from kogpt2_chat.errors import InvalidInput, Unavailable
 
 Event = Mapping[str, Any]
 _TIMEOUT_S: Final = 10.0
-_NORMAL: Final = 1000
 _STEP_S: Final = 1 / 15
 _WALK_M_PER_S: Final = 4.0
 _HEAD: Final = b"\x01\x01"
@@ -77,17 +77,24 @@ class WorldPlayer:
         self._ended = ""
         threading.Thread(target=self._read_all, args=(self._socket,), name=f"read {self.name}", daemon=True).start()
         if "last" in fields:
-            fields["seat"] = self.welcome["you"]
+            fields |= {"seat": self.welcome["you"], "epoch": self.welcome["epoch"]}
         self._send("enter", v=1, look={"body": len(self.name) % 4, "top": sum(map(ord, self.name)) % 8}, **fields)
         if "last" in fields:  # whoever comes back in time gets the missed events and no welcome
             return
-        first = self.wait_for(lambda event: event["t"] in ("welcome", "refusal"))
+        first = self.wait_for(lambda event: event["t"] == "welcome" or event.get("of") == "enter")
         if first["t"] == "refusal":
             raise InvalidInput(f"the gateway refuses {self.name!r}: {first['reason']}")
         self.welcome = first
 
+    def leave(self) -> None:
+        """Leave the world: the seat and the name are free at once."""
+        if self._socket is not None:
+            with suppress(Unavailable):  # the connection has ended already
+                self._send("leave")
+            self.close()
+
     def close(self) -> None:
-        """Leave: the seat is held for a while."""
+        """Close the connection: the seat is held for a while."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -185,7 +192,7 @@ class WorldPlayer:
         finally:
             with self._arrived:
                 if socket is self._socket:
-                    self._ended = ended if socket.close_code in (None, _NORMAL) else self._reason(socket)
+                    self._ended = ended if socket.close_code is None else self._reason(socket)
                     self._arrived.notify_all()
 
     def _reason(self, socket: ClientConnection) -> str:

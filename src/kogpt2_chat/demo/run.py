@@ -160,6 +160,7 @@ class Demo:
             self._retrain(registry, BOT_IDS, force=False)
         with report.step("the same questions again (world and Kafka)"):
             report.after = self._talk(script, "after", visitors)
+            visitors.leave()
         report.trials = _trials(registry)
         report.speechless = _without_champion(registry)
         report.urls = _urls(settings)

@@ -34,6 +34,10 @@ class Visitors(Protocol):
         """Give feedback on answers to these players' questions; return how many opinions arrived."""
         ...
 
+    def leave(self) -> None:
+        """Let all players leave the world."""
+        ...
+
 
 @dataclass
 class WorldVisitors:
@@ -50,7 +54,7 @@ class WorldVisitors:
     _player_by_turn: dict[str, WorldPlayer] = field(default_factory=dict)
 
     def ask(self, utterances: Sequence[Utterance]) -> list[ReceivedAnswer]:
-        """Let all players enter, ask their questions at the same time, and leave.
+        """Let all players enter and ask their questions at the same time. They stay until :meth:`leave`.
 
         Raises:
             Unavailable: the gateway does not answer, or an answer did not arrive in time.
@@ -77,10 +81,10 @@ class WorldVisitors:
             list(pool.map(lambda one: self._rate(self._player_by_name[one[0]], one[1]), by_player.items()))
         return len(opinions)
 
-    def close(self) -> None:
-        """Let all players leave."""
+    def leave(self) -> None:
+        """Let all players leave the world."""
         for player in self._player_by_name.values():
-            player.close()
+            player.leave()
 
     def _visit(
         self, utterances: Sequence[tuple[int, Utterance]], stands: Mapping[str, tuple[float, float]]

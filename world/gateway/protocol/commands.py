@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from world.gateway.protocol.views import BotId, EmoteKind, Id, Look, Seat
+from world.gateway.protocol.views import BotId, EmoteKind, Epoch, Id, Look, Seat, Tag
 from world.gateway.refused import Refused
 
-MAX_FRAME_BYTES = 4096
+MAX_FRAME_BYTES = 6 * 1024
+"""The largest command is `enter` with a full list of blocked players."""
+MAX_BLOCKED = 200
 MAX_CHAT_CHARS = 300
 MAX_QUESTION_CHARS = 300
 
@@ -33,7 +35,9 @@ class Enter(Command, frozen=True):
         room: the wanted room; None for the first one with players and a free seat.
         last: the number of the last event that this client has seen, if it was connected before.
         seat: the seat that it had then. A seat that has been given away in between has other events.
+        epoch: the epoch of the welcome that it got then. Only events of the same epoch are sent again.
         waiting: ids of questions whose answer the client still waits for.
+        blocked: tags of all players from whom this one wants to get nothing.
     """
 
     v: Literal[1]
@@ -41,7 +45,13 @@ class Enter(Command, frozen=True):
     room: Annotated[int, Meta(ge=1, le=9999)] | None = None
     last: Annotated[int, Meta(ge=0)] | None = None
     seat: Seat | None = None
+    epoch: Epoch | None = None
     waiting: Annotated[list[Id], Meta(max_length=8)] = []
+    blocked: Annotated[list[Tag], Meta(max_length=MAX_BLOCKED)] = []
+
+
+class Leave(Command, frozen=True):
+    """Leave the world: the seat is free at once, and the gateway closes the connection."""
 
 
 class Say(Command, frozen=True):
@@ -106,7 +116,7 @@ class ReportTurn(Command, frozen=True, tag="report_turn"):
 
 
 class ReportPlayer(Command, frozen=True, tag="report_player"):
-    """Report a player, or one line of the chat; the last lines of the chat go with it."""
+    """Report a player, a line of the chat, or a whisper that this player got; the lines before it go with it."""
 
     seat: Seat
     line: Id | None = None
@@ -114,9 +124,9 @@ class ReportPlayer(Command, frozen=True, tag="report_player"):
 
 
 class Block(Command, frozen=True):
-    """Get nothing from a player any more, or get it again."""
+    """Get nothing from a player any more, or get it again. The player need not be there."""
 
-    seat: Seat
+    tag: Tag
     blocked: bool = True
 
 
@@ -143,6 +153,10 @@ class Go(Command, frozen=True):
     room: Annotated[int, Meta(ge=1, le=9999)]
 
 
+class ListRooms(Command, frozen=True, tag="rooms"):
+    """List the rooms; answered with ``rooms``."""
+
+
 class Ping(Command, frozen=True):
     """Say that the client lives; answered with ``pong``."""
 
@@ -150,8 +164,8 @@ class Ping(Command, frozen=True):
 
 
 AnyCommand = (
-    Enter | Say | Whisper | Emote | Dress | Ask | Rate | Teach | ReportTurn | ReportPlayer | Block | Consent | Travel
-    | Go | Ping
+    Enter | Leave | Say | Whisper | Emote | Dress | Ask | Rate | Teach | ReportTurn | ReportPlayer | Block | Consent
+    | Travel | Go | ListRooms | Ping
 )  # fmt: skip
 _DECODER: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 

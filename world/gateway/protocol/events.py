@@ -18,9 +18,15 @@ class Event(Struct, frozen=True, tag_field="t", tag=str.lower, omit_defaults=Tru
 
 
 class Welcome(Event, frozen=True):
-    """The first event: where the player is, and who else is there."""
+    """The first event: where the player is, and who else is there.
+
+    Attributes:
+        you: the player's seat; its entry in ``players`` has the player's tag.
+        epoch: which count the events' numbers belong to; a client that comes back sends it in ``enter``.
+    """
 
     v: int
+    epoch: str
     you: int
     name: str
     room: int
@@ -72,9 +78,15 @@ class Said(Event, frozen=True):
 
 
 class Whispered(Event, frozen=True):
-    """A whisper: to this player, or the echo of the player's own."""
+    """A whisper: to this player, or the echo of the player's own.
+
+    Attributes:
+        id: the id that its sender chose.
+        line: the id of the whisper in the world, for reports.
+    """
 
     id: str
+    line: str
     seat: int
     to: int
     name: str
@@ -180,7 +192,7 @@ class Hidden(Event, frozen=True):
 
 
 class RoomList(Event, frozen=True, tag="rooms"):
-    """All rooms."""
+    """The rooms of the world that have players, and an empty one of each gateway: the answer to ``rooms``."""
 
     rooms: list[RoomView]
 

@@ -12,6 +12,10 @@ VERSION = 1
 Id = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[A-Za-z0-9_-]+$")]
 """An id that the client chooses, so that a message sent twice counts once."""
 Seat = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Tag = Annotated[str, Meta(pattern="^[a-z2-7]{16}$")]
+"""A guest as other players know it: the same after reconnects, in new seats and at other gateways."""
+Epoch = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+"""Which count the numbers of a player's events belong to. Random: a new seat begins a new count."""
 BotId = Annotated[str, Meta(pattern=f"^({'|'.join(BOT_IDS)})$")]
 LookPart = Annotated[int, Meta(ge=0, le=15)]
 EmoteKind = Literal["wave", "pick_up", "jump", "cheer", "sit"]
@@ -31,7 +35,11 @@ class Look(Struct, frozen=True):
 
 
 class PlayerView(Struct, frozen=True):
-    """A player as others see it."""
+    """A player as others see it.
+
+    Attributes:
+        tag: says who the player is, also in another seat or under another name; a client blocks by it.
+    """
 
     seat: int
     name: str
@@ -39,6 +47,7 @@ class PlayerView(Struct, frozen=True):
     x: float
     z: float
     yaw: int
+    tag: str
 
 
 class BotView(Struct, frozen=True):

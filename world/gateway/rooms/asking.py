@@ -239,7 +239,7 @@ class Asking:
         return [
             other
             for other in self._rooms.room_of(seat)
-            if other is not seat and seat.guest.id not in other.blocked and self._rooms.is_near(other, question.bot)
+            if other is not seat and other.hears(seat) and self._rooms.is_near(other, question.bot)
         ]
 
 

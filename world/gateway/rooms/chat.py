@@ -2,17 +2,19 @@
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from world.gateway.protocol.commands import MAX_CHAT_CHARS, Block, Dress, Emote, ReportPlayer, Say, Whisper
+from world.gateway.protocol.commands import MAX_BLOCKED, MAX_CHAT_CHARS, Block, Dress, Emote, ReportPlayer, Say, Whisper
 from world.gateway.protocol.events import Dressed, Emoted, Said, Whispered
 from world.gateway.refused import Refused
-from world.gateway.rooms.room import Line, Room
+from world.gateway.rooms.line import Line
+from world.gateway.rooms.room import Room
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
 from world.gateway.rules.texts import checked_text
+from world.gateway.rules.tokens import Guest
 
 REPORTED_LINES: Final = 10
 _KEPT_IDS: Final = 64
@@ -77,8 +79,10 @@ class Chat:
         other = self._other(seat, command.to)
         if not self._is_new(seat, command.id):
             return
-        event = Whispered(command.id, seat.number, other.number, seat.guest.name, other.guest.name, text)
-        if seat.guest.id not in other.blocked:
+        line = Line(id=self._new_id(), guest_id=seat.guest.id, name=seat.guest.name, text=text)
+        event = Whispered(command.id, line.id, seat.number, other.number, line.name, other.guest.name, text)
+        if other.hears(seat):
+            other.whispers.append(line)
             other.outbox.put(event)
         seat.outbox.put(event)
 
@@ -92,29 +96,33 @@ class Chat:
         self._rooms.room_of(seat).broadcast(Dressed(seat.number, command.look))
 
     def block(self, seat: Seat, command: Block) -> None:
-        """Stop or resume the delivery of what another player says.
+        """Stop or resume the delivery of what another player says, wherever that player is.
 
         Raises:
-            Refused: the player is not there.
+            Refused: it is the player's own tag, or too many players are blocked.
         """
-        other = self._other(seat, command.seat)
-        (seat.blocked.add if command.blocked else seat.blocked.discard)(other.guest.id)
+        if not command.blocked:
+            seat.blocked.discard(command.tag)
+        elif command.tag == seat.guest.tag:
+            raise Refused("not_here", "a player cannot block itself")
+        elif command.tag not in seat.blocked and len(seat.blocked) >= MAX_BLOCKED:
+            raise Refused("busy", f"a player can block {MAX_BLOCKED} others")
+        else:
+            seat.blocked.add(command.tag)
 
     def report(self, seat: Seat, command: ReportPlayer) -> ChatReport:
-        """Report a player.
+        """Report a player or a line, also if the player, or the author of the line, has left.
 
         Raises:
-            Refused: the player is not there, or the line is not one of the last lines of the room.
+            Refused: the player is not there, or the line is not one of the last lines that the reporter got.
         """
         room = self._rooms.room_of(seat)
-        lines = _lines_up_to(room, command.line)
         if command.line is None:
-            reported = self._other(seat, command.seat).guest
-            guest_id, name = reported.id, reported.name
-        elif lines and lines[-1].guest_id != seat.guest.id:  # its author may have left
-            guest_id, name = lines[-1].guest_id, lines[-1].name
+            reported = self._guest(seat, command.seat)
+            guest_id, name, lines = reported.id, reported.name, (*room.lines,)[-REPORTED_LINES - 1 :]
         else:
-            raise Refused("not_here", "the line is not one of the last lines of other players in this room")
+            room, lines = self._lines_up_to(seat, command.line)
+            guest_id, name = lines[-1].guest_id, lines[-1].name
         return ChatReport(
             by=seat.guest.id,
             guest_id=guest_id,
@@ -131,6 +139,22 @@ class Chat:
             raise Refused("not_here", "no other player with this seat is in the room")
         return other
 
+    def _guest(self, seat: Seat, number: int) -> Guest:
+        room = self._rooms.room_of(seat)
+        gone = None if number in room.seats else room.gone.get(number)
+        return self._other(seat, number).guest if gone is None or gone.id == seat.guest.id else gone
+
+    def _lines_up_to(self, seat: Seat, line_id: str) -> tuple[Room, tuple[Line, ...]]:
+        """Return a line, the lines before it, and where it was said."""
+        if lines := _up_to(line_id, seat.whispers):
+            own = [line for line in lines if line.guest_id == lines[-1].guest_id]
+            return self._rooms.room_of(seat), tuple(own[-REPORTED_LINES - 1 :])
+        for room in self._rooms.rooms():  # whoever knows a line's id has got it, maybe before going to another room
+            lines = _up_to(line_id, room.lines)
+            if lines and lines[-1].guest_id != seat.guest.id:
+                return room, lines[-REPORTED_LINES - 1 :]
+        raise Refused("not_here", "the line is not one of the last lines of other players")
+
     def _is_new(self, seat: Seat, message_id: str) -> bool:
         key = seat.guest.id, message_id
         if key in self._seen:
@@ -141,12 +165,11 @@ class Chat:
         return True
 
 
-def _lines_up_to(room: Room, line: str | None) -> tuple[Line, ...]:
-    """Return the last lines up to the given one, and that one; without it, the last lines; empty if it is gone."""
-    lines = list(room.lines)
-    if line is not None:
-        places = [index for index, found in enumerate(lines) if found.id == line]
-        if not places:
-            return ()
-        lines = lines[: places[-1] + 1]
-    return tuple(lines[-REPORTED_LINES - 1 :])
+def _up_to(line_id: str, lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Return the lines up to the one with this id; empty if it is not among them."""
+    found: list[Line] = []
+    for line in lines:
+        found.append(line)
+        if line.id == line_id:
+            return tuple(found)
+    return ()

@@ -1,5 +1,6 @@
 """What waits to be sent to one client: events in order, and the latest positions."""
 
+import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -18,11 +19,13 @@ class Outbox:
     overflowed, and must connect again.
 
     Attributes:
+        epoch: which count the events' numbers belong to. A client may go back only in the outbox that it knows: another
+            one, for example of a gateway that was started again, has other events with the same numbers.
         wake: called when there is something to take; replaced when a client connects.
     """
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
-        self.wake = wake
+        self.wake, self.epoch = wake, secrets.token_hex(8)
         self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT_EVENTS)
         self._last = 0
         self._taken = 0

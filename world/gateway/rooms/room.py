@@ -1,26 +1,19 @@
 """A room: the players who see and hear each other."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from world.gateway.protocol.events import Event, write_event
+from world.gateway.protocol.events import Event, Left, write_event
 from world.gateway.protocol.frames import write_positions
 from world.gateway.protocol.views import RoomView
+from world.gateway.rooms.line import Line
 from world.gateway.rooms.seat import Seat
+from world.gateway.rules.tokens import Guest
 
 KEPT_LINES: Final = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A line of the public chat, kept for a short while so that it can be reported."""
-
-    id: str
-    guest_id: str
-    name: str
-    text: str
+KEPT_GUESTS: Final = 40
+"""Players who have left and can still be reported."""
 
 
 class Room:
@@ -30,12 +23,14 @@ class Room:
         number: its number in the world.
         seats: the players, by seat number.
         lines: the last lines of the chat.
+        gone: the last players who have left, by the seat numbers that they had.
     """
 
     def __init__(self, number: int, capacity: int) -> None:
         self.number, self._capacity = number, capacity
         self.seats: dict[int, Seat] = {}
         self.lines: deque[Line] = deque(maxlen=KEPT_LINES)
+        self.gone: OrderedDict[int, Guest] = OrderedDict()
 
     def __iter__(self) -> Iterator[Seat]:
         return iter(self.seats.values())
@@ -50,18 +45,27 @@ class Room:
         """The room in the list of rooms."""
         return RoomView(self.number, len(self.seats), self._capacity)
 
-    def broadcast(self, event: Event, *, origin: Seat | None = None, without: Seat | None = None) -> None:
+    def broadcast(self, event: Event, *, origin: Seat | None = None) -> None:
         """Send an event to the players in the room.
 
         Args:
             event: the event.
             origin: the player whom it comes from; players who have blocked that player do not get it.
-            without: a player who does not get it.
         """
-        body = write_event(event)
+        body, tag = write_event(event), None if origin is None else origin.guest.tag
         for seat in self:
-            if seat is not without and (origin is None or origin.guest.id not in seat.blocked):
+            if tag not in seat.blocked:
                 seat.outbox.put_written(body)
+
+    def remove(self, seat: Seat) -> bool:
+        """Remove a player, and tell the others; return False if the player was not here."""
+        if self.seats.pop(seat.number, None) is None:
+            return False
+        self.gone[seat.number] = seat.guest
+        if len(self.gone) > KEPT_GUESTS:
+            self.gone.popitem(last=False)
+        self.broadcast(Left(seat.number, seat.guest.name))
+        return True
 
     def tick(self, number: int) -> None:
         """Send everyone's position to everyone, if anyone has moved."""

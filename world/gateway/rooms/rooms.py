@@ -3,24 +3,25 @@
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from world.gateway.places import Places
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.commands import Enter
-from world.gateway.protocol.events import Event, Joined, Left, Moved, RoomList, Welcome, write_event
+from world.gateway.protocol.events import Event, Joined, Moved, Welcome, write_event
 from world.gateway.protocol.frames import TICK_HZ, Move
 from world.gateway.protocol.views import VERSION, BotView, RoomView
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rooms.room import Room
 from world.gateway.rooms.seat import HELD_S, Seat
-from world.gateway.rules.limits import ClientLimits
+from world.gateway.rules.consents import LastConsents
+from world.gateway.rules.limits import GuestLimits
 from world.gateway.rules.movement import Walker
 from world.gateway.rules.names import name_key
-from world.gateway.rules.tokens import Guest
+from world.gateway.rules.tokens import Guest, consenting
 
 NEAR_M: Final = 15.0
 """Players within this distance of a bot see what it does."""
@@ -52,6 +53,7 @@ class Rooms:
         capacity: players per room.
         first_room: number of the gateway's first room.
         bots: returns what players see of the bots.
+        consents: what guests said last about storing and learning.
         draw: draws where a player enters.
     """
 
@@ -65,10 +67,12 @@ class Rooms:
         capacity: int,
         first_room: int = 1,
         bots: Callable[[], list[BotView]] = list,
+        consents: LastConsents | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self.places, self._elsewhere, self._released, self._bots = places, elsewhere, released, bots
         self._ground = places.ground
+        self.consents, self.limits = consents or LastConsents(), GuestLimits()
         self._by_number = {number: Room(number, capacity) for number in range(first_room, first_room + rooms)}
         self._capacity = capacity
         self._seat_by_guest: dict[str, Seat] = {}
@@ -76,7 +80,6 @@ class Rooms:
         self._numbers = itertools.cycle(range(1, _MAX_SEATS))
         self._used: set[int] = set()
         self._ticks = itertools.count(1)
-        self._shown_rooms: list[RoomView] = []
         self._draw = draw or random.Random()  # noqa: S311 - where a player enters is not a secret
 
     def __len__(self) -> int:
@@ -93,6 +96,10 @@ class Rooms:
     def room_of(self, seat: Seat) -> Room:
         """Return the room of a player."""
         return self._by_number[seat.room]
+
+    def rooms(self) -> Iterable[Room]:
+        """Return the rooms of this gateway."""
+        return self._by_number.values()
 
     def views(self) -> list[RoomView]:
         """Return the rooms of the whole world that have players, and an empty one of each gateway."""
@@ -118,6 +125,7 @@ class Rooms:
         Raises:
             Refused: the name is taken, or there is no free seat.
         """
+        guest = self.consents.applied(guest)
         held = self._seat_by_guest.get(guest.id)
         if held is not None:
             if held.guest.name == guest.name:
@@ -145,13 +153,11 @@ class Rooms:
 
     def leave(self, seat: Seat) -> None:
         """Free a seat."""
-        room = self._by_number[seat.room]
-        if room.seats.pop(seat.number, None) is None:
+        if not self.room_of(seat).remove(seat):
             return
         self._used.discard(seat.number)
         self._seat_by_guest.pop(seat.guest.id, None)
         self._release(seat.guest)
-        room.broadcast(Left(seat.number, seat.guest.name))
         seat.hang_up_with(NORMAL, "left")
 
     def go(self, seat: Seat, number: int) -> None:
@@ -163,13 +169,23 @@ class Rooms:
         if number == seat.room:
             return
         room = self._room_for(number)
-        old = self._by_number[seat.room]
-        del old.seats[seat.number]
-        old.broadcast(Left(seat.number, seat.guest.name))
+        self.room_of(seat).remove(seat)
         seat.room, seat.has_moved = number, True
         room.broadcast(Joined(seat.view))
         room.seats[seat.number] = seat
         self._welcome(seat)
+
+    def consent(self, seat: Seat, *, store: bool, learn: bool) -> None:
+        """Change what may be stored and learned of a player."""
+        guest = seat.guest
+        seat.guest = consenting(guest, guest.consented, store=store, learn=learn, minor=guest.minor)
+        self.consents.say(seat.guest)
+
+    def signed_in(self, guest: Guest) -> None:
+        """Take the consent of a guest who has signed in again. A new name counts from the next entry on."""
+        self.consents.forget(guest.id)
+        if (seat := self.seat_of(guest.id)) is not None:
+            seat.guest = replace(guest, name=seat.guest.name)
 
     def move(self, seat: Seat, move: Move, now_s: float) -> None:
         """Move a player; correct the client if it went where it could not."""
@@ -198,7 +214,7 @@ class Rooms:
         return stand is not None and math.hypot(stand.x - seat.walker.x, stand.z - seat.walker.z) <= NEAR_M
 
     def tick(self, now_s: float) -> None:
-        """Send the positions of all rooms; once per second, free seats held for too long, and list the rooms."""
+        """Send the positions of all rooms; once per second, free seats held for too long."""
         number = next(self._ticks)
         for room in self._by_number.values():
             if room.seats:
@@ -207,9 +223,6 @@ class Rooms:
             gone = [seat for seat in self if seat.dropped_at_s is not None and now_s - seat.dropped_at_s > HELD_S]
             for seat in gone:
                 self.leave(seat)
-            if (rooms := self.views()) != self._shown_rooms:
-                self._shown_rooms = rooms
-                self.tell_all(RoomList(rooms))
 
     def tell_all(self, event: Event) -> None:
         """Send an event to every player of the gateway."""
@@ -252,19 +265,19 @@ class Rooms:
             room=room.number,
             look=command.look,
             walker=Walker(self._ground, x, z, now_s),
-            limits=ClientLimits(now_s),
+            limits=self.limits.of(guest.id, now_s),
             outbox=Outbox(),
             hang_up=hang_up,
+            blocked={*command.blocked} - {guest.tag},
         )
 
     def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
         seat.hang_up_with(REPLACED, "connected again")
-        store, learn = guest.store and seat.guest.store, guest.learn and seat.guest.learn
-        # A consent that was withdrawn may still be in the cookie. Signing in changes the seat's guest at once.
-        seat.guest = replace(guest, store=store, learn=learn and store)
-        seat.hang_up, seat.dropped_at_s = hang_up, None
+        seat.guest, seat.hang_up, seat.dropped_at_s = guest, hang_up, None
+        seat.blocked = {*command.blocked} - {guest.tag}
         seat.has_moved = True
-        if command.seat == seat.number and command.last is not None and seat.outbox.go_back(command.last):
+        is_known = (command.seat, command.epoch) == (seat.number, seat.outbox.epoch)
+        if is_known and command.last is not None and seat.outbox.go_back(command.last):
             return True
         seat.outbox.skip()
         self._welcome(seat)
@@ -275,6 +288,7 @@ class Rooms:
         seat.outbox.put(
             Welcome(
                 v=VERSION,
+                epoch=seat.outbox.epoch,
                 you=seat.number,
                 name=guest.name,
                 room=room.number,

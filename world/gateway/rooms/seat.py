@@ -1,12 +1,13 @@
 """A seat: one player in one room, connected or about to come back."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from world.gateway.protocol.frames import Move, write_player
 from world.gateway.protocol.views import Look, PlayerView
+from world.gateway.rooms.line import Line
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rules.limits import ClientLimits
 from world.gateway.rules.movement import Walker
@@ -15,6 +16,7 @@ from world.gateway.rules.tokens import Guest
 HELD_S: Final = 30.0
 """How long a seat is held for a player who has lost the connection."""
 KEPT_TURNS: Final = 200
+KEPT_WHISPERS: Final = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +33,8 @@ class Seat:
         outbox: what waits to be sent.
         hang_up: closes the player's connection; None while there is none.
         dropped_at_s: when the connection was lost, in monotonic seconds; None while there is one.
-        blocked: ids of guests from whom the player gets nothing.
+        blocked: tags of guests from whom the player gets nothing.
+        whispers: the last whispers that the player got.
         turns: the bot of each turn that the player may rate, the oldest first.
         sequence: the last sequence number of the player's moves.
     """
@@ -46,6 +49,7 @@ class Seat:
     hang_up: Callable[[int, str], None] | None = None
     dropped_at_s: float | None = None
     blocked: set[str] = field(default_factory=set)
+    whispers: deque[Line] = field(default_factory=lambda: deque(maxlen=KEPT_WHISPERS))
     turns: OrderedDict[str, str] = field(default_factory=OrderedDict)
     sequence: int = 0
     has_moved: bool = True
@@ -62,7 +66,12 @@ class Seat:
     @property
     def view(self) -> PlayerView:
         """The player as others see it."""
-        return PlayerView(self.number, self.guest.name, self.look, self.walker.x, self.walker.z, self._yaw)
+        guest, walker = self.guest, self.walker
+        return PlayerView(self.number, guest.name, self.look, walker.x, walker.z, self._yaw, guest.tag)
+
+    def hears(self, other: "Seat") -> bool:
+        """Return whether the player gets what another one says and does."""
+        return other.guest.tag not in self.blocked
 
     def hang_up_with(self, code: int, reason: str) -> None:
         """Close the player's connection, if there is one."""

@@ -2,11 +2,12 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Final, Literal
 
 from world.gateway.refused import Refused
 
-Action = Literal["move", "chat", "ask", "report", "social"]
+Action = Literal["move", "chat", "ask", "report", "social", "sign_in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +29,19 @@ RATE_BY_ACTION: Final[dict[Action, Rate]] = {
     "ask": Rate(per_s=0.5, burst=2),
     "report": Rate(per_s=1 / 60, burst=5),
     "social": Rate(per_s=2, burst=8),
+    "sign_in": Rate(per_s=0.1, burst=10),
 }
-"""``social``: emotes, thumbs, looks, blocks and whatever else is neither chat nor a question."""
-ASKS_PER_MINUTE: Final = Rate(per_s=0.5, burst=30)
+"""``social``: emotes, thumbs, looks, blocks and whatever else is neither chat nor a question. ``sign_in``: a new name
+or another consent at the door."""
+TALK: Final[frozenset[Action]] = frozenset({"chat", "ask"})
+"""What others may suffer from: too much of it is a strike."""
 STRIKES: Final = 3
 STRIKES_EXPIRE_S: Final = 60.0
 MUTE_S: Final = 30.0
 _FORGIVEN: Final = 10
 """Messages of a muted player before the connection is closed: people go on typing for a moment."""
+KEPT_S: Final = 600.0
+"""After this time without use, a guest's limits are as those of a new guest: all buckets are full, no strike counts."""
 
 
 class TokenBucket:
@@ -63,14 +69,18 @@ class TokenBucket:
 
 
 class ClientLimits:
-    """The limits of one player: a bucket per action, and strikes for ignoring them.
+    """The limits of one guest: a bucket per action, and strikes for talking too fast.
 
-    The third strike within a minute mutes the player for 30 s. A strike while muted ends the connection.
+    The third strike within a minute mutes the player for 30 s. Who goes on talking while muted is sent away.
+
+    Attributes:
+        should_close: whether the last action was a muted player's that should end the connection.
+        used_at_s: when the limits were last used, in monotonic seconds.
     """
 
     def __init__(self, now_s: float) -> None:
+        self.should_close, self.used_at_s = False, now_s
         self._buckets = {action: TokenBucket(rate, now_s) for action, rate in RATE_BY_ACTION.items()}
-        self._asks = TokenBucket(ASKS_PER_MINUTE, now_s)
         self._strikes: list[float] = []
         self._muted_until_s = float("-inf")
 
@@ -80,20 +90,15 @@ class ClientLimits:
         Raises:
             Refused: ``too_fast``, or ``muted`` after strikes. Moves and gestures that are too fast are no strikes.
         """
-        if action in ("chat", "ask") and now_s < self._muted_until_s:
+        self.should_close, self.used_at_s = False, now_s
+        if action in TALK and now_s < self._muted_until_s:
             self._strike(now_s)
+            self.should_close = len(self._strikes) > STRIKES + _FORGIVEN
             raise Refused("muted", "too many messages before", self._muted_until_s - now_s)
-        wait_s = self._buckets[action].take(now_s)
-        if action == "ask" and not wait_s:
-            wait_s = self._asks.take(now_s)
-        if wait_s:
-            if action in ("chat", "ask"):  # after a pause of the network, many moves arrive at once
+        if wait_s := self._buckets[action].take(now_s):
+            if action in TALK:
                 self._strike(now_s)
             raise Refused("too_fast", f"{action}: {RATE_BY_ACTION[action].per_s:g} per second", wait_s)
-
-    def should_close(self, now_s: float) -> bool:
-        """Return whether the player went on after being muted, so that the connection should be closed."""
-        return now_s < self._muted_until_s and len(self._strikes) > STRIKES + _FORGIVEN
 
     def _strike(self, now_s: float) -> None:
         self._strikes = [at_s for at_s in self._strikes if now_s - at_s < STRIKES_EXPIRE_S]
@@ -102,10 +107,51 @@ class ClientLimits:
             self._muted_until_s = now_s + MUTE_S
 
 
+class GuestLimits:
+    """The limits of all guests. They are not those of a seat, so a new seat or a new name does not give new ones.
+
+    Args:
+        most: how many guests are remembered; those whose limits were not used for the longest time go first.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most, self._by_guest = most, dict[str, ClientLimits]()
+        self._swept_at_s = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._by_guest)
+
+    def of(self, guest_id: str, now_s: float) -> ClientLimits:
+        """Return a guest's limits."""
+        if now_s - self._swept_at_s > KEPT_S or len(self._by_guest) >= self._most:
+            self._sweep(now_s)
+        limits = self._by_guest.setdefault(guest_id, ClientLimits(now_s))
+        limits.used_at_s = now_s
+        return limits
+
+    def _sweep(self, now_s: float) -> None:
+        """Forget limits that were not used for long, and so many of the others that there is room for a while."""
+        self._swept_at_s = now_s
+        used = {guest: limits for guest, limits in self._by_guest.items() if now_s - limits.used_at_s <= KEPT_S}
+        latest = sorted(used.items(), key=lambda one: one[1].used_at_s, reverse=True)
+        self._by_guest = dict(latest[: self._most * 9 // 10])
+
+
 @dataclass(slots=True)
 class _Counted:
     buckets: dict[str, TokenBucket] = field(default_factory=dict)
     open: int = 0
+
+
+def counted_as(host: str) -> str:
+    """Return what a client's address counts as: itself, or its network of 2^64 addresses if it is an IPv6 address."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return host
+    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
 
 
 class AddressLimits:

@@ -1,5 +1,6 @@
 """The signed token of a guest: who a browser is, since when, and what it consented to. No account, no password."""
 
+import base64
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from itsdangerous import BadSignature, URLSafeSerializer
 LIFETIME_S: Final = 180 * 24 * 3600
 RENEW_AFTER_S: Final = 24 * 3600
 _SALT: Final = "kogpt2-chat/world/guest"
-_FIELDS: Final = ("id", "name", "first_seen", "issued", "store", "learn", "minor")
+TAG_CHARS: Final = 16
+_TAG_PREFIX: Final = b"kogpt2-chat/world/tag/"
+_FIELDS: Final = ("id", "name", "first_seen", "issued", "store", "learn", "minor", "consented")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,8 @@ class Guest:
         issued: seconds since the epoch at which this token was signed.
         store: whether the player's talk with bots may be stored.
         learn: whether bots may learn from it.
-        minor: whether the player is a minor, from whom nothing is learned.
+        minor: whether the player is a minor, of whom nothing is stored and nothing is learned.
+        consented: seconds since the epoch at which the player said so; renewals keep it.
     """
 
     id: str
@@ -35,6 +39,13 @@ class Guest:
     store: bool = False
     learn: bool = False
     minor: bool = False
+    consented: int = 0
+
+    @property
+    def tag(self) -> str:
+        """What other players know the guest by. It says nothing about the id, which is random and stays secret."""
+        digest = hashlib.sha256(_TAG_PREFIX + self.id.encode()).digest()
+        return base64.b32encode(digest)[:TAG_CHARS].decode().lower()
 
     @property
     def may_learn(self) -> bool:
@@ -44,15 +55,14 @@ class Guest:
 
 def new_guest(name: str, now: float, *, store: bool, learn: bool, minor: bool) -> Guest:
     """Return a guest with a new random id."""
-    return Guest(
-        id=f"w-{secrets.token_urlsafe(12)}",
-        name=name,
-        first_seen=int(now),
-        issued=int(now),
-        store=store,
-        learn=learn and store and not minor,
-        minor=minor,
-    )
+    guest = Guest(id=f"w-{secrets.token_urlsafe(12)}", name=name, first_seen=int(now), issued=int(now))
+    return consenting(guest, now, store=store, learn=learn, minor=minor)
+
+
+def consenting(guest: Guest, now: float, *, store: bool, learn: bool, minor: bool) -> Guest:
+    """Return a guest with another consent. A minor consents to nothing, and what is not stored is not learned."""
+    store = store and not minor
+    return replace(guest, store=store, learn=learn and store, minor=minor, consented=int(now))
 
 
 class GuestTokens:
@@ -81,9 +91,10 @@ class GuestTokens:
         """
         try:
             found: Any = self._serializer.loads(token)
-            guest = Guest(**{name: found[name] for name in _FIELDS})
-        except (BadSignature, KeyError, TypeError, ValueError):
+            guest = Guest(**{"consented": 0, **{name: found[name] for name in _FIELDS if name in found}})
+        except (BadSignature, TypeError, ValueError):
             return None
+        guest = consenting(guest, guest.consented, store=guest.store, learn=guest.learn, minor=guest.minor)
         return guest if 0 <= now - guest.issued <= LIFETIME_S else None
 
     def renewed(self, guest: Guest, now: float) -> Guest | None:
