@@ -82,9 +82,9 @@ def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Serve
 class EchoBot(threading.Thread):
     """Answers each question with its own text, as a worker publishes it; a test may hold the answers back."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, keys: SigningKeys = KEYS) -> None:
         super().__init__(daemon=True)
-        self._topics = topics
+        self._topics, self._keys = topics, keys
         self._stopping = threading.Event()
         self.may_answer = threading.Event()
         self.may_answer.set()
@@ -98,7 +98,7 @@ class EchoBot(threading.Thread):
             while not self._stopping.is_set():
                 for record in self._follower.poll(0.05):
                     with suppress(InvalidMessage):
-                        self._answer(read_question(record.value, record.partition, record.offset, keys=KEYS))
+                        self._answer(read_question(record.value, record.partition, record.offset, keys=self._keys))
 
     def _answer(self, question: Question) -> None:
         self.asked.append(question)

@@ -240,7 +240,7 @@ def test_a_restarted_gateway_delivers_what_came_meanwhile() -> None:
         first.stop()
     echo.may_answer.set()
     with serve(topics) as second:
-        player._url = second.url
+        player.url = second.url
         player.enter(waiting=[sent])
         assert player.answer_to(sent)["text"] == "재시작 사이!"
         time.sleep(0.2)

@@ -27,6 +27,7 @@ class WorldPlayer:
     """One player.
 
     Attributes:
+        url: the gateway's address.
         cookie: the player's identity, as a browser keeps it.
         welcome: the last welcome.
         events: events that nobody has waited for yet.
@@ -45,7 +46,7 @@ class WorldPlayer:
     """
 
     def __init__(self, url: str, name: str, *, store: bool = True, learn: bool = False, minor: bool = False) -> None:
-        self._url, self._ids = url, itertools.count(1)
+        self.url, self._ids = url, itertools.count(1)
         self.name = name
         self.cookie = _sign_in(url, {"name": name, "store": store, "learn": learn, "minor": minor})
         self.welcome: Event = {}
@@ -64,7 +65,7 @@ class WorldPlayer:
         """
         try:
             self._socket = connect(
-                f"ws{self._url.removeprefix('http')}/world",
+                f"ws{self.url.removeprefix('http')}/world",
                 additional_headers={"Cookie": self.cookie},
                 open_timeout=_TIMEOUT_S,
                 compression=None,
@@ -73,7 +74,7 @@ class WorldPlayer:
         except InvalidStatus as error:
             raise InvalidInput(f"the gateway refuses {self.name!r}: HTTP {error.response.status_code}") from error
         except (OSError, TimeoutError) as error:
-            raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
+            raise Unavailable(f"no gateway answers at {self.url}: {error}") from error
         self._ended = ""
         threading.Thread(target=self._read_all, args=(self._socket,), name=f"read {self.name}", daemon=True).start()
         if "last" in fields:
