@@ -196,3 +196,9 @@ class QuestionLog:
     def counts(self) -> Counter[str]:
         """Return how often each question was sent, by the client's id."""
         return Counter(question.question_id.rpartition(".")[2] for question in self.read())
+
+
+def guest_id(player: WorldPlayer) -> str:
+    """Return a player's id."""
+    reply = requests.get(f"{player.url}/session", headers={"Cookie": player.cookie}, timeout=10)
+    return str(reply.json()["guest"]["id"])

@@ -89,6 +89,7 @@ class EchoBot(threading.Thread):
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.asked: list[Question] = []
+        self.answered: list[Question] = []
         self.fallbacks: dict[str, str] = {}
         self._follower = topics.follow([QUESTION_TOPIC])
         self.start()
@@ -109,6 +110,7 @@ class EchoBot(threading.Thread):
         headers = answer_headers(question, model_version=1, epoch=1, latency_ms=1, fallback=fallback)
         value = f"{question.text}!".encode()
         self._topics.send([Outgoing(topic=question.bot, key=question.sender.encode(), value=value, headers=headers)])
+        self.answered.append(question)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -1,4 +1,4 @@
-"""The world's gateway on a real broker: no question is lost without a word, none is sent twice, no answer is shown twice."""
+"""The world's gateway without Kafka: it says so, every question ends, and none is sent later."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,9 +6,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 
-from kogpt2_chat import bootstrap
 from kogpt2_chat.client.world_player import WorldPlayer
 from kogpt2_chat.domain.chat.moderation import Moderation, moderation_key
 from kogpt2_chat.domain.chat.topics import MODERATION_TOPIC
@@ -16,7 +14,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.testing.tcp_proxy import TcpProxy
 from tests.faults.broker_process import PROXY, BrokerProcess
-from tests.faults.gateway_process import GatewayProcess, PagePlayer, QuestionLog, gateway_process
+from tests.faults.gateway_process import PagePlayer, QuestionLog, gateway_process, guest_id
 from tests.world.served import EchoBot
 from tests.world.waiting import wait_until
 from world.gateway.rooms.asking import WAIT_S
@@ -25,27 +23,6 @@ UNHEALTHY_S = 20.0
 PATIENCE_S = 60.0
 """For what takes a few seconds on a quiet machine."""
 NEVER_S = 3600.0
-
-
-@pytest.fixture
-def topics(kafka: BrokerProcess) -> Iterator[Topics]:
-    made = bootstrap.topics(kafka.settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def bot(topics: Topics) -> Iterator[EchoBot]:
-    """Answers on the broker itself, also while the gateway does not reach it."""
-    echo = EchoBot(topics)
-    yield echo
-    echo.stop()
-
-
-@pytest.fixture
-def gateway(kafka: BrokerProcess, tmp_path: Path) -> Iterator[GatewayProcess]:
-    with gateway_process(kafka.settings, tmp_path) as made:
-        yield made.start()
 
 
 class Line:
@@ -93,7 +70,7 @@ def line(kafka: BrokerProcess) -> Iterator[Line]:
 def test_without_kafka_every_question_ends_and_none_is_sent_later(
     kafka: BrokerProcess,
     line: Line,
-    bot: EchoBot,
+    echo_bot: EchoBot,
     topics: Topics,
     tmp_path: Path,
     fault: Callable[[Line], AbstractContextManager[None]],
@@ -139,8 +116,3 @@ def ban(topics: Topics, player: WorldPlayer) -> None:
     decision = Moderation(action="ban", subject=guest, by="시험", at="2026-11-27T00:00:00+00:00")
     key = moderation_key("ban", guest).encode()
     topics.send([Outgoing(topic=MODERATION_TOPIC, key=key, value=decision.to_json().encode())])
-
-
-def guest_id(player: WorldPlayer) -> str:
-    reply = requests.get(f"{player.url}/session", headers={"Cookie": player.cookie}, timeout=10)
-    return str(reply.json()["guest"]["id"])
