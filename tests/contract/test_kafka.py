@@ -255,6 +255,29 @@ def test_a_follower_may_start_at_the_first_record(kafka):
         assert sorted(record.value for record in followed(second, 6)) == [b"0", b"1", b"2", b"3", b"4", b"5"]
 
 
+def test_a_follower_knows_whether_records_are_left(kafka):
+    """Asking does not move it. After the last record it is not behind, also where a transaction ends in a marker."""
+    kafka.topics.send(Outgoing(topic=kafka.plain, key=str(n).encode(), value=str(n).encode()) for n in range(5))
+    with closing(kafka.topics.follow([kafka.plain], from_end=False)) as follower:
+        assert follower.behind() >= 5
+        assert len(followed(follower, 5)) == 5
+        assert follower.behind() == 0
+        kafka.topics.send([Outgoing(topic=kafka.plain, key=b"k", value=b"5")])
+        assert follower.behind() == 1
+        assert [record.value for record in followed(follower, 1)] == [b"5"]
+        consumer = kafka.consumer()
+        consumer.recover()
+        ask(kafka, "하나")
+        assert publish(kafka, consumer, poll(consumer)).published
+        assert len(followed(follower, 1)) == 1
+        deadline = time.monotonic() + DEADLINE_S
+        while follower.behind():
+            assert time.monotonic() < deadline
+            assert list(follower.poll(0.1)) == []
+    with closing(kafka.topics.follow([kafka.plain])) as at_the_end:
+        assert at_the_end.behind() == 0
+
+
 def test_a_follower_waits_for_a_record(kafka):
     """A record that is sent while a poll waits ends the wait."""
     with closing(kafka.topics.follow([kafka.plain])) as follower:

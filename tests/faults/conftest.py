@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from kogpt2_chat import bootstrap
+from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Serving
 from tests.faults.broker_process import FAULTS_HOME, BrokerProcess, keeps_home, own_broker
 from tests.faults.consumers import ConsumerGroup
+from tests.faults.gateway_process import GatewayProcess, gateway_process
 from tests.faults.reply_audit import ReplyAudit
 from tests.faults.report import FaultReport
 from tests.faults.worker_pool import WorkerPool, worker_pool
+from tests.world.served import EchoBot
 
 _REPORT = FaultReport()
 
@@ -48,6 +52,29 @@ def group(kafka: BrokerProcess) -> Iterator[ConsumerGroup]:
 def audit(kafka: BrokerProcess) -> ReplyAudit:
     """An audit of all questions and replies from now on."""
     return ReplyAudit(kafka.settings)
+
+
+@pytest.fixture
+def topics(kafka: BrokerProcess) -> Iterator[Topics]:
+    """The broker's topics."""
+    made = bootstrap.topics(kafka.settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def echo_bot(topics: Topics) -> Iterator[EchoBot]:
+    """Answers the questions of the world's players, on the broker itself."""
+    made = EchoBot(topics)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def gateway(kafka: BrokerProcess, tmp_path: Path) -> Iterator[GatewayProcess]:
+    """A gateway of the world."""
+    with gateway_process(kafka.settings, tmp_path) as made:
+        yield made.start()
 
 
 @pytest.fixture(scope="session")

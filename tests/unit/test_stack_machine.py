@@ -1,6 +1,7 @@
 """Checks of the machine before the stack starts anything, health checks of servers, and the commands without a stack."""
 
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -222,6 +223,13 @@ def test_status_shows_the_slots_that_a_worker_reports() -> None:
     assert health.worker_summary([ready]) == "ready, ChatbotA 3"
     assert health.worker_summary([ready, degraded]) == "ChatbotB degraded: MLflow did not answer"
     assert health.worker_summary([]) == "ready"
+
+
+def test_a_gateways_problems_are_shown() -> None:
+    """As the gateway words them; an answer of something else on its port says nothing."""
+    body = json.dumps({"ready": False, "problems": ["no answers", "no moderation"]}).encode()
+    assert health.gateway_problems(body) == "no answers; no moderation"
+    assert [health.gateway_problems(other) for other in (b"", b"<p>", b"[]", b'{"problems": 3}')] == [""] * 4
 
 
 def spark_server(tmp_path: Path, name: str) -> health.RunningServer:

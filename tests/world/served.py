@@ -63,7 +63,7 @@ def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Serve
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline_s = time.monotonic() + START_S
-    while not (server.started and gateway.is_up):
+    while not server.started or gateway.problems:
         assert time.monotonic() < deadline_s, "the gateway did not start"
         assert thread.is_alive(), "the gateway has ended"
         time.sleep(0.01)
@@ -82,13 +82,14 @@ def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Serve
 class EchoBot(threading.Thread):
     """Answers each question with its own text, as a worker publishes it; a test may hold the answers back."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, keys: SigningKeys = KEYS) -> None:
         super().__init__(daemon=True)
-        self._topics = topics
+        self._topics, self._keys = topics, keys
         self._stopping = threading.Event()
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.asked: list[Question] = []
+        self.answered: list[Question] = []
         self.fallbacks: dict[str, str] = {}
         self._follower = topics.follow([QUESTION_TOPIC])
         self.start()
@@ -98,7 +99,7 @@ class EchoBot(threading.Thread):
             while not self._stopping.is_set():
                 for record in self._follower.poll(0.05):
                     with suppress(InvalidMessage):
-                        self._answer(read_question(record.value, record.partition, record.offset, keys=KEYS))
+                        self._answer(read_question(record.value, record.partition, record.offset, keys=self._keys))
 
     def _answer(self, question: Question) -> None:
         self.asked.append(question)
@@ -109,6 +110,7 @@ class EchoBot(threading.Thread):
         headers = answer_headers(question, model_version=1, epoch=1, latency_ms=1, fallback=fallback)
         value = f"{question.text}!".encode()
         self._topics.send([Outgoing(topic=question.bot, key=question.sender.encode(), value=value, headers=headers)])
+        self.answered.append(question)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.ports import Record
 from tests.world.people import Person, Town, answer_to
-from world.gateway.rooms.asking import QUIET_S, WAIT_S
+from world.gateway.rooms.asking import WAIT_S, asked_id
+from world.gateway.rooms.onlookers import QUIET_S
 
 MARU = (5.5, 6.0)
 
@@ -27,6 +28,23 @@ def asker_and_onlookers(town: Town) -> Sequence[Person]:
         person.walk_to(x, z)
         person.events()
     return people
+
+
+def dead_letter(question_id: str) -> Record:
+    return Record(
+        topic=DEAD_LETTER_TOPIC, partition=0, offset=0, key=None, value=b"", timestamp_ms=0,
+        headers={"reason": "crash_loop", "question_id": question_id},
+    )  # fmt: skip
+
+
+def answer_elsewhere(asker: Person, client_id: str) -> Record:
+    """Return the answer to a question that this gateway has not sent."""
+    return Record(
+        topic="ChatbotB", partition=0, offset=1, key="하늘".encode(), value="저쪽에서!".encode(), timestamp_ms=0,
+        headers={
+            "turn_id": "bot_question-0-1", "question_id": asked_id(asker.guest.id, client_id), "model_version": "3",
+        },
+    )  # fmt: skip
 
 
 def test_a_question_goes_out_and_its_answer_comes_back(town: Town) -> None:
@@ -73,6 +91,7 @@ def test_a_shared_question_is_seen_with_its_answer(town: Town) -> None:
     asker.send("ask", bot="ChatbotA", text="호수 어디야?", shared=True)
     assert not near.events("thinking")[0].get("text")
     town.asking.accept(answer_to(town.outside.questions[0], "남쪽이에요!"))
+    town.asking.expire(QUIET_S)
     (seen,) = near.events("answered")
     assert (seen["question"], seen["text"]) == ("호수 어디야?", "남쪽이에요!")
     assert "turn" not in seen
@@ -80,22 +99,128 @@ def test_a_shared_question_is_seen_with_its_answer(town: Town) -> None:
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_safety_answer_is_for_the_asker_alone(town: Town, shared: bool) -> None:
-    """Others see the same as with any question that was not shared, and nobody can put a thumb on it."""
+    """Nobody can put a thumb on it, and others get no text."""
     asker, near, _ = asker_and_onlookers(town)
-    asker.send("ask", bot="ChatbotB", text="…", shared=shared)
     near.walk_to(7, 38)
+    asker.send("ask", bot="ChatbotB", text="…", shared=shared)
     near.events()
     town.asking.accept(answer_to(town.outside.questions[0], "109에 전화해 주세요.", fallback="safety"))
     (answered,) = asker.events("answered")
-    assert (answered["source"], answered["text"]) == ("safety", "109에 전화해 주세요.")
+    assert (answered["text"], answered["source"]) == ("109에 전화해 주세요.", "safety")
     assert "turn" not in answered
-    town.asking.expire(QUIET_S - 0.1)
-    assert near.events("answered") == [], "its speed would tell"
     town.asking.expire(QUIET_S)
     (seen,) = near.events("answered")
     assert set(seen) == {"t", "n", "bot", "seat", "name"}
     asker.send("rate", turn="bot_question-0-1", up=True)
     assert asker.events("refusal")[0]["reason"] == "not_yours"
+
+
+ENDS = ["safety", "timeout", "muted", "empty", "degraded", "nearest", "unsure", "dead letter", "no answer"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_onlookers_cannot_tell_a_vetted_answer_from_other_ends_without_the_models_text(shared: bool) -> None:
+    """Also of an asker who shares every question. They see the same event, and at the same time if the end is quick."""
+    seen = {}
+    for end in ENDS:
+        town = Town()
+        asker, near, _ = asker_and_onlookers(town)
+        asker.send("ask", bot="ChatbotA", text="…", shared=shared)
+        near.events()
+        (question,) = town.outside.questions
+        if end == "dead letter":
+            town.asking.accept(dead_letter(question.id))
+        elif end != "no answer":
+            town.asking.accept(answer_to(question, fallback=end))
+        town.asking.expire(QUIET_S - 0.01)
+        assert near.events() == [], end
+        town.asking.expire(WAIT_S if end == "no answer" else QUIET_S)
+        seen[end] = near.events()
+    assert [event["t"] for event in seen["safety"]] == ["answered"]
+    assert all(events == seen["safety"] for events in seen.values())
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_onlookers_see_a_quick_answer_at_one_time(town: Town, shared: bool) -> None:
+    """With or without the text: a vetted answer comes at once, and its speed must not give it away."""
+    asker, near, _ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="하나", shared=shared)
+    near.events()
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    town.asking.expire(QUIET_S - 0.01)
+    assert near.events() == []
+    town.asking.expire(QUIET_S)
+    assert [bool(event.get("text")) for event in near.events("answered")] == [shared]
+
+
+def test_whoever_saw_a_bot_think_sees_the_end(town: Town) -> None:
+    """Wherever they are by then, and nobody else: not who came later, and not who has a new seat."""
+    asker, near, far = asker_and_onlookers(town)
+    gone = town.enter("간사람", 1)
+    gone.walk_to(7, 8)
+    asker.send("ask", bot="ChatbotA", text="하나", shared=True)
+    near.walk_to(0, 80)
+    far.walk_to(*MARU)
+    town.rooms.go(near.seat, 2)
+    town.rooms.leave(gone.seat)
+    again = Person(town, gone.guest, room=1)
+    again.walk_to(*MARU)
+    for person in (near, far, again):
+        person.events()
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    town.asking.expire(QUIET_S)
+    assert [event["name"] for event in near.events("answered")] == ["하늘"]
+    assert (far.events("answered"), again.events("answered")) == ([], [])
+
+
+@pytest.mark.parametrize("has_answer", [True, False])
+def test_onlookers_see_the_end_although_the_asker_has_gone(town: Town, has_answer: bool) -> None:
+    """With the seat and the name that they know, and without the texts."""
+    asker, near, _ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="하나", shared=True)
+    near.events()
+    town.rooms.leave(asker.seat)
+    again = Person(town, asker.guest)
+    assert again.seat.number != asker.seat.number
+    if has_answer:
+        town.asking.accept(answer_to(town.outside.questions[0]))
+    town.asking.expire(WAIT_S)
+    (seen,) = near.events("answered")
+    del seen["n"]
+    assert seen == {"t": "answered", "bot": "ChatbotA", "seat": asker.seat.number, "name": "하늘"}
+
+
+def test_a_player_who_blocks_the_asker_meanwhile_reads_nothing(town: Town) -> None:
+    """But sees that the bot no longer thinks."""
+    asker, near, _ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="하나", shared=True)
+    near.events()
+    near.seat.blocked.add(asker.guest.tag)
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    town.asking.expire(QUIET_S)
+    (seen,) = near.events("answered")
+    assert not seen.get("text")
+
+
+def test_several_players_ask_one_bot_at_once(town: Town) -> None:
+    """Each gets the own answer, whatever the order; others see each time whom the bot answers."""
+    people = [town.enter(name) for name in ("하늘", "별똥별", "토끼굴", "옆사람")]
+    for person in people:
+        person.walk_to(*MARU)
+    *askers, near = people
+    for person in people:
+        person.events()
+    ids = [asker.send("ask", bot="ChatbotA", text=f"{asker.guest.name}?", shared=True) for asker in askers]
+    assert [event["name"] for event in near.events("thinking")] == ["하늘", "별똥별", "토끼굴"]
+    for question in reversed(town.outside.questions):
+        town.asking.accept(answer_to(question, f"{question.sender}!"))
+    for asker, sent in zip(askers, ids, strict=True):
+        assert [(event["id"], event["text"]) for event in asker.events("answered")] == [(sent, f"{asker.guest.name}!")]
+    town.asking.expire(QUIET_S)
+    seen = [(event["name"], event["seat"], event["question"], event["text"]) for event in near.events("answered")]
+    named = [(who.guest.name, who.seat.number, f"{who.guest.name}?", f"{who.guest.name}!") for who in reversed(askers)]
+    assert seen == named
+    assert sorted(event["name"] for event in askers[0].events("answered")) == ["별똥별", "토끼굴"]
 
 
 @pytest.mark.parametrize(
@@ -173,10 +298,7 @@ def test_a_dead_letter_ends_the_question(town: Town) -> None:
     asker, *_ = asker_and_onlookers(town)
     asker.send("ask", bot="ChatbotA", text="안녕?")
     (question,) = town.outside.questions
-    dead = Record(
-        topic=DEAD_LETTER_TOPIC, partition=0, offset=0, key=None, value=b"", timestamp_ms=0,
-        headers={"reason": "crash_loop", "question_id": question.id},
-    )  # fmt: skip
+    dead = dead_letter(question.id)
     town.asking.accept(dead)
     assert asker.events("unanswered")[0]["reason"] == "refused"
     town.asking.accept(dead)
@@ -199,8 +321,8 @@ def test_one_question_per_bot_at_a_time(town: Town) -> None:
 
 
 def test_a_question_sent_twice_is_asked_once(town: Town) -> None:
-    """While it waits, and after its answer, which then comes again for a client that has missed it."""
-    asker, *_ = asker_and_onlookers(town)
+    """While it waits, and after its answer. The client may have missed either event, so it comes again."""
+    asker, near, _ = asker_and_onlookers(town)
     sent = asker.send("ask", bot="ChatbotA", text="하나")
     town.pass_time(3)
     asker.send("ask", id=sent, bot="ChatbotA", text="하나")
@@ -208,7 +330,9 @@ def test_a_question_sent_twice_is_asked_once(town: Town) -> None:
     town.pass_time(3)
     asker.send("ask", id=sent, bot="ChatbotA", text="하나")
     assert len(town.outside.questions) == 1
-    assert [event["id"] for event in asker.events("answered")] == [sent, sent]
+    shown = [(event["t"], event["id"]) for event in asker.events("thinking", "answered")]
+    assert shown == [("thinking", sent), ("thinking", sent), ("answered", sent), ("answered", sent)]
+    assert [event["t"] for event in near.events("thinking")] == ["thinking"]
 
 
 def test_an_answer_waits_for_a_player_who_has_lost_the_connection(town: Town) -> None:
@@ -220,11 +344,75 @@ def test_an_answer_waits_for_a_player_who_has_lost_the_connection(town: Town) ->
     town.asking.accept(answer_to(town.outside.questions[0], "왔어요"))
     assert [event["text"] for event in asker.come_back(last).events("answered")] == ["왔어요"]
     reloaded = asker.come_back()
-    town.asking.repeat(reloaded.seat, [sent, "never-sent"])
+    town.asking.repeat(reloaded.seat, [sent], town.now_s)
     assert [event["id"] for event in reloaded.events("answered")] == [sent]
-    reloaded_again = asker.come_back()
-    town.asking.repeat(reloaded_again.seat, ["never-sent"])
-    assert reloaded_again.events("unanswered")[0]["reason"] == "unknown"
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_client_that_comes_back_sees_the_bot_think_again(town: Town, is_resumed: bool) -> None:
+    """Unless it gets the events that it has missed, and the first one among them."""
+    asker, *_ = asker_and_onlookers(town)
+    sent = asker.send("ask", bot="ChatbotA", text="하나")
+    last = asker.events()[-1]["n"]
+    asker.drop()
+    again = asker.come_back(last if is_resumed else None)
+    town.asking.repeat(again.seat, [sent], town.now_s, is_resumed=is_resumed)
+    shown = [(event["id"], event["text"], event["seat"]) for event in again.events("thinking")]
+    assert shown == ([] if is_resumed else [(sent, "하나", again.seat.number)])
+
+
+def test_an_unknown_question_waits_for_its_answer(town: Town) -> None:
+    """Another gateway may have sent it. Only when the usual time is over, the player is told to ask again."""
+    asker, *_ = asker_and_onlookers(town)
+    town.asking.repeat(asker.seat, ["elsewhere", "lost"], town.now_s)
+    town.asking.expire(WAIT_S - 0.1)
+    assert asker.events() == []
+    town.asking.accept(answer_elsewhere(asker, "elsewhere"))
+    town.asking.accept(answer_elsewhere(asker, "elsewhere"))
+    (answered,) = asker.events("answered")
+    del answered["n"]
+    assert answered == {
+        "t": "answered", "bot": "ChatbotB", "seat": asker.seat.number, "name": "하늘", "id": "elsewhere",
+        "text": "저쪽에서!", "turn": "bot_question-0-1", "version": 3,
+    }  # fmt: skip
+    town.asking.expire(WAIT_S)
+    (unanswered,) = asker.events()
+    assert (unanswered["t"], unanswered["id"], unanswered["reason"]) == ("unanswered", "lost", "unknown")
+    town.asking.accept(answer_elsewhere(asker, "lost"))
+    assert asker.events() == []
+
+
+def test_the_wait_for_an_unknown_question_does_not_begin_again(town: Town) -> None:
+    """A client may connect several times; and it may send the question itself, which is then not sent to the bots."""
+    asker, *_ = asker_and_onlookers(town)
+    town.asking.repeat(asker.seat, ["lost"], 0)
+    town.asking.repeat(asker.seat, ["lost"], 8)
+    asker.send("ask", id="lost", bot="ChatbotA", text="하나")
+    town.asking.expire(WAIT_S)
+    assert [event["reason"] for event in asker.events("unanswered")] == ["unknown"]
+    town.asking.repeat(asker.seat, ["lost"], WAIT_S)
+    assert [event["reason"] for event in asker.events("unanswered")] == ["unknown"]
+    assert town.outside.questions == []
+
+
+def test_an_unknown_question_of_one_who_does_not_store_cannot_be_rated(town: Town) -> None:
+    """And the answers to others' unknown questions are shown to nobody."""
+    asker, near, _ = asker_and_onlookers(town)
+    asker.send("consent", store=False, learn=False)
+    town.asking.repeat(asker.seat, ["elsewhere"], town.now_s)
+    asker.events()
+    town.asking.accept(answer_elsewhere(near, "elsewhere"))
+    assert (asker.events(), near.events()) == ([], [])
+    town.asking.accept(answer_elsewhere(asker, "elsewhere"))
+    assert "turn" not in asker.events("answered")[0]
+
+
+def test_a_dead_letter_ends_an_unknown_question(town: Town) -> None:
+    """As it ends any other."""
+    asker, *_ = asker_and_onlookers(town)
+    town.asking.repeat(asker.seat, ["elsewhere"], town.now_s)
+    town.asking.accept(dead_letter(asked_id(asker.guest.id, "elsewhere")))
+    assert [event["reason"] for event in asker.events("unanswered")] == ["refused"]
 
 
 def test_a_copy_of_a_question_changes_nothing(town: Town) -> None:
@@ -241,11 +429,12 @@ def test_a_copy_of_a_question_changes_nothing(town: Town) -> None:
 
 
 def test_without_kafka_a_question_is_refused_at_once(town: Town) -> None:
-    """It can be asked again."""
-    asker, *_ = asker_and_onlookers(town)
+    """It can be asked again. Nobody sees the bot think about it."""
+    asker, near, _ = asker_and_onlookers(town)
     town.outside.down = True
     asker.send("ask", bot="ChatbotA", text="하나")
     assert asker.events("refusal")[0]["reason"] == "unavailable"
+    assert (asker.events(), near.events(), len(town.asking)) == ([], [], 0)
     town.outside.down = False
     town.pass_time(3)
     asker.send("ask", bot="ChatbotA", text="하나")

@@ -15,8 +15,8 @@ def test_a_token_says_who_a_guest_is() -> None:
     tokens = GuestTokens(["new"])
     guest = new_guest("하늘", NOW, store=True, learn=True, minor=False)
     assert tokens.read(tokens.sign(guest), NOW + 5) == guest
-    assert tokens.renewed(guest, NOW + 5) is None
-    renewed = tokens.renewed(guest, NOW + 2 * DAY_S)
+    assert tokens.renewed(tokens.sign(guest), NOW + 5) is None
+    renewed = tokens.renewed(tokens.sign(guest), NOW + 2 * DAY_S)
     assert renewed is not None
     assert (renewed.first_seen, renewed.issued, renewed.id) == (NOW, NOW + 2 * DAY_S, guest.id)
 
@@ -32,10 +32,22 @@ def test_old_keys_stay_valid_while_they_are_in_the_settings() -> None:
     assert GuestTokens(["old"]).read(both.sign(guest), NOW) is None
 
 
+def test_a_token_of_an_old_key_is_renewed_before_that_key_goes() -> None:
+    """At the next visit, however fresh it is."""
+    guest = new_guest("하늘", NOW, store=True, learn=False, minor=False)
+    both = GuestTokens(["new", "old"])
+    renewed = both.renewed(GuestTokens(["old"]).sign(guest), NOW + 5)
+    assert renewed is not None
+    assert GuestTokens(["new"]).read(both.sign(renewed), NOW + 5) == renewed
+    assert both.renewed(both.sign(guest), NOW + 5) is None
+    assert both.renewed(GuestTokens(["other"]).sign(guest), NOW + 5 * DAY_S) is None
+
+
 @pytest.mark.parametrize("token", ["", "x", "a.b", "a" * 5000, "한글", "eyJpZCI6IngifQ.x"])
 def test_a_forged_token_is_nobody(token: str) -> None:
     """No error is raised."""
     assert GuestTokens(["key"]).read(token, NOW) is None
+    assert GuestTokens(["key"]).renewed(token, NOW) is None
 
 
 def test_a_changed_token_is_nobody() -> None:
@@ -92,7 +104,8 @@ def test_a_token_of_before_there_was_a_time_of_consent_is_valid() -> None:
 def test_a_renewed_token_keeps_the_time_of_the_consent() -> None:
     """It is signed again without asking the player."""
     guest = new_guest("하늘", NOW, store=True, learn=True, minor=False)
-    renewed = GuestTokens(["key"]).renewed(guest, NOW + 2 * DAY_S)
+    tokens = GuestTokens(["key"])
+    renewed = tokens.renewed(tokens.sign(guest), NOW + 2 * DAY_S)
     assert renewed is not None
     assert (renewed.consented, consenting(renewed, NOW + 9, store=True, learn=False, minor=False).consented) == (
         NOW,

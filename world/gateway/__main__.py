@@ -11,7 +11,7 @@ from kogpt2_chat.log import configure_logging
 from kogpt2_chat.settings import load_settings
 from world.gateway.app import Gateway, server_config
 from world.gateway.facts import FactsReader
-from world.gateway.from_settings import gateway_settings
+from world.gateway.from_settings import gateway_settings, impatient
 
 SETTINGS_WRONG = 2
 
@@ -26,7 +26,7 @@ def main() -> int:
     """
     configure_logging("json")
     try:
-        settings = load_settings()
+        settings = impatient(load_settings())
         gateway = Gateway(
             settings=gateway_settings(settings),
             topics=bootstrap.topics(settings),

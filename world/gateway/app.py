@@ -147,6 +147,7 @@ class Gateway:
         self._shared = self._new_directory() if settings.others else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._early: list[Record] | None = []
+        self._has_stumbled = False
 
     def _new_door(self) -> Door:
         return Door(
@@ -183,10 +184,16 @@ class Gateway:
         return self._settings.trusted_proxies
 
     @property
-    def is_up(self) -> bool:
-        """Whether questions reach the bots, answers come back, and moderators are obeyed."""
-        is_shared = self._shared is None or self._shared.is_up
-        return is_shared and self._answers.is_following and self._decisions.is_following and self._sending.is_up
+    def problems(self) -> list[str]:
+        """What does not work now, in words; empty if all does. They name no address, since players can read them."""
+        works = {
+            "the bots' answers cannot be read from Kafka": self._answers.is_following,
+            "moderators' decisions cannot be read from Kafka": self._decisions.is_following,
+            "questions cannot be sent to Kafka": self._sending.is_up,
+            "names cannot be claimed in Kafka at the other gateways": self._shared is None or self._shared.is_up,
+            "the world does not move: see `tick_failed` in the gateway's log": not self._has_stumbled,
+        }
+        return [problem for problem, is_fine in works.items() if not is_fine]
 
     @asynccontextmanager
     async def running(self, app: Starlette) -> AsyncIterator[None]:
@@ -235,13 +242,15 @@ class Gateway:
     async def health(self, request: Request) -> Response:
         """``GET /health``: whether players can talk with bots, and how many there are."""
         del request
+        problems = self.problems
         body = {
-            "ready": self.is_up,
+            "ready": not problems,
+            "problems": problems,
             "players": len(self.rooms),
             "waiting": len(self.asking),
             "client": is_built(),
         }
-        return JSONResponse(body, 200 if self.is_up else 503)
+        return JSONResponse(body, 503 if problems else 200)
 
     async def _tick(self) -> None:
         period_s = 1 / TICK_HZ
@@ -251,7 +260,9 @@ class Gateway:
             try:
                 self.rooms.tick(now_s)
                 self.asking.expire(now_s)
+                self._has_stumbled = False
             except Exception:  # a fault that concerns one player must not stop the world for all
+                self._has_stumbled = True
                 log.exception("tick_failed")
             next_s = max(next_s + period_s, now_s)  # a late tick is not made up for
             await asyncio.sleep(next_s - self._monotonic())
@@ -267,6 +278,7 @@ class Gateway:
         answers: list[Record] = []
         try:
             await self._answers.following(_FOLLOW_TIMEOUT_S)
+            await self._decisions.following(_FOLLOW_TIMEOUT_S)  # nobody who is banned may enter before that is known
             questions, answers = await asyncio.to_thread(self._recent)
         except (NotFound, Unavailable) as error:
             log.warning("questions_not_remembered", error=str(error))
@@ -275,7 +287,7 @@ class Gateway:
             if (question := question_of(record, self._settings.keys)) is not None:
                 self.asking.wait(question, self._monotonic() - min(age_s, WAIT_S))
         early, self._early = self._early or [], None
-        self._deliver([*answers, *early])
+        self._answers.hand_over([*answers, *early])
 
     def _recent(self) -> tuple[list[Record], list[Record]]:
         since_ms = int((time.time() - _REMEMBERED_S) * 1000)
@@ -305,11 +317,10 @@ class Gateway:
             raise Refused("unavailable", "answers could not be read", _RETRY_S)
         self._sending.send(record)
 
-    def _deliver(self, records: Sequence[Record]) -> None:
+    def _deliver(self, record: Record) -> None:
         if self._early is not None:
-            self._early += records
-            return
-        for record in records:
+            self._early.append(record)
+        else:
             self.asking.accept(record)
 
     def _show_stages(self, views: list[BotView]) -> None:

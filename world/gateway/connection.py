@@ -92,7 +92,7 @@ class Connection:
             return None
         except WebSocketDisconnect:
             return None
-        self._asking.repeat(entry.seat, command.waiting, is_resumed=entry.is_resumed)
+        self._asking.repeat(entry.seat, command.waiting, self._clock(), is_resumed=entry.is_resumed)
         return entry.seat
 
     def _hang_up(self, code: int, reason: str) -> None:

@@ -177,13 +177,7 @@ class Dispatch:
 
     @_carry_out.register
     def _ask(self, command: Ask, seat: Seat, now_s: float) -> None:
-        if (question := self._asking.ask(seat, command, now_s)) is None:
-            return
-        try:
-            self._outside.send_question(question)
-        except Refused:
-            self._asking.fail(question)
-            raise
+        self._asking.ask(seat, command, now_s, self._outside.send_question)
 
     @_carry_out.register
     def _rate(self, command: Rate, seat: Seat, now_s: float) -> None:

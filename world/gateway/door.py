@@ -97,11 +97,11 @@ class Door:
             raise Refused("origin", "the page's origin is not this gateway's")
 
     async def show(self, request: Request) -> Response:
-        """``GET /session``: who the browser is. A token that is older than a day is renewed."""
+        """``GET /session``: who the browser is. A token older than a day, or signed with an old key, is renewed."""
         guest = self.guest_of(request)
         response = JSONResponse({"guest": None if guest is None else _shown(guest), **self.facts})
-        if guest is not None and (renewed := self.tokens.renewed(guest, self.clock())) is not None:
-            self._set_cookie(request, response, renewed)
+        if (renewed := self.tokens.renewed(request.cookies.get(COOKIE, ""), self.clock())) is not None:
+            self._set_cookie(request, response, self.last_consent(renewed))
         return response
 
     async def sign_in(self, request: Request) -> Response:

@@ -57,8 +57,18 @@ class FactsReader:
     def _read_heartbeats(self) -> None:
         if self._heartbeats is None:
             self._heartbeats = self._topics.follow([WORKER_TOPIC], from_end=False)
+        try:
+            self._take_heartbeats(self._heartbeats)
+        except Unavailable:  # it keeps its positions
+            raise
+        except Exception:  # what the client library did not expect may come again with each poll
+            self._heartbeats.close()
+            self._heartbeats = None
+            raise
+
+    def _take_heartbeats(self, heartbeats: Follower) -> None:
         for _ in range(_MOST_POLLS):  # many workers write all the time, so there may always be one more record
-            if not (records := self._heartbeats.poll(_POLL_S)):
+            if not (records := heartbeats.poll(_POLL_S)):
                 return
             for record in records:
                 worker = (record.key or b"").decode("utf-8", "replace")

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -10,40 +11,43 @@ from typing import Final
 import structlog
 
 from kogpt2_chat.errors import Unavailable
-from kogpt2_chat.ports import Record, Topics
+from kogpt2_chat.ports import Follower, Record, Topics
 
+CHECK_EVERY_S: Final = 5.0
+"""How often the brokers are asked for the topics' ends. A poll does not show whether they can be reached."""
+RETRY_S: Final = 1.0
 _POLL_S: Final = 0.2
-_RETRY_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 class TopicThread:
-    """Follows topics until it is stopped. If Kafka cannot be reached, it tries again every second.
+    """Follows topics until it is stopped.
+
+    While Kafka cannot be reached, the positions stay as they are, and nothing is missed. After any other error, the
+    topics are opened again, from the end if it began there.
 
     Args:
         topics: Kafka.
         names: the topics to follow.
-        deliver: called in the event loop with the records of each poll.
+        deliver: called in the event loop with each record.
         from_end: whether to begin with new records instead of the first retained ones.
 
     Attributes:
-        is_following: whether the topics are followed now.
+        is_following: whether the topics are followed now: Kafka has answered lately, and, if they are read from the
+            beginning, all records that there were have been delivered. Use it in the event loop.
     """
 
     def __init__(
-        self,
-        topics: Topics,
-        names: Sequence[str],
-        deliver: Callable[[Sequence[Record]], None],
-        *,
-        from_end: bool = True,
+        self, topics: Topics, names: Sequence[str], deliver: Callable[[Record], None], *, from_end: bool = True
     ) -> None:
         self._topics, self._names, self._deliver, self._from_end = topics, names, deliver, from_end
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow {names[0]}", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._followed = asyncio.Event()
+        self._has_begun = from_end
+        self._is_down = True
         self.is_following = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,16 +76,44 @@ class TopicThread:
         while not self._stopping.is_set():
             try:
                 with closing(self._topics.follow(self._names, from_end=self._from_end)) as follower:
-                    self.is_following = True
-                    self._in_loop(self._followed.set)
-                    log.info("topics_followed", topics=self._names)
-                    while not self._stopping.is_set():
-                        if records := follower.poll(_POLL_S):
-                            self._in_loop(partial(self._deliver, records))
-            except Exception as error:  # noqa: BLE001 - whatever it is, answers must be followed again
-                self.is_following = False
-                log.warning("topics_not_followed", topics=self._names, error=f"{type(error).__name__}: {error}")
-                self._stopping.wait(_RETRY_S)
+                    log.info("topics_opened", topics=self._names)
+                    self._read(follower)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the topics must be followed again
+                self._went_down(error)
+
+    def _read(self, follower: Follower) -> None:
+        checked_at_s = float("-inf")
+        while not self._stopping.is_set():
+            try:
+                if records := follower.poll(_POLL_S):
+                    self._in_loop(partial(self.hand_over, records))
+                if self._is_down or time.monotonic() - checked_at_s >= CHECK_EVERY_S:
+                    self._has_begun |= follower.behind() == 0
+                    checked_at_s = time.monotonic()
+                    self._is_down = not self._has_begun
+                    if self._has_begun:
+                        self._in_loop(partial(self._show, is_following=True))
+            except Unavailable as error:  # the follower keeps its positions
+                self._went_down(error)
+
+    def _went_down(self, error: Exception) -> None:
+        self._is_down = True
+        self._in_loop(partial(self._show, is_following=False))
+        log.warning("topics_not_followed", topics=self._names, error=f"{type(error).__name__}: {error}")
+        self._stopping.wait(RETRY_S)
+
+    def hand_over(self, records: Sequence[Record]) -> None:
+        """Deliver records. Call it in the event loop."""
+        for record in records:
+            try:
+                self._deliver(record)
+            except Exception:  # a fault that concerns one record must not hold up the others
+                log.exception("record_not_taken", topic=record.topic, partition=record.partition, offset=record.offset)
+
+    def _show(self, *, is_following: bool) -> None:
+        self.is_following = is_following
+        if is_following:
+            self._followed.set()
 
     def _in_loop(self, call: Callable[[], None]) -> None:
         if self._loop is not None and not self._stopping.is_set():

@@ -6,6 +6,13 @@ from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.world_keys import KEY_FILE, signing_keys
 from world.gateway.app import GatewaySettings
+from world.gateway.send import SEND_TIMEOUT_S
+
+
+def impatient(settings: Settings) -> Settings:
+    """Return settings with which Kafka's client gives up a request while its question can still be answered."""
+    timeout_s = min(settings.kafka.request_timeout_s, SEND_TIMEOUT_S)
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"request_timeout_s": timeout_s})})
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:

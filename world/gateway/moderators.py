@@ -1,6 +1,6 @@
 """What moderators have decided: who is muted or banned, and which lines are hidden."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from kogpt2_chat.domain.chat.moderation import Moderation, moderation_key
@@ -24,15 +24,15 @@ class Moderators:
         self._rooms, self._now = rooms, now
         self._decision_by_key: dict[str, Moderation] = {}
 
-    def accept(self, records: Sequence[Record]) -> None:
-        """Take new decisions."""
-        for record in records:
-            key = (record.key or b"").decode("utf-8", "replace")
-            try:
-                decision = Moderation.from_json(record.value or b"")
-            except InvalidMessage:  # a tombstone, or a record of another writer
-                self._decision_by_key.pop(key, None)
-                continue
+    def accept(self, record: Record) -> None:
+        """Take a decision, unless it is known."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        try:
+            decision = Moderation.from_json(record.value or b"")
+        except InvalidMessage:  # a tombstone, or a record of another writer
+            self._decision_by_key.pop(key, None)
+            return
+        if self._decision_by_key.get(key) != decision:
             self._decision_by_key[key] = decision
             self._apply(decision)
 

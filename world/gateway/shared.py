@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+import structlog
+
 from kogpt2_chat.domain.chat.topics import WORLD_TOPIC
 from kogpt2_chat.ports import Outgoing, Record, Topics
 from world.gateway.follow import TopicThread
@@ -25,6 +27,8 @@ STATE_EVERY_S: Final = 3.0
 READY_AFTER_S: Final = 4.0
 """By then every gateway that is alive has written its state, and this one has read it."""
 _CLAIM_TIMEOUT_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
 
 
 class SharedDirectory:
@@ -66,7 +70,10 @@ class SharedDirectory:
         asyncio.get_running_loop().call_later(READY_AFTER_S, self._is_ready.set)
         try:
             while True:
-                self._write_state()
+                try:
+                    self._write_state()
+                except Exception:  # the other gateways must not take this one for dead
+                    log.exception("state_not_written")
                 await asyncio.sleep(STATE_EVERY_S)
         finally:
             with suppress(Refused):
@@ -103,15 +110,14 @@ class SharedDirectory:
         """Return the rooms of the other gateways."""
         return self._log.rooms_elsewhere(self._gateway)
 
-    def _read(self, records: Sequence[Record]) -> None:
-        for record in records:
-            if (entry := read_entry(record.value)) is None:
-                continue
-            moved = self._log.read(entry, record.offset, record.timestamp_ms)
-            if moved is not None and moved.gateway == self._gateway:
-                self._moved(moved.guest)
-            if isinstance(entry, Claim) and (decided := self._claims.get(entry.id)) is not None and not decided.done():
-                decided.set_result(self._log.holds(entry.name, entry.guest, self._gateway))
+    def _read(self, record: Record) -> None:
+        if (entry := read_entry(record.value)) is None:
+            return
+        moved = self._log.read(entry, record.offset, record.timestamp_ms)
+        if moved is not None and moved.gateway == self._gateway:
+            self._moved(moved.guest)
+        if isinstance(entry, Claim) and (decided := self._claims.get(entry.id)) is not None and not decided.done():
+            decided.set_result(self._log.holds(entry.name, entry.guest, self._gateway))
 
     def _write_state(self) -> None:
         rooms = self._rooms()

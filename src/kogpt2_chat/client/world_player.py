@@ -27,6 +27,7 @@ class WorldPlayer:
     """One player.
 
     Attributes:
+        url: the gateway's address.
         cookie: the player's identity, as a browser keeps it.
         welcome: the last welcome.
         events: events that nobody has waited for yet.
@@ -45,7 +46,7 @@ class WorldPlayer:
     """
 
     def __init__(self, url: str, name: str, *, store: bool = True, learn: bool = False, minor: bool = False) -> None:
-        self._url, self._ids = url, itertools.count(1)
+        self.url, self._ids = url, itertools.count(1)
         self.name = name
         self.cookie = _sign_in(url, {"name": name, "store": store, "learn": learn, "minor": minor})
         self.welcome: Event = {}
@@ -64,7 +65,7 @@ class WorldPlayer:
         """
         try:
             self._socket = connect(
-                f"ws{self._url.removeprefix('http')}/world",
+                f"ws{self.url.removeprefix('http')}/world",
                 additional_headers={"Cookie": self.cookie},
                 open_timeout=_TIMEOUT_S,
                 compression=None,
@@ -73,7 +74,7 @@ class WorldPlayer:
         except InvalidStatus as error:
             raise InvalidInput(f"the gateway refuses {self.name!r}: HTTP {error.response.status_code}") from error
         except (OSError, TimeoutError) as error:
-            raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
+            raise Unavailable(f"no gateway answers at {self.url}: {error}") from error
         self._ended = ""
         threading.Thread(target=self._read_all, args=(self._socket,), name=f"read {self.name}", daemon=True).start()
         if "last" in fields:
@@ -101,9 +102,10 @@ class WorldPlayer:
 
     def drop(self) -> None:
         """Lose the connection without a word, as a phone in a tunnel does."""
-        if self._socket is not None:
-            self._socket.socket.close()
-            self._socket = None
+        with self._arrived:
+            socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.socket.close()
 
     def say(self, text: str) -> str:
         """Say something to the room; return the message's id."""
@@ -186,7 +188,7 @@ class WorldPlayer:
         try:
             for message in socket:
                 if isinstance(message, str):
-                    self._take(json.loads(message))
+                    self._take(socket, json.loads(message))
         except (ConnectionClosed, OSError) as error:
             ended = f"the gateway closed the connection: {error}"
         finally:
@@ -198,8 +200,10 @@ class WorldPlayer:
     def _reason(self, socket: ClientConnection) -> str:
         return f"the gateway closed the connection: {socket.close_code} {socket.close_reason}"
 
-    def _take(self, event: Event) -> None:
+    def _take(self, socket: ClientConnection, event: Event) -> None:
         with self._arrived:
+            if socket is not self._socket:  # what comes after `drop` is lost
+                return
             self.last = max(self.last, event["n"])
             self.events.append(event)
             self._arrived.notify_all()

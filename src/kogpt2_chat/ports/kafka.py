@@ -54,6 +54,14 @@ class Follower(Protocol):
         """
         ...
 
+    def behind(self) -> int:
+        """Ask the brokers how many offsets are left to read; 0 if the last committed records have been returned.
+
+        Raises:
+            Unavailable: they do not answer in time. The positions stay as they are, and a later poll may succeed.
+        """
+        ...
+
     def close(self) -> None:
         """Close the connections."""
         ...

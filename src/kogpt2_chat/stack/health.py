@@ -183,8 +183,16 @@ def gateway(server: RunningServer) -> str:
     try:
         report = _json(f"{url}/health")
     except urllib.error.HTTPError as error:
-        raise Unhealthy(f"{url} does not reach the bots over Kafka ({error.code})") from error
+        raise Unhealthy(f"{url}: {gateway_problems(error.read()) or error.code}") from error
     return f"{url}, {report['players']} players" + ("" if report["client"] else "; the client is not built: no page")
+
+
+def gateway_problems(body: bytes) -> str:
+    """Return what a gateway says does not work; empty if it does not say."""
+    try:
+        return "; ".join(str(problem) for problem in json.loads(body)["problems"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def spark(server: RunningServer) -> str:

@@ -203,6 +203,10 @@ class InMemoryFollower:
             self._positions[record.topic][record.partition] = record.offset + 1
         return found
 
+    def behind(self) -> int:
+        """Return how many records are left to read."""
+        return len(self._next_records())
+
     def close(self) -> None:
         """Record the call; no connections are open."""
         self.closed = True

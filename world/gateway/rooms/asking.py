@@ -1,11 +1,11 @@
 """Questions to bots: which are waiting, who sees the answers, and what players may say about them."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from msgspec.structs import replace
+from msgspec.structs import replace as replace_event
 
 from kogpt2_chat.client.answer_matcher import AnswerMatcher, PendingQuestion
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
@@ -14,9 +14,11 @@ from kogpt2_chat.ports import Record
 from world.gateway.protocol.commands import MAX_QUESTION_CHARS, Ask
 from world.gateway.protocol.events import Answered, Thinking, Unanswered
 from world.gateway.refused import Refused
+from world.gateway.rooms.onlookers import Onlookers
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
 from world.gateway.rules.texts import checked_text
+from world.gateway.rules.tokens import Guest
 
 ANSWER_S: Final = 12.0
 """How long the bots may take: the ``reply_by`` of a question."""
@@ -25,9 +27,8 @@ WAIT_S: Final = 14.0
 MOST_WAITING: Final = 500
 KEPT_ENDED: Final = 5_000
 SAFETY: Final = "safety"
-QUIET_S: Final = 3.0
-"""Onlookers see the end of a question that is not for them this long after its beginning, or at its end if that is
-later: an answer about a crisis comes at once, and must not be told from others by its speed."""
+MODEL: Final = "model"
+"""The source whose answers onlookers may read, if the question was shared."""
 LATE_S: Final = 60.0
 """How long a vetted answer still reaches a player who has been told that there is none."""
 
@@ -74,36 +75,37 @@ class Asking:
     """
 
     def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+        self._rooms, self._onlookers = rooms, Onlookers(rooms)
         self._matcher = AnswerMatcher(WAIT_S)
         self._waiting: dict[str, AskedQuestion] = {}
         self._id_by_asker: dict[tuple[str, str], str] = {}
+        self._unknown: dict[str, tuple[float, AskedQuestion]] = {}
         self._ended: OrderedDict[str, Answered | Unanswered] = OrderedDict()
-        self._now_s = float("-inf")
-        self._asked_at_s: dict[str, float] = {}
-        self._quiet: list[tuple[float, AskedQuestion]] = []
         self._late: dict[str, tuple[float, AskedQuestion]] = {}
 
     def __len__(self) -> int:
         """Return the number of questions that wait for an answer."""
         return len(self._waiting)
 
-    def ask(self, seat: Seat, command: Ask, now_s: float) -> AskedQuestion | None:
-        """Accept a question. The caller sends it, and calls :meth:`fail` if that is not possible.
+    def ask(self, seat: Seat, command: Ask, now_s: float, send: Callable[[AskedQuestion], None]) -> None:
+        """Ask a bot. A question that the player has asked before is not sent again.
 
-        Returns:
-            The question; None if the player has asked it before, and waits for its answer or has it.
+        Args:
+            seat: the player.
+            command: the question.
+            now_s: the time in monotonic seconds.
+            send: sends the question to the bots, or raises ``Refused``.
 
         Raises:
-            Refused: the text is empty or too long, the player waits for another answer of this bot, or too many
-                questions wait.
+            Refused: the text is empty or too long, the player waits for another answer of this bot, too many
+                questions wait, or the question cannot be sent.
         """
         text = checked_text(command.text, MAX_QUESTION_CHARS)
         guest = seat.guest
         question_id = asked_id(guest.id, command.id)
-        if question_id in self._waiting or question_id in self._ended:
-            self.repeat(seat, [command.id])
-            return None
+        if self._is_known(question_id):
+            self.repeat(seat, [command.id], now_s)
+            return
         if (guest.id, command.bot) in self._id_by_asker:
             raise Refused("already_asking", "the bot is still thinking about the player's last question")
         if len(self._waiting) >= MOST_WAITING:
@@ -120,127 +122,122 @@ class Asking:
             learn=guest.may_learn,
             minor=guest.minor,
         )
+        send(question)  # Its answer comes later: records are taken between two calls of the event loop.
         self.wait(question, now_s)
-        thinking = Thinking(bot=command.bot, seat=seat.number, name=guest.name)
-        seat.outbox.put(replace(thinking, id=command.id, text=text))
-        for other in self._onlookers(question, seat):
-            other.outbox.put(thinking)
-        return question
+        self._show_thinking(seat, question)
+        self._onlookers.begin(question.id, question.bot, seat, now_s)
 
     def wait(self, question: AskedQuestion, now_s: float) -> None:
         """Wait for the answer to a question, also to one that an earlier process of the gateway has sent.
 
         A copy of a question, which any client can write, changes nothing.
         """
-        if question.id in self._waiting or question.id in self._ended:
+        if self._is_known(question.id):
             return
         self._matcher.add(question.pending, now_s)
-        self._asked_at_s[question.id] = now_s
         self._waiting[question.id] = question
         self._id_by_asker[question.guest_id, question.bot] = question.id
 
-    def repeat(self, seat: Seat, client_ids: Sequence[str], *, is_resumed: bool = False) -> None:
+    def repeat(self, seat: Seat, client_ids: Sequence[str], now_s: float, *, is_resumed: bool = False) -> None:
         """Tell a player who has connected again what became of questions that its client still waits for.
+
+        Another gateway may have sent a question that this one does not know. Its answer is awaited as long as any.
 
         Args:
             seat: the player.
             client_ids: the client's ids of the questions.
-            is_resumed: whether the client gets the events that it has missed, and so any answer among them.
+            now_s: the time in monotonic seconds.
+            is_resumed: whether the client gets the events that it has missed, and so any of these among them.
         """
         for client_id in client_ids:
             question_id = asked_id(seat.guest.id, client_id)
             if (event := self._ended.get(question_id)) is not None:
                 if not is_resumed:
                     self._deliver(seat, event)
-            elif question_id not in self._waiting:
+            elif (question := self._waiting.get(question_id)) is not None:
+                if not is_resumed:
+                    self._show_thinking(seat, question)
+            elif len(self._unknown) < MOST_WAITING:
+                self._unknown.setdefault(question_id, (now_s, _unknown_question(seat.guest, client_id)))
+            else:
                 seat.outbox.put(Unanswered("", client_id, "unknown"))
-
-    def fail(self, question: AskedQuestion) -> None:
-        """Forget a question that could not be sent."""
-        self._matcher.discard(question.pending)
-        self._forget(question)
 
     def accept(self, record: Record) -> None:
         """Deliver an answer, or the news that the bots cannot read a question. Other clients' records are ignored."""
+        question_id = record.headers.get("question_id", "")
+        _, unknown = self._unknown.get(question_id, (0, None))
         if record.topic == DEAD_LETTER_TOPIC:
-            question = self._waiting.get(record.headers.get("question_id", ""))
-            if question is not None:
-                self._matcher.discard(question.pending)
+            if (question := self._waiting.get(question_id, unknown)) is not None:
                 self._end(question, Unanswered(question.bot, question.client_id, "refused"))
-            return
-        pending = self._matcher.accept(record)
-        question = None if pending is None else self._waiting.get(pending.question_id)
-        if question is not None:
+        elif (pending := self._matcher.accept(record)) is not None:
+            question = self._waiting[pending.question_id]
             self._end(question, _answered(question, record))
+        elif unknown is not None:
+            self._end(unknown, _answered(self._as_known(unknown, record.topic), record))
         elif record.headers.get("fallback") == SAFETY:
             self._deliver_late(record)
 
     def expire(self, now_s: float) -> None:
         """Tell players that no answer came in time, and onlookers that a bot no longer thinks."""
-        self._now_s = now_s
         for pending in self._matcher.expire(now_s):
             if (question := self._waiting.get(pending.question_id)) is not None:
                 self._late[question.id] = now_s, question
                 self._end(question, Unanswered(question.bot, question.client_id, "timeout"))
-        due = [question for due_s, question in self._quiet if due_s <= now_s]
-        self._quiet = [(due_s, question) for due_s, question in self._quiet if due_s > now_s]
-        for question in due:
-            self._show_onlookers(question, None)
+        for since_s, question in list(self._unknown.values()):
+            if now_s - since_s >= WAIT_S:
+                self._late[question.id] = now_s, question
+                self._end(question, Unanswered("", question.client_id, "unknown"))
+        self._onlookers.show(now_s)
         self._late = {key: late for key, late in self._late.items() if now_s - late[0] < LATE_S}
+
+    def _is_known(self, question_id: str) -> bool:
+        return question_id in self._waiting or question_id in self._ended or question_id in self._unknown
+
+    def _as_known(self, unknown: AskedQuestion, bot: str) -> AskedQuestion:
+        """Return a question that another gateway has sent, as its answer shows it."""
+        seat = self._rooms.seat_of(unknown.guest_id)
+        return replace(unknown, bot=bot, store=unknown.store if seat is None else seat.guest.store)
 
     def _deliver_late(self, record: Record) -> None:
         """Deliver a vetted answer to a player who has been told that there is none: it may still help."""
-        late = self._late.get(record.headers.get("question_id", ""))
-        seat = None if late is None else self._rooms.seat_of(late[1].guest_id)
-        if late is not None and seat is not None and record.topic == late[1].bot:
-            del self._late[late[1].id]
-            self._deliver(seat, _answered(late[1], record))
+        _, late = self._late.get(record.headers.get("question_id", ""), (0, None))
+        seat = None if late is None else self._rooms.seat_of(late.guest_id)
+        if late is not None and seat is not None and late.bot in ("", record.topic):
+            del self._late[late.id]
+            self._deliver(seat, _answered(self._as_known(late, record.topic), record))
 
     def _end(self, question: AskedQuestion, event: Answered | Unanswered) -> None:
-        asked_at_s = self._asked_at_s.get(question.id, self._now_s)
         self._forget(question)
         self._ended[question.id] = event
         while len(self._ended) > KEPT_ENDED:
             self._ended.popitem(last=False)
-        seat = self._rooms.seat_of(question.guest_id)
-        if seat is None:
-            return
-        self._deliver(seat, event)
-        if isinstance(event, Answered) and question.shared and event.source != SAFETY:
-            self._show_onlookers(question, event)
+        if (seat := self._rooms.seat_of(question.guest_id)) is not None:
+            self._deliver(seat, event)
+        if isinstance(event, Answered) and question.shared and event.source == MODEL:
+            self._onlookers.end(question.id, question.text, event.text)
         else:
-            self._quiet.append((asked_at_s + QUIET_S, question))
+            self._onlookers.end(question.id)
 
-    def _show_onlookers(self, question: AskedQuestion, event: Answered | None) -> None:
-        """Show players near the bot whom it has answered, and the texts if the event is given."""
-        seat = self._rooms.seat_of(question.guest_id)
-        if seat is None:
-            return
-        seen = Answered(bot=question.bot, seat=seat.number, name=question.sender)
-        if event is not None:
-            seen = replace(seen, question=question.text, text=event.text, source=event.source)
-        for other in self._onlookers(question, seat):
-            other.outbox.put(seen)
+    def _show_thinking(self, seat: Seat, question: AskedQuestion) -> None:
+        seat.outbox.put(
+            Thinking(
+                bot=question.bot, seat=seat.number, name=seat.guest.name, id=question.client_id, text=question.text
+            )
+        )
 
     def _deliver(self, seat: Seat, event: Answered | Unanswered) -> None:
         if isinstance(event, Answered):
-            event = replace(event, seat=seat.number)
+            event = replace_event(event, seat=seat.number)
             if event.turn:
                 seat.may_rate(event.turn, event.bot)
         seat.outbox.put(event)
 
     def _forget(self, question: AskedQuestion) -> None:
+        self._matcher.discard(question.pending)
         self._waiting.pop(question.id, None)
-        self._asked_at_s.pop(question.id, None)
+        self._unknown.pop(question.id, None)
         if self._id_by_asker.get((question.guest_id, question.bot)) == question.id:
             del self._id_by_asker[question.guest_id, question.bot]
-
-    def _onlookers(self, question: AskedQuestion, seat: Seat) -> list[Seat]:
-        return [
-            other
-            for other in self._rooms.room_of(seat)
-            if other is not seat and other.hears(seat) and self._rooms.is_near(other, question.bot)
-        ]
 
 
 def asked_id(guest_id: str, client_id: str) -> str:
@@ -248,8 +245,24 @@ def asked_id(guest_id: str, client_id: str) -> str:
     return f"{guest_id}.{client_id}"
 
 
+def _unknown_question(guest: Guest, client_id: str) -> AskedQuestion:
+    """Return a question of which only the id is known."""
+    return AskedQuestion(
+        id=asked_id(guest.id, client_id),
+        client_id=client_id,
+        guest_id=guest.id,
+        sender=guest.name,
+        bot="",
+        text="",
+        shared=False,
+        store=guest.store,
+        learn=guest.may_learn,
+        minor=guest.minor,
+    )
+
+
 def _answered(question: AskedQuestion, record: Record) -> Answered:
-    source = record.headers.get("fallback", "model")
+    source = record.headers.get("fallback", MODEL)
     is_rated = source not in NOTICE_BY_FALLBACK and source != SAFETY and question.store
     version = record.headers.get("model_version", "0")
     return Answered(

@@ -74,9 +74,7 @@ class GuestTokens:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._serializer = URLSafeSerializer(
-            list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256}
-        )
+        self._serializer, self._newest = _serializer(keys), _serializer(keys[:1])
 
     def sign(self, guest: Guest) -> str:
         """Return the guest's token."""
@@ -97,6 +95,28 @@ class GuestTokens:
         guest = consenting(guest, guest.consented, store=guest.store, learn=guest.learn, minor=guest.minor)
         return guest if 0 <= now - guest.issued <= LIFETIME_S else None
 
-    def renewed(self, guest: Guest, now: float) -> Guest | None:
-        """Return the guest to sign again, a day after the last time; None if the token is still fresh."""
-        return replace(guest, issued=int(now)) if now - guest.issued > RENEW_AFTER_S else None
+    def renewed(self, token: str, now: float) -> Guest | None:
+        """Return the guest to sign again: a day after the last time, or if another key than the newest one signed.
+
+        Args:
+            token: as the browser sent it.
+            now: seconds since the epoch.
+
+        Returns:
+            The guest; None if the token is fresh or not valid.
+        """
+        guest = self.read(token, now)
+        if guest is None or (now - guest.issued <= RENEW_AFTER_S and self._has_newest_key(token)):
+            return None
+        return replace(guest, issued=int(now))
+
+    def _has_newest_key(self, token: str) -> bool:
+        try:
+            self._newest.loads(token)
+        except BadSignature:
+            return False
+        return True
+
+
+def _serializer(keys: Sequence[str]) -> URLSafeSerializer:
+    return URLSafeSerializer(list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256})

@@ -273,6 +273,12 @@ class KafkaFollower:
         found = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
         return [to_record(record) for records in found.values() for record in records]
 
+    @_raises_unavailable
+    def behind(self) -> int:
+        """Ask the brokers how many offsets are left to read; 0 if the last committed records have been returned."""
+        ends = self._consumer.end_offsets(list(self._consumer.assignment()))
+        return sum(max(0, end - self._consumer.position(where)) for where, end in ends.items())
+
     def close(self) -> None:
         """Close the connections."""
         self._consumer.close()
