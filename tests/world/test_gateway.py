@@ -3,8 +3,6 @@
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
 import requests
@@ -16,55 +14,12 @@ from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC, QUESTION_TOPIC
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.kafka import InMemoryTopics
-from tests.world.served import KEYS, EchoBot, Served, in_memory_topics, serve
+from tests.world.served import EchoBot, Served, in_memory_topics, serve
 from tests.world.waiting import wait_until
 from world.gateway.door import COOKIE
-from world.gateway.protocol.commands import MAX_FRAME_BYTES
-from world.gateway.protocol.events import Said
-from world.gateway.protocol.frames import Move, write_move
-from world.gateway.rooms.outbox import KEPT_EVENTS
-from world.gateway.rules.tokens import GuestTokens, new_guest
+from world.gateway.protocol.frames import TICK_HZ
+from world.gateway.rooms.asking import WAIT_S
 from world.gateway.stages import BotFacts
-
-
-@pytest.fixture(scope="module")
-def topics() -> InMemoryTopics:
-    return in_memory_topics()
-
-
-@pytest.fixture(scope="module")
-def served(topics: InMemoryTopics) -> Iterator[Served]:
-    with serve(topics) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bot(topics: InMemoryTopics) -> Iterator[EchoBot]:
-    echo = EchoBot(topics)
-    yield echo
-    echo.stop()
-
-
-@pytest.fixture
-def join(served: Served) -> Iterator[Callable[..., WorldPlayer]]:
-    """Return a function that lets a player enter; all leave at the end."""
-    players: list[WorldPlayer] = []
-
-    def enter(name: str, **fields: object) -> WorldPlayer:
-        options = {key: fields.pop(key) for key in ("store", "learn", "minor") if key in fields}
-        player = WorldPlayer(served.url, name, **options)
-        players.append(player)
-        player.enter(**fields)
-        return player
-
-    yield enter
-    for player in players:
-        player.close()
-    wait_until(lambda: all(not seat.is_connected for seat in served.gateway.rooms))
-    loop = served.gateway._loop
-    assert loop is not None
-    loop.call_soon_threadsafe(lambda: [served.gateway.rooms.leave(seat) for seat in list(served.gateway.rooms)])
-    wait_until(lambda: len(served.gateway.rooms) == 0)
 
 
 def test_the_door_gives_an_identity_that_stays(served: Served) -> None:
@@ -185,72 +140,19 @@ def test_a_question_is_answered_over_kafka(join, bot: EchoBot, topics: InMemoryT
     assert {"up", "correction"} <= kinds
 
 
-def test_a_withdrawn_consent_stays_withdrawn(served: Served, join, bot: EchoBot) -> None:
-    """Although the browser still has the cookie that says yes: after a lost connection, a new seat, and at the door."""
-    player = join("거둘이", store=True, learn=True)
-
-    def is_stored(text: str) -> tuple[bool, bool]:
-        while (end := player.answer_to(player.ask("ChatbotA", text)))["t"] == "refusal":
-            time.sleep(end["wait_s"])  # the rate of questions is the guest's, also in a new seat
-        asked = next(question for question in bot.asked if question.text == text)
-        return asked.consent_store, asked.consent_train
-
-    assert is_stored("처음") == (True, True)
-    player.send("consent", store=False, learn=False)
-    player.wait_for(lambda event: event["t"] == "consented")
-    player.drop()
-    player.enter(last=player.last)
-    assert is_stored("이어서") == (False, False)
-    player.drop()
-    player.enter()
-    assert (player.welcome["store"], player.welcome["learn"]) == (False, False)
-    player.leave()
-    player.enter()
-    assert (player.welcome["store"], player.welcome["learn"]) == (False, False)
-    assert is_stored("새 자리") == (False, False)
-    with requests.Session() as browser:
-        browser.headers["Cookie"] = player.cookie
-        assert browser.get(f"{served.url}/session").json()["guest"]["store"] is False
-        agreed = browser.post(f"{served.url}/session", json={"name": "거둘이", "store": True, "learn": True})
-        assert agreed.json()["guest"]["learn"] is True
-    assert is_stored("다시 좋아") == (True, True)
-
-
-def test_a_new_name_at_the_door_changes_the_consent_of_the_seat_at_once(served: Served, join, bot: EchoBot) -> None:
-    """The name changes with the next entry."""
-    player = join("옛이름", store=True)
-    wanted = {"name": "새이름이", "store": False}
-    assert requests.post(f"{served.url}/session", json=wanted, headers={"Cookie": player.cookie}).ok
-    player.answer_to(player.ask("ChatbotA", "저장돼?"))
-    asked = next(question for question in bot.asked if question.text == "저장돼?")
-    assert (asked.consent_store, asked.sender) == (False, "옛이름")
-
-
-def test_a_renewed_cookie_does_not_bring_a_consent_back(served: Served, join) -> None:
-    """The cookie of a guest who has not signed in for two days is signed again, with what counts now."""
-    signed_in = time.time() - 2 * 24 * 3600
-    guest = new_guest("오래된이", signed_in, store=True, learn=True, minor=False)
-    player = join("임시이름")
-    player.leave()
-    player.cookie = f"{COOKIE}={GuestTokens(KEYS.keys).sign(guest)}"
-    player.enter()
-    assert player.welcome["learn"] is True
-    player.send("consent", store=True, learn=False)
-    player.wait_for(lambda event: event["t"] == "consented")
-    renewed = requests.get(f"{served.url}/session", headers={"Cookie": player.cookie})
-    assert renewed.json()["guest"]["learn"] is False
-    read = GuestTokens(KEYS.keys).read(renewed.cookies[COOKIE], time.time())
-    assert read is not None
-    assert (read.id, read.store, read.learn, read.first_seen) == (guest.id, True, False, int(signed_in))
-
-
-def test_a_minor_can_consent_to_nothing_at_the_door(served: Served, join) -> None:
-    """Whatever the page sends."""
-    player = join("어린이", store=True, learn=True, minor=True)
-    assert (player.welcome["store"], player.welcome["learn"], player.welcome["minor"]) == (False, False, True)
-    wanted = {"name": "어린이", "store": True, "learn": True, "minor": True}
-    guest = requests.post(f"{served.url}/session", json=wanted, headers={"Cookie": player.cookie}).json()["guest"]
-    assert (guest["store"], guest["learn"], guest["minor"]) == (False, False, True)
+def test_a_notice_comes_before_15_seconds_are_over() -> None:
+    """After 14 s of the gateway's clock, and at most a tick later."""
+    topics, passed_s = in_memory_topics(), [0.0]
+    with serve(topics, monotonic=lambda: time.monotonic() + passed_s[0]) as served:
+        player = WorldPlayer(served.url, "기다림")
+        player.enter()
+        sent = player.ask("ChatbotA", "아무도 없어?")
+        player.wait_for(lambda event: event["t"] == "thinking")
+        passed_s[0] = WAIT_S
+        end = player.answer_to(sent)
+        assert (end["t"], end["reason"]) == ("unanswered", "timeout")
+        player.close()
+    assert WAIT_S + 2 / TICK_HZ < 15
 
 
 def test_answers_of_other_clients_are_ignored(join, bot: EchoBot, topics: InMemoryTopics) -> None:
@@ -380,148 +282,3 @@ def test_who_leaves_is_gone_and_the_connection_ends_normally(served: Served, joi
     assert other.wait_for(lambda event: event["t"] == "left")["name"] == "나갈이"
     join("나갈이").close()
     wait_until(lambda: [seat.is_connected for seat in served.gateway.rooms] == [True, False])
-
-
-def test_malformed_messages_end_the_connection(join) -> None:
-    """A few are forgiven; the others do not notice."""
-    player, other = join("엉망이"), join("조용이")
-    socket_ = player._connection()
-    with suppress(ConnectionClosed):  # the gateway may have had enough already
-        for _ in range(6):
-            socket_.send(b"\x00")
-            socket_.send("nonsense")
-    with pytest.raises(Unavailable, match="1008"):
-        player.wait_for(lambda event: event["t"] == "never")
-    other.say("괜찮아")
-    assert other.wait_for(lambda event: event["t"] == "said")["text"] == "괜찮아"
-
-
-def test_a_spammer_is_muted_and_then_sent_away(join) -> None:
-    """It may come back, but not talk, until the mute is over. A friend who waves as fast as that may stay."""
-    player, friend = join("도배왕"), join("손흔들이")
-    for number in range(30):
-        friend.send("emote", kind="wave")
-        with suppress(Unavailable):
-            player.say(f"사세요 {number}")
-    with pytest.raises(Unavailable, match="1008 too many messages"):
-        player.wait_for(lambda event: event["t"] == "never")
-    reasons = [event["reason"] for event in player.events if event["t"] == "refusal"]
-    assert reasons == ["too_fast"] * 3 + ["muted"] * len(reasons[3:])
-    player.enter()
-    player.move(player.welcome["x"], player.welcome["z"])
-    player.send("ping", at=1)
-    player.wait_for(lambda event: event["t"] == "pong")
-    heard = player.say("나 왔어")
-    assert player.wait_for(lambda event: event.get("of") == heard)["reason"] == "muted"
-    friend.wait_for(lambda event: event["t"] == "refusal")
-    friend.say("안녕")
-    assert friend.wait_for(lambda event: event["t"] == "said" and event["name"] == "손흔들이")
-
-
-def test_names_cannot_be_changed_all_the_time(served: Served) -> None:
-    """Ten times at once; a first sign-in has the limit of its address."""
-    with requests.Session() as browser:
-        replies = [browser.post(f"{served.url}/session", json={"name": f"이름{number}"}) for number in range(16)]
-    assert [reply.status_code for reply in replies[:11]] == [200] * 11
-    assert replies[-1].status_code == 429
-    assert (replies[-1].json()["reason"], replies[-1].json()["wait_s"] > 0) == ("too_fast", True)
-
-
-def test_a_flood_of_frames_ends_the_connection(join) -> None:
-    """Even if each frame is correct."""
-    player = join("홍수")
-    frames = [write_move(Move(number, 0, 13, 0, 0, 0)) for number in range(1000)]
-    with suppress(ConnectionClosed):
-        list(map(player._connection().send, frames * 10))
-    with pytest.raises(Unavailable, match="1008"):
-        player.wait_for(lambda event: event["t"] == "never")
-
-
-def test_frames_above_the_limit_end_the_connection(join) -> None:
-    """Nobody needs larger ones."""
-    player = join("커다람")
-    with suppress(ConnectionClosed):
-        player._connection().send("x" * (MAX_FRAME_BYTES + 1))
-    with pytest.raises(Unavailable, match="1009"):
-        player.wait_for(lambda event: event["t"] == "never")
-
-
-def test_random_frames_crash_nothing(served: Served, join) -> None:
-    """Bytes, JSON and half commands, from many connections."""
-    draw = random.Random(7)
-    kinds = [
-        "enter",
-        "say",
-        "whisper",
-        "ask",
-        "rate",
-        "teach",
-        "block",
-        "go",
-        "travel",
-        "ping",
-        "consent",
-        "x",
-        7,
-        None,
-    ]
-    values = ["", "가", -1, 0, 99999, 1e308, None, [], {}, "\u0000", True, "a" * 500, [[[]]]]
-    for number in range(12):
-        player = join(f"난수{number}")
-        try:
-            for _ in range(200):
-                if draw.random() < 0.3:
-                    player._connection().send(draw.randbytes(draw.randrange(0, 40)))
-                else:
-                    body = {draw.choice(["t", "id", "text", "bot", "to", "seat", "turn", "room", "v"]): draw.choice(values)
-                            for _ in range(4)}  # fmt: skip
-                    player._connection().send(json.dumps({"t": draw.choice(kinds), **body}))
-        except ConnectionClosed:
-            pass
-    calm = join("평온이")
-    calm.say("아직 살아 있어")
-    assert calm.wait_for(lambda event: event["t"] == "said")
-    assert requests.get(f"{served.url}/health").status_code == 200
-
-
-def test_an_address_has_limits() -> None:
-    """On ids and on connections."""
-    with serve(in_memory_topics(), ids_per_hour=3, connections=2) as small:
-        players = [WorldPlayer(small.url, f"손님{number}") for number in range(3)]
-        with pytest.raises(InvalidInput, match="too_many_ids"):
-            WorldPlayer(small.url, "손님9")
-        players[0].enter()
-        players[1].enter()
-        with pytest.raises(InvalidInput, match="403"):
-            players[2].enter()
-        players[0].close()
-        wait_until(lambda: entered(players[2]))
-        for player in players:
-            player.close()
-
-
-def entered(player: WorldPlayer) -> bool:
-    try:
-        player.enter()
-    except InvalidInput:
-        return False
-    return True
-
-
-def test_a_client_that_does_not_read_is_closed_and_slows_down_nobody(served: Served, join) -> None:
-    """Its events wait in the gateway up to a limit; then it has to connect again."""
-    fast = join("빠름이")
-    cookie = WorldPlayer(served.url, "느림보").cookie
-    loop, rooms = served.gateway._loop, served.gateway.rooms
-    assert loop is not None
-    with connect(f"ws{served.url[4:]}/world", additional_headers={"Cookie": cookie}, proxy=None, max_queue=1) as slow:
-        slow.send(json.dumps({"t": "enter", "v": 1}))
-        wait_until(lambda: len(rooms) == 2)
-        (seat,) = [seat for seat in rooms if seat.guest.name == "느림보"]
-        said = Said("x", "x", seat.number, "느림보", "가" * 300)
-        for count in range(KEPT_EVENTS // 2, 40 * KEPT_EVENTS // 2 + 1, KEPT_EVENTS // 2):
-            loop.call_soon_threadsafe(lambda: [rooms.room_of(seat).broadcast(said) for _ in range(KEPT_EVENTS // 2)])
-            wait_until(lambda count=count: sum(event["t"] == "said" for event in list(fast.events)) == count)
-        wait_until(lambda: not seat.is_connected)
-    fast.say("나는 괜찮아")
-    assert fast.wait_for(lambda event: event["t"] == "said" and event["text"] == "나는 괜찮아")

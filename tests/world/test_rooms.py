@@ -131,6 +131,8 @@ def test_who_leaves_is_gone_at_once(town: Town) -> None:
     """The seat and the name are free, the others are told, and the connection ends as it should."""
     first, second = town.enter("하늘"), town.enter("별똥별")
     second.events()
+    for _ in range(20):
+        first.send("emote", kind="wave")
     first.send("leave")
     assert first.hung_up == [NORMAL]
     assert [event["name"] for event in second.events("left")] == ["하늘"]

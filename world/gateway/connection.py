@@ -7,10 +7,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from world.gateway.dispatch import Dispatch
-from world.gateway.protocol.close_codes import FORBIDDEN, NORMAL, POLICY, TRY_AGAIN
+from world.gateway.protocol.close_codes import FAULT, FORBIDDEN, NORMAL, POLICY, TRY_AGAIN
 from world.gateway.protocol.commands import Enter, read_command
 from world.gateway.protocol.events import Refusal, numbered, write_event
 from world.gateway.refused import Refused
@@ -23,6 +24,7 @@ from world.gateway.wire import wire_of
 
 ENTER_TIMEOUT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 10.0
+log = structlog.get_logger(__name__)
 _MALFORMED: Final = Rate(per_s=0.2, burst=5)
 _FRAMES: Final = Rate(per_s=60, burst=600)
 """Frames of any kind. A client sends fewer than 20 per second, and a pause of the network may bunch those of 30 s."""
@@ -115,6 +117,9 @@ class Connection:
         except Refused:
             if self._malformed.take(now_s):
                 self._hang_up(POLICY, "malformed messages")
+        except Exception:  # a fault must not take the event loop's protocol down, and others do not notice it
+            log.exception("command_failed")
+            self._hang_up(FAULT, "a fault in the gateway")
         if self._frames.take(now_s) or seat.limits.should_close:
             self._hang_up(POLICY, "too many messages")
 

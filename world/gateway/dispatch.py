@@ -114,7 +114,8 @@ class Dispatch:
         command = read_command(text)
         try:
             action = _ACTION_BY_COMMAND.get(type(command), "social")
-            seat.limits.check(action, now_s)
+            if not isinstance(command, Leave):  # who has done too much may still leave
+                seat.limits.check(action, now_s)
             if action == "chat" or (isinstance(command, Ask) and command.shared):  # what other players would see
                 self._raise_if_muted(seat.guest.id)
             self._carry_out(command, seat, now_s)

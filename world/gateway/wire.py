@@ -123,8 +123,9 @@ class Wire(WebSocketsSansIOProtocol):
         try:
             text = message.decode()
         except UnicodeDecodeError:
-            self.conn.send_close(_INVALID_TEXT)
-            self.handle_parser_exception()
+            if self.conn.state is State.OPEN:  # the library may have read a close frame behind it already
+                self.conn.send_close(_INVALID_TEXT)
+                self.handle_parser_exception()
             return
         self._received(text)
 

@@ -5,6 +5,8 @@ from typing import Final
 NORMAL: Final = 1000
 POLICY: Final = 1008
 """Malformed or too many messages; a refused `enter`."""
+FAULT: Final = 1011
+"""Something failed in the gateway; the client may connect again."""
 TRY_AGAIN: Final = 1013
 """The client was too slow; it may connect again."""
 REPLACED: Final = 4001
