@@ -1,21 +1,26 @@
 """The world's gateway without Kafka: it says so, every question ends, and none is sent later."""
 
+import json
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from kogpt2_chat.client.world_player import WorldPlayer
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.moderation import Moderation, moderation_key
 from kogpt2_chat.domain.chat.topics import MODERATION_TOPIC
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.testing.tcp_proxy import TcpProxy
 from tests.faults.broker_process import PROXY, BrokerProcess
-from tests.faults.gateway_process import PagePlayer, QuestionLog, gateway_process, guest_id
-from tests.world.served import EchoBot
+from tests.faults.gateway_process import GatewayProcess, PagePlayer, QuestionLog, gateway_process, guest_id
+from tests.faults.worker_pool import WorkerPool
+from tests.world.served import KEYS, EchoBot
 from tests.world.waiting import wait_until
 from world.gateway.rooms.asking import WAIT_S
 
@@ -116,3 +121,79 @@ def ban(topics: Topics, player: WorldPlayer) -> None:
     decision = Moderation(action="ban", subject=guest, by="시험", at="2026-11-27T00:00:00+00:00")
     key = moderation_key("ban", guest).encode()
     topics.send([Outgoing(topic=MODERATION_TOPIC, key=key, value=decision.to_json().encode())])
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["killed", "frozen"])
+def test_players_ask_while_the_broker_fails(
+    kafka: BrokerProcess, pool: WorkerPool, gateway: GatewayProcess, is_frozen: bool
+) -> None:
+    """Three times; a worker answers. Each question ends once, none is sent twice, and at the end all are answered."""
+    pool.more["KOGPT2_WORLD__KEYS"] = json.dumps(KEYS.keys)
+    pool.start_ready(1)
+    log, stopping = QuestionLog(kafka.settings), threading.Event()
+    players = [Talker(PagePlayer(gateway.url, name), stopping) for name in ("가나", "다라", "마바", "사아", "자차")]
+    for _ in range(3):
+        wait_for_each(players, {"answered"})
+        if is_frozen:
+            broker = kafka.process()
+            broker.send_signal(signal.SIGSTOP)
+            try:
+                wait_until(lambda: gateway.health()[0] == 503, PATIENCE_S)
+                wait_for_each(players, {"unanswered", "refusal"})
+            finally:
+                broker.send_signal(signal.SIGCONT)
+        else:
+            kafka.kill()
+            kafka.wait_until_listening()
+        wait_until(lambda: gateway.health() == (200, []), PATIENCE_S)
+    wait_for_each(players, {"answered"})
+    stopping.set()
+    for player in players:
+        player.join(PATIENCE_S)
+        assert not player.is_alive()
+        assert player.error is None
+    counts = log.counts()
+    assert set(counts.values()) == {1}, "asked twice"
+    ends = {question: events for player in players for question, events in player.page.shown.items()}
+    assert {len(events) for events in ends.values()} == {1}
+    assert {question for question, (end,) in ends.items() if end["t"] == "answered"} <= counts.keys()
+    assert max(waited_s for player in players for waited_s in player.waited_s) < WAIT_S + PATIENCE_S
+
+
+class Talker(threading.Thread):
+    """A player who asks one question after the other.
+
+    Attributes:
+        page: the player.
+        ends: how each question ended.
+        waited_s: how long that took.
+        error: what ended the talk before it was stopped.
+    """
+
+    def __init__(self, page: PagePlayer, stopping: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.page, self._stopping = page, stopping
+        self.waited_s: list[float] = []
+        self.error: Exception | None = None
+        self.ends: list[str] = []
+        self.start()
+
+    def run(self) -> None:
+        try:
+            while not self._stopping.wait(2.5):  # the limit is one question in two seconds
+                asked_at_s = time.monotonic()
+                question = self.page.ask(BOT_IDS[len(self.waited_s) % 3], f"{len(self.waited_s)}번?")
+                self.ends.append(self.page.end_of(question)["t"])
+                self.waited_s.append(time.monotonic() - asked_at_s)
+        except Exception as error:  # noqa: BLE001 - the test shows it
+            self.error = error
+
+
+def wait_for_each(players: Sequence[Talker], ends: set[str]) -> None:
+    """Wait until a question of each player has ended in one of these ways, from now on."""
+    known = [len(player.ends) for player in players]
+    wait_until(
+        lambda: all(ends & set(player.ends[count:]) for player, count in zip(players, known, strict=True)), PATIENCE_S
+    )

@@ -55,10 +55,18 @@ def settings(**changed: object) -> GatewaySettings:
 
 
 @contextmanager
-def serve(topics: Topics, *, port: int = 0, **changed: object) -> Iterator[Served]:
+def serve(
+    topics: Topics, *, port: int = 0, monotonic: Callable[[], float] = time.monotonic, **changed: object
+) -> Iterator[Served]:
     """Serve a gateway until the context ends."""
     facts = Facts()
-    gateway = Gateway(settings=settings(**changed), topics=topics, read_facts=facts.read, read_book=facts.book)
+    gateway = Gateway(
+        settings=settings(**changed),
+        topics=topics,
+        read_facts=facts.read,
+        read_book=facts.book,
+        monotonic=monotonic,
+    )
     server = uvicorn.Server(server_config(gateway, "127.0.0.1", port))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
