@@ -83,7 +83,7 @@ class Town:
         return new_guest(name, BEGAN_S, store=store, learn=learn, minor=minor)
 
     def enter(self, name: str, room: int | None = None, **consent: bool) -> "Person":
-        return Person(self, self.guest(name, **consent), room=room)
+        return Person(self, self.guest(name, **consent), room)
 
     def pass_time(self, seconds: float) -> None:
         self.now_s += seconds
@@ -96,10 +96,10 @@ class Person:
         hung_up: close codes of connections that the gateway has closed.
     """
 
-    def __init__(self, town: Town, guest: Guest, **fields: Any) -> None:
+    def __init__(self, town: Town, guest: Guest, room: int | None = None, **fields: Any) -> None:
         self.town, self.guest = town, guest
         self.hung_up: list[int] = []
-        command = Enter(v=1, look=Look(body=1), **fields)
+        command = Enter(v=1, look=Look(body=1), room=room, **fields)
         self.seat: Seat = town.rooms.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code)).seat
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:

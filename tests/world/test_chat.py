@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from msgspec.json import encode
 
-from tests.world.people import Person, Town
+from tests.world.people import PLACES, Person, Town, answer_to
 from world.gateway.protocol.commands import MAX_BLOCKED, MAX_FRAME_BYTES, Enter
 from world.gateway.rules.tokens import new_guest
 
@@ -90,6 +90,21 @@ def test_a_block_stays_whatever_seat_or_name_the_other_has(town: Town) -> None:
     assert first.events("joined")[0]["player"]["tag"] == tags["시끄럼"]
     renamed.send("say", text="또 나야")
     assert first.events("said") == []
+
+
+def test_who_blocks_a_player_does_not_see_it_talk_with_bots(town: Town) -> None:
+    """Neither that it asks, nor what it is told."""
+    first, second, third = town.enter("하늘"), town.enter("시끄럼"), town.enter("별똥별")
+    stand = PLACES.bots[0]
+    for person in (first, second, third):
+        person.walk_to(stand.x, stand.z + 3)
+    first.send("block", tag=second.guest.tag)
+    second.send("ask", bot=stand.bot, text="메롱?", shared=True)
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    town.pass_time(5)
+    town.asking.expire(town.now_s)
+    assert first.events("thinking", "answered") == []
+    assert [event["t"] for event in third.events("thinking", "answered")] == ["thinking", "answered"]
 
 
 def test_the_list_of_blocked_players_comes_with_the_entry(town: Town) -> None:
@@ -230,6 +245,28 @@ def test_only_who_got_a_whisper_can_report_it(town: Town) -> None:
     assert town.outside.reports == []
 
 
+def test_a_report_sent_twice_is_written_once(town: Town) -> None:
+    """A client that does not know whether it arrived sends it again, and is told that it has. Another text is another one."""
+    first, second = town.enter("하늘"), town.enter("시끄럼")
+    second.send("say", text="메롱")
+    line = first.events("said")[0]["line"]
+    town.outside.down = True
+    first.send("report_player", seat=second.seat.number, line=line)
+    assert first.events("refusal")[0]["reason"] == "unavailable"
+    town.outside.down = False
+    for text in ("", "", "또 그래요"):
+        first.send("report_player", seat=second.seat.number, line=line, text=text)
+    first.send("report_player", seat=second.seat.number)
+    town.pass_time(60)
+    first.send("report_player", seat=second.seat.number)
+    assert len(first.events("reported")) == 5
+    assert [(report.line, report.text) for report in town.outside.reports] == [
+        (line, ""),
+        (line, "또 그래요"),
+        (None, ""),
+    ]
+
+
 def test_who_has_left_can_be_reported(town: Town) -> None:
     """As a person for some minutes, and by a line from any room that the reporter has heard."""
     first, second = town.enter("하늘"), town.enter("시끄럼")
@@ -238,7 +275,7 @@ def test_who_has_left_can_be_reported(town: Town) -> None:
     second.send("go", room=2)
     first.send("report_player", seat=second.seat.number)
     town.rooms.leave(second.seat)
-    first.send("report_player", seat=second.seat.number)
+    first.send("report_player", seat=second.seat.number, text="그리고 나갔어요")
     first.send("go", room=3)
     first.send("report_player", seat=said["seat"], line=said["line"])
     assert [(report.name, report.room) for report in town.outside.reports] == [("시끄럼", 1)] * 3

@@ -65,7 +65,7 @@ def test_a_withdrawn_consent_stays_withdrawn(served: Served, join, bot: EchoBot)
 
     def is_stored(text: str) -> tuple[bool, bool]:
         while (end := player.answer_to(player.ask("ChatbotA", text)))["t"] == "refusal":
-            time.sleep(end["wait_s"])  # the rate of questions is the guest's, also in a new seat
+            time.sleep(end["wait_s"])
         asked = next(question for question in bot.asked if question.text == text)
         return asked.consent_store, asked.consent_train
 

@@ -171,7 +171,10 @@ class Dispatch:
     @_carry_out.register
     def _report_player(self, command: ReportPlayer, seat: Seat, now_s: float) -> None:
         del now_s
-        self._outside.send_report(self._chat.report(seat, command))
+        found = self._chat.report(seat, command)
+        if (known := (found.guest_id, found.line, found.text)) not in seat.reports:
+            self._outside.send_report(found)
+            seat.reports.append(known)
         seat.outbox.put(Reported(command.seat))
 
     @_carry_out.register

@@ -17,6 +17,7 @@ HELD_S: Final = 30.0
 """How long a seat is held for a player who has lost the connection."""
 KEPT_TURNS: Final = 200
 KEPT_WHISPERS: Final = 20
+KEPT_REPORTS: Final = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +36,7 @@ class Seat:
         dropped_at_s: when the connection was lost, in monotonic seconds; None while there is one.
         blocked: tags of guests from whom the player gets nothing.
         whispers: the last whispers that the player got.
+        reports: guest id, line and text of the player's last reports.
         turns: the bot of each turn that the player may rate, the oldest first.
         sequence: the last sequence number of the player's moves.
     """
@@ -50,6 +52,7 @@ class Seat:
     dropped_at_s: float | None = None
     blocked: set[str] = field(default_factory=set)
     whispers: deque[Line] = field(default_factory=lambda: deque(maxlen=KEPT_WHISPERS))
+    reports: deque[tuple[str, str | None, str]] = field(default_factory=lambda: deque(maxlen=KEPT_REPORTS))
     turns: OrderedDict[str, str] = field(default_factory=OrderedDict)
     sequence: int = 0
     has_moved: bool = True
