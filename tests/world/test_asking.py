@@ -386,7 +386,8 @@ def test_the_wait_for_an_unknown_question_does_not_begin_again(town: Town) -> No
     """A client may connect several times; and it may send the question itself, which is then not sent to the bots."""
     asker, *_ = asker_and_onlookers(town)
     town.asking.repeat(asker.seat, ["lost"], 0)
-    town.asking.repeat(asker.seat, ["lost"], 8)
+    town.pass_time(8)
+    town.asking.repeat(asker.seat, ["lost"], town.now_s)
     asker.send("ask", id="lost", bot="ChatbotA", text="하나")
     town.asking.expire(WAIT_S)
     assert [event["reason"] for event in asker.events("unanswered")] == ["unknown"]

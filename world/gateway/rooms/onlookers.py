@@ -65,9 +65,6 @@ class Onlookers:
         self._ended = [watched for watched in self._ended if now_s - watched.since_s < QUIET_S]
         for watched in due:
             bare = replace(watched.shown, question="", text="")
-            is_here = self._is_here(watched.asker)
-            for other in filter(self._is_here, watched.told):
+            is_here = self._rooms.seat_of(watched.asker.guest.id) is watched.asker
+            for other in watched.told:  # nobody reads the outbox of a seat that was left
                 other.outbox.put(watched.shown if is_here and other.hears(watched.asker) else bare)
-
-    def _is_here(self, seat: Seat) -> bool:
-        return self._rooms.seat_of(seat.guest.id) is seat
