@@ -10,10 +10,12 @@ import typer
 from kogpt2_chat.cli import app
 from kogpt2_chat.cli.output import Exit
 from kogpt2_chat.domain.lake.layout import TableName
-from kogpt2_chat.settings import CHECKOUT
+from kogpt2_chat.settings import CHECKOUT, Settings
+from kogpt2_chat.variables import leaves_of
 
 ENGLISH, KOREAN = ((CHECKOUT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
 RUNBOOK = (CHECKOUT / "docs" / "runbook.md").read_text(encoding="utf-8")
+LEAVES = leaves_of(Settings)
 PAGES = sorted(
     str(path.relative_to(CHECKOUT))
     for pattern in ("*.md", "docs/*.md", "docs/adr/*.md", "docker/*.md")
@@ -78,6 +80,13 @@ def test_the_glossary_names_every_table_of_the_lake() -> None:
     """The row of the lake lists its tables."""
     (lake,) = [line for line in (CHECKOUT / "docs/glossary.md").read_text().splitlines() if line.startswith("| **Lake")]
     assert set(re.findall(r"`(\w+)`", lake)) == set(get_args(TableName))
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"KOGPT2_[A-Z]+__[A-Z0-9_]*[A-Z0-9]", RUNBOOK))))
+def test_every_setting_that_the_runbook_names_exists(name: str) -> None:
+    """Readers copy the names. Those of earlier releases are named where the runbook says how to go back."""
+    earlier = RUNBOOK.split("## Going back one release")[1].split("\n## ")[0]
+    assert name in LEAVES or name in earlier
 
 
 @pytest.mark.parametrize("page", PAGES)

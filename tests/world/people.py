@@ -8,8 +8,9 @@ import msgspec
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.ports import Record
-from world.gateway.dispatch import Dispatch, TurnFeedback
+from world.gateway.dispatch import Dispatch
 from world.gateway.places import load_places
+from world.gateway.ports import TurnFeedback
 from world.gateway.protocol.commands import Enter
 from world.gateway.protocol.frames import Move, write_move
 from world.gateway.protocol.views import BotView, Look

@@ -1,11 +1,11 @@
 """What happens when a client sends something: its rates are checked, then the command goes to the part it concerns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Final, Protocol
+from typing import Final
 
 from kogpt2_chat.domain.chat.turns import FeedbackKind
+from world.gateway.ports import Outside, TurnFeedback
 from world.gateway.protocol.commands import (
     MAX_QUESTION_CHARS,
     AnyCommand,
@@ -31,8 +31,8 @@ from world.gateway.protocol.commands import (
 from world.gateway.protocol.events import Consented, Noted, Pong, Refusal, Reported, RoomList
 from world.gateway.protocol.frames import read_move
 from world.gateway.refused import Refused
-from world.gateway.rooms.asking import AskedQuestion, Asking
-from world.gateway.rooms.chat import Chat, ChatReport
+from world.gateway.rooms.asking import Asking
+from world.gateway.rooms.chat import Chat
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rooms.seat import Seat
 from world.gateway.rules.limits import Action
@@ -45,34 +45,6 @@ _ACTION_BY_COMMAND: Final[dict[type, Action]] = {
     ReportPlayer: "report",
     ReportTurn: "report",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnFeedback:
-    """What a player says about an answer."""
-
-    turn_id: str
-    guest_id: str
-    kind: FeedbackKind
-    text: str | None
-    may_learn: bool
-    minor: bool
-
-
-class Outside(Protocol):
-    """What leaves the gateway."""
-
-    def send_question(self, question: AskedQuestion) -> None:
-        """Send a question to the bots."""
-        ...
-
-    def send_feedback(self, feedback: TurnFeedback) -> None:
-        """Send what a player says about an answer."""
-        ...
-
-    def send_report(self, found: ChatReport) -> None:
-        """Send the report of a player."""
-        ...
 
 
 class Dispatch:

@@ -10,7 +10,7 @@ from kogpt2_chat.domain.chat.moderation import PlayerReport, ReportedLine
 from kogpt2_chat.domain.chat.signing import SigningKeys
 from kogpt2_chat.domain.chat.topics import REPORT_TOPIC
 from kogpt2_chat.ports import Outgoing
-from world.gateway.dispatch import TurnFeedback
+from world.gateway.ports import TurnFeedback
 from world.gateway.rooms.asking import ANSWER_S, AskedQuestion
 from world.gateway.rooms.chat import ChatReport
 

@@ -21,6 +21,13 @@ class Welcome(Event, frozen=True):
     """The first event: where the player is, and who else is there.
 
     Attributes:
+        v: version of the protocol.
+        name: the player's name, as others see it.
+        room: number of the room.
+        seats: how many players the room takes.
+        x: where the player stands, in metres to the east.
+        z: in metres to the south.
+        tick_hz: how often positions are sent at most.
         you: the player's seat; its entry in ``players`` has the player's tag.
         epoch: which count the events' numbers belong to; a client that comes back sends it in ``enter``.
     """

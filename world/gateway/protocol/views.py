@@ -38,6 +38,9 @@ class PlayerView(Struct, frozen=True):
     """A player as others see it.
 
     Attributes:
+        x: metres to the east.
+        z: metres to the south.
+        yaw: direction, 256 steps per turn.
         tag: says who the player is, also in another seat or under another name; a client blocks by it.
     """
 
