@@ -91,6 +91,7 @@ def test_without_kafka_every_question_ends_and_none_is_sent_later(
             asked_at_s = time.monotonic()
             given_up = [player.ask("ChatbotB", "아직 들려?") for player in players[:3]]
             wait_until(lambda: gateway.health()[0] == 503, UNHEALTHY_S)
+            wait_until(lambda: len(gateway.health()[1]) == 3, UNHEALTHY_S)
             problems = gateway.health()[1]
             assert {problem.rpartition(" ")[2] for problem in problems} == {"Kafka"}
             refused = players[3].ask("ChatbotB", "이제는?")
@@ -98,7 +99,6 @@ def test_without_kafka_every_question_ends_and_none_is_sent_later(
             for player, question in zip(players[:3], given_up, strict=True):
                 assert player.end_of(question)["t"] == "unanswered"
             assert time.monotonic() - asked_at_s < WAIT_S + PATIENCE_S
-            wait_until(lambda: len(gateway.health()[1]) == 3, UNHEALTHY_S)
             before = log.counts()
             ban(topics, players[3].player)
         wait_until(lambda: gateway.health() == (200, []), PATIENCE_S)
