@@ -107,7 +107,9 @@ class Visitors:
         self, name: str, *, in_list: bool = True, consent: Sequence[str] = ("store", "learn"), **options: Any
     ) -> WorldPage:
         """Open a page, and enter the list view, or the 3D world on a screen that is soon drawn."""
-        if not in_list:
+        if in_list:
+            options["settings"] = {"list": True, **options.get("settings", {})}
+        else:
             options.setdefault("viewport", SMALL)
         page = self.at_door(**options)
         page.enter(name, in_list=in_list, consent=consent)

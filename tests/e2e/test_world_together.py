@@ -87,7 +87,7 @@ def test_a_safety_answer_stays_until_it_is_closed(person: Visitors, served: Serv
     for name in ("하늘", "도윤"):
         served.put(name, 7, 42)
     player.page.select_option(".target", "bot:ChatbotB")
-    player.page.get_by_text("근처에 보이게").click()
+    player.page.get_by_role("radio", name="근처에 보이게").check()
     player.send(SAFETY, "bot:ChatbotB")
     player.page.wait_for_selector(".safety:visible")
     assert player.page.eval_on_selector_all(".safety a", "x => x.map(e => e.getAttribute('href'))") == ["tel:109"]
