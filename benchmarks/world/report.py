@@ -193,5 +193,6 @@ def _plot(facts: dict[str, Any], path: Path) -> None:
     samples = facts.get("endurance", {}).get("samples", [])
     memory.plot([at_s / 60 for at_s, _ in samples], [used for _, used in samples])
     memory.set(xlabel="minutes", ylabel="RSS, MB", ylim=(0, None), title="memory")
-    cpu.legend()
+    if found:
+        cpu.legend()
     figure.savefig(path, dpi=110, bbox_inches="tight")
