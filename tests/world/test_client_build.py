@@ -76,7 +76,7 @@ def test_the_dockerfile_builds_the_client_from_the_files_that_it_copies(tmp_path
     assert (tmp_path / "world" / "client" / "dist" / "index.html").exists()
 
 
-@pytest.mark.parametrize(("is_built", "page"), [(False, "no page"), (True, "an old page")])
+@pytest.mark.parametrize(("is_built", "page"), [(False, "has no page"), (True, "keeps the page of an earlier version")])
 def test_without_npms_registry_the_set_up_goes_on_and_says_so(is_built: bool, page: str, tmp_path: Path) -> None:
     """What was built before stays."""
     for path in ("scripts", "world/places.json", "requirements.lock", ".venv"):
@@ -99,7 +99,7 @@ def test_without_npms_registry_the_set_up_goes_on_and_says_so(is_built: bool, pa
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr
-    assert f"setup: the world has {page}, because npm could not fetch the packages of its client" in done.stderr
+    assert f"setup: the world {page}, because npm could not fetch the packages of its client" in done.stderr
     assert index.exists() is is_built
 
 
