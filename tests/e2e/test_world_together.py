@@ -212,8 +212,8 @@ def test_signing_out_by_keyboard_forgets_the_player(person: Visitors, served: Se
     player.tab_to("dialog:not(.settings) .danger")
     player.page.keyboard.press("Enter")
     player.page.wait_for_selector("#guest-name")
-    assert player.page.input_value("#guest-name") == ""
+    player.until("document.querySelector('#guest-name')?.value === ''")
     assert guest_of(player) is None
-    assert len(served.gateway.rooms) == 0
+    wait_until(lambda: len(served.gateway.rooms) == 0)
     assert player.page.evaluate("localStorage['byeolmaru.look'] === undefined")
     person("하늘")
