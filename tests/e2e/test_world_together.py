@@ -93,7 +93,7 @@ def test_a_safety_answer_stays_until_it_is_closed(person: Visitors, served: Serv
     assert player.page.eval_on_selector_all(".safety a", "x => x.map(e => e.getAttribute('href'))") == ["tel:109"]
     assert player.page.locator(".answer, .answer-actions").count() == 0
     for number in range(FURTHER_EVENTS):
-        said = Said(id="", line=uuid.uuid4().hex, seat=other.seat, name="도윤", text=f"{number}번째 말")
+        said = Said(id=uuid.uuid4().hex, line=uuid.uuid4().hex, seat=other.seat, name="도윤", text=f"{number}번째 말")
         served.run(lambda said=said: served.gateway.rooms.tell_all(said))  # type: ignore[misc]
     for one in (player, other):
         one.until(f"document.querySelectorAll('.line.public').length === {FURTHER_EVENTS}")
@@ -212,8 +212,8 @@ def test_signing_out_by_keyboard_forgets_the_player(person: Visitors, served: Se
     player.tab_to("dialog:not(.settings) .danger")
     player.page.keyboard.press("Enter")
     player.page.wait_for_selector("#guest-name")
-    assert player.page.input_value("#guest-name") == ""
+    player.until("document.querySelector('#guest-name')?.value === ''")
     assert guest_of(player) is None
-    assert len(served.gateway.rooms) == 0
+    wait_until(lambda: len(served.gateway.rooms) == 0)
     assert player.page.evaluate("localStorage['byeolmaru.look'] === undefined")
     person("하늘")
