@@ -12,13 +12,16 @@ from tests.e2e.conftest import Visitors
 from tests.e2e.world_page import PHONE, PORTALS, TWO_FRAMES, WorldPage
 from tests.world.served import Served
 from tests.world.waiting import wait_until
+from world.gateway.places import load_places
 
 pytestmark = pytest.mark.e2e
 
 LAG_MS = 500
 FRAME_MS = 100
 APART_M = 0.3
-MARU = (5.5, 4.5)
+PLACES = load_places()
+MARU = next((stand.x, stand.z) for stand in PLACES.bots if stand.bot == "ChatbotA")
+TO_LAKE = next(portal for portal in PLACES.portals if (portal.start, portal.to) == ("plaza", "lake"))
 LIBRARY = (-64.0, 0.0, 7.4)
 """The library's wall: where its middle is, and its radius."""
 SAMPLE = """() => {
@@ -147,15 +150,16 @@ def test_a_door_leads_to_another_place(person: Visitors, served: Served) -> None
     """Walking up to it shows where it leads; the key takes the player there, for the gateway too."""
     player = person("하늘", in_list=False)
     player.until_drawn()
-    served.put("하늘", 1.8, -9)
-    player.until("Math.abs(__world.scene().me.z + 9) < 0.1")
-    player.walk_to(1.8, -15, within_m=1.5)
+    served.put("하늘", TO_LAKE.x, TO_LAKE.z + 6)
+    player.until(f"Math.abs(__world.scene().me.z - {TO_LAKE.z + 6}) < 0.1")
+    player.walk_to(TO_LAKE.x, TO_LAKE.z, within_m=1.5)
     player.page.wait_for_selector(".prompts .prompt:has-text('달빛호수')")
     player.page.keyboard.press("KeyF")
-    player.until("Math.hypot(__world.scene().me.x - 3, __world.scene().me.z - 37) < 1")
+    x, z = TO_LAKE.arrive_x, TO_LAKE.arrive_z
+    player.until(f"Math.hypot(__world.scene().me.x - {x}, __world.scene().me.z - {z}) < 1")
     player.until("document.querySelector('.place').textContent === '달빛호수'")
     seat = next(iter(served.gateway.rooms))
-    assert math.hypot(seat.walker.x - 3, seat.walker.z - 37) < 1
+    assert math.hypot(seat.walker.x - x, seat.walker.z - z) < 1
 
 
 def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
