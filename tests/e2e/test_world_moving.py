@@ -173,9 +173,10 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
         route.fulfill(body="-")
 
     player.context.route(re.compile(r"https://.*"), answer)
-    served.put("하늘", 52, 17)
-    player.until("Math.abs(__world.scene().me.x - 52) < 0.1")
-    player.walk_to(52, 12, within_m=1.5)
+    door = PLACES.web_portals[0]
+    served.put("하늘", door.x, door.z + 5)
+    player.until(f"Math.abs(__world.scene().me.z - {door.z + 5}) < 0.1")
+    player.walk_to(door.x, door.z, within_m=1.5)
     page = player.page
     page.wait_for_selector(".prompts .prompt:has-text('별마루 영화관')")
     page.keyboard.press("KeyF")
