@@ -182,7 +182,7 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
     page.keyboard.press("KeyF")
     assert page.inner_text("dialog .host") == PORTALS[0]["host"]
     page.click("dialog .actions button")
-    wait_until(lambda: page.locator("dialog").count() == 0)
+    wait_until(lambda: page.locator("dialog[open]").count() == 0)
     assert (player.context.pages, asked) == ([page], [])
     player.focus_world()
     page.keyboard.press("KeyF")
@@ -193,7 +193,7 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
     wait_until(lambda: asked == [PORTALS[0]["url"]])
     assert opened.value.evaluate("window.opener === null")
     assert page.url.startswith(served.url)
-    wait_until(lambda: page.locator("dialog").count() == 0)
+    wait_until(lambda: page.locator("dialog[open]").count() == 0)
 
 
 def test_the_camera_turns_zooms_and_stays_outside_of_things(person: Visitors, served: Served) -> None:
