@@ -31,51 +31,51 @@ def safety_card(player: WorldPage) -> str:
 def settings_dialog(player: WorldPage) -> str:
     player.page.click(".top-bar nav button >> nth=2")
     player.page.wait_for_selector("dialog.settings[open]")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 def looks_dialog(player: WorldPage) -> str:
     settings_dialog(player)
     player.page.click("dialog.settings h3 + button")
     player.page.wait_for_selector("dialog .looks")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 def help_dialog(player: WorldPage) -> str:
     player.page.click(".top-bar nav button >> nth=3")
     player.page.wait_for_selector("dialog[open]")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 def rooms_dialog(player: WorldPage) -> str:
     player.page.click(".room-button")
     player.page.wait_for_selector("dialog .rooms .room")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 def report_dialog(player: WorldPage) -> str:
     player.page.click("[data-seat] .row-buttons button >> nth=2")
     player.page.wait_for_selector("dialog textarea")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 def book_dialog(player: WorldPage) -> str:
     player.page.click("[data-bot='ChatbotA'] .bot-buttons button >> nth=1")
     player.page.wait_for_selector("dialog .pages")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 def forget_dialog(player: WorldPage) -> str:
     settings_dialog(player)
     player.page.click("dialog.settings .danger")
     player.until("document.querySelectorAll('dialog[open]').length === 2")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 def web_portal_dialog(player: WorldPage) -> str:
     player.page.click(".door-link")
     player.page.wait_for_selector("dialog .host")
-    return "dialog:last-of-type"
+    return "dialog[open]"
 
 
 VIEWS = (

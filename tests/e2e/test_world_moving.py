@@ -12,13 +12,16 @@ from tests.e2e.conftest import Visitors
 from tests.e2e.world_page import PHONE, PORTALS, TWO_FRAMES, WorldPage
 from tests.world.served import Served
 from tests.world.waiting import wait_until
+from world.gateway.places import load_places
 
 pytestmark = pytest.mark.e2e
 
 LAG_MS = 500
 FRAME_MS = 100
 APART_M = 0.3
-MARU = (5.5, 4.5)
+PLACES = load_places()
+MARU = next((stand.x, stand.z) for stand in PLACES.bots if stand.bot == "ChatbotA")
+TO_LAKE = next(portal for portal in PLACES.portals if (portal.start, portal.to) == ("plaza", "lake"))
 LIBRARY = (-64.0, 0.0, 7.4)
 """The library's wall: where its middle is, and its radius."""
 SAMPLE = """() => {
@@ -147,15 +150,16 @@ def test_a_door_leads_to_another_place(person: Visitors, served: Served) -> None
     """Walking up to it shows where it leads; the key takes the player there, for the gateway too."""
     player = person("하늘", in_list=False)
     player.until_drawn()
-    served.put("하늘", 1.8, -9)
-    player.until("Math.abs(__world.scene().me.z + 9) < 0.1")
-    player.walk_to(1.8, -15, within_m=1.5)
+    served.put("하늘", TO_LAKE.x, TO_LAKE.z + 6)
+    player.until(f"Math.abs(__world.scene().me.z - {TO_LAKE.z + 6}) < 0.1")
+    player.walk_to(TO_LAKE.x, TO_LAKE.z, within_m=1.5)
     player.page.wait_for_selector(".prompts .prompt:has-text('달빛호수')")
     player.page.keyboard.press("KeyF")
-    player.until("Math.hypot(__world.scene().me.x - 3, __world.scene().me.z - 37) < 1")
+    x, z = TO_LAKE.arrive_x, TO_LAKE.arrive_z
+    player.until(f"Math.hypot(__world.scene().me.x - {x}, __world.scene().me.z - {z}) < 1")
     player.until("document.querySelector('.place').textContent === '달빛호수'")
     seat = next(iter(served.gateway.rooms))
-    assert math.hypot(seat.walker.x - 3, seat.walker.z - 37) < 1
+    assert math.hypot(seat.walker.x - x, seat.walker.z - z) < 1
 
 
 def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
@@ -169,15 +173,16 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
         route.fulfill(body="-")
 
     player.context.route(re.compile(r"https://.*"), answer)
-    served.put("하늘", 52, 17)
-    player.until("Math.abs(__world.scene().me.x - 52) < 0.1")
-    player.walk_to(52, 12, within_m=1.5)
+    door = PLACES.web_portals[0]
+    served.put("하늘", door.x, door.z + 5)
+    player.until(f"Math.abs(__world.scene().me.z - {door.z + 5}) < 0.1")
+    player.walk_to(door.x, door.z, within_m=1.5)
     page = player.page
     page.wait_for_selector(".prompts .prompt:has-text('별마루 영화관')")
     page.keyboard.press("KeyF")
     assert page.inner_text("dialog .host") == PORTALS[0]["host"]
     page.click("dialog .actions button")
-    wait_until(lambda: page.locator("dialog").count() == 0)
+    wait_until(lambda: page.locator("dialog[open]").count() == 0)
     assert (player.context.pages, asked) == ([page], [])
     player.focus_world()
     page.keyboard.press("KeyF")
@@ -188,7 +193,7 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
     wait_until(lambda: asked == [PORTALS[0]["url"]])
     assert opened.value.evaluate("window.opener === null")
     assert page.url.startswith(served.url)
-    wait_until(lambda: page.locator("dialog").count() == 0)
+    wait_until(lambda: page.locator("dialog[open]").count() == 0)
 
 
 def test_the_camera_turns_zooms_and_stays_outside_of_things(person: Visitors, served: Served) -> None:

@@ -13,11 +13,13 @@ from tests.e2e.conftest import Visitors
 from tests.e2e.world_page import SAFETY, WorldPage
 from tests.world.served import EchoBot, Served
 from tests.world.waiting import wait_until
+from world.gateway.places import load_places
 from world.gateway.protocol.events import Said
 
 pytestmark = pytest.mark.e2e
 
 FURTHER_EVENTS = 20
+ONYU = next(stand for stand in load_places().bots if stand.bot == "ChatbotB")
 
 
 def feedback_on(topics: InMemoryTopics, turn: str, count: int) -> list[Feedback]:
@@ -85,7 +87,7 @@ def test_a_safety_answer_stays_until_it_is_closed(person: Visitors, served: Serv
     """Its number can be dialed; it is in no list, has no thumb, and nobody else gets it, however near."""
     player, other = person("하늘"), person("도윤")
     for name in ("하늘", "도윤"):
-        served.put(name, 7, 42)
+        served.put(name, ONYU.x + 2, ONYU.z - 2)
     player.page.select_option(".target", "bot:ChatbotB")
     player.page.get_by_role("radio", name="근처에 보이게").check()
     player.send(SAFETY, "bot:ChatbotB")

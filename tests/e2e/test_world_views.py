@@ -30,7 +30,8 @@ def test_without_webgl_the_list_does_everything_but_walking(
     player.page.wait_for_selector("#guest-name")
     assert player.page.evaluate("document.createElement('canvas').getContext('webgl2')") is None
     player.enter("하늘", in_list=False)
-    player.page.wait_for_selector(".toast:has-text('3D를 그릴 수 없어서')")
+    notice = player.page.get_by_text("3D를 그릴 수 없어서").first
+    notice.wait_for()
     assert player.page.evaluate("document.body.dataset.view") == "list"
     assert not player.page.locator("canvas.world-canvas").is_visible()
     player.send("들리나요")
@@ -41,9 +42,9 @@ def test_without_webgl_the_list_does_everything_but_walking(
     player.page.get_by_role("button", name="설이의 배움 노트").click()
     player.page.wait_for_selector("dialog .pages")
     player.page.keyboard.press("Escape")
-    player.until("document.querySelectorAll('.toast').length === 0")
-    player.page.get_by_role("button", name="3D로 보기").click()
-    player.page.wait_for_selector(".toast:has-text('3D를 그릴 수 없어서')")
+    player.page.get_by_role("button", name="3D로 보기").first.click()
+    player.until("__world.state().scene === 'failed'")
+    notice.wait_for()
     assert player.page.evaluate("document.body.dataset.view") == "list"
 
 
