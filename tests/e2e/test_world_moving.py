@@ -180,13 +180,13 @@ def test_a_door_to_the_web_asks_first(person: Visitors, served: Served) -> None:
     page = player.page
     page.wait_for_selector(".prompts .prompt:has-text('별마루 영화관')")
     page.keyboard.press("KeyF")
-    assert page.inner_text("dialog .host") == PORTALS[0]["host"]
-    page.click("dialog .actions button")
+    assert page.inner_text("dialog[open] .host") == PORTALS[0]["host"]
+    page.click("dialog[open] .actions button")
     wait_until(lambda: page.locator("dialog[open]").count() == 0)
     assert (player.context.pages, asked) == ([page], [])
     player.focus_world()
     page.keyboard.press("KeyF")
-    link = page.locator("dialog a.primary")
+    link = page.locator("dialog[open] a.primary")
     assert (link.get_attribute("rel"), link.get_attribute("target")) == ("noopener noreferrer", "_blank")
     with player.context.expect_page() as opened:
         link.click()
