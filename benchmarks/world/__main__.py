@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--attack-seconds", type=float, default=60, help="duration of each attack")
     parser.add_argument("--minutes", type=float, default=30, help="duration of the long run")
     parser.add_argument("--stack-at-rest", metavar="URL", help="gateway of a running stack, for the browser's part")
-    parser.add_argument("--offset", type=int, default=24_000, help="offset of the broker's ports")
+    parser.add_argument("--offset", type=int, default=23_000, help="offset of the broker's ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers end too
     HOME.mkdir(parents=True, exist_ok=True)
