@@ -7,7 +7,7 @@ import { ARCH, village } from "./village";
 
 describe("what stands in the places", () => {
   it("has paper with one face in one place: both of its sides are drawn, and two would flicker", () => {
-    for (const { builder } of hill(1).movers) {
+    for (const { builder } of hill(0.6).movers) {
       const geometry = builder.geometry();
       const [positions, normals] = [geometry.getAttribute("position"), geometry.getAttribute("normal")];
       const lit = geometry.getAttribute("aExtra");
@@ -29,7 +29,7 @@ describe("what stands in the places", () => {
   });
 
   it("leaves those free who arrive at the plaza or in the village", () => {
-    for (const [id, site] of [["plaza", plaza(1, "ko")], ["village", village(1)]] as const) {
+    for (const [id, site] of [["plaza", plaza(0.6, "ko")], ["village", village(0.6)]] as const) {
       for (const { arrive_x: x, arrive_z: z } of PLACES.portals.filter(({ to }) => to === id)) {
         for (const circle of site.circles) expect(Math.hypot(circle.x - x, circle.z - z)).toBeGreaterThan(circle.radius_m + 0.4);
       }
