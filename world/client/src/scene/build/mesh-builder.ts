@@ -1,5 +1,6 @@
 import { BufferAttribute, BufferGeometry, Euler, Matrix4, Quaternion, Vector3 } from "three";
 import { seeded } from "../core/random";
+import { addRadialNormals, flatNormal, isPoint } from "./normals";
 import { extent, sortBySize, type Shape } from "./sizes";
 
 /** A corner of a shape: its place and, from 0 to 1, how far up the shape it is. */
@@ -50,6 +51,7 @@ export class MeshBuilder {
   private swayBottom = 0;
   private swayTop = 0;
   private limb = 0;
+  private openness = 0;
   private jitter = 0.035;
   private isRound = false;
   private readonly shapes: Shape[] = [];
@@ -80,6 +82,12 @@ export class MeshBuilder {
   sway(top: number, bottom = 0): this {
     this.swayTop = top;
     this.swayBottom = bottom;
+    return this;
+  }
+
+  /** How far the following shapes are lit alike on all sides: 1 for paper and petals that the sun shines through. */
+  open(share: number): this {
+    this.openness = share;
     return this;
   }
 
@@ -349,39 +357,8 @@ export class MeshBuilder {
     }
     this.colors.push(this.glow * CHANNEL);
     const sway = this.swayBottom + (this.swayTop - this.swayBottom) * up;
-    this.extras.push(Math.min(CHANNEL, sway * 100), this.limb, 0, 0);
+    this.extras.push(Math.min(CHANNEL, sway * 100), this.limb, this.openness * 100, 0);
   }
-}
-
-/** Whether all corners of a ring fall together, as at the poles of a ball. */
-function isPoint(ring: readonly Corner[] | undefined): boolean {
-  const [first, second] = ring ?? [];
-  return !first || !second || Math.abs(first.x - second.x) + Math.abs(first.z - second.z) < 1e-6;
-}
-
-/** Normals of a turned shape: outwards, and up or down as the profile slopes. */
-function addRadialNormals(ring: readonly Corner[], x: number, z: number, profile: readonly ProfilePoint[], row: number): void {
-  const [before, after] = [profile[Math.max(row - 1, 0)], profile[Math.min(row + 1, profile.length - 1)]];
-  const rise = (after?.[1] ?? 0) - (before?.[1] ?? 0);
-  const slope = rise === 0 ? 0 : ((before?.[0] ?? 0) - (after?.[0] ?? 0)) / rise;
-  ring.forEach((corner, side) => {
-    const angle = ((side + 0.5) / ring.length) * Math.PI * 2;
-    const [dx, dz] = isPoint(ring) ? [Math.sin(angle), Math.cos(angle)] : [corner.x - x, corner.z - z];
-    const length = Math.hypot(dx, dz);
-    corner.normal = new Vector3(dx / length, slope, dz / length).normalize();
-  });
-}
-
-/** The normal of a flat face, or null if it has no area. */
-function flatNormal(points: readonly Vector3[]): Vector3 | null {
-  const normal = new Vector3();
-  const side = new Vector3();
-  const [start] = points;
-  for (let index = 1; start && index + 1 < points.length; index += 1) {
-    const [a, b] = [points[index], points[index + 1]];
-    if (a && b) normal.add(side.subVectors(a, start).cross(new Vector3().subVectors(b, start)));
-  }
-  return normal.lengthSq() < 1e-12 ? null : normal.normalize();
 }
 
 /** The matrix of a place. */

@@ -39,12 +39,12 @@ export const PRESETS: Readonly<Record<Quality, Preset>> = {
   },
   medium: {
     pixelRatio: 1.5, antialias: true, shadows: false, plants: 0.8, particles: 0.8,
-    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 40, fineness: 1,
+    groundTexels: 3072, groundCellM: 2.5, waterDetail: true, detailM: 40, fineness: 1,
     leastPx: 1.5, wind: true, glowPx: 120, labelHz: 60,
   },
   high: {
     pixelRatio: 2, antialias: true, shadows: true, plants: 1, particles: 1,
-    groundTexels: 2048, groundCellM: 2.5, waterDetail: true, detailM: 70, fineness: 1,
+    groundTexels: 4096, groundCellM: 2.5, waterDetail: true, detailM: 70, fineness: 1,
     leastPx: 0, wind: true, glowPx: 150, labelHz: 60,
   },
 };

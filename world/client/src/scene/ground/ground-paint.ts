@@ -1,4 +1,5 @@
 import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter, LinearMipmapNearestFilter } from "three";
+import { pick } from "../core/numbers";
 import { PLACES, placeOf } from "../core/places";
 import { seeded } from "../core/random";
 import { PALETTE } from "../palette";
@@ -33,8 +34,7 @@ export class GroundPaint {
     brush.setTransform(scale, 0, 0, scale, texels / 2, texels / 2);
     paintMeadow(brush);
     paintShore(brush);
-    for (const path of PATHS) paintPath(brush, path);
-    paintYards(brush);
+    paintPathsAndYards(brush);
     paintStones(brush);
     this.brush = brush;
     this.texture = groundTexture(canvas, isFine);
@@ -81,33 +81,41 @@ function paintMeadow(brush: Brush): void {
   }
 }
 
-/** An uneven round patch with straight edges, as everything in this world; large ones have more and gentler corners. */
+/** An uneven round patch with soft corners; large ones have more and gentler ones. */
 function patch(brush: Brush, x: number, z: number, radius: number, random: () => number): void {
+  const count = Math.max(9, Math.round(radius * 3));
+  const corners = Array.from({ length: count }, (_, corner): [number, number] => {
+    const angle = (corner / count) * Math.PI * 2;
+    const reach = radius * (1 - 2.2 / count + (random() * 3) / count);
+    return [x + Math.sin(angle) * reach, z + Math.cos(angle) * reach];
+  });
   brush.beginPath();
-  const corners = Math.max(9, Math.round(radius * 5));
-  for (let corner = 0; corner < corners; corner += 1) {
-    const angle = (corner / corners) * Math.PI * 2;
-    const reach = radius * (1 - 2.2 / corners + (random() * 3) / corners);
-    brush.lineTo(x + Math.sin(angle) * reach, z + Math.cos(angle) * reach);
+  // Once round and one corner on, so that the curve closes.
+  for (let corner = 0; corner <= count; corner += 1) {
+    const [[ax, az], [bx, bz]] = [pick(corners, corner), pick(corners, corner + 1)];
+    if (corner === 0) brush.moveTo((ax + bx) / 2, (az + bz) / 2);
+    else brush.quadraticCurveTo(ax, az, (ax + bx) / 2, (az + bz) / 2);
   }
-  brush.closePath();
   brush.fill();
 }
 
-function paintPath(brush: Brush, path: Path): void {
+/** In layers, all edges before all middles, so that what meets becomes one. */
+function paintPathsAndYards(brush: Brush): void {
+  for (const path of PATHS) strokePath(brush, path, 1.1, css(PALETTE.grassDark, 0.35));
+  for (const path of PATHS) strokePath(brush, path, 0.35, css(PALETTE.pathEdge));
+  paintYards(brush, true);
+  for (const path of PATHS) strokePath(brush, path, -0.25, css(PALETTE.path));
+  paintYards(brush, false);
+}
+
+/** Paint a path so much wider than it is. */
+function strokePath(brush: Brush, path: Path, moreM: number, color: string): void {
   brush.lineCap = brush.lineJoin = "round";
-  const widths: [number, string][] = [
-    [path.widthM + 1.1, css(PALETTE.grassDark, 0.35)],
-    [path.widthM + 0.35, css(PALETTE.pathEdge)],
-    [path.widthM - 0.25, css(PALETTE.path)],
-  ];
-  for (const [width, color] of widths) {
-    brush.lineWidth = width;
-    brush.strokeStyle = color;
-    brush.beginPath();
-    traceSmoothly(brush, path.points);
-    brush.stroke();
-  }
+  brush.lineWidth = path.widthM + moreM;
+  brush.strokeStyle = color;
+  brush.beginPath();
+  traceSmoothly(brush, path.points);
+  brush.stroke();
 }
 
 function traceSmoothly(brush: Brush, points: Path["points"]): void {
@@ -141,24 +149,29 @@ function paintShore(brush: Brush): void {
   }
 }
 
-/** Trodden ground in front of the library, in the market, the village and before the cave. */
-function paintYards(brush: Brush): void {
-  const random = seeded(8);
-  const yards: [string, number, number, number, number][] = [
+/** Trodden ground in front of the library, in the market, the village and before the cave: only its edges, or all else. */
+function paintYards(brush: Brush, isEdge: boolean): void {
+  const yards: [string, number, number, number, number, number?][] = [
     ["library", 9, 0, 6.5, PALETTE.path],
     ["market", -1, 0, 12.5, PALETTE.path],
     ["village", 0, 1, 6, PALETTE.path],
-    ["cave", 4, 4, 5, PALETTE.pathEdge],
-    ["hill", 0, 0, 4.5, PALETTE.meadow],
+    ["cave", 3.6, 3.4, 5.4, PALETTE.gravel, PALETTE.gravelEdge],
+    ["hill", 0, 0, 4.5, PALETTE.meadow, PALETTE.grassLight],
   ];
-  for (const [id, dx, dz, radius, color] of yards) {
-    const place = placeOf(id);
-    brush.strokeStyle = css(PALETTE.pathEdge);
-    brush.lineWidth = 0.7;
+  yards.forEach(([id, dx, dz, radius, color, edge = PALETTE.pathEdge], index) => {
+    const random = seeded(8 + index);
+    const { x, z } = placeOf(id);
+    brush.strokeStyle = css(edge);
+    brush.lineWidth = 0.5;
     brush.fillStyle = css(color);
-    patch(brush, place.x + dx, place.z + dz, radius, random);
-    brush.stroke();
-  }
+    patch(brush, x + dx, z + dz, radius, random);
+    if (isEdge) return brush.stroke();
+    for (let stone = 0; stone < radius * 4; stone += 1) {
+      const [angle, far] = [random() * 7, Math.sqrt(random()) * radius * 0.86];
+      brush.fillStyle = css(stone % 2 ? edge : PALETTE.cream, 0.4);
+      patch(brush, x + dx + Math.sin(angle) * far, z + dz + Math.cos(angle) * far, 0.15 + random() * 0.3, random);
+    }
+  });
 }
 
 /** Flat stones along the paths. */

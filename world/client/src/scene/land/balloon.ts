@@ -39,7 +39,7 @@ export function balloon(fineness: number): Site {
 function envelope(builder: MeshBuilder): void {
   const profile = [[0.7, 3], [1.9, 4.4], [3.2, 6.4], [3.75, 8.2], [3.4, 10.1], [2.2, 11.5], [0.8, 12.1], [0, 12.2]] as const;
   for (let gore = 0; gore < GORES; gore += 1) {
-    builder.shine(COLORS[gore % COLORS.length] ?? PALETTE.cream, 0.55).uneven(0.015);
+    builder.open(0.6).shine(COLORS[gore % COLORS.length] ?? PALETTE.cream, 0.55).uneven(0.015);
     const [a, b] = [(gore / GORES) * Math.PI * 2, ((gore + 1) / GORES) * Math.PI * 2];
     profile.slice(0, -1).forEach(([radius, y], row) => {
       const [nextRadius, nextY] = profile[row + 1] ?? [radius, y];
@@ -53,6 +53,7 @@ function envelope(builder: MeshBuilder): void {
     const angle = ((star * 2 + 1.5) / GORES) * Math.PI * 2;
     builder.shine(PALETTE.gold, 1).within({ turn: angle }, () => builder.within({ z: 3.72, y: 8.2 }, () => builder.star(0, 0, 0, 0.62, 0.27, 0.1)));
   }
+  builder.open(0);
 }
 
 function basket(builder: MeshBuilder): void {

@@ -1,4 +1,4 @@
-import { AdditiveBlending, BufferAttribute, BufferGeometry, Points } from "three";
+import { BufferAttribute, BufferGeometry, Points } from "three";
 import { seeded } from "../core/random";
 import type { Materials } from "../light/materials";
 import { FRAGMENT_HEAD, LIGHT, VERTEX_HEAD } from "../light/shader-parts";
@@ -21,9 +21,9 @@ void main() {
   at.y += lift * flight - 4.9 * flight * flight;
   vec4 seen = viewMatrix * vec4(at, 1.0);
   gl_Position = projectionMatrix * seen;
-  gl_PointSize = clamp(0.13 * (0.6 + age) * uPixels / max(-seen.z, 0.5), 1.0, 26.0);
+  gl_PointSize = clamp(0.105 * (0.7 + age) * uPixels / max(-seen.z, 0.5), 1.0, 26.0);
   vec3 light = ambientLight(vec3(0.0, 1.0, 0.0)) + uSunColor;
-  vColor = vec4(mix(vec3(0.78, 0.93, 1.0), vec3(1.0, 0.93, 0.7), uGlow * fract(aDrop.w * 7.0)) * light, 0.75 * (1.0 - age * 0.6));
+  vColor = vec4(mix(vec3(0.72, 0.92, 1.06), vec3(1.0, 0.93, 0.7), uGlow * fract(aDrop.w * 7.0)) * light, 0.95 * (1.0 - age * 0.4));
 }
 `;
 const FRAGMENT = /* glsl */ `
@@ -31,7 +31,7 @@ ${FRAGMENT_HEAD}
 in vec4 vColor;
 void main() {
   float soft = max(0.0, 1.0 - length(gl_PointCoord - 0.5) * 2.0);
-  outColor = vec4(vColor.rgb * vColor.a * soft * 0.75, 1.0);
+  outColor = vec4(vColor.rgb, vColor.a * min(1.0, soft * 2.0));
 }
 `;
 
@@ -56,7 +56,7 @@ export function fountainWater(materials: Materials, share: number): Points {
   geometry.setAttribute("position", new BufferAttribute(new Float32Array(positions), 3));
   geometry.setAttribute("aDrop", new BufferAttribute(new Float32Array(drops), 4));
   const points = new Points(geometry, materials.make({
-    vertexShader: VERTEX, fragmentShader: FRAGMENT, transparent: true, depthWrite: false, blending: AdditiveBlending,
+    vertexShader: VERTEX, fragmentShader: FRAGMENT, transparent: true, depthWrite: false,
   }));
   points.frustumCulled = false;
   points.renderOrder = 6;

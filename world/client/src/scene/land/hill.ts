@@ -6,7 +6,7 @@ import { roundTree } from "./trees";
 import { Site } from "./site";
 
 const TOP = { x: 0, z: -60 } as const;
-const BRIGHT = [0xf0604a, 0xffd166, 0x5fb9ee, 0x8ed267, 0xf79cc2, 0xa592ff] as const;
+const BRIGHT = [0xff5f4a, 0xffd34d, 0x3fb4ff, 0x7ee05a, 0xff8fc4, 0xa98bff] as const;
 
 /** A real hill: pinwheels, kites in the wind, a picnic, and a bench that looks at the sunset. */
 export function hill(fineness: number): Site {
@@ -47,7 +47,7 @@ function windmill(site: Site, x: number, z: number): void {
   for (let sail = 0; sail < 4; sail += 1) {
     sails.within({ roll: (sail / 4) * Math.PI * 2 }, () => {
       sails.paint(PALETTE.woodDark).box(0, 0, 0, 0.12, 4.3, 0.1);
-      sails.shine(sail % 2 ? PALETTE.cream : PALETTE.lanternRed, 0.2).box(0.5, 0.9, 0, 0.85, 3.3, 0.05);
+      sails.open(0.7).shine(sail % 2 ? PALETTE.cream : PALETTE.lanternRed, 0.2).box(0.5, 0.9, 0, 0.85, 3.3, 0.05).open(0);
     });
   }
   sails.paint(PALETTE.gold).ball(0, 0, 0.08, 0.28, 0.28, 0.2, { rows: 4, sides: 6 });
@@ -68,12 +68,11 @@ function pinwheel(site: Site, x: number, z: number, size: number): void {
     builder.paint(PALETTE.woodDark, PALETTE.cream).tube(0, 0, 0, 0.07 * size, 0.05 * size, high + 0.1, 5);
   });
   site.block(x, z, 0.15);
-  const rotor = new MeshBuilder(7, site.fineness);
+  const rotor = new MeshBuilder(7, site.fineness).open(1);
   for (let blade = 0; blade < 6; blade += 1) {
     rotor.shine(pick(BRIGHT, blade), 0.25).within({ roll: (blade / 6) * Math.PI * 2, scale: size }, () => {
       const [a, b, c, d] = [[0, 0, 0.03], [0.36, 0.5, 0.16], [0.12, 0.98, 0], [-0.05, 0.55, -0.02]].map(([px = 0, py = 0, pz = 0]) => ({ x: px, y: py, z: pz, up: 0 }));
-      if (!a || !b || !c || !d) return;
-      rotor.face([a, b, c, d]).face([d, c, b, a]);
+      if (a && b && c && d) rotor.face([a, b, c, d]);
     });
   }
   rotor.paint(PALETTE.gold).ball(0, 0, 0.06, 0.11 * size, 0.11 * size, 0.08 * size, { rows: 4, sides: 6 });
@@ -99,7 +98,7 @@ function kite(site: Site, from: { x: number; z: number }, to: { x: number; y: nu
     builder.paint(PALETTE.cream).rod(before, next, 0.014, 3);
     before = next;
   }
-  builder.within({ x, y, z, tilt: -0.45, turn: 0.25 - kind * 0.2, scale: 1.25 }, () => kiteBody(builder, kind));
+  builder.open(1).within({ x, y, z, tilt: -0.45, turn: 0.25 - kind * 0.2, scale: 1.25 }, () => kiteBody(builder, kind));
   site.movers.push({
     builder, x: from.x, y: ground + 0.6, z: from.z,
     move: (mesh, timeS) => {
@@ -110,24 +109,24 @@ function kite(site: Site, from: { x: number; z: number }, to: { x: number; y: nu
 }
 
 function kiteBody(builder: MeshBuilder, kind: number): void {
-  const both = (color: number, points: readonly (readonly [number, number])[], z = 0): void => {
-    const corners = points.map(([px, py]) => ({ x: px, y: py, z, up: 0 }));
-    builder.shine(color, 0.4).face(corners).face([...corners].reverse());
+  // What moves is drawn from both sides; a second face in the same place would flicker.
+  const sheet = (color: number, points: readonly (readonly [number, number])[], z = 0): void => {
+    builder.shine(color, 0.4).face(points.map(([px, py]) => ({ x: px, y: py, z, up: 0 })));
   };
   if (kind === 0) {
     // A shield kite, as children in Korea fly it: white paper, a red half moon and a round hole.
-    both(PALETTE.cream, [[-0.8, -1.1], [0.8, -1.1], [0.8, 1.1], [-0.8, 1.1]]);
-    both(BRIGHT[0], [[-0.8, 0.5], [0.8, 0.5], [0.8, 1.1], [-0.8, 1.1]], 0.02);
-    both(BRIGHT[2], [[-0.8, -1.1], [0.8, -1.1], [0.8, -0.6], [-0.8, -0.6]], 0.02);
+    sheet(PALETTE.cream, [[-0.8, -1.1], [0.8, -1.1], [0.8, 1.1], [-0.8, 1.1]]);
+    sheet(BRIGHT[0], [[-0.8, 0.5], [0.8, 0.5], [0.8, 1.1], [-0.8, 1.1]], 0.02);
+    sheet(BRIGHT[2], [[-0.8, -1.1], [0.8, -1.1], [0.8, -0.6], [-0.8, -0.6]], 0.02);
     builder.shine(PALETTE.night, 0.2).within({ z: 0.02 }, () => builder.star(0, 0, 0, 0.36, 0.34, 0.01, 8));
   } else {
-    both(pick(BRIGHT, kind), [[0, -1.4], [0.85, 0.3], [0, 1]]);
-    both(pick(BRIGHT, kind + 3), [[0, 1], [-0.85, 0.3], [0, -1.4]]);
+    sheet(pick(BRIGHT, kind), [[0, -1.4], [0.85, 0.3], [0, 1]]);
+    sheet(pick(BRIGHT, kind + 3), [[0, 1], [-0.85, 0.3], [0, -1.4]]);
   }
   for (let bow = 0; bow < 5; bow += 1) {
     const y = -1.45 - bow * 0.42;
     const x = Math.sin(bow * 1.2) * 0.2;
-    both(pick(BRIGHT, bow + kind), [[x - 0.2, y + 0.1], [x, y], [x + 0.2, y + 0.1], [x + 0.2, y - 0.12], [x, y], [x - 0.2, y - 0.12]]);
+    sheet(pick(BRIGHT, bow + kind), [[x - 0.2, y + 0.1], [x, y], [x + 0.2, y + 0.1], [x + 0.2, y - 0.12], [x, y], [x - 0.2, y - 0.12]]);
   }
 }
 

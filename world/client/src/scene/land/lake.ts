@@ -1,7 +1,7 @@
 import { MeshBuilder } from "../build/mesh-builder";
 import { PALETTE } from "../palette";
 import { seeded } from "../core/random";
-import { DECK_M, SHORE_RADIUS_M, WATER_LEVEL_M } from "../ground/terrain";
+import { DECK_M, footingAt, SHORE_RADIUS_M, WATER_LEVEL_M } from "../ground/terrain";
 import { cherry, willow } from "./trees";
 import { Site } from "./site";
 
@@ -37,7 +37,10 @@ function pier(site: Site): void {
   const plank = (index: number): MeshBuilder => builder.paint(index % 3 ? PALETTE.woodLight : PALETTE.wood);
   for (let index = 0; index < 24; index += 1) {
     const z = 43.6 + index * 0.5;
-    plank(index).box(0, z > 44.6 ? DECK_M - 0.08 : 0.02, z, 2.6, 0.08, 0.44);
+    const top = Math.max(footingAt(0, z), 0.1);
+    // The first planks are steps that stand on the ground, so that no gap shows below them.
+    const bottom = z < 45 ? 0 : top - 0.08;
+    plank(index).box(0, bottom, z, 2.6, top - bottom, z < 45 ? 0.5 : 0.45);
   }
   for (let index = 0; index < 12; index += 1) plank(index + 1).box(-2.75 + index * 0.5, DECK_M - 0.08, 57, 0.44, 0.08, 3.2);
   for (const [x, z] of [[1.25, 46.4], [1.25, 49.6], [1.25, 52.8], [1.25, 55.4], [2.95, 55.5], [2.95, 58.5]] as const) {

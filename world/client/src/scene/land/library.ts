@@ -5,17 +5,23 @@ import { cherry } from "./trees";
 import { Site } from "./site";
 
 const CENTER = { x: -64, z: 0 };
+/** How much of the light is the same on all sides, for walls and for windows. */
+const FACADE = 0.5;
+const GLASS = 0.9;
 const BOOKS = [0xd9604f, 0x5b83b8, 0xe0a53a, 0x6fb35c, 0x8a6aa8, 0xf3e4c4] as const;
 
 /** A warm library with tall windows, a reading tower and places to read outside. Its front looks east, to the plaza. */
 export function library(fineness: number, name: string): Site {
   const site = new Site(202, fineness);
   const place = { x: CENTER.x, z: CENTER.z, turn: Math.PI / 2 };
-  site.builder.within(place, () => site.detail.within(place, () => {
+  // The front never faces the sun: light from the bright ground before it keeps it warm.
+  site.builder.open(FACADE).within(place, () => site.detail.open(0.7).within(place, () => {
     hall(site);
     porch(site.builder);
     for (const x of [-4.9, 4.9]) tower(site, x);
   }));
+  site.builder.open(0);
+  site.detail.open(0);
   site.signs.push({
     text: name, icon: "library", where: { x: CENTER.x + 6.06, y: 5.05, z: 0, turn: Math.PI / 2 },
     widthM: 3.6, heightM: 0.9, color: PALETTE.woodDark, ink: PALETTE.cream,
@@ -43,8 +49,8 @@ function hall({ builder, detail }: Site): void {
 function tallWindow(builder: MeshBuilder, detail: MeshBuilder, x: number, z: number): void {
   builder.paint(PALETTE.wood).box(x, 1.1, z, 1.02, 3.1, 0.1);
   builder.within({ x, y: 4.2, z: z + 0.05, tilt: Math.PI / 2 }, () => builder.tube(0, -0.1, 0, 0.51, 0.51, 0.1, 10));
-  builder.shine(PALETTE.window, 1, PALETTE.cream).box(x, 1.22, z + 0.04, 0.8, 2.95, 0.06);
-  builder.within({ x, y: 4.2, z: z + 0.09, tilt: Math.PI / 2 }, () => builder.tube(0, -0.1, 0, 0.4, 0.4, 0.1, 10));
+  builder.open(GLASS).shine(PALETTE.window, 1, PALETTE.cream).box(x, 1.22, z + 0.04, 0.8, 2.95, 0.06);
+  builder.within({ x, y: 4.2, z: z + 0.09, tilt: Math.PI / 2 }, () => builder.tube(0, -0.1, 0, 0.4, 0.4, 0.1, 10)).open(FACADE);
   shelves(detail, x, z);
   builder.paint(PALETTE.wood).box(x, 1.2, z + 0.09, 0.05, 3.3, 0.03).box(x, 3, z + 0.09, 0.8, 0.05, 0.03);
   builder.paint(PALETTE.stone).box(x, 1, z + 0.08, 1.2, 0.12, 0.3);
@@ -63,7 +69,7 @@ function shelves(builder: MeshBuilder, x: number, z: number): void {
 function roundWindow(builder: MeshBuilder, z: number): void {
   builder.within({ y: 6.9, z: z + 0.35, tilt: Math.PI / 2 }, () => {
     builder.paint(PALETTE.wood).tube(0, -0.1, 0, 0.85, 0.85, 0.2, 12);
-    builder.shine(PALETTE.window, 1).tube(0, 0.05, 0, 0.66, 0.66, 0.1, 12);
+    builder.open(GLASS).shine(PALETTE.window, 1).tube(0, 0.05, 0, 0.66, 0.66, 0.1, 12).open(FACADE);
   });
   builder.paint(PALETTE.wood).box(0, 6.2, z + 0.52, 0.08, 1.4, 0.05).box(0, 6.86, z + 0.52, 1.4, 0.08, 0.05);
 }
@@ -79,7 +85,7 @@ function porch(builder: MeshBuilder): void {
   builder.paint(PALETTE.roofTeal).within({ y: 5.55, z: 4.9, turn: Math.PI / 2 }, () => builder.gable(0, 0, 0, 2.6, 1.1, 4.9));
   builder.paint(PALETTE.woodDark).box(0, 0.4, 3.84, 2, 3.3, 0.1);
   builder.paint(PALETTE.wood, PALETTE.woodLight).box(-0.46, 0.42, 3.92, 0.84, 2.9, 0.08).box(0.46, 0.42, 3.92, 0.84, 2.9, 0.08);
-  builder.shine(PALETTE.window, 1).box(-0.46, 1.7, 3.95, 0.5, 1.2, 0.06).box(0.46, 1.7, 3.95, 0.5, 1.2, 0.06);
+  builder.open(GLASS).shine(PALETTE.window, 1).box(-0.46, 1.7, 3.95, 0.5, 1.2, 0.06).box(0.46, 1.7, 3.95, 0.5, 1.2, 0.06).open(FACADE);
   builder.shine(PALETTE.lantern, 1).ball(0, 3.85, 5.2, 0.22, 0.28);
 }
 
@@ -87,11 +93,11 @@ function tower({ builder, detail }: Site, x: number): void {
   inBoth(builder, detail, { x, z: 2.2 }, () => {
     builder.paint(PALETTE.wallWarm, PALETTE.wall).tube(0, 0, 0, 1.75, 1.6, 6.9, 8);
     builder.paint(PALETTE.woodDark).tube(0, 6.8, 0, 1.85, 1.85, 0.25, 8);
-    builder.paint(PALETTE.roofTeal, PALETTE.roofBlue).lathe(0, 7.05, 0, [[2.15, 0], [1.2, 1.3], [0, 3.2]], 8, false);
+    builder.paint(PALETTE.roofTeal, PALETTE.roofBlue).lathe(0, 7.05, 0, [[1.5, 0], [2.15, 0], [1.2, 1.3], [0, 3.2]], 8, false);
     builder.shine(PALETTE.gold, 0.7).ball(0, 10.35, 0, 0.2);
     for (const turn of [0, x < 0 ? -0.8 : 0.8]) {
       inBoth(builder, detail, { turn, y: 0.7, scale: [0.85, 0.85, 0.5] }, () => tallWindow(builder, detail, 0, 3.1));
-      builder.within({ turn }, () => builder.shine(PALETTE.window, 1).box(0, 5.2, 1.45, 0.55, 1, 0.12));
+      builder.within({ turn }, () => builder.open(GLASS).shine(PALETTE.window, 1).box(0, 5.2, 1.45, 0.55, 1, 0.12).open(FACADE));
     }
   });
 }
@@ -127,14 +133,14 @@ function openBook(site: Site, x: number, z: number): void {
   site.stand(x, z, Math.PI / 2, (builder) => {
     builder.paint(PALETTE.stoneDark, PALETTE.stone).box(0, 0, 0, 1.9, 0.3, 1.3).taper(0, 0.3, 0, 0.9, 0.8, 0.8, 0.6, 0.5);
     for (const side of [-1, 1]) {
-      builder.within({ y: 1.12, tilt: 0.7, roll: side * 0.2 }, () => {
+      builder.open(0.6).within({ y: 1.12, tilt: 0.7, roll: side * 0.2 }, () => {
         builder.paint(0xb5483f).box(side * 0.82, 0, 0, 1.62, 0.08, 1.9);
         builder.shine(PALETTE.cream, 0.5, PALETTE.white).box(side * 0.8, 0.08, 0, 1.5, 0.14, 1.76);
         builder.paint(PALETTE.stoneBlue);
         for (let line = 0; line < 6; line += 1) builder.box(side * 0.82, 0.22, -0.62 + line * 0.25, line === 5 ? 0.7 : 1.1, 0.015, 0.07);
       });
     }
-    builder.paint(PALETTE.lanternRed).within({ y: 1.2, tilt: 0.7 }, () => builder.box(0.05, 0.12, 0.75, 0.16, 0.03, 1.1));
+    builder.paint(PALETTE.lanternRed).within({ y: 1.2, tilt: 0.7 }, () => builder.box(0.05, 0.12, 0.75, 0.16, 0.03, 1.1)).open(0);
   });
   site.block(x, z, 1.1);
   site.shade(x, z, 2, 0.35);

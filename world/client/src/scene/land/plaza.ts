@@ -50,8 +50,16 @@ function rays(builder: MeshBuilder): void {
   }
 }
 
-/** Stars of glass in the dark band; they light up in the evening. */
+/** Stars of glass in the dark band, which light up in the evening, and a few of brass in the pale pavement. */
 function inlaidStars(builder: MeshBuilder): void {
+  for (let index = 0; index < 20; index += 1) {
+    const angle = ((index + 0.5) / 20) * TURN;
+    const [radius, size] = index % 2 ? [13.1, 0.62] : [16.3, 0.9];
+    builder.shine(index % 4 ? PALETTE.pathEdge : PALETTE.goldDeep, 0.5);
+    builder.within({ x: Math.sin(angle) * radius, y: 0.05, z: Math.cos(angle) * radius, tilt: -Math.PI / 2, roll: angle }, () => {
+      builder.star(0, 0, 0, size, size * 0.3, 0.01, 4);
+    });
+  }
   for (let index = 0; index < 46; index += 1) {
     const angle = index * 2.399;
     const radius = 6.5 + ((index * 0.618) % 1) * 2.5;
@@ -104,9 +112,9 @@ function furniture(site: Site): void {
     const angle = (degrees / 360) * TURN;
     site.lamp(Math.sin(angle) * 19.9, Math.cos(angle) * 19.9);
   }
-  for (const degrees of [47, 132, 227, 312]) {
+  for (const [degrees, distance] of [[41, 11.7], [132, 16.6], [227, 16.6], [312, 16.6]] as const) {
     const angle = (degrees / 360) * TURN;
-    planter(site, Math.sin(angle) * 16.6, Math.cos(angle) * 16.6);
+    planter(site, Math.sin(angle) * distance, Math.cos(angle) * distance);
   }
 }
 
@@ -122,7 +130,7 @@ function planter(site: Site, x: number, z: number): void {
 
 /** A post with arrows to the four quarters. */
 function guidePost(site: Site, language: "ko" | "en"): void {
-  const [x, z] = [-7.5, 10.5];
+  const [x, z] = [-7.9, 8.1];
   site.stand(x, z, 0, (builder) => {
     builder.paint(PALETTE.woodDark).tube(0, 0, 0, 0.13, 0.1, 3.1, 6);
     builder.shine(PALETTE.gold, 0.8).within({ y: 3.35 }, () => builder.star(0, 0, 0, 0.28, 0.12, 0.08));

@@ -127,8 +127,8 @@ export class Site {
 
 /** A flower: a thin stalk with a leaf, and a head of five petals about a golden middle. */
 export function blossom(builder: MeshBuilder, tall: number, color: number): void {
-  builder.sway(0.5).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, 0, 0, 0.022, 0.012, tall, 3);
+  builder.open(0.8).sway(0.5).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, -0.03, 0, 0.022, 0.012, tall, 3);
   builder.within({ roll: 0.7 }, () => builder.tube(0, 0, 0, 0.035, 0, tall * 0.6, 3));
   builder.sway(0.5, 0.5).paint(color).tube(0, tall - 0.01, 0, 0.025, 0.095, 0.05, 5);
-  builder.paint(PALETTE.gold).tube(0, tall + 0.03, 0, 0.035, 0.02, 0.025, 4).sway(0);
+  builder.paint(PALETTE.gold).tube(0, tall + 0.03, 0, 0.035, 0.02, 0.025, 4).sway(0).open(0);
 }

@@ -46,7 +46,7 @@ void main() {
   vec3 at = cameraPosition + d * 380.0 + (side * position.x + above * position.y) * size;
   vAt = position.xy;
   vMoon = isMoon ? 1.0 : 0.0;
-  vColor = isMoon ? vec4(1.0, 0.96, 0.84, uStars) : vec4(mix(uFogSunColor, vec3(1.0), 0.55), 1.0 - smoothstep(0.45, 0.9, uStars));
+  vColor = isMoon ? vec4(1.0, 0.96, 0.84, min(1.0, uStars * 1.4)) : vec4(mix(uFogSunColor, vec3(1.0), 0.55), 1.0 - smoothstep(0.45, 0.9, uStars));
   gl_Position = (projectionMatrix * (viewMatrix * vec4(at, 1.0))).xyww;
 }
 `;
@@ -134,6 +134,12 @@ function discGeometry(): BufferGeometry {
   return geometry;
 }
 
+/** Whether the moon hides a star. */
+function isBehindMoon(direction: readonly number[], length: number): boolean {
+  const along = MOON_DIRECTION.reduce((sum, part, axis) => sum + part * (direction[axis] ?? 0), 0);
+  return along / length / Math.hypot(...MOON_DIRECTION) > 0.997;
+}
+
 /** Stars all over, and denser along a band: the galaxy that gives the plaza its name. */
 function starGeometry(): BufferGeometry {
   const random = seeded(77);
@@ -149,6 +155,7 @@ function starGeometry(): BufferGeometry {
       ? [Math.cos(angle) * 0.55 + across, Math.abs(Math.sin(angle)), Math.cos(angle) * 0.85 - across]
       : [Math.sin(angle) * flat, y, Math.cos(angle) * flat];
     const length = Math.hypot(...direction);
+    if (isBehindMoon(direction, length)) continue;
     positions.push(...direction.map((part) => (part / length) * RADIUS_M * 0.95));
     stars.push(isInBand ? 1 + random() * 1.6 : 1.6 + random() ** 3 * 4, random());
   }

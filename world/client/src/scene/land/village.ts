@@ -1,10 +1,13 @@
 import type { MeshBuilder } from "../build/mesh-builder";
+import { heightAt } from "../ground/terrain";
 import { PALETTE } from "../palette";
 import { bush, cherry, roundTree } from "./trees";
 import { Site } from "./site";
 
 const FLOWERS = [PALETTE.blossom, PALETTE.gold, PALETTE.cream, PALETTE.lanternBlue, PALETTE.lanternRed] as const;
 const MIDDLE = { x: 46, z: -47 } as const;
+/** The arch over the way in, between where players arrive and the sprout. */
+export const ARCH = { x: 44.75, z: -40.2, turn: -0.18, halfM: 2 } as const;
 
 /** Small houses for newcomers, a flower path, picket fences and a great sprout in the middle. */
 export function village(fineness: number): Site {
@@ -14,7 +17,7 @@ export function village(fineness: number): Site {
   house(site, 54, -44, -Math.PI * 0.55, PALETTE.roofPlum);
   sprout(site);
   flowerPath(site);
-  arch(site, 45.2, -39.4, 0.35);
+  arch(site);
   for (const [x, z] of [[41.5, -43.2], [50.3, -40.6], [44, -55], [56.5, -49]] as const) site.lamp(x, z);
   for (const [x, z, turn] of [[41.2, -46.6, 1.2], [49.4, -49.4, -2.4]] as const) site.bench(x, z, turn);
   cherry(site, 36.5, -48, 1.15);
@@ -79,7 +82,7 @@ function sprout(site: Site): void {
   site.stand(MIDDLE.x, MIDDLE.z, 0.5, (builder) => {
     builder.paint(PALETTE.stoneDark, PALETTE.stone).lathe(0, 0, 0, [[1.35, 0], [1.4, 0.35], [1.15, 0.38]], 9, false);
     builder.paint(PALETTE.soil).ball(0, 0.25, 0, 1.18, 0.4, 1.18, { rows: 4, sides: 9 });
-    builder.within({ y: 0.4, scale: 2 }, () => {
+    builder.within({ y: 0.4, scale: 2.35 }, () => {
       builder.sway(0.2).paint(PALETTE.leafDark, PALETTE.leafLight).tube(0, 0, 0, 0.17, 0.11, 1.75, 7);
       for (const side of [-1, 1]) {
         builder.sway(0.3, 0.2).paint(PALETTE.leaf, 0xb9e88a).within({ y: 1.65, roll: side * -0.85, x: side * 0.08 }, () => {
@@ -96,45 +99,55 @@ function sprout(site: Site): void {
   site.flowers(MIDDLE.x + 1.8, MIDDLE.z - 0.6, FLOWERS, 6, 0.4);
 }
 
-/** Flowers and pickets on both sides of the way in. */
+/** Flowers and picket fences on both sides of the way in; before the arch, only on the side that hides no one. */
 function flowerPath(site: Site): void {
-  const way = [[32, -28.6], [36.5, -31.8], [40.6, -35.6], [43.9, -39]] as const;
+  const way = [[31.5, -28.5], [37.5, -32.2], [41, -34.6], [43, -36.8]] as const;
   way.forEach(([x1, z1], index) => {
     const next = way[index + 1];
     if (!next) return;
     const length = Math.hypot(next[0] - x1, next[1] - z1);
-    const [ax, az] = [(next[1] - z1) / length, -(next[0] - x1) / length];
-    for (let along = 0; along < length; along += 0.95) {
-      const [x, z] = [x1 + ((next[0] - x1) * along) / length, z1 + ((next[1] - z1) * along) / length];
-      for (const side of [-2.3, 2.3]) {
-        site.flowers(x + ax * side, z + az * side, FLOWERS, 5, 0.55);
-        site.strew(x + ax * side * 1.32, z + az * side * 1.32, 0, (builder) => {
-          builder.paint(PALETTE.cream).box(0, 0, 0, 0.12, 0.72, 0.12).tube(0, 0.72, 0, 0.09, 0, 0.12, 4);
-        });
+    const [dx, dz] = [(next[0] - x1) / length, (next[1] - z1) / length];
+    const steps = Math.round(length / 0.95);
+    for (let step = 0; step <= steps; step += 1) {
+      const [x, z] = [x1 + (dx * length * step) / steps, z1 + (dz * length * step) / steps];
+      for (const side of index ? [2.3] : [-2.3, 2.3]) {
+        site.flowers(x + dz * side, z - dx * side, FLOWERS, 5, 0.55);
+        picket(site, x + dz * side * 1.32, z - dx * side * 1.32, Math.atan2(dx, dz), step < steps ? length / steps : 0);
       }
     }
   });
 }
 
+/** A pale of a fence, with rails to the next one so far away; none if that is 0. */
+function picket(site: Site, x: number, z: number, turn: number, gapM: number): void {
+  const rise = heightAt(x + Math.sin(turn) * gapM, z + Math.cos(turn) * gapM) - heightAt(x, z);
+  site.strew(x, z, turn, (builder) => {
+    builder.open(0.4).paint(PALETTE.cream).lathe(0, -0.05, 0, [[0.085, 0], [0.085, 0.75], [0, 0.9]], 4, false);
+    if (gapM) for (const up of [0.24, 0.55]) builder.rod([0, up, 0], [0, up + rise, gapM], 0.045, 3);
+    builder.open(0);
+  });
+}
+
 /** An arch of leaves and flowers. */
-function arch(site: Site, x: number, z: number, turn: number): void {
+function arch(site: Site): void {
+  const { x, z, turn, halfM } = ARCH;
   site.stand(x, z, turn, (builder) => {
     for (let step = 0; step <= 12; step += 1) {
       const angle = (step / 12) * Math.PI;
-      const [ax, ay] = [Math.cos(angle) * 2, 1.5 + Math.sin(angle) * 1.7];
+      const [ax, ay] = [Math.cos(angle) * halfM, 1.35 + Math.sin(angle) * 1.45];
       builder.sway(0.1, 0.1).uneven(0.07).paint(PALETTE.leafDark, PALETTE.leafLight);
       builder.ball(ax, ay, 0, 0.42, 0.4, 0.38, { rows: 4, sides: 6, rough: 0.12 });
     }
     builder.sway(0).uneven(0.035);
-    for (const side of [-2, 2]) builder.paint(PALETTE.leafDark, PALETTE.leaf).tube(side, 0, 0, 0.3, 0.26, 1.6, 6);
+    for (const side of [-halfM, halfM]) builder.paint(PALETTE.leafDark, PALETTE.leaf).tube(side, 0, 0, 0.3, 0.26, 1.4, 6);
   });
   site.strew(x, z, turn, (builder) => {
     for (let step = 0; step <= 12; step += 1) {
       const angle = (step / 12) * Math.PI;
-      const [ax, ay] = [Math.cos(angle) * 2, 1.5 + Math.sin(angle) * 1.7];
+      const [ax, ay] = [Math.cos(angle) * halfM, 1.35 + Math.sin(angle) * 1.45];
       builder.paint(FLOWERS[step % FLOWERS.length] ?? PALETTE.cream).ball(ax * 1.02, ay + 0.12, 0.34, 0.16, 0.16, 0.12, { rows: 3, sides: 5 });
       builder.paint(FLOWERS[(step + 2) % FLOWERS.length] ?? PALETTE.cream).ball(ax * 0.98, ay, -0.34, 0.16, 0.16, 0.12, { rows: 3, sides: 5 });
     }
   });
-  for (const side of [-2, 2]) site.block(x + Math.cos(turn) * side, z - Math.sin(turn) * side, 0.3);
+  for (const side of [-halfM, halfM]) site.block(x + Math.cos(turn) * side, z - Math.sin(turn) * side, 0.3);
 }

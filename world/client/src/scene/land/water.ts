@@ -46,8 +46,10 @@ void main() {
   vec3 moonAt = normalize(vec3(${MOON_DIRECTION.map((part) => part.toFixed(3)).join(", ")}));
   float moon = max(dot(normalize(mirrored.xz), normalize(moonAt.xz)), 0.0);
   float sun = max(dot(mirrored, uSunDirection), 0.0);
-  float spark = step(0.25, sin(vAt.x * 5.0 + uTimeS * 2.0) * sin(vAt.z * 3.1 - uTimeS * 1.7));
-  color += vec3(1.0, 0.95, 0.78) * uStars * (pow(moon, 260.0) * (0.5 + 0.5 * spark) + pow(moon, 40.0) * 0.2 * (0.5 + spark));
+  float farM = length(cameraPosition - vAt);
+  float bands = sin(vAt.z * 5.2 - uTimeS * 0.8 + slope.x * 30.0) + 0.7 * sin(vAt.x * 2.6 + slope.y * 60.0 + uTimeS * 0.5);
+  float spark = mix(smoothstep(0.1, 1.2, bands), 0.4, smoothstep(8.0, 40.0, farM));
+  color += vec3(1.0, 0.95, 0.8) * uStars * (pow(moon, 600.0) * (0.14 + 0.8 * spark) + pow(moon, 60.0) * (0.06 + 0.7 * spark));
   color += uFogSunColor * (1.0 - uStars) * (pow(sun, 120.0) * 0.7 + pow(sun, 12.0) * 0.14 * spark);
   float foam = smoothstep(0.90, 0.97, vShore + 0.025 * sin(uTimeS * 0.9 + vAt.x * 0.9 + vAt.z * 0.7));
   color = mix(color, color * 0.45 + uWaterTop * 0.65, foam * 0.7);

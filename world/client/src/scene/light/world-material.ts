@@ -30,8 +30,9 @@ void main() {
   vec3 toPoint = at.xyz - cameraPosition;
   float distanceM = length(toPoint);
   float fog = fogAt(distanceM) * (1.0 - 0.5 * glow);
-  vec3 ambient = own * ambientLight(n) + color.rgb * 1.15 * glow;
-  give(ambient, own * sunLight(n), fogColorAt(toPoint, distanceM), fog, at.xyz + n * 0.08);
+  float open = aExtra.z * 0.01;
+  vec3 ambient = own * mix(ambientLight(n), uSkyLight + uSunColor, open) + color.rgb * 1.15 * glow;
+  give(ambient, own * sunLight(n) * (1.0 - open), fogColorAt(toPoint, distanceM), fog, at.xyz + n * 0.08);
   gl_Position = projectionMatrix * (viewMatrix * at);
 }
 `;
