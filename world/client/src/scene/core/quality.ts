@@ -44,7 +44,7 @@ export const PRESETS: Readonly<Record<Quality, Preset>> = {
   },
   high: {
     pixelRatio: 2, antialias: true, shadows: true, plants: 1, particles: 1,
-    groundTexels: 4096, groundCellM: 2.5, waterDetail: true, detailM: 70, fineness: 1,
+    groundTexels: 3072, groundCellM: 2.5, waterDetail: true, detailM: 70, fineness: 1,
     leastPx: 0, wind: true, glowPx: 150, labelHz: 60,
   },
 };
