@@ -185,6 +185,14 @@ test("a seat that was given away begins a new count, and a repeated line is stil
   expect(connection.last).toBe(3);
 });
 
+test("a safety answer still comes after the question has ended without an answer, and once", () => {
+  const ended = { t: "unanswered", bot: "ChatbotA", id: "q", reason: "timeout" };
+  const answer = { t: "answered", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "109", source: "safety" };
+  enter({ n: 2, t: "thinking", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "?" }, { n: 3, ...ended }, { n: 4, ...answer }, { n: 5, ...answer }, { n: 6, ...ended });
+  expect(names()).toEqual(["welcome", "thinking", "unanswered", "answered"]);
+  expect(events.at(-1)).toMatchObject({ id: "q", text: "109", source: "safety" });
+});
+
 test("the same id from two players is two lines", () => {
   enter({ n: 2, t: "said", id: "a", line: "la", seat: 1, name: "x", text: "1" }, { n: 3, t: "said", id: "a", line: "la", seat: 2, name: "y", text: "2" });
   expect(events.filter((event) => event.t === "said")).toHaveLength(2);
