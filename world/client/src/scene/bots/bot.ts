@@ -124,9 +124,9 @@ export class Bot {
     pose.extra = Math.sin(time * (this.id === "ChatbotA" ? 9 : 3)) * 0.35;
     if (!calm && (nowS * 0.21 + this.own) % 1 < 0.028) pose.eyes = 0;
     if (this.stage === "asleep") asleep(pose, time);
-    else if (this.stage === "training") study(pose, time);
     else if (this.askers.any) ponder(pose, time);
     else if (nowS - this.greetedAtS < GREET_S) greet(pose, nowS - this.greetedAtS, this.id);
+    else if (this.stage === "training") study(pose, time);
     else this.idle(pose, time);
     if (this.stage === "muted") pose.rightArm = 1.9;
     if (this.stage === "degraded") droop(pose);
