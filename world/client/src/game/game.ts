@@ -40,8 +40,8 @@ export class Game {
   readonly askers = new Askers({ later: (ms, action) => window.setTimeout(action, ms), never: (timer) => window.clearTimeout(timer) });
   readonly connection: Connection;
   readonly moves: MoveSender;
-  /** Where the web portals and the links lead. */
-  session: SessionInfo = { guest: null, portals: [], links: {} };
+  /** Who the guest is, and where the web portals lead. */
+  session: SessionInfo = { guest: null, portals: [] };
   look: Look = storedLook(storageOf("localStorage"));
   #listeners: GameListeners | null = null;
   /** The number of the connection on which a pending consent was last told. */
