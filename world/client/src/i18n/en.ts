@@ -97,6 +97,7 @@ export const en: Record<TextKey, string> = {
   "chat.sending": "Will be sent when the connection is back.",
   "chat.lost": "Could not be sent: {text}",
   "chat.gone": "{name} has left, so this was not sent. Please choose whom it is for.",
+  "chat.choose": "Please choose whom it is for.",
   "chat.joined": "{name} has come in.",
   "chat.left": "{name} has left.",
   "chat.welcome": "You are in room {room}. {players} people are here.",

@@ -95,6 +95,7 @@ export const ko = {
   "chat.sending": "연결되면 보낼게요.",
   "chat.lost": "보내지 못했어요: {text}",
   "chat.gone": "{name} 님이 나가서 보내지 않았어요. 받을 사람을 다시 골라 주세요.",
+  "chat.choose": "누구에게 보낼지 골라 주세요.",
   "chat.joined": "{name} 님이 입장하셨습니다.",
   "chat.left": "{name} 님이 퇴장하셨습니다.",
   "chat.welcome": "{room}번 방에 들어왔어요. 여기 {players}명이 있어요.",
