@@ -13,7 +13,7 @@ function poseOf(visitor: { x: number; z: number } | null, asker: number | null):
   const bot = new Bot(materials, worldMaterial(materials, true), PLACES.bots[0] as BotStand, 0, 0);
   const taken = vi.spyOn(bot.figure, "pose");
   bot.view({ bot: "ChatbotA", stage: "training", version: 1, learned: 0 }, 100);
-  if (asker !== null) bot.askers.asked(asker, 100);
+  if (asker !== null) bot.askers.add(asker);
   for (let frame = 0; frame < 60; frame += 1) bot.update(100 + frame / 30, 1 / 30, visitor, false);
   return taken.mock.lastCall?.[0] as Pose;
 }
