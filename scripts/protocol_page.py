@@ -45,8 +45,9 @@ Rules for clients:
   new `welcome` begins a new count. Send the ids of questions without an answer as `waiting`: their answers still come,
   also after a restart of the gateway.
 - **Lines and questions** have at most {commands.MAX_CHAT_CHARS} characters once invisible ones are removed.
-- **A question ends once**, within 15 s: with `answered`, `unanswered` or `refusal`. If `source` is `safety`, show the
-  answer to nobody else, keep it until the player closes it, and let phone numbers be dialed.
+- **A question ends once**, within 15 s: with `answered`, `unanswered` or `refusal`. An answer whose `source` is
+  `safety` may still follow `unanswered`. Show it then too, and to nobody else, keep it until the player closes it, and
+  let phone numbers be dialed.
 - **Unknown** events and fields are to be ignored: later versions may add them. Events leave out fields with their
   default value.
 - **Send `ping`** every 15 s, so that proxies keep the connection.

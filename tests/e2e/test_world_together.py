@@ -156,6 +156,61 @@ def test_people_are_whispered_to_blocked_and_reported_by_keyboard(person: Visito
     assert "아직 있나요" not in player.lines()
 
 
+WHISPER_TOO_FAST = """next => {
+    const [box, target] = [".message", ".target"].map(name => document.querySelector(name));
+    for (let number = 1; number <= 7; number += 1) {
+        box.value = `비밀 ${number}`;
+        document.querySelector(".composer .send").click();
+    }
+    target.value = next;
+    target.dispatchEvent(new Event("change"));
+}"""
+"""Whispers more than the gateway allows at once, and turns to somebody else before its refusal can come."""
+
+
+def test_a_refused_whisper_is_not_given_back_to_be_said_to_everyone(person: Visitors) -> None:
+    """It becomes a notice. For the same player it stands in the box again."""
+    player, other = person("하늘"), person("도윤")
+    player.until("__world.state().players.length === 1")
+    them = f"player:{other.seat}"
+    player.page.select_option(".target", them)
+    player.page.evaluate(WHISPER_TOO_FAST, "everyone")
+    player.until(f"({NOTICES}).some(notice => notice.startsWith('보내지 못했어요: 비밀'))")
+    assert player.page.input_value(".message") == ""
+    assert player.page.evaluate("document.querySelector('.composer').dataset.to") == "everyone"
+    player.page.select_option(".target", them)
+    player.page.evaluate(WHISPER_TOO_FAST, them)
+    player.until("document.querySelector('.message').value.startsWith('비밀 ')")
+    assert player.lines() == other.lines() == []
+
+
+def test_the_card_of_who_has_left_aims_at_nobody(person: Visitors) -> None:
+    """The player is told, and the text is still for whom it was."""
+    player, other = person("하늘"), person("도윤")
+    player.page.click(f"[data-seat='{other.seat}'] .player-name")
+    other.page.get_by_role("button", name="설정", exact=True).click()
+    other.page.get_by_role("button", name="문 앞으로 나가기").click()
+    player.until("__world.state().players.length === 0")
+    player.page.locator("dialog[open]").get_by_role("button", name="귓속말", exact=True).click()
+    player.page.wait_for_selector(".toast:has-text('도윤 님이 퇴장하셨습니다.')")
+    assert player.page.input_value(".target") == "everyone"
+    assert player.page.evaluate("document.activeElement.className") != "message"
+
+
+def test_each_question_is_private_unless_the_player_says_otherwise(person: Visitors) -> None:
+    """And what was begun is gone for whoever comes in next."""
+    player = person("하늘")
+    player.page.select_option(".target", "bot:ChatbotB")
+    player.page.get_by_role("radio", name="근처에 보이게").check()
+    player.ask("ChatbotB", "잘 지내?")
+    assert player.page.get_by_role("radio", name="둘이서만").is_checked()
+    player.page.fill(".message", "사실은")
+    player.page.get_by_role("button", name="설정", exact=True).click()
+    player.page.get_by_role("button", name="문 앞으로 나가기").click()
+    player.come_back()
+    assert (player.page.input_value(".message"), player.page.input_value(".target")) == ("", "everyone")
+
+
 def test_rooms_are_changed_by_keyboard(person: Visitors) -> None:
     """The list says how many are where; those who stay are told."""
     player, other = person("하늘"), person("도윤")

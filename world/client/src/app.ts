@@ -74,6 +74,7 @@ class App {
         this.#page.toasts.showText(refusalText(refusal.reason, refusal.wait_s));
       },
       lost: (command) => this.#page.chat.lost(command),
+      blockRefused: (player, blocked) => this.#page.blockChanged(player, blocked),
     });
     window.addEventListener("online", () => connection.retryNow());
     window.addEventListener("pagehide", ({ persisted }) => !persisted && this.#game.pageHidden());

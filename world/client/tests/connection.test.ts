@@ -2,12 +2,14 @@
 
 import { beforeEach, expect, test } from "vitest";
 import { Connection, PING_MS, type LinkState, type Socket } from "../src/net/connection.ts";
-import { MAX_FRAME_BYTES, type Command, type WorldEvent } from "../src/net/messages.ts";
+import type { Command, WorldEvent } from "../src/net/messages.ts";
 import { MOST_PLAYERS } from "../src/model/playerList.ts";
 import { newId } from "../src/net/ids.ts";
-import { GIVE_UP_MS, type Lasting } from "../src/net/unconfirmed.ts";
+import { GIVE_UP_MS, MOST, type Lasting } from "../src/net/unconfirmed.ts";
 import { WaitingQuestions } from "../src/net/waiting.ts";
 
+/** As many as a command may have. */
+const MAX_FRAME_BYTES = 6 * 1024;
 const LOOK = { body: 0, hair: 0, hair_color: 0, top: 0, bottom: 0, hat: 0 };
 const WELCOME = {
   t: "welcome", v: 1, epoch: "e1", you: 7, name: "예빈", room: 3, seats: 20, x: 0, z: 13, tick_hz: 15, store: true, learn: false,
@@ -185,6 +187,14 @@ test("a seat that was given away begins a new count, and a repeated line is stil
   expect(connection.last).toBe(3);
 });
 
+test("a safety answer still comes after the question has ended without an answer, and once", () => {
+  const ended = { t: "unanswered", bot: "ChatbotA", id: "q", reason: "timeout" };
+  const answer = { t: "answered", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "109", source: "safety" };
+  enter({ n: 2, t: "thinking", bot: "ChatbotA", seat: 7, name: "예빈", id: "q", text: "?" }, { n: 3, ...ended }, { n: 4, ...answer }, { n: 5, ...answer }, { n: 6, ...ended });
+  expect(names()).toEqual(["welcome", "thinking", "unanswered", "answered"]);
+  expect(events.at(-1)).toMatchObject({ id: "q", text: "109", source: "safety" });
+});
+
 test("the same id from two players is two lines", () => {
   enter({ n: 2, t: "said", id: "a", line: "la", seat: 1, name: "x", text: "1" }, { n: 3, t: "said", id: "a", line: "la", seat: 2, name: "y", text: "2" });
   expect(events.filter((event) => event.t === "said")).toHaveLength(2);
@@ -252,6 +262,67 @@ test("a refused message is not sent again", () => {
   connection.sendLasting({ t: "say", id: "a", text: "1" });
   socket().gets({ n: 2, t: "refusal", of: "a", reason: "too_fast", wait_s: 1 });
   expect(connection.unconfirmed).toBe(0);
+});
+
+test("a refusal without an id is about the first command of its kind", () => {
+  enter();
+  for (const turn of ["t1", "t2"]) connection.sendLasting({ t: "rate", turn, up: true });
+  socket().gets({ n: 2, t: "refusal", of: "rate", reason: "too_fast", wait_s: 1 });
+  expect(connection.unconfirmed).toBe(1);
+  socket().gets({ n: 3, t: "noted", turn: "t2", kind: "up" });
+  expect(connection.unconfirmed).toBe(0);
+});
+
+test("what was written without a connection is not sent faster than the gateway allows", () => {
+  enter();
+  socket().onclose?.({ code: 1006 });
+  for (let number = 0; number < 7; number += 1) connection.sendLasting({ t: "say", id: `s${number}`, text: "1" });
+  for (const bot of ["ChatbotA", "ChatbotB", "ChatbotC"] as const) connection.sendLasting({ t: "ask", id: bot, bot, text: "?", shared: false });
+  connection.sendLasting({ t: "rate", turn: "t", up: true });
+  wait(20_000);
+  socket().onopen?.();
+  socket().gets({ n: 2, t: "pong", at: 0 });
+  expect(said(socket())).toEqual(["s0", "s1", "s2", "s3"]);
+  expect(asked(socket())).toEqual(["ChatbotA"]);
+  expect(socket().sent.at(-1)?.t).toBe("rate");
+  socket().gets({ n: 3, t: "pong", at: 0 });
+  expect(said(socket())).toHaveLength(4);
+  wait(1_100);
+  expect(said(socket())).toEqual(["s0", "s1", "s2", "s3", "s4"]);
+  connection.sendLasting({ t: "say", id: "live", text: "1" });
+  wait(2_200);
+  expect(said(socket()).slice(4)).toEqual(["s4", "s5", "s6"]);
+  expect(asked(socket())).toEqual(["ChatbotA", "ChatbotB"]);
+  wait(1_100);
+  expect(said(socket()).at(-1)).toBe("live");
+  expect(asked(socket())).toHaveLength(3);
+  wait(1_100);
+  connection.sendLasting({ t: "say", id: "free", text: "1" });
+  expect(said(socket())).toEqual(["s0", "s1", "s2", "s3", "s4", "s5", "s6", "live", "free"]);
+});
+
+test("a loss while old lines are sent again sends none twice, and forgets none", () => {
+  enter();
+  socket().onclose?.({ code: 1006 });
+  for (let number = 0; number < 6; number += 1) connection.sendLasting({ t: "say", id: `s${number}`, text: "1" });
+  wait(20_000);
+  socket().onopen?.();
+  const first = socket();
+  first.gets({ n: 2, t: "pong", at: 0 });
+  for (let number = 0; number < 4; number += 1) first.gets({ n: 3 + number, t: "said", id: `s${number}`, line: `l${number}`, seat: 7, name: "예빈", text: "1" });
+  comeBack();
+  socket().gets({ n: 7, t: "pong", at: 0 });
+  wait(10_000);
+  expect(said(first)).toHaveLength(4);
+  expect(said(socket())).toEqual(["s4", "s5"]);
+});
+
+test("of too many messages without a connection, the first are given up aloud", () => {
+  enter();
+  socket().onclose?.({ code: 1006 });
+  for (let number = 0; number <= MOST; number += 1) connection.sendLasting({ t: "say", id: `s${number}`, text: "1" });
+  expect(lost).toEqual([{ t: "say", id: "s0", text: "1" }]);
+  expect(connection.unconfirmed).toBe(MOST);
 });
 
 test("what belongs to its moment is lost without a connection", () => {
@@ -352,6 +423,18 @@ test("if the room is full when the player comes back, any room will do", () => {
   expect(socket().sent[0]).not.toHaveProperty("room");
 });
 
+test("what was written before the player was turned away is given up aloud, and not sent at the next entry", () => {
+  enter();
+  connection.sendLasting({ t: "say", id: "a", text: "1" });
+  comeBack();
+  socket().gets({ n: 0, t: "refusal", of: "enter", reason: "session" });
+  connection.open();
+  socket().onopen?.();
+  socket().gets({ n: 1, ...WELCOME }, { n: 2, t: "pong", at: 0 });
+  expect(said(socket())).toEqual([]);
+  expect(lost).toEqual([{ t: "say", id: "a", text: "1" }]);
+});
+
 test("a browser that the gateway has forgotten goes back to the door", async () => {
   enter();
   hasSession = false;
@@ -386,4 +469,8 @@ test("fields that the gateway leaves out have their defaults", () => {
 
 function said(from: FakeSocket): string[] {
   return from.sent.flatMap((command) => (command.t === "say" ? [command.id] : []));
+}
+
+function asked(from: FakeSocket): string[] {
+  return from.sent.flatMap((command) => (command.t === "ask" ? [command.id] : []));
 }

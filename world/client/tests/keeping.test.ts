@@ -104,6 +104,11 @@ test("a muted player is not heard, and a bot's answer to it shows no text", () =
   expect(quieted(answered, isMuted)).toMatchObject({ t: "answered", seat: 8, question: "", text: "" });
 });
 
+test("an answer to this player is heard, also if a muted one has its old seat now", () => {
+  const own = { t: "answered", bot: "ChatbotA", seat: 8, name: "예빈", id: "q", question: "?", text: "109", turn: "", version: 1, source: "safety" } as const;
+  expect(quieted(own, (seat) => seat === 8)).toBe(own);
+});
+
 test("a whisper to a muted player is still shown to its sender", () => {
   const own: WorldEvent = { t: "whispered", id: "a", line: "l", seat: 7, to: 8, name: "예빈", to_name: "서현", text: "…" };
   expect(quieted(own, (seat) => seat === 8)).toBe(own);

@@ -25,7 +25,12 @@ export interface GameListeners {
   /** Commands were refused; the event says why. Empty for commands that are not kept. */
   refused(refusal: EventOf<"refusal">, commands: readonly Lasting[]): void;
   lost(command: Lasting): void;
+  /** A change of the block list was refused: the player is blocked, or not, as before. */
+  blockRefused(player: ListedPlayer, blocked: boolean): void;
 }
+
+/** What a report of a person is about: somebody in the room, or a line, whose author may have left. */
+export type Reported = Pick<Player, "seat" | "tag"> | { seat: number; line: string };
 
 export class Game {
   readonly model = new WorldModel();
@@ -40,10 +45,12 @@ export class Game {
   readonly askers = new Askers({ later: (ms, action) => window.setTimeout(action, ms), never: (timer) => window.clearTimeout(timer) });
   readonly connection: Connection;
   readonly moves: MoveSender;
-  /** Where the web portals and the links lead. */
-  session: SessionInfo = { guest: null, portals: [], links: {} };
+  /** Who the guest is, and where the web portals lead. */
+  session: SessionInfo = { guest: null, portals: [] };
   look: Look = storedLook(storageOf("localStorage"));
   #listeners: GameListeners | null = null;
+  /** The last change of the block list that the gateway was told. */
+  #lastBlock: { player: ListedPlayer; blocked: boolean } | null = null;
   /** The number of the connection on which a pending consent was last told. */
   #consentTold = 0;
 
@@ -97,14 +104,28 @@ export class Game {
     this.connection.sendLasting({ t: "report_turn", turn, text });
   }
 
-  reportPlayer(seat: number, text: string, line?: string): void {
-    this.connection.sendLasting({ t: "report_player", seat, text, ...(line === undefined ? {} : { line }) });
+  /** Report a player or a line. Without a line, a player whose seat is not known any more cannot be reported. */
+  reportPlayer(reported: Reported, text: string): void {
+    const isLine = "line" in reported;
+    const seat = isLine ? reported.seat : this.model.seatOf(reported);
+    const command = { t: "report_player", seat: seat ?? reported.seat, text, ...(isLine ? { line: reported.line } : {}) } as const;
+    if (seat === undefined) this.#listeners?.lost(command);
+    else this.connection.sendLasting(command);
   }
 
   /** Block a player, or unblock. Without a connection the gateway learns it at the next entry. */
   block(player: ListedPlayer, blocked: boolean): void {
     this.blocked.set(player, blocked);
-    this.#send({ t: "block", tag: player.tag, blocked });
+    if (this.#send({ t: "block", tag: player.tag, blocked })) this.#lastBlock = { player, blocked };
+  }
+
+  /** The gateway does not say which change it refuses: it is the last one, which was too fast or one too many. */
+  #takeBackBlock(): void {
+    if (this.#lastBlock === null) return;
+    const { player, blocked } = this.#lastBlock;
+    this.#lastBlock = null;
+    this.blocked.set(player, !blocked);
+    this.#listeners?.blockRefused(player, !blocked);
   }
 
   /** Return whether nothing that a player says is shown. */
@@ -193,7 +214,9 @@ export class Game {
     if (event.t === "pong") this.#tellConsentAgain();
     const heard = quieted(event, (seat) => this.#isQuietSeat(seat));
     if (heard) this.bus.emit(heard);
-    if (event.t === "refusal") this.#listeners?.refused(event, about);
+    if (event.t !== "refusal") return;
+    if (event.of === "block") this.#takeBackBlock();
+    this.#listeners?.refused(event, about);
   }
 
   #isQuietSeat(seat: number): boolean {

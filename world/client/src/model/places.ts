@@ -3,9 +3,6 @@
 import data from "../../../places.json";
 import type { Language } from "../i18n/language.ts";
 
-/** The number of portals. */
-export const PORTALS = data.portals.length;
-
 /** Return the name of a place. */
 export function placeName(id: string, language: Language): string {
   return data.places.find((place) => place.id === id)?.[language] ?? id;

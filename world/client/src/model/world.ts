@@ -20,6 +20,8 @@ export class WorldModel {
   seats = 0;
   /** Everyone in the room but this player. */
   readonly players = new Map<number, Player>();
+  /** The tags of those who have left the room, by their last seat. */
+  readonly #gone = new Map<number, string>();
   readonly bots = new Map<BotId, BotView>();
   rooms: RoomView[] = [];
   /** This player's own avatar, as it entered. */
@@ -34,6 +36,16 @@ export class WorldModel {
   /** Return the name of a player in the room, this one too. */
   nameOf(seat: number): string | undefined {
     return seat === this.me?.seat ? this.me.name : this.players.get(seat)?.name;
+  }
+
+  /** Return the player with a tag, if it is in the room: its seat may be another one than before. */
+  withTag(tag: string | undefined): Player | undefined {
+    return [...this.players.values()].find((player) => player.tag === tag);
+  }
+
+  /** Return the seat of a player who is or was in the room; undefined if nobody, or somebody else, had it last. */
+  seatOf({ tag, seat }: Pick<Player, "tag" | "seat">): number | undefined {
+    return this.withTag(tag)?.seat ?? (!this.players.has(seat) && this.#gone.get(seat) === tag ? seat : undefined);
   }
 
   /** The number of people in the room. */
@@ -61,6 +73,7 @@ export class WorldModel {
         if (event.player.seat !== this.me?.seat) this.players.set(event.player.seat, event.player);
         return ["players"];
       case "left":
+        this.#gone.set(event.seat, this.players.get(event.seat)?.tag ?? "");
         this.players.delete(event.seat);
         return ["players"];
       case "dressed":
@@ -86,6 +99,7 @@ export class WorldModel {
     this.seats = event.seats;
     this.rooms = event.rooms;
     this.players.clear();
+    this.#gone.clear();
     for (const player of event.players) if (player.seat !== seat) this.players.set(player.seat, player);
     this.avatar = event.players.find((player) => player.seat === seat) ?? null;
     this.bots.clear();

@@ -5,6 +5,7 @@ import { Backoff } from "./backoff.ts";
 import { readPositions, type PositionsFrame } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
 import { readEvent, VERSION, type Command, type Numbered, type Reason, type WorldEvent } from "./messages.ts";
+import { Paces, type Pace } from "./pace.ts";
 import { Unconfirmed, type Lasting } from "./unconfirmed.ts";
 import { WaitingQuestions } from "./waiting.ts";
 
@@ -60,6 +61,7 @@ export class Connection {
   readonly counters = { sent: 0, sentFrames: 0, received: 0, receivedFrames: 0, repeated: 0, connects: 0 };
   readonly #unconfirmed = new Unconfirmed();
   readonly #backoff = new Backoff();
+  readonly #paces = new Paces();
   #inbox = new Inbox();
   #socket: Socket | null = null;
   #state: LinkState = { is: "closed" };
@@ -86,8 +88,9 @@ export class Connection {
     return this.#unconfirmed.size;
   }
 
-  /** Connect and enter. */
+  /** Connect and enter. What the player wrote before being turned away is not sent: it may be another guest now. */
   open(room?: number): void {
+    for (const command of this.#unconfirmed.takeAll()) this.options.onLost(command);
     this.#room = room;
     this.#backoff.reset();
     this.#connect();
@@ -99,7 +102,7 @@ export class Connection {
     this.#drop();
     this.#inbox = new Inbox();
     this.#seen = null;
-    this.#unconfirmed.clear();
+    this.#unconfirmed.takeAll();
     this.#become({ is: "closed" });
   }
 
@@ -127,8 +130,8 @@ export class Connection {
 
   /** Send a command, now or when the connection is back. */
   sendLasting(command: Lasting): void {
-    this.#unconfirmed.add(command);
-    if (this.#state.is === "online") this.#writeLasting(command);
+    for (const dropped of this.#unconfirmed.add(command)) this.options.onLost(dropped);
+    if (this.#state.is === "online" && !this.#paces.of(command)?.isWaiting) this.#writeLasting(command);
   }
 
   /** Send a movement frame. Returns whether it was sent. */
@@ -260,13 +263,31 @@ export class Connection {
     }
   }
 
+  /** Send what this connection has not sent yet, in order; of what has a pace, only as much as may go now. */
   #sendUnsent(): void {
-    for (const command of this.#unconfirmed.unsent(this.counters.connects)) this.#writeLasting(command);
+    for (const command of this.#unconfirmed.unsent(this.counters.connects)) {
+      const pace = this.#paces.of(command);
+      if (pace?.isWaiting) continue;
+      const waitMs = pace?.waitMs(this.options.nowMs()) ?? 0;
+      if (pace && waitMs > 0) this.#sendUnsentIn(waitMs, pace);
+      else this.#writeLasting(command);
+    }
+  }
+
+  #sendUnsentIn(ms: number, pace: Pace): void {
+    pace.isWaiting = true;
+    const action = (): void => {
+      pace.isWaiting = false;
+      this.#sendUnsent();
+    };
+    this.#timers.push(this.options.later(ms, action));
   }
 
   #writeLasting(command: Lasting): void {
     this.#write(command);
-    this.#unconfirmed.sent(command, this.counters.connects, this.options.nowMs());
+    const nowMs = this.options.nowMs();
+    this.#unconfirmed.sent(command, this.counters.connects, nowMs);
+    this.#paces.of(command)?.sent(nowMs);
   }
 
   #write(command: Command): void {
@@ -288,6 +309,7 @@ export class Connection {
     for (const timer of this.#timers) this.options.never(timer);
     if (this.#retry !== null) this.options.never(this.#retry);
     this.#timers = [];
+    this.#paces.stop();
     this.#retry = null;
     const socket = this.#socket;
     this.#socket = null;

@@ -48,7 +48,10 @@ export class Inbox {
   }
 }
 
-/** Ids are the senders' choice, so the same id from two players is not the same line. */
+/**
+ * Ids are the senders' choice, so the same id from two players is not the same line. A safety answer may still come for a
+ * question that has ended without one, so the two ends are told apart.
+ */
 function idOf(event: Numbered): string | null {
   switch (event.t) {
     case "said":
@@ -56,7 +59,7 @@ function idOf(event: Numbered): string | null {
       return `${event.t}/${event.seat}/${event.id}`;
     case "answered":
     case "unanswered":
-      return event.id === "" ? null : `ended/${event.id}`;
+      return event.id === "" ? null : `${event.t}/${event.id}`;
     default:
       return null;
   }

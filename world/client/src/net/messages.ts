@@ -4,7 +4,6 @@ import type { BotView, EmoteKind, Look, PlayerView } from "../scene/api.ts";
 
 export const VERSION = 1;
 export const MAX_CHAT_CHARS = 300;
-export const MAX_FRAME_BYTES = 6 * 1024;
 
 export type BotId = BotView["bot"];
 export const BOT_IDS: readonly BotId[] = ["ChatbotA", "ChatbotB", "ChatbotC"];

@@ -22,7 +22,6 @@ export interface WebPortal {
 export interface SessionInfo {
   guest: Guest | null;
   portals: WebPortal[];
-  links: { mlflow?: string; airflow?: string };
 }
 
 export interface Consent {
@@ -50,7 +49,7 @@ export class RequestRefused extends Error {
 /** Return who this browser is, and where the web portals lead. */
 export async function getSession(): Promise<SessionInfo> {
   const found = (await request("GET", "/session")) as Partial<SessionInfo>;
-  return { guest: found.guest ?? null, portals: found.portals ?? [], links: found.links ?? {} };
+  return { guest: found.guest ?? null, portals: found.portals ?? [] };
 }
 
 /** Become a guest with this name and consent, or change both. */

@@ -3,7 +3,7 @@
 import type { Command, WorldEvent } from "./messages.ts";
 
 export const GIVE_UP_MS = 12_000;
-const MOST = 40;
+export const MOST = 40;
 
 /** The commands that matter enough to be sent again. Emotes and the like are not: they belong to their moment. */
 export type Lasting = Extract<
@@ -26,8 +26,11 @@ export class Unconfirmed {
     return this.#kept.length;
   }
 
-  add(command: Lasting): void {
-    this.#kept = [...this.#kept, { command, connection: 0, sentMs: 0 }].slice(-MOST);
+  /** Keep a command. Returns those that are too many to be kept any longer. */
+  add(command: Lasting): Lasting[] {
+    const kept = [...this.#kept, { command, connection: 0, sentMs: 0 }];
+    this.#kept = kept.slice(-MOST);
+    return kept.slice(0, -MOST).map((dropped) => dropped.command);
   }
 
   /** Mark a command as sent on a connection. */
@@ -43,7 +46,9 @@ export class Unconfirmed {
 
   /** Forget what an event confirms or refuses. Returns the commands that it was about. */
   follow(event: WorldEvent): Lasting[] {
-    return this.#take((kept) => isAbout(event, kept.command));
+    if (event.t !== "refusal") return this.#take(({ command }) => isAbout(event, command));
+    const refused = this.#kept.find((kept) => isRefused(event.of, kept));
+    return this.#take((kept) => kept === refused);
   }
 
   /** Return and forget the commands that this connection should have confirmed long ago. */
@@ -56,8 +61,9 @@ export class Unconfirmed {
     return this.#take(({ command }) => command.t === "whisper" || command.t === "report_player");
   }
 
-  clear(): void {
-    this.#kept = [];
+  /** Return and forget all commands. */
+  takeAll(): Lasting[] {
+    return this.#take(() => true);
   }
 
   #take(isTaken: (kept: Kept) => boolean): Lasting[] {
@@ -67,8 +73,12 @@ export class Unconfirmed {
   }
 }
 
+/** Commands without an id are refused in the order in which they were sent. */
+function isRefused(of: string, { command, connection }: Kept): boolean {
+  return connection > 0 && ("id" in command ? of === command.id : of === command.t);
+}
+
 function isAbout(event: WorldEvent, command: Lasting): boolean {
-  if (event.t === "refusal") return event.of === command.t || ("id" in command && event.of === command.id);
   switch (command.t) {
     case "say":
       return event.t === "said" && event.id === command.id;

@@ -125,7 +125,7 @@ export interface WorldScene {
   clearBubble(seat: number): void;
   /** Show a bot's bubble, addressed to a player's name; plain text. */
   botSay(bot: string, text: string, to: string): void;
-  /** A player waits for a bot's answer: the bot thinks while anyone waits, for 15 s at most for each. */
+  /** A player waits for a bot's answer: the bot thinks while anyone waits. */
   botThinking(bot: string, seat: number): void;
   /** A player has got an answer from a bot, or will get none. */
   botAnswered(bot: string, seat: number): void;

@@ -149,7 +149,7 @@ export class ByeolmaruScene implements WorldScene {
   }
 
   botThinking(bot: string, seat: number): void {
-    this.troupe.thinking(bot, seat, performance.now() / 1000);
+    this.troupe.thinking(bot, seat);
   }
 
   botAnswered(bot: string, seat: number): void {

@@ -9,6 +9,11 @@ import { button, h } from "./dom.ts";
 const SHOWN_AFTER_MS = 2_000;
 const SECOND_MS = 1_000;
 
+/** Return whether the connection is lost and comes back by itself, perhaps once the gateway lets the player in again. */
+export function isOnTheWay({ is }: LinkState): boolean {
+  return is === "offline" || is === "connecting" || is === "waiting";
+}
+
 export class LinkBanner {
   readonly element = h("div", { class: "link-banner", attributes: { role: "status", "aria-live": "polite" } });
   readonly #cover = h("dialog", { class: "link-cover", attributes: { role: "alertdialog", "aria-labelledby": "link-title", "aria-describedby": "link-about" } });
@@ -29,7 +34,7 @@ export class LinkBanner {
     this.#stop();
     this.element.hidden = true;
     this.#cover.close();
-    if (state.is === "offline") this.#later(SHOWN_AFTER_MS, () => this.#showOffline());
+    if (isOnTheWay(state)) this.#later(SHOWN_AFTER_MS, () => this.#showOffline());
     else if (state.is === "replaced") this.#showReplaced();
     else if (state.is === "flooding") this.#showFlooding(state.waitS);
   }

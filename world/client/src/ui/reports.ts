@@ -1,23 +1,15 @@
 /** The dialogs that report a player, a line of the chat, or a bot's answer. */
 
 import type { Wording } from "../i18n/localize.ts";
-import type { Game } from "../game/game.ts";
+import type { Game, Reported } from "../game/game.ts";
 import { MAX_CHAT_CHARS } from "../net/messages.ts";
 import { openDialog, type Dialog } from "./dialog.ts";
 import { button, field, h, type Child } from "./dom.ts";
 
-/** What a report of a person is about: the person, a line of the public chat, or a whisper. */
-export interface Reported {
-  seat: number;
-  name: string;
-  line?: string;
-  isWhisper?: boolean;
-}
-
 /** Report a person. */
-export function reportPlayerDialog(game: Game, { seat, name, line, isWhisper = false }: Reported): void {
+export function reportPlayerDialog(game: Game, reported: Reported & { name: string }, isWhisper = false): void {
   const about = h("p", { text: isWhisper ? "report.aboutWhisper" : "report.about" });
-  reportDialog({ key: "report.title", params: { name } }, [about], (text) => game.reportPlayer(seat, text, line));
+  reportDialog({ key: "report.title", params: { name: reported.name } }, [about], (text) => game.reportPlayer(reported, text));
 }
 
 /** Report an answer of a bot. */

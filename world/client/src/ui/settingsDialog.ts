@@ -13,7 +13,6 @@ import { languageSwitch } from "./languageSwitch.ts";
 import { LookPicker } from "./lookPicker.ts";
 import { refusalText } from "./names.ts";
 import { listedPlayers } from "./people/listedPlayers.ts";
-import { linkDialog } from "./webPortal.ts";
 
 export interface SettingsActions {
   /** Go out to the door. */
@@ -33,7 +32,6 @@ export function settingsDialog(game: Game, scene: SceneHolder, actions: Settings
       h("section", {}, h("h3", { text: "door.looks" }), change),
       consentPart(game),
       peoplePart(game),
-      linksPart(game),
       endPart(actions, () => dialog.close()),
     ],
     { class: "settings" },
@@ -139,19 +137,6 @@ function peoplePart(game: Game): HTMLElement {
     listedPlayers(game.blocked, "settings.blockedNone", { text: "people.unblockShort", label: "people.unblock" }, (player) => game.block(player, false)),
     h("h3", { text: "settings.muted" }),
     listedPlayers(game.muted, "settings.mutedNone", { text: "people.unmuteShort", label: "people.unmuteName" }, (player) => game.muted.set(player, false)),
-  );
-}
-
-function linksPart({ session: { links } }: Game): HTMLElement | null {
-  const { mlflow, airflow } = links;
-  if (!mlflow && !airflow) return null;
-  const link = (url: string | undefined, text: TextKey): HTMLElement[] =>
-    url ? [button({ text, onClick: () => linkDialog(url, text) })] : [];
-  return h(
-    "section",
-    {},
-    h("h3", { text: "settings.behind" }),
-    h("div", { class: "actions start" }, ...link(mlflow, "settings.mlflow"), ...link(airflow, "settings.airflow")),
   );
 }
 

@@ -1,25 +1,14 @@
 /** Asks before the browser leaves for another site, and shows which one. */
 
-import type { TextKey } from "../i18n/ko.ts";
 import { language } from "../i18n/language.ts";
 import type { WebPortal } from "../net/session.ts";
 import { openDialog, type Dialog } from "./dialog.ts";
 import { button, h } from "./dom.ts";
 import { icon } from "./icons.ts";
 
-/** Open the dialog for a web portal of the gateway's list. */
+/** Open the dialog for a web portal. The shown host is taken from the address itself, so that the two cannot differ. */
 export function webPortalDialog(portal: WebPortal): void {
-  leaveDialog(portal.url, h("p", { class: "portal-name" }, portal[language()]));
-}
-
-/** Open the dialog for another link of the gateway. */
-export function linkDialog(url: string, name: TextKey): void {
-  leaveDialog(url, h("p", { class: "portal-name", text: name }));
-}
-
-/** The shown host is taken from the address itself, so that the two cannot differ. */
-function leaveDialog(url: string, name: HTMLElement): void {
-  const target = webAddress(url);
+  const target = webAddress(portal.url);
   if (target === null) return;
   const go = h(
     "a",
@@ -31,7 +20,7 @@ function leaveDialog(url: string, name: HTMLElement): void {
     },
   );
   const dialog: Dialog = openDialog("web.title", [
-    h("div", { class: "portal-card" }, icon("globe"), h("div", {}, name, h("p", { class: "hint", text: "web.host" }), h("p", { class: "host" }, target.host))),
+    h("div", { class: "portal-card" }, icon("globe"), h("div", {}, h("p", { class: "portal-name" }, portal[language()]), h("p", { class: "hint", text: "web.host" }), h("p", { class: "host" }, target.host))),
     h("p", { class: "hint", text: "web.about" }),
     h("div", { class: "actions" }, button({ text: "cancel", onClick: () => dialog.close() }), go),
   ]);

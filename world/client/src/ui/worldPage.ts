@@ -2,6 +2,7 @@
 
 import type { Game } from "../game/game.ts";
 import { SceneHolder } from "../game/sceneHolder.ts";
+import type { ListedPlayer } from "../model/playerList.ts";
 import { BOT_IDS, type BotId, type Player } from "../net/messages.ts";
 import type { EmoteKind, SceneEvents } from "../scene/api.ts";
 import { bookDialog } from "./book.ts";
@@ -106,6 +107,11 @@ export class WorldPage {
     this.chat.aim({ to: "bot", bot });
   }
 
+  /** Say whether a player is blocked now. */
+  blockChanged({ name }: ListedPlayer, blocked: boolean): void {
+    this.toasts.show({ key: blocked ? "people.blocked" : "people.unblocked", params: { name } });
+  }
+
   #follow(): void {
     followRooms(this.game);
     listenToKeys(() => this.#isInside, {
@@ -205,20 +211,28 @@ export class WorldPage {
     return {
       talk: (bot) => this.talk(bot),
       book: (bot) => void bookDialog(bot),
-      whisper: ({ seat }) => {
-        this.people.close();
-        this.chat.aim({ to: "player", seat });
-      },
+      whisper: (player) => this.#whisper(player),
       block: (player, blocked) => this.#block(player, blocked),
       mute: (player, muted) => this.#mute(player, muted),
-      report: ({ seat, name }) => reportPlayerDialog(this.game, { seat, name }),
+      report: ({ seat, name, tag }) => reportPlayerDialog(this.game, { seat, name, tag }),
       card: (player) => this.#card(player),
     };
   }
 
+  /** The card may have been open for long: the player may have left, or have another seat. */
+  #whisper({ tag, name }: Player): void {
+    const player = this.game.model.withTag(tag);
+    if (player === undefined) {
+      this.toasts.show({ key: "chat.left", params: { name } });
+      return;
+    }
+    this.people.close();
+    this.chat.aim({ to: "player", seat: player.seat });
+  }
+
   #block(player: Player, blocked: boolean): void {
     this.game.block(player, blocked);
-    this.toasts.show({ key: blocked ? "people.blocked" : "people.unblocked", params: { name: player.name } });
+    this.blockChanged(player, blocked);
   }
 
   #mute(player: Player, muted: boolean): void {

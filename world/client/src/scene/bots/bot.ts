@@ -7,7 +7,6 @@ import { heightAt } from "../ground/terrain";
 import type { Materials } from "../light/materials";
 import { Figure } from "../people/figure";
 import { restPose, type Pose } from "../people/pose";
-import { Askers } from "./askers";
 import { BOT_JOINTS, botGeometry } from "./designs";
 import { stageProp, type StageProp } from "./stage-props";
 
@@ -24,8 +23,8 @@ export class Bot {
   readonly figure: Figure;
   readonly at: { x: number; z: number };
   readonly tagM = 2.24;
-  /** Whose questions the bot thinks about. */
-  readonly askers = new Askers();
+  /** The seats whose questions the bot thinks about, the newest question last. */
+  readonly askers = new Set<number>();
   stage: Stage = "ready";
 
   private readonly homeAngle: number;
@@ -65,7 +64,6 @@ export class Bot {
    * @param visitor the player that the bot looks at: who asked, or the nearest.
    */
   update(nowS: number, seconds: number, visitor: { x: number; z: number } | null, calm: boolean): void {
-    this.askers.expire(nowS);
     this.notice(nowS, visitor ? Math.hypot(visitor.x - this.at.x, visitor.z - this.at.z) : Infinity);
     this.turnTo(visitor, seconds);
     const pose = this.wantedPose(nowS, calm);
@@ -124,9 +122,9 @@ export class Bot {
     pose.extra = Math.sin(time * (this.id === "ChatbotA" ? 9 : 3)) * 0.35;
     if (!calm && (nowS * 0.21 + this.own) % 1 < 0.028) pose.eyes = 0;
     if (this.stage === "asleep") asleep(pose, time);
-    else if (this.stage === "training") study(pose, time);
-    else if (this.askers.any) ponder(pose, time);
+    else if (this.askers.size > 0) ponder(pose, time);
     else if (nowS - this.greetedAtS < GREET_S) greet(pose, nowS - this.greetedAtS, this.id);
+    else if (this.stage === "training") study(pose, time);
     else this.idle(pose, time);
     if (this.stage === "muted") pose.rightArm = 1.9;
     if (this.stage === "degraded") droop(pose);

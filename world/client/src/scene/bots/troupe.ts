@@ -41,12 +41,13 @@ export class Troupe {
     this.members.get(bot)?.label.say(text, nowS, to);
   }
 
-  thinking(bot: string, seat: number, nowS: number): void {
-    this.members.get(bot)?.bot.askers.asked(seat, nowS);
+  thinking(bot: string, seat: number): void {
+    this.answered(bot, seat);
+    this.members.get(bot)?.bot.askers.add(seat);
   }
 
   answered(bot: string, seat: number): void {
-    this.members.get(bot)?.bot.askers.answered(seat);
+    this.members.get(bot)?.bot.askers.delete(seat);
   }
 
   /** Bodies that can be clicked. */
@@ -57,10 +58,10 @@ export class Troupe {
   /** Go on with a frame. */
   update(nowS: number, seconds: number, crowd: Crowd, camera: Camera, shadows: BlobShadows): void {
     for (const { bot, label } of this.members.values()) {
-      const { newest } = bot.askers;
-      const asker = newest === null ? null : crowd.avatarOf(newest);
+      const newest = [...bot.askers].at(-1);
+      const asker = newest === undefined ? null : crowd.avatarOf(newest);
       bot.update(nowS, seconds, asker ?? crowd.nearest(bot.at), this.calm);
-      label.setThinking(bot.askers.any);
+      label.setThinking(bot.askers.size > 0);
       bot.tagPoint(label.point);
       if (Math.hypot(bot.at.x - camera.position.x, bot.at.z - camera.position.z) < 45) shadows.add(bot.at.x, bot.at.z, 0, 0.6);
     }

@@ -67,8 +67,10 @@ export class ChatPanel {
   refused(refusal: EventOf<"refusal">, commands: readonly Lasting[]): boolean {
     const why = refusalText(refusal.reason, refusal.wait_s);
     for (const command of commands) {
-      if (command.t === "say" || command.t === "whisper" || command.t === "ask") this.#composer.refused(why, command.text);
-      else if ("turn" in command) this.#answerOf(command.turn)?.refused(refusal.reason, refusal.wait_s);
+      if (command.t === "say" || command.t === "whisper" || command.t === "ask") {
+        if (!this.#composer.refused(why, command)) this.lost(command);
+      } else if ("turn" in command) this.#answerOf(command.turn)?.refused(refusal.reason, refusal.wait_s);
+      if (command.t === "teach") this.lost(command);
     }
     return commands.some((command) => command.t !== "report_player" && command.t !== "consent");
   }
@@ -86,6 +88,7 @@ export class ChatPanel {
 
   clear(): void {
     this.#log.clear();
+    this.#composer.clear();
   }
 
   #follow(): void {
@@ -119,7 +122,7 @@ export class ChatPanel {
 
   #whispered(event: EventOf<"whispered">): void {
     const isOwn = event.seat === this.#seat;
-    const report = (): void => reportPlayerDialog(this.game, { ...event, isWhisper: true });
+    const report = (): void => reportPlayerDialog(this.game, event, true);
     this.#add(whisperLine(event, isOwn ? null : report), "whisper", event.seat);
   }
 

@@ -3,12 +3,12 @@
 import { fix, localize, type Wording } from "../../i18n/localize.ts";
 import { onLanguage, text as textOf } from "../../i18n/language.ts";
 import type { WorldModel } from "../../model/world.ts";
-import { BOT_IDS, type BotId } from "../../net/messages.ts";
+import { BOT_IDS } from "../../net/messages.ts";
 import { button, h } from "../dom.ts";
 import { sendOnEnter } from "../enterKey.ts";
 import { icon } from "../icons.ts";
 import { botNameKey } from "../names.ts";
-import type { Audience, Outgoing } from "./outgoing.ts";
+import { audienceOf, isFor, type Audience, type Outgoing, type Spoken } from "./outgoing.ts";
 
 export class Composer {
   readonly element: HTMLElement;
@@ -19,6 +19,7 @@ export class Composer {
   });
   readonly #target = h("select", { class: "target", label: "chat.target" });
   readonly #sharing: HTMLElement;
+  readonly #own: HTMLInputElement;
   readonly #shared: HTMLInputElement;
   readonly #status = h("p", { id: "composer-status", class: "status", attributes: { role: "status" } });
 
@@ -33,6 +34,7 @@ export class Composer {
   ) {
     const radios = sharingChoice();
     this.#sharing = radios.element;
+    this.#own = radios.own;
     this.#shared = radios.shared;
     const row = h("div", { class: "row" }, this.#input, this.#sendButton());
     this.element = h("form", { class: "composer" }, h("div", { class: "audience" }, this.#target, this.#sharing), row, this.#status);
@@ -55,10 +57,23 @@ export class Composer {
     this.#targetChanged();
   }
 
-  /** Show why the last message was not sent, and give its text back unless the player writes the next one. */
-  refused(why: string, text: string): void {
+  /**
+   * Show why a message was not sent, and give its text back, unless the player writes the next one or would now send it to
+   * others. Returns whether it was given back.
+   */
+  refused(why: string, command: Spoken): boolean {
     fix(this.#status, why);
-    if (this.#input.value === "") this.#input.value = text;
+    const isFree = this.#input.value === "" && isFor(command, this.#audience(), this.#shared.checked);
+    if (isFree) this.#input.value = command.text;
+    return isFree;
+  }
+
+  /** Forget the text and whom it is for. */
+  clear(): void {
+    this.#input.value = "";
+    this.note(null);
+    this.#own.checked = true;
+    this.aim({ to: "everyone" });
   }
 
   /** Show a short state, such as that messages wait for the connection. */
@@ -75,18 +90,16 @@ export class Composer {
     this.note(problem);
     if (problem !== null) return;
     this.#input.value = "";
+    this.#own.checked = true; // The next question is private unless the player says otherwise again.
     this.send(message);
   }
 
   #audience(): Audience {
-    const [to, id = ""] = this.#target.value.split(":");
-    if (to === "bot") return { to, bot: id as BotId };
-    if (to === "player") return { to, seat: Number(id) };
-    if (to === "gone") return { to, name: this.#target.selectedOptions[0]?.textContent ?? "" };
-    return { to: "everyone" };
+    return audienceOf(this.#target.value, this.#target.selectedOptions[0]?.textContent ?? "");
   }
 
   #fill(): void {
+    const isFirst = this.#target.options.length === 0;
     const chosen = this.#target.selectedOptions[0];
     const bots = h("optgroup", { attributes: { label: textOf("chat.botGroup") } });
     for (const bot of BOT_IDS) bots.append(option(`bot:${bot}`, textOf(botNameKey(bot))));
@@ -94,7 +107,7 @@ export class Composer {
     const players = h("optgroup", { attributes: { label: textOf("chat.playerGroup") } });
     for (const { seat, name, tag } of this.model.players.values()) players.append(option(`player:${seat}`, name, tag));
     if (players.children.length > 0) this.#target.append(players);
-    this.#target.value = chosen ? this.#valueOf(chosen) : "everyone";
+    this.#target.value = chosen ? this.#valueOf(chosen) : isFirst ? "everyone" : "";
     this.#targetChanged();
   }
 
@@ -104,7 +117,7 @@ export class Composer {
    */
   #valueOf({ value, textContent, dataset: { tag } }: HTMLOptionElement): string {
     if (tag === undefined) return value;
-    const player = [...this.model.players.values()].find((found) => found.tag === tag);
+    const player = this.model.withTag(tag);
     if (player) return `player:${player.seat}`;
     if (this.#input.value.trim() === "") return "everyone";
     this.#target.append(option("gone:", textContent, tag));
@@ -122,7 +135,7 @@ export class Composer {
     if (audience.to === "bot") return { key: "chat.input", keys: { target: botNameKey(audience.bot) } };
     if (audience.to === "player") return { key: "chat.input", params: { target: this.model.nameOf(audience.seat) ?? "" } };
     if (audience.to === "gone") return { key: "chat.input", params: { target: audience.name } };
-    return "chat.inputAll";
+    return audience.to === "everyone" ? "chat.inputAll" : "chat.placeholder";
   }
 
   #sendButton(): HTMLButtonElement {
@@ -144,7 +157,7 @@ function option(value: string, content: string, tag?: string): HTMLOptionElement
 }
 
 /** Return the choice between a private talk and one that others nearby may see. Private comes first. */
-function sharingChoice(): { element: HTMLElement; shared: HTMLInputElement } {
+function sharingChoice(): { element: HTMLElement; own: HTMLInputElement; shared: HTMLInputElement } {
   const element = h("fieldset", { class: "sharing" }, h("legend", { class: "unseen", text: "chat.sharing" }));
   const [own, shared] = (["chat.private", "chat.shared"] as const).map((text) => {
     const radio = h("input", { attributes: { type: "radio", name: "sharing" } });
@@ -152,5 +165,5 @@ function sharingChoice(): { element: HTMLElement; shared: HTMLInputElement } {
     return radio;
   }) as [HTMLInputElement, HTMLInputElement];
   own.checked = true;
-  return { element, shared };
+  return { element, own, shared };
 }
