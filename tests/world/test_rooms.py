@@ -1,6 +1,7 @@
 """Rooms: entering, leaving, coming back, and who gets to know it."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -61,6 +62,43 @@ def test_a_name_belongs_to_one_player_at_a_time(town: Town) -> None:
         town.enter("ＪＩＮＷＯＯ")
     town.rooms.leave(first.seat)
     town.enter("ＪＩＮＷＯＯ")
+
+
+def test_a_new_name_that_is_taken_does_not_cost_the_seat(town: Town) -> None:
+    """It is checked before the seat under the old name is given up."""
+    town.enter("하늘")
+    second = town.enter("별똥별")
+    with pytest.raises(Refused, match="name_taken"):
+        Person(town, replace(second.guest, name="하 늘"))
+    assert town.rooms.seat_of(second.guest.id) is second.seat
+    assert second.hung_up == []
+    renamed = Person(town, replace(second.guest, name="달빛"))
+    assert second.hung_up == [NORMAL]
+    assert [seat.guest.name for seat in town.rooms] == ["하늘", "달빛"]
+    assert town.enter("별똥별").seat.room == renamed.seat.room
+
+
+def test_a_new_name_does_not_cost_the_seat_of_a_full_room(town: Town) -> None:
+    """The player stays in the room, although it has no other free seat."""
+    people = [town.enter(f"손님{number}") for number in range(12)]
+    renamed = Person(town, replace(people[5].guest, name="달빛"))
+    assert renamed.seat.room == people[5].seat.room
+    with pytest.raises(Refused, match="room_full"):
+        Person(town, replace(people[6].guest, name="햇살"), room=3)
+    assert town.rooms.seat_of(people[6].guest.id) is people[6].seat
+    people[7].send("leave")
+    town.enter("햇살")
+
+
+def test_another_spelling_of_the_own_name_stays_the_players(town: Town) -> None:
+    """Other gateways do not hear in between that it is free."""
+    released: list[str] = []
+    town.rooms._released = lambda name, _: released.append(name)
+    first = town.enter("하늘")
+    Person(town, replace(first.guest, name="하 늘"))
+    assert released == []
+    with pytest.raises(Refused, match="name_taken"):
+        town.enter("하늘")
 
 
 def test_a_lost_connection_keeps_the_seat_for_half_a_minute(town: Town) -> None:

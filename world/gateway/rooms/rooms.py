@@ -127,17 +127,9 @@ class Rooms:
         """
         guest = self.consents.applied(guest)
         held = self._seat_by_guest.get(guest.id)
-        if held is not None:
-            if held.guest.name == guest.name:
-                return Entry(held, is_resumed=self._come_back(held, guest, command, hang_up))
-            self.leave(held)
-        if self._guest_by_name.setdefault(name_key(guest.name), guest.id) != guest.id:
-            raise Refused("name_taken", "another player has this name")
-        try:
-            room = self._room_for(command.room)
-        except Refused:
-            self._release(guest)
-            raise
+        if held is not None and held.guest.name == guest.name:
+            return Entry(held, is_resumed=self._come_back(held, guest, command, hang_up))
+        room = self._take_name(guest, held, command.room)
         seat = self._new_seat(guest, room, command, now_s, hang_up)
         room.broadcast(Joined(seat.view))
         room.seats[seat.number] = seat
@@ -229,6 +221,29 @@ class Rooms:
         body = write_event(event)
         for seat in self:
             seat.outbox.put_written(body)
+
+    def _take_name(self, guest: Guest, held: Seat | None, wanted: int | None) -> Room:
+        """Give a name to a guest, who gives up the seat under another name only if there is nothing to refuse.
+
+        Returns:
+            The room: of the seat under the other name, if no other one is wanted.
+        """
+        key = name_key(guest.name)
+        has_key = held is not None and name_key(held.guest.name) == key
+        if self._guest_by_name.get(key, guest.id) != guest.id:
+            raise Refused("name_taken", "another player has this name")
+        try:
+            room = self.room_of(held) if held is not None and wanted in (None, held.room) else self._room_for(wanted)
+        except Refused:
+            if not has_key:
+                self._released(key, guest.id)
+            raise
+        if has_key:
+            del self._guest_by_name[key]  # so that it is not released in between
+        if held is not None:
+            self.leave(held)
+        self._guest_by_name[key] = guest.id
+        return room
 
     def _release(self, guest: Guest) -> None:
         key = name_key(guest.name)
