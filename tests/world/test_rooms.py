@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.world.people import PLACES, Person, Town
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.frames import read_positions
+from world.gateway.protocol.views import Look
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import KEPT_EVENTS
 from world.gateway.rooms.seat import HELD_S
@@ -99,6 +100,23 @@ def test_another_spelling_of_the_own_name_stays_the_players(town: Town) -> None:
     assert released == []
     with pytest.raises(Refused, match="name_taken"):
         town.enter("하늘")
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_look_that_was_changed_meanwhile_is_seen(town: Town, is_resumed: bool) -> None:
+    """At the door, while the seat was held. Without a change, nobody is told anything."""
+    first, second = town.enter("하늘"), town.enter("별똥별")
+    last = first.events()[-1]["n"] if is_resumed else None
+    first.drop()
+    first.come_back(last, look=Look(body=2))
+    (dressed,) = second.events("dressed")
+    assert (dressed["seat"], dressed["look"]["body"]) == (first.seat.number, 2)
+    assert first.seat.view.look == Look(body=2)
+    for look in (Look(body=2), None):
+        first.drop()
+        first.come_back(last, look=look)
+        assert first.seat.view.look == Look(body=2)
+        assert second.events("dressed") == []
 
 
 def test_a_lost_connection_keeps_the_seat_for_half_a_minute(town: Town) -> None:

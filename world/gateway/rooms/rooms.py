@@ -10,9 +10,9 @@ from typing import Final
 from world.gateway.places import Places
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.commands import Enter
-from world.gateway.protocol.events import Event, Joined, Moved, Welcome, write_event
+from world.gateway.protocol.events import Dressed, Event, Joined, Moved, Welcome, write_event
 from world.gateway.protocol.frames import TICK_HZ, Move
-from world.gateway.protocol.views import VERSION, BotView, RoomView
+from world.gateway.protocol.views import VERSION, BotView, Look, RoomView
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rooms.room import Room
@@ -278,7 +278,7 @@ class Rooms:
             number=number,
             guest=guest,
             room=room.number,
-            look=command.look,
+            look=command.look or Look(),
             walker=Walker(self._ground, x, z, now_s),
             limits=self.limits.of(guest.id, now_s),
             outbox=Outbox(),
@@ -291,6 +291,9 @@ class Rooms:
         seat.guest, seat.hang_up, seat.dropped_at_s = guest, hang_up, None
         seat.blocked = {*command.blocked} - {guest.tag}
         seat.has_moved = True
+        if command.look is not None and command.look != seat.look:
+            seat.look = command.look
+            self.room_of(seat).broadcast(Dressed(seat.number, seat.look))
         is_known = (command.seat, command.epoch) == (seat.number, seat.outbox.epoch)
         if is_known and command.last is not None and seat.outbox.go_back(command.last):
             return True
