@@ -1,6 +1,6 @@
 """Rooms: entering, leaving, coming back, and who gets to know it."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import msgspec
@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.world.people import PLACES, Person, Town
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
-from world.gateway.protocol.frames import read_positions
+from world.gateway.protocol.frames import TICK_HZ, read_positions
 from world.gateway.protocol.views import Look
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import KEPT_EVENTS
@@ -117,6 +117,18 @@ def test_a_look_that_was_changed_meanwhile_is_seen(town: Town, is_resumed: bool)
         first.come_back(last, look=look)
         assert first.seat.view.look == Look(body=2)
         assert second.events("dressed") == []
+
+
+def test_a_faulty_room_keeps_no_seat_held(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seats are freed before positions are sent."""
+    first = town.enter("하늘")
+    first.drop()
+    town.pass_time(HELD_S + 1)
+    monkeypatch.setattr(town.rooms.room_of(first.seat), "tick", lambda _: 1 / 0)
+    for _ in range(TICK_HZ):
+        with suppress(ZeroDivisionError):
+            town.rooms.tick(town.now_s)
+    assert town.rooms.seat_of(first.guest.id) is None
 
 
 def test_a_lost_connection_keeps_the_seat_for_half_a_minute(town: Town) -> None:

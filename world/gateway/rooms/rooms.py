@@ -206,15 +206,15 @@ class Rooms:
         return stand is not None and math.hypot(stand.x - seat.walker.x, stand.z - seat.walker.z) <= NEAR_M
 
     def tick(self, now_s: float) -> None:
-        """Send the positions of all rooms; once per second, free seats held for too long."""
+        """Send the positions of all rooms; once per second, first free seats held for too long."""
         number = next(self._ticks)
-        for room in self._by_number.values():
-            if room.seats:
-                room.tick(number)
         if number % TICK_HZ == 0:
             gone = [seat for seat in self if seat.dropped_at_s is not None and now_s - seat.dropped_at_s > HELD_S]
             for seat in gone:
                 self.leave(seat)
+        for room in self._by_number.values():
+            if room.seats:
+                room.tick(number)
 
     def tell_all(self, event: Event) -> None:
         """Send an event to every player of the gateway."""
