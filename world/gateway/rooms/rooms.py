@@ -17,6 +17,7 @@ from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rooms.room import Room
 from world.gateway.rooms.seat import HELD_S, Seat
+from world.gateway.rooms.turns import LeftTurns
 from world.gateway.rules.consents import LastConsents
 from world.gateway.rules.limits import GuestLimits
 from world.gateway.rules.movement import Walker
@@ -79,7 +80,8 @@ class Rooms:
         self._guest_by_name: dict[str, str] = {}
         self._numbers = itertools.cycle(range(1, _MAX_SEATS))
         self._used: set[int] = set()
-        self._ticks = itertools.count(1)
+        self._ticks, self._now_s = itertools.count(1), 0.0
+        self._left_turns = LeftTurns()
         self._draw = draw or random.Random()  # noqa: S311 - where a player enters is not a secret
 
     def __len__(self) -> int:
@@ -150,6 +152,7 @@ class Rooms:
         self._used.discard(seat.number)
         self._seat_by_guest.pop(seat.guest.id, None)
         self._release(seat.guest)
+        self._left_turns.keep(seat.guest.id, seat.turns, self._now_s)
         seat.hang_up_with(NORMAL, "left")
 
     def go(self, seat: Seat, number: int) -> None:
@@ -207,11 +210,12 @@ class Rooms:
 
     def tick(self, now_s: float) -> None:
         """Send the positions of all rooms; once per second, first free seats held for too long."""
-        number = next(self._ticks)
+        number, self._now_s = next(self._ticks), now_s
         if number % TICK_HZ == 0:
             gone = [seat for seat in self if seat.dropped_at_s is not None and now_s - seat.dropped_at_s > HELD_S]
             for seat in gone:
                 self.leave(seat)
+            self._left_turns.expire(now_s)
         for room in self._by_number.values():
             if room.seats:
                 room.tick(number)
@@ -284,6 +288,7 @@ class Rooms:
             outbox=Outbox(),
             hang_up=hang_up,
             blocked={*command.blocked} - {guest.tag},
+            turns=self._left_turns.take(guest.id),
         )
 
     def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
