@@ -171,6 +171,7 @@ class Gateway:
             send=self._sending,
             rooms=lambda: self.rooms,
             moved=self._moved,
+            clock=self._monotonic,
         )
 
     @property
