@@ -36,13 +36,13 @@ def measure(part: str, arguments: argparse.Namespace) -> Any:
     if part == "movement":
         with_colyseus = not arguments.without_colyseus and install(say)
         return movement(HOME, arguments.players, seconds, rounds, say, with_colyseus=with_colyseus)
+    settings = Settings(home=HOME / "stack", ports={"offset": arguments.offset}, stack={"min_memory_mb": 1000})
     if part == "talk":
-        settings = Settings(home=HOME / "stack", ports={"offset": arguments.offset}, stack={"min_memory_mb": 1000})
         return talk(settings, HOME, players=20, seconds=arguments.talk_seconds, count=arguments.drops, say=say)
     if part == "attack":
         return attack(HOME, arguments.others, arguments.attack_seconds, rounds, say)
     if part == "endurance":
-        return endurance(HOME, arguments.others, arguments.minutes, say)
+        return endurance(settings, HOME, arguments.others, arguments.minutes, say)
     if part == "browser":
         return _browser(arguments)
     return directory(report.WORLD, GATEWAYS)

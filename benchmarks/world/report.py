@@ -143,6 +143,8 @@ def write(facts: dict[str, Any], folder: Path) -> None:
         "",
         *gateways_for(facts),
         "",
+        *_endurance(facts.get("endurance")),
+        "",
         *_directory(facts.get("directory", [])),
         "",
         *_browser(facts.get("browser")),
@@ -164,6 +166,19 @@ def _movement(found: dict[tuple[str, int], dict[str, float]]) -> list[str]:
             f"{row['load_average']:.1f} |"
         )
     return lines
+
+
+def _endurance(long: dict[str, Any] | None) -> list[str]:
+    if long is None:
+        return []
+    done = ", ".join(f"{count} {what}" for what, count in long["done"].items())
+    return [
+        (
+            f"{long['players']} players who live in the world for {long['minutes']:g} minutes: "
+            f"{long['first_mb']:.1f} MB -> {long['last_mb']:.1f} MB, {long['kb_per_hour']:+.0f} kB per hour in the "
+            f"last two thirds; {done}; {long['lost']} connections lost."
+        )
+    ]
 
 
 def _directory(rows: Rows) -> list[str]:

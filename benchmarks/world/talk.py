@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -171,10 +171,17 @@ async def drops(port: int, players: int, count: int) -> dict[str, int]:
 
 @contextmanager
 def gateway_on_kafka(
-    settings: Settings, home: Path, say: Callable[[str], None]
+    settings: Settings, home: Path, say: Callable[[str], None], more: Mapping[str, str] | None = None
 ) -> Iterator[tuple[psutil.Process, int]]:
-    """Run a broker, the echoing bot and a gateway; yield the gateway's process and port."""
-    environment = {**settings_environment(settings), "KOGPT2_WORLD__KEYS": json.dumps([KEY])}
+    """Run a broker, the echoing bot and a gateway; yield the gateway's process and port.
+
+    Args:
+        settings: of the broker.
+        home: folder for logs.
+        say: called with lines of progress.
+        more: further environment variables.
+    """
+    environment = {**settings_environment(settings), "KOGPT2_WORLD__KEYS": json.dumps([KEY]), **(more or {})}
     port = settings.ports.at(settings.ports.gateway)
     with broker(settings, say), ExitStack() as running:
         home.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ import secrets
 import struct
 import time
 from array import array
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import psutil
 import uvloop
@@ -34,9 +35,8 @@ _AT_ONCE: Final = 20
 _ADDRESS_PLAYERS: Final = 20
 _ACKNOWLEDGED: Final = struct.Struct("<4xH")
 _HEAD_BYTES: Final = 6
-_RUN: Final = secrets.token_hex(3)
+RUN: Final = secrets.token_hex(3)
 """Part of the names: the seats of the last run's players may still be held."""
-_ENTER: Final = json.dumps({"t": "enter", "v": 1}).encode()
 _SEQUENCES: Final = 0x10000
 
 
@@ -54,6 +54,9 @@ class Walker:
     """One player.
 
     Attributes:
+        source: the address that the gateway sees. Twenty players share one, as in a school.
+        cookie: the guest's.
+        resumed: what the client says in ``enter`` about the connection before.
         echoes_ms: how long each echo took.
         frames_in: positions frames received.
         events_in: other messages received.
@@ -62,6 +65,10 @@ class Walker:
 
     def __init__(self, number: int, moves: list[bytes]) -> None:
         self.number = number
+        address = number // _ADDRESS_PLAYERS
+        self.source = f"127.0.{1 + address // 250}.{1 + address % 250}"
+        self.cookie = cookie_of(f"{RUN}걷{number}")
+        self.resumed: dict[str, Any] = {}
         self._frames = [client_frame(BINARY, move) for move in moves]
         self._step = number * 7 % len(moves)
         self._sequence = 0
@@ -72,10 +79,9 @@ class Walker:
         self.frames_in = self.events_in = self.corrections = 0
 
     async def enter(self, host: str, port: int) -> None:
-        """Enter the world. Twenty players share an address, as in a school."""
-        source = f"127.0.{1 + self.number // _ADDRESS_PLAYERS // 250}.{1 + self.number // _ADDRESS_PLAYERS % 250}"
-        self.client = await open_client(host, port, cookie_of(f"{_RUN}걷{self.number}"), self._receive, source=source)
-        self.client.send(TEXT, _ENTER)
+        """Enter the world."""
+        self.client = await open_client(host, port, self.cookie, self._receive, source=self.source)
+        self.client.send(TEXT, json.dumps({"t": "enter", "v": 1, **self.resumed}).encode())
 
     def step(self) -> None:
         """Send the next move."""
@@ -111,7 +117,7 @@ class Walker:
             self._waiting_from = (acknowledged + 1) & 0xFFFF
 
 
-async def enter_all(walkers: list[Walker], host: str, port: int) -> None:
+async def enter_all(walkers: Sequence[Walker], host: str, port: int) -> None:
     """Let the players enter, a few at a time."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -122,7 +128,7 @@ async def enter_all(walkers: list[Walker], host: str, port: int) -> None:
     await asyncio.gather(*(enter(walker) for walker in walkers))
 
 
-async def pace(walkers: list[Walker], until_s: float) -> int:
+async def pace(walkers: Sequence[Walker], until_s: float) -> int:
     """Let each player move 15 times per second; return how many turns came too late to be on time for the next."""
     groups = [walkers[group::_GROUPS] for group in range(_GROUPS)]
     turn_s, late, turn = 1 / HZ / _GROUPS, 0, 0

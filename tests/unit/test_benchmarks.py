@@ -9,6 +9,7 @@ import pytest
 from benchmarks.growth import drain
 from benchmarks.through_kafka import BenchWorker, worker_environment
 from benchmarks.workload import RunResult, questions
+from benchmarks.world.endurance import slope_kb_per_hour
 from benchmarks.world.report import targets
 from kogpt2_chat.settings import Settings, load_settings
 
@@ -99,3 +100,11 @@ def test_the_browser_has_easier_targets_beside_a_stack(avatars, picture_s, frame
     assert found["browser: first picture, s"] == (1.4, picture_s)
     assert found["browser: time per frame, ms"] == (20, pytest.approx(1000 / frames_per_s))
     assert found["browser: JavaScript, kB compressed"] == (184, 190)
+
+
+def test_memory_that_fills_up_first_has_no_slope_afterwards() -> None:
+    """Only the last two thirds count."""
+    filling = [(5.0 * index, 80.0 + index) for index in range(20)]
+    flat = [(100 + 5.0 * index, 100.0) for index in range(40)]
+    assert slope_kb_per_hour([*filling, *flat]) == pytest.approx(0)
+    assert slope_kb_per_hour([(3600.0 * hour, 80.0 + 2 * hour) for hour in range(9)]) == pytest.approx(2048)

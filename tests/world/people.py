@@ -99,7 +99,7 @@ class Person:
     def __init__(self, town: Town, guest: Guest, room: int | None = None, **fields: Any) -> None:
         self.town, self.guest = town, guest
         self.hung_up: list[int] = []
-        command = Enter(v=1, look=Look(body=1), room=room, **fields)
+        command = Enter(v=1, room=room, **({"look": Look(body=1)} | fields))
         self.seat: Seat = town.rooms.enter(guest, command, town.now_s, lambda code, _: self.hung_up.append(code)).seat
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:

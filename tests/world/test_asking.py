@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.ports import Record
 from tests.world.people import Person, Town, answer_to
+from world.gateway.protocol.frames import TICK_HZ
 from world.gateway.rooms.asking import WAIT_S, asked_id
 from world.gateway.rooms.onlookers import QUIET_S
+from world.gateway.rooms.turns import KEPT_TURNS_S, LeftTurns
 
 MARU = (5.5, 6.0)
 
@@ -258,6 +260,37 @@ def test_only_the_asker_rates_an_answer(town: Town) -> None:
     near.send("rate", turn="bot_question-0-9", up=True)
     assert near.events("refusal")[0]["reason"] == "not_yours"
     assert town.outside.feedback == []
+
+
+def test_answers_can_be_rated_from_a_new_seat_for_some_minutes(town: Town) -> None:
+    """After a loss of the connection that was too long for the seat."""
+    asker, *_ = asker_and_onlookers(town)
+    asker.send("ask", bot="ChatbotA", text="안녕?")
+    town.asking.accept(answer_to(town.outside.questions[0], offset=9))
+    for away_s, is_known in ((KEPT_TURNS_S - 1, True), (KEPT_TURNS_S + 1, False)):
+        asker.send("leave")
+        town.pass_time(away_s)
+        pass_a_second(town)
+        asker = Person(town, asker.guest)
+        asker.send("rate", turn="bot_question-0-9", up=True)
+        assert bool(asker.events("noted")) is is_known
+    assert len(town.outside.feedback) == 1
+
+
+def pass_a_second(town: Town) -> None:
+    for _ in range(TICK_HZ):
+        town.rooms.tick(town.now_s)
+
+
+def test_not_more_than_so_many_guests_turns_are_kept() -> None:
+    """Those who left first are forgotten first; who has nothing to rate takes no place."""
+    left = LeftTurns(most=2)
+    for guest in ("a", "b", "c"):
+        left.keep(guest, {f"turn-{guest}": "ChatbotA"}, 0)
+    left.keep("d", {}, 0)
+    assert [dict(left.take(guest)) for guest in ("a", "b", "c", "c")] == [
+        {}, {"turn-b": "ChatbotA"}, {"turn-c": "ChatbotA"}, {}
+    ]  # fmt: skip
 
 
 def test_without_an_answer_there_is_a_notice_in_time(town: Town) -> None:

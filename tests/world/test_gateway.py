@@ -233,6 +233,22 @@ def test_health_says_that_the_world_stands_still(served: Served, monkeypatch: py
     wait_until(lambda: health(served) == (200, []))
 
 
+def test_a_faulty_room_stops_no_question_from_timing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step of a tick is on its own."""
+    topics, passed_s = in_memory_topics(), [0.0]
+    with serve(topics, monotonic=lambda: time.monotonic() + passed_s[0]) as served, monkeypatch.context() as broken:
+        player = WorldPlayer(served.url, "기다림")
+        player.enter()
+        sent = player.ask("ChatbotA", "아무도 없어?")
+        player.wait_for(lambda event: event["t"] == "thinking")
+        broken.setattr(served.gateway.rooms, "tick", lambda _: 1 / 0)
+        wait_until(lambda: health(served)[0] == 503)
+        passed_s[0] = WAIT_S
+        assert player.answer_to(sent)["reason"] == "timeout"
+        assert health(served)[0] == 503
+        player.close()
+
+
 def health(served: Served) -> tuple[int, list[str]]:
     reply = requests.get(f"{served.url}/health")
     assert reply.json()["ready"] is (reply.status_code == 200)

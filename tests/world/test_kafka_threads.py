@@ -213,7 +213,7 @@ def test_a_sender_without_a_broker_stops(topics: FailingTopics) -> None:
     sending.send(record("하나"))
     wait_until(lambda: not sending.is_up)
     sending.stop(20)
-    assert not sending.is_running
+    assert not sending._thread.is_alive()
 
 
 def test_a_follower_that_fails_is_opened_again(topics: FailingTopics, open_thread) -> None:

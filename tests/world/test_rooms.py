@@ -1,6 +1,7 @@
 """Rooms: entering, leaving, coming back, and who gets to know it."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.world.people import PLACES, Person, Town
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
-from world.gateway.protocol.frames import read_positions
+from world.gateway.protocol.frames import TICK_HZ, read_positions
+from world.gateway.protocol.views import Look
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import KEPT_EVENTS
 from world.gateway.rooms.seat import HELD_S
@@ -61,6 +63,72 @@ def test_a_name_belongs_to_one_player_at_a_time(town: Town) -> None:
         town.enter("ＪＩＮＷＯＯ")
     town.rooms.leave(first.seat)
     town.enter("ＪＩＮＷＯＯ")
+
+
+def test_a_new_name_that_is_taken_does_not_cost_the_seat(town: Town) -> None:
+    """It is checked before the seat under the old name is given up."""
+    town.enter("하늘")
+    second = town.enter("별똥별")
+    with pytest.raises(Refused, match="name_taken"):
+        Person(town, replace(second.guest, name="하 늘"))
+    assert town.rooms.seat_of(second.guest.id) is second.seat
+    assert second.hung_up == []
+    renamed = Person(town, replace(second.guest, name="달빛"))
+    assert second.hung_up == [NORMAL]
+    assert [seat.guest.name for seat in town.rooms] == ["하늘", "달빛"]
+    assert town.enter("별똥별").seat.room == renamed.seat.room
+
+
+def test_a_new_name_does_not_cost_the_seat_of_a_full_room(town: Town) -> None:
+    """The player stays in the room, although it has no other free seat."""
+    people = [town.enter(f"손님{number}") for number in range(12)]
+    renamed = Person(town, replace(people[5].guest, name="달빛"))
+    assert renamed.seat.room == people[5].seat.room
+    with pytest.raises(Refused, match="room_full"):
+        Person(town, replace(people[6].guest, name="햇살"), room=3)
+    assert town.rooms.seat_of(people[6].guest.id) is people[6].seat
+    people[7].send("leave")
+    town.enter("햇살")
+
+
+def test_another_spelling_of_the_own_name_stays_the_players(town: Town) -> None:
+    """Other gateways do not hear in between that it is free."""
+    released: list[str] = []
+    town.rooms._released = lambda name, _: released.append(name)
+    first = town.enter("하늘")
+    Person(town, replace(first.guest, name="하 늘"))
+    assert released == []
+    with pytest.raises(Refused, match="name_taken"):
+        town.enter("하늘")
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_look_that_was_changed_meanwhile_is_seen(town: Town, is_resumed: bool) -> None:
+    """At the door, while the seat was held. Without a change, nobody is told anything."""
+    first, second = town.enter("하늘"), town.enter("별똥별")
+    last = first.events()[-1]["n"] if is_resumed else None
+    first.drop()
+    first.come_back(last, look=Look(body=2))
+    (dressed,) = second.events("dressed")
+    assert (dressed["seat"], dressed["look"]["body"]) == (first.seat.number, 2)
+    assert first.seat.view.look == Look(body=2)
+    for look in (Look(body=2), None):
+        first.drop()
+        first.come_back(last, look=look)
+        assert first.seat.view.look == Look(body=2)
+        assert second.events("dressed") == []
+
+
+def test_a_faulty_room_keeps_no_seat_held(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seats are freed before positions are sent."""
+    first = town.enter("하늘")
+    first.drop()
+    town.pass_time(HELD_S + 1)
+    monkeypatch.setattr(town.rooms.room_of(first.seat), "tick", lambda _: 1 / 0)
+    for _ in range(TICK_HZ):
+        with suppress(ZeroDivisionError):
+            town.rooms.tick(town.now_s)
+    assert town.rooms.seat_of(first.guest.id) is None
 
 
 def test_a_lost_connection_keeps_the_seat_for_half_a_minute(town: Town) -> None:

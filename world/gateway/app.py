@@ -171,6 +171,7 @@ class Gateway:
             send=self._sending,
             rooms=lambda: self.rooms,
             moved=self._moved,
+            clock=self._monotonic,
         )
 
     @property
@@ -257,13 +258,8 @@ class Gateway:
         next_s = self._monotonic()
         while True:
             now_s = self._monotonic()
-            try:
-                self.rooms.tick(now_s)
-                self.asking.expire(now_s)
-                self._has_stumbled = False
-            except Exception:  # a fault that concerns one player must not stop the world for all
-                self._has_stumbled = True
-                log.exception("tick_failed")
+            works = [_does(step, now_s) for step in (self.rooms.tick, self.asking.expire)]
+            self._has_stumbled = not all(works)
             next_s = max(next_s + period_s, now_s)  # a late tick is not made up for
             await asyncio.sleep(next_s - self._monotonic())
 
@@ -334,6 +330,16 @@ class Gateway:
     def _signed_out(self, guest_id: str) -> None:
         if (seat := self.rooms.seat_of(guest_id)) is not None:
             self.rooms.leave(seat)
+
+
+def _does(step: Callable[[float], None], now_s: float) -> bool:
+    """Do a step of a tick; return False if it fails. A fault that concerns one player must not stop the others."""
+    try:
+        step(now_s)
+    except Exception:  # whatever it is
+        log.exception("tick_failed")
+        return False
+    return True
 
 
 def server_config(gateway: Gateway, host: str, port: int) -> uvicorn.Config:

@@ -185,7 +185,7 @@ class Dispatch:
 
     def _feedback(self, seat: Seat, turn: str, kind: FeedbackKind, text: str | None) -> None:
         if turn not in seat.turns:
-            raise Refused("not_yours", "a player rates the answers to own questions")
+            raise Refused("not_yours", "a player rates the last answers to own questions")
         guest = seat.guest
         self._outside.send_feedback(
             TurnFeedback(

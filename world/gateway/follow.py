@@ -32,14 +32,21 @@ class TopicThread:
         names: the topics to follow.
         deliver: called in the event loop with each record.
         from_end: whether to begin with new records instead of the first retained ones.
+        clock: returns monotonic seconds.
 
     Attributes:
-        is_following: whether the topics are followed now: Kafka has answered lately, and, if they are read from the
-            beginning, all records that there were have been delivered. Use it in the event loop.
+        followed_since_s: since when the topics have been followed without a break, in monotonic seconds; None if they
+            are not followed now. Use it in the event loop.
     """
 
     def __init__(
-        self, topics: Topics, names: Sequence[str], deliver: Callable[[Record], None], *, from_end: bool = True
+        self,
+        topics: Topics,
+        names: Sequence[str],
+        deliver: Callable[[Record], None],
+        *,
+        from_end: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics, self._names, self._deliver, self._from_end = topics, names, deliver, from_end
         self._stopping = threading.Event()
@@ -48,7 +55,17 @@ class TopicThread:
         self._followed = asyncio.Event()
         self._has_begun = from_end
         self._is_down = True
-        self.is_following = False
+        self._clock = clock
+        self.followed_since_s: float | None = None
+
+    @property
+    def is_following(self) -> bool:
+        """Whether the topics are followed now.
+
+        Kafka has answered lately, and, if they are read from the beginning, all records that there were have been
+        delivered. Use it in the event loop.
+        """
+        return self.followed_since_s is not None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the thread."""
@@ -111,8 +128,10 @@ class TopicThread:
                 log.exception("record_not_taken", topic=record.topic, partition=record.partition, offset=record.offset)
 
     def _show(self, *, is_following: bool) -> None:
-        self.is_following = is_following
-        if is_following:
+        if not is_following:
+            self.followed_since_s = None
+        elif self.followed_since_s is None:
+            self.followed_since_s = self._clock()
             self._followed.set()
 
     def _in_loop(self, call: Callable[[], None]) -> None:

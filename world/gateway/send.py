@@ -46,11 +46,6 @@ class SendThread:
         self._thread = threading.Thread(target=self._run, name="send", daemon=True)
         self.is_up = True
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
-
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

@@ -5,6 +5,7 @@ once the gateway reads its own claim back: by then it has read all claims before
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,9 +25,11 @@ from world.gateway.rules.tokens import Guest
 from world.gateway.send import SendThread
 
 STATE_EVERY_S: Final = 3.0
-READY_AFTER_S: Final = 4.0
-"""By then every gateway that is alive has written its state, and this one has read it."""
-_CLAIM_TIMEOUT_S: Final = 5.0
+READY_AFTER_S: Final = 6.0
+"""How long a gateway must have followed the topic without a break before it claims names. By then every gateway that is
+alive has written its state, also after Kafka was away: it tries again within 2 s, and writes within further 3 s."""
+_CLAIM_TIMEOUT_S: Final = 8.0
+_CHECK_EVERY_S: Final = 0.05
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,7 @@ class SharedDirectory:
         send: sends records.
         rooms: returns this gateway's rooms.
         moved: called with the id of a guest who has entered at another gateway.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -52,22 +56,23 @@ class SharedDirectory:
         send: SendThread,
         rooms: Callable[[], Rooms],
         moved: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gateway, self._url, self._send, self._rooms, self._moved = gateway, url, send, rooms, moved
         self._log = DirectoryLog()
-        self._following = TopicThread(topics, [WORLD_TOPIC], self._read)
+        self._clock = clock
+        self._following = TopicThread(topics, [WORLD_TOPIC], self._read, clock=clock)
         self._claims: dict[str, asyncio.Future[bool]] = {}
-        self._is_ready = asyncio.Event()
 
     @property
     def is_up(self) -> bool:
-        """Whether names can be claimed."""
-        return self._is_ready.is_set() and self._following.is_following
+        """Whether names can be claimed: which ones are taken is known."""
+        since_s = self._following.followed_since_s
+        return since_s is not None and self._clock() - since_s >= READY_AFTER_S
 
     async def run(self) -> None:
         """Write this gateway's state until cancelled, and then that it is gone."""
         self._following.start(asyncio.get_running_loop())
-        asyncio.get_running_loop().call_later(READY_AFTER_S, self._is_ready.set)
         try:
             while True:
                 try:
@@ -91,7 +96,8 @@ class SharedDirectory:
         self._claims[claim_id] = decided
         try:
             async with asyncio.timeout(_CLAIM_TIMEOUT_S):
-                await self._is_ready.wait()
+                while not self.is_up:  # noqa: ASYNC110 - it comes true as time passes
+                    await asyncio.sleep(_CHECK_EVERY_S)
                 self._write(Claim(id=claim_id, gateway=self._gateway, name=name, guest=guest.id))
                 has_name = await decided
         except TimeoutError:

@@ -31,7 +31,7 @@ class Enter(Command, frozen=True):
 
     Attributes:
         v: version of the protocol.
-        look: the avatar.
+        look: the avatar; None for the one of the seat that is held, or the first one.
         room: the wanted room; None for the first one with players and a free seat.
         last: the number of the last event that this client has seen, if it was connected before.
         seat: the seat that it had then. A seat that has been given away in between has other events.
@@ -41,7 +41,7 @@ class Enter(Command, frozen=True):
     """
 
     v: Literal[1]
-    look: Look = Look()
+    look: Look | None = None
     room: Annotated[int, Meta(ge=1, le=9999)] | None = None
     last: Annotated[int, Meta(ge=0)] | None = None
     seat: Seat | None = None

@@ -10,13 +10,14 @@ from typing import Final
 from world.gateway.places import Places
 from world.gateway.protocol.close_codes import NORMAL, REPLACED
 from world.gateway.protocol.commands import Enter
-from world.gateway.protocol.events import Event, Joined, Moved, Welcome, write_event
+from world.gateway.protocol.events import Dressed, Event, Joined, Moved, Welcome, write_event
 from world.gateway.protocol.frames import TICK_HZ, Move
-from world.gateway.protocol.views import VERSION, BotView, RoomView
+from world.gateway.protocol.views import VERSION, BotView, Look, RoomView
 from world.gateway.refused import Refused
 from world.gateway.rooms.outbox import Outbox
 from world.gateway.rooms.room import Room
 from world.gateway.rooms.seat import HELD_S, Seat
+from world.gateway.rooms.turns import LeftTurns
 from world.gateway.rules.consents import LastConsents
 from world.gateway.rules.limits import GuestLimits
 from world.gateway.rules.movement import Walker
@@ -79,7 +80,8 @@ class Rooms:
         self._guest_by_name: dict[str, str] = {}
         self._numbers = itertools.cycle(range(1, _MAX_SEATS))
         self._used: set[int] = set()
-        self._ticks = itertools.count(1)
+        self._ticks, self._now_s = itertools.count(1), 0.0
+        self._left_turns = LeftTurns()
         self._draw = draw or random.Random()  # noqa: S311 - where a player enters is not a secret
 
     def __len__(self) -> int:
@@ -127,17 +129,9 @@ class Rooms:
         """
         guest = self.consents.applied(guest)
         held = self._seat_by_guest.get(guest.id)
-        if held is not None:
-            if held.guest.name == guest.name:
-                return Entry(held, is_resumed=self._come_back(held, guest, command, hang_up))
-            self.leave(held)
-        if self._guest_by_name.setdefault(name_key(guest.name), guest.id) != guest.id:
-            raise Refused("name_taken", "another player has this name")
-        try:
-            room = self._room_for(command.room)
-        except Refused:
-            self._release(guest)
-            raise
+        if held is not None and held.guest.name == guest.name:
+            return Entry(held, is_resumed=self._come_back(held, guest, command, hang_up))
+        room = self._take_name(guest, held, command.room)
         seat = self._new_seat(guest, room, command, now_s, hang_up)
         room.broadcast(Joined(seat.view))
         room.seats[seat.number] = seat
@@ -158,6 +152,7 @@ class Rooms:
         self._used.discard(seat.number)
         self._seat_by_guest.pop(seat.guest.id, None)
         self._release(seat.guest)
+        self._left_turns.keep(seat.guest.id, seat.turns, self._now_s)
         seat.hang_up_with(NORMAL, "left")
 
     def go(self, seat: Seat, number: int) -> None:
@@ -214,21 +209,45 @@ class Rooms:
         return stand is not None and math.hypot(stand.x - seat.walker.x, stand.z - seat.walker.z) <= NEAR_M
 
     def tick(self, now_s: float) -> None:
-        """Send the positions of all rooms; once per second, free seats held for too long."""
-        number = next(self._ticks)
-        for room in self._by_number.values():
-            if room.seats:
-                room.tick(number)
+        """Send the positions of all rooms; once per second, first free seats held for too long."""
+        number, self._now_s = next(self._ticks), now_s
         if number % TICK_HZ == 0:
             gone = [seat for seat in self if seat.dropped_at_s is not None and now_s - seat.dropped_at_s > HELD_S]
             for seat in gone:
                 self.leave(seat)
+            self._left_turns.expire(now_s)
+        for room in self._by_number.values():
+            if room.seats:
+                room.tick(number)
 
     def tell_all(self, event: Event) -> None:
         """Send an event to every player of the gateway."""
         body = write_event(event)
         for seat in self:
             seat.outbox.put_written(body)
+
+    def _take_name(self, guest: Guest, held: Seat | None, wanted: int | None) -> Room:
+        """Give a name to a guest, who gives up the seat under another name only if there is nothing to refuse.
+
+        Returns:
+            The room: of the seat under the other name, if no other one is wanted.
+        """
+        key = name_key(guest.name)
+        has_key = held is not None and name_key(held.guest.name) == key
+        if self._guest_by_name.get(key, guest.id) != guest.id:
+            raise Refused("name_taken", "another player has this name")
+        try:
+            room = self.room_of(held) if held is not None and wanted in (None, held.room) else self._room_for(wanted)
+        except Refused:
+            if not has_key:
+                self._released(key, guest.id)
+            raise
+        if has_key:
+            del self._guest_by_name[key]  # so that it is not released in between
+        if held is not None:
+            self.leave(held)
+        self._guest_by_name[key] = guest.id
+        return room
 
     def _release(self, guest: Guest) -> None:
         key = name_key(guest.name)
@@ -263,12 +282,13 @@ class Rooms:
             number=number,
             guest=guest,
             room=room.number,
-            look=command.look,
+            look=command.look or Look(),
             walker=Walker(self._ground, x, z, now_s),
             limits=self.limits.of(guest.id, now_s),
             outbox=Outbox(),
             hang_up=hang_up,
             blocked={*command.blocked} - {guest.tag},
+            turns=self._left_turns.take(guest.id),
         )
 
     def _come_back(self, seat: Seat, guest: Guest, command: Enter, hang_up: Callable[[int, str], None]) -> bool:
@@ -276,6 +296,9 @@ class Rooms:
         seat.guest, seat.hang_up, seat.dropped_at_s = guest, hang_up, None
         seat.blocked = {*command.blocked} - {guest.tag}
         seat.has_moved = True
+        if command.look is not None and command.look != seat.look:
+            seat.look = command.look
+            self.room_of(seat).broadcast(Dressed(seat.number, seat.look))
         is_known = (command.seat, command.epoch) == (seat.number, seat.outbox.epoch)
         if is_known and command.last is not None and seat.outbox.go_back(command.last):
             return True

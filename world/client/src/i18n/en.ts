@@ -288,7 +288,7 @@ export const en: Record<TextKey, string> = {
   "reason.text_length": "The text is too long. Up to 300 characters.",
   "reason.text_empty": "There is no visible character.",
   "reason.not_here": "Not here, or too far away. Try going closer.",
-  "reason.not_yours": "That works only on answers to you.",
+  "reason.not_yours": "You can no longer give feedback on this answer.",
   "reason.unavailable": "Not possible right now. Please try again in a moment.",
   "reason.message": "That request was not understood. Please reload the page.",
 };

@@ -286,7 +286,7 @@ export const ko = {
   "reason.text_length": "글이 너무 길어요. 300자까지 쓸 수 있어요.",
   "reason.text_empty": "보이는 글자가 없어요.",
   "reason.not_here": "여기에 없거나 너무 멀어요. 조금 더 가까이 가 보세요.",
-  "reason.not_yours": "내가 받은 답에만 할 수 있어요.",
+  "reason.not_yours": "이 답에는 더 이상 의견을 남길 수 없어요.",
   "reason.unavailable": "지금은 할 수 없어요. 잠시 뒤에 다시 해 주세요.",
   "reason.message": "알아듣지 못한 요청이에요. 화면을 새로 고쳐 주세요.",
 } as const;
