@@ -11,7 +11,7 @@ from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
 from kogpt2_chat.ports import Record
 from tests.world.people import Person, Town, answer_to
 from world.gateway.protocol.frames import TICK_HZ
-from world.gateway.rooms.asking import WAIT_S, asked_id
+from world.gateway.rooms.asking import KEPT_ENDED_S, WAIT_S, asked_id
 from world.gateway.rooms.onlookers import QUIET_S
 from world.gateway.rooms.turns import KEPT_TURNS_S, LeftTurns
 
@@ -316,6 +316,31 @@ def test_a_vetted_answer_reaches_its_asker_late_too(town: Town) -> None:
     town.asking.accept(answer_to(question, "109에 전화해 주세요.", fallback="safety"))
     town.asking.accept(answer_to(question, "109에 전화해 주세요.", fallback="safety"))
     assert [event["text"] for event in asker.events("answered")] == ["109에 전화해 주세요."]
+
+
+def test_a_late_vetted_answer_is_told_again_to_whoever_comes_back(town: Town) -> None:
+    """Not that there was none."""
+    asker, *_ = asker_and_onlookers(town)
+    message = asker.send("ask", bot="ChatbotB", text="…")
+    town.asking.expire(WAIT_S)
+    town.asking.accept(answer_to(town.outside.questions[0], "109에 전화해 주세요.", fallback="safety"))
+    asker.events()
+    town.asking.repeat(asker.seat, [message], WAIT_S + 1)
+    assert [event["text"] for event in asker.events("answered", "unanswered")] == ["109에 전화해 주세요."]
+
+
+def test_ends_are_kept_for_some_minutes(town: Town) -> None:
+    """For players who come back. A gateway that runs for days does not grow."""
+    asker, *_ = asker_and_onlookers(town)
+    message = asker.send("ask", bot="ChatbotA", text="하나")
+    town.asking.expire(5)
+    town.asking.accept(answer_to(town.outside.questions[0]))
+    asker.events()
+    town.asking.expire(5 + KEPT_ENDED_S - 0.1)
+    town.asking.repeat(asker.seat, [message], town.now_s)
+    assert len(asker.events("answered")) == 1
+    town.asking.expire(5 + KEPT_ENDED_S)
+    assert not town.asking._ended
 
 
 def test_a_consent_that_was_withdrawn_stays_withdrawn(town: Town) -> None:

@@ -26,6 +26,8 @@ WAIT_S: Final = 14.0
 """How long the gateway waits for the answer before it says that there is none. A player waits 15 s at most."""
 MOST_WAITING: Final = 500
 KEPT_ENDED: Final = 5_000
+KEPT_ENDED_S: Final = 600.0
+"""How long a player who comes back is told again how a question has ended."""
 SAFETY: Final = "safety"
 MODEL: Final = "model"
 """The source whose answers onlookers may read, if the question was shared."""
@@ -80,7 +82,8 @@ class Asking:
         self._waiting: dict[str, AskedQuestion] = {}
         self._id_by_asker: dict[tuple[str, str], str] = {}
         self._unknown: dict[str, tuple[float, AskedQuestion]] = {}
-        self._ended: OrderedDict[str, Answered | Unanswered] = OrderedDict()
+        self._ended: OrderedDict[str, tuple[float, Answered | Unanswered]] = OrderedDict()
+        self._now_s = float("-inf")
         self._late: dict[str, tuple[float, AskedQuestion]] = {}
 
     def __len__(self) -> int:
@@ -134,6 +137,7 @@ class Asking:
         """
         if self._is_known(question.id):
             return
+        self._now_s = max(self._now_s, now_s)
         self._matcher.add(question.pending, now_s)
         self._waiting[question.id] = question
         self._id_by_asker[question.guest_id, question.bot] = question.id
@@ -149,11 +153,12 @@ class Asking:
             now_s: the time in monotonic seconds.
             is_resumed: whether the client gets the events that it has missed, and so any of these among them.
         """
+        self._now_s = max(self._now_s, now_s)
         for client_id in client_ids:
             question_id = asked_id(seat.guest.id, client_id)
-            if (event := self._ended.get(question_id)) is not None:
+            if (ended := self._ended.get(question_id)) is not None:
                 if not is_resumed:
-                    self._deliver(seat, event)
+                    self._deliver(seat, ended[1])
             elif (question := self._waiting.get(question_id)) is not None:
                 if not is_resumed:
                     self._show_thinking(seat, question)
@@ -178,7 +183,8 @@ class Asking:
             self._deliver_late(record)
 
     def expire(self, now_s: float) -> None:
-        """Tell players that no answer came in time, and onlookers that a bot no longer thinks."""
+        """Tell players that no answer came in time, and onlookers that a bot no longer thinks; forget old ends."""
+        self._now_s = max(self._now_s, now_s)
         for pending in self._matcher.expire(now_s):
             if (question := self._waiting.get(pending.question_id)) is not None:
                 self._late[question.id] = now_s, question
@@ -188,6 +194,7 @@ class Asking:
                 self._late[question.id] = now_s, question
                 self._end(question, Unanswered("", question.client_id, "unknown"))
         self._onlookers.show(now_s)
+        self._keep_newest_ends()
         self._late = {key: late for key, late in self._late.items() if now_s - late[0] < LATE_S}
 
     def _is_known(self, question_id: str) -> bool:
@@ -204,19 +211,27 @@ class Asking:
         seat = None if late is None else self._rooms.seat_of(late.guest_id)
         if late is not None and seat is not None and late.bot in ("", record.topic):
             del self._late[late.id]
-            self._deliver(seat, _answered(self._as_known(late, record.topic), record))
+            answer = _answered(self._as_known(late, record.topic), record)
+            self._ended[late.id] = self._now_s, answer
+            self._deliver(seat, answer)
 
     def _end(self, question: AskedQuestion, event: Answered | Unanswered) -> None:
         self._forget(question)
-        self._ended[question.id] = event
-        while len(self._ended) > KEPT_ENDED:
-            self._ended.popitem(last=False)
+        self._ended[question.id] = self._now_s, event
+        self._keep_newest_ends()
         if (seat := self._rooms.seat_of(question.guest_id)) is not None:
             self._deliver(seat, event)
         if isinstance(event, Answered) and question.shared and event.source == MODEL:
             self._onlookers.end(question.id, question.text, event.text)
         else:
             self._onlookers.end(question.id)
+
+    def _keep_newest_ends(self) -> None:
+        while self._ended:
+            ended_s, _ = next(iter(self._ended.values()))
+            if len(self._ended) <= KEPT_ENDED and self._now_s - ended_s < KEPT_ENDED_S:
+                return
+            self._ended.popitem(last=False)
 
     def _show_thinking(self, seat: Seat, question: AskedQuestion) -> None:
         seat.outbox.put(
