@@ -102,8 +102,12 @@ def violations_by_view(player: WorldPage, *views: Callable[[WorldPage], str]) ->
     found = {"inside": player.violations()}
     for view in views:
         found[view.__name__] = player.violations(view(player))
-        while player.page.locator("dialog[open]").count():
-            player.page.keyboard.press("Escape")
+        if player.page.locator(".safety[open]").count():  # only its button closes it
+            player.page.click(".safety .primary")
+        for _ in range(len(VIEWS)):
+            if player.page.locator("dialog[open]").count():
+                player.page.keyboard.press("Escape")
+        player.until("document.querySelectorAll('dialog[open]').length === 0")
     return {name: faults for name, faults in found.items() if faults}
 
 
