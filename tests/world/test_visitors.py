@@ -57,3 +57,17 @@ def test_visitors_walk_ask_and_teach_in_the_world() -> None:
     asked = {question.text: question for question in bot.asked}
     assert asked["하나"].player_id == asked["셋"].player_id != asked["둘"].player_id
     assert all(question.authenticated and question.consent_train for question in bot.asked)
+
+
+def test_a_visitor_with_many_questions_keeps_to_the_limits() -> None:
+    """Whoever asks as fast as it can is muted for half a minute, again and again."""
+    topics = in_memory_topics()
+    bot = EchoBot(topics)
+    utterances = [Utterance(sender="하늘", bot="ChatbotA", text=f"질문 {number}", train=False) for number in range(5)]
+    with serve(topics) as served:
+        visitors = WorldVisitors(served.url, pause=pause)
+        assert len(visitors.ask(utterances)) == 5
+        (seat,) = served.gateway.rooms
+        assert not seat.limits._strikes
+        visitors.leave()
+    bot.stop()

@@ -20,6 +20,8 @@ from kogpt2_chat.errors import Unavailable
 _TRIES: Final = 20
 _TALKS_FROM_M: Final = 2.5
 """How near a player comes to a bot."""
+_ASK_EVERY_S: Final = 2.1
+"""The gateway lets a player ask every two seconds, and mutes for a while whoever keeps asking faster."""
 _GREETINGS: Final = ("안녕하세요!", "여러분 반가워요~", "오늘도 별마루!", "다들 뭐 해요?")
 
 
@@ -97,11 +99,13 @@ class WorldVisitors:
         player.enter()
         player.say(_GREETINGS[len(name) % len(_GREETINGS)])
         answers: dict[int, ReceivedAnswer] = {}
-        here = ""
+        here, may_ask_at_s = "", time.monotonic()
         for number, utterance in utterances:
             if utterance.bot != here:
                 here = utterance.bot
                 player.walk_to(*_beside(stands[here], len(self._player_by_name) + number), self.pause)
+            self.pause(max(0.0, may_ask_at_s - time.monotonic()))
+            may_ask_at_s = time.monotonic() + _ASK_EVERY_S
             answers[number] = self._ask(player, utterance)
             self._player_by_turn[answers[number].turn_id] = player
         player.send("emote", kind="wave")
