@@ -26,7 +26,7 @@ PHONE: dict[str, Any] = {
 }
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 """Chromium draws the scene in software."""
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 CONSENT = {"store": ".consent .check input >> nth=0", "learn": ".consent .check input >> nth=1"}
 _DIAGONAL = math.sin(math.pi / 8)
