@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kogpt2_chat.settings import CHECKOUT
 from world.gateway.places import load_places
-from world.gateway.rules.movement import BODY_M, RUN_M_PER_S, SLACK_M, TOLERANCE, Walker
+from world.gateway.rules.movement import ARRIVAL_S, BODY_M, RUN_M_PER_S, SLACK_M, TOLERANCE, Walker
 
 GROUND = load_places().ground
 positions = st.tuples(st.floats(-300, 300), st.floats(-300, 300))
@@ -46,6 +46,24 @@ def test_a_teleport_is_cut_to_what_is_possible() -> None:
     walker = Walker(GROUND, 0, 13, 0.0)
     assert not walker.move(0, 50, 0.1)
     assert 13 < walker.z < 16
+
+
+def test_a_move_of_before_a_jump_takes_nobody_back() -> None:
+    """It was on its way when the gateway moved the player. Nothing is corrected: the client is being told already."""
+    walker = Walker(GROUND, 0, 13, 0.0)
+    walker.jump_to(0, 40, 10.0)
+    assert walker.move(0, 13.5, 10.1)
+    assert (walker.x, walker.z) == (0, 40)
+    assert walker.move(0, 40.4, 10.2)
+    assert not walker.move(0, 13.5, 10.3), "the client knows of the jump by now"
+
+
+def test_a_client_that_never_hears_of_a_jump_is_corrected() -> None:
+    """Its moves are ignored for some seconds only."""
+    walker = Walker(GROUND, 0, 13, 0.0)
+    walker.jump_to(0, 40, 10.0)
+    assert walker.move(0, 13.5, 10 + ARRIVAL_S - 0.1)
+    assert not walker.move(0, 13.5, 10 + ARRIVAL_S)
 
 
 def test_silence_does_not_save_up_distance() -> None:

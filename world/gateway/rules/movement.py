@@ -15,6 +15,8 @@ SLACK_M: Final = 1.5
 """Distance that is always allowed, for jitter of the network."""
 MOST_SAVED_S: Final = 1.0
 """A client that was silent for longer does not save up more distance than this many seconds of running."""
+ARRIVAL_S: Final = 3.0
+"""How long after a jump a client may still send moves from where it was before."""
 BODY_M: Final = 0.35
 
 
@@ -90,9 +92,12 @@ class Walker:
         self._ground = ground
         self.x, self.z = ground.nearest_free(x, z)
         self._allowed_m, self._at_s = SLACK_M, now_s
+        self._arriving_until_s = -math.inf
 
     def move(self, x: float, z: float, now_s: float) -> bool:
         """Move to a position, or as far towards it as the rules allow.
+
+        After a jump, moves to where the rules do not allow are ignored until the client has heard of it.
 
         Args:
             x: metres to the east.
@@ -100,7 +105,7 @@ class Walker:
             now_s: the time in monotonic seconds.
 
         Returns:
-            Whether the position is exactly what the client asked for; if not, the client must be corrected.
+            Whether the client need not be corrected: it is where it asked to be, or is being told of a jump.
         """
         speed = RUN_M_PER_S * TOLERANCE
         elapsed_s = max(0.0, now_s - self._at_s)
@@ -108,6 +113,9 @@ class Walker:
         self._allowed_m = min(self._allowed_m + elapsed_s * speed, SLACK_M + MOST_SAVED_S * speed)
         dx, dz = x - self.x, z - self.z
         distance = math.hypot(dx, dz)
+        if distance > self._allowed_m and now_s < self._arriving_until_s:
+            return True
+        self._arriving_until_s = -math.inf
         share = 1.0 if distance <= self._allowed_m else self._allowed_m / distance
         self._allowed_m -= distance * share
         wanted = self.x + dx * share, self.z + dz * share
@@ -119,3 +127,4 @@ class Walker:
         """Put the player somewhere else, as a portal does."""
         self.x, self.z = self._ground.nearest_free(x, z)
         self._allowed_m, self._at_s = SLACK_M, now_s
+        self._arriving_until_s = now_s + ARRIVAL_S
