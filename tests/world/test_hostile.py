@@ -22,7 +22,7 @@ from kogpt2_chat.client.world_player import WorldPlayer
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from tests.world.fuzz import Frame, frames
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
-from tests.world.waiting import wait_until
+from tests.world.waiting import entered, wait_until
 from world.gateway.protocol.commands import MAX_FRAME_BYTES, read_command
 from world.gateway.protocol.events import Said, write_event
 from world.gateway.protocol.frames import Move, read_move, read_positions, write_move
@@ -215,14 +215,6 @@ def test_an_address_has_limits() -> None:
         wait_until(lambda: entered(players[2]))
         for player in players:
             player.close()
-
-
-def entered(player: WorldPlayer) -> bool:
-    try:
-        player.enter()
-    except InvalidInput:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("is_too_late", [False, True])

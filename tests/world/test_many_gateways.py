@@ -16,7 +16,7 @@ from kogpt2_chat.ports import Follower, Outgoing, Record
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from tests.world.people import Town
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
-from tests.world.waiting import wait_until
+from tests.world.waiting import entered, wait_until
 from world.gateway import follow, shared
 from world.gateway.refused import Refused
 from world.gateway.rooms.directory import State, write_entry
@@ -52,14 +52,6 @@ def test_a_name_is_taken_at_every_gateway(gateways: tuple[Served, Served]) -> No
     loop.call_soon_threadsafe(lambda: [first.gateway.rooms.leave(seat) for seat in list(first.gateway.rooms)])
     wait_until(lambda: entered(other))
     other.close()
-
-
-def entered(player: WorldPlayer) -> bool:
-    try:
-        player.enter()
-    except InvalidInput:
-        return False
-    return True
 
 
 def test_rooms_of_the_other_gateway_have_its_address(gateways: tuple[Served, Served]) -> None:
