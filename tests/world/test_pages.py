@@ -27,10 +27,14 @@ echo "the set-up goes on"
 SERVE = """
 import json, requests
 from tests.world.served import in_memory_topics, serve
+from world.gateway.pages import CLIENT
 with serve(in_memory_topics()) as served:
     page, health = requests.get(served.url), requests.get(served.url + "/health")
     session = requests.post(served.url + "/session", json={"name": "하늘"})
-    print(json.dumps([page.status_code, page.text, page.headers["cache-control"], health.status_code, health.json(), session.status_code]))
+    CLIENT.mkdir()
+    (CLIENT / "index.html").write_text("별마루", "utf-8")
+    later = requests.get(served.url).content.decode()
+    print(json.dumps([page.status_code, page.text, page.headers["cache-control"], health.status_code, health.json(), session.status_code, later]))
 """
 
 
@@ -102,15 +106,18 @@ def test_without_npms_registry_the_set_up_goes_on(unbuilt: Path, tmp_path: Path,
 
 
 def test_a_gateway_without_a_client_says_what_to_do(unbuilt: Path) -> None:
-    """In both languages, in place of the page. The world is up for Unity and for other programs."""
+    """In both languages, in place of the page. The world is up for Unity and for other programs.
+
+    What is built later is shown by the running gateway.
+    """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(unbuilt), str(CHECKOUT)])}
     done = subprocess.run(
         [sys.executable, "-c", SERVE], cwd=unbuilt, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    status, text, cache, health_status, health, session_status = json.loads(done.stdout.splitlines()[-1])
+    status, text, cache, health_status, health, session_status, later = json.loads(done.stdout.splitlines()[-1])
     assert (status, cache) == (503, "no-store")
     assert "run `make setup` where npm's registry can be reached" in text
     assert "`make setup`을 실행해 주세요" in text
     assert (health_status, health["ready"], health["client"]) == (200, True, False)
-    assert session_status == 200
+    assert (session_status, later) == (200, "별마루")

@@ -28,7 +28,7 @@ from world.gateway.follow import TopicThread
 from world.gateway.learned import Book, LearnedBooks, read_book
 from world.gateway.moderators import Moderators
 from world.gateway.outside import KafkaOutside
-from world.gateway.pages import SecurityHeaders, client_files, is_built, show_places
+from world.gateway.pages import ClientFiles, SecurityHeaders, is_built, show_places
 from world.gateway.places import Places, load_places
 from world.gateway.protocol.close_codes import REPLACED
 from world.gateway.protocol.commands import MAX_FRAME_BYTES
@@ -373,7 +373,7 @@ def web_application(gateway: Gateway) -> Starlette:
             Route("/learned/{bot}", gateway.learned.show, methods=["GET"]),
             Route("/places", show_places, methods=["GET"]),
             WebSocketRoute("/world", gateway.connect),
-            Mount("/", client_files(), name="client"),
+            Mount("/", ClientFiles(), name="client"),
         ],
         middleware=[Middleware(SecurityHeaders, gateways=gateway.others)],
         lifespan=gateway.running,

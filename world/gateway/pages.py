@@ -61,7 +61,21 @@ class SecurityHeaders:
 
 
 class ClientFiles(StaticFiles):
-    """The client's files. Those below ``assets`` have a hash in their names, so they are kept for a year."""
+    """The client's files. Those below ``assets`` have a hash in their names, so they are kept for a year.
+
+    Until the client is built, a text says how to build it. A running gateway shows the page as soon as it is there.
+    """
+
+    def __init__(self, folder: Path = CLIENT) -> None:
+        super().__init__(directory=folder, html=True, check_dir=False)
+        self._folder = folder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with a file, or with the text."""
+        if is_built(self._folder):
+            await super().__call__(scope, receive, send)
+        else:
+            await PlainTextResponse(_MISSING, status_code=503)(scope, receive, send)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file with the caching that fits it."""
@@ -80,10 +94,3 @@ async def show_places(request: Request) -> Response:
 def is_built(folder: Path = CLIENT) -> bool:
     """Return whether the client was built."""
     return (folder / "index.html").exists()
-
-
-def client_files(folder: Path = CLIENT) -> ASGIApp:
-    """Return the application that serves the client, or a text that says how to build it."""
-    if is_built(folder):
-        return ClientFiles(directory=folder, html=True)
-    return PlainTextResponse(_MISSING, status_code=503)
