@@ -9,8 +9,9 @@ import torch
 
 from kogpt2_chat.artifact.card import file_sha256
 from kogpt2_chat.domain.learning.pairs import Pair
+from kogpt2_chat.domain.text.loops import is_loop
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
-from kogpt2_chat.evaluation.answers import generate_reference_answers, is_loop
+from kogpt2_chat.evaluation.answers import generate_reference_answers
 from kogpt2_chat.network.batches import make_examples
 from kogpt2_chat.network.checkpoint import load_checkpoint, write_checkpoint
 from kogpt2_chat.network.load import load_bot

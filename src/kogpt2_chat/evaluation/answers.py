@@ -1,25 +1,21 @@
 """Generate greedy answers of a bot on any engine, and compute statistics of them."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from kogpt2_chat.domain.chat.prompt import UNKNOWN_ID, has_control_token
 from kogpt2_chat.domain.learning.pairs import GoldenQuestion, Pair
 from kogpt2_chat.domain.text.characters import one_line
+from kogpt2_chat.domain.text.loops import is_loop
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.inference.engine import Engine, Finished, StopReason
 from kogpt2_chat.network.load import LoadedBot
 from kogpt2_chat.settings import Settings
-
-# A phrase of up to four words three times in a row, or up to twelve letters five times in a row.
-_WORD_LOOP: Final = re.compile(r"(?:^| )(\S+(?: \S+){0,3})(?: \1){2,}(?: |$)")
-_LETTER_LOOP: Final = re.compile(r"([^\s.!?~ㅋㅎㅠㅜ]{1,12}?)\1{4,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +93,6 @@ def count_right(golden: Sequence[GoldenQuestion], answers: Sequence[Answer]) -> 
     """Return how many golden questions are answered correctly; there must be an answer to each of them."""
     text_by_question = {answer.question: answer.text for answer in answers}
     return sum(entry.accepts(text_by_question[entry.question]) for entry in golden)
-
-
-def is_loop(text: str) -> bool:
-    """Check whether a text repeats the same few words or letters; laughter (ㅋㅋㅋ) is not a loop."""
-    return _WORD_LOOP.search(text) is not None or _LETTER_LOOP.search(text) is not None
 
 
 def distinct(texts: Sequence[str], size: int) -> float:
