@@ -9,9 +9,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kogpt2_chat.adapters import elastic
 from kogpt2_chat.adapters.delta import DeltaTables
-from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, TURNS
+from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME
+from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, TURN_INDEX
 from kogpt2_chat.settings import Hdfs, Settings
 
 EXAMPLE = {"string": "x", "long": 7, "bool": True, "time": datetime(2026, 11, 24, 3, 30, tzinfo=UTC), "longs": [1, 2]}
@@ -35,8 +35,7 @@ def main(folder: Path) -> None:
     for commit in folder.glob("lake/*/_delta_log/*.json"):  # remove the path of this folder
         commit.write_text(commit.read_text().replace(str(folder.absolute()), ""))
     (folder / "columns.json").write_text(json.dumps(columns, indent=1) + "\n")
-    by_column, by_kind = elastic._TYPE_BY_COLUMN, elastic._TYPE_BY_KIND  # noqa: SLF001 - the only other use of the mapping
-    mapping = {name: by_column.get(name, by_kind[kind]) for name, kind in TURNS.columns.items()}
+    mapping = FIELDS_BY_INDEX[TURN_INDEX]
     (folder / "mapping.json").write_text(json.dumps(mapping, indent=1) + "\n")
 
 

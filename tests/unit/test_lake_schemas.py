@@ -15,6 +15,7 @@ import pytest
 from kogpt2_chat.adapters import delta, elastic
 from kogpt2_chat.domain.lake import layout as lake_layout
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, TURNS, Table
+from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, TURN_INDEX
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import Hdfs, Settings
 
@@ -116,19 +117,26 @@ def test_a_row_with_a_wrong_type_is_refused(tmp_path: Path) -> None:
 
 
 class Indices:
-    """A double for the index API of Elasticsearch, with mappings only."""
+    """A double for the index API of Elasticsearch, with mappings only. Only the index of turns exists."""
 
     def __init__(self, properties: dict[str, Any]) -> None:
         self.properties = properties
 
     def exists(self, index: str) -> bool:
-        return bool(index)
+        return index == TURN_INDEX
+
+    def create(self, index: str, **_: object) -> None:
+        assert index != TURN_INDEX
+
+    def put_index_template(self, name: str, allow_auto_create: bool, **_: object) -> None:
+        assert name in FIELDS_BY_INDEX
+        assert not allow_auto_create
 
     def get_mapping(self, index: str) -> dict[str, Any]:
         return {index: {"mappings": {"dynamic": "strict", "properties": self.properties}}}
 
     def put_mapping(self, index: str, properties: dict[str, Any]) -> None:
-        assert index
+        assert index == TURN_INDEX
         self.properties = {**self.properties, **properties}
 
 
@@ -144,7 +152,7 @@ def test_an_index_of_an_earlier_release_accepts_todays_turns(folder: Path, monke
     before = json.loads((folder / "mapping.json").read_text())
     index, indices = index_with(before, monkeypatch)
     index.ensure()
-    assert set(indices.properties) >= set(TURNS.columns)
+    assert set(indices.properties) >= set(FIELDS_BY_INDEX[TURN_INDEX]) > set(TURNS.columns)
     assert before.items() <= indices.properties.items()
 
 
@@ -152,10 +160,12 @@ def test_an_index_keeps_the_fields_of_a_later_release(monkeypatch: pytest.Monkey
     """A later release adds its field. An earlier release keeps it and writes without it."""
     before = json.loads((FIXTURES[0] / "mapping.json").read_text())
     index, indices = index_with(before, monkeypatch)
-    monkeypatch.setattr(elastic, "TURNS", replace(TURNS, columns={**TURNS.columns, "channel": "string"}))
-    index.ensure()
-    assert indices.properties["channel"] == {"type": "keyword", "ignore_above": 1024}
-    monkeypatch.setattr(elastic, "TURNS", TURNS)
+    channel = {"type": "keyword", "ignore_above": 1024}
+    with monkeypatch.context() as later:
+        fields = {**FIELDS_BY_INDEX[TURN_INDEX], "channel": channel}
+        later.setattr(elastic, "FIELDS_BY_INDEX", {**FIELDS_BY_INDEX, TURN_INDEX: fields})
+        index.ensure()
+    assert indices.properties["channel"] == channel
     index.ensure()
     assert "channel" in indices.properties
 

@@ -70,6 +70,12 @@ class Turn:
         received_at: RFC 3339, from the worker's clock; so is ``answered_at``.
         authenticated: whether the worker found a valid signature on the question.
         minor: whether the player is a minor. ``consent_train`` is then false.
+        kafka_ms: how long the question waited in Kafka until a worker polled it, by the broker's and the worker's
+            clocks; None if the broker's time is not plausible, and in turns of earlier releases, as for the next three.
+        queue_ms: how long it then waited in the worker for its first decoding step; None if nothing was decoded.
+        decode_ms: how long it was decoded; None if nothing was decoded.
+        unknown_tokens: number of the prompt's tokens that stand for characters outside the vocabulary; None without a
+            prompt.
         extra: fields of the question or of the turn that this release does not know.
     """
 
@@ -97,12 +103,17 @@ class Turn:
     sent_at: str | None = None
     authenticated: bool = False
     minor: bool = False
+    kafka_ms: int | None = None
+    queue_ms: int | None = None
+    decode_ms: int | None = None
+    unknown_tokens: int | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     v: int = 1
 
     def to_json(self) -> str:
-        """Return the record as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """Return the record as one line of JSON, without measurements that were not made."""
+        body = {name: value for name, value in asdict(self).items() if value is not None or name not in _MEASURED}
+        return json.dumps(body, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Turn":
@@ -194,6 +205,8 @@ def _is_minor(known: Mapping[str, Any]) -> bool:
     return says_minor(known.get("minor")) or says_minor(known["extra"].get(MINOR_KEY))
 
 
+# A reader of an earlier release keeps unknown fields in `extra`, also those that are null.
+_MEASURED: Final = ("kafka_ms", "queue_ms", "decode_ms", "unknown_tokens")
 _TURN_TYPES: Final[Mapping[str, type]] = {
     **dict.fromkeys(
         ("turn_id", "question_id", "bot", "player_id", "sender", "text", "answer", "source", "worker"), str
@@ -205,6 +218,7 @@ _TURN_TYPES: Final[Mapping[str, type]] = {
 _TURN_OPTIONAL: Final[Mapping[str, type]] = {
     **dict.fromkeys(("session_id", "fallback", "sent_at"), str),
     **dict.fromkeys(("prompt_tokens", "model_version", "epoch"), int),
+    **dict.fromkeys(_MEASURED, int),
     **dict.fromkeys(("authenticated", "minor"), bool),
     "answer_token_ids": list,
     "decoding": dict,

@@ -70,6 +70,11 @@ TURNS: Final = Table(
         "worker": "string",
         "authenticated": "bool",
         "minor": "bool",
+        "kafka_ms": "long",
+        "queue_ms": "long",
+        "decode_ms": "long",
+        "unknown_tokens": "long",
+        "logged_at": "time",
         "extra": "string",
         "v": "long",
         "pii_hits": "long",
@@ -207,6 +212,15 @@ def read_time(text: str | None) -> datetime | None:
     return time if time.year in PLAUSIBLE_YEARS else None
 
 
+def plausible_time(timestamp_ms: int) -> datetime | None:
+    """Return the time of a record in UTC; None if it is not plausible."""
+    try:
+        time = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return time if time.year in PLAUSIBLE_YEARS else None
+
+
 def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, ingested_at: datetime) -> dict[str, object]:
     """Return the row of ``turns`` for a turn, masked again.
 
@@ -214,7 +228,8 @@ def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, inge
         turn: the turn as logged.
         partition: partition of the record in ``conversation_log``.
         offset: offset of the record in ``conversation_log``.
-        timestamp_ms: the time of the broker, used if the worker's time cannot be parsed.
+        timestamp_ms: the time of the broker. It is ``logged_at`` if it is plausible, and replaces a time of the worker
+            that cannot be parsed.
         ingested_at: one time for all rows of an ingest run.
 
     Returns:
@@ -229,6 +244,7 @@ def turn_row(turn: Turn, *, partition: int, offset: int, timestamp_ms: int, inge
         "sent_at": read_time(turn.sent_at),
         "received_at": received_at,
         "answered_at": read_time(turn.answered_at) or received_at,
+        "logged_at": plausible_time(timestamp_ms),
         "pii_hits": masked_count(turn.text) + masked_count(turn.answer),
     }
     return row | _position(received_at, partition, offset, ingested_at)

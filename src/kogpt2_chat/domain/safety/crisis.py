@@ -5,13 +5,15 @@ result decides which answer a player gets, and which turns are used for training
 precision, since a false positive only leads to a gentle answer. The time is linear in the length of the text.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Final, Literal, get_args
 
-from kogpt2_chat.domain.safety.crisis_classifier import crisis_weights, likely_crisis
+from kogpt2_chat.domain.safety.crisis_classifier import WEIGHTS_FILE, crisis_weights, likely_crisis
 from kogpt2_chat.domain.safety.crisis_rules import CrisisRules, crisis_rules
 from kogpt2_chat.domain.text.pattern_index import PatternIndex
 from kogpt2_chat.domain.text.view import View, view_of
@@ -94,6 +96,13 @@ def find_crisis(text: str) -> Crisis | None:
         if found is not None:
             return Crisis(kind=found.kind, start=found.start + first, end=found.end + first)
     return None
+
+
+@cache
+def crisis_digest() -> str:
+    """Return a digest of the rules and weights, to recognise what was decided by other ones."""
+    rules = json.dumps(crisis_rules(), sort_keys=True).encode()
+    return sha256(rules + WEIGHTS_FILE.read_bytes()).hexdigest()
 
 
 def find_by_rules(text: str) -> Crisis | None:

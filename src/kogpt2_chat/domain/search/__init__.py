@@ -1,0 +1,1 @@
+"""What the search index holds: the indices with their fields, and how documents are made."""

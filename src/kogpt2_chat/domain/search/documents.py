@@ -1,0 +1,153 @@
+"""Make the documents of the search index.
+
+The indexer and ``index --rebuild`` call the same functions with rows of the same form, so they write the same
+documents, but for the fields in :data:`~kogpt2_chat.domain.search.fields.LAKE_ONLY`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.domain.lake.layout import plausible_time
+from kogpt2_chat.domain.lake.search_masking import mask_for_search
+from kogpt2_chat.domain.learning.cleaning import phrase_key
+from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, TURN_INDEX
+from kogpt2_chat.domain.text.loops import is_loop
+
+MODEL: Final = "model"
+"""Outcome of a turn that the model itself answered. All other outcomes are fallbacks."""
+_MAX_KEY_CHARS: Final = 200
+_FEEDBACK_COLUMNS: Final = (
+    "feedback_id", "turn_id", "kind", "authenticated", "received_at", "kafka_partition", "kafka_offset",
+)  # fmt: skip
+
+Row = Mapping[str, object]
+
+
+def turn_document(row: Row) -> dict[str, object]:
+    """Return the document of a turn.
+
+    Args:
+        row: a row of the table ``turns``, of any release, or one made from a record of ``conversation_log``. It must
+            not be a turn that may be about a crisis: those have no document.
+
+    Returns:
+        The masked row with the derived fields; without nulls. Times are RFC 3339 in UTC. Its id is ``turn_id``.
+    """
+    masked = mask_for_search(row)
+    text, answer = str(masked.get("text") or ""), str(masked.get("answer") or "")
+    decoding = _decoding(masked)
+    nearest = decoding.get("nearest")
+    nearest = nearest if isinstance(nearest, Mapping) else {}
+    likeness = nearest.get("likeness")
+    derived = {
+        "outcome": masked.get("fallback") or MODEL,
+        "conversation": masked.get("session_id") or masked.get("player_id"),
+        "question_key": phrase_key(text)[:_MAX_KEY_CHARS] or None,
+        "answer_key": phrase_key(answer)[:_MAX_KEY_CHARS] or None,
+        "question_chars": len(text),
+        "answer_chars": len(answer),
+        "answer_tokens": len(_list(masked.get("answer_token_ids"))),
+        "return_ms": _between_ms(masked.get("answered_at"), masked.get("logged_at")),
+        "nearest_likeness": likeness if isinstance(likeness, float) else None,
+        "nearest_source": nearest.get("source"),
+        "faults": _faults(text, answer, decoding) if masked.get("fallback") is None else None,
+    }
+    known = FIELDS_BY_INDEX[TURN_INDEX]
+    return {
+        name: _as_json(value)
+        for name, value in {**masked, **derived}.items()
+        if name in known and value is not None and value != []
+    }
+
+
+def feedback_id(row: Row) -> str:
+    """Return the id of a feedback's document. The last feedback of a player on a turn replaces the earlier ones."""
+    return f"{row['turn_id']}:{player_key(str(row.get('player_id') or ''))}"
+
+
+def feedback_document(row: Row, turn: Row | None) -> dict[str, object]:
+    """Return the document of a feedback, without any text.
+
+    Args:
+        row: a row of the table ``feedback``, or one made from a record of the topic.
+        turn: the document or the row of the turn; None if it is not known.
+    """
+    found = {
+        **{name: row.get(name) for name in _FEEDBACK_COLUMNS},
+        **{name: turn.get(name) for name in ("bot", "model_version") if turn is not None},
+    }
+    return {name: _as_json(value) for name, value in found.items() if value is not None}
+
+
+def dead_letter_document(value: bytes | None, headers: Mapping[str, str], timestamp_ms: int) -> dict[str, object]:
+    """Return the document of a dead letter: nothing of its value, its sender or the error's text.
+
+    Args:
+        value: the question as it arrived; only its size and the bot that it names are kept.
+        headers: the headers of the dead letter.
+        timestamp_ms: the time of the record.
+    """
+    _, _, position = headers.get("turn_id", "").partition("-")
+    partition, _, offset = position.partition("-")
+    at = plausible_time(timestamp_ms)
+    found = {
+        "reason": headers.get("reason"),
+        "bot": _named_bot(value),
+        "size": len(value or b""),
+        "question_partition": _number(partition),
+        "question_offset": _number(offset),
+        "at": at,
+    }
+    return {name: _as_json(entry) for name, entry in found.items() if entry is not None}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def _named_bot(value: bytes | None) -> str | None:
+    """Return the bot that a question's value names, if it is one of ours: anything else could be a player's text."""
+    try:
+        body = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return None
+    bot = body.get("bot") if isinstance(body, dict) else None
+    return bot if bot in BOT_IDS else None
+
+
+def _faults(text: str, answer: str, decoding: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with an answer of the model, as far as its text shows it."""
+    found_by_kind = {
+        "cut": decoding.get("stop_reason") == "length",
+        "looping": is_loop(answer),
+        "copied": bool(answer) and phrase_key(text) == phrase_key(answer),
+        "short": len(phrase_key(answer)) < 2,  # noqa: PLR2004
+    }
+    return [kind for kind, found in found_by_kind.items() if found]
+
+
+def _decoding(row: Row) -> Mapping[str, Any]:
+    try:
+        decoding = json.loads(str(row.get("decoding") or "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return decoding if isinstance(decoding, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _between_ms(start: object, end: object) -> int | None:
+    if not isinstance(start, datetime) or not isinstance(end, datetime):
+        return None
+    return max(0, round((end - start).total_seconds() * 1000))
+
+
+def _as_json(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
